@@ -55,7 +55,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A scheduler's entry: EventBridge Scheduler or Cloud Scheduler (Azure's timers live in the function's code).
+    """An entry of EventBridge Scheduler or Cloud Scheduler (Azure's timers live in the function's code).
 
     every_minutes: period in the cloud's minutes; the sky's own minute may be shorter.
     function: key of the function it fires. `refused`: why the cloud would not let it, or None.
@@ -90,7 +90,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that should run. Actions in grants: `secret:read`, `object:read`, `object:write`, `object:list`."""
+    """Everything that should run.
+
+    Actions in grants: `secret:read`, `object:read`, `object:write`, `object:list`.
+    """
 
     functions: tuple[Function, ...] = ()
     schedules: tuple[Schedule, ...] = ()
