@@ -1,0 +1,152 @@
+"""The main job, end to end: deploy, call, lose a cloud, recover; each test is one claim of the README."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from openai import OpenAI
+
+from tests.sky.fleet import Fleet, clouds, failures, steady
+
+pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("main-job"), pytest.mark.timeout(600)]
+
+FAULTS = ["kill", "refuse", "error:100%", "blackhole"]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One deployed fleet for the module; every test leaves it healed."""
+    fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
+    try:
+        fleet.run("up", seconds=550)
+        yield fleet
+    finally:
+        fleet.run("down", code=None)
+
+
+@pytest.fixture
+def healed(fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet, with no fault before or after."""
+    for cloud in ("aws", "azure", "gcp"):
+        fleet.run("chaos", cloud, "heal")
+    fleet.wait_until_healthy()
+    yield fleet
+    for cloud in ("aws", "azure", "gcp"):
+        fleet.run("chaos", cloud, "heal")
+
+
+def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> None:
+    """600 calls at weights 3, 2 and 1 are 300, 200 and 100 calls, all answered."""
+    calls = asyncio.run(steady(healed.url, rate=60, seconds=10))
+    assert failures(calls) == []
+    assert clouds(calls) == {"aws": 300, "azure": 200, "gcp": 100}
+
+
+def test_a_second_up_changes_nothing(healed: Fleet) -> None:
+    """The same sources give the same packages, so a second deploy has nothing to do."""
+    printed = healed.run("up")
+    assert "unchanged" in printed
+    assert not any(word in printed for word in ("created", "updated", "replaced", "deleted"))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> None:
+    """Under load, calls to the lost cloud are answered by another within the request; `heal` brings it back."""
+    url = healed.url
+    calls = asyncio.run(
+        steady(url, rate=50, seconds=12, events={3.0: lambda: healed.run("chaos", cloud, fault)})
+    )
+    assert failures(calls) == []
+    assert any(call.headers["x-skyfleet-attempts"] == "2" for call in calls)
+    assert max(call.seconds for call in calls) < 12
+    assert healed.wait_for(lambda states: states[cloud] in {"down", "ejected"})
+    healed.run("chaos", cloud, "heal")
+    healed.wait_for(lambda states: states[cloud] == "easing")
+    healed.wait_for(lambda states: states[cloud] == "healthy", seconds=90)
+
+
+def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone(healed: Fleet) -> None:
+    """No call is made: the scheduled checkers see the fault and tell every router."""
+    healed.run("chaos", "azure", "kill")
+    healed.wait_for(lambda states: states["azure"] == "down", seconds=60)
+
+
+def test_with_the_first_router_lost_the_next_one_answers(healed: Fleet) -> None:
+    """A cloud lost as a whole takes its router along; `skyfleet invoke` goes on through the next."""
+    healed.run("chaos", "gcp", "refuse", "--scope", "all")
+    for _ in range(3):
+        assert "84" in healed.run("invoke", "what is 12 * (3 + 4)?")
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_stream_arrives_as_it_is_made_from_each_cloud(healed: Fleet, cloud: str) -> None:
+    """Through the router the first chunk comes long before the last, whichever cloud answers."""
+    body = {"model": "skyfleet", "stream": True, "messages": [{"role": "user", "content": "wait 1 second"}]}
+    url = f"{healed.url}/v1/chat/completions"
+    for _ in range(12):
+        began = time.monotonic()
+        with requests.post(url, json=body, stream=True, timeout=30) as reply:
+            assert reply.status_code == 200
+            if not reply.headers["x-skyfleet-target"].startswith(cloud):
+                continue
+            moments = [time.monotonic() - began for line in reply.iter_lines() if line.startswith(b"data:")]
+        assert len(moments) > 3
+        assert moments[-1] - moments[0] > 0.2
+        return
+    pytest.fail(f"twelve streams and none came from {cloud}")
+
+
+def test_the_official_openai_client_works_plain_and_streaming(healed: Fleet) -> None:
+    """Any OpenAI client needs only the base URL."""
+    with OpenAI(base_url=f"{healed.url}/v1", api_key="unused", max_retries=0) as client:
+        question = "what is 12 * (3 + 4)?"
+        plain = client.chat.completions.create(
+            model="skyfleet", messages=[{"role": "user", "content": question}]
+        )
+        assert "84" in (plain.choices[0].message.content or "")
+        stream = client.chat.completions.create(
+            model="skyfleet", messages=[{"role": "user", "content": question}], stream=True
+        )
+        assert "84" in "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        assert [model.id for model in client.models.list()]
+
+
+def test_a_killed_daemon_comes_back_without_redeploying(healed: Fleet) -> None:
+    """After kill -9 of the sky, `up` starts it again: same URLs, same packages, nothing to deploy."""
+    url, pid = healed.url, int(healed.sky["pid"])
+    Path(f"/proc/{pid}").stat()
+    healed.shell(f"kill -9 {pid}")
+    printed = healed.run("up")
+    assert "unchanged" in printed
+    assert int(healed.sky["pid"]) != pid
+    assert healed.url == url
+    assert requests.post(f"{url}/invoke", json={"input": "reverse abc"}, timeout=30).status_code == 200
+
+
+def test_preview_lists_real_types_and_a_changed_weight_changes_only_what_depends_on_it(healed: Fleet) -> None:
+    """With `skyfleet env` the plain Pulumi CLI works; a weight lives in the routers' environment alone."""
+    clean = json.loads(healed.shell("pulumi preview --json 2>/dev/null"))
+    assert set(clean["changeSummary"]) == {"same"}
+    types = {step["urn"].split("::")[2].split("$")[-1] for step in clean["steps"]}
+    assert {
+        "aws:lambda/function:Function",
+        "azure-native:web:WebApp",
+        "gcp:cloudfunctionsv2/function:Function",
+    } <= types
+    config = healed.root / "Pulumi.local.yaml"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("weight: 3", "weight: 4"))
+        changed = json.loads(healed.shell("pulumi preview --json 2>/dev/null"))
+    finally:
+        config.write_text(before)
+    touched = {step["urn"].split("::")[-1] for step in changed["steps"] if step["op"] != "same"}
+    assert touched
+    assert not any("agent" in name for name in touched), touched
