@@ -136,6 +136,34 @@ class Fleet:
         self.wait_for(lambda states: set(states.values()) <= {"healthy", "unknown"}, seconds=seconds)
 
 
+def _parents() -> dict[int, tuple[int, str]]:
+    """Every process: its parent and its command's name, read from /proc."""
+    found: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        found[int(entry.name)] = (int(rest.split()[1]), name)
+    return found
+
+
+def wait_for_descendant(pid: int, name: str, *, seconds: float) -> int:
+    """The pid of the first process called `name` below `pid`, waiting for it to appear."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        processes = _parents()
+        for child, (parent, command) in processes.items():
+            while command == name and parent > 1:
+                if parent == pid:
+                    return child
+                parent = processes.get(parent, (0, ""))[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no process called {name} appeared below {pid}")
+
+
 async def _call(session: aiohttp.ClientSession, url: str, body: Json) -> Call:
     began = time.monotonic()
     try:

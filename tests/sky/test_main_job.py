@@ -58,7 +58,7 @@ def test_a_second_up_changes_nothing(healed: Fleet) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> None:
-    """Under load, calls to the lost cloud are answered by another within the request; `heal` brings it back."""
+    """Under load, a lost cloud's calls are answered by another within the request; `heal` brings it back."""
     url = healed.url
     calls = asyncio.run(
         steady(url, rate=50, seconds=12, events={3.0: lambda: healed.run("chaos", cloud, fault)})
