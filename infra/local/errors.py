@@ -1,0 +1,57 @@
+"""Everything that can go wrong in the sky, by whose fault it is.
+
+    SkyError
+    ├── CloudError   the cloud refuses what the program asked for (the program's fault)
+    ├── ApplyError   the hosts cannot make reality equal to the world (mostly the package's fault)
+    ├── StoreError   the sky's own file cannot be read or written (this machine: disk, permissions)
+    └── PortTaken    another process listens where the sky must (this machine)
+
+Messages say what happened, what was found and what to do; they never hold a secret.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SkyError(Exception):
+    """Base of all: catch it only at an outermost shell."""
+
+
+class CloudError(SkyError):
+    """A refusal in the words of the cloud: `code` is the vendor's error code, `message` its sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class ApplyError(SkyError):
+    """`key` (of a function or a schedule in the world) cannot run, because of `reason`."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class StoreError(SkyError):
+    """The file `path` could not be read or written: `reason`."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class PortTaken(SkyError):
+    """`port` of 127.0.0.1, meant for `purpose`, is already listened on."""
+
+    def __init__(self, port: int, purpose: str) -> None:
+        super().__init__(
+            f"port {port} of 127.0.0.1, which {purpose} needs, is taken by another process; "
+            "stop that process, or remove .skyfleet/ to let the sky choose new ports"
+        )
+        self.port = port
+        self.purpose = purpose
