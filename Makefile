@@ -1,0 +1,45 @@
+# Every target sets up what it needs first; a finished set-up costs a fraction of a second.
+# `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status check test test-pure format lock
+
+BIN := .venv/bin
+SETUP := sh infra/setup/run.sh
+# Two workers: the sky's processes need cores of their own. Tests of one file stay together and share fixtures.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST_ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## the virtual environment, as locks/project.txt says
+	@$(SETUP) venv
+
+up: setup ## set everything up, deploy to the emulated clouds, print the router URL
+	@$(BIN)/skyfleet up
+
+down: setup ## destroy the deployment, stop the emulated clouds, remove .skyfleet/
+	@$(BIN)/skyfleet down
+
+status: setup ## targets, their health, faults
+	@$(BIN)/skyfleet status
+
+check: setup ## format, lint and types: what CI checks before the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+
+test: setup ## all tests: pure, in-process and the emulated clouds with the real Pulumi engine
+	@$(SETUP) pulumi >/dev/null
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-pure: setup ## the tests without the emulated clouds
+	$(PYTEST) -m "not sky" $(PYTEST_ARGS)
+
+format: setup ## put the sources into the project's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## write locks/*.txt anew from what the rooms ask for (UPGRADE=1: with newer versions)
+	@$(SETUP) lock $(if $(UPGRADE),--upgrade)

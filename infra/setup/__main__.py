@@ -1,0 +1,63 @@
+"""`python -m infra.setup ready|venv|pulumi|lock`: what the Makefile calls; errors go to stderr with exit
+code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from infra.setup.console import Console
+from infra.setup.errors import SetupError
+from infra.setup.places import ROOT
+from infra.setup.venv import Venv, ensure, is_ready
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """Run one job of the set-up and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.setup", description="Set up a checkout of Skyfleet."
+    )
+    jobs = parser.add_subparsers(dest="job", required=True)
+    jobs.add_parser("ready", help="exit 0 when the environment that runs this needs nothing")
+    jobs.add_parser("venv", help="make .venv what locks/project.txt says")
+    jobs.add_parser("pulumi", help="find or make the Pulumi CLI and print its folder")
+    jobs.add_parser("lock", help="write locks/*.txt anew").add_argument("--upgrade", action="store_true")
+    asked = parser.parse_args(arguments)
+    venv, console = Venv(ROOT), Console(sys.stderr)
+    if asked.job == "ready":
+        return 0 if is_ready(venv, f"{sys.version_info.major}.{sys.version_info.minor}") else 1
+    signal.signal(signal.SIGTERM, _stop)
+    if asked.job == "venv":
+        ensure(venv, os.environ, console)
+    elif asked.job == "pulumi":
+        from infra.setup.pulumi.choose import ensure_pulumi
+
+        sys.stdout.write(f"{ensure_pulumi(ROOT, os.environ, console).folder}\n")
+    else:
+        from infra.setup.locks import write_all
+
+        changed = write_all(venv, os.environ, console, upgrade=asked.upgrade)
+        console.line(f"changed: {', '.join(changed)}" if changed else "all locks are what they were")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SetupError as error:
+        sys.exit(f"skyfleet set-up: {error}")
+    except OSError as error:
+        sys.exit(
+            f"skyfleet set-up: {error.filename or 'a file'}: {error.strerror}. "
+            "Free it or make it writable, then run the same command again."
+        )
+    except KeyboardInterrupt:
+        sys.exit("skyfleet set-up: stopped. Run the same command again: it goes on safely.")

@@ -1,0 +1,95 @@
+"""`make lock`: write every file of locks/ anew from what the rooms ask for.
+
+What a package carries is listed by kind (agent, router) and by cloud; each lock is universal and
+hash-pinned and names no address, so it serves on any machine. A lock is replaced only after uv has finished
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.setup.console import Console
+from infra.setup.pip_settings import read_configs, uv_environment
+from infra.setup.steps import run_step
+from infra.setup.venv import NETWORK_ADVICE, Venv
+
+# The project's own least Python: locks hold on it and on everything newer.
+LEAST_PYTHON = "3.11"
+# The Azure Functions worker library itself asks for this one.
+AZURE_PLATFORM_PYTHON = "3.13"
+CLOUDS = ("aws", "azure", "gcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One file of locks/: what uv compiles into it."""
+
+    name: str
+    sources: tuple[str, ...]
+    python: str = LEAST_PYTHON
+    groups: tuple[str, ...] = ()
+
+
+def all_locks() -> tuple[Lock, ...]:
+    """Every lock of the repository."""
+    kinds = (("agent", "functions/requirements.in"), ("router", "router/requirements.in"))
+    packages = tuple(
+        Lock(f"{kind}-{cloud}.txt", (asked, f"functions/runtimes/{cloud}.in"))
+        for kind, asked in kinds
+        for cloud in CLOUDS
+    )
+    platform = Lock(
+        "sky-azure.txt",
+        ("infra/local/runtimes/azure.in", "functions/runtimes/azure.in"),
+        AZURE_PLATFORM_PYTHON,
+    )
+    return (*packages, platform, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
+
+
+def arguments(lock: Lock, output: Path) -> list[str]:
+    """What uv is asked; paths in `lock.sources` are relative to the checkout."""
+    groups = [part for group in lock.groups for part in ("--group", group)]
+    pinned = ["--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+    return [
+        "pip",
+        "compile",
+        *lock.sources,
+        *groups,
+        "--python-version",
+        lock.python,
+        *pinned,
+        "-o",
+        str(output),
+    ]
+
+
+def write_all(venv: Venv, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
+    """Compile all locks and return the names of those that changed. `upgrade`: newer versions, not only
+    what is new.
+    """
+    told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    changed: list[str] = []
+    for lock in all_locks():
+        final = venv.root / "locks" / lock.name
+        before = final.read_text() if final.exists() else ""
+        fresh = final.with_suffix(".new")
+        fresh.write_text(before)  # uv keeps the versions it finds in its output file
+        try:
+            asked = [*arguments(lock, fresh), *(["--upgrade"] if upgrade else [])]
+            run_step(
+                [venv.uv, *asked, "--quiet"],
+                title=f"lock: {lock.name}",
+                console=console,
+                environ=told,
+                cwd=venv.root,
+                advice=NETWORK_ADVICE,
+            )
+            if fresh.read_text() != before:
+                fresh.replace(final)
+                changed.append(lock.name)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return changed

@@ -1,0 +1,103 @@
+"""Pick the Pulumi CLI: named by the user, on PATH, kept from before, fetched, built; or one error that
+names all ways.
+
+What is fetched or built goes into a temporary folder in the same place and is renamed when it is whole and
+has said its version: an interrupted attempt leaves nothing that could be used. The folder's name holds a
+hash of all that decides its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from infra.setup.console import Console
+from infra.setup.errors import NoPulumi
+from infra.setup.exclusive import exclusive
+from infra.setup.places import cache_folder
+from infra.setup.pulumi import archive, found, gobuild
+from infra.setup.pulumi.archive import Source
+from infra.setup.pulumi.cli import PULUMI, RELEASE, Cli, Lack
+
+# Raise it when the way of building changes without a change of the go.mod files.
+RECIPE = 1
+UNFINISHED = ".unfinished-"
+
+
+def ensure_pulumi(
+    root: Path, environ: Mapping[str, str], console: Console, source: Source | None = None
+) -> Cli:
+    """A CLI that serves; the slow ways run at most once per user and version."""
+    if (named := found.from_override(environ)) is not None:
+        return named
+    existing = found.on_path(environ)
+    if isinstance(existing, Cli):
+        return existing
+    if existing.reason != "none found":
+        console.line(f"pulumi: {existing.reason}; trying the next way")
+    shelf = cache_folder(environ) / "pulumi"
+    kept = shelf / folder_name(root)
+    if (cli := _kept(kept, environ)) is not None:
+        return cli
+    shelf.mkdir(parents=True, exist_ok=True)
+    with exclusive(shelf, lambda: console.line("pulumi: another process is making it: waiting for it")):
+        if (cli := _kept(kept, environ)) is not None:
+            return cli
+        return _make(root, environ, console, kept, [existing], source or Source())
+
+
+def folder_name(root: Path) -> str:
+    """`<version>-<hash>`: the hash is over the pinned modules, the recipe and the kind of machine."""
+    digest = hashlib.sha256(f"{RECIPE} {platform.system()} {platform.machine()}".encode())
+    for module in (gobuild.CLI_MODULE, gobuild.HOST_MODULE):
+        for name in ("go.mod", "go.sum"):
+            digest.update((root / module / name).read_bytes())
+    return f"{RELEASE}-{digest.hexdigest()[:12]}"
+
+
+def message(lacks: list[Lack]) -> str:
+    """One error for all ways: each with what it lacked and what would help."""
+    ways = "\n".join(
+        f"  {number}. {lack.way}: {lack.reason}\n     to use this way: {lack.remedy}"
+        for number, lack in enumerate(lacks, start=1)
+    )
+    return f"no Pulumi CLI ({RELEASE}) could be had. One of these three ways is enough:\n{ways}"
+
+
+def _kept(folder: Path, environ: Mapping[str, str]) -> Cli | None:
+    """What an earlier run has made, if it still serves."""
+    if not folder.is_dir():
+        return None
+    judged = found.judge(folder / PULUMI, environ, "the cache of this user")
+    return judged if isinstance(judged, Cli) else None
+
+
+def _make(
+    root: Path, environ: Mapping[str, str], console: Console, final: Path, lacks: list[Lack], source: Source
+) -> Cli:
+    for left in final.parent.glob(f"{UNFINISHED}*"):  # of a killed run: we hold the lock, nobody uses them
+        shutil.rmtree(left, ignore_errors=True)
+    ways: tuple[Callable[[Path], Lack | None], ...] = (
+        lambda folder: archive.fetch(source, folder, console),
+        lambda folder: gobuild.build(root, folder, environ, console),
+    )
+    for way in ways:
+        folder = final.parent / f"{UNFINISHED}{os.getpid()}"
+        folder.mkdir(mode=0o755)
+        try:
+            lack = way(folder)
+            judged = lack or found.judge(folder / PULUMI, environ, "made now")
+            if isinstance(judged, Lack):
+                lacks.append(judged)
+                continue
+            shutil.rmtree(final, ignore_errors=True)  # one that was there but did not serve
+            folder.rename(final)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        console.line(f"pulumi: {judged.version} is ready in {final}")
+        return Cli(final / PULUMI, judged.version, (final,), "the cache of this user")
+    raise NoPulumi(message(lacks))
