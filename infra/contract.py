@@ -1,0 +1,185 @@
+"""The one shape of a function on every cloud: `FunctionSpec` in, `FunctionEndpoint` out, and how things
+are named.
+
+Rule of this file: only what all three clouds have. A knob of one cloud is a constant with its reason in that
+cloud's file. Names and labels are pure functions of their arguments, within each cloud's limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import pulumi
+
+Cloud = Literal["aws", "azure", "gcp"]
+Role = Literal["agent", "router", "checker"]
+Kind = Literal["agent", "router"]
+
+CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
+KINDS: tuple[Kind, ...] = ("agent", "router")
+
+STACK_LABEL = "skyfleet-stack"
+ROLE_LABEL = "skyfleet-role"
+
+# Long enough to look back over a long weekend and a week of holidays, short enough to cost next to nothing.
+LOG_RETENTION_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """One region of one cloud."""
+
+    cloud: Cloud
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.cloud}/{self.region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A built zip. `inputs`: hash of all that went in, the package's name in the cloud; `build`: what
+    `/health` says."""
+
+    kind: Kind
+    cloud: Cloud
+    path: Path
+    inputs: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """One function to deploy.
+
+    role: what it is for, also its label. package: the code. app: "module:factory" of the ASGI app.
+    environment: plain variables; secrets: variables whose values belong in the cloud's secret store (the
+    signing keys are not among them: every function of a place shares those).
+    public: anybody may call its URL (signatures and API keys guard it); schedule: its cloud fires it every
+    minute. stores: it reads, writes and lists objects under `health/` in its own cloud's bucket.
+    memory_mb, timeout_s: limits of one instance and of one request; concurrency: requests one instance may
+    take at once (Lambda always takes one).
+    """
+
+    role: Role
+    package: Package
+    app: str
+    environment: Mapping[str, pulumi.Input[str]]
+    public: bool
+    schedule: bool
+    stores: bool
+    memory_mb: int
+    timeout_s: int
+    concurrency: int
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEndpoint:
+    """A deployed function. `url` has no slash at its end, is empty for a function that is not public, and
+    resolves only when everything that makes it answer (code, permissions) is in place."""
+
+    cloud: Cloud
+    region: str
+    name: str
+    url: pulumi.Output[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What all functions of one stack share.
+
+    prefix: start of every name; suffix: a few random characters for names that must be unique in the world;
+    signing_keys: JSON of key id to secret, the first one signs; generation: changes when the keys rotate,
+    which makes every instance start afresh and read them.
+    """
+
+    stack: str
+    prefix: str
+    suffix: pulumi.Output[str]
+    signing_keys: pulumi.Output[str] = field(repr=False)
+    generation: int = 1
+
+    def labels(self, role: Role | Literal["shared"]) -> dict[str, str]:
+        return labels(self.stack, role)
+
+    def unique(self, base: str, limit: int, *, dashes: bool = True) -> pulumi.Output[str]:
+        """A name nobody else in the world has; see `unique_name`."""
+        return self.suffix.apply(lambda suffix: unique_name(base, suffix, limit, dashes=dashes))
+
+
+class Foundation(Protocol):
+    """What the functions of one place share (bucket, secret store, logs); it deploys functions next to
+    itself."""
+
+    def function(self, spec: FunctionSpec) -> FunctionEndpoint: ...
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits and single dashes, starting with a letter: the charset every cloud
+    allows."""
+    cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return cleaned if cleaned[:1].isalpha() else f"s-{cleaned}".rstrip("-")
+
+
+def fit(text: str, limit: int) -> str:
+    """`text` when it is short enough, else its start and six hex digits of its hash, so different texts
+    stay different."""
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{text[: limit - 7].rstrip('-')}-{digest}"
+
+
+def stack_prefix(name: str, stack: str) -> str:
+    """Start of all names of one stack, at most 24 characters."""
+    return fit(slug(f"{name}-{stack}"), 24)
+
+
+def regional_name(prefix: str, role: str, region: str, limit: int) -> str:
+    """For names that are unique per account but not per region (IAM roles, service accounts, resource
+    groups)."""
+    return fit(f"{prefix}-{role}-{slug(region)}", limit)
+
+
+def unique_name(base: str, suffix: str, limit: int, *, dashes: bool = True) -> str:
+    """`base` and a random suffix within `limit`; without dashes for storage accounts, which allow none."""
+    if dashes:
+        return f"{fit(slug(base), limit - len(suffix) - 1)}-{suffix}"
+    return fit(slug(base), limit - len(suffix)).replace("-", "") + suffix
+
+
+def labels(stack: str, role: str) -> dict[str, str]:
+    """Tags and labels of every resource; GCP's label values are the strictest (63 of lower case, digits, -
+    and _)."""
+    return {STACK_LABEL: fit(slug(stack), 63), ROLE_LABEL: role}
+
+
+def base_url(host_or_url: str) -> str:
+    """A function's base URL from its host name or URL, without the slash at the end.
+
+    Clouds that tell only a host name serve it over HTTPS; a loopback host is an emulator's and speaks
+    plain HTTP.
+    """
+    text = host_or_url.rstrip("/")
+    if "://" in text:
+        return text
+    loopback = urlsplit(f"//{text}").hostname in {"127.0.0.1", "localhost", "::1"}
+    return f"{'http' if loopback else 'https'}://{text}"
+
+
+def ready(url: pulumi.Input[str], gates: Iterable[pulumi.Input[object]]) -> pulumi.Output[str]:
+    """`url` as a base URL, held back until every gate (ids of resources) is known."""
+    return pulumi.Output.all(url, *gates).apply(lambda values: base_url(str(values[0])))
+
+
+def compact(value: object) -> str:
+    """JSON for environment variables: no spaces, key order kept."""
+    return json.dumps(value, separators=(",", ":"))

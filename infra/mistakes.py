@@ -1,0 +1,111 @@
+"""Reading a config value by value while collecting every mistake, so that all are told at once.
+
+Each reader returns a usable value even after a mistake (the default, or what could be saved), which lets
+the rest be checked; nobody sees those values, because the collected mistakes are raised at the end.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+
+@dataclass(slots=True)
+class Mistakes:
+    """Collects complete sentences: key, got, expected, example."""
+
+    found: list[str] = field(default_factory=list[str])
+
+    def add(self, key: str, got: object, expected: str, example: str) -> None:
+        self.found.append(f"{key}: got {_shown(got)}; expected {expected}, e.g. {example}")
+
+    def mapping(self, key: str, value: object, example: str) -> dict[str, object]:
+        """A mapping with string keys; nothing at all counts as an empty one."""
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.add(key, value, "a mapping", example)
+            return {}
+        return {str(name): item for name, item in cast("Mapping[object, object]", value).items()}
+
+    def known_keys(
+        self, key: str, value: Mapping[str, object], allowed: Collection[str], example: str
+    ) -> None:
+        for name in value:
+            if name not in allowed:
+                self.add(_join(key, name), "an unknown key", one_of(allowed, name), example)
+
+    def strings(self, key: str, value: object, example: str) -> list[str]:
+        """A list of strings without repetitions, not empty."""
+        items = cast("list[object]", value) if isinstance(value, list) else []
+        if not items or not all(isinstance(item, str) for item in items):
+            self.add(key, items or value, "a list with at least one name", example)
+            return []
+        names = [str(item) for item in items]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self.add(key, f"{name} twice", "each name once", example)
+        return list(dict.fromkeys(names))
+
+    def choice(self, key: str, value: object, allowed: Collection[str], default: str) -> str:
+        if value is None:
+            return default
+        if isinstance(value, str) and value in allowed:
+            return value
+        self.add(key, value, one_of(allowed, str(value)), default)
+        return default
+
+    def number(
+        self, key: str, value: object, default: float, *, least: float, example: str = "", whole: bool = False
+    ) -> float:
+        """A finite number of at least `least`."""
+        if value is None:
+            return default
+        kind = "a whole number" if whole else "a number"
+        expected = f"{kind} of at least {least:g}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            self.add(key, value, expected, example or f"{default:g}")
+            return default
+        if value < least or (whole and value != int(value)):
+            self.add(key, value, expected, example or f"{default:g}")
+            return default
+        return int(value) if value == int(value) else float(value)
+
+    def flag(self, key: str, value: object, *, default: bool) -> bool:
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        self.add(key, value, "true or false", "true")
+        return default
+
+
+def suggestion(name: str, allowed: Collection[str]) -> str | None:
+    """The allowed name that was probably meant."""
+    return next(iter(difflib.get_close_matches(name.lower(), allowed, n=1, cutoff=0.6)), None)
+
+
+def one_of(allowed: Collection[str], got: str) -> str:
+    """`one of a, b, c (did you mean b?)`; long lists show only what is near."""
+    meant = suggestion(got, allowed)
+    hint = f" (did you mean {meant}?)" if meant else ""
+    names = list(allowed)
+    if len(names) > 12:
+        near = difflib.get_close_matches(got.lower(), names, n=4, cutoff=0.3) or names[:4]
+        return f"one of {', '.join(near)}, ...{hint}"
+    return f"one of {', '.join(names)}{hint}"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}{name}" if key.endswith(":") else f"{key}.{name}"
+
+
+def _shown(got: object) -> str:
+    if got is None:
+        return "nothing"
+    if isinstance(got, str):
+        return got if " " in got else repr(got)
+    return json.dumps(got, default=str)

@@ -1,0 +1,317 @@
+"""The stack config as one frozen value, or one error that lists every mistake.
+
+Pure: takes a mapping of full config keys ("skyfleet:clouds", "gcp:project") to values as parsed from YAML,
+or to JSON text as the Pulumi engine hands them over. No engine, no file, no environment. Every default stands in
+this file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from infra.contract import CLOUDS, Cloud, Place, stack_prefix
+from infra.errors import ConfigError
+from infra.mistakes import Mistakes, one_of, suggestion
+from infra.regions import REGIONS
+
+Strategy = Literal["weighted", "round-robin", "random"]
+STRATEGIES: tuple[Strategy, ...] = ("weighted", "round-robin", "random")
+
+# The keys under skyfleet:, and the shape each has; read by people in error messages.
+EXAMPLES: Mapping[str, str] = {
+    "clouds": "{aws: {regions: [eu-west-1], weight: 3}}",
+    "router": "{clouds: [gcp, aws], strategy: weighted}",
+    "agent": "functions.agent:agent",
+    "name": "skyfleet",
+    "checks": "{probes: 6, apartS: 10, timeoutS: 3, coldTimeoutS: 30}",
+    "model": "{baseUrl: https://api.example.com/v1, name: small}",
+    "modelApiKey": "pulumi config set --secret modelApiKey ...",
+    "keyGeneration": "1",
+    "agentPaceMs": "0",
+    "sky": "{minuteS: 5}",
+}
+# Knobs of the router's failover; their defaults live with the router, here is only what may be said.
+POLICY_KEYS = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejectionS", "fall", "rise", "freshS")
+# Exactly module paths and one attribute: what `importlib` and `getattr` take.
+AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# Rooms of this project: an agent module of that name would hide one of them.
+RESERVED_MODULES = ("infra", "router", "tests")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One agent to deploy; `weight` is its share of requests, relative to the other targets'."""
+
+    place: Place
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """One invocation of a checker: `probes` rounds, `apart_s` seconds apart (6 x 10 s fill the scheduler's
+    minute)."""
+
+    probes: int = 6
+    apart_s: float = 10
+    timeout_s: float = 3
+    cold_timeout_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An OpenAI-compatible model the default agent may use; its key is a secret and not in here."""
+
+    base_url: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one stack deploys.
+
+    routers: in the order callers should try them. open: the routers ask for no API key (emulated stacks
+    only). local: an emulated stack; minute_s: length of the emulated schedulers' minute. agent_pace_ms:
+    pause of the default agent between two steps, to watch streams.
+    """
+
+    stack: str
+    name: str
+    targets: tuple[Target, ...]
+    routers: tuple[Place, ...]
+    strategy: Strategy
+    open: bool
+    policy: Mapping[str, float]
+    agent: str
+    checks: Checks
+    key_generation: int
+    model: Model | None
+    project: str | None
+    local: bool
+    minute_s: float = 60
+    agent_pace_ms: float = 0
+    prefix: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", stack_prefix(self.name, self.stack))
+
+    @property
+    def clouds(self) -> tuple[Cloud, ...]:
+        return tuple(dict.fromkeys(target.place.cloud for target in self.targets))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(target.place for target in self.targets)
+
+    @property
+    def checkers(self) -> tuple[Place, ...]:
+        """One vantage per cloud, in its first region."""
+        return tuple(self.first_place(cloud) for cloud in self.clouds)
+
+    def first_place(self, cloud: Cloud) -> Place:
+        return next(place for place in self.places if place.cloud == cloud)
+
+
+def read(config: Mapping[str, object], stack: str) -> Settings:
+    """Settings of one stack; raises ConfigError with all mistakes. Other namespaces' keys are left to
+    their owners."""
+    mistakes = Mistakes()
+    values = {
+        key.removeprefix("skyfleet:"): _decoded(key, value) for key, value in config.items() if _ours(key)
+    }
+    mistakes.known_keys("skyfleet:", values, EXAMPLES, f"skyfleet:agent: {EXAMPLES['agent']}")
+    targets, meant = _targets(mistakes, values.get("clouds"))
+    router = mistakes.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
+    mistakes.known_keys(
+        "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
+    )
+    sky = mistakes.mapping("skyfleet:sky", values.get("sky"), EXAMPLES["sky"])
+    mistakes.known_keys("skyfleet:sky", sky, ("minuteS",), EXAMPLES["sky"])
+    open_ = mistakes.flag("skyfleet:router.open", router.get("open"), default=False)
+    if open_ and "sky" not in values:
+        mistakes.add(
+            "skyfleet:router.open", True, "false on real clouds: only an emulated stack is open", "false"
+        )
+    project = _project(mistakes, config, values.get("clouds"))
+    settings = Settings(
+        stack=stack,
+        name=_name(mistakes, values.get("name")),
+        targets=targets,
+        routers=_routers(mistakes, router.get("clouds"), targets, meant),
+        strategy=cast(
+            Strategy,
+            mistakes.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "weighted"),
+        ),
+        open=open_,
+        policy=_policy(mistakes, router.get("policy")),
+        agent=_agent(mistakes, values.get("agent")),
+        checks=_checks(mistakes, values.get("checks")),
+        key_generation=int(
+            mistakes.number("skyfleet:keyGeneration", values.get("keyGeneration"), 1, least=1, whole=True)
+        ),
+        model=_model(mistakes, values.get("model")),
+        project=project,
+        local="sky" in values,
+        minute_s=mistakes.number("skyfleet:sky.minuteS", sky.get("minuteS"), 60, least=0.5),
+        agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
+    )
+    if mistakes.found:
+        raise ConfigError(mistakes.found)
+    return settings
+
+
+def _ours(key: str) -> bool:
+    return key.startswith("skyfleet:")
+
+
+def _decoded(key: str, value: object) -> object:
+    """The engine hands structured values over as JSON text; names stay text even when they look like a
+    number."""
+    if not isinstance(value, str) or key in {"skyfleet:agent", "skyfleet:name", "skyfleet:modelApiKey"}:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _targets(mistakes: Mistakes, value: object) -> tuple[tuple[Target, ...], set[str]]:
+    """The targets, and the clouds that were named or probably meant."""
+    key, example = "skyfleet:clouds", EXAMPLES["clouds"]
+    clouds = mistakes.mapping(key, value, example)
+    if not clouds and not mistakes.found:
+        mistakes.add(key, value, "at least one cloud with its regions", example)
+    targets: list[Target] = []
+    meant: set[str] = set()
+    for name, given in clouds.items():
+        meant.add(name if name in CLOUDS else suggestion(name, CLOUDS) or name)
+        if name not in CLOUDS:
+            mistakes.add(f"{key}.{name}", "an unknown cloud", one_of(CLOUDS, name), example)
+        targets += _cloud_targets(mistakes, f"{key}.{name}", cast("Cloud", name), given)
+    if targets and not mistakes.found and not any(target.weight for target in targets):
+        mistakes.add(key, "weight 0 for every cloud", "at least one weight above 0", example)
+    return tuple(targets), meant
+
+
+def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) -> list[Target]:
+    """A cloud's weight is shared evenly by its regions."""
+    known = REGIONS.get(cloud, ())
+    first = known[0] if known else "eu-west-1"
+    example = f"{{regions: [{first}], weight: 1}}"
+    entry = mistakes.mapping(key, given, example)
+    allowed = ("regions", "weight", "project") if cloud == "gcp" else ("regions", "weight")
+    mistakes.known_keys(key, entry, allowed, example)
+    weight = mistakes.number(f"{key}.weight", entry.get("weight"), 1, least=0, example="3")
+    regions = mistakes.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
+    for region in regions:
+        if known and region not in known:
+            mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{first}]")
+    share = weight / len(regions) if regions else 0
+    whole = int(share) if share == int(share) else share
+    return [Target(Place(cloud, region), whole) for region in regions]
+
+
+def _routers(
+    mistakes: Mistakes, value: object, targets: tuple[Target, ...], meant: set[str]
+) -> tuple[Place, ...]:
+    """One router per named cloud, in that cloud's first region; every configured cloud when none is named."""
+    key = "skyfleet:router.clouds"
+    first: dict[str, Place] = {}
+    for target in targets:
+        first.setdefault(target.place.cloud, target.place)
+    if value is None:
+        return tuple(first.values())
+    names = mistakes.strings(key, value, "[gcp, aws]")
+    for name in names:
+        if name not in CLOUDS:
+            mistakes.add(key, name, one_of(CLOUDS, name), "[gcp, aws]")
+        elif name not in meant:
+            there = ", ".join(sorted(meant)) or "none"
+            mistakes.add(
+                key,
+                name,
+                f"only clouds that are under skyfleet:clouds ({there})",
+                f"[{', '.join(first) or 'aws'}]",
+            )
+    return tuple(first[name] for name in names if name in first)
+
+
+def _policy(mistakes: Mistakes, value: object) -> dict[str, float]:
+    key, example = "skyfleet:router.policy", "{stallS: 2}"
+    policy = mistakes.mapping(key, value, example)
+    mistakes.known_keys(key, policy, POLICY_KEYS, example)
+    return {
+        name: mistakes.number(
+            f"{key}.{name}", policy[name], 1, least=1 if whole else 0.001, example="2", whole=whole
+        )
+        for name in POLICY_KEYS
+        if name in policy
+        for whole in (name in {"fall", "rise"},)
+    }
+
+
+def _agent(mistakes: Mistakes, value: object) -> str:
+    default = EXAMPLES["agent"]
+    if value is None:
+        return default
+    if not isinstance(value, str) or not AGENT_ENTRY.fullmatch(value):
+        mistakes.add("skyfleet:agent", value, "module:attribute", default)
+        return default
+    if value.partition(":")[0].partition(".")[0] in RESERVED_MODULES:
+        mistakes.add("skyfleet:agent", value, f"a module outside of {', '.join(RESERVED_MODULES)}", default)
+    return value
+
+
+def _name(mistakes: Mistakes, value: object) -> str:
+    if value is None:
+        return "skyfleet"
+    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9-]{0,14}[a-z0-9]", value):
+        return value
+    expected = "2 to 16 lower-case letters, digits and dashes, starting with a letter"
+    mistakes.add("skyfleet:name", value, expected, EXAMPLES["name"])
+    return "skyfleet"
+
+
+def _checks(mistakes: Mistakes, value: object) -> Checks:
+    key, default = "skyfleet:checks", Checks()
+    checks = mistakes.mapping(key, value, EXAMPLES["checks"])
+    mistakes.known_keys(key, checks, ("probes", "apartS", "timeoutS", "coldTimeoutS"), EXAMPLES["checks"])
+    return Checks(
+        int(mistakes.number(f"{key}.probes", checks.get("probes"), default.probes, least=1, whole=True)),
+        mistakes.number(f"{key}.apartS", checks.get("apartS"), default.apart_s, least=0),
+        mistakes.number(f"{key}.timeoutS", checks.get("timeoutS"), default.timeout_s, least=0.1),
+        mistakes.number(f"{key}.coldTimeoutS", checks.get("coldTimeoutS"), default.cold_timeout_s, least=0.1),
+    )
+
+
+def _model(mistakes: Mistakes, value: object) -> Model | None:
+    if value is None:
+        return None
+    key = "skyfleet:model"
+    model = mistakes.mapping(key, value, EXAMPLES["model"])
+    mistakes.known_keys(key, model, ("baseUrl", "name"), EXAMPLES["model"])
+    base, name = model.get("baseUrl"), model.get("name")
+    if not isinstance(base, str) or not re.match(r"https?://[^/\s]+", base):
+        mistakes.add(
+            f"{key}.baseUrl", base, "the base URL of an OpenAI-compatible API", "https://api.example.com/v1"
+        )
+    if not isinstance(name, str) or not name:
+        mistakes.add(f"{key}.name", name, "the model's name", "small")
+    return Model(str(base), str(name))
+
+
+def _project(mistakes: Mistakes, config: Mapping[str, object], clouds: object) -> str | None:
+    """Google's project: of the cloud's own entry, else of the provider's config; a must where gcp is used."""
+    if not isinstance(clouds, Mapping) or "gcp" not in clouds:
+        return None
+    entry = cast("Mapping[str, object]", clouds)["gcp"]
+    own = cast("Mapping[str, object]", entry).get("project") if isinstance(entry, Mapping) else None
+    project = own if own is not None else config.get("gcp:project")
+    if isinstance(project, str) and re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", project):
+        return project
+    expected = "the id of your Google Cloud project (or set gcp:project)"
+    mistakes.add("skyfleet:clouds.gcp.project", project, expected, "my-project-123")
+    return None
