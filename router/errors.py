@@ -1,0 +1,56 @@
+"""What can go wrong in the router, by whose fault it is.
+
+    RouterError
+    ├── SettingsError   ours: the environment of this function (all mistakes at once)
+    ├── CallerError     the caller's: answered with `status` and a JSON error
+    │   └── SnapshotRefused   a health document that cannot be believed
+    ├── FetchFailed     a target's or a router's: a small exchange of our own did not work out
+    ├── ReplyCut        a target's: its reply broke off after the head had gone to the caller
+    └── IllegalEvent    ours: an event that the health table does not know
+
+A message says what happened, what was found and what to do. No secret is ever part of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RouterError(Exception):
+    """Base of everything that this room raises on purpose."""
+
+
+class SettingsError(RouterError):
+    """The environment does not make a working router; lists every mistake."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        lines = "\n".join(f"  - {mistake}" for mistake in self.mistakes)
+        super().__init__(f"The configuration has {len(self.mistakes)} mistake(s):\n{lines}")
+
+
+class CallerError(RouterError):
+    """The request cannot be served as it is."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status, self.code, self.message = status, code, message
+        super().__init__(message)
+
+
+class SnapshotRefused(CallerError):
+    """A health document is not folded in; the last good view stays."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(400, "snapshot-refused", reason)
+
+
+class FetchFailed(RouterError):
+    """A health question or a snapshot got no usable answer."""
+
+
+class ReplyCut(RouterError):
+    """Raised into the server after the head was sent: it must not end this reply as if it were whole."""
+
+
+class IllegalEvent(RouterError):
+    """The health table has no row for this event in this status."""

@@ -1,0 +1,121 @@
+"""Which header fields cross the router, in both directions, and what may never be inside them.
+
+Rules
+- Hop-by-hop fields stop here both ways: those of RFC 9110 section 7.6.1 and whatever `Connection` names.
+- What proves the caller to us (the API key) or us to an agent (signature fields) never comes from outside.
+- Platform credentials that a vendor's front door added stay with that vendor.
+- A name is a token, a value has no control character: a line break cannot smuggle a second field or request.
+- Names are lower-case bytes here, as ASGI has them; repeated fields stay repeated, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from router.errors import CallerError
+
+Header = tuple[bytes, bytes]
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# The connection to the target has its own; the body is sent whole, so nothing is expected first.
+_OURS_TO_SET: Final = frozenset({b"host", b"content-length", b"expect", b"x-request-id"})
+_SIGNATURE: Final = frozenset(
+    {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature"}
+)
+_PLATFORM: Final = frozenset(
+    {b"x-functions-key", b"x-serverless-authorization", b"x-amz-security-token", b"x-ms-invocation-id"}
+)
+_NOT_UPSTREAM: Final = _HOP_BY_HOP | _OURS_TO_SET | _SIGNATURE | _PLATFORM
+# `date` and `server`: the server in front of us stamps its own. The rest are this router's words.
+_NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
+    {
+        b"date",
+        b"server",
+        b"x-request-id",
+        b"x-skyfleet-target",
+        b"x-skyfleet-attempts",
+        b"x-skyfleet-panic",
+    }
+)
+_TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# A target is visible ASCII; anything else has to be percent-encoded (RFC 9112, section 3.2).
+_TARGET: Final = frozenset(range(0x21, 0x7F))
+_LONGEST_REQUEST_ID: Final = 128
+
+
+def first(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The first value of a field."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
+    """The caller's fields that go to an agent. drop: fields that carried the caller's API key."""
+    banned = _NOT_UPSTREAM | drop | _named_by_connection(headers)
+    return [(name, value) for name, value in headers if name not in banned]
+
+
+def downstream(headers: Sequence[Header]) -> list[Header]:
+    """The agent's fields that go to the caller."""
+    banned = _NOT_DOWNSTREAM | _named_by_connection(headers)
+    return [(name, value) for name, value in headers if name not in banned]
+
+
+def check_request(method: str, target: bytes, headers: Iterable[Header]) -> None:
+    """CallerError 400 for what must not be written to a connection."""
+    if not method or not _TOKEN.issuperset(method.encode("utf-8", "surrogateescape")):
+        raise CallerError(400, "bad-request", f"The method {method[:20]!r} is not a token; use e.g. POST.")
+    if not target.startswith(b"/") or not _TARGET.issuperset(target):
+        raise CallerError(400, "bad-request", "The path has characters that must be percent-encoded.")
+    for name, value in headers:
+        if not name or not _TOKEN.issuperset(name) or not _is_value(value):
+            raise CallerError(
+                400,
+                "bad-request",
+                f"The header field {name[:40]!r} has characters that are not allowed in it.",
+            )
+
+
+def request_id(headers: Iterable[Header]) -> bytes | None:
+    """The caller's own id for the request, if it is fit to be copied."""
+    value = first(headers, b"x-request-id")
+    if value and len(value) <= _LONGEST_REQUEST_ID and _TOKEN.issuperset(value):
+        return value
+    return None
+
+
+def request_head(method: str, target: bytes, authority: str, headers: Iterable[Header], length: int) -> bytes:
+    """The head of a request as HTTP/1.1 bytes; the fields have been checked. length: of the body."""
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode(), target, authority.encode())]
+    lines += [b"%b: %b" % header for header in headers]
+    if length or method in ("POST", "PUT", "PATCH"):
+        lines.append(b"content-length: %d" % length)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
+    named: set[bytes] = set()
+    for name, value in headers:
+        if name == b"connection":
+            named.update(part.strip().lower() for part in value.split(b","))
+    return frozenset(named)
+
+
+def _is_value(value: bytes) -> bool:
+    # Tabs are allowed, all other control characters are not (RFC 9110, section 5.5).
+    return not any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value)

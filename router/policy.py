@@ -1,0 +1,87 @@
+"""Every number the router decides with, once, with its reason.
+
+Rules: a field that a deployment may set has a camelCase name in `SKYFLEET_POLICY`; all others are fixed here.
+Times are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient, how strict, how gentle."""
+
+    # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
+    connect_timeout_s: float = 3.0
+    # Most warm replies begin well within 2 s; a model that thinks longer costs one free /health question.
+    stall_s: float = 2.0
+    # Azure's front door answers for the function after 230 s, so no reply can begin later than that.
+    deadline_s: float = 230.0
+    # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end.
+    slow_start_s: float = 30.0
+    # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner.
+    ejection_s: float = 10.0
+    # Three failed probes in a row: one may be a packet, two a deployment.
+    fall: int = 3
+    # Two good answers: one may be the last breath.
+    rise: int = 2
+    # A checker speaks each minute; two and a half minutes forgive one lost invocation.
+    fresh_s: float = 150.0
+
+    # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to.
+    failures: int = 3
+    # Envoy's cap of ejection time.
+    ejection_cap_s: float = 300.0
+    # First try, the other cloud, and one more for "two of three are down". More only adds load to an outage.
+    attempts: int = 3
+    # /health never does work, so a warm function answers within one slow round trip.
+    ask_timeout_s: float = 2.0
+    # The slowest cold starts seen with an image this small, with room: cold is not down.
+    cold_timeout_s: float = 30.0
+    # The vendors freeze idle functions after some minutes; within two an answer proves a warm one.
+    warm_for_s: float = 120.0
+    # An answer of /health serves everybody who waits for that target and asks within this time.
+    ask_fresh_s: float = 1.0
+    # Pauses between questions double from stall_s up to this.
+    ask_pause_cap_s: float = 30.0
+
+
+DEFAULT: Final = Policy()
+
+_NAMES: Final = {
+    "connectTimeoutS": "connect_timeout_s",
+    "stallS": "stall_s",
+    "deadlineS": "deadline_s",
+    "slowStartS": "slow_start_s",
+    "ejectionS": "ejection_s",
+    "fall": "fall",
+    "rise": "rise",
+    "freshS": "fresh_s",
+}
+_COUNTS: Final = frozenset({"fall", "rise"})
+# A vantage keeps 10 observations of a target, so no longer streak can be seen.
+_MOST_COUNT: Final = 10
+
+
+def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
+    """A policy with the given fields set, and every mistake found on the way."""
+    mistakes: list[str] = []
+    changes: dict[str, float | int] = {}
+    for name, got in value.items():
+        field = _NAMES.get(name)
+        if field is None:
+            mistakes.append(f"{name}: unknown; expected one of {', '.join(_NAMES)}")
+        elif isinstance(got, bool) or not isinstance(got, int | float):
+            mistakes.append(f"{name}: got {got!r}, expected a number, e.g. 3")
+        elif field in _COUNTS and not (isinstance(got, int) and 1 <= got <= _MOST_COUNT):
+            mistakes.append(f"{name}: got {got!r}, expected a whole number from 1 to {_MOST_COUNT}, e.g. 3")
+        elif field not in _COUNTS and not (math.isfinite(got) and got > 0):
+            mistakes.append(f"{name}: got {got!r}, expected a number of seconds above 0, e.g. 2.5")
+        else:
+            changes[field] = got
+    return replace(DEFAULT, **changes), mistakes  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,288 @@
+"""Connections to all targets: reuse, opening, limits, and small exchanges read whole.
+
+Rules
+- An idle connection is used again for `IDLE_S` by the wall clock, no longer: sandboxes freeze, and a
+  monotonic clock may sleep with them. Before each use the kernel is asked whether it is still open.
+- Opening (address, TCP, TLS with verification) has one timeout. Whatever fails there was not sent.
+- A request written to a connection that then breaks may have run, even if the connection was an old one: it
+  is `RESET` and not repeated here. Repeating is the plan's business.
+- Connections to one origin are limited; beyond the limit a request is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from router.errors import FetchFailed
+from router.headers import Header, request_head
+from router.http1 import Connection, Sink
+from router.plan import Failure
+from router.targets import Origin
+
+# Shorter than the 5 s after which uvicorn closes, the shortest of the servers in front of agents.
+IDLE_S: Final = 4.0
+# One function instance serves at most this many requests at once; file descriptors end at 1,024.
+MOST_CONNECTIONS: Final = 400
+_MOST_IDLE: Final = 64
+
+
+class Call:
+    """One running exchange, for whoever started it."""
+
+    __slots__ = ("_connection", "_paused", "_task", "over")
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._paused = False
+        self.over = False
+
+    def opening(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def attach(self, connection: Connection) -> None:
+        self._connection, self._task = connection, None
+        if self._paused:
+            connection.pause()
+
+    def cancel(self) -> None:
+        """Close whatever is open for it; the sink hears nothing more."""
+        if self.over:
+            return
+        self.over = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._connection is not None:
+            self._connection.abandon()
+
+    def pause(self) -> None:
+        self._paused = True
+        if self._connection is not None and not self.over:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._connection is not None and not self.over:
+            self._connection.resume()
+
+
+class _Ending:
+    """Passes a reply on and notes when the call is over, so that a late cancel closes nobody else's connection."""
+
+    __slots__ = ("_call", "_sink", "on_data", "on_head")
+
+    def __init__(self, call: Call, sink: Sink) -> None:
+        self._call, self._sink = call, sink
+        self.on_head: Callable[[int, list[Header]], None] = sink.on_head
+        self.on_data: Callable[[bytes], None] = sink.on_data
+
+    def on_end(self) -> None:
+        self._call.over = True
+        self._sink.on_end()
+
+    def on_failure(self, failure: Failure, why: str) -> None:
+        self._call.over = True
+        self._sink.on_failure(failure, why)
+
+
+class Pool:
+    """The client of one event loop."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float,
+        clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """tls: None means the system's trusted certificates, loaded when the first https target is called."""
+        self._connect_timeout_s = connect_timeout_s
+        self._clock = clock
+        self._tls = tls
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._open: dict[Origin, set[Connection]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._prune_timer: asyncio.TimerHandle | None = None
+
+    def send(self, origin: Origin, request: bytes, sink: Sink, *, head_only: bool = False) -> Call:
+        """Start an exchange. The sink is never called before this returns."""
+        call = Call()
+        wrapped = _Ending(call, sink)
+        connection = self._reuse(origin)
+        if connection is not None:
+            call.attach(connection)
+            connection.start(wrapped, request, head_only=head_only)
+            return call
+        loop = asyncio.get_running_loop()
+        if len(self._open.get(origin, ())) >= MOST_CONNECTIONS:
+            why = f"{MOST_CONNECTIONS} connections to {origin.authority} are in use"
+            loop.call_soon(_refuse, call, wrapped, why)
+            return call
+        start = partial(Connection.start, sink=wrapped, request=request, head_only=head_only)
+        task = loop.create_task(self._connect(origin, call, wrapped, start))
+        call.opening(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return call
+
+    def close(self) -> None:
+        """Close everything, idle or not."""
+        for task in self._tasks:
+            task.cancel()
+        for connections in self._open.values():
+            for connection in list(connections):
+                connection.abandon()
+        self._idle.clear()
+        self._open.clear()
+        if self._prune_timer is not None:
+            self._prune_timer.cancel()
+            self._prune_timer = None
+
+    def _reuse(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()  # the most recently used one: the others may then age out
+            if 0 <= self._clock() - connection.idle_since < IDLE_S and connection.usable():
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(
+        self, origin: Origin, call: Call, sink: _Ending, start: Callable[[Connection], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        release = partial(self._release, origin)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(release),
+                    origin.host,
+                    origin.port,
+                    ssl=self._context() if origin.tls else None,
+                )
+        except TimeoutError:
+            _refuse(call, sink, f"no connection within {self._connect_timeout_s:g} s")
+        except (OSError, ValueError) as error:
+            _refuse(call, sink, _short(error))
+        else:
+            self._open.setdefault(origin, set()).add(connection)
+            call.attach(connection)
+            start(connection)
+
+    def _release(self, origin: Origin, connection: Connection, reusable: bool) -> None:
+        if not reusable:
+            self._open.get(origin, set[Connection]()).discard(connection)
+            idle = self._idle.get(origin, [])
+            if connection in idle:
+                idle.remove(connection)
+            return
+        idle = self._idle.setdefault(origin, [])
+        if len(idle) >= _MOST_IDLE:
+            connection.close()
+            return
+        connection.idle_since = self._clock()
+        idle.append(connection)
+        if self._prune_timer is None:
+            self._prune_timer = asyncio.get_running_loop().call_later(IDLE_S, self._prune)
+
+    def _prune(self) -> None:
+        self._prune_timer = None
+        oldest = self._clock() - IDLE_S
+        for idle in self._idle.values():
+            for connection in [one for one in idle if one.idle_since <= oldest]:
+                idle.remove(connection)
+                connection.close()
+        if any(self._idle.values()):
+            self._prune_timer = asyncio.get_running_loop().call_later(IDLE_S / 2, self._prune)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A small reply, read whole."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+class _Collector:
+    """A sink that reads a small reply into one future."""
+
+    def __init__(self, limit: int) -> None:
+        self.future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._limit = limit
+        self._status = 0
+        self._headers: list[Header] = []
+        self._body = bytearray()
+
+    def on_head(self, status: int, headers: list[Header]) -> None:
+        self._status, self._headers = status, headers
+
+    def on_data(self, data: bytes) -> None:
+        if len(self._body) + len(data) > self._limit:
+            self._fail(f"its reply is larger than {self._limit} bytes")
+        self._body += data[: self._limit]
+
+    def on_end(self) -> None:
+        if not self.future.done():
+            self.future.set_result(Reply(self._status, self._headers, bytes(self._body)))
+
+    def on_failure(self, failure: Failure, why: str) -> None:
+        self._fail(f"{failure}: {why}")
+
+    def _fail(self, why: str) -> None:
+        if not self.future.done():
+            self.future.set_exception(FetchFailed(why))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A small request of our own."""
+
+    origin: Origin
+    method: str
+    path: str
+    headers: tuple[Header, ...] = ()
+    body: bytes = b""
+
+
+async def fetch(pool: Pool, question: Question, *, timeout_s: float, limit: int = 1_048_576) -> Reply:
+    """Ask and read the whole answer; FetchFailed says why there is none. limit: bytes of the answer."""
+    collector = _Collector(limit)
+    head = request_head(
+        question.method,
+        question.path.encode(),
+        question.origin.authority,
+        question.headers,
+        len(question.body),
+    )
+    call = pool.send(question.origin, head + question.body, collector)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await collector.future
+    except TimeoutError:
+        raise FetchFailed(f"no answer within {timeout_s:g} s") from None
+    finally:
+        call.cancel()
+
+
+def _refuse(call: Call, sink: _Ending, why: str) -> None:
+    if not call.over:
+        sink.on_failure(Failure.NOT_SENT, why)
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return f"{type(error).__name__}: {error}"[:200]
