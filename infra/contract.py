@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pulumi
@@ -107,19 +107,12 @@ class Fleet:
     signing_keys: pulumi.Output[str] = field(repr=False)
     generation: int = 1
 
-    def labels(self, role: Role | Literal["shared"]) -> dict[str, str]:
+    def labels(self, role: str) -> dict[str, str]:
         return labels(self.stack, role)
 
     def unique(self, base: str, limit: int, *, dashes: bool = True) -> pulumi.Output[str]:
         """A name nobody else in the world has; see `unique_name`."""
         return self.suffix.apply(lambda suffix: unique_name(base, suffix, limit, dashes=dashes))
-
-
-class Foundation(Protocol):
-    """What the functions of one place share (bucket, secret store, logs); it deploys functions next to
-    itself."""
-
-    def function(self, spec: FunctionSpec) -> FunctionEndpoint: ...
 
 
 def slug(text: str) -> str:

@@ -43,7 +43,7 @@ class Mistakes:
         """A list of strings without repetitions, not empty."""
         items = cast("list[object]", value) if isinstance(value, list) else []
         if not items or not all(isinstance(item, str) for item in items):
-            self.add(key, items or value, "a list with at least one name", example)
+            self.add(key, cast("object", value), "a list with at least one name", example)
             return []
         names = [str(item) for item in items]
         for name in sorted({name for name in names if names.count(name) > 1}):

@@ -1,7 +1,7 @@
 """The stack config as one frozen value, or one error that lists every mistake.
 
 Pure: takes a mapping of full config keys ("skyfleet:clouds", "gcp:project") to values as parsed from YAML,
-or to JSON text as the Pulumi engine hands them over. No engine, no file, no environment. Every default stands in
+or to JSON text as the Pulumi engine hands them over. No engine, no file, no environment. Every default is in
 this file.
 """
 

@@ -1,0 +1,35 @@
+"""The three clouds behind one door; a cloud's SDK is loaded only when a stack uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from infra.contract import Fleet, FunctionEndpoint, FunctionSpec, Place
+
+Deploy = Callable[[FunctionSpec], FunctionEndpoint]
+
+
+def prepare(fleet: Fleet, place: Place, project: str | None) -> Deploy:
+    """Creates what the functions of one place share and returns what deploys a function there.
+
+    project: Google's; the settings have one wherever a place is on Google.
+    """
+    match place.cloud:
+        case "aws":
+            from infra.clouds import aws
+            from infra.foundations.aws import Foundation as OnAmazon
+
+            amazon = OnAmazon(fleet, place)
+            return lambda spec: aws.Function(spec, amazon).endpoint
+        case "azure":
+            from infra.clouds import azure
+            from infra.foundations.azure import Foundation as OnMicrosoft
+
+            microsoft = OnMicrosoft(fleet, place)
+            return lambda spec: azure.Function(spec, microsoft).endpoint
+        case "gcp":
+            from infra.clouds import gcp
+            from infra.foundations.gcp import Foundation as OnGoogle
+
+            google = OnGoogle(fleet, place, project or "")
+            return lambda spec: gcp.Function(spec, google).endpoint

@@ -1,0 +1,258 @@
+"""Amazon: Lambda behind a function URL that streams, EventBridge Scheduler, Secrets Manager, S3.
+
+Same skeleton as azure.py and gcp.py: identity, package, function, public URL, schedule, register_outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.contract import (
+    LOG_RETENTION_DAYS,
+    FunctionEndpoint,
+    FunctionSpec,
+    ready,
+    regional_name,
+)
+from infra.foundations.aws import HEALTH_PREFIX, Foundation
+from infra.foundations.iam import assumed_by, policy, statement
+
+RUNTIME = "python3.13"
+ARCHITECTURE = "x86_64"  # the platform the packages' wheels are chosen for
+# Lambda's own Python runtime cannot stream; the AWS Lambda Web Adapter layer runs any web server and does.
+# Account and version: its README, release 1.0.0-rc1 of 2026-03.
+WEB_ADAPTER_LAYER = "arn:aws:lambda:{region}:753240598075:layer:LambdaAdapterLayerX86:26"
+WEB_ADAPTER: Mapping[str, str] = {
+    "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+    "AWS_LWA_INVOKE_MODE": "response_stream",
+    "AWS_LWA_PORT": "8080",
+    "AWS_LWA_READINESS_CHECK_PATH": "/health",
+    "AWS_LWA_PASS_THROUGH_PATH": "/events",
+}
+# The next minute's run is a better second try than a late first one.
+SCHEDULE_RETRIES, SCHEDULE_AGE_S = 1, 60
+DEAD_LETTER_S = 14 * 24 * 3600  # the longest SQS keeps a message
+
+
+class Function(pulumi.ComponentResource):
+    """One Lambda function with all it needs and nothing more."""
+
+    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+        self.name = f"{shared.fleet.prefix}-{spec.role}"
+        self._resource = f"aws-{shared.place.region}-{spec.role}"
+        super().__init__("skyfleet:aws:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))
+        self.spec, self.shared = spec, shared
+        self.region = shared.place.region
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = shared.fleet.labels(spec.role)
+
+        logs = self._logs()
+        role, grants = self._identity(logs)
+        package = self._package()
+        function = self._function(package, role, [logs, grants, shared.keys_version])
+        url = self._public_url(function) if spec.public else pulumi.Output.from_input("")
+        if spec.schedule:
+            self._schedule(function)
+        self._alarm(function)
+        self.endpoint = FunctionEndpoint("aws", self.region, self.name, url)
+        self.register_outputs({"url": url})
+
+    def _logs(self) -> aws.cloudwatch.LogGroup:
+        """Before the function, which would make one that keeps everything for ever."""
+        return aws.cloudwatch.LogGroup(
+            self._resource,
+            name=f"/aws/lambda/{self.name}",
+            retention_in_days=LOG_RETENTION_DAYS,
+            region=self.region,
+            tags=self._tags,
+            opts=self._child,
+        )
+
+    def _identity(self, logs: aws.cloudwatch.LogGroup) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        role = aws.iam.Role(
+            self._resource,
+            name=regional_name(self.shared.fleet.prefix, self.spec.role, self.region, 64),
+            assume_role_policy=assumed_by("lambda.amazonaws.com"),
+            tags=self._tags,
+            opts=self._child,
+        )
+        allowed = [
+            logs.arn.apply(
+                lambda arn: statement("Allow", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{arn}:*"])
+            ),
+            self.shared.signing_keys.arn.apply(
+                lambda arn: statement("Allow", ["secretsmanager:GetSecretValue"], [arn])
+            ),
+        ]
+        if self.spec.stores:
+            allowed += [
+                self.shared.bucket.arn.apply(
+                    lambda arn: statement(
+                        "Allow", ["s3:GetObject", "s3:PutObject"], [f"{arn}/{HEALTH_PREFIX}*"]
+                    )
+                ),
+                self.shared.bucket.arn.apply(
+                    lambda arn: (
+                        statement("Allow", ["s3:ListBucket"], [arn])
+                        | {"Condition": {"StringLike": {"s3:prefix": f"{HEALTH_PREFIX}*"}}}
+                    )
+                ),
+            ]
+        grants = aws.iam.RolePolicy(self._resource, role=role.name, policy=policy(*allowed), opts=self._child)
+        return role, grants
+
+    def _package(self) -> aws.s3.BucketObjectv2:
+        """One object per content: its name never changes meaning, so what is there need not be sent again."""
+        package = self.spec.package
+        return aws.s3.BucketObjectv2(
+            f"{self._resource}-{package.inputs}",
+            bucket=self.shared.bucket.bucket,
+            key=f"packages/{self.spec.role}/{package.inputs}.zip",
+            source=pulumi.FileAsset(str(package.path)),
+            content_type="application/zip",
+            region=self.region,
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["source"]),
+        )
+
+    def _function(
+        self, package: aws.s3.BucketObjectv2, role: aws.iam.Role, before: Sequence[pulumi.Resource]
+    ) -> aws.lambda_.Function:
+        own: dict[str, pulumi.Input[str]] = {
+            **WEB_ADAPTER,
+            "SKYFLEET_SECRET_ARN": self.shared.signing_keys.arn,
+        }
+        if self.spec.stores:
+            own["SKYFLEET_BUCKET"] = self.shared.bucket.bucket.apply(lambda bucket: f"s3://{bucket}")
+        # Lambda encrypts its variables at rest; the rest of the secrets are few and belong to one function.
+        secrets = {key: pulumi.Output.secret(value) for key, value in self.spec.secrets.items()}
+        return aws.lambda_.Function(
+            self._resource,
+            name=self.name,
+            role=role.arn,
+            runtime=RUNTIME,
+            architectures=[ARCHITECTURE],
+            handler="run.sh",
+            layers=[WEB_ADAPTER_LAYER.format(region=self.region)],
+            s3_bucket=package.bucket,
+            s3_key=package.key,
+            memory_size=self.spec.memory_mb,
+            timeout=self.spec.timeout_s,
+            environment=aws.lambda_.FunctionEnvironmentArgs(
+                variables={**self.spec.environment, **own, **secrets}
+            ),
+            logging_config=aws.lambda_.FunctionLoggingConfigArgs(
+                log_format="JSON", log_group=f"/aws/lambda/{self.name}"
+            ),
+            region=self.region,
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )
+
+    def _public_url(self, function: aws.lambda_.Function) -> pulumi.Output[str]:
+        """Open to all at AWS's door: agents check our HMAC signature, routers an API key.
+
+        A new function URL needs both permissions; with one of them AWS answers 403.
+        """
+        url = aws.lambda_.FunctionUrl(
+            self._resource,
+            function_name=function.name,
+            authorization_type="NONE",
+            invoke_mode="RESPONSE_STREAM",
+            region=self.region,
+            opts=self._child,
+        )
+        by_url = aws.lambda_.Permission(
+            f"{self._resource}-url",
+            action="lambda:InvokeFunctionUrl",
+            function=function.name,
+            principal="*",
+            function_url_auth_type="NONE",
+            region=self.region,
+            opts=self._child,
+        )
+        invoke = aws.lambda_.Permission(
+            f"{self._resource}-invoke",
+            action="lambda:InvokeFunction",
+            function=function.name,
+            principal="*",
+            invoked_via_function_url=True,
+            region=self.region,
+            opts=self._child,
+        )
+        return ready(url.function_url, [by_url.id, invoke.id])
+
+    def _schedule(self, function: aws.lambda_.Function) -> None:
+        resource = f"{self._resource}-schedule"
+        lost = aws.sqs.Queue(
+            resource,
+            name=f"{self.name}-lost",
+            message_retention_seconds=DEAD_LETTER_S,
+            sqs_managed_sse_enabled=True,
+            region=self.region,
+            tags=self._tags,
+            opts=self._child,
+        )
+        role = aws.iam.Role(
+            resource,
+            name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),
+            assume_role_policy=assumed_by("scheduler.amazonaws.com"),
+            tags=self._tags,
+            opts=self._child,
+        )
+        grants = aws.iam.RolePolicy(
+            resource,
+            role=role.name,
+            policy=policy(
+                function.arn.apply(lambda arn: statement("Allow", ["lambda:InvokeFunction"], [arn])),
+                lost.arn.apply(lambda arn: statement("Allow", ["sqs:SendMessage"], [arn])),
+            ),
+            opts=self._child,
+        )
+        aws.lambda_.FunctionEventInvokeConfig(
+            resource,
+            function_name=function.name,
+            maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=SCHEDULE_AGE_S,
+            region=self.region,
+            opts=self._child,
+        )
+        aws.scheduler.Schedule(
+            resource,
+            name=self.name,
+            description="Probes every agent once a minute",
+            schedule_expression="rate(1 minute)",
+            flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+            target=aws.scheduler.ScheduleTargetArgs(
+                arn=function.arn,
+                role_arn=role.arn,
+                dead_letter_config=aws.scheduler.ScheduleTargetDeadLetterConfigArgs(arn=lost.arn),
+                retry_policy=aws.scheduler.ScheduleTargetRetryPolicyArgs(
+                    maximum_event_age_in_seconds=SCHEDULE_AGE_S, maximum_retry_attempts=SCHEDULE_RETRIES
+                ),
+            ),
+            region=self.region,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[grants]),
+        )
+
+    def _alarm(self, function: aws.lambda_.Function) -> None:
+        aws.cloudwatch.MetricAlarm(
+            self._resource,
+            name=f"{self.name}-errors",
+            alarm_description="Invocations that ended in an error",
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions={"FunctionName": function.name},
+            statistic="Sum",
+            period=300,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            treat_missing_data="notBreaching",
+            region=self.region,
+            tags=self._tags,
+            opts=self._child,
+        )

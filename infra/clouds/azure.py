@@ -1,0 +1,326 @@
+"""Microsoft: Functions on Flex Consumption (a plan per function), Key Vault, Blob Storage; the timer is in
+the code.
+
+Same skeleton as aws.py and gcp.py: identity, package, function, public URL, schedule, register_outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_azure_native import (
+    authorization,
+    keyvault,
+    managedidentity,
+    monitor,
+    resources,
+    storage,
+    web,
+)
+
+from infra.contract import (
+    FunctionEndpoint,
+    FunctionSpec,
+    fit,
+    ready,
+)
+from infra.foundations.azure import Foundation, storage_account
+
+RUNTIME = ("python", "3.13")
+# A bound on the bill when something calls in a loop; Flex takes 40 to 1000.
+MAX_INSTANCES = 100
+MEMORY_SIZES_MB = (512, 2048, 4096)  # what Flex offers
+SITE_NAME_LIMIT = 60
+# Ids of built-in roles, the same in every tenant.
+ROLES: Mapping[str, str] = {
+    "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+    "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+    "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+    "Key Vault Secrets User": "4633458b-17de-408a-b875-0445c86b69e6",
+}
+# What the Functions host keeps in its own account: leases, timer state, keys.
+HOST_ROLES = ("Storage Blob Data Owner", "Storage Queue Data Contributor", "Storage Table Data Contributor")
+# The deployment reads the package by this address. A fixed end, because one that moves with the clock
+# would deploy the same package at every `up`; it opens one object without a secret in it, for reading, and
+# ends with the account's key.
+PACKAGE_ADDRESS_ENDS = "2099-12-31T00:00:00Z"
+ONE_DEPLOY_API = "2022-09-01"
+
+
+class Function(pulumi.ComponentResource):
+    """One function app with all it needs and nothing more."""
+
+    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+        fleet, region = shared.fleet, shared.place.region
+        self.name = fit(f"{fleet.prefix}-{spec.role}", SITE_NAME_LIMIT)
+        self._resource = f"azure-{region}-{spec.role}"
+        super().__init__(
+            "skyfleet:azure:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared)
+        )
+        self.spec, self.shared, self.region = spec, shared, region
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = fleet.labels(spec.role)
+
+        # An account of its own, so that no function can touch another's packages, keys or timers.
+        self._host = storage_account(
+            shared, self._resource, f"{fleet.prefix}-{spec.role}-{region}", role=spec.role, parent=self
+        )
+        identity, grants = self._identity()
+        package = self._package()
+        site = self._function(identity, grants)
+        deployed = self._deploy(site, package)
+        url = ready(site.default_host_name, [deployed.id]) if spec.public else pulumi.Output.from_input("")
+        # No schedule here: the package registers a timer when SKYFLEET_ROLE is checker, and no HTTP route
+        # then.
+        self._alarm(site)
+        self.endpoint = FunctionEndpoint("azure", region, self.name, url)
+        self.register_outputs({"url": url})
+
+    def _identity(self) -> tuple[managedidentity.UserAssignedIdentity, list[pulumi.Resource]]:
+        """User-assigned, so that its roles stand before the site starts."""
+        identity = managedidentity.UserAssignedIdentity(
+            self._resource,
+            resource_group_name=self.shared.group,
+            resource_name_=self.name,
+            location=self.region,
+            tags=self._tags,
+            opts=self._child,
+        )
+        wanted: list[tuple[str, str, pulumi.Input[str]]] = [
+            *((role, "host", self._host.id) for role in HOST_ROLES),
+            ("Key Vault Secrets User", "signing-keys", self.shared.signing_keys.id),
+            ("Monitoring Metrics Publisher", "insights", self.shared.insights.id),
+        ]
+        if self.spec.stores:
+            wanted.append(("Storage Blob Data Contributor", "health", self.shared.health.id))
+        subscription = self.shared.client.subscription_id
+        return identity, [
+            authorization.RoleAssignment(
+                f"{self._resource}-{where}-{ROLES[role][:8]}",
+                principal_id=identity.principal_id,
+                principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+                role_definition_id=subscription.apply(lambda id, role=role: role_definition(id, role)),
+                scope=scope,
+                opts=self._child,
+            )
+            for role, where, scope in wanted
+        ]
+
+    def _package(self) -> pulumi.Output[str]:
+        """One blob per content: its name never changes meaning, so what is there need not be sent again.
+
+        Returns the address the deployment reads it from, a secret because it needs no other key.
+        """
+        package, shared = self.spec.package, self.shared
+        blob = storage.Blob(
+            f"{self._resource}-{package.inputs}",
+            resource_group_name=shared.group,
+            account_name=shared.account.name,
+            container_name=shared.packages.name,
+            blob_name=f"{self.spec.role}/{package.inputs}.zip",
+            type=storage.BlobType.BLOCK,
+            source=pulumi.FileAsset(str(package.path)),
+            content_type="application/zip",
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["source"]),
+        )
+        signature = storage.list_storage_account_service_sas_output(
+            resource_group_name=shared.group,
+            account_name=shared.account.name,
+            protocols=storage.HttpProtocol.HTTPS,
+            shared_access_expiry_time=PACKAGE_ADDRESS_ENDS,
+            permissions=storage.Permissions.R,
+            resource=storage.SignedResource.B,
+            canonicalized_resource=pulumi.Output.format(
+                "/blob/{0}/{1}/{2}", shared.account.name, shared.packages.name, blob.name
+            ),
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        )
+        address = pulumi.Output.format("{0}?{1}", blob.url, signature.service_sas_token)
+        return pulumi.Output.secret(address)
+
+    def _function(
+        self, identity: managedidentity.UserAssignedIdentity, grants: list[pulumi.Resource]
+    ) -> web.WebApp:
+        shared = self.shared
+        plan = web.AppServicePlan(
+            self._resource,
+            resource_group_name=shared.group,
+            name=self.name,
+            location=self.region,
+            kind="functionapp",
+            reserved=True,  # Linux
+            sku=web.SkuDescriptionArgs(name="FC1", tier="FlexConsumption"),
+            tags=self._tags,
+            opts=self._child,
+        )
+        container = storage.BlobContainer(
+            self._resource,
+            resource_group_name=shared.group,
+            account_name=self._host.name,
+            container_name="deployments",
+            public_access=storage.PublicAccess.NONE,
+            opts=self._child,
+        )
+        site = web.WebApp(
+            self._resource,
+            resource_group_name=shared.group,
+            name=shared.fleet.unique(self.name, SITE_NAME_LIMIT),
+            location=self.region,
+            kind="functionapp,linux",
+            server_farm_id=plan.id,
+            reserved=True,
+            https_only=True,
+            client_affinity_enabled=False,
+            identity=web.ManagedServiceIdentityArgs(
+                type=web.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity.id]
+            ),
+            key_vault_reference_identity=identity.id,
+            function_app_config=self._app_config(identity, container),
+            site_config=web.SiteConfigArgs(
+                app_settings=[
+                    web.NameValuePairArgs(name=name, value=value)
+                    for name, value in sorted(self._app_settings(identity).items())
+                ],
+                min_tls_version=web.SupportedTlsVersions.SUPPORTED_TLS_VERSIONS_1_2,
+                http20_enabled=True,
+                ip_security_restrictions_default_action=(
+                    web.DefaultAction.ALLOW if self.spec.public else web.DefaultAction.DENY
+                ),
+            ),
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=grants),
+        )
+        for kind, switch in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
+            switch(
+                f"{self._resource}-{kind}",
+                resource_group_name=shared.group,
+                name=site.name,
+                allow=False,  # no deployment by password
+                opts=self._child,
+            )
+        return site
+
+    def _app_config(
+        self, identity: managedidentity.UserAssignedIdentity, container: storage.BlobContainer
+    ) -> web.FunctionAppConfigArgs:
+        endpoint = self._host.primary_endpoints.blob
+        return web.FunctionAppConfigArgs(
+            deployment=web.FunctionsDeploymentArgs(
+                storage=web.FunctionsDeploymentStorageArgs(
+                    type=web.FunctionsDeploymentStorageType.BLOB_CONTAINER,
+                    value=pulumi.Output.concat(endpoint, container.name),
+                    authentication=web.FunctionsDeploymentStorageAuthenticationArgs(
+                        type=web.AuthenticationType.USER_ASSIGNED_IDENTITY,
+                        user_assigned_identity_resource_id=identity.id,
+                    ),
+                )
+            ),
+            runtime=web.FunctionsRuntimeArgs(name=RUNTIME[0], version=RUNTIME[1]),
+            scale_and_concurrency=web.FunctionsScaleAndConcurrencyArgs(
+                instance_memory_mb=next(size for size in MEMORY_SIZES_MB if size >= self.spec.memory_mb),
+                maximum_instance_count=MAX_INSTANCES,
+                triggers=web.FunctionsScaleAndConcurrencyTriggersArgs(
+                    http=web.FunctionsScaleAndConcurrencyTriggersHttpArgs(
+                        per_instance_concurrency=self.spec.concurrency
+                    )
+                ),
+            ),
+        )
+
+    def _app_settings(self, identity: managedidentity.UserAssignedIdentity) -> dict[str, pulumi.Input[str]]:
+        shared = self.shared
+        vault = {"SKYFLEET_SIGNING_KEYS": shared.signing_keys}
+        for key, value in self.spec.secrets.items():
+            what = f"{self.spec.role}-{key.lower().replace('_', '-')}"
+            vault[key] = shared.secret(what, value, self._tags, self)
+        settings: dict[str, pulumi.Input[str]] = {
+            **self.spec.environment,
+            **{key: reference(secret) for key, secret in vault.items()},
+            "AzureWebJobsStorage__accountName": self._host.name,
+            "AzureWebJobsStorage__credential": "managedidentity",
+            "AzureWebJobsStorage__clientId": identity.client_id,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": shared.insights.connection_string,
+            "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": pulumi.Output.format(
+                "ClientId={0};Authorization=AAD", identity.client_id
+            ),
+        }
+        if self.spec.stores:
+            settings["SKYFLEET_BUCKET"] = pulumi.Output.format(
+                "az://{0}/{1}", shared.account.name, shared.health.name
+            )
+            # Which of its identities an app with a user-assigned one asks for tokens.
+            settings["AZURE_CLIENT_ID"] = identity.client_id
+        return settings
+
+    def _deploy(self, site: web.WebApp, package: pulumi.Output[str]) -> resources.Deployment:
+        """Publishes the package: `onedeploy` is an extension only a template can name."""
+        template = {
+            "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+            "contentVersion": "1.0.0.0",
+            "parameters": {"packageUri": {"type": "secureString"}},
+            "resources": [
+                {
+                    "type": "Microsoft.Web/sites/extensions",
+                    "apiVersion": ONE_DEPLOY_API,
+                    "name": pulumi.Output.concat(site.name, "/onedeploy"),
+                    "properties": {"packageUri": "[parameters('packageUri')]", "remoteBuild": False},
+                }
+            ],
+        }
+        return resources.Deployment(
+            f"{self._resource}-package",
+            resource_group_name=self.shared.group,
+            deployment_name=f"{self.name}-package",
+            properties=resources.DeploymentPropertiesArgs(
+                mode=resources.DeploymentMode.INCREMENTAL,
+                template=template,
+                parameters={"packageUri": resources.DeploymentParameterArgs(value=package)},
+            ),
+            tags=self._tags,
+            opts=self._child,
+        )
+
+    def _alarm(self, site: web.WebApp) -> None:
+        failed = monitor.MetricCriteriaArgs(
+            criterion_type="StaticThresholdCriterion",
+            name="failed",
+            metric_namespace="microsoft.insights/components",
+            metric_name="requests/failed",
+            operator=monitor.Operator.GREATER_THAN,
+            threshold=0,
+            time_aggregation=monitor.AggregationTypeEnum.COUNT,
+            dimensions=[
+                monitor.MetricDimensionArgs(name="cloud/roleName", operator="Include", values=[site.name])
+            ],
+        )
+        monitor.MetricAlert(
+            self._resource,
+            resource_group_name=self.shared.group,
+            rule_name=f"{self.name}-errors",
+            location="global",
+            description="Invocations that failed",
+            severity=2,
+            enabled=True,
+            scopes=[self.shared.insights.id],
+            evaluation_frequency="PT5M",
+            window_size="PT5M",
+            criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+                odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria", all_of=[failed]
+            ),
+            tags=self._tags,
+            opts=self._child,
+        )
+
+
+def role_definition(subscription: str, role: str) -> str:
+    return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
+
+
+def reference(secret: keyvault.Secret) -> pulumi.Output[str]:
+    """An app setting the platform resolves; with its version, so that a rotated secret restarts the app."""
+    return secret.properties.apply(
+        lambda properties: f"@Microsoft.KeyVault(SecretUri={properties.secret_uri_with_version})"
+    )

@@ -1,0 +1,234 @@
+"""Google: Cloud Run functions (2nd gen), Cloud Scheduler, Secret Manager, Cloud Storage.
+
+Same skeleton as aws.py and azure.py: identity, package, function, public URL, schedule, register_outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_gcp as gcp
+
+from infra.contract import (
+    FunctionEndpoint,
+    FunctionSpec,
+    fit,
+    ready,
+    regional_name,
+)
+from infra.foundations.gcp import ACCOUNT_ID_LIMIT, Foundation, member
+
+RUNTIME = "python313"
+ENTRY_POINT = "main"
+# Cloud Run lets an instance take several requests at once only when it has a whole CPU.
+CPU = "1"
+# A bound on the bill when something calls in a loop; far above what one agent needs.
+MAX_INSTANCES = 100
+FUNCTION_NAME_LIMIT = 63
+
+
+class Function(pulumi.ComponentResource):
+    """One Cloud Run function with all it needs and nothing more."""
+
+    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+        self.name = fit(f"{shared.fleet.prefix}-{spec.role}", FUNCTION_NAME_LIMIT)
+        self._resource = f"gcp-{shared.place.region}-{spec.role}"
+        super().__init__("skyfleet:gcp:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))
+        self.spec, self.shared = spec, shared
+        self.region, self.project = shared.place.region, shared.project
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._labels = shared.fleet.labels(spec.role)
+
+        account, grants, secrets = self._identity()
+        package = self._package()
+        function = self._function(account, package, secrets, grants)
+        url = self._public_url(function) if spec.public else pulumi.Output.from_input("")
+        if spec.schedule:
+            self._schedule(function)
+        self._alarm(function)
+        self.endpoint = FunctionEndpoint("gcp", self.region, self.name, url)
+        self.register_outputs({"url": url})
+
+    def _identity(
+        self,
+    ) -> tuple[
+        gcp.serviceaccount.Account,
+        list[pulumi.Resource],
+        list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs],
+    ]:
+        account = self._account(self.spec.role, "Runs")
+        grants: list[pulumi.Resource] = []
+        variables: list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs] = []
+        found = {"SKYFLEET_SIGNING_KEYS": (self.shared.signing_keys, self.shared.keys_version)}
+        for key, value in self.spec.secrets.items():
+            what = f"{self.spec.role}-{key.lower().replace('_', '-')}"
+            found[key] = self.shared.secret(what, value, self._labels, self)
+        for key, (secret, version) in found.items():
+            grants.append(
+                gcp.secretmanager.SecretIamMember(
+                    f"{self._resource}-{key.lower().replace('_', '-')}",
+                    project=self.project,
+                    secret_id=secret.secret_id,
+                    role="roles/secretmanager.secretAccessor",
+                    member=account.email.apply(member),
+                    opts=self._child,
+                )
+            )
+            variables.append(
+                gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs(
+                    key=key, project_id=self.project, secret=secret.secret_id, version=version.version
+                )
+            )
+        if self.spec.stores:
+            grants.append(
+                gcp.storage.BucketIAMMember(
+                    self._resource,
+                    bucket=self.shared.state.name,
+                    role="roles/storage.objectUser",
+                    member=account.email.apply(member),
+                    opts=self._child,
+                )
+            )
+        return account, grants, variables
+
+    def _account(self, what: str, does: str) -> gcp.serviceaccount.Account:
+        return gcp.serviceaccount.Account(
+            f"gcp-{self.region}-{what}",
+            project=self.project,
+            account_id=regional_name(self.shared.fleet.prefix, what, self.region, ACCOUNT_ID_LIMIT),
+            display_name=f"{does} {self.name} in {self.region}",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self.shared.services),
+        )
+
+    def _package(self) -> gcp.storage.BucketObject:
+        """One object per content: its name never changes meaning, so what is there need not be sent again."""
+        package = self.spec.package
+        return gcp.storage.BucketObject(
+            f"{self._resource}-{package.inputs}",
+            bucket=self.shared.packages.name,
+            name=f"{self.spec.role}/{package.inputs}.zip",
+            source=pulumi.FileAsset(str(package.path)),
+            content_type="application/zip",
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["source"]),
+        )
+
+    def _function(
+        self,
+        account: gcp.serviceaccount.Account,
+        package: gcp.storage.BucketObject,
+        secrets: Sequence[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs],
+        grants: Sequence[pulumi.Resource],
+    ) -> gcp.cloudfunctionsv2.Function:
+        environment = dict(self.spec.environment)
+        if self.spec.stores:
+            environment["SKYFLEET_BUCKET"] = self.shared.state.name.apply(lambda name: f"gs://{name}")
+        return gcp.cloudfunctionsv2.Function(
+            self._resource,
+            project=self.project,
+            location=self.region,
+            name=self.name,
+            build_config=gcp.cloudfunctionsv2.FunctionBuildConfigArgs(
+                runtime=RUNTIME,
+                entry_point=ENTRY_POINT,
+                service_account=self.shared.builder.id,
+                source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceArgs(
+                    storage_source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceStorageSourceArgs(
+                        bucket=package.bucket, object=package.name
+                    )
+                ),
+            ),
+            service_config=gcp.cloudfunctionsv2.FunctionServiceConfigArgs(
+                service_account_email=account.email,
+                available_memory=f"{self.spec.memory_mb}Mi",
+                available_cpu=CPU,
+                timeout_seconds=self.spec.timeout_s,
+                max_instance_request_concurrency=self.spec.concurrency,
+                min_instance_count=0,
+                max_instance_count=MAX_INSTANCES,
+                ingress_settings="ALLOW_ALL",
+                all_traffic_on_latest_revision=True,
+                environment_variables=environment,
+                secret_environment_variables=list(secrets),
+            ),
+            labels=self._labels,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*grants, self.shared.may_build, *self.shared.services]
+            ),
+        )
+
+    def _public_url(self, function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
+        """Open to all at Google's door: agents check our HMAC signature, routers an API key."""
+        invoker = self._invoker("public", function, "allUsers")
+        return ready(function.url, [invoker.id])
+
+    def _invoker(
+        self, what: str, function: gcp.cloudfunctionsv2.Function, who: pulumi.Input[str]
+    ) -> gcp.cloudrunv2.ServiceIamMember:
+        """On the Cloud Run service under the function, which bears its name."""
+        return gcp.cloudrunv2.ServiceIamMember(
+            f"{self._resource}-{what}",
+            project=self.project,
+            location=self.region,
+            name=function.name,
+            role="roles/run.invoker",
+            member=who,
+            opts=self._child,
+        )
+
+    def _schedule(self, function: gcp.cloudfunctionsv2.Function) -> None:
+        caller = self._account("scheduler", "Calls")
+        invoker = self._invoker("scheduled", function, caller.email.apply(member))
+        gcp.cloudscheduler.Job(
+            self._resource,
+            project=self.project,
+            region=self.region,
+            name=self.name,
+            description="Probes every agent once a minute",
+            schedule="* * * * *",
+            time_zone="Etc/UTC",
+            attempt_deadline=f"{max(15, self.spec.timeout_s)}s",
+            # The next minute's run is a better second try than a late first one.
+            retry_config=gcp.cloudscheduler.JobRetryConfigArgs(retry_count=0),
+            http_target=gcp.cloudscheduler.JobHttpTargetArgs(
+                uri=function.url,
+                http_method="POST",
+                oidc_token=gcp.cloudscheduler.JobHttpTargetOidcTokenArgs(
+                    service_account_email=caller.email, audience=function.url
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[invoker]),
+        )
+
+    def _alarm(self, function: gcp.cloudfunctionsv2.Function) -> None:
+        condition = gcp.monitoring.AlertPolicyConditionArgs(
+            display_name="Replies with a 5xx status",
+            condition_threshold=gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
+                filter=function.name.apply(
+                    lambda name: (
+                        'resource.type="cloud_run_revision"'
+                        f' AND resource.labels.service_name="{name}"'
+                        f' AND resource.labels.location="{self.region}"'
+                        ' AND metric.type="run.googleapis.com/request_count"'
+                        ' AND metric.labels.response_code_class="5xx"'
+                    )
+                ),
+                comparison="COMPARISON_GT",
+                threshold_value=0,
+                duration="0s",
+                aggregations=[
+                    gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
+                        alignment_period="300s", per_series_aligner="ALIGN_SUM"
+                    )
+                ],
+            ),
+        )
+        gcp.monitoring.AlertPolicy(
+            self._resource,
+            project=self.project,
+            display_name=f"{self.name}-errors ({self.region})",
+            combiner="OR",
+            conditions=[condition],
+            user_labels=self._labels,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self.shared.services),
+        )

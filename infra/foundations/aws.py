@@ -1,0 +1,113 @@
+"""Amazon: what all functions of one region share: a private bucket and the signing keys."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.contract import Fleet, Place
+from infra.foundations.iam import policy, statement
+
+HEALTH_PREFIX = "health/"
+HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
+SECRET_RECOVERY_DAYS = 7  # the shortest time Secrets Manager can take a deletion back
+
+
+class Foundation(pulumi.ComponentResource):
+    """What all functions of one region share: a private bucket and the signing keys."""
+
+    def __init__(self, fleet: Fleet, place: Place) -> None:
+        name = f"aws-{place.region}"
+        super().__init__("skyfleet:aws:Foundation", name)
+        self.fleet, self.place = fleet, place
+        self._child = pulumi.ResourceOptions(parent=self)
+        tags = fleet.labels("shared")
+
+        self.bucket = aws.s3.Bucket(
+            name,
+            bucket=fleet.unique(f"{fleet.prefix}-{place.region}", 63),
+            force_destroy=True,  # holds only packages and snapshots, which are made again
+            region=place.region,
+            tags=tags,
+            opts=self._child,
+        )
+        self._guard(name)
+        self.signing_keys = aws.secretsmanager.Secret(
+            name,
+            name=fleet.suffix.apply(lambda suffix: f"{fleet.prefix}/signing-keys-{suffix}"),
+            description="Keys that sign requests between routers, checkers and agents",
+            recovery_window_in_days=SECRET_RECOVERY_DAYS,
+            region=place.region,
+            tags=tags,
+            opts=self._child,
+        )
+        self.keys_version = aws.secretsmanager.SecretVersion(
+            name,
+            secret_id=self.signing_keys.arn,
+            secret_string=pulumi.Output.secret(fleet.signing_keys),
+            region=place.region,
+            opts=self._child,
+        )
+        self.register_outputs({"bucket": self.bucket.bucket})
+
+    def _guard(self, name: str) -> None:
+        """Nobody outside reads the bucket, everything in it is encrypted, old snapshots go by themselves."""
+        bucket, region = self.bucket.bucket, self.place.region
+        block = aws.s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            region=region,
+            opts=self._child,
+        )
+        aws.s3.BucketOwnershipControls(
+            name,
+            bucket=bucket,
+            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+            region=region,
+            opts=self._child,
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            name,
+            bucket=bucket,
+            rules=[
+                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                        sse_algorithm="AES256"
+                    ),
+                )
+            ],
+            region=region,
+            opts=self._child,
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            name,
+            bucket=bucket,
+            rules=[
+                aws.s3.BucketLifecycleConfigurationRuleArgs(
+                    id="old-snapshots",
+                    status="Enabled",
+                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=HEALTH_PREFIX),
+                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=HEALTH_DAYS),
+                )
+            ],
+            region=region,
+            opts=self._child,
+        )
+        # Beside the public access block, because S3 lets two changes of a bucket's policy state collide.
+        tls_only = self.bucket.arn.apply(
+            lambda arn: (
+                statement("Deny", ["s3:*"], [arn, f"{arn}/*"])
+                | {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+            )
+        )
+        aws.s3.BucketPolicy(
+            name,
+            bucket=bucket,
+            policy=policy(tls_only),
+            region=region,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
+        )

@@ -1,0 +1,164 @@
+"""Microsoft: what all functions of one region share: resource group, storage, vault, logs."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_azure_native import (
+    applicationinsights,
+    authorization,
+    keyvault,
+    operationalinsights,
+    resources,
+    storage,
+)
+
+from infra.contract import LOG_RETENTION_DAYS, Fleet, Place, regional_name
+
+HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
+VAULT_RECOVERY_DAYS = 7  # the shortest time Key Vault can take a deletion back
+STORAGE_NAME_LIMIT = VAULT_NAME_LIMIT = 24
+
+
+class Foundation(pulumi.ComponentResource):
+    """What all functions of one region share: resource group, storage, vault with the signing keys, logs."""
+
+    def __init__(self, fleet: Fleet, place: Place) -> None:
+        name = f"azure-{place.region}"
+        super().__init__("skyfleet:azure:Foundation", name)
+        self.fleet, self.place = fleet, place
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = fleet.labels("shared")
+        self.client = authorization.get_client_config_output(opts=pulumi.InvokeOutputOptions(parent=self))
+
+        group = resources.ResourceGroup(
+            name,
+            resource_group_name=regional_name(fleet.prefix, "fleet", place.region, 90),
+            location=place.region,
+            tags=self._tags,
+            opts=self._child,
+        )
+        self.group = group.name
+        # Uploading a package takes the account's key: the provider's Blob knows no other way.
+        self.account = storage_account(self, name, f"{fleet.prefix}-{place.region}", shared_key=True)
+        self.packages = self._container("packages")
+        self.health = self._container("health")
+        self._expire_snapshots(name)
+        self.vault = self._vault(name)
+        self.signing_keys = self.secret("signing-keys", fleet.signing_keys, self._tags, self)
+        self.insights = self._logs(name)
+        self.register_outputs({"account": self.account.name})
+
+    def secret(
+        self, what: str, value: pulumi.Input[str], tags: dict[str, str], parent: pulumi.Resource
+    ) -> keyvault.Secret:
+        return keyvault.Secret(
+            f"azure-{self.place.region}-{what}",
+            resource_group_name=self.group,
+            vault_name=self.vault.name,
+            secret_name=what,
+            properties=keyvault.SecretPropertiesArgs(value=pulumi.Output.secret(value)),
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+
+    def _container(self, what: str) -> storage.BlobContainer:
+        return storage.BlobContainer(
+            f"azure-{self.place.region}-{what}",
+            resource_group_name=self.group,
+            account_name=self.account.name,
+            container_name=what,
+            public_access=storage.PublicAccess.NONE,
+            opts=self._child,
+        )
+
+    def _expire_snapshots(self, name: str) -> None:
+        old = storage.DateAfterModificationArgs(days_after_modification_greater_than=HEALTH_DAYS)
+        rule = storage.ManagementPolicyRuleArgs(
+            name="old-snapshots",
+            type=storage.RuleType.LIFECYCLE,
+            enabled=True,
+            definition=storage.ManagementPolicyDefinitionArgs(
+                filters=storage.ManagementPolicyFilterArgs(
+                    blob_types=["blockBlob"], prefix_match=["health/"]
+                ),
+                actions=storage.ManagementPolicyActionArgs(
+                    base_blob=storage.ManagementPolicyBaseBlobArgs(delete=old)
+                ),
+            ),
+        )
+        storage.ManagementPolicy(
+            name,
+            resource_group_name=self.group,
+            account_name=self.account.name,
+            management_policy_name="default",
+            policy=storage.ManagementPolicySchemaArgs(rules=[rule]),
+            opts=self._child,
+        )
+
+    def _vault(self, name: str) -> keyvault.Vault:
+        return keyvault.Vault(
+            name,
+            resource_group_name=self.group,
+            vault_name=self.fleet.unique(f"{self.fleet.prefix}-{self.place.region}", VAULT_NAME_LIMIT),
+            location=self.place.region,
+            properties=keyvault.VaultPropertiesArgs(
+                tenant_id=self.client.tenant_id,
+                sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
+                enable_rbac_authorization=True,
+                enable_soft_delete=True,
+                soft_delete_retention_in_days=VAULT_RECOVERY_DAYS,
+            ),
+            tags=self._tags,
+            opts=self._child,
+        )
+
+    def _logs(self, name: str) -> applicationinsights.Component:
+        workspace = operationalinsights.Workspace(
+            name,
+            resource_group_name=self.group,
+            workspace_name=regional_name(self.fleet.prefix, "logs", self.place.region, 63),
+            location=self.place.region,
+            sku=operationalinsights.WorkspaceSkuArgs(name="PerGB2018"),
+            retention_in_days=LOG_RETENTION_DAYS,
+            tags=self._tags,
+            opts=self._child,
+        )
+        return applicationinsights.Component(
+            name,
+            resource_group_name=self.group,
+            resource_name_=regional_name(self.fleet.prefix, "insights", self.place.region, 255),
+            location=self.place.region,
+            kind="web",
+            application_type=applicationinsights.ApplicationType.WEB,
+            ingestion_mode=applicationinsights.IngestionMode.LOG_ANALYTICS,
+            workspace_resource_id=workspace.id,
+            disable_local_auth=True,
+            tags=self._tags,
+            opts=self._child,
+        )
+
+
+def storage_account(
+    shared: Foundation,
+    name: str,
+    base: str,
+    *,
+    role: str = "shared",
+    shared_key: bool = False,
+    parent: pulumi.Resource | None = None,
+) -> storage.StorageAccount:
+    """A private account: TLS only, nothing anonymous, by role instead of key where the provider can."""
+    return storage.StorageAccount(
+        name,
+        resource_group_name=shared.group,
+        account_name=shared.fleet.unique(base, STORAGE_NAME_LIMIT, dashes=False),
+        location=shared.place.region,
+        kind=storage.Kind.STORAGE_V2,
+        sku=storage.SkuArgs(name=storage.SkuName.STANDARD_LRS),
+        allow_blob_public_access=False,
+        allow_shared_key_access=shared_key,
+        enable_https_traffic_only=True,
+        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+        tags=shared.fleet.labels(role),
+        opts=pulumi.ResourceOptions(parent=parent or shared),
+    )
