@@ -1,0 +1,38 @@
+"""`skyfleet chaos`: break one emulated cloud on purpose, and heal it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from infra.cli import values
+from infra.cli.admin import call
+from infra.cli.context import json_option, layout, need_sky
+from infra.cli.faults import GRAMMAR, HEAL, SCOPES, check_cloud, check_fault
+from infra.cli.status_view import sky_facts
+
+
+@click.command("chaos", epilog=f"FAULT: {GRAMMAR}")
+@click.argument("cloud")
+@click.argument("fault")
+@click.option(
+    "--scope", type=click.Choice(SCOPES), default="agents", show_default=True, help="Which functions suffer."
+)
+@json_option
+def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
+    """Put FAULT on CLOUD (aws, azure, gcp), or `heal` it."""
+    check_cloud(cloud)
+    check_fault(fault)
+    note = need_sky(layout())
+    if fault == HEAL:
+        call(note, "DELETE", f"/v1/faults?cloud={cloud}")
+    else:
+        call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
+    faults = values.many(sky_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
+    if as_json:
+        click.echo(json.dumps({"faults": faults}, indent=2))
+    elif fault == HEAL:
+        click.echo(f"{cloud} is healed; `skyfleet status` shows how its traffic comes back.")
+    else:
+        click.echo(f"{cloud}: {fault} on {scope}. To end it: skyfleet chaos {cloud} heal")

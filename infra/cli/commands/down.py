@@ -1,0 +1,90 @@
+"""`skyfleet down`: destroy the deployment, stop the emulated clouds, leave nothing in the checkout."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from infra.cli import daemon
+from infra.cli.context import engine, pulumi_cli
+from infra.cli.context import layout as here
+from infra.cli.engine import Engine
+from infra.cli.errors import Busy, Failed, PulumiFailed
+from infra.cli.layout import STACK, Layout
+from infra.cli.progress import Progress, progress, step
+from infra.cli.pulumi_lines import diagnostics
+from infra.cli.recovery import free_the_stack
+from infra.cli.removal import remove
+from infra.cli.sky import awake, child_environment
+from infra.cli.stack_state import has_resources
+from infra.setup.exclusive import exclusive
+
+
+@click.command("down")
+def command() -> None:
+    """Destroy the deployment, stop the emulated clouds and remove .skyfleet/."""
+    layout = here()
+    shown = progress()
+    with exclusive(
+        layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
+    ):
+        if not layout.home.exists():
+            click.echo("Nothing is up.")
+            return
+        try:
+            if _deployed(layout):
+                _destroy(layout, shown)
+        except Busy:
+            raise
+        except Failed as failure:
+            shown.say(f"the deployment could not be destroyed in order: {failure.message}")
+            shown.say("it is emulated and lives in .skyfleet/ only: removing that as it is")
+        with step(shown, "stopping the emulated clouds"):
+            pid = daemon.living_pid(layout)
+            if pid is not None and not daemon.stop(pid, layout):
+                shown.say(f"process {pid} did not stop when asked and was killed")
+        remove(layout.home)
+    click.echo("Everything is down; .skyfleet/ is removed.")
+
+
+def _deployed(layout: Layout) -> bool:
+    try:
+        return has_resources(layout.checkpoint.read_text())
+    except OSError:
+        return False
+
+
+def _destroy(layout: Layout, shown: Progress) -> None:
+    cli = pulumi_cli(layout)
+    with step(shown, "destroying the deployment"):
+        note = awake(layout, child_environment(layout, os.environ), shown)
+        pulumi = engine(layout, cli, note.providers)
+        free_the_stack(layout, pulumi, shown.say)
+        _run(pulumi, layout, shown)
+
+
+def _run(pulumi: Engine, layout: Layout, shown: Progress) -> None:
+    lines: list[str] = []
+    stops: list[None] = []
+
+    def stop() -> None:
+        stops.append(None)
+        print("stopping: Pulumi ends what it is doing; Ctrl-C again stops at once", file=sys.stderr)
+
+    code = pulumi.stream(
+        "destroy",
+        "--yes",
+        "--skip-preview",
+        "--stack",
+        STACK,
+        log=layout.up_log,
+        on_line=lines.append,
+        on_stop=stop,
+    )
+    if stops:
+        shown.say("stopped by you: what is left is still up; `make down` goes on")
+        raise click.exceptions.Exit(1)
+    if code != 0:
+        raise PulumiFailed("\n".join(diagnostics(lines)))

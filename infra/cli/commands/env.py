@@ -1,0 +1,25 @@
+"""`skyfleet env`: with these exports the plain Pulumi CLI works on the emulated clouds."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from infra.cli.context import json_option, layout, need_sky, pulumi_cli, variables
+from infra.cli.environment import exports
+
+
+@click.command("env")
+@json_option
+def command(as_json: bool) -> None:
+    """Print shell exports for plain `pulumi`.
+
+    \b
+    eval "$(.venv/bin/skyfleet env)"
+    pulumi preview
+    """
+    place = layout()
+    note = need_sky(place)
+    told = variables(place, pulumi_cli(place), note.providers)
+    click.echo(json.dumps(told, indent=2) if as_json else exports(told), nl=as_json)

@@ -1,0 +1,95 @@
+"""`skyfleet invoke`: one call of the agent, as any client would make it, through the first router that
+answers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli import values
+from infra.cli.calling import answer_text, body_for, event_text, stream_problem, trail
+from infra.cli.context import json_option, layout, need_outputs
+from infra.cli.errors import Failed
+from infra.cli.routers import call_first, credentials
+from infra.cli.sse import Event, events
+
+if TYPE_CHECKING:
+    import requests
+
+
+@click.command("invoke")
+@click.argument("text")
+@click.option(
+    "--path", default="/invoke", show_default=True, help="Path to post to, such as /v1/chat/completions."
+)
+@click.option("--stream", is_flag=True, help="Ask for a stream and print it as it comes.")
+@json_option
+def command(text: str, path: str, stream: bool, as_json: bool) -> None:
+    """Send TEXT to the agent and print its answer."""
+    outputs = need_outputs(layout())
+    path = path if path.startswith("/") else f"/{path}"
+    headers = {
+        **credentials(outputs.api_key),
+        "accept": "text/event-stream" if stream else "application/json",
+    }
+    with call_first(outputs.router_urls, path, body_for(path, text, stream=stream), headers) as (
+        url,
+        reply,
+        passed,
+    ):
+        for problem in passed:
+            click.echo(f"passed over {problem}", err=True)
+        if stream and reply.ok:
+            _show_stream(url, reply, as_json=as_json)
+        else:
+            _show_reply(url, reply, as_json=as_json)
+
+
+def _show_reply(url: str, reply: requests.Response, *, as_json: bool) -> None:
+    body = reply.text
+    if as_json:
+        parsed = values.parse(body)
+        click.echo(json.dumps({**_facts(url, reply), "reply": body if parsed is None else parsed}, indent=2))
+    elif reply.ok:
+        click.echo(answer_text(body))
+        click.echo(trail(url, reply.status_code, reply.headers), err=True)
+    if not reply.ok:
+        raise Failed(f"{trail(url, reply.status_code, reply.headers)}\n{answer_text(body)}")
+
+
+def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
+    import requests
+
+    seen: list[Event] = []
+    reply.encoding = "utf-8"
+    try:
+        for event in events(reply.iter_lines(chunk_size=None, decode_unicode=True)):
+            seen.append(event)
+            if as_json:
+                click.echo(json.dumps({"event": event.name, "data": values.parse(event.data) or event.data}))
+            else:
+                click.echo(event_text(event), nl=False)
+    except requests.RequestException as error:
+        raise Failed(
+            f"{trail(url, reply.status_code, reply.headers)}\nthe stream broke: {type(error).__name__}"
+        ) from None
+    if as_json:
+        click.echo(json.dumps(_facts(url, reply)))
+    else:
+        click.echo()
+        click.echo(trail(url, reply.status_code, reply.headers), err=True)
+    if problem := stream_problem(seen):
+        raise Failed(problem)
+
+
+def _facts(url: str, reply: requests.Response) -> values.Facts:
+    attempts = reply.headers.get("x-skyfleet-attempts", "")
+    return {
+        "status": reply.status_code,
+        "router": url,
+        "target": reply.headers.get("x-skyfleet-target"),
+        "attempts": int(attempts) if attempts.isdigit() else None,
+    }

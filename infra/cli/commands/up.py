@@ -1,0 +1,132 @@
+"""`skyfleet up`: everything from nothing to a deployment that answers; safe to interrupt and to repeat.
+
+The order: what can fail without touching anything comes first (CLI, settings, packages), then the emulated
+clouds, then the engine, then a look at whether every cloud serves what was deployed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+
+import click
+
+from infra.cli import summary
+from infra.cli.builds import verify
+from infra.cli.context import engine, json_option, need_outputs, pulumi_cli
+from infra.cli.context import layout as here
+from infra.cli.engine import Engine
+from infra.cli.errors import Failed, PulumiFailed
+from infra.cli.layout import STACK, Layout
+from infra.cli.preparation import build_packages, read_settings
+from infra.cli.progress import Progress, progress, step
+from infra.cli.pulumi_lines import counts, diagnostics
+from infra.cli.pulumi_lines import step as parse_step
+from infra.cli.recovery import free_the_stack, pending
+from infra.cli.sky import awake, child_environment
+from infra.setup.exclusive import exclusive
+
+
+@click.command("up")
+@json_option
+def command(as_json: bool) -> None:
+    """Deploy to the emulated clouds and say how to call the router."""
+    layout = here()
+    shown = progress()
+    try:
+        with exclusive(
+            layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
+        ):
+            printed = _up(layout, shown)
+    except OSError as error:
+        where = error.filename or "the disk"
+        raise Failed(
+            f"{where}: {error.strerror}. Free the disk or make it writable, then run `make up` again."
+        ) from None
+    outputs = need_outputs(layout)
+    facts = summary.as_facts(outputs.router_urls, counts(printed), layout)
+    click.echo(
+        json.dumps(facts, indent=2)
+        if as_json
+        else summary.closing(facts, layout, keyed=bool(outputs.api_key))
+    )
+
+
+def _up(layout: Layout, shown: Progress) -> list[str]:
+    layout.home.mkdir(mode=0o700, exist_ok=True)
+    cli = pulumi_cli(layout)
+    settings = read_settings(layout)
+    environ = child_environment(layout, os.environ)
+    os.environ.update(environ)  # for the uv that the packages are built with, in this process
+    with step(shown, "packages"):
+        build_packages(settings, shown.now)
+    with step(shown, "emulated clouds"):
+        note = awake(layout, environ, shown, settings.minute_s)
+    pulumi = engine(layout, cli, note.providers)
+    with step(shown, "deployment"):
+        _prepare_stack(layout, pulumi, shown)
+        printed = _deploy(layout, pulumi, shown)
+    with step(shown, "every cloud serves this build"):
+        verify(need_outputs(layout))
+    return printed
+
+
+def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
+    layout.state.mkdir(parents=True, exist_ok=True)
+    layout.up_log.parent.mkdir(parents=True, exist_ok=True)
+    layout.up_log.write_text("")
+    free_the_stack(layout, pulumi, shown.say)
+    if not layout.checkpoint.exists():
+        pulumi.capture("stack", "select", STACK, "--create")
+    if unfinished := pending(layout):
+        shown.say(
+            f"an earlier deployment was cut off in the middle ({', '.join(unfinished)}): "
+            "reading the clouds anew"
+        )
+        watch = _Watch(shown)
+        refresh = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
+        code = pulumi.stream(*refresh, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
+        watch.conclude(code, layout, "the state could not be read anew")
+
+
+def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
+    watch = _Watch(shown)
+    up = ("up", "--yes", "--skip-preview", "--stack", STACK)
+    code = pulumi.stream(*up, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
+    watch.conclude(code, layout, "the deployment failed")
+    return watch.lines
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Looks at Pulumi's lines as they come and says at the end what they meant."""
+
+    shown: Progress
+    lines: list[str] = field(default_factory=list[str])
+    stopped: bool = False
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+        if (done := parse_step(text)) is not None:
+            self.shown.say(str(done))
+            self.shown.now(f"{done.type} {done.name}")
+
+    def stop(self) -> None:
+        self.stopped = True
+        print("stopping: Pulumi ends what it is doing; Ctrl-C again stops at once", file=sys.stderr)
+
+    def conclude(self, code: int, layout: Layout, what: str) -> None:
+        if self.stopped:
+            raise PulumiFailed("stopped by you in the middle of the deployment; `make up` goes on from here")
+        if code < 0:
+            raise PulumiFailed(
+                f"{what}: Pulumi was ended by signal {-code}; `make up` again recovers and goes on"
+            )
+        if code != 0:
+            said = "\n".join(diagnostics(self.lines))
+            raise PulumiFailed(
+                f"{what} (pulumi ended with {code}):\n{said}\nAll of it: {layout.shown(layout.up_log)}. "
+                "What ran before and is not named above still runs."
+            )

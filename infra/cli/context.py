@@ -1,0 +1,84 @@
+"""What most commands need: where we are, what is up, the engine with its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from infra.cli.admin import SkyNote
+from infra.cli.daemon import running
+from infra.cli.engine import Engine
+from infra.cli.environment import pulumi_variables
+from infra.cli.errors import NothingUp, SetUpFailed, SkyFailed
+from infra.cli.layout import Layout
+from infra.cli.outputs import Outputs, read
+from infra.setup.console import Console
+from infra.setup.errors import SetupError
+from infra.setup.places import ROOT
+from infra.setup.pulumi.choose import ensure_pulumi
+from infra.setup.pulumi.cli import Cli
+
+json_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs."
+)
+
+
+def layout() -> Layout:
+    """Of the checkout whose sources are running."""
+    return Layout(ROOT)
+
+
+def pulumi_cli(place: Layout) -> Cli:
+    """The Pulumi CLI, made if need be; its own progress goes to stderr."""
+    try:
+        return ensure_pulumi(place.root, os.environ, Console(sys.stderr))
+    except SetupError as error:
+        raise SetUpFailed(str(error)) from None
+    except OSError as error:
+        raise SetUpFailed(
+            f"the Pulumi CLI cannot be kept: {error.filename}: {error.strerror}. Free the disk, "
+            "or name another folder in SKYFLEET_CACHE."
+        ) from None
+
+
+def variables(place: Layout, cli: Cli, providers: str | None) -> dict[str, str]:
+    """What `skyfleet env` prints and what our own Pulumi runs with."""
+    return pulumi_variables(
+        place,
+        pulumi_path=cli.path,
+        venv_bin=Path(sys.executable).parent,
+        providers=providers,
+        environ=os.environ,
+    )
+
+
+def engine(place: Layout, cli: Cli, providers: str | None) -> Engine:
+    """The CLI with the environment of this stack."""
+    return Engine(cli.program, place.root, {**os.environ, **variables(place, cli, providers)})
+
+
+def need_outputs(place: Layout) -> Outputs:
+    """The deployed stack's outputs; NothingUp when nothing has been deployed."""
+    if not place.checkpoint.exists():
+        raise NothingUp
+    found = read(place, lambda: engine(place, pulumi_cli(place), None))
+    if not found.router_urls:
+        raise NothingUp("nothing is up (a deployment was begun and did not end well): run `make up`")
+    return found
+
+
+def need_sky(place: Layout) -> SkyNote:
+    """The running daemon; says whether it never ran or was killed."""
+    note = running(place)
+    if note is not None:
+        return note
+    if place.checkpoint.exists() or place.sky_note.exists():
+        raise SkyFailed(
+            "the emulated clouds are not running (they were stopped or killed): run `make up`; it starts them "
+            "again as they were, without deploying anew"
+        )
+    raise NothingUp

@@ -1,0 +1,159 @@
+"""Start, find and stop the daemon of the emulated clouds.
+
+Its pid is believed only when /proc shows our module and our folder on that process's command line: a number
+in a file may by now belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from infra.cli import values
+from infra.cli.admin import SkyNote, healthy, parse_note
+from infra.cli.errors import SkyFailed
+from infra.cli.layout import Layout
+
+MODULE = "infra.local.daemon"
+# Unpacking wheels for the platforms' runtimes is part of a first start.
+START_S = 120.0
+# It stops its functions' processes one after the other, each with a grace of its own.
+STOP_S = 30.0
+POLL_S = 0.05
+PROC = Path("/proc")
+
+
+def read_note(layout: Layout) -> SkyNote | None:
+    """What the daemon wrote; says nothing about whether it still lives."""
+    try:
+        return parse_note(layout.sky_note.read_text())
+    except OSError:
+        return None
+
+
+def is_ours(pid: int, layout: Layout, proc: Path = PROC) -> bool:
+    """Whether process `pid` is the daemon of this checkout."""
+    try:
+        words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return MODULE.encode() in words and os.fsencode(layout.home) in words
+
+
+def running(layout: Layout) -> SkyNote | None:
+    """The living daemon that is ready, None when there is none."""
+    note = read_note(layout)
+    return note if note is not None and is_ours(note.pid, layout) else None
+
+
+def living_pid(layout: Layout) -> int | None:
+    """The daemon's pid, also while it is still starting."""
+    note = running(layout)
+    if note is not None:
+        return note.pid
+    pid = values.number(_daemon_note(layout).get("pid"))
+    return int(pid) if pid is not None and is_ours(int(pid), layout) else None
+
+
+def code_identity(root: Path) -> str:
+    """Hash of all that the daemon runs: its sources, and the locks that its interpreter and runtimes
+    follow.
+    """
+    digest = hashlib.sha256()
+    sources = sorted((root / "infra" / "local").rglob("*.py"))
+    locks = [root / "locks" / "project.txt", root / "locks" / "sky-azure.txt"]
+    for path in [*sources, *(lock for lock in locks if lock.exists())]:
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def runs_this_code(layout: Layout, note: SkyNote) -> bool:
+    """Whether the living daemon was started from the sources as they are now."""
+    written = _daemon_note(layout)
+    return written.get("pid") == note.pid and written.get("code") == code_identity(layout.root)
+
+
+def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) -> SkyNote:
+    """Start the daemon in a session of its own and wait until it is ready."""
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    code = code_identity(layout.root)
+    with layout.daemon_log.open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", MODULE, "--root", str(layout.home)],
+            cwd=layout.root,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    layout.daemon_note.write_text(json.dumps({"pid": child.pid, "code": code}) + "\n")
+    return await_ready(child, layout, tick)
+
+
+def await_ready(
+    child: subprocess.Popen[bytes], layout: Layout, tick: Callable[[], None], patience_s: float = START_S
+) -> SkyNote:
+    """Wait for the note of this very child and for its answer; its last words are the error when it ends."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = child.wait(timeout=POLL_S)
+            raise SkyFailed(
+                f"the emulated clouds did not start (exit code {code}):\n{last_words(layout)}\n"
+                f"All of it: {layout.shown(layout.daemon_log)}, {layout.shown(layout.logs / 'sky.log')}"
+            )
+        tick()
+        note = read_note(layout)
+        if note is not None and note.pid == child.pid and healthy(note):
+            return note
+    stop(child.pid, layout, lambda: child.poll() is None)
+    raise SkyFailed(
+        f"the emulated clouds were not ready after {patience_s:.0f} s and were stopped. "
+        f"Their log: {layout.shown(layout.logs / 'sky.log')}\n{last_words(layout)}"
+    )
+
+
+def last_words(layout: Layout, lines: int = 12) -> str:
+    """The end of what the daemon printed, else of its log."""
+    for path in (layout.daemon_log, layout.logs / "sky.log"):
+        with contextlib.suppress(OSError):
+            said = path.read_text(errors="replace").strip()
+            if said:
+                return "\n".join(f"    {line}" for line in said.splitlines()[-lines:])
+    return "    (it printed nothing)"
+
+
+def stop(pid: int, layout: Layout, lives: Callable[[], bool] | None = None) -> bool:
+    """End the daemon; False when it had to be killed. `lives`: for a child of ours, which /proc shows until
+    reaped.
+    """
+    alive = lives or (lambda: is_ours(pid, layout))
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if not alive():
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+        deadline = time.monotonic() + STOP_S
+        while alive() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if not alive():
+            return sign == signal.SIGTERM
+    raise SkyFailed(
+        f"process {pid} of the emulated clouds cannot be ended, not even by SIGKILL: look at `ps {pid}`."
+    )
+
+
+def _daemon_note(layout: Layout) -> values.Facts:
+    try:
+        return values.facts(values.parse(layout.daemon_note.read_text()))
+    except OSError:
+        return {}

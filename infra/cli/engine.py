@@ -1,0 +1,94 @@
+"""Run the plain Pulumi CLI as a child process.
+
+Why not `pulumi.automation`: it runs this same CLI, but between us and a signal, hides its output behind an
+event log and costs a second of imports. As a child in a process group of its own the CLI gets each Ctrl-C
+exactly once (the first lets it finish what it is doing, the second ends it at once), what it prints goes
+whole into a log, and when we are killed it is an ordinary Pulumi whose lock the next `up` knows how to
+judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from infra.cli.errors import PulumiFailed
+from infra.cli.pulumi_lines import diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """`program` run in `root` with `environ`, which names backend, passphrase, stack and providers."""
+
+    program: Path
+    root: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    def capture(self, *arguments: str) -> str:
+        """A short command's stdout; PulumiFailed with what it said when it fails."""
+        done = subprocess.run(
+            [str(self.program), *arguments, "--non-interactive", "--color", "never"],
+            cwd=self.root,
+            env=dict(self.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode != 0:
+            said = "\n".join(diagnostics((done.stderr + done.stdout).splitlines()))
+            raise PulumiFailed(f"`pulumi {' '.join(arguments)}` ended with {done.returncode}:\n{said}")
+        return done.stdout
+
+    def stream(
+        self, *arguments: str, log: Path, on_line: Callable[[str], None], on_stop: Callable[[], None]
+    ) -> int:
+        """A long command: every line to `log` and to `on_line`; `on_stop` is called when the user wants to
+        stop.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as written:
+            written.write(f"$ pulumi {' '.join(arguments)}\n")
+            child = subprocess.Popen(
+                [str(self.program), *arguments, "--non-interactive", "--color", "never"],
+                cwd=self.root,
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
+            with child, passing_on(child, on_stop):
+                for line in child.stdout or ():
+                    written.write(line)
+                    written.flush()
+                    on_line(line.rstrip("\n"))
+        return child.returncode
+
+
+@contextmanager
+def passing_on(child: subprocess.Popen[str], on_stop: Callable[[], None]) -> Generator[None]:
+    """Give each SIGINT or SIGTERM to `child` as one SIGINT, Pulumi's word for "stop after what you are
+    doing".
+    """
+
+    def forward(_signal: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGINT)
+        on_stop()
+
+    before = {sign: signal.signal(sign, forward) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

@@ -1,0 +1,52 @@
+"""What the command line says when it cannot do what was asked: what happened, what was found, what to do.
+
+click.ClickException (exit code 1)
+└── Failed
+    ├── NothingUp     no emulated clouds and no deployment in this checkout
+    ├── SkyFailed     the daemon of the emulated clouds does not start, answer or stop
+    ├── SetUpFailed   no Pulumi CLI, no packages: something before the deployment
+    ├── PulumiFailed  the engine ended with an error
+    ├── Busy          another deployment of this checkout is running
+    ├── StaleBuild    a cloud answers with another build than the one deployed
+    └── RouterSilent  no router answered
+click.UsageError (exit code 2): a word of the command is not one we know
+"""
+
+from __future__ import annotations
+
+import click
+
+
+class Failed(click.ClickException):
+    """Base of all; `message` is shown as it is."""
+
+
+class NothingUp(Failed):
+    """A command that needs a deployment was called without one."""
+
+    def __init__(self, detail: str = "nothing is up: run `make up`") -> None:
+        super().__init__(detail)
+
+
+class SkyFailed(Failed):
+    """The emulated clouds' daemon."""
+
+
+class SetUpFailed(Failed):
+    """Before the deployment."""
+
+
+class PulumiFailed(Failed):
+    """The Pulumi engine."""
+
+
+class Busy(Failed):
+    """Somebody else's deployment holds the stack."""
+
+
+class StaleBuild(Failed):
+    """Deployed is one thing, served is another."""
+
+
+class RouterSilent(Failed):
+    """None of the routers."""

@@ -1,0 +1,59 @@
+"""The words of `skyfleet chaos`: which clouds, which faults, which scopes; typos get a suggestion.
+
+The rule of this file: pure. The sky has the last word; what is refused here never reaches it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+import click
+
+CLOUDS = ("aws", "azure", "gcp")
+SCOPES = ("agents", "routers", "checkers", "all")
+HEAL = "heal"
+# name -> what follows the colon: nothing, a time or a share of the requests.
+PLAIN = ("kill", "refuse", "blackhole", "stale")
+TIMED = ("slow", "cold")
+SHARED = ("error", "throttle", "cut")
+GRAMMAR = (
+    "kill | refuse | blackhole | stale | slow:800ms | cold:10s | error:30% | throttle:50% | cut:50% | heal"
+)
+_TIME = re.compile(r"\d+(\.\d+)?(ms|s)")
+_SHARE = re.compile(r"\d+(\.\d+)?%")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """` Did you mean aws?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def check_cloud(word: str) -> str:
+    """A cloud's name, or a usage error."""
+    if word in CLOUDS:
+        return word
+    raise click.UsageError(f"unknown cloud {word!r}.{meant(word, CLOUDS)} Known: {', '.join(CLOUDS)}.")
+
+
+def check_fault(text: str) -> str:
+    """A fault as the sky takes it (or `heal`), or a usage error with the grammar."""
+    name, colon, amount = text.partition(":")
+    if name in (*PLAIN, HEAL):
+        if colon:
+            raise click.UsageError(f"{name} takes no amount, found {amount!r}. Faults: {GRAMMAR}")
+        return name
+    if name in TIMED:
+        if _TIME.fullmatch(amount):
+            return text
+        raise click.UsageError(f"{name} needs a time such as {name}:800ms or {name}:2s, found {text!r}.")
+    if name in SHARED:
+        if _SHARE.fullmatch(amount) and float(amount[:-1]) <= 100:
+            return text
+        raise click.UsageError(
+            f"{name} needs a share of the requests, 0% to 100%, such as {name}:30%, found {text!r}."
+        )
+    known = (*PLAIN, *TIMED, *SHARED, HEAL)
+    raise click.UsageError(f"unknown fault {text!r}.{meant(name, known)} Faults: {GRAMMAR}")

@@ -1,0 +1,87 @@
+"""The stack's outputs, read from Pulumi once and kept beside the state until the state changes.
+
+Asking Pulumi costs half a second; `status` and `invoke` should not. The copy is as secret as the state
+itself: the user alone may read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from infra.cli import values
+from infra.cli.engine import Engine
+from infra.cli.layout import Layout
+from infra.cli.values import Facts
+
+HIDDEN = "[secret]"  # what Pulumi itself prints
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """All outputs; `secret` names those that are shown only when asked for."""
+
+    all: Facts = field(repr=False)
+    secret: frozenset[str]
+
+    @property
+    def shown(self) -> Facts:
+        """The outputs with secrets hidden."""
+        return {key: HIDDEN if key in self.secret else value for key, value in self.all.items()}
+
+    @property
+    def router_urls(self) -> list[str]:
+        """In the order callers should try them."""
+        first = [values.text(self.all.get("routerUrl"))]
+        return [
+            url.rstrip("/") for url in dict.fromkeys(first + values.texts(self.all.get("routerUrls"))) if url
+        ]
+
+    @property
+    def api_key(self) -> str:
+        """Empty on an open stack."""
+        return values.text(self.all.get("apiKey"))
+
+
+def read(layout: Layout, engine: Callable[[], Engine]) -> Outputs:
+    """The outputs of the deployed stack; `engine` is made only when the copy is missing or older than the
+    state.
+    """
+    changed = layout.checkpoint.stat().st_mtime_ns
+    kept = _kept(layout, changed)
+    if kept is not None:
+        return kept
+    asked = engine()
+    with ThreadPoolExecutor(2) as both:
+        plain = both.submit(asked.capture, "stack", "output", "--json")
+        whole = both.submit(asked.capture, "stack", "output", "--json", "--show-secrets")
+        hidden, everything = (
+            values.facts(values.parse(plain.result())),
+            values.facts(values.parse(whole.result())),
+        )
+    secret = frozenset(
+        key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN
+    )
+    _keep(layout, changed, everything, secret)
+    return Outputs(everything, secret)
+
+
+def _kept(layout: Layout, changed: int) -> Outputs | None:
+    try:
+        copy = values.facts(values.parse(layout.outputs.read_text()))
+    except OSError:
+        return None
+    if copy.get("changed") != changed:
+        return None
+    return Outputs(values.facts(copy.get("outputs")), frozenset(values.texts(copy.get("secret"))))
+
+
+def _keep(layout: Layout, changed: int, outputs: Facts, secret: frozenset[str]) -> None:
+    text = json.dumps({"changed": changed, "secret": sorted(secret), "outputs": outputs})
+    fresh = layout.outputs.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(layout.outputs)

@@ -1,0 +1,51 @@
+"""What happens before the engine runs: read the stack's settings and build its packages.
+
+`infra.archive` and `infra.settings` are the Pulumi program's own; calling them here first means that
+mistakes are told before anything is deployed, and that the engine finds the packages built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from infra.cli import values
+from infra.cli.errors import SetUpFailed
+from infra.cli.layout import STACK, Layout
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+def read_settings(layout: Layout) -> Settings:
+    """The stack's settings, or all its mistakes at once."""
+    import yaml
+
+    from infra.errors import InfraError
+    from infra.settings import read
+
+    path = layout.root / f"Pulumi.{STACK}.yaml"
+    try:
+        parsed: object = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SetUpFailed(
+            f"{layout.shown(path)} cannot be read: {error.strerror}. Restore it with git."
+        ) from None
+    except yaml.YAMLError as error:
+        raise SetUpFailed(f"{layout.shown(path)} is not YAML: {error}") from None
+    config = {str(key): value for key, value in values.facts(values.facts(parsed).get("config")).items()}
+    try:
+        return read(config, STACK)
+    except InfraError as error:
+        raise SetUpFailed(str(error)) from None
+
+
+def build_packages(settings: Settings, now: Callable[[str], None]) -> None:
+    """Build every package of the stack, or say which file and line is in the way."""
+    from infra.archive import build_all
+    from infra.errors import InfraError
+
+    try:
+        build_all(settings, progress=now)
+    except InfraError as error:
+        raise SetUpFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None

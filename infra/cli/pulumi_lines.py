@@ -1,0 +1,87 @@
+"""Make Pulumi's plain output short: what was done to which resource, why it failed, the count at the end.
+
+The rule of this file: pure, line in, value out. A line we do not know is not shown, but it is in the log
+whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# ` +  aws:iam:Role agent created (0.01s)`; a marker such as `+-` or `++` announces a replacement.
+_STEP = re.compile(
+    r"^ ?(?P<mark>[-+~<>=|@ ]{1,3}) +(?P<type>\S+:\S+) (?P<name>\S+) (?P<what>[a-z*][^(\[]*?)\s*(?:[(\[].*)?$"
+)
+_ENDS = re.compile(
+    r"^(created|updated|deleted|replaced|read|refreshed|imported|created replacement|deleted original)"
+)
+_FAILED = re.compile(r"^\*\*.*failed\*\*")
+_SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
+_COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
+_FATAL = re.compile(r"^error: ")
+
+# Enough for a list of config mistakes or the end of a traceback; what is longer hides its own point.
+SHOWN_LINES = 40
+SHOWN_HEAD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One resource that is done with, or has failed."""
+
+    mark: str
+    type: str
+    name: str
+    what: str
+    failed: bool
+
+    def __str__(self) -> str:
+        return f"{self.mark or ' ':2} {self.what:9} {self.type} {self.name}"
+
+
+def step(line: str) -> Step | None:
+    """The step a line reports as ended, None for beginnings and everything else."""
+    found = _STEP.match(line)
+    if found is None:
+        return None
+    failed = bool(_FAILED.match(found["what"]))
+    if not failed and not _ENDS.match(found["what"]):
+        return None
+    return Step(
+        found["mark"].strip(), found["type"], found["name"], found["what"].strip("* ").strip(), failed
+    )
+
+
+def diagnostics(lines: Iterable[str]) -> list[str]:
+    """What Pulumi says went wrong, at most SHOWN_LINES lines; the last lines of all when it has no such
+    section.
+    """
+    everything = [line.rstrip() for line in lines]
+    section: list[str] = []
+    inside = False
+    for line in everything:
+        if (header := _SECTION.match(line)) is not None:
+            inside = header[1] == "Diagnostics"
+        elif inside or _FATAL.match(line):
+            section.append(line)
+    chosen = [line for line in section if line.strip()] or [line for line in everything if line.strip()][-15:]
+    if len(chosen) <= SHOWN_LINES:
+        return chosen
+    left_out = len(chosen) - SHOWN_LINES
+    tail = SHOWN_LINES - SHOWN_HEAD
+    return [*chosen[:SHOWN_HEAD], f"    ... {left_out} lines left out ...", *chosen[-tail:]]
+
+
+def counts(lines: Iterable[str]) -> str:
+    """`3 created, 38 unchanged`: the Resources section in one line, empty when there is none."""
+    found: list[str] = []
+    inside = False
+    for line in lines:
+        if (header := _SECTION.match(line)) is not None:
+            inside = header[1] == "Resources"
+            found = [] if inside else found
+        elif inside and (count := _COUNT.match(line)) is not None:
+            found.append(f"{count[2]} {count[3]}")
+    return ", ".join(found)

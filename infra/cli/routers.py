@@ -1,0 +1,123 @@
+"""Talk to the routers: which of them answer, what they say, and one call of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from infra.cli import values
+from infra.cli.errors import RouterSilent
+from infra.cli.http import session
+from infra.cli.status_view import RouterAnswer
+from infra.cli.values import Facts
+
+if TYPE_CHECKING:
+    import requests
+
+# A cold router in the emulated clouds answers within a second, one in a real cloud within two or three.
+HEALTH_S = 4.0
+# An agent with a model behind it may think for long before its first byte.
+CALL_S = 120.0
+
+
+def ask_health(url: str, path: str = "/health") -> RouterAnswer:
+    """One function's health; never raises: silence is an answer too."""
+    import requests
+
+    with session(url) as http:
+        try:
+            reply = http.get(f"{url}{path}", timeout=HEALTH_S)
+        except requests.Timeout:
+            return RouterAnswer(url, None, f"no answer within {HEALTH_S:.0f} s")
+        except requests.ConnectionError:
+            return RouterAnswer(url, None, "connection refused or cut")
+        except requests.RequestException as error:
+            return RouterAnswer(url, None, type(error).__name__)
+    health = values.facts(values.parse(reply.text))
+    if reply.status_code != 200 or not health:
+        return RouterAnswer(url, None, f"HTTP {reply.status_code}: {reply.text.strip()[:80] or 'no body'}")
+    return RouterAnswer(url, health)
+
+
+def ask_all(urls: Sequence[str]) -> list[RouterAnswer]:
+    """Everybody's health at once, in the order of `urls`."""
+    if not urls:
+        return []
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return list(pool.map(ask_health, urls))
+
+
+def fleet_status(answers: Sequence[RouterAnswer], api_key: str) -> tuple[str | None, Facts]:
+    """`/api/status` of the first router that gives it: its URL and what it said."""
+    import requests
+
+    for answer in answers:
+        if answer.health is None:
+            continue
+        with session(answer.url) as http:
+            try:
+                reply = http.get(f"{answer.url}/api/status", headers=credentials(api_key), timeout=HEALTH_S)
+            except requests.RequestException:
+                continue
+        status = values.facts(values.parse(reply.text))
+        if reply.status_code == 200 and status:
+            return answer.url, status
+    return None, {}
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Whether a call failed before any of it reached the other side."""
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(
+        getattr(cause, "reason", None), NewConnectionError
+    )
+
+
+def credentials(api_key: str) -> dict[str, str]:
+    """The header of a caller with a key; nothing on an open stack."""
+    return {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+@contextmanager
+def call_first(
+    urls: Sequence[str], path: str, body: Mapping[str, object], headers: Mapping[str, str]
+) -> Generator[tuple[str, requests.Response, list[str]]]:
+    """POST to the first router that is alive: its URL, its streaming reply, and why earlier ones were
+    passed over.
+
+    Each router is asked for its health first, so a call is sent only to one that answers. A call that was
+    refused goes to the next; one that may have run is not sent a second time.
+    """
+    import requests
+
+    passed: list[str] = []
+    for url in urls:
+        answer = ask_health(url)
+        if answer.health is None:
+            passed.append(f"{url}: {answer.problem}")
+            continue
+        with session(url) as http:
+            try:
+                reply = http.post(
+                    f"{url}{path}", json=dict(body), headers=dict(headers), timeout=CALL_S, stream=True
+                )
+            except requests.RequestException as error:
+                if never_sent(error):
+                    passed.append(f"{url}: {type(error).__name__}")
+                    continue
+                raise RouterSilent(
+                    f"{url} took the call and did not answer ({type(error).__name__}); it may have run, so "
+                    "it is not sent again. `skyfleet logs` shows what happened."
+                ) from None
+            with reply:
+                yield url, reply, passed
+            return
+    lines = "\n".join(f"  {line}" for line in passed) or "  the stack has no router"
+    raise RouterSilent(
+        f"no router answered:\n{lines}\nSee `skyfleet status` and `skyfleet logs`; `make up` mends it."
+    )

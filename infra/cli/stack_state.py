@@ -1,0 +1,86 @@
+"""Read what a killed Pulumi leaves in the file backend: lock notes and operations without an end.
+
+The rule of this file: pure. Whether a process lives is asked through an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from infra.cli import values
+
+
+@dataclass(frozen=True, slots=True)
+class LockNote:
+    """Pulumi's note of who holds a stack."""
+
+    pid: int
+    user: str
+    host: str
+    since: str
+
+
+class Hold(Enum):
+    """What a lock means for us."""
+
+    FREE = "nobody holds the stack"
+    STALE = "its holder is gone: the lock may be removed"
+    HELD = "a Pulumi on this machine is working on it"
+    FOREIGN = "a Pulumi on another machine holds it; we cannot see whether it lives"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`note`: the lock that decides, None when there is none."""
+
+    hold: Hold
+    note: LockNote | None = None
+
+
+def parse_lock(text: str) -> LockNote | None:
+    """A lock note; None when it is not one (a note half written by a killed process is worth nothing)."""
+    told = values.facts(values.parse(text))
+    pid, host = told.get("pid"), told.get("hostname")
+    if not isinstance(pid, int) or not isinstance(host, str):
+        return None
+    return LockNote(pid, values.text(told.get("username")), host, values.text(told.get("timestamp")))
+
+
+def judge(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> Verdict:
+    """The strongest of all locks: a living one beats a foreign one beats a stale one."""
+    verdicts = [Verdict(Hold.FREE)]
+    for text in texts:
+        note = parse_lock(text)
+        if note is None:
+            verdicts.append(Verdict(Hold.STALE))
+        elif note.host != host:
+            verdicts.append(Verdict(Hold.FOREIGN, note))
+        else:
+            verdicts.append(Verdict(Hold.HELD if alive(note.pid) else Hold.STALE, note))
+    order = (Hold.HELD, Hold.FOREIGN, Hold.STALE, Hold.FREE)
+    return min(verdicts, key=lambda verdict: order.index(verdict.hold))
+
+
+def pending_operations(checkpoint: str) -> list[str]:
+    """`creating <name>` for each operation that was begun and has no end."""
+    return [
+        f"{values.text(operation.get('type'), 'changing')} {_name(operation)}"
+        for operation in values.many(_latest(checkpoint).get("pending_operations"))
+    ]
+
+
+def has_resources(checkpoint: str) -> bool:
+    """Whether a checkpoint holds any resource."""
+    return bool(values.many(_latest(checkpoint).get("resources")))
+
+
+def _name(operation: values.Facts) -> str:
+    urn = values.text(values.facts(operation.get("resource")).get("urn"), "an unknown resource")
+    return urn.rpartition("::")[2]
+
+
+def _latest(checkpoint: str) -> values.Facts:
+    whole = values.facts(values.parse(checkpoint))
+    return values.facts(values.facts(whole.get("checkpoint")).get("latest"))

@@ -1,0 +1,53 @@
+"""The last lines of a successful `up`.
+
+The rule of this file: pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from infra.cli import values
+from infra.cli.layout import Layout
+from infra.cli.values import Facts
+
+QUESTION = "what is 12 * (3 + 4)?"
+
+
+def curl_line(url: str, *, keyed: bool) -> str:
+    """A call to paste into a shell; the key is asked for there, never printed."""
+    key = ' -H "authorization: Bearer $(.venv/bin/skyfleet outputs --json --show-secrets | '
+    key += 'python3 -c \'import json, sys; print(json.load(sys.stdin)["apiKey"])\')"' if keyed else ""
+    body = shlex.quote('{"input": "' + QUESTION + '"}')
+    return f"curl -s {url}/invoke -H 'content-type: application/json'{key if keyed else ''} -d {body}"
+
+
+def changes(counts: str) -> str:
+    """Pulumi's counts for a sentence: `no changes` when nothing but unchanged resources is in them."""
+    parts = [part for part in counts.split(", ") if part and not part.endswith(" unchanged")]
+    return ", ".join(parts) or "no changes"
+
+
+def as_facts(urls: Sequence[str], counts: str, layout: Layout) -> Facts:
+    """`up --json`."""
+    return {
+        "routerUrl": urls[0],
+        "routerUrls": list(urls),
+        "changes": changes(counts),
+        "logs": str(layout.logs),
+    }
+
+
+def closing(facts: Facts, layout: Layout, *, keyed: bool) -> str:
+    """What a person reads at the end."""
+    urls = values.texts(facts.get("routerUrls"))
+    others = "".join(f"\n           {url}" for url in urls[1:])
+    return (
+        f"Skyfleet is up ({values.text(facts.get('changes'))}).\n"
+        f"  router   {urls[0]}{others}\n"
+        f"  try      {curl_line(urls[0], keyed=keyed)}\n"
+        f"  watch    .venv/bin/skyfleet status\n"
+        f"  logs     {layout.shown(layout.logs)}/ (.venv/bin/skyfleet logs)\n"
+        f"  end      make down"
+    )
