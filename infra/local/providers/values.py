@@ -1,6 +1,6 @@
 """Property values as the engine sends them: plain JSON plus a few marked objects.
 
-The rule of this file: only here are wire formats (protobuf Struct, sentinels) known; all else sees plain values.
+The rule of this file: only here are wire formats (protobuf Struct, sentinels) known.
 Integral numbers become `int`: protobuf has only doubles, while SDKs, clouds and people say 512, not 512.0.
 The constants are those of Pulumi's wire protocol (pulumi/runtime/rpc.py of the SDK).
 """
@@ -27,7 +27,7 @@ DEFAULTS = "__defaults"  # names of the inputs that the provider, not the progra
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """Reads a message's properties; secrets that arrive wrapped are unwrapped (we refuse them at configuration)."""
+    """Reads properties; secrets that arrive wrapped are unwrapped (we ask the engine not to)."""
     return cast(Properties, _plain(MessageToDict(struct)))
 
 

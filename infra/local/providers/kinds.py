@@ -1,0 +1,144 @@
+"""What the sky knows of one resource type, and what such a type may look at.
+
+The rule of this file: a `Kind` is a record; the per-cloud files fill it in and hold no engine logic.
+`inputs` have passed the SDK's schema when a kind's functions see them. At `rules` parts of them may still be
+unknown; at `refers` and `outputs` (a real create or update) nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.local.errors import CloudError
+from infra.local.providers.assets import Journal
+from infra.local.providers.naming import Naming
+from infra.local.providers.schema import Failure
+from infra.local.providers.table import Row
+from infra.local.providers.values import Json, Properties, at, text
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the sky takes from its surroundings; tests give their own.
+
+    folder: the sky's state. program_folder: where asset paths start. entropy(n): n random bytes.
+    """
+
+    folder: Path
+    program_folder: Path
+    allocate_port: Callable[[], int]
+    now: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+
+    @property
+    def buckets(self) -> Path:
+        return self.folder / "buckets"
+
+    @property
+    def code(self) -> Path:
+        """Packages of functions, by sha256: what runs stays while objects in buckets come and go."""
+        return self.folder / "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One operation on one resource: the table as it is, the earlier row, the provider's configuration.
+
+    private: what the sky will remember in the row. extra: other rows the operation changes.
+    journal: what to call if the operation fails later on, and what if it does not.
+    """
+
+    machine: Machine
+    rows: Mapping[str, Row]
+    config: Mapping[str, Json]
+    name: str
+    old: Row | None = None
+    private: Properties = field(default_factory=dict[str, Json])
+    extra: list[Row] = field(default_factory=list[Row])
+    journal: Journal = field(default_factory=Journal)
+
+    def find(self, token: str, prop: str, *values: str) -> Row | None:
+        """The row of type `token` whose output `prop` is one of `values`."""
+        return next((r for r in self.all(token) if text(r.outputs, prop) in values), None)
+
+    def all(self, token: str) -> Iterator[Row]:
+        return (row for row in self.rows.values() if row.token == token)
+
+    def need(self, token: str, prop: str, value: str, refusal: CloudError) -> Row:
+        """As `find`, but the cloud refuses when there is none."""
+        found = self.find(token, prop, value)
+        if found is None:
+            raise refusal
+        return found
+
+    def keep(self, prop: str, make: Callable[[], Json]) -> Json:
+        """An output given once: the old one, else a new one."""
+        earlier = at(self.old.outputs, prop) if self.old else None
+        return make() if earlier is None else earlier
+
+    def port(self) -> int:
+        """The loopback port of this resource's URL, the same for as long as the resource lives."""
+        if "port" not in self.private:
+            self.private["port"] = self.machine.allocate_port()
+        return int(self.private["port"])
+
+    def hex(self, digits: int) -> str:
+        return self.machine.entropy((digits + 1) // 2).hex()[:digits]
+
+    def uuid(self) -> str:
+        h = self.hex(32)
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+
+    def digits(self, count: int) -> str:
+        return "1" + str(int(self.hex(count * 2), 16))[-(count - 1) :].zfill(count - 1)
+
+    def timestamp(self) -> str:
+        return self.machine.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def no_rules(inputs: Properties) -> Iterable[Failure]:
+    return ()
+
+
+def no_step(inputs: Properties, context: Context) -> None:
+    """Nothing to look up or to do."""
+
+
+def no_guard(row: Row, context: Context) -> None:
+    """Nothing hinders the deletion."""
+
+
+def always(row: Row, machine: Machine) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A resource type.
+
+    key: its identity in the cloud; no two live resources share one. outputs: computed, `id` among them.
+    naming: which input is the physical name. force_new: inputs that cannot change in place.
+    filled: inputs the provider takes from its configuration. rules: the cloud's limits on the values.
+    refers: whether what it refers to exists. effects: what else creating or updating it does.
+    on_delete: whether (and what with) it may go. alive: whether it is still there (refresh).
+    volatile: outputs that any update gives anew. exists: the cloud's error code for a taken name.
+    stateless: lives only in Pulumi's state, as random's resources do.
+    """
+
+    token: str
+    key: Callable[[Properties, Context], str]
+    outputs: Callable[[Properties, Context], Properties]
+    volatile: tuple[str, ...] = ()
+    naming: Naming | None = None
+    force_new: frozenset[str] = frozenset()
+    filled: tuple[str, ...] = ()
+    rules: Callable[[Properties], Iterable[Failure]] = no_rules
+    refers: Callable[[Properties, Context], None] = no_step
+    effects: Callable[[Properties, Context], None] = no_step
+    on_delete: Callable[[Row, Context], None] = no_guard
+    alive: Callable[[Row, Machine], bool] = always
+    exists: str = "AlreadyExists"
+    stateless: bool = False

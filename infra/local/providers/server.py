@@ -1,0 +1,99 @@
+"""The four providers as gRPC servers of this process, for PULUMI_DEBUG_PROVIDERS to attach the engine to.
+
+The rule of this file: a port belongs to a provider for good, so that an environment printed once stays true;
+one taken by somebody else is an error that names it, never a reason to move silently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from infra.local.errors import PortTaken
+from infra.local.providers.engine import Provider
+from infra.local.providers.kinds import Machine
+from infra.local.providers.operations import Operations
+from infra.local.providers.registry import PACKAGES
+from infra.local.providers.table import Table
+from infra.local.world import World
+
+# As many operations as the engine starts at once by default is 4 per core; most only wait for the lock.
+WORKERS = 16
+# The engine's own limit of one message (400 MB): assets given as text travel within messages.
+MESSAGE_BYTES = 400 * 1024 * 1024
+STOP_S = 5.0
+
+
+@dataclass(slots=True)
+class Providers:
+    """Serves `table` to the engine; `apply` is told every change of what should run.
+
+    ports: package -> port of an earlier run, or None to have them allocated. folder: the sky's state.
+    program_folder: what asset paths in programs are relative to.
+    """
+
+    table: Table
+    apply: Callable[[World], None]
+    ports: Mapping[str, int] | None
+    allocate_port: Callable[[], int]
+    folder: Path
+    program_folder: Path
+    _servers: list[grpc.Server] = field(default_factory=list[grpc.Server], init=False)
+    _pools: list[futures.ThreadPoolExecutor] = field(
+        default_factory=list[futures.ThreadPoolExecutor], init=False
+    )
+    _operations: Operations = field(init=False)
+
+    def __post_init__(self) -> None:
+        machine = Machine(
+            self.folder, self.program_folder, self.allocate_port, lambda: datetime.now(UTC), os.urandom
+        )
+        self._operations = Operations(self.table, machine, self.apply)
+
+    def world(self) -> World:
+        """What should run by the table: the daemon applies it once before it starts serving."""
+        return self._operations.world()
+
+    def start(self) -> dict[str, int]:
+        """Listens; package -> port. Raises PortTaken, and then listens on none."""
+        taken = dict(self.ports or {})
+        try:
+            return {package: self._serve(package, taken.get(package)) for package in PACKAGES}
+        except PortTaken:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Lets running operations end for a moment, then closes everything; may be called twice."""
+        for stopped in [server.stop(STOP_S) for server in self._servers]:
+            stopped.wait()
+        for pool in self._pools:
+            pool.shutdown()
+        self._servers.clear()
+        self._pools.clear()
+
+    def _serve(self, package: str, port: int | None) -> int:
+        wanted = self.allocate_port() if port is None else port
+        pool = futures.ThreadPoolExecutor(WORKERS, thread_name_prefix=f"provider-{package}")
+        # Without so_reuseport=0 a second sky would share the port and get every other connection.
+        server = grpc.server(  # pyright: ignore[reportUnknownMemberType] - the stubs leave handlers open
+            pool,
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_BYTES)],
+        )
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(package, self._operations), server)
+        try:
+            bound = server.add_insecure_port(f"127.0.0.1:{wanted}")
+        except RuntimeError as error:
+            pool.shutdown()
+            raise PortTaken(wanted, f"the sky's {package} provider") from error
+        server.start()
+        self._servers.append(server)
+        self._pools.append(pool)
+        return bound
