@@ -6,7 +6,7 @@ Rules of this file
 - Every refusal looks the same to the caller; the cause is an attribute, for the log.
 
 Theory. The signed text is six lines: `v1`, method, path with query, time, nonce, SHA-256 of the body.
-The last three have a fixed form without line breaks, so no path can be read as another request. A receiver accepts
+The last three have a fixed form without line breaks, so no path reads as another request. A receiver accepts
 a time within `WINDOW_S` of its own clock and remembers each nonce as long as its time would be accepted, so a
 copied request works nowhere twice on one instance; across instances the window bounds it.
 

@@ -1,0 +1,41 @@
+"""THE AGENT. This is the file to edit: `async def agent(request)` runs in every cloud.
+
+Return text or a mapping, or yield text as it is written and a `Step` for each thing done; see contract.py.
+Import what you need, list it in functions/requirements.in, and run `make lock`.
+
+The agent here works without a model: rules plan, tools act (functions/offline, functions/tools). With
+MODEL_BASE_URL and MODEL_NAME set (and MODEL_API_KEY where one is needed) any OpenAI-compatible model plans
+instead, with the same tools.
+
+It is declared `@repeatable`: none of its tools changes anything, so a request that may already have run in a
+cloud that was lost may run again in another. With a model that holds too; a repeated request is then paid
+again, at most as often as the router has attempts. Remove the line to see such a request fail instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from functions.contract import AgentRequest, Event, repeatable
+from functions.offline.loop import answer
+from functions.offline.pace import paced, seconds_per_word
+from functions.tools.base import Context
+
+
+@repeatable
+async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    """Plan, call tools, look at what came out, answer."""
+    context = Context(messages=request.messages, now=time.time, wait=asyncio.sleep)
+    if "MODEL_BASE_URL" in request.environ:
+        from functions.model import Model  # brings an HTTP client: not worth a cold start without a model
+
+        events = Model.from_env(request.environ).answer(request, context)
+    else:
+        pace = seconds_per_word(request.environ) if request.stream else 0.0
+        events = paced(answer(request, context), pace, asyncio.sleep)
+    async with aclosing(events):
+        async for event in events:
+            yield event

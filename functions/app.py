@@ -1,0 +1,57 @@
+"""`create(environ)`: the agent as one ASGI application, the same in every cloud.
+
+What SKYFLEET_AGENT names is put behind the guard: a function with our endpoints around it, an ASGI
+application as it is. Nothing here needs a background task or lifespan events: some hosts never send them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from functions import IMPORTED_AT
+from functions.asgi import ASGIApp, Receive, Scope, Send
+from functions.endpoints import Endpoints
+from functions.guard import Guard
+from functions.loading import Kind, LoadedAgent, load
+from functions.settings import Settings
+from functions.signing import NonceCache
+from functions.vitals import Vitals
+
+
+def create(environ: Mapping[str, str]) -> Guard:
+    """Build the application; SetupError when it is configured wrongly."""
+    settings = Settings.from_env(environ)
+    agent = load(settings.agent)
+    return Guard(
+        inner=_application(agent, settings),
+        settings=settings,
+        repeatable=agent.repeatable,
+        vitals=Vitals(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
+        seen=NonceCache(),
+        now=time.time,
+        steady=time.monotonic,
+    )
+
+
+def _application(agent: LoadedAgent, settings: Settings) -> ASGIApp:
+    if agent.kind is Kind.ASGI:
+        return agent.call
+    endpoints = Endpoints(agent, settings.environ, time.time)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _nothing_to_start(receive, send)
+        else:
+            await endpoints(scope, receive, send)
+
+    return application
+
+
+async def _nothing_to_start(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        kind = message["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

@@ -1,0 +1,196 @@
+"""The endpoints around an agent that is a plain function: /invoke, /v1/chat/completions, /v1/models.
+
+Streams are truthful. The head is sent with the first event, so an agent that fails before it gets an error
+status (which a router may still retry). After that a stream ends in exactly one way: /invoke with a `done`
+or an `error` event, chat completions with `[DONE]` or an error object without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from functions import sse
+from functions.asgi import (
+    ClientGone,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    header,
+    json_bytes,
+    read_body,
+    send_reply,
+)
+from functions.completions import MODEL, Completion, model_json
+from functions.contract import AgentRequest, Step
+from functions.errors import FunctionError, UnknownPath, WrongMethod
+from functions.loading import LoadedAgent
+from functions.parsing import Origin, chat_request, invoke_request
+from functions.running import Finished, run
+
+Frames = AsyncGenerator[bytes, None]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+# A router's request ids are short; anything else is not repeated into logs and replies.
+REQUEST_ID_LENGTH: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """An ASGI application. now: unix seconds."""
+
+    agent: LoadedAgent
+    environ: Mapping[str, str] = field(repr=False)
+    now: Callable[[], float]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        handlers = self._routes().get(path)
+        if handlers is None:
+            known = ["GET /health", *(f"{m} {p}" for p, ms in self._routes().items() for m in ms)]
+            raise UnknownPath(f"There is no {path[:200]!r} here. There is: {', '.join(known)}.")
+        handler = handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            raise WrongMethod(method, path, [*handlers, *(["HEAD"] if "GET" in handlers else [])])
+        await handler(scope, receive, send)
+
+    def _routes(self) -> dict[str, dict[str, Handler]]:
+        return {
+            "/invoke": {"POST": self._invoke},
+            "/v1/chat/completions": {"POST": self._chat},
+            "/v1/models": {"GET": self._models},
+            f"/v1/models/{MODEL}": {"GET": self._model},
+        }
+
+    async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = invoke_request(await read_body(scope, receive), self._origin(scope))
+        if request.stream:
+            await unless_gone(_stream(send, self._invoke_frames(request), _invoke_error), receive)
+        else:
+            await unless_gone(self._whole(send, request, lambda finished: finished.body), receive)
+
+    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = chat_request(await read_body(scope, receive), self._origin(scope, may_accept=False))
+        completion = Completion(request.request_id, int(self.now()))
+        if request.stream:
+            await unless_gone(_stream(send, self._chat_frames(request, completion), _chat_error), receive)
+        else:
+
+            def body(finished: Finished) -> bytes:
+                return json_bytes(completion.whole(finished.text, finished.usage))
+
+            await unless_gone(self._whole(send, request, body), receive)
+
+    async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_reply(send, 200, json_bytes({"object": "list", "data": [model_json()]}))
+
+    async def _model(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_reply(send, 200, json_bytes(model_json()))
+
+    async def _whole(self, send: Send, request: AgentRequest, body: Callable[[Finished], bytes]) -> None:
+        async with aclosing(run(self.agent, request)) as output:
+            async for event in output:
+                if isinstance(event, Finished):
+                    await send_reply(send, 200, body(event))
+
+    async def _invoke_frames(self, request: AgentRequest) -> Frames:
+        async with aclosing(run(self.agent, request)) as output:
+            async for event in output:
+                match event:
+                    case str():
+                        yield sse.frame({"text": event}, "delta")
+                    case Step():
+                        yield sse.frame(event.to_json(), "step")
+                    case Finished():
+                        yield sse.raw_frame(event.body, "done")
+
+    async def _chat_frames(self, request: AgentRequest, completion: Completion) -> Frames:
+        opened = False
+        async with aclosing(run(self.agent, request)) as output:
+            async for event in output:
+                if not opened:
+                    opened = True
+                    yield sse.frame(completion.first())
+                match event:
+                    case str():
+                        yield sse.frame(completion.delta(event))
+                    case Step():
+                        pass  # OpenAI's shape has no place for what an agent did on the way
+                    case Finished():
+                        yield sse.frame(completion.last())
+                        if _wants_usage(request):
+                            yield sse.frame(completion.usage(event.usage))
+                        yield sse.raw_frame(b"[DONE]")
+
+    def _origin(self, scope: Scope, *, may_accept: bool = True) -> Origin:
+        given = header(scope, b"x-request-id") or ""
+        usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
+        return Origin(
+            request_id=given if usable else secrets.token_hex(16),
+            accepts_events=may_accept and sse.CONTENT_TYPE in (header(scope, b"accept") or ""),
+            environ=self.environ,
+        )
+
+
+async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Do the work; when the caller goes away first, cancel it and raise ClientGone."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done() and not watching.result():
+            await asyncio.wait({working})
+    finally:
+        gone = not working.done()
+        for task in (working, watching):
+            task.cancel()
+        results = await asyncio.gather(working, watching, return_exceptions=True)
+    if gone:
+        raise ClientGone
+    if isinstance(results[0], BaseException):
+        raise results[0]
+
+
+async def _disconnected(receive: Receive) -> bool:
+    # After the whole body any other message says nothing about the caller.
+    message = await receive()
+    return message["type"] == "http.disconnect"
+
+
+async def _stream(send: Send, frames: Frames, error_frame: Callable[[FunctionError], bytes]) -> None:
+    started = False
+
+    async def push(data: bytes, *, more: bool = True) -> None:
+        nonlocal started
+        if not started:
+            started = True
+            headers: list[Header] = list(sse.HEADERS)
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async with aclosing(frames):
+        try:
+            async for data in frames:
+                await push(data)
+        except FunctionError as error:
+            if not started:
+                raise
+            await push(error_frame(error))
+    await push(b"", more=False)
+
+
+def _invoke_error(error: FunctionError) -> bytes:
+    return sse.frame({"error": {"code": error.code, "message": str(error)}}, "error")
+
+
+def _chat_error(error: FunctionError) -> bytes:
+    return sse.frame({"error": {"code": error.code, "message": str(error)}})
+
+
+def _wants_usage(request: AgentRequest) -> bool:
+    options = request.body.get("stream_options")
+    return isinstance(options, Mapping) and bool(options.get("include_usage"))  # pyright: ignore

@@ -1,0 +1,171 @@
+"""The door of every agent function, around our endpoints or the user's own ASGI application.
+
+Only signed requests get in; /health is open and costs nothing. In order: the limit of the body, the
+signature, the application. Every reply says how busy the instance is, the first one that it was cold.
+
+Truthful ends: an application that fails before its reply has begun is answered with an error; one that fails
+later raises on into the server, which cuts the connection instead of closing it as a success.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from functions.asgi import (
+    JSON_TYPE,
+    ASGIApp,
+    ASGIMessage,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    error_json,
+    header,
+    json_bytes,
+    read_body,
+    send_reply,
+)
+from functions.errors import AgentFailed, CallerError, FunctionError, WrongMethod
+from functions.settings import Settings
+from functions.signing import NonceCache, Unauthorized, verify
+from functions.vitals import Vitals
+
+LOG: Final = logging.getLogger("skyfleet.guard")
+HEALTH: Final = "/health"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """An ASGI application around another. now: unix seconds; steady: seconds of a clock that never jumps."""
+
+    inner: ASGIApp
+    settings: Settings
+    repeatable: bool
+    vitals: Vitals
+    seen: NonceCache
+    now: Callable[[], float]
+    steady: Callable[[], float]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, _Reply(send, self.vitals, self.steady))
+            case "websocket":
+                # Agents speak HTTP; WebSockets end at the router. Closing before accepting answers 403.
+                await send(
+                    {"type": "websocket.close", "code": 1008, "reason": "WebSockets end at the router"}
+                )
+            case _:
+                await self.inner(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        try:
+            if scope["path"] == HEALTH:
+                await self._health(scope["method"], reply)
+                return
+            body = await read_body(scope, receive)
+            self._check(scope, body)
+        except CallerError as error:
+            await reply.error(error)
+        except Unauthorized as error:
+            LOG.warning("refused %s %s: %s", scope["method"], scope["path"], error.cause)
+            await send_reply(reply.send, error.status, error_json(error.code, str(error)))
+        except ClientGone:
+            return
+        else:
+            await self._accepted(scope, _replay(body, receive), reply)
+
+    async def _accepted(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        reply.accepted = True
+        self.vitals.begin(self.steady())
+        try:
+            await self.inner(scope, receive, reply.send)
+        except ClientGone:
+            pass
+        except FunctionError as error:
+            if reply.started:
+                raise
+            await reply.error(error)
+        except Exception:  # the outermost shell around the user's application
+            request_id = header(scope, b"x-request-id") or secrets.token_hex(16)
+            LOG.exception("request %s: the agent failed", request_id)
+            if reply.started:
+                raise
+            await reply.error(AgentFailed(request_id))
+        finally:
+            self.vitals.end(self.steady())
+
+    async def _health(self, method: str, reply: _Reply) -> None:
+        if method not in ("GET", "HEAD"):
+            raise WrongMethod(method, HEALTH, ("GET", "HEAD"))
+        health = {
+            "status": "ok",
+            "cloud": self.settings.cloud,
+            "region": self.settings.region,
+            "build": self.settings.build,
+            "cold": self.vitals.cold,
+            "init_ms": self.vitals.init_ms,
+            "inflight": self.vitals.inflight,
+            "repeatable": self.repeatable,
+        }
+        reply.accepted = True
+        await send_reply(reply.send, 200, json_bytes(health), (JSON_TYPE, (b"cache-control", b"no-store")))
+
+    def _check(self, scope: Scope, body: bytes) -> None:
+        verify(
+            self.settings.keys,
+            scope["headers"],
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            body,
+            now=self.now(),
+            seen=self.seen,
+        )
+
+
+class _Reply:
+    """Adds our headers to a reply and remembers whether it has begun.
+
+    accepted: the caller was let in. Only then is the instance warm afterwards: the platforms' own start-up
+    probes are unsigned and must not use up the one reply that says cold.
+    """
+
+    def __init__(self, send: Send, vitals: Vitals, steady: Callable[[], float]) -> None:
+        self._send = send
+        self._vitals = vitals
+        self._steady = steady
+        self.started = False
+        self.accepted = False
+
+    async def send(self, message: ASGIMessage) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers: list[Any] = [*message.get("headers", ())]
+            headers.append((b"endpoint-load-metrics", self._vitals.load_header(self._steady())))
+            if self.accepted and self._vitals.first_reply():
+                headers.append((b"x-skyfleet-cold", b"true"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def error(self, error: FunctionError) -> None:
+        body = error_json(error.code, str(error))
+        await send_reply(self.send, error.status, body, [JSON_TYPE, *error.headers])
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body already read, then whatever comes after it."""
+    given = False
+
+    async def replayed() -> ASGIMessage:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

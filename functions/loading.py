@@ -1,0 +1,122 @@
+"""Find the agent that SKYFLEET_AGENT names ("module:attribute") and say which kind it is.
+
+Rule: whatever is wrong with it is one AgentNotLoaded that names the module, the attribute, what was found
+there and, for a module that breaks while it is imported, file and line. A deploy prints that text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from types import ModuleType
+from typing import Any, NoReturn
+
+from functions.contract import is_repeatable
+from functions.errors import AgentNotLoaded
+
+EXPECTED = (
+    "Expected `async def agent(request)`, an async generator of one request, "
+    "or an ASGI application (`async def app(scope, receive, send)`)."
+)
+
+
+class Kind(Enum):
+    """How an agent is called."""
+
+    FUNCTION = "function"
+    GENERATOR = "generator"
+    ASGI = "asgi"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAgent:
+    """An agent that can run; `call` is what the user wrote."""
+
+    reference: str
+    kind: Kind
+    call: Any = field(repr=False)
+    repeatable: bool = False
+
+
+def load(reference: str) -> LoadedAgent:
+    """Import and recognise an agent."""
+    module_name, separator, attribute = reference.partition(":")
+    if not separator or not module_name or not attribute:
+        raise AgentNotLoaded(
+            f"SKYFLEET_AGENT is {reference!r}. Expected 'module:attribute', e.g. 'functions.agent:agent'."
+        )
+    module = _import(reference, module_name)
+    found: Any = module
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise AgentNotLoaded(
+                f"{reference}: {_where(module)} has no {attribute!r}; found {_callables(module)}. {EXPECTED}"
+            )
+        found = getattr(found, name)
+    return LoadedAgent(reference, _kind(reference, found), found, is_repeatable(found))
+
+
+def _import(reference: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise AgentNotLoaded(
+                f"{reference}: there is no module {error.name!r} in the package. "
+                "Name it as Python imports it, e.g. 'functions.agent:agent'."
+            ) from error
+        _broken(reference, error)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything while it is imported
+        _broken(reference, error)
+
+
+def _broken(reference: str, error: BaseException) -> NoReturn:
+    if isinstance(error, SyntaxError):
+        file, line, reason = error.filename, error.lineno, error.msg
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+        file, line, reason = frames[-1].filename, frames[-1].lineno, str(error)
+    raise AgentNotLoaded(
+        f"{reference} does not import: {file}:{line}: {type(error).__name__}: {reason}"
+    ) from error
+
+
+def _kind(reference: str, found: object) -> Kind:
+    if not callable(found) or inspect.isclass(found):
+        what = "a class; name an instance of it" if inspect.isclass(found) else f"a {type(found).__name__}"
+        raise AgentNotLoaded(f"{reference} is {what}. {EXPECTED}")
+    body = found if inspect.isroutine(found) else getattr(found, "__call__", found)  # noqa: B004
+    count = _required_parameters(found)
+    if count == 3:
+        return Kind.ASGI
+    if count == 1 and inspect.isasyncgenfunction(body):
+        return Kind.GENERATOR
+    if count == 1 and inspect.iscoroutinefunction(body):
+        return Kind.FUNCTION
+    named = "coroutine function" if inspect.iscoroutinefunction(body) else "callable that is not async"
+    raise AgentNotLoaded(f"{reference} is a {named} of {count} parameters. {EXPECTED}")
+
+
+def _required_parameters(found: Callable[..., object]) -> int:
+    parameters = inspect.signature(found).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(1 for p in parameters if p.kind in positional and p.default is p.empty)
+
+
+def _where(module: ModuleType) -> str:
+    return module.__file__ or module.__name__
+
+
+def _callables(module: ModuleType) -> str:
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", "") == module.__name__
+    ]
+    return ", ".join(sorted(own)) or "nothing that can be called"

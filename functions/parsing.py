@@ -1,0 +1,150 @@
+"""From a request body to an AgentRequest.
+
+Rule: whatever is wrong is a CallerError that names the place: the position in the JSON, or the field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+from functions.contract import AgentRequest, Message
+from functions.errors import BadJson, BadRequest
+
+ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+EXAMPLE: Final = 'Send {"input": "what is 6 * 7?"} or {"messages": [{"role": "user", "content": "..."}]}.'
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a request has beside its body: an id, whether it asked for events, the function's environment."""
+
+    request_id: str
+    accepts_events: bool
+    environ: Mapping[str, str]
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object."""
+    if not body.strip():
+        raise BadJson(f"The body is empty, not JSON. {EXAMPLE}")
+    try:
+        parsed: object = json.loads(body.decode(), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BadJson(f"The body is not JSON: byte {error.start} is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise BadJson(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno} "
+            f"(character {error.pos})."
+        ) from None
+    except RecursionError:
+        raise BadJson("The body is not JSON that can be read: it is nested too deeply.") from None
+    except ValueError as error:
+        raise BadJson(f"The body is not JSON that can be read: {error}.") from None
+    if not isinstance(parsed, dict):
+        raise BadRequest(f"The body is {_kind(parsed)}, expected an object. {EXAMPLE}")
+    return cast("dict[str, Any]", parsed)
+
+
+def invoke_request(body: bytes, origin: Origin) -> AgentRequest:
+    """A request to POST /invoke: `input` or `messages`, maybe `stream`."""
+    parsed = parse_json(body)
+    if "input" in parsed and "messages" in parsed:
+        raise BadRequest(f"The body has both input and messages; send one of them. {EXAMPLE}")
+    if "input" in parsed:
+        text = parsed["input"]
+        if not isinstance(text, str):
+            raise BadRequest(f"input is {_kind(text)}, expected text. {EXAMPLE}")
+        messages = (Message("user", text),)
+    elif "messages" in parsed:
+        messages = _messages(parsed["messages"])
+    else:
+        found = ", ".join(sorted(parsed)) or "no field"
+        raise BadRequest(f"The body has neither input nor messages; found {found[:200]}. {EXAMPLE}")
+    return _request(parsed, messages, origin)
+
+
+def chat_request(body: bytes, origin: Origin) -> AgentRequest:
+    """A request to POST /v1/chat/completions."""
+    parsed = parse_json(body)
+    if "messages" not in parsed:
+        raise BadRequest("messages is missing; expected a list of {role, content}.")
+    if parsed.get("n") not in (None, 1):
+        raise BadRequest("n is not 1; this agent gives one answer. Leave n out.")
+    return _request(parsed, _messages(parsed["messages"]), origin)
+
+
+def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: Origin) -> AgentRequest:
+    stream = parsed.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest(f"stream is {_kind(stream)}, expected true or false.")
+    inputs = [message.content for message in messages if message.role == "user"]
+    if not inputs:
+        raise BadRequest("messages holds no message of role user; the last one is what the agent answers.")
+    return AgentRequest(
+        messages=messages,
+        input=inputs[-1],
+        body=parsed,
+        request_id=origin.request_id,
+        stream=origin.accepts_events if stream is None else stream,
+        environ=origin.environ,
+    )
+
+
+def _messages(value: object) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not value:
+        raise BadRequest(f"messages is {_kind(cast('object', value))}, expected a list with a message in it.")
+    return tuple(_message(i, item) for i, item in enumerate(cast("list[object]", value)))
+
+
+def _message(index: int, value: object) -> Message:
+    where = f"messages[{index}]"
+    if not isinstance(value, dict):
+        raise BadRequest(f"{where} is {_kind(value)}, expected an object with role and content.")
+    fields = cast("dict[str, object]", value)
+    role = fields.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        found = repr(role[:40]) if isinstance(role, str) else _kind(role)
+        raise BadRequest(f"{where}.role is {found}, expected one of {', '.join(ROLES)}.")
+    return Message(role, _content(f"{where}.content", fields.get("content"), role))
+
+
+def _content(where: str, value: object, role: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None and role == "assistant":  # OpenAI's form of a message that only called tools
+        return ""
+    if isinstance(value, list):
+        return "".join(_part(f"{where}[{i}]", part) for i, part in enumerate(cast("list[object]", value)))
+    raise BadRequest(f"{where} is {_kind(value)}, expected text or a list of text parts.")
+
+
+def _part(where: str, value: object) -> str:
+    if isinstance(value, dict):
+        part = cast("dict[str, object]", value)
+        text = part.get("text")
+        if part.get("type") == "text" and isinstance(text, str):
+            return text
+    raise BadRequest(f'{where} is not {{"type": "text", "text": "..."}}; this agent reads text only.')
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "missing or null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case list():
+            return "an empty list" if value == [] else "a list"
+        case _:
+            return "an object"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

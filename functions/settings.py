@@ -1,0 +1,90 @@
+"""What a function knows about itself: read once from its environment and its package.
+
+All defaults of this room stand here with their reason; problems are reported all at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from functions.errors import SetupError
+from functions.signing import Keys, KeysError
+
+DEFAULT_AGENT: Final = "functions.agent:agent"
+# What /health says when the app was started by hand, outside any cloud.
+DEFAULT_CLOUD: Final = "local"
+DEFAULT_REGION: Final = "local"
+# A checkout has no build.json; only a built package has.
+DEFAULT_BUILD: Final = "dev"
+
+SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
+PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One agent function. environ: what the agent may see, so without the signing keys."""
+
+    cloud: str
+    region: str
+    agent: str
+    build: str
+    keys: Keys
+    environ: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], root: Path = PACKAGE_ROOT) -> Settings:
+        """Read the settings or raise one SetupError that lists every problem."""
+        problems: list[str] = []
+        keys, build = None, DEFAULT_BUILD
+        try:
+            keys = _keys(environ)
+        except SetupError as error:
+            problems.append(str(error))
+        try:
+            build = read_build(root)
+        except SetupError as error:
+            problems.append(str(error))
+        if keys is None or problems:
+            raise SetupError("\n".join(problems))
+        return cls(
+            cloud=environ.get("SKYFLEET_CLOUD") or DEFAULT_CLOUD,
+            region=environ.get("SKYFLEET_REGION") or DEFAULT_REGION,
+            agent=environ.get("SKYFLEET_AGENT") or DEFAULT_AGENT,
+            build=build,
+            keys=keys,
+            environ={name: value for name, value in environ.items() if name != SIGNING_KEYS},
+        )
+
+
+def read_build(root: Path = PACKAGE_ROOT) -> str:
+    """The package's build id: 16 hexadecimal digits over sources and locks, equal in all clouds."""
+    file = root / "build.json"
+    if not file.is_file():
+        return DEFAULT_BUILD
+    try:
+        build: object = json.loads(file.read_text())["build"]
+    except (ValueError, KeyError, TypeError):
+        build = None
+    if not isinstance(build, str):
+        raise SetupError(
+            f'{file} names no build. Expected {{"build": "<16 hex>", ...}}; build the package again.'
+        )
+    return build
+
+
+def _keys(environ: Mapping[str, str]) -> Keys:
+    text = environ.get(SIGNING_KEYS)
+    if not text:
+        raise SetupError(
+            f"{SIGNING_KEYS} is not set, so no request could be told from a stranger's. "
+            'Set it to JSON like {"k1": "<secret>"}; the Pulumi program does.'
+        )
+    try:
+        return Keys.parse(text)
+    except KeysError as error:
+        raise SetupError(f"{SIGNING_KEYS}: {error}") from error
