@@ -4,6 +4,7 @@
     ├── SettingsError   ours: the environment of this function (all mistakes at once)
     ├── CallerError     the caller's: answered with `status` and a JSON error
     │   └── SnapshotRefused   a health document that cannot be believed
+    ├── StoreFailed     the cloud's: the bucket with the health documents did not do as asked
     ├── FetchFailed     a target's or a router's: a small exchange of our own did not work out
     ├── ReplyCut        a target's: its reply broke off after the head had gone to the caller
     └── IllegalEvent    ours: an event that the health table does not know
@@ -42,6 +43,10 @@ class SnapshotRefused(CallerError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(400, "snapshot-refused", reason)
+
+
+class StoreFailed(RouterError):
+    """The bucket could not be read or written; the router serves on and decides alone."""
 
 
 class FetchFailed(RouterError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ _MOST_COUNT: Final = 10
 def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
     """A policy with the given fields set, and every mistake found on the way."""
     mistakes: list[str] = []
-    changes: dict[str, float | int] = {}
+    changes: dict[str, Any] = {}
     for name, got in value.items():
         field = _NAMES.get(name)
         if field is None:
@@ -84,4 +84,4 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
             mistakes.append(f"{name}: got {got!r}, expected a number of seconds above 0, e.g. 2.5")
         else:
             changes[field] = got
-    return replace(DEFAULT, **changes), mistakes  # pyright: ignore[reportArgumentType]
+    return replace(DEFAULT, **changes), mistakes

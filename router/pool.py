@@ -73,14 +73,14 @@ class Call:
 
 
 class _Ending:
-    """Passes a reply on and notes when the call is over, so that a late cancel closes nobody else's connection."""
+    """Passes a reply on and notes its end, so that a late cancel closes nobody else's connection."""
 
     __slots__ = ("_call", "_sink", "on_data", "on_head")
 
     def __init__(self, call: Call, sink: Sink) -> None:
         self._call, self._sink = call, sink
-        self.on_head: Callable[[int, list[Header]], None] = sink.on_head
-        self.on_data: Callable[[bytes], None] = sink.on_data
+        self.on_head = sink.on_head  # bound once: these two are called for every read
+        self.on_data = sink.on_data
 
     def on_end(self) -> None:
         self._call.over = True

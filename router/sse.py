@@ -25,7 +25,7 @@ class EventStream:
     __slots__ = ("_held", "_torn")
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held: bytes = b""
         self._torn = False
 
     @property
@@ -36,7 +36,7 @@ class EventStream:
     def feed(self, data: bytes) -> bytes:
         """What may go out now."""
         data = self._held + data
-        end = max(at + len(mark) if (at := data.rfind(mark)) >= 0 else 0 for mark in _ENDS)
+        end = max(_after_last(data, mark) for mark in _ENDS)
         if end:
             self._torn = False
         self._held = data[end:]
@@ -49,6 +49,11 @@ class EventStream:
         """The rest, at a clean end."""
         rest, self._held = self._held, b""
         return rest
+
+
+def _after_last(data: bytes, mark: bytes) -> int:
+    at = data.rfind(mark)
+    return at + len(mark) if at >= 0 else 0
 
 
 def error_event(code: str, message: str) -> bytes:

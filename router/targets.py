@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -91,9 +92,9 @@ def parse_origin(url: object) -> Origin | str:
 
 def parse_targets(value: object) -> tuple[tuple[Target, ...], list[str]]:
     """Targets out of decoded JSON, and every mistake in it (then the targets are not to be used)."""
-    if not isinstance(value, list) or not value:
-        return (), [f"got {type(value).__name__}, expected a list of targets, e.g. [{EXAMPLE}]"]
-    entries = cast("list[object]", value)
+    entries = cast("list[object]", value) if isinstance(value, list) else []
+    if not entries:
+        return (), [f"got {json.dumps(value)[:40]}, expected a list of targets, e.g. [{EXAMPLE}]"]
     if len(entries) > MOST_TARGETS:
         return (), [f"got {len(entries)} targets, expected at most {MOST_TARGETS}"]
     targets: list[Target] = []

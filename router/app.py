@@ -1,0 +1,238 @@
+"""The router as an ASGI app: its own few paths, who may come in, and everything else to an agent.
+
+Rules
+- `GET /health` is open and costs nothing; `GET /api/status` needs the caller's key; `POST /_skyfleet/health`
+  takes signed snapshots of checkers. Every other path and method goes to an agent.
+- A key is compared by its SHA-256 in constant time, from `Authorization: Bearer KEY` or `x-api-key`; the
+  field that carried it stops here. Without a key only when SKYFLEET_OPEN=1 and every target is on this
+  machine.
+- All our own errors are JSON: {"error": {"code", "message"}}.
+- Nothing depends on the lifespan protocol, since not every host speaks it; it only closes connections tidily.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from functions import signing
+from router import asgi, merge
+from router.asks import Asker
+from router.board import Board
+from router.errors import CallerError, SnapshotRefused
+from router.forward import Plane, Request
+from router.headers import Header, request_id
+from router.pool import Pool
+from router.settings import RouterSettings, build_id, router_settings
+from router.status import status
+from router.store import Bucket, CloudBucket, Keeper
+from router.timing import Watch
+
+# A snapshot of 300 targets with ten observations each is below 600 kB.
+_MOST_SNAPSHOT: Final = 1_048_576
+_KEY_FIELDS: Final = (b"authorization", b"x-api-key")
+
+
+def create(environ: Mapping[str, str]) -> App:
+    """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
+    settings = router_settings(environ, build_id(Path(__file__).parent.parent))
+    return App(settings, CloudBucket(settings.bucket) if settings.bucket else None)
+
+
+class App:
+    """One router instance."""
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        bucket: Bucket | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """clock: unix seconds. ticks: seconds that never go back. entropy: that many random bytes."""
+        self._settings, self._clock, self._entropy = settings, clock, entropy
+        policy = settings.policy
+        board = Board(settings.targets, settings.strategy, policy, clock, self._draw)
+        pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock)
+        self._plane = Plane(
+            board=board,
+            pool=pool,
+            asker=Asker(pool, policy, clock),
+            watch=Watch(ticks),
+            sign=self._sign,
+            ticks=ticks,
+        )
+        self._keeper = Keeper(bucket, board, clock)
+        self._nonces = signing.NonceCache()
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "Use HTTP."})
+
+    async def close(self) -> None:
+        """Close every connection and stop everything that runs beside requests."""
+        self._plane.asker.close()
+        self._plane.pool.close()
+        self._plane.watch.close()
+        await self._keeper.close()
+
+    async def _lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        headers: list[Header] = list(scope["headers"])
+        ident = request_id(headers) or self._entropy(16).hex().encode()
+        reply = partial(_reply, send, ident)
+        try:
+            match scope["path"]:
+                case "/health":
+                    _only(scope, "GET", "HEAD")
+                    await reply(200, self._health())
+                case "/api/status":
+                    self._admit(headers)
+                    _only(scope, "GET", "HEAD")
+                    self._keeper.kick()
+                    await reply(200, status(self._plane.board, self._settings.place, self._keeper))
+                case "/_skyfleet/health":
+                    _only(scope, "POST")
+                    await reply(200, await self._snapshot(scope, headers, receive))
+                case _:
+                    await self._relay(scope, headers, ident, receive, send)
+        except CallerError as error:
+            await reply(error.status, {"error": {"code": error.code, "message": error.message}})
+        except asgi.CallerGone:
+            return
+
+    async def _relay(
+        self,
+        scope: asgi.Scope,
+        headers: list[Header],
+        ident: bytes,
+        receive: asgi.Receive,
+        send: asgi.Send,
+    ) -> None:
+        drop = self._admit(headers)
+        self._keeper.kick()
+        request = Request(
+            method=scope["method"],
+            target=asgi.request_target(scope),
+            path=scope["path"],
+            query=scope.get("query_string", b""),
+            headers=headers,
+            body=await asgi.read_body(headers, receive, asgi.MOST_BODY),
+            id=ident,
+            drop=drop,
+        )
+        await asgi.relay(self._plane, request, receive, send)
+
+    def _admit(self, headers: list[Header]) -> frozenset[bytes]:
+        """Let in callers with the key, or all when open; the answer is which fields carried the key."""
+        expected = self._settings.api_key_sha256
+        if expected is None:
+            return frozenset()
+        carried: set[bytes] = set()
+        for name, value in headers:
+            if name in _KEY_FIELDS:
+                key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
+                if hmac.compare_digest(hashlib.sha256(key).digest(), expected):
+                    carried.add(name)
+        if not carried:
+            raise CallerError(
+                401,
+                "unauthorized",
+                "No valid API key was found. Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; "
+                "the stack's output apiKey has it.",
+            )
+        return frozenset(carried)
+
+    async def _snapshot(
+        self, scope: asgi.Scope, headers: list[Header], receive: asgi.Receive
+    ) -> dict[str, object]:
+        body = await asgi.read_body(headers, receive, _MOST_SNAPSHOT)
+        try:
+            signing.verify(
+                self._settings.keys,
+                headers,
+                scope["method"],
+                scope["path"],
+                scope.get("query_string", b""),
+                body,
+                now=self._clock(),
+                seen=self._nonces,
+            )
+        except signing.Unauthorized as error:
+            raise CallerError(error.status, error.code, error.message) from None
+        board = self._plane.board
+        try:
+            document = merge.parse(_decoded(body), board.targets, self._clock())
+        except SnapshotRefused as refused:
+            board.refuse("snapshot", refused.message)
+            raise
+        board.fold([document])
+        return {"accepted": True, "stored": await self._keeper.save(document)}
+
+    def _health(self) -> dict[str, object]:
+        place = self._settings.place
+        return {
+            "status": "ok",
+            "cloud": place.cloud,
+            "region": place.region,
+            "build": place.build,
+            "role": "router",
+        }
+
+    def _sign(self, method: str, path: str, query: bytes, body: bytes) -> list[Header]:
+        nonce = self._entropy(16).hex()
+        keys = self._settings.keys
+        return signing.sign(keys, method, path, query, body, now=self._clock(), nonce=nonce)
+
+    def _draw(self) -> float:
+        # 53 bits are what a float below 1 can hold.
+        return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
+
+
+def _only(scope: asgi.Scope, *methods: str) -> None:
+    if scope["method"] not in methods:
+        raise CallerError(
+            405,
+            "method-not-allowed",
+            f"{scope['path']} is the router's own and takes {' or '.join(methods)}; use one of them.",
+        )
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise SnapshotRefused("The snapshot is not JSON; send the document that a checker makes.") from None
+
+
+async def _reply(send: asgi.Send, ident: bytes, code: int, value: Mapping[str, object]) -> None:
+    body = json.dumps(value).encode()
+    headers: list[Header] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", ident),
+    ]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,236 @@
+"""The checker as an ASGI app: one invocation looks at every target several times and tells every router.
+
+Rules
+- A scheduler invokes it (`POST /events` on AWS and Azure, `POST /` on Google Cloud); what it sends is not
+  read.
+- `probes` rounds, `apart_s` apart; in a round all targets are asked at once, and one that still has a
+  question open is not asked again. Nothing waits for a slow target but the end of the invocation.
+- Cold is not down: a target not seen alive by this instance lately gets `cold_timeout_s`, but only for one
+  question; if that fails, the next have `timeout_s` again. A cold answer is a good answer.
+- A snapshot goes to every router as soon as a target's verdict changes, and at the end. It has the last ten
+  observations of each target, so a router that missed one misses nothing. A router that cannot be told never
+  stops the others.
+- One invocation at a time: one that comes while another runs answers at once that it did nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+from functions import signing
+from router import asgi, merge
+from router.errors import FetchFailed
+from router.headers import Header
+from router.merge import Document, Observation
+from router.policy import DEFAULT
+from router.pool import Pool, Question, Reply, fetch
+from router.settings import CheckerSettings, build_id, checker_settings
+from router.targets import Origin, Target
+
+_SNAPSHOT_PATH: Final = "/_skyfleet/health"
+# A router may have to start cold before it can listen.
+_TELL_S: Final = 10.0
+_LONGEST_HEALTH: Final = 65_536
+
+
+def create(environ: Mapping[str, str]) -> Checker:
+    """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
+    return Checker(checker_settings(environ, build_id(Path(__file__).parent.parent)))
+
+
+class Checker:
+    """One checker instance; it remembers what it saw between invocations while it stays warm."""
+
+    def __init__(
+        self,
+        settings: CheckerSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._settings, self._clock, self._entropy = settings, clock, entropy
+        self._pool = Pool(connect_timeout_s=settings.check.cold_timeout_s, clock=clock)
+        self._seen: dict[str, tuple[Observation, ...]] = {target.key: () for target in settings.targets}
+        self._alive_at: dict[str, float] = {}
+        self._busy = False
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            code, value = await self._answer(scope["method"], scope["path"])
+            body = json.dumps(value).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": code, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        self._pool.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, method: str, path: str) -> tuple[int, dict[str, object]]:
+        place = self._settings.place
+        if path == "/health" and method in ("GET", "HEAD"):
+            where = {"cloud": place.cloud, "region": place.region, "build": place.build}
+            return 200, {"status": "ok", **where, "role": "checker"}
+        if path in ("/", "/events") and method == "POST":
+            return 200, await self.run()
+        message = f"A checker takes POST / and POST /events, found {method[:20]} {path[:60]}."
+        return 404, {"error": {"code": "not-found", "message": message}}
+
+    async def run(self) -> dict[str, object]:
+        """One invocation; says what was done."""
+        if self._busy:
+            return {"rounds": 0, "sent": 0, "failed": [], "busy": True}
+        self._busy = True
+        try:
+            return await _Invocation(self).run()
+        finally:
+            self._busy = False
+
+    async def look(self, target: Target) -> None:
+        """Ask one target once and remember what came."""
+        at = self._clock()
+        timeout = self._timeout_s(target.key, at)
+        question = Question(target.origin, "GET", "/health")
+        began = time.perf_counter()
+        try:
+            reply = await fetch(self._pool, question, timeout_s=timeout, limit=_LONGEST_HEALTH)
+            took = (time.perf_counter() - began) * 1000
+            seen = _observed(reply, at, took)
+        except FetchFailed as error:
+            seen = Observation(at, ok=False, reason=str(error))
+        if seen.alive:
+            self._alive_at[target.key] = at
+        self._seen[target.key] = merge.keep(self._seen[target.key], (seen,))
+
+    def verdicts(self) -> dict[str, bool | None]:
+        """What this checker alone thinks of each target."""
+        return {key: merge.verdict(seen, DEFAULT) for key, seen in self._seen.items()}
+
+    async def tell(self, router: Origin) -> None:
+        """Send the snapshot to one router; FetchFailed when it does not take it."""
+        document = Document(self._settings.place.key, self._clock(), self._seen)
+        body = json.dumps(merge.dump(document)).encode()
+        signed = signing.sign(
+            self._settings.keys,
+            "POST",
+            _SNAPSHOT_PATH,
+            b"",
+            body,
+            now=self._clock(),
+            nonce=self._entropy(16).hex(),
+        )
+        headers: tuple[Header, ...] = ((b"content-type", b"application/json"), *signed)
+        question = Question(router, "POST", _SNAPSHOT_PATH, headers, body)
+        reply = await fetch(self._pool, question, timeout_s=_TELL_S, limit=_LONGEST_HEALTH)
+        if reply.status != 200:
+            raise FetchFailed(f"status {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}")
+
+    @property
+    def settings(self) -> CheckerSettings:
+        return self._settings
+
+    def _timeout_s(self, key: str, now: float) -> float:
+        check, seen = self._settings.check, self._seen[key]
+        lately = now - self._alive_at.get(key, float("-inf")) < DEFAULT.warm_for_s
+        failed_last = bool(seen) and not seen[-1].alive
+        return check.timeout_s if lately or failed_last else check.cold_timeout_s
+
+
+class _Invocation:
+    """One run of a checker."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._verdicts = checker.verdicts()
+        self._tellings: list[asyncio.Task[None]] = []
+        self._sent = 0
+        self._failed: dict[str, str] = {}
+
+    async def run(self) -> dict[str, object]:
+        check = self._checker.settings.check
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            for number in range(check.probes):
+                await asyncio.sleep(max(0.0, began + number * check.apart_s - loop.time()))
+                self._round()
+            await self._until_all_are_in()
+            await asyncio.gather(*self._tellings)
+            await self._tell_all()
+        finally:
+            for task in [*self._running.values(), *self._tellings]:
+                task.cancel()
+        return {
+            "rounds": check.probes,
+            "sent": self._sent,
+            "failed": [{"router": router, "reason": why} for router, why in self._failed.items()],
+            "targets": {key: _word(up) for key, up in self._checker.verdicts().items()},
+        }
+
+    def _round(self) -> None:
+        for target in self._checker.settings.targets:
+            if target.key not in self._running:
+                task = asyncio.create_task(self._checker.look(target))
+                self._running[target.key] = task
+                task.add_done_callback(lambda _, key=target.key: self._looked(key))
+
+    def _looked(self, key: str) -> None:
+        self._running.pop(key, None)
+        verdicts = self._checker.verdicts()
+        if verdicts != self._verdicts:
+            self._verdicts = verdicts
+            self._tellings.append(asyncio.create_task(self._tell_all()))
+
+    async def _until_all_are_in(self) -> None:
+        while self._running:
+            await asyncio.wait(self._running.values())
+            await asyncio.sleep(0)  # lets their callbacks take them out
+
+    async def _tell_all(self) -> None:
+        await asyncio.gather(*(self._tell(router) for router in self._checker.settings.routers))
+
+    async def _tell(self, router: Origin) -> None:
+        try:
+            await self._checker.tell(router)
+            self._sent += 1
+            self._failed.pop(router.authority, None)
+        except FetchFailed as error:
+            self._failed[router.authority] = str(error)
+
+
+def _observed(reply: Reply, at: float, took_ms: float) -> Observation:
+    if reply.status != 200:
+        return Observation(at, ok=False, reason=f"status {reply.status}")
+    try:
+        decoded: object = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        decoded = None
+    if not isinstance(decoded, dict):
+        return Observation(at, ok=False, reason="its /health is not a JSON object")
+    fields = cast("dict[str, object]", decoded)
+    if fields.get("status") != "ok":
+        return Observation(at, ok=False, reason=f"its status is {str(fields.get('status'))[:40]!r}")
+    build, inflight = fields.get("build"), fields.get("inflight")
+    return Observation(
+        at,
+        ok=True,
+        cold=fields.get("cold") is True,
+        latency_ms=took_ms,
+        build=build if isinstance(build, str) else "",
+        inflight=inflight if isinstance(inflight, int) and inflight >= 0 else -1,
+    )
+
+
+def _word(up: bool | None) -> str:
+    return "undecided" if up is None else "up" if up else "down"

@@ -1,0 +1,245 @@
+"""Health documents in this cloud's own bucket: one object per vantage, `health/aws-eu-west-1.json`.
+
+Rules
+- Never in the way of a request: a refresh is kicked off on the request path at most every `REFRESH_S` and
+  runs beside it. Only the answer to a snapshot waits for its write, because a sandbox may freeze right after
+  a reply.
+- One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
+  write folds what is stored first, and folding is a union, so even two writers only delay an observation.
+- The store down: serve on, decide alone, say so in the status. No bucket configured: the same, without
+  complaint.
+
+obstore (0.12.1) is imported at first use and configured from the process environment, as tried:
+- `s3://name`: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (all set by Lambda); an
+  emulator adds AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL, AWS_ENDPOINT) and AWS_ALLOW_HTTP=true. Requests are
+  path-style: `PUT /name/health/...`.
+- `az://account/container`: IDENTITY_ENDPOINT and IDENTITY_HEADER (set by Azure; asked with api-version
+  2019-08-01 and resource https://storage.azure.com); AZURE_CLIENT_ID for a user-assigned identity; an
+  emulator adds AZURE_STORAGE_ENDPOINT (or AZURE_ENDPOINT; requests go to ENDPOINT/container/...) and
+  AZURE_ALLOW_HTTP=true.
+- `gs://name`: the metadata server (an emulator sets GCE_METADATA_HOST=host:port and GOOGLE_BASE_URL), or
+  GOOGLE_SERVICE_ACCOUNT_KEY as JSON with `gcs_base_url` and `disable_oauth`; http needs no further permission
+  there. Object names are percent-encoded: `PUT /name/health%2Faws-eu-west-1%2Ejson`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from router import merge
+from router.board import Board
+from router.errors import SnapshotRefused, StoreFailed
+from router.merge import Document
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+# Documents change every ten seconds at most; half of that keeps the view close at little cost.
+REFRESH_S: Final = 5.0
+# A snapshot's answer waits so long for the bucket, then goes without it.
+SAVE_S: Final = 3.0
+# Ten observations of 300 targets are below 600 kB.
+_MOST_BYTES: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as read. tag: its ETag."""
+
+    data: bytes
+    tag: str | None
+
+
+class Unchanged:
+    """The object still has the tag that was asked about."""
+
+
+class Bucket(Protocol):
+    """A bucket; every failure is a StoreFailed."""
+
+    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+        """The object, Unchanged if it still has this tag, None if there is none."""
+        ...
+
+    async def put(self, name: str, data: bytes) -> None: ...
+
+
+def object_name(vantage: str) -> str:
+    """Where a vantage's document is kept."""
+    return f"health/{vantage.replace('/', '-')}.json"
+
+
+class CloudBucket:
+    """A bucket of S3, Azure Blob Storage or Google Cloud Storage through obstore."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: ObjectStore | None = None
+
+    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import BaseError, NotModifiedError
+
+        try:
+            result = await obstore.get_async(store, name, options={"if_none_match": tag} if tag else None)
+            if result.meta["size"] > _MOST_BYTES:
+                raise StoreFailed(f"{name} has {result.meta['size']} bytes, more than {_MOST_BYTES}")
+            return Found(bytes(await result.bytes_async()), result.meta.get("e_tag"))
+        except FileNotFoundError:
+            return None
+        except NotModifiedError:
+            return Unchanged()
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+
+    async def put(self, name: str, data: bytes) -> None:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            await obstore.put_async(store, name, data)
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+
+    async def _opened(self) -> ObjectStore:
+        store = self._store
+        if store is None:
+            # Loading the library takes 15 ms and more: not on the loop that serves requests.
+            store = await asyncio.get_running_loop().run_in_executor(None, _open, self._url)
+            self._store = store
+        return store
+
+
+def _open(url: str) -> ObjectStore:
+    try:
+        importlib.import_module("obstore")
+        from obstore.exceptions import BaseError
+        from obstore.store import AzureStore, GCSStore, S3Store
+    except ImportError as error:
+        raise StoreFailed(f"obstore is not in this package ({error})") from None
+    scheme, _, rest = url.partition("://")
+    timeout = timedelta(seconds=SAVE_S)
+    try:
+        if scheme == "s3":
+            return S3Store(
+                rest,
+                client_options={"timeout": timeout},
+                retry_config={"max_retries": 1, "retry_timeout": timeout},
+            )
+        if scheme == "gs":
+            return GCSStore(
+                rest,
+                client_options={"timeout": timeout},
+                retry_config={"max_retries": 1, "retry_timeout": timeout},
+            )
+        account, _, container = rest.partition("/")
+        return AzureStore(
+            container,
+            account_name=account,
+            client_options={"timeout": timeout},
+            retry_config={"max_retries": 1, "retry_timeout": timeout},
+        )
+    except (BaseError, ValueError) as error:
+        raise StoreFailed(_first_line(error)) from None
+
+
+class Keeper:
+    """Reads and writes the documents of one router."""
+
+    def __init__(self, bucket: Bucket | None, board: Board, clock: Callable[[], float]) -> None:
+        self._bucket, self._board, self._clock = bucket, board, clock
+        self._tags: dict[str, str] = {}
+        self._kicked_at = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+        self.state = "off" if bucket is None else "unread"
+        self.reason = "no bucket is configured" if bucket is None else "not read yet"
+        self.at: float | None = None
+
+    def kick(self) -> None:
+        """Refresh beside the request, if the last time is long enough ago and over."""
+        if self._bucket is None or self._task is not None:
+            return
+        now = self._clock()
+        if 0 <= now - self._kicked_at < REFRESH_S:
+            return
+        self._kicked_at = now
+        self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
+        self._task.add_done_callback(self._refreshed)
+
+    async def save(self, document: Document) -> bool:
+        """Fold a document into its stored form; False when the store would not have it in time."""
+        if self._bucket is None:
+            return False
+        name = object_name(document.vantage)
+        try:
+            async with asyncio.timeout(SAVE_S):
+                found = await self._bucket.get(name, None)
+                if isinstance(found, Found):
+                    stored = self._parse(name, found.data)
+                    document = document if stored is None else merge.fold(stored, document)
+                await self._bucket.put(name, json.dumps(merge.dump(document)).encode())
+        except StoreFailed as error:
+            self._note("down", str(error))
+            return False
+        except TimeoutError:
+            self._note("down", f"it did not answer within {SAVE_S:g} s")
+            return False
+        self._note("ok", "")
+        return True
+
+    async def close(self) -> None:
+        """Stop a running refresh."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _refresh(self, bucket: Bucket) -> None:
+        vantages = list(self._board.targets)
+        names = [object_name(vantage) for vantage in vantages]
+        results = await asyncio.gather(
+            *(bucket.get(name, self._tags.get(name)) for name in names), return_exceptions=True
+        )
+        documents: list[Document] = []
+        failures: list[str] = []
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, StoreFailed):
+                failures.append(f"{name}: {result}")
+            elif isinstance(result, BaseException):
+                raise result
+            elif isinstance(result, Found):
+                document = self._parse(name, result.data)
+                if document is not None:
+                    documents.append(document)
+                if result.tag is not None:
+                    self._tags[name] = result.tag
+        self._board.fold(documents)
+        self._note("down" if failures else "ok", "; ".join(failures))
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note("down", f"{type(error).__name__}: {error}")
+
+    def _parse(self, name: str, data: bytes) -> Document | None:
+        try:
+            return merge.parse(json.loads(data), self._board.targets, self._clock())
+        except (ValueError, RecursionError):
+            self._board.refuse(name, "The stored document is not JSON.")
+        except SnapshotRefused as refused:
+            self._board.refuse(name, refused.message)
+        return None
+
+    def _note(self, state: str, reason: str) -> None:
+        self.state, self.reason, self.at = state, reason, self._clock()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
