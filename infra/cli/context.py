@@ -18,6 +18,7 @@ from infra.cli.layout import Layout
 from infra.cli.outputs import Outputs, read
 from infra.setup.console import Console
 from infra.setup.errors import SetupError
+from infra.setup.pip_settings import read_configs, uv_environment
 from infra.setup.places import ROOT
 from infra.setup.pulumi.choose import ensure_pulumi
 from infra.setup.pulumi.cli import Cli
@@ -47,13 +48,14 @@ def pulumi_cli(place: Layout) -> Cli:
 
 def variables(place: Layout, cli: Cli, providers: str | None) -> dict[str, str]:
     """What `skyfleet env` prints and what our own Pulumi runs with."""
-    return pulumi_variables(
+    told = pulumi_variables(
         place,
         pulumi_path=cli.path,
         venv_bin=Path(sys.executable).parent,
         providers=providers,
         environ=os.environ,
     )
+    return {**told, **uv_environment(os.environ, read_configs(os.environ))}
 
 
 def engine(place: Layout, cli: Cli, providers: str | None) -> Engine:
@@ -78,7 +80,7 @@ def need_sky(place: Layout) -> SkyNote:
         return note
     if place.checkpoint.exists() or place.sky_note.exists():
         raise SkyFailed(
-            "the emulated clouds are not running (they were stopped or killed): run `make up`; it starts them "
+            "the emulated clouds are not running (stopped or killed): run `make up`; it starts them "
             "again as they were, without deploying anew"
         )
     raise NothingUp

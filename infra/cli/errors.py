@@ -7,7 +7,6 @@ click.ClickException (exit code 1)
     ├── SetUpFailed   no Pulumi CLI, no packages: something before the deployment
     ├── PulumiFailed  the engine ended with an error
     ├── Busy          another deployment of this checkout is running
-    ├── StaleBuild    a cloud answers with another build than the one deployed
     └── RouterSilent  no router answered
 click.UsageError (exit code 2): a word of the command is not one we know
 """
@@ -42,10 +41,6 @@ class PulumiFailed(Failed):
 
 class Busy(Failed):
     """Somebody else's deployment holds the stack."""
-
-
-class StaleBuild(Failed):
-    """Deployed is one thing, served is another."""
 
 
 class RouterSilent(Failed):

@@ -6,7 +6,7 @@ mistakes are told before anything is deployed, and that the engine finds the pac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from infra.cli import values
@@ -40,12 +40,14 @@ def read_settings(layout: Layout) -> Settings:
         raise SetUpFailed(str(error)) from None
 
 
-def build_packages(settings: Settings, now: Callable[[str], None]) -> None:
+def build_packages(
+    layout: Layout, settings: Settings, environ: Mapping[str, str], now: Callable[[str], None]
+) -> None:
     """Build every package of the stack, or say which file and line is in the way."""
     from infra.archive import build_all
     from infra.errors import InfraError
 
     try:
-        build_all(settings, progress=now)
+        build_all(settings, progress=now, root=layout.root, environ=environ)
     except InfraError as error:
         raise SetUpFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None

@@ -95,6 +95,7 @@ def fetch(source: Source, folder: Path, console: Console, connect_s: float = CON
 
 def _cause(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it holds the reply's socket
         return f"HTTP {error.code} from {error.url}"
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return str(reason) or type(reason).__name__
