@@ -59,18 +59,17 @@ class Package:
 class FunctionSpec:
     """One function to deploy.
 
-    role: what it is for, also its label. package: the code. app: "module:factory" of the ASGI app.
-    environment: plain variables; secrets: variables whose values belong in the cloud's secret store (the
-    signing keys are not among them: every function of a place shares those).
-    public: anybody may call its URL (signatures and API keys guard it); schedule: its cloud fires it every
-    minute. stores: it reads, writes and lists objects under `health/` in its own cloud's bucket.
-    memory_mb, timeout_s: limits of one instance and of one request; concurrency: requests one instance may
-    take at once (Lambda always takes one).
+    role: what it is for, also its label. package: the code.
+    environment: plain variables, SKYFLEET_APP among them ("module:factory" of the ASGI app); secrets:
+    variables whose values belong in the cloud's secret store (the signing keys are not among them: every
+    function of a place shares those). public: anybody may call its URL (signatures and API keys guard it);
+    schedule: its cloud fires it every minute. stores: it reads, writes and lists objects under `health/`
+    in its own cloud's bucket. memory_mb, timeout_s: limits of one instance and of one request;
+    concurrency: requests one instance may take at once (Lambda always takes one).
     """
 
     role: Role
     package: Package
-    app: str
     environment: Mapping[str, pulumi.Input[str]]
     public: bool
     schedule: bool
@@ -97,15 +96,13 @@ class Fleet:
     """What all functions of one stack share.
 
     prefix: start of every name; suffix: a few random characters for names that must be unique in the world;
-    signing_keys: JSON of key id to secret, the first one signs; generation: changes when the keys rotate,
-    which makes every instance start afresh and read them.
+    signing_keys: JSON of key id to secret, the first one signs.
     """
 
     stack: str
     prefix: str
     suffix: pulumi.Output[str]
     signing_keys: pulumi.Output[str] = field(repr=False)
-    generation: int = 1
 
     def labels(self, role: str) -> dict[str, str]:
         return labels(self.stack, role)

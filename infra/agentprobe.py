@@ -1,0 +1,48 @@
+"""Run as a script, in a child process under the clouds' Python: load the agent out of an unpacked package.
+
+Arguments: entry "module:attribute", folder of the package, folder of its dependencies, file for the answer
+(JSON: kind and repeatable, or problem). Imports nothing of the project but the loader in that package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def syntax_problem(package: Path) -> str | None:
+    """The first file of the package that is not Python, also among those that are imported late."""
+    for path in sorted(package.rglob("*.py")):
+        try:
+            compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return f"{path}:{error.lineno}: SyntaxError: {error.msg}"
+        except ValueError as error:
+            return f"{path}:1: {error}"
+    return None
+
+
+def probe(entry: str, package: Path) -> dict[str, object]:
+    problem = syntax_problem(package)
+    if problem is None:
+        loading: Any = importlib.import_module("functions.loading")
+        errors: Any = importlib.import_module("functions.errors")
+        try:
+            agent = loading.load(entry)
+        except errors.AgentNotLoaded as error:
+            problem = str(error)
+        else:
+            return {"kind": agent.kind.value, "repeatable": agent.repeatable is True}
+    return {"problem": problem.replace(f"{package}/", "")}
+
+
+def main(entry: str, package: str, dependencies: str, answer: str) -> None:
+    sys.path[:0] = [package, dependencies]
+    Path(answer).write_text(json.dumps(probe(entry, Path(package))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

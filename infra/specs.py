@@ -1,0 +1,142 @@
+"""What the three roles are: agents answer, routers choose, checkers probe. The same on every cloud.
+
+A spec's environment is the contract with functions/ and router/: they read these keys and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.contract import FunctionEndpoint, FunctionSpec, Package, Place, Role, compact
+from infra.credentials import Credentials
+from infra.settings import Settings, Target
+
+MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
+REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
+CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
+CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """Specs of one stack's functions. model_api_key: of the model the default agent may use."""
+
+    settings: Settings
+    credentials: Credentials
+    model_api_key: pulumi.Output[str] | None = None
+
+    def agent(self, place: Place, package: Package) -> FunctionSpec:
+        environment: dict[str, pulumi.Input[str]] = {"SKYFLEET_AGENT": self.settings.agent}
+        if self.settings.agent_pace_ms:
+            environment["AGENT_PACE_MS"] = f"{self.settings.agent_pace_ms:g}"
+        if model := self.settings.model:
+            environment |= {"MODEL_BASE_URL": model.base_url, "MODEL_NAME": model.name}
+        secrets = {"MODEL_API_KEY": self.model_api_key} if self.model_api_key is not None else {}
+        return self._spec("agent", "functions.app:create", place, package, environment, secrets)
+
+    def router(
+        self,
+        place: Place,
+        package: Package,
+        targets: Sequence[tuple[Target, FunctionEndpoint]],
+        *,
+        repeatable: bool,
+    ) -> FunctionSpec:
+        environment: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_TARGETS": target_list(targets, repeatable=repeatable),
+            "SKYFLEET_STRATEGY": self.settings.strategy,
+            "SKYFLEET_API_KEY_SHA256": self.credentials.api_key_sha256,
+        }
+        if self.settings.open:
+            environment["SKYFLEET_OPEN"] = "1"
+        if self.settings.policy:
+            environment["SKYFLEET_POLICY"] = compact(self.settings.policy)
+        return self._spec("router", "router.app:create", place, package, environment)
+
+    def checker(
+        self,
+        place: Place,
+        package: Package,
+        targets: Sequence[tuple[Target, FunctionEndpoint]],
+        routers: Sequence[FunctionEndpoint],
+    ) -> FunctionSpec:
+        # Probing does not depend on weights: leaving them out keeps checkers as they are when a weight
+        # changes.
+        even = [(Target(target.place, 1), endpoint) for target, endpoint in targets]
+        checks = self.settings.checks
+        environment: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_TARGETS": target_list(even, repeatable=False),
+            "SKYFLEET_ROUTERS": pulumi.Output.all(*(router.url for router in routers)).apply(compact),
+            "SKYFLEET_CHECK": compact(
+                {
+                    "probes": checks.probes,
+                    "apartS": checks.apart_s,
+                    "timeoutS": checks.timeout_s,
+                    "coldTimeoutS": checks.cold_timeout_s,
+                }
+            ),
+        }
+        return self._spec("checker", "router.checker:create", place, package, environment)
+
+    def _spec(
+        self,
+        role: Role,
+        app: str,
+        place: Place,
+        package: Package,
+        environment: Mapping[str, pulumi.Input[str]],
+        secrets: Mapping[str, pulumi.Input[str]] | None = None,
+    ) -> FunctionSpec:
+        common: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_CLOUD": place.cloud,
+            "SKYFLEET_REGION": place.region,
+            "SKYFLEET_ROLE": role,
+            "SKYFLEET_APP": app,
+            # Read by nobody: a new value makes every instance start afresh and fetch the rotated keys.
+            "SKYFLEET_KEY_GENERATION": str(self.settings.key_generation),
+        }
+        return FunctionSpec(
+            role=role,
+            package=package,
+            environment={**common, **environment},
+            public=role != "checker",
+            schedule=role == "checker",
+            stores=role == "router",
+            memory_mb=MEMORY_MB,
+            timeout_s=checker_seconds(self.settings) if role == "checker" else REQUEST_S,
+            concurrency=1 if role == "checker" else CONCURRENCY,
+            secrets=secrets or {},
+        )
+
+
+def checker_seconds(settings: Settings) -> int:
+    """All rounds of one invocation, the last of them waiting for a cold start."""
+    checks = settings.checks
+    slowest = max(checks.timeout_s, checks.cold_timeout_s)
+    return math.ceil(checks.probes * checks.apart_s + slowest) + CHECKER_GRACE_S
+
+
+def target_list(
+    targets: Sequence[tuple[Target, FunctionEndpoint]], *, repeatable: bool
+) -> pulumi.Output[str]:
+    """SKYFLEET_TARGETS: the agents a router chooses from, as JSON."""
+
+    def encode(urls: Sequence[str]) -> str:
+        return compact(
+            [
+                {
+                    "cloud": target.place.cloud,
+                    "region": target.place.region,
+                    "url": url,
+                    "weight": target.weight,
+                    "repeatable": repeatable,
+                }
+                for (target, _), url in zip(targets, urls, strict=True)
+            ]
+        )
+
+    return pulumi.Output.all(*(endpoint.url for _, endpoint in targets)).apply(encode)
