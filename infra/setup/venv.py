@@ -90,7 +90,7 @@ def is_ready(venv: Venv, python: str) -> bool:
     return read_stamp(venv) == wanted_stamp(venv.root, lockfile.read(venv.lock), python)
 
 
-def ensure(venv: Venv, environ: Mapping[str, str], console: Console) -> bool:
+def ensure(venv: Venv, environ: Mapping[str, str], console: Console, maker: str | None = None) -> bool:
     """Make the environment right; False when it already was. Safe to interrupt, to repeat and to run twice
     at once.
     """
@@ -105,7 +105,7 @@ def ensure(venv: Venv, environ: Mapping[str, str], console: Console) -> bool:
         stamp = read_stamp(venv)
         venv.stamp.unlink(missing_ok=True)
         if not _can_be_mended(venv, stamp, environ):
-            _create(venv, text, environ, console)
+            _create(venv, text, environ, console, maker or _own_maker())
         _synchronise(venv, environ, console)
         _finish(venv, text)
     return True
@@ -156,16 +156,19 @@ def _can_be_mended(venv: Venv, stamp: dict[str, object] | None, environ: Mapping
     return said.returncode == 0 and ran.returncode == 0
 
 
-def _create(venv: Venv, lock_text: str, environ: Mapping[str, str], console: Console) -> None:
+def _own_maker() -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    python = creator(sys.prefix, sys.base_prefix, sys.executable, version)
+    return creator(sys.prefix, sys.base_prefix, sys.executable, version)
+
+
+def _create(venv: Venv, lock_text: str, environ: Mapping[str, str], console: Console, maker: str) -> None:
     if venv.folder.is_symlink() or venv.folder.is_file():
         venv.folder.unlink()
     elif venv.folder.exists():
         shutil.rmtree(venv.folder)
     run_step(
-        [python, "-m", "venv", venv.folder],
-        title=f"set-up: virtual environment (Python {version})",
+        [maker, "-m", "venv", venv.folder],
+        title="set-up: virtual environment",
         console=console,
         environ=environ,
         advice="On Debian and Ubuntu python3-venv is needed; PYTHON=/path/to/python3 names another one.",
