@@ -18,9 +18,11 @@ from typing import Final
 
 from functions.offline.rules import MASK, PREVIOUS, RULES
 
-# Long enough for any instruction with a text to work on; what is longer is not read.
-MAX_REQUEST: Final = 20_000
+# What a text tool takes, and an instruction. Longer ones are refused, not cut: half a text has other words.
+MAX_REQUEST: Final = 101_000
 MAX_CLAUSES: Final = 20
+# An instruction without the texts it quotes. Keeps every pattern's work small whatever the request holds.
+MAX_CLAUSE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class NotUnderstood:
 
 Intent = Call | Greet | Help | NotUnderstood
 
-QUOTED: Final = re.compile(r"\"([^\"]*)\"|\u201c([^\u201d]*)\u201d|`([^`]*)`|(?<!\w)'([^']*)'(?!\w)")
+QUOTED: Final = re.compile(r"\"([^\"]*)\"|\u201c([^\u201c\u201d]*)\u201d|`([^`]*)`|(?<!\w)'([^']*)'(?!\w)")
 VERBS: Final = (
     "add|calculate|call|capitali[sz]e|compute|convert|count|divide|double|evaluate|extract|find|flip|halve|how|"
     "lowercase|make|multiply|pause|remember|reverse|shorten|sleep|sort|square|subtract|summari[sz]e|tell|then|"
@@ -80,12 +82,18 @@ TEXT_HEAD: Final = re.compile(
     r"shorten)\b",
     re.IGNORECASE,
 )
+# Runs of blanks would make the patterns slow.
+BLANKS: Final = re.compile(r"[^\S\n]{2,}")
 COLON: Final = re.compile(r"^([^:]{1,120}):\s+(\S.*)$", re.DOTALL)
 
 
 def plan(request: str) -> tuple[Intent, ...]:
     """What to do about a request, in order."""
-    text = request[:MAX_REQUEST].replace(PREVIOUS, " ")
+    if len(request) > MAX_REQUEST:
+        return (
+            NotUnderstood(f"{request[:60]}... ({len(request)} characters; I read {MAX_REQUEST} at most)"),
+        )
+    text = request.replace(PREVIOUS, " ")
     quotes: list[str] = []
 
     def mask(match: re.Match[str]) -> str:
@@ -93,11 +101,18 @@ def plan(request: str) -> tuple[Intent, ...]:
         return f"\x01{len(quotes) - 1}\x02"
 
     head, literal = _literal_tail(QUOTED.sub(mask, text.replace("\x01", " ")))
-    clauses = [clause for clause in (part.strip() for part in SPLIT.split(head)) if clause.strip(" .!?,;:")]
+    clauses = [
+        clause
+        for clause in (part.strip() for part in SPLIT.split(BLANKS.sub(" ", head)))
+        if clause.strip(" .!?,;:")
+    ]
     if literal and clauses:
         quotes.append(_unmask(literal, quotes, quoted=True))
         clauses[-1] += f" \x01{len(quotes) - 1}\x02"
-    return tuple(_intent(clause, quotes) for clause in clauses[:MAX_CLAUSES])
+    intents = [_intent(clause, quotes) for clause in clauses[:MAX_CLAUSES]]
+    if len(clauses) > MAX_CLAUSES:
+        intents.append(NotUnderstood(f"... ({len(clauses)} instructions; I do {MAX_CLAUSES} at most)"))
+    return tuple(intents)
 
 
 def _literal_tail(text: str) -> tuple[str, str]:
@@ -110,6 +125,8 @@ def _literal_tail(text: str) -> tuple[str, str]:
 
 def _intent(masked: str, quotes: list[str]) -> Intent:
     shown = _unmask(masked, quotes, quoted=True)
+    if len(masked) > MAX_CLAUSE:
+        return NotUnderstood(shown)
     clause = POLITE.sub("", masked.strip()).strip(" .!?,;")
     clause = re.sub(r",?\s+please$", "", clause, flags=re.IGNORECASE)
     for pattern, build in RULES:

@@ -23,26 +23,25 @@ EVERY_MINUTE: Final = "0 * * * * *"
 
 def register(environ: Mapping[str, str]) -> func.FunctionApp:
     """The functions of this package, for the worker to index."""
-    functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    if environ.get("SKYFLEET_ROLE") == "checker":
-        _register_timer(functions, environ)
-    else:
-        _register_route(functions, environ)
-    return functions
+    return _timer(environ) if environ.get("SKYFLEET_ROLE") == "checker" else _route(environ)
 
 
-def _register_timer(functions: func.FunctionApp, environ: Mapping[str, str]) -> None:
+def _timer(environ: Mapping[str, str]) -> func.FunctionApp:
+    functions = func.FunctionApp()
     app = load_app(environ)
 
     @functions.timer_trigger(arg_name="timer", schedule=EVERY_MINUTE)
     async def check(timer: func.TimerRequest) -> None:
         await post_event(app, {"source": "azure.timer", "past_due": timer.past_due})
 
+    return functions
 
-def _register_route(functions: func.FunctionApp, environ: Mapping[str, str]) -> None:
+
+def _route(environ: Mapping[str, str]) -> func.FunctionApp:
     # Only here: importing the extension starts its HTTP server in the worker.
     from azurefunctions.extensions.http.fastapi import Request, Response
 
+    functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     app = load_app(environ)
 
     class Relay(Response):
@@ -54,6 +53,8 @@ def _register_route(functions: func.FunctionApp, environ: Mapping[str, str]) -> 
     @functions.route(route="{*path}", methods=METHODS)
     async def main(req: Request) -> Response:
         return Relay()
+
+    return functions
 
 
 app: Final = register(os.environ)
