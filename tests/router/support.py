@@ -1,0 +1,241 @@
+"""What the in-process tests stand on: scripted upstreams and a router behind a real server, on free ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import uvicorn
+
+from router.app import App
+from router.checker import Checker
+from router.policy import Policy
+from router.settings import RouterSettings, router_settings
+from router.store import Bucket
+
+KEYS = '{"k1": "a made-up secret"}'
+API_KEY = "a made-up key"
+
+# Short times, so that what waits in production does not wait here.
+QUICK = Policy(connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.2, deadline_s=5.0, cold_timeout_s=1.0)
+
+
+@dataclass
+class Received:
+    """One request as the upstream read it."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Peer:
+    """One connection to an upstream, for its script."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            await self.writer.drain()
+
+    async def reply(self, status: int, body: bytes = b"{}", *, headers: str = "") -> None:
+        head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+        await self.send(head.encode() + body)
+
+    def reset(self) -> None:
+        """Close so that the other side sees a reset or an early end."""
+        self.writer.transport.abort()
+
+    async def until_closed(self) -> None:
+        """Read on until the other side closes."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(65_536):
+                pass
+
+
+Script = Callable[[Received, Peer], Awaitable[None]]
+
+
+async def alive(peer: Peer, *, cold: bool = False) -> None:
+    """A good answer to /health."""
+    await peer.reply(200, json.dumps({"status": "ok", "cold": cold, "build": "b1", "inflight": 0}).encode())
+
+
+@dataclass
+class Upstream:
+    """A small HTTP/1.1 server whose replies are written by a script, byte by byte if need be."""
+
+    script: Script
+    received: list[Received] = field(default_factory=list[Received])
+    connections: int = 0
+    port: int = 0
+    _open: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def asked(self) -> list[Received]:
+        """Requests other than /health."""
+        return [one for one in self.received if one.target != "/health"]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        self.connections += 1
+        try:
+            while (request := await _read_request(reader)) is not None:
+                self.received.append(request)
+                await self.script(request, Peer(reader, writer))
+                if writer.transport.is_closing():
+                    return
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+            self._open.discard(task)
+
+    async def stop(self) -> None:
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+@contextlib.asynccontextmanager
+async def upstream(script: Script) -> AsyncIterator[Upstream]:
+    """A running upstream on a free port."""
+    one = Upstream(script)
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.port = server.sockets[0].getsockname()[1]
+    try:
+        yield one
+    finally:
+        server.close()
+        await one.stop()
+        await server.wait_closed()
+
+
+async def ok(request: Received, peer: Peer) -> None:
+    """A script: every request is answered well."""
+    await (alive(peer) if request.target == "/health" else peer.reply(200, b'{"output": "fine"}'))
+
+
+def closed_url() -> str:
+    """A URL where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def settings(
+    urls: Sequence[str], *, policy: Policy = QUICK, repeatable: bool = True, **environ: str
+) -> RouterSettings:
+    """Settings of a router over these targets: aws/r0 first, then azure/r1, gcp/r2, with falling weights."""
+    clouds = ("aws", "azure", "gcp")
+    targets = [
+        {
+            "cloud": clouds[number],
+            "region": f"r{number}",
+            "url": url,
+            "weight": 3 - number,
+            "repeatable": repeatable,
+        }
+        for number, url in enumerate(urls)
+    ]
+    full = {
+        "SKYFLEET_CLOUD": "gcp",
+        "SKYFLEET_REGION": "r2",
+        "SKYFLEET_TARGETS": json.dumps(targets),
+        "SKYFLEET_SIGNING_KEYS": KEYS,
+        "SKYFLEET_OPEN": "1",
+        "SKYFLEET_API_KEY_SHA256": hashlib.sha256(API_KEY.encode()).hexdigest(),
+        **environ,
+    }
+    return replace(router_settings(full, "b1"), policy=policy)
+
+
+@dataclass
+class Front:
+    """A router behind a real server."""
+
+    app: App
+    client: httpx.AsyncClient
+    port: int
+
+    async def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.client.get("/api/status")).json()
+        return found
+
+    async def target(self, key: str) -> dict[str, Any]:
+        targets = (await self.status())["targets"]
+        return next(one for one in targets if f"{one['cloud']}/{one['region']}" == key)
+
+
+@contextlib.asynccontextmanager
+async def served(app: App | Checker) -> AsyncIterator[int]:
+    """Any ASGI app behind uvicorn on a free port."""
+    # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started:
+                await asyncio.sleep(0.005)
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+@contextlib.asynccontextmanager
+async def router(
+    urls: Sequence[str],
+    *,
+    policy: Policy = QUICK,
+    repeatable: bool = True,
+    bucket: Bucket | None = None,
+    **environ: str,
+) -> AsyncIterator[Front]:
+    """A running router over these targets."""
+    app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket)
+    async with (
+        served(app) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
+    ):
+        yield Front(app, client, port)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until it is so; fails after five seconds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Received | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    method, target, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Received(method, target, headers, body)
