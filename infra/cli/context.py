@@ -29,8 +29,8 @@ json_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option
 
 
 def layout() -> Layout:
-    """Of the checkout whose sources are running."""
-    return Layout(ROOT)
+    """Of the checkout whose sources are running; a caller may hand another one to click as its `obj`."""
+    return click.get_current_context().find_object(Layout) or Layout(ROOT)
 
 
 def pulumi_cli(place: Layout) -> Cli:

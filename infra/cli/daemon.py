@@ -132,7 +132,9 @@ def last_words(layout: Layout, lines: int = 12) -> str:
     return "    (it printed nothing)"
 
 
-def stop(pid: int, layout: Layout, lives: Callable[[], bool] | None = None) -> bool:
+def stop(
+    pid: int, layout: Layout, lives: Callable[[], bool] | None = None, patience_s: float = STOP_S
+) -> bool:
     """End the daemon; False when it had to be killed. `lives`: for a child of ours, which /proc shows until
     reaped.
     """
@@ -142,7 +144,7 @@ def stop(pid: int, layout: Layout, lives: Callable[[], bool] | None = None) -> b
             return True
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, sign)
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + patience_s
         while alive() and time.monotonic() < deadline:
             time.sleep(POLL_S)
         if not alive():

@@ -17,7 +17,7 @@ _STEP = re.compile(
 _ENDS = re.compile(
     r"^(created|updated|deleted|replaced|read|refreshed|imported|created replacement|deleted original)"
 )
-_FAILED = re.compile(r"^\*\*.*failed\*\*")
+_FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
 _FATAL = re.compile(r"^error: ")
@@ -46,12 +46,11 @@ def step(line: str) -> Step | None:
     found = _STEP.match(line)
     if found is None:
         return None
-    failed = bool(_FAILED.match(found["what"]))
-    if not failed and not _ENDS.match(found["what"]):
+    failed = _FAILED.match(found["what"])
+    if failed is None and not _ENDS.match(found["what"]):
         return None
-    return Step(
-        found["mark"].strip(), found["type"], found["name"], found["what"].strip("* ").strip(), failed
-    )
+    what = failed[1] if failed else found["what"].strip()
+    return Step(found["mark"].strip(), found["type"], found["name"], what, failed is not None)
 
 
 def diagnostics(lines: Iterable[str]) -> list[str]:

@@ -1,0 +1,99 @@
+"""Log files, the removal of everything, and the outputs kept beside the state."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from infra.cli.engine import Engine
+from infra.cli.layout import Layout
+from infra.cli.log_files import Follower, LogFile, choose, tail
+from infra.cli.outputs import read
+from infra.cli.removal import remove
+from tests.cli.fakes import script
+
+
+def logs(folder: Path) -> Path:
+    """Logs of two clouds."""
+    for name in ("aws/skyfleet-agent.log", "aws/skyfleet-router.log", "gcp/skyfleet-agent.log", "sky.log"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("".join(f"{name} {number}\n" for number in range(5)))
+    return folder
+
+
+def test_logs_are_chosen_by_cloud_and_role(tmp_path: Path) -> None:
+    """A role is a part of the function's name."""
+    folder = logs(tmp_path)
+    assert [file.label for file in choose(folder, ("aws", "gcp"), "agent")] == [
+        "aws/skyfleet-agent",
+        "gcp/skyfleet-agent",
+    ]
+    assert len(choose(folder, ("aws",), None)) == 2
+    assert choose(folder, ("azure",), None) == []
+
+
+def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Path) -> None:
+    """No line twice, none lost, half lines held back until they are whole."""
+    path = logs(tmp_path) / "sky.log"
+    shown, end = tail(LogFile("sky", path), 2)
+    assert shown == ["sky.log 3", "sky.log 4"]
+    follower = Follower(LogFile("sky", path), end)
+    assert list(follower.new_lines()) == []
+    with path.open("a") as log:
+        log.write("one\ntw")
+    assert list(follower.new_lines()) == ["one"]
+    with path.open("a") as log:
+        log.write("o\n")
+    assert list(follower.new_lines()) == ["two"]
+
+
+def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    """A restarted function writes a new file; one that is removed is waited for."""
+    path = logs(tmp_path) / "sky.log"
+    follower = Follower(LogFile("sky", path), path.stat().st_size)
+    path.write_text("anew\n")
+    assert list(follower.new_lines()) == ["anew"]
+    path.unlink()
+    assert list(follower.new_lines()) == []
+
+
+def test_zero_lines_are_none(tmp_path: Path) -> None:
+    """`-n 0 -f`: only what is new."""
+    assert tail(LogFile("sky", logs(tmp_path) / "sky.log"), 0)[0] == []
+
+
+def test_read_only_folders_are_removed_too(tmp_path: Path) -> None:
+    """Unpacked packages are read-only, as in the clouds."""
+    inside = tmp_path / "sky" / "code"
+    inside.mkdir(parents=True)
+    (inside / "file").write_text("x")
+    (inside / "file").chmod(0o444)
+    inside.chmod(0o555)
+    remove(tmp_path / "sky")
+    remove(tmp_path / "sky")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_asked_for_once_per_state(tmp_path: Path) -> None:
+    """Again after the state has changed; the copy is for the user's eyes alone."""
+    layout = Layout(tmp_path)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text("{}")
+    log = tmp_path / "asked"
+    body = f"""echo asked >> {log}
+case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}' ;;
+*) echo '{{"routerUrl": "http://r/", "apiKey": "[secret]"}}' ;; esac"""
+    engine = Engine(script(tmp_path / "pulumi", body), tmp_path, {"PATH": os.defpath})
+    assert read(layout, lambda: engine) == (found := read(layout, lambda: engine))
+    assert found.secret == {"apiKey"}
+    assert found.shown == {"routerUrl": "http://r/", "apiKey": "[secret]"}
+    assert found.api_key == "k"
+    assert found.router_urls == ["http://r"]
+    assert log.read_text().count("asked") == 2, "once plain and once with secrets"
+    assert layout.outputs.stat().st_mode & 0o077 == 0
+    assert "k" in json.loads(layout.outputs.read_text())["outputs"]["apiKey"]
+    layout.checkpoint.write_text("{ }")
+    os.utime(layout.checkpoint, ns=(1, 1))
+    read(layout, lambda: engine)
+    assert log.read_text().count("asked") == 4

@@ -1,0 +1,148 @@
+"""The grammar of `chaos`, commands and their typos, the environment, the last lines of `up`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from infra.cli.app import COMMANDS, cli
+from infra.cli.environment import exports, pulumi_variables
+from infra.cli.faults import check_cloud, check_fault
+from infra.cli.layout import Layout
+from infra.cli.summary import as_facts, changes, closing, curl_line
+from tests.cli.fakes import script
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill",
+        "refuse",
+        "blackhole",
+        "stale",
+        "heal",
+        "slow:800ms",
+        "slow:1.5s",
+        "cold:10s",
+        "error:30%",
+        "cut:100%",
+    ],
+)
+def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
+    """As the sky knows them."""
+    assert check_fault(fault) == fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("blakchole", "Did you mean blackhole"),
+        ("kil", "Did you mean kill"),
+        ("eror:30%", "Did you mean error"),
+        ("explode", "Faults: kill | refuse"),
+        ("kill:50%", "takes no amount"),
+        ("slow", "slow:800ms"),
+        ("slow:800", "slow:800ms"),
+        ("error:120%", "0% to 100%"),
+        ("error:30", "0% to 100%"),
+    ],
+)
+def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
+    """A suggestion, or the whole grammar."""
+    with pytest.raises(click.UsageError) as raised:
+        check_fault(fault)
+    assert said in raised.value.message
+
+
+def test_a_wrong_cloud_is_told_what_was_meant() -> None:
+    """Three names only."""
+    assert check_cloud("gcp") == "gcp"
+    with pytest.raises(click.UsageError, match="Did you mean azure"):
+        check_cloud("azur")
+
+
+def test_the_commands_are_those_others_script_against() -> None:
+    """Stable names; each has help of its own."""
+    assert list(COMMANDS) == ["up", "down", "status", "outputs", "invoke", "chaos", "env", "logs"]
+    for name in COMMANDS:
+        assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
+
+
+def test_an_unknown_command_is_a_usage_error_with_a_suggestion() -> None:
+    """Exit code 2."""
+    done = CliRunner().invoke(cli, ["statsu"])
+    assert done.exit_code == 2
+    assert "Did you mean status" in done.output
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """No rich, no requests, no Pulumi behind `--help`."""
+    code = (
+        "import sys; from click.testing import CliRunner; from infra.cli.app import cli;"
+        "CliRunner().invoke(cli, ['--help']);"
+        "print(sorted({'rich', 'requests', 'pulumi', 'yaml'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
+
+
+def test_the_exports_survive_a_shell(tmp_path: Path) -> None:
+    """Spaces and quotes in the checkout's path included; the project's Python comes before the CLI's
+    folder.
+    """
+    layout = Layout(tmp_path / "it's here")
+    told = pulumi_variables(
+        layout,
+        pulumi_path=[Path("/cli"), Path("/host")],
+        venv_bin=Path("/venv/bin"),
+        providers="aws:1,gcp:2",
+        environ={"PATH": "/usr/bin:/cli", "PYTHONPATH": "/mine"},
+    )
+    assert told["PATH"] == "/venv/bin:/cli:/host:/usr/bin"
+    assert told["PYTHONPATH"] == f"{layout.root}:/mine"
+    assert told["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
+    show = script(tmp_path / "show", 'printf %s "$PULUMI_BACKEND_URL"')
+    shell = f"{exports(told)}\n/bin/sh {show}"
+    said = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True).stdout
+    assert said == f"file://{layout.state}"
+
+
+def test_without_a_running_sky_no_providers_are_named() -> None:
+    """`stack output` works without them."""
+    told = pulumi_variables(
+        Layout(Path("/c")), pulumi_path=[], venv_bin=Path("/v"), providers=None, environ={"PATH": "/bin"}
+    )
+    assert "PULUMI_DEBUG_PROVIDERS" not in told
+    assert told["PULUMI_STACK"] == "local"
+
+
+def test_a_second_up_says_that_nothing_changed() -> None:
+    """Unchanged resources are no change."""
+    assert changes("41 unchanged") == "no changes"
+    assert changes("") == "no changes"
+    assert changes("2 created, 1 updated, 37 unchanged") == "2 created, 1 updated"
+
+
+def test_the_last_lines_name_router_curl_and_logs() -> None:
+    """What a person needs next, to paste."""
+    layout = Layout(Path("/c"))
+    facts = as_facts(["http://a", "http://b"], "3 created", layout)
+    said = closing(facts, layout, keyed=False)
+    assert "http://a" in said
+    assert "http://b" in said
+    assert "curl -s http://a/invoke" in said
+    assert ".skyfleet/logs" in said
+
+
+def test_a_curl_line_never_holds_the_key() -> None:
+    """It asks for the key when it is run."""
+    line = curl_line("http://a", keyed=True)
+    assert "authorization: Bearer $(" in line
+    assert "authorization" not in curl_line("http://a", keyed=False)
