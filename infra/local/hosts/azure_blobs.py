@@ -1,0 +1,149 @@
+"""Azure Blob Storage (path style) as obstore's AzureStore uses it, and the managed identity endpoint.
+
+Source: Blob service REST API (Put Blob, Get Blob, Get Blob Properties, Delete Blob, List Blobs, Blob Batch) and the
+App Service managed identity REST protocol (api-version 2019-08-01).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from email.utils import formatdate
+from xml.sax.saxutils import escape
+
+from infra.local.hosts.identity import TOKEN_S, Denied
+from infra.local.hosts.objects import PreconditionFailed, Stored, listing
+from infra.local.hosts.s3 import condition, read
+from infra.local.hosts.services import Asked, Services, Told, action
+from infra.local.world import Bucket
+
+JSON = {"content-type": "application/json"}
+VERSION = {"x-ms-version": "2023-11-03"}
+
+
+def handle(asked: Asked, services: Services) -> Told:
+    """One request to the identity endpoint or to the storage."""
+    if asked.path == "msi/token":
+        return _token(asked, services)
+    try:
+        principal = services.identities.bearer(
+            "azure", asked.headers.get("authorization", ""), services.now()
+        )
+        bucket, key = _find(asked.path, services, principal)
+        if bucket is None:
+            return _error(404, "ContainerNotFound", "The specified container does not exist.")
+        if key:
+            return _blob(asked, services, bucket, (principal, key))
+        match asked.method, asked.query.get("comp"):
+            case "GET", "list":
+                objects = services.open(bucket, principal, "object:list", "")
+                return _listed(asked, objects.list(asked.query.get("prefix", "")))
+            case "POST", "batch":
+                return _batch(asked, services, bucket, principal)
+            case _:
+                return _error(400, "InvalidQueryParameterValue", "This operation is not emulated.")
+    except Denied as denied:
+        return _error(denied.status, denied.code, denied.message)
+
+
+def _find(path: str, services: Services, principal: str) -> tuple[Bucket | None, str]:
+    """Container and key of `account/container/key`, or of `container/key`: one endpoint serves all accounts here,
+    so a client that was given no account means the container that it may use.
+    """
+    parts = path.split("/", 2)
+    if len(parts) > 1 and (bucket := services.bucket("azure", "/".join(parts[:2]))) is not None:
+        return bucket, "".join(parts[2:])
+    name, _, key = path.partition("/")
+    found = [
+        each for each in services.world().buckets if each.cloud == "azure" and each.name.endswith(f"/{name}")
+    ]
+    usable = [each for each in found if services.may(principal, each)]
+    return next(iter(usable or found), None), key
+
+
+def _error(status: int, code: str, message: str) -> Told:
+    text = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    return Told(
+        status, {"content-type": "application/xml", "x-ms-error-code": code, **VERSION}, text.encode()
+    )
+
+
+def _token(asked: Asked, services: Services) -> Told:
+    secret = asked.headers.get("x-identity-header", "")
+    token = services.identities.mint("azure", secret, services.now())
+    if token is None:
+        return Told(401, JSON, b'{"error":{"code":"Unauthorized","message":"X-IDENTITY-HEADER is wrong."}}')
+    answer = {
+        "access_token": token,
+        "expires_on": str(int(services.now() + TOKEN_S)),
+        "resource": asked.query.get("resource", ""),
+        "token_type": "Bearer",
+    }
+    return Told(200, JSON, json.dumps(answer).encode())
+
+
+def _blob(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
+    principal, key = who
+    objects = services.open(bucket, principal, action(asked.method), key)
+    try:
+        match asked.method:
+            case "GET" | "HEAD":
+                told = read(asked, objects.get(key), {"x-ms-blob-type": "BlockBlob", **VERSION})
+                if told.status == 404:
+                    return _error(404, "BlobNotFound", "The specified blob does not exist.")
+                return told
+            case "PUT" if "comp" not in asked.query:
+                stored = objects.put(key, asked.body, condition(asked))
+                return Told(201, {"etag": stored.etag, "last-modified": stored.last_modified, **VERSION})
+            case "DELETE" if objects.delete(key, condition(asked)):
+                return Told(202, VERSION)
+            case "DELETE":
+                return _error(404, "BlobNotFound", "The specified blob does not exist.")
+            case _:
+                return _error(400, "InvalidQueryParameterValue", "This operation is not emulated.")
+    except PreconditionFailed:
+        if asked.headers.get("if-none-match") == "*":
+            return _error(409, "BlobAlreadyExists", "The specified blob already exists.")
+        return _error(
+            412, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met."
+        )
+
+
+def _listed(asked: Asked, objects: list[Stored]) -> Told:
+    found = listing(objects, asked.query.get("prefix", ""), asked.query.get("delimiter", ""))
+    blobs = "".join(
+        f"<Blob><Name>{escape(each.key)}</Name><Properties>"
+        f"<Last-Modified>{formatdate(each.modified, usegmt=True)}</Last-Modified><Etag>{escape(each.etag)}</Etag>"
+        f"<Content-Length>{each.size}</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        for each in found.objects
+    )
+    groups = "".join(f"<BlobPrefix><Name>{escape(each)}</Name></BlobPrefix>" for each in found.prefixes)
+    text = (
+        "<?xml version='1.0' encoding='utf-8'?><EnumerationResults>"
+        f"<Blobs>{blobs}{groups}</Blobs><NextMarker /></EnumerationResults>"
+    )
+    return Told(200, {"content-type": "application/xml", **VERSION}, text.encode())
+
+
+def _batch(asked: Asked, services: Services, bucket: Bucket, principal: str) -> Told:
+    """Blob Batch: several deletes in one multipart/mixed body."""
+    boundary = asked.headers.get("content-type", "").partition("boundary=")[2].strip('"')
+    answers: list[str] = []
+    for part in asked.body.decode("latin-1").split(f"--{boundary}")[1:-1]:
+        number = next(
+            (line[12:] for line in part.split("\r\n") if line.lower().startswith("content-id: ")), "0"
+        )
+        line = next((line for line in part.split("\r\n") if line.startswith("DELETE ")), "DELETE / HTTP/1.1")
+        inner = replace(asked, method="DELETE", target=line.split(" ")[1], headers={})
+        key = inner.path.removeprefix(f"{bucket.name}/").removeprefix(f"{bucket.name.partition('/')[2]}/")
+        told = _blob(inner, services, bucket, (principal, key))
+        answers.append(
+            f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+            f"HTTP/1.1 {told.status} Answer\r\nx-ms-version: 2023-11-03\r\n"
+            + (f"x-ms-error-code: {told.headers['x-ms-error-code']}\r\n" if told.status >= 400 else "")
+            + "\r\n"
+        )
+    text = "".join(answers) + f"--{boundary}--\r\n"
+    return Told(
+        202, {"content-type": f"multipart/mixed; boundary={boundary}", **VERSION}, text.encode("latin-1")
+    )

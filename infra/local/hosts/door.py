@@ -1,0 +1,158 @@
+"""The public URL of one function: what happens to a request before and after its instance.
+
+The rule of this file: the same steps in every cloud, in this order: faults, permission, size, a lease, the exchange,
+the clouds' limits on the way back. What differs is data in `limits.py` and `replies.py`, or one of the three small
+functions in `headers.py`. Nothing is buffered, except where the cloud does (Lambda takes a request as one event).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from infra.local.hosts import faults, headers, replies
+from infra.local.hosts.board import Board
+from infra.local.hosts.children import Log
+from infra.local.hosts.errors import Trouble
+from infra.local.hosts.http_child import HOP_BY_HOP
+from infra.local.hosts.limits import LIMITS
+from infra.local.hosts.listener import Listener, reset
+from infra.local.hosts.messages import Call, Instance
+from infra.local.hosts.relay import Dropped, Relay
+from infra.local.world import Function
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a door leads to. spec: the function as it is now; lease: one of its instances."""
+
+    spec: Callable[[], Function]
+    lease: Callable[[], AbstractAsyncContextManager[Instance]]
+    board: Board
+    draw: Callable[[], float]
+    log: Log
+
+
+class Upload:
+    """A request body on its way through, counted."""
+
+    def __init__(self, request: web.BaseRequest, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self.too_large = (request.content_length or 0) > limit
+
+    async def whole(self) -> bytes:
+        """All of it."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """As it arrives. Raises Trouble beyond the limit."""
+        size = 0
+        async for chunk in self._request.content.iter_any():
+            size += len(chunk)
+            if size > self._limit:
+                self.too_large = True
+                raise Trouble("request-too-large")
+            yield chunk
+
+
+class Door:
+    """One function's listener."""
+
+    def __init__(self, port: int, behind: Behind) -> None:
+        self._behind = behind
+        self._inflight: set[web.BaseRequest] = set()
+        spec = behind.spec()
+        # Lambda finishes what it began when the caller has gone; the others see the connection close.
+        self.listener = Listener(port, f"function {spec.key}", self._handle, cancels=spec.cloud != "aws")
+        self.served = 0
+
+    def cut(self) -> None:
+        """Reset the connections whose requests are in flight."""
+        for request in list(self._inflight):
+            reset(request.transport)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._inflight.add(request)
+        self.served += 1
+        try:
+            return await self._through(request)
+        except Dropped:
+            reset(request.transport)
+            return web.Response(status=502)
+        finally:
+            self._inflight.discard(request)
+
+    async def _through(self, request: web.BaseRequest) -> web.StreamResponse:
+        spec, board = self._behind.spec(), self._behind.board
+        request_id = str(uuid.uuid4())
+        verdict = faults.decide(board.of(spec), self._behind.draw)
+        if verdict.swallowed:
+            await board.healed(spec)
+            raise Dropped
+        if verdict.delay_s > 0:
+            await asyncio.sleep(verdict.delay_s)
+        upload = Upload(request, LIMITS[spec.cloud].request)
+        try:
+            if verdict.answer is not None:
+                raise Trouble(verdict.answer, "by an injected fault")
+            if spec.closed is not None:
+                raise Trouble("forbidden", spec.closed)
+            if upload.too_large:
+                raise Trouble("request-too-large")
+            call = await self._call(request, upload, spec, request_id)
+            return await self._exchange(request, call, spec, cut=verdict.cut)
+        except Trouble as trouble:
+            found = Trouble("request-too-large") if upload.too_large else trouble
+            return self._answer(spec, request_id, found)
+
+    async def _call(self, request: web.BaseRequest, upload: Upload, spec: Function, call_id: str) -> Call:
+        body: bytes | AsyncIterator[bytes] = b""
+        if request.body_exists:
+            body = await upload.whole() if spec.cloud == "aws" else upload.chunks()
+        passed = tuple(
+            (name.lower(), value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP
+        )
+        peer = request.remote or "127.0.0.1"
+        added = headers.request(spec, passed, peer, call_id)
+        return Call(call_id, request.method, request.raw_path, added, body, peer, request.host)
+
+    async def _exchange(
+        self, request: web.BaseRequest, call: Call, spec: Function, *, cut: bool
+    ) -> web.StreamResponse:
+        relay = Relay(request, spec, lambda: self._behind.board.healed(spec), cut=cut)
+        async with self._behind.lease() as instance:
+            try:
+                async with (
+                    asyncio.timeout(spec.timeout_s),
+                    asyncio.timeout(LIMITS[spec.cloud].answer_s) as head,
+                    instance.exchange(call) as reply,
+                ):
+                    head.reschedule(None)
+                    return await relay.send(reply, call.id)
+            except TimeoutError:
+                if spec.cloud == "aws":
+                    instance.kill()
+                self._behind.log.say(f"{call.id} task timed out after {spec.timeout_s:.2f} seconds")
+                if relay.begun:
+                    raise Dropped from None
+                raise Trouble("timeout") from None
+            except Trouble as trouble:
+                if not relay.begun:
+                    raise
+                self._behind.log.say(f"{call.id} {trouble}")
+                raise Dropped from trouble
+
+    def _answer(self, spec: Function, call_id: str, trouble: Trouble) -> web.Response:
+        """The platform's own answer; the reason goes to the function's log, as in the cloud."""
+        if trouble.cause not in ("no-route", "unauthorized"):
+            self._behind.log.say(f"{call_id} {trouble}")
+        status, own, body = replies.answer(spec.cloud, trouble.cause)
+        added = headers.platform(spec.cloud, call_id)
+        return web.Response(status=status, headers=CIMultiDict([*own.items(), *added]), body=body)

@@ -1,0 +1,128 @@
+"""AWS Lambda with the Lambda Web Adapter, in our stand-in of the adapter's documented protocol.
+
+One instance is one execution environment: it runs the handler script of the package (`run.sh`) as the runtime and
+proxies each invocation to the web server it starts. The adapter's part, per its README: GET the readiness path
+every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context` and
+`x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is installed,
+`lambda_runtime_api.py` drives that instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from infra.local.hosts import environment, http_child, lambda_event
+from infra.local.hosts.children import Child, Command
+from infra.local.hosts.environment import Place
+from infra.local.hosts.limits import LIMITS
+from infra.local.hosts.messages import Call, Headers, Outcome, Reply
+from infra.local.hosts.tools import Tools, drop
+from infra.local.world import Function
+
+READINESS = ("AWS_LWA_READINESS_CHECK_PATH", "READINESS_CHECK_PATH")
+PASS_THROUGH = "AWS_LWA_PASS_THROUGH_PATH"  # noqa: S105 (a variable's name)
+MODE = "AWS_LWA_INVOKE_MODE"
+
+
+def streams(spec: Function) -> bool:
+    """Whether the adapter runs in `response_stream` mode; else Lambda buffers the reply."""
+    return spec.environment.get(MODE, "buffered").lower() == "response_stream"
+
+
+class Sandbox:
+    """One execution environment."""
+
+    def __init__(self, spec: Function, tools: Tools, child: Child, port: int) -> None:
+        self._spec = spec
+        self._session = tools.session
+        self._child = child
+        self._base = f"http://127.0.0.1:{port}"
+
+    @property
+    def pid(self) -> int:
+        """Leader of its process group."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runtime still runs."""
+        return self._child.alive
+
+    def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
+        """One function URL request."""
+        now = time.time()
+        added: Headers = (
+            ("x-amzn-request-context", json.dumps(lambda_event.request_context(call, now))),
+            ("x-amzn-lambda-context", self._context(call.id, now)),
+        )
+        headers = tuple(lambda_event.joined(call.headers).items())
+        sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
+        return http_child.exchange(self._session, self._base, sent, added)
+
+    async def event(self, name: str, payload: bytes) -> Outcome:
+        """An event that is not HTTP, posted to the pass-through path."""
+        request_id = str(uuid.uuid4())
+        headers: Headers = (
+            ("content-type", "application/json"),
+            ("x-amzn-lambda-context", self._context(request_id, time.time())),
+        )
+        path = self._spec.environment.get(PASS_THROUGH, "/events")
+        async with http_child.exchange(
+            self._session, self._base, Call(request_id, "POST", path, headers, payload)
+        ) as reply:
+            text = await http_child.outcome_text(reply)
+            return Outcome(reply.status < 500, reply.status, text)
+
+    def _context(self, request_id: str, now: float) -> str:
+        return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))
+
+    def on_end(self, then: Callable[[], None]) -> None:
+        """Run `then` when the runtime ends."""
+        self._child.ended.add_done_callback(lambda _: then())
+
+    def kill(self) -> None:
+        """End it now."""
+        self._child.kill()
+
+    async def stop(self) -> None:
+        """Lambda ends a sandbox without notice to the runtime."""
+        await self._child.stop()
+
+
+async def start_runtime(spec: Function, tools: Tools, place: Place, port: int, more: dict[str, str]) -> Child:
+    """Run the handler script as Lambda's bootstrap does; `more` is added to its environment."""
+    scratch = tools.private_folder()
+    credentials = tools.credentials("aws", spec.principal)
+    environ = environment.aws(spec, place, credentials, tools.api["aws"], port, uuid.uuid4().hex)
+    child = await tools.children.spawn(
+        Command(
+            [str(place.root / spec.entry)],
+            place.root,
+            {**environ, "TMPDIR": str(scratch), "HOME": str(scratch), **more},
+            tools.log(spec.key),
+        )
+    )
+    child.ended.add_done_callback(lambda _: drop(scratch))
+    return child
+
+
+async def ready(spec: Function, tools: Tools, child: Child, port: int) -> None:
+    """Wait for the web server. Raises Trouble when it dies or takes longer than Lambda's init phase may."""
+    log = tools.log(spec.key)
+    since = log.size()
+    path = next((spec.environment[name] for name in READINESS if name in spec.environment), "/")
+    limit = LIMITS["aws"].start_s
+    try:
+        async with asyncio.timeout(limit):
+            while not await http_child.answers(tools.session, f"http://127.0.0.1:{port}", path):
+                if not child.alive:
+                    raise http_child.death(child, "it ended", log.tail(since))
+                await asyncio.sleep(http_child.POLL_S)
+    except TimeoutError:
+        what = f"GET {path} gave no answer within the init limit of {limit:g} s"
+        raise http_child.death(child, what, log.tail(since)) from None

@@ -1,0 +1,154 @@
+"""Objects in a folder, with the conditions that all three vendors' stores know: create only, replace if unchanged.
+
+The rule of this file: the file is the object (the providers write some, such as packages), it is complete or absent
+(written aside under a name that starts with a dot, then renamed), and one event loop is the only writer, so that a
+check and the write after it are one step. Its generation, a number that only grows, is its modification time in ns.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path, PurePosixPath
+
+
+class BadKey(Exception):
+    """A name that cannot be a file here: empty parts, `..`, parts that start with a dot, or a folder's name."""
+
+
+class PreconditionFailed(Exception):
+    """The object is not in the state that the writer expects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object. size: bytes."""
+
+    key: str
+    path: Path
+    size: int
+    generation: int
+
+    @property
+    def body(self) -> bytes:
+        """Its content."""
+        return self.path.read_bytes()
+
+    @property
+    def etag(self) -> str:
+        """Entity tag with its quotes."""
+        return f'"{self.generation:x}-{self.size:x}"'
+
+    @property
+    def modified(self) -> float:
+        """Unix seconds."""
+        return self.generation / 1e9
+
+    @property
+    def last_modified(self) -> str:
+        """As HTTP writes it."""
+        return formatdate(self.modified, usegmt=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold before a write or delete. absent: no such object yet."""
+
+    absent: bool = False
+    etag: str | None = None
+    generation: int | None = None
+
+    def check(self, found: Stored | None) -> None:
+        """Raise PreconditionFailed when it does not hold."""
+        wrong = (
+            (self.absent and found is not None)
+            or (self.etag is not None and (found is None or found.etag != self.etag))
+            or (self.generation is not None and (found is None or found.generation != self.generation))
+        )
+        if wrong:
+            raise PreconditionFailed
+
+
+ANY = Condition()
+
+
+class Objects:
+    """The objects of one bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Stored | None:
+        """The object, or None."""
+        path = self._path(key)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stored(key, path, found.st_size, found.st_mtime_ns) if path.is_file() else None
+
+    def put(self, key: str, body: bytes, condition: Condition = ANY) -> Stored:
+        """Write it when `condition` holds."""
+        before = self.get(key)
+        condition.check(before)
+        path = self._path(key)
+        generation = max(time.time_ns(), before.generation + 1 if before else 0)
+        draft = path.with_name(f".{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(body)
+            os.utime(draft, ns=(generation, generation))
+            draft.replace(path)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise BadKey(key) from None
+        finally:
+            if path.parent.is_dir():
+                draft.unlink(missing_ok=True)
+        return Stored(key, path, len(body), path.stat().st_mtime_ns)
+
+    def delete(self, key: str, condition: Condition = ANY) -> bool:
+        """Remove it when `condition` holds; False when it was not there."""
+        found = self.get(key)
+        condition.check(found)
+        if found is not None:
+            found.path.unlink(missing_ok=True)
+        return found is not None
+
+    def list(self, prefix: str) -> list[Stored]:
+        """Objects whose key starts with `prefix`, by key."""
+        files = (path for path in self._folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        keys = sorted(path.relative_to(self._folder).as_posix() for path in files)
+        found = (self.get(key) for key in keys if key.startswith(prefix))
+        return [stored for stored in found if stored is not None]
+
+    def _path(self, key: str) -> Path:
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
+            raise BadKey(key)
+        return self._folder / key
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One answer to a list request: objects, and the common prefixes up to the delimiter."""
+
+    objects: list[Stored]
+    prefixes: list[str]
+
+
+def listing(objects: list[Stored], prefix: str, delimiter: str) -> Listing:
+    """Group `objects` by what follows `prefix` up to `delimiter` (none: no groups)."""
+    if not delimiter:
+        return Listing(objects, [])
+    kept: list[Stored] = []
+    groups: dict[str, None] = {}
+    for stored in objects:
+        head, found, _ = stored.key[len(prefix) :].partition(delimiter)
+        if found:
+            groups[prefix + head + delimiter] = None
+        else:
+            kept.append(stored)
+    return Listing(kept, list(groups))

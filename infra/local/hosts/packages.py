@@ -1,0 +1,79 @@
+"""Deployed zips, unpacked once per content, read-only as in the clouds.
+
+The rule of this file: a folder under its hash is complete; nothing that leads outside of it is ever written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import uuid
+import zipfile
+from collections.abc import Set
+from pathlib import Path, PurePosixPath
+
+
+class BadPackage(Exception):
+    """The uploaded file is not a package; the text says why."""
+
+
+class Packages:
+    """Unpacked packages by sha256 of their zip."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def unpack(self, package: Path, package_hash: str) -> Path:
+        """Folder with the content of `package`; at once when it was unpacked before."""
+        folder = self._root / package_hash
+        if folder.is_dir():
+            return folder
+        self._root.mkdir(parents=True, exist_ok=True)
+        draft = self._root / f".{uuid.uuid4().hex}"
+        try:
+            _extract(package, draft)
+            draft.chmod(0o755)
+            draft.rename(folder)
+        finally:
+            remove(draft)
+        folder.chmod(0o555)
+        return folder
+
+    def forget_all_but(self, kept: Set[str]) -> None:
+        """Remove what no function uses any more, and drafts of an interrupted daemon."""
+        if self._root.is_dir():
+            for folder in self._root.iterdir():
+                if folder.name not in kept:
+                    remove(folder)
+
+
+def _extract(package: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(package) as archive:
+            for entry in archive.infolist():
+                path = PurePosixPath(entry.filename)
+                if path.is_absolute() or ".." in path.parts:
+                    raise BadPackage(f"its entry {entry.filename!r} leads outside of the package")
+                if entry.is_dir():
+                    continue
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(entry))
+                target.chmod(0o555 if (entry.external_attr >> 16) & stat.S_IXUSR else 0o444)
+    except FileNotFoundError as error:
+        raise BadPackage(f"{error.filename} is gone; deploy again") from error
+    except zipfile.BadZipFile as error:
+        raise BadPackage(f"{package.name} is not a zip archive ({error})") from error
+    folder.mkdir(exist_ok=True)
+    for inner in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        inner.chmod(0o555)
+
+
+def remove(folder: Path) -> None:
+    """Delete a read-only tree; nothing happens when it is not there."""
+    if not folder.is_dir():
+        return
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
