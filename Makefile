@@ -2,13 +2,14 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-pure format lock
+.PHONY: help setup up down status check test test-pure bench format lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
-# Two workers: the sky's processes need cores of their own. Tests of one file stay together and share fixtures.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two workers: the sky's processes need cores of their own. Tests of one xdist_group share a deployed fleet.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ test: setup ## all tests: pure, in-process and the emulated clouds with the real
 
 test-pure: setup ## the tests without the emulated clouds
 	$(PYTEST) -m "not sky" $(PYTEST_ARGS)
+
+bench: setup ## measure the main job on this machine and write docs/measurements.md
+	$(BIN)/python -m bench.measure $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .
