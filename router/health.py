@@ -190,7 +190,9 @@ def probed(health: Health, up: bool | None, at: float, now: float, reason: str) 
     health = replace(health, probed_at=max(health.probed_at, at))
     if up is None:
         return health
-    return step(health, Event.UP if up else Event.DOWN, now, reason)
+    health = step(health, Event.UP if up else Event.DOWN, now, reason)
+    # Later vantages add to the reason though the status stays.
+    return replace(health, reason=reason) if health.status is Status.DOWN else health
 
 
 def share(health: Health, now: float, policy: Policy) -> float:

@@ -27,10 +27,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from router import merge
 from router.board import Board
@@ -38,7 +38,9 @@ from router.errors import SnapshotRefused, StoreFailed
 from router.merge import Document
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, RetryConfig
+
+T = TypeVar("T")
 
 # Documents change every ten seconds at most; half of that keeps the view close at little cost.
 REFRESH_S: Final = 5.0
@@ -126,27 +128,16 @@ def _open(url: str) -> ObjectStore:
     except ImportError as error:
         raise StoreFailed(f"obstore is not in this package ({error})") from None
     scheme, _, rest = url.partition("://")
-    timeout = timedelta(seconds=SAVE_S)
+    # Default: ten retries within three minutes. No client_options here: giving any makes obstore forget those
+    # of the environment, AWS_ALLOW_HTTP among them.
+    retry: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=SAVE_S)}
     try:
         if scheme == "s3":
-            return S3Store(
-                rest,
-                client_options={"timeout": timeout},
-                retry_config={"max_retries": 1, "retry_timeout": timeout},
-            )
+            return S3Store(rest, retry_config=retry)
         if scheme == "gs":
-            return GCSStore(
-                rest,
-                client_options={"timeout": timeout},
-                retry_config={"max_retries": 1, "retry_timeout": timeout},
-            )
+            return GCSStore(rest, retry_config=retry)
         account, _, container = rest.partition("/")
-        return AzureStore(
-            container,
-            account_name=account,
-            client_options={"timeout": timeout},
-            retry_config={"max_retries": 1, "retry_timeout": timeout},
-        )
+        return AzureStore(container, account_name=account, retry_config=retry)
     except (BaseError, ValueError) as error:
         raise StoreFailed(_first_line(error)) from None
 
@@ -180,20 +171,19 @@ class Keeper:
             return False
         name = object_name(document.vantage)
         try:
-            async with asyncio.timeout(SAVE_S):
-                found = await self._bucket.get(name, None)
-                if isinstance(found, Found):
-                    stored = self._parse(name, found.data)
-                    document = document if stored is None else merge.fold(stored, document)
-                await self._bucket.put(name, json.dumps(merge.dump(document)).encode())
+            await _in_time(self._fold_in(self._bucket, name, document))
         except StoreFailed as error:
             self._note("down", str(error))
             return False
-        except TimeoutError:
-            self._note("down", f"it did not answer within {SAVE_S:g} s")
-            return False
         self._note("ok", "")
         return True
+
+    async def _fold_in(self, bucket: Bucket, name: str, document: Document) -> None:
+        found = await bucket.get(name, None)
+        if isinstance(found, Found):
+            stored = self._parse(name, found.data)
+            document = document if stored is None else merge.fold(stored, document)
+        await bucket.put(name, json.dumps(merge.dump(document)).encode())
 
     async def close(self) -> None:
         """Stop a running refresh."""
@@ -205,7 +195,7 @@ class Keeper:
         vantages = list(self._board.targets)
         names = [object_name(vantage) for vantage in vantages]
         results = await asyncio.gather(
-            *(bucket.get(name, self._tags.get(name)) for name in names), return_exceptions=True
+            *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
         documents: list[Document] = []
         failures: list[str] = []
@@ -239,6 +229,14 @@ class Keeper:
 
     def _note(self, state: str, reason: str) -> None:
         self.state, self.reason, self.at = state, reason, self._clock()
+
+
+async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        async with asyncio.timeout(SAVE_S):
+            return await work
+    except TimeoutError:
+        raise StoreFailed(f"it did not answer within {SAVE_S:g} s") from None
 
 
 def _first_line(error: Exception) -> str:

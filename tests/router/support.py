@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -117,10 +118,10 @@ class Upstream:
 
 
 @contextlib.asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[Upstream]:
+async def upstream(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Upstream, None]:
     """A running upstream on a free port."""
     one = Upstream(script)
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     try:
         yield one
@@ -187,7 +188,7 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def served(app: App | Checker) -> AsyncIterator[int]:
+async def served(app: App | Checker) -> AsyncGenerator[int, None]:
     """Any ASGI app behind uvicorn on a free port."""
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -212,7 +213,7 @@ async def router(
     repeatable: bool = True,
     bucket: Bucket | None = None,
     **environ: str,
-) -> AsyncIterator[Front]:
+) -> AsyncGenerator[Front, None]:
     """A running router over these targets."""
     app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket)
     async with (

@@ -1,0 +1,315 @@
+"""Claims about the router's own paths, its keys, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from functions import signing
+from router import asgi
+from router.app import App, create
+from router.errors import SettingsError
+from tests.router.support import API_KEY, KEYS, Front, Peer, Received, ok, router, settings, upstream
+
+PATH = "/_skyfleet/health"
+NONCES = (f"{number:032x}" for number in range(1, 1_000_000))
+
+
+def snapshot(*oks: bool, at: float, vantage: str = "aws/r0", target: str = "aws/r0") -> dict[str, Any]:
+    """A document with one observation a second, the last one at `at`."""
+    times = [at - len(oks) + number + 1 for number in range(len(oks))]
+    observations = [
+        {"target": target, "at": when, "ok": good, "latency_ms": 3.0, "cold": False, "reason": "r"}
+        for when, good in zip(times, oks, strict=True)
+    ]
+    return {"version": 1, "vantage": vantage, "at": at, "observations": observations}
+
+
+async def send(
+    front: Front, body: bytes, *, keys: str = KEYS, late_s: float = 0, nonce: str = ""
+) -> httpx.Response:
+    """A snapshot as a checker would send it."""
+    signed = signing.sign(
+        signing.Keys.parse(keys),
+        "POST",
+        PATH,
+        b"",
+        body,
+        now=time.time() - late_s,
+        nonce=nonce or next(NONCES),
+    )
+    headers = [(name.decode(), value.decode()) for name, value in signed]
+    return await front.client.post(PATH, content=body, headers=headers)
+
+
+def test_health_is_open_and_says_who_this_is() -> None:
+    """No key is needed, no target is asked."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
+            reply = await front.client.get("/health")
+            assert reply.json() == {
+                "status": "ok",
+                "cloud": "gcp",
+                "region": "r2",
+                "build": "b1",
+                "role": "router",
+            }
+            assert up.received == []
+            wrong = await front.client.delete("/health")
+            assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method-not-allowed")
+
+    asyncio.run(run())
+
+
+def test_without_the_key_nothing_is_served_or_told() -> None:
+    """401 as JSON for calls and status; the key works in both fields and is not passed on."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
+            for path in ("/invoke", "/api/status"):
+                for headers in (
+                    {},
+                    {"x-api-key": "no"},
+                    {"authorization": "Bearer no"},
+                    {"authorization": ""},
+                ):
+                    reply = await front.client.get(path, headers=headers)
+                    assert (reply.status_code, reply.json()["error"]["code"]) == (401, "unauthorized")
+            assert up.received == []
+            bearer = {"authorization": f"Bearer {API_KEY}"}
+            assert (await front.client.get("/invoke", headers=bearer)).status_code == 200
+            assert "authorization" not in up.received[-1].headers
+            both = {"x-api-key": API_KEY, "authorization": "Bearer for-the-agent"}
+            assert (await front.client.get("/invoke", headers=both)).status_code == 200
+            assert "x-api-key" not in up.received[-1].headers
+            assert up.received[-1].headers["authorization"] == "Bearer for-the-agent"
+
+    asyncio.run(run())
+
+
+def test_open_counts_only_when_every_target_is_loopback() -> None:
+    """One target elsewhere, and the key is needed again; without a key the router does not start."""
+    everywhere = ["http://127.0.0.1:9", "https://agent.example.net"]
+    assert settings(everywhere[:1]).api_key_sha256 is None
+    assert settings(everywhere).api_key_sha256 is not None
+    with pytest.raises(SettingsError, match="counts only when every target URL is loopback"):
+        settings(everywhere, SKYFLEET_API_KEY_SHA256="")
+
+
+def test_all_mistakes_of_the_environment_are_reported_at_once() -> None:
+    """Each with its key, what was found and what was expected; no secret among them."""
+    with pytest.raises(SettingsError) as caught:
+        create(
+            {
+                "SKYFLEET_CLOUD": "AWS!",
+                "SKYFLEET_TARGETS": '[{"cloud": "aws", "region": "x", "url": "ftp://h", "weight": -1}, 3]',
+                "SKYFLEET_SIGNING_KEYS": "hush",
+                "SKYFLEET_STRATEGY": "best",
+                "SKYFLEET_BUCKET": "file:///x",
+                "SKYFLEET_POLICY": '{"stallS": 0, "fall": 2.5, "speed": 1}',
+            }
+        )
+    text = str(caught.value)
+    for found in (
+        "AWS!",
+        "REGION",
+        "ftp://h",
+        "weight: got -1",
+        "[1]",
+        "STRATEGY",
+        "BUCKET",
+        "stallS",
+        "speed",
+    ):
+        assert found in text
+    assert "fall: got 2.5" in text
+    assert "hush" not in text
+    assert len(caught.value.mistakes) == 12
+
+
+def test_snapshots_change_what_the_router_thinks() -> None:
+    """Three failures seen by a checker take a target out, without any traffic; two successes ease it in."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, upstream(ok) as other, router([up.url, other.url]) as front:
+            now = time.time()
+            reply = await send(front, json.dumps(snapshot(False, False, False, at=now - 20)).encode())
+            assert (reply.status_code, reply.json()) == (200, {"accepted": True, "stored": False})
+            target = await front.target("aws/r0")
+            assert target["state"] == "down"
+            assert "aws/r0: r" in target["reason"]
+            for _ in range(5):
+                assert (await front.client.get("/")).headers["x-skyfleet-target"] == "azure/r1"
+            await send(front, json.dumps(snapshot(True, True, at=now)).encode())
+            target = await front.target("aws/r0")
+            assert target["state"] == "easing"
+            assert target["effective_weight"] == pytest.approx(0.3)
+            vantages = (await front.status())["vantages"]
+            assert [(one["vantage"], one["fresh"]) for one in vantages] == [("aws/r0", True)]
+
+    asyncio.run(run())
+
+
+def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_401() -> None:
+    """The refusal does not say why."""
+
+    async def run() -> None:
+        async with router(["http://127.0.0.1:9"]) as front:
+            body = json.dumps(snapshot(False, False, False, at=time.time())).encode()
+            first = await send(front, body, nonce="ab" * 16)
+            assert first.status_code == 200
+            refused = [
+                await front.client.post(PATH, content=body),
+                await send(front, body, keys='{"k1": "another"}'),
+                await send(front, body, late_s=301),
+                await send(front, body, nonce="ab" * 16),
+            ]
+            assert {reply.status_code for reply in refused} == {401}
+            assert len({reply.content for reply in refused}) == 1
+            assert refused[0].json()["error"]["code"] == "unauthorized"
+
+    asyncio.run(run())
+
+
+def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> None:
+    """Not JSON, another version, a stranger, the future: 400, and the reason is in the status."""
+
+    async def run() -> None:
+        async with router(["http://127.0.0.1:9"]) as front:
+            now = time.time()
+            await send(front, json.dumps(snapshot(True, True, at=now)).encode())
+            bad: list[tuple[bytes, str]] = [
+                (b"{", "not JSON"),
+                (b"[" * 100_000, "not JSON"),
+                (b"[]", "JSON object"),
+                (json.dumps({**snapshot(False, at=now), "version": 2}).encode(), "version"),
+                (json.dumps(snapshot(False, at=now, vantage="mars/x")).encode(), "vantage"),
+                (json.dumps(snapshot(False, at=now, target="mars/x")).encode(), "configured"),
+                (json.dumps(snapshot(False, at=now + 120)).encode(), "future"),
+                (json.dumps({**snapshot(False, at=now), "at": float("nan")}).encode(), "at"),
+                (json.dumps({**snapshot(False, at=now), "observations": 3}).encode(), "observations"),
+            ]
+            for body, reason in bad:
+                reply = await send(front, body)
+                assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-refused")
+                assert reason in (await front.status())["refused"]["snapshot"]
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+    asyncio.run(run())
+
+
+def test_a_body_above_six_megabytes_is_refused_before_it_is_read() -> None:
+    """413 by the announced length, and by counting when there is none."""
+
+    async def run() -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(7):
+                yield b"x" * 1024 * 1024
+
+        async with upstream(ok) as up, router([up.url]) as front:
+            for content in (b"x" * (6 * 1024 * 1024 + 1), pieces()):
+                reply = await front.client.post("/invoke", content=content)
+                assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body-too-large")
+            assert up.received == []
+
+    asyncio.run(run())
+
+
+def test_hop_by_hop_and_forged_fields_stop_at_the_router_both_ways() -> None:
+    """Also those that Connection names, the signature fields and the platform's own credentials."""
+
+    async def talks(request: Received, peer: Peer) -> None:
+        fields = "connection: x-private\r\nx-private: 1\r\nserver: secret\r\nx-skyfleet-target: forged\r\n"
+        await peer.reply(200, headers=fields + "x-kept: 1\r\n")
+
+    async def run() -> None:
+        async with upstream(talks) as up, router([up.url]) as front:
+            reply = await front.client.post(
+                "/",
+                content=b"x",
+                headers={
+                    "connection": "keep-alive, X-Mine",
+                    "x-mine": "1",
+                    "te": "trailers",
+                    "proxy-authorization": "Basic x",
+                    "x-skyfleet-signature": "forged",
+                    "x-functions-key": "secret",
+                    "traceparent": "00-1-2-01",
+                    "x-other": "2",
+                },
+            )
+            sent = up.received[0].headers
+            for gone in ("x-mine", "te", "proxy-authorization", "x-functions-key", "connection"):
+                assert gone not in sent
+            assert sent["x-skyfleet-signature"] != "forged"
+            assert (sent["traceparent"], sent["x-other"]) == ("00-1-2-01", "2")
+            assert sent["x-request-id"] == reply.headers["x-request-id"]
+            assert sent["host"] == f"127.0.0.1:{up.port}"
+            assert "x-private" not in reply.headers
+            assert reply.headers.get_list("x-skyfleet-target") == ["aws/r0"]
+            assert "secret" not in str(reply.headers)
+            assert reply.headers["x-kept"] == "1"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("method", "raw_path", "headers"),
+    [
+        ("GET", b"/a\r\nx: y", []),
+        ("GET", b"/a b", []),
+        ("GET", b"http://elsewhere/", []),
+        ("GE T", b"/", []),
+        ("GET", b"/", [(b"x", b"a\r\ny: b")]),
+        ("GET", b"/", [(b"x: y\r\nz", b"a")]),
+        ("GET", b"/", [(b"x", b"a\x00b")]),
+    ],
+)
+def test_what_could_smuggle_a_second_line_is_a_400(
+    method: str, raw_path: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Even when the server in front lets it through, nothing of it is written to a target."""
+
+    async def run() -> None:
+        sent: list[Any] = []
+
+        async def receive() -> asgi.Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def record(message: asgi.Message) -> None:
+            sent.append(message)
+
+        app = App(settings(["http://127.0.0.1:9"]))
+        scope = {"type": "http", "method": method, "path": "/a", "raw_path": raw_path, "headers": headers}
+        await app(scope, receive, record)
+        assert sent[0]["status"] == 400
+        assert json.loads(sent[1]["body"])["error"]["code"] == "bad-request"
+        await app.close()
+
+    asyncio.run(run())
+
+
+def test_status_has_what_the_command_line_needs() -> None:
+    """The contract's fields, in JSON, with the router's own latency and counters."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url], SKYFLEET_STRATEGY="round-robin") as front:
+            await front.client.get("/x")
+            status = await front.status()
+            where = {"cloud": "gcp", "region": "r2", "build": "b1", "strategy": "round-robin"}
+            assert status["router"] == where
+            target = status["targets"][0]
+            assert target["latency_ms"] > 0
+            names = ("cloud", "region", "url", "state", "weight", "latency_ms", "cold", "inflight", "reason")
+            assert set(names) <= set(target)
+            assert (target["state"], target["inflight"], target["weight"]) == ("healthy", 0, 3.0)
+            assert status["store"]["state"] == "off"
+
+    asyncio.run(run())

@@ -1,0 +1,176 @@
+"""Claims about the scheduled checker: what it sees, whom it tells, what stops it not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from router.checker import Checker
+from router.settings import Check, CheckerSettings, checker_settings
+from tests.router.support import (
+    KEYS,
+    Peer,
+    Received,
+    alive,
+    closed_url,
+    ok,
+    router,
+    served,
+    upstream,
+)
+
+QUICK_CHECK = Check(probes=3, apart_s=0.02, timeout_s=0.2, cold_timeout_s=1.0)
+
+
+def checker(targets: list[str], routers: list[str], check: Check = QUICK_CHECK) -> Checker:
+    clouds = ("aws", "azure", "gcp")
+    listed = [
+        {"cloud": clouds[number], "region": f"r{number}", "url": url} for number, url in enumerate(targets)
+    ]
+    found: CheckerSettings = checker_settings(
+        {
+            "SKYFLEET_CLOUD": "aws",
+            "SKYFLEET_REGION": "r0",
+            "SKYFLEET_TARGETS": json.dumps(listed),
+            "SKYFLEET_ROUTERS": json.dumps(routers),
+            "SKYFLEET_SIGNING_KEYS": KEYS,
+        },
+        "b1",
+    )
+    return Checker(replace(found, check=check))
+
+
+async def invoke(one: Checker, path: str = "/events") -> httpx.Response:
+    async with served(one) as port, httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        return await client.post(f"http://127.0.0.1:{port}{path}", content=b'{"any": "event"}')
+
+
+def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone() -> None:
+    """One invocation makes every router know; the next ones see it come back."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, upstream(ok) as other:
+            urls = [up.url, other.url]
+            async with router(urls) as first, router(urls) as second:
+                routers = [f"http://127.0.0.1:{front.port}" for front in (first, second)]
+                one = checker([closed_url(), other.url], routers)
+                done = await one.run()
+                assert (done["rounds"], done["failed"]) == (3, [])
+                assert done["targets"] == {"aws/r0": "down", "azure/r1": "up"}
+                for front in (first, second):
+                    assert (await front.target("aws/r0"))["state"] == "down"
+                    assert (await front.target("azure/r1"))["state"] == "healthy"
+                back = checker(urls, routers)
+                await back.run()
+                assert (await first.target("aws/r0"))["state"] == "easing"
+
+    asyncio.run(run())
+
+
+def test_both_schedulers_paths_run_an_invocation_and_others_do_not() -> None:
+    """What was done is in the reply."""
+
+    async def run() -> None:
+        async with upstream(ok) as up:
+            for path in ("/events", "/"):
+                reply = await invoke(checker([up.url], [closed_url()]), path)
+                assert reply.status_code == 200
+                assert reply.json()["rounds"] == 3
+                assert reply.json()["sent"] == 0
+                assert "refused" in reply.json()["failed"][0]["reason"]
+            reply = await invoke(checker([up.url], [closed_url()]), "/other")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not-found")
+
+    asyncio.run(run())
+
+
+def test_a_router_that_cannot_be_told_does_not_stop_the_others() -> None:
+    """The failure is reported; the reachable router knows."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url]) as front:
+            one = checker([up.url], [closed_url(), f"http://127.0.0.1:{front.port}"])
+            done = await one.run()
+            assert len(done["failed"]) == 1  # pyright: ignore[reportArgumentType]
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+    asyncio.run(run())
+
+
+def test_a_changed_verdict_is_told_at_once_not_at_the_end() -> None:
+    """While a slow target still has its question open, the router knows of the dead one."""
+
+    async def run() -> None:
+        async def slow(request: Received, peer: Peer) -> None:
+            await peer.until_closed()
+
+        async with upstream(slow) as up, upstream(ok) as fine, router([closed_url(), up.url]) as front:
+            one = checker([closed_url(), up.url], [f"http://127.0.0.1:{front.port}"])
+            began = time.monotonic()
+            running = asyncio.create_task(one.run())
+            while (await front.target("aws/r0"))["state"] != "down":
+                await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 0.9
+            assert not running.done()
+            await running
+            assert fine.received == []
+
+    asyncio.run(run())
+
+
+def test_a_cold_start_is_not_a_failure() -> None:
+    """The first question waits for as long as a cold start takes, and a cold answer is good."""
+
+    async def run() -> None:
+        async def cold(request: Received, peer: Peer) -> None:
+            await asyncio.sleep(0.4)
+            await alive(peer, cold=True)
+
+        async with upstream(cold) as up, router([up.url]) as front:
+            one = checker([up.url], [f"http://127.0.0.1:{front.port}"], replace(QUICK_CHECK, probes=1))
+            await one.run()
+            await asyncio.sleep(0)
+            slow = checker([up.url], [f"http://127.0.0.1:{front.port}"], replace(QUICK_CHECK, timeout_s=0.6))
+            done = await slow.run()
+            assert done["targets"] == {"aws/r0": "undecided"}
+            await slow.run()
+            assert (await front.target("aws/r0"))["state"] == "cold"
+            assert (await front.target("aws/r0"))["cold"] is True
+
+    asyncio.run(run())
+
+
+def test_what_is_not_a_health_answer_counts_as_a_failure() -> None:
+    """Errors, pages instead of JSON, and a status other than ok."""
+
+    async def run() -> None:
+        for status, body in ((500, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b'{"status": "bad"}')):
+
+            async def answers(
+                request: Received, peer: Peer, status: int = status, body: bytes = body
+            ) -> None:
+                await peer.reply(status, body)
+
+            async with upstream(answers) as up:
+                done: dict[str, Any] = await checker([up.url], [closed_url()]).run()
+                assert done["targets"] == {"aws/r0": "down"}
+
+    asyncio.run(run())
+
+
+def test_only_one_invocation_runs_at_a_time() -> None:
+    """One that comes too early says that it did nothing."""
+
+    async def run() -> None:
+        async with upstream(ok) as up:
+            one = checker([up.url], [closed_url()])
+            first, second = await asyncio.gather(one.run(), one.run())
+            assert first["rounds"] == 3
+            assert second == {"rounds": 0, "sent": 0, "failed": [], "busy": True}
+
+    asyncio.run(run())

@@ -1,0 +1,226 @@
+"""Claims about reply bodies: they arrive as they are made, and a cut one never looks whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from tests.router.support import Peer, Received, Script, alive, ok, router, upstream
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: %b\r\n\r\n"
+EVENTS = b"text/event-stream; charset=utf-8"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def sends(*parts: bytes, reset: bool = False, close: bool = False) -> Script:
+    """A script that writes these bytes, one write each, and then breaks or closes the connection."""
+
+    async def script(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        for part in parts:
+            await peer.send(part)
+            await asyncio.sleep(0)
+        if reset:
+            peer.reset()
+        elif close:
+            peer.writer.close()
+
+    return script
+
+
+def test_events_arrive_one_by_one_as_the_agent_makes_them() -> None:
+    """The second event is not made before the caller has the first: nothing waits for the end."""
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def talks(request: Received, peer: Peer) -> None:
+            await peer.send(CHUNKED % EVENTS + chunk(b"event: delta\ndata: one\n\n"))
+            await go.wait()
+            await peer.send(chunk(b"event: done\ndata: two\n\n") + b"0\r\n\r\n")
+
+        async with upstream(talks) as up, router([up.url]) as front:
+            async with front.client.stream("POST", "/invoke") as reply:
+                parts = reply.aiter_raw()
+                assert await anext(parts) == b"event: delta\ndata: one\n\n"
+                go.set()
+                assert b"".join([part async for part in parts]) == b"event: done\ndata: two\n\n"
+            assert up.connections == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("with_length", [False, True])
+def test_an_event_stream_that_is_cut_ends_in_an_error_event(with_length: bool) -> None:
+    """Half an event is dropped, an explicit error follows, and the cut counts as a failure."""
+
+    async def run() -> None:
+        text = b"event: delta\ndata: one\n\nevent: delta\ndata: tw"
+        if with_length:
+            parts = [b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\ncontent-type: %b\r\n\r\n" % EVENTS, text]
+        else:
+            parts = [CHUNKED % EVENTS, chunk(text)]
+        async with upstream(sends(*parts, reset=True)) as up, router([up.url]) as front:
+            reply = await front.client.post("/invoke")
+            first, error, rest = reply.text.split("\n\n")
+            assert first == "event: delta\ndata: one"
+            assert rest == ""
+            name, data = error.split("\n")
+            assert name == "event: error"
+            assert json.loads(data.removeprefix("data: "))["error"]["code"] == "stream-cut"
+            assert (await front.status())["attempts"]["failed"] == 1
+
+    asyncio.run(run())
+
+
+def test_any_other_reply_that_is_cut_is_seen_as_cut() -> None:
+    """The caller's client reports an incomplete message instead of a short success."""
+
+    async def run() -> None:
+        for parts in (
+            [CHUNKED % b"text/plain", chunk(b"half")],
+            [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"half"],
+        ):
+            async with upstream(sends(*parts, reset=True)) as up, router([up.url]) as front:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await front.client.post("/invoke")
+                assert len(up.asked) == 1
+
+    asyncio.run(run())
+
+
+def test_three_cut_streams_eject_though_each_began_well() -> None:
+    """A stream is a success only after its last byte."""
+
+    async def run() -> None:
+        cut = sends(CHUNKED % EVENTS, chunk(b"data: x\n\n"), reset=True)
+        async with upstream(cut) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:
+            for _ in range(6):
+                await front.client.post("/invoke")
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+
+    asyncio.run(run())
+
+
+def test_all_ways_of_ending_a_body_pass_whole() -> None:
+    """Chunked with extensions and trailers, by length, by an orderly close, without body, after a 103."""
+
+    async def run() -> None:
+        chunked = CHUNKED % b"text/plain" + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nx-trailer: 1\r\n\r\n"
+        early = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+        cases: list[tuple[list[bytes], bool, int, bytes]] = [
+            ([chunked], False, 200, b"abcde"),
+            ([bytes([byte]) for byte in chunked], False, 200, b"abcde"),
+            ([b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n", b"ab", b"cd"], False, 200, b"abcd"),
+            ([b"HTTP/1.1 200 OK\r\n\r\n", b"until", b" close"], True, 200, b"until close"),
+            ([b"HTTP/1.1 204 No Content\r\n\r\n"], False, 204, b""),
+            ([b"HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"], False, 304, b""),
+            ([early, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"], False, 200, b"ok"),
+        ]
+        for parts, close, status, body in cases:
+            async with upstream(sends(*parts, close=close)) as up, router([up.url]) as front:
+                for _ in range(2):
+                    reply = await front.client.post("/invoke")
+                    assert (reply.status_code, reply.content) == (status, body)
+                assert up.connections == (2 if close else 1)
+
+    asyncio.run(run())
+
+
+def test_head_has_the_length_but_no_body() -> None:
+    """The announced length of a HEAD reply is not waited for."""
+
+    async def run() -> None:
+        script = sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        async with upstream(script) as up, router([up.url]) as front:
+            reply = await front.client.head("/thing")
+            assert reply.status_code == 200
+            assert reply.headers["content-length"] == "5"
+            assert (await front.client.head("/thing")).status_code == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 70_000,
+        b"HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n",
+    ],
+)
+def test_a_reply_that_is_not_sound_http_goes_to_the_next_cloud(garbage: bytes) -> None:
+    """Nothing of it reaches the caller: smuggled lengths, unasked protocols, endless heads, torn lines."""
+
+    async def run() -> None:
+        async with (
+            upstream(sends(garbage, close=True)) as bad,
+            upstream(ok) as good,
+            router([bad.url, good.url]) as front,
+        ):
+            reply = await front.client.get("/")
+            assert reply.status_code == 200
+            assert reply.headers["x-skyfleet-target"] == "azure/r1"
+
+    asyncio.run(run())
+
+
+def test_large_bodies_pass_both_ways() -> None:
+    """Six megabytes in, sixteen out, unchanged."""
+
+    async def run() -> None:
+        big = bytes(range(256)) * 4096 * 16
+
+        async def large(request: Received, peer: Peer) -> None:
+            assert len(request.body) == 6 * 1024 * 1024
+            await peer.reply(200, big)
+
+        async with upstream(large) as up, router([up.url]) as front:
+            reply = await front.client.post("/invoke", content=b"x" * (6 * 1024 * 1024))
+            assert reply.content == big
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_slows_the_agent_down_instead_of_filling_memory() -> None:
+    """While the caller does not read, only what buffers hold leaves the agent."""
+
+    async def run() -> None:
+        written = 0
+        piece = b"x" * 65_536
+        pieces = 1_000
+
+        async def floods(request: Received, peer: Peer) -> None:
+            nonlocal written
+            await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (len(piece) * pieces))
+            for _ in range(pieces):
+                await peer.send(piece)
+                written += len(piece)
+
+        async with upstream(floods) as up, router([up.url]) as front:
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.port, limit=1024)
+            writer.write(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
+            before = -1
+            while before != written or not written:
+                before = written
+                await asyncio.sleep(0.2)
+            assert written < len(piece) * pieces / 2
+            size = 0
+            await reader.readuntil(b"\r\n\r\n")
+            while size < len(piece) * pieces:
+                size += len(await reader.read(1 << 20))
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(run())
