@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from infra.local.hosts import azure_routes, azure_worker, environment, http_child
 from infra.local.hosts.azure_routes import App
@@ -55,6 +56,11 @@ class Site:
             raise Trouble("unstarted", "function_app.py declares no HTTP or timer function")
         if self._app.routes and not self._uri:
             raise Trouble("unstarted", "the HTTP functions do not use azurefunctions-extensions-http-fastapi")
+        port = urlsplit(self._uri).port if self._uri else None
+        while port is not None and not await http_child.accepts(port):
+            if not self._child.alive:
+                raise Trouble("unstarted", "the worker ended")
+            await asyncio.sleep(http_child.POLL_S)
         self._reader = asyncio.create_task(self._read())
 
     @property
@@ -104,6 +110,10 @@ class Site:
     def on_end(self, then: Callable[[], None]) -> None:
         """Run `then` when the worker ends."""
         self._child.ended.add_done_callback(lambda _: then())
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        return await self._child.ended_within(seconds)
 
     def kill(self) -> None:
         """End it now."""

@@ -99,6 +99,11 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        done, _ = await asyncio.wait({self.ended}, timeout=seconds)
+        return bool(done)
+
     def kill(self) -> None:
         """End the whole group now."""
         self._signal(signal.SIGKILL)

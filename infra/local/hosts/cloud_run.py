@@ -55,6 +55,10 @@ class Container:
         """Run `then` when it ends."""
         self._child.ended.add_done_callback(lambda _: then())
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        return await self._child.ended_within(seconds)
+
     def kill(self) -> None:
         """End it now."""
         self._child.kill()

@@ -39,6 +39,9 @@ class Behind:
     log: Log
 
 
+END_S = 0.2  # between a connection that broke and the news that its process ended
+
+
 class Upload:
     """A request body on its way through, counted."""
 
@@ -67,7 +70,7 @@ class Door:
 
     def __init__(self, port: int, behind: Behind) -> None:
         self._behind = behind
-        self._inflight: set[web.BaseRequest] = set()
+        self._inflight: dict[int, web.BaseRequest] = {}
         spec = behind.spec()
         # Lambda finishes what it began when the caller has gone; the others see the connection close.
         self.listener = Listener(port, f"function {spec.key}", self._handle, cancels=spec.cloud != "aws")
@@ -75,11 +78,11 @@ class Door:
 
     def cut(self) -> None:
         """Reset the connections whose requests are in flight."""
-        for request in list(self._inflight):
+        for request in list(self._inflight.values()):
             reset(request.transport)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._inflight.add(request)
+        self._inflight[id(request)] = request
         self.served += 1
         try:
             return await self._through(request)
@@ -87,7 +90,7 @@ class Door:
             reset(request.transport)
             return web.Response(status=502)
         finally:
-            self._inflight.discard(request)
+            del self._inflight[id(request)]
 
     async def _through(self, request: web.BaseRequest) -> web.StreamResponse:
         spec, board = self._behind.spec(), self._behind.board
@@ -144,6 +147,8 @@ class Door:
                     raise Dropped from None
                 raise Trouble("timeout") from None
             except Trouble as trouble:
+                if trouble.cause in ("crashed", "failed"):
+                    await _see_off(instance, spec)
                 if not relay.begun:
                     raise
                 self._behind.log.say(f"{call.id} {trouble}")
@@ -156,3 +161,12 @@ class Door:
         status, own, body = replies.answer(spec.cloud, trouble.cause)
         added = headers.platform(spec.cloud, call_id)
         return web.Response(status=status, headers=CIMultiDict([*own.items(), *added]), body=body)
+
+
+async def _see_off(instance: Instance, spec: Function) -> None:
+    """After a broken exchange: an instance that is about to end must not take the next request.
+
+    Lambda starts a new environment after every crash; the others go on with an instance that still runs.
+    """
+    if not await instance.ended_within(END_S) and spec.cloud == "aws":
+        instance.kill()

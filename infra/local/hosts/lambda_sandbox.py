@@ -85,6 +85,10 @@ class Sandbox:
         """Run `then` when the runtime ends."""
         self._child.ended.add_done_callback(lambda _: then())
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        return await self._child.ended_within(seconds)
+
     def kill(self) -> None:
         """End it now."""
         self._child.kill()

@@ -82,6 +82,10 @@ class Instance(Protocol):
         """Run `then` when it ends for whatever reason."""
         ...
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        ...
+
     def kill(self) -> None:
         """End it now."""
         ...
