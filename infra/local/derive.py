@@ -1,13 +1,28 @@
-"""The table of resources, read as a world."""
+"""The table of resources, read as a world: what should run, who may do what. Pure; nothing is raised.
+
+The rule of this file: what a cloud would refuse at run time is said in the world (`closed`, `refused`, a
+missing grant), never an error: a half-made or half-destroyed stack is an ordinary state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.local.derivation import aws, azure, gcp
+from infra.local.derivation.common import Tables
 from infra.local.providers.table import Row
 from infra.local.world import World
 
 
 def derive(rows: Mapping[str, Row], folder: Path) -> World:
-    return World()
+    """`folder`: the sky's state, below which buckets and packages lie."""
+    tables = Tables(rows, folder)
+    parts = [part.derive(tables) for part in (aws, azure, gcp)]
+    return World(
+        functions=tuple(function for part in parts for function in part.functions),
+        schedules=tuple(schedule for part in parts for schedule in part.schedules),
+        buckets=tuple(bucket for part in parts for bucket in part.buckets),
+        secrets={name: value for part in parts for name, value in part.secrets.items()},
+        grants=tuple(grant for part in parts for grant in part.grants),
+    )

@@ -220,7 +220,8 @@ def _is_text(prop: schema.Property) -> bool:
 
 
 def _failures(failures: list[schema.Failure]) -> list[provider_pb2.CheckFailure]:
-    return [provider_pb2.CheckFailure(property=f.path, reason=f.reason) for f in failures]
+    """The path goes into the reason: given apart, the engine prints the value too, even a secret."""
+    return [provider_pb2.CheckFailure(reason=f"{f.path}: {f.reason}") for f in failures]
 
 
 _VERBS = {

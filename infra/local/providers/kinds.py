@@ -124,7 +124,8 @@ class Kind:
     filled: inputs the provider takes from its configuration. rules: the cloud's limits on the values.
     refers: whether what it refers to exists. effects: what else creating or updating it does.
     on_delete: whether (and what with) it may go. alive: whether it is still there (refresh).
-    volatile: outputs that any update gives anew. exists: the cloud's error code for a taken name.
+    volatile: outputs that an update gives anew, or that say more than the input of that name.
+    exists: the cloud's error code for a taken name.
     stateless: lives only in Pulumi's state, as random's resources do.
     """
 

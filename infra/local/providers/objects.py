@@ -1,6 +1,7 @@
-"""Objects in buckets, the same for S3, Blob storage and GCS: files under `buckets/<cloud>/<bucket>/<key>`.
+"""Objects in buckets, the same for S3, Blob storage and GCS: files in a folder per bucket.
 
 The rule of this file: the file is the object. A function may overwrite or delete one, and a refresh sees it.
+A file's name is its quoted key (a leading dot quoted too), as the hosts that serve the buckets expect.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import base64
 import binascii
 import io
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 from infra.local.errors import CloudError
 from infra.local.providers import assets
@@ -19,13 +21,15 @@ from infra.local.providers.table import Row
 from infra.local.providers.values import Json, Properties, text
 from infra.local.world import Cloud
 
+LONGEST_NAME = 255  # bytes, of the usual file systems
+
 
 def object_path(machine: Machine, cloud: Cloud, bucket: str, key: str) -> Path:
-    """Where an object lies; refuses keys that would lead out of the bucket's folder."""
-    parts = PurePosixPath(key).parts
-    if not parts or key.startswith("/") or ".." in parts or any(p.startswith(".") for p in parts):
-        raise CloudError("InvalidObjectName", f"the sky keeps objects as files and cannot name one {key!r}")
-    return machine.buckets / cloud / bucket / key
+    """Where an object lies: `buckets/<cloud>/<bucket>/<quoted key>`."""
+    name = quote(key, safe="")
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise CloudError("KeyTooLongError", f"the sky keeps objects as files and cannot name one {key!r}")
+    return machine.buckets / cloud / bucket / (f"%2E{name[1:]}" if name.startswith(".") else name)
 
 
 def upload(inputs: Properties, target: Path, context: Context) -> Written:
@@ -63,16 +67,13 @@ def delete_object(row: Row, context: Context) -> None:
 
 def objects_in(folder: Path) -> list[str]:
     """Keys of a bucket's objects (files being written start with a dot)."""
-    if not folder.is_dir():
-        return []
-    files = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    return sorted(key for key in files if not key.rpartition("/")[2].startswith("."))
+    return sorted(unquote(file.name) for file in folder.glob("[!.]*"))
 
 
 def empty_bucket(folder: Path, context: Context) -> None:
     """Deletes all objects, as a forced deletion of the bucket does."""
-    for key in objects_in(folder):
-        assets.remove(folder / key, context.journal)
+    for file in folder.glob("[!.]*"):
+        assets.remove(file, context.journal)
 
 
 def keep_package(package: Path, sha256: str, context: Context, limit_mb: tuple[int, int]) -> None:

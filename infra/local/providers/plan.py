@@ -69,7 +69,7 @@ def _same_place(subject: Subject, old: Properties, new: Properties, operations: 
 def foreseen(subject: Subject, inputs: Properties) -> Properties:
     """Outputs of a resource yet to be made: the inputs, and everything else unknown."""
     later = dict.fromkeys(schema.outputs_of(subject.kind.token), UNKNOWN)
-    return {**later, **program_inputs(inputs)}
+    return {**later, **program_inputs(inputs), **dict.fromkeys(subject.kind.volatile, UNKNOWN)}
 
 
 def updated(subject: Subject, olds: Properties, news: Properties, *, preview: bool) -> Properties:

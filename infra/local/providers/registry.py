@@ -16,7 +16,7 @@ from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.values import Json, Properties
 
 PACKAGES: tuple[str, ...] = ("aws", "azure-native", "gcp", "random")
-_FILES = {"aws": "aws", "azure-native": "azure", "gcp": "gcp", "random": "random"}
+_FILES = {"aws": "aws.cloud", "azure-native": "azure.cloud", "gcp": "gcp.cloud", "random": "random"}
 
 Invoke = Callable[[Properties, Context], Properties]
 

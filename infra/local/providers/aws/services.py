@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.local.derivation.periods import FIELD
 from infra.local.errors import CloudError
 from infra.local.providers.aws.common import (
     ACCOUNT,
@@ -29,7 +30,9 @@ RETENTION = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-SCHEDULE_EXPRESSION = r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\)|at\([0-9T:-]+\)"
+SCHEDULE_EXPRESSION = (
+    rf"rate\([1-9]\d* (minute|hour|day)s?\)|cron\({FIELD} {FIELD}( \S+){{4}}\)|at\([0-9T:-]+\)"
+)
 
 
 def _log_group(inputs: Properties, context: Context) -> Properties:

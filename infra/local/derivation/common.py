@@ -1,0 +1,53 @@
+"""What the three clouds' tables have in common when they are read as a world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.local.providers.table import Row
+from infra.local.providers.values import text
+from infra.local.world import Bucket, Cloud, Function, Grant, Role, Schedule
+
+ROLE_LABEL = "skyfleet-role"
+ROLES: tuple[Role, ...] = ("agent", "router", "checker")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One cloud's part of a world."""
+
+    functions: tuple[Function, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The rows by type, in the order they were made, and where the sky keeps its files."""
+
+    rows: Mapping[str, Row]
+    folder: Path
+
+    def all(self, token: str) -> Iterable[Row]:
+        return (row for row in self.rows.values() if row.token == token)
+
+    def package(self, row: Row) -> Path:
+        return self.folder / "code" / f"{row.private['package']}.zip"
+
+    def bucket(self, cloud: Cloud, name: str) -> Bucket:
+        return Bucket(cloud, name, self.folder / "buckets" / cloud / name)
+
+
+def role_of(row: Row, prop: str) -> Role:
+    """By the label; a function that bears none of ours is somebody's agent."""
+    label = text(row.inputs, prop, ROLE_LABEL)
+    return label if label in ROLES else "agent"
+
+
+def port_of(row: Row) -> int | None:
+    port = row.private.get("port")
+    return int(port) if port is not None else None

@@ -1,0 +1,187 @@
+"""Google's table as a world: functions, who may invoke them, what their service accounts may read.
+
+Grants name buckets as `bucket`. A function that lost the right to read a secret it is configured with is
+closed with that reason: Cloud Run would start no new instance of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.local.derivation import periods
+from infra.local.derivation.common import Part, Tables, port_of, role_of
+from infra.local.providers.gcp.common import (
+    ACCESSOR,
+    BUCKET,
+    BUCKET_MEMBER,
+    FUNCTION,
+    FUNCTION_MEMBER,
+    JOB,
+    PROJECT_MEMBER,
+    RUN_MEMBER,
+    SECRET_MEMBER,
+    SECRET_VERSION,
+    SERVICE_MEMBER,
+    last,
+    memory_mb,
+    runs_as,
+)
+from infra.local.providers.table import Row
+from infra.local.providers.values import Json, fields, items, number, text
+from infra.local.world import Function, Grant, Schedule
+
+INVOKER = "roles/run.invoker"
+FUNCTION_INVOKER = "roles/cloudfunctions.invoker"
+OBJECT_ROLES = {
+    "roles/storage.objectViewer": ("object:read", "object:list"),
+    "roles/storage.objectCreator": ("object:write",),
+    "roles/storage.objectUser": ("object:read", "object:write", "object:list"),
+    "roles/storage.objectAdmin": ("object:read", "object:write", "object:list"),
+    "roles/storage.admin": ("object:read", "object:write", "object:list"),
+}
+# type of member, the input that names the service, its invoker role
+INVOKERS = (
+    (SERVICE_MEMBER, "name", INVOKER),
+    (RUN_MEMBER, "service", INVOKER),
+    (FUNCTION_MEMBER, "cloudFunction", FUNCTION_INVOKER),
+)
+
+
+def derive(tables: Tables) -> Part:
+    return Part(
+        functions=tuple(_function(row, tables) for row in tables.all(FUNCTION)),
+        schedules=tuple(
+            _schedule(row, tables) for row in tables.all(JOB) if row.inputs.get("paused") is not True
+        ),
+        buckets=tuple(tables.bucket("gcp", row.id) for row in tables.all(BUCKET)),
+        secrets={row.id: text(row.inputs, "secretData") for row in tables.all(SECRET_VERSION)},
+        grants=tuple(dict.fromkeys(_grants(tables))),
+    )
+
+
+def _function(row: Row, tables: Tables) -> Function:
+    service, build = fields(row.outputs, "serviceConfig"), fields(row.inputs, "buildConfig")
+    plain = {name: str(value) for name, value in fields(service, "environmentVariables").items()}
+    secrets, unreadable = _secrets(row, tables)
+    return Function(
+        key=function_key(row),
+        cloud="gcp",
+        region=text(row.inputs, "location"),
+        name=text(row.inputs, "name"),
+        role=role_of(row, "labels"),
+        package=tables.package(row),
+        package_hash=row.private["package"],
+        entry=text(build, "entryPoint"),
+        environment=plain | secrets,
+        port=port_of(row),
+        closed=unreadable or _closed(row, tables),
+        principal=runs_as(row.inputs),
+        memory_mb=memory_mb(text(service, "availableMemory")) or 256,
+        timeout_s=number(service, "timeoutSeconds"),
+        concurrency=int(number(service, "maxInstanceRequestConcurrency", default=1)),
+        max_instances=int(number(service, "maxInstanceCount", default=100)),
+        runtime=text(build, "runtime"),
+        resource=row.id,
+    )
+
+
+def function_key(row: Row) -> str:
+    return f"gcp/{row.inputs['location']}/{row.inputs['name']}"
+
+
+def invokers(row: Row, tables: Tables) -> set[str]:
+    """Members that may invoke the function, on its service, on the function or in the whole project."""
+    found: set[str] = set()
+    for token, prop, role in INVOKERS:
+        for member in tables.all(token):
+            where = text(member.inputs, "location")
+            here = last(text(member.inputs, prop)) == row.inputs["name"] and where in (
+                "",
+                row.inputs["location"],
+            )
+            if here and text(member.inputs, "role") in (role, "roles/run.admin"):
+                found.add(text(member.inputs, "member"))
+    in_project = (m.inputs for m in tables.all(PROJECT_MEMBER) if text(m.inputs, "role") == INVOKER)
+    return found | {text(inputs, "member") for inputs in in_project}
+
+
+def _closed(row: Row, tables: Tables) -> str | None:
+    ingress = text(row.inputs, "serviceConfig", "ingressSettings")
+    if ingress not in ("", "ALLOW_ALL"):
+        return f"ingress from outside is not allowed (ingressSettings {ingress})"
+    if "allUsers" not in invokers(row, tables):
+        return f"only members with {INVOKER} may call it, and allUsers is none"
+    return None
+
+
+def _secrets(row: Row, tables: Tables) -> tuple[dict[str, str], str | None]:
+    """The secret variables, and why one of them cannot be read."""
+    found: dict[str, str] = {}
+    for variable in items(row.inputs, "serviceConfig", "secretEnvironmentVariables"):
+        value = _secret(variable, f"serviceAccount:{runs_as(row.inputs)}", tables)
+        if value is None:
+            return found, f"its service account may not read the secret {text(variable, 'secret')}"
+        found[text(variable, "key")] = value
+    return found, None
+
+
+def _secret(variable: Json, member: str, tables: Tables) -> str | None:
+    name, version = last(text(variable, "secret")), text(variable, "version")
+    on_secret = (m.inputs for m in tables.all(SECRET_MEMBER) if last(text(m.inputs, "secretId")) == name)
+    on_project = (m.inputs for m in tables.all(PROJECT_MEMBER))
+    mine = [inputs for inputs in (*on_secret, *on_project) if text(inputs, "member") == member]
+    if not any(text(inputs, "role") == ACCESSOR for inputs in mine):
+        return None
+    versions = {
+        text(row.outputs, "version"): text(row.inputs, "secretData")
+        for row in tables.all(SECRET_VERSION)
+        if last(text(row.inputs, "secret")) == name
+    }
+    newest = max(versions, key=int, default="")
+    return versions.get(newest if version == "latest" else version)
+
+
+def _grants(tables: Tables) -> Iterator[Grant]:
+    for row in tables.all(BUCKET_MEMBER):
+        for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
+            yield Grant(_principal(row), action, text(row.inputs, "bucket"))
+    for row in tables.all(PROJECT_MEMBER):
+        for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
+            yield Grant(_principal(row), action, "*")
+
+
+def _principal(row: Row) -> str:
+    return text(row.inputs, "member").partition(":")[2]
+
+
+def _schedule(row: Row, tables: Tables) -> Schedule:
+    uri = text(row.inputs, "httpTarget", "uri")
+    function = next((f for f in tables.all(FUNCTION) if _serves(f, uri)), None)
+    return Schedule(
+        key=f"gcp/{row.inputs['region']}/{row.inputs['name']}",
+        cloud="gcp",
+        every_minutes=periods.of_cron(text(row.inputs, "schedule")),
+        function=function_key(function) if function else "",
+        refused=_refused(row, function, tables),
+        payload=text(row.inputs, "httpTarget", "body").encode(),
+    )
+
+
+def _serves(function: Row, uri: str) -> bool:
+    url = text(function.outputs, "url")
+    return uri == url or uri.startswith(f"{url}/")
+
+
+def _refused(row: Row, function: Row | None, tables: Tables) -> str | None:
+    if function is None:
+        return f"no function answers at {text(row.inputs, 'httpTarget', 'uri')}"
+    allowed = invokers(function, tables)
+    email = text(row.inputs, "httpTarget", "oidcToken", "serviceAccountEmail")
+    audience = text(row.inputs, "httpTarget", "oidcToken", "audience")
+    if "allUsers" in allowed:
+        return None
+    if f"serviceAccount:{email}" not in allowed:
+        return f"{email or 'a caller without a token'} has not {INVOKER} on {function.id}"
+    if audience and audience.rstrip("/") != text(function.outputs, "url"):
+        return f"its token is meant for {audience}, not for {function.outputs['url']}"
+    return None

@@ -1,0 +1,58 @@
+"""How often a schedule fires, in minutes. Pure.
+
+The emulated clouds fire by period, not by the clock on the wall: `0 9 * * *` is once a day.
+"""
+
+from __future__ import annotations
+
+import re
+
+MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+NEVER = 0.0
+WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+# One field of numbers as both kinds of cron know it: `*`, `*/5`, `0,30`, `9-17/2`.
+_PART = r"(\*|\d+(-\d+)?)(/[1-9]\d*)?"
+FIELD = rf"{_PART}(,{_PART})*"
+
+
+def of_rate(expression: str) -> float:
+    """Of `rate(5 minutes)` or `cron(* * * * ? *)`; NEVER for `at(...)`, which fires once."""
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if rate:
+        return float(int(rate[1]) * MINUTES[rate[2]])
+    cron = re.fullmatch(r"cron\((.*)\)", expression)
+    return of_cron(cron[1]) if cron else NEVER
+
+
+def of_cron(expression: str) -> float:
+    """Mean minutes between two runs, by the fields for minute, hour and day."""
+    minute, hour, *days = expression.split()
+    per_hour, per_day = _count(minute, 60), _count(hour, 24)
+    share_of_days = min((_share(day) for day in days), default=1.0)
+    return 1440 / (per_hour * per_day * share_of_days)
+
+
+def _count(field: str, size: int) -> int:
+    """How many of `size` values a cron field names: `*`, `*/5`, `0,30`, `9-17`."""
+    total = 0
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        low, _, high = span.partition("-")
+        if span in ("*", "?"):
+            width = size
+        elif high:
+            width = int(high) - int(low) + 1
+        else:
+            width = size - int(low) if step else 1
+        total += -(-width // int(step or 1))
+    return max(1, total)
+
+
+def _share(field: str) -> float:
+    """Share of days that a field for days, months or weekdays leaves: only lists of weekdays are common."""
+    names = field.upper().split(",")
+    if field.upper() in ("MON-FRI", "1-5", "2-6"):
+        return 5 / 7
+    return (
+        len(names) / 7 if all(re.fullmatch(r"SUN|MON|TUE|WED|THU|FRI|SAT", name) for name in names) else 1.0
+    )

@@ -1,0 +1,49 @@
+"""Amazon Web Services as far as the sky has it: a Lambda function and everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.local.errors import CloudError
+from infra.local.providers.aws import functions, iam, s3, services
+from infra.local.providers.aws.common import ACCOUNT, PARTITION
+from infra.local.providers.kinds import Context
+from infra.local.providers.registry import Invoke
+from infra.local.providers.values import Json, Properties, text
+
+KINDS = (*functions.KINDS, *iam.KINDS, *s3.KINDS, *services.KINDS)
+DEFAULTS: Mapping[str, Json] = {}
+
+
+def _caller(inputs: Properties, context: Context) -> Properties:
+    arn = f"arn:aws:iam::{ACCOUNT}:user/operator"
+    return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": arn, "userId": "AIDASKYOPERATOR000000"}
+
+
+def _region(inputs: Properties, context: Context) -> Properties:
+    name = text(inputs, "region") or text(inputs, "name") or text(dict(context.config), "region")
+    if not name:
+        raise CloudError("MissingRegion", "no region is configured: set aws:region, or give the provider one")
+    return {
+        "id": name,
+        "name": name,
+        "region": name,
+        "description": name,
+        "endpoint": f"ec2.{name}.amazonaws.com",
+    }
+
+
+def _partition(inputs: Properties, context: Context) -> Properties:
+    return {
+        "id": PARTITION,
+        "partition": PARTITION,
+        "dnsSuffix": "amazonaws.com",
+        "reverseDnsPrefix": "com.amazonaws",
+    }
+
+
+INVOKES: Mapping[str, Invoke] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": _caller,
+    "aws:index/getRegion:getRegion": _region,
+    "aws:index/getPartition:getPartition": _partition,
+}

@@ -1,0 +1,50 @@
+"""Google Cloud as far as the sky has it: a Cloud Run function and everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.local.providers.gcp import functions, iam, services, storage
+from infra.local.providers.gcp.common import PROJECT, PROJECT_NUMBER
+from infra.local.providers.kinds import Context
+from infra.local.providers.registry import Invoke
+from infra.local.providers.values import Json, Properties, text
+
+KINDS = (*iam.KINDS, *storage.KINDS, *functions.KINDS, *services.KINDS)
+# The emulated credentials belong to a project, as application default credentials do.
+DEFAULTS: Mapping[str, Json] = {"project": PROJECT}
+
+
+def _project_id(context: Context) -> str:
+    return text(dict(context.config), "project") or PROJECT
+
+
+def _project(inputs: Properties, context: Context) -> Properties:
+    project = text(inputs, "projectId") or _project_id(context)
+    return {
+        "id": f"projects/{project}",
+        "projectId": project,
+        "name": project,
+        "number": PROJECT_NUMBER,
+        "labels": {},
+        "effectiveLabels": {},
+    }
+
+
+def _client(inputs: Properties, context: Context) -> Properties:
+    config = dict(context.config)
+    project, region = _project_id(context), text(config, "region")
+    return {
+        "id": f"projects/{project}/regions/{region}/zones/{text(config, 'zone')}",
+        "project": project,
+        "region": region,
+        "zone": text(config, "zone"),
+        "accessToken": "sky",
+        "defaultLabels": config.get("defaultLabels") or {},
+    }
+
+
+INVOKES: Mapping[str, Invoke] = {
+    "gcp:organizations/getProject:getProject": _project,
+    "gcp:organizations/getClientConfig:getClientConfig": _client,
+}

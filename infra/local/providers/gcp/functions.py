@@ -1,0 +1,222 @@
+"""Cloud Run functions (the Cloud Functions v2 API).
+
+Limits: docs.cloud.google.com/run/quotas, docs.cloud.google.com/functions/quotas-1st-gen (sizes of a source).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+
+from infra.local.errors import CloudError
+from infra.local.providers import objects
+from infra.local.providers.gcp.common import (
+    ACCESSOR,
+    BUCKET,
+    FUNCTION,
+    OBJECT,
+    PROJECT_MEMBER,
+    PROJECT_NUMBER,
+    SECRET,
+    SECRET_MEMBER,
+    SECRET_VERSION,
+    labels,
+    last,
+    memory_mb,
+    named,
+    need_api,
+    runs_as,
+)
+from infra.local.providers.gcp.iam import members_of, need_account
+from infra.local.providers.kinds import Context, Kind
+from infra.local.providers.rules import Rule, between, needs, one_of, pattern, rule, rules
+from infra.local.providers.schema import Failure
+from infra.local.providers.table import Row
+from infra.local.providers.values import Json, Properties, at, fields, items, number, text
+
+PYTHONS = tuple(f"python3{minor}" for minor in (10, 11, 12, 13, 14))
+ZIPPED_MB, UNZIPPED_MB = 100, 500
+BUILDERS = ("roles/cloudbuild.builds.builder", "roles/editor", "roles/owner")
+RESERVED = (
+    *("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "PORT"),
+    "GOOGLE_CLOUD_PROJECT",
+)
+
+
+def _is_memory(said: Json) -> bool:
+    size = memory_mb(str(said))
+    return size is not None and 122 <= size <= 32768  # 128M is 122 of our MB
+
+
+def _cpu(inputs: Properties) -> float:
+    said = text(inputs, "serviceConfig", "availableCpu") or "1"
+    try:
+        return float(said.removesuffix("m")) / 1000 if said.endswith("m") else float(said)
+    except ValueError:
+        return 0
+
+
+def _cpu_rules(inputs: Properties) -> Iterator[Failure]:
+    requests = number(inputs, "serviceConfig", "maxInstanceRequestConcurrency", default=1)
+    if _cpu(inputs) <= 0:
+        yield Failure("serviceConfig.availableCpu", "must be a number of CPUs such as 1 or 0.5")
+    elif requests > 1 and _cpu(inputs) < 1:
+        path = "serviceConfig.maxInstanceRequestConcurrency"
+        yield Failure(path, "total cpu < 1 is not supported with concurrency > 1")
+    low, high = (number(inputs, "serviceConfig", f"{m}InstanceCount", default=d) for m, d in _BOUNDS)
+    if low > high:
+        yield Failure("serviceConfig.minInstanceCount", f"is above maxInstanceCount ({low} > {high})")
+
+
+_BOUNDS = (("min", 0), ("max", 100))
+
+
+def _environment_rules(inputs: Properties) -> Iterator[Failure]:
+    path = "serviceConfig.environmentVariables"
+    variables = fields(inputs, "serviceConfig", "environmentVariables")
+    for name in variables:
+        if name in RESERVED or name.startswith("X_GOOGLE_"):
+            yield Failure(path, f"{name} is reserved")
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            yield Failure(path, f"{name!r} is no variable's name")
+    secret = {text(s, "key") for s in items(inputs, "serviceConfig", "secretEnvironmentVariables")}
+    for name in sorted(secret & variables.keys()):
+        yield Failure(path, f"{name} is also a secret environment variable")
+
+
+_RULES: Rule = rules(
+    pattern(
+        "name", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "must be 1 to 63 lower-case letters, digits, hyphens"
+    ),
+    needs("buildConfig", "a function is built from its source"),
+    needs("buildConfig.runtime", "a function needs a runtime"),
+    needs("buildConfig.entryPoint", "a function needs an entry point"),
+    needs("buildConfig.source.storageSource", "the sky builds from a bucket"),
+    one_of("buildConfig.runtime", *PYTHONS),
+    rule("serviceConfig.availableMemory", _is_memory, "must be 128M to 32Gi, such as 512Mi"),
+    between("serviceConfig.timeoutSeconds", 1, 3600, "seconds"),
+    between("serviceConfig.maxInstanceRequestConcurrency", 1, 1000),
+    between("serviceConfig.minInstanceCount", 0, 1000),
+    between("serviceConfig.maxInstanceCount", 1, 1000),
+    one_of("serviceConfig.ingressSettings", "ALLOW_ALL", "ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"),
+    _cpu_rules,
+    _environment_rules,
+)
+
+
+def _refers(inputs: Properties, context: Context) -> None:
+    project = text(inputs, "project")
+    need_api(context, project, "cloudfunctions", "run", "cloudbuild", "artifactregistry")
+    email = text(inputs, "serviceConfig", "serviceAccountEmail")
+    if email:
+        need_account(context, email)
+    builder = text(inputs, "buildConfig", "serviceAccount")
+    if builder:
+        member = text(need_account(context, builder).outputs, "member")
+        if not any(member in members_of(context, PROJECT_MEMBER, "project", project, r) for r in BUILDERS):
+            raise CloudError(
+                "PERMISSION_DENIED",
+                f"the build service account {last(builder)} may not build: it needs {BUILDERS[0]}",
+            )
+    for variable in items(inputs, "serviceConfig", "secretEnvironmentVariables"):
+        _readable(variable, runs_as(inputs), context)
+
+
+def _readable(variable: Json, email: str, context: Context) -> None:
+    """The secret and its version exist, and the function's account may read them."""
+    name, version = last(text(variable, "secret")), text(variable, "version")
+    said = f"projects/{text(variable, 'projectId')}/secrets/{name}/versions/{version}"
+    missing = CloudError("NOT_FOUND", f"Secret {said} was not found")
+    context.need(SECRET, "secretId", name, missing)
+    versions = {
+        text(row.outputs, "version")
+        for row in context.all(SECRET_VERSION)
+        if last(text(row.inputs, "secret")) == name
+    }
+    if version not in versions and not (version == "latest" and versions):
+        raise missing
+    if f"serviceAccount:{email}" not in members_of(context, SECRET_MEMBER, "secretId", name, ACCESSOR):
+        raise CloudError(
+            "PERMISSION_DENIED",
+            f"Permission denied on secret: {said} for Revision service account {email}. The service account "
+            f"used must be granted the 'Secret Manager Secret Accessor' role ({ACCESSOR}) at the secret, "
+            "project or higher level.",
+        )
+
+
+def _build(inputs: Properties, context: Context) -> None:
+    """Cloud Build takes the source now; a later change of the object changes nothing."""
+    source = fields(inputs, "buildConfig", "source", "storageSource")
+    row = _source(source, context)
+    path = objects.object_file(row, context.machine)
+    objects.keep_package(path, str(row.private["sha256"]), context, (ZIPPED_MB, UNZIPPED_MB))
+    with zipfile.ZipFile(path) as archive:
+        if "main.py" not in archive.namelist():
+            raise CloudError(
+                "BuildFailed",
+                "missing main.py and GOOGLE_FUNCTION_SOURCE not specified. Either create the function in "
+                "main.py or specify GOOGLE_FUNCTION_SOURCE to point to the file that contains the function",
+            )
+
+
+def _source(source: Properties, context: Context) -> Row:
+    bucket, name = text(source, "bucket"), text(source, "object")
+    missing = CloudError("NOT_FOUND", f"No such object: {bucket}/{name}")
+    context.need(BUCKET, "name", bucket, missing)
+    row = context.need(OBJECT, "id", f"{bucket}-{name}", missing)
+    generation = at(source, "generation")
+    if not objects.object_alive(row, context.machine) or generation not in (None, row.private["generation"]):
+        raise missing
+    return row
+
+
+def _function(inputs: Properties, context: Context) -> Properties:
+    project, where, name = (text(inputs, part) for part in ("project", "location", "name"))
+    path = f"projects/{project}/locations/{where}"
+    url = f"http://127.0.0.1:{context.port()}"
+    service: Properties = {
+        "availableMemory": "256M",
+        "availableCpu": "1",
+        "timeoutSeconds": 60,
+        "maxInstanceCount": 100,
+        "maxInstanceRequestConcurrency": 1,
+        "ingressSettings": "ALLOW_ALL",
+        "serviceAccountEmail": runs_as(inputs),
+        **fields(inputs, "serviceConfig"),
+        "uri": url,
+        "service": f"{path}/services/{name}",
+    }
+    repository = f"projects/{project}/locations/{where}/repositories/gcf-artifacts"
+    build = {
+        "dockerRepository": repository,
+        **fields(inputs, "buildConfig"),
+        "build": f"projects/{PROJECT_NUMBER}/locations/{where}/builds/{context.uuid()}",
+    }
+    return {
+        "id": f"{path}/functions/{name}",
+        "url": url,
+        "state": "ACTIVE",
+        "environment": "GEN_2",
+        "updateTime": context.timestamp(),
+        "serviceConfig": service,
+        "buildConfig": build,
+        **labels(inputs),
+    }
+
+
+KINDS = (
+    Kind(
+        FUNCTION,
+        lambda inputs, _: f"gcp/function/{inputs['project']}/{inputs['location']}/{inputs['name']}",
+        _function,
+        volatile=("updateTime", "serviceConfig", "buildConfig"),
+        naming=named(),
+        force_new=frozenset(("name", "location", "project", "kmsKeyName")),
+        filled=("project",),
+        rules=_RULES,
+        refers=_refers,
+        effects=_build,
+        exists="ALREADY_EXISTS",
+    ),
+)
