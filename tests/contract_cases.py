@@ -1,4 +1,4 @@
-"""The contract of the agent function as data: same request in, same status, headers, bytes out in every cloud.
+"""The contract of the agent function as data: same request in, same status, headers and bytes out everywhere.
 
 Each `Case` is run in process and against real servers, in every tier, by whoever can `send` it; `check` says
 whether a reply keeps the contract. Nothing here knows a cloud. The agent is functions.agent:agent, offline.

@@ -1,0 +1,110 @@
+"""Agents as users write them, good and bad, named by the tests as `tests.functions.agents:name`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from functions.contract import AgentRequest, Event, Step, Usage, repeatable
+from functions.errors import ModelFailed
+from tests.asgi import Message, Receive, Send
+
+CLOSED: list[str] = []
+SECRET = "inner detail"
+
+
+async def echo(request: AgentRequest) -> str:
+    return f"you said {request.input}"
+
+
+@repeatable
+async def mapping(request: AgentRequest) -> dict[str, object]:
+    return {"output": request.input, "score": 7}
+
+
+async def no_json(request: AgentRequest) -> dict[str, object]:
+    return {"output": object()}
+
+
+async def wrong_type(request: AgentRequest) -> int:
+    return 42
+
+
+async def raises(request: AgentRequest) -> str:
+    raise RuntimeError(SECRET)
+
+
+async def model_down(request: AgentRequest) -> str:
+    raise ModelFailed("The model at model.test answered with status 503.")
+
+
+async def streams(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    yield Step("look", {"at": request.input}, "seen")
+    yield "one "
+    yield Usage(11, 22)
+    yield "two"
+
+
+async def breaks_off(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    yield "half an "
+    raise RuntimeError(SECRET)
+
+
+async def hangs(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    try:
+        yield "started"
+        await asyncio.Event().wait()
+    finally:
+        CLOSED.append(request.input)
+
+
+async def hangs_silently(request: AgentRequest) -> str:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        CLOSED.append(request.input)
+    return "never"
+
+
+def not_async(request: AgentRequest) -> str:
+    return "x"
+
+
+async def two_parameters(request: AgentRequest, more: str) -> str:
+    return more
+
+
+class Callable:
+    """An agent that is an object, as one with settings would be."""
+
+    async def __call__(self, request: AgentRequest) -> str:
+        return "from an object"
+
+
+an_object = Callable()
+
+
+async def asgi(scope: Message, receive: Receive, send: Send) -> None:
+    """An ASGI application that says what it was given."""
+    if scope["type"] != "http":
+        return
+    received = await receive()
+    if scope["path"] == "/raises":
+        raise RuntimeError(SECRET)
+    await send({"type": "http.response.start", "status": 201, "headers": [(b"x-own", b"yes")]})
+    said: Any = f"{scope['method']} {scope['path']} ".encode() + received["body"]
+    await send({"type": "http.response.body", "body": said, "more_body": True})
+    if scope["path"] == "/breaks-off":
+        raise RuntimeError(SECRET)
+    await send({"type": "http.response.body", "body": b"."})
+
+
+class App:
+    """An ASGI application that is an object, as FastAPI's and Starlette's are."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        await asgi(scope, receive, send)
+
+
+asgi_object = repeatable(App())

@@ -1,0 +1,88 @@
+"""What the tests of this room share: keys, signed calls in process, a server in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import uvicorn
+
+from functions.app import create
+from functions.contract import AgentRequest, Message
+from functions.guard import Guard
+from functions.signing import Keys, sign
+from tests.asgi import App, Reply, call
+
+KEYS_JSON = '{"k2": "newer-secret", "k1": "older-secret"}'
+KEYS = Keys.parse(KEYS_JSON)
+ENVIRON = {"SKYFLEET_SIGNING_KEYS": KEYS_JSON, "AGENT_PACE_MS": "0"}
+
+
+def application(agent: str = "functions.agent:agent", **environ: str) -> Guard:
+    """A fresh instance of the function around an agent, `module:attribute`."""
+    return create({**ENVIRON, "SKYFLEET_AGENT": agent, **environ})
+
+
+def signature(method: str, path: str, query: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Right headers, now."""
+    return sign(KEYS, method, path, query, body, now=time.time(), nonce=secrets.token_hex(16))
+
+
+async def signed(
+    app: App,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    query: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """A call that is let in."""
+    given = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    every = [*given, *signature(method, path, query, body)]
+    return await call(app, method, path, query=query, headers=every, body=body)
+
+
+def request(text: str, *earlier: str, **more: Any) -> AgentRequest:  # noqa: ANN401 - fields of AgentRequest
+    """An AgentRequest whose user said `earlier` and then `text`."""
+    messages = tuple(Message("user", said) for said in (*earlier, text))
+    return AgentRequest(messages=messages, input=text, body={}, request_id="r1", **more)
+
+
+def free_socket() -> socket.socket:
+    """A bound loopback socket; its port stays ours until it is closed."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> None:
+    """Wait for something that another thread or process does; fail with `what` when it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        threading.Event().wait(0.005)
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Generator[str]:  # noqa: ANN401 - any ASGI application
+    """The URL of a real server around an ASGI application, stopped afterwards."""
+    bound = free_socket()
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        until(lambda: server.started, "the server")
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
+        assert not thread.is_alive()

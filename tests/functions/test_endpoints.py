@@ -1,0 +1,89 @@
+"""The endpoints around a function: what each kind of agent becomes in /invoke and in chat completions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tests.asgi import Reply
+from tests.functions.support import application, signed
+
+HERE = "tests.functions.agents"
+
+
+def invoke(agent: str, *, stream: bool = False, **environ: str) -> Reply:
+    body = json.dumps({"input": "hi", "stream": stream}).encode()
+    return asyncio.run(signed(application(f"{HERE}:{agent}", **environ), "POST", "/invoke", body))
+
+
+def chat(agent: str, **more: object) -> Reply:
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}], **more}).encode()
+    app = application(f"{HERE}:{agent}")
+    return asyncio.run(signed(app, "POST", "/v1/chat/completions", body, headers={"x-request-id": "r1"}))
+
+
+def chunks(reply: Reply) -> list[Any]:
+    return [line.removeprefix("data: ") for line in reply.body.decode().split("\n\n") if line]
+
+
+def test_text_becomes_output() -> None:
+    """The simplest agent there is."""
+    assert invoke("echo").json == {"output": "you said hi", "steps": []}
+    assert invoke("an_object").json["output"] == "from an object"
+
+
+def test_a_mapping_is_the_reply_itself() -> None:
+    """An agent may say more than text; chat clients read its output."""
+    assert invoke("mapping").json == {"output": "hi", "score": 7}
+    assert chat("mapping").json["choices"][0]["message"]["content"] == "hi"
+
+
+def test_a_generator_streams_steps_and_text_and_ends_with_all_of_it() -> None:
+    """`done` holds the reply that a caller without a stream gets."""
+    step = {"name": "look", "input": {"at": "hi"}, "output": "seen"}
+    whole = {"output": "one two", "steps": [step]}
+    assert invoke("streams").json == whole
+    events = [
+        (event.split("\n")[0].removeprefix("event: "), json.loads(event.split("data: ")[1]))
+        for event in invoke("streams", stream=True).body.decode().split("\n\n")
+        if event
+    ]
+    assert events == [
+        ("step", step),
+        ("delta", {"text": "one "}),
+        ("delta", {"text": "two"}),
+        ("done", whole),
+    ]
+
+
+def test_a_function_without_a_generator_streams_too() -> None:
+    """One delta, then done: a client needs to know only one form."""
+    body = invoke("echo", stream=True).body.decode()
+    assert body.count("event: delta") == body.count("event: done") == 1
+
+
+def test_usage_is_the_models_count_where_there_is_one() -> None:
+    """Else an estimate from the length of the texts."""
+    assert chat("streams").json["usage"] == {
+        "prompt_tokens": 11,
+        "completion_tokens": 22,
+        "total_tokens": 33,
+    }
+    assert chat("echo").json["usage"]["completion_tokens"] == 3
+
+
+def test_usage_in_a_stream_comes_when_asked_for() -> None:
+    """As OpenAI does it: one more chunk without choices, before the end."""
+    *_, last, usage, end = chunks(chat("streams", stream=True, stream_options={"include_usage": True}))
+    assert json.loads(last)["choices"][0]["finish_reason"] == "stop"
+    assert (json.loads(usage)["choices"], json.loads(usage)["usage"]["total_tokens"]) == ([], 33)
+    assert end == "[DONE]"
+    assert "usage" not in chat("streams", stream=True).body.decode()
+
+
+def test_attempts_of_one_request_have_one_id() -> None:
+    """The id follows from the request id, so a client never sees two for one answer."""
+    ids = {chat("echo").json["id"] for _ in range(2)}
+    ids |= {json.loads(chunk)["id"] for chunk in chunks(chat("echo", stream=True))[:-1]}
+    assert len(ids) == 1

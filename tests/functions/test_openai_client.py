@@ -1,0 +1,81 @@
+"""The official `openai` client against the function on a real server, plain and streaming."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import httpx2 as httpx  # the client that openai is built on
+import pytest
+from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
+
+from tests.functions.support import application, serving, signature
+
+
+class Signing(httpx.Auth):
+    """Signs each request as the router does."""
+
+    requires_request_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        signed = signature(request.method, request.url.path, request.url.query, request.content)
+        request.headers.update({name.decode(): value.decode() for name, value in signed})
+        yield request
+
+
+@pytest.fixture(scope="module")
+def client() -> Generator[OpenAI]:
+    with (
+        serving(application()) as url,
+        httpx.Client(auth=Signing(), trust_env=False) as http,
+        OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0, http_client=http) as openai,
+    ):
+        yield openai
+
+
+def test_a_plain_completion(client: OpenAI) -> None:
+    """The client's own types accept it."""
+    reply = client.chat.completions.create(
+        model="any", messages=[{"role": "user", "content": "what is 12 * (3 + 4)?"}]
+    )
+    assert reply.choices[0].message.content == "12 * (3 + 4) = 84."
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
+    assert reply.id.startswith("chatcmpl-")
+
+
+def test_a_streamed_completion(client: OpenAI) -> None:
+    """Pieces add up to the answer; the last one says stop; usage comes when asked for."""
+    stream = client.chat.completions.create(
+        model="any",
+        messages=[{"role": "user", "content": "reverse abc"}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == "Reversed: cba"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+
+
+def test_models_are_listed_and_found(client: OpenAI) -> None:
+    """There is one."""
+    (model,) = client.models.list()
+    assert client.models.retrieve(model.id) == model
+    with pytest.raises(NotFoundError):
+        client.models.retrieve("gpt-none")
+
+
+def test_mistakes_arrive_as_the_clients_own_errors(client: OpenAI) -> None:
+    """Its exception holds our message."""
+    with pytest.raises(BadRequestError, match="role user"):
+        client.chat.completions.create(model="any", messages=[{"role": "system", "content": "x"}])
+
+
+def test_without_a_signature_the_client_is_refused(client: OpenAI) -> None:
+    """An API key is the router's business; an agent takes signatures only."""
+    with httpx.Client(trust_env=False) as http, pytest.raises(APIStatusError) as raised:
+        client.with_options(http_client=http).models.list()
+    assert raised.value.status_code == 401

@@ -1,0 +1,97 @@
+"""From bodies to requests; each mistake is named with its place."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.asgi import json_bytes
+from functions.errors import BadJson, BadRequest, CallerError
+from functions.parsing import Origin, chat_request, invoke_request
+
+ORIGIN = Origin(request_id="r1", accepts_events=False, environ={})
+
+
+def test_an_input_is_one_message_by_the_user() -> None:
+    """`input` is short for a conversation of one message."""
+    request = invoke_request(b'{"input": "hi", "extra": 1}', ORIGIN)
+    assert (request.input, request.messages[0].role, request.body["extra"]) == ("hi", "user", 1)
+    assert not request.stream
+
+
+def test_the_input_of_messages_is_the_last_one_by_the_user() -> None:
+    """Text parts are joined; an assistant message that only called tools has no text."""
+    request = chat_request(
+        json_bytes(
+            {
+                "messages": [
+                    {"role": "system", "content": "be kind"},
+                    {
+                        "role": "user",
+                        "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+                    },
+                    {"role": "assistant", "content": None},
+                ],
+                "stream": True,
+            }
+        ),
+        ORIGIN,
+    )
+    assert request.input == "ab"
+    assert request.stream
+    assert [message.content for message in request.messages] == ["be kind", "ab", ""]
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        (b"", BadJson, "empty"),
+        (b"{", BadJson, "line 1, column 2"),
+        (b'{"a": 1,\n "b": }', BadJson, "line 2, column 7"),
+        (b"\xff", BadJson, "byte 0"),
+        (b'{"input": NaN}', BadJson, "NaN"),
+        (b"[" * 100_000, BadJson, "nested"),
+        (b'{"input": ' + b"9" * 5000 + b"}", BadJson, "digits"),
+        (b"[]", BadRequest, "a list|an empty list"),
+        (b'"x"', BadRequest, "text"),
+        (b"{}", BadRequest, "neither input nor messages"),
+        (b'{"inputs": 1}', BadRequest, "inputs"),
+        (b'{"input": 7}', BadRequest, "input is a number"),
+        (b'{"input": "x", "messages": []}', BadRequest, "both"),
+        (b'{"input": "x", "stream": "yes"}', BadRequest, "stream is text"),
+        (b'{"messages": []}', BadRequest, "messages is an empty list"),
+        (b'{"messages": {}}', BadRequest, "messages is an object"),
+        (b'{"messages": ["x"]}', BadRequest, r"messages\[0\] is text"),
+        (b'{"messages": [{"role": "robot", "content": ""}]}', BadRequest, r"messages\[0\].role is 'robot'"),
+        (b'{"messages": [{"content": ""}]}', BadRequest, "role is missing"),
+        (b'{"messages": [{"role": "user"}]}', BadRequest, r"messages\[0\].content is missing"),
+        (b'{"messages": [{"role": "system", "content": "x"}]}', BadRequest, "role user"),
+        (
+            b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}',
+            BadRequest,
+            r"messages\[0\].content\[0\]",
+        ),
+    ],
+)
+def test_mistakes_are_named(body: bytes, error: type[CallerError], words: str) -> None:
+    """What is wrong, where it is, what was expected."""
+    with pytest.raises(error, match=words):
+        invoke_request(body, ORIGIN)
+
+
+def test_more_than_one_answer_is_not_promised() -> None:
+    """`n` is the one parameter whose neglect a client would not notice."""
+    with pytest.raises(BadRequest, match="n is not 1"):
+        chat_request(b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', ORIGIN)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@settings(max_examples=200)
+def test_any_bytes_are_a_request_or_the_callers_mistake(body: bytes) -> None:
+    """Nothing a caller sends is our failure."""
+    for parse in (invoke_request, chat_request):
+        with contextlib.suppress(BadJson, BadRequest):
+            parse(body, ORIGIN)
