@@ -51,8 +51,6 @@ def _count(field: str, size: int) -> int:
 def _share(field: str) -> float:
     """Share of days that a field for days, months or weekdays leaves: only lists of weekdays are common."""
     names = field.upper().split(",")
-    if field.upper() in ("MON-FRI", "1-5", "2-6"):
+    if names == ["MON-FRI"]:
         return 5 / 7
-    return (
-        len(names) / 7 if all(re.fullmatch(r"SUN|MON|TUE|WED|THU|FRI|SAT", name) for name in names) else 1.0
-    )
+    return len(names) / 7 if all(name in WEEKDAYS for name in names) else 1.0
