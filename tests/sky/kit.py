@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from infra.local.hosts import interpreter
 from infra.local.hosts.interpreter import Interpreter
@@ -125,9 +126,7 @@ async def main(request):
 @cache
 def target() -> Interpreter:
     """The interpreter that the daemon would choose on this machine."""
-    return interpreter.find(
-        Path(sys.executable), interpreter.candidates(os.environ, Path.home(), UV)
-    )
+    return interpreter.find(Path(sys.executable), interpreter.candidates(os.environ, Path.home(), UV))
 
 
 def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:
@@ -207,9 +206,9 @@ class Lab:
         base = world or self.sky.world
         await self.sky.apply(replace(base, functions=tuple(self.functions.values())))
 
-    def url(self, spec: Function, path: str = "/") -> str:
-        """Public URL of a function."""
-        return f"http://127.0.0.1:{spec.port}{path}"
+    def url(self, spec: Function, path: str = "/") -> URL:
+        """Public URL of a function; `path` is sent as written."""
+        return URL(f"http://127.0.0.1:{spec.port}{path}", encoded=True)
 
 
 @asynccontextmanager

@@ -114,7 +114,7 @@ def _listed(asked: Asked, objects: list[Stored]) -> Told:
     blobs = "".join(
         f"<Blob><Name>{escape(each.key)}</Name><Properties>"
         f"<Last-Modified>{formatdate(each.modified, usegmt=True)}</Last-Modified><Etag>{escape(each.etag)}</Etag>"
-        f"<Content-Length>{each.size}</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        f"<Content-Length>{each.size}</Content-Length><Content-Type>application/octet-stream</Content-Type><BlobType>BlockBlob</BlobType></Properties></Blob>"
         for each in found.objects
     )
     groups = "".join(f"<BlobPrefix><Name>{escape(each)}</Name></BlobPrefix>" for each in found.prefixes)

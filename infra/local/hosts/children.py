@@ -82,12 +82,13 @@ class Child:
         self.process = process
         self.pid = process.pid
         self._journal = journal
+        self._killed = False
         self.ended = asyncio.ensure_future(self._watch())
 
     @property
     def alive(self) -> bool:
-        """Whether the leader still runs."""
-        return self.process.returncode is None and not self.ended.done()
+        """Whether the leader still runs and is meant to."""
+        return not self._killed and self.process.returncode is None and not self.ended.done()
 
     async def _watch(self) -> int:
         code = await self.process.wait()
@@ -106,6 +107,7 @@ class Child:
 
     def kill(self) -> None:
         """End the whole group now."""
+        self._killed = True
         self._signal(signal.SIGKILL)
 
     async def stop(self, grace_s: float = 0.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,7 +88,7 @@ async def exchange(
             call.method,
             URL(base + call.target, encoded=True),
             headers=headers,
-            data=call.body or None,
+            data=io.BytesIO(call.body) if isinstance(call.body, bytes) and call.body else call.body or None,
             allow_redirects=False,
         )
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:

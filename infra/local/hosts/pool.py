@@ -59,7 +59,7 @@ class Pool:
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncGenerator[Instance]:
         """One instance with room for one more request, started if need be. Raises Trouble."""
-        member = self._free()
+        member = self._free() if self._room() > 0 else None
         if member is None:
             member = await self._wait()
         else:
@@ -121,7 +121,7 @@ class Pool:
         self._waiting.append(ready)
         self._grow()
         try:
-            if len(self._waiting) <= self._room():
+            if len(self._waiting) <= self._room() and not self._closed:
                 return await ready
             async with asyncio.timeout(self.size.queue_s):
                 return await ready

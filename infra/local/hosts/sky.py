@@ -37,7 +37,7 @@ from infra.local.hosts.services import Services
 from infra.local.hosts.state import Document
 from infra.local.hosts.tools import Tools
 from infra.local.hosts.wheels import Wheels
-from infra.local.world import CLOUDS, Function, World
+from infra.local.world import CLOUDS, Cloud, Function, World
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Sky:
         self._document = document
         self.board = Board(_injected(document))
         self.schedules = Schedules(self._fire, float(document.content.get("minute_s", MINUTE_S)))
-        self._identities = Identities()
+        self.identities = Identities()
         self._children = Children(site.folder / "children.journal")
         self._packages = Packages(site.folder / "functions")
         self._lock = asyncio.Lock()
@@ -78,6 +78,11 @@ class Sky:
         self._session: aiohttp.ClientSession | None = None
         self._tools: Tools | None = None
         self._tidying: asyncio.Task[None] | None = None
+
+    @property
+    def api(self) -> dict[Cloud, str]:
+        """Address of each cloud's own services."""
+        return {cloud: api.address for cloud, api in zip(CLOUDS, self._apis, strict=True)}
 
     async def start(self) -> None:
         """Open the clouds' own services; end what an earlier daemon left. Raises PortTaken."""
@@ -87,7 +92,7 @@ class Sky:
         scratch = self.site.folder / "run"
         _empty(scratch)
         self._session = http_child.client()
-        services = Services(self._identities, lambda: self.world, time.time)
+        services = Services(self.identities, lambda: self.world, time.time)
         for cloud in CLOUDS:
             api = CloudApi(cloud, self._ports.named(f"{cloud} services"), services)
             await api.open()
@@ -98,8 +103,8 @@ class Sky:
             session=self._session,
             packages=self._packages,
             wheels=self.site.wheels,
-            identities=self._identities,
-            api={cloud: api.address for cloud, api in zip(CLOUDS, self._apis, strict=True)},
+            identities=self.identities,
+            api=self.api,
             logs=self.site.logs,
             scratch=scratch,
             azure_lock=self.site.azure_lock,

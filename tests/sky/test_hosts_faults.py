@@ -1,0 +1,211 @@
+"""Each fault at the front doors of a running sky: what callers see while it is there, and after it is healed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from infra.local.hosts import faults
+from infra.local.hosts.faults import Injected
+from infra.local.world import CLOUDS, Cloud, Function
+from tests.sky.kit import Lab, lab
+
+pytestmark = [pytest.mark.sky, pytest.mark.anyio]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def lab_of_module(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Lab]:
+    folder = tmp_path_factory.mktemp("faults")
+    async with lab(folder) as running:
+        for cloud in CLOUDS:
+            await running.deploy(running.spec(cloud, GATE_FILE=str(folder / f"{cloud}-gate")))
+        await running.deploy(running.spec("gcp", role="router"))
+        yield running
+
+
+@pytest.fixture
+async def here(lab_of_module: Lab) -> AsyncGenerator[Lab]:
+    """The module's sky, healed after each test."""
+    try:
+        yield lab_of_module
+    finally:
+        await lab_of_module.sky.set_faults(())
+
+
+async def inject(here: Lab, cloud: Cloud, text: str, scope: str = "agents") -> None:
+    new = Injected(cloud, faults.parse_scope(scope), faults.parse(text))
+    await here.sky.set_faults(faults.inject(here.sky.board.current, new))
+
+
+def agent(here: Lab, cloud: Cloud) -> Function:
+    return here.functions[f"{cloud}/here/mini-agent"]
+
+
+async def status(here: Lab, spec: Function, path: str = "/x") -> int:
+    async with here.session.get(here.url(spec, path)) as reply:
+        await reply.read()
+        return reply.status
+
+
+@pytest.mark.parametrize(("cloud", "code"), [("aws", 502), ("azure", 503), ("gcp", 503)])
+async def test_kill_ends_processes_and_cuts_what_is_in_flight(here: Lab, cloud: Cloud, code: int) -> None:
+    """A stream breaks off, new calls get the cloud's answer, and healing lets instances start again."""
+    spec = agent(here, cloud)
+    gate = here.folder / f"{cloud}-gate"
+    gate.unlink(missing_ok=True)
+    async with here.session.get(here.url(spec, "/stream")) as held:
+        await held.content.readuntil(b"\n\n")
+        pids = [member.instance.pid for member in here.sky.hosts[spec.key].version.pool.members]
+        await inject(here, cloud, "kill")
+        with pytest.raises(aiohttp.ClientError):
+            await held.content.read()
+    assert await status(here, spec) == code
+    assert not any(Path(f"/proc/{pid}/cmdline").exists() and _runs(pid) for pid in pids)
+    await here.sky.set_faults(())
+    assert await status(here, spec) == 201
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_refuse_closes_the_port_and_resets_open_connections(here: Lab, cloud: Cloud) -> None:
+    """Nobody listens any more; a connection that was open is reset; healed, the same port answers."""
+    spec = agent(here, cloud)
+    reader, writer = await asyncio.open_connection("127.0.0.1", spec.port)
+    writer.write(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await inject(here, cloud, "refuse")
+    with pytest.raises(ConnectionResetError):
+        while await reader.read(4096):
+            pass
+    writer.close()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await status(here, spec)
+    await here.sky.set_faults(())
+    assert await status(here, spec) == 201
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_blackhole_answers_nothing_not_even_on_open_connections(here: Lab, cloud: Cloud) -> None:
+    """A request on a kept-alive connection and one on a new connection both stay without a byte."""
+    spec = agent(here, cloud)
+    request = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", spec.port)
+    writer.write(request)
+    await reader.readuntil(b"\r\n0\r\n\r\n")
+    await inject(here, cloud, "blackhole")
+    fresh_reader, fresh_writer = await asyncio.open_connection("127.0.0.1", spec.port)
+    writer.write(request)
+    fresh_writer.write(request)
+    waits = [asyncio.create_task(each.read(1)) for each in (reader, fresh_reader)]
+    done, _ = await asyncio.wait(waits, timeout=0.3)
+    assert not done
+    await here.sky.set_faults(())
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert all(result == b"" or isinstance(result, ConnectionError) for result in results)
+    writer.close()
+    fresh_writer.close()
+    assert await status(here, spec) == 201
+
+
+async def test_blackhole_also_swallows_the_rest_of_a_stream(here: Lab) -> None:
+    """What a function says while its cloud swallows everything is lost, and the stream does not end well."""
+    spec = agent(here, "gcp")
+    gate = here.folder / "gcp-gate"
+    gate.unlink(missing_ok=True)
+    async with here.session.get(here.url(spec, "/stream")) as held:
+        await held.content.readuntil(b"\n\n")
+        await inject(here, "gcp", "blackhole")
+        gate.touch()
+        rest = asyncio.create_task(held.content.read())
+        done, _ = await asyncio.wait({rest}, timeout=0.3)
+        assert not done
+        await here.sky.set_faults(())
+        with pytest.raises(aiohttp.ClientError):
+            await rest
+
+
+@pytest.mark.parametrize(("cloud", "code"), [("aws", 502), ("azure", 500), ("gcp", 500)])
+async def test_error_answers_for_the_function(here: Lab, cloud: Cloud, code: int) -> None:
+    """The chosen share of calls gets the cloud's answer to a failed function."""
+    await inject(here, cloud, "error:100%")
+    assert await status(here, agent(here, cloud)) == code
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_throttle_is_429_with_retry_after(here: Lab, cloud: Cloud) -> None:
+    """Throttled callers are told when to come back."""
+    await inject(here, cloud, "throttle:100%")
+    async with here.session.get(here.url(agent(here, cloud), "/x")) as reply:
+        assert reply.status == 429
+        assert int(reply.headers["retry-after"]) >= 1
+
+
+async def test_slow_delays_every_request(here: Lab) -> None:
+    """The delay comes before the function sees the request."""
+    await inject(here, "aws", "slow:200ms")
+    began = time.monotonic()
+    assert await status(here, agent(here, "aws")) == 201
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_cold_drops_warm_instances_and_delays_new_ones(here: Lab) -> None:
+    """The next call pays for a start, made longer; the one after it does not."""
+    spec = agent(here, "gcp")
+    assert await status(here, spec) == 201
+    await inject(here, "gcp", "cold:300ms")
+    began = time.monotonic()
+    assert await status(here, spec) == 201
+    assert time.monotonic() - began >= 0.3
+    starts = here.sky.hosts[spec.key].version.pool.starts
+    assert await status(here, spec) == 201
+    assert here.sky.hosts[spec.key].version.pool.starts == starts
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_cut_breaks_a_reply_in_the_middle(here: Lab, cloud: Cloud) -> None:
+    """The head and a part of the body arrive, the end does not."""
+    await inject(here, cloud, "cut:100%")
+    async with here.session.get(here.url(agent(here, cloud), "/x")) as reply:
+        assert reply.status == 201
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await reply.read()
+
+
+async def test_stale_keeps_the_old_version_until_healed(here: Lab) -> None:
+    """A deploy says done, the old version serves; healing brings the new one."""
+    spec = agent(here, "gcp")
+    await inject(here, "gcp", "stale")
+    await here.deploy(replace(spec, environment={**spec.environment, "NAME": "new"}))
+    async with here.session.get(here.url(spec, "/x")) as reply:
+        assert (await reply.json())["name"] is None
+    await here.sky.set_faults(())
+    async with here.session.get(here.url(spec, "/x")) as reply:
+        assert (await reply.json())["name"] == "new"
+    await here.deploy(spec)
+
+
+async def test_a_scope_hits_its_roles_only(here: Lab) -> None:
+    """A fault on agents leaves the same cloud's router alone, and the other way round."""
+    router = here.functions["gcp/here/mini-router"]
+    await inject(here, "gcp", "kill")
+    assert (await status(here, agent(here, "gcp")), await status(here, router)) == (503, 201)
+    await here.sky.set_faults(())
+    await inject(here, "gcp", "kill", "routers")
+    assert (await status(here, agent(here, "gcp")), await status(here, router)) == (201, 503)
