@@ -1,0 +1,146 @@
+"""Claims about small pure parts: targets, policies, header fields, event streams, seats."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router import headers, policy, sse
+from router.board import Seat
+from router.errors import CallerError
+from router.targets import Origin, parse_origin, parse_targets
+
+TARGET = {"cloud": "aws", "region": "eu-west-1", "url": "https://a.example.net/", "weight": 3}
+
+
+def test_a_target_is_read_with_its_origin() -> None:
+    """Defaults: weight 1, not repeatable, the scheme's port."""
+    (target,), mistakes = parse_targets([{"cloud": "gcp", "region": "x", "url": "https://a.example.net"}])
+    assert mistakes == []
+    assert (target.key, target.weight, target.repeatable) == ("gcp/x", 1.0, False)
+    assert target.origin == Origin(True, "a.example.net", 443)
+    assert target.origin.authority == "a.example.net"
+    assert Origin(False, "::1", 8080).authority == "[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"cloud": "AWS"}, "cloud"),
+        ({"region": "../x"}, "region"),
+        ({"region": None}, "region"),
+        ({"weight": -0.1}, "weight"),
+        ({"weight": float("nan")}, "weight"),
+        ({"weight": float("inf")}, "weight"),
+        ({"weight": True}, "weight"),
+        ({"weight": 0}, "every weight is 0"),
+        ({"repeatable": "yes"}, "repeatable"),
+        ({"color": 1}, "color"),
+        ({"url": "https://a.example.net/path"}, "url"),
+        ({"url": "https://a.example.net?x"}, "url"),
+        ({"url": "https://user@a.example.net"}, "url"),
+        ({"url": "https://a.example.net:99999"}, "url"),
+        ({"url": "ftp://a.example.net"}, "url"),
+        ({"url": "https://"}, "url"),
+        ({"url": "http://a\r\nb"}, "url"),
+        ({"url": 3}, "url"),
+    ],
+)
+def test_a_wrong_target_is_a_mistake_that_names_the_field(change: dict[str, object], expected: str) -> None:
+    """What was found and what was expected."""
+    _, mistakes = parse_targets([{**TARGET, **change}])
+    assert len(mistakes) == 1
+    assert expected in mistakes[0]
+    assert "expected" in mistakes[0] or "unknown" in mistakes[0]
+
+
+def test_lists_that_are_none_and_doubles_are_mistakes() -> None:
+    """Also an empty list, an endless one, and two of the same."""
+    wrong: list[object] = [{}, [], None, "x", [TARGET] * 301]
+    for value in wrong:
+        assert parse_targets(value)[1]
+    assert "listed twice" in parse_targets([TARGET, TARGET])[1][0]
+
+
+def test_loopback_is_decided_by_the_address_not_by_its_looks() -> None:
+    """127.0.0.0/8, ::1 and localhost, nothing that only begins like them."""
+    for url in ("http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:1", "http://localhost:1"):
+        origin = parse_origin(url)
+        assert isinstance(origin, Origin)
+        assert origin.loopback
+    for url in ("http://127.0.0.1.evil.net", "http://localhost.evil.net", "http://10.0.0.1", "http://127.1"):
+        origin = parse_origin(url)
+        assert isinstance(origin, Origin)
+        assert not origin.loopback
+
+
+def test_a_policy_is_read_by_its_camel_case_names() -> None:
+    """All of the contract's names, and nothing else."""
+    names = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejectionS", "freshS")
+    found, mistakes = policy.parse({**dict.fromkeys(names, 1.5), "fall": 2, "rise": 4})
+    assert mistakes == []
+    assert (found.stall_s, found.fresh_s, found.fall, found.rise) == (1.5, 1.5, 2, 4)
+    bad: dict[str, object] = {"stallS": float("nan"), "fall": 0, "rise": True, "freshS": "1", "x": 1}
+    assert len(policy.parse(bad)[1]) == 5
+
+
+def test_a_callers_request_id_is_copied_only_when_it_is_one() -> None:
+    """A token of at most 128 bytes."""
+    assert headers.request_id([(b"x-request-id", b"a-1")]) == b"a-1"
+    for value in (b"", b"a b", b"a" * 129, "ä".encode()):
+        assert headers.request_id([(b"x-request-id", value)]) is None
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_no_header_field_can_add_a_line(name: bytes, value: bytes) -> None:
+    """What passes the check is one line of the request head."""
+    try:
+        headers.check_request("GET", b"/", [(name, value)])
+    except CallerError:
+        return
+    head = headers.request_head("GET", b"/", "h", [(name, value)], 0)
+    assert head.count(b"\n") == 4
+    assert head.count(b"\r") == 4
+
+
+@given(st.lists(st.binary(max_size=12), max_size=12), st.integers(1, 5))
+def test_an_event_stream_passes_whole_whatever_the_pieces(parts: list[bytes], size: int) -> None:
+    """At a clean end every byte has gone out, in order."""
+    stream = sse.EventStream()
+    data = b"\n\n".join(parts)
+    out = b"".join(stream.feed(data[at : at + size]) for at in range(0, len(data), size))
+    assert data.startswith(out)
+    assert out + stream.finish() == data
+
+
+@given(st.binary(max_size=60), st.integers(1, 7))
+def test_what_went_out_before_a_cut_ends_with_a_whole_event(data: bytes, size: int) -> None:
+    """So an error event can follow."""
+    stream = sse.EventStream()
+    out = b"".join(stream.feed(data[at : at + size]) for at in range(0, len(data), size))
+    assert stream.repairable
+    assert out == b"" or out.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+
+def test_an_endless_event_is_passed_on_and_cannot_be_repaired() -> None:
+    """Memory stays bounded; after its end the stream is sound again."""
+    stream = sse.EventStream()
+    big = b"data: " + b"x" * sse.LONGEST_EVENT
+    assert stream.feed(big) == big
+    assert not stream.repairable
+    assert stream.feed(b"y\n\ndata: z") == b"y\n\n"
+    assert stream.repairable
+
+
+@given(st.lists(st.integers(1, 3), max_size=10))
+def test_seats_are_given_back_once(closes: list[int]) -> None:
+    """However often they are closed the count never falls below nothing."""
+    counts = {"a": 0}
+    seats = [Seat(counts, "a") for _ in closes]
+    assert counts["a"] == len(closes)
+    for seat, times in zip(seats, closes, strict=True):
+        with seat:
+            for _ in range(times):
+                seat.close()
+    assert counts["a"] == 0

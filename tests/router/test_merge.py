@@ -1,0 +1,126 @@
+"""Claims about health documents: folding is a union, verdicts are pure, and nothing unbelievable gets in."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from functools import reduce
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router import merge
+from router.errors import SnapshotRefused
+from router.merge import Document, Observation
+from router.policy import DEFAULT
+
+NOW = 1_000_000.0
+KNOWN = ("aws/a", "gcp/b")
+
+observations = st.builds(
+    Observation,
+    at=st.integers(0, 30).map(lambda age: NOW - age),
+    ok=st.booleans(),
+    cold=st.booleans(),
+    latency_ms=st.sampled_from([-1.0, 5.0]),
+    reason=st.sampled_from(["", "x"]),
+)
+
+
+def document(age: int, seen: list[Observation]) -> Document:
+    return Document("aws/a", NOW - age, {"gcp/b": merge.keep(seen)})
+
+
+documents = st.builds(document, st.integers(0, 30), st.lists(observations, min_size=1, max_size=12))
+
+
+def looks(*oks: bool) -> list[Observation]:
+    return [Observation(NOW - len(oks) + number, good) for number, good in enumerate(oks)]
+
+
+@given(st.lists(documents, min_size=1, max_size=4))
+def test_order_and_repetition_of_documents_change_nothing(several: list[Document]) -> None:
+    """Every order, and every document twice, ends in the same view."""
+    results = [reduce(merge.fold, order, None) for order in permutations(several)]
+    results.append(reduce(merge.fold, [*several, *several], None))
+    assert all(one == results[0] for one in results)
+
+
+@given(documents, documents)
+def test_folding_what_is_known_returns_the_very_same_view(one: Document, two: Document) -> None:
+    """So nobody judges again without news."""
+    known = merge.fold(one, two)
+    assert merge.fold(known, one) is known
+    assert merge.fold(known, two) is known
+
+
+@given(documents)
+def test_what_is_written_is_what_is_read(one: Document) -> None:
+    """The stored form and the wire form are one."""
+    assert merge.parse(json.loads(json.dumps(merge.dump(one))), KNOWN, NOW) == one
+
+
+def test_a_vantage_needs_three_failures_or_two_good_answers() -> None:
+    """Before that it abstains, and single outliers change nothing."""
+    cases: list[tuple[list[bool], bool | None]] = [
+        ([], None),
+        ([True], None),
+        ([False, False], None),
+        ([True, True], True),
+        ([False, False, False], False),
+        ([True, True, False, False], True),
+        ([False, False, False, True], False),
+        ([False, False, False, True, True], True),
+        ([True, False] * 5, None),
+    ]
+    for oks, expected in cases:
+        assert merge.verdict(looks(*oks), DEFAULT) is expected, oks
+
+
+def test_a_cold_answer_is_a_sign_of_life() -> None:
+    """Even one that came after the checker's patience."""
+    cold = [Observation(NOW + n, ok=False, cold=True) for n in range(3)]
+    assert merge.verdict(cold, DEFAULT) is True
+
+
+def test_without_a_fresh_vantage_there_is_no_verdict() -> None:
+    """Neither up nor down is made up."""
+    old = Document("aws/a", NOW - 500, {"gcp/b": (Observation(NOW - 500, False),) * 3})
+    assert merge.merged([old], "gcp/b", NOW, DEFAULT).up is None
+    assert merge.merged([], "gcp/b", NOW, DEFAULT).up is None
+
+
+def test_only_the_last_ten_observations_are_kept() -> None:
+    """By their own time, not by arrival."""
+    many = [Observation(NOW - age, True) for age in range(25)]
+    kept = merge.keep(many)
+    assert [one.at for one in kept] == [NOW - age for age in range(9, -1, -1)]
+
+
+def test_observations_of_targets_unknown_here_are_left_out() -> None:
+    """While a region is being added the others stay judged."""
+    one = merge.dump(Document("aws/a", NOW, {"gcp/b": tuple(looks(True)), "mars/x": tuple(looks(True))}))
+    assert list(merge.parse(one, KNOWN, NOW).observations) == ["gcp/b"]
+
+
+fields = st.sampled_from(["version", "vantage", "at", "observations", "target", "ok"])
+leaves = st.none() | st.booleans() | st.floats() | st.text()
+anything = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(fields, inner), max_leaves=12)
+
+
+@given(anything)
+def test_whatever_json_comes_it_is_read_or_refused(value: object) -> None:
+    """Never another exception."""
+    for attempt in (value, {"version": 1, "vantage": "aws/a", "at": NOW, "observations": [value]}):
+        with suppress(SnapshotRefused):
+            merge.parse(attempt, KNOWN, NOW)
+
+
+@pytest.mark.parametrize("field", ["ok", "at", "latency_ms", "inflight", "cold"])
+def test_a_field_of_the_wrong_type_is_refused(field: str) -> None:
+    """A text is not a number, nor true or false."""
+    wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: "x"}
+    with pytest.raises(SnapshotRefused):
+        merge.parse({"version": 1, "vantage": "aws/a", "at": NOW, "observations": [wrong]}, KNOWN, NOW)
