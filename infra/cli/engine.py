@@ -1,7 +1,7 @@
 """Run the plain Pulumi CLI as a child process.
 
 Why not `pulumi.automation`: it runs this same CLI, but between us and a signal, hides its output behind an
-event log and costs a second of imports. As a child in a process group of its own the CLI gets each Ctrl-C
+event log and costs a second of imports. As a child in a session of its own the CLI gets each Ctrl-C
 exactly once (the first lets it finish what it is doing, the second ends it at once), what it prints goes
 whole into a log, and when we are killed it is an ordinary Pulumi whose lock the next `up` knows how to
 judge.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,11 @@ from pathlib import Path
 from types import FrameType
 
 from infra.cli.errors import PulumiFailed
+from infra.cli.orphans import end_session
 from infra.cli.pulumi_lines import diagnostics
+
+# SIGHUP: the terminal is closed; Pulumi itself no longer hears of it.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,9 @@ class Engine:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                process_group=0,
+                start_new_session=True,
             )
-            with child, passing_on(child, on_stop):
+            with child, passing_on(child, on_stop), leaving_nothing(child):
                 for line in child.stdout or ():
                     written.write(line)
                     written.flush()
@@ -76,8 +81,24 @@ class Engine:
 
 
 @contextmanager
+def leaving_nothing(child: subprocess.Popen[str]) -> Generator[None]:
+    """End what `child` leaves running as soon as it has ended: a language host may hold the pipe that we
+    read.
+    """
+
+    def sweep() -> None:
+        child.wait()
+        end_session(child.pid)
+
+    sweeper = threading.Thread(target=sweep, daemon=True)
+    sweeper.start()
+    yield
+    sweeper.join()
+
+
+@contextmanager
 def passing_on(child: subprocess.Popen[str], on_stop: Callable[[], None]) -> Generator[None]:
-    """Give each SIGINT or SIGTERM to `child` as one SIGINT, Pulumi's word for "stop after what you are
+    """Give each signal to stop to `child` as one SIGINT, Pulumi's word for "stop after what you are
     doing".
     """
 
@@ -86,7 +107,7 @@ def passing_on(child: subprocess.Popen[str], on_stop: Callable[[], None]) -> Gen
             child.send_signal(signal.SIGINT)
         on_stop()
 
-    before = {sign: signal.signal(sign, forward) for sign in (signal.SIGINT, signal.SIGTERM)}
+    before = {sign: signal.signal(sign, forward) for sign in STOPS}
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ stderr.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -80,7 +81,8 @@ def progress() -> Progress:
         return RichProgress()
 
     def write(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # who reads it has gone: no reason to give up the work
+            print(text, file=sys.stderr, flush=True)
 
     return PlainProgress(write)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from infra.cli.engine import Engine
 from infra.cli.errors import Busy
 from infra.cli.layout import STACK, Layout
+from infra.cli.orphans import end_session
 from infra.cli.stack_state import Hold, judge, pending_operations
 
 PROC = Path("/proc")
@@ -48,6 +49,8 @@ def free_the_stack(layout: Layout, engine: Engine, say: Callable[[str], None]) -
         case _:
             who = f"pid {note.pid}, since {note.since}" if note else "its note is not whole"
             say(f"an earlier Pulumi was killed ({who}): removing its lock")
+            if note:
+                end_session(note.pid)
             engine.capture("cancel", "--yes", "--stack", STACK)
             for path in notes:
                 path.unlink(missing_ok=True)  # one that is not whole stays behind after `cancel`

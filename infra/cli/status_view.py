@@ -70,31 +70,35 @@ def sky_facts(world: Facts, python: str) -> Facts:
 
 def render(status: Facts) -> list[RenderableType]:
     """Tables and lines for a terminal, to be printed one after the other."""
-    shown: list[RenderableType] = [_routers(values.many(status.get("routers")))]
+    shown = _titled("Routers, in the order callers try them", _routers(values.many(status.get("routers"))))
     targets = values.many(status.get("targets"))
     if targets:
-        shown.append(_targets(targets))
+        shown += _titled("Targets", _targets(targets))
     elif not values.facts(status.get("router")):
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
     if vantages := values.many(status.get("vantages")):
-        shown.append(_vantages(vantages))
+        shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))
     if sky := values.facts(status.get("sky")):
         shown.extend(_sky_lines(sky))
     return shown
 
 
-def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+def _titled(title: str, table: Table) -> list[RenderableType]:
+    return [f"[bold]{title}[/bold]", table]  # a table's own title is folded to the table's width
+
+
+def _table(columns: Iterable[str], right: Iterable[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
 
 
 def _routers(routers: Iterable[Facts]) -> Table:
-    table = _table("Routers, in the order callers try them", ("router", "url", "answers"))
+    table = _table(("router", "url", "answers"))
     for router in routers:
         where = f"{values.text(router.get('cloud'), '?')}/{values.text(router.get('region'), '?')}"
         answers = (
@@ -106,7 +110,7 @@ def _routers(routers: Iterable[Facts]) -> Table:
 
 def _targets(targets: Iterable[Facts]) -> Table:
     numbers = ("weight", "latency", "in flight")
-    table = _table("Targets", ("target", "state", "weight", "latency", "cold", "in flight", "why"), numbers)
+    table = _table(("target", "state", "weight", "latency", "cold", "in flight", "why"), numbers)
     for target in targets:
         state = values.text(target.get("state"), "unknown")
         table.add_row(
@@ -122,7 +126,7 @@ def _targets(targets: Iterable[Facts]) -> Table:
 
 
 def _vantages(vantages: Iterable[Facts]) -> Table:
-    table = _table("Vantages: who checks, and when they last did", ("vantage", "age", "fresh"), ("age",))
+    table = _table(("vantage", "age", "fresh"), ("age",))
     for vantage in vantages:
         fresh = "[green]yes[/green]" if vantage.get("fresh") else "[yellow]no[/yellow]"
         table.add_row(values.text(vantage.get("vantage")), _figure(vantage.get("age_s"), "{:.0f} s"), fresh)

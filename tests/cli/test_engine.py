@@ -86,3 +86,13 @@ def test_a_pulumi_that_was_killed_is_told_by_its_signal(tmp_path: Path) -> None:
     """A negative code: the caller says that the next `up` recovers."""
     killed = engine(tmp_path, "kill -9 $$")
     assert killed.stream("up", log=tmp_path / "l", on_line=print, on_stop=lambda: None) == -signal.SIGKILL
+
+
+def test_what_a_killed_pulumi_leaves_running_is_ended(tmp_path: Path) -> None:
+    """Its language host sits in a group of its own and would wait for ever."""
+    note = tmp_path / "host"
+    host = "import os, signal; os.setpgid(0, 0); print(os.getpid(), flush=True); signal.pause()"
+    wait = f"while [ ! -s {note} ]; do sleep 0.02; done"
+    dies = engine(tmp_path, f"{sys.executable} -c '{host}' > {note} &\n{wait}; kill -9 $$")
+    dies.stream("up", log=tmp_path / "l", on_line=print, on_stop=lambda: None)
+    assert not Path(f"/proc/{note.read_text().strip()}/exe").exists()

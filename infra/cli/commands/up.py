@@ -38,7 +38,7 @@ def command(as_json: bool) -> None:
         with exclusive(
             layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
         ):
-            printed = _up(layout, shown)
+            printed, keyed = _up(layout, shown)
     except OSError as error:
         where = error.filename or "the disk"
         raise Failed(
@@ -46,14 +46,11 @@ def command(as_json: bool) -> None:
         ) from None
     outputs = need_outputs(layout)
     facts = summary.as_facts(outputs.router_urls, counts(printed), layout)
-    click.echo(
-        json.dumps(facts, indent=2)
-        if as_json
-        else summary.closing(facts, layout, keyed=bool(outputs.api_key))
-    )
+    click.echo(json.dumps(facts, indent=2) if as_json else summary.closing(facts, layout, keyed=keyed))
 
 
-def _up(layout: Layout, shown: Progress) -> list[str]:
+def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
+    """What the engine printed, and whether callers need a key."""
     layout.home.mkdir(mode=0o700, exist_ok=True)
     cli = pulumi_cli(layout)
     settings = read_settings(layout)
@@ -66,7 +63,7 @@ def _up(layout: Layout, shown: Progress) -> list[str]:
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)
         printed = _deploy(layout, pulumi, shown)
-    return printed
+    return printed, not settings.open
 
 
 def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
