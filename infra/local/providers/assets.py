@@ -85,8 +85,16 @@ def write(source: BinaryIO, target: Path, journal: Journal, planned: str = "") -
 
 def remove(target: Path, journal: Journal) -> None:
     """Removes a file; missing is fine."""
-    _remember(target, journal)
-    target.unlink(missing_ok=True)
+    try:
+        _remember(target, journal)
+        target.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(target, f"cannot be removed ({error.strerror}); nothing was changed") from error
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder with all that is in it; missing is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remember(target: Path, journal: Journal) -> None:

@@ -182,7 +182,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _subject(self, urn: str, context: grpc.ServicerContext) -> Subject:
         """`urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`."""
         _, _, qualified, name = urn.split("::", 3)
-        return Subject(kind_of(qualified.rpartition("$")[2]), name, urn, self._config(context))
+        kind = kind_of(qualified.rpartition("$")[2])
+        return Subject(kind, name, urn, self._config(context), context.peer())
 
     def _config(self, context: grpc.ServicerContext) -> Mapping[str, Json]:
         return self._configs.get(context.peer(), cloud(self._package).DEFAULTS)

@@ -1,7 +1,7 @@
 """Objects in buckets, the same for S3, Blob storage and GCS: files in a folder per bucket.
 
 The rule of this file: the file is the object. A function may overwrite or delete one, and a refresh sees it.
-A file's name is its quoted key (a leading dot quoted too), as the hosts that serve the buckets expect.
+Keys are paths below the bucket's folder; files being written start with a dot.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import base64
 import binascii
 import io
 import zipfile
-from pathlib import Path
-from urllib.parse import quote, unquote
+from pathlib import Path, PurePosixPath
 
 from infra.local.errors import CloudError
 from infra.local.providers import assets
@@ -21,15 +20,13 @@ from infra.local.providers.table import Row
 from infra.local.providers.values import Json, Properties, text
 from infra.local.world import Cloud
 
-LONGEST_NAME = 255  # bytes, of the usual file systems
-
 
 def object_path(machine: Machine, cloud: Cloud, bucket: str, key: str) -> Path:
-    """Where an object lies: `buckets/<cloud>/<bucket>/<quoted key>`."""
-    name = quote(key, safe="")
-    if not 0 < len(name) <= LONGEST_NAME:
-        raise CloudError("KeyTooLongError", f"the sky keeps objects as files and cannot name one {key!r}")
-    return machine.buckets / cloud / bucket / (f"%2E{name[1:]}" if name.startswith(".") else name)
+    """Where an object lies; refuses keys that no file can have."""
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
+        raise CloudError("InvalidObjectName", f"the sky keeps objects as files and cannot name one {key!r}")
+    return machine.buckets / cloud / bucket / key
 
 
 def upload(inputs: Properties, target: Path, context: Context) -> Written:
@@ -66,14 +63,20 @@ def delete_object(row: Row, context: Context) -> None:
 
 
 def objects_in(folder: Path) -> list[str]:
-    """Keys of a bucket's objects (files being written start with a dot)."""
-    return sorted(unquote(file.name) for file in folder.glob("[!.]*"))
+    """Keys of a bucket's objects."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return sorted(file.relative_to(folder).as_posix() for file in files)
 
 
-def empty_bucket(folder: Path, context: Context) -> None:
-    """Deletes all objects, as a forced deletion of the bucket does."""
-    for file in folder.glob("[!.]*"):
-        assets.remove(file, context.journal)
+def remove_bucket(folder: Path, context: Context) -> None:
+    """Takes a bucket's folder away with all that is in it; until the change is final it can come back."""
+    if not folder.is_dir():
+        return
+    aside = folder.with_name(f".{folder.name}.gone")
+    assets.discard(aside)
+    folder.rename(aside)
+    context.journal.undo.append(lambda: aside.rename(folder))
+    context.journal.done.append(lambda: assets.discard(aside))
 
 
 def keep_package(package: Path, sha256: str, context: Context, limit_mb: tuple[int, int]) -> None:

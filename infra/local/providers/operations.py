@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from infra.local.derive import derive
-from infra.local.errors import ApplyError, CloudError, SkyError
+from infra.local.errors import ApplyError, CloudError, SkyError, StoreError
 from infra.local.providers.diff import changes
 from infra.local.providers.kinds import Context, Kind, Machine
 from infra.local.providers.table import Row, Table
@@ -28,12 +28,16 @@ NO_CONFIG: Mapping[str, Json] = {}
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The resource an operation is about: its type, name in the program, URN, provider configuration."""
+    """The resource an operation is about: its type, name in the program, URN, provider configuration.
+
+    engine: tells one run of the engine from the next.
+    """
 
     kind: Kind
     name: str
     urn: str
     config: Mapping[str, Json] = field(default_factory=lambda: NO_CONFIG)
+    engine: str = ""
 
 
 class Operations:
@@ -44,6 +48,8 @@ class Operations:
         self._machine = machine
         self._apply = apply
         self._lock = threading.Lock()
+        # Row adopted by a create -> the run of the engine that did it.
+        self._adopted: dict[str, str] = {}
         self._world = self.world()
 
     @property
@@ -71,6 +77,7 @@ class Operations:
             if taken is None:
                 return self._settle(subject, inputs, context)
             if taken.urn == subject.urn and not changes(taken.inputs, inputs, frozenset()):
+                self._adopted[taken.key] = subject.engine
                 return taken
             raise CloudError(subject.kind.exists, _taken(subject, taken))
 
@@ -87,7 +94,8 @@ class Operations:
         """Deleting what is gone already is fine."""
         with self._lock:
             row = self.find(subject, row_id)
-            if row is None:
+            if row is None or self._adopted.pop(row.key, None) == subject.engine:
+                # An engine that adopts a resource and deletes it in the same run is replacing it by itself.
                 return
             context = self.context(subject, row)
             with self._all_or_nothing(context):
@@ -127,7 +135,7 @@ class Operations:
         try:
             yield
         except BaseException as error:
-            self._undo(context, was_applied=isinstance(error, ApplyError))
+            self._undo(context, was_applied=not isinstance(error, (CloudError, StoreError)))
             if isinstance(error, ApplyError):
                 # Told as a cloud tells of a deployment that failed.
                 raise CloudError("DeploymentFailed", f"{error.key}: {error.reason}") from error
@@ -152,14 +160,14 @@ class Operations:
         self._world = world
 
     def _undo(self, context: Context, was_applied: bool) -> None:
-        for step in reversed(context.journal.undo):
-            step()
         try:
+            for step in reversed(context.journal.undo):
+                step()
             if self._table.rows != context.rows:
                 self._table.replace(context.rows)
             if was_applied:
                 self._apply(self._world)
-        except SkyError as error:
+        except (SkyError, OSError) as error:
             # The first error is the one to tell; this one says what the undo left.
             logger.warning("taking a change back: %s", error)
 

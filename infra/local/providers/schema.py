@@ -15,7 +15,9 @@ import importlib.metadata
 import inspect
 import keyword
 import sys
+import threading
 import typing
+import warnings
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +27,8 @@ from typing import Any, cast
 import pulumi
 
 from infra.local.providers.values import ARCHIVE, ASSET, Json, Properties, is_marked, is_unknown
+
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,14 @@ def resource_class(token: str) -> type[Any]:
     top = "pulumi_" + package.replace("-", "_")
     part = module.partition("/")[0]
     path = top if part == "index" else f"{top}.{part}_" if keyword.iskeyword(part) else f"{top}.{part}"
-    try:
-        return getattr(importlib.import_module(path), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise KeyError(token) from error
+    # One at a time: the SDKs load their parts lazily, which two threads at once would see half done.
+    # Their parts warn about deprecated neighbours when they are loaded, whatever one uses of them.
+    with _importing, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return getattr(importlib.import_module(path), name)
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise KeyError(token) from error
 
 
 @cache

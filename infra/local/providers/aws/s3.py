@@ -42,7 +42,7 @@ def _empty_or_forced(row: Row, context: Context) -> None:
             f"The bucket {row.id} you tried to delete is not empty ({len(left)} objects, such as {left[0]}); "
             "delete them, or set forceDestroy and deploy that first",
         )
-    objects.empty_bucket(folder, context)
+    objects.remove_bucket(folder, context)
 
 
 def _bucket_exists(inputs: Properties, context: Context) -> None:

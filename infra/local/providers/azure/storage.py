@@ -79,6 +79,12 @@ def _make_folder(inputs: Properties, context: Context) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _remove_container(row: Row, context: Context) -> None:
+    """Azure deletes what is in it, too."""
+    account_name, name = text(row.inputs, "accountName"), text(row.inputs, "containerName")
+    objects.remove_bucket(context.machine.buckets / "azure" / account_name / name, context)
+
+
 def _may_upload(inputs: Properties, context: Context) -> None:
     owner = account(context, text(inputs, "accountName"))
     if owner.inputs.get("allowSharedKeyAccess") is False:
@@ -131,20 +137,23 @@ KINDS = (
         effects=_account_key,
         exists="StorageAccountAlreadyTaken",
     ).kind(),
-    Arm(
-        CONTAINER,
-        "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/containers/{containerName}",
-        Naming("containerName", "plain", 63),
-        _container,
-        rules=pattern(
-            "containerName",
-            r"\$web|\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
-            "must be 3 to 63 lower-case letters, digits or single hyphens",
-        ),
-        refers=_public_access,
-        effects=_make_folder,
-        located=False,
-    ).kind(),
+    replace(
+        Arm(
+            CONTAINER,
+            "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/containers/{containerName}",
+            Naming("containerName", "plain", 63),
+            _container,
+            rules=pattern(
+                "containerName",
+                r"\$web|\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
+                "must be 3 to 63 lower-case letters, digits or single hyphens",
+            ),
+            refers=_public_access,
+            effects=_make_folder,
+            located=False,
+        ).kind(),
+        on_delete=_remove_container,
+    ),
     replace(_BLOB.kind(), on_delete=objects.delete_object, alive=objects.object_alive),
     Arm(
         "azure-native:storage:ManagementPolicy",

@@ -42,7 +42,7 @@ def _empty_or_forced(row: Row, context: Context) -> None:
             f"trying to delete bucket {row.id} containing {len(left)} objects, such as {left[0]}, without "
             "`forceDestroy` set to true; delete them, or set forceDestroy and deploy that first",
         )
-    objects.empty_bucket(folder, context)
+    objects.remove_bucket(folder, context)
 
 
 def _bucket_exists(inputs: Properties, context: Context) -> None:
