@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 MOST_HELD: Final = 65_536
 
 
+_BLAME: Final = {
+    Failure.NO_ANSWER: Outcome.SILENT,
+    # The deadline passed although /health answered: slow, not broken.
+    Failure.TIMEOUT: Outcome.NEUTRAL,
+    Failure.FULL: Outcome.NEUTRAL,
+}
+
+
 class Attempt:
     """A sink for one target's reply."""
 
@@ -89,9 +97,7 @@ class Attempt:
         """Called by the pool, and by `drop`."""
         self._seat.close()
         if not self.status:
-            # The deadline passed although /health answered: slow, not broken.
-            outcome = {Failure.NO_ANSWER: Outcome.SILENT, Failure.TIMEOUT: Outcome.NEUTRAL}
-            self.record(outcome.get(failure, Outcome.FAILURE), why)
+            self.record(_BLAME.get(failure, Outcome.FAILURE), why)
             if self._relay.is_running(self):
                 self._relay.on_failure(self, failure, why)
             return

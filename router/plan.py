@@ -37,9 +37,13 @@ class Failure(StrEnum):
     """How an attempt ended without a reply."""
 
     NOT_SENT = "not-sent"
+    FULL = "too-many-connections"  # our own limit; not sent either, and no fault of the target
     RESET = "reset"
     NO_ANSWER = "no-answer"
     TIMEOUT = "timeout"
+
+
+UNSENT: Final = frozenset({Failure.NOT_SENT, Failure.FULL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ def failed(plan: Plan, failure: Failure, choose: Choose, now: float) -> tuple[Pl
     choice = _running(plan)
     slow = failure in (Failure.NO_ANSWER, Failure.TIMEOUT)
     plan = replace(plan, causes=(*plan.causes, f"{choice.key}: {failure}"), slow=plan.slow or slow)
-    if failure is not Failure.NOT_SENT and not may_repeat(plan):
+    if failure not in UNSENT and not may_repeat(plan):
         return plan, _may_have_run(choice.key, failure)
     return attempt(plan, choose, now)
 

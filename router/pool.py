@@ -100,13 +100,19 @@ class Pool:
         connect_timeout_s: float,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
+        most: int = MOST_CONNECTIONS,
     ) -> None:
-        """tls: None means the system's trusted certificates, loaded when the first https target is called."""
+        """tls: None means the system's trusted certificates, loaded when the first https target is called.
+
+        most: connections to one origin.
+        """
+        self._most = most
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock
         self._tls = tls
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: dict[Origin, set[Connection]] = {}
+        self._opening: dict[Origin, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._prune_timer: asyncio.TimerHandle | None = None
 
@@ -120,16 +126,21 @@ class Pool:
             connection.start(wrapped, request, head_only=head_only)
             return call
         loop = asyncio.get_running_loop()
-        if len(self._open.get(origin, ())) >= MOST_CONNECTIONS:
-            why = f"{MOST_CONNECTIONS} connections to {origin.authority} are in use"
-            loop.call_soon(_refuse, call, wrapped, why)
+        if len(self._open.get(origin, ())) + self._opening.get(origin, 0) >= self._most:
+            why = f"{self._most} connections to {origin.authority} are in use"
+            loop.call_soon(_refuse, call, wrapped, why, Failure.FULL)
             return call
         start = partial(Connection.start, sink=wrapped, request=request, head_only=head_only)
         task = loop.create_task(self._connect(origin, call, wrapped, start))
         call.opening(task)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._opening[origin] = self._opening.get(origin, 0) + 1
+        task.add_done_callback(partial(self._opened, origin))
         return call
+
+    def _opened(self, origin: Origin, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._opening[origin] -= 1
 
     def close(self) -> None:
         """Close everything, idle or not."""
@@ -277,9 +288,9 @@ async def fetch(pool: Pool, question: Question, *, timeout_s: float, limit: int 
         call.cancel()
 
 
-def _refuse(call: Call, sink: _Ending, why: str) -> None:
+def _refuse(call: Call, sink: _Ending, why: str, failure: Failure = Failure.NOT_SENT) -> None:
     if not call.over:
-        sink.on_failure(Failure.NOT_SENT, why)
+        sink.on_failure(failure, why)
 
 
 def _short(error: Exception) -> str:

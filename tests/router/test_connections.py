@@ -13,7 +13,7 @@ import pytest
 from router.errors import FetchFailed
 from router.pool import Pool, Question, Reply, fetch
 from router.targets import Origin
-from tests.router.support import Peer, Received, ok, router, upstream
+from tests.router.support import Peer, Received, eventually, ok, router, upstream
 
 TLS: Final = Path(__file__).parent / "tls"
 
@@ -174,5 +174,30 @@ def test_tls_is_spoken_and_verified() -> None:
                 await fetch(strict, question, timeout_s=5)
             strict.close()
             assert len(up.received) == 3
+
+    asyncio.run(run())
+
+
+def test_connections_to_one_origin_are_limited() -> None:
+    """Beyond the limit nothing is sent, and the failure says so; a freed place is used again."""
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def waits(request: Received, peer: Peer) -> None:
+            await go.wait()
+            await peer.reply(200)
+
+        async with upstream(waits) as up:
+            pool = Pool(connect_timeout_s=5, most=2)
+            running = [asyncio.create_task(get(pool, up.port)) for _ in range(2)]
+            await eventually(lambda: len(up.received) == 2)
+            with pytest.raises(FetchFailed, match="too-many-connections"):
+                await get(pool, up.port)
+            go.set()
+            await asyncio.gather(*running)
+            assert (await get(pool, up.port)).status == 200
+            assert up.connections == 2
+            pool.close()
 
     asyncio.run(run())

@@ -46,8 +46,9 @@ def test_idempotent_methods_are_repeated_after_anything(method: str) -> None:
 
 def test_a_post_is_repeated_only_when_it_surely_did_not_run() -> None:
     """Not sent: the next cloud. Anything else: the caller is told."""
-    _, action = p.failed(begun(), Failure.NOT_SENT, chooser(*KEYS), NOW)
-    assert action == Try(Choice("b"))
+    for failure in (Failure.NOT_SENT, Failure.FULL):
+        _, action = p.failed(begun(), failure, chooser(*KEYS), NOW)
+        assert action == Try(Choice("b"))
     for failure, status in ((Failure.RESET, 502), (Failure.NO_ANSWER, 504), (Failure.TIMEOUT, 504)):
         _, action = p.failed(begun(), failure, chooser(*KEYS), NOW)
         assert isinstance(action, GiveUp)
@@ -162,7 +163,7 @@ def test_every_story_ends_within_the_budget_and_tries_nobody_twice(
             plan, action = p.replied(plan, event, choose, NOW)
         if not isinstance(action, Try):
             break
-        assert allowed or event in (Failure.NOT_SENT, 429, 503)
+        assert allowed or event in (Failure.NOT_SENT, Failure.FULL, 429, 503)
     else:
         pytest.fail("the plan never ended")
     assert len(plan.tried) == len(set(plan.tried)) <= min(count, 3)
