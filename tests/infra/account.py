@@ -1,0 +1,110 @@
+"""Cloud accounts without an engine: the providers' own steps (check, then create, update, delete) by hand."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from infra.local.providers import plan
+from infra.local.providers.kinds import Machine
+from infra.local.providers.operations import Operations, Subject
+from infra.local.providers.registry import kind_of
+from infra.local.providers.schema import Failure
+from infra.local.providers.table import Row, Table
+from infra.local.providers.values import ASSET, SIGNATURE, Properties
+from infra.local.world import World
+from tests.infra.rows import trust
+
+CONFIG = {"region": "eu-west-1", "project": "my-project"}
+ROLE = "aws:iam/role:Role"
+BUCKET = "aws:s3/bucket:Bucket"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+FUNCTION = "aws:lambda/function:Function"
+
+
+class Mistakes(Exception):
+    """What a check found."""
+
+    def __init__(self, failures: list[Failure]) -> None:
+        super().__init__("; ".join(f"{f.path}: {f.reason}" for f in failures))
+
+
+@dataclass(slots=True)
+class Account:
+    """Accounts of all clouds in `folder`; `worlds` is what the hosts were told; `hosts` may refuse."""
+
+    folder: Path
+    hosts: Callable[[World], None] = lambda world: None
+    worlds: list[World] = field(default_factory=list[World])
+    operations: Operations = field(init=False)
+    table: Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        ports, moment = count(5000), datetime(2030, 1, 1, tzinfo=UTC)
+        bytes_of = count(1)
+        machine = Machine(
+            self.folder / "sky",
+            self.folder,
+            lambda: next(ports),
+            lambda: moment,
+            lambda size: next(bytes_of).to_bytes(8).rjust(size, b"\1")[-size:],
+        )
+        self.table = Table(self.folder / "sky" / "resources.json")
+        self.operations = Operations(self.table, machine, self._apply)
+
+    def _apply(self, world: World) -> None:
+        self.worlds.append(world)
+        self.hosts(world)
+
+    def subject(self, token: str, name: str, engine: str = "one") -> Subject:
+        return Subject(kind_of(token), name, f"urn:pulumi:s::p::{token}::{name}", CONFIG, engine)
+
+    def checked(self, token: str, name: str, inputs: Properties, olds: Properties) -> Properties:
+        asked = plan.Asked(self.subject(token, name), olds, inputs, b"seed" + name.encode())
+        checked, failures = plan.checked(asked)
+        if failures:
+            raise Mistakes(failures)
+        return checked
+
+    def create(self, token: str, name: str, engine: str = "one", /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+        checked = self.checked(token, name, inputs, {})
+        return self.operations.create(self.subject(token, name, engine), checked)
+
+    def update(self, row: Row, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+        name = row.urn.rpartition("::")[2]
+        checked = self.checked(row.token, name, inputs, row.inputs)
+        return self.operations.update(self.subject(row.token, name), row.id, checked)
+
+    def delete(self, row: Row, engine: str = "one") -> None:
+        self.operations.delete(self.subject(row.token, row.urn.rpartition("::")[2], engine), row.id)
+
+    def package(self, name: str = "agent.zip", **files: str) -> dict[str, str]:
+        """A zip in the program's folder, as an asset."""
+        with zipfile.ZipFile(self.folder / name, "w") as archive:
+            for file, content in (files or {"run": "#!/bin/sh"}).items():
+                archive.writestr(file, content)
+        return {SIGNATURE: ASSET, "path": name}
+
+    def role(self) -> Row:
+        return self.create(ROLE, "agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
+
+    def uploaded(self, name: str = "agent.zip") -> Row:
+        """A package in a bucket."""
+        found = next((row for row in self.table.rows.values() if row.token == BUCKET), None)
+        bucket = found or self.create(BUCKET, "packages")
+        return self.create(OBJECT, name, bucket=bucket.id, source=self.package(name, main=name))
+
+    def function_inputs(self, role: Row, package: Row, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        return {
+            "role": role.outputs["arn"],
+            "runtime": "python3.13",
+            "handler": "run.sh",
+            "s3Bucket": package.outputs["bucket"],
+            "s3Key": package.outputs["key"],
+            **more,
+        }
