@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import pulumi
 
-from infra import archive, credentials, verify
+from infra import credentials, verify
+from infra.archive import Packages, build_all
 from infra.clouds import prepare
 from infra.contract import Fleet
 from infra.errors import InfraError
-from infra.settings import read
+from infra.settings import Settings, read
 from infra.specs import Specs
 
 
-def main() -> None:
-    settings = read(pulumi.runtime.get_config_env(), pulumi.get_stack())
-    packages = archive.build_all(settings, progress=pulumi.log.debug)
-
+def deploy(settings: Settings, packages: Packages) -> None:
     keys = credentials.create(settings.key_generation)
     fleet = Fleet(settings.stack, settings.prefix, keys.suffix, keys.signing_keys)
-    deploy = {place: prepare(fleet, place, settings.project) for place in settings.places}
+    at = {place: prepare(fleet, place, settings.project) for place in settings.places}
     specs = Specs(settings, keys, pulumi.Config().get_secret("modelApiKey"))
 
     agents = [
-        deploy[target.place](specs.agent(target.place, packages.of("agent", target.place)))
+        at[target.place](specs.agent(target.place, packages.of("agent", target.place)))
         for target in settings.targets
     ]
     targets = list(zip(settings.targets, agents, strict=True))
     routers = [
-        deploy[place](
-            specs.router(place, packages.of("router", place), targets, repeatable=packages.repeatable)
-        )
+        at[place](specs.router(place, packages.of("router", place), targets, repeatable=packages.repeatable))
         for place in settings.routers
     ]
     for place in settings.checkers:
-        deploy[place](specs.checker(place, packages.of("router", place), targets, routers))
+        at[place](specs.checker(place, packages.of("router", place), targets, routers))
 
     for agent in agents:
         verify.deployed(agent, "agent", packages.build["agent"])
@@ -44,15 +40,17 @@ def main() -> None:
     pulumi.export(
         "agents",
         [
-            {"cloud": at.place.cloud, "region": at.place.region, "url": agent.url, "weight": at.weight}
-            for at, agent in targets
+            {"cloud": t.place.cloud, "region": t.place.region, "url": agent.url, "weight": t.weight}
+            for t, agent in targets
         ],
     )
     pulumi.export("apiKey", keys.api_key)
     pulumi.export("build", dict(packages.build))
 
 
-try:
-    main()
-except InfraError as error:
-    raise pulumi.RunError(str(error)) from None
+if __name__ == "__main__":
+    try:
+        stack_settings = read(pulumi.runtime.get_config_env(), pulumi.get_stack())
+        deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))
+    except InfraError as error:
+        raise pulumi.RunError(str(error)) from None

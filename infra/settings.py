@@ -38,6 +38,8 @@ EXAMPLES: Mapping[str, str] = {
 POLICY_KEYS = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejectionS", "fall", "rise", "freshS")
 # Exactly module paths and one attribute: what `importlib` and `getattr` take.
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# One invocation's rounds; Lambda ends a function after 900 s, and a cold start and sending come on top.
+LONGEST_CHECK_S = 600
 # Rooms of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("infra", "router", "tests")
 
@@ -208,7 +210,8 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
     regions = mistakes.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
         if known and region not in known:
-            mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{first}]")
+            meant = suggestion(region, known) or first
+            mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{meant}]")
     share = weight / len(regions) if regions else 0
     whole = int(share) if share == int(share) else share
     return [Target(Place(cloud, region), whole) for region in regions]
@@ -279,12 +282,20 @@ def _checks(mistakes: Mistakes, value: object) -> Checks:
     key, default = "skyfleet:checks", Checks()
     checks = mistakes.mapping(key, value, EXAMPLES["checks"])
     mistakes.known_keys(key, checks, ("probes", "apartS", "timeoutS", "coldTimeoutS"), EXAMPLES["checks"])
-    return Checks(
+    found = Checks(
         int(mistakes.number(f"{key}.probes", checks.get("probes"), default.probes, least=1, whole=True)),
         mistakes.number(f"{key}.apartS", checks.get("apartS"), default.apart_s, least=0),
         mistakes.number(f"{key}.timeoutS", checks.get("timeoutS"), default.timeout_s, least=0.1),
         mistakes.number(f"{key}.coldTimeoutS", checks.get("coldTimeoutS"), default.cold_timeout_s, least=0.1),
     )
+    if (seconds := found.probes * found.apart_s) > LONGEST_CHECK_S:
+        mistakes.add(
+            key,
+            f"{seconds:g} s of probes",
+            f"probes x apartS of at most {LONGEST_CHECK_S}",
+            EXAMPLES["checks"],
+        )
+    return found
 
 
 def _model(mistakes: Mistakes, value: object) -> Model | None:

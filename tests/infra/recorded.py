@@ -1,0 +1,162 @@
+"""The program under Pulumi's mocks: every resource it registers, as the engine would get it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pulumi
+from pulumi.runtime import mocks as engine
+from pulumi.runtime import rpc
+
+from infra.__main__ import deploy
+from infra.archive import Packages
+from infra.contract import CLOUDS, KINDS, Package
+from infra.settings import Settings, read
+
+Properties = dict[str, Any]
+
+CLOUD_CONFIG: Mapping[str, Mapping[str, object]] = {
+    "aws": {"regions": ["eu-west-1"], "weight": 3},
+    "azure": {"regions": ["westeurope"], "weight": 2},
+    "gcp": {"regions": ["europe-west1"], "weight": 1, "project": "test-project"},
+}
+# What the clouds compute, as far as the program reads it.
+COMPUTED: Mapping[str, Callable[[str], Properties]] = {
+    "aws:lambda/functionUrl:FunctionUrl": lambda name: {"functionUrl": f"https://{name}.on.aws/"},
+    "azure-native:web:WebApp": lambda name: {"defaultHostName": f"{name}.azurewebsites.net"},
+    "azure-native:managedidentity:UserAssignedIdentity": lambda name: {
+        "principalId": f"{name}-principal",
+        "clientId": f"{name}-client",
+    },
+    "azure-native:storage:StorageAccount": lambda name: {
+        "primaryEndpoints": {"blob": f"https://{name}.blob.core.windows.net/"}
+    },
+    "azure-native:storage:Blob": lambda name: {"url": f"https://account.blob.core.windows.net/{name}"},
+    "azure-native:applicationinsights:Component": lambda name: {"connectionString": "InstrumentationKey=1"},
+    "gcp:cloudfunctionsv2/function:Function": lambda name: {"url": f"https://{name}.run.app"},
+    "gcp:serviceaccount/account:Account": lambda name: {"email": f"{name}@test.iam.gserviceaccount.com"},
+    "gcp:secretmanager/secretVersion:SecretVersion": lambda name: {"version": "7"},
+    "random:index/randomId:RandomId": lambda name: {"hex": "0a1b2c3d"},
+    "random:index/randomPassword:RandomPassword": lambda name: {"result": f"made-up-{name}"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One registration; `secret_inputs`: names of the inputs that are, or hold, a secret."""
+
+    token: str
+    name: str
+    inputs: Properties
+    secret_inputs: frozenset[str]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        for key in ("tags", "labels", "userLabels"):
+            if key in self.inputs:
+                return cast("Mapping[str, str]", self.inputs[key])
+        return {}
+
+
+@dataclass(slots=True)
+class Recorder(engine.Mocks):
+    """Answers the program as an engine with three clouds would and keeps what it asked for."""
+
+    found: list[Resource] = field(default_factory=list[Resource])
+
+    def new_resource(self, args: engine.MockResourceArgs) -> tuple[str, Properties]:
+        inputs = cast(Properties, args.inputs)
+        secret = frozenset(name for name, value in inputs.items() if _holds_secret(value))
+        plain = cast(Properties, _plain(inputs))
+        self.found.append(Resource(args.typ, args.name, plain, secret))
+        computed = COMPUTED.get(args.typ, lambda name: {})(args.name)
+        if args.typ == "azure-native:web:WebApp":  # identities go in as a list and come out as a mapping
+            identities = {one: Properties() for one in plain["identity"]["userAssignedIdentities"]}
+            computed["identity"] = {**plain["identity"], "userAssignedIdentities": identities}
+        named = {"name": plain.get("name", args.name), "arn": f"arn:test:{args.name}"}
+        return f"{args.name}-id", {**named, **plain, **computed}
+
+    def call(self, args: engine.MockCallArgs) -> tuple[Properties, list[tuple[str, str]]]:
+        if args.token == "azure-native:authorization:getClientConfig":
+            return {"subscriptionId": "sub", "tenantId": "tenant", "clientId": "c", "objectId": "o"}, []
+        return {"serviceSasToken": "sv=1&sig=made-up"}, []
+
+
+def settings_for(*clouds: str, **more: object) -> Settings:
+    config: dict[str, object] = {"skyfleet:clouds": {cloud: CLOUD_CONFIG[cloud] for cloud in clouds}}
+    return read(config | {f"skyfleet:{key}": value for key, value in more.items()}, "test")
+
+
+def packages_at(folder: Path) -> Packages:
+    """Packages of no content: what is inside is another test's matter."""
+    built: dict[Any, Package] = {}
+    for kind in KINDS:
+        for cloud in CLOUDS:
+            path = folder / f"{kind}-{cloud}.zip"
+            path.write_bytes(b"zip")
+            built[kind, cloud] = Package(kind, cloud, path, f"hash-{kind}-{cloud}", f"build-of-{kind}")
+    return Packages(built, {"agent": "build-of-agent", "router": "build-of-router"}, repeatable=True)
+
+
+def recorded(settings: Settings, folder: Path) -> list[Resource]:
+    """Everything the program registers, after all of it was."""
+    recorder = Recorder()
+    contextvars.Context().run(_run, recorder, settings, packages_at(folder))
+    return recorder.found
+
+
+def _run(recorder: Recorder, settings: Settings, packages: Packages) -> None:
+    """In a context of its own: Pulumi keeps its stack in context variables and its futures on event loops,
+    one per thread; all of them end here."""
+    loops = [asyncio.new_event_loop()]
+    asyncio.set_event_loop(loops[0])
+
+    def own_loop() -> None:
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    with ThreadPoolExecutor(4, initializer=own_loop) as threads, warnings.catch_warnings():
+        # The AWS SDK warns of its own old classes when a module of it is loaded, whoever uses them.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loops[0].set_default_executor(threads)
+        pulumi.runtime.set_mocks(recorder, project="skyfleet", stack=settings.stack, preview=True)
+        run = cast("Callable[[Callable[[], None]], Callable[[], None]]", engine.test)
+        run(lambda: deploy(settings, packages))()
+    asyncio.set_event_loop(None)
+    for loop in loops:
+        loop.close()
+
+
+def of_type(resources: Iterable[Resource], token: str) -> list[Resource]:
+    return [resource for resource in resources if resource.token == token]
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, dict) and rpc._special_sig_key in value  # pyright: ignore[reportPrivateUsage]
+
+
+def _holds_secret(value: object) -> bool:
+    if _is_secret(value):
+        return True
+    if isinstance(value, dict):
+        return any(_holds_secret(item) for item in cast(Properties, value).values())
+    if isinstance(value, list):
+        return any(_holds_secret(item) for item in cast("list[object]", value))
+    return False
+
+
+def _plain(value: object) -> object:
+    if _is_secret(value):
+        return _plain(cast(Properties, value).get("value"))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in cast(Properties, value).items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value

@@ -1,0 +1,355 @@
+"""What is deployed, as the engine gets it: complete, closed where it can be, and nothing more than
+configured.
+
+Runs the whole program under Pulumi's mocks; that nothing else is registered can be said because the helper
+returns only after every registration was drained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.infra.recorded import Resource, of_type, recorded, settings_for
+
+FUNCTIONS: Mapping[str, str] = {
+    "aws": "aws:lambda/function:Function",
+    "azure": "azure-native:web:WebApp",
+    "gcp": "gcp:cloudfunctionsv2/function:Function",
+}
+# Types that take no labels, or are part of a resource that does.
+UNLABELLED = {
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+    "aws:lambda/functionUrl:FunctionUrl",
+    "aws:lambda/permission:Permission",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:scheduler/schedule:Schedule",
+    "aws:secretsmanager/secretVersion:SecretVersion",
+    "azure-native:authorization:RoleAssignment",
+    "azure-native:storage:Blob",
+    "azure-native:storage:BlobContainer",
+    "azure-native:storage:ManagementPolicy",
+    "azure-native:web:WebAppFtpAllowed",
+    "azure-native:web:WebAppScmAllowed",
+    "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
+    "gcp:cloudscheduler/job:Job",
+    "gcp:logging/projectBucketConfig:ProjectBucketConfig",
+    "gcp:logging/projectSink:ProjectSink",
+    "gcp:projects/iAMMember:IAMMember",
+    "gcp:projects/service:Service",
+    "gcp:secretmanager/secretIamMember:SecretIamMember",
+    "gcp:secretmanager/secretVersion:SecretVersion",
+    "gcp:serviceaccount/account:Account",
+    "gcp:storage/bucketIAMMember:BucketIAMMember",
+    "gcp:storage/bucketObject:BucketObject",
+}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """All three clouds."""
+    return recorded(settings_for("aws", "azure", "gcp"), tmp_path_factory.mktemp("packages"))
+
+
+def environment(resource: Resource) -> dict[str, str]:
+    """A function's variables, whichever cloud it is of."""
+    if resource.token == FUNCTIONS["aws"]:
+        return cast("dict[str, str]", resource.inputs["environment"]["variables"])
+    if resource.token == FUNCTIONS["azure"]:
+        settings = cast("list[dict[str, str]]", resource.inputs["siteConfig"]["appSettings"])
+        return {setting["name"]: setting["value"] for setting in settings}
+    return cast("dict[str, str]", resource.inputs["serviceConfig"]["environmentVariables"])
+
+
+def shown(resources: list[Resource]) -> str:
+    """All that is said of them, as one text to search."""
+    return json.dumps([resource.inputs for resource in resources], default=str)
+
+
+def role(resource: Resource) -> str:
+    return resource.labels["skyfleet-role"]
+
+
+def functions(resources: list[Resource], cloud: str) -> dict[str, Resource]:
+    return {role(resource): resource for resource in of_type(resources, FUNCTIONS[cloud])}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_every_cloud_gets_the_three_functions(fleet: list[Resource], cloud: str) -> None:
+    """An agent, a router and a checker, each with the app and place it is."""
+    found = functions(fleet, cloud)
+    assert sorted(found) == ["agent", "checker", "router"]
+    apps = {
+        "agent": "functions.app:create",
+        "router": "router.app:create",
+        "checker": "router.checker:create",
+    }
+    for name, function in found.items():
+        variables = environment(function)
+        assert (variables["SKYFLEET_CLOUD"], variables["SKYFLEET_ROLE"]) == (cloud, name)
+        assert variables["SKYFLEET_APP"] == apps[name]
+        assert variables["SKYFLEET_REGION"]
+
+
+def test_nothing_is_deployed_that_nobody_counts(fleet: list[Resource]) -> None:
+    """A resource more or less in a cloud is a decision, made here too."""
+    clouds = Counter(resource.token.partition(":")[0] for resource in fleet)
+    assert clouds == {"aws": 37, "azure-native": 55, "gcp": 38, "random": 4, "skyfleet": 12}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_fleet_of_one_cloud_touches_no_other(cloud: str, tmp_path: Path) -> None:
+    """Whoever has no account there needs none."""
+    found = recorded(settings_for(cloud), tmp_path)
+    packages = {resource.token.partition(":")[0] for resource in found}
+    assert packages == {"skyfleet", "random", "azure-native" if cloud == "azure" else cloud}
+    assert len(functions(found, cloud)) == 3
+
+
+def test_several_regions_of_a_cloud_stand_apart(tmp_path: Path) -> None:
+    """Each region has its own bucket and agent; names that are global to an account differ."""
+    two: dict[str, object] = {"aws": {"regions": ["eu-west-1", "us-east-1"], "weight": 1}}
+    settings = settings_for("aws", clouds=two)
+    found = recorded(settings, tmp_path)
+    agents = [f for f in of_type(found, FUNCTIONS["aws"]) if role(f) == "agent"]
+    assert sorted(agent.inputs["region"] for agent in agents) == ["eu-west-1", "us-east-1"]
+    roles = [iam.inputs["name"] for iam in of_type(found, "aws:iam/role:Role")]
+    assert len(roles) == len(set(roles))
+    assert len(of_type(found, "aws:s3/bucket:Bucket")) == 2
+
+
+def test_everything_says_which_stack_and_role_it_belongs_to(fleet: list[Resource]) -> None:
+    """Bills, searches and the emulated clouds' faults go by these two labels."""
+    for resource in fleet:
+        if resource.token.startswith(("skyfleet:", "random:")) or resource.token in UNLABELLED:
+            continue
+        assert resource.labels.get("skyfleet-stack") == "test", resource.token
+        assert resource.labels.get("skyfleet-role") in {"agent", "router", "checker", "shared"}, (
+            resource.token
+        )
+
+
+def test_a_function_url_of_amazon_has_both_permissions(fleet: list[Resource]) -> None:
+    """With only one of them AWS answers 403; the checker has no URL at all."""
+    urls = of_type(fleet, "aws:lambda/functionUrl:FunctionUrl")
+    assert {(url.inputs["authorizationType"], url.inputs["invokeMode"]) for url in urls} == {
+        ("NONE", "RESPONSE_STREAM")
+    }
+    assert len(urls) == 2
+    permissions = Counter(
+        (p.inputs["function"], p.inputs["action"], bool(p.inputs.get("invokedViaFunctionUrl")))
+        for p in of_type(fleet, "aws:lambda/permission:Permission")
+    )
+    assert permissions == {
+        ("skyfleet-test-agent", "lambda:InvokeFunctionUrl", False): 1,
+        ("skyfleet-test-agent", "lambda:InvokeFunction", True): 1,
+        ("skyfleet-test-router", "lambda:InvokeFunctionUrl", False): 1,
+        ("skyfleet-test-router", "lambda:InvokeFunction", True): 1,
+    }
+
+
+def test_only_agents_and_routers_are_open_to_the_world(fleet: list[Resource]) -> None:
+    """Azure's checker denies everybody; Google's lets its scheduler's account in and nobody else."""
+    defaults = {
+        name: site.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"]
+        for name, site in functions(fleet, "azure").items()
+    }
+    assert defaults == {"agent": "Allow", "router": "Allow", "checker": "Deny"}
+    invokers = {
+        member.inputs["name"]: member.inputs["member"]
+        for member in of_type(fleet, "gcp:cloudrunv2/serviceIamMember:ServiceIamMember")
+    }
+    assert invokers.pop("skyfleet-test-checker").startswith("serviceAccount:gcp-europe-west1-scheduler@")
+    assert set(invokers.values()) == {"allUsers"}
+
+
+def test_secrets_are_secrets_wherever_they_go(fleet: list[Resource]) -> None:
+    """The signing keys reach the three secret stores marked as secret and no variable in the clear."""
+    stores = {
+        "aws:secretsmanager/secretVersion:SecretVersion": "secretString",
+        "azure-native:keyvault:Secret": "properties",
+        "gcp:secretmanager/secretVersion:SecretVersion": "secretData",
+    }
+    for token, name in stores.items():
+        (stored,) = of_type(fleet, token)
+        assert name in stored.secret_inputs, token
+        assert "made-up-signing-key-k1" in json.dumps(stored.inputs[name])
+    others = [resource for resource in fleet if resource.token not in stores]
+    assert "made-up-signing-key" not in shown(others)
+    assert "made-up-api-key" not in shown(fleet)
+
+
+def test_functions_get_the_keys_from_their_clouds_secret_store(fleet: list[Resource]) -> None:
+    """By name, never by value."""
+    for name in ("agent", "router", "checker"):
+        assert environment(functions(fleet, "aws")[name])["SKYFLEET_SECRET_ARN"].startswith("arn:")
+        setting = environment(functions(fleet, "azure")[name])["SKYFLEET_SIGNING_KEYS"]
+        assert setting.startswith("@Microsoft.KeyVault(SecretUri=")
+        (variable,) = functions(fleet, "gcp")[name].inputs["serviceConfig"]["secretEnvironmentVariables"]
+        assert (variable["key"], variable["version"]) == ("SKYFLEET_SIGNING_KEYS", "7")
+
+
+def test_a_models_key_is_the_agents_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routers and checkers never see it, and it is a secret where it is."""
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({"skyfleet:modelApiKey": "the-models-key"}))
+    found = recorded(settings_for("aws", "azure", "gcp"), tmp_path)
+    holders = {r.token: r for r in found if "the-models-key" in shown([r])}
+    assert sorted(holders) == [
+        FUNCTIONS["aws"],
+        "azure-native:keyvault:Secret",
+        "gcp:secretmanager/secretVersion:SecretVersion",
+    ]
+    assert all(role(r) == "agent" for r in holders.values() if r.labels)
+    assert "environment" in holders[FUNCTIONS["aws"]].secret_inputs
+    assert "secretData" in holders["gcp:secretmanager/secretVersion:SecretVersion"].secret_inputs
+
+
+def test_logs_are_kept_for_thirty_days(fleet: list[Resource]) -> None:
+    """Neither for ever nor gone when somebody comes back from a holiday."""
+    groups = of_type(fleet, "aws:cloudwatch/logGroup:LogGroup")
+    assert {group.inputs["name"] for group in groups} == {
+        f"/aws/lambda/skyfleet-test-{name}" for name in ("agent", "router", "checker")
+    }
+    (workspace,) = of_type(fleet, "azure-native:operationalinsights:Workspace")
+    (bucket,) = of_type(fleet, "gcp:logging/projectBucketConfig:ProjectBucketConfig")
+    kept = [group.inputs["retentionInDays"] for group in groups]
+    assert {*kept, workspace.inputs["retentionInDays"], bucket.inputs["retentionDays"]} == {30}
+
+
+def test_no_bucket_is_public(fleet: list[Resource]) -> None:
+    """Not in Amazon, not in Azure, not at Google."""
+    (block,) = of_type(fleet, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
+    assert all(
+        block.inputs[name]
+        for name in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    )
+    for account in of_type(fleet, "azure-native:storage:StorageAccount"):
+        assert account.inputs["allowBlobPublicAccess"] is False
+        assert account.inputs["minimumTlsVersion"] == "TLS1_2"
+    assert {c.inputs["publicAccess"] for c in of_type(fleet, "azure-native:storage:BlobContainer")} == {
+        "None"
+    }
+    for bucket in of_type(fleet, "gcp:storage/bucket:Bucket"):
+        assert bucket.inputs["publicAccessPrevention"] == "enforced"
+        assert bucket.inputs["uniformBucketLevelAccess"] is True
+
+
+def test_only_the_account_for_uploads_has_a_shared_key(fleet: list[Resource]) -> None:
+    """The provider uploads by key; what functions use goes by role."""
+    accounts = {
+        role(a): a.inputs["allowSharedKeyAccess"]
+        for a in of_type(fleet, "azure-native:storage:StorageAccount")
+    }
+    assert accounts == {"shared": True, "agent": False, "router": False, "checker": False}
+
+
+def test_only_routers_reach_the_snapshots(fleet: list[Resource]) -> None:
+    """On Amazon by the policy of the role, on Azure and Google by a role on one container or bucket."""
+    for cloud in FUNCTIONS:
+        for name, function in functions(fleet, cloud).items():
+            assert ("SKYFLEET_BUCKET" in environment(function)) == (name == "router")
+    policies = {
+        p.name: json.loads(p.inputs["policy"]) for p in of_type(fleet, "aws:iam/rolePolicy:RolePolicy")
+    }
+    actions = {
+        name: {action for statement in policy["Statement"] for action in statement["Action"]}
+        for name, policy in policies.items()
+    }
+    assert actions["aws-eu-west-1-router"] - actions["aws-eu-west-1-agent"] == {
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:ListBucket",
+    }
+    assert actions["aws-eu-west-1-agent"] == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "secretsmanager:GetSecretValue",
+    }
+    (member,) = of_type(fleet, "gcp:storage/bucketIAMMember:BucketIAMMember")
+    assert (member.name, member.inputs["role"]) == ("gcp-europe-west1-router", "roles/storage.objectUser")
+    contributors = [
+        a for a in of_type(fleet, "azure-native:authorization:RoleAssignment") if "-health-" in a.name
+    ]
+    assert [a.name for a in contributors] == ["azure-westeurope-router-health-ba92f5b4"]
+
+
+def test_no_policy_allows_everything(fleet: list[Resource]) -> None:
+    """A star stands only behind a prefix of the stack's own, or in the denial of plain HTTP."""
+    for policy in of_type(fleet, "aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert "*" not in "".join(statement["Action"])
+            assert all(resource.startswith("arn:test:aws-eu-west-1") for resource in statement["Resource"])
+    (tls,) = of_type(fleet, "aws:s3/bucketPolicy:BucketPolicy")
+    assert [s["Effect"] for s in json.loads(tls.inputs["policy"])["Statement"]] == ["Deny"]
+
+
+def test_checkers_are_fired_every_minute(fleet: list[Resource]) -> None:
+    """By the scheduler of their own cloud; Azure's timer is in the package."""
+    (rate,) = of_type(fleet, "aws:scheduler/schedule:Schedule")
+    assert rate.inputs["scheduleExpression"] == "rate(1 minute)"
+    assert rate.inputs["target"]["deadLetterConfig"]["arn"]
+    (job,) = of_type(fleet, "gcp:cloudscheduler/job:Job")
+    assert job.inputs["schedule"] == "* * * * *"
+    assert job.inputs["httpTarget"]["oidcToken"]["audience"] == "https://gcp-europe-west1-checker.run.app"
+
+
+def test_a_package_is_named_by_its_content(fleet: list[Resource]) -> None:
+    """New code is a new object, so no cloud can go on with an old one of the same name."""
+    keys = {o.inputs["key"] for o in of_type(fleet, "aws:s3/bucketObjectv2:BucketObjectv2")}
+    assert keys == {
+        "packages/agent/hash-agent-aws.zip",
+        "packages/router/hash-router-aws.zip",
+        "packages/checker/hash-router-aws.zip",
+    }
+    for deployment in of_type(fleet, "azure-native:resources:Deployment"):
+        assert "properties" in deployment.secret_inputs
+        assert f"hash-{'agent' if role(deployment) == 'agent' else 'router'}-azure" in json.dumps(
+            deployment.inputs
+        )
+
+
+def test_routers_know_every_agent_and_checkers_every_router(fleet: list[Resource]) -> None:
+    """With the weights of the config; a checker's list does not change with them."""
+    for cloud in FUNCTIONS:
+        variables = environment(functions(fleet, cloud)["router"])
+        targets = cast("list[dict[str, Any]]", json.loads(variables["SKYFLEET_TARGETS"]))
+        assert [(t["cloud"], t["weight"], t["repeatable"]) for t in targets] == [
+            ("aws", 3, True),
+            ("azure", 2, True),
+            ("gcp", 1, True),
+        ]
+        assert all(t["url"].startswith("https://") and not t["url"].endswith("/") for t in targets)
+        checker = environment(functions(fleet, cloud)["checker"])
+        assert len(json.loads(checker["SKYFLEET_ROUTERS"])) == 3
+        assert [t["weight"] for t in json.loads(checker["SKYFLEET_TARGETS"])] == [1, 1, 1]
+
+
+def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource], tmp_path: Path) -> None:
+    """They know its hash only; an emulated stack may be open."""
+    variables = environment(functions(fleet, "aws")["router"])
+    assert len(bytes.fromhex(variables["SKYFLEET_API_KEY_SHA256"])) == 32
+    assert "SKYFLEET_OPEN" not in variables
+    local = settings_for("aws", router={"open": True, "policy": {"stallS": 2}}, sky={"minuteS": 5})
+    opened = environment(functions(recorded(local, tmp_path), "aws")["router"])
+    assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"stallS": 2})
+
+
+def test_children_hang_under_their_component(fleet: list[Resource]) -> None:
+    """`pulumi stack` shows a fleet as places, functions and their parts."""
+    components = Counter(r.token for r in fleet if r.token.startswith("skyfleet:"))
+    assert components == {
+        f"skyfleet:{cloud}:{kind}": count
+        for cloud in FUNCTIONS
+        for kind, count in (("Foundation", 1), ("Function", 3))
+    }

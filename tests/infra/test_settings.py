@@ -1,0 +1,188 @@
+"""The stack config: what is understood, and every mistake told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+import yaml
+
+from infra.archive import ROOT
+from infra.contract import Place
+from infra.errors import ConfigError
+from infra.settings import Checks, Model, Settings, read
+
+CLOUDS: Mapping[str, object] = {
+    "aws": {"regions": ["eu-west-1"], "weight": 3},
+    "azure": {"regions": ["westeurope"], "weight": 2},
+    "gcp": {"regions": ["europe-west1"], "weight": 1, "project": "test-project"},
+}
+
+
+def settings(clouds: object = CLOUDS, **more: object) -> Settings:
+    return read({"skyfleet:clouds": clouds} | {f"skyfleet:{k}": v for k, v in more.items()}, "dev")
+
+
+def mistakes(clouds: object = CLOUDS, **more: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        settings(clouds, **more)
+    for mistake in caught.value.mistakes:
+        assert "; expected " in mistake, mistake
+        assert ", e.g. " in mistake, mistake
+    return list(caught.value.mistakes)
+
+
+@pytest.mark.parametrize("name", ["local", "example"])
+def test_the_stacks_beside_the_program_have_no_mistake(name: str) -> None:
+    """The committed stack and the example for real accounts are both valid."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    found = read(config, name)
+    assert found.clouds == ("aws", "azure", "gcp")
+    assert found.local == (name == "local")
+    assert found.open == (name == "local")
+
+
+def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
+    """The CLI reads the file, the program gets JSON text from the engine."""
+    more: dict[str, object] = {"router": {"clouds": ["gcp"]}, "keyGeneration": 2, "name": "fleet1"}
+    parsed: dict[str, object] = {"skyfleet:clouds": CLOUDS} | {f"skyfleet:{k}": v for k, v in more.items()}
+    texts: dict[str, object] = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in parsed.items()
+    }
+    assert read(parsed, "dev") == read(texts, "dev")
+
+
+def test_defaults_need_nothing_but_clouds() -> None:
+    """A router and a checker in every cloud, the default agent, an API key, six probes ten seconds apart."""
+    found = settings()
+    assert found.routers == found.checkers == found.places
+    assert (found.strategy, found.open, found.agent) == ("weighted", False, "functions.agent:agent")
+    assert found.checks == Checks(probes=6, apart_s=10, timeout_s=3, cold_timeout_s=30)
+    assert (found.model, found.key_generation, found.local) == (None, 1, False)
+
+
+def test_everything_that_can_be_said_is_heard() -> None:
+    """Each key reaches the settings."""
+    found = settings(
+        router={
+            "clouds": ["gcp", "aws"],
+            "strategy": "random",
+            "open": True,
+            "policy": {"stallS": 2, "fall": 3},
+        },
+        agent="mymodule.sub:app",
+        name="shop",
+        checks={"probes": 3, "apartS": 0.5},
+        model={"baseUrl": "https://api.example.com/v1", "name": "small"},
+        keyGeneration=4,
+        agentPaceMs=20,
+        sky={"minuteS": 5},
+    )
+    assert [place.cloud for place in found.routers] == ["gcp", "aws"]
+    assert (found.strategy, found.open, found.policy) == ("random", True, {"stallS": 2, "fall": 3})
+    assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
+    assert found.checks == Checks(probes=3, apart_s=0.5)
+    assert found.model == Model("https://api.example.com/v1", "small")
+    assert (found.key_generation, found.agent_pace_ms, found.minute_s) == (4, 20, 5)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_any_single_cloud_is_a_fleet(cloud: str) -> None:
+    """Subsets deploy; the router is where the agents are."""
+    found = settings({cloud: CLOUDS[cloud]})
+    assert found.clouds == (cloud,)
+    assert found.routers == found.places
+
+
+def test_a_clouds_weight_is_shared_by_its_regions() -> None:
+    """Two regions of weight 3 get 1.5 each; routers and checkers stand in the first."""
+    found = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "weight": 3}})
+    assert [target.weight for target in found.targets] == [1.5, 1.5]
+    assert found.routers == found.checkers == (Place("aws", "eu-west-1"),)
+
+
+def test_googles_project_may_come_from_the_providers_config() -> None:
+    """`gcp:project` is where the provider looks for it too."""
+    config = {"skyfleet:clouds": {"gcp": {"regions": ["europe-west1"]}}, "gcp:project": "other-project"}
+    assert read(config, "dev").project == "other-project"
+
+
+def test_all_mistakes_come_in_one_error() -> None:
+    """Nobody fixes a config one deploy at a time."""
+    wrong = {
+        "aws": {"regions": ["eu-west-1"], "weight": -3},
+        "azur": {"regions": ["westeurope"], "weight": 2},
+        "gcp": {"regions": ["europe-west99"], "weight": 1, "project": "test-project"},
+    }
+    found = mistakes(wrong, router={"clouds": ["aws", "azure"], "strategy": "heaviest"}, agnet="x:y")
+    assert len(found) == 5
+    for word in (
+        "azur",
+        "did you mean azure",
+        "europe-west99",
+        "-3",
+        "heaviest",
+        "agnet",
+        "did you mean agent",
+    ):
+        assert any(word in mistake for mistake in found), word
+
+
+ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
+    "no-cloud": ({}, {}, "skyfleet:clouds"),
+    "clouds-not-a-mapping": (["aws"], {}, "a mapping"),
+    "weight-not-a-number": (
+        {"aws": {"regions": ["eu-west-1"], "weight": "much"}},
+        {},
+        "aws.weight: got 'much'",
+    ),
+    "weight-is-a-flag": ({"aws": {"regions": ["eu-west-1"], "weight": True}}, {}, "aws.weight: got true"),
+    "weight-not-finite": ({"aws": {"regions": ["eu-west-1"], "weight": float("nan")}}, {}, "aws.weight"),
+    "all-weights-0": ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, {}, "weight 0 for every cloud"),
+    "no-region": ({"aws": {"weight": 1}}, {}, "aws.regions: got nothing"),
+    "region-twice": ({"aws": {"regions": ["eu-west-1", "eu-west-1"]}}, {}, "eu-west-1 twice"),
+    "region-of-another-cloud": ({"aws": {"regions": ["westeurope"]}}, {}, "aws.regions: got 'westeurope'"),
+    "unknown-key-of-a-cloud": ({"aws": {"regions": ["eu-west-1"], "wieght": 1}}, {}, "did you mean weight"),
+    "no-project": ({"gcp": {"regions": ["europe-west1"]}}, {}, "gcp.project: got nothing"),
+    "router-elsewhere": (
+        {"aws": CLOUDS["aws"]},
+        {"router": {"clouds": ["gcp"]}},
+        "under skyfleet:clouds (aws)",
+    ),
+    "router-nowhere": (CLOUDS, {"router": {"clouds": []}}, "router.clouds"),
+    "router-on-no-cloud": (CLOUDS, {"router": {"clouds": ["ibm"]}}, "router.clouds: got 'ibm'"),
+    "unknown-key-of-the-router": (CLOUDS, {"router": {"stratgy": "random"}}, "did you mean strategy"),
+    "strategy": (CLOUDS, {"router": {"strategy": "best"}}, "router.strategy: got 'best'"),
+    "open-on-real-clouds": (CLOUDS, {"router": {"open": True}}, "only an emulated stack is open"),
+    "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "sky": {}}, "true or false"),
+    "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
+    "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
+    "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
+    "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
+    "agent-reserved": (CLOUDS, {"agent": "router.app:create"}, "outside of infra, router, tests"),
+    "name": (CLOUDS, {"name": "My Fleet"}, "lower-case letters"),
+    "checks": (CLOUDS, {"checks": {"probes": 0}}, "checks.probes: got 0"),
+    "checks-too-long": (CLOUDS, {"checks": {"probes": 60, "apartS": 60}}, "skyfleet:checks"),
+    "checks-unknown": (CLOUDS, {"checks": {"probe": 3}}, "did you mean probes"),
+    "model-url": (CLOUDS, {"model": {"baseUrl": "example.com", "name": "small"}}, "model.baseUrl"),
+    "model-name": (CLOUDS, {"model": {"baseUrl": "https://example.com"}}, "model.name: got nothing"),
+    "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
+    "sky-unknown": (CLOUDS, {"sky": {"minutes": 5}}, "did you mean minuteS"),
+    "sky-too-fast": (CLOUDS, {"sky": {"minuteS": 0.01}}, "sky.minuteS"),
+    "unknown-key": (CLOUDS, {"regions": []}, "skyfleet:regions: got an unknown key"),
+}
+
+
+@pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
+def test_a_mistake_is_named_once(clouds: object, more: Mapping[str, object], expected: str) -> None:
+    """One cause, one sentence: no other complaint follows from it."""
+    found = mistakes(clouds, **more)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_a_secret_is_never_shown() -> None:
+    """The model's key is somebody else's to read; a mistake beside it does not print it."""
+    found = mistakes(modelApiKey="not-to-be-printed", agent="?")
+    assert "not-to-be-printed" not in "".join(found)
