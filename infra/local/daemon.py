@@ -1,8 +1,8 @@
 """The emulated clouds as one process: `python -m infra.local.daemon --root .skyfleet`.
 
-It takes an exclusive lock on its folder, brings the world back as it was, opens the admin API, starts the Pulumi
-providers and then writes `sky.json`. SIGTERM and SIGINT stop everything; no child is left. Setting up costs no
-network: what the clouds install is installed at a deploy.
+It takes an exclusive lock on its folder, brings the world back as it was, opens the admin API, starts the
+Pulumi providers and then writes `sky.json`. SIGTERM and SIGINT stop everything; no child is left. Setting
+up costs no network: what the clouds install is installed at a deploy.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def exclusive(path: Path) -> Generator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise SetupError(
-                f"another daemon (pid {holder}) serves {path.parent}; stop it with `make down` or kill that pid"
+                f"another daemon (pid {holder}) serves {path.parent}; run `make down` or kill that pid"
             ) from None
         file.seek(0)
         file.truncate()

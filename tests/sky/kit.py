@@ -1,7 +1,7 @@
 """Miniature function packages and a sky in this process, for tests of the hosts.
 
-The app is one ASGI callable with a few paths that tests steer; its entry files have the shape of the project's own,
-so that each runs under the vendor's real runtime code.
+The app is one ASGI callable with a few paths that tests steer; its entry files have the shape of the
+project's own, so that each runs under the vendor's real runtime code.
 """
 
 from __future__ import annotations

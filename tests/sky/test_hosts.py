@@ -1,4 +1,6 @@
-"""The same miniature app in the three function hosts: one request in, one reply out, streams, limits, crashes."""
+"""The same miniature app in the three function hosts: one request in, one reply out, streams, limits,
+crashes.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,7 @@ async def test_each_cloud_adds_its_own_headers(here: Lab) -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_a_stream_arrives_while_it_is_made(here: Lab, cloud: Cloud) -> None:
-    """The first chunk is in the caller's hands before the app can make the last: the caller opens the gate."""
+    """The first chunk is in the caller's hands before the app makes the last: the caller opens the gate."""
     gate = here.folder / f"{cloud}-gate"
     gate.unlink(missing_ok=True)
     async with here.session.get(here.url(agent(here, cloud), "/stream")) as reply:
@@ -232,7 +234,9 @@ async def test_a_new_version_takes_over_without_dropping_anyone(here: Lab, cloud
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_a_package_that_does_not_come_up_changes_nothing(here: Lab, cloud: Cloud) -> None:
-    """The deploy fails with the reason (file and line, where the cloud starts it); the old version serves on."""
+    """The deploy fails with the reason (file and line, where the cloud starts it); the old version serves
+    on.
+    """
     spec = agent(here, cloud)
     files = files_of(cloud)
     match cloud:

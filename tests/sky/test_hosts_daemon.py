@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -42,7 +42,7 @@ async def main():
         await asyncio.Event().wait()
 asyncio.run(main())
 """
-# The same sky after its daemon was killed: the world comes back without a deploy, instances start when called.
+# The same sky after its daemon was killed: the world is back without a deploy, instances start when called.
 HEIR = """
 import asyncio, json, sys
 from dataclasses import replace
@@ -135,7 +135,7 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def daemon(root: Path) -> Iterator[Daemon]:
+def daemon(root: Path) -> Generator[Daemon]:
     """Ready, and stopped by SIGTERM afterwards."""
     with start(root) as process:
         try:

@@ -1,4 +1,4 @@
-"""Buckets, secrets and identities, used by functions' own libraries with the environment that children get."""
+"""Buckets, secrets and identities, used by functions' own libraries with a child's environment."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ async def run(program: str, cloud: Cloud, environ: Mapping[str, str]) -> dict[st
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_obstore_finds_its_bucket_by_the_environment(here: Lab, cloud: Cloud) -> None:
-    """Put, get, head, list, delete and both conditional writes work with nothing but the child's environment."""
+    """Put, get, head, list, delete and both conditional writes work with nothing but the child's
+    environment.
+    """
     await world(here, *grants_of(cloud, "read", "write", "list"))
     said = await run(JOURNEY, cloud, child_environment(here, cloud))
     assert said == {
@@ -174,7 +176,7 @@ except Exception as error: print(json.dumps({"error": f"{type(error).__name__}: 
 
 
 async def test_the_functions_own_client_reads_its_secret(here: Lab) -> None:
-    """With the grant the secret comes; with a wrong key or without the grant it does not, and stays unsaid."""
+    """With the grant the secret comes; with a wrong key or without it not, and it stays unsaid."""
     grant = Grant("aws-agent", "secret:read", "arn:*")
     environ = child_environment(here, "aws") | {"CHECKOUT": str(CHECKOUT)}
     await world(here, grant, secrets={"arn:secret": "hush"})

@@ -1,7 +1,7 @@
 """Azure Blob Storage (path style) as obstore's AzureStore uses it, and the managed identity endpoint.
 
-Source: Blob service REST API (Put Blob, Get Blob, Get Blob Properties, Delete Blob, List Blobs, Blob Batch) and the
-App Service managed identity REST protocol (api-version 2019-08-01).
+Source: Blob service REST API (Put Blob, Get Blob, Get Blob Properties, Delete Blob, List Blobs, Blob Batch)
+and the App Service managed identity REST protocol (api-version 2019-08-01).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from infra.local.world import Bucket
 
 JSON = {"content-type": "application/json"}
 VERSION = {"x-ms-version": "2023-11-03"}
+XML_HEAD = "<?xml version='1.0' encoding='utf-8'?>"
 
 
 def handle(asked: Asked, services: Services) -> Told:
@@ -47,8 +48,8 @@ def handle(asked: Asked, services: Services) -> Told:
 
 
 def _find(path: str, services: Services, principal: str) -> tuple[Bucket | None, str]:
-    """Container and key of `account/container/key`, or of `container/key`: one endpoint serves all accounts here,
-    so a client that was given no account means the container that it may use.
+    """Container and key of `account/container/key`, or of `container/key`: one endpoint serves all
+    accounts here, so a client that was given no account means the container that it may use.
     """
     parts = path.split("/", 2)
     if len(parts) > 1 and (bucket := services.bucket("azure", "/".join(parts[:2]))) is not None:
@@ -62,7 +63,7 @@ def _find(path: str, services: Services, principal: str) -> tuple[Bucket | None,
 
 
 def _error(status: int, code: str, message: str) -> Told:
-    text = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    text = f"{XML_HEAD}<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     return Told(
         status, {"content-type": "application/xml", "x-ms-error-code": code, **VERSION}, text.encode()
     )
@@ -114,14 +115,12 @@ def _listed(asked: Asked, objects: list[Stored]) -> Told:
     blobs = "".join(
         f"<Blob><Name>{escape(each.key)}</Name><Properties>"
         f"<Last-Modified>{formatdate(each.modified, usegmt=True)}</Last-Modified><Etag>{escape(each.etag)}</Etag>"
-        f"<Content-Length>{each.size}</Content-Length><Content-Type>application/octet-stream</Content-Type><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        f"<Content-Length>{each.size}</Content-Length>"
+        f"<Content-Type>application/octet-stream</Content-Type><BlobType>BlockBlob</BlobType></Properties></Blob>"
         for each in found.objects
     )
     groups = "".join(f"<BlobPrefix><Name>{escape(each)}</Name></BlobPrefix>" for each in found.prefixes)
-    text = (
-        "<?xml version='1.0' encoding='utf-8'?><EnumerationResults>"
-        f"<Blobs>{blobs}{groups}</Blobs><NextMarker /></EnumerationResults>"
-    )
+    text = f"{XML_HEAD}<EnumerationResults><Blobs>{blobs}{groups}</Blobs><NextMarker /></EnumerationResults>"
     return Told(200, {"content-type": "application/xml", **VERSION}, text.encode())
 
 

@@ -1,7 +1,8 @@
 """Azure Functions (Flex Consumption): the host's part, around Microsoft's own worker library in a child.
 
-The host matches the route, starts the invocation over the worker's pipe and at the same time proxies the raw request
-to the worker's HTTP server (HTTP v2, which streams), as the real one does. Timers go over the pipe alone.
+The host matches the route, starts the invocation over the worker's pipe and at the same time proxies the
+raw request to the worker's HTTP server (HTTP v2, which streams), as the real one does. Timers go over the
+pipe alone.
 """
 
 from __future__ import annotations

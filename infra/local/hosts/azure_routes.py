@@ -1,8 +1,8 @@
 """Which function of an Azure app takes a request: route templates of its HTTP triggers, and its timers.
 
 The rule of this file: pure. Bindings are what the worker library reports. Templates are ASP.NET's, as far as
-functions use them: literals, `{name}`, `{name?}`, `{name:int}` and a last `{*rest}`; a literal beats a parameter
-beats the rest.
+functions use them: literals, `{name}`, `{name?}`, `{name:int}` and a last `{*rest}`; a literal beats a
+parameter beats the rest.
 """
 
 from __future__ import annotations

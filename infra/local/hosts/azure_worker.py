@@ -1,10 +1,13 @@
-"""The Azure Functions Python worker without the .NET host: a child of the sky, run under the functions' interpreter.
+"""The Azure Functions Python worker without the .NET host: a child of the sky, run under the functions'
+interpreter.
 
-The rule of this file: it stands alone. It imports nothing of ours, only the standard library and Microsoft's own
-worker library (azure-functions-runtime), which imports and indexes function_app.py and runs its functions.
+The rule of this file: it stands alone. It imports nothing of ours, only the standard library and
+Microsoft's own worker library (azure-functions-runtime), which imports and indexes function_app.py and runs
+its functions.
 
-Arguments: the app's folder, then folders for the import path, best first. Commands arrive as JSON lines on standard
-input, answers leave as JSON lines on what was standard output; prints of the app go to standard error.
+Arguments: the app's folder, then folders for the import path, best first. Commands arrive as JSON lines on
+standard input, answers leave as JSON lines on what was standard output; prints of the app go to standard
+error.
 
     out  {"op": "ready", "uri": "http://127.0.0.1:P" or "", "functions": [{"id", "name", "bindings": [...]}]}
     out  {"op": "failed", "error": "...", "trace": "..."}         then it exits
@@ -85,7 +88,9 @@ class Worker:
         self._out.flush()
 
     async def index(self, app: str) -> bool:
-        """Import and index the app, start the server of its streaming extension, tell the host what was found."""
+        """Import and index the app, start the server of its streaming extension, tell the host what was
+        found.
+        """
         protos = types.SimpleNamespace(BindingInfo=BindingInfo, StatusResult=StatusResult)
         for name in MESSAGES:
             setattr(protos, name, type(name, (Message,), {}))

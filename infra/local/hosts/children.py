@@ -1,6 +1,7 @@
 """Child processes of the sky: each in a session of its own, noted in the journal, its output in a log.
 
-The rule of this file: no child exists that the journal does not name, and ending a child ends its whole group.
+The rule of this file: no child exists that the journal does not name, and ending a child ends its whole
+group.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. control: talk to it over pipes at its stdin and stdout (stderr still goes to the log)."""
+    """What to start. control: talk to it over pipes at stdin and stdout (stderr still goes to the log)."""
 
     argv: Sequence[str]
     cwd: Path

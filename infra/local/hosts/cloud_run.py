@@ -1,4 +1,6 @@
-"""Google Cloud Functions 2nd gen: Cloud Build installs the requirements, Cloud Run runs the functions framework."""
+"""Google Cloud Functions 2nd gen: Cloud Build installs the requirements, Cloud Run runs the functions
+framework.
+"""
 
 from __future__ import annotations
 

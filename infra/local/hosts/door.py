@@ -1,8 +1,9 @@
 """The public URL of one function: what happens to a request before and after its instance.
 
-The rule of this file: the same steps in every cloud, in this order: faults, permission, size, a lease, the exchange,
-the clouds' limits on the way back. What differs is data in `limits.py` and `replies.py`, or one of the three small
-functions in `headers.py`. Nothing is buffered, except where the cloud does (Lambda takes a request as one event).
+The rule of this file: the same steps in every cloud, in this order: faults, permission, size, a lease, the
+exchange, the clouds' limits on the way back. What differs is data in `limits.py` and `replies.py`, or one
+of the three small functions in `headers.py`. Nothing is buffered, except where the cloud does (Lambda takes
+a request as one event).
 """
 
 from __future__ import annotations

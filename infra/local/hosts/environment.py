@@ -1,7 +1,7 @@
 """What a child finds in its environment: what the vendor's runtime sets, plus the function's own variables.
 
-The rule of this file: pure, and complete: nothing is inherited from the daemon. Where a variable points a vendor's
-library at the sky instead of the cloud's own address, it is one that the library documents.
+The rule of this file: pure, and complete: nothing is inherited from the daemon. Where a variable points a
+vendor's library at the sky instead of the cloud's own address, it is one that the library documents.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from infra.local.world import Function
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one identity shows to the cloud's own services. Which fields mean what differs per cloud (identity.py)."""
+    """What one identity shows to the cloud's own services. Which fields mean what differs per cloud
+    (identity.py).
+    """
 
     key_id: str
     secret: str
@@ -25,7 +27,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one version of a function lies. root: unpacked package; wheels: import path before and after it."""
+    """Where one version of a function lies. root: unpacked package; wheels: import path before and after
+    it.
+    """
 
     root: Path
     interpreter: Interpreter
@@ -46,7 +50,7 @@ def _base(spec: Function, interpreter: Interpreter) -> dict[str, str]:
 def aws(
     spec: Function, place: Place, credentials: Credentials, api: str, port: int, sandbox: str
 ) -> Mapping[str, str]:
-    """Lambda's defined runtime variables. sandbox: id of the execution environment; port: its web server's."""
+    """Lambda's defined runtime variables. sandbox: id of the environment; port: its web server's."""
     environ = {
         **_base(spec, place.interpreter),
         "TZ": ":UTC",

@@ -1,4 +1,5 @@
-"""What goes wrong in the running half of the sky; the base and what providers share lie in `infra/local/errors.py`.
+"""What goes wrong in the running half of the sky; the base and what providers share lie in
+`infra/local/errors.py`.
 
 SkyError
 ├── SetupError     this machine lacks something: an interpreter, wheels, a single daemon

@@ -34,7 +34,9 @@ ROLES: dict[Scope, frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """amount: seconds for slow and cold, share of requests (0 to 1) for error, throttle and cut, else unused."""
+    """amount: seconds for slow and cold, share of requests (0 to 1) for error, throttle and cut, else
+    unused.
+    """
 
     kind: Kind
     amount: float = 1.0

@@ -1,7 +1,8 @@
 """One deployed function: its door, the version that serves, and the next version taking over.
 
 The rule of this file: a new version serves only after it was built (and started, where the cloud does that at
-deploy); until then, and for ever when it fails, the old one does. Requests in flight end on the version they began.
+deploy); until then, and for ever when it fails, the old one does. Requests in flight end on the version
+they began.
 """
 
 from __future__ import annotations

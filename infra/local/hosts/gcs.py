@@ -1,7 +1,9 @@
-"""Google Cloud Storage's XML API, as obstore's GCSStore uses it, and the part of the metadata server that it asks.
+"""Google Cloud Storage's XML API, as obstore's GCSStore uses it, and the part of the metadata server that
+it asks.
 
-Conditions are by generation. The metadata server is one for all instances here, so each instance finds it under a
-path of its own (GCE_METADATA_HOST), and the token it gets stands for that instance's service account.
+Conditions are by generation. The metadata server is one for all instances here, so each instance finds it
+under a path of its own (GCE_METADATA_HOST), and the token it gets stands for that instance's service
+account.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 The rule of this file: standard library only, imports nothing of ours, so that it starts in milliseconds.
 
-A daemon may die without a chance to clean up (`kill -9`), and its children have children of their own (gunicorn's
-workers), which a parent-death signal would miss. So every child leads a process group of its own, the daemon notes
-each group in a journal (`+ PID START`, `- PID`), and this process, holding the other end of the daemon's pipe,
-kills the groups that are left when the pipe closes. A daemon that starts runs the same sweep, in case both died.
+A daemon may die without a chance to clean up (`kill -9`), and its children have children of their own
+(gunicorn's workers), which a parent-death signal would miss. So every child leads a process group of its
+own, the daemon notes each group in a journal (`+ PID START`, `- PID`), and this process, holding the other
+end of the daemon's pipe, kills the groups that are left when the pipe closes. A daemon that starts runs the
+same sweep, in case both died.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def left(journal: Path) -> list[Group]:
 def sweep(journal: Path) -> list[int]:
     """Kill the groups that are left; returns the leaders' pids that were killed.
 
-    A leader's number that now belongs to a younger process is somebody else's and stays alive. While a group has
-    members its number is not given out again, so a group whose leader is gone can be killed by number.
+    A leader's number that now belongs to a younger process is somebody else's and stays alive. While a
+    group has members its number is not given out again, so a group whose leader is gone can be killed
+    by number.
     """
     killed: list[int] = []
     for pid, start in left(journal):

@@ -1,7 +1,7 @@
 """Who calls the clouds' own services, and what they may do there.
 
-Every identity gets credentials of its cloud's kind, made up when a function first runs as it and valid as long as
-the daemon lives (its children end with it). Which field means what:
+Every identity gets credentials of its cloud's kind, made up when a function first runs as it and valid as
+long as the daemon lives (its children end with it). Which field means what:
     aws     access key id, secret key, session token: requests are signed with them (SigV4)
     azure   secret = IDENTITY_HEADER, which the identity endpoint exchanges for a bearer token
     gcp     secret = a path below the metadata server, which gives a bearer token

@@ -1,4 +1,4 @@
-"""One version of a Lambda function: unpack, check the handler, start execution environments of either kind."""
+"""One version of a Lambda function: unpack, check the handler, start environments of either kind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LambdaBackend:
         if not spec.web_adapter:
             raise BadPackage(
                 f"handler {spec.entry!r} has neither the Lambda Web Adapter layer nor "
-                "AWS_LAMBDA_EXEC_WRAPPER=/opt/bootstrap; the sky runs Lambda functions through the adapter only"
+                "AWS_LAMBDA_EXEC_WRAPPER=/opt/bootstrap; the sky runs Lambda through the adapter only"
             )
         root = await asyncio.to_thread(tools.packages.unpack, spec.package, spec.package_hash)
         entry = root / spec.entry

@@ -1,4 +1,5 @@
-"""Lambda's shapes: the function URL event (payload 2.0), its request context, and a buffered result back to HTTP.
+"""Lambda's shapes: the function URL event (payload 2.0), its request context, and a buffered result back to
+HTTP.
 
 The rule of this file: pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
 """
@@ -26,7 +27,7 @@ def arn(spec: Function) -> str:
 
 
 def joined(headers: Headers) -> dict[str, str]:
-    """Lower-case names, repeated values joined by a comma, as Lambda hands them on; cookies by a semicolon."""
+    """Lower-case names, repeated values joined by a comma, as Lambda has it; cookies by a semicolon."""
     result: dict[str, str] = {}
     for name, value in headers:
         glue = "; " if name == "cookie" else ","
@@ -58,7 +59,7 @@ def request_context(call: Call, now: float) -> dict[str, object]:
 
 
 def lambda_context(spec: Function, request_id: str, deadline: float, trace: str = "") -> dict[str, object]:
-    """The invocation's context as the adapter passes it in `x-amzn-lambda-context`. deadline: unix seconds."""
+    """The context, as the adapter passes it in `x-amzn-lambda-context`. deadline: unix seconds."""
     return {
         "request_id": request_id,
         "deadline": int(deadline * 1000),

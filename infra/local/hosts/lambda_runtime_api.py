@@ -1,9 +1,9 @@
 """AWS Lambda with the real Lambda Web Adapter: a Runtime API and an Extensions API for each sandbox.
 
-As in Lambda, the adapter is an external extension that registers first, waits for the package's web server and then
-asks for invocations. A function URL request becomes an event of payload 2.0; the answer arrives as a whole JSON
-document or, in `response_stream` mode, as a JSON head, eight NUL bytes and the body as it is produced.
-Source: AWS `runtimes-api`, `runtimes-custom` (response streaming), `runtimes-extensions-api`.
+As in Lambda, the adapter is an external extension that registers first, waits for the package's web server
+and then asks for invocations. A function URL request becomes an event of payload 2.0; the answer arrives as
+a whole JSON document or, in `response_stream` mode, as a JSON head, eight NUL bytes and the body as it is
+produced. Source: AWS `runtimes-api`, `runtimes-custom` (response streaming), `runtimes-extensions-api`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """AWS Lambda with the Lambda Web Adapter, in our stand-in of the adapter's documented protocol.
 
-One instance is one execution environment: it runs the handler script of the package (`run.sh`) as the runtime and
-proxies each invocation to the web server it starts. The adapter's part, per its README: GET the readiness path
-every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context` and
-`x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is installed,
-`lambda_runtime_api.py` drives that instead.
+One instance is one execution environment: it runs the handler script of the package (`run.sh`) as the
+runtime and proxies each invocation to the web server it starts. The adapter's part, per its README: GET the
+readiness path every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context`
+and `x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is
+installed, `lambda_runtime_api.py` drives that instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The clouds' limits at the front door, one row per cloud.
 
-Sources: AWS `config-rs-invoke-furls` and quotas, Azure `functions-scale` (230 s: the load balancer's idle limit),
-Cloud Run quotas. Cloud Run's 32 MB hold for HTTP/1 requests and for replies that are not streamed.
+Sources: AWS `config-rs-invoke-furls` and quotas, Azure `functions-scale` (230 s: the load balancer's idle
+limit), Cloud Run quotas. Cloud Run's 32 MB hold for HTTP/1 requests and for replies that are not streamed.
 """
 
 from __future__ import annotations

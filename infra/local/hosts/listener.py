@@ -1,7 +1,7 @@
 """A loopback port with an HTTP server of aiohttp behind it that can vanish and come back.
 
-The rule of this file: while a Listener is open its port is bound, listening or not, so that nobody else gets it
-during a `refuse` fault.
+The rule of this file: while a Listener is open its port is bound, listening or not, so that nobody else
+gets it during a `refuse` fault.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. target: path and query as sent; peer: the caller's address; host: as the caller named it."""
+    """One HTTP request. target: path and query as sent; peer: the caller's address; host: as the caller
+    named it.
+    """
 
     id: str
     method: str
@@ -50,7 +52,7 @@ class Reply(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an event (a scheduler's call): HTTP status where there is one, and the start of the answer."""
+    """Result of an event (a scheduler's call): HTTP status if there is one, start of the answer."""
 
     ok: bool
     status: int | None

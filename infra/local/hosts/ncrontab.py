@@ -1,8 +1,8 @@
 """NCRONTAB, the six fields of Azure's timers: second minute hour day month weekday.
 
-The rule of this file: pure. Fields are `*`, numbers, lists, ranges and steps (`*/10`, `1-5`, `0,30`, `10-50/20`),
-and names of months and weekdays in three letters; as in NCRONTAB a day must match both day and weekday. Times are
-UTC, as on Flex Consumption.
+The rule of this file: pure. Fields are `*`, numbers, lists, ranges and steps (`*/10`, `1-5`, `0,30`,
+`10-50/20`), and names of months and weekdays in three letters; as in NCRONTAB a day must match both day and
+weekday. Times are UTC, as on Flex Consumption.
 """
 
 from __future__ import annotations

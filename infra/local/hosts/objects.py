@@ -1,8 +1,10 @@
-"""Objects in a folder, with the conditions that all three vendors' stores know: create only, replace if unchanged.
+"""Objects in a folder, with the conditions that all three vendors' stores know: create only, replace if
+unchanged.
 
-The rule of this file: the file is the object (the providers write some, such as packages), it is complete or absent
-(written aside under a name that starts with a dot, then renamed), and one event loop is the only writer, so that a
-check and the write after it are one step. Its generation, a number that only grows, is its modification time in ns.
+The rule of this file: the file is the object (the providers write some, such as packages), it is complete
+or absent (written aside under a name that starts with a dot, then renamed), and one event loop is the only
+writer, so that a check and the write after it are one step. Its generation, a number that only grows, is
+its modification time in ns.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from pathlib import Path, PurePosixPath
 
 
 class BadKey(Exception):
-    """A name that cannot be a file here: empty parts, `..`, parts that start with a dot, or a folder's name."""
+    """A name that cannot be a file here: empty parts, `..`, parts that start with a dot, or a folder's
+    name.
+    """
 
 
 class PreconditionFailed(Exception):

@@ -1,8 +1,10 @@
-"""The warm instances of one version of a function: who takes the next request, when to add and when to drop one.
+"""The warm instances of one version of a function: who takes the next request, when to add and when to drop
+one.
 
-The rule of this file: it knows neither clouds nor HTTP. Requests go to the most recently used instance that has
-room, as Lambda does, so that the others fall idle and are dropped. With none, one more is started, up to the limit;
-a waiting request takes whatever becomes free first. Beyond the limit requests wait `queue_s`, then are throttled.
+The rule of this file: it knows neither clouds nor HTTP. Requests go to the most recently used instance that
+has room, as Lambda does, so that the others fall idle and are dropped. With none, one more is started, up
+to the limit; a waiting request takes whatever becomes free first. Beyond the limit requests wait `queue_s`,
+then are throttled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Loopback ports that stay the same: chosen once, kept in a file, outside the range the kernel gives out by itself."""
+"""Loopback ports that stay the same: chosen once, kept in a file, outside the range the kernel gives out by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import socket
 from infra.local.hosts.errors import SetupError
 from infra.local.hosts.state import Document
 
-# Linux gives ports from 32768 on to outgoing connections: one of those could hold our port when the daemon is down.
+# Linux gives ports from 32768 on to outgoing connections: one could hold ours while the daemon is down.
 LOWEST, HIGHEST = 20000, 32000
 
 

@@ -1,7 +1,7 @@
 """One reply on its way from an instance to the caller, within the cloud's limits.
 
-The rule of this file: every chunk leaves when it comes. A reply that cannot be finished ends the connection without
-its proper end, so that no caller takes it for whole.
+The rule of this file: every chunk leaves when it comes. A reply that cannot be finished ends the connection
+without its proper end, so that no caller takes it for whole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Dropped(Exception):
 
 
 class Relay:
-    """Sends one reply. gate: awaited before each chunk; returns at once unless the cloud swallows what it says.
+    """Sends one reply. gate: awaited before each chunk; returns at once unless the cloud swallows what
+    it says.
 
     cut: send the head and a part of the body, then break off (an injected fault).
     """

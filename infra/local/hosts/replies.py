@@ -1,8 +1,8 @@
 """How each cloud answers when the function does not: status, headers, body, one row per cause.
 
-Taken from the vendors' documentation as far as it says so. Chosen, because the documentation is silent: a request
-that an instance took along when it died is 502 in all three (it may have run), and a cloud where nothing can start
-says what it says when a start fails: Lambda 502, Azure Functions 503, Cloud Run 503.
+Taken from the vendors' documentation as far as it says so. Chosen, because the documentation is silent: a
+request that an instance took along when it died is 502 in all three (it may have run), and a cloud where
+nothing can start says what it says when a start fails: Lambda 502, Azure Functions 503, Cloud Run 503.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Amazon S3, path style: what obstore's S3Store uses. Signatures and grants are checked; multipart uploads are not there.
+"""Amazon S3, path style: what obstore's S3Store uses. Signatures and grants are checked; multipart uploads
+are not there.
 
 Source: Amazon S3 API reference (PutObject, GetObject, HeadObject, DeleteObject(s), ListObjectsV2).
 """

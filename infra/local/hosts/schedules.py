@@ -1,8 +1,8 @@
 """The clouds' schedulers: EventBridge Scheduler, Cloud Scheduler, and the timers in Azure functions' code.
 
-An emulated minute lasts `minute_s` real seconds. A run is skipped while the one before it still runs: Azure's timers
-and Cloud Scheduler do so, and for the others it keeps a short minute from piling up. What the cloud would not allow
-is refused, said in the log, and shown.
+An emulated minute lasts `minute_s` real seconds. A run is skipped while the one before it still runs:
+Azure's timers and Cloud Scheduler do so, and for the others it keeps a short minute from piling up. What
+the cloud would not allow is refused, said in the log, and shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ Fire = Callable[[str, str, bytes], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One scheduler entry. function: key; principal, url: for the caller's token; timer: Azure's, with its cron."""
+    """One scheduler entry. function: key; principal, url: for the caller's token; timer: Azure's, with its
+    cron.
+    """
 
     key: str
     cloud: Cloud
@@ -220,7 +222,9 @@ def scheduler_event(entry: Entry, now: float) -> bytes:
 
 
 def oidc_token(function: Function, now: float) -> str:
-    """Shape of Cloud Scheduler's ID token. Unsigned: Cloud Run strips the signature before the function sees it."""
+    """Shape of Cloud Scheduler's ID token. Unsigned: Cloud Run strips the signature before the function
+    sees it.
+    """
 
     def part(value: dict[str, object]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

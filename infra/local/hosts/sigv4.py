@@ -1,7 +1,8 @@
 """Verifying AWS Signature Version 4, for S3 and Secrets Manager.
 
 The rule of this file: pure; the request is given as text and bytes, the time as an argument. Source: AWS
-`reference_sigv-create-signed-request`. A request that fails says which part, as AWS does; no secret is in the text.
+`reference_sigv-create-signed-request`. A request that fails says which part, as AWS does; no secret is in
+the text.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from infra.local.hosts.identity import Denied, Identities
 SKEW_S = 900  # AWS: 15 minutes (5 for most services; S3 allows 15)
 UNSIGNED = "UNSIGNED-PAYLOAD"
 FIELDS = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,]+)/(?P<date>\d{8})/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request, ?"
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,]+)/(?P<date>\d{8})/(?P<region>[^/,]+)/(?P<service>[^/,]+)"
+    r"/aws4_request, ?"
     r"SignedHeaders=(?P<headers>[^, ]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The parts of a request that a signature covers. target: raw path and query; headers: lower-case names."""
+    """The parts of a request that a signature covers. target: raw path and query; headers: lower-case
+    names.
+    """
 
     method: str
     target: str

@@ -1,7 +1,7 @@
 """The running half of the emulated clouds: makes reality equal to a World, and keeps it so.
 
-The rule of this file: `apply` is the only place where functions appear, change or go. What fails to come up is
-reported and changes nothing; what did not change is not touched.
+The rule of this file: `apply` is the only place where functions appear, change or go. What fails to come up
+is reported and changes nothing; what did not change is not touched.
 """
 
 from __future__ import annotations

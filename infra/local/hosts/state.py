@@ -1,4 +1,6 @@
-"""Small JSON documents of the sky that outlive the daemon: written aside, then renamed, so that none is ever half."""
+"""Small JSON documents of the sky that outlive the daemon: written aside, then renamed, so that none is
+ever half.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from infra.local.world import Cloud
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """api: address of each cloud's own services. adapter: the real Lambda Web Adapter binary, where there is one.
+    """api: address of each cloud's own services. adapter: the real Lambda Web Adapter binary, where
+    there is one.
 
     scratch: parent of the instances' private folders (their HOME and temporary folder).
     azure_lock: the hash-pinned requirements of the Azure worker library.

@@ -1,7 +1,7 @@
 """What a cloud installs by itself, kept per user and shared by all checkouts: wheels unpacked by lock hash.
 
-The rule of this file: a folder under its final name is complete. Installs go to a private folder first and are
-renamed at the end, so that an interrupted one is never used and two at once do no harm.
+The rule of this file: a folder under its final name is complete. Installs go to a private folder first and
+are renamed at the end, so that an interrupted one is never used and two at once do no harm.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Wheels:
     async def install(self, lock: bytes, interpreter: Interpreter, *, version: str | None = None) -> Path:
         """Folder with the packages of `lock`, to be put on the import path.
 
-        version: install for this Python instead of the interpreter's own (pure packages that demand a newer one).
+        version: install for this Python instead of the interpreter's own (pure packages that demand
+        a newer one).
         """
         target = version or interpreter.minor
         key = hashlib.sha256(lock + f"\n{target} {platform.machine()}".encode()).hexdigest()[:24]
