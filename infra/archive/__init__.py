@@ -12,13 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from infra import agentcheck
 from infra.archive import dependencies, sources, zips
+from infra.archive.sources import File
 from infra.archive.tools import Tools
 from infra.contract import KINDS, Cloud, Kind, Package, Place
 from infra.errors import PackageError
@@ -73,29 +75,34 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
     verdict = agentcheck.check(settings, agent, tools, root / FOLDER, progress)
     built: dict[tuple[Kind, Cloud], Package] = {}
     for kind, recipe in recipes.items():
+        compiled = cache(partial(tools.compiled, recipe.shared))
         for cloud in settings.clouds:
-            built[kind, cloud] = _build(recipe, cloud, verdict.repeatable, tools, root / FOLDER, progress)
+            files = recipe.files(cloud, repeatable=verdict.repeatable)
+            inputs = sources.digest(files)[:16]
+            path = root / FOLDER / f"{kind}-{cloud}-{inputs}.zip"
+            built[kind, cloud] = Package(kind, cloud, path, inputs, recipe.build)
+            if not zips.is_whole(path):
+                progress(f"building {path.name}")
+                _build(path, recipe.locks[cloud], cloud, files, compiled, tools, progress)
     return Packages(built, {kind: recipe.build for kind, recipe in recipes.items()}, verdict.repeatable)
 
 
 def _build(
-    recipe: sources.Recipe, cloud: Cloud, repeatable: bool, tools: Tools, folder: Path, progress: Progress
-) -> Package:
-    files = recipe.files(cloud, repeatable=repeatable)
-    inputs = sources.digest(files)[:16]
-    path = folder / f"{recipe.kind}-{cloud}-{inputs}.zip"
-    package = Package(recipe.kind, cloud, path, inputs, recipe.build)
-    if zips.is_whole(path):
-        return package
-    progress(f"building {path.name}")
+    path: Path,
+    lock: bytes,
+    cloud: Cloud,
+    files: Sequence[File],
+    compiled: Callable[[], Sequence[File]],
+    tools: Tools,
+    progress: Progress,
+) -> None:
     site = sources.SITE_FOLDER[cloud]
-    installed = None
-    if site is not None:
-        installed = dependencies.install(recipe.locks[cloud], dependencies.CLOUD_TARGET, tools, progress)
-    members = [*files, *(tools.compiled(files) if site is not None else ())]
-    zips.write(path, members, installed, site or "")
-    zips.prune(folder, f"{recipe.kind}-{cloud}-")
-    return package
+    if site is None:  # the cloud installs and compiles by itself
+        zips.write(path, files, None, "")
+    else:
+        installed = dependencies.install(lock, dependencies.CLOUD_TARGET, tools, progress)
+        zips.write(path, [*files, *compiled()], installed, site)
+    zips.prune(path)
 
 
 @contextmanager

@@ -50,9 +50,10 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def prune(folder: Path, prefix: str) -> None:
-    """Leaves the newest few; what runs in the clouds was copied there."""
-    built = sorted(folder.glob(f"{prefix}*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
+def prune(newest: Path) -> None:
+    """Leaves the newest few beside `newest`; what runs in the clouds was copied there."""
+    prefix = newest.name.rpartition("-")[0]
+    built = sorted(newest.parent.glob(f"{prefix}-*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in built[KEPT:]:
         old.unlink(missing_ok=True)
         _record(old).unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""A small checkout to build packages of: the real sources, locks that pin nothing, so nothing is
+installed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from infra.archive import FOLDER, ROOT, Packages, build_all
+from infra.contract import CLOUDS, KINDS
+from infra.settings import Settings, read
+
+CONFIG: dict[str, object] = {
+    "skyfleet:clouds": {
+        "aws": {"regions": ["eu-west-1"]},
+        "azure": {"regions": ["westeurope"]},
+        "gcp": {"regions": ["europe-west1"], "project": "test-project"},
+    }
+}
+
+
+class Checkout:
+    """A folder with what a build reads, a cache beside it, and what was said on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "checkout"
+        self.cache = folder / "cache"
+        self.said: list[str] = []
+        for room in ("functions", "router"):
+            shutil.copytree(
+                ROOT / room, self.root / room, ignore=shutil.ignore_patterns("__pycache__", "*.in")
+            )
+        for name in ("functions/requirements.in", "router/requirements.in"):
+            self.write(name, "# nothing\n")
+        (self.root / "locks").mkdir()
+        for cloud in CLOUDS:
+            self.write(f"functions/runtimes/{cloud}.in", "")
+            for kind in KINDS:
+                self.write(f"locks/{kind}-{cloud}.txt", f"# pins nothing, for {kind} on {cloud}\n")
+
+    @property
+    def packages(self) -> Path:
+        return self.root / FOLDER
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"PATH": "/usr/bin:/bin", "HOME": str(self.cache), "SKYFLEET_CACHE": str(self.cache)}
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def build(self, **config: object) -> Packages:
+        return build_all(self.settings(**config), self.said.append, root=self.root, environ=self.environ)
+
+    def settings(self, **config: object) -> Settings:
+        return read(CONFIG | {f"skyfleet:{key}": value for key, value in config.items()}, "test")
