@@ -26,6 +26,8 @@ COLOURS = {
     "ejected": "red",
     "down": "bold red",
 }
+# On a narrow terminal these columns fold; the others stay whole.
+WORDY = ("why", "answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ def _table(columns: Iterable[str], right: Iterable[str] = ()) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        words = column in WORDY
+        justify = "right" if column in right else "left"
+        table.add_column(column, justify=justify, no_wrap=not words, overflow="fold" if words else "ellipsis")
     return table
 
 
