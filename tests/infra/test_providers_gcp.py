@@ -1,0 +1,196 @@
+"""Google Cloud's rules: services that must be on, accounts that must exist, secrets that must be readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.errors import CloudError
+from infra.local.providers.gcp import common as gcp
+from infra.local.providers.table import Row
+from infra.local.providers.values import Properties
+from tests.infra.account import Account, Mistakes
+
+SERVICES = (
+    "cloudfunctions",
+    "run",
+    "cloudbuild",
+    "artifactregistry",
+    "secretmanager",
+    "iam",
+    "cloudscheduler",
+)
+
+
+class Google(Account):
+    """A project with all services on, a source in a bucket and an account to run as."""
+
+    def enable(self, *names: str) -> None:
+        for name in names:
+            self.create(gcp.SERVICE, name, service=f"{name}.googleapis.com")
+
+    def identity(self, name: str = "agent-account") -> Row:
+        return self.create(gcp.ACCOUNT, name, accountId=name)
+
+    def source(self, **files: str) -> Row:
+        bucket = self.create(gcp.BUCKET, "packages", location="EUROPE-WEST1")
+        asset = self.package("agent.zip", **{"main.py": "x = 1", **files})
+        return self.create(gcp.OBJECT, "agent.zip", bucket=bucket.id, source=asset)
+
+    def secret(self, value: str = "s3cret") -> Row:
+        secret = self.create(gcp.SECRET, "keys", secretId="keys", replication={"auto": {}})
+        self.create(gcp.SECRET_VERSION, "keys", secret=secret.id, secretData=value)
+        return secret
+
+    def function_inputs(self, role: Row, package: Row, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        storage = {"bucket": package.outputs["bucket"], "object": package.outputs["name"]}
+        return {
+            "name": "agent",
+            "location": "europe-west1",
+            "buildConfig": {
+                "runtime": "python313",
+                "entryPoint": "main",
+                "source": {"storageSource": storage},
+            },
+            "serviceConfig": {"serviceAccountEmail": role.outputs["email"], **more},
+        }
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Google:
+    account = Google(tmp_path)
+    account.enable(*SERVICES)
+    return account
+
+
+def keys(version: str = "1") -> Properties:
+    variable = {"key": "KEYS", "projectId": "my-project", "secret": "keys", "version": version}
+    return {"secretEnvironmentVariables": [variable]}
+
+
+def test_a_service_that_is_off_refuses(tmp_path: Path) -> None:
+    """A new project has nearly everything off; the message says how to switch it on."""
+    with pytest.raises(CloudError, match=r"SERVICE_DISABLED: iam\.googleapis\.com .*gcp\.projects\.Service"):
+        Google(tmp_path).identity()
+
+
+def test_the_project_is_the_providers_unless_given(account: Google) -> None:
+    """As the provider fills it in."""
+    email = account.identity().outputs["email"]
+    assert email == "agent-account@my-project.iam.gserviceaccount.com"
+
+
+def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
+    """Its URL is a loopback port, its service bears its name."""
+    row = account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
+    (function,) = account.worlds[-1].functions
+    assert row.outputs["url"] == f"http://127.0.0.1:{function.port}"
+    assert function.principal == "agent-account@my-project.iam.gserviceaccount.com"
+
+
+def test_a_source_without_main_does_not_build(account: Google) -> None:
+    """Cloud Build's own words."""
+    source = account.source(**{"main.py": "", "app.py": ""})
+    account.update(source, bucket=source.outputs["bucket"], source=account.package("b.zip", app="x"))
+    inputs = account.function_inputs(account.identity(), source)
+    with pytest.raises(CloudError, match=r"missing main\.py"):
+        account.create(gcp.FUNCTION, "f", **inputs)
+
+
+@pytest.mark.parametrize(
+    ("version", "grant", "code"),
+    [("1", False, "PERMISSION_DENIED"), ("2", True, "NOT_FOUND"), ("1", True, None), ("latest", True, None)],
+)
+def test_secret_variables_need_the_version_and_the_right_to_read_it(
+    account: Google, version: str, grant: bool, code: str | None
+) -> None:
+    """Cloud Run refuses the revision otherwise, and says which role lacks."""
+    identity, source, secret = account.identity(), account.source(), account.secret()
+    if grant:
+        member = {"secretId": secret.id, "role": gcp.ACCESSOR, "member": identity.outputs["member"]}
+        account.create(gcp.SECRET_MEMBER, "m", **member)
+    inputs = account.function_inputs(identity, source, **keys(version))
+    if code is None:
+        account.create(gcp.FUNCTION, "f", **inputs)
+        assert account.worlds[-1].functions[0].environment == {"KEYS": "s3cret"}
+    else:
+        with pytest.raises(CloudError, match=code):
+            account.create(gcp.FUNCTION, "f", **inputs)
+
+
+def test_versions_of_a_secret_are_never_counted_twice(account: Google) -> None:
+    """A destroyed version's number is not given again."""
+    secret = account.secret()
+    (first,) = (row for row in account.table.rows.values() if row.token == gcp.SECRET_VERSION)
+    account.delete(first)
+    second = account.create(gcp.SECRET_VERSION, "more", secret=secret.id, secretData="x")
+    assert (first.outputs["version"], second.outputs["version"]) == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({"availableMemory": "64Mi"}, "availableMemory: must be 128M to 32Gi"),
+        ({"availableCpu": "0.5", "maxInstanceRequestConcurrency": 8}, "total cpu < 1 is not supported"),
+        ({"timeoutSeconds": 3601}, "timeoutSeconds: must be 1 to 3600"),
+        ({"environmentVariables": {"PORT": "1"}}, "PORT is reserved"),
+        ({"environmentVariables": {"KEYS": "1"}, **keys()}, "KEYS is also a secret"),
+        ({"minInstanceCount": 5, "maxInstanceCount": 2}, "is above maxInstanceCount"),
+    ],
+)
+def test_cloud_runs_limits_are_checked_before_anything_happens(
+    account: Google, service: dict[str, Any], said: str
+) -> None:
+    """A preview already tells them."""
+    source = {"storageSource": {"bucket": "b", "object": "o"}}
+    inputs = {
+        "location": "europe-west1",
+        "buildConfig": {"runtime": "python313", "entryPoint": "main", "source": source},
+        "serviceConfig": service,
+    }
+    with pytest.raises(Mistakes, match=said):
+        account.checked(gcp.FUNCTION, "f", inputs, {})
+
+
+def test_a_private_bucket_takes_no_public_members(account: Google) -> None:
+    """Public access prevention wins over a role for allUsers."""
+    bucket = account.create(gcp.BUCKET, "b", location="EU", publicAccessPrevention="enforced")
+    member = {"bucket": bucket.id, "role": "roles/storage.objectViewer", "member": "allUsers"}
+    with pytest.raises(CloudError, match="public access prevention is enforced"):
+        account.create(gcp.BUCKET_MEMBER, "m", **member)
+
+
+def test_a_member_must_exist(account: Google) -> None:
+    """A service account with a typo gets no role."""
+    account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
+    member = {
+        "name": "agent",
+        "location": "europe-west1",
+        "role": "roles/run.invoker",
+        "member": "serviceAccount:agnet@my-project.iam.gserviceaccount.com",
+    }
+    with pytest.raises(CloudError, match=r"agnet@my-project.* does not exist"):
+        account.create(gcp.SERVICE_MEMBER, "m", **member)
+
+
+def test_a_role_must_be_one_of_the_resources_own(account: Google) -> None:
+    """An invoker of functions is none of a bucket."""
+    member = {"bucket": "b", "role": "roles/run.invoker", "member": "allUsers"}
+    with pytest.raises(Mistakes, match="must be one that such a resource has"):
+        account.checked(gcp.BUCKET_MEMBER, "m", member, {})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "right"),
+    [("* * * * *", True), ("every minute", False), ("* * * *", False), ("x * * * *", False)],
+)
+def test_a_job_has_five_fields_of_cron(account: Google, schedule: str, right: bool) -> None:
+    """Once a minute is the most often."""
+    inputs = {"region": "europe-west1", "schedule": schedule, "httpTarget": {"uri": "https://x.example"}}
+    if right:
+        assert account.checked("gcp:cloudscheduler/job:Job", "j", inputs, {})["schedule"] == schedule
+    else:
+        with pytest.raises(Mistakes, match="schedule: must be five fields"):
+            account.checked("gcp:cloudscheduler/job:Job", "j", inputs, {})
