@@ -196,22 +196,7 @@ class Function(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-        role = aws.iam.Role(
-            resource,
-            name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),
-            assume_role_policy=assumed_by("scheduler.amazonaws.com"),
-            tags=self._tags,
-            opts=self._child,
-        )
-        grants = aws.iam.RolePolicy(
-            resource,
-            role=role.name,
-            policy=policy(
-                function.arn.apply(lambda arn: statement("Allow", ["lambda:InvokeFunction"], [arn])),
-                lost.arn.apply(lambda arn: statement("Allow", ["sqs:SendMessage"], [arn])),
-            ),
-            opts=self._child,
-        )
+        role, grants = self._scheduler(resource, function, lost)
         aws.lambda_.FunctionEventInvokeConfig(
             resource,
             function_name=function.name,
@@ -237,6 +222,28 @@ class Function(pulumi.ComponentResource):
             region=self.region,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[grants]),
         )
+
+    def _scheduler(
+        self, resource: str, function: aws.lambda_.Function, lost: aws.sqs.Queue
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """Whom the scheduler acts as: it may fire this function and put away what it could not deliver."""
+        role = aws.iam.Role(
+            resource,
+            name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),
+            assume_role_policy=assumed_by("scheduler.amazonaws.com"),
+            tags=self._tags,
+            opts=self._child,
+        )
+        grants = aws.iam.RolePolicy(
+            resource,
+            role=role.name,
+            policy=policy(
+                function.arn.apply(lambda arn: statement("Allow", ["lambda:InvokeFunction"], [arn])),
+                lost.arn.apply(lambda arn: statement("Allow", ["sqs:SendMessage"], [arn])),
+            ),
+            opts=self._child,
+        )
+        return role, grants
 
     def _alarm(self, function: aws.lambda_.Function) -> None:
         aws.cloudwatch.MetricAlarm(

@@ -145,32 +145,13 @@ class Function(pulumi.ComponentResource):
         self, identity: managedidentity.UserAssignedIdentity, grants: list[pulumi.Resource]
     ) -> web.WebApp:
         shared = self.shared
-        plan = web.AppServicePlan(
-            self._resource,
-            resource_group_name=shared.group,
-            name=self.name,
-            location=self.region,
-            kind="functionapp",
-            reserved=True,  # Linux
-            sku=web.SkuDescriptionArgs(name="FC1", tier="FlexConsumption"),
-            tags=self._tags,
-            opts=self._child,
-        )
-        container = storage.BlobContainer(
-            self._resource,
-            resource_group_name=shared.group,
-            account_name=self._host.name,
-            container_name="deployments",
-            public_access=storage.PublicAccess.NONE,
-            opts=self._child,
-        )
         site = web.WebApp(
             self._resource,
             resource_group_name=shared.group,
             name=shared.fleet.unique(self.name, SITE_NAME_LIMIT),
             location=self.region,
             kind="functionapp,linux",
-            server_farm_id=plan.id,
+            server_farm_id=self._plan().id,
             reserved=True,
             https_only=True,
             client_affinity_enabled=False,
@@ -178,7 +159,7 @@ class Function(pulumi.ComponentResource):
                 type=web.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity.id]
             ),
             key_vault_reference_identity=identity.id,
-            function_app_config=self._app_config(identity, container),
+            function_app_config=self._app_config(identity),
             site_config=web.SiteConfigArgs(
                 app_settings=[
                     web.NameValuePairArgs(name=name, value=value)
@@ -193,19 +174,44 @@ class Function(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=grants),
         )
+        self._no_passwords(site)
+        return site
+
+    def _plan(self) -> web.AppServicePlan:
+        """Flex Consumption takes one app per plan."""
+        shared = self.shared
+        return web.AppServicePlan(
+            self._resource,
+            resource_group_name=shared.group,
+            name=self.name,
+            location=self.region,
+            kind="functionapp",
+            reserved=True,  # Linux
+            sku=web.SkuDescriptionArgs(name="FC1", tier="FlexConsumption"),
+            tags=self._tags,
+            opts=self._child,
+        )
+
+    def _no_passwords(self, site: web.WebApp) -> None:
+        """Neither FTP nor the deployment site takes one."""
         for kind, switch in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
             switch(
                 f"{self._resource}-{kind}",
-                resource_group_name=shared.group,
+                resource_group_name=self.shared.group,
                 name=site.name,
-                allow=False,  # no deployment by password
+                allow=False,
                 opts=self._child,
             )
-        return site
 
-    def _app_config(
-        self, identity: managedidentity.UserAssignedIdentity, container: storage.BlobContainer
-    ) -> web.FunctionAppConfigArgs:
+    def _app_config(self, identity: managedidentity.UserAssignedIdentity) -> web.FunctionAppConfigArgs:
+        container = storage.BlobContainer(
+            self._resource,
+            resource_group_name=self.shared.group,
+            account_name=self._host.name,
+            container_name="deployments",
+            public_access=storage.PublicAccess.NONE,
+            opts=self._child,
+        )
         endpoint = self._host.primary_endpoints.blob
         return web.FunctionAppConfigArgs(
             deployment=web.FunctionsDeploymentArgs(

@@ -32,6 +32,7 @@ class Foundation(pulumi.ComponentResource):
             opts=self._child,
         )
         self._guard(name)
+        self._keep(name)
         self.signing_keys = aws.secretsmanager.Secret(
             name,
             name=fleet.suffix.apply(lambda suffix: f"{fleet.prefix}/signing-keys-{suffix}"),
@@ -51,7 +52,7 @@ class Foundation(pulumi.ComponentResource):
         self.register_outputs({"bucket": self.bucket.bucket})
 
     def _guard(self, name: str) -> None:
-        """Nobody outside reads the bucket, everything in it is encrypted, old snapshots go by themselves."""
+        """Nobody outside reads the bucket, and nobody at all over plain HTTP."""
         bucket, region = self.bucket.bucket, self.place.region
         block = aws.s3.BucketPublicAccessBlock(
             name,
@@ -70,14 +71,33 @@ class Foundation(pulumi.ComponentResource):
             region=region,
             opts=self._child,
         )
+        # Beside the public access block, because S3 lets two changes of a bucket's policy state collide.
+        tls_only = self.bucket.arn.apply(
+            lambda arn: (
+                statement("Deny", ["s3:*"], [arn, f"{arn}/*"])
+                | {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+            )
+        )
+        aws.s3.BucketPolicy(
+            name,
+            bucket=bucket,
+            policy=policy(tls_only),
+            region=region,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
+        )
+
+    def _keep(self, name: str) -> None:
+        """What is in the bucket is encrypted, and old snapshots go by themselves."""
+        bucket, region = self.bucket.bucket, self.place.region
+        aes = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="AES256"
+        )
         aws.s3.BucketServerSideEncryptionConfiguration(
             name,
             bucket=bucket,
             rules=[
                 aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                        sse_algorithm="AES256"
-                    ),
+                    apply_server_side_encryption_by_default=aes
                 )
             ],
             region=region,
@@ -96,18 +116,4 @@ class Foundation(pulumi.ComponentResource):
             ],
             region=region,
             opts=self._child,
-        )
-        # Beside the public access block, because S3 lets two changes of a bucket's policy state collide.
-        tls_only = self.bucket.arn.apply(
-            lambda arn: (
-                statement("Deny", ["s3:*"], [arn, f"{arn}/*"])
-                | {"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-            )
-        )
-        aws.s3.BucketPolicy(
-            name,
-            bucket=bucket,
-            policy=policy(tls_only),
-            region=region,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
         )
