@@ -212,15 +212,21 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab(folder: Path, *, idle_s: float = 60, adapter: Path | None = None) -> AsyncGenerator[Lab]:
-    """A running sky in `folder`; nothing of it is left afterwards."""
+async def lab(
+    folder: Path,
+    *,
+    idle_s: float = 60,
+    adapter: Path | None = None,
+    python: Interpreter | None = None,
+) -> AsyncGenerator[Lab]:
+    """A running sky in `folder`; nothing of it is left afterwards. python: instead of the one the daemon takes."""
     document = Document(folder / "settings.json")
     ports = Ports(document)
     wheels = Wheels(cache_folder(os.environ), UV, os.environ)
     site = Site(
         folder=folder / "sky",
         logs=folder / "logs",
-        interpreter=target(),
+        interpreter=python or target(),
         wheels=wheels,
         azure_lock=CHECKOUT / "locks" / "sky-azure.txt",
         adapter=adapter,

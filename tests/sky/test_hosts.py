@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ import aiohttp
 import pytest
 
 from infra.local.errors import ApplyError
+from infra.local.hosts.interpreter import Interpreter
 from infra.local.world import CLOUDS, Cloud, Function
 from tests.sky.kit import Lab, files_of, lab, pack, until
 
@@ -287,6 +289,22 @@ async def test_idle_instances_are_dropped(tmp_path: Path) -> None:
         await until(lambda: not pool.members)
         assert await pid_of(here, spec)
         assert pool.starts == 2
+
+
+async def test_without_a_3_13_the_projects_own_interpreter_serves(tmp_path: Path) -> None:
+    """The package's requirements are installed for it and come before the vendored ones, in all three hosts."""
+    major, minor, patch = sys.version_info[:3]
+    own = Interpreter(Path(sys.executable), (major, minor, patch))
+    async with lab(tmp_path, python=own) as here:
+        for cloud in CLOUDS:
+            spec = here.spec(cloud)
+            await here.deploy(spec)
+            assert await pid_of(here, spec)
+            async with here.session.get(here.url(spec, "/env")) as reply:
+                seen = await reply.json()
+            if cloud == "aws" and not own.is_target:
+                assert seen["PYTHONPATH"].endswith(str(seen["LAMBDA_TASK_ROOT"]))
+                assert f"py{own.minor}-" in seen["PYTHONPATH"]
 
 
 async def test_concurrent_requests_share_an_instance_of_cloud_run(here: Lab) -> None:
