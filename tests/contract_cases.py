@@ -33,6 +33,7 @@ MAY_DIFFER: Final = frozenset(
         "traceparent",
         "transfer-encoding",
         "via",
+        "x-amzn-errortype",  # Lambda's own 413: it refuses the 6 MB before the agent sees them
         "x-amzn-requestid",
         "x-amzn-trace-id",
         "x-azure-ref",

@@ -47,7 +47,7 @@ class Fleet:
 
     @classmethod
     def copy(cls, root: Path) -> Fleet:
-        """Copies what git tracks (and what it would track) into `root`."""
+        """Copies what git tracks (and would track) into `root`; recoveries there are quicker."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=CHECKOUT,
@@ -61,6 +61,8 @@ class Fleet:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, root / name)
         (root / ".venv").symlink_to(CHECKOUT / ".venv")
+        config = root / "Pulumi.local.yaml"
+        config.write_text(config.read_text().replace("slowStartS: 10", "slowStartS: 3"))
         return cls(root)
 
     def environment(self) -> dict[str, str]:
@@ -119,6 +121,10 @@ class Fleet:
     def url(self) -> str:
         return str(self.facts("outputs")["routerUrl"]).rstrip("/")
 
+    def heal(self) -> None:
+        for cloud in ("aws", "azure", "gcp"):
+            self.run("chaos", cloud, "heal")
+
     def states(self) -> dict[str, str]:
         return {str(t["cloud"]): str(t["state"]) for t in self.facts("status")["targets"]}
 
@@ -136,32 +142,34 @@ class Fleet:
         self.wait_for(lambda states: set(states.values()) <= {"healthy", "unknown"}, seconds=seconds)
 
 
-def _parents() -> dict[int, tuple[int, str]]:
-    """Every process: its parent and its command's name, read from /proc."""
-    found: dict[int, tuple[int, str]] = {}
+def _processes() -> dict[int, tuple[int, list[str]]]:
+    """Every process: its parent and its command line, read from /proc."""
+    found: dict[int, tuple[int, list[str]]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            command = (entry / "cmdline").read_text().rstrip("\0").split("\0")
         except OSError:
             continue
-        found[int(entry.name)] = (int(rest.split()[1]), name)
+        found[int(entry.name)] = (int(fields[1]), command)
     return found
 
 
-def wait_for_descendant(pid: int, name: str, *, seconds: float) -> int:
-    """The pid of the first process called `name` below `pid`, waiting for it to appear."""
+def wait_for_descendant(pid: int, name: str, argument: str, *, seconds: float) -> int:
+    """The pid of the first `name argument ...` below the process `pid`, waiting for it to appear."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        processes = _parents()
+        processes = _processes()
         for child, (parent, command) in processes.items():
-            while command == name and parent > 1:
+            fits = Path(command[0]).name == name and argument in command
+            while fits and parent > 1:
                 if parent == pid:
                     return child
-                parent = processes.get(parent, (0, ""))[0]
+                parent = processes.get(parent, (0, []))[0]
         time.sleep(0.05)
-    raise AssertionError(f"no process called {name} appeared below {pid}")
+    raise AssertionError(f"no process `{name} {argument}` appeared below {pid}")
 
 
 async def _call(session: aiohttp.ClientSession, url: str, body: Json) -> Call:

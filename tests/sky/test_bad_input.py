@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,17 +16,6 @@ import requests
 from tests.sky.fleet import Fleet, wait_for_descendant
 
 pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """One deployed fleet for the module; every test leaves it answering."""
-    fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
-    try:
-        fleet.run("up", seconds=550)
-        yield fleet
-    finally:
-        fleet.run("down", code=None)
 
 
 @contextmanager
@@ -168,7 +157,7 @@ def test_an_up_killed_in_the_middle_is_recovered_by_the_next(fleet: Fleet) -> No
     with changed(agent, agent.read_text() + "\n# another build\n"):
         process = fleet.start("up")
         try:
-            pulumi = wait_for_descendant(process.pid, "pulumi", seconds=200)
+            pulumi = wait_for_descendant(process.pid, "pulumi", "up", seconds=200)
             time.sleep(1.5)  # not for luck: any moment of the deploy will do, and this one is inside it
             os.kill(pulumi, signal.SIGKILL)
         finally:

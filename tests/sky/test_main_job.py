@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,28 +18,6 @@ pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("main-job"), pytest.mark.
 FAULTS = ["kill", "refuse", "error:100%", "blackhole"]
 
 
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """One deployed fleet for the module; every test leaves it healed."""
-    fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
-    try:
-        fleet.run("up", seconds=550)
-        yield fleet
-    finally:
-        fleet.run("down", code=None)
-
-
-@pytest.fixture
-def healed(fleet: Fleet) -> Iterator[Fleet]:
-    """The fleet, with no fault before or after."""
-    for cloud in ("aws", "azure", "gcp"):
-        fleet.run("chaos", cloud, "heal")
-    fleet.wait_until_healthy()
-    yield fleet
-    for cloud in ("aws", "azure", "gcp"):
-        fleet.run("chaos", cloud, "heal")
-
-
 def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> None:
     """600 calls at weights 3, 2 and 1 are 300, 200 and 100 calls, all answered."""
     calls = asyncio.run(steady(healed.url, rate=60, seconds=10))
@@ -51,8 +28,7 @@ def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> No
 def test_a_second_up_changes_nothing(healed: Fleet) -> None:
     """The same sources give the same packages, so a second deploy has nothing to do."""
     printed = healed.run("up")
-    assert "unchanged" in printed
-    assert not any(word in printed for word in ("created", "updated", "replaced", "deleted"))
+    assert "no changes" in printed
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -61,7 +37,7 @@ def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> 
     """Under load, a lost cloud's calls are answered by another within the request; `heal` brings it back."""
     url = healed.url
     calls = asyncio.run(
-        steady(url, rate=50, seconds=12, events={3.0: lambda: healed.run("chaos", cloud, fault)})
+        steady(url, rate=50, seconds=8, events={2.0: lambda: healed.run("chaos", cloud, fault)})
     )
     assert failures(calls) == []
     assert any(call.headers["x-skyfleet-attempts"] == "2" for call in calls)
@@ -123,8 +99,7 @@ def test_a_killed_daemon_comes_back_without_redeploying(healed: Fleet) -> None:
     url, pid = healed.url, int(healed.sky["pid"])
     Path(f"/proc/{pid}").stat()
     healed.shell(f"kill -9 {pid}")
-    printed = healed.run("up")
-    assert "unchanged" in printed
+    assert "no changes" in healed.run("up")
     assert int(healed.sky["pid"]) != pid
     assert healed.url == url
     assert requests.post(f"{url}/invoke", json={"input": "reverse abc"}, timeout=30).status_code == 200
