@@ -64,15 +64,18 @@ class Account:
     def subject(self, token: str, name: str, engine: str = "one") -> Subject:
         return Subject(kind_of(token), name, f"urn:pulumi:s::p::{token}::{name}", CONFIG, engine)
 
-    def checked(self, token: str, name: str, inputs: Properties, olds: Properties) -> Properties:
-        asked = plan.Asked(self.subject(token, name), olds, inputs, b"seed" + name.encode())
+    def checked(
+        self, token: str, name: str, inputs: Properties, olds: Properties, engine: str = "one"
+    ) -> Properties:
+        seed = f"{engine}/{name}".encode()
+        asked = plan.Asked(self.subject(token, name), olds, inputs, seed, self.table.rows)
         checked, failures = plan.checked(asked)
         if failures:
             raise Mistakes(failures)
         return checked
 
     def create(self, token: str, name: str, engine: str = "one", /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
-        checked = self.checked(token, name, inputs, {})
+        checked = self.checked(token, name, inputs, {}, engine)
         return self.operations.create(self.subject(token, name, engine), checked)
 
     def update(self, row: Row, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON

@@ -159,6 +159,15 @@ def test_what_a_killed_engine_left_is_adopted(account: Account) -> None:
     assert again == made
 
 
+def test_what_a_killed_engine_left_under_an_automatic_name_is_found_again(account: Account) -> None:
+    """The engine never heard of that name; a second one would stay behind for ever, or be in the way."""
+    inputs = {"assumeRolePolicy": trust("lambda.amazonaws.com")}
+    made = account.create(ROLE, "one", "first run", **inputs)
+    assert account.create(ROLE, "one", "second run", **inputs) == made
+    other = account.create(ROLE, "one", "third run", **inputs, description="another")
+    assert other.id != made.id
+
+
 def test_what_a_killed_engine_left_otherwise_names_the_way_out(account: Account) -> None:
     """With other inputs the message holds the command that takes it into the stack."""
     account.create(ROLE, "one", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))

@@ -85,6 +85,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 from_struct(request.olds),
                 from_struct(request.news),
                 request.randomSeed,
+                self._operations.rows,
             )
             inputs, failures = plan.checked(asked)
         return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=_failures(failures))

@@ -72,14 +72,21 @@ class Operations:
         """The new row; or the one a killed engine left behind, if it is exactly what is asked for now."""
         with self._lock:
             context = self.context(subject)
-            plain = program_inputs(inputs)
-            taken = context.rows.get(subject.kind.key(plain, context))
-            if taken is None:
-                return self._settle(subject, inputs, context)
-            if taken.urn == subject.urn and not changes(taken.inputs, inputs, frozenset()):
-                self._adopted[taken.key] = subject.engine
-                return taken
-            raise CloudError(subject.kind.exists, _taken(subject, taken))
+            left = self._left_behind(subject, inputs)
+            if left is not None:
+                self._adopted[left.key] = subject.engine
+                return left
+            taken = context.rows.get(subject.kind.key(program_inputs(inputs), context))
+            if taken is not None:
+                raise CloudError(subject.kind.exists, _taken(subject, taken))
+            return self._settle(subject, inputs, context)
+
+    def _left_behind(self, subject: Subject, inputs: Properties) -> Row | None:
+        for row in self.rows.values():
+            same = row.token == subject.kind.token and row.urn == subject.urn
+            if same and not changes(row.inputs, inputs, frozenset()):
+                return row
+        return None
 
     def update(self, subject: Subject, row_id: str, inputs: Properties) -> Row:
         with self._lock:

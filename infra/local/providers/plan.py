@@ -5,6 +5,7 @@ The rule of this file: nothing is changed. Unknown values may be anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.local.providers import schema
@@ -12,17 +13,22 @@ from infra.local.providers.diff import Change, changes
 from infra.local.providers.naming import is_autonamed, named, with_default
 from infra.local.providers.operations import Operations, Subject
 from infra.local.providers.schema import Failure
+from infra.local.providers.table import Row
 from infra.local.providers.values import UNKNOWN, Properties, program_inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to check inputs: the `subject`, its old inputs (if any), the program's, and randomness."""
+    """A request to check inputs: the `subject`, its old inputs (if any), the program's, and randomness.
+
+    rows: the table, for a resource that a killed engine made and does not know of.
+    """
 
     subject: Subject
     olds: Properties
     news: Properties
     seed: bytes
+    rows: Mapping[str, Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,22 @@ def checked(asked: Asked) -> tuple[Properties, list[Failure]]:
             package = schema.package_of(kind.token)
             reason = f"none given and none configured: set {package}:{prop}, or give the provider one"
             failures.append(Failure(prop, reason))
-    inputs = named(kind.naming, inputs, asked.olds, (asked.subject.name, asked.seed))
+    earlier = asked.olds or _orphan(asked, inputs)
+    inputs = named(kind.naming, inputs, earlier, (asked.subject.name, asked.seed))
     if not failures:
         failures = list(kind.rules(program_inputs(inputs)))
     return inputs, failures
+
+
+def _orphan(asked: Asked, inputs: Properties) -> Properties:
+    """Inputs of the very resource asked for, made under an automatic name the engine never heard of."""
+    prop = asked.subject.kind.naming.prop if asked.subject.kind.naming else ""
+    for row in asked.rows.values():
+        if row.token == asked.subject.kind.token and row.urn == asked.subject.urn:
+            others = {name: value for name, value in row.inputs.items() if name != prop}
+            if not changes(others, inputs, frozenset()):
+                return row.inputs
+    return {}
 
 
 def difference(subject: Subject, old: Properties, new: Properties, operations: Operations) -> Difference:

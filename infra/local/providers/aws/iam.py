@@ -53,9 +53,10 @@ def _role(inputs: Properties, context: Context) -> Properties:
 
 def _not_in_use(role: Row, context: Context) -> None:
     users = [*context.all(ROLE_POLICY), *context.all(ROLE_POLICY_ATTACHMENT)]
-    used = any(text(row.inputs, "role") == role.id for row in users)
-    if used and not role.inputs.get("forceDetachPolicies"):
-        raise CloudError("DeleteConflict", f"Cannot delete entity {role.id}, must delete policies first.")
+    left = [row.id for row in users if text(row.inputs, "role") == role.id]
+    if left and not role.inputs.get("forceDetachPolicies"):
+        said = f"Cannot delete entity {role.id}, must delete policies first: {', '.join(left)}"
+        raise CloudError("DeleteConflict", said)
 
 
 def _role_exists(inputs: Properties, context: Context) -> None:
