@@ -219,7 +219,7 @@ async def lab(
     adapter: Path | None = None,
     python: Interpreter | None = None,
 ) -> AsyncGenerator[Lab]:
-    """A running sky in `folder`; nothing of it is left afterwards. python: instead of the one the daemon takes."""
+    """A running sky in `folder`; nothing of it is left afterwards. python: else the daemon's choice."""
     document = Document(folder / "settings.json")
     ports = Ports(document)
     wheels = Wheels(cache_folder(os.environ), UV, os.environ)

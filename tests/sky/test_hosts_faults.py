@@ -16,7 +16,7 @@ import pytest
 from infra.local.hosts import faults
 from infra.local.hosts.faults import Injected
 from infra.local.world import CLOUDS, Cloud, Function
-from tests.sky.kit import Lab, lab
+from tests.sky.kit import Lab, lab, until
 
 pytestmark = [pytest.mark.sky, pytest.mark.anyio]
 
@@ -73,7 +73,7 @@ async def test_kill_ends_processes_and_cuts_what_is_in_flight(here: Lab, cloud: 
         with pytest.raises(aiohttp.ClientError):
             await held.content.read()
     assert await status(here, spec) == code
-    assert not any(Path(f"/proc/{pid}/cmdline").exists() and _runs(pid) for pid in pids)
+    await until(lambda: not any(map(_runs, pids)))
     await here.sky.set_faults(())
     assert await status(here, spec) == 201
 

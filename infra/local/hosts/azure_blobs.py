@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from email.utils import formatdate
 from xml.sax.saxutils import escape
 
 from infra.local.hosts.identity import TOKEN_S, Denied
@@ -114,9 +113,10 @@ def _listed(asked: Asked, objects: list[Stored]) -> Told:
     found = listing(objects, asked.query.get("prefix", ""), asked.query.get("delimiter", ""))
     blobs = "".join(
         f"<Blob><Name>{escape(each.key)}</Name><Properties>"
-        f"<Last-Modified>{formatdate(each.modified, usegmt=True)}</Last-Modified><Etag>{escape(each.etag)}</Etag>"
+        f"<Last-Modified>{each.last_modified}</Last-Modified><Etag>{escape(each.etag)}</Etag>"
         f"<Content-Length>{each.size}</Content-Length>"
-        f"<Content-Type>application/octet-stream</Content-Type><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        f"<Content-Type>application/octet-stream</Content-Type><BlobType>BlockBlob</BlobType>"
+        "</Properties></Blob>"
         for each in found.objects
     )
     groups = "".join(f"<BlobPrefix><Name>{escape(each)}</Name></BlobPrefix>" for each in found.prefixes)

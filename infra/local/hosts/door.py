@@ -40,7 +40,8 @@ class Behind:
     log: Log
 
 
-END_S = 0.2  # between a connection that broke and the news that its process ended
+# Between a connection that broke and the end of its process: gunicorn's master needs a moment to give up.
+END_S = 1.0
 
 
 class Upload:

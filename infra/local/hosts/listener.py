@@ -60,6 +60,7 @@ class Listener:
         )
         self._site: web.SockSite | None = None
         self._held: socket.socket | None = None
+        self._changing = asyncio.Lock()
 
     async def open(self) -> None:
         """Bind and listen. Raises PortTaken."""
@@ -74,18 +75,20 @@ class Listener:
 
     async def listen(self) -> None:
         """Accept connections (again)."""
-        if self._site is None and self._held is not None:
-            self._site = web.SockSite(self._runner, self._held, backlog=1024)
-            self._held = None
-            await self._site.start()
+        async with self._changing:
+            if self._site is None and self._held is not None:
+                self._site = web.SockSite(self._runner, self._held, backlog=1024)
+                self._held = None
+                await self._site.start()
 
     async def refuse(self) -> None:
         """Accept none, reset those that are open; the port stays ours."""
-        if self._site is not None:
-            site, self._site = self._site, None
-            await site.stop()
-            self._held = bind(self.port, self._purpose)
-        self.reset()
+        async with self._changing:
+            if self._site is not None:
+                site, self._site = self._site, None
+                await site.stop()
+                self._held = bind(self.port, self._purpose)
+            self.reset()
 
     def reset(self) -> None:
         """Reset all open connections."""

@@ -164,12 +164,11 @@ class Sky:
         ]
         self._document.save()
         self.board.change(current)
-        async with self._lock:
-            for key, host in self.hosts.items():
-                now = self.board.of(host.spec)
-                if faults.has(now, "cold") and now != before.get(key):
-                    host.version.pool.recycle()
-                await host.obey_faults()
+        for key, host in list(self.hosts.items()):  # not behind a deploy that takes its time
+            now = self.board.of(host.spec)
+            if faults.has(now, "cold") and now != before.get(key):
+                host.version.pool.recycle()
+            await host.obey_faults()
         if any(faults.has(old, "stale") for old in before.values()):
             try:
                 await self.apply(self.world)  # what a stale cloud did not take over
