@@ -292,7 +292,7 @@ async def test_idle_instances_are_dropped(tmp_path: Path) -> None:
 
 
 async def test_without_a_3_13_the_projects_own_interpreter_serves(tmp_path: Path) -> None:
-        pytest.skip("no lambda-adapter; build it: cargo install lambda_web_adapter --version 1.0.0-rc1")
+    """The package's requirements are installed for it, before the vendored ones, in all three hosts."""
     major, minor, patch = sys.version_info[:3]
     own = Interpreter(Path(sys.executable), (major, minor, patch))
     async with lab(tmp_path, python=own) as here:

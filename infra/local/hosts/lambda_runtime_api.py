@@ -85,7 +85,9 @@ class RuntimeApi:
         app.router.add_post(f"{RUNTIME}/init/error", self._init_error)
         app.router.add_post(f"{EXTENSIONS}/register", self._register)
         app.router.add_get(f"{EXTENSIONS}/event/next", self._never)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=0.1
+        )
         self.address = ""
 
     async def open(self) -> None:
