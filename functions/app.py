@@ -15,7 +15,7 @@ from functions.endpoints import Endpoints
 from functions.guard import Guard
 from functions.loading import Kind, LoadedAgent, load
 from functions.settings import Settings
-from functions.signing import NonceCache
+from functions.signing import Verifier
 from functions.vitals import Vitals
 
 
@@ -28,7 +28,7 @@ def create(environ: Mapping[str, str]) -> Guard:
         settings=settings,
         repeatable=agent.repeatable,
         vitals=Vitals(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
-        seen=NonceCache(),
+        verifier=Verifier(settings.keys),
         now=time.time,
         steady=time.monotonic,
     )

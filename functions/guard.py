@@ -31,7 +31,7 @@ from functions.asgi import (
 )
 from functions.errors import AgentFailed, CallerError, FunctionError, WrongMethod
 from functions.settings import Settings
-from functions.signing import NonceCache, Unauthorized, verify
+from functions.signing import Unauthorized, Verifier
 from functions.vitals import Vitals
 
 LOG: Final = logging.getLogger("skyfleet.guard")
@@ -46,7 +46,7 @@ class Guard:
     settings: Settings
     repeatable: bool
     vitals: Vitals
-    seen: NonceCache
+    verifier: Verifier
     now: Callable[[], float]
     steady: Callable[[], float]
 
@@ -116,16 +116,8 @@ class Guard:
         await send_reply(reply.send, 200, json_bytes(health), (JSON_TYPE, (b"cache-control", b"no-store")))
 
     def _check(self, scope: Scope, body: bytes) -> None:
-        verify(
-            self.settings.keys,
-            scope["headers"],
-            scope["method"],
-            scope["path"],
-            scope["query_string"],
-            body,
-            now=self.now(),
-            seen=self.seen,
-        )
+        path, query = scope["path"], scope["query_string"]
+        self.verifier.check(scope["headers"], scope["method"], path, query, body, now=self.now())
 
 
 class _Reply:

@@ -161,35 +161,34 @@ def sign(
     ]
 
 
-def verify(
-    keys: Keys,
-    headers: Iterable[Header],
-    method: str,
-    path: str,
-    query: bytes,
-    body: bytes,
-    *,
-    now: float,
-    seen: NonceCache,
-) -> None:
-    """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized."""
-    found = _signature_headers(headers)
-    secret = keys.secrets.get(found[KEY_ID])
-    if secret is None:
-        raise Unauthorized("unknown-key")
-    timestamp, nonce = _timestamp(found[TIMESTAMP]), _nonce(found[NONCE])
-    text = _canonical(method, path, query, found[TIMESTAMP], found[NONCE], body)
-    expected = hmac.digest(secret, text, "sha256").hex()
-    if not hmac.compare_digest(expected.encode(), found[SIGNATURE].encode()):
-        raise Unauthorized("wrong-signature")
-    if timestamp < now - WINDOW_S:
-        raise Unauthorized("too-old")
-    if timestamp > now + WINDOW_S:
-        raise Unauthorized("too-new")
-    # Only now: a nonce noted before the signature is known to be right would let anyone fill the cache.
-    cause = seen.remember(nonce, timestamp, now)
-    if cause is not None:
-        raise Unauthorized(cause)
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """One receiver: the keys it accepts and the nonces it has seen."""
+
+    keys: Keys
+    seen: NonceCache = field(default_factory=NonceCache)
+
+    def check(
+        self, headers: Iterable[Header], method: str, path: str, query: bytes, body: bytes, *, now: float
+    ) -> None:
+        """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized."""
+        found = _signature_headers(headers)
+        secret = self.keys.secrets.get(found[KEY_ID])
+        if secret is None:
+            raise Unauthorized("unknown-key")
+        timestamp, nonce = _timestamp(found[TIMESTAMP]), _nonce(found[NONCE])
+        text = _canonical(method, path, query, found[TIMESTAMP], found[NONCE], body)
+        expected = hmac.digest(secret, text, "sha256").hex()
+        if not hmac.compare_digest(expected.encode(), found[SIGNATURE].encode()):
+            raise Unauthorized("wrong-signature")
+        if timestamp < now - WINDOW_S:
+            raise Unauthorized("too-old")
+        if timestamp > now + WINDOW_S:
+            raise Unauthorized("too-new")
+        # Only now: a nonce noted before the signature is known to be right would let anyone fill the cache.
+        cause = self.seen.remember(nonce, timestamp, now)
+        if cause is not None:
+            raise Unauthorized(cause)
 
 
 def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:

@@ -72,7 +72,7 @@ class App:
             ticks=ticks,
         )
         self._keeper = Keeper(bucket, board, clock)
-        self._nonces = signing.NonceCache()
+        self._verifier = signing.Verifier(settings.keys)
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "http":
@@ -170,16 +170,8 @@ class App:
     ) -> dict[str, object]:
         body = await asgi.read_body(headers, receive, _MOST_SNAPSHOT)
         try:
-            signing.verify(
-                self._settings.keys,
-                headers,
-                scope["method"],
-                scope["path"],
-                scope.get("query_string", b""),
-                body,
-                now=self._clock(),
-                seen=self._nonces,
-            )
+            path, query = scope["path"], scope.get("query_string", b"")
+            self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None
         board = self._plane.board

@@ -18,8 +18,8 @@ from functions.signing import (
     KeysError,
     NonceCache,
     Unauthorized,
+    Verifier,
     sign,
-    verify,
 )
 
 NOW = 1_800_000_000.0
@@ -44,7 +44,8 @@ class Request:
         return sign(keys, self.method, self.path, self.query, self.body, now=now, nonce=nonce)
 
     def verify(self, headers: Headers, *, keys: Keys = KEYS, now: float = NOW, seen: NonceCache) -> None:
-        verify(keys, headers, self.method, self.path, self.query, self.body, now=now, seen=seen)
+        receiver = Verifier(keys, seen)
+        receiver.check(headers, self.method, self.path, self.query, self.body, now=now)
 
     def cause(
         self, headers: Headers, *, keys: Keys = KEYS, now: float = NOW, seen: NonceCache | None = None
