@@ -63,7 +63,7 @@ def wait_for_build(where: str, url: str, build: str, get: Get, clock: Clock) -> 
             raise StaleBuildError(
                 f"The {where} does not serve what was deployed: expected build {build}, found {found} at "
                 f"{url}/health after {LIMIT_S:g} s. Its log says more; a cloud that was only slow passes at "
-                "the next `pulumi up`, and `pulumi up --replace URN` of the function's package publishes it anew."
+                "the next `pulumi up`; `pulumi up --replace URN` of the function's package publishes it anew."
             )
         clock.sleep(pause)
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
