@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from infra.cli import daemon
 from infra.cli.admin import SkyNote, call, healthy
+from infra.cli.environment import KEEP_BYTECODE
 from infra.cli.layout import Layout
 from infra.cli.progress import Progress
 from infra.setup.pip_settings import read_configs, uv_environment
@@ -18,6 +19,7 @@ def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
     return {
         **environ,
         **uv_environment(environ, read_configs(environ)),
+        **KEEP_BYTECODE,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(imports)),
     }
 
