@@ -1,4 +1,4 @@
-"""A tiny Pulumi program, the real engine, and the sky's providers in this process; nothing runs the functions."""
+"""A tiny Pulumi program, the real engine and the sky's providers in this process; no function runs."""
 
 from __future__ import annotations
 
