@@ -29,7 +29,9 @@ WEB_ADAPTER: Mapping[str, str] = {
     "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
     "AWS_LWA_INVOKE_MODE": "response_stream",
     "AWS_LWA_PORT": "8080",
-    "AWS_LWA_READINESS_CHECK_PATH": "/health",
+    # Any answer below 500 will do. This path answers 4xx without work in every role; /health would use up the
+    # one reply that says `cold`.
+    "AWS_LWA_READINESS_CHECK_PATH": "/_skyfleet/health",
     "AWS_LWA_PASS_THROUGH_PATH": "/events",
 }
 # The next minute's run is a better second try than a late first one.
