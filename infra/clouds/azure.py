@@ -68,6 +68,7 @@ class Function(pulumi.ComponentResource):
         self._host = storage_account(
             shared, self._resource, f"{fleet.prefix}-{spec.role}-{region}", role=spec.role, parent=self
         )
+        self._secrets = self._vault_secrets()
         identity, grants = self._identity()
         package = self._package()
         site = self._function(identity, grants)
@@ -78,6 +79,14 @@ class Function(pulumi.ComponentResource):
         self._alarm(site)
         self.endpoint = FunctionEndpoint("azure", region, self.name, url)
         self.register_outputs({"url": url})
+
+    def _vault_secrets(self) -> dict[str, keyvault.Secret]:
+        """By the variable each is for; the signing keys are the region's, the others this function's own."""
+        secrets = {"SKYFLEET_SIGNING_KEYS": self.shared.signing_keys}
+        for key, value in self.spec.secrets.items():
+            what = f"{self.spec.role}-{dashed(key)}"
+            secrets[key] = self.shared.secret(what, value, self._tags, self)
+        return secrets
 
     def _identity(self) -> tuple[managedidentity.UserAssignedIdentity, list[pulumi.Resource]]:
         """User-assigned, so that its roles stand before the site starts."""
@@ -91,7 +100,10 @@ class Function(pulumi.ComponentResource):
         )
         wanted: list[tuple[str, str, pulumi.Input[str]]] = [
             *((role, "host", self._host.id) for role in HOST_ROLES),
-            ("Key Vault Secrets User", "signing-keys", self.shared.signing_keys.id),
+            *(
+                ("Key Vault Secrets User", dashed(key.removeprefix("SKYFLEET_")), secret.id)
+                for key, secret in self._secrets.items()
+            ),
             ("Monitoring Metrics Publisher", "insights", self.shared.insights.id),
         ]
         if self.spec.stores:
@@ -148,7 +160,8 @@ class Function(pulumi.ComponentResource):
         site = web.WebApp(
             self._resource,
             resource_group_name=shared.group,
-            name=shared.fleet.unique(self.name, SITE_NAME_LIMIT),
+            # In the world, not in the resource group: two regions need two names.
+            name=shared.fleet.unique(f"{self.name}-{self.region}", SITE_NAME_LIMIT),
             location=self.region,
             kind="functionapp,linux",
             server_farm_id=self._plan().id,
@@ -238,13 +251,9 @@ class Function(pulumi.ComponentResource):
 
     def _app_settings(self, identity: managedidentity.UserAssignedIdentity) -> dict[str, pulumi.Input[str]]:
         shared = self.shared
-        vault = {"SKYFLEET_SIGNING_KEYS": shared.signing_keys}
-        for key, value in self.spec.secrets.items():
-            what = f"{self.spec.role}-{key.lower().replace('_', '-')}"
-            vault[key] = shared.secret(what, value, self._tags, self)
         settings: dict[str, pulumi.Input[str]] = {
             **self.spec.environment,
-            **{key: reference(secret) for key, secret in vault.items()},
+            **{key: reference(secret) for key, secret in self._secrets.items()},
             "AzureWebJobsStorage__accountName": self._host.name,
             "AzureWebJobsStorage__credential": "managedidentity",
             "AzureWebJobsStorage__clientId": identity.client_id,
@@ -323,6 +332,11 @@ class Function(pulumi.ComponentResource):
 
 def role_definition(subscription: str, role: str) -> str:
     return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
+
+
+def dashed(variable: str) -> str:
+    """A variable's name as a part of a resource's name."""
+    return variable.lower().replace("_", "-")
 
 
 def reference(secret: keyvault.Secret) -> pulumi.Output[str]:

@@ -128,6 +128,18 @@ def test_several_regions_of_a_cloud_stand_apart(tmp_path: Path) -> None:
     assert len(of_type(found, "aws:s3/bucket:Bucket")) == 2
 
 
+def test_sites_of_two_regions_differ_in_name(tmp_path: Path) -> None:
+    """A site's name is its address, one in the whole world: Azure refuses the second of that name."""
+    two: dict[str, object] = {"azure": {"regions": ["westeurope", "northeurope"]}}
+    found = recorded(settings_for("azure", clouds=two, router={"clouds": ["azure"]}), tmp_path)
+    for token in (FUNCTIONS["azure"], "azure-native:storage:StorageAccount", "azure-native:keyvault:Vault"):
+        names = [
+            r.inputs.get("name") or r.inputs.get("accountName") or r.inputs.get("vaultName")
+            for r in of_type(found, token)
+        ]
+        assert len(names) == len(set(names)) > 1, names
+
+
 def test_everything_says_which_stack_and_role_it_belongs_to(fleet: list[Resource]) -> None:
     """Bills, searches and the emulated clouds' faults go by these two labels."""
     for resource in fleet:
@@ -212,6 +224,13 @@ def test_a_models_key_is_the_agents_alone(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(role(r) == "agent" for r in holders.values() if r.labels)
     assert "environment" in holders[FUNCTIONS["aws"]].secret_inputs
     assert "secretData" in holders["gcp:secretmanager/secretVersion:SecretVersion"].secret_inputs
+    readers = {
+        r.inputs["scope"]: r.name
+        for r in of_type(found, "azure-native:authorization:RoleAssignment")
+        if "4633458b" in r.inputs["roleDefinitionId"] and "agent" in r.name
+    }
+    assert len(readers) == 2, "the agent's identity may read the signing keys and the model's key"
+    assert holders["azure-native:keyvault:Secret"].name + "-id" in readers
 
 
 def test_logs_are_kept_for_thirty_days(fleet: list[Resource]) -> None:
