@@ -1,7 +1,8 @@
 """The door of every agent function, around our endpoints or the user's own ASGI application.
 
 Only signed requests get in; /health is open and costs nothing. In order: the limit of the body, the
-signature, the application. Every reply says how busy the instance is, the first one that it was cold.
+signature, the application. Every reply says how busy the instance is, the first one that it was cold. Who is
+turned away at the signature is told neither: by that a router knows that no agent has spoken.
 
 Truthful ends: an application that fails before its reply has begun is answered with an error; one that fails
 later raises on into the server, which cuts the connection instead of closing it as a success.
@@ -53,7 +54,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._http(scope, receive, _Reply(send, self.vitals, self.steady))
+                await self._http(scope, receive, send)
             case "websocket":
                 # Agents speak HTTP; WebSockets end at the router. Closing before accepting answers 403.
                 await send(
@@ -62,7 +63,8 @@ class Guard:
             case _:
                 await self.inner(scope, receive, send)
 
-    async def _http(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = _Reply(send, self.vitals, self.steady)
         try:
             if scope["path"] == HEALTH:
                 await self._health(scope["method"], reply)
@@ -73,7 +75,7 @@ class Guard:
             await reply.error(error)
         except Unauthorized as error:
             LOG.warning("refused %s %s: %s", scope["method"], scope["path"], error.cause)
-            await send_reply(reply.send, error.status, error_json(error.code, str(error)))
+            await send_reply(send, error.status, error_json(error.code, str(error)))
         except ClientGone:
             return
         else:

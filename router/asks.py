@@ -2,7 +2,8 @@
 
 Rules
 - One question per target at a time; everybody who waits for that target hears its answer.
-- An answer below 500 means alive, also a cold one. An answer of the last `ask_fresh_s` serves again.
+- 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
+  front door without a function behind it. An answer of the last `ask_fresh_s` serves again.
 - The question itself may take as long as a cold start; how long a request waits for it is the plan's
   business, counted from when the question was sent.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from router.errors import FetchFailed
 from router.policy import Policy
@@ -19,6 +21,7 @@ from router.pool import Pool, Question, fetch
 from router.targets import Target
 
 Listener = Callable[[bool], None]
+_ALIVE: Final = frozenset({200, 429})
 
 
 class _Asking:
@@ -75,7 +78,7 @@ class Asker:
         question = Question(target.origin, "GET", "/health")
         try:
             reply = await fetch(self._pool, question, timeout_s=self._policy.cold_timeout_s)
-            alive = reply.status < 500
+            alive = reply.status in _ALIVE
         except FetchFailed:
             alive = False
         self._last[target.key] = (self._clock(), alive)

@@ -23,6 +23,7 @@ from router import plan as p
 from router.asks import Asker
 from router.attempt import Attempt
 from router.board import Board
+from router.door import is_ordinary, turned_away
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
 from router.plan import Failure
@@ -154,12 +155,23 @@ class Relay:
 
     def on_head(self, attempt: Attempt) -> None:
         board = self._plane.board
+        if turned_away(attempt.status, attempt.headers):
+            self._on_turned_away(attempt)
+            return
         if attempt.status < 500:
             board.saw_latency(attempt.key, attempt.upstream_ms)
         else:
             attempt.record(Outcome.FAILURE, f"status {attempt.status}")
         self._stop_asking()
         self._do(*p.replied(self._plan, attempt.status, board.choose, self._plane.ticks()))
+
+    def _on_turned_away(self, attempt: Attempt) -> None:
+        at_fault = is_ordinary(self._request.method, self._request.target)
+        why = f"status {attempt.status}, not from its agent"
+        attempt.record(Outcome.FAILURE if at_fault else Outcome.NEUTRAL, why)
+        self._stop_asking()
+        board, now = self._plane.board, self._plane.ticks()
+        self._do(*p.turned_away(self._plan, attempt.status, board.choose, now))
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         self.due = self._plane.ticks() + self._plane.board.policy.deadline_s

@@ -39,11 +39,14 @@ _PLATFORM: Final = frozenset(
     {b"x-functions-key", b"x-serverless-authorization", b"x-amz-security-token", b"x-ms-invocation-id"}
 )
 _NOT_UPSTREAM: Final = _HOP_BY_HOP | _OURS_TO_SET | _SIGNATURE | _PLATFORM
-# `date` and `server`: the server in front of us stamps its own. The rest are this router's words.
+# `date` and `server`: the server in front of us stamps its own. `alt-svc` and `strict-transport-security`
+# speak of the agent's host, not of ours. The rest are this router's words.
 _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
     {
+        b"alt-svc",
         b"date",
         b"server",
+        b"strict-transport-security",
         b"x-request-id",
         b"x-skyfleet-target",
         b"x-skyfleet-attempts",

@@ -3,7 +3,8 @@
 Rules
 - One budget of attempts (never above the number of targets, at most three) and one deadline for all of them.
   A target that was tried is not tried again. Nothing is repeated after the first byte of a passed reply.
-- What surely did not run may always go elsewhere: not sent, connection refused, 429, 503.
+- What surely did not run may always go elsewhere: not sent, connection refused, 429, 503, turned away
+  before the agent (router.door). The reply of a front door is never passed on as the agent's.
 - What may have run goes elsewhere only if a repeat is harmless: an idempotent method, an Idempotency-Key, or
   an agent that declares itself repeatable. Otherwise the caller is told, with 502 or 504, that it may have
   run.
@@ -188,6 +189,12 @@ def replied(plan: Plan, status: int, choose: Choose, now: float) -> tuple[Plan, 
     return attempt(plan, choose, now)
 
 
+def turned_away(plan: Plan, status: int, choose: Choose, now: float) -> tuple[Plan, Action]:
+    """The running attempt was refused before the agent; its reply is nobody's answer."""
+    cause = f"{_running(plan).key}: status {status}, not from its agent"
+    return attempt(replace(plan, causes=(*plan.causes, cause)), choose, now)
+
+
 def may_repeat(plan: Plan) -> bool:
     """Whether running this request twice does no harm."""
     return plan.repeatable or _running(plan).repeatable
@@ -204,7 +211,7 @@ def _exhausted(plan: Plan) -> Action:
         number, _ = max(plan.replies, key=lambda reply: (reply[1] in UNDONE, reply[0]))
         return PassOn(number)
     causes = "; ".join(plan.causes) or "no target may be tried"
-    reason = f"No target answered ({causes}). Nothing of a reply was received; try again later."
+    reason = f"No target answered ({causes}). No agent began a reply; try again later."
     if plan.slow:
         return GiveUp(504, "no-answer", reason, plan.retry_after_s)
     return GiveUp(503, "no-target", reason, plan.retry_after_s)

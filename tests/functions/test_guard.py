@@ -110,6 +110,8 @@ def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest.LogCa
         assert first.status == 200
         assert replayed.body == changed.body == unsigned.body
         assert code(unsigned) == (401, "unauthorized")
+        # By this a router tells the door from the agent behind it.
+        assert unsigned.header("endpoint-load-metrics") is None
 
     asyncio.run(run())
     assert [message.rpartition(": ")[2] for message in caplog.messages] == [

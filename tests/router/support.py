@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from functions.guard import Guard
 from router.app import App
 from router.checker import Checker
 from router.policy import Policy
@@ -136,6 +137,11 @@ async def ok(request: Received, peer: Peer) -> None:
     await (alive(peer) if request.target == "/health" else peer.reply(200, b'{"output": "fine"}'))
 
 
+async def swallows(request: Received, peer: Peer) -> None:
+    """A script: a black hole, which never answers anything."""
+    await peer.until_closed()
+
+
 def closed_url() -> str:
     """A URL where nothing listens."""
     with socket.socket() as free:
@@ -188,7 +194,7 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def served(app: App | Checker) -> AsyncGenerator[int, None]:
+async def served(app: App | Checker | Guard) -> AsyncGenerator[int, None]:
     """Any ASGI app behind uvicorn on a free port."""
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

@@ -75,6 +75,18 @@ def test_replies_are_passed_on_unless_they_say_that_nothing_was_done() -> None:
     assert p.replied(begun("GET"), 501, chooser(*KEYS), NOW)[1] == PassOn(0)
 
 
+def test_turned_away_before_the_agent_goes_on_and_is_never_passed_on() -> None:
+    """It surely did not run, so any request goes to the next; at the end the error is ours."""
+    plan = begun()
+    for key in ("b", "c"):
+        plan, action = p.turned_away(plan, 403, chooser(*KEYS), NOW)
+        assert action == Try(Choice(key))
+    _, action = p.turned_away(plan, 401, chooser(*KEYS), NOW)
+    assert isinstance(action, GiveUp)
+    assert (action.status, action.code, action.retry_after_s) == (503, "no-target", 7)
+    assert "c: status 401, not from its agent" in action.reason
+
+
 @pytest.mark.parametrize(
     ("statuses", "best"),
     [((429, 500, 502), 0), ((500, 503, 429), 2), ((503, 500, 500), 0), ((500, 502, 504), 2)],

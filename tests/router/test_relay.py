@@ -20,6 +20,7 @@ from tests.router.support import (
     eventually,
     ok,
     router,
+    swallows,
     upstream,
 )
 
@@ -34,11 +35,6 @@ def answers(status: int, body: bytes = b'{"who": "me"}', *, headers: str = "") -
 async def resets(request: Received, peer: Peer) -> None:
     """A script: the request is read, then the connection breaks."""
     peer.reset()
-
-
-async def swallows(request: Received, peer: Peer) -> None:
-    """A script: a black hole, which never answers anything."""
-    await peer.until_closed()
 
 
 async def thinks(request: Received, peer: Peer) -> None:

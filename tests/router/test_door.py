@@ -1,0 +1,134 @@
+"""Claims about replies that no agent made: a front door's 401, 403, 404, a refusal of our signature."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from functions.app import create
+from router.door import MARK, is_ordinary, turned_away
+from tests.router.support import Peer, Received, Script, ok, router, served, swallows, upstream
+
+PAGE = b"<html>this web app is gone</html>"
+
+
+def says(status: int, *, headers: str = "") -> Script:
+    async def script(request: Received, peer: Peer) -> None:
+        await peer.reply(status, PAGE, headers=headers)
+
+    return script
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
+    """The agent surely did not run: nobody sees the page, and the target is put out after three."""
+
+    async def run() -> None:
+        async with (
+            upstream(says(status, headers="alt-svc: h3\r\n")) as gone,
+            upstream(ok) as other,
+            router([gone.url, other.url], repeatable=False) as front,
+        ):
+            for _ in range(8):
+                reply = await front.client.post("/invoke", content=b"x")
+                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+            assert len(gone.asked) == 3
+            target = await front.target("aws/r0")
+            assert target["state"] == "ejected"
+            assert f"status {status}, not from its agent" in target["reason"]
+            assert target["inflight"] == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_the_agent_itself_refuses_is_its_answer(status: int) -> None:
+    """A reply with the agent's load is passed on as it is and blames nobody."""
+
+    async def run() -> None:
+        headers = "endpoint-load-metrics: TEXT application_utilization=0\r\nalt-svc: h3\r\n"
+        async with (
+            upstream(says(status, headers=headers)) as own,
+            upstream(ok) as other,
+            router([own.url, other.url]) as front,
+        ):
+            reply = await front.client.post("/invoke", content=b"x")
+            assert (reply.status_code, reply.content) == (status, PAGE)
+            assert "alt-svc" not in reply.headers
+            assert other.asked == []
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+    asyncio.run(run())
+
+
+def test_refused_everywhere_is_an_error_of_our_own_that_names_the_causes() -> None:
+    """No page of a platform ever reaches the caller."""
+
+    async def run() -> None:
+        async with upstream(says(403)) as a, upstream(says(404)) as b, router([a.url, b.url]) as front:
+            reply = await front.client.post("/invoke", content=b"x")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+            assert "aws/r0: status 403, not from its agent" in reply.json()["error"]["message"]
+            assert "azure/r1: status 404, not from its agent" in reply.json()["error"]["message"]
+            assert "retry-after" in reply.headers
+
+    asyncio.run(run())
+
+
+def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> None:
+    """The guard's refusal of our signature is no answer; the same agent with our keys gives its own 404."""
+
+    async def run() -> None:
+        stranger = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
+        friend = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "a made-up secret"}'})
+        async with (
+            served(stranger) as theirs,
+            served(friend) as ours,
+            router([f"http://127.0.0.1:{theirs}", f"http://127.0.0.1:{ours}"], repeatable=False) as front,
+        ):
+            for _ in range(6):
+                reply = await front.client.post("/invoke", json={"input": "6*7"})
+                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+            reply = await front.client.post("/nosuch", content=b"x")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not-found")
+
+    asyncio.run(run())
+
+
+def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
+    """Paths that a runtime keeps or a front door rewrites go elsewhere too, but prove nothing."""
+
+    async def run() -> None:
+        async with upstream(says(404)) as a, upstream(ok) as b, router([a.url, b.url]) as front:
+            for path in ("/favicon.ico", "/admin/x", "/a%2fb", "/a//b") * 3:
+                assert (await front.client.get(path)).status_code == 200
+            assert (await front.client.request("PROPFIND", "/")).status_code == 200
+            assert (await front.target("aws/r0"))["state"] == "unknown"
+
+    asyncio.run(run())
+
+
+def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
+    """The question of a stalled request is to the agent; 404 at /health is as good as silence."""
+
+    async def stuck(request: Received, peer: Peer) -> None:
+        await (peer.reply(404, PAGE) if request.target == "/health" else swallows(request, peer))
+
+    async def run() -> None:
+        async with upstream(stuck) as dead, upstream(ok) as other, router([dead.url, other.url]) as front:
+            reply = await front.client.post("/invoke", content=b"x")
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+
+    asyncio.run(run())
+
+
+def test_who_spoke_is_told_by_the_load_field_alone() -> None:
+    """Only the three denials count, and only without the field."""
+    assert turned_away(403, [])
+    assert not turned_away(403, [(MARK, b"TEXT")])
+    assert not any(turned_away(status, []) for status in (200, 400, 405, 413, 429, 500, 503))
+    assert is_ordinary("POST", b"/invoke?q=%20//")
+    assert not is_ordinary("POST", b"/x/../invoke")
