@@ -40,6 +40,8 @@ POLICY_KEYS = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejection
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # One invocation's rounds; Lambda ends a function after 900 s, and a cold start and sending come on top.
 LONGEST_CHECK_S = 600
+# The emulated clouds take no longer "minute" than an hour: nobody would ever see a check.
+LONGEST_MINUTE_S = 3600
 # Rooms of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("infra", "router", "tests")
 
@@ -125,7 +127,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         key.removeprefix("skyfleet:"): _decoded(key, value) for key, value in config.items() if _ours(key)
     }
     mistakes.known_keys("skyfleet:", values, EXAMPLES, f"skyfleet:agent: {EXAMPLES['agent']}")
-    targets, meant = _targets(mistakes, values.get("clouds"))
+    targets, meant = _targets(mistakes, values)
     router = mistakes.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
     mistakes.known_keys(
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
@@ -157,7 +159,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         model=_model(mistakes, values.get("model")),
         project=project,
         local="sky" in values,
-        minute_s=mistakes.number("skyfleet:sky.minuteS", sky.get("minuteS"), 60, least=0.5),
+        minute_s=_minute(mistakes, sky.get("minuteS")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
     )
     if mistakes.found:
@@ -180,12 +182,14 @@ def _decoded(key: str, value: object) -> object:
         return value
 
 
-def _targets(mistakes: Mistakes, value: object) -> tuple[tuple[Target, ...], set[str]]:
+def _targets(mistakes: Mistakes, values: Mapping[str, object]) -> tuple[tuple[Target, ...], set[str]]:
     """The targets, and the clouds that were named or probably meant."""
     key, example = "skyfleet:clouds", EXAMPLES["clouds"]
-    clouds = mistakes.mapping(key, value, example)
-    if not clouds and not mistakes.found:
-        mistakes.add(key, value, "at least one cloud with its regions", example)
+    before = len(mistakes.found)
+    clouds = mistakes.mapping(key, values.get("clouds"), example)
+    misspelt = any(suggestion(name, EXAMPLES) == "clouds" for name in values if name not in EXAMPLES)
+    if not clouds and not misspelt and len(mistakes.found) == before:
+        mistakes.add(key, values.get("clouds"), "at least one cloud with its regions", example)
     targets: list[Target] = []
     meant: set[str] = set()
     for name, given in clouds.items():
@@ -193,7 +197,7 @@ def _targets(mistakes: Mistakes, value: object) -> tuple[tuple[Target, ...], set
         if name not in CLOUDS:
             mistakes.add(f"{key}.{name}", "an unknown cloud", one_of(CLOUDS, name), example)
         targets += _cloud_targets(mistakes, f"{key}.{name}", cast("Cloud", name), given)
-    if targets and not mistakes.found and not any(target.weight for target in targets):
+    if targets and len(mistakes.found) == before and not any(target.weight for target in targets):
         mistakes.add(key, "weight 0 for every cloud", "at least one weight above 0", example)
     return tuple(targets), meant
 
@@ -296,6 +300,14 @@ def _checks(mistakes: Mistakes, value: object) -> Checks:
             EXAMPLES["checks"],
         )
     return found
+
+
+def _minute(mistakes: Mistakes, value: object) -> float:
+    """What the emulated clouds take as a minute."""
+    key, minute = "skyfleet:sky.minuteS", mistakes.number("skyfleet:sky.minuteS", value, 60, least=0.5)
+    if minute > LONGEST_MINUTE_S:
+        mistakes.add(key, value, f"at most {LONGEST_MINUTE_S} seconds", "5")
+    return minute
 
 
 def _model(mistakes: Mistakes, value: object) -> Model | None:

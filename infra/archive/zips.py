@@ -45,7 +45,7 @@ def write(path: Path, files: Iterable[File], dependencies: Path | None, site: st
 def is_whole(path: Path) -> bool:
     """Whether `path` is there with the content that was once written."""
     try:
-        return _record(path).read_text() == _sha256(path)
+        return _record(path).read_text(errors="replace") == _sha256(path)
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from infra.cli.environment import pulumi_variables
 from infra.cli.errors import NothingUp, SetUpFailed, SkyFailed
 from infra.cli.layout import Layout
 from infra.cli.outputs import Outputs, read
+from infra.cli.recovery import check_state
 from infra.setup.console import Console
 from infra.setup.errors import SetupError
 from infra.setup.pip_settings import read_configs, uv_environment
@@ -67,7 +68,12 @@ def need_outputs(place: Layout) -> Outputs:
     """The deployed stack's outputs; NothingUp when nothing has been deployed."""
     if not place.checkpoint.exists():
         raise NothingUp
-    found = read(place, lambda: engine(place, pulumi_cli(place), None))
+
+    def made() -> Engine:
+        check_state(place)
+        return engine(place, pulumi_cli(place), None)
+
+    found = read(place, made)
     if not found.router_urls:
         raise NothingUp("nothing is up (a deployment was begun and did not end well): run `make up`")
     return found

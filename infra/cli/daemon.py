@@ -34,7 +34,7 @@ PROC = Path("/proc")
 def read_note(layout: Layout) -> SkyNote | None:
     """What the daemon wrote; says nothing about whether it still lives."""
     try:
-        return parse_note(layout.sky_note.read_text())
+        return parse_note(layout.sky_note.read_text(errors="replace"))
     except OSError:
         return None
 
@@ -156,6 +156,6 @@ def stop(
 
 def _daemon_note(layout: Layout) -> values.Facts:
     try:
-        return values.facts(values.parse(layout.daemon_note.read_text()))
+        return values.facts(values.parse(layout.daemon_note.read_text(errors="replace")))
     except OSError:
         return {}

@@ -6,6 +6,7 @@ itself: the user alone may read it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -65,13 +66,16 @@ def read(layout: Layout, engine: Callable[[], Engine]) -> Outputs:
     secret = frozenset(
         key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN
     )
-    _keep(layout, changed, everything, secret)
+    with contextlib.suppress(
+        OSError
+    ):  # a full disk costs the next call half a second, not this one its answer
+        _keep(layout, changed, everything, secret)
     return Outputs(everything, secret)
 
 
 def _kept(layout: Layout, changed: int) -> Outputs | None:
     try:
-        copy = values.facts(values.parse(layout.outputs.read_text()))
+        copy = values.facts(values.parse(layout.outputs.read_text(errors="replace")))
     except OSError:
         return None
     if copy.get("changed") != changed:
@@ -82,6 +86,9 @@ def _kept(layout: Layout, changed: int) -> Outputs | None:
 def _keep(layout: Layout, changed: int, outputs: Facts, secret: frozenset[str]) -> None:
     text = json.dumps({"changed": changed, "secret": sorted(secret), "outputs": outputs})
     fresh = layout.outputs.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(layout.outputs)
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        fresh.replace(layout.outputs)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -31,6 +31,11 @@ def read_settings(layout: Layout) -> Settings:
         raise SetUpFailed(
             f"{layout.shown(path)} cannot be read: {error.strerror}. Restore it with git."
         ) from None
+    except UnicodeDecodeError as error:
+        raise SetUpFailed(
+            f"{layout.shown(path)} is not text in UTF-8 (byte {error.start}). Save it as UTF-8, or restore "
+            "it with git."
+        ) from None
     except yaml.YAMLError as error:
         raise SetUpFailed(f"{layout.shown(path)} is not YAML: {error}") from None
     config = {str(key): value for key, value in values.facts(values.facts(parsed).get("config")).items()}

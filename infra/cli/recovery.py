@@ -10,8 +10,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from infra.cli import values
 from infra.cli.engine import Engine
-from infra.cli.errors import Busy
+from infra.cli.errors import Busy, PulumiFailed
 from infra.cli.layout import STACK, Layout
 from infra.cli.orphans import end_session
 from infra.cli.stack_state import Hold, judge, pending_operations
@@ -56,9 +57,21 @@ def free_the_stack(layout: Layout, engine: Engine, say: Callable[[str], None]) -
                 path.unlink(missing_ok=True)  # one that is not whole stays behind after `cancel`
 
 
+def check_state(layout: Layout) -> None:
+    """PulumiFailed, with what to do, when the stack's state is there but damaged."""
+    path = layout.checkpoint
+    if path.exists() and not values.facts(values.parse(path.read_text(errors="replace"))):
+        older = path.with_name(f"{path.name}.bak")
+        back = f"`cp {layout.shown(older)} {layout.shown(path)}` takes the one before it; " * older.exists()
+        raise PulumiFailed(
+            f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {back}"
+            "`make down` and `make up` deploy anew"
+        )
+
+
 def pending(layout: Layout) -> list[str]:
     """Operations of the stack without an end."""
     try:
-        return pending_operations(layout.checkpoint.read_text())
+        return pending_operations(layout.checkpoint.read_text(errors="replace"))
     except OSError:
         return []

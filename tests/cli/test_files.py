@@ -6,10 +6,16 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
+from infra.cli.daemon import living_pid, running
 from infra.cli.engine import Engine
+from infra.cli.errors import SetUpFailed
 from infra.cli.layout import Layout
 from infra.cli.log_files import Follower, LogFile, choose, tail
 from infra.cli.outputs import read
+from infra.cli.preparation import read_settings
+from infra.cli.recovery import pending
 from infra.cli.removal import remove
 from tests.cli.fakes import script
 
@@ -97,3 +103,41 @@ case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}
     os.utime(layout.checkpoint, ns=(1, 1))
     read(layout, lambda: engine)
     assert log.read_text().count("asked") == 4
+
+
+BROKEN = b"\xff\xfe\x00{"
+
+
+def deployed(folder: Path) -> tuple[Layout, Engine]:
+    """A checkout with a state, and a Pulumi that tells its one output."""
+    layout = Layout(folder)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text("{}")
+    body = """echo '{"routerUrl": "http://r/"}'"""
+    return layout, Engine(script(folder / "pulumi", body), folder, {"PATH": os.defpath})
+
+
+def test_notes_that_are_not_even_text_are_as_good_as_none(tmp_path: Path) -> None:
+    """A disk that failed leaves any bytes; no command ends in a traceback of Python for it."""
+    layout, engine = deployed(tmp_path)
+    for path in (layout.sky_note, layout.daemon_note, layout.outputs, layout.checkpoint):
+        path.write_bytes(BROKEN)
+    assert running(layout) is None
+    assert living_pid(layout) is None
+    assert pending(layout) == []
+    assert read(layout, lambda: engine).router_urls == ["http://r"]
+
+
+def test_outputs_are_told_though_no_copy_can_be_kept(tmp_path: Path) -> None:
+    """A full disk makes the next call slower; it does not take this one's answer."""
+    layout, engine = deployed(tmp_path)
+    layout.outputs.mkdir()
+    assert read(layout, lambda: engine).router_urls == ["http://r"]
+    assert sorted(path.name for path in layout.home.iterdir()) == ["outputs.json", "state"]
+
+
+def test_settings_that_are_not_text_are_named(tmp_path: Path) -> None:
+    """With the file and what to do."""
+    (tmp_path / "Pulumi.local.yaml").write_bytes(BROKEN)
+    with pytest.raises(SetUpFailed, match=r"Pulumi\.local\.yaml is not text in UTF-8 \(byte 0\)\. Save it"):
+        read_settings(Layout(tmp_path))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.cli.engine import Engine
-from infra.cli.errors import Busy
+from infra.cli.errors import Busy, PulumiFailed
 from infra.cli.layout import Layout
-from infra.cli.recovery import free_the_stack, pending, pulumi_lives
+from infra.cli.recovery import check_state, free_the_stack, pending, pulumi_lives
 from infra.cli.stack_state import Hold, has_resources, judge, pending_operations
 from tests.cli.fakes import script
 
@@ -78,6 +78,21 @@ def test_a_checkpoint_without_a_deployment_has_nothing(text: str) -> None:
 def test_a_checkpoint_with_resources_is_deployed() -> None:
     """`down` asks Pulumi to destroy only then."""
     assert has_resources(checkpoint(resources=[{"urn": "u"}]))
+
+
+def test_a_damaged_state_is_named_with_the_way_back(tmp_path: Path) -> None:
+    """The older copy that Pulumi keeps is offered when there is one; a whole state passes, as does none."""
+    layout = Layout(tmp_path)
+    check_state(layout)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text(checkpoint())
+    check_state(layout)
+    layout.checkpoint.write_bytes(b"\xff{")
+    with pytest.raises(PulumiFailed, match=r"local\.json is damaged.*: `make down` and `make up`"):
+        check_state(layout)
+    layout.checkpoint.with_name("local.json.bak").write_text(checkpoint())
+    with pytest.raises(PulumiFailed, match=r"`cp \S+local\.json\.bak \S+local\.json`"):
+        check_state(layout)
 
 
 @pytest.fixture

@@ -129,6 +129,27 @@ def test_all_mistakes_come_in_one_error() -> None:
         assert any(word in mistake for mistake in found), word
 
 
+@pytest.mark.parametrize(
+    ("clouds", "expected"),
+    [({}, "at least one cloud"), ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, "weight 0 for every")],
+)
+def test_what_is_wrong_with_the_clouds_as_a_whole_is_told_beside_other_mistakes(
+    clouds: object, expected: str
+) -> None:
+    """An unrelated typo does not put it off to the next attempt."""
+    found = mistakes(clouds, agnet="x:y")
+    assert len(found) == 2, found
+    assert expected in found[1]
+
+
+def test_misspelt_clouds_are_not_missing_too() -> None:
+    """The suggestion says enough."""
+    with pytest.raises(ConfigError) as caught:
+        read({"skyfleet:cluods": CLOUDS}, "dev")
+    (only,) = caught.value.mistakes
+    assert "did you mean clouds" in only
+
+
 ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "no-cloud": ({}, {}, "skyfleet:clouds"),
     "clouds-not-a-mapping": (["aws"], {}, "a mapping"),
@@ -170,6 +191,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
     "sky-unknown": (CLOUDS, {"sky": {"minutes": 5}}, "did you mean minuteS"),
     "sky-too-fast": (CLOUDS, {"sky": {"minuteS": 0.01}}, "sky.minuteS"),
+    "sky-too-slow": (CLOUDS, {"sky": {"minuteS": 99999}}, "at most 3600 seconds"),
     "unknown-key": (CLOUDS, {"regions": []}, "skyfleet:regions: got an unknown key"),
 }
 

@@ -51,7 +51,7 @@ def command() -> None:
 
 def _deployed(layout: Layout) -> bool:
     try:
-        return has_resources(layout.checkpoint.read_text())
+        return has_resources(layout.checkpoint.read_text(errors="replace"))
     except OSError:
         return False
 

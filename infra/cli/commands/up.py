@@ -23,7 +23,7 @@ from infra.cli.preparation import build_packages, read_settings
 from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import counts, diagnostics
 from infra.cli.pulumi_lines import step as parse_step
-from infra.cli.recovery import free_the_stack, pending
+from infra.cli.recovery import check_state, free_the_stack, pending
 from infra.cli.sky import awake, child_environment
 from infra.setup.exclusive import exclusive
 
@@ -52,6 +52,7 @@ def command(as_json: bool) -> None:
 def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
     """What the engine printed, and whether callers need a key."""
     layout.home.mkdir(mode=0o700, exist_ok=True)
+    layout.home.chmod(0o700)  # also one that somebody else has made: keys and state lie in it
     cli = pulumi_cli(layout)
     settings = read_settings(layout)
     environ = child_environment(layout, os.environ)
@@ -71,6 +72,7 @@ def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
     layout.up_log.parent.mkdir(parents=True, exist_ok=True)
     layout.up_log.write_text("")
     free_the_stack(layout, pulumi, shown.say)
+    check_state(layout)
     if not layout.checkpoint.exists():
         pulumi.capture("stack", "select", STACK, "--create")
     if unfinished := pending(layout):

@@ -20,6 +20,8 @@ from infra.local.errors import StoreError
 from infra.local.providers.values import Properties
 
 VERSION = 1
+# An empty table beside a Pulumi state that is full would only lead to the next riddle.
+ANEW = "put an older copy there, or `make down` and `make up` deploy anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,13 @@ def _load(path: Path) -> Mapping[str, Row]:
     except OSError as error:
         raise StoreError(path, f"the sky's resources cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise StoreError(path, f"not JSON ({error}); move it away to start an empty sky") from error
+        raise StoreError(path, f"not JSON ({error}); {ANEW}") from error
     try:
         if document["version"] != VERSION:
-            raise StoreError(path, f"has version {document['version']}, this sky reads {VERSION}")
+            raise StoreError(path, f"has version {document['version']}, this sky reads {VERSION}; {ANEW}")
         rows = [Row(**cast(dict[str, Any], row)) for row in document["rows"]]
     except (KeyError, TypeError) as error:
-        reason = f"not a table of resources ({error}); move it away to start an empty sky"
+        reason = f"not a table of resources ({error}); {ANEW}"
         raise StoreError(path, reason) from error
     return {row.key: row for row in rows}
 
