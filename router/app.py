@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -62,7 +63,9 @@ class App:
         self._settings, self._clock, self._entropy = settings, clock, entropy
         policy = settings.policy
         board = Board(settings.targets, settings.strategy, policy, clock, self._draw)
-        pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock)
+        # Now, at the start: later it would hold up every request that runs beside the first.
+        tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
+        pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         self._plane = Plane(
             board=board,
             pool=pool,

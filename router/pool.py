@@ -22,6 +22,7 @@ from typing import Final
 from router.errors import FetchFailed
 from router.headers import Header, request_head
 from router.http1 import Connection, Sink
+from router.lookup import Lookup
 from router.plan import Failure
 from router.targets import Origin
 
@@ -102,7 +103,8 @@ class Pool:
         tls: ssl.SSLContext | None = None,
         most: int = MOST_CONNECTIONS,
     ) -> None:
-        """tls: None means the system's trusted certificates, loaded when the first https target is called.
+        """tls: None means the system's trusted certificates, loaded when the first https target is called; it
+        takes tens of milliseconds of the loop, so who knows that there are such targets brings them.
 
         most: connections to one origin.
         """
@@ -110,6 +112,7 @@ class Pool:
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock
         self._tls = tls
+        self._lookup = Lookup()
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: dict[Origin, set[Connection]] = {}
         self._opening: dict[Origin, int] = {}
@@ -146,6 +149,7 @@ class Pool:
         """Close everything, idle or not."""
         for task in self._tasks:
             task.cancel()
+        self._lookup.close()
         for connections in self._open.values():
             for connection in list(connections):
                 connection.abandon()
@@ -167,16 +171,9 @@ class Pool:
     async def _connect(
         self, origin: Origin, call: Call, sink: _Ending, start: Callable[[Connection], None]
     ) -> None:
-        loop = asyncio.get_running_loop()
-        release = partial(self._release, origin)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(release),
-                    origin.host,
-                    origin.port,
-                    ssl=self._context() if origin.tls else None,
-                )
+                connection = await self._dial(origin)
         except TimeoutError:
             _refuse(call, sink, f"no connection within {self._connect_timeout_s:g} s")
         except (OSError, ValueError) as error:
@@ -185,6 +182,26 @@ class Pool:
             self._open.setdefault(origin, set()).add(connection)
             call.attach(connection)
             start(connection)
+
+    async def _dial(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        release = partial(self._release, origin)
+        tls = self._context() if origin.tls else None
+        failure: OSError | None = None
+        for address in await self._lookup.addresses(origin.host, origin.port):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(release),
+                    address,
+                    origin.port,
+                    ssl=tls,
+                    server_hostname=origin.host if tls else None,
+                )
+            except OSError as error:
+                failure = failure or error
+            else:
+                return connection
+        raise failure or OSError("the name has no address")
 
     def _release(self, origin: Origin, connection: Connection, reusable: bool) -> None:
         if not reusable:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -174,6 +176,39 @@ def test_tls_is_spoken_and_verified() -> None:
                 await fetch(strict, question, timeout_s=5)
             strict.close()
             assert len(up.received) == 3
+
+    asyncio.run(run())
+
+
+def test_a_name_that_hangs_takes_one_thread_and_no_other_cloud_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forty requests to a name that the resolver never answers share one lookup; other names still work."""
+    resolve, released = socket.getaddrinfo, threading.Event()
+    asked: list[object] = []
+
+    def hangs(host: str, *rest: Any, **more: Any) -> object:  # noqa: ANN401 - getaddrinfo's own
+        if host == "gone.invalid":
+            asked.append(host)
+            released.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+
+    async def run() -> None:
+        async with upstream(ok) as up:
+            pool = Pool(connect_timeout_s=2)
+            gone = Question(Origin(False, "gone.invalid", 80), "GET", "/")
+            waiting = [asyncio.create_task(fetch(pool, gone, timeout_s=10)) for _ in range(40)]
+            await eventually(lambda: bool(asked))
+            named = Question(Origin(False, "localhost", up.port), "GET", "/")
+            assert (await fetch(pool, named, timeout_s=5)).status == 200
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all("no connection within 2 s" in str(result) for result in results)
+            assert asked == ["gone.invalid"]
+            released.set()
+            pool.close()
 
     asyncio.run(run())
 
