@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-pure bench format lock
+.PHONY: help setup up down status check test test-fast test-pure bench format lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -35,8 +35,11 @@ test: setup ## all tests: pure, in-process and the emulated clouds with the real
 	@$(SETUP) pulumi >/dev/null
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-pure: setup ## the tests without the emulated clouds
+test-fast: setup ## the tests without the emulated clouds
 	$(PYTEST) -m "not sky" $(PYTEST_ARGS)
+
+test-pure: setup ## the decisions alone, in seconds
+	$(BIN)/python -m pytest -q -m pure $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)
 
 bench: setup ## measure the main job on this machine and write docs/measurements.md
 	$(BIN)/python -m bench.measure $(BENCH_ARGS)

@@ -6,6 +6,8 @@ import pytest
 
 from infra.cli.pulumi_lines import SHOWN_LINES, counts, diagnostics, step
 
+pytestmark = pytest.mark.pure
+
 # As printed by Pulumi 3.250.0 with --non-interactive --color never.
 OUTPUT = """Updating (local):
 @ updating......

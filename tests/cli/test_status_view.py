@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from infra.cli.status_view import RouterAnswer, assemble, render
 from infra.cli.values import Facts
+
+pytestmark = pytest.mark.pure
 
 HEALTH: Facts = {"status": "ok", "cloud": "gcp", "region": "europe-west1", "build": "b1", "role": "router"}
 STATUS: Facts = {

@@ -12,6 +12,8 @@ from functions.asgi import json_bytes
 from functions.errors import BadJson, BadRequest, CallerError
 from functions.parsing import Origin, chat_request, invoke_request
 
+pytestmark = pytest.mark.pure
+
 ORIGIN = Origin(request_id="r1", accepts_events=False, environ={})
 
 

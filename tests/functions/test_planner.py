@@ -17,6 +17,8 @@ from functions.offline.rules import PREVIOUS
 from functions.tools.base import Context
 from tests.functions.support import request
 
+pytestmark = pytest.mark.pure
+
 AT = 1_800_000_000.0
 
 

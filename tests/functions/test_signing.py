@@ -22,6 +22,8 @@ from functions.signing import (
     sign,
 )
 
+pytestmark = pytest.mark.pure
+
 NOW = 1_800_000_000.0
 KEYS = Keys.parse('{"k2": "newer", "k1": "older"}')
 FRESH = "0123456789abcdef" * 2

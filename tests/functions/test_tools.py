@@ -17,6 +17,8 @@ from functions.tools.catalog import TOOLS, Called, call
 from functions.tools.clock import zone
 from functions.tools.memory import facts, notes
 
+pytestmark = pytest.mark.pure
+
 AT = 1_800_000_000.0  # Friday, 2027-01-15 08:00:00 UTC
 
 

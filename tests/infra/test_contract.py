@@ -22,6 +22,8 @@ from infra.contract import (
 from infra.credentials import key_ids
 from infra.regions import REGIONS
 
+pytestmark = pytest.mark.pure
+
 # What Pulumi lets a stack be called.
 STACKS = st.text("abcXYZ019-_.", min_size=1, max_size=100)
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,14}[a-z0-9]", fullmatch=True)

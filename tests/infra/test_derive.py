@@ -22,6 +22,8 @@ from tests.infra.rows import (
     world,
 )
 
+pytestmark = pytest.mark.pure
+
 LAYER = "arn:aws:lambda:eu-west-1:753240598075:layer:LambdaAdapterLayerX86:26"
 INVOKER = "roles/run.invoker"
 

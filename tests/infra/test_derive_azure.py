@@ -11,6 +11,8 @@ from infra.local.providers.table import Row
 from infra.local.world import Grant
 from tests.infra.rows import only, row, world
 
+pytestmark = pytest.mark.pure
+
 GROUP = azure.group_id("fleet")
 VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/vault"
 ACCOUNT = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/store"

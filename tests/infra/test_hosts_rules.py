@@ -16,6 +16,8 @@ from infra.local.hosts.messages import Call
 from infra.local.hosts.objects import BadKey, Condition, Objects, PreconditionFailed, listing
 from infra.local.world import CLOUDS, Grant
 
+pytestmark = pytest.mark.pure
+
 
 @pytest.mark.parametrize(
     ("text", "fault"),

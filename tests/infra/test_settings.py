@@ -13,6 +13,8 @@ from infra.contract import Place
 from infra.errors import ConfigError
 from infra.settings import Checks, Model, Settings, read
 
+pytestmark = pytest.mark.pure
+
 CLOUDS: Mapping[str, object] = {
     "aws": {"regions": ["eu-west-1"], "weight": 3},
     "azure": {"regions": ["westeurope"], "weight": 2},

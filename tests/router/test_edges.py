@@ -11,6 +11,8 @@ from router.board import Seat
 from router.errors import CallerError
 from router.targets import Origin, parse_origin, parse_targets
 
+pytestmark = pytest.mark.pure
+
 TARGET = {"cloud": "aws", "region": "eu-west-1", "url": "https://a.example.net/", "weight": 3}
 
 

@@ -20,6 +20,8 @@ from router.merge import Document, Observation
 from router.policy import DEFAULT, Policy
 from router.targets import Origin, Target
 
+pytestmark = pytest.mark.pure
+
 NOW = 1_000_000.0
 BAD = (Outcome.FAILURE, Outcome.SILENT)
 

@@ -16,6 +16,8 @@ from router.errors import SnapshotRefused
 from router.merge import Document, Observation
 from router.policy import DEFAULT
 
+pytestmark = pytest.mark.pure
+
 NOW = 1_000_000.0
 KNOWN = ("aws/a", "gcp/b")
 

@@ -12,6 +12,8 @@ from router import plan as p
 from router.plan import Ask, Choice, Failure, GiveUp, PassOn, Plan, Try, Wait
 from router.policy import DEFAULT
 
+pytestmark = pytest.mark.pure
+
 NOW = 100.0
 KEYS = ("a", "b", "c")
 

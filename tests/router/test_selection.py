@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from router.selection import Candidate, Credits, Strategy, pick
 
+pytestmark = pytest.mark.pure
+
 weights = st.lists(st.integers(0, 20), min_size=1, max_size=6).filter(any)
 
 
