@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +26,12 @@ from infra.cli.pulumi_lines import diagnostics
 
 # SIGHUP: the terminal is closed; Pulumi itself no longer hears of it.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+# Pulumi goes on waiting for ever when it cannot write the stack's state (a full disk) ...
+STATE_LOST = "failed to save snapshot"
+# ... and ends at its second interrupt when the first did not bring it to an end.
+GIVE_UP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,12 @@ class Engine:
         self, *arguments: str, log: Path, on_line: Callable[[str], None], on_stop: Callable[[], None]
     ) -> int:
         """A long command: every line to `log` and to `on_line`; `on_stop` is called when the user wants to
-        stop.
+        stop. One that can no longer write its state is told to stop.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a") as written:
-            written.write(f"$ pulumi {' '.join(arguments)}\n")
+        given_up = False
+        with log.open("ab", buffering=0) as written:
+            keep(written, f"$ pulumi {' '.join(arguments)}\n")
             child = subprocess.Popen(
                 [str(self.program), *arguments, "--non-interactive", "--color", "never"],
                 cwd=self.root,
@@ -74,10 +82,26 @@ class Engine:
             )
             with child, passing_on(child, on_stop), leaving_nothing(child):
                 for line in child.stdout or ():
-                    written.write(line)
-                    written.flush()
+                    keep(written, line)
                     on_line(line.rstrip("\n"))
+                    if STATE_LOST in line and not given_up:
+                        given_up = True
+                        give_up(child)
         return child.returncode
+
+
+def keep(log: FileIO, line: str) -> None:
+    """A line for the log; a full disk costs the line and not the deployment."""
+    with contextlib.suppress(OSError):
+        log.write(line.encode())
+
+
+def give_up(child: subprocess.Popen[str]) -> None:
+    """Interrupt `child`, and once more if it stays."""
+    child.send_signal(signal.SIGINT)
+    again = threading.Timer(GIVE_UP_S, child.send_signal, (signal.SIGINT,))
+    again.daemon = True
+    again.start()
 
 
 @contextmanager

@@ -59,10 +59,16 @@ def free_the_stack(layout: Layout, engine: Engine, say: Callable[[str], None]) -
 
 def check_state(layout: Layout) -> None:
     """PulumiFailed, with what to do, when the stack's state is there but damaged."""
+
+    def whole(path: Path) -> bool:
+        return bool(values.facts(values.parse(path.read_text(errors="replace"))))
+
     path = layout.checkpoint
-    if path.exists() and not values.facts(values.parse(path.read_text(errors="replace"))):
+    if path.exists() and not whole(path):
         older = path.with_name(f"{path.name}.bak")
-        back = f"`cp {layout.shown(older)} {layout.shown(path)}` takes the one before it; " * older.exists()
+        back = ""
+        if older.exists() and whole(older):
+            back = f"`cp {layout.shown(older)} {layout.shown(path)}` takes the one before it; "
         raise PulumiFailed(
             f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {back}"
             "`make down` and `make up` deploy anew"

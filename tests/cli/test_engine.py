@@ -96,3 +96,20 @@ def test_what_a_killed_pulumi_leaves_running_is_ended(tmp_path: Path) -> None:
     dies = engine(tmp_path, f"{sys.executable} -c '{host}' > {note} &\n{wait}; kill -9 $$")
     dies.stream("up", log=tmp_path / "l", on_line=print, on_stop=lambda: None)
     assert not Path(f"/proc/{note.read_text().strip()}/exe").exists()
+
+
+def test_a_pulumi_that_cannot_write_its_state_is_stopped(tmp_path: Path) -> None:
+    """Left alone it would wait for ever; it gets one interrupt, which here suffices."""
+    body = "trap 'echo stopped; exit 8' INT\necho 'error: failed to save snapshot: no space left'\n"
+    stuck = engine(tmp_path, body + "while :; do sleep 0.02; done")
+    lines: list[str] = []
+    code = stuck.stream("up", log=tmp_path / "up.log", on_line=lines.append, on_stop=lambda: None)
+    assert (code, lines[-1]) == (8, "stopped")
+
+
+def test_a_log_that_cannot_be_written_does_not_end_a_deployment(tmp_path: Path) -> None:
+    """Its lines are told all the same."""
+    lines: list[str] = []
+    noisy = engine(tmp_path, "echo one; echo two")
+    code = noisy.stream("up", log=Path("/dev/full"), on_line=lines.append, on_stop=lambda: None)
+    assert (code, lines) == (0, ["one", "two"])

@@ -90,7 +90,11 @@ def test_a_damaged_state_is_named_with_the_way_back(tmp_path: Path) -> None:
     layout.checkpoint.write_bytes(b"\xff{")
     with pytest.raises(PulumiFailed, match=r"local\.json is damaged.*: `make down` and `make up`"):
         check_state(layout)
-    layout.checkpoint.with_name("local.json.bak").write_text(checkpoint())
+    older = layout.checkpoint.with_name("local.json.bak")
+    older.write_text("{")
+    with pytest.raises(PulumiFailed, match=r"object\): `make down`"):
+        check_state(layout)
+    older.write_text(checkpoint())
     with pytest.raises(PulumiFailed, match=r"`cp \S+local\.json\.bak \S+local\.json`"):
         check_state(layout)
 

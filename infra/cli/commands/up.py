@@ -27,6 +27,8 @@ from infra.cli.recovery import check_state, free_the_stack, pending
 from infra.cli.sky import awake, child_environment
 from infra.setup.exclusive import exclusive
 
+DISK_FULL = "no space left on device"  # as Pulumi says it
+
 
 @click.command("up")
 @json_option
@@ -121,6 +123,8 @@ class _Watch:
             )
         if code != 0:
             said = "\n".join(diagnostics(self.lines))
+            if any(DISK_FULL in line for line in self.lines):
+                said += "\nThe disk is full: free it, then run `make up` again."
             raise PulumiFailed(
                 f"{what} (pulumi ended with {code}):\n{said}\nAll of it: {layout.shown(layout.up_log)}. "
                 "What ran before and is not named above still runs."
