@@ -17,6 +17,8 @@ from typing import Final
 # Far above any delta or step of an agent; it bounds the memory of one stream.
 LONGEST_EVENT: Final = 65_536
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+# What was searched holds no whole end, at most the beginning of the longest one.
+_OVERLAP: Final = 3
 
 
 class EventStream:
@@ -25,7 +27,7 @@ class EventStream:
     __slots__ = ("_held", "_torn")
 
     def __init__(self) -> None:
-        self._held: bytes = b""
+        self._held = bytearray()
         self._torn = False
 
     @property
@@ -35,24 +37,28 @@ class EventStream:
 
     def feed(self, data: bytes) -> bytes:
         """What may go out now."""
-        data = self._held + data
-        end = max(_after_last(data, mark) for mark in _ENDS)
+        held = self._held
+        start = max(0, len(held) - _OVERLAP)
+        held += data
+        end = max(_after_last(held, mark, start) for mark in _ENDS)
         if end:
             self._torn = False
-        self._held = data[end:]
-        if self._torn or len(self._held) > LONGEST_EVENT:
-            self._held, self._torn = b"", True
-            return data
-        return data[:end]
+        if self._torn or len(held) - end > LONGEST_EVENT:
+            self._torn = True
+            end = len(held)
+        ready = bytes(held[:end])
+        del held[:end]
+        return ready
 
     def finish(self) -> bytes:
         """The rest, at a clean end."""
-        rest, self._held = self._held, b""
+        rest = bytes(self._held)
+        self._held.clear()
         return rest
 
 
-def _after_last(data: bytes, mark: bytes) -> int:
-    at = data.rfind(mark)
+def _after_last(data: bytearray, mark: bytes, start: int) -> int:
+    at = data.rfind(mark, start)
     return at + len(mark) if at >= 0 else 0
 
 
