@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.board import Board
+from router.door import is_no_verdict
 from router.fleet import Outcome
 from router.headers import Header, first
 from router.plan import Choice, Failure
@@ -85,7 +86,7 @@ class Attempt:
     def on_end(self) -> None:
         self._ended = True
         self._seat.close()
-        if self.status == 429:
+        if is_no_verdict(self.status, self.headers):
             self.record(Outcome.NEUTRAL)
         else:
             cold = first(self.headers, b"x-skyfleet-cold") == b"true"

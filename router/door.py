@@ -30,6 +30,16 @@ def turned_away(status: int, headers: Iterable[Header]) -> bool:
     return status in _DENIALS and first(headers, MARK) is None
 
 
+def too_large(status: int, headers: Iterable[Header]) -> bool:
+    """Whether the cloud's own limit refused the body; Lambda's is the lowest for what is no text."""
+    return status == 413 and first(headers, MARK) is None
+
+
+def is_no_verdict(status: int, headers: Iterable[Header]) -> bool:
+    """Whether a refusal says nothing of the target's health: throttled, or not said by its agent."""
+    return status == 429 or (400 <= status < 500 and first(headers, MARK) is None)
+
+
 def is_ordinary(method: str, target: bytes) -> bool:
     """Whether being turned away is the target's fault. target: the request target as sent."""
     path = target.split(b"?", 1)[0]

@@ -23,7 +23,7 @@ from router import plan as p
 from router.asks import Asker
 from router.attempt import Attempt
 from router.board import Board
-from router.door import is_ordinary, turned_away
+from router.door import is_ordinary, too_large, turned_away
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
 from router.plan import Failure
@@ -163,7 +163,9 @@ class Relay:
         else:
             attempt.record(Outcome.FAILURE, f"status {attempt.status}")
         self._stop_asking()
-        self._do(*p.replied(self._plan, attempt.status, board.choose, self._plane.ticks()))
+        undone = too_large(attempt.status, attempt.headers)
+        now = self._plane.ticks()
+        self._do(*p.replied(self._plan, attempt.status, board.choose, now, undone=undone))
 
     def _on_turned_away(self, attempt: Attempt) -> None:
         at_fault = is_ordinary(self._request.method, self._request.target)

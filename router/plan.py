@@ -178,10 +178,12 @@ def failed(plan: Plan, failure: Failure, choose: Choose, now: float) -> tuple[Pl
     return attempt(plan, choose, now)
 
 
-def replied(plan: Plan, status: int, choose: Choose, now: float) -> tuple[Plan, Action]:
-    """The running attempt has a reply's head."""
+def replied(
+    plan: Plan, status: int, choose: Choose, now: float, *, undone: bool = False
+) -> tuple[Plan, Action]:
+    """The running attempt has a reply's head. undone: it is known otherwise that nothing was done."""
     number = len(plan.tried) - 1
-    again = status in UNDONE or (status in BROKEN and may_repeat(plan))
+    again = undone or status in UNDONE or (status in BROKEN and may_repeat(plan))
     if not again:
         return plan, PassOn(number)
     cause = f"{_running(plan).key}: status {status}"

@@ -97,6 +97,24 @@ def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> Non
     asyncio.run(run())
 
 
+def test_a_body_above_one_clouds_own_limit_goes_to_a_cloud_that_takes_it() -> None:
+    """The limit is the same for the caller whichever cloud is chosen; nobody's health suffers."""
+
+    async def run() -> None:
+        async with (
+            upstream(says(413)) as small,
+            upstream(ok) as large,
+            router([small.url, large.url]) as front,
+        ):
+            for _ in range(6):
+                assert (await front.client.post("/invoke", content=b"x")).status_code == 200
+            assert (await front.target("aws/r0"))["state"] == "unknown"
+            large.script = says(413)
+            assert (await front.client.post("/invoke", content=b"x")).status_code == 413
+
+    asyncio.run(run())
+
+
 def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
     """Paths that a runtime keeps or a front door rewrites go elsewhere too, but prove nothing."""
 
