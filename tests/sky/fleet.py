@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
+import requests
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
@@ -44,6 +45,7 @@ class Fleet:
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    _status_url: str = field(default="", init=False)
 
     @classmethod
     def copy(cls, root: Path) -> Fleet:
@@ -126,7 +128,10 @@ class Fleet:
             self.run("chaos", cloud, "heal")
 
     def states(self) -> dict[str, str]:
-        return {str(t["cloud"]): str(t["state"]) for t in self.facts("status")["targets"]}
+        """Cloud -> state as the first router tells it; `skyfleet status` shows the same."""
+        self._status_url = self._status_url or f"{self.url}/api/status"
+        reply = requests.get(self._status_url, timeout=30)
+        return {str(t["cloud"]): str(t["state"]) for t in reply.json()["targets"]}
 
     def wait_for(self, wanted: Callable[[dict[str, str]], bool], *, seconds: float = 60) -> dict[str, str]:
         """Polls `status` until the targets' states are as wanted; fails with the last states seen."""
@@ -134,7 +139,7 @@ class Fleet:
         states = self.states()
         while not wanted(states):
             assert time.monotonic() < end, f"targets never got there; last: {states}"
-            time.sleep(0.5)
+            time.sleep(0.2)
             states = self.states()
         return states
 

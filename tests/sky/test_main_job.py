@@ -43,6 +43,8 @@ def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> 
     assert any(call.headers["x-skyfleet-attempts"] == "2" for call in calls)
     assert max(call.seconds for call in calls) < 12
     assert healed.wait_for(lambda states: states[cloud] in {"down", "ejected"})
+    told = {t["cloud"]: t["state"] for t in healed.facts("status")["targets"]}
+    assert told[cloud] in {"down", "ejected"}
     healed.run("chaos", cloud, "heal")
     healed.wait_for(lambda states: states[cloud] == "easing")
     healed.wait_for(lambda states: states[cloud] == "healthy", seconds=90)
