@@ -54,13 +54,13 @@ def running(layout: Layout) -> SkyNote | None:
     return note if note is not None and is_ours(note.pid, layout) else None
 
 
-def living_pid(layout: Layout) -> int | None:
-    """The daemon's pid, also while it is still starting."""
+def living_pid(layout: Layout, proc: Path = PROC) -> int | None:
+    """The daemon's pid, also while it is still starting, and when its notes were removed under it."""
     note = running(layout)
     if note is not None:
         return note.pid
-    pid = values.number(_daemon_note(layout).get("pid"))
-    return int(pid) if pid is not None and is_ours(int(pid), layout) else None
+    pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+    return next((pid for pid in pids if is_ours(pid, layout, proc)), None)
 
 
 def code_identity(root: Path) -> str:

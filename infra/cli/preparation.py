@@ -13,7 +13,14 @@ from infra.cli import values
 from infra.cli.errors import SetUpFailed
 from infra.cli.layout import STACK, Layout
 
+# Packages, their unpacked copies and logs: a whole fleet of three clouds takes about 190 MB.
+FIRST_MB = 256
+# A deployment over another one: a change of the agent replaces a third of it.
+AGAIN_MB = 96
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infra.settings import Settings
 
 
@@ -43,6 +50,18 @@ def read_settings(layout: Layout) -> Settings:
         return read(config, STACK)
     except InfraError as error:
         raise SetUpFailed(str(error)) from None
+
+
+def check_room(layout: Layout, free: Callable[[Path], int]) -> None:
+    """SetUpFailed before anything is touched: a disk that fills up in the middle damages Pulumi's state."""
+    needed = AGAIN_MB if layout.checkpoint.exists() else FIRST_MB
+    found = free(layout.home) // 2**20
+    if found < needed:
+        raise SetUpFailed(
+            f"only {found} MB are free where {layout.shown(layout.home)}/ lies, and a deployment needs "
+            f"{needed} MB there. Free the disk, then run `make up` again. Nothing was deployed; what ran "
+            "before still runs."
+        )
 
 
 def build_packages(

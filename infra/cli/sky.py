@@ -40,8 +40,8 @@ def awake(
         shown.say(f"the emulated clouds (pid {note.pid}) do not answer: starting them again")
         daemon.stop(note.pid, layout)
         note = None
-    elif note is None and (pid := daemon.living_pid(layout)) is not None:
-        shown.say(f"the emulated clouds (pid {pid}) never became ready: starting them again")
+    while note is None and (pid := daemon.living_pid(layout)) is not None:
+        shown.say(f"the emulated clouds (pid {pid}) are not ready or lost their files: starting them again")
         daemon.stop(pid, layout)
     if note is None:
         note = daemon.start(layout, environ, lambda: shown.now("waiting until they answer"))

@@ -86,6 +86,18 @@ def test_it_is_found_by_its_note_and_stopped(sleeper: tuple[Layout, subprocess.P
     assert daemon.running(layout) is None
 
 
+def test_it_is_found_although_its_folder_was_removed(
+    sleeper: tuple[Layout, subprocess.Popen[bytes]],
+) -> None:
+    """`rm -rf .skyfleet` takes its notes and not the process: `down` must still end it."""
+    layout, child = sleeper
+    assert not layout.home.exists()
+    assert daemon.running(layout) is None
+    assert daemon.living_pid(layout) == child.pid
+    assert daemon.stop(child.pid, layout, lambda: child.poll() is None)
+    assert daemon.living_pid(layout) is None
+
+
 def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     """`down` leaves no process, and tells that it had to."""
     with started(tmp_path, "signal.SIG_IGN") as child:

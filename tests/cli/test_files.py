@@ -14,7 +14,7 @@ from infra.cli.errors import SetUpFailed
 from infra.cli.layout import Layout
 from infra.cli.log_files import Follower, LogFile, choose, tail
 from infra.cli.outputs import read
-from infra.cli.preparation import read_settings
+from infra.cli.preparation import check_room, read_settings
 from infra.cli.recovery import pending
 from infra.cli.removal import remove
 from tests.cli.fakes import script
@@ -141,3 +141,15 @@ def test_settings_that_are_not_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.local.yaml").write_bytes(BROKEN)
     with pytest.raises(SetUpFailed, match=r"Pulumi\.local\.yaml is not text in UTF-8 \(byte 0\)\. Save it"):
         read_settings(Layout(tmp_path))
+
+
+def test_a_deployment_begins_only_where_there_is_room(tmp_path: Path) -> None:
+    """The first takes more than the next; the refusal says how much is there and how much is needed."""
+    layout = Layout(tmp_path)
+    check_room(layout, lambda folder: 300 * 2**20)
+    with pytest.raises(SetUpFailed, match=r"only 100 MB are free where \.skyfleet/ lies.* 256 MB"):
+        check_room(layout, lambda folder: 100 * 2**20)
+    deployed(tmp_path)
+    check_room(layout, lambda folder: 100 * 2**20)
+    with pytest.raises(SetUpFailed, match=r"only 5 MB.*Free the disk"):
+        check_room(layout, lambda folder: 5 * 2**20)

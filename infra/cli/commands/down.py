@@ -30,7 +30,7 @@ def command() -> None:
     with exclusive(
         layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
     ):
-        if not layout.home.exists():
+        if not layout.home.exists() and daemon.living_pid(layout) is None:
             click.echo("Nothing is up.")
             return
         try:
@@ -42,10 +42,16 @@ def command() -> None:
             shown.say(f"the deployment could not be destroyed in order: {failure.message}")
             shown.say("it is emulated and lives in .skyfleet/ only: removing that as it is")
         with step(shown, "stopping the emulated clouds"):
-            pid = daemon.living_pid(layout)
-            if pid is not None and not daemon.stop(pid, layout):
-                shown.say(f"process {pid} did not stop when asked and was killed")
-        remove(layout.home)
+            while (pid := daemon.living_pid(layout)) is not None:
+                if not daemon.stop(pid, layout):
+                    shown.say(f"process {pid} did not stop when asked and was killed")
+        try:
+            remove(layout.home)
+        except OSError as error:
+            raise Failed(
+                f"everything is stopped, but {error.filename or layout.home} cannot be removed: "
+                f"{error.strerror}. Remove {layout.shown(layout.home)}/ by hand."
+            ) from None
     click.echo("Everything is down; .skyfleet/ is removed.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from infra.cli.context import layout as here
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.layout import STACK, Layout
-from infra.cli.preparation import build_packages, read_settings
+from infra.cli.preparation import build_packages, check_room, read_settings
 from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import counts, diagnostics
 from infra.cli.pulumi_lines import step as parse_step
@@ -55,6 +56,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
     """What the engine printed, and whether callers need a key."""
     layout.home.mkdir(mode=0o700, exist_ok=True)
     layout.home.chmod(0o700)  # also one that somebody else has made: keys and state lie in it
+    check_room(layout, lambda folder: shutil.disk_usage(folder).free)
     cli = pulumi_cli(layout)
     settings = read_settings(layout)
     environ = child_environment(layout, os.environ)
