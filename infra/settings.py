@@ -156,7 +156,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         key_generation=int(
             mistakes.number("skyfleet:keyGeneration", values.get("keyGeneration"), 1, least=1, whole=True)
         ),
-        model=_model(mistakes, values.get("model")),
+        model=_model(mistakes, values.get("model"), has_key="modelApiKey" in values),
         project=project,
         local="sky" in values,
         minute_s=_minute(mistakes, sky.get("minuteS")),
@@ -310,10 +310,12 @@ def _minute(mistakes: Mistakes, value: object) -> float:
     return minute
 
 
-def _model(mistakes: Mistakes, value: object) -> Model | None:
-    if value is None:
-        return None
+def _model(mistakes: Mistakes, value: object, *, has_key: bool) -> Model | None:
     key = "skyfleet:model"
+    if value is None:
+        if has_key:
+            mistakes.add(key, None, "the model that skyfleet:modelApiKey is for", EXAMPLES["model"])
+        return None
     model = mistakes.mapping(key, value, EXAMPLES["model"])
     mistakes.known_keys(key, model, ("baseUrl", "name"), EXAMPLES["model"])
     base, name = model.get("baseUrl"), model.get("name")

@@ -24,6 +24,13 @@ GRAMMAR = (
 _TIME = re.compile(r"\d+(\.\d+)?(ms|s)")
 _SHARE = re.compile(r"\d+(\.\d+)?%")
 
+# No cloud's front door waits longer, so a longer fault could not be told from a blackhole.
+LONGEST_S = 600.0
+
+
+def _seconds(amount: str) -> float:
+    return float(amount[:-2]) / 1000 if amount.endswith("ms") else float(amount[:-1])
+
 
 def meant(word: str, known: Iterable[str]) -> str:
     """` Did you mean aws?`, or nothing when no known word is near."""
@@ -46,14 +53,17 @@ def check_fault(text: str) -> str:
             raise click.UsageError(f"{name} takes no amount, found {amount!r}. Faults: {GRAMMAR}")
         return name
     if name in TIMED:
-        if _TIME.fullmatch(amount):
-            return text
-        raise click.UsageError(f"{name} needs a time such as {name}:800ms or {name}:2s, found {text!r}.")
-    if name in SHARED:
-        if _SHARE.fullmatch(amount) and float(amount[:-1]) <= 100:
+        if _TIME.fullmatch(amount) and _seconds(amount) <= LONGEST_S:
             return text
         raise click.UsageError(
-            f"{name} needs a share of the requests, 0% to 100%, such as {name}:30%, found {text!r}."
+            f"{name} needs a time up to {LONGEST_S:.0f} s, such as {name}:800ms or {name}:2s, found {text!r}."
+        )
+    if name in SHARED:
+        if _SHARE.fullmatch(amount) and 0 < float(amount[:-1]) <= 100:
+            return text
+        raise click.UsageError(
+            f"{name} needs a share of the requests, above 0% and up to 100%, such as {name}:30%, "
+            f"found {text!r}."
         )
     known = (*PLAIN, *TIMED, *SHARED, HEAL)
     raise click.UsageError(f"unknown fault {text!r}.{meant(name, known)} Faults: {GRAMMAR}")

@@ -46,10 +46,12 @@ def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
         ("eror:30%", "Did you mean error"),
         ("explode", "Faults: kill | refuse"),
         ("kill:50%", "takes no amount"),
+        ("error:0%", "above 0%"),
+        ("slow:99999999s", "up to 600 s"),
         ("slow", "slow:800ms"),
         ("slow:800", "slow:800ms"),
-        ("error:120%", "0% to 100%"),
-        ("error:30", "0% to 100%"),
+        ("error:120%", "up to 100%"),
+        ("error:30", "up to 100%"),
     ],
 )
 def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:

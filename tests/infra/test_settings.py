@@ -189,6 +189,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "checks-too-long": (CLOUDS, {"checks": {"probes": 60, "apartS": 60}}, "skyfleet:checks"),
     "checks-unknown": (CLOUDS, {"checks": {"probe": 3}}, "did you mean probes"),
     "model-url": (CLOUDS, {"model": {"baseUrl": "example.com", "name": "small"}}, "model.baseUrl"),
+    "model-key-alone": (CLOUDS, {"modelApiKey": "k"}, "skyfleet:model: got nothing"),
     "model-name": (CLOUDS, {"model": {"baseUrl": "https://example.com"}}, "model.name: got nothing"),
     "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
     "sky-unknown": (CLOUDS, {"sky": {"minutes": 5}}, "did you mean minuteS"),
