@@ -69,17 +69,18 @@ class Engine:
         given_up = False
         with log.open("ab", buffering=0) as written:
             keep(written, f"$ pulumi {' '.join(arguments)}\n")
-            child = subprocess.Popen(
-                [str(self.program), *arguments, "--non-interactive", "--color", "never"],
-                cwd=self.root,
-                env=dict(self.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
+            with interruptible():
+                child = subprocess.Popen(
+                    [str(self.program), *arguments, "--non-interactive", "--color", "never"],
+                    cwd=self.root,
+                    env=dict(self.environ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                )
             with child, passing_on(child, on_stop), leaving_nothing(child):
                 for line in child.stdout or ():
                     keep(written, line)
@@ -102,6 +103,21 @@ def give_up(child: subprocess.Popen[str]) -> None:
     again = threading.Timer(GIVE_UP_S, child.send_signal, (signal.SIGINT,))
     again.daemon = True
     again.start()
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Start a child that hears SIGINT, also when we were started in the background, where it is ignored: an
+    ignored signal stays ignored in a child, a handled one is the child's own again.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, lambda _signal, _frame: None)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

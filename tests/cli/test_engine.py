@@ -63,23 +63,32 @@ def test_a_long_command_is_logged_whole_and_told_line_by_line(tmp_path: Path) ->
     assert log.read_text() == "$ pulumi up\none\ntwo\n"
 
 
-def test_each_interrupt_reaches_pulumi_exactly_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [False, True], ids=["foreground", "background"])
+def test_each_interrupt_reaches_pulumi_exactly_once(tmp_path: Path, ignored: bool) -> None:
     """One Ctrl-C lets it finish, the second ends it; SIGTERM counts as one; the terminal's own does not
-    double it.
+    double it. A shell's background job starts with SIGINT ignored: there too.
     """
     program = script(tmp_path / "pulumi", COUNTING)
-    driver = [sys.executable, "-c", DRIVER, str(program), str(tmp_path)]
-    with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True, process_group=0) as child:
-        said = child.stdout
-        assert said is not None
-        assert said.readline() == "ready\n"
-        os.killpg(child.pid, signal.SIGINT)  # what a terminal does: to all of its foreground group
-        first = {said.readline(), said.readline()}
-        child.terminate()
-        second = {said.readline(), said.readline()}
-        assert first == {"interrupt 1\n", "stopping\n"}
-        assert second == {"interrupt 2\n", "stopping\n"}
-        assert said.readline() == "code 3\n"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        driver = [sys.executable, "-c", DRIVER, str(program), str(tmp_path)]
+        child = subprocess.Popen(driver, stdout=subprocess.PIPE, text=True, process_group=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with child:
+        try:
+            said = child.stdout
+            assert said is not None
+            assert said.readline() == "ready\n"
+            os.killpg(child.pid, signal.SIGINT)  # what a terminal does: to all of its foreground group
+            first = {said.readline(), said.readline()}
+            child.terminate()
+            second = {said.readline(), said.readline()}
+            assert first == {"interrupt 1\n", "stopping\n"}
+            assert second == {"interrupt 2\n", "stopping\n"}
+            assert said.readline() == "code 3\n"
+        finally:
+            child.kill()
 
 
 def test_a_pulumi_that_was_killed_is_told_by_its_signal(tmp_path: Path) -> None:
