@@ -1,9 +1,8 @@
 """Second way: the official release archive, taken only when its SHA-256 is the published one.
 
 The checksums come from the release page, the archive from the download site: two places would have to lie
-the same way. Not run against the real addresses by the tests (they use a server on the loopback), and never
-run for real on the machine this was written on, which has no internet; the form of the names is that of
-Pulumi's releases.
+the same way. Never run against the real addresses: the tests use a server on the loopback, and the form of
+the names is that of Pulumi's releases.
 """
 
 from __future__ import annotations
