@@ -210,6 +210,8 @@ class _Invocation:
 
 
 def _observed(reply: Reply, at: float, took_ms: float) -> Observation:
+    if reply.status == 429:  # at its limit is not down: calling it so would push its load onto the others
+        return Observation(at, ok=True, reason="busy (status 429)")
     if reply.status != 200:
         return Observation(at, ok=False, reason=f"status {reply.status}")
     try:

@@ -143,6 +143,20 @@ def test_a_cold_start_is_not_a_failure() -> None:
     asyncio.run(run())
 
 
+def test_a_cloud_at_its_limit_is_busy_not_down() -> None:
+    """Calling it down would push its load onto the others; its 429 to traffic goes elsewhere anyway."""
+
+    async def run() -> None:
+        async def busy(request: Received, peer: Peer) -> None:
+            await peer.reply(429, b"{}")
+
+        async with upstream(busy) as up:
+            done: dict[str, Any] = await checker([up.url], [closed_url()]).run()
+            assert done["targets"] == {"aws/r0": "up"}
+
+    asyncio.run(run())
+
+
 def test_what_is_not_a_health_answer_counts_as_a_failure() -> None:
     """Errors, pages instead of JSON, and a status other than ok."""
 
