@@ -4,8 +4,8 @@
 
 The fleet measured is a copy of the checkout with its own emulated clouds. Every figure is min / median / max
 of the runs of one call of this command; machines differ and drift, so compare figures of one run only.
-`--cold` also times a first `make up` with every cache empty (wheels, Pulumi CLI), which takes minutes; without
-it that one row is kept from the last time.
+`--cold` also times a first `make up` with every cache empty (wheels, Pulumi CLI), which takes minutes;
+without it that one row is kept from the last time.
 """
 
 from __future__ import annotations
