@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from infra.local.hosts import azure_routes, azure_worker, environment, http_child
 from infra.local.hosts.azure_routes import App
-from infra.local.hosts.children import Child, Command
+from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
 from infra.local.hosts.limits import LIMITS
@@ -34,12 +34,12 @@ TARGET = "3.13"  # of the worker library, which is pure Python but demands it
 Answer = Mapping[str, Any]
 
 
-class Site:
+class Site(OneChild):
     """One instance of a function app."""
 
     def __init__(self, tools: Tools, child: Child) -> None:
         self._session = tools.session
-        self._child = child
+        super().__init__(child)
         self._uri = ""
         self._app = App((), ())
         self._pending: dict[str, asyncio.Future[Answer]] = {}
@@ -107,18 +107,6 @@ class Site:
         command = {"function": trigger.function, "input": trigger.input, "json": payload.decode()}
         answer = await self._send(invocation, command)
         return Outcome(bool(answer["ok"]), None, str(answer["error"])[:2000])
-
-    def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when the worker ends."""
-        self._child.ended.add_done_callback(lambda _: then())
-
-    async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
-        return await self._child.ended_within(seconds)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._child.kill()
 
     async def stop(self) -> None:
         """End it; the worker has no shutdown of its own."""

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from infra.local.hosts import environment, http_child
-from infra.local.hosts.children import Child, Command
+from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
 from infra.local.hosts.limits import LIMITS
@@ -23,12 +22,12 @@ GRACE_S = 1.0  # Cloud Run gives 10 s after SIGTERM; nothing is in flight when t
 JSON: Headers = (("content-type", "application/json"),)
 
 
-class Container:
+class Container(OneChild):
     """One Cloud Run instance."""
 
     def __init__(self, tools: Tools, child: Child, port: int) -> None:
         self._session = tools.session
-        self._child = child
+        super().__init__(child)
         self._base = f"http://127.0.0.1:{port}"
 
     @property
@@ -52,18 +51,6 @@ class Container:
         async with http_child.exchange(self._session, self._base, call) as reply:
             text = await http_child.outcome_text(reply)
             return Outcome(reply.status < 300, reply.status, text)
-
-    def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when it ends."""
-        self._child.ended.add_done_callback(lambda _: then())
-
-    async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
-        return await self._child.ended_within(seconds)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._child.kill()
 
     async def stop(self) -> None:
         """SIGTERM first, as Cloud Run does."""

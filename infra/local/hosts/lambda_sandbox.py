@@ -13,11 +13,10 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from infra.local.hosts import environment, http_child, lambda_event
-from infra.local.hosts.children import Child, Command
+from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.messages import Call, Headers, Outcome, Reply
@@ -34,13 +33,13 @@ def streams(spec: Function) -> bool:
     return spec.environment.get(MODE, "buffered").lower() == "response_stream"
 
 
-class Sandbox:
+class Sandbox(OneChild):
     """One execution environment."""
 
     def __init__(self, spec: Function, tools: Tools, child: Child, port: int) -> None:
         self._spec = spec
         self._session = tools.session
-        self._child = child
+        super().__init__(child)
         self._base = f"http://127.0.0.1:{port}"
 
     @property
@@ -80,18 +79,6 @@ class Sandbox:
 
     def _context(self, request_id: str, now: float) -> str:
         return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))
-
-    def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when the runtime ends."""
-        self._child.ended.add_done_callback(lambda _: then())
-
-    async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
-        return await self._child.ended_within(seconds)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._child.kill()
 
     async def stop(self) -> None:
         """Lambda ends a sandbox without notice to the runtime."""
