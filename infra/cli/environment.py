@@ -44,7 +44,7 @@ def pulumi_variables(
         "PYTHONPATH": os.pathsep.join([str(layout.root), *imports]),
         **KEEP_BYTECODE,
         "PULUMI_HOME": str(layout.pulumi_home),
-        "PULUMI_BACKEND_URL": f"file://{layout.state}",
+        "PULUMI_BACKEND_URL": backend_url(layout.state),
         "PULUMI_CONFIG_PASSPHRASE": LOCAL_PASSPHRASE,
         "PULUMI_STACK": STACK,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -53,6 +53,15 @@ def pulumi_variables(
     if providers is not None:
         variables["PULUMI_DEBUG_PROVIDERS"] = providers
     return variables
+
+
+def backend_url(folder: Path) -> str:
+    """Pulumi's file backend in `folder`, without its `.attrs` sidecars.
+
+    A state file is replaced by a rename, its sidecar is written in place: a Pulumi killed in between leaves
+    an empty one, and every later command ends with "failed to load checkpoint: EOF".
+    """
+    return f"file://{folder}?metadata=skip"
 
 
 def exports(variables: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.cli.environment import backend_url
 from infra.local.hosts.ports import Ports
 from infra.local.hosts.state import Document
 from infra.local.providers.server import Providers
@@ -88,7 +89,7 @@ class Stack:
             **{name: value for name, value in os.environ.items() if not name.startswith("PULUMI")},
             "PATH": f"{Path(sys.executable).parent}:{self.pulumi_path}:{os.environ['PATH']}",
             "PULUMI_HOME": str(self.root / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.root}/state",
+            "PULUMI_BACKEND_URL": backend_url(self.root / "state"),
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in ports.items()),
