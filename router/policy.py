@@ -50,6 +50,16 @@ class Policy:
     # Pauses between questions double from stall_s up to this.
     ask_pause_cap_s: float = 30.0
 
+    # Choosing (traffic, selection).
+    # Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
+    # a fault and its end are both seen within seconds.
+    memory_s: float = 10.0
+    # Half-life of a bad latency of which nothing more is heard: as long as an ejection, for the same reason.
+    fade_s: float = 10.0
+    # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
+    # tide.
+    baseline_s: float = 300.0
+
 
 DEFAULT: Final = Policy()
 

@@ -18,6 +18,7 @@ CORE: Final = (
     "merge",
     "fleet",
     "selection",
+    "traffic",
     "plan",
     "headers",
     "sse",

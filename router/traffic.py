@@ -1,0 +1,131 @@
+"""What this instance's own attempts show of one target: errors, latency, load.
+
+Rules
+- Counts of outcomes are decayed (half-life `memory_s`), so the share of failures is that of the last moments,
+  and `failure_share` always says how much evidence is left of it.
+- Only good warm replies tell a latency: a cold start is slow for a known reason, an error is fast for a bad
+  one.
+- `latency_ms` is an average that leans to the bad side: slower moves it twice as far as faster. One sample
+  counts as at most four times the average, so that a single outlier, however large, moves it by no more than
+  0.6 of itself (1.5 when samples are rare), while three slow ones in a row are believed.
+- Samples count by number and by age: a tenth each in dense traffic, up to a half when the average is old,
+  because with a request each minute the last one is nearly all that is known.
+- `usual_ms` is the same over minutes: the target's own baseline. What is more than three times as slow
+  counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
+- `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
+  twenty is above: a quantile without a histogram.
+- While nothing is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that was
+  slow is tried again.
+
+Time. If the clock was set back, nothing decays for that one step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from router.policy import Policy
+
+# More say nothing new of how much is known.
+MOST_SAMPLES: Final = 1_000
+# The part of the latest sample in the average: at least, and at most however old the average is.
+_LEAST, _MOST = 0.1, 0.5
+# How many times the average a sample may count, and how many times the baseline makes it an outlier.
+_CAP, _OUTLIER = 4.0, 3.0
+# Until so many samples the baseline is their plain mean: the first of them may have been the odd one.
+_YOUNG: Final = 10
+# Steps of the 95 % quantile, as factors: 0.95 and 0.05 parts of a fifth.
+_UP, _DOWN = math.exp(0.2 * 0.95), math.exp(-0.2 * 0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What attempts at one target showed. Times of `at` in unix seconds; -1 stands for: none yet.
+
+    at: of the newest outcome. latency_ms: to the first event of good warm replies, leaning to the slow ones.
+    usual_ms: its baseline over minutes. samples: how many good warm replies were timed, capped. outcomes,
+    failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
+    utilization that the agent reported. p95_ms: what one good warm reply in twenty is slower than.
+    """
+
+    at: float = 0.0
+    latency_ms: float = -1.0
+    usual_ms: float = -1.0
+    samples: int = 0
+    outcomes: float = 0.0
+    failures: float = 0.0
+    load: float = -1.0
+    p95_ms: float = -1.0
+
+
+NOTHING: Final = Traffic()
+
+
+def saw(
+    traffic: Traffic,
+    now: float,
+    policy: Policy,
+    *,
+    failed: bool | None,
+    latency_ms: float = -1.0,
+    load: float = -1.0,
+) -> Traffic:
+    """After one more outcome. failed: None when this is no verdict, only a latency or a load.
+
+    latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none.
+    """
+    age = max(0.0, now - traffic.at) if traffic.at else 0.0
+    kept = 0.5 ** (age / policy.memory_s) if age else 1.0
+    latency, usual, p95, samples = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.samples
+    if latency_ms >= 0:
+        latency, usual, p95 = _timed(traffic, latency_ms, age, policy)
+        samples = min(samples + 1, MOST_SAMPLES)
+    return Traffic(
+        now,
+        latency,
+        usual,
+        samples,
+        traffic.outcomes * kept + (failed is not None),
+        traffic.failures * kept + (failed is True),
+        load if load >= 0 else traffic.load,
+        p95,
+    )
+
+
+def failure_share(traffic: Traffic, now: float, policy: Policy) -> tuple[float, float]:
+    """The share of failed attempts lately, and its evidence: how many outcomes it still stands on."""
+    if not traffic.outcomes:
+        return 0.0, 0.0
+    age = max(0.0, now - traffic.at)
+    return traffic.failures / traffic.outcomes, traffic.outcomes * 0.5 ** (age / policy.memory_s)
+
+
+def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
+    """The latency that the next good warm reply may have; -1: nothing is known."""
+    if traffic.samples == 0:
+        return -1.0
+    age = max(0.0, now - traffic.at)
+    return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
+
+
+def _timed(traffic: Traffic, sample: float, age: float, policy: Policy) -> tuple[float, float, float]:
+    """Average, baseline and quantile after a sample; `age` seconds after the last outcome."""
+    if traffic.samples == 0:
+        return sample, sample, 2 * sample
+    latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
+    first = 1 / (traffic.samples + 1)
+    part = min(_MOST, max(_LEAST, 1 - math.exp(-age / policy.memory_s)))
+    # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
+    counted = min(sample, _CAP * max(latency, 1.0))
+    part = min(_MOST, 2 * part) if counted > latency else part
+    latency += max(part, min(first, _MOST)) * (counted - latency)
+    slowly = 1 - math.exp(-age / policy.baseline_s)
+    counted = min(sample, _OUTLIER * max(usual, 1.0))
+    if traffic.samples < _YOUNG:
+        slowly = max(slowly, first)
+    elif sample > counted:
+        slowly /= 10
+    usual += slowly * (counted - usual)
+    return latency, usual, p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0)
