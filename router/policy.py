@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,20 @@ class Policy:
     # tide.
     baseline_s: float = 300.0
 
+    # Acting (plan, budget, wishes).
+    # Sending a slow request a second time elsewhere: "auto" does it with the strategies that learn; the others
+    # promise exact shares, which a hedge would bend.
+    hedge: str = "auto"
+    # Above the slowest 5 % one in twenty would want a hedge; most of what it can gain lies in the slower half.
+    hedge_share: float = 0.03
+    # A fault begins at once: this many are hedged before the share counts.
+    hedge_burst: float = 10.0
+    # All extra attempts together, by the targets' prices. Five million an hour at the price of a function call:
+    # no limit to failing over, but one where `price` says what a model call costs.
+    extra_usd_per_hour: float = 1.0
+    # What a request may ask for in its header fields.
+    callers_may: frozenset[str] = frozenset({"strategy", "redundant"})
+
 
 DEFAULT: Final = Policy()
 
@@ -72,10 +86,14 @@ _NAMES: Final = {
     "fall": "fall",
     "rise": "rise",
     "freshS": "fresh_s",
+    "hedgeShare": "hedge_share",
+    "extraUsdPerHour": "extra_usd_per_hour",
 }
 _COUNTS: Final = frozenset({"fall", "rise"})
 # A vantage keeps 10 observations of a target, so no longer streak can be seen.
 _MOST_COUNT: Final = 10
+HEDGES: Final = ("auto", "on", "off")
+MAY: Final = ("strategy", "redundant")
 
 
 def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
@@ -84,8 +102,21 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
     changes: dict[str, Any] = {}
     for name, got in value.items():
         field = _NAMES.get(name)
-        if field is None:
-            mistakes.append(f"{name}: unknown; expected one of {', '.join(_NAMES)}")
+        if name == "hedge":
+            if got in HEDGES:
+                changes[name] = got
+            else:
+                mistakes.append(f"hedge: got {got!r}, expected one of {', '.join(HEDGES)}")
+        elif name == "callersMay":
+            if isinstance(got, list) and all(one in MAY for one in cast("list[object]", got)):
+                changes["callers_may"] = frozenset(cast("list[str]", got))
+            else:
+                mistakes.append(
+                    f'callersMay: got {got!r}, expected a list of {", ".join(MAY)}, e.g. ["strategy"]'
+                )
+        elif field is None:
+            expected = ", ".join([*_NAMES, "hedge", "callersMay"])
+            mistakes.append(f"{name}: unknown; expected one of {expected}")
         elif isinstance(got, bool) or not isinstance(got, int | float):
             mistakes.append(f"{name}: got {got!r}, expected a number, e.g. 3")
         elif field in _COUNTS and not (isinstance(got, int) and 1 <= got <= _MOST_COUNT):
