@@ -54,8 +54,9 @@ class Policy:
     # Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
     # a fault and its end are both seen within seconds.
     memory_s: float = 10.0
-    # Half-life of a bad latency of which nothing more is heard: as long as an ejection, for the same reason.
-    fade_s: float = 10.0
+    # Half-life of a bad latency of which nothing more is heard: what was ten times as slow is fully trusted
+    # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least.
+    fade_s: float = 30.0
     # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
     # tide.
     baseline_s: float = 300.0

@@ -14,7 +14,7 @@ Rules
   counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
 - `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
   twenty is above: a quantile without a histogram.
-- While nothing is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that was
+- While no latency is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that was
   slow is tried again.
 
 Time. If the clock was set back, nothing decays for that one step.
@@ -47,7 +47,8 @@ class Traffic:
     at: of the newest outcome. latency_ms: to the first event of good warm replies, leaning to the slow ones.
     usual_ms: its baseline over minutes. samples: how many good warm replies were timed, capped. outcomes,
     failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
-    utilization that the agent reported. p95_ms: what one good warm reply in twenty is slower than.
+    utilization that the agent reported, in requests at work. p95_ms: what one good warm reply in twenty is
+    slower than. timed_at: of the newest latency, which cold starts and errors do not renew.
     """
 
     at: float = 0.0
@@ -58,6 +59,7 @@ class Traffic:
     failures: float = 0.0
     load: float = -1.0
     p95_ms: float = -1.0
+    timed_at: float = 0.0
 
 
 NOTHING: Final = Traffic()
@@ -78,10 +80,11 @@ def saw(
     """
     age = max(0.0, now - traffic.at) if traffic.at else 0.0
     kept = 0.5 ** (age / policy.memory_s) if age else 1.0
-    latency, usual, p95, samples = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.samples
+    latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
+    samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        latency, usual, p95 = _timed(traffic, latency_ms, age, policy)
-        samples = min(samples + 1, MOST_SAMPLES)
+        latency, usual, p95 = _timed(traffic, latency_ms, max(0.0, now - timed_at), policy)
+        samples, timed_at = min(samples + 1, MOST_SAMPLES), now
     return Traffic(
         now,
         latency,
@@ -91,6 +94,7 @@ def saw(
         traffic.failures * kept + (failed is True),
         load if load >= 0 else traffic.load,
         p95,
+        timed_at,
     )
 
 
@@ -106,12 +110,12 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     """The latency that the next good warm reply may have; -1: nothing is known."""
     if traffic.samples == 0:
         return -1.0
-    age = max(0.0, now - traffic.at)
+    age = max(0.0, now - traffic.timed_at)
     return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
 
 
 def _timed(traffic: Traffic, sample: float, age: float, policy: Policy) -> tuple[float, float, float]:
-    """Average, baseline and quantile after a sample; `age` seconds after the last outcome."""
+    """Average, baseline and quantile after a sample; `age` seconds after the last one."""
     if traffic.samples == 0:
         return sample, sample, 2 * sample
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
