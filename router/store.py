@@ -6,8 +6,11 @@ Rules
   a reply.
 - One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
   write folds what is stored first, and folding is a union, so even two writers only delay an observation.
-- The store down: serve on, decide alone, say so in the status. No bucket configured: the same, without
-  complaint.
+- The store down or slow: serve on, decide alone, say so in the status. No bucket configured: the same,
+  without complaint. One object that cannot be read or believed never hides the others: its last good view
+  stays, and the status names it until it can be read again.
+- Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
+  `swap`, which fails when somebody else was first.
 
 obstore (0.12.1) is imported at first use and configured from the process environment, as tried:
 - `s3://name`: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (all set by Lambda); an
@@ -38,6 +41,7 @@ from router.errors import SnapshotRefused, StoreFailed
 from router.merge import Document
 
 if TYPE_CHECKING:
+    from obstore import PutMode
     from obstore.store import ObjectStore, RetryConfig
 
 T = TypeVar("T")
@@ -48,6 +52,8 @@ REFRESH_S: Final = 5.0
 SAVE_S: Final = 3.0
 # Ten observations of 300 targets are below 600 kB.
 _MOST_BYTES: Final = 1_048_576
+# Of a bucket that is down every object fails alike; more names would say nothing new.
+_MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,10 @@ class Bucket(Protocol):
 
     async def put(self, name: str, data: bytes) -> None: ...
 
+    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
+        """Write if the object still has this tag (None: if there is none); False if somebody was first."""
+        ...
+
 
 def object_name(vantage: str) -> str:
     """Where a vantage's document is kept."""
@@ -83,6 +93,8 @@ class CloudBucket:
     def __init__(self, url: str) -> None:
         self._url = url
         self._store: ObjectStore | None = None
+        # Google Cloud Storage compares generations instead of tags, so each is kept with its tag.
+        self._versions: dict[str, tuple[str | None, str | None]] = {}
 
     async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
         store = await self._opened()
@@ -93,7 +105,9 @@ class CloudBucket:
             result = await obstore.get_async(store, name, options={"if_none_match": tag} if tag else None)
             if result.meta["size"] > _MOST_BYTES:
                 raise StoreFailed(f"{name} has {result.meta['size']} bytes, more than {_MOST_BYTES}")
-            return Found(bytes(await result.bytes_async()), result.meta.get("e_tag"))
+            tag = result.meta.get("e_tag")
+            self._versions[name] = tag, result.meta.get("version")
+            return Found(bytes(await result.bytes_async()), tag)
         except FileNotFoundError:
             return None
         except NotModifiedError:
@@ -110,6 +124,25 @@ class CloudBucket:
             await obstore.put_async(store, name, data)
         except (BaseError, ValueError, OSError) as error:
             raise StoreFailed(_first_line(error)) from None
+
+    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        mode: PutMode = "create"
+        if tag is not None:
+            known, version = self._versions.get(name, (None, None))
+            if known != tag:  # read again since: what was to be replaced is no longer there
+                return False
+            mode = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
+        try:
+            await obstore.put_async(store, name, data, mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+        return True
 
     async def _opened(self) -> ObjectStore:
         store = self._store
@@ -148,6 +181,7 @@ class Keeper:
     def __init__(self, bucket: Bucket | None, board: Board, clock: Callable[[], float]) -> None:
         self._bucket, self._board, self._clock = bucket, board, clock
         self._tags: dict[str, str] = {}
+        self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self.state = "off" if bucket is None else "unread"
@@ -191,27 +225,49 @@ class Keeper:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def follow(self, name: str, take: Callable[[bytes, str | None], None]) -> None:
+        """Read one more object in each refresh; `take` gets its bytes and its tag when it has changed.
+
+        It refuses what it cannot believe by raising SnapshotRefused; the status then names the object."""
+        self._followed[name] = take
+
+    def reread(self, name: str) -> None:
+        """Have the next refresh read an object even if it has not changed since."""
+        self._tags.pop(name, None)
+
     async def _refresh(self, bucket: Bucket) -> None:
-        vantages = list(self._board.targets)
-        names = [object_name(vantage) for vantage in vantages]
+        names = [object_name(vantage) for vantage in self._board.targets] + list(self._followed)
         results = await asyncio.gather(
             *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
         documents: list[Document] = []
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
-            if isinstance(result, StoreFailed):
-                failures.append(f"{name}: {result}")
+            if isinstance(result, Exception):
+                failures.append(f"{name}: {_first_line(result)}")
             elif isinstance(result, BaseException):
                 raise result
             elif isinstance(result, Found):
-                document = self._parse(name, result.data)
+                document = self._read(name, result)
                 if document is not None:
                     documents.append(document)
-                if result.tag is not None:
-                    self._tags[name] = result.tag
         self._board.fold(documents)
-        self._note("down" if failures else "ok", "; ".join(failures))
+        more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
+        self._note("down" if failures else "ok", "; ".join(failures[:_MOST_NAMED]) + more)
+
+    def _read(self, name: str, found: Found) -> Document | None:
+        """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""
+        if found.tag is not None:
+            self._tags[name] = found.tag
+        take = self._followed.get(name)
+        if take is None:
+            return self._parse(name, found.data)
+        try:
+            take(found.data, found.tag)
+            self._board.refused.pop(name, None)
+        except SnapshotRefused as refused:
+            self._board.refuse(name, refused.message)
+        return None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -220,11 +276,18 @@ class Keeper:
 
     def _parse(self, name: str, data: bytes) -> Document | None:
         try:
-            return merge.parse(json.loads(data), self._board.targets, self._clock())
-        except (ValueError, RecursionError):
-            self._board.refuse(name, "The stored document is not JSON.")
+            if len(data) > _MOST_BYTES:
+                raise SnapshotRefused(f"It has {len(data)} bytes, more than {_MOST_BYTES}.")
+            document = merge.parse(json.loads(data), self._board.targets, self._clock())
+            if object_name(document.vantage) != name:
+                raise SnapshotRefused(f"It is of another vantage, {document.vantage}.")
         except SnapshotRefused as refused:
             self._board.refuse(name, refused.message)
+        except (ValueError, RecursionError):
+            self._board.refuse(name, "The stored document is not JSON.")
+        else:
+            self._board.refused.pop(name, None)
+            return document
         return None
 
     def _note(self, state: str, reason: str) -> None:

@@ -44,6 +44,13 @@ class Shelf:
             raise StoreFailed("the bucket is on fire")
         self.objects[name] = data
 
+    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
+        known = self.objects.get(name)
+        if tag != (None if known is None else str(hash(known))):
+            return False
+        await self.put(name, data)
+        return True
+
 
 async def until_read(front: Front) -> dict[str, Any]:
     async with asyncio.timeout(5):
@@ -161,6 +168,8 @@ class _Cloud(http.server.BaseHTTPRequestHandler):
                 "token_type": "Bearer",
             }
             reply = json.dumps(token).encode()
+        elif self.command == "PUT" and not self.permitted():
+            status = 412
         elif self.command == "PUT":
             self.objects[self.path] = body
         elif self.path not in self.objects:
@@ -179,6 +188,13 @@ class _Cloud(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(reply)
+
+    def permitted(self) -> bool:
+        """Whether the conditions of a write hold: every object here has tag "1" and generation 1."""
+        generation = self.headers.get("x-goog-if-generation-match")
+        if self.headers.get("if-none-match") == "*" or generation == "0":
+            return self.path not in self.objects
+        return self.headers.get("if-match", '"1"') == '"1"' and generation in (None, "1")
 
     do_GET = do_PUT = answer
 
@@ -241,7 +257,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGI
 def test_the_environment_alone_configures_each_clouds_bucket(
     url: str, environ: dict[str, str], put_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The names in the store's docstring are what obstore really reads."""
+    """The names in the store's docstring are what obstore really reads; writes compare what was read."""
 
     async def run() -> None:
         bucket = CloudBucket(url)
@@ -251,6 +267,10 @@ def test_the_environment_alone_configures_each_clouds_bucket(
         assert isinstance(found, Found)
         assert (found.data, found.tag) == (b"{}", '"1"')
         assert isinstance(await bucket.get("health/x.json", found.tag), Unchanged)
+        assert await bucket.swap("health/x.json", b"{}", None) is False
+        assert await bucket.swap("health/x.json", b"{}", found.tag) is True
+        assert await bucket.swap("health/x.json", b"{}", '"2"') is False
+        assert await bucket.swap("health/y.json", b"{}", None) is True
 
     with cloud() as (base, seen):
         for name, value in environ.items():
