@@ -7,16 +7,23 @@ application as it is. Nothing here needs a background task or lifespan events: s
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from functions import IMPORTED_AT
-from functions.asgi import ASGIApp, Receive, Scope, Send
+from functions.asgi import ASGIApp, Receive, Scope, Send, begin
 from functions.endpoints import Endpoints
-from functions.guard import Guard
+from functions.guard import Guard, Keyed
 from functions.loading import Kind, LoadedAgent, load
 from functions.settings import Settings
 from functions.signing import Verifier
 from functions.vitals import Vitals
+
+if TYPE_CHECKING:
+    from functions.remembered.once import Once
+
+# Where replies to requests with an `Idempotency-Key` are kept: `s3://…`, `az://…` or `gs://…`.
+BUCKET: Final = "SKYFLEET_BUCKET"
 
 
 def create(environ: Mapping[str, str]) -> Guard:
@@ -29,6 +36,7 @@ def create(environ: Mapping[str, str]) -> Guard:
         repeatable=agent.repeatable,
         vitals=Vitals(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
         verifier=Verifier(settings.keys),
+        keyed=_remembering(settings.environ.get(BUCKET), time.time),
         now=time.time,
         steady=time.monotonic,
     )
@@ -36,7 +44,7 @@ def create(environ: Mapping[str, str]) -> Guard:
 
 def _application(agent: LoadedAgent, settings: Settings) -> ASGIApp:
     if agent.kind is Kind.ASGI:
-        return agent.call
+        return _announced(agent.call)
     endpoints = Endpoints(agent, settings.environ, time.time)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,6 +52,31 @@ def _application(agent: LoadedAgent, settings: Settings) -> ASGIApp:
             await _nothing_to_start(receive, send)
         else:
             await endpoints(scope, receive, send)
+
+    return application
+
+
+def _remembering(url: str | None, now: Callable[[], float]) -> Keyed:
+    """Loaded at the first request with a key: all others pay nothing for it."""
+    loaded: Once | None = None
+
+    async def answer(app: ASGIApp, scope: Scope, body: bytes, send: Send) -> None:
+        nonlocal loaded
+        if loaded is None:
+            from functions.remembered.once import Once
+
+            loaded = Once.at(url, now)
+        await loaded.answer(app, scope, body, send)
+
+    return answer
+
+
+def _announced(agent: ASGIApp) -> ASGIApp:
+    """An ASGI agent starts with its first line: whoever wants to know is told before."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await begin(scope)
+        await agent(scope, receive, send)
 
     return application
 

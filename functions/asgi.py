@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from functions.errors import TooLarge
+from functions.errors import FunctionError, TooLarge
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -22,11 +22,25 @@ Header = tuple[bytes, bytes]
 # takes what another refuses.
 BODY_LIMIT: Final = 6 * 1024 * 1024
 
+# An entry of a scope: awaited right before the agent starts on a request that is valid (`begin`).
+BEGIN: Final = "skyfleet.begin"
+
 JSON_TYPE: Final = (b"content-type", b"application/json")
 
 
 class ClientGone(Exception):
     """The caller closed the connection; there is nobody to answer."""
+
+
+class AnswersElsewhere(Exception):
+    """Raised by `begin`: the agent must not start, and whoever put BEGIN into the scope answers."""
+
+
+async def begin(scope: Scope) -> None:
+    """The agent is about to start: whoever wants to know or to stop it (a remembered reply) is told."""
+    told: Callable[[], Awaitable[None]] | None = scope.get(BEGIN)
+    if told is not None:
+        await told()
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -75,3 +89,8 @@ async def send_reply(send: Send, status: int, body: bytes, headers: Iterable[Hea
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: FunctionError) -> None:
+    """An error as one whole reply."""
+    await send_reply(send, error.status, error_json(error.code, str(error)), [JSON_TYPE, *error.headers])

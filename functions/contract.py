@@ -69,10 +69,22 @@ class Usage:
     completion_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An answer that the agent itself counts as failed: `return Failed("no seat left")`, or yielded as the
+    first event of a generator.
+
+    The caller gets `reply` with status 200 and the header `x-skyfleet-outcome: error`, by which the router
+    counts the target as failed and may ask another one. ASGI applications set that header themselves.
+    """
+
+    reply: str | Mapping[str, object]
+
+
 # A `str` is a piece of the answer.
-Event = str | Step | Usage
+Event = str | Step | Usage | Failed
 Events = AsyncGenerator[Event, None]
-Reply = str | Mapping[str, object]
+Reply = str | Mapping[str, object] | Failed
 AgentFunction = Callable[[AgentRequest], Coroutine[Any, Any, Reply]]
 AgentGenerator = Callable[[AgentRequest], Events]
 

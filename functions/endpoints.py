@@ -16,18 +16,20 @@ from typing import Any, Final
 
 from functions import sse
 from functions.asgi import (
+    JSON_TYPE,
     ClientGone,
     Header,
     Receive,
     Scope,
     Send,
+    begin,
     header,
     json_bytes,
     read_body,
     send_reply,
 )
 from functions.completions import MODEL, Completion, model_json
-from functions.contract import AgentRequest, Step
+from functions.contract import AgentRequest, Failed, Step
 from functions.errors import FunctionError, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
 from functions.parsing import Origin, chat_request, invoke_request
@@ -37,6 +39,8 @@ Frames = AsyncGenerator[bytes, None]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # A router's request ids are short; anything else is not repeated into logs and replies.
 REQUEST_ID_LENGTH: Final = 128
+# What the agent counts as failed although it has an answer; the router reads it.
+OUTCOME_ERROR: Final[Header] = (b"x-skyfleet-outcome", b"error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,22 @@ class Endpoints:
 
     async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = invoke_request(await read_body(scope, receive), self._origin(scope))
+        await begin(scope)
         if request.stream:
-            await unless_gone(_stream(send, self._invoke_frames(request), _invoke_error), receive)
+            headers = list(sse.HEADERS)
+            frames = self._invoke_frames(request, headers)
+            await unless_gone(_stream(send, headers, frames, _invoke_error), receive)
         else:
             await unless_gone(self._whole(send, request, lambda finished: finished.body), receive)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = chat_request(await read_body(scope, receive), self._origin(scope, may_accept=False))
+        await begin(scope)
         completion = Completion(request.request_id, int(self.now()))
         if request.stream:
-            await unless_gone(_stream(send, self._chat_frames(request, completion), _chat_error), receive)
+            headers = list(sse.HEADERS)
+            frames = self._chat_frames(request, completion, headers)
+            await unless_gone(_stream(send, headers, frames, _chat_error), receive)
         else:
 
             def body(finished: Finished) -> bytes:
@@ -92,32 +102,45 @@ class Endpoints:
         await send_reply(send, 200, json_bytes(model_json()))
 
     async def _whole(self, send: Send, request: AgentRequest, body: Callable[[Finished], bytes]) -> None:
+        headers: list[Header] = [JSON_TYPE]
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
-                if isinstance(event, Finished):
-                    await send_reply(send, 200, body(event))
+                if isinstance(event, Failed):
+                    headers.append(OUTCOME_ERROR)
+                elif isinstance(event, Finished):
+                    await send_reply(send, 200, body(event), headers)
 
-    async def _invoke_frames(self, request: AgentRequest) -> Frames:
+    async def _invoke_frames(self, request: AgentRequest, headers: list[Header]) -> Frames:
+        """The events; headers: of the reply, which are sent with the first of them."""
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
                 match event:
                     case str():
                         yield sse.frame({"text": event}, "delta")
+                    case Failed(reply=text):
+                        headers.append(OUTCOME_ERROR)
+                        yield sse.frame({"text": text}, "delta")
                     case Step():
                         yield sse.frame(event.to_json(), "step")
                     case Finished():
                         yield sse.raw_frame(event.body, "done")
 
-    async def _chat_frames(self, request: AgentRequest, completion: Completion) -> Frames:
+    async def _chat_frames(
+        self, request: AgentRequest, completion: Completion, headers: list[Header]
+    ) -> Frames:
         opened = False
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
+                if isinstance(event, Failed):
+                    headers.append(OUTCOME_ERROR)
                 if not opened:
                     opened = True
                     yield sse.frame(completion.first())
                 match event:
                     case str():
                         yield sse.frame(completion.delta(event))
+                    case Failed(reply=text):
+                        yield sse.frame(completion.delta(str(text)))
                     case Step():
                         pass  # OpenAI's shape has no place for what an agent did on the way
                     case Finished():
@@ -161,15 +184,16 @@ async def _disconnected(receive: Receive) -> bool:
     return message["type"] == "http.disconnect"
 
 
-async def _stream(send: Send, frames: Frames, error_frame: Callable[[FunctionError], bytes]) -> None:
+async def _stream(
+    send: Send, headers: list[Header], frames: Frames, error_frame: Callable[[FunctionError], bytes]
+) -> None:
     started = False
 
     async def push(data: bytes, *, more: bool = True) -> None:
         nonlocal started
         if not started:
             started = True
-            headers: list[Header] = list(sse.HEADERS)
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
         await send({"type": "http.response.body", "body": data, "more_body": more})
 
     async with aclosing(frames):

@@ -1,8 +1,9 @@
 """The door of every agent function, around our endpoints or the user's own ASGI application.
 
-Only signed requests get in; /health is open and costs nothing. In order: the limit of the body, the
-signature, the application. Every reply says how busy the instance is, the first one that it was cold. Who is
-turned away at the signature is told neither: by that a router knows that no agent has spoken.
+Only signed requests get in; /health is open and costs nothing. In order: whether it is signed at all, the
+limit of the body, the signature, whether an `Idempotency-Key` is known, the application. Every reply says how
+busy the instance is, the first one that it was cold. Who is turned away at the signature is told neither: by
+that a router knows that no agent has spoken.
 
 Truthful ends: an application that fails before its reply has begun is answered with an error; one that fails
 later raises on into the server, which cuts the connection instead of closing it as a success.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.asgi import (
     JSON_TYPE,
+    AnswersElsewhere,
     ASGIApp,
     ASGIMessage,
     ClientGone,
@@ -28,26 +30,37 @@ from functions.asgi import (
     header,
     json_bytes,
     read_body,
+    send_error,
     send_reply,
 )
 from functions.errors import AgentFailed, CallerError, FunctionError, WrongMethod
 from functions.settings import Settings
-from functions.signing import Unauthorized, Verifier
+from functions.signing import Unauthorized, Verifier, signature_headers
 from functions.vitals import Vitals
 
 LOG: Final = logging.getLogger("skyfleet.guard")
 HEALTH: Final = "/health"
+# The standard's safe methods (RFC 9110, section 9.2.1) change nothing: a key on them has no meaning.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+# Answers a request with a key: the application, its scope, the whole body, where the reply goes.
+Keyed = Callable[[ASGIApp, Scope, bytes, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """An ASGI application around another. now: unix seconds; steady: seconds of a clock that never jumps."""
+    """An ASGI application around another.
+
+    keyed: for requests with an `Idempotency-Key` (functions/remembered). now: unix seconds; steady: seconds
+    of a clock that never jumps.
+    """
 
     inner: ASGIApp
     settings: Settings
     repeatable: bool
     vitals: Vitals
     verifier: Verifier
+    keyed: Keyed
     now: Callable[[], float]
     steady: Callable[[], float]
 
@@ -69,37 +82,55 @@ class Guard:
             if scope["path"] == HEALTH:
                 await self._health(scope["method"], reply)
                 return
+            signature_headers(scope["headers"])
             body = await read_body(scope, receive)
             self._check(scope, body)
         except CallerError as error:
-            await reply.error(error)
+            await send_error(reply.send, error)
         except Unauthorized as error:
             LOG.warning("refused %s %s: %s", scope["method"], scope["path"], error.cause)
             await send_reply(send, error.status, error_json(error.code, str(error)))
         except ClientGone:
             return
         else:
-            await self._accepted(scope, _replay(body, receive), reply)
+            await self._accepted(scope, body, receive, reply)
 
-    async def _accepted(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    async def _accepted(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
         reply.accepted = True
         self.vitals.begin(self.steady())
         try:
-            await self.inner(scope, receive, reply.send)
+            if header(scope, b"idempotency-key") is None or scope["method"] in SAFE_METHODS:
+                await self._answer(scope, _replay(body, receive), reply.send)
+            else:
+                await self.keyed(self._answer, scope, body, reply.send)
+        finally:
+            self.vitals.end(self.steady())
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's reply, or an error in its place; an error after its start goes on."""
+        started = False
+
+        async def noting(message: ASGIMessage) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.inner(scope, receive, noting)
+        except AnswersElsewhere:
+            raise
         except ClientGone:
             pass
         except FunctionError as error:
-            if reply.started:
+            if started:
                 raise
-            await reply.error(error)
+            await send_error(send, error)
         except Exception:  # the outermost shell around the user's application
             request_id = header(scope, b"x-request-id") or secrets.token_hex(16)
             LOG.exception("request %s: the agent failed", request_id)
-            if reply.started:
+            if started:
                 raise
-            await reply.error(AgentFailed(request_id))
-        finally:
-            self.vitals.end(self.steady())
+            await send_error(send, AgentFailed(request_id))
 
     async def _health(self, method: str, reply: _Reply) -> None:
         if method not in ("GET", "HEAD"):
@@ -123,7 +154,7 @@ class Guard:
 
 
 class _Reply:
-    """Adds our headers to a reply and remembers whether it has begun.
+    """Adds our headers to a reply.
 
     accepted: the caller was let in. Only then is the instance warm afterwards: the platforms' own start-up
     probes are unsigned and must not use up the one reply that says cold.
@@ -133,22 +164,16 @@ class _Reply:
         self._send = send
         self._vitals = vitals
         self._steady = steady
-        self.started = False
         self.accepted = False
 
     async def send(self, message: ASGIMessage) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
             headers: list[Any] = [*message.get("headers", ())]
             headers.append((b"endpoint-load-metrics", self._vitals.load_header(self._steady())))
             if self.accepted and self._vitals.first_reply():
                 headers.append((b"x-skyfleet-cold", b"true"))
             message = {**message, "headers": headers}
         await self._send(message)
-
-    async def error(self, error: FunctionError) -> None:
-        body = error_json(error.code, str(error))
-        await send_reply(self.send, error.status, body, [JSON_TYPE, *error.headers])
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

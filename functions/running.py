@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from functions.asgi import json_bytes
-from functions.contract import AgentRequest, Step, Usage
+from functions.contract import AgentRequest, Failed, Step, Usage
 from functions.errors import AgentFailed, FunctionError
 from functions.loading import Kind, LoadedAgent
 
@@ -33,7 +33,8 @@ class Finished:
     usage: Usage
 
 
-Output = AsyncGenerator[str | Step | Finished, None]
+# `Failed` holds text here, whichever way the agent said it.
+Output = AsyncGenerator[str | Failed | Step | Finished, None]
 
 
 def run(agent: LoadedAgent, request: AgentRequest) -> Output:
@@ -43,7 +44,8 @@ def run(agent: LoadedAgent, request: AgentRequest) -> Output:
 
 async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
     with _agent_errors(request):
-        reply: object = await agent.call(request)
+        said: object = await agent.call(request)
+        reply: object = said.reply if isinstance(said, Failed) else said
         match reply:
             case str():
                 text, body = reply, json_bytes({"output": reply, "steps": []})
@@ -52,7 +54,7 @@ async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
                 text, body = _text_of(whole), json_bytes(whole)
             case _:
                 raise TypeError(f"the agent returned a {type(reply).__name__}; expected text or a mapping")
-    yield text
+    yield Failed(text) if isinstance(said, Failed) else text
     yield Finished(body, text, _estimate(request, text))
 
 
@@ -68,6 +70,9 @@ async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
                     case str():
                         texts.append(event)
                         yield event
+                    case Failed(reply=str() as text):
+                        texts.append(text)
+                        yield event
                     case Step():
                         json_bytes(event.to_json())  # what is no JSON fails here, as the agent's fault
                         steps.append(event.to_json())
@@ -76,7 +81,8 @@ async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
                         usage = event
                     case _:
                         raise TypeError(
-                            f"the agent yielded a {type(event).__name__}; expected text, Step or Usage"
+                            f"the agent yielded a {type(event).__name__}; "
+                            "expected text, Step, Usage or Failed with a text"
                         )
         output = "".join(texts)
         body = json_bytes({"output": output, "steps": steps})

@@ -28,6 +28,9 @@ VERSION: Final = "v1"
 WINDOW_S: Final = 300
 # About 10 MB of memory when full. A flood beyond it shortens the window instead of forgetting (NonceCache).
 NONCE_CAPACITY: Final = 65_536
+# 16 random letters are 75 bits and more, and what the Pulumi program makes is longer. A shorter one was typed
+# by hand and can be guessed offline from one signed request.
+SHORTEST_SECRET: Final = 16
 
 KEY_ID: Final = b"x-skyfleet-key-id"
 TIMESTAMP: Final = b"x-skyfleet-timestamp"
@@ -99,6 +102,11 @@ class Keys:
                 raise KeysError(f"Key id {key_id!r} is not made of letters, digits and '-'. {_KEYS_EXPECTED}")
             if not isinstance(secret, str) or not secret:
                 raise KeysError(f"Key {key_id!r} is not a non-empty string. {_KEYS_EXPECTED}")
+            if len(secret) < SHORTEST_SECRET:
+                raise KeysError(
+                    f"Key {key_id!r} has {len(secret)} characters, at least {SHORTEST_SECRET} are needed. "
+                    "Use a random secret, e.g. of `openssl rand -hex 32`."
+                )
             secrets[key_id] = secret.encode()
         return cls(secrets=secrets, signing_id=next(iter(secrets)))
 
@@ -172,7 +180,7 @@ class Verifier:
         self, headers: Iterable[Header], method: str, path: str, query: bytes, body: bytes, *, now: float
     ) -> None:
         """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized."""
-        found = _signature_headers(headers)
+        found = signature_headers(headers)
         secret = self.keys.secrets.get(found[KEY_ID])
         if secret is None:
             raise Unauthorized("unknown-key")
@@ -205,7 +213,11 @@ def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str,
     )
 
 
-def _signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
+def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
+    """The four values by name; Unauthorized when one is missing, twice there or no ASCII.
+
+    It needs no body: by it a receiver turns away who is not even signed before it reads one.
+    """
     found: dict[bytes, str] = {}
     for raw_name, value in headers:
         name = raw_name.lower()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from functions.contract import AgentRequest, Event, Step, Usage, repeatable
+from functions.contract import AgentRequest, Event, Failed, Step, Usage, repeatable
 from functions.errors import ModelFailed
 from tests.asgi import Message, Receive, Send
 
@@ -44,6 +44,15 @@ async def streams(request: AgentRequest) -> AsyncGenerator[Event, None]:
     yield "one "
     yield Usage(11, 22)
     yield "two"
+
+
+async def unhappy(request: AgentRequest) -> Failed:
+    return Failed({"output": "no seat left", "code": 7})
+
+
+async def unhappy_stream(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    yield Failed("no seat left")
+    yield " today"
 
 
 async def breaks_off(request: AgentRequest) -> AsyncGenerator[Event, None]:

@@ -18,7 +18,7 @@ from functions.guard import Guard
 from functions.signing import Keys, sign
 from tests.asgi import App, Reply, call
 
-KEYS_JSON = '{"k2": "newer-secret", "k1": "older-secret"}'
+KEYS_JSON = '{"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}'
 KEYS = Keys.parse(KEYS_JSON)
 ENVIRON = {"SKYFLEET_SIGNING_KEYS": KEYS_JSON, "AGENT_PACE_MS": "0"}
 

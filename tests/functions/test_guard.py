@@ -61,18 +61,32 @@ def test_health_says_who_answers_and_how_it_is() -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_over_the_limit_is_refused_before_the_signature_is_looked_at(declared: bool) -> None:
+def test_a_body_over_the_limit_is_refused_before_its_signature_is_computed(declared: bool) -> None:
     """By its declared length at once, else as soon as too much has come; the rest is not read."""
 
     async def run() -> None:
         size = str(BODY_LIMIT + 1).encode()
-        headers = [(b"content-length", size)] if declared else []
+        headers = signature("POST", "/invoke", b"", ASK) + ([(b"content-length", size)] if declared else [])
         caller = Caller([b"x" * (1024 * 1024)] * 20)
         await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
         assert code(caller.reply()) == (413, "too-large")
         assert len(caller.pieces) == (20 if declared else 13)
 
     asyncio.run(run())
+
+
+def test_who_is_not_signed_at_all_is_refused_before_a_body_is_read() -> None:
+    """A stranger's megabytes cost nothing: a missing, doubled or garbled signature shows in the head."""
+
+    async def run(headers: list[tuple[bytes, bytes]]) -> None:
+        caller = Caller([b"x" * (1024 * 1024)] * 6)
+        await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
+        assert code(caller.reply()) == (401, "unauthorized")
+        assert len(caller.pieces) == 6
+
+    right = signature("POST", "/invoke", b"", ASK)
+    for wrong in ([], right[1:], [*right, right[0]], [*right[1:], (right[0][0], b"\xff")]):
+        asyncio.run(run(wrong))
 
 
 def test_a_body_at_the_limit_is_read() -> None:
@@ -213,6 +227,19 @@ def test_when_the_server_cancels_the_request_the_agent_is_stopped() -> None:
 
 def _mounted() -> Guard:
     return application(f"{HERE}:asgi_object")
+
+
+@pytest.mark.parametrize("agent", ["unhappy", "unhappy_stream"])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
+def test_an_agent_may_call_its_own_answer_failed(agent: str, stream: bool, path: str) -> None:
+    """`Failed` is an answer with status 200 like any other, and a header by which the router knows."""
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": stream}).encode()
+    reply = asyncio.run(signed(application(f"{HERE}:{agent}"), "POST", path, body))
+    assert (reply.status, reply.header("x-skyfleet-outcome")) == (200, "error")
+    assert b"no seat left" in reply.body
+    fine = asyncio.run(signed(application(f"{HERE}:streams"), "POST", path, body))
+    assert (fine.status, fine.header("x-skyfleet-outcome")) == (200, None)
 
 
 def test_an_asgi_application_gets_the_request_as_it_is() -> None:

@@ -25,7 +25,7 @@ from functions.signing import (
 pytestmark = pytest.mark.pure
 
 NOW = 1_800_000_000.0
-KEYS = Keys.parse('{"k2": "newer", "k1": "older"}')
+KEYS = Keys.parse('{"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}')
 FRESH = "0123456789abcdef" * 2
 Headers = list[tuple[bytes, bytes]]
 
@@ -97,7 +97,7 @@ def test_the_window_is_five_minutes_both_ways(late: float, cause: Cause | None) 
 
 def test_every_configured_key_is_accepted_and_the_first_one_signs() -> None:
     """Keys rotate: a receiver with old and new takes both, one with the new alone refuses the old."""
-    old, new = Keys.parse('{"k1": "older"}'), Keys.parse('{"k2": "newer"}')
+    old, new = Keys.parse('{"k1": "an-older-made-up-secret"}'), Keys.parse('{"k2": "a-newer-made-up-secret"}')
     PLAIN.verify(PLAIN.sign(old), seen=NonceCache())
     PLAIN.verify(PLAIN.sign(KEYS), keys=new, seen=NonceCache())
     assert PLAIN.cause(PLAIN.sign(old), keys=new) == "unknown-key"
@@ -162,6 +162,8 @@ def test_a_full_memory_shortens_the_window_and_lets_no_copy_through() -> None:
         ("[]", "a list"),
         ("{}", "empty"),
         ('{"k1": ""}', "'k1'"),
+        ('{"k1": "x"}', "'k1' has 1 characters, at least 16"),
+        ('{"k2": "a-newer-made-up-secret", "k1": "15-characters-x"}', "'k1' has 15 characters"),
         ('{"k 1": "x"}', "'k 1'"),
         ("@Microsoft.KeyVault(SecretUri=https://v.test/s)", "Key Vault reference"),
     ],
@@ -174,8 +176,8 @@ def test_unusable_keys_are_named_without_being_shown(text: str, words: str) -> N
 
 def test_no_repr_shows_a_secret() -> None:
     """Keys end up in logs one day."""
-    assert "newer" not in repr(KEYS)
-    assert "older" not in str(KEYS)
+    assert "a-newer-made-up-secret" not in repr(KEYS)
+    assert "an-older-made-up-secret" not in str(KEYS)
     with pytest.raises(KeysError) as raised:
         Keys.parse('{"k1": "hush-hush"')
     assert "hush" not in str(raised.value)

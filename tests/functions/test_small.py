@@ -172,4 +172,4 @@ def test_only_what_takes_attributes_can_be_marked() -> None:
 
 def test_keys_are_not_shown_by_the_function_itself() -> None:
     """Whoever prints the settings prints no key."""
-    assert "older-secret" not in repr(Settings.from_env({"SKYFLEET_SIGNING_KEYS": KEYS_JSON}))
+    assert "older-made-up-secret" not in repr(Settings.from_env({"SKYFLEET_SIGNING_KEYS": KEYS_JSON}))

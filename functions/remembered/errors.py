@@ -1,0 +1,104 @@
+"""What a request with an `Idempotency-Key` may be told instead of a reply of the agent.
+
+    FunctionError
+    ├── CallerError
+    │   └── BadKey        400 bad-idempotency-key
+    ├── KeyReused         422 idempotency-key-reused
+    ├── StillRunning      409 still-running              with Retry-After
+    ├── OutcomeUnknown    409 outcome-unknown
+    ├── ReplyTooLarge     409 reply-too-large-to-replay
+    └── NothingKept       503 store-unavailable          with Retry-After
+
+In none of these cases has this request made the agent run. No message holds the key.
+"""
+
+from __future__ import annotations
+
+from functions.errors import CallerError, FunctionError
+from functions.remembered.documents import LONGEST_KEY, MOST_BYTES
+
+# Most runs take seconds; a caller that asks again after one learns it as soon as it makes sense.
+RETRY_AFTER_S = 1
+
+
+class BadKey(CallerError):
+    """The header is no key."""
+
+    code = "bad-idempotency-key"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"Idempotency-Key is {found}; expected 1 to {LONGEST_KEY} visible ASCII characters, e.g. a UUID."
+        )
+
+
+class KeyReused(FunctionError):
+    """The key belongs to another request."""
+
+    status = 422
+    code = "idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another request (method, path, query or body differ). "
+            "Send the first request again, or this one with a key of its own."
+        )
+
+
+class StillRunning(FunctionError):
+    """The first request of this key has not ended."""
+
+    status = 409
+    code = "still-running"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The first request with this Idempotency-Key is still running. Ask again in {RETRY_AFTER_S} s."
+        )
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+
+
+class OutcomeUnknown(FunctionError):
+    """The first request of this key began and nobody knows how it ended."""
+
+    status = 409
+    code = "outcome-unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key began and its end is not known: it broke off, or "
+            "its reply could not be kept. It is not run again. Look whether it took effect; use a new key."
+        )
+
+
+class ReplyTooLarge(FunctionError):
+    """The first request of this key ended well, with a reply that was not kept."""
+
+    status = 409
+    code = "reply-too-large-to-replay"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key was answered, with a reply of more than "
+            f"{MOST_BYTES} bytes, which is not kept. It is not run again."
+        )
+
+
+class NothingKept(FunctionError):
+    """The bucket does not answer, so nobody could say later that this request ran; it did not run."""
+
+    status = 503
+    code = "store-unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store of idempotency keys is not available here, so this request was not run. "
+            f"Ask again in {RETRY_AFTER_S} s, or leave Idempotency-Key out if it may run twice."
+        )
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]

@@ -1,0 +1,217 @@
+"""An application whose requests with an `Idempotency-Key` run at most once in this cloud.
+
+Rules of this file
+- Claimed before the agent starts, kept before the reply's last byte is passed on: whoever has read a whole
+  reply gets it again.
+- The run does not end when its caller leaves: who asks again is to find its reply.
+- The bucket down before the agent starts: nothing runs (503). Down at the end: the caller gets the reply, and
+  whoever asks again is told that the outcome is unknown.
+- The key is in no log, no message and no object's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from functions.asgi import (
+    BEGIN,
+    AnswersElsewhere,
+    ASGIApp,
+    ASGIMessage,
+    Header,
+    Scope,
+    Send,
+    header,
+    send_error,
+)
+from functions.remembered import documents
+from functions.remembered.bucket import Bucket, BucketFailed, CloudBucket
+from functions.remembered.documents import End, Kept, Verdict
+from functions.remembered.errors import (
+    BadKey,
+    KeyReused,
+    NothingKept,
+    OutcomeUnknown,
+    ReplyTooLarge,
+    StillRunning,
+)
+
+LOG: Final = logging.getLogger("skyfleet.remembered")
+KEY: Final = b"idempotency-key"
+REPLAYED: Final[Header] = (b"idempotency-replayed", b"true")
+# Every round but the first follows a change by somebody else; more of them mean that the bucket is not sane.
+MOST_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """bucket: None when the function has none. now: unix seconds. new_run: a random id."""
+
+    bucket: Bucket | None
+    now: Callable[[], float]
+    new_run: Callable[[], str] = lambda: secrets.token_hex(16)
+
+    @classmethod
+    def at(cls, url: str | None, now: Callable[[], float]) -> Once:
+        """With the bucket of that URL."""
+        return cls(CloudBucket(url) if url else None, now)
+
+    async def answer(self, app: ASGIApp, scope: Scope, body: bytes, send: Send) -> None:
+        """Answer a request that has the header. app: calls `begin` before its agent starts, and answers
+        errors; body: all of the request's.
+        """
+        keys = [value for name, value in scope["headers"] if name.lower() == KEY]
+        problem = "there more than once" if len(keys) > 1 else documents.problem_of(keys[0])
+        if problem:
+            await send_error(send, BadKey(problem))
+            return
+        run = _Run(self, keys[0], scope, body, send)
+        try:
+            await app({**scope, BEGIN: run.begin}, run.receive, run.send)
+        except AnswersElsewhere:
+            await run.replay()
+        finally:
+            await run.end()
+
+
+class _Run:
+    """One request with a key: claims, listens to the reply, keeps it."""
+
+    def __init__(self, once: Once, key: bytes, scope: Scope, body: bytes, send: Send) -> None:
+        self._once, self._send, self._body = once, send, body
+        self._folder = documents.folder(key)
+        self._request = documents.fingerprint(scope["method"], scope["path"], scope["query_string"], body)
+        self._request_id = header(scope, b"x-request-id") or "without id"
+        self._run = once.new_run()
+        self._given = False
+        self._ended = asyncio.Event()
+        self._claimed = self._settled = self._gone = False
+        self._found: Kept | None = None
+        self._status, self._size = 0, 0
+        self._headers: list[Header] = []
+        self._chunks: list[bytes] = []
+
+    async def begin(self) -> None:
+        """Claim the key; raises when the agent must not start."""
+        if self._once.bucket is None:
+            LOG.warning("request %s: not run, SKYFLEET_BUCKET is not set", self._request_id)
+            raise NothingKept
+        try:
+            for _ in range(MOST_ROUNDS):
+                if await self._claim(self._once.bucket):
+                    self._claimed = True
+                    return
+        except BucketFailed as error:
+            LOG.warning("request %s: not run, the bucket failed: %s", self._request_id, error)
+        raise NothingKept
+
+    async def _claim(self, bucket: Bucket) -> bool:
+        """False when somebody else changed something meanwhile."""
+        now = self._once.now()
+        name, mine = f"{self._folder}claim", documents.claim(self._request, self._run, now)
+        data = documents.dump_claim(mine)
+        if await bucket.create(name, data):
+            return True
+        found = await bucket.read(name)
+        if found is None:
+            return False
+        theirs = documents.parse_claim(found.data)
+        if theirs is None:
+            raise OutcomeUnknown
+        if theirs.run == self._run:  # made by a first try whose answer was lost
+            return True
+        end = await bucket.read(f"{self._folder}{theirs.run}")
+        kept = documents.parse_kept(end.data) if end is not None else None
+        verdict = documents.judge(theirs, kept, self._request, now)
+        if verdict is Verdict.FREE:
+            return await bucket.replace(name, data, found)
+        self._found = kept
+        _turn_away(verdict)
+
+    async def replay(self) -> None:
+        """The reply that was found."""
+        kept = self._found or Kept(End.BROKEN)
+        headers = [*kept.headers, REPLAYED]
+        await self._send({"type": "http.response.start", "status": kept.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": kept.body})
+
+    async def receive(self) -> ASGIMessage:
+        """The body, and a disconnect only after the reply."""
+        if not self._given:
+            self._given = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        await self._ended.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: ASGIMessage) -> None:
+        """Note a part of the reply and pass it on; the last one only when the reply is kept."""
+        if not self._claimed:
+            await self._send(message)
+            return
+        kind, last = message["type"], False
+        if kind == "http.response.start":
+            self._status, self._headers = message["status"], list(message.get("headers", ()))
+            self._size = sum(len(name) + len(value) for name, value in self._headers)
+        elif kind == "http.response.body":
+            self._note(message.get("body", b""))
+            last = not message.get("more_body", False)
+        if last:
+            await self._keep(self._whole())
+        await self._pass_on(message)
+        if last:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """The application is done: a run without a whole reply broke off."""
+        self._ended.set()
+        if self._claimed and not self._settled:
+            await self._keep(Kept(End.BROKEN))
+
+    def _note(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > documents.MOST_BYTES:
+            self._chunks.clear()
+        else:
+            self._chunks.append(chunk)
+
+    def _whole(self) -> Kept:
+        if self._size > documents.MOST_BYTES:
+            return Kept(End.LARGE)
+        return documents.end_of(self._status, self._headers, b"".join(self._chunks))
+
+    async def _keep(self, kept: Kept) -> None:
+        self._settled = True
+        if self._once.bucket is None:
+            return
+        try:
+            await self._once.bucket.create(f"{self._folder}{self._run}", documents.dump_kept(kept))
+        except BucketFailed as error:
+            LOG.warning("request %s: its reply could not be kept: %s", self._request_id, error)
+
+    async def _pass_on(self, message: ASGIMessage) -> None:
+        if self._gone:
+            return
+        try:
+            await self._send(message)
+        except Exception:  # whatever a server raises for a caller who has left: the run goes on
+            LOG.info("request %s: its caller left, it goes on", self._request_id)
+            self._gone = True
+
+
+def _turn_away(verdict: Verdict) -> NoReturn:
+    match verdict:
+        case Verdict.REPLAY:
+            raise AnswersElsewhere
+        case Verdict.OTHER:
+            raise KeyReused
+        case Verdict.RUNNING:
+            raise StillRunning
+        case Verdict.LARGE:
+            raise ReplyTooLarge
+        case _:
+            raise OutcomeUnknown

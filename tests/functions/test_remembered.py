@@ -1,0 +1,520 @@
+"""Requests with an `Idempotency-Key`: run at most once in one cloud within the expiry, answered again."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from functions.guard import Guard
+from functions.remembered.documents import EXPIRY_S, LEASE_S
+from functions.remembered.once import Once
+from tests.asgi import Caller, Reply, scope
+from tests.functions import memory_bucket
+from tests.functions.memory_bucket import RUNS, MemoryBucket
+from tests.functions.support import ENVIRON, application, signature, signed
+
+HERE = "tests.functions.memory_bucket"
+ASK = b'{"input": "hi"}'
+KEY = "a-key-that-no-log-may-show"
+
+
+@dataclass(slots=True)
+class Cloud:
+    """Instances of one function with one bucket and one clock (unix seconds)."""
+
+    agent: str
+    bucket: MemoryBucket | None = field(default_factory=MemoryBucket)
+    time: float = 1_800_000_000.0
+
+    def instance(self) -> Guard:
+        once = Once(self.bucket, lambda: self.time)
+        return dataclasses.replace(application(f"{HERE}:{self.agent}"), keyed=once.answer)
+
+    async def ask(
+        self,
+        body: bytes = ASK,
+        path: str = "/invoke",
+        key: str = KEY,
+        method: str = "POST",
+        query: bytes = b"",
+    ) -> Reply:
+        headers = {"idempotency-key": key, "x-request-id": "r-7"}
+        return await signed(self.instance(), method, path, body, query=query, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def no_runs() -> Iterator[None]:
+    RUNS.clear()
+    memory_bucket.GO_ON = asyncio.Event()
+    yield
+    RUNS.clear()
+
+
+def code(reply: Reply) -> tuple[int, str]:
+    return reply.status, reply.json["error"]["code"]
+
+
+def replayed(reply: Reply) -> bool:
+    return reply.header("idempotency-replayed") == "true"
+
+
+def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
+    """On another instance too: the bucket remembers, not the process."""
+
+    async def run() -> None:
+        cloud = Cloud("counting")
+        first, again, third = await cloud.ask(), await cloud.ask(), await cloud.ask()
+        assert RUNS == ["hi"]
+        assert first.json["output"] == "run 1 of hi"
+        assert first.body == again.body == third.body
+        assert (first.status, again.status) == (200, 200)
+        assert [replayed(reply) for reply in (first, again, third)] == [False, True, True]
+        assert first.header("content-type") == again.header("content-type")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
+def test_a_repeated_stream_has_the_same_events(path: str) -> None:
+    """To the last byte, with ids, times and its end, and still as an event stream."""
+
+    async def run() -> None:
+        cloud = Cloud("streaming")
+        body = b'{"messages": [{"role": "user", "content": "hi"}], "stream": true}'
+        first, again = await cloud.ask(body, path), await cloud.ask(body, path)
+        assert RUNS == ["hi"]
+        assert b"run 1" in first.body
+        assert first.body == again.body
+        assert again.header("content-type") == "text/event-stream; charset=utf-8"
+        assert again.complete
+        assert replayed(again)
+
+    asyncio.run(run())
+
+
+def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_moment() -> None:
+    """Repeated header fields stay repeated; `date` and `server` are the server's to write."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        first, again = (
+            await cloud.ask(b"b", "/any", method="PATCH"),
+            await cloud.ask(b"b", "/any", method="PATCH"),
+        )
+        assert RUNS == ["/any"]
+        assert (again.status, again.body) == (first.status, first.body) == (207, b"one b and two")
+        assert [value for name, value in again.headers if name == "x-run"] == ["1", "twice"]
+        assert (again.header("date"), again.header("server")) == (None, None)
+        assert replayed(again)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("change", ["method", "path", "query", "body"])
+def test_a_key_belongs_to_one_request(change: str) -> None:
+    """Another method, path, query or body with the same key is a mistake that is named, and does not run."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        await cloud.ask(b"b", "/any")
+        other = await cloud.ask(
+            b"c" if change == "body" else b"b",
+            "/other" if change == "path" else "/any",
+            method="PUT" if change == "method" else "POST",
+            query=b"a=1" if change == "query" else b"",
+        )
+        assert code(other) == (422, "idempotency-key-reused")
+        assert change in other.json["error"]["message"]
+        assert len(RUNS) == 1
+
+    asyncio.run(run())
+
+
+def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
+    """409 and Retry-After; the reply is there when the first has ended."""
+
+    async def run() -> None:
+        cloud = Cloud("waiting")
+        first = asyncio.create_task(cloud.ask())
+        while not RUNS:
+            await asyncio.sleep(0)
+        early = await cloud.ask()
+        assert (code(early), early.header("retry-after")) == ((409, "still-running"), "1")
+        memory_bucket.GO_ON.set()
+        assert (await first).body == (await cloud.ask()).body
+        assert RUNS == ["hi"]
+
+    asyncio.run(run())
+
+
+def test_of_many_at_once_exactly_one_runs() -> None:
+    """The conditional create decides."""
+
+    async def run() -> list[Reply]:
+        cloud = Cloud("counting")
+        return list(await asyncio.gather(*(cloud.ask() for _ in range(20))))
+
+    replies = asyncio.run(run())
+    assert RUNS == ["hi"]
+    assert {reply.status for reply in replies} <= {200, 409}
+    assert len({reply.body for reply in replies if reply.status == 200}) == 1
+
+
+def test_a_run_whose_instance_died_is_never_repeated_within_the_expiry() -> None:
+    """A claim without an end: still running within its lease, then unknown, free again after the expiry."""
+
+    async def run() -> None:
+        cloud = Cloud("waiting")
+        died = asyncio.create_task(cloud.ask())
+        while not RUNS:
+            await asyncio.sleep(0)
+        assert cloud.bucket is not None
+        claims = dict(cloud.bucket.objects)
+        died.cancel()
+        await asyncio.wait([died])
+        cloud.bucket.objects = claims
+        began, memory_bucket.GO_ON = cloud.time, asyncio.Event()
+        memory_bucket.GO_ON.set()
+        assert code(await cloud.ask()) == (409, "still-running")
+        for later in (LEASE_S, EXPIRY_S - 1):
+            cloud.time = began + later
+            assert code(await cloud.ask()) == (409, "outcome-unknown")
+        assert RUNS == ["hi"]
+        cloud.time = began + EXPIRY_S
+        assert (await cloud.ask()).status == 200
+        assert RUNS == ["hi", "hi"]
+        assert replayed(await cloud.ask())
+
+    asyncio.run(run())
+
+
+def test_after_the_expiry_the_key_is_new() -> None:
+    """The runtime itself honours it, whether the bucket's rule has deleted the documents or not."""
+
+    async def run() -> None:
+        cloud = Cloud("counting")
+        await cloud.ask()
+        cloud.time += EXPIRY_S
+        other = await cloud.ask(b'{"input": "another"}')
+        assert (other.status, replayed(other)) == (200, False)
+        assert RUNS == ["hi", "another"]
+        assert (await cloud.ask(b'{"input": "another"}')).body == other.body
+
+    asyncio.run(run())
+
+
+def test_an_error_is_remembered_like_a_reply() -> None:
+    """The agent ran and failed: a repeat is told the same and makes nothing run; a new key does."""
+
+    async def run() -> None:
+        cloud = Cloud("failing")
+        first, again = await cloud.ask(), await cloud.ask()
+        assert code(first) == code(again) == (502, "model-failed")
+        assert first.body == again.body
+        assert (RUNS, replayed(again)) == (["hi"], True)
+        assert not replayed(await cloud.ask(key="another-key"))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "method", "status"),
+    [
+        (b"{", "/invoke", "POST", 400),
+        (b"{}", "/invoke", "POST", 400),
+        (ASK, "/no", "POST", 404),
+        (ASK, "/invoke", "PUT", 405),
+    ],
+)
+def test_what_our_own_parsing_refuses_claims_nothing(
+    body: bytes, path: str, method: str, status: int
+) -> None:
+    """The agent has not started, so the corrected request may have the same key."""
+
+    async def run() -> None:
+        cloud = Cloud("counting")
+        assert (await cloud.ask(body, path, method=method)).status == status
+        assert cloud.bucket is not None
+        assert cloud.bucket.objects == {}
+        assert (await cloud.ask()).status == 200
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free() -> None:
+    """429 and 503 mean that: the next request with the key runs."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        busy, done, again = [await cloud.ask(b"b", "/busy") for _ in range(3)]
+        assert [busy.status, done.status, again.status] == [503, 207, 207]
+        assert [replayed(reply) for reply in (busy, done, again)] == [False, False, True]
+        assert RUNS == ["/busy", "/busy"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/cut", "/silent"])
+def test_a_run_that_broke_off_is_unknown_at_once(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a reply is not replayed and the work is not done again."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        if path == "/cut":
+            with pytest.raises(RuntimeError, match="cut"):
+                await cloud.ask(b"b", path)
+        else:
+            assert (await cloud.ask(b"b", path)).status == 0
+        assert code(await cloud.ask(b"b", path)) == (409, "outcome-unknown")
+        assert len(RUNS) == 1
+
+    asyncio.run(run())
+    assert KEY not in caplog.text
+
+
+def test_a_stream_that_ends_in_an_error_event_is_a_whole_reply() -> None:
+    """It was ended truthfully, so it is replayed with its error."""
+
+    async def run() -> None:
+        cloud = Cloud("breaking")
+        body = b'{"input": "hi", "stream": true}'
+        first, again = await cloud.ask(body), await cloud.ask(body)
+        assert b"event: error" in first.body
+        assert (first.body, RUNS) == (again.body, ["hi"])
+
+    logging.getLogger("skyfleet.agent").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(run())
+    finally:
+        logging.getLogger("skyfleet.agent").setLevel(logging.NOTSET)
+
+
+def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> None:
+    """A repeat is told that it ran, and does not run."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        first = await cloud.ask(b"b", "/large")
+        assert len(first.body) > 2_000_000
+        assert code(await cloud.ask(b"b", "/large")) == (409, "reply-too-large-to-replay")
+        assert cloud.bucket is not None
+        assert max(map(len, cloud.bucket.objects.values())) < 1000
+        assert RUNS == ["/large"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("bucket", [MemoryBucket(down=True), None])
+def test_without_its_bucket_nothing_with_a_key_runs(
+    bucket: MemoryBucket | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503 with Retry-After before the agent starts, so that a router goes elsewhere; the rest works on."""
+
+    async def run() -> None:
+        cloud = Cloud("counting", bucket)
+        reply = await cloud.ask()
+        assert (code(reply), reply.header("retry-after")) == ((503, "store-unavailable"), "1")
+        assert RUNS == []
+        assert (await signed(cloud.instance(), "POST", "/invoke", ASK)).status == 200
+
+    asyncio.run(run())
+    assert "r-7" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_a_bucket_that_is_lost_during_the_run_costs_the_replay_not_the_reply(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first caller is answered; a repeat is told the truth: nobody knows any more."""
+
+    async def run() -> None:
+        cloud = Cloud("waiting")
+        assert cloud.bucket is not None
+        first = asyncio.create_task(cloud.ask())
+        while not RUNS:
+            await asyncio.sleep(0)
+        cloud.bucket.down = True
+        memory_bucket.GO_ON.set()
+        assert (await first).json["output"] == "run 1 went on"
+        cloud.bucket.down = False
+        cloud.time += LEASE_S
+        assert code(await cloud.ask()) == (409, "outcome-unknown")
+        assert RUNS == ["hi"]
+
+    asyncio.run(run())
+    assert "could not be kept" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_a_claim_whose_confirmation_was_lost_is_still_ones_own() -> None:
+    """The store's client tries again by itself and finds the object that its first try made."""
+
+    async def run() -> None:
+        cloud = Cloud("counting", MemoryBucket(lost=1))
+        first = await cloud.ask()
+        assert (first.status, replayed(first), RUNS) == (200, False, ["hi"])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[1]", b'{"version": 2}', b'{"version": 1, "run": "x"}', b"\xff" * 40]
+)
+@pytest.mark.parametrize("which", ["claim", "reply"])
+def test_a_document_that_cannot_be_read_never_makes_a_second_run(which: str, damage: bytes) -> None:
+    """Cut, of another version, or no document at all: the outcome is unknown."""
+
+    async def run() -> None:
+        cloud = Cloud("counting")
+        await cloud.ask()
+        assert cloud.bucket is not None
+        for name in cloud.bucket.objects:
+            if name.endswith("/claim") == (which == "claim"):
+                cloud.bucket.objects[name] = damage
+        assert code(await cloud.ask()) == (409, "outcome-unknown")
+        assert RUNS == ["hi"]
+
+    asyncio.run(run())
+
+
+def test_a_caller_who_leaves_finds_the_reply_when_it_comes_back() -> None:
+    """A run with a key goes on without its caller: a broken connection is what keys are for."""
+
+    async def run() -> None:
+        cloud = Cloud("waiting")
+        headers = [(b"idempotency-key", KEY.encode()), *signature("POST", "/invoke", b"", ASK)]
+        caller = Caller([ASK])
+        request = scope("POST", "/invoke", b"", headers)
+        task = asyncio.create_task(cloud.instance()(request, caller.receive, caller.send))
+        while not RUNS:
+            await asyncio.sleep(0)
+        caller.hang_up.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not task.done()
+        memory_bucket.GO_ON.set()
+        await task
+        again = await cloud.ask()
+        assert (again.json["output"], replayed(again), RUNS) == ("run 1 went on", True, ["hi"])
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_is_gone_does_not_end_the_run() -> None:
+    """Servers raise when they are sent something for a caller who left; the reply is kept all the same."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        headers = [(b"idempotency-key", KEY.encode()), *signature("POST", "/any", b"", b"b")]
+
+        async def gone(message: object) -> None:
+            raise OSError("connection lost")
+
+        await cloud.instance()(scope("POST", "/any", b"", headers), Caller([b"b"]).receive, gone)
+        again = await cloud.ask(b"b", "/any")
+        assert (again.status, again.body, RUNS) == (207, b"one b and two", ["/any"])
+
+    asyncio.run(run())
+
+
+def test_a_host_that_cancels_a_run_leaves_an_unknown_outcome() -> None:
+    """The time limit of a server: the agent was stopped somewhere in the middle."""
+
+    async def run() -> None:
+        cloud = Cloud("waiting")
+        cancelled = asyncio.create_task(cloud.ask())
+        while not RUNS:
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        assert code(await cloud.ask()) == (409, "outcome-unknown")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås"])
+def test_what_is_no_key_is_a_bad_request(key: str) -> None:
+    """1 to 255 visible ASCII characters; the message says so and does not repeat what was sent."""
+
+    async def run() -> None:
+        cloud = Cloud("counting")
+        headers = [(b"idempotency-key", key.encode("latin-1")), *signature("POST", "/invoke", b"", ASK)]
+        caller = Caller([ASK])
+        await cloud.instance()(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
+        reply = caller.reply()
+        assert code(reply) == (400, "bad-idempotency-key")
+        assert not key or key not in reply.body.decode()
+        assert RUNS == []
+        assert (await cloud.ask(key="x" * 255)).status == 200
+
+    asyncio.run(run())
+
+
+def test_two_keys_in_one_request_are_a_bad_request() -> None:
+    """Nobody could say which one counts."""
+
+    async def run() -> Reply:
+        headers = [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")]
+        caller = Caller([ASK])
+        given = [*headers, *signature("POST", "/invoke", b"", ASK)]
+        await Cloud("counting").instance()(scope("POST", "/invoke", b"", given), caller.receive, caller.send)
+        return caller.reply()
+
+    assert code(asyncio.run(run())) == (400, "bad-idempotency-key")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_on_a_safe_method_the_header_means_nothing(method: str) -> None:
+    """It changes nothing, so it may run as often as it is sent."""
+
+    async def run() -> None:
+        cloud = Cloud("application")
+        await cloud.ask(b"", "/any", method=method)
+        await cloud.ask(b"", "/any", method=method)
+        assert len(RUNS) == 2
+        assert cloud.bucket is not None
+        assert cloud.bucket.asked == 0
+
+    asyncio.run(run())
+
+
+def test_neither_key_nor_request_is_readable_in_the_bucket() -> None:
+    """Names are hashes; a document holds the reply alone."""
+
+    async def run() -> MemoryBucket:
+        cloud = Cloud("counting")
+        await cloud.ask(b'{"input": "my secret wish"}')
+        assert cloud.bucket is not None
+        return cloud.bucket
+
+    objects = asyncio.run(run()).objects
+    claim = next(data for name, data in objects.items() if name.endswith("/claim"))
+    assert all(name.startswith("replies/") and KEY not in name for name in objects)
+    assert not any(KEY.encode() in data for data in objects.values())
+    assert b"wish" not in claim
+
+
+def test_requests_without_a_key_load_nothing_for_it() -> None:
+    """A cold start pays for no bucket: neither this room's package nor obstore is imported."""
+    program = (
+        "import asyncio, json, os, sys\n"
+        "from tests.functions.support import application, signed\n"
+        "app = application('tests.functions.agents:echo')\n"
+        "asked = signed(app, 'POST', '/invoke', b'{\"input\": \"hi\"}')\n"
+        "assert asyncio.run(asked).status == 200\n"
+        "print(json.dumps([m for m in sys.modules if m.startswith(('functions.remembered', 'obstore'))]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRON, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
