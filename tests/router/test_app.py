@@ -167,7 +167,7 @@ def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_40
             assert first.status_code == 200
             refused = [
                 await front.client.post(PATH, content=body),
-                await send(front, body, keys='{"k1": "another"}'),
+                await send(front, body, keys='{"k1": "another made-up secret"}'),
                 await send(front, body, late_s=301),
                 await send(front, body, nonce="ab" * 16),
             ]
