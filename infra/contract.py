@@ -21,6 +21,7 @@ import pulumi
 Cloud = Literal["aws", "azure", "gcp"]
 Role = Literal["agent", "router", "checker"]
 Kind = Literal["agent", "router"]
+Store = Literal["health", "replies"]
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
 KINDS: tuple[Kind, ...] = ("agent", "router")
@@ -63,8 +64,9 @@ class FunctionSpec:
     environment: plain variables, SKYFLEET_APP among them ("module:factory" of the ASGI app); secrets:
     variables whose values belong in the cloud's secret store (the signing keys are not among them: every
     function of a place shares those). public: anybody may call its URL (signatures and API keys guard it);
-    schedule: its cloud fires it every minute. stores: it reads, writes and lists objects under `health/`
-    in its own cloud's bucket. memory_mb, timeout_s: limits of one instance and of one request;
+    schedule: its cloud fires it every minute. stores: what it keeps in the bucket of its own place, named by
+    SKYFLEET_BUCKET: "health" is read, written and listed under `health/` (and `control.json`), "replies" is
+    read and written under `replies/`. memory_mb, timeout_s: limits of one instance and of one request;
     concurrency: requests one instance may take at once (Lambda always takes one).
     """
 
@@ -73,7 +75,7 @@ class FunctionSpec:
     environment: Mapping[str, pulumi.Input[str]]
     public: bool
     schedule: bool
-    stores: bool
+    stores: Store | None
     memory_mb: int
     timeout_s: int
     concurrency: int

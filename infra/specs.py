@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.contract import FunctionEndpoint, FunctionSpec, Package, Place, Role, compact
+from infra.contract import FunctionEndpoint, FunctionSpec, Package, Place, Role, Store, compact
 from infra.credentials import Credentials
 from infra.settings import Settings, Target
 
@@ -19,6 +19,7 @@ MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole 
 REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
 CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
+STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Specs:
             environment={**common, **environment},
             public=role != "checker",
             schedule=role == "checker",
-            stores=role == "router",
+            stores=STORES.get(role),
             memory_mb=MEMORY_MB,
             timeout_s=checker_seconds(self.settings) if role == "checker" else REQUEST_S,
             concurrency=1 if role == "checker" else CONCURRENCY,

@@ -17,7 +17,7 @@ from infra.contract import (
     ready,
     regional_name,
 )
-from infra.foundations.aws import HEALTH_PREFIX, Foundation
+from infra.foundations.aws import CONTROL_OBJECT, HEALTH_PREFIX, REPLIES_PREFIX, Foundation
 from infra.foundations.iam import assumed_by, policy, statement
 
 RUNTIME = "python3.13"
@@ -89,22 +89,31 @@ class Function(pulumi.ComponentResource):
                 lambda arn: statement("Allow", ["secretsmanager:GetSecretValue"], [arn])
             ),
         ]
-        if self.spec.stores:
-            allowed += [
-                self.shared.bucket.arn.apply(
-                    lambda arn: statement(
-                        "Allow", ["s3:GetObject", "s3:PutObject"], [f"{arn}/{HEALTH_PREFIX}*"]
-                    )
-                ),
-                self.shared.bucket.arn.apply(
-                    lambda arn: (
-                        statement("Allow", ["s3:ListBucket"], [arn])
-                        | {"Condition": {"StringLike": {"s3:prefix": f"{HEALTH_PREFIX}*"}}}
-                    )
-                ),
-            ]
+        allowed += self._may_store()
         grants = aws.iam.RolePolicy(self._resource, role=role.name, policy=policy(*allowed), opts=self._child)
         return role, grants
+
+    def _may_store(self) -> list[pulumi.Output[dict[str, object]]]:
+        """Its own part of the bucket. A conditional put needs no more than the put and, to replace what has
+        not changed, the get.
+        """
+        if self.spec.stores is None:
+            return []
+        objects = (
+            [f"{HEALTH_PREFIX}*", CONTROL_OBJECT] if self.spec.stores == "health" else [f"{REPLIES_PREFIX}*"]
+        )
+        arn = self.shared.bucket.arn
+        allowed = [
+            arn.apply(
+                lambda arn: statement(
+                    "Allow", ["s3:GetObject", "s3:PutObject"], [f"{arn}/{each}" for each in objects]
+                )
+            )
+        ]
+        if self.spec.stores == "health":
+            listing = {"Condition": {"StringLike": {"s3:prefix": f"{HEALTH_PREFIX}*"}}}
+            allowed.append(arn.apply(lambda arn: statement("Allow", ["s3:ListBucket"], [arn]) | listing))
+        return allowed
 
     def _package(self) -> aws.s3.BucketObjectv2:
         """One object per content: its name never changes meaning, so what is there need not be sent again."""

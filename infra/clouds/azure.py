@@ -106,8 +106,9 @@ class Function(pulumi.ComponentResource):
             ),
             ("Monitoring Metrics Publisher", "insights", self.shared.insights.id),
         ]
-        if self.spec.stores:
-            wanted.append(("Storage Blob Data Contributor", "health", self.shared.health.id))
+        if (container := self._store()) is not None:
+            # The narrowest built-in role that writes; on one container, which holds nothing else.
+            wanted.append(("Storage Blob Data Contributor", self.spec.stores or "", container.id))
         subscription = self.shared.client.subscription_id
         return identity, [
             authorization.RoleAssignment(
@@ -120,6 +121,16 @@ class Function(pulumi.ComponentResource):
             )
             for role, where, scope in wanted
         ]
+
+    def _store(self) -> storage.BlobContainer | None:
+        """Roles end at containers, so each store is one of its own."""
+        match self.spec.stores:
+            case "health":
+                return self.shared.health
+            case "replies":
+                return self.shared.replies
+            case None:
+                return None
 
     def _package(self) -> pulumi.Output[str]:
         """One blob per content: its name never changes meaning, so what is there need not be sent again.
@@ -262,9 +273,9 @@ class Function(pulumi.ComponentResource):
                 "ClientId={0};Authorization=AAD", identity.client_id
             ),
         }
-        if self.spec.stores:
+        if (container := self._store()) is not None:
             settings["SKYFLEET_BUCKET"] = pulumi.Output.format(
-                "az://{0}/{1}", shared.account.name, shared.health.name
+                "az://{0}/{1}", shared.account.name, container.name
             )
             # Which of its identities an app with a user-assigned one asks for tokens.
             settings["AZURE_CLIENT_ID"] = identity.client_id

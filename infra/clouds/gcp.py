@@ -17,7 +17,7 @@ from infra.contract import (
     ready,
     regional_name,
 )
-from infra.foundations.gcp import ACCOUNT_ID_LIMIT, Foundation, member
+from infra.foundations.gcp import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, Foundation, member
 
 RUNTIME = "python313"
 ENTRY_POINT = "main"
@@ -81,16 +81,26 @@ class Function(pulumi.ComponentResource):
                 )
             )
         if self.spec.stores:
-            grants.append(
-                gcp.storage.BucketIAMMember(
-                    self._resource,
-                    bucket=self.shared.state.name,
-                    role="roles/storage.objectUser",
-                    member=account.email.apply(member),
-                    opts=self._child,
-                )
-            )
+            grants.append(self._may_store(account))
         return account, grants, variables
+
+    def _may_store(self, account: gcp.serviceaccount.Account) -> gcp.storage.BucketIAMMember:
+        """Replies: to its own objects only, so that it can neither read nor list what routers know."""
+        bucket = self.shared.state.name
+        only = gcp.storage.BucketIAMMemberConditionArgs(
+            title=f"only {REPLIES_PREFIX}",
+            expression=bucket.apply(
+                lambda name: f'resource.name.startsWith("projects/_/buckets/{name}/objects/{REPLIES_PREFIX}")'
+            ),
+        )
+        return gcp.storage.BucketIAMMember(
+            self._resource,
+            bucket=bucket,
+            role="roles/storage.objectUser",
+            member=account.email.apply(member),
+            condition=only if self.spec.stores == "replies" else None,
+            opts=self._child,
+        )
 
     def _account(self, what: str, does: str) -> gcp.serviceaccount.Account:
         return gcp.serviceaccount.Account(

@@ -9,7 +9,10 @@ from infra.contract import Fleet, Place
 from infra.foundations.iam import policy, statement
 
 HEALTH_PREFIX = "health/"
+CONTROL_OBJECT = "control.json"  # what operators changed while running; kept until they change it again
+REPLIES_PREFIX = "replies/"
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
+REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early
 SECRET_RECOVERY_DAYS = 7  # the shortest time Secrets Manager can take a deletion back
 
 
@@ -87,7 +90,7 @@ class Foundation(pulumi.ComponentResource):
         )
 
     def _keep(self, name: str) -> None:
-        """What is in the bucket is encrypted, and old snapshots go by themselves."""
+        """What is in the bucket is encrypted, and old snapshots and replies go by themselves."""
         bucket, region = self.bucket.bucket, self.place.region
         aes = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
             sse_algorithm="AES256"
@@ -107,13 +110,18 @@ class Foundation(pulumi.ComponentResource):
             name,
             bucket=bucket,
             rules=[
-                aws.s3.BucketLifecycleConfigurationRuleArgs(
-                    id="old-snapshots",
-                    status="Enabled",
-                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=HEALTH_PREFIX),
-                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=HEALTH_DAYS),
-                )
+                _expiry("old-snapshots", HEALTH_PREFIX, HEALTH_DAYS),
+                _expiry("old-replies", REPLIES_PREFIX, REPLIES_DAYS),
             ],
             region=region,
             opts=self._child,
         )
+
+
+def _expiry(what: str, prefix: str, days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
+    return aws.s3.BucketLifecycleConfigurationRuleArgs(
+        id=what,
+        status="Enabled",
+        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+        expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
+    )

@@ -15,6 +15,7 @@ from pulumi_azure_native import (
 from infra.contract import LOG_RETENTION_DAYS, Fleet, Place, regional_name
 
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
+REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early
 VAULT_RECOVERY_DAYS = 7  # the shortest time Key Vault can take a deletion back
 STORAGE_NAME_LIMIT = VAULT_NAME_LIMIT = 24
 
@@ -42,7 +43,8 @@ class Foundation(pulumi.ComponentResource):
         self.account = storage_account(self, name, f"{fleet.prefix}-{place.region}", shared_key=True)
         self.packages = self._container("packages")
         self.health = self._container("health")
-        self._expire_snapshots(name)
+        self.replies = self._container("replies")
+        self._expire(name)
         self.vault = self._vault(name)
         self.signing_keys = self.secret("signing-keys", fleet.signing_keys, self._tags, self)
         self.insights = self._logs(name)
@@ -71,27 +73,19 @@ class Foundation(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _expire_snapshots(self, name: str) -> None:
-        old = storage.DateAfterModificationArgs(days_after_modification_greater_than=HEALTH_DAYS)
-        rule = storage.ManagementPolicyRuleArgs(
-            name="old-snapshots",
-            type=storage.RuleType.LIFECYCLE,
-            enabled=True,
-            definition=storage.ManagementPolicyDefinitionArgs(
-                filters=storage.ManagementPolicyFilterArgs(
-                    blob_types=["blockBlob"], prefix_match=["health/"]
-                ),
-                actions=storage.ManagementPolicyActionArgs(
-                    base_blob=storage.ManagementPolicyBaseBlobArgs(delete=old)
-                ),
-            ),
-        )
+    def _expire(self, name: str) -> None:
+        """An account has one policy. Its prefixes begin with the container's name."""
         storage.ManagementPolicy(
             name,
             resource_group_name=self.group,
             account_name=self.account.name,
             management_policy_name="default",
-            policy=storage.ManagementPolicySchemaArgs(rules=[rule]),
+            policy=storage.ManagementPolicySchemaArgs(
+                rules=[
+                    _expiry("old-snapshots", "health/health/", HEALTH_DAYS),
+                    _expiry("old-replies", "replies/replies/", REPLIES_DAYS),
+                ]
+            ),
             opts=self._child,
         )
 
@@ -136,6 +130,21 @@ class Foundation(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
+
+
+def _expiry(what: str, prefix: str, days: int) -> storage.ManagementPolicyRuleArgs:
+    old = storage.DateAfterModificationArgs(days_after_modification_greater_than=days)
+    return storage.ManagementPolicyRuleArgs(
+        name=what,
+        type=storage.RuleType.LIFECYCLE,
+        enabled=True,
+        definition=storage.ManagementPolicyDefinitionArgs(
+            filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"], prefix_match=[prefix]),
+            actions=storage.ManagementPolicyActionArgs(
+                base_blob=storage.ManagementPolicyBaseBlobArgs(delete=old)
+            ),
+        ),
+    )
 
 
 def storage_account(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_gcp as gcp
 
 from infra.contract import LOG_RETENTION_DAYS, Fleet, Place, fit, regional_name
 
+HEALTH_PREFIX = "health/"
+REPLIES_PREFIX = "replies/"
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
+REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early
 ACCOUNT_ID_LIMIT = 30  # of a service account
 BUCKET_NAME_LIMIT = 63
 # What a new project has switched off and this program uses.
@@ -48,7 +53,7 @@ class Foundation(pulumi.ComponentResource):
         ]
         self._after = pulumi.ResourceOptions(parent=self, depends_on=self.services)
         self.packages = self._bucket("packages")
-        self.state = self._bucket("state", days=HEALTH_DAYS)
+        self.state = self._bucket("state", {HEALTH_PREFIX: HEALTH_DAYS, REPLIES_PREFIX: REPLIES_DAYS})
         self.builder, self.may_build = self._builder()
         self.signing_keys, self.keys_version = self.secret("signing-keys", fleet.signing_keys)
         self._logs()
@@ -82,11 +87,8 @@ class Foundation(pulumi.ComponentResource):
         )
         return secret, version
 
-    def _bucket(self, what: str, *, days: int | None = None) -> gcp.storage.Bucket:
-        expiry = gcp.storage.BucketLifecycleRuleArgs(
-            action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
-            condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=days),
-        )
+    def _bucket(self, what: str, days: Mapping[str, int] | None = None) -> gcp.storage.Bucket:
+        """days: how long objects are kept, by the start of their names; others stay."""
         return gcp.storage.Bucket(
             f"gcp-{self.place.region}-{what}",
             project=self.project,
@@ -95,7 +97,15 @@ class Foundation(pulumi.ComponentResource):
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             force_destroy=True,  # holds only packages or snapshots, which are made again
-            lifecycle_rules=[expiry] if days else [],
+            lifecycle_rules=[
+                gcp.storage.BucketLifecycleRuleArgs(
+                    action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
+                    condition=gcp.storage.BucketLifecycleRuleConditionArgs(
+                        age=age, matches_prefixes=[prefix]
+                    ),
+                )
+                for prefix, age in (days or {}).items()
+            ],
             labels=self._labels,
             opts=self._after,
         )

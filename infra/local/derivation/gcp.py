@@ -1,11 +1,13 @@
 """Google's table as a world: functions, who may invoke them, what their service accounts may read.
 
-Grants name buckets as `bucket`. A function that lost the right to read a secret it is configured with is
+Grants name buckets as `bucket`, or as `bucket/prefix*` under a condition, which then never covers a listing:
+that is asked of the bucket. A function that lost the right to read a secret it is configured with is
 closed with that reason: Cloud Run would start no new instance of it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from infra.local.derivation import periods
@@ -26,6 +28,7 @@ from infra.local.providers.gcp.common import (
     memory_mb,
     runs_as,
 )
+from infra.local.providers.gcp.iam import CONDITION
 from infra.local.providers.table import Row
 from infra.local.providers.values import Json, fields, items, number, text
 from infra.local.world import Function, Grant, Schedule
@@ -143,8 +146,12 @@ def _secret(variable: Json, member: str, tables: Tables) -> str | None:
 
 def _grants(tables: Tables) -> Iterator[Grant]:
     for row in tables.all(BUCKET_MEMBER):
+        condition = re.fullmatch(CONDITION, text(row.inputs, "condition", "expression"))
         for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
-            yield Grant(_principal(row), action, text(row.inputs, "bucket"))
+            if condition is None:
+                yield Grant(_principal(row), action, text(row.inputs, "bucket"))
+            elif condition[1] == text(row.inputs, "bucket") and action != "object:list":
+                yield Grant(_principal(row), action, f"{condition[1]}/{condition[2]}*")
     for row in tables.all(PROJECT_MEMBER):
         for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
             yield Grant(_principal(row), action, "*")

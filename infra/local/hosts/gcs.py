@@ -63,7 +63,7 @@ def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, st
     try:
         match asked.method:
             case "GET" | "HEAD":
-                stored = objects.get(key)
+                stored = services.find(bucket, principal, key)
                 return read(asked, stored, {"x-goog-generation": str(stored.generation)} if stored else {})
             case "PUT":
                 stored = objects.put(key, asked.body, _condition(asked))

@@ -90,7 +90,7 @@ def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, st
     try:
         match asked.method:
             case "GET" | "HEAD":
-                return read(asked, objects.get(key), {})
+                return read(asked, services.find(bucket, principal, key), {})
             case "PUT":
                 return Told(200, {"etag": objects.put(key, asked.body, condition(asked)).etag})
             case "DELETE":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from infra.local.hosts.identity import Denied, Identities, allowed, matches
-from infra.local.hosts.objects import Objects
+from infra.local.hosts.objects import Objects, Stored
 from infra.local.world import Bucket, Cloud, World
 
 
@@ -71,6 +71,13 @@ class Services:
             and (matches(grant.resource, bucket.name) or grant.resource.startswith(f"{bucket.name}/"))
             for grant in self.world().grants
         )
+
+    def find(self, bucket: Bucket, principal: str, key: str) -> Stored | None:
+        """An object to read. S3 and Google tell those who may not list nothing of what is not there."""
+        found = self.open(bucket, principal, "object:read", key).get(key)
+        if found is None:
+            self.require(principal, "object:list", bucket.name)
+        return found
 
     def open(self, bucket: Bucket, principal: str, action: str, key: str) -> Objects:
         """The bucket's objects, if `principal` may do `action` on `key`."""

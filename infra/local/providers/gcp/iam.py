@@ -28,6 +28,8 @@ from infra.local.providers.rules import pattern, rules
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties, at, text
 
+# The condition that is emulated: objects of one bucket whose names begin alike.
+CONDITION = r'resource\.name\.startsWith\("projects/_/buckets/([^/"]+)/objects/([^"]+)"\)'
 MEMBER = r"allUsers|allAuthenticatedUsers|(user|group|serviceAccount):[^@\s]+@[^@\s]+|domain:\S+|principal(Set)?://\S+"
 ROLE = r"(roles|projects/[^/]+/roles|organizations/[^/]+/roles)/[A-Za-z0-9_.]+"
 
@@ -77,7 +79,8 @@ class Members:
 
     def id(self, inputs: Properties) -> str:
         full = self.path.format_map({**inputs, self.prop: last(text(inputs, self.prop))})
-        return f"{full}/{inputs['role']}/{inputs['member']}"
+        title = text(inputs, "condition", "title")
+        return f"{full}/{inputs['role']}/{inputs['member']}{title and f'/{title}'}"
 
     def refers(self, inputs: Properties, context: Context) -> None:
         self.on(inputs, context)
@@ -101,6 +104,13 @@ class Members:
                 pattern("member", MEMBER, "must be allUsers, user:EMAIL, serviceAccount:EMAIL or alike"),
                 pattern("role", ROLE, "must be the full name of a role"),
                 pattern(
+                    "condition.expression",
+                    CONDITION if self.token == BUCKET_MEMBER else r"(?!)",
+                    "must be, on a bucket, "
+                    'resource.name.startsWith("projects/_/buckets/NAME/objects/PREFIX"); the emulated cloud '
+                    "evaluates no other condition",
+                ),
+                pattern(
                     "role",
                     rf"{self.roles}.+|(projects|organizations)/.+",
                     f"must be one that such a resource has ({self.roles.replace(chr(92), '')}...)",
@@ -120,6 +130,10 @@ def _on_bucket(inputs: Properties, context: Context) -> None:
             "conditionNotMet",
             "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access "
             f"prevention is enforced on {name}.",
+        )
+    if "condition" in inputs and not bucket.inputs.get("uniformBucketLevelAccess"):
+        raise CloudError(
+            "invalid", f"Conditions need uniform bucket-level access, which {name} has not switched on."
         )
 
 
