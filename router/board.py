@@ -1,25 +1,47 @@
-"""The one place that changes: the fleet, the credits of selection, and what this instance has counted.
+"""The one place that changes: the fleet, the turns of selection, and what this instance has counted.
 
 Rules
 - All thinking is in the core; this class keeps the latest values and hands in the clock and the draw.
 - Every attempt tells its outcome here by a direct call, never through a log or a queue.
 - Requests in flight are counted by seats: taken once, given back once, never below 0.
+- A choice costs the same with 3 and with 300 targets: menu and roster are kept until the fleet, time or what
+  was learned changes them (`_Desk`, one for each strategy in use).
+- Turns begin at a random place: thousands of short-lived instances that all began with the heaviest target
+  would give it everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from statistics import median_low
 from typing import Final
 
 from router import fleet as f
+from router.budget import full
+from router.fleet import Menu, Outcome
+from router.learning import Known
 from router.merge import Document
 from router.plan import Choice
 from router.policy import Policy
-from router.selection import Credits, Strategy, pick
+from router.roster import Basis, expires_at, portions, prepare
+from router.selection import Roster, Strategy, pick, pick_again
 from router.targets import Target
+from router.traffic import NOTHING, Traffic, saw
 
-# Weight of the newest latency in its average: about the last ten count.
-_NEWEST: Final = 0.2
+# How often traffic is reviewed on the request path.
+_REVIEW_S: Final = 1.0
+# Fewer good replies say nothing of one in twenty.
+_HEDGE_SAMPLES: Final = 20
+# A timer of the event loop is no finer than this.
+_LEAST_HEDGE_S: Final = 0.005
+# What the outcome says of the target's failures; of the others, nothing.
+_FAILED: Final = {
+    Outcome.SUCCESS: False,
+    Outcome.COLD: False,
+    Outcome.FAILURE: True,
+    Outcome.SILENT: True,
+}
 
 
 class Seat:
@@ -43,6 +65,21 @@ class Seat:
             self._counts[self._key] -= 1
 
 
+@dataclass(slots=True)
+class _Desk:
+    """What one strategy needs for the next choice. choices: (not alive lately, alive lately) by key.
+
+    version: of the fleet that it knows. since, until: when it may be used without a look at the time.
+    """
+
+    menu: Menu
+    roster: Roster | None
+    choices: dict[str, tuple[Choice, Choice]]
+    version: int
+    since: float
+    until: float
+
+
 class Board:
     """What this router instance knows."""
 
@@ -59,39 +96,89 @@ class Board:
         self.strategy, self.policy = strategy, policy
         self.clock, self._draw = clock, draw
         self.fleet = f.start(targets, clock())
-        self._credits: Credits = {}
+        self.budget = full(clock(), policy)
         self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
-        self.latency_ms: dict[str, float] = {}
-        self._alive_at: dict[str, float] = {}
+        self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
+        self._known = Known(self.traffic, {target.key: target.price for target in targets})
+        self._turn = int(draw() * (1 << 32))
+        self._desks: dict[str, _Desk] = {}
+        self._version = 0
+        self._seen: f.Fleet | None = None
+        self._seen_at = self._look_at = self._reviewed_at = float("-inf")
+        self._hedge: tuple[float, float | None] = (float("-inf"), None)
+        self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.requests = self.retried = self.failed = 0
         self.refused: dict[str, str] = {}
 
-    def choose(self, tried: Collection[str]) -> Choice | None:
-        """The target for the next attempt; None when all were tried."""
+    def choose(self, tried: Collection[str], strategy: Strategy | None = None) -> Choice | None:
+        """The target for the next attempt; None when all were tried. strategy: of this request only."""
         now = self.clock()
-        self.fleet = f.settle(self.fleet, now, self.policy)
-        menu = f.menu(self.fleet, tried, now, self.policy)
-        if not menu.candidates:
+        desk = self._ready(strategy or self.strategy, now)
+        roster = desk.roster
+        if roster is None:
             return None
-        key, self._credits = pick(self.strategy, self._credits, menu.candidates, self._draw())
-        warm = now - self._alive_at.get(key, -self.policy.warm_for_s) < self.policy.warm_for_s
-        return Choice(key, self.targets[key].repeatable, menu.panic, warm)
+        if not tried:
+            key = pick(roster, self._turn, self.inflight, self._draw())
+            self._turn += 1
+        else:
+            again = pick_again(roster, self._turn, self.inflight, self._draw(), tried)
+            if again is None:
+                return self._beyond(roster.strategy, tried, now)
+            key = again
+        return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
     def seat(self, key: str) -> Seat:
         """One more request in flight."""
         return Seat(self.inflight, key)
 
-    def record(self, key: str, outcome: f.Outcome, why: str = "") -> None:
-        """How an attempt ended."""
+    def record(self, key: str, outcome: Outcome, why: str = "", retry_after_s: float | None = None) -> None:
+        """How an attempt ended. retry_after_s: what a throttled reply asked for."""
         now = self.clock()
-        if outcome in (f.Outcome.SUCCESS, f.Outcome.COLD):
-            self._alive_at[key] = now
+        failed = _FAILED.get(outcome)
+        if failed is not None:
+            self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=failed)
+            if not failed:
+                self._alive_at[key] = now
         self.fleet = f.record(self.fleet, key, outcome, now, self.policy, why or "failed attempts")
 
+    def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
+        """A good reply's first event came after so long. load: as its agent reports it, in requests at
+        work. cold: it met a cold start, whose time says nothing of the next."""
+        self.traffic[key] = saw(
+            self.traffic[key],
+            self.clock(),
+            self.policy,
+            failed=None,
+            latency_ms=-1.0 if cold else first_event_ms,
+            load=-1.0 if load is None else load,
+        )
+
     def saw_latency(self, key: str, milliseconds: float) -> None:
-        """How long a reply's head took."""
-        known = self.latency_ms.get(key, milliseconds)
-        self.latency_ms[key] = known + _NEWEST * (milliseconds - known)
+        """The same for who knows no more."""
+        self.saw_reply(key, milliseconds, None, False)
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        """Of each target that was timed."""
+        return {key: one.latency_ms for key, one in self.traffic.items() if one.samples}
+
+    def hedge_delay_s(self) -> float | None:
+        """How long nineteen of twenty good replies take at most to begin; None while too few were seen.
+
+        The lower median of the targets' own estimates: one slow target does not raise it."""
+        now = self.clock()
+        at, delay = self._hedge
+        if not at <= now < at + self.policy.learn_s:
+            known = [one for one in self.traffic.values() if one.samples]
+            if sum(one.samples for one in known) >= _HEDGE_SAMPLES:
+                delay = max(median_low(one.p95_ms for one in known) / 1000, _LEAST_HEDGE_S)
+            self._hedge = now, delay
+        return delay
+
+    def portions(self) -> dict[str, float]:
+        """The part of the turns that each target has now by the strategy; of others than these, none."""
+        roster = self._ready(self.strategy, self.clock()).roster
+        return {**dict.fromkeys(self.targets, 0.0), **(portions(roster) if roster else {})}
 
     def fold(self, documents: Iterable[Document]) -> None:
         """Take in what vantages say."""
@@ -113,3 +200,53 @@ class Board:
     def retry_after_s(self) -> int:
         """What to tell a caller whom nobody could serve."""
         return f.retry_after_s(self.fleet, self.clock(), self.policy)
+
+    def _ready(self, strategy: Strategy, now: float) -> _Desk:
+        """The strategy's desk, as of now."""
+        if self.fleet is not self._seen or not self._seen_at <= now < self._look_at:
+            self._look(now)
+        # By value: the hash of an enumeration's member costs as much as a pick.
+        desk = self._desks.get(strategy.value)
+        if desk is None or desk.version != self._version or not desk.since <= now < desk.until:
+            desk = self._desks[strategy.value] = self._renewed(strategy, desk, now)
+        return desk
+
+    def _look(self, now: float) -> None:
+        """Apply what time and traffic have done to the fleet."""
+        fleet = f.settle(self.fleet, now, self.policy)
+        self.fleet = self._seen = fleet
+        self._version += 1
+        self._seen_at, self._look_at = now, now + self.policy.learn_s
+
+    def _renewed(self, strategy: Strategy, desk: _Desk | None, now: float) -> _Desk:
+        menu = f.menu(self.fleet, (), now, self.policy)
+        if desk is None or menu != desk.menu:
+            choices = self._choices(menu)
+        elif desk.since <= now < desk.until:
+            desk.version = self._version
+            return desk
+        else:
+            choices = desk.choices
+        if not menu.candidates:
+            return _Desk(menu, None, {}, self._version, now, self._look_at)
+        basis = Basis(self._known, now, self.policy)
+        roster = prepare(strategy, menu.candidates, basis, desk.roster if desk else None)
+        return _Desk(menu, roster, choices, self._version, now, expires_at(roster, self.policy))
+
+    def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
+        return {
+            one.key: (
+                Choice(one.key, self.targets[one.key].repeatable, menu.panic, warm=False),
+                Choice(one.key, self.targets[one.key].repeatable, menu.panic, warm=True),
+            )
+            for one in menu.candidates
+        }
+
+    def _beyond(self, strategy: Strategy, tried: Collection[str], now: float) -> Choice | None:
+        """The choice of a repeat when everybody of the first tier was tried."""
+        menu = f.menu(self.fleet, tried, now, self.policy)
+        if not menu.candidates:
+            return None
+        roster = prepare(strategy, menu.candidates, Basis(self._known, now, self.policy))
+        key = pick(roster, self._turn, self.inflight, self._draw())
+        return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]

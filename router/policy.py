@@ -57,23 +57,65 @@ class Policy:
     # Half-life of a bad latency of which nothing more is heard: what was ten times as slow is fully trusted
     # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least.
     fade_s: float = 30.0
+    # A quality doubles in this time at most: from the floor to full in about twelve seconds, slower than the
+    # evidence comes in, so that everybody's return does not overload what has just recovered.
+    regain_s: float = 2.0
+    # Learned anew: at 100 requests a second 25 more are spent by what was known before.
+    learn_s: float = 0.25
+    # `cost`: who waits for an agent notices a second.
+    goal_ms: float = 1000.0
     # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
     # tide.
     baseline_s: float = 300.0
 
     # Acting (plan, budget, wishes).
-    # Sending a slow request a second time elsewhere: "auto" does it with the strategies that learn; the others
-    # promise exact shares, which a hedge would bend.
+    # Sending a slow request a second time elsewhere: "auto" does it with the strategies that learn; the
+    # others promise exact shares, which a hedge would bend.
     hedge: str = "auto"
-    # Above the slowest 5 % one in twenty would want a hedge; most of what it can gain lies in the slower half.
+    # One request in twenty is slower than the learned delay; most of what a hedge gains lies in the slower
+    # half of those.
     hedge_share: float = 0.03
     # A fault begins at once: this many are hedged before the share counts.
     hedge_burst: float = 10.0
-    # All extra attempts together, by the targets' prices. Five million an hour at the price of a function call:
-    # no limit to failing over, but one where `price` says what a model call costs.
+    # All extra attempts together, by the targets' prices. Five million an hour at the price of a function
+    # call: no limit to failing over, but one where `price` says what a model call costs.
     extra_usd_per_hour: float = 1.0
     # What a request may ask for in its header fields.
     callers_may: frozenset[str] = frozenset({"strategy", "redundant"})
+
+    # Standing (health, fleet, gray).
+    # A target that throttles without saying for how long.
+    rest_s: float = 1.0
+    # A Retry-After of a year is a mistake; a minute later one more request finds out.
+    rest_cap_s: float = 60.0
+    # Easing in again and again takes up to three times as long: longer than most flapping, and an end.
+    easing_most: int = 3
+    # A lone vantage is not believed against own good traffic as old as this: three failed attempts put a
+    # target out sooner.
+    proof_s: float = 15.0
+    # The least share of a target that is eased off: at three targets below 1 % of the requests, so that it
+    # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery.
+    gray_floor: float = 1 / 64
+    # From full to the floor within 12 s, and back within 30 s, as a slow start takes.
+    gray_step_s: float = 2.0
+    gray_back_s: float = 5.0
+    # Shares of errors that the test tells apart; what is between them counts neither way for long.
+    gray_errors_fine: float = 0.05
+    gray_errors_bad: float = 0.35
+    # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests.
+    gray_proof: float = 8.0
+    # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring; at 5 a
+    # heavy tail (lognormal, sigma 1) whose first ten replies were fast is now and then taken for slow, at 6
+    # it is not in thousands of runs (tests/router/test_gray.py).
+    gray_times: float = 6.0
+    gray_peers: float = 3.0
+    gray_gap_ms: float = 50.0
+    # Slow from the start: no way around the Earth explains a second.
+    gray_far_times: float = 5.0
+    gray_far_ms: float = 1000.0
+    # An average of fewer is no average; and how many requests at a slow average make it an answer.
+    gray_samples: int = 10
+    gray_slow: int = 20
 
 
 DEFAULT: Final = Policy()
@@ -93,6 +135,8 @@ _NAMES: Final = {
 _COUNTS: Final = frozenset({"fall", "rise"})
 # A vantage keeps 10 observations of a target, so no longer streak can be seen.
 _MOST_COUNT: Final = 10
+# What two clocks kept by NTP may differ by, with much room.
+SKEW_S: Final = 60.0
 HEDGES: Final = ("auto", "on", "off")
 MAY: Final = ("strategy", "redundant")
 
@@ -123,7 +167,7 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
         elif field in _COUNTS and not (isinstance(got, int) and 1 <= got <= _MOST_COUNT):
             mistakes.append(f"{name}: got {got!r}, expected a whole number from 1 to {_MOST_COUNT}, e.g. 3")
         elif field not in _COUNTS and not (math.isfinite(got) and got > 0):
-            mistakes.append(f"{name}: got {got!r}, expected a number of seconds above 0, e.g. 2.5")
+            mistakes.append(f"{name}: got {got!r}, expected a number above 0, e.g. 2.5")
         else:
             changes[field] = got
     return replace(DEFAULT, **changes), mistakes

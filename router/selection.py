@@ -1,24 +1,31 @@
-"""Which of the permitted targets is next: weighted, round-robin or random, each a pure function.
+"""Which of the permitted targets is next: seven strategies, each a small pure function over a roster.
 
 Rules
-- Never an empty choice: given candidates, one of them is chosen.
-- `weighted` is smooth weighted round robin (as in nginx): every candidate earns its weight, the richest is
-  chosen and pays all that was earned. Over each cycle the ratio is exact, and one target's turns are spread
-  evenly.
-- `round-robin` is the same with equal weights; `random` draws with equal weights. All three honour a slow
-  start.
-- Weight 0 is a standby and comes here only among its like; they then count as equal.
-- Who is left out now and then (tried already, ejected) earns nothing and pays nothing, so it neither bursts
-  when it is back nor loses its turn.
+- Never an empty choice: while a target of the roster is untried, one of them is chosen; a tried one never is.
+- What takes a look at every target is done when the roster is prepared (`router.roster`), not for each pick:
+  a pick looks at one turn of a cycle, at two targets, or at the five there are.
+- The state of the turns is one whole number, which the caller counts up after a first attempt. A repeat
+  (`tried` is not empty) reads it and does not change it, so first attempts keep their exact ratio.
+- The share that health allows is in the cycle of every strategy.
 
-Theory. Credits sum to 0 and each stays within the sum of all weights, so nothing drifts. Per pick O(n).
+The strategies
+- `weighted`: smooth weighted round robin, exact over each cycle. `round-robin`: the same with equal weights.
+  `random`: a turn of that cycle by lot.
+- `least-load`: fewest requests per weight, our own in flight and those that the agent reports. `latency`:
+  expected latency times requests in flight, ours and this one (peak-EWMA, as in Finagle). Up to five targets
+  are all compared; of more, the one in turn with one by lot (power of two choices). Who is in turn keeps it
+  unless another is better (for a latency: by a fifth), so equals share by weight.
+- `cost` and `adaptive` spend the cycle as was learned (`router.learning`). `adaptive` passes a turn on to the
+  next other target when that is clearly less busy for its share: what is slow right now shows in flight
+  before any latency is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Strategy(StrEnum):
@@ -27,6 +34,16 @@ class Strategy(StrEnum):
     WEIGHTED = "weighted"
     ROUND_ROBIN = "round-robin"
     RANDOM = "random"
+    LEAST_LOAD = "least-load"
+    LATENCY = "latency"
+    COST = "cost"
+    ADAPTIVE = "adaptive"
+
+
+# These look at what traffic shows, so their roster is prepared anew now and then.
+LEARNING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY, Strategy.COST, Strategy.ADAPTIVE})
+# So many are all compared: the sizes that one deployment in a few clouds has.
+FEW: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +55,95 @@ class Candidate:
     share: float = 1.0
 
 
-Credits = Mapping[str, float]
+# A target as `least-load` and `latency` compare it, (extra, factor): (in flight + extra) * factor, less is
+# better. A plain tuple, since a comparison reads two of them within half a microsecond.
+Entry = tuple[float, float]
+Busy = Mapping[str, int]
 
 
-def pick(
-    strategy: Strategy, credits: Credits, candidates: Sequence[Candidate], draw: float
-) -> tuple[str, Credits]:
-    """The next target and the credits after it. draw: uniform in [0, 1), used by `random` only."""
-    if not candidates:
-        raise ValueError("There is no candidate to pick from; ask only when at least one is permitted.")
-    if len(candidates) == 1:
-        return candidates[0].key, credits
-    weights = _weights(strategy, candidates)
-    if strategy is Strategy.RANDOM:
-        return _draw(candidates, weights, draw), credits
-    after = dict(credits)
-    best, most = "", 0.0
-    for candidate, weight in zip(candidates, weights, strict=True):
-        credit = after.get(candidate.key, 0.0) + weight
-        after[candidate.key] = credit
-        if not best or credit > most:
-            best, most = candidate.key, credit
-    after[best] = most - sum(weights)
-    return best, after
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everything a pick needs, prepared.
+
+    turns: the cycle. steps: for each turn of `adaptive` (key, rival, how many times busier than the rival
+    it may be). entries: by key, where targets are compared. near: only better than this part of the turn's
+    own is better. ranked: in which order repeats go through them, where the cycle does not say it.
+    qualities: what was learned, for the next roster. counts: turns of each key. at: when it was prepared.
+    """
+
+    strategy: Strategy
+    way: Way
+    keys: tuple[str, ...]
+    turns: tuple[str, ...]
+    length: int
+    counts: tuple[int, ...] = ()
+    steps: tuple[tuple[str, str, float], ...] = ()
+    entries: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
+    near: float = 1.0
+    ranked: tuple[str, ...] = ()
+    qualities: Mapping[str, float] = field(default_factory=dict[str, float])
+    at: float = 0.0
 
 
-def _weights(strategy: Strategy, candidates: Sequence[Candidate]) -> list[float]:
-    if strategy is Strategy.WEIGHTED and any(candidate.weight for candidate in candidates):
-        return [candidate.weight * candidate.share for candidate in candidates]
-    return [candidate.share for candidate in candidates]
+Way = Callable[[Roster, int, Busy, float], str]
 
 
-def _draw(candidates: Sequence[Candidate], weights: Sequence[float], draw: float) -> str:
-    left = draw * sum(weights)
-    for candidate, weight in zip(candidates, weights, strict=True):
-        left -= weight
-        if left < 0:
-            return candidate.key
-    return candidates[-1].key
+def pick(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """The target of a first attempt. busy: own requests in flight by key. draw: uniform in [0, 1)."""
+    return roster.way(roster, turn, busy, draw)
+
+
+def pick_again(roster: Roster, turn: int, busy: Busy, draw: float, tried: Collection[str]) -> str | None:
+    """The target of a repeat; None when all were tried."""
+    start = int(draw * roster.length) if roster.strategy is Strategy.RANDOM else turn
+    order = roster.ranked or (roster.turns[(start + step) % roster.length] for step in range(roster.length))
+    best = next((key for key in order if key not in tried), None)
+    if best is None or not roster.entries or len(roster.keys) > FEW:
+        return best
+    scores = {
+        key: (busy[key] + extra) * factor
+        for key, (extra, factor) in roster.entries.items()
+        if key not in tried
+    }
+    return min(scores, key=scores.__getitem__)
+
+
+def in_turn(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """`weighted`, `round-robin` and `cost`."""
+    return roster.turns[turn % roster.length]
+
+
+def by_lot(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """`random`."""
+    return roster.turns[int(draw * roster.length)]
+
+
+def least_of_all(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """`least-load` and `latency` with few targets."""
+    best = roster.turns[turn % roster.length]
+    entries = roster.entries
+    extra, factor = entries[best]
+    least = (busy[best] + extra) * factor * roster.near
+    for key, (extra, factor) in entries.items():
+        score = (busy[key] + extra) * factor
+        if score < least:
+            best, least = key, score
+    return best
+
+
+def least_of_two(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """`least-load` and `latency` with many targets."""
+    turns, length, entries = roster.turns, roster.length, roster.entries
+    one = turns[turn % length]
+    # Never the same turn twice; two turns of one target only happen where it has many.
+    other = turns[(turn + 1 + int(draw * (length - 1))) % length]
+    extra, factor = entries[one]
+    own = (busy[one] + extra) * factor * roster.near
+    extra, factor = entries[other]
+    return other if (busy[other] + extra) * factor < own else one
+
+
+def less_busy(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+    """`adaptive`."""
+    key, rival, times = roster.steps[turn % roster.length]
+    return rival if busy[key] > times * (busy[rival] + 1) else key

@@ -79,7 +79,7 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
     targets = _targets(environ, mistakes)
     keys = _keys(environ, mistakes)
     policy = _policy(environ, mistakes)
-    strategy = environ.get("SKYFLEET_STRATEGY", Strategy.WEIGHTED)
+    strategy = environ.get("SKYFLEET_STRATEGY", Strategy.ADAPTIVE)
     if strategy not in tuple(Strategy):
         mistakes.append(f"SKYFLEET_STRATEGY: got {strategy!r}, expected one of {', '.join(Strategy)}")
     bucket = environ.get("SKYFLEET_BUCKET") or None

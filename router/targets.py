@@ -4,6 +4,8 @@ Rules
 - A target is known by its key "cloud/region"; the key is unique and appears in headers, documents and status.
 - The URL is an origin: the path of a request is signed as the agent will see it, so a prefix cannot be added.
 - All mistakes of a list are reported together, each with what was found and what was expected.
+- The price tells targets apart, by `cost` and `adaptive`, and is what extra attempts are charged with. Unless
+  given, it is what the cloud asks for a million calls, without the time they take.
 - Weight 0 is a standby: it serves only when no target with a weight can. At least one weight is above 0.
 """
 
@@ -22,6 +24,11 @@ EXAMPLE: Final = (
 )
 # One region of every cloud there is would be about 150; beyond this the list is a mistake.
 MOST_TARGETS: Final = 300
+# List prices in the USA, USD per million requests: Lambda, Azure Functions, Cloud Run functions. A stranger
+# counts like the dearest, so that nobody wins by not saying a price.
+PRICES: Final = {"aws": 0.20, "azure": 0.20, "gcp": 0.40}
+_STRANGER: Final = 0.40
+_FIELDS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -54,6 +61,7 @@ class Target:
 
     weight: its share of the traffic relative to the others; 0 is a standby.
     repeatable: its agent declares that running a request twice does no harm.
+    price: USD per million requests.
     """
 
     cloud: str
@@ -62,6 +70,7 @@ class Target:
     origin: Origin
     weight: float = 1.0
     repeatable: bool = False
+    price: float = _STRANGER
 
     @property
     def key(self) -> str:
@@ -129,12 +138,16 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     repeatable = fields.get("repeatable", False)
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
+    price = fields.get("price", PRICES.get(str(fields.get("cloud")), _STRANGER))
+    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+        mistakes.append(f"price: got {price!r}, expected USD per million requests from 0, e.g. 0.2")
     mistakes += [f"{name}: unknown field" for name in _unknown(fields)]
     if mistakes or isinstance(origin, str):
         return None, mistakes
     cloud, region, url = str(fields["cloud"]), str(fields["region"]), str(fields["url"]).rstrip("/")
-    return Target(cloud, region, url, origin, float(cast("float", weight)), bool(repeatable)), []
+    numbers = float(cast("float", weight)), bool(repeatable), float(cast("float", price))
+    return Target(cloud, region, url, origin, *numbers), []
 
 
 def _unknown(fields: Mapping[str, object]) -> Iterable[str]:
-    return [name for name in fields if name not in ("cloud", "region", "url", "weight", "repeatable")]
+    return [name for name in fields if name not in _FIELDS]

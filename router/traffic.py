@@ -14,8 +14,8 @@ Rules
   counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
 - `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
   twenty is above: a quantile without a histogram.
-- While no latency is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that was
-  slow is tried again.
+- While no latency is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that
+  was slow is tried again.
 
 Time. If the clock was set back, nothing decays for that one step.
 """

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -170,6 +171,7 @@ def settings(
         "SKYFLEET_TARGETS": json.dumps(targets),
         "SKYFLEET_SIGNING_KEYS": KEYS,
         "SKYFLEET_OPEN": "1",
+        "SKYFLEET_STRATEGY": "weighted",
         "SKYFLEET_API_KEY_SHA256": hashlib.sha256(API_KEY.encode()).hexdigest(),
         **environ,
     }
@@ -221,12 +223,18 @@ async def router(
     **environ: str,
 ) -> AsyncGenerator[Front, None]:
     """A running router over these targets."""
-    app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket)
+    app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket, entropy=from_the_top())
     async with (
         served(app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
     ):
         yield Front(app, client, port)
+
+
+def from_the_top() -> Callable[[int], bytes]:
+    """Entropy whose first draw is 0, which is where the turns begin: with the heaviest target."""
+    first = iter([True])
+    return lambda count: bytes(count) if next(first, False) else os.urandom(count)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
