@@ -27,9 +27,11 @@ from functions import signing
 from router import asgi, merge
 from router.asks import Asker
 from router.board import Board
+from router.door import Door
 from router.errors import CallerError, SnapshotRefused
-from router.forward import Plane, Request
+from router.forward import means
 from router.headers import Header, request_id
+from router.plane import Plane, Request
 from router.pool import Pool
 from router.settings import RouterSettings, build_id, router_settings
 from router.status import status
@@ -66,13 +68,16 @@ class App:
         # Now, at the start: later it would hold up every request that runs beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
+        door = Door()
         self._plane = Plane(
             board=board,
             pool=pool,
-            asker=Asker(pool, policy, clock),
+            asker=Asker(pool, policy, clock, door),
             watch=Watch(ticks),
             sign=self._sign,
             ticks=ticks,
+            means=means(board),
+            door=door,
         )
         self._keeper = Keeper(bucket, board, clock)
         self._verifier = signing.Verifier(settings.keys)
@@ -134,6 +139,7 @@ class App:
         receive: asgi.Receive,
         send: asgi.Send,
     ) -> None:
+        arrived = self._plane.ticks()
         drop = self._admit(headers)
         self._keeper.kick()
         request = Request(
@@ -145,6 +151,7 @@ class App:
             body=await asgi.read_body(headers, receive, asgi.MOST_BODY),
             id=ident,
             drop=drop,
+            arrived=arrived,
         )
         await asgi.relay(self._plane, request, receive, send)
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from router.errors import CallerError, ReplyCut
-from router.forward import Plane, Relay, Request
+from router.forward import Relay
 from router.headers import Header, first
+from router.plane import Plane, Request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

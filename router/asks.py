@@ -3,9 +3,13 @@
 Rules
 - One question per target at a time; everybody who waits for that target hears its answer.
 - 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
-  front door without a function behind it. An answer of the last `ask_fresh_s` serves again.
+  front door without a function behind it, and so is a 200 without the agents' mark where agents send it
+  (router.door). An answer of the last `ask_fresh_s` serves again.
 - The question itself may take as long as a cold start; how long a request waits for it is the plan's
   business, counted from when the question was sent.
+- A hedge may overtake a dead target again and again before anybody has waited long enough to ask. So an
+  overtaken target that had shown nothing is asked too (`suspect`), and silence is reported without anybody
+  waiting for it. A timer that rings much too late was frozen with its sandbox and proves nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +19,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from router.door import MARK, Door
 from router.errors import FetchFailed
+from router.headers import first
 from router.policy import Policy
 from router.pool import Pool, Question, fetch
 from router.targets import Target
 
 Listener = Callable[[bool], None]
-_ALIVE: Final = frozenset({200, 429})
+# A loop that is this much late was not running.
+_FROZEN_S: Final = 1.0
 
 
 class _Asking:
@@ -41,8 +48,12 @@ class _Asking:
 class Asker:
     """Asks targets whether they live."""
 
-    def __init__(self, pool: Pool, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, pool: Pool, policy: Policy, clock: Callable[[], float], door: Door | None = None
+    ) -> None:
         self._pool, self._policy, self._clock = pool, policy, clock
+        self._door = door if door is not None else Door()
+        self._suspects: dict[str, asyncio.TimerHandle] = {}
         self._running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
         self._tickets = 0
@@ -67,8 +78,34 @@ class Asker:
         asking.listeners[ticket] = listener
         return asking.since, partial(asking.leave, ticket)
 
+    def suspect(self, target: Target, patience_s: float, dead: Callable[[str], None]) -> None:
+        """Ask for nobody in particular; `dead` hears the target's key when no answer comes in that time."""
+        key = target.key
+        if key in self._suspects:
+            return
+        loop = asyncio.get_running_loop()
+        _, leave = self.ask(target, partial(self._heard, key, dead))
+        due = loop.time() + patience_s
+        self._suspects[key] = loop.call_at(due, self._unheard, key, due, leave, dead)
+
+    def _heard(self, key: str, dead: Callable[[str], None], alive: bool) -> None:
+        timer = self._suspects.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+            if not alive:
+                dead(key)
+
+    def _unheard(self, key: str, due: float, leave: Callable[[], None], dead: Callable[[str], None]) -> None:
+        del self._suspects[key]
+        leave()
+        if asyncio.get_running_loop().time() - due < _FROZEN_S:
+            dead(key)
+
     def close(self) -> None:
         """Stop all questions."""
+        for timer in self._suspects.values():
+            timer.cancel()
+        self._suspects.clear()
         for asking in self._running.values():
             if asking.task is not None:
                 asking.task.cancel()
@@ -78,7 +115,8 @@ class Asker:
         question = Question(target.origin, "GET", "/health")
         try:
             reply = await fetch(self._pool, question, timeout_s=self._policy.cold_timeout_s)
-            alive = reply.status in _ALIVE
+            marked = first(reply.headers, MARK) is not None
+            alive = reply.status == 429 or (reply.status == 200 and (marked or not self._door.marked))
         except FetchFailed:
             alive = False
         self._last[target.key] = (self._clock(), alive)

@@ -3,24 +3,30 @@
 Rules
 - Outcome and seat are settled exactly once, by whatever happens first.
 - Until its reply is passed on, what arrives is held; beyond `MOST_HELD` bytes the connection is paused.
+- Its latency is told once: the time to its first event, which is the head of a reply that is no stream. An
+  attempt that was overtaken tells how long it had taken, if that is longer than was expected of its target: a
+  shorter one says nothing, and a target that is always overtaken would look fast.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from router.board import Board
-from router.door import is_no_verdict
 from router.fleet import Outcome
-from router.headers import Header, first
-from router.plan import Choice, Failure
+from router.headers import Header
+from router.plan import Failure, Try
 from router.pool import Call
+from router.reading import MOST_WHOLE, Reading
+from router.sse import FirstEvent
+from router.traffic import expected_ms
 
 if TYPE_CHECKING:
     from router.forward import Relay
 
-# Error replies are a few hundred bytes; more of one is read only when it is passed on.
-MOST_HELD: Final = 65_536
+# What is passed on when whole fits; more of an error reply is read only when it is passed on.
+MOST_HELD: Final = MOST_WHOLE
 
 
 _BLAME: Final = {
@@ -38,76 +44,101 @@ class Attempt:
         "_board",
         "_cut",
         "_ended",
+        "_first",
         "_flowing",
         "_held",
         "_recorded",
         "_relay",
         "_seat",
-        "_size",
-        "_started",
+        "_told",
+        "asking",
+        "awaited",
         "call",
         "choice",
+        "extra",
         "headers",
         "key",
+        "number",
+        "reading",
+        "size",
+        "started",
         "status",
-        "upstream_ms",
     )
 
-    def __init__(self, relay: Relay, board: Board, choice: Choice, started: float) -> None:
-        self._relay, self._board, self.choice, self.key = relay, board, choice, choice.key
-        self._started = started
-        self._seat = board.seat(choice.key)
+    def __init__(self, relay: Relay, board: Board, sent: Try, started: float) -> None:
+        self._relay, self._board, self.started = relay, board, started
+        self.number, self.choice, self.extra, self.key = sent.number, sent.choice, sent.extra, sent.choice.key
+        self._seat = board.seat(self.key)
         self.call: Call = Call()
         self.status = 0
         self.headers: list[Header] = []
-        self.upstream_ms = 0.0
+        self.reading: Reading | None = None
+        # A good head has come; the plan waits for the first event or the end.
+        self.awaited = False
+        self.asking: Callable[[], None] | None = None
+        self.size = 0
+        self._first: FirstEvent | None = None
         self._held: list[bytes] = []
-        self._size = 0
-        self._flowing = self._ended = self._recorded = False
+        self._flowing = self._ended = self._recorded = self._told = False
         self._cut: str | None = None
 
     # The pool calls these.
 
     def on_head(self, status: int, headers: list[Header]) -> None:
         self.status, self.headers = status, headers
-        self.upstream_ms = self._relay.elapsed_ms(self._started)
-        if self._relay.is_running(self):
-            self._relay.on_head(self)
+        self._relay.on_head(self)
 
     def on_data(self, data: bytes) -> None:
+        began = self._first is not None and self._first.feed(data)
+        if began:
+            self._first = None
+            self.tell(self._relay.elapsed_ms(self.started))
         if self._flowing:
             self._relay.on_data(self, data)
             return
         self._held.append(data)
-        self._size += len(data)
-        if self._size > MOST_HELD:
+        self.size += len(data)
+        if began and self.awaited:
+            self._relay.on_ready(self)
+        elif self.size > MOST_HELD:
             self.call.pause()
 
     def on_end(self) -> None:
         self._ended = True
         self._seat.close()
-        if is_no_verdict(self.status, self.headers):
-            self.record(Outcome.NEUTRAL)
-        else:
-            cold = first(self.headers, b"x-skyfleet-cold") == b"true"
-            self.record(Outcome.COLD if cold else Outcome.SUCCESS)
+        self.record(self.reading.at_end if self.reading is not None else Outcome.NEUTRAL)
         if self._flowing:
             self._relay.on_end(self)
+        elif self.awaited:
+            self._relay.on_ready(self)
 
     def on_failure(self, failure: Failure, why: str) -> None:
-        """Called by the pool, and by `drop`."""
+        """Called by the pool."""
         self._seat.close()
         if not self.status:
             self.record(_BLAME.get(failure, Outcome.FAILURE), why)
-            if self._relay.is_running(self):
-                self._relay.on_failure(self, failure, why)
+            self._relay.on_failure(self, failure)
             return
         self._cut = why
         self.record(Outcome.FAILURE, why)
         if self._flowing:
             self._relay.on_cut(self, why)
+        elif self.awaited:
+            self._relay.on_failure(self, Failure.CUT)
+        else:
+            self._relay.on_kept_cut(self)
 
     # The relay calls these.
+
+    def read(self, reading: Reading) -> None:
+        """Its head has been read; tell the board what it says."""
+        self.reading = reading
+        if reading.verdict is not None:
+            self.record(reading.verdict, reading.why, reading.rest_s)
+        elif reading.events:
+            self._first = FirstEvent()
+        elif reading.at_end is not Outcome.NEUTRAL:
+            self.tell(self._relay.elapsed_ms(self.started))
 
     def flow(self) -> None:
         """From now on everything goes straight to the caller, beginning with what was held."""
@@ -119,22 +150,47 @@ class Attempt:
             self._relay.on_end(self)
         elif self._cut is not None:
             self._relay.on_cut(self, self._cut)
-        elif self._size > MOST_HELD:
+        elif self.size > MOST_HELD:
             self.call.resume()
 
     def drop(self, failure: Failure, why: str) -> None:
-        """Time is up: close it, and count it as failed."""
-        self.call.cancel()
-        self.on_failure(failure, why)
+        """The plan counts it as failed."""
+        self.record(_BLAME.get(failure, Outcome.FAILURE), why)
+        self.close()
 
-    def record(self, outcome: Outcome, why: str = "") -> None:
+    def tell(self, milliseconds: float) -> None:
+        """Its time to the first event."""
+        if not self._told and self.reading is not None:
+            self._told = True
+            cold = self.reading.at_end is Outcome.COLD
+            self._board.saw_reply(self.key, milliseconds, self.reading.load, cold)
+
+    def outlasted(self) -> bool:
+        """A later one was faster, or time is up: it takes at least as long as it has taken. Whether it has
+        shown nothing at all yet."""
+        board = self._board
+        if self._told or self._recorded:
+            return False
+        elapsed = self._relay.elapsed_ms(self.started)
+        if elapsed > expected_ms(board.traffic[self.key], board.clock(), board.policy):
+            self._told = True
+            board.saw_reply(self.key, elapsed, None, not self.choice.warm)
+        return not self.status
+
+    def record(self, outcome: Outcome, why: str = "", rest_s: float | None = None) -> None:
         if not self._recorded:
             self._recorded = True
-            self._board.record(self.key, outcome, why)
+            self._board.record(self.key, outcome, why, rest_s)
+
+    def stop_asking(self) -> None:
+        if self.asking is not None:
+            self.asking()
+            self.asking = None
 
     def close(self) -> None:
         """Nobody wants the rest."""
-        self._flowing = False
+        self._flowing = self.awaited = False
         self._recorded = True
         self._seat.close()
         self.call.cancel()
+        self.stop_asking()

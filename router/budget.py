@@ -1,8 +1,8 @@
 """What extra attempts may cost: a share of the requests for hedges, an amount of money for everything extra.
 
 Rules
-- Two buckets. Each request earns `hedge_share` of a hedge, kept up to `hedge_burst`; each second earns its part
-  of `extra_usd_per_hour`, kept up to one hour's worth. Both begin full.
+- Two buckets. Each request earns `hedge_share` of a hedge, kept up to `hedge_burst`; each second earns its
+  part of `extra_usd_per_hour`, kept up to one hour's worth. Both begin full.
 - A retry, a hedge and a redundant send all pay the price of their target; only hedges pay from the share as
   well. What cannot be paid in full is not sent.
 - Nothing is written per request: what was earned since the last payment is worked out at the next one.

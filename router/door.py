@@ -5,16 +5,17 @@ Rules
   away at the signature, and no vendor's front door knows it.
 - So a 401, 403 or 404 without the field was said before the agent: the keys differ, the function is gone, a
   permission was removed. The agent surely did not run, and the reply is nobody's answer to the caller.
+- The same goes for a redirect (to a login page, say) and, apart from that it may have run, for a 2xx: a
+  platform's "your app is up" page is no answer either. But only once an agent of this fleet has shown the
+  field to this router: where something on the way removes it everywhere, a missing field says nothing.
 - A request that a vendor's runtime keeps for itself, or that a front door may rewrite on the way (then the
   signature does not fit), proves nothing against the target: no caller may put a cloud out with odd paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
-
-from router.headers import Header, first
 
 MARK: Final = b"endpoint-load-metrics"
 _DENIALS: Final = frozenset({401, 403, 404})
@@ -25,19 +26,40 @@ _KEPT: Final = (b"/robots.txt", b"/favicon.ico", b"/admin", b"/runtime/")
 _REWRITTEN: Final = (b"%", b"//", b"/.", b"\\")
 
 
-def turned_away(status: int, headers: Iterable[Header]) -> bool:
-    """Whether this reply was made before the agent, which therefore did not run."""
-    return status in _DENIALS and first(headers, MARK) is None
+class Voice(StrEnum):
+    """Who spoke.
+
+    AGENT: or nothing speaks against it. DOOR: something before the agent, which surely did not run. LIMIT:
+    the cloud's own limit for bodies; Lambda's is the lowest for what is no text. STRANGER: something else,
+    and the agent may have run.
+    """
+
+    AGENT = "agent"
+    DOOR = "door"
+    LIMIT = "limit"
+    STRANGER = "stranger"
 
 
-def too_large(status: int, headers: Iterable[Header]) -> bool:
-    """Whether the cloud's own limit refused the body; Lambda's is the lowest for what is no text."""
-    return status == 413 and first(headers, MARK) is None
+class Door:
+    """What this router knows of its fleet's agents. marked: one of them has shown the field."""
+
+    __slots__ = ("marked",)
+
+    def __init__(self) -> None:
+        self.marked = False
 
 
-def is_no_verdict(status: int, headers: Iterable[Header]) -> bool:
-    """Whether a refusal says nothing of the target's health: throttled, or not said by its agent."""
-    return status == 429 or (400 <= status < 500 and first(headers, MARK) is None)
+def voice(status: int, *, strict: bool) -> Voice:
+    """Who made a reply without the field. strict: agents of this fleet do send it."""
+    if status in _DENIALS:
+        return Voice.DOOR
+    if status == 413:
+        return Voice.LIMIT
+    if strict and 300 <= status < 400:
+        return Voice.DOOR
+    if strict and status < 300:
+        return Voice.STRANGER
+    return Voice.AGENT
 
 
 def is_ordinary(method: str, target: bytes) -> bool:

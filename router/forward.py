@@ -2,135 +2,109 @@
 
 Rules
 - `Exchange` is all this file knows of the server in front; a server of our own may drive it directly.
-- The plan decides; nothing here chooses, repeats or gives up by itself.
-- The first attempt whose reply the plan passes on owns the exchange. Replies that were not passed on are
-  held, paused and bounded, until it is clear whether one of them is the best that the caller can get.
-- Each attempt's outcome is recorded once. A reply is a success only after its last byte.
+- The plan decides; nothing here chooses, repeats, hedges or gives up by itself.
+- The attempt whose reply the plan passes on owns the exchange; all others are closed, so that their agents
+  see the caller leave. Replies that were not passed on are held, paused and bounded, until then.
+- Each attempt's outcome is recorded once. A reply is a success only after its last byte. Who was overtaken is
+  not blamed; its time tells enough.
 - The caller gone: everything upstream is closed, and nobody is blamed.
 - A reply cut by the target never ends cleanly: an event stream gets an explicit error event, others are
-  aborted.
+  aborted. The same when the caller's own deadline comes in the middle of it.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Final
 
 from router import plan as p
-from router.asks import Asker
 from router.attempt import Attempt
 from router.board import Board
-from router.door import is_ordinary, too_large, turned_away
+from router.budget import Extra, pay
+from router.door import is_ordinary
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
 from router.plan import Failure
-from router.pool import Pool
-from router.sse import EventStream, error_event, is_event_stream
+from router.plane import Exchange, Plane, Request
+from router.reading import read
+from router.refusals import GiveUp
+from router.replies import Story, error_reply, story_headers
+from router.selection import Strategy
+from router.sse import EventStream, error_event
 from router.targets import Target
-from router.timing import Watch
+from router.wishes import TIMEOUT, wishes
+
+# Those that learn; the others promise exact shares.
+_LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A caller's request, whole. target: the request target as sent (path and query). path: percent-decoded.
-
-    drop: header fields that carried the caller's API key. id: from the caller or made for it.
-    """
-
-    method: str
-    target: bytes
-    path: str
-    query: bytes
-    headers: list[Header]
-    body: bytes
-    id: bytes
-    drop: frozenset[bytes] = frozenset()
-
-
-class Exchange(Protocol):
-    """The caller's side. It pauses, resumes and ends a relay by the relay's methods of those names."""
-
-    def head(self, status: int, headers: list[Header], /) -> None: ...
-
-    def body(self, data: bytes, /) -> None: ...
-
-    def end(self) -> None: ...
-
-    def abort(self, why: str, /) -> None: ...
-
-
-Sign = Callable[[str, str, bytes, bytes], Iterable[Header]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """What all requests of one instance share. sign: headers for (method, path, query, body)."""
-
-    board: Board
-    pool: Pool
-    asker: Asker
-    watch: Watch
-    sign: Sign
-    ticks: Callable[[], float]
+def means(board: Board, strategy: Strategy | None = None) -> p.Means:
+    """What a plan asks of this board. strategy: None means the board's own."""
+    choose = board.choose if strategy is None else partial(board.choose, strategy=strategy)
+    return p.Means(choose, partial(_afford, board))
 
 
 class Relay:
     """One request on its way."""
 
     __slots__ = (
-        "_asking",
         "_attempts",
         "_events",
         "_exchange",
+        "_limit",
+        "_means",
         "_over",
         "_passed",
         "_plan",
         "_plane",
         "_request",
         "_started",
+        "_terms",
         "due",
     )
 
     def __init__(self, plane: Plane, request: Request, exchange: Exchange) -> None:
+        """CallerError for what cannot be sent on, or asks for what cannot be granted."""
         check_request(request.method, request.target, request.headers)
         board = plane.board
+        wished = wishes(request.headers, board.policy)
         self._plane, self._request, self._exchange = plane, request, exchange
-        self._started = plane.ticks()
-        self._plan = p.begin(
-            request.method,
-            has_key=first(request.headers, b"idempotency-key") is not None,
-            targets=len(board.targets),
-            retry_after_s=board.retry_after_s(),
-            now=self._started,
-            policy=board.policy,
+        self._started = plane.ticks() if request.arrived is None else request.arrived
+        self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
+        self._means = plane.means
+        if wished.strategy is not None:
+            self._means = means(board, wished.strategy)
+        self._terms = p.Terms(
+            board.policy,
+            min(board.policy.attempts, len(board.targets)),
+            min(self._started + board.policy.deadline_s, self._limit),
+            request.method in p.IDEMPOTENT or first(request.headers, b"idempotency-key") is not None,
+            wished.copies,
+            _hedge_after_s(board, wished.strategy or board.strategy),
         )
         self._attempts: list[Attempt] = []
         self._passed: Attempt | None = None
         self._events: EventStream | None = None
-        self._asking: Callable[[], None] | None = None
         self._over = False
-        self.due = self._plan.deadline
+        self.due = math.inf
 
     # What the server in front calls.
 
     def start(self) -> None:
         self._plane.board.requests += 1
-        self._plane.watch.add(self)
-        self._do(*p.attempt(self._plan, self._plane.board.choose, self._started))
+        self._do(*p.begin(self._terms, self._means, self._plane.ticks()))
 
     def pause(self) -> None:
-        """The caller reads slowly. That is not the target's silence, so no deadline runs meanwhile."""
+        """The caller reads slowly. That is not the target's silence, so only its own deadline runs on."""
         if self._passed is not None:
-            self.due = math.inf
             self._passed.call.pause()
+            self._set_due(self._limit)
 
     def resume(self) -> None:
         if self._passed is not None:
-            self.due = self._plane.ticks() + self._plane.board.policy.deadline_s
             self._passed.call.resume()
+            self._expect_more()
 
     def gone(self) -> None:
         """The caller left, or has everything."""
@@ -140,43 +114,44 @@ class Relay:
     # What time calls.
 
     def overdue(self, now: float) -> None:
-        """`due` has come: a silent body, the deadline, an unanswered question, or a stall."""
-        if self._passed is not None:
-            limit = self._plane.board.policy.deadline_s
-            self._passed.drop(Failure.TIMEOUT, f"nothing came for {limit:g} s in the middle of its reply")
-        elif now >= self._plan.deadline:
-            self._fail_running(Failure.TIMEOUT, "the deadline passed without a reply")
-        elif self._asking is not None:
-            self._fail_running(Failure.NO_ANSWER, "gave neither a reply nor an answer to /health")
+        """`due` has come: a silent body, a deadline, an unanswered question, a stall, or a hedge."""
+        if self._passed is None:
+            self._do(*p.passed(self._plan, self._means, now))
+        elif now >= self._limit:
+            self._break_off("deadline", "The deadline that the caller set came in the middle of the reply.")
         else:
-            self._do(*p.stalled(self._plan, now))
+            limit = self._plane.board.policy.deadline_s
+            why = f"nothing came for {limit:g} s in the middle of its reply"
+            self._passed.record(Outcome.FAILURE, why)
+            self.on_cut(self._passed, why)
 
     # What an attempt calls.
 
     def on_head(self, attempt: Attempt) -> None:
-        board = self._plane.board
-        if turned_away(attempt.status, attempt.headers):
-            self._on_turned_away(attempt)
-            return
-        if attempt.status < 500:
-            board.saw_latency(attempt.key, attempt.upstream_ms)
-        else:
-            attempt.record(Outcome.FAILURE, f"status {attempt.status}")
-        self._stop_asking()
-        undone = too_large(attempt.status, attempt.headers)
-        now = self._plane.ticks()
-        self._do(*p.replied(self._plan, attempt.status, board.choose, now, undone=undone))
+        plane, request = self._plane, self._request
+        attempt.stop_asking()
+        reading = read(
+            attempt.status,
+            attempt.headers,
+            bodiless=request.method == "HEAD",
+            strict=plane.door.marked,
+            now=plane.board.clock(),
+        )
+        if reading.load is not None:
+            plane.door.marked = True
+        if reading.worth in _NOBODY and not is_ordinary(request.method, request.target):
+            attempt.record(Outcome.NEUTRAL)
+        attempt.read(reading)
+        attempt.awaited = reading.worth in _AWAITED
+        number, now = attempt.number, plane.ticks()
+        self._do(*p.replied(self._plan, number, attempt.status, reading.worth, self._means, now))
 
-    def _on_turned_away(self, attempt: Attempt) -> None:
-        at_fault = is_ordinary(self._request.method, self._request.target)
-        why = f"status {attempt.status}, not from its agent"
-        attempt.record(Outcome.FAILURE if at_fault else Outcome.NEUTRAL, why)
-        self._stop_asking()
-        board, now = self._plane.board, self._plane.ticks()
-        self._do(*p.turned_away(self._plan, attempt.status, board.choose, now))
+    def on_ready(self, attempt: Attempt) -> None:
+        """What was awaited of a held reply is here."""
+        self._do(*p.ready(self._plan, attempt.number))
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
-        self.due = self._plane.ticks() + self._plane.board.policy.deadline_s
+        self._expect_more()
         if self._events is not None:
             data = self._events.feed(data)
         if data:
@@ -190,135 +165,186 @@ class Relay:
 
     def on_cut(self, attempt: Attempt, why: str) -> None:
         """The passed reply broke off."""
-        text = f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete."
-        self._plane.board.failed += 1
-        repairable = self._events is not None and self._events.repairable
-        self._finish()
-        if repairable:
-            self._exchange.body(error_event("stream-cut", text))
-            self._exchange.end()
-        else:
-            self._exchange.abort(text)
+        self._break_off(
+            "stream-cut",
+            f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete.",
+        )
 
-    def on_failure(self, attempt: Attempt, failure: Failure, why: str) -> None:
-        self._stop_asking()
-        self._do(*p.failed(self._plan, failure, self._plane.board.choose, self._plane.ticks()))
+    def on_failure(self, attempt: Attempt, failure: Failure) -> None:
+        """Nothing of it can be passed on."""
+        attempt.stop_asking()
+        self._do(*p.failed(self._plan, attempt.number, failure, self._means, self._plane.ticks()))
+
+    def on_kept_cut(self, attempt: Attempt) -> None:
+        """A bad reply that was kept, in case there is no better one, broke off."""
+        self._plan = p.cut(self._plan, attempt.number)
 
     def elapsed_ms(self, since: float) -> float:
         return (self._plane.ticks() - since) * 1000
 
-    def is_running(self, attempt: Attempt) -> bool:
-        """Whether the plan still waits for this attempt's head."""
-        return not self._over and self._passed is None and self._attempts[-1] is attempt
-
     # Obeying the plan.
 
-    def _do(self, plan: p.Plan, action: p.Action) -> None:
+    def _do(self, plan: p.Plan, actions: p.Actions) -> None:
         self._plan = plan
-        match action:
-            case p.Try(choice):
-                self._try(choice)
-            case p.Ask(key, until):
-                since, stop = self._plane.asker.ask(self._plane.board.targets[key], self._on_answer)
-                self._asking = stop
-                # Somebody may have asked before us: their unanswered time counts.
-                now = self._plane.ticks()
-                self.due = max(now, until - max(0.0, self._plane.board.clock() - since))
-            case p.Wait(until):
-                self.due = until
-            case p.PassOn(number):
-                self._pass_on(self._attempts[number])
-            case p.GiveUp():
-                self._give_up(action)
+        for action in actions:
+            match action:
+                case p.Try():
+                    self._try(action)
+                case p.Ask(number):
+                    self._ask(self._attempts[number])
+                case p.Drop(number, failure):
+                    self._attempts[number].drop(failure, "gave neither a reply nor an answer to /health")
+                case p.PassOn(number):
+                    self._pass_on(self._attempts[number])
+                    return
+                case GiveUp():
+                    self._give_up(action)
+                    return
+        self._set_due(p.due(self._plan))
 
-    def _try(self, choice: p.Choice) -> None:
+    def _set_due(self, due: float) -> None:
+        sooner, self.due = due < self.due, due
+        if sooner:
+            self._plane.watch.add(self)
+
+    def _expect_more(self) -> None:
+        self._set_due(min(self._limit, self._plane.ticks() + self._plane.board.policy.deadline_s))
+
+    def _try(self, sent: p.Try) -> None:
         plane, request = self._plane, self._request
-        target = plane.board.targets[choice.key]
-        if self._attempts:
+        target = plane.board.targets[sent.choice.key]
+        if sent.extra is Extra.RETRY:
             plane.board.retried += 1
         now = plane.ticks()
-        self.due = p.first_stall(self._plan, now)
-        attempt = Attempt(self, plane.board, choice, now)
+        attempt = Attempt(self, plane.board, sent, now)
         self._attempts.append(attempt)
-        data = self._request_bytes(target)
+        data = self._request_bytes(target, now)
         attempt.call = plane.pool.send(target.origin, data, attempt, head_only=request.method == "HEAD")
 
-    def _request_bytes(self, target: Target) -> bytes:
+    def _request_bytes(self, target: Target, now: float) -> bytes:
         request = self._request
         headers = upstream(request.headers, request.drop)
         headers.append((b"x-request-id", request.id))
+        if self._limit < math.inf:
+            left_ms = max(1, round((self._terms.deadline - now) * 1000))
+            headers.append((TIMEOUT, b"%d" % left_ms))
         headers += self._plane.sign(request.method, request.path, request.query, request.body)
         head = request_head(
             request.method, request.target, target.origin.authority, headers, len(request.body)
         )
         return head + request.body
 
-    def _on_answer(self, alive: bool) -> None:
-        self._stop_asking()
-        if alive:
-            self._do(*p.answered(self._plan, self._plane.ticks()))
-        else:
-            self._fail_running(Failure.NO_ANSWER, "gave neither a reply nor an answer to /health")
+    def _ask(self, attempt: Attempt) -> None:
+        plane, now = self._plane, self._plane.ticks()
+        if attempt.awaited and attempt.size:
+            # What has come of its body is a better sign of life than any answer.
+            self._plan, actions = p.lives(self._plan, attempt.number, now, beating=True)
+            for action in actions:
+                self._do(self._plan, (action,))
+            return
+        target = plane.board.targets[attempt.key]
+        since, attempt.asking = plane.asker.ask(target, partial(self._on_answer, attempt))
+        asked_before = plane.board.clock() - since
+        if asked_before > 0:
+            self._plan = p.waited(self._plan, attempt.number, asked_before, now)
 
-    def _fail_running(self, failure: Failure, why: str) -> None:
-        self._attempts[-1].drop(failure, why)
+    def _on_answer(self, attempt: Attempt, alive: bool) -> None:
+        attempt.stop_asking()
+        number, now = attempt.number, self._plane.ticks()
+        if alive:
+            self._do(*p.lives(self._plan, number, now))
+        else:
+            self._do(*p.silent(self._plan, number, self._means, now))
 
     def _pass_on(self, attempt: Attempt) -> None:
         self._passed = attempt
         for other in self._attempts:
             if other is not attempt:
-                other.close()
+                self._leave_behind(other, attempt)
+        attempt.stop_asking()
         headers = downstream(attempt.headers)
-        plain = first(headers, b"content-encoding") is None and self._request.method != "HEAD"
-        if plain and is_event_stream(first(headers, b"content-type")):
+        if attempt.reading is not None and attempt.reading.events:
             # An announced length would leave no room for the error event of a cut stream.
             headers = [header for header in headers if header[0] != b"content-length"]
             self._events = EventStream()
         if attempt.status >= 500:
             self._plane.board.failed += 1
-        self._exchange.head(attempt.status, headers + self._own_headers(attempt))
-        self.due = self._plane.ticks() + self._plane.board.policy.deadline_s
+        self._exchange.head(attempt.status, headers + self._story(attempt))
+        self._expect_more()
         attempt.flow()
 
-    def _give_up(self, action: p.GiveUp) -> None:
+    def _leave_behind(self, other: Attempt, winner: Attempt) -> None:
+        plane = self._plane
+        if winner.extra is Extra.HEDGE and other.number < winner.number and other.outlasted():
+            policy = plane.board.policy
+            patience_s = policy.ask_timeout_s if other.choice.warm else policy.cold_timeout_s
+            plane.asker.suspect(plane.board.targets[other.key], patience_s, partial(_dead, plane.board))
+        other.close()
+
+    def _break_off(self, code: str, text: str) -> None:
+        """End a reply that has begun, so that nobody takes it for whole."""
         self._plane.board.failed += 1
-        body = json.dumps({"error": {"code": action.code, "message": action.reason}}).encode()
-        headers: list[Header] = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            *self._own_headers(self._attempts[-1] if self._attempts else None),
-        ]
-        if action.retry_after_s is not None:
-            headers.append((b"retry-after", b"%d" % action.retry_after_s))
+        repairable = self._events is not None and self._events.repairable
+        self._finish()
+        if repairable:
+            self._exchange.body(error_event(code, text))
+            self._exchange.end()
+        else:
+            self._exchange.abort(text)
+
+    def _give_up(self, action: GiveUp) -> None:
+        board = self._plane.board
+        board.failed += 1
+        if action.code == "deadline":
+            # A caller chooses its deadline, so this must not be the first that is known of a target.
+            for attempt in self._attempts:
+                if board.traffic[attempt.key].samples:
+                    attempt.outlasted()
+        headers, body = error_reply(action, board.retry_after_s())
+        headers += self._story(self._attempts[-1] if self._attempts else None)
         self._finish()
         self._exchange.head(action.status, headers)
         self._exchange.body(body)
         self._exchange.end()
 
-    def _own_headers(self, attempt: Attempt | None) -> list[Header]:
-        total = (self._plane.ticks() - self._started) * 1000
-        headers: list[Header] = [
-            (b"x-request-id", self._request.id),
-            (b"x-skyfleet-attempts", b"%d" % len(self._attempts)),
-        ]
-        spent = 0.0
-        if attempt is not None:
-            headers.append((b"x-skyfleet-target", attempt.key.encode()))
-            spent = attempt.upstream_ms
-            if attempt.choice.panic:
-                headers.append((b"x-skyfleet-panic", b"true"))
-        timing = f"upstream;dur={spent:.1f}, router;dur={max(0.0, total - spent):.1f}"
-        headers.append((b"server-timing", timing.encode()))
-        return headers
-
-    def _stop_asking(self) -> None:
-        if self._asking is not None:
-            self._asking()
-            self._asking = None
+    def _story(self, attempt: Attempt | None) -> list[Header]:
+        now, attempts = self._plane.ticks(), self._attempts
+        return story_headers(
+            Story(
+                self._request.id,
+                attempt.key if attempt is not None else None,
+                len(attempts),
+                len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts),
+                attempt is not None and attempt.choice.panic,
+                (now - self._started) * 1000,
+                (now - attempt.started) * 1000 if attempt is not None else 0.0,
+            )
+        )
 
     def _finish(self) -> None:
         self._over = True
-        self._stop_asking()
         self._plane.watch.discard(self)
         for attempt in self._attempts:
             attempt.close()
+
+
+_NOBODY: Final = frozenset({p.Worth.AWAY, p.Worth.STRANGE})
+_AWAITED: Final = frozenset({p.Worth.WHOLE, p.Worth.EVENTS})
+
+
+def _afford(board: Board, choice: p.Choice, extra: Extra) -> bool:
+    usd = board.targets[choice.key].price / 1e6
+    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.clock(), board.policy)
+    return paid
+
+
+def _hedge_after_s(board: Board, strategy: Strategy) -> float:
+    hedge = board.policy.hedge
+    if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
+        return math.inf
+    delay = board.hedge_delay_s()
+    return math.inf if delay is None else delay
+
+
+def _dead(board: Board, key: str) -> None:
+    board.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")

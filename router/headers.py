@@ -36,9 +36,29 @@ _SIGNATURE: Final = frozenset(
     {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature"}
 )
 _PLATFORM: Final = frozenset(
-    {b"x-functions-key", b"x-serverless-authorization", b"x-amz-security-token", b"x-ms-invocation-id"}
+    {
+        b"x-amz-security-token",
+        b"x-functions-clientid",
+        b"x-functions-key",
+        b"x-ms-invocation-id",
+        b"x-original-url",
+        b"x-serverless-authorization",
+    }
 )
-_NOT_UPSTREAM: Final = _HOP_BY_HOP | _OURS_TO_SET | _SIGNATURE | _PLATFORM
+# Who signed in at Azure's, Google's or AWS's front door, with tokens; and what Azure's tells its own workers.
+_PLATFORM_PREFIXES: Final = (
+    b"x-amzn-oidc-",
+    b"x-arr-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-",
+    b"x-ms-client-principal",
+    b"x-ms-token-",
+)
+# What the caller asks of this router (router.wishes); the time that is left is told anew for each attempt.
+_WISHES: Final = frozenset(
+    {b"grpc-timeout", b"x-skyfleet-redundant", b"x-skyfleet-strategy", b"x-skyfleet-timeout-ms"}
+)
+_NOT_UPSTREAM: Final = _HOP_BY_HOP | _OURS_TO_SET | _SIGNATURE | _PLATFORM | _WISHES
 # `date` and `server`: the server in front of us stamps its own. `alt-svc` and `strict-transport-security`
 # speak of the agent's host, not of ours. The rest are this router's words.
 _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
@@ -50,12 +70,15 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
         b"x-request-id",
         b"x-skyfleet-target",
         b"x-skyfleet-attempts",
+        b"x-skyfleet-hedged",
         b"x-skyfleet-panic",
     }
 )
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # A target is visible ASCII; anything else has to be percent-encoded (RFC 9112, section 3.2).
 _TARGET: Final = frozenset(range(0x21, 0x7F))
+# Tabs are allowed in values, all other control characters are not (RFC 9110, section 5.5).
+_CONTROLS: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
 _LONGEST_REQUEST_ID: Final = 128
 
 
@@ -69,13 +92,21 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
 
 def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     """The caller's fields that go to an agent. drop: fields that carried the caller's API key."""
-    banned = _NOT_UPSTREAM | drop | _named_by_connection(headers)
-    return [(name, value) for name, value in headers if name not in banned]
+    banned = _NOT_UPSTREAM
+    named = _named_by_connection(headers)
+    if drop or named:
+        banned = banned | drop | named
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in banned and not name.startswith(_PLATFORM_PREFIXES)
+    ]
 
 
 def downstream(headers: Sequence[Header]) -> list[Header]:
     """The agent's fields that go to the caller."""
-    banned = _NOT_DOWNSTREAM | _named_by_connection(headers)
+    named = _named_by_connection(headers)
+    banned = _NOT_DOWNSTREAM | named if named else _NOT_DOWNSTREAM
     return [(name, value) for name, value in headers if name not in banned]
 
 
@@ -112,13 +143,12 @@ def request_head(method: str, target: bytes, authority: str, headers: Iterable[H
 
 
 def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
-    named: set[bytes] = set()
+    named: frozenset[bytes] = frozenset()
     for name, value in headers:
         if name == b"connection":
-            named.update(part.strip().lower() for part in value.split(b","))
-    return frozenset(named)
+            named |= {part.strip().lower() for part in value.split(b",")}
+    return named
 
 
 def _is_value(value: bytes) -> bool:
-    # Tabs are allowed, all other control characters are not (RFC 9110, section 5.5).
-    return not any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value)
+    return len(value.translate(None, _CONTROLS)) == len(value)

@@ -1,30 +1,40 @@
-"""What one request does next: try, ask, wait, pass a reply on, or give up.
+"""What one request does next: try, hedge, ask, drop, pass a reply on, or give up.
 
 Rules
-- One budget of attempts (never above the number of targets, at most three) and one deadline for all of them.
-  A target that was tried is not tried again. Nothing is repeated after the first byte of a passed reply.
+- One budget of attempts (never above the number of targets, at most three) and one deadline for retries,
+  hedges and redundant sends together. A target that was tried is not tried again. Whatever is sent once more
+  is paid for first (router.budget). Nothing is repeated after the first byte of a passed reply.
 - What surely did not run may always go elsewhere: not sent, connection refused, 429, 503, turned away
   before the agent (router.door). The reply of a front door is never passed on as the agent's.
-- What may have run goes elsewhere only if a repeat is harmless: an idempotent method, an Idempotency-Key, or
-  an agent that declares itself repeatable. Otherwise the caller is told, with 502 or 504, that it may have
-  run.
+- What may have run, or may be running, is sent again only if a repeat is harmless: an idempotent method, an
+  Idempotency-Key, or agents that declare themselves repeatable, every one of those concerned. Otherwise the
+  caller is told, with 502 or 504, that it may have run.
+- A hedge: when a lone attempt has no first event (in an event stream: the first whole one; otherwise the
+  head) after a learned delay, the request also goes to the next target. The first good reply wins. When one
+  of two fails, nothing is sent for it: the other is still on its way, and is alone again.
+- Redundant: as many as the caller asked for run at once; who fails is replaced while the budget lasts.
+- A small reply is passed on when it is whole and an event stream from its first event, if the request may be
+  repeated: what breaks off before that goes elsewhere.
 - An attempt without an answer for `stall_s` leads to a question to the target's free /health. Alive: keep
   waiting and ask again after a growing pause, because a slow model is not dead and must not be billed twice.
   Silent: the attempt has failed, and nobody knows whether it ran. A target that may still be starting cold
   gets the cold patience when the request cannot be repeated.
 - When all attempts failed and one of them replied, the caller gets that reply: 429 or 503 before others, the
-  later before the earlier. But never after an attempt that may have run and must not be repeated: a passed
-  503 would invite a repeat.
+  later before the earlier, never one that was cut. But never after an attempt that may have run and must not
+  be repeated: a passed 503 would invite a repeat.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from router.budget import Extra
 from router.policy import Policy
+from router.refusals import GiveUp, may_have_run, nobody_answered, too_late
 
 # RFC 9110, section 9.2.2.
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -35,16 +45,35 @@ BROKEN: Final = frozenset({500, 502, 504})
 
 
 class Failure(StrEnum):
-    """How an attempt ended without a reply."""
+    """How an attempt ended without a reply that can be passed on."""
 
     NOT_SENT = "not-sent"
     FULL = "too-many-connections"  # our own limit; not sent either, and no fault of the target
     RESET = "reset"
+    CUT = "cut"  # in the middle of a reply of which nothing has been passed on
     NO_ANSWER = "no-answer"
     TIMEOUT = "timeout"
 
 
 UNSENT: Final = frozenset({Failure.NOT_SENT, Failure.FULL})
+_SLOW: Final = frozenset({Failure.NO_ANSWER, Failure.TIMEOUT})
+
+
+class Worth(StrEnum):
+    """What the head of a reply is worth.
+
+    WHOLE and EVENTS are answers too: short enough to wait for the end, or beginning with the first event.
+    AWAY was said before the agent, STRANGE by somebody else although the agent may have run; neither is an
+    answer.
+    """
+
+    ANSWER = "answer"
+    WHOLE = "whole"
+    EVENTS = "events"
+    UNDONE = "undone"
+    BROKEN = "broken"
+    AWAY = "away"
+    STRANGE = "strange"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,171 +87,307 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """Send the request to this target."""
+class Means:
+    """What the plan asks of the outside.
 
+    choose: the next target, given the tried ones; None when there is no other. afford: pay for sending to it
+    once more; False when the budget does not allow it.
+    """
+
+    choose: Callable[[Collection[str]], Choice | None]
+    afford: Callable[[Choice, Extra], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Send the request to this target. number: of the attempt, from 0. extra: why once more."""
+
+    number: int
     choice: Choice
+    extra: Extra | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the target's /health whether it lives; `until` (absolute) no answer means no."""
+    """Ask the /health of this attempt's target whether it lives."""
 
-    key: str
-    until: float
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """Keep waiting for the head; report a stall again at `until` (absolute)."""
+class Drop:
+    """End this attempt: it has failed."""
 
-    until: float
+    number: int
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class PassOn:
-    """Give the caller the reply of this attempt (0 is the first)."""
+    """Give the caller the reply of this attempt and end the others."""
 
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Give the caller an error of our own."""
-
-    status: int
-    code: str
-    reason: str
-    retry_after_s: int | None = None
+    number: int
 
 
-Action = Try | Ask | Wait | PassOn | GiveUp
-Choose = Callable[[Collection[str]], Choice | None]
+Action = Try | Ask | Drop | PassOn | GiveUp
+Actions = tuple[Action, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One request so far.
+class Terms:
+    """What is settled when a request begins. Times in seconds of one clock that never goes back.
 
-    deadline: absolute. tried: keys in order; the last one is the running attempt. replies: (attempt, status)
-    of replies not passed on. asked: questions in this attempt. causes: how the failed attempts ended, in
-    words.
+    budget: attempts at most. deadline: absolute. repeatable: running it twice is harmless, by the request.
+    copies: how many at once. hedge_after_s: when a lone attempt is hedged; infinite: never.
     """
 
     policy: Policy
     budget: int
     deadline: float
     repeatable: bool
-    retry_after_s: int
-    choice: Choice | None = None
+    copies: int = 1
+    hedge_after_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An attempt on its way.
+
+    due: when to ask /health, or when a question counts as unanswered. asked: how often. whole: its head has
+    come and its end is near.
+    """
+
+    number: int
+    choice: Choice
+    began: float
+    due: float
+    asked: int = 0
+    asking: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One request so far.
+
+    tried: keys by attempt. paid: attempts that may cost something. hedge_at: absolute. exposed: an attempt
+    that failed may have run. replies: (attempt, status) of bad ones that are kept. causes: how attempts
+    failed, in words.
+    """
+
+    terms: Terms
+    runs: tuple[Run, ...] = ()
     tried: tuple[str, ...] = ()
+    paid: int = 0
+    hedge_at: float = math.inf
+    exposed: bool = False
+    slow: bool = False
     replies: tuple[tuple[int, int], ...] = ()
     causes: tuple[str, ...] = ()
-    slow: bool = False
-    asked: int = 0
 
 
-def begin(
-    method: str, *, has_key: bool, targets: int, retry_after_s: int, now: float, policy: Policy
-) -> Plan:
-    """The plan of a new request.
+def begin(terms: Terms, means: Means, now: float) -> tuple[Plan, Actions]:
+    """The plan of a new request, and its first attempts."""
+    plan = Plan(terms)
+    if now >= terms.deadline:
+        return plan, (_late(plan),)
+    return _fill(plan, means, now, Extra.COPY)
 
-    has_key: it carries an Idempotency-Key. targets: how many there are. retry_after_s: what to tell a caller
-    whom nobody could serve.
+
+def due(plan: Plan) -> float:
+    """When `passed` is to be called (absolute), unless something happens before."""
+    return min(plan.terms.deadline, plan.hedge_at, *[run.due for run in plan.runs])
+
+
+def passed(plan: Plan, means: Means, now: float) -> tuple[Plan, Actions]:
+    """Time has passed: the deadline, unanswered questions, stalls, a hedge."""
+    if now >= plan.terms.deadline:
+        return plan, (_late(plan),)
+    actions: Actions = ()
+    for run in plan.runs:
+        if run.due > now:
+            continue
+        if not run.asking:
+            plan, more = _ask(plan, run, now), (Ask(run.number),)
+        else:
+            plan, more = silent(plan, run.number, means, now)
+        actions += more
+    if plan.runs and now >= plan.hedge_at:
+        sent = _send(plan, means, now, Extra.HEDGE)
+        if sent is None:
+            never = replace(plan.terms, hedge_after_s=math.inf)
+            plan = replace(plan, terms=never, hedge_at=math.inf)
+        else:
+            plan, actions = sent[0], (*actions, sent[1])
+    return plan, actions
+
+
+def waited(plan: Plan, number: int, seconds: float, now: float) -> Plan:
+    """The question to this attempt's target runs that long already: somebody else has asked it before."""
+    run = _run(plan, number)
+    return _changed(plan, replace(run, due=max(now, run.due - seconds)))
+
+
+def lives(plan: Plan, number: int, now: float, *, beating: bool = False) -> tuple[Plan, Actions]:
+    """/health answered: the target lives, so the request is worth waiting for.
+
+    beating: a stream that sends comments before its first event. They keep connections open, so if nobody
+    else may overtake it, the caller gets them.
     """
-    return Plan(
-        policy=policy,
-        budget=min(policy.attempts, targets),
-        deadline=now + policy.deadline_s,
-        repeatable=has_key or method in IDEMPOTENT,
-        retry_after_s=retry_after_s,
-    )
+    if beating and len(plan.runs) == 1:
+        return plan, (PassOn(number),)
+    run, policy = _run(plan, number), plan.terms.policy
+    pause = min(policy.stall_s * 2**run.asked, policy.ask_pause_cap_s)
+    return _changed(plan, replace(run, asking=False, due=now + pause)), ()
 
 
-def attempt(plan: Plan, choose: Choose, now: float) -> tuple[Plan, Action]:
-    """The first or the next attempt, if budget, deadline and targets allow one; else the best way to end."""
-    if len(plan.tried) >= plan.budget or now >= plan.deadline:
-        return plan, _exhausted(plan)
-    choice = choose(plan.tried)
-    if choice is None:
-        return plan, _exhausted(plan)
-    return replace(plan, choice=choice, tried=(*plan.tried, choice.key), asked=0), Try(choice)
+def silent(plan: Plan, number: int, means: Means, now: float) -> tuple[Plan, Actions]:
+    """Neither a reply nor an answer to /health."""
+    plan, actions = failed(plan, number, Failure.NO_ANSWER, means, now)
+    return plan, (Drop(number, Failure.NO_ANSWER), *actions)
 
 
-def first_stall(plan: Plan, now: float) -> float:
-    """When an attempt that begins now has waited long enough to ask (absolute)."""
-    return min(now + plan.policy.stall_s, plan.deadline)
-
-
-def stalled(plan: Plan, now: float) -> tuple[Plan, Action]:
-    """No head yet, and the time of `Wait` or `first_stall` has come: ask."""
-    choice = _running(plan)
-    patient = not choice.warm and not may_repeat(plan)
-    patience = plan.policy.cold_timeout_s if patient else plan.policy.ask_timeout_s
-    return replace(plan, asked=plan.asked + 1), Ask(choice.key, min(now + patience, plan.deadline))
-
-
-def answered(plan: Plan, now: float) -> tuple[Plan, Action]:
-    """/health answered: the target lives, so the request is worth waiting for."""
-    pause = min(plan.policy.stall_s * 2**plan.asked, plan.policy.ask_pause_cap_s)
-    return plan, Wait(min(now + pause, plan.deadline))
-
-
-def failed(plan: Plan, failure: Failure, choose: Choose, now: float) -> tuple[Plan, Action]:
-    """The running attempt ended without a reply."""
-    choice = _running(plan)
-    slow = failure in (Failure.NO_ANSWER, Failure.TIMEOUT)
-    plan = replace(plan, causes=(*plan.causes, f"{choice.key}: {failure}"), slow=plan.slow or slow)
-    if failure not in UNSENT and not may_repeat(plan):
-        return plan, _may_have_run(choice.key, failure)
-    return attempt(plan, choose, now)
+def failed(plan: Plan, number: int, failure: Failure, means: Means, now: float) -> tuple[Plan, Actions]:
+    """This attempt ended without a reply that can be passed on."""
+    key, free = plan.tried[number], may_repeat(plan, number)
+    ran = failure not in UNSENT
+    plan = _without(plan, number, f"{key}: {failure}", now, ran=ran)
+    if not ran:
+        plan = replace(plan, paid=plan.paid - 1)
+    elif failure in _SLOW:
+        plan = replace(plan, slow=True)
+    if ran and not free:
+        return plan, (may_have_run(key, failure, slow=failure in _SLOW),)
+    return _fill(plan, means, now, Extra.RETRY)
 
 
 def replied(
-    plan: Plan, status: int, choose: Choose, now: float, *, undone: bool = False
-) -> tuple[Plan, Action]:
-    """The running attempt has a reply's head. undone: it is known otherwise that nothing was done."""
-    number = len(plan.tried) - 1
-    again = undone or status in UNDONE or (status in BROKEN and may_repeat(plan))
-    if not again:
-        return plan, PassOn(number)
-    cause = f"{_running(plan).key}: status {status}"
-    plan = replace(plan, replies=(*plan.replies, (number, status)), causes=(*plan.causes, cause))
-    return attempt(plan, choose, now)
+    plan: Plan, number: int, status: int, worth: Worth, means: Means, now: float
+) -> tuple[Plan, Actions]:
+    """This attempt has the head of a reply. Nothing to do: it is held until `ready`."""
+    free = may_repeat(plan, number)
+    if worth is Worth.ANSWER or (not free and worth in _ANSWERS):
+        return plan, (PassOn(number),)
+    if worth is Worth.WHOLE or worth is Worth.EVENTS:
+        return _held(plan, number, worth), ()
+    key, ran = plan.tried[number], worth in (Worth.BROKEN, Worth.STRANGE)
+    if worth is Worth.AWAY or worth is Worth.STRANGE:
+        plan = _without(plan, number, f"{key}: status {status}, not from its agent", now, ran=ran)
+        if ran and not free:
+            return plan, (may_have_run(key, f"status {status}, not from its agent"),)
+    else:
+        plan = _without(plan, number, f"{key}: status {status}", now, ran=ran)
+        plan = replace(plan, replies=(*plan.replies, (number, status)))
+    return _fill(plan, means, now, Extra.RETRY)
 
 
-def turned_away(plan: Plan, status: int, choose: Choose, now: float) -> tuple[Plan, Action]:
-    """The running attempt was refused before the agent; its reply is nobody's answer."""
-    cause = f"{_running(plan).key}: status {status}, not from its agent"
-    return attempt(replace(plan, causes=(*plan.causes, cause)), choose, now)
+_ANSWERS: Final = frozenset({Worth.WHOLE, Worth.EVENTS, Worth.BROKEN})
 
 
-def may_repeat(plan: Plan) -> bool:
-    """Whether running this request twice does no harm."""
-    return plan.repeatable or _running(plan).repeatable
+def ready(plan: Plan, number: int) -> tuple[Plan, Actions]:
+    """The held reply of this attempt is whole, or its first event is here."""
+    return plan, (PassOn(number),)
 
 
-def _running(plan: Plan) -> Choice:
-    if plan.choice is None:
-        raise ValueError("No attempt is running; call attempt() first.")
-    return plan.choice
+def cut(plan: Plan, number: int) -> Plan:
+    """A bad reply that was kept broke off; it is worth nothing any more."""
+    return replace(plan, replies=tuple(reply for reply in plan.replies if reply[0] != number))
+
+
+def may_repeat(plan: Plan, number: int) -> bool:
+    """Whether it does no harm to run this request again after this running attempt."""
+    return plan.terms.repeatable or _run(plan, number).choice.repeatable
+
+
+def _fill(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Actions]:
+    """Send until as many run as are wanted; the best way to end when nothing runs at all."""
+    actions: Actions = ()
+    while len(plan.runs) < plan.terms.copies and now < plan.terms.deadline:
+        sent = _send(plan, means, now, extra)
+        if sent is None:
+            break
+        plan, actions = sent[0], (*actions, sent[1])
+    return plan, actions if plan.runs else (_exhausted(plan),)
+
+
+def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try] | None:
+    """One more attempt, if the budgets and the targets allow it."""
+    terms, number = plan.terms, len(plan.tried)
+    if number >= terms.budget:
+        return None
+    choice = means.choose(plan.tried)
+    if choice is None or not _harmless(plan, choice):
+        return None
+    if plan.paid and not means.afford(choice, extra):
+        return None
+    run = Run(number, choice, now, min(now + terms.policy.stall_s, terms.deadline))
+    runs, tried = (*plan.runs, run), (*plan.tried, choice.key)
+    at = _hedge_at(terms, runs, number + 1, now)
+    # Written out, because this is on the way of every request and `replace` takes three times as long.
+    plan = Plan(terms, runs, tried, plan.paid + 1, at, plan.exposed, plan.slow, plan.replies, plan.causes)
+    return plan, Try(number, choice, extra if number else None)
+
+
+def _harmless(plan: Plan, choice: Choice) -> bool:
+    """Whether a run at this target may come on top of those that have happened or may be happening."""
+    if plan.terms.repeatable or not (plan.exposed or plan.runs):
+        return True
+    # What may have run and failed was at repeatable targets, or the plan would have ended.
+    return choice.repeatable and all(run.choice.repeatable for run in plan.runs)
+
+
+def _hedge_at(terms: Terms, runs: tuple[Run, ...], sent: int, now: float) -> float:
+    """When to send a hedge, with these attempts running after so many were sent."""
+    if terms.hedge_after_s == math.inf or len(runs) != 1 or sent >= terms.budget:
+        return math.inf
+    (run,) = runs
+    if run.whole or not (terms.repeatable or run.choice.repeatable):
+        return math.inf
+    return max(now, run.began + terms.hedge_after_s)
+
+
+def _ask(plan: Plan, run: Run, now: float) -> Plan:
+    policy = plan.terms.policy
+    patient = not run.choice.warm and not may_repeat(plan, run.number)
+    until = now + (policy.cold_timeout_s if patient else policy.ask_timeout_s)
+    return _changed(plan, replace(run, asked=run.asked + 1, asking=True, due=until))
+
+
+def _held(plan: Plan, number: int, worth: Worth) -> Plan:
+    run, whole = _run(plan, number), worth is Worth.WHOLE
+    lone = len(plan.runs) == 1
+    if lone and not run.asking and (not whole or plan.hedge_at == math.inf):
+        return plan
+    plan = _changed(plan, replace(run, asking=False, whole=whole))
+    return replace(plan, hedge_at=math.inf) if lone and whole else plan
+
+
+def _without(plan: Plan, number: int, cause: str, now: float, *, ran: bool) -> Plan:
+    """After an attempt has ended. ran: it may have."""
+    runs = tuple(run for run in plan.runs if run.number != number)
+    hedge_at = _hedge_at(plan.terms, runs, len(plan.tried), now)
+    causes = (*plan.causes, cause)
+    return replace(plan, runs=runs, causes=causes, hedge_at=hedge_at, exposed=plan.exposed or ran)
+
+
+def _changed(plan: Plan, run: Run) -> Plan:
+    return replace(plan, runs=tuple(run if one.number == run.number else one for one in plan.runs))
+
+
+def _run(plan: Plan, number: int) -> Run:
+    for run in plan.runs:
+        if run.number == number:
+            return run
+    raise ValueError(f"Attempt {number} is not running; report what happens to running attempts only.")
 
 
 def _exhausted(plan: Plan) -> Action:
     if plan.replies:
         number, _ = max(plan.replies, key=lambda reply: (reply[1] in UNDONE, reply[0]))
         return PassOn(number)
-    causes = "; ".join(plan.causes) or "no target may be tried"
-    reason = f"No target answered ({causes}). No agent began a reply; try again later."
-    if plan.slow:
-        return GiveUp(504, "no-answer", reason, plan.retry_after_s)
-    return GiveUp(503, "no-target", reason, plan.retry_after_s)
+    return nobody_answered(plan.causes, slow=plan.slow)
 
 
-def _may_have_run(key: str, failure: Failure) -> GiveUp:
-    reason = (
-        f"The request was sent to {key}, which gave no reply ({failure}): it may have run there, so it was "
-        "not sent again. Check before you repeat it, or send an Idempotency-Key header with requests "
-        "that may be repeated."
-    )
-    return GiveUp(502 if failure is Failure.RESET else 504, "may-have-run", reason)
+def _late(plan: Plan) -> GiveUp:
+    safe = all(may_repeat(plan, run.number) for run in plan.runs)
+    return too_late(plan.causes, [run.choice.key for run in plan.runs], safe=safe)

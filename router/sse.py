@@ -57,6 +57,27 @@ class EventStream:
         return rest
 
 
+class FirstEvent:
+    """Watches for the first whole event: one with data, since comments and settings tell nothing."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        self._begun = bytearray()
+
+    def feed(self, data: bytes) -> bool:
+        """Whether it is here now. Also when so much came without one that it is no such stream."""
+        begun = self._begun
+        start = max(0, len(begun) - _OVERLAP)
+        begun += data
+        end = max(_after_last(begun, mark, start) for mark in _ENDS)
+        if end:
+            if any(line.partition(b":")[0] == b"data" for line in bytes(begun[:end]).splitlines()):
+                return True
+            del begun[:end]
+        return len(begun) > LONGEST_EVENT
+
+
 def _after_last(data: bytearray, mark: bytes, start: int) -> int:
     at = data.rfind(mark, start)
     return at + len(mark) if at >= 0 else 0

@@ -1,16 +1,16 @@
-"""Claims about what a request does next."""
+"""Claims about what a request does next, one attempt after the other (hedges: test_hedge)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from router import plan as p
-from router.plan import Ask, Choice, Failure, GiveUp, PassOn, Plan, Try, Wait
+from router.budget import Extra
+from router.plan import Ask, Choice, Drop, Failure, Means, PassOn, Plan, Terms, Try, Worth
 from router.policy import DEFAULT
+from router.refusals import GiveUp
 
 pytestmark = pytest.mark.pure
 
@@ -18,75 +18,116 @@ NOW = 100.0
 KEYS = ("a", "b", "c")
 
 
-def chooser(*keys: str, repeatable: bool = False, warm: bool = True) -> p.Choose:
+def means(*keys: str, repeatable: bool = False, warm: bool = True, rich: bool = True) -> Means:
     def choose(tried: Collection[str]) -> Choice | None:
         return next((Choice(key, repeatable, warm=warm) for key in keys if key not in tried), None)
 
-    return choose
+    def afford(choice: Choice, extra: Extra) -> bool:
+        return rich
+
+    return Means(choose, afford)
+
+
+ALL = means(*KEYS)
 
 
 def begun(
-    method: str = "POST",
-    *,
-    keys: tuple[str, ...] = KEYS,
-    has_key: bool = False,
-    choose: p.Choose | None = None,
+    *, repeatable: bool = False, targets: Means = ALL, count: int = len(KEYS), deadline_s: float = 230.0
 ) -> Plan:
-    plan = p.begin(method, has_key=has_key, targets=len(keys), retry_after_s=7, now=NOW, policy=DEFAULT)
-    plan, action = p.attempt(plan, choose or chooser(*keys), NOW)
+    terms = Terms(DEFAULT, min(DEFAULT.attempts, count), NOW + deadline_s, repeatable)
+    plan, actions = p.begin(terms, targets, NOW)
+    (action,) = actions
     assert isinstance(action, Try)
+    assert (action.number, action.extra) == (0, None)
     return plan
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_idempotent_methods_are_repeated_after_anything(method: str) -> None:
-    """They may run twice by definition."""
+def replied(plan: Plan, number: int, status: int, targets: Means = ALL) -> tuple[Plan, p.Action]:
+    undone, broken = status in p.UNDONE, status in p.BROKEN
+    worth = Worth.UNDONE if undone else Worth.BROKEN if broken else Worth.ANSWER
+    plan, (action,) = p.replied(plan, number, status, worth, targets, NOW)
+    return plan, action
+
+
+def failed(plan: Plan, number: int, failure: Failure, targets: Means = ALL) -> tuple[Plan, p.Action]:
+    plan, (action,) = p.failed(plan, number, failure, targets, NOW)
+    return plan, action
+
+
+RETRY_B = Try(1, Choice("b"), Extra.RETRY)
+
+
+def test_what_may_be_repeated_is_repeated_after_anything() -> None:
+    """An idempotent method or an Idempotency-Key: the request may run twice."""
     for failure in Failure:
-        _, action = p.failed(begun(method), failure, chooser(*KEYS), NOW)
-        assert action == Try(Choice("b"))
+        assert failed(begun(repeatable=True), 0, failure)[1] == RETRY_B
 
 
-def test_a_post_is_repeated_only_when_it_surely_did_not_run() -> None:
-    """Not sent: the next cloud. Anything else: the caller is told."""
+def test_anything_else_is_repeated_only_when_it_surely_did_not_run() -> None:
+    """Not sent: the next cloud. Otherwise the caller is told."""
     for failure in (Failure.NOT_SENT, Failure.FULL):
-        _, action = p.failed(begun(), failure, chooser(*KEYS), NOW)
-        assert action == Try(Choice("b"))
-    for failure, status in ((Failure.RESET, 502), (Failure.NO_ANSWER, 504), (Failure.TIMEOUT, 504)):
-        _, action = p.failed(begun(), failure, chooser(*KEYS), NOW)
+        assert failed(begun(), 0, failure)[1] == RETRY_B
+    for failure, status in (
+        (Failure.RESET, 502),
+        (Failure.CUT, 502),
+        (Failure.NO_ANSWER, 504),
+        (Failure.TIMEOUT, 504),
+    ):
+        _, action = failed(begun(), 0, failure)
         assert isinstance(action, GiveUp)
-        assert (action.status, action.code, action.retry_after_s) == (status, "may-have-run", None)
+        assert (action.status, action.code, action.again) == (status, "may-have-run", False)
 
 
-def test_a_key_or_a_repeatable_agent_allows_repeats() -> None:
-    """Either is enough."""
-    _, action = p.failed(begun(has_key=True), Failure.RESET, chooser(*KEYS), NOW)
+def test_an_agent_that_declares_itself_repeatable_allows_repeats() -> None:
+    """Among its like; one that does not declare it is not sent what may have run elsewhere."""
+    friendly = means(*KEYS, repeatable=True)
+    _, action = failed(begun(targets=friendly), 0, Failure.RESET, friendly)
     assert isinstance(action, Try)
-    friendly = chooser(*KEYS, repeatable=True)
-    _, action = p.failed(begun(choose=friendly), Failure.RESET, friendly, NOW)
-    assert isinstance(action, Try)
+    plan, action = failed(begun(targets=friendly), 0, Failure.RESET, ALL)
+    assert isinstance(action, GiveUp)
+    assert plan.tried == ("a",)
 
 
 def test_replies_are_passed_on_unless_they_say_that_nothing_was_done() -> None:
     """429 and 503 go elsewhere for all, 500, 502, 504 only for what may be repeated."""
     for status in (200, 201, 204, 301, 400, 401, 404, 418, 500, 501, 502, 504):
-        assert p.replied(begun(), status, chooser(*KEYS), NOW)[1] == PassOn(0)
+        assert replied(begun(), 0, status)[1] == PassOn(0)
     for status in (429, 503):
-        assert isinstance(p.replied(begun(), status, chooser(*KEYS), NOW)[1], Try)
+        assert replied(begun(), 0, status)[1] == RETRY_B
     for status in (500, 502, 504, 429, 503):
-        assert isinstance(p.replied(begun("GET"), status, chooser(*KEYS), NOW)[1], Try)
-    assert p.replied(begun("GET"), 501, chooser(*KEYS), NOW)[1] == PassOn(0)
+        assert replied(begun(repeatable=True), 0, status)[1] == RETRY_B
+    assert replied(begun(repeatable=True), 0, 501)[1] == PassOn(0)
+
+
+def test_an_answer_that_may_be_repeated_is_held_until_it_is_safe_to_pass_on() -> None:
+    """A short one until it is whole, a stream until its first event; what must not run twice at once."""
+    for worth in (Worth.WHOLE, Worth.EVENTS):
+        plan, actions = p.replied(begun(repeatable=True), 0, 200, worth, ALL, NOW)
+        assert actions == ()
+        assert p.ready(plan, 0)[1] == (PassOn(0),)
+        assert failed(plan, 0, Failure.CUT)[1] == RETRY_B
+        assert p.replied(begun(), 0, 200, worth, ALL, NOW)[1] == (PassOn(0),)
 
 
 def test_turned_away_before_the_agent_goes_on_and_is_never_passed_on() -> None:
     """It surely did not run, so any request goes to the next; at the end the error is ours."""
     plan = begun()
-    for key in ("b", "c"):
-        plan, action = p.turned_away(plan, 403, chooser(*KEYS), NOW)
-        assert action == Try(Choice(key))
-    _, action = p.turned_away(plan, 401, chooser(*KEYS), NOW)
+    for number, key in enumerate(("b", "c"), 1):
+        plan, actions = p.replied(plan, number - 1, 403, Worth.AWAY, ALL, NOW)
+        assert actions == (Try(number, Choice(key), Extra.RETRY),)
+    _, (action,) = p.replied(plan, 2, 401, Worth.AWAY, ALL, NOW)
     assert isinstance(action, GiveUp)
-    assert (action.status, action.code, action.retry_after_s) == (503, "no-target", 7)
+    assert (action.status, action.code, action.again) == (503, "no-target", True)
     assert "c: status 401, not from its agent" in action.reason
+
+
+def test_a_strangers_answer_is_nobodys_and_the_agent_may_have_run() -> None:
+    """Elsewhere if a repeat is harmless, otherwise the caller is told; the page is never passed on."""
+    assert p.replied(begun(repeatable=True), 0, 200, Worth.STRANGE, ALL, NOW)[1] == (RETRY_B,)
+    _, (action,) = p.replied(begun(), 0, 202, Worth.STRANGE, ALL, NOW)
+    assert isinstance(action, GiveUp)
+    assert (action.status, action.code) == (502, "may-have-run")
+    assert "status 202, not from its agent" in action.reason
 
 
 @pytest.mark.parametrize(
@@ -95,17 +136,27 @@ def test_turned_away_before_the_agent_goes_on_and_is_never_passed_on() -> None:
 )
 def test_when_all_reply_badly_the_best_reply_is_passed_on(statuses: tuple[int, ...], best: int) -> None:
     """429 and 503 first, the later before the earlier."""
-    plan, action = begun("GET"), None
-    for status in statuses:
-        plan, action = p.replied(plan, status, chooser(*KEYS), NOW)
+    plan, action = begun(repeatable=True), None
+    for number, status in enumerate(statuses):
+        plan, action = replied(plan, number, status)
     assert action == PassOn(best)
+
+
+def test_a_kept_reply_that_was_cut_is_not_passed_on() -> None:
+    """Another one is, or an error of our own."""
+    plan, _ = replied(begun(repeatable=True), 0, 503)
+    plan, _ = replied(plan, 1, 500)
+    assert replied(p.cut(plan, 0), 2, 500)[1] == PassOn(2)
+    assert failed(p.cut(plan, 0), 2, Failure.RESET)[1] == PassOn(1)
+    _, action = failed(p.cut(p.cut(plan, 0), 1), 2, Failure.RESET)
+    assert isinstance(action, GiveUp)
 
 
 def test_a_503_is_not_passed_on_after_an_attempt_that_may_have_run() -> None:
     """It would invite the caller to repeat what may have happened."""
-    plan, action = p.replied(begun(), 503, chooser(*KEYS), NOW)
+    plan, action = replied(begun(), 0, 503)
     assert isinstance(action, Try)
-    _, action = p.failed(plan, Failure.RESET, chooser(*KEYS), NOW)
+    _, action = failed(plan, 1, Failure.RESET)
     assert isinstance(action, GiveUp)
     assert action.code == "may-have-run"
 
@@ -113,73 +164,85 @@ def test_a_503_is_not_passed_on_after_an_attempt_that_may_have_run() -> None:
 def test_nobody_reached_is_a_503_with_retry_after() -> None:
     """The reason names every target and what was wrong with it."""
     plan, action = begun(), None
-    for _ in KEYS:
-        plan, action = p.failed(plan, Failure.NOT_SENT, chooser(*KEYS), NOW)
+    for number in range(3):
+        plan, action = failed(plan, number, Failure.NOT_SENT)
     assert isinstance(action, GiveUp)
-    assert (action.status, action.code, action.retry_after_s) == (503, "no-target", 7)
+    assert (action.status, action.code, action.again) == (503, "no-target", True)
     assert all(f"{key}: not-sent" in action.reason for key in KEYS)
 
 
 def test_a_stall_asks_and_pauses_grow() -> None:
     """2 s, then after each answer 4, 8, 16, 30, 30 s."""
-    plan = begun()
-    assert p.first_stall(plan, NOW) == NOW + 2
+    plan, now = begun(deadline_s=1000.0), NOW
+    assert p.due(plan) == NOW + 2
     pauses: list[float] = []
     for _ in range(5):
-        plan, ask = p.stalled(plan, NOW)
-        assert ask == Ask("a", NOW + 2)
-        plan, wait = p.answered(plan, NOW)
-        assert isinstance(wait, Wait)
-        pauses.append(wait.until - NOW)
+        now = p.due(plan)
+        plan, actions = p.passed(plan, ALL, now)
+        assert actions == (Ask(0),)
+        assert p.due(plan) == now + 2
+        plan, actions = p.lives(plan, 0, now)
+        assert actions == ()
+        pauses.append(p.due(plan) - now)
     assert pauses == [4, 8, 16, 30, 30]
+
+
+def test_no_answer_to_the_question_drops_the_attempt() -> None:
+    """At its time, counted from when the question was first asked by anybody."""
+    plan, _ = p.passed(begun(repeatable=True), ALL, NOW + 2)
+    plan = p.waited(plan, 0, 1.5, NOW + 2)
+    assert p.due(plan) == NOW + 2.5
+    _, actions = p.passed(plan, ALL, NOW + 2.5)
+    assert actions == (Drop(0, Failure.NO_ANSWER), RETRY_B)
+    plan, _ = p.passed(begun(), ALL, NOW + 2)
+    _, (drop, end) = p.silent(plan, 0, ALL, NOW + 3)
+    assert drop == Drop(0, Failure.NO_ANSWER)
+    assert isinstance(end, GiveUp)
+    assert (end.status, end.code) == (504, "may-have-run")
 
 
 def test_a_target_that_may_be_cold_is_given_time_when_the_request_cannot_move() -> None:
     """30 s instead of 2, but only for what must not be repeated."""
-    cold = chooser(*KEYS, warm=False)
-    assert p.stalled(begun(choose=cold), NOW)[1] == Ask("a", NOW + 30)
-    assert p.stalled(begun("GET", choose=cold), NOW)[1] == Ask("a", NOW + 2)
+    cold = means(*KEYS, warm=False)
+    for repeatable, patience_s in ((False, 30), (True, 2)):
+        plan, _ = p.passed(begun(repeatable=repeatable, targets=cold), cold, NOW + 2)
+        assert p.due(plan) == NOW + 2 + patience_s
 
 
-def test_nothing_is_planned_beyond_the_deadline() -> None:
-    """Waits and questions end with it, and no attempt begins after it."""
-    plan = begun("GET")
-    late = plan.deadline - 0.5
-    assert p.stalled(plan, late)[1] == Ask("a", plan.deadline)
-    assert p.answered(plan, late)[1] == Wait(plan.deadline)
-    _, action = p.failed(plan, Failure.TIMEOUT, chooser(*KEYS), plan.deadline)
+def test_a_stream_that_sends_comments_is_passed_on_when_it_stalls() -> None:
+    """It lives, and the comments are there to keep the caller's connection open."""
+    plan, _ = p.replied(begun(repeatable=True), 0, 200, Worth.EVENTS, ALL, NOW)
+    plan, _ = p.passed(plan, ALL, NOW + 2)
+    assert p.lives(plan, 0, NOW + 2, beating=True)[1] == (PassOn(0),)
+
+
+def test_the_deadline_ends_everything_with_a_504() -> None:
+    """Nothing is due after it, nothing begins after it, and who must not repeat is warned."""
+    plan = begun(deadline_s=1.0)
+    assert p.due(plan) == NOW + 1
+    _, (action,) = p.passed(plan, ALL, NOW + 1)
     assert isinstance(action, GiveUp)
-    assert (action.status, action.code) == (504, "no-answer")
+    assert (action.status, action.code) == (504, "deadline")
+    assert "may have run" in action.reason
+    _, (action,) = p.passed(begun(repeatable=True, deadline_s=1.0), ALL, NOW + 1)
+    assert isinstance(action, GiveUp)
+    assert "may have run" not in action.reason
+    _, (action,) = p.begin(Terms(DEFAULT, 3, NOW, True), ALL, NOW)
+    assert isinstance(action, GiveUp)
+    assert action.code == "deadline"
 
 
-events = st.one_of(st.sampled_from(Failure), st.sampled_from([200, 404, 429, 500, 502, 503, 504]))
+def test_without_money_nothing_is_sent_twice_but_what_was_not_sent_is() -> None:
+    """What was not sent cost nothing, so it is no extra attempt."""
+    poor = means(*KEYS, rich=False)
+    plan, action = failed(begun(), 0, Failure.NOT_SENT, poor)
+    assert action == RETRY_B
+    _, action = replied(plan, 1, 429, poor)
+    assert action == PassOn(1)
 
 
-@given(
-    st.sampled_from(["GET", "POST"]),
-    st.booleans(),
-    st.booleans(),
-    st.integers(1, 5),
-    st.lists(events, min_size=10, max_size=10),
-)
-def test_every_story_ends_within_the_budget_and_tries_nobody_twice(
-    method: str, has_key: bool, repeatable: bool, count: int, story: list[Failure | int]
-) -> None:
-    """And what may have run is followed by another attempt only if a repeat is allowed."""
-    keys = tuple(f"t{number}" for number in range(count))
-    choose = chooser(*keys, repeatable=repeatable)
-    plan = begun(method, keys=keys, has_key=has_key, choose=choose)
-    allowed = method == "GET" or has_key or repeatable
-    for event in story:
-        if isinstance(event, Failure):
-            plan, action = p.failed(plan, event, choose, NOW)
-        else:
-            plan, action = p.replied(plan, event, choose, NOW)
-        if not isinstance(action, Try):
-            break
-        assert allowed or event in (Failure.NOT_SENT, Failure.FULL, 429, 503)
-    else:
-        pytest.fail("the plan never ended")
-    assert len(plan.tried) == len(set(plan.tried)) <= min(count, 3)
-    if isinstance(action, PassOn):
-        assert 0 <= action.attempt < len(plan.tried)
+def test_a_lone_target_passes_its_bad_reply_on() -> None:
+    """There is nobody else to ask."""
+    lone = means("a")
+    plan = begun(repeatable=True, targets=lone, count=1)
+    assert replied(plan, 0, 503, lone)[1] == PassOn(0)

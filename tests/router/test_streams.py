@@ -82,17 +82,76 @@ def test_an_event_stream_that_is_cut_ends_in_an_error_event(with_length: bool) -
 
 
 def test_any_other_reply_that_is_cut_is_seen_as_cut() -> None:
-    """The caller's client reports an incomplete message instead of a short success."""
+    """The caller's client reports an incomplete message instead of a short success: without a length, with a
+    length above what is held, and with a short one when nothing may be repeated."""
 
     async def run() -> None:
-        for parts in (
-            [CHUNKED % b"text/plain", chunk(b"half")],
-            [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"half"],
+        long = b"HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n"
+        short = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
+        for head, body, repeatable in (
+            (CHUNKED % b"text/plain", chunk(b"half"), True),
+            (long, b"half", True),
+            (short, b"half", False),
         ):
-            async with upstream(sends(*parts, reset=True)) as up, router([up.url]) as front:
+            async with (
+                upstream(sends(head, body, reset=True)) as up,
+                router([up.url], repeatable=repeatable) as front,
+            ):
                 with pytest.raises(httpx.RemoteProtocolError):
                     await front.client.post("/invoke")
                 assert len(up.asked) == 1
+
+    asyncio.run(run())
+
+
+def test_a_short_reply_that_is_cut_goes_elsewhere_before_anybody_saw_it() -> None:
+    """It is passed on when it is whole, so the second cloud's whole one can take its place."""
+
+    async def run() -> None:
+        cut = sends(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"half", reset=True)
+        async with upstream(cut) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.json()) == (200, {"output": "fine"})
+            assert reply.headers["x-skyfleet-attempts"] == "2"
+            good.script = cut
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+            assert "aws/r0: cut" in reply.json()["error"]["message"]
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_is_cut_before_its_first_event_goes_elsewhere() -> None:
+    """A comment is no event; from the first event on the stream is the caller's."""
+
+    async def run() -> None:
+        early = sends(CHUNKED % EVENTS, chunk(b": hello\n\nretry: 1\n\ndata: on"), reset=True)
+        whole = sends(CHUNKED % EVENTS, chunk(b"data: two\n\n") + b"0\r\n\r\n")
+        async with upstream(early) as bad, upstream(whole) as good, router([bad.url, good.url]) as front:
+            reply = await front.client.post("/invoke")
+            assert (reply.text, reply.headers["x-skyfleet-attempts"]) == ("data: two\n\n", "2")
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_only_keeps_its_connection_open_is_passed_on_for_that() -> None:
+    """Comments without an event for as long as a stall: they exist to be passed on."""
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def thinks(request: Received, peer: Peer) -> None:
+            await peer.send(CHUNKED % EVENTS + chunk(b": thinking\n\n"))
+            await go.wait()
+            await peer.send(chunk(b"data: x\n\n") + b"0\r\n\r\n")
+
+        async with upstream(thinks) as up, router([up.url]) as front:
+            async with front.client.stream("POST", "/invoke") as reply:
+                parts = reply.aiter_raw()
+                assert await anext(parts) == b": thinking\n\n"
+                go.set()
+                assert b"".join([part async for part in parts]) == b"data: x\n\n"
+            assert [one.target for one in up.received] == ["/invoke"]
 
     asyncio.run(run())
 
@@ -183,6 +242,9 @@ def test_large_bodies_pass_both_ways() -> None:
         big = bytes(range(256)) * 4096 * 16
 
         async def large(request: Received, peer: Peer) -> None:
+            if request.target == "/health":
+                await alive(peer)
+                return
             assert len(request.body) == 6 * 1024 * 1024
             await peer.reply(200, big)
 

@@ -1,0 +1,65 @@
+"""What a relay works with: the caller's request and exchange, and what all requests of an instance share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from router.asks import Asker
+from router.board import Board
+from router.door import Door
+from router.headers import Header
+from router.plan import Means
+from router.pool import Pool
+from router.timing import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A caller's request, whole. target: the request target as sent (path and query). path: percent-decoded.
+
+    id: from the caller or made for it. drop: header fields that carried the caller's API key. arrived: when
+    its head came, in ticks; None: just now.
+    """
+
+    method: str
+    target: bytes
+    path: str
+    query: bytes
+    headers: list[Header]
+    body: bytes
+    id: bytes
+    drop: frozenset[bytes] = frozenset()
+    arrived: float | None = None
+
+
+class Exchange(Protocol):
+    """The caller's side. It pauses, resumes and ends a relay by the relay's methods of those names."""
+
+    def head(self, status: int, headers: list[Header], /) -> None: ...
+
+    def body(self, data: bytes, /) -> None: ...
+
+    def end(self) -> None: ...
+
+    def abort(self, why: str, /) -> None: ...
+
+
+Sign = Callable[[str, str, bytes, bytes], Iterable[Header]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What all requests of one instance share. sign: headers for (method, path, query, body). ticks: seconds
+    of a clock that never goes back. means: what plans ask of the board. door: what is known of the agents.
+    """
+
+    board: Board
+    pool: Pool
+    asker: Asker
+    watch: Watch
+    sign: Sign
+    ticks: Callable[[], float]
+    means: Means
+    door: Door = field(default_factory=Door)

@@ -1,0 +1,99 @@
+"""What the head of a reply says: who spoke, what it is worth, how the target is.
+
+Rules
+- Who spoke is told by the agents' mark (router.door). An agent may call its own 2xx an error
+  (`x-skyfleet-outcome: error`); that counts like a 500.
+- 429, and 503 with a Retry-After, is a target that asks for rest: no failure.
+- An event stream that we can read is an answer from its first event on, a reply of a small announced length
+  when it is whole, anything else at its head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from router.door import MARK, Voice, voice
+from router.fleet import Outcome
+from router.headers import Header
+from router.plan import BROKEN, UNDONE, Worth
+from router.sse import is_event_stream
+from router.waits import retry_after_s
+
+# Answers of agents are a few kilobytes; a larger one costs more to hold than a cut one is likely.
+MOST_WHOLE: Final = 65_536
+_THROTTLED: Final[Outcome] = getattr(Outcome, "THROTTLED", Outcome.NEUTRAL)
+_LOAD: Final = b"application_utilization="
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """worth: see there. verdict: what is known of the target already; None: the end will tell. at_end: what
+    it is if the reply ends well. why: of a bad verdict. load: as the agent reports it; None: it does not.
+    events: a readable event stream. rest_s: how long the target asks to be left alone.
+    """
+
+    worth: Worth
+    verdict: Outcome | None
+    at_end: Outcome
+    why: str = ""
+    load: float | None = None
+    events: bool = False
+    rest_s: float | None = None
+
+
+def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool, now: float) -> Reading:
+    """bodiless: the reply to HEAD. strict: agents of this fleet do send the mark. now: unix seconds."""
+    fields = dict(reversed(headers))  # of repeated fields the first counts
+    mark = fields.get(MARK)
+    speaker = Voice.AGENT if mark is not None else voice(status, strict=strict)
+    if speaker in _NOBODY:
+        why = f"status {status}, not from its agent"
+        return Reading(_NOBODY[speaker], Outcome.FAILURE, Outcome.NEUTRAL, why)
+    load = None if mark is None else load_of(mark)
+    if status < 300 and fields.get(b"x-skyfleet-outcome") == b"error":
+        why = "its agent called its reply an error"
+        return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
+    rest_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
+    if status == 429 or rest_s is not None:
+        return Reading(Worth.UNDONE, _THROTTLED, _THROTTLED, f"status {status}", load, rest_s=rest_s)
+    if status >= 500:
+        worth = Worth.UNDONE if status in UNDONE else Worth.BROKEN if status in BROKEN else Worth.ANSWER
+        return Reading(worth, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
+    if speaker is Voice.LIMIT:
+        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL)
+    events = not bodiless and _is_readable(fields)
+    worth = Worth.EVENTS if events else _length(fields, bodiless=bodiless)
+    cold = fields.get(b"x-skyfleet-cold") == b"true"
+    at_end = Outcome.COLD if cold else Outcome.SUCCESS
+    if mark is None and status >= 300:
+        at_end = Outcome.NEUTRAL
+    return Reading(worth, None, at_end, "", load, events)
+
+
+_NOBODY: Final = {Voice.DOOR: Worth.AWAY, Voice.STRANGER: Worth.STRANGE}
+
+
+def load_of(mark: bytes) -> float | None:
+    """The utilization in ORCA's text form; None when it is not there or no number."""
+    at = mark.find(_LOAD)
+    if at < 0:
+        return None
+    try:
+        load = float(mark[at + len(_LOAD) :].split(b",", 1)[0])
+    except ValueError:
+        return None
+    return load if 0 <= load < math.inf else None
+
+
+def _is_readable(fields: dict[bytes, bytes]) -> bool:
+    return is_event_stream(fields.get(b"content-type")) and b"content-encoding" not in fields
+
+
+def _length(fields: dict[bytes, bytes], *, bodiless: bool) -> Worth:
+    length = fields.get(b"content-length")
+    if bodiless or length is None or not length.isdigit() or len(length) > 5 or int(length) > MOST_WHOLE:
+        return Worth.ANSWER
+    return Worth.WHOLE
