@@ -7,7 +7,10 @@ Rules
 - A vantage's verdict on a target is a pure function of what it keeps: `fall` failures in a row make it down,
   `rise` good answers in a row make it up, before that it abstains.
 - A target is down when more than half of the fresh vantages that have a verdict say so; one half is not
-  enough.
+  enough. So one vantage that lies is outvoted by one other. When it is the only fresh one it decides where
+  nothing else is known, but not against this router's own traffic: while that got good replies from the
+  target within `proof_s`, the lone vantage's word is only noted (`Votes.alone`, judged in `fleet`).
+- Observations that lie in the future are not believed, neither on arrival nor after this clock was set back.
 - What cannot be believed is refused with a reason and the view before it stays: another version, a vantage
   that is not one of the configured targets, times from the future, wrong types. Observations of targets that
   are not configured here are left out; a document with nothing else is refused.
@@ -23,15 +26,15 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from router.errors import SnapshotRefused
-from router.policy import Policy
+from router.policy import SKEW_S, Policy
 
 VERSION: Final = 1
 # Enough for fall and rise of any policy, small enough to send whole each time.
 KEEP: Final = 10
-# What two clocks kept by NTP may differ by, with much room.
-FUTURE_S: Final = 60.0
 _MOST_OBSERVATIONS: Final = 3_000
 _LONGEST_TEXT: Final = 200
+# A reason is read by people; the rest of many vantages says the same.
+_MOST_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,11 +66,27 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What the fresh vantages say of one target together. up: None when they reach no verdict."""
+    """What the fresh vantages say of one target together. up: None when they reach no verdict. alone: one
+    single vantage says so."""
 
     up: bool | None
     at: float
     reason: str
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """The verdicts of the fresh vantages on one target: how many see it up, why the others see it down, and
+    the newest observation among them."""
+
+    ups: int
+    downs: tuple[str, ...]
+    at: float
+
+    @property
+    def voters(self) -> int:
+        return self.ups + len(self.downs)
 
 
 def keep(*several: Iterable[Observation]) -> tuple[Observation, ...]:
@@ -105,18 +124,31 @@ def verdict(observations: Iterable[Observation], policy: Policy) -> bool | None:
     return up
 
 
+def believable(document: Document, now: float) -> Document | None:
+    """What is left of a known document without the future, in which this clock may have been."""
+    if document.at > now + SKEW_S:
+        return None
+    if all(not seen or seen[-1].at <= now + SKEW_S for seen in document.observations.values()):
+        return document
+    left = {
+        target: tuple(one for one in seen if one.at <= now + SKEW_S)
+        for target, seen in document.observations.items()
+    }
+    return Document(document.vantage, document.at, left)
+
+
 def is_fresh(document: Document, now: float, policy: Policy) -> bool:
     """Whether this vantage still has a say."""
-    return now - document.at <= policy.fresh_s
+    return _fresh(document.at, now, policy)
 
 
-def merged(documents: Iterable[Document], target: str, now: float, policy: Policy) -> Merged:
-    """The majority of the fresh vantages on one target."""
-    ups = newest = 0.0
+def votes(documents: Iterable[Document], target: str, now: float, policy: Policy) -> Votes:
+    """What each fresh vantage that has a verdict says of one target."""
+    ups, newest = 0, 0.0
     downs: list[str] = []
     for document in documents:
         observations = document.observations.get(target, ())
-        if not observations or now - observations[-1].at > policy.fresh_s:
+        if not observations or not _fresh(observations[-1].at, now, policy):
             continue
         up = verdict(observations, policy)
         if up is None:
@@ -126,12 +158,25 @@ def merged(documents: Iterable[Document], target: str, now: float, policy: Polic
             ups += 1
         else:
             downs.append(f"{document.vantage}: {observations[-1].reason or 'no answer'}")
-    if not ups and not downs:
-        return Merged(None, newest, "no fresh vantage has a verdict")
-    voters = int(ups) + len(downs)
-    if len(downs) * 2 > voters:
-        return Merged(False, newest, f"{len(downs)} of {voters} vantages see it down ({'; '.join(downs)})")
-    return Merged(True, newest, f"{int(ups)} of {voters} vantages see it up")
+    return Votes(ups, tuple(downs), newest)
+
+
+def merged(documents: Iterable[Document], target: str, now: float, policy: Policy) -> Merged:
+    """The majority of the fresh vantages on one target."""
+    given = votes(documents, target, now, policy)
+    downs, voters = len(given.downs), given.voters
+    if not voters:
+        return Merged(None, given.at, "no fresh vantage has a verdict")
+    if downs * 2 > voters:
+        told = "; ".join(given.downs[:_MOST_TOLD]) + ("; ..." if downs > _MOST_TOLD else "")
+        return Merged(
+            False, given.at, f"{downs} of {voters} vantages see it down ({told})", alone=voters == 1
+        )
+    return Merged(True, given.at, f"{given.ups} of {voters} vantages see it up")
+
+
+def _fresh(at: float, now: float, policy: Policy) -> bool:
+    return -SKEW_S <= now - at <= policy.fresh_s
 
 
 def parse(value: object, known: Collection[str], now: float) -> Document:
@@ -216,7 +261,7 @@ def _number(value: object, what: str) -> float:
 
 def _time(value: object, what: str, now: float) -> float:
     at = _number(value, what)
-    if not math.isfinite(at) or at > now + FUTURE_S:
+    if not math.isfinite(at) or at > now + SKEW_S:
         raise SnapshotRefused(
             f"Its {what} lies {at - now:.0f} s in the future; check the clock of that checker."
         )

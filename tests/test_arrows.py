@@ -14,6 +14,7 @@ ROOMS: Final = ("functions", "router", "infra")
 CORE: Final = (
     "targets",
     "policy",
+    "gray",
     "health",
     "merge",
     "fleet",

@@ -46,7 +46,12 @@ def seen(vantage: str, *oks: bool, key: str = "aws/r0", at: float = NOW) -> Docu
 
 def test_the_table_answers_every_event_that_evidence_can_bring() -> None:
     """Probes, traffic and orders may come in any status; only time's events belong to one."""
-    timed = {Event.ENDED: Status.EJECTED, Event.EASED: Status.EASING, Event.RESUME: Status.DRAINING}
+    timed = {
+        Event.ENDED: Status.EJECTED,
+        Event.EASED: Status.EASING,
+        Event.CLEAR: Status.DEGRADED,
+        Event.RESUME: Status.DRAINING,
+    }
     for status, event in product(Status, Event):
         expected = timed.get(event, status) is status
         assert ((status, event) in h.TABLE) is expected, (status, event)
@@ -77,7 +82,7 @@ def test_ejections_grow_are_capped_and_are_forgiven() -> None:
         assert h.settle(health, health.ejected_until - 0.001, DEFAULT).status is Status.EJECTED
         now = health.ejected_until
         health = h.settle(health, now, DEFAULT)
-        assert (health.status, health.failures) == (Status.EASING, 0)
+        assert (health.status, health.failures) == (Status.EASING, 2)
     late = fail(h.settle(health, now + 301, DEFAULT), now + 301)
     assert late.ejected_until == now + 311
 
