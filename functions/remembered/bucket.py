@@ -92,7 +92,11 @@ class CloudBucket:
         import obstore
         from obstore.exceptions import PreconditionError
 
-        state: UpdateVersion = {"e_tag": known.tag, "version": known.version}
+        state: UpdateVersion = {}
+        if known.tag is not None:
+            state["e_tag"] = known.tag
+        if known.version is not None:
+            state["version"] = known.version
         work = obstore.put_async(store, name, data, mode=state, use_multipart=False)
         return await _done(work, PreconditionError, FileNotFoundError) is not None
 

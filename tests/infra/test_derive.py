@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from infra.local.derivation import periods
@@ -258,6 +260,30 @@ def test_a_function_that_lost_its_secret_is_closed() -> None:
     closed = only(world(*google(secret=True), other, invoker("allUsers"))).closed
     assert closed is not None
     assert "may not read the secret keys" in closed
+
+
+@pytest.mark.parametrize(
+    ("expression", "granted"),
+    [
+        (None, {("object:read", "b"), ("object:write", "b"), ("object:list", "b")}),
+        ("b/objects/replies/", {("object:read", "b/replies/*"), ("object:write", "b/replies/*")}),
+        ("another/objects/replies/", set[tuple[str, str]]()),
+    ],
+)
+def test_a_condition_narrows_a_role_to_names_that_begin_alike(
+    expression: str | None, granted: set[tuple[str, str]]
+) -> None:
+    """A listing is asked of the bucket, so no condition on objects covers it."""
+    given: dict[str, Any] = {
+        "bucket": "b",
+        "role": "roles/storage.objectUser",
+        "member": "serviceAccount:a@p",
+    }
+    if expression is not None:
+        text = f'resource.name.startsWith("projects/_/buckets/{expression}")'
+        given["condition"] = {"title": "only replies", "expression": text}
+    grants = world(row(gcp.BUCKET_MEMBER, "m", given)).grants
+    assert {(grant.action, grant.resource) for grant in grants} == granted
 
 
 def job(email: str, audience: str = "http://127.0.0.1:4002") -> Row:

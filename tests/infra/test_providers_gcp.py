@@ -162,6 +162,38 @@ def test_a_private_bucket_takes_no_public_members(account: Google) -> None:
         account.create(gcp.BUCKET_MEMBER, "m", **member)
 
 
+def test_only_a_condition_that_is_evaluated_is_taken(account: Google) -> None:
+    """One that the emulated cloud would ignore would open more than the real cloud does."""
+    right = 'resource.name.startsWith("projects/_/buckets/b/objects/replies/")'
+    member = {"bucket": "b", "role": "roles/storage.objectUser", "member": "user:a@b.test"}
+    taken = {**member, "condition": {"title": "t", "expression": right}}
+    assert account.checked(gcp.BUCKET_MEMBER, "m", taken, {})["condition"]["expression"] == right
+    for wrong in ("request.time < timestamp('2030-01-01T00:00:00Z')", f"{right} || true"):
+        with pytest.raises(Mistakes, match="evaluates no other condition"):
+            account.checked(
+                gcp.BUCKET_MEMBER, "m", {**member, "condition": {"title": "t", "expression": wrong}}, {}
+            )
+    on_secret = {"secretId": "s", "role": gcp.ACCESSOR, "member": "user:a@b.test"}
+    with pytest.raises(Mistakes, match="evaluates no other condition"):
+        account.checked(gcp.SECRET_MEMBER, "m", {**on_secret, "condition": taken["condition"]}, {})
+
+
+def test_a_condition_needs_uniform_access(account: Google) -> None:
+    """Cloud Storage evaluates none where objects have access lists of their own."""
+    identity = account.create(gcp.ACCOUNT, "a", accountId="some-agent")
+    bucket = account.create(gcp.BUCKET, "b", location="EU")
+    condition = {
+        "title": "t",
+        "expression": f'resource.name.startsWith("projects/_/buckets/{bucket.id}/objects/replies/")',
+    }
+    role = "roles/storage.objectUser"
+    member = {"bucket": bucket.id, "role": role, "member": identity.outputs["member"], "condition": condition}
+    with pytest.raises(CloudError, match="uniform bucket-level access"):
+        account.create(gcp.BUCKET_MEMBER, "m", **member)
+    uniform = account.create(gcp.BUCKET, "c", location="EU", uniformBucketLevelAccess=True)
+    account.create(gcp.BUCKET_MEMBER, "m", **{**member, "bucket": uniform.id})
+
+
 def test_a_member_must_exist(account: Google) -> None:
     """A service account with a typo gets no role."""
     account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))

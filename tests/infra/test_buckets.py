@@ -1,0 +1,92 @@
+"""Who keeps what in the bucket of a place, for how long, and who may touch it; on all three clouds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.infra.recorded import Resource, of_type, recorded, settings_for
+from tests.infra.test_clouds import FUNCTIONS, environment, functions
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """All three clouds."""
+    return recorded(settings_for("aws", "azure", "gcp"), tmp_path_factory.mktemp("packages"))
+
+
+def on_buckets(fleet: list[Resource], name: str) -> dict[str, list[str]]:
+    """What an Amazon function may do in the bucket: action -> the ends of what it may do it to."""
+    (given,) = (
+        p for p in of_type(fleet, "aws:iam/rolePolicy:RolePolicy") if p.name == f"aws-eu-west-1-{name}"
+    )
+    found: dict[str, list[str]] = {}
+    for statement in json.loads(given.inputs["policy"])["Statement"]:
+        for action in statement["Action"]:
+            if action.startswith("s3:"):
+                found[action] = [resource.partition("/")[2] for resource in statement["Resource"]]
+    return found
+
+
+def test_routers_reach_the_snapshots_and_agents_the_replies(fleet: list[Resource]) -> None:
+    """Nobody reaches the other's: by a policy, by container, by a condition. Checkers reach neither."""
+    for cloud in FUNCTIONS:
+        for name, function in functions(fleet, cloud).items():
+            assert ("SKYFLEET_BUCKET" in environment(function)) == (name != "checker")
+    health, replies = ["health/*", "control.json"], ["replies/*"]
+    assert on_buckets(fleet, "router") == {
+        "s3:GetObject": health,
+        "s3:PutObject": health,
+        "s3:ListBucket": [""],
+    }
+    assert on_buckets(fleet, "agent") == {"s3:GetObject": replies, "s3:PutObject": replies}
+    assert on_buckets(fleet, "checker") == {}
+    members = sorted(of_type(fleet, "gcp:storage/bucketIAMMember:BucketIAMMember"), key=lambda m: m.name)
+    assert [
+        (m.name, m.inputs["role"], m.inputs.get("condition", {}).get("expression", "")) for m in members
+    ] == [
+        (
+            "gcp-europe-west1-agent",
+            "roles/storage.objectUser",
+            f'resource.name.startsWith("projects/_/buckets/{members[0].inputs["bucket"]}/objects/replies/")',
+        ),
+        ("gcp-europe-west1-router", "roles/storage.objectUser", ""),
+    ]
+    contributors = [
+        a.name for a in of_type(fleet, "azure-native:authorization:RoleAssignment") if "ba92f5b4" in a.name
+    ]
+    assert sorted(contributors) == [
+        "azure-westeurope-agent-replies-ba92f5b4",
+        "azure-westeurope-router-health-ba92f5b4",
+    ]
+
+
+def test_replies_are_deleted_after_two_days_and_snapshots_after_seven(fleet: list[Resource]) -> None:
+    """One day is promised. What operators set while running (`control.json`) is under no rule."""
+    (amazon,) = of_type(fleet, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+    kept = {rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in amazon.inputs["rules"]}
+    assert kept == {"health/": 7, "replies/": 2}
+    (azure,) = of_type(fleet, "azure-native:storage:ManagementPolicy")
+    found = [rule["definition"] for rule in azure.inputs["policy"]["rules"]]
+    assert {
+        prefix: rule["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"]
+        for rule in found
+        for prefix in rule["filters"]["prefixMatch"]
+    } == {"health/health/": 7, "replies/replies/": 2}
+    (state,) = (b for b in of_type(fleet, "gcp:storage/bucket:Bucket") if "state" in b.name)
+    assert {
+        prefix: rule["condition"]["age"]
+        for rule in state.inputs["lifecycleRules"]
+        for prefix in rule["condition"]["matchesPrefixes"]
+    } == {"health/": 7, "replies/": 2}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_an_agent_without_a_router_beside_it_has_a_bucket_too(cloud: str, tmp_path: Path) -> None:
+    """Every place has one, whatever else runs there."""
+    other = "gcp" if cloud == "aws" else "aws"
+    found = recorded(settings_for(cloud, other, router={"clouds": [other]}), tmp_path)
+    assert sorted(functions(found, cloud)) == ["agent", "checker"]
+    assert environment(functions(found, cloud)["agent"])["SKYFLEET_BUCKET"].startswith(("s3:", "az:", "gs:"))

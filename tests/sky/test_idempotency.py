@@ -1,0 +1,222 @@
+"""`Idempotency-Key` in the three clouds: real packages under the vendors' runtimes, each cloud's own bucket.
+
+The default agent does the same in every run; what tells two runs apart is the completion's id, which follows
+from the id of the request: another request id in a second run would be another reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from functions.signing import Keys, sign
+from infra.local.hosts import environment
+from infra.local.hosts.environment import Place
+from infra.local.world import CLOUDS, Bucket, Cloud, Grant, World
+from tests.over_http import send
+from tests.sky.fleet import Fleet
+from tests.sky.kit import CHECKOUT, Lab, lab, target
+
+pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(600)]
+
+CHAT = "/v1/chat/completions"
+WHAT_IS_84: dict[str, Any] = {
+    "model": "skyfleet",
+    "messages": [{"role": "user", "content": "what is 12 * (3 + 4)?"}],
+}
+
+
+@pytest.fixture(scope="module")
+def keys(fleet: Fleet) -> Keys:
+    """The stack's signing keys, as only its operator can read them."""
+    exported = json.loads(fleet.shell("pulumi stack export --show-secrets 2>/dev/null"))
+    found = {
+        str(resource["urn"]).rpartition("::signing-key-")[2]: json.loads(
+            resource["outputs"]["result"]["plaintext"]
+        )
+        for resource in exported["deployment"]["resources"]
+        if "::signing-key-" in resource["urn"]
+    }
+    return Keys.parse(json.dumps(found))
+
+
+class Agent:
+    """One cloud's agent, asked directly as a router asks it; each request has an id of its own."""
+
+    def __init__(self, url: str, keys: Keys) -> None:
+        self.url, self._keys = url, keys
+
+    def ask(self, key: str, body: bytes, path: str = CHAT) -> tuple[int, dict[str, str], bytes]:
+        signature = sign(self._keys, "POST", path, b"", body, now=time.time(), nonce=secrets.token_hex(16))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"idempotency-key", key.encode()),
+            (b"x-request-id", secrets.token_hex(8).encode()),
+            *signature,
+        ]
+        reply = send(self.url, "POST", path, headers, body)
+        return reply.status, dict(reply.headers), reply.body
+
+
+@pytest.fixture(scope="module")
+def agents(fleet: Fleet, keys: Keys) -> dict[str, Agent]:
+    """By cloud."""
+    return {a["cloud"]: Agent(str(a["url"]), keys) for a in fleet.facts("outputs")["agents"]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_two_equal_requests_run_once_in_a_cloud(
+    cloud: Cloud, stream: bool, fleet: Fleet, agents: dict[str, Agent]
+) -> None:
+    """The second gets the first one's bytes, a whole stream too; another request with the key is refused."""
+    key = secrets.token_hex(16)
+    body = json.dumps({**WHAT_IS_84, "stream": stream}).encode()
+    status, headers, first = agents[cloud].ask(key, body)
+    assert (status, "idempotency-replayed" in headers) == (200, False)
+    status, headers, again = agents[cloud].ask(key, body)
+    assert (status, headers.get("idempotency-replayed")) == (200, "true")
+    assert again == first
+    assert b"84" in first or stream
+    assert agents[cloud].ask(secrets.token_hex(16), body)[2] != first
+    status, _, other = agents[cloud].ask(key, body.replace(b"12", b"13"))
+    assert (status, json.loads(other)["error"]["code"]) == (422, "idempotency-key-reused")
+    logs = fleet.run("logs", cloud, code=None)
+    assert key not in logs
+
+
+def test_through_the_router_each_cloud_runs_a_key_at_most_once(healed: Fleet) -> None:
+    """Twelve equal calls are shared by three clouds: one run in each, and replays of it."""
+    url, headers = f"{healed.url}{CHAT}", {"idempotency-key": secrets.token_hex(16)}
+    replies = [requests.post(url, json=WHAT_IS_84, headers=headers, timeout=30) for _ in range(12)]
+    assert {reply.status_code for reply in replies} == {200}
+    for cloud in CLOUDS:
+        of = [r for r in replies if r.headers["x-skyfleet-target"].startswith(cloud)]
+        assert len(of) > 1
+        assert len({reply.content for reply in of}) == 1
+        assert [reply.headers.get("idempotency-replayed") for reply in of] == [None] + ["true"] * (
+            len(of) - 1
+        )
+
+
+def test_a_run_whose_instance_was_killed_does_not_run_again(healed: Fleet, agents: dict[str, Agent]) -> None:
+    """Its claim is in the bucket: the repeat is told so, and starts nothing."""
+    key, said = secrets.token_hex(16), dict[str, Any]()
+    body = b'{"input": "wait 20 seconds"}'
+    folder = healed.root / ".skyfleet"
+    before = set(folder.rglob("replies/*/claim"))
+
+    def first() -> None:
+        try:
+            said["first"] = agents["gcp"].ask(key, body, "/invoke")[0]
+        except httpx.HTTPError as error:
+            said["first"] = type(error).__name__
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    end = time.monotonic() + 30
+    while not (made := set(folder.rglob("replies/*/claim")) - before):
+        assert time.monotonic() < end, "no claim was made"
+        threading.Event().wait(0.05)
+    (claim,) = made
+    healed.run("chaos", "gcp", "kill")
+    thread.join(60)
+    assert said["first"] != 200
+    healed.run("chaos", "gcp", "heal")
+    status, headers, reply = agents["gcp"].ask(key, body, "/invoke")
+    assert (status, json.loads(reply)["error"]["code"]) == (409, "still-running")
+    assert headers["retry-after"]
+    assert [path.name for path in claim.parent.iterdir()] == ["claim"]
+
+
+# The functions' own client of buckets, in a child with nothing but an agent's environment and grants.
+JOURNEY = """
+import asyncio, json, os, sys
+sys.path.insert(0, os.environ["CHECKOUT"])
+from functions.remembered.bucket import BucketFailed, CloudBucket
+async def run():
+    bucket, said = CloudBucket(os.environ["SKYFLEET_BUCKET"]), {}
+    said["missing"] = await bucket.read("replies/a/claim")
+    said["create"] = [await bucket.create("replies/a/claim", d) for d in (b"one", b"two")]
+    found = await bucket.read("replies/a/claim")
+    said["read"] = found.data.decode()
+    said["replace"] = [await bucket.replace("replies/a/claim", d, found) for d in (b"three", b"four")]
+    said["at last"] = (await bucket.read("replies/a/claim")).data.decode()
+    said["many"] = sorted(await asyncio.gather(*(bucket.create("replies/b/claim", b"x") for _ in range(8))))
+    try: said["outside"] = await bucket.create("health/x.json", b"x")
+    except BucketFailed as error: said["outside"] = "failed"
+    print(json.dumps(said))
+asyncio.run(run())
+"""
+URLS: dict[Cloud, str] = {"aws": "s3://bkt", "azure": "az://account/replies", "gcp": "gs://bkt"}
+# On Azure roles end at containers: an agent's holds its replies and nothing else.
+GRANTED: dict[Cloud, str] = {
+    "aws": "bkt/replies/*",
+    "azure": "account/replies/replies/*",
+    "gcp": "bkt/replies/*",
+}
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncGenerator[Lab]:
+    async with lab(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def child_environment(here: Lab, cloud: Cloud) -> dict[str, str]:
+    spec, place, api = here.spec(cloud), Place(here.folder, target()), here.sky.api[cloud]
+    credentials = here.sky.identities.credentials(cloud, spec.principal)
+    match cloud:
+        case "aws":
+            return dict(environment.aws(spec, place, credentials, api, 1, "x"))
+        case "azure":
+            return dict(environment.azure(spec, place, credentials, api, "x"))
+        case "gcp":
+            return dict(environment.gcp(spec, place, credentials, api, 1))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_an_agents_grants_are_enough_and_no_more(here: Lab, cloud: Cloud) -> None:
+    """Reading and writing below `replies/`, without listing: creates and replaces are really conditional."""
+    name = URLS[cloud].partition("://")[2]
+    bucket = Bucket(cloud, name, here.folder / "buckets" / cloud)
+    bucket.folder.mkdir(parents=True)
+    grants = tuple(Grant(f"{cloud}-agent", f"object:{can}", GRANTED[cloud]) for can in ("read", "write"))
+    await here.deploy(world=World(buckets=(bucket,), grants=grants))
+    own = child_environment(here, cloud) | {"SKYFLEET_BUCKET": URLS[cloud], "CHECKOUT": str(CHECKOUT)}
+    own.pop("PYTHONPATH", None)
+
+    def child() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", JOURNEY], env=own, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert json.loads(await asyncio.to_thread(child)) == {
+        "missing": None,
+        "create": [True, False],
+        "read": "one",
+        "replace": [True, False],
+        "at last": "three",
+        "many": [False] * 7 + [True],
+        "outside": "failed",
+    }
