@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from functions.app import create
-from router.door import MARK, is_ordinary, turned_away
+from router.door import Voice, is_ordinary, voice
 from tests.router.support import Peer, Received, Script, ok, router, served, swallows, upstream
 
 PAGE = b"<html>this web app is gone</html>"
@@ -143,10 +143,89 @@ def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
     asyncio.run(run())
 
 
-def test_who_spoke_is_told_by_the_load_field_alone() -> None:
-    """Only the three denials count, and only without the field."""
-    assert turned_away(403, [])
-    assert not turned_away(403, [(MARK, b"TEXT")])
-    assert not any(turned_away(status, []) for status in (200, 400, 405, 413, 429, 500, 503))
+MARKED = "endpoint-load-metrics: TEXT application_utilization=0.5\r\n"
+
+
+@pytest.mark.parametrize("status", [200, 202, 302])
+def test_a_platforms_page_is_no_answer_once_agents_have_shown_their_mark(status: int) -> None:
+    """Its 'your app is up' page or its redirect to a login goes elsewhere and counts against the target."""
+
+    async def run() -> None:
+        async with (
+            upstream(says(status, headers="location: https://login.example.net/\r\n")) as page,
+            upstream(says(200, headers=MARKED)) as agent,
+            router([page.url, agent.url]) as front,
+        ):
+            seen = [(await front.client.post("/invoke")).headers["x-skyfleet-target"] for _ in range(12)]
+            assert seen[0] == "aws/r0"  # nobody had shown the mark yet
+            assert set(seen[2:]) == {"azure/r1"}
+            target = await front.target("aws/r0")
+            assert target["state"] == "ejected"
+            assert f"status {status}, not from its agent" in target["reason"]
+
+    asyncio.run(run())
+
+
+def test_a_page_in_place_of_an_answer_is_not_repeated_when_the_agent_may_have_run() -> None:
+    """A redirect says that nothing was done; after a 202 of something else nobody knows."""
+
+    async def run() -> None:
+        async with (
+            upstream(says(200, headers=MARKED)) as first,
+            upstream(says(200, headers=MARKED)) as second,
+            router([first.url, second.url], repeatable=False) as front,
+        ):
+            await front.client.post("/invoke")
+            first.script = second.script = says(202)
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (502, "may-have-run")
+            assert PAGE.decode() not in reply.text
+            first.script = second.script = says(302)
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+
+    asyncio.run(run())
+
+
+def test_a_fleet_whose_mark_is_lost_on_the_way_is_served_all_the_same() -> None:
+    """Where nobody shows it, its absence says nothing."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url]) as front:
+            for _ in range(3):
+                assert (await front.client.post("/invoke")).json() == {"output": "fine"}
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+    asyncio.run(run())
+
+
+def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() -> None:
+    """A platform answers 200 for a function that is gone; the stalled request goes elsewhere."""
+
+    async def stuck(request: Received, peer: Peer) -> None:
+        await (peer.reply(200, PAGE) if request.target == "/health" else swallows(request, peer))
+
+    async def run() -> None:
+        agent = says(200, headers=MARKED)
+        async with upstream(agent) as a, upstream(agent) as b, router([a.url, b.url]) as front:
+            assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
+            await front.client.post("/invoke")
+            a.script = stuck
+            replies = [await front.client.post("/invoke") for _ in range(3)]
+            assert {reply.status_code for reply in replies} == {200}
+            assert "2" in {reply.headers["x-skyfleet-attempts"] for reply in replies}
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+
+    asyncio.run(run())
+
+
+def test_who_spoke_without_the_mark_is_told_by_the_status() -> None:
+    """Denials and the limit always, redirects and pages only where agents do send it."""
+    for strict in (False, True):
+        assert {voice(status, strict=strict) for status in (401, 403, 404)} == {Voice.DOOR}
+        assert voice(413, strict=strict) is Voice.LIMIT
+        assert {voice(status, strict=strict) for status in (400, 405, 429, 500, 503)} == {Voice.AGENT}
+        assert voice(302, strict=strict) is (Voice.DOOR if strict else Voice.AGENT)
+        assert voice(200, strict=strict) is (Voice.STRANGER if strict else Voice.AGENT)
     assert is_ordinary("POST", b"/invoke?q=%20//")
     assert not is_ordinary("POST", b"/x/../invoke")
