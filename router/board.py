@@ -139,7 +139,8 @@ class Board:
             self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=failed)
             if not failed:
                 self._alive_at[key] = now
-        self.fleet = f.record(self.fleet, key, outcome, now, self.policy, why or "failed attempts")
+        why = why or "failed attempts"
+        self.fleet = f.record(self.fleet, key, outcome, now, self.policy, why, retry_after_s)
 
     def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
         """A good reply's first event came after so long. load: as its agent reports it, in requests at
@@ -152,15 +153,6 @@ class Board:
             latency_ms=-1.0 if cold else first_event_ms,
             load=-1.0 if load is None else load,
         )
-
-    def saw_latency(self, key: str, milliseconds: float) -> None:
-        """The same for who knows no more."""
-        self.saw_reply(key, milliseconds, None, False)
-
-    @property
-    def latency_ms(self) -> dict[str, float]:
-        """Of each target that was timed."""
-        return {key: one.latency_ms for key, one in self.traffic.items() if one.samples}
 
     def hedge_delay_s(self) -> float | None:
         """How long nineteen of twenty good replies take at most to begin; None while too few were seen.
@@ -214,9 +206,13 @@ class Board:
     def _look(self, now: float) -> None:
         """Apply what time and traffic have done to the fleet."""
         fleet = f.settle(self.fleet, now, self.policy)
+        if not 0 <= now - self._reviewed_at < _REVIEW_S:
+            fleet = f.review(fleet, self.traffic, now, self.policy)
+            self._reviewed_at = now
         self.fleet = self._seen = fleet
         self._version += 1
-        self._seen_at, self._look_at = now, now + self.policy.learn_s
+        self._seen_at = now
+        self._look_at = min(self._reviewed_at + _REVIEW_S, f.changes_at(fleet, now, self.policy))
 
     def _renewed(self, strategy: Strategy, desk: _Desk | None, now: float) -> _Desk:
         menu = f.menu(self.fleet, (), now, self.policy)

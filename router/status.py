@@ -1,23 +1,28 @@
 """What `GET /api/status` says: this router's view, and why it holds it.
 
-The shape is a contract with `skyfleet status`; more fields may be added, none is renamed.
+The shape is a contract with `skyfleet status`; more fields may be added, none is renamed. `reason` is that of
+the last change of state; what the vantages say right now are the counts `vantages_up` and `vantages_down`.
 """
 
 from __future__ import annotations
 
 from router import fleet as f
+from router import health as h
 from router import merge
 from router.board import Board
 from router.health import Status
 from router.merge import Observation
 from router.settings import Place
 from router.store import Keeper
+from router.traffic import expected_ms, failure_share
 
 
 def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
-    """The status as JSON values. Times are unix seconds; latency is that of a reply's head."""
+    """The status as JSON values. Times are unix seconds; latency is that of a reply's first event;
+    portion is the part of the requests that the strategy means a target to have."""
     now = board.clock()
     board.fleet = f.settle(board.fleet, now, board.policy)
+    portions = board.portions()
     return {
         "router": {
             "cloud": place.cloud,
@@ -25,7 +30,9 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
             "build": place.build,
             "strategy": board.strategy,
         },
-        "targets": [_target(board, key, now) for key in board.targets],
+        "targets": [
+            {**_target(board, key, now), "portion": round(portion, 4)} for key, portion in portions.items()
+        ],
         "vantages": [
             {
                 "vantage": one.vantage,
@@ -45,6 +52,7 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
     target, health = board.targets[key], board.fleet.health[key]
     seen = [one.observations[key][-1] for one in board.fleet.documents.values() if one.observations.get(key)]
     last = max(seen, default=None)
+    votes = merge.votes(board.fleet.documents.values(), key, now, board.policy)
     return {
         "cloud": target.cloud,
         "region": target.region,
@@ -55,15 +63,22 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
         "weight": target.weight,
         "effective_weight": f.effective_weight(board.fleet, target, now, board.policy),
         "latency_ms": _latency(board, key, last),
+        "errors": round(failure_share(board.traffic[key], now, board.policy)[0], 3),
+        "price": target.price,
         "cold": health.status is Status.COLD or bool(last and last.cold),
         "inflight": board.inflight[key],
         "build": last.build or None if last else None,
         "ejections": health.ejections,
+        "share": h.share(health, now, board.policy) if health.status in h.SERVING else 0.0,
+        "rests_s": round(health.rests_until - now, 1) if h.resting(health, now, board.policy) else 0.0,
+        "vantages_up": votes.ups,
+        "vantages_down": len(votes.downs),
     }
 
 
 def _latency(board: Board, key: str, last: Observation | None) -> float | None:
     """Of our own traffic; before there is any, of the newest probe."""
-    if key in board.latency_ms:
-        return round(board.latency_ms[key], 2)
+    seen = board.traffic[key]
+    if seen.samples:
+        return round(expected_ms(seen, board.clock(), board.policy), 2)
     return round(last.latency_ms, 2) if last and last.latency_ms >= 0 else None

@@ -14,8 +14,8 @@ Rules
   counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
 - `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
   twenty is above: a quantile without a histogram.
-- While no latency is heard, `expected_ms` fades from latency to baseline (half-life `fade_s`): a target that
-  was slow is tried again.
+- While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
+  `fade_s`): a target that was slow is tried again.
 
 Time. If the clock was set back, nothing decays for that one step.
 """
@@ -110,6 +110,8 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     """The latency that the next good warm reply may have; -1: nothing is known."""
     if traffic.samples == 0:
         return -1.0
+    if traffic.latency_ms <= traffic.usual_ms:
+        return traffic.latency_ms
     age = max(0.0, now - traffic.timed_at)
     return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
 
