@@ -11,15 +11,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from infra.contract import CLOUDS, Cloud, Place, stack_prefix
 from infra.errors import ConfigError
 from infra.mistakes import Mistakes, one_of, suggestion
 from infra.regions import REGIONS
 
-Strategy = Literal["weighted", "round-robin", "random"]
-STRATEGIES: tuple[Strategy, ...] = ("weighted", "round-robin", "random")
+Strategy = Literal["weighted", "round-robin", "random", "least-load", "latency", "cost", "adaptive"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 # The keys under skyfleet:, and the shape each has; read by people in error messages.
 EXAMPLES: Mapping[str, str] = {
@@ -34,8 +34,22 @@ EXAMPLES: Mapping[str, str] = {
     "agentPaceMs": "0",
     "sky": "{minuteS: 5}",
 }
-# Knobs of the router's failover; their defaults live with the router, here is only what may be said.
-POLICY_KEYS = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejectionS", "fall", "rise", "freshS")
+# Knobs of the router's deciding; their defaults live with the router, here is only what may be said.
+POLICY_NUMBERS = (
+    "connectTimeoutS",
+    "stallS",
+    "deadlineS",
+    "slowStartS",
+    "ejectionS",
+    "fall",
+    "rise",
+    "freshS",
+    "hedgeShare",
+    "extraUsdPerHour",
+)
+HEDGES = ("auto", "on", "off")
+CALLERS_MAY = ("strategy", "redundant")
+POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "callersMay")
 # Exactly module paths and one attribute: what `importlib` and `getattr` take.
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # One invocation's rounds; Lambda ends a function after 900 s, and a cold start and sending come on top.
@@ -48,10 +62,15 @@ RESERVED_MODULES = ("infra", "router", "tests")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One agent to deploy; `weight` is its share of requests, relative to the other targets'."""
+    """One agent to deploy.
+
+    weight: its share of requests, relative to the other targets'. price: USD per million requests; None: the
+    router's list price of that cloud.
+    """
 
     place: Place
     weight: float
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +107,7 @@ class Settings:
     routers: tuple[Place, ...]
     strategy: Strategy
     open: bool
-    policy: Mapping[str, float]
+    policy: Mapping[str, object]
     agent: str
     checks: Checks
     key_generation: int
@@ -147,7 +166,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         routers=_routers(mistakes, router.get("clouds"), targets, meant),
         strategy=cast(
             Strategy,
-            mistakes.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "weighted"),
+            mistakes.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "adaptive"),
         ),
         open=open_,
         policy=_policy(mistakes, router.get("policy")),
@@ -208,9 +227,12 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
     first = known[0] if known else "eu-west-1"
     example = f"{{regions: [{first}], weight: 1}}"
     entry = mistakes.mapping(key, given, example)
-    allowed = ("regions", "weight", "project") if cloud == "gcp" else ("regions", "weight")
-    mistakes.known_keys(key, entry, allowed, example)
+    allowed = ("regions", "weight", "price")
+    mistakes.known_keys(key, entry, (*allowed, "project") if cloud == "gcp" else allowed, example)
     weight = mistakes.number(f"{key}.weight", entry.get("weight"), 1, least=0, example="3")
+    price = None
+    if entry.get("price") is not None:
+        price = mistakes.number(f"{key}.price", entry["price"], 0, least=0, example="0.2")
     regions = mistakes.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
         if known and region not in known:
@@ -218,7 +240,7 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
             mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{meant}]")
     share = weight / len(regions) if regions else 0
     whole = int(share) if share == int(share) else share
-    return [Target(Place(cloud, region), whole) for region in regions]
+    return [Target(Place(cloud, region), whole, price) for region in regions]
 
 
 def _routers(
@@ -246,18 +268,33 @@ def _routers(
     return tuple(first[name] for name in names if name in first)
 
 
-def _policy(mistakes: Mistakes, value: object) -> dict[str, float]:
+def _policy(mistakes: Mistakes, value: object) -> dict[str, object]:
     key, example = "skyfleet:router.policy", "{stallS: 2}"
     policy = mistakes.mapping(key, value, example)
     mistakes.known_keys(key, policy, POLICY_KEYS, example)
-    return {
-        name: mistakes.number(
+    found: dict[str, object] = {}
+    for name in (each for each in POLICY_NUMBERS if each in policy):
+        whole = name in {"fall", "rise"}
+        found[name] = mistakes.number(
             f"{key}.{name}", policy[name], 1, least=1 if whole else 0.001, example="2", whole=whole
         )
-        for name in POLICY_KEYS
-        if name in policy
-        for whole in (name in {"fall", "rise"},)
-    }
+    if "hedge" in policy:
+        given = policy["hedge"]
+        if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`
+            given = "on" if given else "off"
+        found["hedge"] = mistakes.choice(f"{key}.hedge", given, HEDGES, "auto")
+    if "callersMay" in policy:
+        found["callersMay"] = _callers_may(mistakes, f"{key}.callersMay", policy["callersMay"])
+    return found
+
+
+def _callers_may(mistakes: Mistakes, key: str, value: object) -> list[str]:
+    """An empty list: callers may choose nothing."""
+    names = [] if value == [] else mistakes.strings(key, value, "[strategy]")
+    for name in names:
+        if name not in CALLERS_MAY:
+            mistakes.add(key, name, one_of(CALLERS_MAY, name), "[strategy]")
+    return names
 
 
 def _agent(mistakes: Mistakes, value: object) -> str:

@@ -65,7 +65,7 @@ class Specs:
         targets: Sequence[tuple[Target, FunctionEndpoint]],
         routers: Sequence[FunctionEndpoint],
     ) -> FunctionSpec:
-        # Probing does not depend on weights: leaving them out keeps checkers as they are when a weight
+        # Probing does not depend on weights or prices: leaving them out keeps checkers as they are when one
         # changes.
         even = [(Target(target.place, 1), endpoint) for target, endpoint in targets]
         checks = self.settings.checks
@@ -135,6 +135,7 @@ def target_list(
                     "url": url,
                     "weight": target.weight,
                     "repeatable": repeatable,
+                    **({} if target.price is None else {"price": target.price}),
                 }
                 for (target, _), url in zip(targets, urls, strict=True)
             ]

@@ -324,6 +324,14 @@ def test_routers_know_every_agent_and_checkers_every_router(fleet: list[Resource
         assert [t["weight"] for t in json.loads(checker["SKYFLEET_TARGETS"])] == [1, 1, 1]
 
 
+def test_a_price_reaches_the_routers_and_not_the_checkers(tmp_path: Path) -> None:
+    """Routers choose by it; a checker stays as it is when a price changes."""
+    priced: dict[str, object] = {"aws": {"regions": ["eu-west-1"], "price": 0.25}}
+    found = functions(recorded(settings_for("aws", clouds=priced), tmp_path), "aws")
+    assert json.loads(environment(found["router"])["SKYFLEET_TARGETS"])[0]["price"] == 0.25
+    assert "price" not in json.loads(environment(found["checker"])["SKYFLEET_TARGETS"])[0]
+
+
 def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource], tmp_path: Path) -> None:
     """They know its hash only; an emulated stack may be open."""
     variables = environment(functions(fleet, "aws")["router"])

@@ -11,7 +11,9 @@ import yaml
 from infra.archive import ROOT
 from infra.contract import Place
 from infra.errors import ConfigError
-from infra.settings import Checks, Model, Settings, read
+from infra.settings import POLICY_KEYS, POLICY_NUMBERS, STRATEGIES, Checks, Model, Settings, read
+from router import policy as router_policy
+from router.selection import Strategy
 
 pytestmark = pytest.mark.pure
 
@@ -59,7 +61,7 @@ def test_defaults_need_nothing_but_clouds() -> None:
     """A router and a checker in every cloud, the default agent, an API key, six probes ten seconds apart."""
     found = settings()
     assert found.routers == found.checkers == found.places
-    assert (found.strategy, found.open, found.agent) == ("weighted", False, "functions.agent:agent")
+    assert (found.strategy, found.open, found.agent) == ("adaptive", False, "functions.agent:agent")
     assert found.checks == Checks(probes=6, apart_s=10, timeout_s=3, cold_timeout_s=30)
     assert (found.model, found.key_generation, found.local) == (None, 1, False)
 
@@ -87,6 +89,33 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert found.checks == Checks(probes=3, apart_s=0.5)
     assert found.model == Model("https://api.example.com/v1", "small")
     assert (found.key_generation, found.agent_pace_ms, found.minute_s) == (4, 20, 5)
+
+
+def test_what_the_config_may_say_the_router_understands() -> None:
+    """Strategies, knobs and prices are listed in both rooms: here, what is taken there is taken."""
+    assert list(STRATEGIES) == [strategy.value for strategy in Strategy]
+    knobs: dict[str, object] = {
+        **dict.fromkeys(POLICY_NUMBERS, 2),
+        "hedge": "off",
+        "callersMay": ["redundant"],
+    }
+    assert tuple(knobs) == POLICY_KEYS
+    found = settings(router={"policy": knobs})
+    assert found.policy == knobs
+    policy, wrong = router_policy.parse(found.policy)
+    assert wrong == []
+    assert (policy.hedge, policy.callers_may) == ("off", frozenset({"redundant"}))
+    assert settings(router={"policy": {"hedge": False, "callersMay": []}}).policy == {
+        "hedge": "off",
+        "callersMay": [],
+    }
+
+
+def test_a_price_is_of_every_region_of_its_cloud() -> None:
+    """Unlike a weight it is not shared out; without one the router has a list price."""
+    priced = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "price": 0.25}})
+    assert [target.price for target in priced.targets] == [0.25, 0.25]
+    assert [target.price for target in settings().targets] == [None, None, None]
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
@@ -182,6 +211,9 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
     "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
     "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
+    "hedge": (CLOUDS, {"router": {"policy": {"hedge": "always"}}}, "policy.hedge: got 'always'"),
+    "callers-may": (CLOUDS, {"router": {"policy": {"callersMay": ["strategie"]}}}, "did you mean strategy"),
+    "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
     "agent-reserved": (CLOUDS, {"agent": "router.app:create"}, "outside of infra, router, tests"),
     "name": (CLOUDS, {"name": "My Fleet"}, "lower-case letters"),
