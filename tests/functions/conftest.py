@@ -1,0 +1,19 @@
+"""Fixtures of this room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functions import memory_bucket
+from tests.functions.memory_bucket import RUNS
+
+
+@pytest.fixture
+def no_runs() -> Iterator[None]:
+    RUNS.clear()
+    memory_bucket.GO_ON = asyncio.Event()
+    yield
+    RUNS.clear()
