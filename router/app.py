@@ -1,8 +1,8 @@
 """The router as an ASGI app: its own few paths, who may come in, and everything else to an agent.
 
 Rules
-- `GET /health` is open and costs nothing; `GET /api/status` needs the caller's key; `POST /_skyfleet/health`
-  takes signed snapshots of checkers. Every other path and method goes to an agent.
+- `GET /health` is open and costs nothing; `GET /api/status` and `GET` or `PUT /api/control` need the caller's
+  key; `POST /_skyfleet/health` takes signed snapshots of checkers. Every other path goes to an agent.
 - A key is compared by its SHA-256 in constant time, from `Authorization: Bearer KEY` or `x-api-key`; the
   field that carried it stops here. Without a key only when SKYFLEET_OPEN=1 and every target is on this
   machine.
@@ -27,6 +27,7 @@ from functions import signing
 from router import asgi, merge
 from router.asks import Asker
 from router.board import Board
+from router.control import MOST_BYTES, Controls
 from router.door import Door
 from router.errors import CallerError, SnapshotRefused
 from router.forward import means
@@ -80,6 +81,7 @@ class App:
             door=door,
         )
         self._keeper = Keeper(bucket, board, clock)
+        self._controls = Controls(bucket, board, self._keeper)
         self._verifier = signing.Verifier(settings.keys)
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -121,6 +123,10 @@ class App:
                     _only(scope, "GET", "HEAD")
                     self._keeper.kick()
                     await reply(200, status(self._plane.board, self._settings.place, self._keeper))
+                case "/api/control":
+                    self._admit(headers)
+                    _only(scope, "GET", "HEAD", "PUT")
+                    await reply(200, await self._control(scope, headers, receive))
                 case "/_skyfleet/health":
                     _only(scope, "POST")
                     await reply(200, await self._snapshot(scope, headers, receive))
@@ -192,6 +198,20 @@ class App:
             raise
         board.fold([document])
         return {"accepted": True, "stored": await self._keeper.save(document)}
+
+    async def _control(
+        self, scope: asgi.Scope, headers: list[Header], receive: asgi.Receive
+    ) -> Mapping[str, object]:
+        if scope["method"] != "PUT":
+            self._keeper.kick()
+            return self._controls.told()
+        body = await asgi.read_body(headers, receive, MOST_BYTES)
+        try:
+            order: object = json.loads(body)
+        except (ValueError, RecursionError):
+            message = 'The order is not JSON; send for example {"strategy": "latency"}.'
+            raise CallerError(400, "bad-control", message) from None
+        return await self._controls.order(order)
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place

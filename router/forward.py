@@ -22,7 +22,7 @@ from router import plan as p
 from router.attempt import Attempt
 from router.board import Board
 from router.budget import Extra, pay
-from router.door import is_ordinary
+from router.door import MARK, is_ordinary
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
 from router.plan import Failure
@@ -137,7 +137,7 @@ class Relay:
             strict=plane.door.marked,
             now=plane.board.clock(),
         )
-        if reading.load is not None:
+        if not plane.door.marked and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
         if reading.worth in _NOBODY and not is_ordinary(request.method, request.target):
             attempt.record(Outcome.NEUTRAL)

@@ -104,15 +104,17 @@ class Policy:
     gray_errors_bad: float = 0.35
     # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests.
     gray_proof: float = 8.0
-    # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring; at 5 a
-    # heavy tail (lognormal, sigma 1) whose first ten replies were fast is now and then taken for slow, at 6
-    # it is not in thousands of runs (tests/router/test_gray.py).
-    gray_times: float = 6.0
+    # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
+    # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
+    # test_gray.py). Where the others are no measure, as they are near and it is far, only its own usual
+    # speaks, and of a heavy tail (lognormal, sigma 1) whose first replies were fast that needs six.
+    gray_times: float = 5.0
+    gray_times_far: float = 6.0
     gray_peers: float = 3.0
     gray_gap_ms: float = 50.0
     # Slow from the start: no way around the Earth explains a second.
-    gray_far_times: float = 5.0
-    gray_far_ms: float = 1000.0
+    gray_late_times: float = 5.0
+    gray_late_ms: float = 1000.0
     # An average of fewer is no average; and how many requests at a slow average make it an answer.
     gray_samples: int = 10
     gray_slow: int = 20

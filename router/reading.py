@@ -24,7 +24,6 @@ from router.waits import retry_after_s
 
 # Answers of agents are a few kilobytes; a larger one costs more to hold than a cut one is likely.
 MOST_WHOLE: Final = 65_536
-_THROTTLED: Final[Outcome] = getattr(Outcome, "THROTTLED", Outcome.NEUTRAL)
 _LOAD: Final = b"application_utilization="
 
 
@@ -58,7 +57,9 @@ def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool
         return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
     rest_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
     if status == 429 or rest_s is not None:
-        return Reading(Worth.UNDONE, _THROTTLED, _THROTTLED, f"status {status}", load, rest_s=rest_s)
+        return Reading(
+            Worth.UNDONE, Outcome.THROTTLED, Outcome.THROTTLED, f"status {status}", load, rest_s=rest_s
+        )
     if status >= 500:
         worth = Worth.UNDONE if status in UNDONE else Worth.BROKEN if status in BROKEN else Worth.ANSWER
         return Reading(worth, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)

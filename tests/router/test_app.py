@@ -241,6 +241,11 @@ def test_hop_by_hop_and_forged_fields_stop_at_the_router_both_ways() -> None:
                     "proxy-authorization": "Basic x",
                     "x-skyfleet-signature": "forged",
                     "x-functions-key": "secret",
+                    "x-ms-client-principal-id": "secret",
+                    "x-ms-token-aad-access-token": "secret",
+                    "x-goog-iap-jwt-assertion": "secret",
+                    "x-arr-ssl": "1",
+                    "x-original-url": "/",
                     "traceparent": "00-1-2-01",
                     "x-other": "2",
                 },
@@ -248,6 +253,7 @@ def test_hop_by_hop_and_forged_fields_stop_at_the_router_both_ways() -> None:
             sent = up.received[0].headers
             for gone in ("x-mine", "te", "proxy-authorization", "x-functions-key", "connection"):
                 assert gone not in sent
+            assert not any(name.startswith(("x-ms-", "x-goog-", "x-arr-", "x-original-")) for name in sent)
             assert sent["x-skyfleet-signature"] != "forged"
             assert (sent["traceparent"], sent["x-other"]) == ("00-1-2-01", "2")
             assert sent["x-request-id"] == reply.headers["x-request-id"]
@@ -311,5 +317,34 @@ def test_status_has_what_the_command_line_needs() -> None:
             assert set(names) <= set(target)
             assert (target["state"], target["inflight"], target["weight"]) == ("healthy", 0, 3.0)
             assert status["store"]["state"] == "off"
+
+    asyncio.run(run())
+
+
+def test_the_strategy_is_looked_at_and_changed_while_the_router_runs() -> None:
+    """With the key only; an order that is none is a 400, another method a 405."""
+
+    async def run() -> None:
+        key = {"x-api-key": API_KEY}
+        async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
+            assert (await front.client.get("/api/control")).status_code == 401
+            assert (await front.client.put("/api/control", json={"strategy": "cost"})).status_code == 401
+            before = (await front.client.get("/api/control", headers=key)).json()
+            assert (before["effective"], before["revision"]) == ("weighted", 0)
+            after = await front.client.put("/api/control", json={"strategy": "cost"}, headers=key)
+            assert (after.status_code, after.json()["effective"], after.json()["revision"]) == (
+                200,
+                "cost",
+                1,
+            )
+            assert (await front.client.get("/api/status", headers=key)).json()["router"]["strategy"] == "cost"
+            for body in (b"{", b'{"strategy": "best"}', b"[" * 3000):
+                reply = await front.client.put("/api/control", content=body, headers=key)
+                assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad-control")
+            assert (
+                await front.client.put("/api/control", content=b" " * 5000, headers=key)
+            ).status_code == 413
+            assert (await front.client.delete("/api/control", headers=key)).status_code == 405
+            assert up.received == []
 
     asyncio.run(run())

@@ -155,6 +155,29 @@ def test_throttled_and_unavailable_go_elsewhere_for_any_request(status: int) -> 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_target_that_asks_for_rest_is_left_alone_for_so_long_and_is_no_failure(status: int) -> None:
+    """Retry-After goes to the board: no further request goes there, and its state stays as it was."""
+
+    async def run() -> None:
+        throttled = answers(status, headers="retry-after: 31536000\r\n")
+        async with (
+            upstream(throttled) as first,
+            upstream(ok) as second,
+            router([first.url, second.url], repeatable=False) as front,
+        ):
+            for _ in range(6):
+                reply = await front.client.post("/invoke", content=b"x")
+                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+            assert len(first.asked) == 1
+            target = await front.target("aws/r0")
+            assert target["state"] == "unknown"
+            assert 0 < target["rests_s"] <= 60
+            assert target["inflight"] == 0
+
+    asyncio.run(run())
+
+
 def test_when_all_fail_the_caller_gets_the_best_reply_there_was() -> None:
     """A 429 with its Retry-After is worth more than an error of our own or a 500."""
 
