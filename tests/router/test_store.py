@@ -145,7 +145,8 @@ def test_the_bucket_is_read_beside_requests_and_not_for_each() -> None:
         async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
             for _ in range(100):
                 await front.client.get("/")
-            assert shelf.reads == 1
+            # Its one vantage, and the orders of operators.
+            assert shelf.reads == 2
 
     asyncio.run(run())
 
