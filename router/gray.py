@@ -8,9 +8,10 @@ Rules
   the answer is bad, at 0 it is good, between them nobody knows yet.
 - Wrong: a failure speaks for `gray_errors_bad` against `gray_errors_fine` as the true share of errors, a
   success against it. One failure never suffices, and a share below about the middle never adds up.
-- Slow: its average is over `gray_times` its own usual and `gray_peers` times the others, by `gray_gap_ms` or
-  more; or, as it may have been slow from the start, over `gray_far_times` the others by `gray_far_ms`, which
-  no distance between regions explains. `gray_slow` such requests make the answer bad.
+- Slow: its average is over `gray_times` its own usual (`gray_times_far` if it is usually slower than the
+  others, so that they are no measure) and `gray_peers` times the others, by `gray_gap_ms` or more. Or, as it
+  may have been slow from the start, it is over `gray_late_times` the others by `gray_late_ms`, which no
+  distance between regions explains. `gray_slow` such requests make the answer bad.
 - It must be worse than the others, or it is not the target's fault. They are the serving targets with
   traffic, and what stands for them is their lower median: of two the better one, so that two bad ones of
   three are both seen. No others, no verdict: a lone target is never eased off.
@@ -208,16 +209,18 @@ class _Others:
         if own is None:
             return None
         usual = self._traffic[key].usual_ms
-        if own <= usual * policy.gray_times / 2 and own < policy.gray_far_ms:
+        if own <= usual * policy.gray_times / 2 and own < policy.gray_late_ms:
             return False
         rest = _lower_median_without(self._paces, own)
         if rest is None:
             return None
         gap, times = own - rest, own / max(rest, 1.0)
-        changed = own > policy.gray_times * usual and times > policy.gray_peers and gap >= policy.gray_gap_ms
-        if changed or (times > policy.gray_far_times and gap >= policy.gray_far_ms):
+        alike = usual <= 2 * rest
+        grown = own > usual * (policy.gray_times if alike else policy.gray_times_far)
+        changed = grown and times > policy.gray_peers and gap >= policy.gray_gap_ms
+        if changed or (times > policy.gray_late_times and gap >= policy.gray_late_ms):
             return True
-        fast = own <= usual * policy.gray_times / 2 and times <= policy.gray_far_times / 2
+        fast = own <= usual * policy.gray_times / 2 and times <= policy.gray_late_times / 2
         return False if fast or times <= policy.gray_peers / 2 else None
 
     def learn_errors(self, doubts: Mapping[str, Doubt]) -> None:

@@ -1,0 +1,277 @@
+"""Claims about gray failures: noise is never called one, real ones are noticed within some tens of requests,
+and a target is eased off and back, not flipped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import pytest
+
+from router import fleet as f
+from router.fleet import Fleet
+from router.health import Status
+from router.policy import DEFAULT
+from router.traffic import NOTHING, Traffic, saw
+from tests.router.test_health import targets
+
+pytestmark = pytest.mark.pure
+
+NOW = 1_000_000.0
+
+# Milliseconds of one good reply of the target with this number.
+Latency = Callable[[random.Random, int], float]
+
+
+def spiky(rnd: random.Random, number: int) -> float:
+    """8 ms, and 40 ms in one of fifty."""
+    return 8 * rnd.lognormvariate(0, 0.2) * (5 if rnd.random() < 0.02 else 1)
+
+
+def model(rnd: random.Random, number: int) -> float:
+    """A language model that thinks for a second, or for ten."""
+    return 1000 * rnd.lognormvariate(0, 1)
+
+
+def distant(rnd: random.Random, number: int) -> float:
+    """Regions near and far."""
+    return (5, 50, 150, 20, 90)[number % 5] * rnd.lognormvariate(0, 0.4)
+
+
+def distant_models(rnd: random.Random, number: int) -> float:
+    """Both at once, which is the hardest: no other target says what is usual for a far one."""
+    return (5, 50, 150, 20, 90)[number % 5] * rnd.lognormvariate(0, 1)
+
+
+NOISE: tuple[Latency, ...] = (spiky, model, distant, distant_models)
+
+
+@dataclass
+class World:
+    """A fleet under traffic whose targets get requests by the shares that the fleet allows."""
+
+    count: int
+    latency: Latency
+    seed: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        self.rnd = random.Random(self.seed)
+        self.fleet: Fleet = f.start(targets(*[1.0] * self.count), NOW)
+        self.traffic: dict[str, Traffic] = {}
+        self.slow: dict[int, float] = {}
+        self.errors: dict[int, float] = {}
+        self.now = NOW
+        self.reviewed = NOW
+        self.known: Fleet | None = None
+        self.numbers: list[int] = []
+        self.parts: list[float] = []
+
+    def run(self, requests: int) -> None:
+        for _ in range(requests):
+            self.now += self.rnd.expovariate(self.rate)
+            if self.fleet is not self.known:
+                self.known = self.fleet
+                menu = f.menu(self.fleet, (), self.now, DEFAULT).candidates
+                self.numbers = [int(one.key.removeprefix("aws/r")) for one in menu]
+                self.parts = list(accumulate(one.share for one in menu))
+            self.request(self.rnd.choices(self.numbers, cum_weights=self.parts)[0])
+            if self.now - self.reviewed >= 1:
+                self.reviewed = self.now
+                self.fleet = f.review(
+                    f.settle(self.fleet, self.now, DEFAULT), self.traffic, self.now, DEFAULT
+                )
+
+    def request(self, number: int) -> None:
+        key = f"aws/r{number}"
+        failed = self.rnd.random() < self.errors.get(number, 0)
+        latency = -1.0 if failed else self.latency(self.rnd, number) * self.slow.get(number, 1)
+        seen = self.traffic.get(key, NOTHING)
+        self.traffic[key] = saw(seen, self.now, DEFAULT, failed=failed, latency_ms=latency)
+        outcome = f.Outcome.FAILURE if failed else f.Outcome.SUCCESS
+        self.fleet = f.record(self.fleet, key, outcome, self.now, DEFAULT)
+
+    def status(self, number: int = 0) -> Status:
+        return self.fleet.health[f"aws/r{number}"].status
+
+    def share(self, number: int = 0) -> float:
+        target = self.fleet.targets[number]
+        return f.effective_weight(self.fleet, target, self.now, DEFAULT)
+
+
+def degraded(world: World) -> list[str]:
+    return [one.reason for one in world.fleet.health.values() if one.status is Status.DEGRADED]
+
+
+@pytest.mark.parametrize("latency", NOISE)
+def test_a_healthy_noisy_fleet_is_never_eased_off(latency: Latency) -> None:
+    """`weighted` promises exact shares, so noise must not cost any: thousands of fleets, with one to five
+    targets and one to a thousand requests a second."""
+    for seed in range(500):
+        world = World(1 + seed % 5, latency, seed, rate=(1, 10, 100, 1000)[seed % 4])
+        for _ in range(6):
+            world.run(50)
+            assert degraded(world) == [], (seed, degraded(world))
+
+
+@pytest.mark.parametrize("latency", NOISE)
+def test_a_noisy_fleet_is_not_eased_off_in_the_long_run_either(latency: Latency) -> None:
+    """Two in a hundred failing everywhere, for hours."""
+    for seed in range(3):
+        world = World(3, latency, seed, rate=5)
+        world.errors = dict.fromkeys(range(3), 0.02)
+        for _ in range(60):
+            world.run(100)
+            assert degraded(world) == [], (seed, degraded(world))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("latency", [spiky, model])
+def test_a_target_ten_times_as_slow_is_noticed_and_no_other(latency: Latency, count: int) -> None:
+    """Within some tens of its requests, at five a second for each target."""
+    for seed in range(20):
+        world = World(count, latency, seed, rate=5 * count)
+        world.run(100 * count)
+        world.slow = {0: 10}
+        world.run(45 * count)
+        assert world.status() is Status.DEGRADED, seed
+        assert "slow" in world.fleet.health["aws/r0"].reason
+        assert len(degraded(world)) == 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_a_target_that_fails_in_a_third_of_its_requests_is_noticed_and_no_other(count: int) -> None:
+    """By its share of errors, or by three in a row, whichever comes first."""
+    for seed in range(40):
+        world = World(count, spiky, seed, rate=5 * count)
+        world.run(100 * count)
+        world.errors = {0: 0.3}
+        seen: set[Status] = set()
+        for _ in range(120):
+            world.run(count)
+            seen.add(world.status())
+        assert seen & {Status.DEGRADED, Status.EJECTED}, seed
+        assert all(world.status(number) is not Status.DEGRADED for number in range(1, count))
+
+
+def test_two_bad_ones_of_three_are_both_noticed() -> None:
+    """What stands for two others is the better one."""
+    for fault in ("slow", "errors"):
+        world = World(3, spiky, 7, rate=15)
+        world.run(300)
+        setattr(world, fault, {0: 12, 1: 12} if fault == "slow" else {0: 0.25, 1: 0.25})
+        seen: set[int] = set()
+        for _ in range(60):
+            world.run(10)
+            seen |= {number for number in (0, 1) if world.status(number) is not Status.UNKNOWN}
+            assert world.share(2) == 1
+        assert seen == {0, 1}
+        assert world.share(0) < 0.5 > world.share(1)
+
+
+def test_what_is_bad_everywhere_is_nobodys_fault() -> None:
+    """When all get slow together, or all fail alike, somebody behind them is to blame."""
+    for seed in range(20):
+        world = World(3, spiky, seed, rate=15)
+        world.run(300)
+        world.slow = dict.fromkeys(range(3), 10.0)
+        world.run(600)
+        assert degraded(world) == []
+
+
+def test_a_lone_target_is_never_eased_off() -> None:
+    """There is nobody to compare it with, and nobody else to ask."""
+    world = World(1, spiky, 1, rate=10)
+    world.run(100)
+    world.slow, world.errors = {0: 50}, {0: 0.3}
+    world.run(500)
+    assert world.status() is not Status.DEGRADED
+
+
+def test_one_is_always_kept_at_its_full_share() -> None:
+    """Whatever gets bad after what, traffic is never taken from everybody."""
+    world = World(3, spiky, 3, rate=30)
+    world.run(300)
+    for moment in range(400):
+        world.slow = {number: 30.0 for number in range(3) if (moment // 40 >> number) % 2}
+        world.run(10)
+        assert max(world.share(number) for number in range(3)) == 1
+
+
+def test_a_slow_target_is_eased_off_in_steps_to_the_floor_and_back_when_it_is_well() -> None:
+    """Halved and doubled, never flipped, and at the floor it is still asked now and then."""
+    world = World(3, spiky, 5, rate=50)
+    world.run(500)
+    shares = [1.0]
+    world.slow = {0: 10}
+    for _ in range(600):
+        world.run(10)
+        if world.share() != shares[-1]:
+            shares.append(world.share())
+    assert shares[:7] == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
+    assert min(shares) == DEFAULT.gray_floor
+    world.slow = {}
+    healed = world.now
+    back = [world.share()]
+    for _ in range(3000):
+        world.run(10)
+        if world.share() != back[-1]:
+            back.append(world.share())
+        if back[-1] == 1:
+            break
+    assert back == sorted(back)
+    assert all(after == 2 * before for before, after in pairwise(back))
+    assert world.status() is Status.HEALTHY
+    assert world.now - healed < 300
+
+
+def test_a_target_without_traffic_is_tried_again_by_time_alone() -> None:
+    """At the floor of a quiet fleet nobody would ever ask it otherwise."""
+    world = World(3, spiky, 5, rate=50)
+    world.run(500)
+    world.slow = {0: 10}
+    world.run(1500)
+    assert world.share() < 0.1
+    for second in range(600):
+        world.fleet = f.review(world.fleet, world.traffic, world.now + second, DEFAULT)
+    assert world.share() == 1
+
+
+def test_who_gets_worse_again_waits_longer() -> None:
+    """Each relapse makes the next steps up slower, so a target that flaps spends its time eased off."""
+    world = World(3, spiky, 11, rate=60)
+    world.run(600)
+    spent: list[float] = []
+    for _ in range(4):
+        world.slow = {0: 12}
+        world.run(900)
+        assert world.status() is Status.DEGRADED
+        world.slow = {}
+        began = world.now
+        while world.status() is Status.DEGRADED:
+            world.run(20)
+        spent.append(world.now - began)
+    assert spent[0] < spent[1] < spent[2] < spent[3]
+    assert world.fleet.health["aws/r0"].level.relapses == 3
+
+
+def test_three_hundred_targets_lose_only_the_bad_ones() -> None:
+    """The same rules hold for many: ten slow ones and ten that fail are found, nobody else is touched."""
+    world = World(300, spiky, 2, rate=3000)
+    world.run(300 * 20)
+    world.slow = dict.fromkeys(range(10), 12.0)
+    world.errors = dict.fromkeys(range(10, 20), 0.4)
+    world.run(300 * 60)
+    assert {number for number in range(300) if world.share(number) < 1} == set(range(20))
+
+
+def test_a_fleet_in_good_health_is_returned_as_it_is() -> None:
+    """So whoever prepared something for it need not do so again: only every five seconds what own traffic
+    has proven is noted anew."""
+    world = World(3, spiky, 1, rate=100)
+    world.run(300)
+    reviewed = f.review(world.fleet, world.traffic, world.now, DEFAULT)
+    for moment in range(5):
+        assert f.review(reviewed, world.traffic, world.now + moment / 2, DEFAULT) is reviewed
