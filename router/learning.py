@@ -3,7 +3,8 @@
 Rules of `adaptive`: desired part = weight x health's share x quality. Quality is a product, 1 at best:
 - latency: 1 as long as it is like that of the best (at most half as slow again, and 5 ms), beyond that it
   falls with the cube of the distance. The best is the fastest tenth, so that among hundreds the luckiest
-  estimate does not make all others look slow. Fewer than five samples count for less; none count as good.
+  estimate does not make all others look slow. Fewer than five samples count for less, and so do old ones
+  (half after `baseline_s`); none count as good.
 - success: (1 - share of failures) to the eighth, counting one good outcome beforehand: an error costs a whole
   attempt.
 - load, as agents report it: beyond one and a half times the least, its square root; it only leads latency.
@@ -67,7 +68,9 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
     for key, one in seen.items():
         quality = success(one, now, policy)
         if expected[key] > like_ms:
-            quality *= (like_ms / expected[key]) ** (_STEEP * min(1.0, one.samples / _FULL_EVIDENCE))
+            age = max(0.0, now - one.timed_at)
+            evidence = min(1.0, one.samples / _FULL_EVIDENCE) * 0.5 ** (age / policy.baseline_s)
+            quality *= (like_ms / expected[key]) ** (_STEEP * evidence)
         if 1 + loads[key] > like_load:
             quality *= (like_load / (1 + loads[key])) ** 0.5
         found[key] = quality
