@@ -1,0 +1,134 @@
+"""`make bench-failover`: run the board's rows, write bench/results/failover.json and docs/failover.md.
+
+    python -m bench.failover [--rows kill,slow] [--routers skyfleet,nginx] [--report]
+
+Lines of rows and routers that are not run are kept from the last time; every line says when it was measured.
+`--report` writes the document anew and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from bench.failover import results
+from bench.failover.peers import caddy, haproxy, litellm, nginx, skyfleet
+from bench.failover.peers.base import Absent, Bench, Installed, Router
+from bench.failover.rows import Row, chosen
+from bench.failover.run import NotStarted, Stage, run
+from infra.local.hosts.children import Children
+from infra.setup.console import Console
+from infra.setup.exclusive import exclusive
+from infra.setup.places import ROOT, cache_folder
+
+ROUTERS: Final[tuple[Router, ...]] = (
+    skyfleet.ROUTER,
+    nginx.ROUTER,
+    haproxy.ROUTER,
+    caddy.ROUTER,
+    litellm.ROUTER,
+)
+
+
+def install(routers: Sequence[Router], bench: Bench) -> tuple[dict[str, Installed], dict[str, str]]:
+    """Routers that can be started, and why the others cannot."""
+    there: dict[str, Installed] = {}
+    absent: dict[str, str] = {}
+    for router in routers:
+        try:
+            there[router.name] = router.install(bench)
+        except Absent as reason:
+            absent[router.name] = str(reason)
+            bench.console.line(f"absent: {router.name}: {reason}")
+    return there, absent
+
+
+async def measure(rows: Sequence[Row], there: Mapping[str, Installed], folder: Path) -> None:
+    """Run every router through every row, one after another, and keep each line at once."""
+    children = Children(folder / "children.journal")
+    await children.open()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current().cancel)
+    try:
+        for row in rows:
+            for name, installed in there.items():
+                stage = Stage(children, ROOT, folder / f"{row.fault}-{name}", os.environ.get("PATH", ""))
+                began = time.monotonic()
+                try:
+                    line = await run(row, name, installed, stage)
+                except NotStarted as error:
+                    line = results.absent(row.fault, name, str(error))
+                line |= {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "version": installed.version}
+                results.keep([line])
+                print(f"{time.monotonic() - began:5.1f} s  {results.shown(line)}", flush=True)
+    finally:
+        await children.close()
+
+
+def _current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("called outside of a task")
+    return task
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, install, measure, report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.failover",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", default="", help="names of rows, comma-separated (default: all)")
+    parser.add_argument("--routers", default="", help="names of routers, comma-separated (default: all)")
+    parser.add_argument("--report", action="store_true", help="only write the document anew")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and journals")
+    asked = parser.parse_args(arguments)
+    names = [name for name in asked.routers.split(",") if name]
+    try:
+        rows = chosen([name for name in asked.rows.split(",") if name])
+    except KeyError as error:
+        parser.error(str(error.args[0]))
+    if unknown := set(names) - {router.name for router in ROUTERS}:
+        parser.error(
+            f"no router {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in ROUTERS)}"
+        )
+    routers = [router for router in ROUTERS if not names or router.name in names]
+    if not asked.report:
+        _measure(rows, routers, keep=asked.keep)
+    return 0
+
+
+def _measure(rows: Sequence[Row], routers: Sequence[Router], *, keep: bool) -> None:
+    console = Console(sys.stderr)
+    cache = cache_folder(os.environ)
+    (cache / "bench").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="skyfleet-failover-"))
+    try:
+        with exclusive(cache / "bench", lambda: console.line("another run is measuring: waiting for it")):
+            there, absent = install(routers, Bench(ROOT, cache, os.environ, console))
+            results.keep(
+                [results.absent(row.fault, name, why) for row in rows for name, why in absent.items()]
+            )
+            asyncio.run(measure(rows, there, folder))
+    finally:
+        if keep:
+            print(f"logs and journals: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("bench: stopped. The lines that were finished are kept.")

@@ -1,0 +1,71 @@
+"""This router: `router.app:create` on the server that the packages bring, and three checkers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Final
+
+from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
+from bench.failover.rows import TARGETS
+
+STRATEGY: Final = "weighted"
+# A checker's minute has six rounds. Here its minute is five seconds, as in the emulated clouds.
+_BEAT_S: Final = 5.0
+
+
+def install(bench: Bench) -> Installed:
+    """It is in the checkout; the project's own interpreter runs it."""
+    root = str(bench.root)
+    return Installed(f"Python {sys.version.split()[0]}, {STRATEGY}", lambda ground: plan(root, ground))
+
+
+def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
+    """What both roles are told."""
+    targets = [
+        {"cloud": name, "region": "local", "url": f"http://127.0.0.1:{port}", "weight": 1}
+        for name, port in zip(TARGETS, ground.targets, strict=True)
+    ]
+    return {
+        "SKYFLEET_CLOUD": cloud,
+        "SKYFLEET_REGION": "local",
+        "SKYFLEET_TARGETS": json.dumps(targets),
+        "SKYFLEET_SIGNING_KEYS": json.dumps({"bench": "only-for-this-loopback-bench"}),
+        "PYTHONPATH": root,
+    }
+
+
+def plan(root: str, ground: Ground) -> Plan:
+    """The routers, and one checker for each cloud, as a deployment has them."""
+    argv = (sys.executable, "-P", "-m", "functions.runtimes.aws")
+    routers = [f"http://127.0.0.1:{port}" for port in ground.ports]
+
+    def router(number: int) -> Process:
+        told = {
+            **environment(ground, TARGETS[number % len(TARGETS)], root),
+            "SKYFLEET_APP": "router.app:create",
+            "SKYFLEET_STRATEGY": STRATEGY,
+            "SKYFLEET_OPEN": "1",
+            "PORT": str(ground.ports[number]),
+        }
+        return Process(argv, f"{routers[number]}/health", told)
+
+    def checker(cloud: str, port: int) -> Process:
+        told = {
+            **environment(ground, cloud, root),
+            "SKYFLEET_APP": "router.checker:create",
+            "SKYFLEET_ROUTERS": json.dumps(routers),
+            "SKYFLEET_CHECK": json.dumps({"probes": int(_BEAT_S / CHECK_S), "apartS": CHECK_S}),
+            "PORT": str(port),
+        }
+        return Process(argv, f"http://127.0.0.1:{port}/health", told)
+
+    return Plan(
+        tuple(router(number) for number in range(len(ground.ports))),
+        tuple(checker(cloud, port) for cloud, port in zip(TARGETS, ground.spare, strict=True)),
+        tuple(f"http://127.0.0.1:{port}/events" for port in ground.spare),
+        _BEAT_S,
+    )
+
+
+ROUTER: Final = Router("skyfleet", install)
