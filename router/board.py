@@ -12,8 +12,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import Final
 
@@ -65,19 +65,22 @@ class Seat:
             self._counts[self._key] -= 1
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Desk:
-    """What one strategy needs for the next choice. choices: (not alive lately, alive lately) by key.
+    """What one strategy needs for the next choice, as long as the fleet is this one and the time within
+    `since` and `until`.
 
-    version: of the fleet that it knows. since, until: when it may be used without a look at the time.
+    choices: (not alive lately, alive lately) by key. expires: when the roster has to learn anew.
     """
 
+    strategy: Strategy
+    fleet: f.Fleet
     menu: Menu
-    roster: Roster | None
-    choices: dict[str, tuple[Choice, Choice]]
-    version: int
+    roster: Roster
+    choices: Mapping[str, tuple[Choice, Choice]]
     since: float
     until: float
+    expires: float
 
 
 class Board:
@@ -101,8 +104,8 @@ class Board:
         self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
         self._known = Known(self.traffic, {target.key: target.price for target in targets})
         self._turn = int(draw() * (1 << 32))
-        self._desks: dict[str, _Desk] = {}
-        self._version = 0
+        self._desks: dict[Strategy, _Desk] = {}
+        self._desk: _Desk | None = None
         self._seen: f.Fleet | None = None
         self._seen_at = self._look_at = self._reviewed_at = float("-inf")
         self._hedge: tuple[float, float | None] = (float("-inf"), None)
@@ -113,10 +116,17 @@ class Board:
     def choose(self, tried: Collection[str], strategy: Strategy | None = None) -> Choice | None:
         """The target for the next attempt; None when all were tried. strategy: of this request only."""
         now = self.clock()
-        desk = self._ready(strategy or self.strategy, now)
+        if strategy is None:
+            strategy = self.strategy
+        desk = self._desk
+        if (
+            desk is None
+            or desk.strategy is not strategy
+            or desk.fleet is not self.fleet
+            or not desk.since <= now < desk.until
+        ):
+            desk = self._ready(strategy, now)
         roster = desk.roster
-        if roster is None:
-            return None
         if not tried:
             key = pick(roster, self._turn, self.inflight, self._draw())
             self._turn += 1
@@ -170,7 +180,7 @@ class Board:
     def portions(self) -> dict[str, float]:
         """The part of the turns that each target has now by the strategy; of others than these, none."""
         roster = self._ready(self.strategy, self.clock()).roster
-        return {**dict.fromkeys(self.targets, 0.0), **(portions(roster) if roster else {})}
+        return {**dict.fromkeys(self.targets, 0.0), **portions(roster)}
 
     def fold(self, documents: Iterable[Document]) -> None:
         """Take in what vantages say."""
@@ -194,13 +204,13 @@ class Board:
         return f.retry_after_s(self.fleet, self.clock(), self.policy)
 
     def _ready(self, strategy: Strategy, now: float) -> _Desk:
-        """The strategy's desk, as of now."""
+        """The strategy's desk as of now, which is then the one at hand."""
         if self.fleet is not self._seen or not self._seen_at <= now < self._look_at:
             self._look(now)
-        # By value: the hash of an enumeration's member costs as much as a pick.
-        desk = self._desks.get(strategy.value)
-        if desk is None or desk.version != self._version or not desk.since <= now < desk.until:
-            desk = self._desks[strategy.value] = self._renewed(strategy, desk, now)
+        desk = self._desks.get(strategy)
+        if desk is None or desk.fleet is not self.fleet or not desk.since <= now < desk.until:
+            desk = self._desks[strategy] = self._renewed(strategy, desk, now)
+        self._desk = desk
         return desk
 
     def _look(self, now: float) -> None:
@@ -210,24 +220,20 @@ class Board:
             fleet = f.review(fleet, self.traffic, now, self.policy)
             self._reviewed_at = now
         self.fleet = self._seen = fleet
-        self._version += 1
         self._seen_at = now
         self._look_at = min(self._reviewed_at + _REVIEW_S, f.changes_at(fleet, now, self.policy))
 
     def _renewed(self, strategy: Strategy, desk: _Desk | None, now: float) -> _Desk:
         menu = f.menu(self.fleet, (), now, self.policy)
-        if desk is None or menu != desk.menu:
-            choices = self._choices(menu)
-        elif desk.since <= now < desk.until:
-            desk.version = self._version
-            return desk
-        else:
-            choices = desk.choices
-        if not menu.candidates:
-            return _Desk(menu, None, {}, self._version, now, self._look_at)
+        if desk is not None and menu == desk.menu and desk.since <= now < desk.expires:
+            until = min(desk.expires, self._look_at)
+            return replace(desk, fleet=self.fleet, until=until)
         basis = Basis(self._known, now, self.policy)
         roster = prepare(strategy, menu.candidates, basis, desk.roster if desk else None)
-        return _Desk(menu, roster, choices, self._version, now, expires_at(roster, self.policy))
+        choices = desk.choices if desk is not None and menu == desk.menu else self._choices(menu)
+        expires = expires_at(roster, self.policy)
+        until = min(expires, self._look_at)
+        return _Desk(strategy, self.fleet, menu, roster, choices, now, until, expires)
 
     def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
         return {

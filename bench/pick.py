@@ -1,0 +1,127 @@
+"""How long it takes to choose a target: `python -m bench.pick`.
+
+Every strategy at 3, 30 and 300 targets, as a bare pick from a prepared roster, as `Board.choose` with all
+that belongs to the choice for a request (its clock and its draw too), and as the preparing of a roster, which
+happens when the menu changes or, with strategies that learn, up to four times a second.
+
+Each figure is the mean of one batch of calls, in processor time of this thread, so that other work on the
+machine counts only as far as it takes caches and clock rate away. The least, median and most of the batches
+go to bench/results/pick.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from router.board import Board
+from router.fleet import Outcome, menu
+from router.learning import Known
+from router.policy import DEFAULT
+from router.roster import Basis, prepare
+from router.selection import Strategy, pick
+from router.targets import Origin, Target
+
+RESULTS: Final = Path(__file__).parent / "results" / "pick.json"
+SIZES: Final = (3, 30, 300)
+# Goals of a pick, in nanoseconds; between them is room for those between.
+GOALS_NS: Final = {3: 1000, 30: 2000, 300: 2000}
+_BATCHES, _CALLS, _PREPARED = 60, 2_000, 15
+
+
+def board(count: int, strategy: Strategy) -> Board:
+    """A board that has seen traffic: latencies, some errors, loads and requests in flight, two prices."""
+    source = random.Random(count)
+    origin = Origin(True, "agent.example.net", 443)
+    targets = tuple(
+        Target("aws", f"r{number}", "https://agent.example.net", origin, 1 + number % 3, True, price)
+        for number, price in enumerate(source.choices((0.2, 0.4), k=count))
+    )
+    now = [1_000_000.0]
+    one = Board(targets, strategy, DEFAULT, time.time, source.random)
+    one.clock = lambda: now[0]
+    for key in one.targets:
+        around = source.choice((20, 25, 80, 200))
+        for _ in range(20):
+            now[0] += 0.001
+            one.saw_reply(key, around * source.lognormvariate(0, 0.3), source.random(), False)
+            one.record(key, Outcome.SUCCESS)
+        for _ in range(source.randrange(4)):
+            one.seat(key)
+    one.clock = time.time
+    return one
+
+
+def spread(times_ns: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(times_ns)
+    return {
+        "min_ns": round(ordered[0], 1),
+        "median_ns": round(ordered[len(ordered) // 2], 1),
+        "max_ns": round(ordered[-1], 1),
+    }
+
+
+def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, float]:
+    """Nanoseconds of one call; the loop around it, some 20 ns, is counted in."""
+    found: list[float] = []
+    for _ in range(batches):
+        before = time.thread_time_ns()
+        for number in range(calls):
+            call(number)
+        found.append((time.thread_time_ns() - before) / calls)
+    return spread(found)
+
+
+def layers(one: Board, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
+    """The three measurements of one board."""
+    now = one.clock()
+    candidates = menu(one.fleet, (), now, DEFAULT).candidates
+    prices = {key: target.price for key, target in one.targets.items()}
+    basis = Basis(Known(one.traffic, prices), now, DEFAULT)
+    roster = prepare(strategy, candidates, basis)
+    busy, draw = one.inflight, 0.37
+    return {
+        "pick": timed(lambda number: pick(roster, number, busy, draw), batches, _CALLS),
+        "choose": timed(lambda number: one.choose(()), batches, _CALLS),
+        "prepare": timed(lambda number: prepare(strategy, candidates, basis), _PREPARED, 1),
+    }
+
+
+def rows(batches: int) -> list[dict[str, object]]:
+    """All measurements, one row for each strategy, size and layer."""
+    return [
+        {"layer": layer, "strategy": strategy.value, "targets": count, **figures}
+        for count in SIZES
+        for strategy in Strategy
+        for layer, figures in layers(board(count, strategy), strategy, batches).items()
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print, write; 1 when a pick misses its goal."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--batches", type=int, default=_BATCHES, help="batches of each figure")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
+    options = parser.parse_args(arguments)
+    found = rows(options.batches)
+    missed = 0
+    for row in found:
+        count, least = int(str(row["targets"])), float(str(row["min_ns"]))
+        late = row["layer"] == "pick" and least > GOALS_NS[count]
+        missed += late
+        line = "{layer:8} {strategy:12} {targets:4} {min_ns:10.0f} {median_ns:10.0f} {max_ns:10.0f}"
+        print(line.format(**row), "ns", "MISSED" if late else "")
+    options.results.parent.mkdir(exist_ok=True)
+    value = {"goals_ns": GOALS_NS, "python": sys.version.split()[0], "rows": found}
+    options.results.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
