@@ -80,7 +80,8 @@ def settle(fleet: Fleet, now: float, policy: Policy) -> Fleet:
     changed = {
         key: after
         for key, before in fleet.health.items()
-        if before.status not in _TIMELESS and (after := h.settle(before, now, policy)) is not before
+        if (before.rests_until or before.status not in _TIMELESS)
+        and (after := h.settle(before, now, policy)) is not before
     }
     return replace(fleet, health={**fleet.health, **changed}) if changed else fleet
 

@@ -182,6 +182,8 @@ def step(health: Health, event: Event, now: float, reason: str) -> Health:
 def settle(health: Health, now: float, policy: Policy) -> Health:
     """What time alone has done by now: ejections end, easing completes, old probes lose their say."""
     trial = policy.failures - 1
+    if health.rests_until and not resting(health, now, policy):
+        health = replace(health, rests_until=0.0)
     if health.status is Status.DOWN and not _since(probed_or_since(health), now, policy.fresh_s):
         health = step(health, Event.STALE, now, "its probes are stale, so traffic tries it")
         health = replace(health, failures=trial)
