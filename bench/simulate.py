@@ -1,0 +1,40 @@
+"""Simulates the router's own core and its rivals, and shows how the defaults were chosen.
+
+    make bench-simulate       (or: .venv/bin/python -m bench.simulate [--quick])
+
+Writes `bench/results/simulation.json`, the plots under `docs/plots/`, and the generated part of
+`docs/routing.md`. Fixed seeds: the same sources give the same figures. `--quick` runs a few small worlds and
+prints what it finds without writing anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from bench.simulation import results, study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Simulate the router's core and its rivals.")
+    parser.add_argument("--quick", action="store_true", help="a few small worlds, in less than a minute")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument(
+        "--draw", action="store_true", help="only draw and write anew what the last run has found"
+    )
+    options = parser.parse_args()
+    began = time.perf_counter()
+    if not options.draw:
+        found = study.study(quick=options.quick, jobs=options.jobs)
+        if options.quick:
+            print(results.table(found.rows))
+        else:
+            results.write(found)
+    if not options.quick:
+        results.draw()
+        results.document()
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Envoy's published outlier detection, with its defaults, around least request (power of two choices).
+
+Source: `outlier_detection.proto` and the architecture page of Envoy's documentation.
+- 5 replies in a row that are 5xx, or errors mapped to them, eject at once; 429 is none.
+- Every 10 s a sweep: hosts with 100 requests in the interval, at least 5 of them, give mean and deviation of
+  the success rate; who is below mean - 1.9 deviations is ejected. Who has served its time is back.
+- Ejection lasts 30 s times the number of ejections, at most 300 s; the number falls by one in each interval
+  without an ejection.
+- At most 10 % of the hosts are ejected, but one always may be. Below 50 % healthy (panic), health is ignored.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bench.simulation.rivals import PowerOfTwo
+from router.fleet import Outcome
+
+_CONSECUTIVE: Final = 5
+_SWEEP_S: Final = 10.0
+_BASE_S: Final = 30.0
+_CAP_S: Final = 300.0
+_MOST_EJECTED: Final = 0.1
+_LEAST_HOSTS: Final = 5
+_LEAST_REQUESTS: Final = 100
+_DEVIATIONS: Final = 1.9
+_PANIC: Final = 0.5
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
+
+
+class Envoy(PowerOfTwo):
+    """One proxy's view of its cluster."""
+
+    def __init__(self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float]) -> None:
+        super().__init__(keys, draw)
+        self._clock = clock
+        self._streak = dict.fromkeys(keys, 0)
+        self._seen: dict[str, list[int]] = {}
+        self._times: dict[str, int] = {}
+        self._until: dict[str, float] = {}
+        self._swept = clock()
+        self._left: Sequence[str] = self.keys
+
+    def open(self) -> Sequence[str]:
+        while self._clock() - self._swept >= _SWEEP_S:
+            self._swept += _SWEEP_S
+            self._sweep()
+        return self._left
+
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
+        bad = outcome in _BAD
+        total = self._seen.setdefault(key, [0, 0])
+        total[0] += 1
+        total[1] += not bad
+        self._streak[key] = self._streak[key] + 1 if bad else 0
+        if self._streak[key] >= _CONSECUTIVE:
+            self._eject(key)
+
+    def _eject(self, key: str) -> None:
+        if key in self._until or (self._until and len(self._until) + 1 > _MOST_EJECTED * len(self.keys)):
+            return
+        self._streak[key] = 0
+        self._times[key] = self._times.get(key, 0) + 1
+        self._until[key] = self._clock() + min(_BASE_S * self._times[key], _CAP_S)
+        self._settle()
+
+    def _settle(self) -> None:
+        left = [key for key in self.keys if key not in self._until]
+        self._left = left if len(left) >= _PANIC * len(self.keys) else self.keys
+
+    def _sweep(self) -> None:
+        now = self._swept
+        for key in [key for key, until in self._until.items() if until <= now]:
+            del self._until[key]
+        for key in [key for key, times in self._times.items() if times and key not in self._until]:
+            self._times[key] -= 1
+        rates = {key: good / all_ for key, (all_, good) in self._seen.items() if all_ >= _LEAST_REQUESTS}
+        self._seen.clear()
+        if len(rates) >= _LEAST_HOSTS:
+            least = statistics.fmean(rates.values()) - _DEVIATIONS * statistics.pstdev(rates.values())
+            for key in [key for key, rate in rates.items() if rate < least]:
+                self._eject(key)
+        self._settle()

@@ -1,0 +1,122 @@
+"""What is run: every world, every day, every rule; and each default over a range.
+
+Rules
+- Small worlds meet all rules, for that is the size Skyfleet is made for; large ones meet those that say
+  something at that size.
+- A sweep changes one number (a field of `Policy`, or a constant of a module of the core) and leaves all
+  others at their defaults. Its figures are means over several seeds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+from bench.simulation.runs import Setup
+from bench.simulation.scenarios import SCENARIOS
+from bench.simulation.worlds import World
+from router.policy import DEFAULT, Policy
+
+SIZES: Final = (3, 30, 300)
+INSTANCES: Final = (1, 100, 10_000)
+# So that most instances have at least one request.
+_MANY_RATE: Final = 120.0
+
+RIVALS: Final = ("weighted", "least-request", "p2c", "prequal", "envoy")
+OURS: Final = (
+    "ours/weighted",
+    "ours/round-robin",
+    "ours/random",
+    "ours/least-load",
+    "ours/latency",
+    "ours/cost",
+    "ours/adaptive",
+    "ours/weighted hedged",
+    "ours/adaptive unhedged",
+)
+FEW: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
+
+
+def worlds() -> tuple[World, ...]:
+    """All sizes."""
+    return tuple(
+        World(size, instances, _MANY_RATE) if instances == INSTANCES[-1] else World(size, instances)
+        for size in SIZES
+        for instances in INSTANCES
+    )
+
+
+def cells(*, quick: bool) -> list[Setup]:
+    """One run for each world, day and rule."""
+    chosen = worlds() if not quick else (World(3, 1, 30.0), World(3, 100, 30.0))
+    return [
+        setup_of(world, scenario, rule)
+        for world in chosen
+        for scenario in SCENARIOS
+        for rule in ((*RIVALS, *OURS) if world.targets == SIZES[0] and not quick else FEW)
+    ]
+
+
+def setup_of(world: World, scenario: str, rule: str, policy: Policy = DEFAULT, seed: int = 1) -> Setup:
+    """A rule's name may end in "hedged" or "unhedged", which overrules the policy."""
+    name, _, how = rule.partition(" ")
+    hedge = {"hedged": "on", "unhedged": "off"}.get(how)
+    return Setup(world, scenario, name, replace(policy, hedge=hedge) if hedge else policy, seed)
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One number of the core. where: "policy", or a module of `router`; name: the field or constant."""
+
+    where: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.where}.{self.name}"
+
+    def default(self) -> float:
+        """Its value in the sources."""
+        owner: object = DEFAULT if self.where == "policy" else importlib.import_module(f"router.{self.where}")
+        return float(getattr(owner, self.name))
+
+    def policy(self, value: float) -> Policy:
+        """The policy with this value, if it is a field of it."""
+        if self.where != "policy":
+            return DEFAULT
+        whole = next(one for one in fields(Policy) if one.name == self.name).type == "int"
+        changes: dict[str, float] = {self.name: int(value) if whole else value}
+        return replace(DEFAULT, **changes)
+
+    @contextmanager
+    def turned(self, value: float) -> Generator[None]:
+        """A constant has this value for a while."""
+        if self.where == "policy":
+            yield
+            return
+        module = importlib.import_module(f"router.{self.where}")
+        before: object = getattr(module, self.name)
+        setattr(module, self.name, value)
+        try:
+            yield
+        finally:
+            setattr(module, self.name, before)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One default over a range. days: (scenario, figure) pairs; each is a curve of the plot."""
+
+    name: str
+    dial: Dial
+    values: tuple[float, ...]
+    days: tuple[tuple[str, str], ...]
+    says: str
+    rule: str = "ours/adaptive"
+    world: World = field(default_factory=lambda: World(3, 1))
+
+
+SEEDS: Final = (1, 2, 3)

@@ -1,0 +1,98 @@
+"""Our rule: the router's own `Board`, unchanged, with simulated time and seeded chance."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection
+
+from bench.simulation.checkers import READ_S, REFRESH_S, Store
+from bench.simulation.events import Loop
+from router.board import Board, Seat
+from router.budget import Extra, pay
+from router.fleet import Outcome
+from router.plan import Choice
+from router.policy import Policy
+from router.selection import LEARNING, Strategy
+from router.targets import Target
+from router.traffic import expected_ms
+
+
+class Ours:
+    """One router instance."""
+
+    def __init__(
+        self,
+        targets: tuple[Target, ...],
+        strategy: Strategy,
+        policy: Policy,
+        loop: Loop,
+        store: Store,
+        seed: random.Random,
+    ) -> None:
+        self.board = Board(targets, strategy, policy, loop.clock, seed.random)
+        self._loop, self._store = loop, store
+        self._suspects: set[str] = set()
+        self._seats: dict[str, list[Seat]] = {}
+        self._read_at = float("-inf")
+        self._version: int = 0
+
+    def choose(self, tried: Collection[str]) -> Choice | None:
+        if not tried:
+            self.board.requests += 1
+            self._kick()
+        return self.board.choose(tried)
+
+    def afford(self, choice: Choice, extra: Extra) -> bool:
+        """As the shell asks for it."""
+        board = self.board
+        usd = board.targets[choice.key].price / 1e6
+        board.budget, paid = pay(board.budget, extra, usd, board.requests, self._loop.now, board.policy)
+        return paid
+
+    def hedge_after_s(self) -> float:
+        wanted = self.board.policy.hedge == "on" or (
+            self.board.policy.hedge == "auto" and self.board.strategy in LEARNING
+        )
+        delay = self.board.hedge_delay_s() if wanted else None
+        return math.inf if delay is None else delay
+
+    def sent(self, key: str) -> None:
+        self._seats.setdefault(key, []).append(self.board.seat(key))
+
+    def settled(self, key: str) -> None:
+        self._seats[key].pop().close()
+
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
+        self.board.record(key, outcome, retry_after_s=retry_after_s)
+
+    def saw_reply(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
+        self.board.saw_reply(key, milliseconds, load if load >= 0 else None, cold)
+
+    def outlasted(self, choice: Choice, milliseconds: float) -> None:
+        """As the shell tells it: it takes at least so long."""
+        board, key = self.board, choice.key
+        if milliseconds > expected_ms(board.traffic[key], self._loop.now, board.policy):
+            board.saw_reply(key, milliseconds, None, not choice.warm)
+
+    def suspected(self, choice: Choice, silent: bool) -> None:
+        """One question for each target at a time; only silence counts."""
+        key, policy = choice.key, self.board.policy
+        if not silent or key in self._suspects:
+            return
+        self._suspects.add(key)
+        patience_s = policy.ask_timeout_s if choice.warm else policy.cold_timeout_s
+        self._loop.after(patience_s, lambda: self._condemn(key))
+
+    def _condemn(self, key: str) -> None:
+        self._suspects.discard(key)
+        self.board.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")
+
+    def _kick(self) -> None:
+        """The keeper's part: read the store beside the request."""
+        now = self._loop.now
+        if now - self._read_at < REFRESH_S or self._store.version == self._version:
+            return
+        self._read_at, self._version = now, self._store.version
+        documents = tuple(self._store.documents.values())
+        self._loop.after(READ_S, lambda: self.board.fold(documents))

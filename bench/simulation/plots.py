@@ -1,0 +1,112 @@
+"""Draws the plots of a study: `python plots.py FIGURES.json FOLDER`, where matplotlib is installed.
+
+Rules
+- It reads the file of figures and nothing else of the project, so it runs in an environment of its own.
+- The same figures give the same bytes: no dates, no random identifiers, text as text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+# Colours that people who see red and green alike can tell apart.
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
+_WORLDS: Final = ("3x1", "3x100", "3x10000", "30x100", "300x10000")
+_RULES: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
+_UNITS: Final = {
+    "p50_ms": "p50, ms",
+    "p95_ms": "p95, ms",
+    "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "after_ms": "p99 after heal, ms",
+    "errors": "failed, %",
+    "extra": "extra attempts, %",
+    "usd": "USD per million",
+    "oscillation": "oscillation",
+    "settled_s": "settled after, s",
+    "recovered_s": "recovered after, s",
+}
+_PERCENT: Final = ("errors", "extra")
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def main(figures: Path, folder: Path) -> None:
+    """Write every plot."""
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    pyplot.rcParams.update(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "simulation",
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+        }
+    )
+    kept = json.loads(figures.read_text())
+    draw_rules(pyplot, kept["rows"], "p99_ms", folder / "p99.svg")
+    draw_rules(pyplot, kept["rows"], "oscillation", folder / "oscillation.svg")
+    for name in dict.fromkeys(curve["sweep"] for curve in kept["curves"]):
+        curves = [curve for curve in kept["curves"] if curve["sweep"] == name]
+        draw_sweep(pyplot, curves, folder / f"{name}.svg")
+
+
+def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noqa: ANN401 - a library without types here
+    """One panel for each world: a figure of each rule on each day."""
+    days = sorted({row["scenario"] for row in rows}, key=lambda day: (day != "normal", day))
+    shown = [world for world in _WORLDS if any(row["world"] == world for row in rows)]
+    canvas, panels = pyplot.subplots(1, len(shown), figsize=(2.2 * len(shown), 2.8), sharey=True)
+    for panel, world in zip(panels, shown, strict=True):
+        by = {(row["scenario"], row["rule"]): row[figure] for row in rows if row["world"] == world}
+        for rule, colour in zip(_RULES, COLOURS, strict=False):
+            line = "-" if rule.startswith("ours") else ":"
+            values = [by.get((day, rule)) for day in days]
+            panel.plot(values, days, line, marker="o", markersize=3, linewidth=0.8, color=colour, label=rule)
+        panel.set_xscale("log")
+        panel.set_title(world.replace("x", " targets x "), fontsize=8)
+        panel.set_xlabel(_UNITS[figure])
+    panels[0].invert_yaxis()
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=len(_RULES), frameon=False)
+    canvas.tight_layout(rect=(0, 0.08, 1, 1))
+    _save(canvas, path)
+    pyplot.close(canvas)
+
+
+def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 - a library without types here
+    """One panel for each figure: its value over the dial, one line for each day; our default is marked."""
+    figures = list(dict.fromkeys(curve["figure"] for curve in curves))
+    days = list(dict.fromkeys(curve["scenario"] for curve in curves))
+    canvas, panels = pyplot.subplots(1, len(figures), figsize=(2.9 * len(figures), 2.1), squeeze=False)
+    for panel, figure in zip(panels[0], figures, strict=True):
+        for curve in [one for one in curves if one["figure"] == figure]:
+            factor = 100 if figure in _PERCENT else 1
+            values = [None if y is None else factor * y for y in curve["y"]]
+            places = range(len(curve["x"]))
+            colour = COLOURS[days.index(curve["scenario"])]
+            panel.plot(places, values, marker="o", markersize=3, color=colour, label=curve["scenario"])
+        first = curves[0]
+        panel.set_xticks(range(len(first["x"])), [f"{x:.4g}" for x in first["x"]])
+        if first["default"] in first["x"]:
+            panel.axvline(first["x"].index(first["default"]), color="#999999", linestyle="--", linewidth=1)
+        panel.set_xlabel(first["dial"])
+        panel.set_ylabel(_UNITS[figure])
+        panel.set_ylim(bottom=0)
+        panel.legend(frameon=False, fontsize=7)
+    canvas.tight_layout()
+    _save(canvas, path)
+    pyplot.close(canvas)
+
+
+def _save(canvas: Any, path: Path) -> None:  # noqa: ANN401 - a library without types here
+    canvas.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

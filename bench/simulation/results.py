@@ -1,0 +1,128 @@
+"""Figures to a file, to plots, and to the docs.
+
+Rules
+- `simulation.json` has one row a line, sorted, so that a change of a figure is a change of a line.
+- Plots are drawn by matplotlib in an environment of its own (locks/bench.txt): the project needs it nowhere
+  else.
+- The part of docs/routing.md between the marks is made from the file of figures alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.simulation.study import Found
+from infra.setup import lockfile
+from infra.setup.pip_settings import read_configs, uv_environment
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FILE: Final = ROOT / "bench" / "results" / "simulation.json"
+PLOTS: Final = ROOT / "docs" / "plots"
+DOCS: Final = ROOT / "docs" / "routing.md"
+BEGIN: Final = "<!-- simulation: made by make bench-simulate -->"
+END: Final = "<!-- end of simulation -->"
+_LOCK: Final = ROOT / "locks" / "bench.txt"
+_ENVIRONMENT: Final = ROOT / ".skyfleet" / "bench-plots"
+
+Kept = dict[str, Any]
+
+
+def write(found: Found) -> None:
+    """Keep the figures."""
+    parts = [
+        f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]"
+        for name, rows in (("rows", found.rows), ("curves", found.curves))
+    ]
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read() -> Kept:
+    """The figures of the last run."""
+    kept: Kept = json.loads(FILE.read_text())
+    return kept
+
+
+def draw() -> None:
+    """Draw the plots anew."""
+    PLOTS.mkdir(exist_ok=True)
+    script = Path(__file__).with_name("plots.py")
+    subprocess.run([_python(), script, FILE, PLOTS], check=True)
+
+
+def document() -> None:
+    """Put the generated part into the docs."""
+    text = DOCS.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCS.write_text(f"{before}{BEGIN}\n{section(read())}\n{END}{after}", "utf-8")
+
+
+def section(kept: Kept) -> str:
+    """Tables and plots in Markdown."""
+    parts: list[str] = []
+    for world, title in _SHOWN.items():
+        rows = [row for row in kept["rows"] if row["world"] == world]
+        parts += [f"**{title}**", "", _matrix(rows), ""]
+    for name in dict.fromkeys(curve["sweep"] for curve in kept["curves"]):
+        curve = next(curve for curve in kept["curves"] if curve["sweep"] == name)
+        parts += [f"![{name}](plots/{name}.svg)", "", f"`{curve['dial']}`: {curve['says']}", ""]
+    return "\n".join(parts).rstrip()
+
+
+_SHOWN: Final[Mapping[str, str]] = {
+    "3x1": "3 targets, one router instance: p99 in ms and, if any, failed requests",
+    "3x100": "3 targets, 100 instances",
+    "30x100": "30 targets, 100 instances",
+    "300x10000": "300 targets, 10,000 instances",
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All figures for a terminal."""
+    names = [name for name in rows[0] if name not in ("world", "scenario", "rule")]
+    lines = [f"{'':40}" + "".join(f"{name:>13}" for name in names)]
+    for row in rows:
+        title = f"{row['world']} {row['scenario']} {row['rule']}"
+        cells = "".join(f"{'-' if row[name] is None else row[name]:>13}" for name in names)
+        lines.append(f"{title:40}{cells}")
+    return "\n".join(lines)
+
+
+def _matrix(rows: Sequence[Mapping[str, Any]]) -> str:
+    days = list(dict.fromkeys(row["scenario"] for row in rows))
+    days.sort(key=lambda day: (day != "normal", day))
+    rules = list(dict.fromkeys(row["rule"] for row in rows))
+    by = {(row["scenario"], row["rule"]): row for row in rows}
+    lines = ["| rule | " + " | ".join(days) + " |", "| --- |" + " ---: |" * len(days)]
+    for rule in sorted(rules, key=lambda rule: (rule.startswith("ours"), rule)):
+        lines.append(f"| {rule} | " + " | ".join(_cell(by[day, rule]) for day in days) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    errors = row["errors"]
+    return f"{row['p99_ms']:,.0f}" + (f" ({100 * errors:.2g} %)" if errors else "")
+
+
+def _python() -> Path:
+    """The interpreter that has what the lock says."""
+    text, stamp = lockfile.read(_LOCK), _ENVIRONMENT / "lock"
+    python = _ENVIRONMENT / "bin" / "python"
+    if stamp.is_file() and stamp.read_text() == lockfile.identity(text):
+        return python
+    told = {**os.environ, **uv_environment(os.environ, read_configs(os.environ))}
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run(
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, _ENVIRONMENT], check=True, env=told
+    )
+    asked = ["--quiet", "--require-hashes", "--python", python, _LOCK]
+    subprocess.run([uv, "pip", "sync", *asked], check=True, env=told)
+    stamp.write_text(lockfile.identity(text))
+    return python

@@ -1,0 +1,137 @@
+"""One run: a world, what happens to it, and a rule; the same seed gives the same figures.
+
+Rules
+- Arrivals, chance at the targets and chance in the rules come from three seeded streams, so that all rules
+  meet the same callers.
+- Three of four requests may be repeated (they carry an Idempotency-Key); the fourth shows how well a rule
+  chooses, because nothing can mend its first attempt.
+- An instance begins to exist with its first request, as a function's instance does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench.simulation.agents import Agent
+from bench.simulation.callers import PATIENCE_S, Caller, Place, Rule, Told
+from bench.simulation.checkers import APART_S, VANTAGES, Checker, Store, shared_folds
+from bench.simulation.envoy import Envoy
+from bench.simulation.events import Loop
+from bench.simulation.figures import Figures, figures
+from bench.simulation.ours import Ours
+from bench.simulation.prequal import Prequal
+from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
+from bench.simulation.scenarios import arrange, rate
+from bench.simulation.shapes import FAR_S, HOMES, NEAR_S
+from bench.simulation.worlds import World
+from router.plan import Means
+from router.policy import Policy
+from router.selection import Strategy
+
+_REPEATABLE = (True, True, True, False)
+# Requests still under way at the end are given so long.
+_DRAIN_S = 2 * PATIENCE_S
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to run. rule: a rival's name, or ours as "ours/STRATEGY"; policy: of the plan, and of ours."""
+
+    world: World
+    scenario: str
+    rule: str
+    policy: Policy = field(default_factory=Policy)
+    seed: int = 1
+
+
+class Run:
+    """A world at work."""
+
+    def __init__(self, setup: Setup) -> None:
+        world = setup.world
+        self.setup, self.world = setup, world
+        self.policy = setup.policy
+        self.loop = Loop()
+        self.arrivals = random.Random(f"arrivals {setup.seed}")
+        self.chance = random.Random(f"rules {setup.seed}")
+        self.store = Store()
+        self.agents = [self._agent(number) for number in range(world.targets)]
+        self.by_key = {target.key: agent for target, agent in zip(world.fleet, self.agents, strict=True)}
+        self.places: dict[int, Place] = {}
+        self.told: list[Told] = []
+        self.asked = 0
+        self.ways = [
+            {
+                target.key: NEAR_S if index % HOMES == home else FAR_S
+                for index, target in enumerate(world.fleet)
+            }
+            for home in range(HOMES)
+        ]
+        self.make = self._maker(setup.rule)
+
+    def go(self) -> Figures:
+        """Run to the end."""
+        world, loop = self.world, self.loop
+        arrange(self.setup.scenario, world, loop, self.agents)
+        if self.setup.rule.startswith("ours"):
+            for vantage in range(VANTAGES):
+                checker = Checker(loop, vantage, world.fleet, self.agents, self.store)
+                checker.begin(vantage * APART_S / VANTAGES)
+        self._next()
+        with shared_folds():
+            loop.run(world.end_s + _DRAIN_S)
+        hit = frozenset(world.fleet[number].key for number in world.faulty)
+        attempts = sum(agent.bill.attempts for agent in self.agents)
+        usd = sum(agent.bill.usd(agent.shape) for agent in self.agents)
+        return figures(world, self.told, attempts, usd, hit)
+
+    def _agent(self, number: int) -> Agent:
+        world, shape = self.world, self.world.shapes[number]
+        warm, most = world.sandboxes(shape)
+        draw = random.Random(f"target {number} {self.setup.seed}")
+        return Agent(self.loop, shape, warm, most, world.rate / world.targets, draw)
+
+    def _next(self) -> None:
+        wait = self.arrivals.expovariate(rate(self.setup.scenario, self.world, self.loop.now))
+        if self.loop.now + wait < self.world.end_s:
+            self.loop.after(wait, self._arrive)
+
+    def _arrive(self) -> None:
+        number = self.arrivals.randrange(self.world.instances)
+        place = self.places.get(number)
+        if place is None:
+            place = self.places[number] = self._place(number)
+        repeatable = _REPEATABLE[self.asked % len(_REPEATABLE)]
+        self.asked += 1
+        Caller(self.loop, place, self.policy, self.told.append, repeatable=repeatable)
+        self._next()
+
+    def _place(self, number: int) -> Place:
+        ways = self.ways[number % len(self.ways)]
+        rule = self.make(ways)
+        return Place(rule, self.by_key, ways, Means(rule.choose, rule.afford))
+
+    def _maker(self, name: str) -> Callable[[dict[str, float]], Rule]:
+        keys, chance, loop = list(self.by_key), self.chance, self.loop
+        if name.startswith("ours/"):
+            strategy = Strategy(name.split("/")[1])
+            return lambda ways: Ours(self.world.fleet, strategy, self.policy, loop, self.store, chance)
+        makers: dict[str, Callable[[dict[str, float]], Rule]] = {
+            "weighted": lambda ways: Weighted(keys, chance),
+            "least-request": lambda ways: LeastRequest(keys, chance),
+            "p2c": lambda ways: PowerOfTwo(keys, chance),
+            "envoy": lambda ways: Envoy(keys, chance, loop.clock),
+            "prequal": lambda ways: Prequal(keys, chance, loop.clock, self._asker(ways)),
+        }
+        return makers[name]
+
+    def _asker(self, ways: dict[str, float]) -> Callable[[str, Callable[[int, float], None]], None]:
+        def ask(key: str, answer: Callable[[int, float], None]) -> None:
+            agent = self.by_key[key]
+            if not agent.fault.unreachable:
+                rif, took = agent.busy + agent.waiting, agent.recent_ms
+                self.loop.after(2 * ways[key], lambda: answer(rif, took))
+
+        return ask

@@ -1,0 +1,127 @@
+"""All runs of a study in a few processes, and what they have found.
+
+Rule: a run knows nothing of the others, so neither their number nor their order changes a figure.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+
+from bench.simulation.figures import Figures
+from bench.simulation.grid import SEEDS, Sweep, cells, setup_of
+from bench.simulation.runs import Run, Setup
+from bench.simulation.sweeps import SWEEPS
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Found:
+    """rows: one for each world, day and rule. curves: one for each sweep and day."""
+
+    rows: Sequence[Row]
+    curves: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a sweep, on one of its days."""
+
+    sweep: Sweep
+    scenario: str
+    value: float
+
+
+def study(*, quick: bool, jobs: int) -> Found:
+    """Run everything."""
+    setups = cells(quick=quick)
+    points = [] if quick else points_of(SWEEPS)
+    with ProcessPoolExecutor(jobs) as pool:
+        # The longest first, so that no process is left alone with them at the end.
+        order = sorted(range(len(setups)), key=lambda number: -setups[number].world.targets)
+        found = dict(
+            zip(order, pool.map(figures_of, [setups[number] for number in order], chunksize=1), strict=True)
+        )
+        swept = dict(zip(points, pool.map(means_of, points, chunksize=1), strict=True))
+    rows = [row_of(setup, found[number]) for number, setup in enumerate(setups)]
+    return Found(sorted(rows, key=_sorting), curves_of(swept))
+
+
+def points_of(sweeps: Sequence[Sweep]) -> list[Point]:
+    """Each value and each scenario of every sweep, once."""
+    return [
+        Point(sweep, scenario, value)
+        for sweep in sweeps
+        for scenario in dict.fromkeys(scenario for scenario, _ in sweep.days)
+        for value in sweep.values
+    ]
+
+
+def figures_of(setup: Setup) -> Figures:
+    """One run, without the garbage collector: it would look at all live values again and again."""
+    gc.disable()
+    try:
+        return Run(setup).go()
+    finally:
+        gc.enable()
+        gc.collect()
+
+
+def means_of(point: Point) -> dict[str, float | None]:
+    """The figures of one value, mean over the seeds; null where a run has none."""
+    sweep = point.sweep
+    with sweep.dial.turned(point.value):
+        runs = [
+            asdict(
+                figures_of(
+                    setup_of(sweep.world, point.scenario, sweep.rule, sweep.dial.policy(point.value), seed)
+                )
+            )
+            for seed in SEEDS
+        ]
+    return {name: _mean([run[name] for run in runs]) for name in runs[0]}
+
+
+def row_of(setup: Setup, figures: Figures) -> Row:
+    """How a run is kept."""
+    rule = setup.rule
+    if rule.startswith("ours") and setup.policy.hedge != "auto":
+        rule += " hedged" if setup.policy.hedge == "on" else " unhedged"
+    return {"world": setup.world.name, "scenario": setup.scenario, "rule": rule, **asdict(figures)}
+
+
+def curves_of(swept: Mapping[Point, Mapping[str, float | None]]) -> list[Row]:
+    """One row for each plotted line."""
+    curves: list[Row] = []
+    for sweep in dict.fromkeys(point.sweep for point in swept):
+        for scenario, figure in sweep.days:
+            ys = [swept[Point(sweep, scenario, value)][figure] for value in sweep.values]
+            curves.append(
+                {
+                    "sweep": sweep.name,
+                    "dial": sweep.dial.label,
+                    "default": sweep.dial.default(),
+                    "world": sweep.world.name,
+                    "rule": sweep.rule,
+                    "scenario": scenario,
+                    "figure": figure,
+                    "x": list(sweep.values),
+                    "y": ys,
+                    "says": sweep.says,
+                }
+            )
+    return curves
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.fmean(known), 5) if len(known) == len(values) else None
+
+
+def _sorting(row: Row) -> tuple[int, int, str, str]:
+    targets, instances = str(row["world"]).split("x")
+    return int(targets), int(instances), str(row["scenario"]), str(row["rule"])
