@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure bench format lock
+.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate format lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -43,6 +43,9 @@ test-pure: setup ## the decisions alone, in seconds
 
 bench: setup ## measure the main job on this machine and write docs/measurements.md
 	$(BIN)/python -m bench.measure $(BENCH_ARGS)
+
+bench-simulate: setup ## simulate the router's core against other rules, minutes; writes docs/plots (QUICK=1: a minute)
+	$(BIN)/python -m bench.simulate $(if $(QUICK),--quick)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

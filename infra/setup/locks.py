@@ -46,7 +46,8 @@ def all_locks() -> tuple[Lock, ...]:
         ("infra/local/runtimes/azure.in", "functions/runtimes/azure.in"),
         AZURE_PLATFORM_PYTHON,
     )
-    return (*packages, platform, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
+    plots = Lock("bench.txt", ("bench/requirements.in",))
+    return (*packages, platform, plots, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:
