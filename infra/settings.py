@@ -46,6 +46,7 @@ POLICY_NUMBERS = (
     "freshS",
     "hedgeShare",
     "extraUsdPerHour",
+    "goalMs",
 )
 HEDGES = ("auto", "on", "off")
 CALLERS_MAY = ("strategy", "redundant")

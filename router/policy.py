@@ -133,6 +133,7 @@ _NAMES: Final = {
     "freshS": "fresh_s",
     "hedgeShare": "hedge_share",
     "extraUsdPerHour": "extra_usd_per_hour",
+    "goalMs": "goal_ms",
 }
 _COUNTS: Final = frozenset({"fall", "rise"})
 # A vantage keeps 10 observations of a target, so no longer streak can be seen.

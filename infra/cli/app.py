@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "Routers, targets and their health, faults.",
     "outputs": "The stack's outputs.",
     "invoke": "Call the agent through the router.",
+    "strategy": "How the routers choose; change it while they run.",
     "chaos": "Break a cloud on purpose, or heal it.",
     "env": "Shell exports with which plain `pulumi` works here.",
     "logs": "What the functions and the emulated clouds wrote.",

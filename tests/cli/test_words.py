@@ -70,7 +70,8 @@ def test_a_wrong_cloud_is_told_what_was_meant() -> None:
 
 def test_the_commands_are_those_others_script_against() -> None:
     """Stable names; each has help of its own."""
-    assert list(COMMANDS) == ["up", "down", "status", "outputs", "invoke", "chaos", "env", "logs"]
+    names = ["up", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
+    assert list(COMMANDS) == names
     for name in COMMANDS:
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
 

@@ -1,0 +1,39 @@
+"""`skyfleet strategy`: how the routers choose, and changing it while they run."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from infra.cli.context import json_option, layout, need_outputs
+from infra.cli.control import CONFIGURED, ask, sentence, tell
+from infra.cli.errors import Failed
+from infra.cli.faults import meant
+from infra.settings import STRATEGIES
+
+NAMES = (*STRATEGIES, CONFIGURED)
+
+
+@click.command("strategy", epilog=f"NAME: {', '.join(NAMES)}")
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """Show how each router chooses, or have all of them choose by NAME."""
+    if name is not None and name not in NAMES:
+        raise click.UsageError(f"unknown strategy {name!r}.{meant(name, NAMES)} Known: {', '.join(NAMES)}.")
+    outputs = need_outputs(layout())
+    urls, key = outputs.router_urls, outputs.api_key
+    answers = ask(urls, key) if name is None else tell(urls, key, name)
+    if as_json:
+        click.echo(json.dumps([answer.facts for answer in answers], indent=2))
+    else:
+        for answer in answers:
+            click.echo(sentence(answer))
+    missing = [answer for answer in answers if answer.problem]
+    if missing or not answers:
+        what = "say how they choose" if name is None else "take the order, and keep what they had"
+        raise Failed(
+            f"{len(missing)} of {len(answers)} routers did not {what}; run it again when `skyfleet status` "
+            "shows them."
+        )
