@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate format lock
+.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover format lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## the virtual environment, as locks/project.txt says
 	@$(SETUP) venv
@@ -46,6 +46,9 @@ bench: setup ## measure the main job on this machine and write docs/measurements
 
 bench-simulate: setup ## simulate the router's core against other rules, minutes; writes docs/plots (QUICK=1: a minute)
 	$(BIN)/python -m bench.simulate $(if $(QUICK),--quick)
+
+bench-failover: setup ## this router and its peers under the same faults, in half an hour (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
+	$(BIN)/python -m bench.failover $(if $(ROWS),--rows $(ROWS)) $(if $(ROUTERS),--routers $(ROUTERS)) $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -47,7 +47,8 @@ def all_locks() -> tuple[Lock, ...]:
         AZURE_PLATFORM_PYTHON,
     )
     plots = Lock("bench.txt", ("bench/requirements.in",))
-    return (*packages, platform, plots, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
+    litellm = Lock("bench-litellm.txt", ("bench/failover/peers/litellm.in",))
+    return (*packages, platform, plots, litellm, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:
