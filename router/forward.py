@@ -29,7 +29,7 @@ from router.plan import Failure
 from router.plane import Exchange, Plane, Request
 from router.reading import read
 from router.refusals import GiveUp
-from router.replies import Story, error_reply, story_headers
+from router.replies import error_reply, story_headers, target_headers
 from router.selection import Strategy
 from router.sse import EventStream, error_event
 from router.targets import Target
@@ -139,12 +139,14 @@ class Relay:
         )
         if not plane.door.marked and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
-        if reading.worth in _NOBODY and not is_ordinary(request.method, request.target):
+        worth = reading.worth
+        nobody = worth is p.Worth.AWAY or worth is p.Worth.STRANGE
+        if nobody and not is_ordinary(request.method, request.target):
             attempt.record(Outcome.NEUTRAL)
         attempt.read(reading)
-        attempt.awaited = reading.worth in _AWAITED
-        number, now = attempt.number, plane.ticks()
-        self._do(*p.replied(self._plan, number, attempt.status, reading.worth, self._means, now))
+        attempt.awaited = worth is p.Worth.WHOLE or worth is p.Worth.EVENTS
+        now = plane.ticks()
+        self._do(*p.replied(self._plan, attempt.number, attempt.status, worth, self._means, now))
 
     def on_ready(self, attempt: Attempt) -> None:
         """What was awaited of a held reply is here."""
@@ -309,27 +311,17 @@ class Relay:
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
         now, attempts = self._plane.ticks(), self._attempts
-        return story_headers(
-            Story(
-                self._request.id,
-                attempt.key if attempt is not None else None,
-                len(attempts),
-                len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts),
-                attempt is not None and attempt.choice.panic,
-                (now - self._started) * 1000,
-                (now - attempt.started) * 1000 if attempt is not None else 0.0,
-            )
-        )
+        hedged = len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts)
+        total_ms = (now - self._started) * 1000
+        spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
+        headers = story_headers(self._request.id, len(attempts), total_ms, spent_ms, hedged=hedged)
+        return headers if attempt is None else headers + target_headers(attempt.choice)
 
     def _finish(self) -> None:
         self._over = True
         self._plane.watch.discard(self)
         for attempt in self._attempts:
             attempt.close()
-
-
-_NOBODY: Final = frozenset({p.Worth.AWAY, p.Worth.STRANGE})
-_AWAITED: Final = frozenset({p.Worth.WHOLE, p.Worth.EVENTS})
 
 
 def _afford(board: Board, choice: p.Choice, extra: Extra) -> bool:

@@ -74,7 +74,8 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
         b"x-skyfleet-panic",
     }
 )
-_TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TOKEN: Final = frozenset(_TOKEN_BYTES)
 # A target is visible ASCII; anything else has to be percent-encoded (RFC 9112, section 3.2).
 _TARGET: Final = frozenset(range(0x21, 0x7F))
 # Tabs are allowed in values, all other control characters are not (RFC 9110, section 5.5).
@@ -116,8 +117,14 @@ def check_request(method: str, target: bytes, headers: Iterable[Header]) -> None
         raise CallerError(400, "bad-request", f"The method {method[:20]!r} is not a token; use e.g. POST.")
     if not target.startswith(b"/") or not _TARGET.issuperset(target):
         raise CallerError(400, "bad-request", "The path has characters that must be percent-encoded.")
-    for name, value in headers:
-        if not name or not _TOKEN.issuperset(name) or not _is_value(value):
+    fields = list(headers)
+    # All of them in one look: one by one costs ten times as much, and nearly always nothing is wrong.
+    names, values = b"".join([name for name, _ in fields]), b"".join([value for _, value in fields])
+    sound = len(values.translate(None, _CONTROLS)) == len(values) and not names.translate(None, _TOKEN_BYTES)
+    if sound and all([name for name, _ in fields]):
+        return
+    for name, value in fields:
+        if not name or name.translate(None, _TOKEN_BYTES) or value.translate(None, _CONTROLS) != value:
             raise CallerError(
                 400,
                 "bad-request",
@@ -148,7 +155,3 @@ def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
         if name == b"connection":
             named |= {part.strip().lower() for part in value.split(b",")}
     return named
-
-
-def _is_value(value: bytes) -> bool:
-    return len(value.translate(None, _CONTROLS)) == len(value)

@@ -63,8 +63,7 @@ class Worth(StrEnum):
     """What the head of a reply is worth.
 
     WHOLE and EVENTS are answers too: short enough to wait for the end, or beginning with the first event.
-    AWAY was said before the agent, STRANGE by somebody else although the agent may have run; neither is an
-    answer.
+    AWAY was said before the agent, STRANGE by somebody else although the agent may have run: no answers.
     """
 
     ANSWER = "answer"
@@ -90,8 +89,8 @@ class Choice:
 class Means:
     """What the plan asks of the outside.
 
-    choose: the next target, given the tried ones; None when there is no other. afford: pay for sending to it
-    once more; False when the budget does not allow it.
+    choose: a target beside the tried ones; None: there is none. afford: pay for one more attempt there, if the
+    budget has as much.
     """
 
     choose: Callable[[Collection[str]], Choice | None]
@@ -196,7 +195,10 @@ def begin(terms: Terms, means: Means, now: float) -> tuple[Plan, Actions]:
 
 def due(plan: Plan) -> float:
     """When `passed` is to be called (absolute), unless something happens before."""
-    return min(plan.terms.deadline, plan.hedge_at, *[run.due for run in plan.runs])
+    at = min(plan.terms.deadline, plan.hedge_at)
+    for run in plan.runs:
+        at = run.due if run.due < at else at
+    return at
 
 
 def passed(plan: Plan, means: Means, now: float) -> tuple[Plan, Actions]:
@@ -229,11 +231,8 @@ def waited(plan: Plan, number: int, seconds: float, now: float) -> Plan:
 
 
 def lives(plan: Plan, number: int, now: float, *, beating: bool = False) -> tuple[Plan, Actions]:
-    """/health answered: the target lives, so the request is worth waiting for.
-
-    beating: a stream that sends comments before its first event. They keep connections open, so if nobody
-    else may overtake it, the caller gets them.
-    """
+    """/health answered: the target lives, so the request is worth waiting for. beating: a stream that sends
+    comments before its first event; they keep connections open, so a lone one is passed on for them."""
     if beating and len(plan.runs) == 1:
         return plan, (PassOn(number),)
     run, policy = _run(plan, number), plan.terms.policy
@@ -356,10 +355,16 @@ def _ask(plan: Plan, run: Run, now: float) -> Plan:
 def _held(plan: Plan, number: int, worth: Worth) -> Plan:
     run, whole = _run(plan, number), worth is Worth.WHOLE
     lone = len(plan.runs) == 1
-    if lone and not run.asking and (not whole or plan.hedge_at == math.inf):
-        return plan
+    if lone and not run.asking:
+        return _unhedged(plan) if whole and plan.hedge_at != math.inf else plan
     plan = _changed(plan, replace(run, asking=False, whole=whole))
-    return replace(plan, hedge_at=math.inf) if lone and whole else plan
+    return _unhedged(plan) if lone and whole else plan
+
+
+def _unhedged(plan: Plan) -> Plan:
+    # Written out for the same reason as in `_send`.
+    terms, runs, paid = plan.terms, plan.runs, plan.paid
+    return Plan(terms, runs, plan.tried, paid, math.inf, plan.exposed, plan.slow, plan.replies, plan.causes)
 
 
 def _without(plan: Plan, number: int, cause: str, now: float, *, ran: bool) -> Plan:

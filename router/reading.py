@@ -47,11 +47,11 @@ def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool
     """bodiless: the reply to HEAD. strict: agents of this fleet do send the mark. now: unix seconds."""
     fields = dict(reversed(headers))  # of repeated fields the first counts
     mark = fields.get(MARK)
-    speaker = Voice.AGENT if mark is not None else voice(status, strict=strict)
-    if speaker in _NOBODY:
-        why = f"status {status}, not from its agent"
-        return Reading(_NOBODY[speaker], Outcome.FAILURE, Outcome.NEUTRAL, why)
-    load = None if mark is None else load_of(mark)
+    load = None
+    if mark is not None:
+        load = load_of(mark)
+    elif (speaker := voice(status, strict=strict)) is not Voice.AGENT:
+        return _not_the_agents(status, speaker)
     if status < 300 and fields.get(b"x-skyfleet-outcome") == b"error":
         why = "its agent called its reply an error"
         return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
@@ -63,8 +63,6 @@ def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool
     if status >= 500:
         worth = Worth.UNDONE if status in UNDONE else Worth.BROKEN if status in BROKEN else Worth.ANSWER
         return Reading(worth, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
-    if speaker is Voice.LIMIT:
-        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL)
     events = not bodiless and _is_readable(fields)
     worth = Worth.EVENTS if events else _length(fields, bodiless=bodiless)
     cold = fields.get(b"x-skyfleet-cold") == b"true"
@@ -74,7 +72,11 @@ def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool
     return Reading(worth, None, at_end, "", load, events)
 
 
-_NOBODY: Final = {Voice.DOOR: Worth.AWAY, Voice.STRANGER: Worth.STRANGE}
+def _not_the_agents(status: int, speaker: Voice) -> Reading:
+    if speaker is Voice.LIMIT:
+        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL)
+    worth = Worth.AWAY if speaker is Voice.DOOR else Worth.STRANGE
+    return Reading(worth, Outcome.FAILURE, Outcome.NEUTRAL, f"status {status}, not from its agent")
 
 
 def load_of(mark: bytes) -> float | None:

@@ -6,45 +6,33 @@ Rule: every reply says which target, how many attempts, which request, and where
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from router.headers import Header
+from router.plan import Choice
 from router.refusals import GiveUp
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """How a request came to its end.
-
-    target: whose reply it is; None: nobody was tried. attempts: all of them. hedged: one of them was a hedge.
-    panic: the target was not serving. total_ms, upstream_ms: since the request's arrival, and the part that
-    the attempt took.
-    """
-
-    id: bytes
-    target: str | None
-    attempts: int
-    hedged: bool
-    panic: bool
-    total_ms: float
-    upstream_ms: float
-
-
-def story_headers(story: Story) -> list[Header]:
-    """The header fields that tell it."""
+def story_headers(
+    request_id: bytes, attempts: int, total_ms: float, upstream_ms: float, *, hedged: bool
+) -> list[Header]:
+    """How a request came to its end. attempts: all of them. total_ms, upstream_ms: since its arrival, and the
+    part that the attempt took whose reply it is. hedged: one of them was a hedge."""
+    router_ms = total_ms - upstream_ms if total_ms > upstream_ms else 0.0
     headers: list[Header] = [
-        (b"x-request-id", story.id),
-        (b"x-skyfleet-attempts", b"%d" % story.attempts),
+        (b"x-request-id", request_id),
+        (b"x-skyfleet-attempts", b"%d" % attempts),
+        (b"server-timing", b"upstream;dur=%.1f, router;dur=%.1f" % (upstream_ms, router_ms)),
     ]
-    if story.target is not None:
-        headers.append((b"x-skyfleet-target", story.target.encode()))
-    if story.hedged:
+    if hedged:
         headers.append((b"x-skyfleet-hedged", b"true"))
-    if story.panic:
+    return headers
+
+
+def target_headers(choice: Choice) -> list[Header]:
+    """Whose reply it is."""
+    headers: list[Header] = [(b"x-skyfleet-target", choice.key.encode())]
+    if choice.panic:
         headers.append((b"x-skyfleet-panic", b"true"))
-    router_ms = max(0.0, story.total_ms - story.upstream_ms)
-    timing = b"upstream;dur=%.1f, router;dur=%.1f" % (story.upstream_ms, router_ms)
-    headers.append((b"server-timing", timing))
     return headers
 
 
