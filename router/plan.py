@@ -89,8 +89,8 @@ class Choice:
 class Means:
     """What the plan asks of the outside.
 
-    choose: a target beside the tried ones; None: there is none. afford: pay for one more attempt there, if the
-    budget has as much.
+    choose: a target beside the tried ones; None: there is none. afford: pay for one more attempt there, if
+    the budget has as much.
     """
 
     choose: Callable[[Collection[str]], Choice | None]
