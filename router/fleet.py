@@ -9,7 +9,8 @@ Rules, written for few targets (1 to 5), where percentages mislead
 - Our own traffic never ejects the last serving target, nor eases off the last one at its full share: at
   least one is always kept.
 - Probes may call every target down; that is what panic is for. But one vantage alone never puts a target out
-  while our own traffic succeeds there: what is proven so is noted by each review, for `proof_s`.
+  while our own traffic succeeds there: that is, when our last attempt that says anything got a good reply,
+  within `proof_s`. Then its word changes nothing but the counts in the status.
 - Only an observation newer than all that its vantage told of a target makes a new verdict, so a replayed or
   late document changes no status.
 - An outcome that changes nothing returns the very same fleet, which is what a good reply mostly does.
@@ -17,9 +18,11 @@ Rules, written for few targets (1 to 5), where percentages mislead
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from router import gray, merge
 from router import health as h
@@ -29,7 +32,7 @@ from router.merge import Document, Observation
 from router.policy import Policy
 from router.selection import Candidate
 from router.targets import Target
-from router.traffic import Traffic, failure_share
+from router.traffic import Traffic
 
 
 class Outcome(StrEnum):
@@ -51,15 +54,14 @@ class Outcome(StrEnum):
 class Fleet:
     """health: one entry for each target. documents: the last good view of each vantage.
 
-    doubts: the open tests of `gray`. proven: where own traffic succeeded, as of proven_at (unix s).
+    doubts: the open tests of `gray`. proven: where own traffic succeeds, as noted last then (unix s).
     """
 
     targets: tuple[Target, ...]
     health: Mapping[str, Health]
     documents: Mapping[str, Document]
     doubts: Mapping[str, Doubt] = field(default_factory=dict[str, Doubt])
-    proven: frozenset[str] = frozenset()
-    proven_at: float = 0.0
+    proven: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,12 @@ _TIMELESS = frozenset({Status.HEALTHY, Status.UNKNOWN, Status.COLD, Status.DEGRA
 def changes_at(fleet: Fleet, now: float, policy: Policy) -> float:
     """When time alone next changes a settled fleet's menu (unix s); inf if never. Steps of a target that is
     eased off need evidence, so they come from `review`."""
-    return min(h.changes_at(one, now, policy) for one in fleet.health.values())
+    moments = (
+        h.changes_at(one, now, policy)
+        for one in fleet.health.values()
+        if one.rests_until or one.status not in _TIMELESS
+    )
+    return min(moments, default=math.inf)
 
 
 def record(
@@ -108,12 +115,21 @@ def record(
     before = fleet.health[key]
     match outcome:
         case Outcome.SUCCESS | Outcome.COLD:
+            # Noted now and then only: a new fleet for each good reply would cost more than it tells.
+            if 0 <= now - fleet.proven.get(key, -math.inf) < policy.proof_s / 3:
+                if before.status is Status.HEALTHY and not before.failures and outcome is Outcome.SUCCESS:
+                    return fleet
+            else:
+                fleet = replace(fleet, proven={**fleet.proven, key: now})
             after = h.succeeded(before, now, cold=outcome is Outcome.COLD)
         case Outcome.NEUTRAL:
             return fleet
         case Outcome.THROTTLED:
             after = h.throttled(before, now, policy, retry_after_s)
         case Outcome.FAILURE | Outcome.SILENT:
+            if key in fleet.proven:
+                left = {one: at for one, at in fleet.proven.items() if one != key}
+                fleet = replace(fleet, proven=left)
             silent, spare = outcome is Outcome.SILENT, _another_serves(fleet, key)
             after = h.failed(before, now, policy, why=why, decisive=silent, may_eject=spare)
     return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
@@ -122,7 +138,7 @@ def record(
 def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Policy) -> Fleet:
     """What own traffic shows beyond single failures; to be called about once a second, while there is any.
 
-    A fleet in good health is returned as it is, but for the note of what is proven every few seconds."""
+    A fleet that nobody doubts is returned as it is."""
     keys = [key for key, one in fleet.health.items() if one.status in h.SERVING]
     eased = frozenset(key for key in keys if fleet.health[key].status is Status.DEGRADED)
     doubts, opinions = gray.look(keys, traffic, fleet.doubts, now, policy, eased)
@@ -140,23 +156,9 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
         doubts = {one: doubt for one, doubt in doubts.items() if one != key}
         if after.status is Status.DEGRADED:
             doubts[key] = gray.begin_again(traffic[key])
-    if moved or doubts is not fleet.doubts:
-        fleet = replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, doubts=doubts)
-    return _noted(fleet, traffic, now, policy)
-
-
-def _noted(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Policy) -> Fleet:
-    """Note where own traffic succeeds: at once when that changes, else three times within `proof_s`."""
-    proven = frozenset(key for key, seen in traffic.items() if _succeeds(seen, now, policy))
-    recent = 0 <= now - fleet.proven_at < policy.proof_s / 3
-    if proven == fleet.proven and (recent or not proven):
+    if not moved and doubts is fleet.doubts:
         return fleet
-    return replace(fleet, proven=proven, proven_at=now)
-
-
-def _succeeds(seen: Traffic, now: float, policy: Policy) -> bool:
-    part, evidence = failure_share(seen, now, policy)
-    return part < 0.5 <= (1 - part) * evidence
+    return replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, doubts=doubts)
 
 
 def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
@@ -168,18 +170,16 @@ def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
 def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> Fleet:
     """Take in what vantages say. First all documents, then one verdict for each target with news: so a new
     instance that reads three stored documents judges by three, not by the first of them."""
-    documents = dict(fleet.documents)
+    known = {one: left for one, old in fleet.documents.items() if (left := merge.believable(old, now))}
+    documents = dict(known)
     for document in news:
-        known = documents.get(document.vantage)
-        if known is not None:
-            known = merge.believable(known, now)
-        documents[document.vantage] = merge.fold(known, document)
-    changed = [one for vantage, one in documents.items() if one is not fleet.documents.get(vantage)]
+        documents[document.vantage] = merge.fold(documents.get(document.vantage), document)
+    changed = [one for vantage, one in documents.items() if one is not known.get(vantage)]
     if not changed:
         return fleet
     health = dict(fleet.health)
     for key, before in fleet.health.items():
-        seen = [_news(fleet, one, key) for one in changed]
+        seen = [_news(known.get(one.vantage), one, key) for one in changed]
         latest = max((one for one in seen if one is not None), default=None)
         if latest is None:
             continue
@@ -193,18 +193,17 @@ def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> 
     return replace(fleet, health=health, documents=documents)
 
 
-def _news(fleet: Fleet, document: Document, key: str) -> Observation | None:
+def _news(known: Document | None, document: Document, key: str) -> Observation | None:
     """The newest observation of a target, if this document has a newer one than was known."""
     seen = document.observations.get(key, ())
     if not seen:
         return None
-    known = fleet.documents.get(document.vantage)
     before = known.observations.get(key, ()) if known is not None else ()
     return seen[-1] if not before or seen[-1].at > before[-1].at else None
 
 
 def _is_proven(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
-    return key in fleet.proven and 0 <= now - fleet.proven_at <= policy.proof_s
+    return 0 <= now - fleet.proven.get(key, -math.inf) <= policy.proof_s
 
 
 def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Menu:
@@ -223,7 +222,7 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
         elif health.rests_until and h.resting(health, now, policy):
             resting.append(target)
         else:
-            candidate = Candidate(key, target.weight, h.share(health, now, policy))
+            candidate = _candidate(key, target.weight, h.share(health, now, policy))
             (serving if target.weight else standby).append(candidate)
     if serving or standby:
         return Menu(tuple(serving or standby), panic=False)
@@ -234,6 +233,12 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
         return Menu((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))
     return Menu((Candidate(best.key, best.weight),), panic=True)
+
+
+# Most menus are like the one before: making 300 values anew would cost ten times as much.
+@lru_cache(maxsize=1024)
+def _candidate(key: str, weight: float, share: float) -> Candidate:
+    return Candidate(key, weight, share)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:

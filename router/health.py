@@ -232,7 +232,8 @@ def throttled(health: Health, now: float, policy: Policy, retry_after_s: float |
 
 def probed(health: Health, up: bool | None, at: float, now: float, policy: Policy, reason: str) -> Health:
     """The vantages' merged verdict after new observations; None when they reach none."""
-    health = replace(health, probed_at=max(health.probed_at, at))
+    known = health.probed_at if health.probed_at <= now + SKEW_S else 0.0
+    health = replace(health, probed_at=max(known, at))
     if up is None:
         return health
     if not up and health.status in SERVING:

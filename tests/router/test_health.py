@@ -171,9 +171,11 @@ def test_traffic_never_ejects_the_last_serving_target(
 
 
 def test_a_good_reply_of_a_healthy_target_changes_nothing_at_all() -> None:
-    """The hot path makes no new values."""
+    """The hot path makes no new values, but for the note of each five seconds that its traffic succeeds."""
     fleet = f.record(f.start(targets(1), NOW), "aws/r0", Outcome.SUCCESS, NOW, DEFAULT)
-    assert f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW + 1, DEFAULT) is fleet
+    assert f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW + 4.9, DEFAULT) is fleet
+    noted = f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW + 5, DEFAULT)
+    assert (noted.health, noted.proven) == (fleet.health, {"aws/r0": NOW + 5})
     assert f.settle(fleet, NOW + 1, DEFAULT) is fleet
 
 
@@ -198,6 +200,63 @@ def test_standbys_serve_only_when_nobody_with_a_weight_can() -> None:
     assert menu("aws/r2") == (["aws/r1"], True)
     assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
     assert f.retry_after_s(fleet, NOW, DEFAULT) == 5
+
+
+def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> None:
+    """Before a standby it comes last, the one that rests shortest first, and it is no panic."""
+    fleet = f.start(targets(1, 1, 0), NOW)
+
+    def menu(*tried: str) -> tuple[list[str], bool]:
+        found = f.menu(fleet, tried, NOW + 0.5, DEFAULT)
+        return [one.key for one in found.candidates], found.panic
+
+    for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
+        fleet = f.record(fleet, key, Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=asked)
+    assert menu() == (["aws/r2"], False)
+    fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT)
+    assert menu() == (["aws/r2"], False)
+    assert menu("aws/r2") == (["aws/r1"], False)
+    assert menu("aws/r2", "aws/r1") == (["aws/r0"], False)
+    assert f.changes_at(fleet, NOW + 0.5, DEFAULT) == NOW + 1
+    assert f.retry_after_s(fleet, NOW + 1.5, DEFAULT) == 4
+    assert all(one.status is Status.UNKNOWN for one in fleet.health.values())
+    assert [f.effective_weight(fleet, one, NOW + 6, DEFAULT) for one in fleet.targets] == [0, 1, 0]
+
+
+def test_who_goes_out_again_and_again_eases_in_longer_and_is_forgiven() -> None:
+    """One, two, at most three slow starts; after five quiet minutes one again."""
+    health, now, lasted = Health(), NOW, list[float]()
+    for _ in range(4):
+        health = fail(health, now)
+        now = health.ejected_until
+        health = h.settle(health, now, DEFAULT)
+        began = now
+        while h.settle(health, now, DEFAULT).status is Status.EASING:
+            now = h.changes_at(health, now, DEFAULT)
+        health = h.settle(health, now, DEFAULT)
+        lasted.append(now - began)
+    assert lasted == pytest.approx([30, 60, 90, 90])
+    again = fail(health, now + 301)
+    assert (again.outs, again.ejections) == (1, 1)
+
+
+def test_probes_that_flap_are_damped_like_traffic() -> None:
+    """A target that vantages see down, up, down eases in longer the second time."""
+    fleet, now = f.start(targets(1, 1), NOW), NOW
+    for _ in range(2):
+        for looks in ((False, False, False), (True, True)):
+            now += 10
+            fleet = f.fold(fleet, [seen("a/a", *looks, at=now)], now, DEFAULT)
+    health = fleet.health["aws/r0"]
+    assert (health.status, h.easing_s(health, DEFAULT)) == (Status.EASING, 60)
+
+
+def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() -> None:
+    """It is on trial: three more lost requests would teach nothing new."""
+    back = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
+    assert fail(back, NOW + 11, 1).status is Status.EJECTED
+    proved = h.succeeded(back, NOW + 11, cold=False)
+    assert fail(proved, NOW + 12, 2).status is Status.EASING
 
 
 @given(
