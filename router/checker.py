@@ -28,7 +28,7 @@ from router import asgi, merge
 from router.errors import FetchFailed
 from router.headers import Header
 from router.merge import Document, Observation
-from router.policy import DEFAULT
+from router.policy import DEFAULT, SKEW_S
 from router.pool import Pool, Question, Reply, fetch
 from router.settings import CheckerSettings, build_id, checker_settings
 from router.targets import Origin, Target
@@ -110,7 +110,9 @@ class Checker:
             seen = Observation(at, ok=False, reason=str(error))
         if seen.alive:
             self._alive_at[target.key] = at
-        self._seen[target.key] = merge.keep(self._seen[target.key], (seen,))
+        # What lies in the future was seen before this clock was set back, and would hide all that comes now.
+        known = [one for one in self._seen[target.key] if one.at <= at + SKEW_S]
+        self._seen[target.key] = merge.keep(known, (seen,))
 
     def verdicts(self) -> dict[str, bool | None]:
         """What this checker alone thinks of each target."""
@@ -141,7 +143,7 @@ class Checker:
 
     def _timeout_s(self, key: str, now: float) -> float:
         check, seen = self._settings.check, self._seen[key]
-        lately = now - self._alive_at.get(key, float("-inf")) < DEFAULT.warm_for_s
+        lately = 0 <= now - self._alive_at.get(key, float("-inf")) < DEFAULT.warm_for_s
         failed_last = bool(seen) and not seen[-1].alive
         return check.timeout_s if lately or failed_last else check.cold_timeout_s
 

@@ -11,6 +11,7 @@ import httpx
 
 from router.checker import Checker
 from router.settings import Check, CheckerSettings, checker_settings
+from router.targets import Origin
 from tests.router.support import (
     KEYS,
     Peer,
@@ -171,6 +172,28 @@ def test_what_is_not_a_health_answer_counts_as_a_failure() -> None:
             async with upstream(answers) as up:
                 done: dict[str, Any] = await checker([up.url], [closed_url()]).run()
                 assert done["targets"] == {"aws/r0": "down"}
+
+    asyncio.run(run())
+
+
+def test_a_checkers_clock_that_was_set_back_hides_nothing() -> None:
+    """What it sees from then on decides, not what it saw in a future that is none any more."""
+
+    async def run() -> None:
+        async with upstream(ok) as up:
+            one = checker([up.url], [closed_url()])
+            clock = [2_000_000_000.0]
+            set_by_hand = Checker(one.settings, clock=lambda: clock[0])
+            for _ in range(2):
+                clock[0] += 1
+                await set_by_hand.look(one.settings.targets[0])
+            assert set_by_hand.verdicts() == {"aws/r0": True}
+            gone = replace(one.settings.targets[0], origin=Origin(False, "127.0.0.1", 9))
+            clock[0] = 1_000_000_000.0
+            for _ in range(3):
+                clock[0] += 1
+                await set_by_hand.look(gone)
+            assert set_by_hand.verdicts() == {"aws/r0": False}
 
     asyncio.run(run())
 
