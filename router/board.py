@@ -20,6 +20,7 @@ from typing import Final
 from router import fleet as f
 from router.budget import full
 from router.fleet import Menu, Outcome
+from router.health import Health, Status
 from router.learning import Known
 from router.merge import Document
 from router.plan import Choice
@@ -42,6 +43,9 @@ _FAILED: Final = {
     Outcome.FAILURE: True,
     Outcome.SILENT: True,
 }
+
+# Alike in the menu: serving at full share.
+_PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
 
 
 class Seat:
@@ -67,14 +71,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """What one strategy needs for the next choice, as long as the fleet is this one and the time within
+    """What one strategy needs for the next choice, as long as `epoch` is the board's and the time within
     `since` and `until`.
 
     choices: (not alive lately, alive lately) by key. expires: when the roster has to learn anew.
     """
 
     strategy: Strategy
-    fleet: f.Fleet
+    epoch: int
     menu: Menu
     roster: Roster
     choices: Mapping[str, tuple[Choice, Choice]]
@@ -106,6 +110,7 @@ class Board:
         self._turn = int(draw() * (1 << 32))
         self._desks: dict[Strategy, _Desk] = {}
         self._desk: _Desk | None = None
+        self._epoch = 0
         self._seen: f.Fleet | None = None
         self._seen_at = self._look_at = self._reviewed_at = float("-inf")
         self._hedge: tuple[float, float | None] = (float("-inf"), None)
@@ -122,7 +127,8 @@ class Board:
         if (
             desk is None
             or desk.strategy is not strategy
-            or desk.fleet is not self.fleet
+            or desk.epoch != self._epoch
+            or self.fleet is not self._seen
             or not desk.since <= now < desk.until
         ):
             desk = self._ready(strategy, now)
@@ -149,8 +155,10 @@ class Board:
             self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=failed)
             if not failed:
                 self._alive_at[key] = now
-        why = why or "failed attempts"
-        self.fleet = f.record(self.fleet, key, outcome, now, self.policy, why, retry_after_s)
+        before, why = self.fleet, why or "failed attempts"
+        self.fleet = f.record(before, key, outcome, now, self.policy, why, retry_after_s)
+        if before is self._seen and _same_menu(before.health[key], self.fleet.health[key]):
+            self._seen = self.fleet
 
     def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
         """A good reply's first event came after so long. load: as its agent reports it, in requests at
@@ -208,7 +216,7 @@ class Board:
         if self.fleet is not self._seen or not self._seen_at <= now < self._look_at:
             self._look(now)
         desk = self._desks.get(strategy)
-        if desk is None or desk.fleet is not self.fleet or not desk.since <= now < desk.until:
+        if desk is None or desk.epoch != self._epoch or not desk.since <= now < desk.until:
             desk = self._desks[strategy] = self._renewed(strategy, desk, now)
         self._desk = desk
         return desk
@@ -220,6 +228,7 @@ class Board:
             fleet = f.review(fleet, self.traffic, now, self.policy)
             self._reviewed_at = now
         self.fleet = self._seen = fleet
+        self._epoch += 1
         self._seen_at = now
         self._look_at = min(self._reviewed_at + _REVIEW_S, f.changes_at(fleet, now, self.policy))
 
@@ -227,13 +236,13 @@ class Board:
         menu = f.menu(self.fleet, (), now, self.policy)
         if desk is not None and menu == desk.menu and desk.since <= now < desk.expires:
             until = min(desk.expires, self._look_at)
-            return replace(desk, fleet=self.fleet, until=until)
+            return replace(desk, epoch=self._epoch, until=until)
         basis = Basis(self._known, now, self.policy)
         roster = prepare(strategy, menu.candidates, basis, desk.roster if desk else None)
         choices = desk.choices if desk is not None and menu == desk.menu else self._choices(menu)
         expires = expires_at(roster, self.policy)
         until = min(expires, self._look_at)
-        return _Desk(strategy, self.fleet, menu, roster, choices, now, until, expires)
+        return _Desk(strategy, self._epoch, menu, roster, choices, now, until, expires)
 
     def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
         return {
@@ -252,3 +261,13 @@ class Board:
         roster = prepare(strategy, menu.candidates, Basis(self._known, now, self.policy))
         key = pick(roster, self._turn, self.inflight, self._draw())
         return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
+
+
+def _same_menu(before: Health, after: Health) -> bool:
+    """Whether an outcome left its target's place in the menu as it was, as nearly all do: a failure that is
+    counted need not have 300 targets looked at."""
+    if before is after:
+        return True
+    if before.status in _PLAIN and after.status in _PLAIN:
+        return before.rests_until == after.rests_until
+    return before == replace(after, failures=before.failures)

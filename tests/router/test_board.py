@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from router import fleet
 from router.board import Board
 from router.fleet import Outcome
 from router.health import Status
@@ -276,6 +277,19 @@ class AnyLife(RuleBasedStateMachine):
         assert sorted(tried) == sorted(self.names)
 
     @invariant()
+    def what_is_kept_is_what_a_fresh_look_would_say(self) -> None:
+        """No kept roster outlives the menu it was prepared for."""
+        portions = self.board.portions()
+        menu = fleet.menu(self.board.fleet, (), self.desk.now, DEFAULT)
+        weighted = {one.key for one in menu.candidates if one.weight} or {one.key for one in menu.candidates}
+        assert {key for key, part in portions.items() if part} == weighted
+        shares = {one.key: one.share for one in menu.candidates}
+        if self.board.strategy is Strategy.ROUND_ROBIN:
+            whole = sum(shares.values())
+            assert all(portions[key] == pytest.approx(share / whole, 0.05) for key, share in shares.items())
+        assert set(shares) <= set(self.names)
+
+    @invariant()
     def portions_are_parts(self) -> None:
         portions = self.board.portions()
         assert sum(portions.values()) == pytest.approx(1)
@@ -284,5 +298,5 @@ class AnyLife(RuleBasedStateMachine):
         assert delay is None or delay > 0
 
 
-AnyLife.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+AnyLife.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestAnyLife = AnyLife.TestCase
