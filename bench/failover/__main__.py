@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.failover import results
+from bench.failover import report, results
 from bench.failover.peers import caddy, haproxy, litellm, nginx, skyfleet
 from bench.failover.peers.base import Absent, Bench, Installed, Router
 from bench.failover.rows import Row, chosen
@@ -105,6 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     routers = [router for router in ROUTERS if not names or router.name in names]
     if not asked.report:
         _measure(rows, routers, keep=asked.keep)
+    report.write(ROOT, cache_folder(os.environ), Console(sys.stderr))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.rows import TARGETS
 
-STRATEGY: Final = "weighted"
+STRATEGY: Final = "adaptive"
 # A checker's minute has six rounds. Here its minute is five seconds, as in the emulated clouds.
 _BEAT_S: Final = 5.0
 

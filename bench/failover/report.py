@@ -1,0 +1,197 @@
+"""docs/failover.md and its plots, made from bench/results/failover.json and nothing else.
+
+Rule: every number and every verdict is computed here; only what the words around them explain is typed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench import environments
+from bench.failover import goals, load, results, scoring
+from bench.failover.goals import OURS, Verdict
+from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
+from bench.failover.rows import ROWS
+from infra.setup.console import Console
+
+DOCUMENT: Final = Path("docs") / "failover.md"
+PLOTS: Final = Path("docs") / "plots"
+
+_TABLE: Final[Mapping[str, str]] = {
+    "router": "router",
+    "lost": "lost",
+    "lost_unrepeatable": "lost, not repeatable",
+    "wrong_repeats": "wrong repeats",
+    "p50_ms": "p50, ms",
+    "p99_ms": "p99, ms",
+    "detection_ms": "detection, ms",
+    "recovery_ms": "recovery, ms",
+    "extra_share": "extra, %",
+}
+_DEMANDS: Final[Mapping[str, str]] = {
+    "floor": "floor: no peer loses fewer",
+    "lost": "0 lost",
+    "repeats": "0 wrong repeats",
+    "p99": "p99 under twice normal",
+    "extra": "extra under 5 %",
+}
+Lines = Sequence[dict[str, Any]]
+
+
+def write(root: Path, cache: Path, console: Console) -> None:
+    """Draw the plots and write the document."""
+    python = environments.ensure(cache / "bench" / "plots", root / "locks" / "bench.txt", os.environ, console)
+    script = Path(__file__).with_name("plots.py")
+    subprocess.run([python, script, results.FILE, root / PLOTS], check=True)
+    (root / DOCUMENT).write_text(document(results.read()), "utf-8")
+
+
+def document(lines: Lines) -> str:
+    """The whole document."""
+    found = goals.verdicts(lines)
+    parts = [
+        "# Failover scoreboard\n",
+        "Written by `make bench-failover` (`bench/failover`); nothing here is typed by hand but the words. "
+        "It measures emulated targets on one machine: what counts is the comparison, not the milliseconds.\n",
+        _summary(lines, found),
+        _how(lines),
+        "## Floor and goals\n",
+        _demands(found),
+        "## Lost requests, and p99 while the fault lasts\n",
+        _matrix(lines),
+        *(f"![{name}](plots/failover-{name}.svg)\n" for name in ("lost", "p99", "detection", "recovery")),
+        "## Every row\n",
+        *(_row(row.fault, row.about, lines) for row in ROWS),
+    ]
+    return "\n".join(part for part in parts if part).rstrip() + "\n"
+
+
+def _summary(lines: Lines, found: Sequence[Verdict]) -> str:
+    """Plain words: where this router is the best and where it is not."""
+    parts = ["## Where it is best, and where not\n"]
+    for column, title in (
+        ("lost", "Fewest lost"),
+        ("p99_ms", "Lowest p99 during the fault"),
+        ("detection_ms", "First without trouble"),
+        ("recovery_ms", "First to use the healed target again"),
+    ):
+        best = goals.best(lines, column)
+        ours = [fault for fault, routers in best.items() if OURS in routers]
+        others = [f"{fault} ({', '.join(routers)})" for fault, routers in best.items() if OURS not in routers]
+        text = f"- {title}: this router, alone or with others, in {len(ours)} of {len(best)} rows"
+        parts.append(text + (f"; others in {'; '.join(others)}." if others else "."))
+    missed = [f"{v.fault}: {_DEMANDS[v.demand]} ({v.says})" for v in found if v.met is False]
+    parts.append(f"- Not met: {'; '.join(missed)}." if missed else "- Every floor and goal is met.")
+    return "\n".join(parts) + "\n"
+
+
+def _how(lines: Lines) -> str:
+    said = sorted({(line["router"], line["version"]) for line in lines if line.get("version")})
+    gone = sorted({f"{line['router']}: {line['reason']}" for line in lines if line.get("reason")})
+    times = sorted(line["at"] for line in lines if line.get("at"))
+    lag = max((line["lag_ms"] for line in lines if line.get("lag_ms") is not None), default=0.0)
+    late = max((line["late_ms"] for line in lines if line.get("late_ms") is not None), default=0.0)
+    normal = [
+        (name, goals.normal_p99(lines, name)) for name in dict.fromkeys(line["router"] for line in lines)
+    ]
+    versions = "; ".join(f"{name}: {version}" for name, version in said)
+    usual = ", ".join(f"{name} {value:.0f} ms" for name, value in normal if value)
+    return f"""## How it is measured
+
+- Targets: three processes on loopback that speak OpenAI's chat completions, plain and streaming. Half of the
+  replies begin within 50 ms, one in a hundred takes twice as long; the same request takes the same time
+  everywhere. Each notes what arrived and what ran, so that repeats are counted where they do harm.
+- Load: {load.RATE:g} requests a second with random gaps, sent at their time whatever the replies do; latency counts
+  from that time. {100 * load.REPEATABLE:.0f} % carry an `Idempotency-Key` and may be repeated, the others have a side effect.
+  Every third asks for a stream. All wait {load.PATIENCE_S:g} s. The same requests in every row.
+- Client: the same for all. It takes the next router instance when one gives no reply, and never repeats
+  anything because of a reply.
+- A row: 4 s well, the fault until second 10, well until second 18; flapping and cold last longer. Targets and
+  router are started anew for each row and warmed up by 30 requests. All routers run one after another within
+  a row, so that the machine's moods are shared.
+- Routers: configs are in `bench/failover/peers`, each line with its reason. All may use {ATTEMPT_S:g} s for an attempt
+  that can be repeated, {CONNECT_S:g} s to connect, and check each target every {CHECK_S:g} s if they can (LiteLLM: 5 s,
+  since its checks are paid completions; nginx has none). They repeat only what carries a key. This router
+  runs on its production server with its defaults, three checkers beside it, their minute shortened to 5 s.
+- Measured {times[0] if times else "-"} to {times[-1] if times else "-"} on {os.cpu_count()} cores, {platform.system()} {platform.machine()}.
+  {versions}.
+- Trust: the load was sent at most {lag:.0f} ms late (99 of 100 requests, worst run), faults came at most {late:.0f} ms late.
+  p99 without a fault: {usual}. A router whose own figure is far above the others' was short of processor.
+{"- Absent: " + "; ".join(gone) + "." if gone else ""}
+
+| figure | meaning |
+| --- | --- |
+{chr(10).join(f"| {name} | {meaning} |" for name, meaning in scoring.MEANINGS.items())}
+"""  # noqa: E501 - prose
+
+
+def _demands(found: Sequence[Verdict]) -> str:
+    by = {(v.fault, v.demand): v for v in found}
+    faults = list(dict.fromkeys(v.fault for v in found))
+    head = ["| row | " + " | ".join(_DEMANDS.values()) + " |", "| --- |" + " --- |" * len(_DEMANDS)]
+    lines = [
+        f"| {fault} | " + " | ".join(_verdict(by[fault, demand]) for demand in _DEMANDS) + " |"
+        for fault in faults
+    ]
+    return "\n".join([*head, *lines]) + "\n"
+
+
+def _verdict(verdict: Verdict) -> str:
+    word = {True: "met", False: "**not met**", None: "-"}[verdict.met]
+    return f"{word}: {verdict.says}" if verdict.met is not None else word
+
+
+def _matrix(lines: Lines) -> str:
+    routers = list(dict.fromkeys(line["router"] for line in lines))
+    by = {(line["fault"], line["router"]): line for line in lines}
+    head = ["| row | " + " | ".join(routers) + " |", "| --- |" + " ---: |" * len(routers)]
+    body = [
+        f"| {row.fault} | " + " | ".join(_pair(by.get((row.fault, name))) for name in routers) + " |"
+        for row in ROWS
+        if any((row.fault, name) in by for name in routers)
+    ]
+    return "Lost / p99 in ms.\n\n" + "\n".join([*head, *body]) + "\n"
+
+
+def _pair(line: Mapping[str, Any] | None) -> str:
+    if line is None or not line["sent"]:
+        return "absent" if line else "-"
+    return f"{line['lost']} / {_figure(line['p99_ms'])}"
+
+
+def _row(fault: str, about: str, lines: Lines) -> str:
+    own = [line for line in lines if line["fault"] == fault]
+    if not own:
+        return ""
+    head = ["| " + " | ".join(_TABLE.values()) + " |", "| --- |" + " ---: |" * (len(_TABLE) - 1)]
+    body = [_cells(line) for line in own]
+    sent = next((line["sent"] for line in own if line["sent"]), 0)
+    return (
+        f"### {fault}\n\n{about[0].upper()}{about[1:]}. {sent} requests.\n\n"
+        + "\n".join([*head, *body])
+        + "\n"
+    )
+
+
+def _cells(line: Mapping[str, Any]) -> str:
+    if not line["sent"]:
+        reason = str(line.get("reason", "")).splitlines()[0][:120]
+        return f"| {line['router']} | absent: {reason} |" + " |" * (len(_TABLE) - 2)
+    extra = {"extra_share": f"{100 * line['extra_share']:.1f}"}
+    return "| " + " | ".join(_texts({**line, **extra}[name] for name in _TABLE)) + " |"
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    return [value if isinstance(value, str) else _figure(value) for value in values]
+
+
+def _figure(value: object) -> str:
+    """A figure as people read it; what never came is a word."""
+    if value is None:
+        return "never"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
