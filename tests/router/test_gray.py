@@ -4,16 +4,23 @@ and a target is eased off and back, not flipped."""
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import pytest
 
 from router import fleet as f
-from router.fleet import Fleet
+from router.board import Board
+from router.fleet import Fleet, Outcome
 from router.health import Status
 from router.policy import DEFAULT
+from router.selection import Strategy
+from router.settings import Place
+from router.status import status
+from router.store import Keeper
 from router.traffic import NOTHING, Traffic, saw
 from tests.router.test_health import targets
 
@@ -90,7 +97,7 @@ class World:
         latency = -1.0 if failed else self.latency(self.rnd, number) * self.slow.get(number, 1)
         seen = self.traffic.get(key, NOTHING)
         self.traffic[key] = saw(seen, self.now, DEFAULT, failed=failed, latency_ms=latency)
-        outcome = f.Outcome.FAILURE if failed else f.Outcome.SUCCESS
+        outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
         self.fleet = f.record(self.fleet, key, outcome, self.now, DEFAULT)
 
     def status(self, number: int = 0) -> Status:
@@ -272,3 +279,48 @@ def test_a_fleet_that_nobody_doubts_is_returned_as_it_is() -> None:
     world = World(3, spiky, 1, rate=100)
     world.run(300)
     assert f.review(world.fleet, world.traffic, world.now, DEFAULT) is world.fleet
+
+
+@dataclass
+class Served:
+    """A router's board under traffic at 30 requests a second."""
+
+    slow: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.rnd, self.now = random.Random(4), NOW
+        self.board = Board(targets(3, 2, 1), Strategy.WEIGHTED, DEFAULT, lambda: self.now, self.rnd.random)
+
+    def run(self, requests: int) -> Counter[str]:
+        got: Counter[str] = Counter()
+        for _ in range(requests):
+            self.now += 1 / 30
+            choice = self.board.choose(())
+            assert choice is not None
+            got[choice.key] += 1
+            milliseconds = spiky(self.rnd, 0) * (self.slow if choice.key == "aws/r0" else 1)
+            self.board.saw_reply(choice.key, milliseconds, None, False)
+            self.board.record(choice.key, Outcome.SUCCESS)
+        return got
+
+
+def test_weights_stay_exact_in_a_noisy_healthy_fleet() -> None:
+    """Reviews and notes between the requests cost no turn: 6,000 at 3/2/1 are 3,000, 2,000 and 1,000."""
+    assert Served().run(6_000) == {"aws/r0": 3_000, "aws/r1": 2_000, "aws/r2": 1_000}
+
+
+def test_the_board_eases_off_a_slow_target_and_its_status_says_so() -> None:
+    """Three of six requests become less than one in twenty, with the reason; and three again later."""
+    world = Served()
+    world.run(600)
+    world.slow = 10
+    world.run(900)
+    keeper = Keeper(None, world.board, lambda: world.now)
+    targets_told: Any = status(world.board, Place("aws", "r0", "b1"), keeper)["targets"]
+    assert (targets_told[0]["state"], targets_told[1]["state"]) == ("degraded", "healthy")
+    assert targets_told[0]["reason"].startswith("slow: 8")
+    assert 0 < targets_told[0]["share"] <= 1 / 16
+    assert world.run(600)["aws/r0"] < 30
+    world.slow = 1
+    world.run(9_000)
+    assert world.run(600) == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
