@@ -111,8 +111,9 @@ class Function(pulumi.ComponentResource):
             )
         ]
         if self.spec.stores == "health":
-            listing = {"Condition": {"StringLike": {"s3:prefix": f"{HEALTH_PREFIX}*"}}}
-            allowed.append(arn.apply(lambda arn: statement("Allow", ["s3:ListBucket"], [arn]) | listing))
+            # Without a condition on the prefix: S3 says 404 for a missing object only to those who may list,
+            # and a read has no prefix to fulfil one.
+            allowed.append(arn.apply(lambda arn: statement("Allow", ["s3:ListBucket"], [arn])))
         return allowed
 
     def _package(self) -> aws.s3.BucketObjectv2:

@@ -57,7 +57,8 @@ def test_a_replayed_or_late_request_is_refused_like_an_unsigned_one(
     replayed = send(agents[cloud], case.method, case.target, headers, case.body)
     bodies = {replayed.body}
     assert replayed.status == 401
-    for shift in (-301, 301):
+    # The window is 300 s; what a loaded machine needs to send it must not bring it back inside.
+    for shift in (-330, 330):
         shifted = case.request_headers(keys, now=time.time() + shift, nonce=secrets.token_hex(16))
         reply = send(agents[cloud], case.method, case.target, shifted, case.body)
         assert reply.status == 401
