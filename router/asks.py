@@ -9,7 +9,8 @@ Rules
   business, counted from when the question was sent.
 - A hedge may overtake a dead target again and again before anybody has waited long enough to ask. So an
   overtaken target that had shown nothing is asked too (`suspect`), and silence is reported without anybody
-  waiting for it. A timer that rings much too late was frozen with its sandbox and proves nothing.
+  waiting for it. A reply of its agent to any request in the meantime is as good as an answer. A timer that
+  rings much too late was frozen with its sandbox and proves nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Asker:
     ) -> None:
         self._pool, self._policy, self._clock = pool, policy, clock
         self._door = door if door is not None else Door()
-        self._suspects: dict[str, asyncio.TimerHandle] = {}
+        # By target, with the timer that ends our patience.
+        self.suspects: dict[str, asyncio.TimerHandle] = {}
         self._running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
         self._tickets = 0
@@ -81,31 +83,35 @@ class Asker:
     def suspect(self, target: Target, patience_s: float, dead: Callable[[str], None]) -> None:
         """Ask for nobody in particular; `dead` hears the target's key when no answer comes in that time."""
         key = target.key
-        if key in self._suspects:
+        if key in self.suspects:
             return
         loop = asyncio.get_running_loop()
         _, leave = self.ask(target, partial(self._heard, key, dead))
         due = loop.time() + patience_s
-        self._suspects[key] = loop.call_at(due, self._unheard, key, due, leave, dead)
+        self.suspects[key] = loop.call_at(due, self._unheard, key, due, leave, dead)
 
-    def _heard(self, key: str, dead: Callable[[str], None], alive: bool) -> None:
-        timer = self._suspects.pop(key, None)
+    def acquit(self, key: str) -> bool:
+        """It has given a sign of life. Whether it was suspected."""
+        timer = self.suspects.pop(key, None)
         if timer is not None:
             timer.cancel()
-            if not alive:
-                dead(key)
+        return timer is not None
+
+    def _heard(self, key: str, dead: Callable[[str], None], alive: bool) -> None:
+        if self.acquit(key) and not alive:
+            dead(key)
 
     def _unheard(self, key: str, due: float, leave: Callable[[], None], dead: Callable[[str], None]) -> None:
-        del self._suspects[key]
+        del self.suspects[key]
         leave()
         if asyncio.get_running_loop().time() - due < _FROZEN_S:
             dead(key)
 
     def close(self) -> None:
         """Stop all questions."""
-        for timer in self._suspects.values():
+        for timer in self.suspects.values():
             timer.cancel()
-        self._suspects.clear()
+        self.suspects.clear()
         for asking in self._running.values():
             if asking.task is not None:
                 asking.task.cancel()

@@ -50,6 +50,7 @@ class Attempt:
         "_recorded",
         "_relay",
         "_seat",
+        "_size",
         "_told",
         "asking",
         "awaited",
@@ -60,7 +61,6 @@ class Attempt:
         "key",
         "number",
         "reading",
-        "size",
         "started",
         "status",
     )
@@ -76,7 +76,7 @@ class Attempt:
         # A good head has come; the plan waits for the first event or the end.
         self.awaited = False
         self.asking: Callable[[], None] | None = None
-        self.size = 0
+        self._size = 0
         self._first: FirstEvent | None = None
         self._held: list[bytes] = []
         self._flowing = self._ended = self._recorded = self._told = False
@@ -97,10 +97,10 @@ class Attempt:
             self._relay.on_data(self, data)
             return
         self._held.append(data)
-        self.size += len(data)
+        self._size += len(data)
         if began and self.awaited:
             self._relay.on_ready(self)
-        elif self.size > MOST_HELD:
+        elif self._size > MOST_HELD:
             self.call.pause()
 
     def on_end(self) -> None:
@@ -140,6 +140,11 @@ class Attempt:
         elif reading.at_end is not Outcome.NEUTRAL:
             self.tell(self._relay.elapsed_ms(self.started))
 
+    @property
+    def beating(self) -> bool:
+        """Whether it is a stream that has sent something, but no event yet."""
+        return self.awaited and self._first is not None and bool(self._held)
+
     def flow(self) -> None:
         """From now on everything goes straight to the caller, beginning with what was held."""
         self._flowing = True
@@ -150,7 +155,7 @@ class Attempt:
             self._relay.on_end(self)
         elif self._cut is not None:
             self._relay.on_cut(self, self._cut)
-        elif self.size > MOST_HELD:
+        elif self._size > MOST_HELD:
             self.call.resume()
 
     def drop(self, failure: Failure, why: str) -> None:

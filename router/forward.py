@@ -75,13 +75,15 @@ class Relay:
         self._means = plane.means
         if wished.strategy is not None:
             self._means = means(board, wished.strategy)
+        idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
             board.policy,
             min(board.policy.attempts, len(board.targets)),
             min(self._started + board.policy.deadline_s, self._limit),
-            request.method in p.IDEMPOTENT or first(request.headers, b"idempotency-key") is not None,
+            idempotent or first(request.headers, b"idempotency-key") is not None,
             wished.copies,
             _hedge_after_s(board, wished.strategy or board.strategy),
+            not idempotent and board.policy.hedge != "on",
         )
         self._attempts: list[Attempt] = []
         self._passed: Attempt | None = None
@@ -140,9 +142,11 @@ class Relay:
         if not plane.door.marked and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
         worth = reading.worth
-        nobody = worth is p.Worth.AWAY or worth is p.Worth.STRANGE
-        if nobody and not is_ordinary(request.method, request.target):
-            attempt.record(Outcome.NEUTRAL)
+        if worth is p.Worth.AWAY or worth is p.Worth.STRANGE:
+            if not is_ordinary(request.method, request.target):
+                attempt.record(Outcome.NEUTRAL)
+        elif plane.asker.suspects:
+            plane.asker.acquit(attempt.key)
         attempt.read(reading)
         attempt.awaited = worth is p.Worth.WHOLE or worth is p.Worth.EVENTS
         now = plane.ticks()
@@ -198,15 +202,14 @@ class Relay:
                     self._attempts[number].drop(failure, "gave neither a reply nor an answer to /health")
                 case p.PassOn(number):
                     self._pass_on(self._attempts[number])
-                    return
                 case GiveUp():
                     self._give_up(action)
-                    return
-        self._set_due(p.due(self._plan))
+        if self._passed is None and not self._over:
+            self._set_due(p.due(self._plan))
 
     def _set_due(self, due: float) -> None:
         sooner, self.due = due < self.due, due
-        if sooner:
+        if sooner and not self._over:
             self._plane.watch.add(self)
 
     def _expect_more(self) -> None:
@@ -238,12 +241,6 @@ class Relay:
 
     def _ask(self, attempt: Attempt) -> None:
         plane, now = self._plane, self._plane.ticks()
-        if attempt.awaited and attempt.size:
-            # What has come of its body is a better sign of life than any answer.
-            self._plan, actions = p.lives(self._plan, attempt.number, now, beating=True)
-            for action in actions:
-                self._do(self._plan, (action,))
-            return
         target = plane.board.targets[attempt.key]
         since, attempt.asking = plane.asker.ask(target, partial(self._on_answer, attempt))
         asked_before = plane.board.clock() - since
@@ -254,7 +251,7 @@ class Relay:
         attempt.stop_asking()
         number, now = attempt.number, self._plane.ticks()
         if alive:
-            self._do(*p.lives(self._plan, number, now))
+            self._do(*p.lives(self._plan, number, now, beating=attempt.beating))
         else:
             self._do(*p.silent(self._plan, number, self._means, now))
 

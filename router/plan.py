@@ -11,7 +11,8 @@ Rules
   caller is told, with 502 or 504, that it may have run.
 - A hedge: when a lone attempt has no first event (in an event stream: the first whole one; otherwise the
   head) after a learned delay, the request also goes to the next target. The first good reply wins. When one
-  of two fails, nothing is sent for it: the other is still on its way, and is alone again.
+  of two fails, nothing is sent for it: the other is still on its way, and is alone again. Nobody needs a
+  hedge, so a key alone does not allow one: it stops a second run in its own cloud only.
 - Redundant: as many as the caller asked for run at once; who fails is replaced while the budget lasts.
 - A small reply is passed on when it is whole and an event stream from its first event, if the request may be
   repeated: what breaks off before that goes elsewhere.
@@ -137,7 +138,8 @@ class Terms:
     """What is settled when a request begins. Times in seconds of one clock that never goes back.
 
     budget: attempts at most. deadline: absolute. repeatable: running it twice is harmless, by the request.
-    copies: how many at once. hedge_after_s: when a lone attempt is hedged; infinite: never.
+    copies: how many at once. hedge_after_s: when a lone attempt is hedged; infinite: never. retries_only: it
+    is repeatable for need, not for speed (an Idempotency-Key holds within one cloud).
     """
 
     policy: Policy
@@ -146,6 +148,7 @@ class Terms:
     repeatable: bool
     copies: int = 1
     hedge_after_s: float = math.inf
+    retries_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +292,7 @@ def ready(plan: Plan, number: int) -> tuple[Plan, Actions]:
 
 
 def cut(plan: Plan, number: int) -> Plan:
-    """A bad reply that was kept broke off; it is worth nothing any more."""
+    """A bad reply that was kept broke off."""
     return replace(plan, replies=tuple(reply for reply in plan.replies if reply[0] != number))
 
 
@@ -336,11 +339,11 @@ def _harmless(plan: Plan, choice: Choice) -> bool:
 
 
 def _hedge_at(terms: Terms, runs: tuple[Run, ...], sent: int, now: float) -> float:
-    """When to send a hedge, with these attempts running after so many were sent."""
     if terms.hedge_after_s == math.inf or len(runs) != 1 or sent >= terms.budget:
         return math.inf
     (run,) = runs
-    if run.whole or not (terms.repeatable or run.choice.repeatable):
+    by_request = terms.repeatable and not terms.retries_only
+    if run.whole or not (by_request or run.choice.repeatable):
         return math.inf
     return max(now, run.began + terms.hedge_after_s)
 
@@ -368,7 +371,6 @@ def _unhedged(plan: Plan) -> Plan:
 
 
 def _without(plan: Plan, number: int, cause: str, now: float, *, ran: bool) -> Plan:
-    """After an attempt has ended. ran: it may have."""
     runs = tuple(run for run in plan.runs if run.number != number)
     hedge_at = _hedge_at(plan.terms, runs, len(plan.tried), now)
     causes = (*plan.causes, cause)

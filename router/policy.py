@@ -70,7 +70,8 @@ class Policy:
 
     # Acting (plan, budget, wishes).
     # Sending a slow request a second time elsewhere: "auto" does it with the strategies that learn; the
-    # others promise exact shares, which a hedge would bend.
+    # others promise exact shares, which a hedge would bend. "on" also hedges what only a key allows to
+    # repeat.
     hedge: str = "auto"
     # One request in twenty is slower than the learned delay; most of what a hedge gains lies in the slower
     # half of those.

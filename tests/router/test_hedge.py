@@ -67,6 +67,16 @@ def test_only_what_may_be_repeated_is_hedged() -> None:
     assert p.due(plan) == NOW + 2
 
 
+def test_a_key_alone_allows_retries_but_no_hedge() -> None:
+    """It stops a second run in its own cloud only, and a hedge goes to another one without need. An agent
+    that declares itself repeatable is hedged with or without a key."""
+    terms = Terms(DEFAULT, 3, NOW + 230, True, 1, 0.05, retries_only=True)
+    plan, _ = p.begin(terms, ALL, NOW)
+    assert p.due(plan) == NOW + 2
+    assert p.failed(plan, 0, Failure.RESET, ALL, NOW)[1] == (Try(1, Choice("b"), Extra.RETRY),)
+    assert p.due(p.begin(terms, means(*KEYS, repeatable=True), NOW)[0]) == LATER
+
+
 def test_a_hedge_that_cannot_be_sent_is_forgotten() -> None:
     """No money, no other target, no attempt left: the request waits on as if there were no hedges."""
     for targets, budget in ((means(*KEYS, rich=False), 3), (means("a"), 3), (ALL, 1)):

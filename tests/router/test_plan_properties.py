@@ -46,6 +46,7 @@ class Story(RuleBasedStateMachine):
         hedge_after_s=st.sampled_from([math.inf, 0.0, 0.05]),
         deadline_s=st.sampled_from([0.0, 1.0, 230.0]),
         broke=st.booleans(),
+        retries_only=st.booleans(),
     )
     def begin(
         self,
@@ -55,6 +56,7 @@ class Story(RuleBasedStateMachine):
         hedge_after_s: float,
         deadline_s: float,
         broke: bool,
+        retries_only: bool,
     ) -> None:
         self.now = 1000.0
         self.targets = [Choice(f"t{at}", flag, warm=at % 2 == 0) for at, flag in enumerate(flags)]
@@ -72,6 +74,7 @@ class Story(RuleBasedStateMachine):
             repeatable,
             copies,
             hedge_after_s,
+            retries_only,
         )
         self.means = Means(self._choose, self._afford)
         self._obey(*p.begin(self.terms, self.means, self.now))
@@ -113,6 +116,8 @@ class Story(RuleBasedStateMachine):
             assert self.terms.repeatable or all(one.repeatable for one in [*exposed, choice])
         if action.extra in (Extra.HEDGE, Extra.COPY):
             assert self.terms.repeatable or choice.repeatable
+        if action.extra is Extra.HEDGE and self.terms.retries_only:
+            assert all(one.choice.repeatable for one in before if one.running)
         before.append(Sent(choice))
 
     def _running(self) -> list[int]:

@@ -135,12 +135,16 @@ def test_a_stream_that_is_cut_before_its_first_event_goes_elsewhere() -> None:
 
 
 def test_a_stream_that_only_keeps_its_connection_open_is_passed_on_for_that() -> None:
-    """Comments without an event for as long as a stall: they exist to be passed on."""
+    """Comments without an event for as long as a stall, from an agent that lives: they exist to be passed
+    on."""
 
     async def run() -> None:
         go = asyncio.Event()
 
         async def thinks(request: Received, peer: Peer) -> None:
+            if request.target == "/health":
+                await alive(peer)
+                return
             await peer.send(CHUNKED % EVENTS + chunk(b": thinking\n\n"))
             await go.wait()
             await peer.send(chunk(b"data: x\n\n") + b"0\r\n\r\n")
@@ -151,7 +155,24 @@ def test_a_stream_that_only_keeps_its_connection_open_is_passed_on_for_that() ->
                 assert await anext(parts) == b": thinking\n\n"
                 go.set()
                 assert b"".join([part async for part in parts]) == b"data: x\n\n"
-            assert [one.target for one in up.received] == ["/invoke"]
+            assert len(up.asked) == 1
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_dies_after_a_comment_goes_elsewhere() -> None:
+    """Nothing of it was passed on, and its target does not answer."""
+
+    async def run() -> None:
+        async def dies(request: Received, peer: Peer) -> None:
+            if request.target != "/health":
+                await peer.send(CHUNKED % EVENTS + chunk(b": thinking\n\n"))
+            await peer.until_closed()
+
+        async with upstream(dies) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+            assert (await front.target("aws/r0"))["state"] == "ejected"
 
     asyncio.run(run())
 
