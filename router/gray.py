@@ -35,7 +35,7 @@ from enum import Enum, auto
 from typing import Final
 
 from router.policy import Policy
-from router.traffic import NOTHING, Traffic, expected_ms, failure_share
+from router.traffic import NOTHING, Traffic, expected_ms
 
 # What one look may add to the question of slowness: one average is no more than that many witnesses.
 _MOST_A_LOOK: Final = 8
@@ -139,8 +139,8 @@ def look(
         seen, known = traffic.get(key, NOTHING), doubts.get(key)
         if known is None and key in eased:
             known = begin_again(seen)
-        doubt = _counted(known, seen, others.pace(key), now, policy)
-        if doubt is not None and (key in eased or not _over(doubt, seen, now, policy)):
+        doubt = _counted(known, seen, others.pace(key), policy)
+        if doubt is not None and (key in eased or not _over(doubt, seen)):
             after[key] = doubt
     if not after:
         return after if doubts else doubts, {}
@@ -149,15 +149,12 @@ def look(
     return (doubts if after == doubts else after), opinions
 
 
-def _counted(
-    known: Doubt | None, seen: Traffic, slow: bool | None, now: float, policy: Policy
-) -> Doubt | None:
+def _counted(known: Doubt | None, seen: Traffic, slow: bool | None, policy: Policy) -> Doubt | None:
     """The tests of a target after its newest traffic. slow: None between slow and fast."""
     if known is None:
-        part, evidence = failure_share(seen, now, policy)
-        if part * evidence < _SOME and slow is not True:
+        if seen.failures < _SOME and slow is not True:
             return None
-        known, outcomes, failures = Doubt(seen.at, 0, 0), evidence, part * evidence
+        known, outcomes, failures = Doubt(seen.at, 0, 0), seen.outcomes, seen.failures
     else:
         kept = 0.5 ** (max(0.0, seen.at - known.at) / policy.memory_s)
         outcomes = max(0, round(seen.outcomes - known.outcomes * kept))
@@ -177,12 +174,9 @@ def _counted(
     )
 
 
-def _over(doubt: Doubt, seen: Traffic, now: float, policy: Policy) -> bool:
+def _over(doubt: Doubt, seen: Traffic) -> bool:
     """Neither wrong nor slow, and no failure for some time: nothing left to count."""
-    if doubt.errors or doubt.slow:
-        return False
-    part, evidence = failure_share(seen, now, policy)
-    return part * evidence < _SOME
+    return doubt.errors == doubt.slow == 0 and seen.failures < _SOME
 
 
 class _Others:
@@ -191,7 +185,7 @@ class _Others:
     def __init__(
         self, keys: Sequence[str], traffic: Mapping[str, Traffic], now: float, policy: Policy
     ) -> None:
-        self._keys, self._traffic, self._now, self._policy = keys, traffic, now, policy
+        self._keys, self._traffic, self._policy = keys, traffic, policy
         self._expected = {
             key: expected_ms(seen, now, policy)
             for key in keys
@@ -205,13 +199,12 @@ class _Others:
 
     def pace(self, key: str) -> bool | None:
         """Slow, fast, or neither."""
-        own, policy = self._expected.get(key), self._policy
-        if own is None:
+        if key not in self._expected:
             return None
-        usual = self._traffic[key].usual_ms
+        policy, own, usual = self._policy, self._traffic[key].latency_ms, self._traffic[key].usual_ms
         if own <= usual * policy.gray_times / 2 and own < policy.gray_late_ms:
             return False
-        rest = _lower_median_without(self._paces, own)
+        rest = self._rest(key)
         if rest is None:
             return None
         gap, times = own - rest, own / max(rest, 1.0)
@@ -226,9 +219,9 @@ class _Others:
     def learn_errors(self, doubts: Mapping[str, Doubt]) -> None:
         """Prepare for opinions on these."""
         for key in self._keys:
-            part, evidence = failure_share(self._traffic.get(key, NOTHING), self._now, self._policy)
-            if evidence >= 1:
-                self._parts[key] = part
+            seen = self._traffic.get(key, NOTHING)
+            if seen.outcomes:
+                self._parts[key] = seen.failures / seen.outcomes
         self._doubts = doubts
         self._sorted_parts = sorted(self._parts.values())
         self._sorted_errors = sorted(doubts[key].errors if key in doubts else 0.0 for key in self._parts)
@@ -236,8 +229,8 @@ class _Others:
     def opinion(self, key: str, doubt: Doubt) -> Opinion:
         """What the tests of a target say."""
         if doubt.slow >= 1 and (rest := self._rest(key)) is not None:
-            usual = self._traffic[key].usual_ms
-            own = self._expected[key]
+            seen = self._traffic[key]
+            own, usual = seen.latency_ms, seen.usual_ms
             return Opinion(Verdict.BAD, f"slow: {own:.0f} ms, usually {usual:.0f} ms, others {rest:.0f} ms")
         if doubt.errors >= 1 and key in self._parts:
             part = self._parts[key]
