@@ -15,7 +15,8 @@ Rules
 - `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
   twenty is above: a quantile without a histogram.
 - While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
-  `fade_s`): a target that was slow is tried again.
+  `fade_s`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
+  average goes on from there; another takes the old average back.
 
 Time. If the clock was set back, nothing decays for that one step.
 """
@@ -83,7 +84,7 @@ def saw(
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
     samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        latency, usual, p95 = _timed(traffic, latency_ms, max(0.0, now - timed_at), policy)
+        latency, usual, p95 = _timed(traffic, latency_ms, now, policy)
         samples, timed_at = min(samples + 1, MOST_SAMPLES), now
     return Traffic(
         now,
@@ -116,11 +117,14 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
 
 
-def _timed(traffic: Traffic, sample: float, age: float, policy: Policy) -> tuple[float, float, float]:
-    """Average, baseline and quantile after a sample; `age` seconds after the last one."""
+def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float]:
+    """Average, baseline and quantile after a sample."""
     if traffic.samples == 0:
         return sample, sample, 2 * sample
+    age = max(0.0, now - traffic.timed_at)
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
+    if 2 * sample < latency + usual:
+        latency = expected_ms(traffic, now, policy)
     first = 1 / (traffic.samples + 1)
     part = min(_MOST, max(_LEAST, 1 - math.exp(-age / policy.memory_s)))
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.

@@ -127,6 +127,15 @@ def test_a_bad_latency_fades_and_a_good_one_does_not() -> None:
     assert expected_ms(quick, quick.at + 1e6, DEFAULT) == quick.latency_ms
 
 
+def test_a_try_after_a_fade_confirms_it_or_takes_the_old_latency_back() -> None:
+    """One good sample is enough to be trusted as far as the fade had come, one bad enough to be out again."""
+    slow = after([200.0] * 20, begin=after([20.0] * 100))
+    now = slow.at + 4 * DEFAULT.fade_s
+    good, bad = (saw(slow, now, DEFAULT, failed=False, latency_ms=ms) for ms in (20.0, 200.0))
+    assert good.latency_ms <= expected_ms(slow, now, DEFAULT) < 32
+    assert bad.latency_ms >= slow.latency_ms
+
+
 def test_errors_and_cold_starts_do_not_keep_a_bad_latency_fresh() -> None:
     """It fades from the last good warm reply on, whatever else is heard."""
     slow = after([200.0] * 20, begin=after([20.0] * 100))
