@@ -66,6 +66,9 @@ def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone() -> 
                 for front in (first, second):
                     assert (await front.target("aws/r0"))["state"] == "down"
                     assert (await front.target("azure/r1"))["state"] == "healthy"
+                    dead, well = await front.target("aws/r0"), await front.target("azure/r1")
+                    assert (dead["vantages_up"], dead["vantages_down"]) == (0, 1)
+                    assert (well["vantages_up"], well["vantages_down"]) == (1, 0)
                 back = checker(urls, routers)
                 await back.run()
                 assert (await first.target("aws/r0"))["state"] == "easing"

@@ -94,6 +94,36 @@ def test_without_a_fresh_vantage_there_is_no_verdict() -> None:
     assert merge.merged([], "gcp/b", NOW, DEFAULT).up is None
 
 
+def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
+    """Stale vantages and those without a verdict are not among them."""
+
+    def says(vantage: str, *oks: bool, age: float = 0) -> Document:
+        return Document(
+            vantage, NOW, {"gcp/b": tuple(Observation(one.at - age, one.ok) for one in looks(*oks))}
+        )
+
+    down, up = (False, False, False), (True, True)
+    views = [says("a", *down), says("b", *up), says("c", False), says("d", *down, age=400)]
+    votes = merge.votes(views, "gcp/b", NOW, DEFAULT)
+    assert (votes.ups, len(votes.downs), votes.voters) == (1, 1, 2)
+    assert merge.merged(views, "gcp/b", NOW, DEFAULT).up is True
+    alone = merge.merged([views[0], views[2], views[3]], "gcp/b", NOW, DEFAULT)
+    assert (alone.up, alone.alone) == (False, True)
+    two = merge.merged([views[0], says("e", *down)], "gcp/b", NOW, DEFAULT)
+    assert (two.up, two.alone) == (False, False)
+
+
+def test_what_a_clock_in_the_future_left_behind_is_not_believed() -> None:
+    """After the clock was set back: the whole document, or only the looks that lie ahead."""
+    ahead = Document("aws/a", NOW + 3_600, {"gcp/b": (Observation(NOW, True),)})
+    assert merge.believable(ahead, NOW) is None
+    assert merge.believable(ahead, NOW + 3_600) is ahead
+    mixed = Document("aws/a", NOW, {"gcp/b": (Observation(NOW, True), Observation(NOW + 3_600, False))})
+    left = merge.believable(mixed, NOW)
+    assert left is not None
+    assert left.observations == {"gcp/b": (Observation(NOW, True),)}
+
+
 def test_only_the_last_ten_observations_are_kept() -> None:
     """By their own time, not by arrival."""
     many = [Observation(NOW - age, True) for age in range(25)]
