@@ -76,7 +76,7 @@ def _goals(row: Row, ours: Line, normal: float | None) -> list[Verdict]:
 
 
 def best(lines: Sequence[Line], column: str) -> dict[str, list[str]]:
-    """For each row: the routers with the lowest figure of that column, ties included; None counts last.
+    """For each row of two routers or more: those with the lowest figure, ties included; None counts last.
 
     A figure within 10 % of the lowest, or within 10 ms, is as good: a run is a run.
     """
@@ -87,7 +87,8 @@ def best(lines: Sequence[Line], column: str) -> dict[str, list[str]]:
             for line in lines
             if line["fault"] == row.fault and line["sent"] and line[column] is not None
         }
-        if known:
+        measured = {line["router"] for line in lines if line["fault"] == row.fault and line["sent"]}
+        if known and len(measured) > 1:
             least = min(known.values())
             slack = 0.0 if column in ("lost", "wrong_repeats") else max(10.0, 0.1 * least)
             found[row.fault] = [router for router, figure in known.items() if figure <= least + slack]

@@ -23,12 +23,12 @@ STYLES: Final = {
     "litellm": ("#009e73", "^"),
     "nginx": ("#cc79a7", "v"),
 }
-# Column, file, title; where the axis ends on the left (symlog is linear below `linear`).
+# Column, file, title, what a hollow mark at the edge means, where the axis stops being linear.
 PLOTS: Final = (
-    ("lost", "failover-lost.svg", "requests lost that may be repeated (fewer is better)", 1.0),
-    ("p99_ms", "failover-p99.svg", "p99 while the fault lasts, ms (less is better)", 50.0),
-    ("detection_ms", "failover-detection.svg", "until callers have no more trouble, ms", 100.0),
-    ("recovery_ms", "failover-recovery.svg", "until the healed target has half of its share, ms", 100.0),
+    ("lost", "failover-lost.svg", "requests lost that may be repeated (fewer is better)", "", 1.0),
+    ("p99_ms", "failover-p99.svg", "p99 while the fault lasts, ms (less is better)", "no good reply", 50.0),
+    ("detection_ms", "failover-detection.svg", "until callers have no more trouble, ms", "never", 100.0),
+    ("recovery_ms", "failover-recovery.svg", "until the healed has half of its share, ms", "never", 100.0),
 )
 
 Rows = Sequence[Mapping[str, Any]]
@@ -50,8 +50,9 @@ def main(figures: Path, folder: Path) -> None:
     )
     rows: Rows = json.loads(figures.read_text())["rows"]
     folder.mkdir(exist_ok=True)
-    for column, name, title, linear in PLOTS:
-        draw(pyplot, rows, (column, title, linear), folder / name)
+    for column, name, title, hollow, linear in PLOTS:
+        text = f"{title}; hollow: {hollow} within the row" if hollow else title
+        draw(pyplot, rows, (column, text, linear), folder / name)
 
 
 def draw(pyplot: ModuleType, rows: Rows, what: tuple[str, str, float], path: Path) -> None:
@@ -77,7 +78,7 @@ def draw(pyplot: ModuleType, rows: Rows, what: tuple[str, str, float], path: Pat
     axes.set_xlim(-0.05 * linear, 1.2 * edge)
     axes.set_yticks(range(len(faults)), faults)
     axes.invert_yaxis()
-    axes.set_title(title + ("; hollow at the edge: not within the row" if column.endswith("ery_ms") else ""))
+    axes.set_title(title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=len(STYLES), frameon=False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

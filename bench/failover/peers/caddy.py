@@ -102,15 +102,14 @@ def config(ground: Ground, port: int) -> str:
 def install(bench: Bench) -> Installed:
     """From PATH if it is new enough, else built from its Go module, once per user; that takes minutes."""
     found = shutil.which("caddy", path=bench.environ.get("PATH"))
-    caddy = Program(found) if found else None
-    if caddy is None or version(caddy) < VERSION:
-        caddy = _built(bench)
-    shown = ".".join(str(part) for part in version(caddy))
-    return Installed(f"caddy {shown}", lambda ground: plan(caddy, ground))
+    caddy, known = (Program(found), version(Program(found))) if found else (None, (0,))
+    if caddy is None or known < VERSION:
+        caddy, known = _built(bench), VERSION
+    return Installed(f"caddy {'.'.join(str(part) for part in known)}", lambda ground: plan(caddy, ground))
 
 
 def version(caddy: Program) -> tuple[int, ...]:
-    """Such as (2, 11, 9)."""
+    """Such as (2, 11, 9); (0,) when it does not know, as one that was built by hand."""
     found = re.search(r"v?(\d+)\.(\d+)\.(\d+)", caddy.says("version"))
     return tuple(int(part) for part in found.groups()) if found else (0,)
 
