@@ -70,14 +70,15 @@ class App:
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         door = Door()
+        asker = Asker(pool, policy, clock, door)
         self._plane = Plane(
             board=board,
             pool=pool,
-            asker=Asker(pool, policy, clock, door),
+            asker=asker,
             watch=Watch(ticks),
             sign=self._sign,
             ticks=ticks,
-            means=means(board),
+            means=means(board, asker),
             door=door,
         )
         self._keeper = Keeper(bucket, board, clock)

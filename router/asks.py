@@ -3,19 +3,22 @@
 Rules
 - One question per target at a time; everybody who waits for that target hears its answer.
 - 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
-  front door without a function behind it, and so is a 200 without the agents' mark where agents send it
-  (router.door). An answer of the last `ask_fresh_s` serves again.
+  front door without a function behind it, and so is a 200 with neither the agents' mark (router.door) nor an
+  agent's words, where agents send the mark. An answer of the last `ask_fresh_s` serves again.
 - The question itself may take as long as a cold start; how long a request waits for it is the plan's
   business, counted from when the question was sent.
 - A hedge may overtake a dead target again and again before anybody has waited long enough to ask. So an
   overtaken target that had shown nothing is asked too (`suspect`), and silence is reported without anybody
   waiting for it. A reply of its agent to any request in the meantime is as good as an answer. A timer that
   rings much too late was frozen with its sandbox and proves nothing.
+- While somebody waits for a target's answer it is in doubt, and new requests go elsewhere if they can: mostly
+  for a few milliseconds; before a black hole until it is ejected.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -24,7 +27,7 @@ from router.door import MARK, Door
 from router.errors import FetchFailed
 from router.headers import first
 from router.policy import Policy
-from router.pool import Pool, Question, fetch
+from router.pool import Pool, Question, Reply, fetch
 from router.targets import Target
 
 Listener = Callable[[bool], None]
@@ -56,7 +59,8 @@ class Asker:
         self._door = door if door is not None else Door()
         # By target, with the timer that ends our patience.
         self.suspects: dict[str, asyncio.TimerHandle] = {}
-        self._running: dict[str, _Asking] = {}
+        # By target. Looked at on the way of every request, so it is a plain field.
+        self.running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
         self._tickets = 0
 
@@ -68,12 +72,12 @@ class Asker:
         now = self._clock()
         loop = asyncio.get_running_loop()
         at, alive = self._last.get(target.key, (float("-inf"), False))
-        if target.key not in self._running and 0 <= now - at < self._policy.ask_fresh_s:
+        if target.key not in self.running and 0 <= now - at < self._policy.ask_fresh_s:
             handle = loop.call_soon(listener, alive)
             return now, handle.cancel
-        asking = self._running.get(target.key)
+        asking = self.running.get(target.key)
         if asking is None:
-            asking = self._running[target.key] = _Asking(now)
+            asking = self.running[target.key] = _Asking(now)
             asking.task = loop.create_task(self._run(target, asking))
         self._tickets += 1
         ticket = self._tickets
@@ -89,6 +93,10 @@ class Asker:
         _, leave = self.ask(target, partial(self._heard, key, dead))
         due = loop.time() + patience_s
         self.suspects[key] = loop.call_at(due, self._unheard, key, due, leave, dead)
+
+    def doubtful(self) -> list[str]:
+        """Targets for whose answer somebody waits right now: whoever can had better go elsewhere."""
+        return [key for key, asking in self.running.items() if asking.listeners]
 
     def acquit(self, key: str) -> bool:
         """It has given a sign of life. Whether it was suspected."""
@@ -112,20 +120,27 @@ class Asker:
         for timer in self.suspects.values():
             timer.cancel()
         self.suspects.clear()
-        for asking in self._running.values():
+        for asking in self.running.values():
             if asking.task is not None:
                 asking.task.cancel()
-        self._running.clear()
+        self.running.clear()
+
+    def _is_agents(self, reply: Reply) -> bool:
+        if not self._door.marked or first(reply.headers, MARK) is not None:
+            return True
+        try:
+            return bool(json.loads(reply.body)["status"] == "ok")
+        except (ValueError, RecursionError, TypeError, KeyError):
+            return False
 
     async def _run(self, target: Target, asking: _Asking) -> None:
         question = Question(target.origin, "GET", "/health")
         try:
             reply = await fetch(self._pool, question, timeout_s=self._policy.cold_timeout_s)
-            marked = first(reply.headers, MARK) is not None
-            alive = reply.status == 429 or (reply.status == 200 and (marked or not self._door.marked))
+            alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply))
         except FetchFailed:
             alive = False
         self._last[target.key] = (self._clock(), alive)
-        self._running.pop(target.key, None)
+        self.running.pop(target.key, None)
         for listener in list(asking.listeners.values()):
             listener(alive)

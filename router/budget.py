@@ -56,6 +56,16 @@ def refilled(budget: Budget, requests: int, now: float, policy: Policy) -> Budge
     )
 
 
+def patience(budget: Budget, requests: int, policy: Policy) -> float:
+    """How many times the learned delay a hedge waits: once with a full bucket, three times with an empty one.
+
+    One request in twenty is slower than the delay, which is more than the share pays for. So mere noise must
+    not use up what the first moments of a fault need."""
+    earned = max(0, requests - budget.requests) * policy.hedge_share
+    left = min(policy.hedge_burst, budget.hedges + earned) / policy.hedge_burst
+    return 3.0 - 2.0 * left
+
+
 def pay(
     budget: Budget, extra: Extra, usd: float, requests: int, now: float, policy: Policy
 ) -> tuple[Budget, bool]:

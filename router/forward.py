@@ -15,13 +15,15 @@ Rules
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
 from router import plan as p
+from router.asks import Asker
 from router.attempt import Attempt
 from router.board import Board
-from router.budget import Extra, pay
+from router.budget import Extra, patience, pay
 from router.door import MARK, is_ordinary
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
@@ -39,10 +41,9 @@ from router.wishes import TIMEOUT, wishes
 _LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
 
 
-def means(board: Board, strategy: Strategy | None = None) -> p.Means:
+def means(board: Board, asker: Asker, strategy: Strategy | None = None) -> p.Means:
     """What a plan asks of this board. strategy: None means the board's own."""
-    choose = board.choose if strategy is None else partial(board.choose, strategy=strategy)
-    return p.Means(choose, partial(_afford, board))
+    return p.Means(partial(_choose, board, asker, strategy), partial(_afford, board))
 
 
 class Relay:
@@ -74,7 +75,7 @@ class Relay:
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
         self._means = plane.means
         if wished.strategy is not None:
-            self._means = means(board, wished.strategy)
+            self._means = means(board, plane.asker, wished.strategy)
         idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
             board.policy,
@@ -321,6 +322,14 @@ class Relay:
             attempt.close()
 
 
+def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> p.Choice | None:
+    if asker.running and (doubtful := asker.doubtful()):
+        choice = board.choose([*tried, *doubtful], strategy)
+        if choice is not None and not choice.panic:
+            return choice
+    return board.choose(tried, strategy)
+
+
 def _afford(board: Board, choice: p.Choice, extra: Extra) -> bool:
     usd = board.targets[choice.key].price / 1e6
     board.budget, paid = pay(board.budget, extra, usd, board.requests, board.clock(), board.policy)
@@ -332,7 +341,7 @@ def _hedge_after_s(board: Board, strategy: Strategy) -> float:
     if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
         return math.inf
     delay = board.hedge_delay_s()
-    return math.inf if delay is None else delay
+    return math.inf if delay is None else delay * patience(board.budget, board.requests, board.policy)
 
 
 def _dead(board: Board, key: str) -> None:

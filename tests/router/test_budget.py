@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.budget import Extra, full, pay, refilled
+from router.budget import Extra, full, patience, pay, refilled
 from router.policy import DEFAULT
 
 pytestmark = pytest.mark.pure
@@ -23,6 +23,18 @@ def test_hedges_are_paid_from_a_burst_and_then_from_a_share_of_the_requests() ->
         budget, paid = pay(budget, Extra.HEDGE, 0.0, requests, 0.0, POLICY)
         said.append(paid)
     assert said == [True, True, False, False, True, False, True]
+
+
+def test_the_less_is_left_the_longer_a_hedge_waits() -> None:
+    """So noise does not use up what a fault needs; requests bring it back."""
+    budget = full(0.0, POLICY)
+    waits: list[float] = [patience(budget, 0, POLICY)]
+    for _ in range(2):
+        budget, _ = pay(budget, Extra.HEDGE, 0.0, 0, 0.0, POLICY)
+        waits.append(patience(budget, 0, POLICY))
+    assert waits == [1.0, 2.0, 3.0]
+    assert patience(budget, 10, POLICY) == 2.0
+    assert patience(budget, 1_000, POLICY) == 1.0
 
 
 def test_retries_and_copies_cost_money_but_no_share() -> None:

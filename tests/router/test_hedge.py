@@ -277,6 +277,29 @@ def test_a_dead_target_that_is_always_overtaken_is_found_out_by_its_silence() ->
     asyncio.run(run())
 
 
+def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
+    """From the first hedge that overtook it until it answers: nobody else needs a hedge, and what must not
+    be repeated does not get lost there. When nobody else is left, it is tried all the same."""
+
+    async def run() -> None:
+        patient = replace(HEDGED, ask_timeout_s=30.0, stall_s=30.0)
+        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
+            await learned(front)
+            a.script, seen = swallows, len(a.asked)
+            replies = [await front.client.post("/invoke") for _ in range(12)]
+            assert {reply.headers["x-skyfleet-target"] for reply in replies} == {"azure/r1"}
+            assert len(a.asked) == seen + 1
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+            async def fails(request: Received, peer: Peer) -> None:
+                await peer.reply(503)
+
+            a.script, b.script = ok, fails
+            assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
+
+    asyncio.run(run())
+
+
 def test_what_must_not_be_repeated_is_never_hedged() -> None:
     """However slow it is."""
 
