@@ -238,7 +238,7 @@ def test_a_slow_request_is_answered_by_the_hedge_and_the_slow_target_sees_its_ca
 
 
 def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed() -> None:
-    """The hedge is not blamed, and nothing is told of how long it would have taken."""
+    """The hedge is not blamed."""
 
     async def run() -> None:
         async with (
@@ -248,12 +248,11 @@ def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed() -> No
         ):
             await learned(front)
             a.script, b.script = slow(0.4), swallows
-            before = (await front.target("azure/r1"))["latency_ms"]
             reply = await front.client.post("/invoke", content=b"x")
             assert (reply.json(), reply.headers["x-skyfleet-target"]) == ({"output": "late"}, "aws/r0")
             assert reply.headers["x-skyfleet-hedged"] == "true"
             other = await front.target("azure/r1")
-            assert (other["state"], other["inflight"], other["latency_ms"]) == ("healthy", 0, before)
+            assert (other["state"], other["inflight"]) == ("healthy", 0)
 
     asyncio.run(run())
 
