@@ -117,7 +117,8 @@ def _how(lines: Lines) -> str:
 - Routers: configs are in `bench/failover/peers`, each line with its reason. All may use {ATTEMPT_S:g} s for an attempt
   that can be repeated, {CONNECT_S:g} s to connect, and check each target every {CHECK_S:g} s if they can (LiteLLM: 5 s,
   since its checks are paid completions; nginx has none). They repeat only what carries a key. This router
-  runs on its production server with its defaults, three checkers beside it, their minute shortened to 5 s.
+  runs on its production server, three checkers beside it, their minute shortened to 5 s. All waiting times are
+  seconds, as the rows are.
 - Measured {times[0] if times else "-"} to {times[-1] if times else "-"} on {os.cpu_count()} cores, {platform.system()} {platform.machine()}.
   {versions}.
 - Trust: the load was sent at most {lag:.0f} ms late (99 of 100 requests, worst run), faults came at most {late:.0f} ms late.
