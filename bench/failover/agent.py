@@ -1,6 +1,8 @@
 """One emulated target: an agent on loopback that can be broken in every way that a row asks for.
 
-    python -m bench.failover.agent NAME PORT CONTROL_PORT JOURNAL SEED
+    python -m bench.failover.agent NAME PORT CONTROL_PORT JOURNAL SEED [closed]
+
+`closed`: it takes no connection before it is healed.
 
 Rules
 - Every request that arrives, runs or is abandoned by its caller is one line in the journal, written at once:
@@ -20,6 +22,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -223,18 +226,21 @@ class Agent:
             os.write(self._journal, f"{time.monotonic():.6f} {event} {ident}\n".encode())
 
 
-async def serve(name: str, port: int, control_port: int, journal: Path, seed: int) -> None:
+async def serve(arguments: Sequence[str]) -> None:
     """Serve until the process is ended."""
-    agent = Agent(name, port, journal, seed)
+    name, port, control_port, journal, seed, *closed = arguments
+    agent = Agent(name, int(port), Path(journal), int(seed))
     control = web.Application()
     control.router.add_route("*", "/fault", agent.control)
     runner = web.AppRunner(control)
     await runner.setup()
-    agent.listen()
-    await web.TCPSite(runner, "127.0.0.1", control_port).start()
+    if closed:
+        agent.put("refuse", 1.0)
+    else:
+        agent.listen()
+    await web.TCPSite(runner, "127.0.0.1", int(control_port)).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    _, name, port, control_port, journal, seed = sys.argv
-    asyncio.run(serve(name, int(port), int(control_port), Path(journal), int(seed)))
+    asyncio.run(serve(sys.argv[1:]))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-# "kill" and "start" are done to the process, everything else is said to the target's control port.
+# The first two are done to the process, everything else is said to the target's control port. A target that
+# is started takes no connection before "heal": how long an interpreter starts is not measured.
 Action = Literal[
     "kill", "start", "heal", "refuse", "blackhole", "slow", "gray", "error", "throttle", "cut", "cold"
 ]
@@ -18,6 +19,8 @@ Action = Literal[
 FAULT_S: Final = 4.0
 HEAL_S: Final = 10.0
 END_S: Final = 18.0
+# A killed target's new process, which must be there when it is to be healed.
+_START_S: Final = 6.0
 TARGETS: Final = ("aws", "azure", "gcp")
 # What gray and slow mean here: the issue's own figure.
 TIMES_SLOWER: Final = 10.0
@@ -63,7 +66,7 @@ def _simple(fault: str, about: str, action: Action, amount: float = 1.0) -> Row:
 
 
 def _processes(fault: str, about: str, bad: tuple[int, ...], *, goods: bool = True) -> Row:
-    steps = (Step(FAULT_S, "kill", bad), Step(HEAL_S, "start", bad))
+    steps = (Step(FAULT_S, "kill", bad), Step(_START_S, "start", bad), Step(HEAL_S, "heal", bad))
     return Row(fault, about, steps, bad, goods=goods)
 
 

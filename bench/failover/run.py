@@ -137,7 +137,7 @@ async def _start(world: _World, parts: Sequence[_Part]) -> None:
     await asyncio.gather(*(_ready(world, part) for part in parts))
 
 
-async def _spawn(world: _World, part: _Part) -> None:
+async def _spawn(world: _World, part: _Part, *more: str) -> None:
     stage = world.stage
     environ = {
         "PATH": stage.path,
@@ -147,7 +147,7 @@ async def _spawn(world: _World, part: _Part) -> None:
         **part.process.environ,
     }
     log = Log(stage.folder / f"{part.name}.log")
-    part.child = await stage.children.spawn(Command(part.process.argv, stage.folder, environ, log))
+    part.child = await stage.children.spawn(Command((*part.process.argv, *more), stage.folder, environ, log))
 
 
 async def _ready(world: _World, part: _Part) -> None:
@@ -198,7 +198,7 @@ async def _do(world: _World, step: Step, number: int) -> None:
     if step.action == "kill" and part.child is not None:
         part.child.kill()
     elif step.action == "start":
-        await _spawn(world, part)
+        await _spawn(world, part, *(() if step.routers else ("closed",)))
     else:
         order = {"action": step.action, "amount": step.amount}
         async with world.session.put(world.controls[number], json=order) as reply:
