@@ -38,8 +38,9 @@ _TRIAL_SHARE: Final = 0.15
 # A window of two requests proves nothing.
 _LEAST: Final = 5
 _SLOW_FACTOR: Final = 3.0
-# The first connections are slower than all others.
+# The first connections are slower than all others, and the last requests before the fault may meet it.
 _WARM_S: Final = 0.5
+_BEFORE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def score(row: Row, router: str, outcomes: Sequence[Outcome], notes: Sequence[No
     notes = [note for note in notes if note.ident in idents]  # not the warm-up
     came = sorted((note.at_s, note.target, note.ident) for note in notes if note.event == "came")
     during = [o for o in outcomes if row.fault_s <= o.ask.at_s < row.heal_s and not o.trouble]
-    normal = [o for o in outcomes if _WARM_S <= o.ask.at_s < row.fault_s and not o.trouble]
+    normal = [o for o in outcomes if _WARM_S <= o.ask.at_s < row.fault_s - _BEFORE_S and not o.trouble]
     latencies = [1e3 * o.latency_s for o in during]
     p99_normal = percentile([1e3 * o.latency_s for o in normal], 99)
     lost = [o for o in outcomes if o.trouble]

@@ -48,6 +48,14 @@ def test_a_row_without_trouble_is_detected_and_recovered_at_once() -> None:
     assert found["p99_ms"] == found["p99_normal_ms"] == 1e3 * GOOD_S
 
 
+def test_what_meets_the_fault_is_not_normal() -> None:
+    """A request that was held from just before the fault until the healing."""
+    outcomes = [outcome(at, latency=6.0 if at > 3.9 else GOOD_S) for at in times(0, 10)]
+    found = line(outcomes, WELL)
+    assert found["p99_normal_ms"] == 1e3 * GOOD_S
+    assert found["detection_ms"] is None
+
+
 def test_lost_counts_what_may_be_repeated_and_apart_from_it_the_rest() -> None:
     """A router cannot save a side effect whose reply broke off."""
     bad = [outcome(5.0, trouble="status 502"), outcome(5.1, trouble="cut", repeatable=False)]
