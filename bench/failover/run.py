@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,6 +94,8 @@ async def run(row: Row, name: str, installed: Installed, stage: Stage) -> dict[s
         for number in range(len(TARGETS))
         for note in scoring.parse_journal(_journal(stage, number).read_text(), number, started)
     ]
+    said = [json.dumps(asdict(outcome)) for outcome in outcomes]
+    (stage.folder / "outcomes.jsonl").write_text("\n".join(said))  # for whoever asks why, with --keep
     line = scoring.score(row, name, outcomes, notes)
     return {**line, "late_ms": round(1e3 * world.late_s, 1)}
 
