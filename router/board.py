@@ -28,7 +28,7 @@ from router.policy import Policy
 from router.roster import Basis, expires_at, portions, prepare
 from router.selection import Roster, Strategy, pick, pick_again
 from router.targets import Target
-from router.traffic import NOTHING, Traffic, saw
+from router.traffic import NOTHING, Traffic, begun_anew, saw
 
 # How often traffic is reviewed on the request path.
 _REVIEW_S: Final = 1.0
@@ -224,6 +224,9 @@ class Board:
     def _look(self, now: float) -> None:
         """Apply what time and traffic have done to the fleet."""
         fleet = f.settle(self.fleet, now, self.policy)
+        for key, health in fleet.health.items():
+            if 0 < self.traffic[key].at < health.back_at <= now:
+                self.traffic[key] = begun_anew(self.traffic[key], now)
         if not 0 <= now - self._reviewed_at < _REVIEW_S:
             fleet = f.review(fleet, self.traffic, now, self.policy)
             self._reviewed_at = now

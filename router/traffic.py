@@ -24,7 +24,7 @@ Time. If the clock was set back, nothing decays for that one step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.policy import Policy
@@ -96,6 +96,14 @@ def saw(
         load if load >= 0 else traffic.load,
         p95,
         timed_at,
+    )
+
+
+def begun_anew(traffic: Traffic, now: float) -> Traffic:
+    """For a target that has just come back: what it showed until then says nothing of it any more, except
+    how it usually is."""
+    return replace(
+        traffic, at=now, latency_ms=traffic.usual_ms, outcomes=0.0, failures=0.0, load=-1.0, timed_at=now
     )
 
 

@@ -73,6 +73,33 @@ def test_600_choices_at_3_2_1_are_300_200_100_whatever_is_retried_between() -> N
     assert counted == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
 
 
+@pytest.mark.parametrize("looks", [True, False])
+def test_who_comes_back_from_an_outage_is_not_eased_off_for_what_it_showed_before(looks: bool) -> None:
+    """An outage is punished once. looks: whether somebody asks for the status meanwhile."""
+    desk = Desk([1, 1, 1])
+    for _ in range(60):
+        for key in desk.board.targets:
+            desk.reply(key)
+        desk.now += 0.1
+    for _ in range(40):
+        desk.board.saw_reply("aws/r1", 4_000, None, cold=False)
+        desk.board.record("aws/r1", Outcome.FAILURE)
+    desk.choose()
+    assert desk.board.fleet.health["aws/r1"].status is Status.EJECTED
+    seen: list[Status] = []
+    for _ in range(120):
+        desk.now += 1
+        if looks:
+            desk.board.portions()
+            seen.append(desk.board.fleet.health["aws/r1"].status)
+    for _ in range(90):  # a little traffic, all good
+        desk.now += 0.5
+        desk.reply(desk.choose().key)
+        seen.append(desk.board.fleet.health["aws/r1"].status)
+    assert Status.DEGRADED not in seen
+    assert seen[-1] is Status.HEALTHY
+
+
 def test_repeats_share_by_weight_too() -> None:
     """Of a target's repeats the others get what their weights say."""
     desk = Desk([3, 2, 1])
