@@ -85,8 +85,9 @@ class Policy:
     callers_may: frozenset[str] = frozenset({"strategy", "redundant"})
 
     # Standing (health, fleet, gray).
-    # A target that throttles without saying for how long.
-    rest_s: float = 1.0
+    # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
+    # long rest drives the others into their own limits (docs/plots/rest.svg).
+    rest_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     rest_cap_s: float = 60.0
     # Easing in again and again takes up to three times as long: longer than most flapping, and an end.

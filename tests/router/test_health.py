@@ -213,7 +213,7 @@ def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> N
     for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
         fleet = f.record(fleet, key, Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=asked)
     assert menu() == (["aws/r2"], False)
-    fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT)
+    fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=1.0)
     assert menu() == (["aws/r2"], False)
     assert menu("aws/r2") == (["aws/r1"], False)
     assert menu("aws/r2", "aws/r1") == (["aws/r0"], False)
