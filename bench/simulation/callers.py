@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from bench.simulation.agents import RETRY_AFTER_S, Agent, End, Job
 from bench.simulation.events import Event, Loop
+from bench.simulation.questions import Questions
 from router import plan as p
 from router.budget import Extra
 from router.fleet import Outcome
@@ -55,6 +56,7 @@ class Place:
     agents: dict[str, Agent]
     way_s: dict[str, float]
     means: p.Means
+    questions: Questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Attempt:
     extra: Extra | None
     sent: float
     job: Job
+    asking: bool = False
 
     @property
     def key(self) -> str:
@@ -151,7 +154,7 @@ class Caller:
                     return
         if self._due is not None:
             self._due.cancel()
-        self._due = self._loop.at(p.due(plan), self._pass)
+        self._due = self._loop.at(p.due(self._plan), self._pass)
 
     def _pass(self) -> None:
         self._do(*p.passed(self._plan, self._place.means, self._loop.now))
@@ -166,9 +169,9 @@ class Caller:
 
     def _heard(self, number: int, end: End) -> None:
         """What the target did has come back."""
-        attempt = self._attempts.pop(number, None)
-        if attempt is None:
+        if number not in self._attempts:
             return
+        attempt = self._over(number)
         rule, key, now = self._place.rule, attempt.key, self._loop.now
         rule.settled(key)
         rule.record(key, _OUTCOMES[end], RETRY_AFTER_S if end is End.THROTTLED else None)
@@ -184,16 +187,32 @@ class Caller:
             self._do(*p.failed(self._plan, number, _FAILURES[end], self._place.means, now))
 
     def _ask(self, number: int) -> None:
-        key = self._attempts[number].key
-        if not self._place.agents[key].fault.unreachable:
-            self._loop.after(2 * self._place.way_s[key], lambda: self._lives(number))
+        attempt, now = self._attempts[number], self._loop.now
+        attempt.asking = True
+        waited = now - self._place.questions.join(attempt.key, now)
+        if not self._place.agents[attempt.key].fault.unreachable:
+            self._loop.after(2 * self._place.way_s[attempt.key], lambda: self._lives(number))
+        elif waited:
+            self._plan = p.waited(self._plan, number, waited, now)
 
     def _lives(self, number: int) -> None:
-        if number in self._attempts:
+        attempt = self._attempts.get(number)
+        if attempt is not None:
+            self._stop_asking(attempt)
             self._do(*p.lives(self._plan, number, self._loop.now))
 
-    def _drop(self, number: int, outcome: Outcome) -> None:
+    def _stop_asking(self, attempt: Attempt) -> None:
+        if attempt.asking:
+            attempt.asking = False
+            self._place.questions.leave(attempt.key)
+
+    def _over(self, number: int) -> Attempt:
         attempt = self._attempts.pop(number)
+        self._stop_asking(attempt)
+        return attempt
+
+    def _drop(self, number: int, outcome: Outcome) -> None:
+        attempt = self._over(number)
         self._place.agents[attempt.key].leave(attempt.job)
         self._place.rule.settled(attempt.key)
         self._place.rule.record(attempt.key, outcome, None)

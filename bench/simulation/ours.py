@@ -8,8 +8,9 @@ from collections.abc import Collection
 
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
+from bench.simulation.questions import Questions
 from router.board import Board, Seat
-from router.budget import Extra, pay
+from router.budget import Extra, patience, pay
 from router.fleet import Outcome
 from router.plan import Choice
 from router.policy import Policy
@@ -28,9 +29,11 @@ class Ours:
         policy: Policy,
         loop: Loop,
         store: Store,
-        seed: random.Random,
+        around: tuple[Questions, random.Random],
     ) -> None:
-        self.board = Board(targets, strategy, policy, loop.clock, seed.random)
+        """around: the questions of this instance, and its chance."""
+        self.board = Board(targets, strategy, policy, loop.clock, around[1].random)
+        self._questions = around[0]
         self._loop, self._store = loop, store
         self._suspects: set[str] = set()
         self._seats: dict[str, list[Seat]] = {}
@@ -41,7 +44,12 @@ class Ours:
         if not tried:
             self.board.requests += 1
             self._kick()
-        return self.board.choose(tried)
+        board = self.board
+        if doubtful := self._questions.doubtful():
+            choice = board.choose([*tried, *doubtful])
+            if choice is not None and not choice.panic:
+                return choice
+        return board.choose(tried)
 
     def afford(self, choice: Choice, extra: Extra) -> bool:
         """As the shell asks for it."""
@@ -51,11 +59,13 @@ class Ours:
         return paid
 
     def hedge_after_s(self) -> float:
-        wanted = self.board.policy.hedge == "on" or (
-            self.board.policy.hedge == "auto" and self.board.strategy in LEARNING
-        )
-        delay = self.board.hedge_delay_s() if wanted else None
-        return math.inf if delay is None else delay
+        board = self.board
+        how = board.policy.hedge
+        wanted = how == "on" or (how == "auto" and board.strategy in LEARNING)
+        delay = board.hedge_delay_s() if wanted else None
+        if delay is None:
+            return math.inf
+        return delay * patience(board.budget, board.requests, board.policy)
 
     def sent(self, key: str) -> None:
         self._seats.setdefault(key, []).append(self.board.seat(key))

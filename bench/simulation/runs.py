@@ -3,7 +3,8 @@
 Rules
 - Arrivals, chance at the targets and chance in the rules come from three seeded streams, so that all rules
   meet the same callers.
-- Three of four requests may be repeated (they carry an Idempotency-Key); the fourth shows how well a rule
+- Three of four requests may be repeated (a GET, or an agent without side effects);
+  the fourth shows how well a rule
   chooses, because nothing can mend its first attempt.
 - An instance begins to exist with its first request, as a function's instance does.
 """
@@ -22,6 +23,7 @@ from bench.simulation.events import Loop
 from bench.simulation.figures import Figures, figures
 from bench.simulation.ours import Ours
 from bench.simulation.prequal import Prequal
+from bench.simulation.questions import Questions
 from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.scenarios import arrange, rate
 from bench.simulation.shapes import FAR_S, HOMES, NEAR_S
@@ -29,6 +31,9 @@ from bench.simulation.worlds import World
 from router.plan import Means
 from router.policy import Policy
 from router.selection import Strategy
+
+# A rule for an instance: its ways to the targets, its questions.
+Make = Callable[[dict[str, float], Questions], Rule]
 
 _REPEATABLE = (True, True, True, False)
 # Requests still under way at the end are given so long.
@@ -110,20 +115,23 @@ class Run:
 
     def _place(self, number: int) -> Place:
         ways = self.ways[number % len(self.ways)]
-        rule = self.make(ways)
-        return Place(rule, self.by_key, ways, Means(rule.choose, rule.afford))
+        questions = Questions()
+        rule = self.make(ways, questions)
+        return Place(rule, self.by_key, ways, Means(rule.choose, rule.afford), questions)
 
-    def _maker(self, name: str) -> Callable[[dict[str, float]], Rule]:
+    def _maker(self, name: str) -> Make:
         keys, chance, loop = list(self.by_key), self.chance, self.loop
         if name.startswith("ours/"):
             strategy = Strategy(name.split("/")[1])
-            return lambda ways: Ours(self.world.fleet, strategy, self.policy, loop, self.store, chance)
-        makers: dict[str, Callable[[dict[str, float]], Rule]] = {
-            "weighted": lambda ways: Weighted(keys, chance),
-            "least-request": lambda ways: LeastRequest(keys, chance),
-            "p2c": lambda ways: PowerOfTwo(keys, chance),
-            "envoy": lambda ways: Envoy(keys, chance, loop.clock),
-            "prequal": lambda ways: Prequal(keys, chance, loop.clock, self._asker(ways)),
+            return lambda ways, questions: Ours(
+                self.world.fleet, strategy, self.policy, loop, self.store, (questions, chance)
+            )
+        makers: dict[str, Make] = {
+            "weighted": lambda ways, questions: Weighted(keys, chance),
+            "least-request": lambda ways, questions: LeastRequest(keys, chance),
+            "p2c": lambda ways, questions: PowerOfTwo(keys, chance),
+            "envoy": lambda ways, questions: Envoy(keys, chance, loop.clock),
+            "prequal": lambda ways, questions: Prequal(keys, chance, loop.clock, self._asker(ways)),
         }
         return makers[name]
 

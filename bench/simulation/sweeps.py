@@ -7,78 +7,129 @@ from typing import Final
 from bench.simulation.grid import Dial, Sweep
 from bench.simulation.worlds import World
 
-SWEEPS: Final = (
+_MANY: Final = World(3, 100)
+
+ACTING: Final = (
     Sweep(
         "hedge-share",
         Dial("policy", "hedge_share"),
         (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2),
         (
-            ("normal", "p99_ms"),
             ("slow", "p99_ms"),
             ("cold", "p99_ms"),
-            ("normal", "extra"),
+            ("normal", "p99_ms"),
             ("slow", "extra"),
             ("cold", "extra"),
+            ("normal", "extra"),
         ),
-        "more hedges than 3 % cost more and gain little.",
+        "",
     ),
+    Sweep(
+        "stall",
+        Dial("policy", "stall_s"),
+        (0.5, 1.0, 2.0, 4.0, 8.0),
+        (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
+        "",
+    ),
+    Sweep(
+        "rest",
+        Dial("policy", "rest_s"),
+        (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+        (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
+        "",
+    ),
+)
+
+STANDING: Final = (
     Sweep(
         "failures",
         Dial("policy", "failures"),
         (1, 2, 3, 4, 5, 8),
         (
-            ("down", "errors"),
             ("flapping", "errors"),
             ("gray", "errors"),
-            ("down", "p99_ms"),
-            ("flapping", "p99_ms"),
-            ("gray", "p99_ms"),
+            ("flapping", "extra"),
+            ("gray", "extra"),
+            ("flapping", "recovered_s"),
+            ("gray", "recovered_s"),
         ),
-        "three failures in a row put a dead target out at once and a gray one seldom.",
+        "",
         rule="ours/weighted",
+        world=_MANY,
     ),
     Sweep(
         "ejection",
         Dial("policy", "ejection_s"),
         (2, 5, 10, 20, 30),
-        (
-            ("down", "errors"),
-            ("flapping", "errors"),
-            ("down", "recovered_s"),
-            ("flapping", "recovered_s"),
-        ),
-        "a longer ejection asks a dead target less often and misses a healed one longer.",
+        (("flapping", "errors"), ("down", "errors"), ("flapping", "recovered_s"), ("down", "recovered_s")),
+        "",
         rule="ours/weighted",
     ),
     Sweep(
         "slow-start",
         Dial("policy", "slow_start_s"),
-        (1, 5, 10, 30, 60),
-        (("down", "after_ms"), ("down", "recovered_s")),
-        "who comes back cold and gets everything at once makes callers wait.",
+        (1, 5, 10, 20, 30, 60),
+        (("down", "after_ms"), ("gray", "after_ms"), ("down", "recovered_s"), ("gray", "recovered_s")),
+        "",
+    ),
+    Sweep(
+        "gray-proof",
+        Dial("policy", "gray_proof"),
+        (2, 4, 8, 16, 32),
+        (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
+        "",
         rule="ours/weighted",
     ),
+    Sweep(
+        "gray-slow",
+        Dial("policy", "gray_slow"),
+        (5, 10, 20, 40, 80),
+        (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "settled_s")),
+        "",
+        rule="ours/weighted",
+    ),
+    Sweep(
+        "gray-floor",
+        Dial("policy", "gray_floor"),
+        (1 / 256, 1 / 64, 1 / 16, 1 / 4),
+        (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
+        "",
+        rule="ours/weighted",
+    ),
+)
+
+CHOOSING: Final = (
     Sweep(
         "memory",
         Dial("policy", "memory_s"),
         (2, 5, 10, 20, 40),
-        (("gray", "errors"), ("gray", "recovered_s"), ("flapping", "errors"), ("flapping", "recovered_s")),
-        "how long failures are remembered.",
-        world=World(3, 100),
+        (("gray", "errors"), ("slow", "p99_ms"), ("gray", "recovered_s")),
+        "",
+        world=_MANY,
     ),
     Sweep(
         "fade",
         Dial("policy", "fade_s"),
         (5, 10, 30, 60, 120),
-        (("slow", "p99_ms"), ("slow", "recovered_s")),
-        "how soon a slow target is tried again.",
-        world=World(3, 100),
+        (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
+        "",
+        world=_MANY,
     ),
     Sweep(
         "floor",
         Dial("learning", "FLOOR"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
-        (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s"), ("gray", "recovered_s")),
-        "a smaller floor notices recovery later, a larger one owns the tail.",
+        (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s")),
+        "",
+    ),
+    Sweep(
+        "steep",
+        Dial("learning", "_STEEP"),
+        (1, 2, 3, 4, 6, 8),
+        (("slow", "p99_ms"), ("normal", "p99_ms"), ("normal", "oscillation")),
+        "",
+        world=_MANY,
     ),
 )
+
+SWEEPS: Final = (*ACTING, *STANDING, *CHOOSING)
