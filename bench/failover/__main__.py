@@ -19,10 +19,10 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from bench.failover import report, results
-from bench.failover.peers import caddy, haproxy, litellm, nginx, skyfleet
+from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import Absent, Bench, Installed, Router
 from bench.failover.rows import Row, chosen
 from bench.failover.run import NotStarted, Stage, run
@@ -30,14 +30,6 @@ from infra.local.hosts.children import Children
 from infra.setup.console import Console
 from infra.setup.exclusive import exclusive
 from infra.setup.places import ROOT, cache_folder
-
-ROUTERS: Final[tuple[Router, ...]] = (
-    skyfleet.ROUTER,
-    nginx.ROUTER,
-    haproxy.ROUTER,
-    caddy.ROUTER,
-    litellm.ROUTER,
-)
 
 
 def install(routers: Sequence[Router], bench: Bench) -> tuple[dict[str, Installed], dict[str, str]]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from bench import environments
 from bench.failover import goals, load, results, scoring
 from bench.failover.goals import OURS, Verdict
+from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
 from bench.failover.rows import ROWS
 from infra.setup.console import Console
@@ -93,6 +94,8 @@ def _summary(lines: Lines, found: Sequence[Verdict]) -> str:
 def _how(lines: Lines) -> str:
     said = sorted({(line["router"], line["version"]) for line in lines if line.get("version")})
     gone = sorted({f"{line['router']}: {line['reason']}" for line in lines if line.get("reason")})
+    here = {line["router"] for line in lines}
+    gone += [f"{router.name}: not measured yet" for router in ROUTERS if router.name not in here]
     times = sorted(line["at"] for line in lines if line.get("at"))
     lag = max((line["lag_ms"] for line in lines if line.get("lag_ms") is not None), default=0.0)
     late = max((line["late_ms"] for line in lines if line.get("late_ms") is not None), default=0.0)

@@ -95,7 +95,8 @@ def test_the_document_says_what_was_not_met_and_who_was_absent() -> None:
     lines += [results.absent(row.fault, "litellm", "litellm cannot be installed: no network") for row in ROWS]
     text = report.document(lines)
     assert "Not met: cut: floor: no peer loses fewer (2 lost; fewer: nginx 0); cut: 0 lost (2)." in text
-    assert "Absent: litellm: litellm cannot be installed: no network." in text
+    assert "Absent: litellm: litellm cannot be installed: no network; " in text
+    assert "haproxy: not measured yet" in text
     assert "| nginx | 0 | 0 | 0 | 60 | 150 | never | 0 | 0.0 |" in text
     assert all(f"### {row.fault}\n" in text for row in ROWS)
 
