@@ -45,6 +45,7 @@ POLICY_NUMBERS = (
     "rise",
     "freshS",
     "hedgeShare",
+    "holdS",
     "extraUsdPerHour",
     "goalMs",
 )

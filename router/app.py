@@ -32,6 +32,7 @@ from router.door import Door
 from router.errors import CallerError, SnapshotRefused
 from router.forward import means
 from router.headers import Header, request_id
+from router.outage import Outage
 from router.plane import Plane, Request
 from router.pool import Pool
 from router.settings import RouterSettings, build_id, router_settings
@@ -79,6 +80,7 @@ class App:
             sign=self._sign,
             ticks=ticks,
             means=means(board, asker),
+            outage=Outage(board, asker, ticks),
             door=door,
         )
         self._keeper = Keeper(bucket, board, clock)
@@ -95,6 +97,7 @@ class App:
 
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""
+        self._plane.outage.close()
         self._plane.asker.close()
         self._plane.pool.close()
         self._plane.watch.close()

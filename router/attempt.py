@@ -37,6 +37,9 @@ _BLAME: Final = {
 }
 
 
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
+
+
 class Attempt:
     """A sink for one target's reply."""
 
@@ -185,6 +188,9 @@ class Attempt:
     def record(self, outcome: Outcome, why: str = "", rest_s: float | None = None) -> None:
         if not self._recorded:
             self._recorded = True
+            if self.choice.panic and outcome in _BAD:
+                # It was out already, so this is no news, and must not put off its return.
+                outcome = Outcome.NEUTRAL
             self._board.record(self.key, outcome, why, rest_s)
 
     def stop_asking(self) -> None:

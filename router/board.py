@@ -36,6 +36,7 @@ _REVIEW_S: Final = 1.0
 _HEDGE_SAMPLES: Final = 20
 # A timer of the event loop is no finer than this.
 _LEAST_HEDGE_S: Final = 0.005
+_OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 # What the outcome says of the target's failures; of the others, nothing.
 _FAILED: Final = {
     Outcome.SUCCESS: False,
@@ -199,6 +200,14 @@ class Board:
             for key, seen in document.observations.items():
                 alive = max((one.at for one in seen if one.alive), default=0.0)
                 self._alive_at[key] = max(self._alive_at.get(key, 0.0), alive)
+
+    def out(self) -> list[str]:
+        """Targets that are ejected or down."""
+        return [key for key, one in self.fleet.health.items() if one.status in _OUT]
+
+    def is_back(self, key: str) -> None:
+        """A target answered while nothing could be sent to anybody."""
+        self.fleet = f.back(self.fleet, key, self.clock())
 
     def refuse(self, source: str, reason: str) -> None:
         """Remember why a document was not believed; only the newest few sources are kept."""

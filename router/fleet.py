@@ -161,6 +161,13 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
     return replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, doubts=doubts)
 
 
+def back(fleet: Fleet, key: str, now: float) -> Fleet:
+    """A target that is out has answered a question in a total outage; others are not changed by it."""
+    before = fleet.health[key]
+    after = h.back(before, now)
+    return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
+
+
 def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
     """An operator's order: drain or resume."""
     after = h.step(fleet.health[key], event, now, f"ordered to {event}")

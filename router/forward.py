@@ -51,8 +51,10 @@ class Relay:
 
     __slots__ = (
         "_attempts",
+        "_earlier",
         "_events",
         "_exchange",
+        "_held_for",
         "_limit",
         "_means",
         "_over",
@@ -86,7 +88,10 @@ class Relay:
             _hedge_after_s(board, wished.strategy or board.strategy),
             not idempotent and board.policy.hedge != "on",
         )
+        # Of this round; how many there were in rounds before; and what the caller is told if no other comes.
         self._attempts: list[Attempt] = []
+        self._earlier = 0
+        self._held_for: GiveUp | None = None
         self._passed: Attempt | None = None
         self._events: EventStream | None = None
         self._over = False
@@ -114,11 +119,20 @@ class Relay:
         if not self._over:
             self._finish()
 
-    # What time calls.
+    # What time and the outage call.
+
+    def again(self) -> None:
+        """A target has come back while nothing could be sent."""
+        self._held_for = None
+        self._earlier += len(self._attempts)
+        self._attempts = []
+        self._do(*p.begin(self._terms, self._means, self._plane.ticks()))
 
     def overdue(self, now: float) -> None:
         """`due` has come: a silent body, a deadline, an unanswered question, a stall, or a hedge."""
-        if self._passed is None:
+        if self._held_for is not None:
+            self._give_up(self._held_for)
+        elif self._passed is None:
             self._do(*p.passed(self._plan, self._means, now))
         elif now >= self._limit:
             self._break_off("deadline", "The deadline that the caller set came in the middle of the reply.")
@@ -204,8 +218,9 @@ class Relay:
                 case p.PassOn(number):
                     self._pass_on(self._attempts[number])
                 case GiveUp():
-                    self._give_up(action)
-        if self._passed is None and not self._over:
+                    if not self._hold(action):
+                        self._give_up(action)
+        if self._passed is None and self._held_for is None and not self._over:
             self._set_due(p.due(self._plan))
 
     def _set_due(self, due: float) -> None:
@@ -292,6 +307,17 @@ class Relay:
         else:
             self._exchange.abort(text)
 
+    def _hold(self, action: GiveUp) -> bool:
+        """Wait for a target to come back, if nothing was sent and there is time."""
+        until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
+        if action.code != "no-target" or self._plan.paid or self._plane.ticks() >= until:
+            return False
+        self._held_for = action
+        self.due = until
+        self._plane.watch.add(self)
+        self._plane.outage.wait(self)
+        return True
+
     def _give_up(self, action: GiveUp) -> None:
         board = self._plane.board
         board.failed += 1
@@ -318,6 +344,8 @@ class Relay:
     def _finish(self) -> None:
         self._over = True
         self._plane.watch.discard(self)
+        if self._held_for is not None:
+            self._plane.outage.leave(self)
         for attempt in self._attempts:
             attempt.close()
 

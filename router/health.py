@@ -223,6 +223,16 @@ def failed(
     return step(health, Event.EJECT, now, f"{why} (ejection {health.ejections})")
 
 
+def back(health: Health, now: float) -> Health:
+    """It answers again after a total outage, which was not its own fault: it need not wait for the end of its
+    ejection, nor for its probes."""
+    if health.status is Status.EJECTED:
+        return replace(step(health, Event.ENDED, now, "answers again"), ejected_until=now, failures=0)
+    if health.status is Status.DOWN:
+        return step(health, Event.SUCCESS, now, "answers again")
+    return health
+
+
 def throttled(health: Health, now: float, policy: Policy, retry_after_s: float | None) -> Health:
     """It is at its limit. retry_after_s: how long it wants to be left alone, if it said so."""
     asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else policy.rest_s

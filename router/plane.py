@@ -10,6 +10,7 @@ from router.asks import Asker
 from router.board import Board
 from router.door import Door
 from router.headers import Header
+from router.outage import Outage
 from router.plan import Means
 from router.pool import Pool
 from router.timing import Watch
@@ -62,4 +63,5 @@ class Plane:
     sign: Sign
     ticks: Callable[[], float]
     means: Means
+    outage: Outage
     door: Door = field(default_factory=Door)

@@ -84,6 +84,12 @@ class Policy:
     # What a request may ask for in its header fields.
     callers_may: frozenset[str] = frozenset({"strategy", "redundant"})
 
+    # When nothing can be sent to any target, a request waits this long for one to come back: most callers
+    # are more patient than a restart takes, and less than a cold start.
+    hold_s: float = 10.0
+    # Between two rounds of questions meanwhile: soon enough to be seen, rare enough to be free.
+    hold_pause_s: float = 0.25
+
     # Standing (health, fleet, gray).
     # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
     # long rest drives the others into their own limits (docs/plots/rest.svg).
@@ -136,6 +142,7 @@ _NAMES: Final = {
     "hedgeShare": "hedge_share",
     "extraUsdPerHour": "extra_usd_per_hour",
     "goalMs": "goal_ms",
+    "holdS": "hold_s",
 }
 _COUNTS: Final = frozenset({"fall", "rise"})
 # A vantage keeps 10 observations of a target, so no longer streak can be seen.

@@ -27,7 +27,9 @@ KEYS = '{"k1": "a made-up secret"}'
 API_KEY = "a made-up key"
 
 # Short times, so that what waits in production does not wait here.
-QUICK = Policy(connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.2, deadline_s=5.0, cold_timeout_s=1.0)
+QUICK = Policy(
+    connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.2, deadline_s=5.0, cold_timeout_s=1.0, hold_s=0.01
+)
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""When nothing can be sent to any target: requests wait here, and one loop asks for all of them who is back.
+
+Rules
+- Only requests of which nothing was sent wait, so waiting is safe for every request, also for one that must
+  not be repeated. Each waits at most `hold_s` from its start, and never past its deadline.
+- Targets that are out are asked for their free /health, a few a round, a round each `hold_pause_s`: one
+  question per target, however many requests wait. The first answer wakes them all.
+- The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed
+  too: a total outage is nobody's own fault, and who answers serves again at once, easing in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from router.asks import Asker
+from router.board import Board
+
+
+class Waiting(Protocol):
+    """A request that waits for a target to come back."""
+
+    def again(self) -> None: ...
+
+
+# One round of questions; with more targets than this the rounds take turns.
+_ROUND = 5
+
+
+class Outage:
+    """The waiting requests of one router instance."""
+
+    def __init__(self, board: Board, asker: Asker, ticks: Callable[[], float]) -> None:
+        self._board, self._asker, self._ticks = board, asker, ticks
+        self._waiting: dict[Waiting, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
+        self._next = 0
+
+    def wait(self, one: Waiting) -> None:
+        """Call `again` of this one once, when a target has answered."""
+        self._waiting[one] = None
+        self._until = self._ticks() + self._board.policy.hold_s
+        if self._timer is None:
+            self._round()
+
+    def leave(self, one: Waiting) -> None:
+        self._waiting.pop(one, None)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._waiting.clear()
+
+    def _round(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._until = self._ticks() + self._board.policy.hold_s
+        out = self._board.out()
+        if (not out and not self._waiting) or self._ticks() >= self._until:
+            return
+        # Nobody is out when what cannot be sent is our own fault, as with too many connections.
+        keys = out or list(self._board.targets)
+        for step in range(min(_ROUND, len(keys))):
+            key = keys[(self._next + step) % len(keys)]
+            self._asker.ask(self._board.targets[key], partial(self._heard, key))
+        self._next += _ROUND
+        self._timer = asyncio.get_running_loop().call_later(self._board.policy.hold_pause_s, self._round)
+
+    def _heard(self, key: str, alive: bool) -> None:
+        if not alive:
+            return
+        self._board.is_back(key)
+        waiting, self._waiting = list(self._waiting), {}
+        for one in waiting:
+            one.again()

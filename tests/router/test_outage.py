@@ -1,0 +1,120 @@
+"""Claims about total outages: what was not sent waits a while for somebody to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router
+
+PATIENT = replace(QUICK, hold_s=4.0, hold_pause_s=0.02, ask_fresh_s=0.02)
+
+
+async def agent(request: Received, peer: Peer) -> None:
+    await (alive(peer) if request.target == "/health" else ok(request, peer))
+
+
+class Away:
+    """A target whose port refuses connections until `returns`."""
+
+    def __init__(self) -> None:
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.one = Upstream(agent)
+        self.one.port = self.listener.getsockname()[1]
+        self.server: asyncio.Server | None = None
+
+    async def returns(self) -> None:
+        self.server = await asyncio.start_server(self.one.serve, sock=self.listener)
+
+    async def stop(self) -> None:
+        if self.server is not None:
+            self.server.close()
+            await self.one.stop()
+            await self.server.wait_closed()
+        self.listener.close()
+
+
+@contextlib.asynccontextmanager
+async def away(count: int) -> AsyncGenerator[list[Away], None]:
+    them = [Away() for _ in range(count)]
+    try:
+        yield them
+    finally:
+        for one in them:
+            await one.stop()
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_requests_of_a_total_outage_are_answered_when_one_target_is_back(repeatable: bool) -> None:
+    """Nothing was sent, so waiting is safe for any request; each runs once."""
+
+    async def story() -> None:
+        async with (
+            away(3) as targets,
+            router([one.one.url for one in targets], policy=PATIENT, repeatable=repeatable) as front,
+        ):
+            calls = [asyncio.create_task(front.client.post("/invoke", content=b"{}")) for _ in range(20)]
+            await eventually(lambda: front.app._plane.board.requests == 20)  # pyright: ignore
+            await targets[1].returns()
+            replies = await asyncio.gather(*calls)
+            assert {reply.status_code for reply in replies} == {200}
+            assert {reply.headers["x-skyfleet-target"] for reply in replies} == {"azure/r1"}
+            assert any(int(reply.headers["x-skyfleet-attempts"]) > 1 for reply in replies)
+            assert sum(one.target == "/invoke" for one in targets[1].one.received) == 20
+
+    asyncio.run(story())
+
+
+def test_everybody_who_comes_back_after_a_total_outage_serves_again_at_once() -> None:
+    """It was nobody's own fault: no ejection is served to its end, also where nobody waits any more."""
+
+    async def story() -> None:
+        async with (
+            away(3) as targets,
+            router([one.one.url for one in targets], policy=PATIENT) as front,
+        ):
+            call = asyncio.create_task(front.client.post("/invoke", content=b"{}"))
+            for _ in range(4):
+                await asyncio.wait_for(
+                    front.client.post("/invoke", content=b"{}", headers={"x-skyfleet-timeout-ms": "60"}), 5
+                )
+            for one in targets:
+                await one.returns()
+            assert (await call).status_code == 200
+            board = front.app._plane.board  # pyright: ignore
+            await eventually(lambda: not board.out())
+
+    asyncio.run(story())
+
+
+def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
+    """503 with Retry-After, as before; and nobody who has left is kept."""
+
+    async def story() -> None:
+        policy = replace(PATIENT, hold_s=0.2)
+        async with away(2) as targets, router([one.one.url for one in targets], policy=policy) as front:
+            reply = await front.client.post("/invoke", content=b"{}")
+            assert reply.status_code == 503
+            assert reply.json()["error"]["code"] == "no-target"
+            assert int(reply.headers["retry-after"]) >= 1
+
+    asyncio.run(story())
+
+
+def test_a_callers_deadline_ends_the_hold() -> None:
+    """The hold never outlasts what the caller set."""
+
+    async def story() -> None:
+        async with away(2) as targets, router([one.one.url for one in targets], policy=PATIENT) as front:
+            headers = {"x-skyfleet-timeout-ms": "150"}
+            call = front.client.post("/invoke", content=b"{}", headers=headers)
+            reply = await asyncio.wait_for(call, 3)
+            assert reply.status_code == 503
+
+    asyncio.run(story())
