@@ -21,6 +21,7 @@ from router import fleet as f
 from router.budget import full
 from router.fleet import Menu, Outcome
 from router.health import Health, Status
+from router.late import Row, late, noticed
 from router.learning import Known
 from router.merge import Document
 from router.plan import Choice
@@ -114,6 +115,7 @@ class Board:
         self._epoch = 0
         self._seen: f.Fleet | None = None
         self._seen_at = self._look_at = self._reviewed_at = float("-inf")
+        self.late: dict[str, Row] = {}
         self._hedge: tuple[float, float | None] = (float("-inf"), None)
         self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.requests = self.retried = self.failed = 0
@@ -164,6 +166,8 @@ class Board:
     def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
         """A good reply's first event came after so long. load: as its agent reports it, in requests at
         work. cold: it met a cold start, whose time says nothing of the next."""
+        if key in self.late and (delay := self._hedge[1]) is not None and first_event_ms <= delay * 1000:
+            del self.late[key]
         self.traffic[key] = saw(
             self.traffic[key],
             self.clock(),
@@ -172,6 +176,14 @@ class Board:
             latency_ms=-1.0 if cold else first_event_ms,
             load=-1.0 if load is None else load,
         )
+
+    def is_late(self, key: str) -> None:
+        """An attempt there has no first event although the learned delay has passed."""
+        self.late = noticed(self.late, key, self.clock())
+
+    def late_now(self) -> list[str]:
+        """Targets that a new request had better avoid, if it can."""
+        return late(self.late, self.clock())
 
     def hedge_delay_s(self) -> float | None:
         """How long nineteen of twenty good replies take at most to begin; None while too few were seen.

@@ -236,6 +236,10 @@ class Relay:
         target = plane.board.targets[sent.choice.key]
         if sent.extra is Extra.RETRY:
             plane.board.retried += 1
+        elif sent.extra is Extra.HEDGE:
+            for run in self._plan.runs:
+                if run.number < sent.number:
+                    plane.board.is_late(run.choice.key)
         now = plane.ticks()
         attempt = Attempt(self, plane.board, sent, now)
         self._attempts.append(attempt)
@@ -308,9 +312,12 @@ class Relay:
             self._exchange.abort(text)
 
     def _hold(self, action: GiveUp) -> bool:
-        """Wait for a target to come back, if nothing was sent and there is time."""
+        """Wait for a target to come back, if nobody could be reached and there is time."""
         until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
-        if action.code != "no-target" or self._plan.paid or self._plane.ticks() >= until:
+        plan = self._plan
+        # Of what may be repeated it is enough that somebody could not be reached.
+        unsent = not plan.paid or (plan.terms.repeatable and plan.paid < len(plan.tried))
+        if action.code != "no-target" or not unsent or self._plane.ticks() >= until:
             return False
         self._held_for = action
         self.due = until
@@ -351,8 +358,9 @@ class Relay:
 
 
 def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> p.Choice | None:
-    if asker.running and (doubtful := asker.doubtful()):
-        choice = board.choose([*tried, *doubtful], strategy)
+    if asker.running or board.late:
+        avoided = [*asker.doubtful(), *(board.late_now() if not tried else ())]
+        choice = board.choose([*tried, *avoided], strategy) if avoided else None
         if choice is not None and not choice.panic:
             return choice
     return board.choose(tried, strategy)

@@ -1,8 +1,9 @@
 """When nothing can be sent to any target: requests wait here, and one loop asks for all of them who is back.
 
 Rules
-- Only requests of which nothing was sent wait, so waiting is safe for every request, also for one that must
-  not be repeated. Each waits at most `hold_s` from its start, and never past its deadline.
+- Requests of which nothing was sent wait, so waiting is safe for every request, also for one that must not be
+  repeated; and requests that may be repeated, when somebody could not be reached. Each waits at most
+  `hold_s` from its start, and never past its deadline.
 - Targets that are out are asked for their free /health, a few a round, a round each `hold_pause_s`: one
   question per target, however many requests wait. The first answer wakes them all.
 - The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed

@@ -20,6 +20,7 @@ CORE: Final = (
     "fleet",
     "selection",
     "traffic",
+    "late",
     "turns",
     "learning",
     "roster",

@@ -1,0 +1,38 @@
+"""Claims about lateness: what a few overdue replies in a row make of a target at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.late import LATE_ROW, LATE_S, Row, late, noticed
+from tests.router.test_board import Desk
+
+pytestmark = pytest.mark.pure
+
+
+def test_a_few_late_ones_in_a_row_make_a_target_late_for_a_while() -> None:
+    """One fewer does not; afterwards it is tried again, and one more late one suffices."""
+    rows: dict[str, Row] = {}
+    for _ in range(LATE_ROW - 1):
+        rows = noticed(rows, "a", 100.0)
+        assert late(rows, 100.0) == []
+    rows = noticed(rows, "a", 100.5)
+    assert late(rows, 100.5) == ["a"]
+    assert late(rows, 100.5 + LATE_S) == []
+    assert late(noticed(rows, "a", 110.0), 110.1) == ["a"]
+    assert late(rows, 50.0) == []
+
+
+def test_a_reply_in_time_ends_it() -> None:
+    """A slower one does not, whatever it was."""
+    desk = Desk([1, 1, 1])
+    for _ in range(40):
+        desk.reply("aws/r0", 20.0)
+    delay = desk.board.hedge_delay_s()
+    assert delay is not None
+    for _ in range(LATE_ROW):
+        desk.board.is_late("aws/r1")
+    desk.reply("aws/r1", delay * 2000)
+    assert desk.board.late_now() == ["aws/r1"]
+    desk.reply("aws/r1", 10.0)
+    assert desk.board.late_now() == []
