@@ -45,6 +45,8 @@ class Rule(Protocol):
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None: ...
 
+    def is_late(self, key: str) -> None: ...
+
     def suspected(self, choice: Choice, silent: bool) -> None: ...
 
 
@@ -141,6 +143,9 @@ class Caller:
         for action in actions:
             match action:
                 case p.Try(number, choice, extra):
+                    if extra is Extra.HEDGE:
+                        for attempt in self._attempts.values():
+                            self._place.rule.is_late(attempt.key)
                     self._try(number, choice, extra)
                 case p.Ask(number):
                     self._ask(number)

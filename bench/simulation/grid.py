@@ -46,7 +46,7 @@ FEWEST: Final = ("weighted", "p2c", "prequal", "envoy", "ours/adaptive")
 def worlds() -> tuple[World, ...]:
     """All sizes."""
     return tuple(
-        World(size, instances, _RATES.get((size, instances), 60.0))
+        World(size, instances, _RATES.get((size, instances), World.rate))
         for size in SIZES
         for instances in INSTANCES
     )

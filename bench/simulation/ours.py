@@ -45,8 +45,8 @@ class Ours:
             self.board.requests += 1
             self._kick()
         board = self.board
-        if doubtful := self._questions.doubtful():
-            choice = board.choose([*tried, *doubtful])
+        if avoided := [*self._questions.doubtful(), *(board.late_now() if not tried else ())]:
+            choice = board.choose([*tried, *avoided])
             if choice is not None and not choice.panic:
                 return choice
         return board.choose(tried)
@@ -84,6 +84,9 @@ class Ours:
         board, key = self.board, choice.key
         if milliseconds > expected_ms(board.traffic[key], self._loop.now, board.policy):
             board.saw_reply(key, milliseconds, None, not choice.warm)
+
+    def is_late(self, key: str) -> None:
+        self.board.is_late(key)
 
     def suspected(self, choice: Choice, silent: bool) -> None:
         """One question for each target at a time; only silence counts."""

@@ -69,6 +69,9 @@ class Rival:
     def outlasted(self, choice: Choice, milliseconds: float) -> None:
         """An attempt had no reply after so long."""
 
+    def is_late(self, key: str) -> None:
+        """An attempt has no reply after the learned delay."""
+
     def suspected(self, choice: Choice, silent: bool) -> None:
         """Its target's /health was asked."""
 

@@ -22,21 +22,21 @@ ACTING: Final = (
             ("cold", "extra"),
             ("normal", "extra"),
         ),
-        "",
+        "most of what hedges gain, they gain by 3 %; 5 % still takes an eighth off the tail.",
     ),
     Sweep(
         "stall",
         Dial("policy", "stall_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
-        "",
+        "asking /health sooner shortens an outage a little, and asks slow agents more often.",
     ),
     Sweep(
         "rest",
         Dial("policy", "rest_s"),
         (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
         (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
-        "",
+        "a long rest after a 429 without Retry-After drives the others into their own limits.",
     ),
 )
 
@@ -53,7 +53,7 @@ STANDING: Final = (
             ("flapping", "recovered_s"),
             ("gray", "recovered_s"),
         ),
-        "",
+        "fewer lose less to gray and flapping targets, more take a healed one back sooner.",
         rule="ours/weighted",
         world=_MANY,
     ),
@@ -62,7 +62,7 @@ STANDING: Final = (
         Dial("policy", "ejection_s"),
         (2, 5, 10, 20, 30),
         (("flapping", "errors"), ("down", "errors"), ("flapping", "recovered_s"), ("down", "recovered_s")),
-        "",
+        "a longer ejection asks a dead target less often; probes decide when it is back.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -70,14 +70,14 @@ STANDING: Final = (
         Dial("policy", "slow_start_s"),
         (1, 5, 10, 20, 30, 60),
         (("down", "after_ms"), ("gray", "after_ms"), ("down", "recovered_s"), ("gray", "recovered_s")),
-        "",
+        "below 5 s who comes back cold makes callers wait; beyond 10 s it only takes longer.",
     ),
     Sweep(
         "gray-proof",
         Dial("policy", "gray_proof"),
         (2, 4, 8, 16, 32),
         (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
-        "",
+        "more proof loses more requests; none of these values eases off a healthy fleet.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -85,7 +85,7 @@ STANDING: Final = (
         Dial("policy", "gray_slow"),
         (5, 10, 20, 40, 80),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "settled_s")),
-        "",
+        "fewer slow requests as proof find a slow target sooner.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -93,7 +93,7 @@ STANDING: Final = (
         Dial("policy", "gray_floor"),
         (1 / 256, 1 / 64, 1 / 16, 1 / 4),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
-        "",
+        "a higher floor finds the recovery sooner and gives more requests to a slow target.",
         rule="ours/weighted",
     ),
 )
@@ -104,7 +104,7 @@ CHOOSING: Final = (
         Dial("policy", "memory_s"),
         (2, 5, 10, 20, 40),
         (("gray", "errors"), ("slow", "p99_ms"), ("gray", "recovered_s")),
-        "",
+        "no strong reason either way, so a middle value.",
         world=_MANY,
     ),
     Sweep(
@@ -112,7 +112,7 @@ CHOOSING: Final = (
         Dial("policy", "fade_s"),
         (5, 10, 30, 60, 120),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
-        "",
+        "a shorter fade tries slow targets again too soon, a longer one takes them back too late.",
         world=_MANY,
     ),
     Sweep(
@@ -120,15 +120,7 @@ CHOOSING: Final = (
         Dial("learning", "FLOOR"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
         (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s")),
-        "",
-    ),
-    Sweep(
-        "steep",
-        Dial("learning", "_STEEP"),
-        (1, 2, 3, 4, 6, 8),
-        (("slow", "p99_ms"), ("normal", "p99_ms"), ("normal", "oscillation")),
-        "",
-        world=_MANY,
+        "a smaller floor owns less of the tail and is no later to notice a recovery.",
     ),
 )
 

@@ -23,7 +23,7 @@ class World:
 
     targets: int
     instances: int
-    rate: float = 60.0
+    rate: float = 45.0
     fault_s: float = 40.0
     heal_s: float = 100.0
     end_s: float = 170.0
