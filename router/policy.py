@@ -19,13 +19,15 @@ class Policy:
     # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
     connect_timeout_s: float = 3.0
     # Most warm replies begin well within 2 s; a model that thinks longer costs one free /health question.
-    # Sooner shortens an outage a little.
+    # Sooner shortens an outage a little (docs/plots/stall.svg).
     stall_s: float = 2.0
     # Azure's front door answers for the function after 230 s, so no reply can begin later than that.
     deadline_s: float = 230.0
-    # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end.
+    # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
+    # (docs/plots/slow-start.svg).
     slow_start_s: float = 30.0
-    # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner.
+    # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner
+    # (docs/plots/ejection.svg).
     ejection_s: float = 10.0
     # Three failed probes in a row: one may be a packet, two a deployment.
     fall: int = 3
@@ -34,7 +36,8 @@ class Policy:
     # A checker speaks each minute; two and a half minutes forgive one lost invocation.
     fresh_s: float = 150.0
 
-    # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to.
+    # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to
+    # (docs/plots/failures.svg).
     failures: int = 3
     # Envoy's cap of ejection time.
     ejection_cap_s: float = 300.0
@@ -53,10 +56,11 @@ class Policy:
 
     # Choosing (traffic, selection).
     # Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
-    # a fault and its end are both seen within seconds.
+    # a fault and its end are both seen within seconds (docs/plots/memory.svg).
     memory_s: float = 10.0
     # Half-life of a bad latency of which nothing more is heard: what was ten times as slow is fully trusted
-    # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least.
+    # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least
+    # (docs/plots/fade.svg).
     fade_s: float = 30.0
     # A quality doubles in this time at most: from the floor to full in about twelve seconds, slower than the
     # evidence comes in, so that everybody's return does not overload what has just recovered.
@@ -75,7 +79,7 @@ class Policy:
     # repeat.
     hedge: str = "auto"
     # One request in twenty is slower than the learned delay; most of what a hedge gains lies in the slower
-    # half of those.
+    # half of those (docs/plots/hedge-share.svg).
     hedge_share: float = 0.03
     # A fault begins at once: this many are hedged before the share counts.
     hedge_burst: float = 10.0
@@ -93,7 +97,7 @@ class Policy:
 
     # Standing (health, fleet, gray).
     # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
-    # long rest drives the others into their own limits.
+    # long rest drives the others into their own limits (docs/plots/rest.svg).
     rest_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     rest_cap_s: float = 60.0
@@ -103,7 +107,8 @@ class Policy:
     # target out sooner.
     proof_s: float = 15.0
     # The least share of a target that is eased off: at three targets below 1 % of the requests, so that it
-    # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery.
+    # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
+    # (docs/plots/gray-floor.svg).
     gray_floor: float = 1 / 64
     # From full to the floor within 12 s, and back within 30 s, as a slow start takes.
     gray_step_s: float = 2.0
@@ -111,7 +116,8 @@ class Policy:
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
     gray_errors_fine: float = 0.05
     gray_errors_bad: float = 0.35
-    # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests.
+    # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests
+    # (docs/plots/gray-proof.svg).
     gray_proof: float = 8.0
     # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
     # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
@@ -124,7 +130,8 @@ class Policy:
     # Slow from the start: no way around the Earth explains a second.
     gray_late_times: float = 5.0
     gray_late_ms: float = 1000.0
-    # An average of fewer is no average; and how many requests at a slow average make it an answer.
+    # An average of fewer is no average; and how many requests at a slow average make it an answer
+    # (docs/plots/gray-slow.svg).
     gray_samples: int = 10
     gray_slow: int = 20
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 # Colours that people who see red and green alike can tell apart.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
-_WORLDS: Final = ("3x1", "3x100", "3x10000", "30x100", "300x10000")
+_WORLDS: Final = ("3x1", "3x100", "3x10000", "30x100", "300x1")
 _RULES: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
 _UNITS: Final = {
     "p50_ms": "p50, ms",
@@ -60,6 +60,7 @@ def main(figures: Path, folder: Path) -> None:
 
 def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noqa: ANN401 - a library without types here
     """One panel for each world: a figure of each rule on each day."""
+    ticker = importlib.import_module("matplotlib.ticker")
     days = sorted({row["scenario"] for row in rows}, key=lambda day: (day != "normal", day))
     shown = [world for world in _WORLDS if any(row["world"] == world for row in rows)]
     canvas, panels = pyplot.subplots(1, len(shown), figsize=(2.2 * len(shown), 2.8), sharey=True)
@@ -70,6 +71,9 @@ def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noq
             values = [by.get((day, rule)) for day in days]
             panel.plot(values, days, line, marker="o", markersize=3, linewidth=0.8, color=colour, label=rule)
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(ticker.NullFormatter())
+        panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
         panel.set_title(world.replace("x", " targets x "), fontsize=8)
         panel.set_xlabel(_UNITS[figure])
     panels[0].invert_yaxis()

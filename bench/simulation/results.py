@@ -66,7 +66,7 @@ def document() -> None:
 
 def section(kept: Kept) -> str:
     """Tables and plots in Markdown."""
-    parts: list[str] = []
+    parts = [f"![{name}](plots/{name}.svg)\n" for name in ("p99", "oscillation")]
     for world, title in _SHOWN.items():
         rows = [row for row in kept["rows"] if row["world"] == world]
         parts += [f"**{title}**", "", _matrix(rows), ""]
@@ -80,6 +80,7 @@ _SHOWN: Final[Mapping[str, str]] = {
     "3x1": "3 targets, one router instance: p99 in ms and, if any, failed requests",
     "3x100": "3 targets, 100 instances",
     "30x100": "30 targets, 100 instances",
+    "300x1": "300 targets, one instance",
     "300x10000": "300 targets, 10,000 instances",
 }
 

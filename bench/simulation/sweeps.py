@@ -22,7 +22,7 @@ ACTING: Final = (
             ("cold", "extra"),
             ("normal", "extra"),
         ),
-        "most of what hedges gain, they gain by 3 %; 5 % still takes an eighth off the tail.",
+        "most of what hedges gain, they gain by 3 %; 5 % would take more off cold starts.",
     ),
     Sweep(
         "stall",
@@ -70,7 +70,7 @@ STANDING: Final = (
         Dial("policy", "slow_start_s"),
         (1, 5, 10, 20, 30, 60),
         (("down", "after_ms"), ("gray", "after_ms"), ("down", "recovered_s"), ("gray", "recovered_s")),
-        "below 5 s who comes back cold makes callers wait; beyond 10 s it only takes longer.",
+        "a longer one takes healed targets back later and gains callers little.",
     ),
     Sweep(
         "gray-proof",
@@ -120,7 +120,7 @@ CHOOSING: Final = (
         Dial("learning", "FLOOR"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
         (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s")),
-        "a smaller floor owns less of the tail and is no later to notice a recovery.",
+        "a larger floor owns the tail, a smaller one gains nothing.",
     ),
 )
 

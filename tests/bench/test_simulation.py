@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.simulation import study
+from bench.simulation import results, study
 from bench.simulation.agents import Agent, End, Fault, Job
 from bench.simulation.callers import Told
 from bench.simulation.envoy import Envoy
@@ -298,3 +298,10 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
     """Or the plot could not mark it."""
     for sweep in SWEEPS:
         assert sweep.dial.default() in sweep.values, sweep.name
+
+
+def test_the_docs_show_what_the_file_of_figures_says() -> None:
+    """The generated part of docs/routing.md is fresh."""
+    text = results.DOCS.read_text("utf-8")
+    part = text.partition(results.BEGIN)[2].partition(results.END)[0].strip()
+    assert part == results.section(results.read()).strip()
