@@ -345,7 +345,8 @@ class Relay:
         hedged = len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts)
         total_ms = (now - self._started) * 1000
         spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
-        headers = story_headers(self._request.id, len(attempts), total_ms, spent_ms, hedged=hedged)
+        sent = self._earlier + len(attempts)
+        headers = story_headers(self._request.id, sent, total_ms, spent_ms, hedged=hedged)
         return headers if attempt is None else headers + target_headers(attempt.choice)
 
     def _finish(self) -> None:

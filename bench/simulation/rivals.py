@@ -41,8 +41,8 @@ class Rival:
         return self.keys
 
     def pick(self, left: Sequence[str]) -> str:
-        """One of these."""
-        raise NotImplementedError
+        """One of these: by chance, unless the rule says better."""
+        return self.draw.choice(left)
 
     def afford(self, choice: Choice, extra: Extra) -> bool:
         """None of them limits retries by a budget here, so that none loses a request for its sake."""
