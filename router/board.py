@@ -37,6 +37,8 @@ _REVIEW_S: Final = 1.0
 _HEDGE_SAMPLES: Final = 20
 # A timer of the event loop is no finer than this.
 _LEAST_HEDGE_S: Final = 0.005
+# How many turns of avoided targets are passed over before anybody else will do.
+_TURNS_PASSED: Final = 8
 _OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 # What the outcome says of the target's failures; of the others, nothing.
 _FAILED: Final = {
@@ -121,8 +123,12 @@ class Board:
         self.requests = self.retried = self.failed = 0
         self.refused: dict[str, str] = {}
 
-    def choose(self, tried: Collection[str], strategy: Strategy | None = None) -> Choice | None:
-        """The target for the next attempt; None when all were tried. strategy: of this request only."""
+    def choose(
+        self, tried: Collection[str], strategy: Strategy | None = None, avoid: Collection[str] = ()
+    ) -> Choice | None:
+        """The target for the next attempt; None when all were tried.
+
+        strategy: of this request only. avoid: targets to pass over where another serves."""
         now = self.clock()
         if strategy is None:
             strategy = self.strategy
@@ -135,16 +141,11 @@ class Board:
             or not desk.since <= now < desk.until
         ):
             desk = self._ready(strategy, now)
-        roster = desk.roster
-        if not tried:
-            key = pick(roster, self._turn, self.inflight, self._draw())
-            self._turn += 1
-        else:
-            again = pick_again(roster, self._turn, self.inflight, self._draw(), tried)
-            if again is None:
-                return self._beyond(roster.strategy, tried, now)
-            key = again
-        return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
+        if tried:
+            return self._again(desk, tried, avoid, now)
+        key = pick(desk.roster, self._turn, self.inflight, self._draw())
+        self._turn += 1
+        return self._around(desk, key, avoid, now) if key in avoid else self._choice(desk, key, now)
 
     def seat(self, key: str) -> Seat:
         """One more request in flight."""
@@ -277,12 +278,41 @@ class Board:
             for one in menu.candidates
         }
 
-    def _beyond(self, strategy: Strategy, tried: Collection[str], now: float) -> Choice | None:
-        """The choice of a repeat when everybody of the first tier was tried."""
+    def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
+        return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
+
+    def _around(self, desk: _Desk, key: str, avoid: Collection[str], now: float) -> Choice:
+        """Instead of the key in turn the next turn of somebody else. Turns are spent on the way, so the others
+        keep their ratio."""
+        turn = self._turn
+        for _ in range(_TURNS_PASSED):
+            other = pick(desk.roster, self._turn, self.inflight, self._draw())
+            self._turn += 1
+            if other not in avoid:
+                return self._choice(desk, other, now)
+        self._turn = turn
+        choice = self._beside(desk, avoid, now)
+        return choice if choice is not None and not choice.panic else self._choice(desk, key, now)
+
+    def _again(
+        self, desk: _Desk, tried: Collection[str], avoid: Collection[str], now: float
+    ) -> Choice | None:
+        if avoid:
+            choice = self._beside(desk, (*tried, *avoid), now)
+            if choice is not None and not choice.panic:
+                return choice
+        return self._beside(desk, tried, now)
+
+    def _beside(self, desk: _Desk, tried: Collection[str], now: float) -> Choice | None:
+        """Somebody else than these; it takes no turn."""
+        key = pick_again(desk.roster, self._turn, self.inflight, self._draw(), tried)
+        if key is not None:
+            return self._choice(desk, key, now)
+        # Everybody of the first tier was tried.
         menu = f.menu(self.fleet, tried, now, self.policy)
         if not menu.candidates:
             return None
-        roster = prepare(strategy, menu.candidates, Basis(self._known, now, self.policy))
+        roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
         key = pick(roster, self._turn, self.inflight, self._draw())
         return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
 

@@ -359,12 +359,12 @@ class Relay:
 
 
 def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> p.Choice | None:
-    if asker.running or board.late:
-        avoided = [*asker.doubtful(), *(board.late_now() if not tried else ())]
-        choice = board.choose([*tried, *avoided], strategy) if avoided else None
-        if choice is not None and not choice.panic:
-            return choice
-    return board.choose(tried, strategy)
+    if not asker.running and not board.late:
+        return board.choose(tried, strategy)
+    avoid = asker.doubtful()
+    if not tried:
+        avoid += board.late_now()
+    return board.choose(tried, strategy, avoid)
 
 
 def _afford(board: Board, choice: p.Choice, extra: Extra) -> bool:

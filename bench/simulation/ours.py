@@ -44,12 +44,8 @@ class Ours:
         if not tried:
             self.board.requests += 1
             self._kick()
-        board = self.board
-        if avoided := [*self._questions.doubtful(), *(board.late_now() if not tried else ())]:
-            choice = board.choose([*tried, *avoided])
-            if choice is not None and not choice.panic:
-                return choice
-        return board.choose(tried)
+        late = () if tried else self.board.late_now()
+        return self.board.choose(tried, avoid=[*self._questions.doubtful(), *late])
 
     def afford(self, choice: Choice, extra: Extra) -> bool:
         """As the shell asks for it."""

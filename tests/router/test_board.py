@@ -100,6 +100,51 @@ def test_who_comes_back_from_an_outage_is_not_eased_off_for_what_it_showed_befor
     assert seen[-1] is Status.HEALTHY
 
 
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_first_attempts_keep_their_turns_while_a_target_is_avoided(strategy: Strategy) -> None:
+    """The others share what the avoided one would have got; nobody gets all of it."""
+    desk = Desk([1] * 6, strategy)
+    for key in desk.board.targets:
+        desk.reply(key)
+    avoid = ["aws/r2", "aws/r4"]
+    counted: Counter[str] = Counter()
+    for _ in range(800):
+        choice = desk.board.choose((), avoid=avoid)
+        assert choice is not None
+        counted[choice.key] += 1
+    assert not set(avoid) & set(counted)
+    assert min(counted.values()) >= 120
+
+
+def test_shares_are_exact_among_the_others_while_a_target_is_avoided() -> None:
+    """And exact again among all when it is not."""
+    desk = Desk([3, 2, 1])
+    without: Counter[str] = Counter()
+    for _ in range(300):
+        choice = desk.board.choose((), avoid=["aws/r0"])
+        assert choice is not None
+        without[choice.key] += 1
+    assert without == {"aws/r1": 200, "aws/r2": 100}
+    assert desk.keys(600) == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
+
+
+def test_avoided_targets_are_chosen_when_there_is_nobody_else() -> None:
+    """Avoiding is a wish; a serving target, even of a later tier, comes before one that is out."""
+    desk = Desk([1, 1, 1])
+    everybody = list(desk.board.targets)
+    chosen = {choice.key for _ in range(9) if (choice := desk.board.choose((), avoid=everybody))}
+    assert chosen == set(everybody)
+    last = desk.board.choose(everybody[:2], avoid=everybody)
+    assert last is not None and last.key == everybody[2]
+    standby = Desk([1, 0])
+    choice = standby.board.choose((), avoid=["aws/r0"])
+    assert choice is not None and choice.key == "aws/r1"
+    for _ in range(3):
+        standby.board.record("aws/r1", Outcome.SILENT)
+    choice = standby.board.choose((), avoid=["aws/r0"])
+    assert choice is not None and choice.key == "aws/r0" and not choice.panic
+
+
 def test_repeats_share_by_weight_too() -> None:
     """Of a target's repeats the others get what their weights say."""
     desk = Desk([3, 2, 1])
