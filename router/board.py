@@ -282,8 +282,8 @@ class Board:
         return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], now: float) -> Choice:
-        """Instead of the key in turn the next turn of somebody else. Turns are spent on the way, so the others
-        keep their ratio."""
+        """Instead of the key in turn the next turn of somebody else. Turns are spent on the way, so the
+        others keep their ratio."""
         turn = self._turn
         for _ in range(_TURNS_PASSED):
             other = pick(desk.roster, self._turn, self.inflight, self._draw())
