@@ -1,7 +1,8 @@
 """The shapes of OpenAI's chat completions API, from what an agent says.
 
-https://platform.openai.com/docs/api-reference/chat. Pure: ids and times come in. Two fields may differ
-between two answers to one request: `created` is the clock, and `id` follows from the request id.
+https://platform.openai.com/docs/api-reference/chat. Pure: ids and times come in. Both follow from
+the request: `id` from its id, `created` from when it began, so another attempt of it can go on where
+one broke off.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MODEL: Final = "skyfleet-agent"
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer in the making. created: unix seconds."""
+    """One answer in the making. created: unix seconds, when the request began."""
 
     request_id: str
     created: int

@@ -39,6 +39,8 @@ Frames = AsyncGenerator[bytes, None]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 # A router's request ids are short; anything else is not repeated into logs and replies.
 REQUEST_ID_LENGTH: Final = 128
+# No request is older than this, and no clock is off by so much.
+_LONGEST_REQUEST_S: Final = 3600.0
 # What the agent counts as failed although it has an answer; the router reads it.
 OUTCOME_ERROR: Final[Header] = (b"x-skyfleet-outcome", b"error")
 
@@ -83,7 +85,7 @@ class Endpoints:
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = chat_request(await read_body(scope, receive), self._origin(scope, may_accept=False))
         await begin(scope)
-        completion = Completion(request.request_id, int(self.now()))
+        completion = Completion(request.request_id, begun_at(scope, self.now()))
         if request.stream:
             headers = list(sse.HEADERS)
             frames = self._chat_frames(request, completion, headers)
@@ -157,6 +159,17 @@ class Endpoints:
             accepts_events=may_accept and sse.CONTENT_TYPE in (header(scope, b"accept") or ""),
             environ=self.environ,
         )
+
+
+def begun_at(scope: Scope, now: float) -> int:
+    """When the caller's request began, in unix seconds: as a router before us says
+    (`x-request-start: t=1700000000.125`), so that all attempts of one request say the same; otherwise now."""
+    given = (header(scope, b"x-request-start") or "").removeprefix("t=")
+    try:
+        began = float(given)
+    except ValueError:
+        return int(now)
+    return int(began) if abs(now - began) < _LONGEST_REQUEST_S else int(now)
 
 
 async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:

@@ -30,8 +30,8 @@ from router.board import Board
 from router.control import MOST_BYTES, Controls
 from router.door import Door
 from router.errors import CallerError, SnapshotRefused
-from router.forward import means
 from router.headers import Header, request_id
+from router.means import means
 from router.outage import Outage
 from router.plane import Plane, Request
 from router.pool import Pool

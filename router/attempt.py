@@ -153,7 +153,11 @@ class Attempt:
         self._flowing = True
         held, self._held = self._held, []
         for data in held:
-            self._relay.on_data(self, data)
+            # The relay may have closed this attempt on the way.
+            if self._flowing:
+                self._relay.on_data(self, data)
+        if not self._flowing:
+            return
         if self._ended:
             self._relay.on_end(self)
         elif self._cut is not None:

@@ -8,57 +8,52 @@ Rules
 - Each attempt's outcome is recorded once. A reply is a success only after its last byte. Who was overtaken is
   not blamed; its time tells enough.
 - The caller gone: everything upstream is closed, and nobody is blamed.
-- A reply cut by the target never ends cleanly: an event stream gets an explicit error event, others are
-  aborted. The same when the caller's own deadline comes in the middle of it.
+- A reply cut by the target never ends cleanly: an event stream that may be repeated goes on with another
+  target's reply if that is the same so far (router.passage), or gets an explicit error event; others are
+  aborted. The last two also when the caller's own deadline comes in the middle of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
-from typing import Final
 
 from router import plan as p
-from router.asks import Asker
 from router.attempt import Attempt
 from router.board import Board
-from router.budget import Extra, patience, pay
+from router.budget import Extra
 from router.door import MARK, is_ordinary
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first, request_head, upstream
+from router.means import hedge_after_s, means
+from router.passage import Passage
 from router.plan import Failure
 from router.plane import Exchange, Plane, Request
 from router.reading import read
 from router.refusals import GiveUp
 from router.replies import error_reply, story_headers, target_headers
-from router.selection import Strategy
-from router.sse import EventStream, error_event
+from router.sse import error_event
 from router.targets import Target
 from router.wishes import TIMEOUT, wishes
-
-# Those that learn; the others promise exact shares.
-_LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
-
-
-def means(board: Board, asker: Asker, strategy: Strategy | None = None) -> p.Means:
-    """What a plan asks of this board. strategy: None means the board's own."""
-    return p.Means(partial(_choose, board, asker, strategy), partial(_afford, board))
 
 
 class Relay:
     """One request on its way."""
 
     __slots__ = (
+        "_arrived",
         "_attempts",
         "_earlier",
-        "_events",
         "_exchange",
         "_held_for",
         "_limit",
+        "_lost",
         "_means",
         "_over",
+        "_passage",
         "_passed",
+        "_paused",
         "_plan",
         "_plane",
         "_request",
@@ -73,7 +68,10 @@ class Relay:
         board = plane.board
         wished = wishes(request.headers, board.policy)
         self._plane, self._request, self._exchange = plane, request, exchange
-        self._started = plane.ticks() if request.arrived is None else request.arrived
+        now = plane.ticks()
+        self._started = now if request.arrived is None else request.arrived
+        # Unix seconds, the same in all attempts.
+        self._arrived = board.clock() - (now - self._started)
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
         self._means = plane.means
         if wished.strategy is not None:
@@ -85,7 +83,7 @@ class Relay:
             min(self._started + board.policy.deadline_s, self._limit),
             idempotent or first(request.headers, b"idempotency-key") is not None,
             wished.copies,
-            _hedge_after_s(board, wished.strategy or board.strategy),
+            hedge_after_s(board, wished.strategy or board.strategy),
             not idempotent and board.policy.hedge != "on",
         )
         # Of this round; how many there were in rounds before; and what the caller is told if no other comes.
@@ -93,8 +91,10 @@ class Relay:
         self._earlier = 0
         self._held_for: GiveUp | None = None
         self._passed: Attempt | None = None
-        self._events: EventStream | None = None
-        self._over = False
+        self._passage: Passage | None = None
+        # Why a stream that was begun has to go on elsewhere.
+        self._lost = ""
+        self._over = self._paused = False
         self.due = math.inf
 
     # What the server in front calls.
@@ -105,11 +105,13 @@ class Relay:
 
     def pause(self) -> None:
         """The caller reads slowly. That is not the target's silence, so only its own deadline runs on."""
+        self._paused = True
         if self._passed is not None:
             self._passed.call.pause()
             self._set_due(self._limit)
 
     def resume(self) -> None:
+        self._paused = False
         if self._passed is not None:
             self._passed.call.resume()
             self._expect_more()
@@ -173,23 +175,38 @@ class Relay:
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         self._expect_more()
-        if self._events is not None:
-            data = self._events.feed(data)
+        if self._passage is not None:
+            ready = self._passage.feed(data)
+            if ready is None:
+                self._break_off("stream-cut", f"{self._lost} {attempt.key} gave another reply.")
+                return
+            data = ready
         if data:
             self._exchange.body(data)
 
     def on_end(self, attempt: Attempt) -> None:
-        if self._events is not None and (rest := self._events.finish()):
-            self._exchange.body(rest)
+        if self._passage is not None:
+            rest = self._passage.finish()
+            if rest is None:
+                self._break_off("stream-cut", f"{self._lost} {attempt.key} gave a shorter reply.")
+                return
+            if rest:
+                self._exchange.body(rest)
         self._finish()
         self._exchange.end()
 
     def on_cut(self, attempt: Attempt, why: str) -> None:
-        """The passed reply broke off."""
-        self._break_off(
-            "stream-cut",
-            f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete.",
-        )
+        """The passed reply broke off: another target may have the same, or its caller is told."""
+        self._lost = f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete."
+        # Of the others nothing more is wanted; a kept bad reply does not run any more.
+        runs = tuple(run for run in self._plan.runs if run.number == attempt.number)
+        if not runs or self._passage is None or not self._passage.may_go_on:
+            self._break_off("stream-cut", self._lost)
+            return
+        self._passage.again()
+        self._passed = None
+        plan, now = replace(self._plan, runs=runs), self._plane.ticks()
+        self._do(*p.failed(plan, attempt.number, Failure.CUT, self._means, now))
 
     def on_failure(self, attempt: Attempt, failure: Failure) -> None:
         """Nothing of it can be passed on."""
@@ -217,6 +234,8 @@ class Relay:
                     self._attempts[number].drop(failure, "gave neither a reply nor an answer to /health")
                 case p.PassOn(number):
                     self._pass_on(self._attempts[number])
+                case GiveUp() if self._lost:
+                    self._break_off("stream-cut", self._lost)
                 case GiveUp():
                     if not self._hold(action):
                         self._give_up(action)
@@ -250,6 +269,7 @@ class Relay:
         request = self._request
         headers = upstream(request.headers, request.drop)
         headers.append((b"x-request-id", request.id))
+        headers.append((b"x-request-start", b"t=%.3f" % self._arrived))
         if self._limit < math.inf:
             left_ms = max(1, round((self._terms.deadline - now) * 1000))
             headers.append((TIMEOUT, b"%d" % left_ms))
@@ -281,16 +301,31 @@ class Relay:
             if other is not attempt:
                 self._leave_behind(other, attempt)
         attempt.stop_asking()
+        if self._lost:
+            self._go_on(attempt)
+            return
         headers = downstream(attempt.headers)
         if attempt.reading is not None and attempt.reading.events:
             # An announced length would leave no room for the error event of a cut stream.
             headers = [header for header in headers if header[0] != b"content-length"]
-            self._events = EventStream()
+            runs = [run.number for run in self._plan.runs]
+            may_go_on = attempt.number in runs and p.may_repeat(self._plan, attempt.number)
+            self._passage = Passage(may_go_on=may_go_on)
         if attempt.status >= 500:
             self._plane.board.failed += 1
         self._exchange.head(attempt.status, headers + self._story(attempt))
         self._expect_more()
         attempt.flow()
+
+    def _go_on(self, attempt: Attempt) -> None:
+        """With a stream that was begun, if this is one."""
+        if attempt.status >= 300 or attempt.reading is None or not attempt.reading.events:
+            self._break_off("stream-cut", f"{self._lost} {attempt.key} gave another reply.")
+            return
+        self._expect_more()
+        attempt.flow()
+        if self._paused:
+            self.pause()
 
     def _leave_behind(self, other: Attempt, winner: Attempt) -> None:
         plane = self._plane
@@ -303,7 +338,7 @@ class Relay:
     def _break_off(self, code: str, text: str) -> None:
         """End a reply that has begun, so that nobody takes it for whole."""
         self._plane.board.failed += 1
-        repairable = self._events is not None and self._events.repairable
+        repairable = self._passage is not None and self._passage.repairable
         self._finish()
         if repairable:
             self._exchange.body(error_event(code, text))
@@ -356,29 +391,6 @@ class Relay:
             self._plane.outage.leave(self)
         for attempt in self._attempts:
             attempt.close()
-
-
-def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> p.Choice | None:
-    if not asker.running and not board.late:
-        return board.choose(tried, strategy)
-    avoid = asker.doubtful()
-    if not tried:
-        avoid += board.late_now()
-    return board.choose(tried, strategy, avoid)
-
-
-def _afford(board: Board, choice: p.Choice, extra: Extra) -> bool:
-    usd = board.targets[choice.key].price / 1e6
-    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.clock(), board.policy)
-    return paid
-
-
-def _hedge_after_s(board: Board, strategy: Strategy) -> float:
-    hedge = board.policy.hedge
-    if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
-        return math.inf
-    delay = board.hedge_delay_s()
-    return math.inf if delay is None else delay * patience(board.budget, board.requests, board.policy)
 
 
 def _dead(board: Board, key: str) -> None:

@@ -31,7 +31,7 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 # The connection to the target has its own; the body is sent whole, so nothing is expected first.
-_OURS_TO_SET: Final = frozenset({b"host", b"content-length", b"expect", b"x-request-id"})
+_OURS_TO_SET: Final = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-request-start"})
 _SIGNATURE: Final = frozenset(
     {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature"}
 )

@@ -3,7 +3,7 @@
 Rules
 - One budget of attempts (never above the number of targets, at most three) and one deadline for retries,
   hedges and redundant sends together. A target that was tried is not tried again. Whatever is sent once more
-  is paid for first (router.budget). Nothing is repeated after the first byte of a passed reply.
+  is paid for first (router.budget). What has begun to pass, only the same may go on with (router.passage).
 - What surely did not run may always go elsewhere: not sent, connection refused, 429, 503, turned away
   before the agent (router.door). The reply of a front door is never passed on as the agent's.
 - What may have run, or may be running, is sent again only if a repeat is harmless: an idempotent method, an

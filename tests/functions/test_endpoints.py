@@ -6,6 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
+from functions.endpoints import begun_at
 from tests.asgi import Reply
 from tests.functions.support import application, signed
 
@@ -31,6 +34,24 @@ def test_text_becomes_output() -> None:
     """The simplest agent there is."""
     assert invoke("echo").json == {"output": "you said hi", "steps": []}
     assert invoke("an_object").json["output"] == "from an object"
+
+
+@pytest.mark.parametrize(
+    ("given", "created"),
+    [
+        (b"t=1700000000.875", 1_700_000_000),
+        (b"1700000003", 1_700_000_003),
+        (b"t=1600000000", 1_700_000_030),
+        (b"t=1800000000", 1_700_000_030),
+        (b"t=nan", 1_700_000_030),
+        (b"t=inf", 1_700_000_030),
+        (b"yesterday", 1_700_000_030),
+        (b"", 1_700_000_030),
+    ],
+)
+def test_a_completion_was_created_when_its_request_began(given: bytes, created: int) -> None:
+    """All attempts of a request say the same; a time that cannot be is not believed."""
+    assert begun_at({"headers": [(b"x-request-start", given)]}, 1_700_000_030.5) == created
 
 
 def test_a_mapping_is_the_reply_itself() -> None:

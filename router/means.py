@@ -1,0 +1,46 @@
+"""What a plan asks of the outside: whom to send to, whether it can be paid for, and when to hedge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from functools import partial
+from typing import Final
+
+from router.asks import Asker
+from router.board import Board
+from router.budget import Extra, patience, pay
+from router.plan import Choice, Means
+from router.selection import Strategy
+
+# Those that learn; the others promise exact shares.
+_LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
+
+
+def means(board: Board, asker: Asker, strategy: Strategy | None = None) -> Means:
+    """What a plan asks of this board. strategy: None means the board's own."""
+    return Means(partial(_choose, board, asker, strategy), partial(_afford, board))
+
+
+def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> Choice | None:
+    if not asker.running and not board.late:
+        return board.choose(tried, strategy)
+    avoid = asker.doubtful()
+    if not tried:
+        avoid += board.late_now()
+    return board.choose(tried, strategy, avoid)
+
+
+def _afford(board: Board, choice: Choice, extra: Extra) -> bool:
+    usd = board.targets[choice.key].price / 1e6
+    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.clock(), board.policy)
+    return paid
+
+
+def hedge_after_s(board: Board, strategy: Strategy) -> float:
+    """How long a lone attempt of this strategy may take before it is hedged; infinite: never."""
+    hedge = board.policy.hedge
+    if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
+        return math.inf
+    delay = board.hedge_delay_s()
+    return math.inf if delay is None else delay * patience(board.budget, board.requests, board.policy)
