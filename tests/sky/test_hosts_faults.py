@@ -189,6 +189,18 @@ async def test_cut_breaks_a_reply_in_the_middle(here: Lab, cloud: Cloud) -> None
             await reply.read()
 
 
+async def test_cut_breaks_a_stream_after_its_first_event(here: Lab) -> None:
+    """Its reader has something in hand already."""
+    spec = agent(here, "gcp")
+    await inject(here, "gcp", "cut:100%")
+    async with here.session.get(here.url(spec, "/stream")) as reply:
+        assert await reply.content.readexactly(13) == b"data: first\n\n"
+        async with here.session.get(here.url(spec, "/go")) as _:
+            pass
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await reply.content.read()
+
+
 async def test_stale_keeps_the_old_version_until_healed(here: Lab) -> None:
     """A deploy says done, the old version serves; healing brings the new one."""
     spec = agent(here, "gcp")

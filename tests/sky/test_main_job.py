@@ -97,6 +97,27 @@ def test_the_official_openai_client_works_plain_and_streaming(healed: Fleet) -> 
         assert [model.id for model in client.models.list()]
 
 
+def test_a_stream_that_its_cloud_breaks_off_is_whole_for_the_caller(healed: Fleet) -> None:
+    """The next cloud's reply begins with the same bytes, so it goes on where the first one stopped."""
+    healed.run("chaos", "aws", "cut:100%")
+    targets: set[str] = set()
+    with OpenAI(base_url=f"{healed.url}/v1", api_key="unused", max_retries=0) as client:
+        for number in range(12):
+            asked = client.chat.completions.with_streaming_response.create(
+                model="skyfleet",
+                messages=[{"role": "user", "content": f"what is {number} * (3 + 4)?"}],
+                stream=True,
+            )
+            with asked as reply:
+                targets.add(reply.headers["x-skyfleet-target"].partition("/")[0])
+                said = [chunk for chunk in reply.parse() if chunk.choices]
+            assert str(number * 7) in "".join(chunk.choices[0].delta.content or "" for chunk in said)
+            assert said[-1].choices[0].finish_reason == "stop"
+            assert len({chunk.id for chunk in said}) == 1
+    # It had begun to answer before it broke off, and was then left alone.
+    assert "aws" in targets
+
+
 def test_a_killed_daemon_comes_back_without_redeploying(healed: Fleet) -> None:
     """After kill -9 of the sky, `up` starts it again: same URLs, same packages, nothing to deploy."""
     url, pid = healed.url, int(healed.sky["pid"])

@@ -27,7 +27,8 @@ class Relay:
     """Sends one reply. gate: awaited before each chunk; returns at once unless the cloud swallows what
     it says.
 
-    cut: send the head and a part of the body, then break off (an injected fault).
+    cut: send the head and a part of the body, then break off (an injected fault): a reply of known length in
+    its first chunk, a stream in its second, when its reader has begun to believe in it.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class Relay:
             raise Trouble("response-too-large", f"{length} bytes")
         sent = await self._begin(reply.status, headers.reply(cloud, said, call_id))
         if self._request.method != "HEAD":
-            await self._copy(chunks, sent, limits.streamed)
+            whole_chunks = 1 if length is None else 0
+            await self._copy(chunks, sent, limits.streamed, whole_chunks)
         return sent
 
     async def _begin(self, status: int, said: Headers) -> web.StreamResponse:
@@ -66,8 +68,11 @@ class Relay:
             raise Dropped from error
         return sent
 
-    async def _copy(self, chunks: AsyncIterator[bytes], sent: web.StreamResponse, most: int) -> None:
-        size, gone = 0, False
+    async def _copy(
+        self, chunks: AsyncIterator[bytes], sent: web.StreamResponse, most: int, uncut: int
+    ) -> None:
+        """uncut: so many chunks pass before a cut."""
+        size, gone, number = 0, False, 0
         async for chunk in chunks:
             await self._pass()
             size += len(chunk)
@@ -75,13 +80,17 @@ class Relay:
                 raise Trouble("response-too-large", f"more than {most} bytes")
             if gone:
                 continue  # Lambda lets the function finish although nobody listens
+            cut = self._cut and number >= uncut
             try:
-                await sent.write(chunk[: (len(chunk) + 1) // 2] if self._cut else chunk)
+                await sent.write(chunk[: (len(chunk) + 1) // 2] if cut else chunk)
             except ConnectionError:
                 gone = True
-            if self._cut:
-                self._close()
-                raise Dropped
+            if cut:
+                break
+            number += 1
+        if self._cut:
+            self._close()
+            raise Dropped
 
     async def _pass(self) -> None:
         """Nothing leaves a cloud that swallows everything; what was held back is lost."""
