@@ -73,12 +73,14 @@ class Seat:
             self._counts[self._key] -= 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Desk:
     """What one strategy needs for the next choice, as long as `epoch` is the board's and the time within
     `since` and `until`.
 
-    choices: (not alive lately, alive lately) by key. expires: when the roster has to learn anew.
+    choices: (not alive lately, alive lately) by key. expires: when the roster has to learn anew. turn: the
+    next one. Each strategy counts its own, or requests that name another would take every second turn of one
+    target.
     """
 
     strategy: Strategy
@@ -89,6 +91,7 @@ class _Desk:
     since: float
     until: float
     expires: float
+    turn: int
 
 
 class Board:
@@ -111,7 +114,7 @@ class Board:
         self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
         self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
         self._known = Known(self.traffic, {target.key: target.price for target in targets})
-        self._turn = int(draw() * (1 << 32))
+        self._first_turn = int(draw() * (1 << 32))
         self._desks: dict[Strategy, _Desk] = {}
         self._desk: _Desk | None = None
         self._epoch = 0
@@ -143,8 +146,8 @@ class Board:
             desk = self._ready(strategy, now)
         if tried:
             return self._again(desk, tried, avoid, now)
-        key = pick(desk.roster, self._turn, self.inflight, self._draw())
-        self._turn += 1
+        key = pick(desk.roster, desk.turn, self.inflight, self._draw())
+        desk.turn += 1
         return self._around(desk, key, avoid, now) if key in avoid else self._choice(desk, key, now)
 
     def seat(self, key: str) -> Seat:
@@ -261,13 +264,15 @@ class Board:
         menu = f.menu(self.fleet, (), now, self.policy)
         if desk is not None and menu == desk.menu and desk.since <= now < desk.expires:
             until = min(desk.expires, self._look_at)
-            return replace(desk, epoch=self._epoch, until=until)
+            desk.epoch, desk.until = self._epoch, until
+            return desk
         basis = Basis(self._known, now, self.policy)
         roster = prepare(strategy, menu.candidates, basis, desk.roster if desk else None)
         choices = desk.choices if desk is not None and menu == desk.menu else self._choices(menu)
         expires = expires_at(roster, self.policy)
         until = min(expires, self._look_at)
-        return _Desk(strategy, self._epoch, menu, roster, choices, now, until, expires)
+        turn = desk.turn if desk is not None else self._first_turn
+        return _Desk(strategy, self._epoch, menu, roster, choices, now, until, expires, turn)
 
     def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
         return {
@@ -284,13 +289,13 @@ class Board:
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], now: float) -> Choice:
         """Instead of the key in turn the next turn of somebody else. Turns are spent on the way, so the
         others keep their ratio."""
-        turn = self._turn
+        turn = desk.turn
         for _ in range(_TURNS_PASSED):
-            other = pick(desk.roster, self._turn, self.inflight, self._draw())
-            self._turn += 1
+            other = pick(desk.roster, desk.turn, self.inflight, self._draw())
+            desk.turn += 1
             if other not in avoid:
                 return self._choice(desk, other, now)
-        self._turn = turn
+        desk.turn = turn
         choice = self._beside(desk, avoid, now)
         return choice if choice is not None and not choice.panic else self._choice(desk, key, now)
 
@@ -305,7 +310,7 @@ class Board:
 
     def _beside(self, desk: _Desk, tried: Collection[str], now: float) -> Choice | None:
         """Somebody else than these; it takes no turn."""
-        key = pick_again(desk.roster, self._turn, self.inflight, self._draw(), tried)
+        key = pick_again(desk.roster, desk.turn, self.inflight, self._draw(), tried)
         if key is not None:
             return self._choice(desk, key, now)
         # Everybody of the first tier was tried.
@@ -313,7 +318,7 @@ class Board:
         if not menu.candidates:
             return None
         roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
-        key = pick(roster, self._turn, self.inflight, self._draw())
+        key = pick(roster, desk.turn, self.inflight, self._draw())
         return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
 

@@ -148,6 +148,18 @@ def test_avoided_targets_are_chosen_when_there_is_nobody_else() -> None:
     assert (choice.key, choice.panic) == ("aws/r0", False)
 
 
+@pytest.mark.parametrize("other", list(Strategy))
+def test_requests_that_name_another_strategy_take_no_turns_of_the_rest(other: Strategy) -> None:
+    """Every second request does; the others still share exactly."""
+    desk = Desk([3, 2, 1])
+    counted: Counter[str] = Counter()
+    for _ in range(600):
+        counted[desk.choose().key] += 1
+        if other is not Strategy.WEIGHTED:
+            desk.choose(strategy=other)
+    assert counted == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
+
+
 def test_repeats_share_by_weight_too() -> None:
     """Of a target's repeats the others get what their weights say."""
     desk = Desk([3, 2, 1])
