@@ -66,12 +66,13 @@ class App:
         """clock: unix seconds. ticks: seconds that never go back. entropy: that many random bytes."""
         self._settings, self._clock, self._entropy = settings, clock, entropy
         policy = settings.policy
-        board = Board(settings.targets, settings.strategy, policy, clock, self._draw)
+        board = Board(settings.targets, settings.strategy, policy, clock, self._draw, ticks)
         # Now, at the start: later it would hold up every request that runs beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         door = Door()
-        asker = Asker(pool, policy, clock, door)
+        asker = Asker(pool, policy, ticks, door)
+        asker.on_alive = board.answered
         self._plane = Plane(
             board=board,
             pool=pool,

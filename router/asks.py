@@ -63,6 +63,8 @@ class Asker:
         self.running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
         self._tickets = 0
+        # Called with the key of a target that has answered, also when nobody waits any more.
+        self.on_alive: Callable[[str], None] | None = None
 
     def ask(self, target: Target, listener: Listener) -> tuple[float, Callable[[], None]]:
         """Ask, or join the running question. Returns since when it runs, and how to stop listening.
@@ -142,5 +144,7 @@ class Asker:
             alive = False
         self._last[target.key] = (self._clock(), alive)
         self.running.pop(target.key, None)
+        if alive and self.on_alive is not None:
+            self.on_alive(target.key)
         for listener in list(asking.listeners.values()):
             listener(alive)

@@ -19,7 +19,7 @@ from router.headers import Header
 from router.plan import Failure, Try
 from router.pool import Call
 from router.reading import MOST_WHOLE, Reading
-from router.sse import FirstEvent
+from router.sse import FirstEvent, LastEvent
 from router.traffic import expected_ms
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Attempt:
         "_first",
         "_flowing",
         "_held",
+        "_last",
         "_recorded",
         "_relay",
         "_seat",
@@ -63,6 +64,7 @@ class Attempt:
         "headers",
         "key",
         "number",
+        "ran",
         "reading",
         "started",
         "status",
@@ -76,11 +78,14 @@ class Attempt:
         self.status = 0
         self.headers: list[Header] = []
         self.reading: Reading | None = None
+        # Unless it turns out that it surely did not.
+        self.ran = True
         # A good head has come; the plan waits for the first event or the end.
         self.awaited = False
         self.asking: Callable[[], None] | None = None
         self._size = 0
         self._first: FirstEvent | None = None
+        self._last: LastEvent | None = None
         self._held: list[bytes] = []
         self._flowing = self._ended = self._recorded = self._told = False
         self._cut: str | None = None
@@ -96,6 +101,8 @@ class Attempt:
         if began:
             self._first = None
             self.tell(self._relay.elapsed_ms(self.started))
+        if self._last is not None:
+            self._last.feed(data)
         if self._flowing:
             self._relay.on_data(self, data)
             return
@@ -109,6 +116,9 @@ class Attempt:
     def on_end(self) -> None:
         self._ended = True
         self._seat.close()
+        judged = self.reading is not None and self.reading.at_end is not Outcome.NEUTRAL
+        if judged and self._last is not None and (why := self._relay.fault(self._last)):
+            self.record(Outcome.FAILURE, why)
         self.record(self.reading.at_end if self.reading is not None else Outcome.NEUTRAL)
         if self._flowing:
             self._relay.on_end(self)
@@ -139,7 +149,7 @@ class Attempt:
         if reading.verdict is not None:
             self.record(reading.verdict, reading.why, reading.rest_s)
         elif reading.events:
-            self._first = FirstEvent()
+            self._first, self._last = FirstEvent(), LastEvent()
         elif reading.at_end is not Outcome.NEUTRAL:
             self.tell(self._relay.elapsed_ms(self.started))
 

@@ -46,6 +46,7 @@ _FAILED: Final = {
     Outcome.COLD: False,
     Outcome.FAILURE: True,
     Outcome.SILENT: True,
+    Outcome.LATE: True,
 }
 
 # Alike in the menu: serving at full share.
@@ -104,13 +105,16 @@ class Board:
         policy: Policy,
         clock: Callable[[], float],
         draw: Callable[[], float],
+        ticks: Callable[[], float] | None = None,
     ) -> None:
-        """clock: unix seconds. draw: uniform in [0, 1)."""
+        """clock: unix seconds. draw: uniform in [0, 1). ticks: seconds that never go back, for what is earned
+        with time; without it the clock."""
         self.targets = {target.key: target for target in targets}
         self.strategy, self.policy = strategy, policy
         self.clock, self._draw = clock, draw
+        self.ticks = clock if ticks is None else ticks
         self.fleet = f.start(targets, clock())
-        self.budget = full(clock(), policy)
+        self.budget = full(self.ticks(), policy)
         self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
         self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
         self._known = Known(self.traffic, {target.key: target.price for target in targets})
@@ -125,6 +129,8 @@ class Board:
         self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.requests = self.retried = self.failed = 0
         self.refused: dict[str, str] = {}
+        # Out because not even /health answered.
+        self._silent: set[str] = set()
 
     def choose(
         self, tried: Collection[str], strategy: Strategy | None = None, avoid: Collection[str] = ()
@@ -162,6 +168,8 @@ class Board:
             self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=failed)
             if not failed:
                 self._alive_at[key] = now
+            elif outcome is Outcome.SILENT:
+                self._silent.add(key)
         before, why = self.fleet, why or "failed attempts"
         self.fleet = f.record(before, key, outcome, now, self.policy, why, retry_after_s)
         if before is self._seen and _same_menu(before.health[key], self.fleet.health[key]):
@@ -223,7 +231,14 @@ class Board:
 
     def is_back(self, key: str) -> None:
         """A target answered while nothing could be sent to anybody."""
+        self._silent.discard(key)
         self.fleet = f.back(self.fleet, key, self.clock())
+
+    def answered(self, key: str) -> None:
+        """A target answered /health after all: a cold start that took longer than anybody waited. Who was put
+        out for its silence alone need not wait for the end of that."""
+        if key in self._silent:
+            self.is_back(key)
 
     def refuse(self, source: str, reason: str) -> None:
         """Remember why a document was not believed; only the newest few sources are kept."""

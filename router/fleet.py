@@ -39,7 +39,8 @@ class Outcome(StrEnum):
     """How an attempt ended, as far as health is concerned.
 
     NEUTRAL: says nothing of the target: the caller left, the request itself was bad.
-    THROTTLED: a 429, or a 503 that says when to come back. SILENT: not even /health answered.
+    THROTTLED: a 429, or a 503 that says when to come back. SILENT: not even /health answered. LATE: its
+    caller gave up long after it should have answered; only the comparison with others tells what that means.
     """
 
     SUCCESS = "success"
@@ -48,6 +49,7 @@ class Outcome(StrEnum):
     SILENT = "silent"
     NEUTRAL = "neutral"
     THROTTLED = "throttled"
+    LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def record(
             else:
                 fleet = replace(fleet, proven={**fleet.proven, key: now})
             after = h.succeeded(before, now, cold=outcome is Outcome.COLD)
-        case Outcome.NEUTRAL:
+        case Outcome.NEUTRAL | Outcome.LATE:
             return fleet
         case Outcome.THROTTLED:
             after = h.throttled(before, now, policy, retry_after_s)

@@ -18,24 +18,28 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from router import plan as p
 from router.attempt import Attempt
-from router.board import Board
 from router.budget import Extra
-from router.door import MARK, is_ordinary
+from router.door import MARK, is_ordinary, stream_fault
 from router.fleet import Outcome
-from router.headers import Header, check_request, downstream, first, request_head, upstream
+from router.headers import Header, check_request, downstream, first
 from router.means import hedge_after_s, means
+from router.outgoing import attempt_bytes
 from router.passage import Passage
 from router.plan import Failure
 from router.plane import Exchange, Plane, Request
 from router.reading import read
 from router.refusals import GiveUp
 from router.replies import error_reply, story_headers, target_headers
-from router.sse import error_event
-from router.targets import Target
-from router.wishes import TIMEOUT, wishes
+from router.sse import LastEvent, error_event
+from router.wishes import wishes
+from router.witness import given_up, overtaken
+
+# While targets come and go, each round of a held request may be refused anew.
+_MOST_ATTEMPTS: Final = 20
 
 
 class Relay:
@@ -119,16 +123,23 @@ class Relay:
     def gone(self) -> None:
         """The caller left, or has everything."""
         if not self._over:
+            self._tell_of_given_up()
             self._finish()
 
     # What time and the outage call.
 
+    def wants(self, key: str) -> bool:
+        """Whether this target may still be tried."""
+        return all(attempt.key != key or not attempt.ran for attempt in self._attempts)
+
     def again(self) -> None:
-        """A target has come back while nothing could be sent."""
+        """A target has come back while nothing could be sent. What may have run stays tried and paid for."""
         self._held_for = None
-        self._earlier += len(self._attempts)
-        self._attempts = []
-        self._do(*p.begin(self._terms, self._means, self._plane.ticks()))
+        ran = [attempt for attempt in self._attempts if attempt.ran]
+        self._earlier += len(self._attempts) - len(ran)
+        self._attempts = ran
+        keys = [attempt.key for attempt in ran]
+        self._do(*p.again(self._plan, keys, self._means, self._plane.ticks()))
 
     def overdue(self, now: float) -> None:
         """`due` has come: a silent body, a deadline, an unanswered question, a stall, or a hedge."""
@@ -160,6 +171,7 @@ class Relay:
             plane.door.marked = True
         worth = reading.worth
         if worth is p.Worth.AWAY or worth is p.Worth.STRANGE:
+            attempt.ran = not p.is_free(worth, attempt.status)
             if not is_ordinary(request.method, request.target):
                 attempt.record(Outcome.NEUTRAL)
         elif plane.asker.suspects:
@@ -211,11 +223,15 @@ class Relay:
     def on_failure(self, attempt: Attempt, failure: Failure) -> None:
         """Nothing of it can be passed on."""
         attempt.stop_asking()
+        attempt.ran = failure not in p.UNSENT
         self._do(*p.failed(self._plan, attempt.number, failure, self._means, self._plane.ticks()))
 
     def on_kept_cut(self, attempt: Attempt) -> None:
         """A bad reply that was kept, in case there is no better one, broke off."""
         self._plan = p.cut(self._plan, attempt.number)
+
+    def fault(self, last: LastEvent) -> str:
+        return stream_fault(last, self._request.path, self._plane.door)
 
     def elapsed_ms(self, since: float) -> float:
         return (self._plane.ticks() - since) * 1000
@@ -262,28 +278,15 @@ class Relay:
         now = plane.ticks()
         attempt = Attempt(self, plane.board, sent, now)
         self._attempts.append(attempt)
-        data = self._request_bytes(target, now)
+        left_s = self._terms.deadline - now if self._limit < math.inf else None
+        data = attempt_bytes(request, target, self._arrived, left_s, plane.sign)
         attempt.call = plane.pool.send(target.origin, data, attempt, head_only=request.method == "HEAD")
-
-    def _request_bytes(self, target: Target, now: float) -> bytes:
-        request = self._request
-        headers = upstream(request.headers, request.drop)
-        headers.append((b"x-request-id", request.id))
-        headers.append((b"x-request-start", b"t=%.3f" % self._arrived))
-        if self._limit < math.inf:
-            left_ms = max(1, round((self._terms.deadline - now) * 1000))
-            headers.append((TIMEOUT, b"%d" % left_ms))
-        headers += self._plane.sign(request.method, request.path, request.query, request.body)
-        head = request_head(
-            request.method, request.target, target.origin.authority, headers, len(request.body)
-        )
-        return head + request.body
 
     def _ask(self, attempt: Attempt) -> None:
         plane, now = self._plane, self._plane.ticks()
         target = plane.board.targets[attempt.key]
         since, attempt.asking = plane.asker.ask(target, partial(self._on_answer, attempt))
-        asked_before = plane.board.clock() - since
+        asked_before = now - since
         if asked_before > 0:
             self._plan = p.waited(self._plan, attempt.number, asked_before, now)
 
@@ -299,7 +302,9 @@ class Relay:
         self._passed = attempt
         for other in self._attempts:
             if other is not attempt:
-                self._leave_behind(other, attempt)
+                if attempt.extra is Extra.HEDGE and other.number < attempt.number:
+                    overtaken(self._plane, other)
+                other.close()
         attempt.stop_asking()
         if self._lost:
             self._go_on(attempt)
@@ -327,14 +332,6 @@ class Relay:
         if self._paused:
             self.pause()
 
-    def _leave_behind(self, other: Attempt, winner: Attempt) -> None:
-        plane = self._plane
-        if winner.extra is Extra.HEDGE and other.number < winner.number and other.outlasted():
-            policy = plane.board.policy
-            patience_s = policy.ask_timeout_s if other.choice.warm else policy.cold_timeout_s
-            plane.asker.suspect(plane.board.targets[other.key], patience_s, partial(_dead, plane.board))
-        other.close()
-
     def _break_off(self, code: str, text: str) -> None:
         """End a reply that has begun, so that nobody takes it for whole."""
         self._plane.board.failed += 1
@@ -352,7 +349,8 @@ class Relay:
         plan = self._plan
         # Of what may be repeated it is enough that somebody could not be reached.
         unsent = not plan.paid or (plan.terms.repeatable and plan.paid < len(plan.tried))
-        if action.code != "no-target" or not unsent or self._plane.ticks() >= until:
+        too_often = self._earlier + len(self._attempts) >= _MOST_ATTEMPTS
+        if action.code != "no-target" or not unsent or too_often or self._plane.ticks() >= until:
             return False
         self._held_for = action
         self.due = until
@@ -364,16 +362,18 @@ class Relay:
         board = self._plane.board
         board.failed += 1
         if action.code == "deadline":
-            # A caller chooses its deadline, so this must not be the first that is known of a target.
-            for attempt in self._attempts:
-                if board.traffic[attempt.key].samples:
-                    attempt.outlasted()
+            self._tell_of_given_up()
         headers, body = error_reply(action, board.retry_after_s())
         headers += self._story(self._attempts[-1] if self._attempts else None)
         self._finish()
         self._exchange.head(action.status, headers)
         self._exchange.body(body)
         self._exchange.end()
+
+    def _tell_of_given_up(self) -> None:
+        if self._passed is None:
+            for attempt in self._attempts:
+                given_up(self._plane, attempt, self._plane.ticks())
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
         now, attempts = self._plane.ticks(), self._attempts
@@ -391,7 +391,3 @@ class Relay:
             self._plane.outage.leave(self)
         for attempt in self._attempts:
             attempt.close()
-
-
-def _dead(board: Board, key: str) -> None:
-    board.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")

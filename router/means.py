@@ -33,7 +33,7 @@ def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collec
 
 def _afford(board: Board, choice: Choice, extra: Extra) -> bool:
     usd = board.targets[choice.key].price / 1e6
-    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.clock(), board.policy)
+    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.ticks(), board.policy)
     return paid
 
 

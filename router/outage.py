@@ -4,6 +4,7 @@ Rules
 - Requests of which nothing was sent wait, so waiting is safe for every request, also for one that must not be
   repeated; and requests that may be repeated, when somebody could not be reached. Each waits at most
   `hold_s` from its start, and never past its deadline.
+- Nobody is woken for a target where its request may have run already.
 - Targets that are out are asked for their free /health, a few a round, a round each `hold_pause_s`: one
   question per target, however many requests wait. The first answer wakes them all.
 - The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed
@@ -23,6 +24,8 @@ from router.board import Board
 
 class Waiting(Protocol):
     """A request that waits for a target to come back."""
+
+    def wants(self, key: str) -> bool: ...
 
     def again(self) -> None: ...
 
@@ -76,6 +79,8 @@ class Outage:
         if not alive:
             return
         self._board.is_back(key)
-        waiting, self._waiting = list(self._waiting), {}
+        waiting = [one for one in self._waiting if one.wants(key)]
+        for one in waiting:
+            del self._waiting[one]
         for one in waiting:
             one.again()

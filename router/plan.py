@@ -1,9 +1,9 @@
 """What one request does next: try, hedge, ask, drop, pass a reply on, or give up.
 
 Rules
-- One budget of attempts (never above the number of targets, at most three) and one deadline for retries,
-  hedges and redundant sends together. A target that was tried is not tried again. Whatever is sent once more
-  is paid for first (router.budget). What has begun to pass, only the same may go on with (router.passage).
+- One budget of attempts and one deadline for retries, hedges and redundant sends together; what surely was
+  not sent does not count. A target that was tried is not tried again. Whatever is sent once more is paid for
+  first (router.budget). What has begun to pass, only the same may go on with (router.passage).
 - What surely did not run may always go elsewhere: not sent, connection refused, 429, 503, turned away
   before the agent (router.door). The reply of a front door is never passed on as the agent's.
 - What may have run, or may be running, is sent again only if a repeat is harmless: an idempotent method, an
@@ -28,11 +28,11 @@ Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Final
 
+from router.actions import Action, Actions, Ask, Choice, Drop, Failure, Means, PassOn, Try, Worth
 from router.budget import Extra
 from router.policy import Policy
 from router.refusals import GiveUp, may_have_run, nobody_answered, too_late
@@ -45,101 +45,19 @@ UNDONE: Final = frozenset({429, 503})
 BROKEN: Final = frozenset({500, 502, 504})
 
 
-class Failure(StrEnum):
-    """How an attempt ended without a reply that can be passed on."""
-
-    NOT_SENT = "not-sent"
-    FULL = "too-many-connections"  # our own limit; not sent either, and no fault of the target
-    RESET = "reset"
-    CUT = "cut"  # in the middle of a reply of which nothing has been passed on
-    NO_ANSWER = "no-answer"
-    TIMEOUT = "timeout"
-
-
 UNSENT: Final = frozenset({Failure.NOT_SENT, Failure.FULL})
+# Refused connections are free, but each costs the caller a round trip.
+_MOST_FREE: Final = 5
 _SLOW: Final = frozenset({Failure.NO_ANSWER, Failure.TIMEOUT})
-
-
-class Worth(StrEnum):
-    """What the head of a reply is worth.
-
-    WHOLE and EVENTS are answers too: short enough to wait for the end, or beginning with the first event.
-    AWAY was said before the agent, STRANGE by somebody else although the agent may have run: no answers.
-    """
-
-    ANSWER = "answer"
-    WHOLE = "whole"
-    EVENTS = "events"
-    UNDONE = "undone"
-    BROKEN = "broken"
-    AWAY = "away"
-    STRANGE = "strange"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A target for one attempt. panic: it was not serving, but nobody else is left. warm: alive lately."""
-
-    key: str
-    repeatable: bool = False
-    panic: bool = False
-    warm: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What the plan asks of the outside.
-
-    choose: a target beside the tried ones; None: there is none. afford: pay for one more attempt there, if
-    the budget has as much.
-    """
-
-    choose: Callable[[Collection[str]], Choice | None]
-    afford: Callable[[Choice, Extra], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """Send the request to this target. number: of the attempt, from 0. extra: why once more."""
-
-    number: int
-    choice: Choice
-    extra: Extra | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask the /health of this attempt's target whether it lives."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """End this attempt: it has failed."""
-
-    number: int
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
-class PassOn:
-    """Give the caller the reply of this attempt and end the others."""
-
-    number: int
-
-
-Action = Try | Ask | Drop | PassOn | GiveUp
-Actions = tuple[Action, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is settled when a request begins. Times in seconds of one clock that never goes back.
 
-    budget: attempts at most. deadline: absolute. repeatable: running it twice is harmless, by the request.
-    copies: how many at once. hedge_after_s: when a lone attempt is hedged; infinite: never. retries_only: it
-    is repeatable for need, not for speed (an Idempotency-Key holds within one cloud).
+    budget: attempts at most that may have run. deadline: absolute. repeatable: running it twice is harmless,
+    by the request. copies: how many at once. hedge_after_s: when a lone attempt is hedged; infinite: never.
+    retries_only: it is repeatable for need, not for speed (an Idempotency-Key holds within one cloud).
     """
 
     policy: Policy
@@ -194,6 +112,14 @@ def begin(terms: Terms, means: Means, now: float) -> tuple[Plan, Actions]:
     if now >= terms.deadline:
         return plan, (_late(plan),)
     return _fill(plan, means, now, Extra.COPY)
+
+
+def again(plan: Plan, ran: Sequence[str], means: Means, now: float) -> tuple[Plan, Actions]:
+    """Nothing runs any more, and somebody may have come back. ran: the targets where it may have run, which
+    are the attempts from 0; the others may be tried anew."""
+    causes = tuple(dict.fromkeys(plan.causes))
+    plan = Plan(plan.terms, (), tuple(ran), len(ran), math.inf, plan.exposed, plan.slow, (), causes)
+    return _fill(plan, means, now, Extra.RETRY)
 
 
 def due(plan: Plan) -> float:
@@ -274,6 +200,8 @@ def replied(
         return _held(plan, number, worth), ()
     key, ran = plan.tried[number], worth in (Worth.BROKEN, Worth.STRANGE)
     if worth is Worth.AWAY or worth is Worth.STRANGE:
+        if is_free(worth, status):
+            plan = replace(plan, paid=plan.paid - 1)
         plan = _without(plan, number, f"{key}: status {status}, not from its agent", now, ran=ran)
         if ran and not free:
             return plan, (may_have_run(key, f"status {status}, not from its agent"),)
@@ -284,6 +212,11 @@ def replied(
 
 
 _ANSWERS: Final = frozenset({Worth.WHOLE, Worth.EVENTS, Worth.BROKEN})
+
+
+def is_free(worth: Worth, status: int) -> bool:
+    """Whether this reply says that there is nobody to run anything: like a refused connection."""
+    return worth is Worth.AWAY and status >= 500
 
 
 def ready(plan: Plan, number: int) -> tuple[Plan, Actions]:
@@ -315,7 +248,7 @@ def _fill(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Act
 def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try] | None:
     """One more attempt, if the budgets and the targets allow it."""
     terms, number = plan.terms, len(plan.tried)
-    if number >= terms.budget:
+    if plan.paid >= terms.budget or number >= terms.budget + _MOST_FREE:
         return None
     choice = means.choose(plan.tried)
     if choice is None or not _harmless(plan, choice):
@@ -324,7 +257,7 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
         return None
     run = Run(number, choice, now, min(now + terms.policy.stall_s, terms.deadline))
     runs, tried = (*plan.runs, run), (*plan.tried, choice.key)
-    at = _hedge_at(terms, runs, number + 1, now)
+    at = _hedge_at(terms, runs, plan.paid + 1, now)
     # Written out, because this is on the way of every request and `replace` takes three times as long.
     plan = Plan(terms, runs, tried, plan.paid + 1, at, plan.exposed, plan.slow, plan.replies, plan.causes)
     return plan, Try(number, choice, extra if number else None)
@@ -372,7 +305,7 @@ def _unhedged(plan: Plan) -> Plan:
 
 def _without(plan: Plan, number: int, cause: str, now: float, *, ran: bool) -> Plan:
     runs = tuple(run for run in plan.runs if run.number != number)
-    hedge_at = _hedge_at(plan.terms, runs, len(plan.tried), now)
+    hedge_at = _hedge_at(plan.terms, runs, plan.paid, now)
     causes = (*plan.causes, cause)
     return replace(plan, runs=runs, causes=causes, hedge_at=hedge_at, exposed=plan.exposed or ran)
 

@@ -41,8 +41,8 @@ class Policy:
     failures: int = 3
     # Envoy's cap of ejection time.
     ejection_cap_s: float = 300.0
-    # First try, the other cloud, and one more for "two of three are down". More only adds load to an outage.
-    attempts: int = 3
+    # Every target of a fleet of up to five gets its chance; more only adds load to an outage.
+    attempts: int = 5
     # /health never does work, so a warm function answers within one slow round trip.
     ask_timeout_s: float = 2.0
     # The slowest cold starts seen with an image this small, with room: cold is not down.

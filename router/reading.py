@@ -2,7 +2,9 @@
 
 Rules
 - Who spoke is told by the agents' mark (router.door). An agent may call its own 2xx an error
-  (`x-skyfleet-outcome: error`); that counts like a 500.
+  (`x-skyfleet-outcome: error`); that counts like a 500. It may say of its 429 or 503 that it is about this
+  caller or this request (`x-skyfleet-outcome: caller`): then it counts against nobody.
+- A reply that was kept from an earlier run (`idempotency-replayed`) says nothing of how its target is now.
 - 429, and 503 with a Retry-After, is a target that asks for rest: no failure.
 - An event stream that we can read is an answer from its first event on, a reply of a small announced length
   when it is whole, anything else at its head.
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.door import MARK, Voice, voice
@@ -46,15 +48,24 @@ class Reading:
 def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool, now: float) -> Reading:
     """bodiless: the reply to HEAD. strict: agents of this fleet do send the mark. now: unix seconds."""
     fields = dict(reversed(headers))  # of repeated fields the first counts
+    reading = _read(status, fields, bodiless=bodiless, strict=strict, now=now)
+    if b"idempotency-replayed" in fields and MARK in fields:
+        return replace(reading, verdict=None, at_end=Outcome.NEUTRAL, rest_s=None)
+    return reading
+
+
+def _read(status: int, fields: dict[bytes, bytes], *, bodiless: bool, strict: bool, now: float) -> Reading:
     mark = fields.get(MARK)
     load = None
     if mark is not None:
         load = load_of(mark)
-    elif (speaker := voice(status, strict=strict)) is not Voice.AGENT:
+    elif (speaker := voice(status, strict=strict, later=b"retry-after" in fields)) is not Voice.AGENT:
         return _not_the_agents(status, speaker)
     if status < 300 and fields.get(b"x-skyfleet-outcome") == b"error":
         why = "its agent called its reply an error"
         return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
+    if status in UNDONE and fields.get(b"x-skyfleet-outcome") == b"caller":
+        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL, load=load)
     rest_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
     if status == 429 or rest_s is not None:
         return Reading(

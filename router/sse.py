@@ -16,6 +16,8 @@ from typing import Final
 
 # Far above any delta or step of an agent; it bounds the memory of one stream.
 LONGEST_EVENT: Final = 65_536
+# Enough for the last event of streams that end; of a longer one the type may be missed.
+_TAIL: Final = 2_048
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 # What was searched holds no whole end, at most the beginning of the longest one.
 _OVERLAP: Final = 3
@@ -76,6 +78,38 @@ class FirstEvent:
                 return True
             del begun[:end]
         return len(begun) > LONGEST_EVENT
+
+
+class LastEvent:
+    """Remembers the end of a stream, to tell whether it ended well."""
+
+    __slots__ = ("_tail",)
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def feed(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-_TAIL:]
+
+    def is_of(self, kind: bytes) -> bool:
+        """Whether the last event has this type."""
+        return (b"event", kind) in self._fields()
+
+    def is_error(self) -> bool:
+        """An event of the type `error`, or one whose data is an object that begins with an `error`, as
+        OpenAI's API ends a stream that went wrong."""
+        data = b"".join(value for name, value in self._fields() if name == b"data")
+        return self.is_of(b"error") or data.startswith(b'{"error"')
+
+    def is_done(self) -> bool:
+        """Whether the last event is the one that ends every stream of OpenAI's chat completions."""
+        return self._tail.rstrip().endswith(b"[DONE]")
+
+    def _fields(self) -> list[tuple[bytes, bytes]]:
+        event = self._tail.rstrip().replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
+        return [
+            (name, value.strip()) for name, _, value in (line.partition(b":") for line in event.splitlines())
+        ]
 
 
 def _after_last(data: bytearray, mark: bytes, start: int) -> int:

@@ -26,6 +26,7 @@ CORE: Final = (
     "roster",
     "budget",
     "refusals",
+    "actions",
     "plan",
     "headers",
     "sse",

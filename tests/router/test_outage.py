@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router
+from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router, upstream
 
 PATIENT = replace(QUICK, hold_s=4.0, hold_pause_s=0.02, ask_fresh_s=0.02)
 
@@ -116,5 +116,55 @@ def test_a_callers_deadline_ends_the_hold() -> None:
             call = front.client.post("/invoke", content=b"{}", headers=headers)
             reply = await asyncio.wait_for(call, 3)
             assert reply.status_code == 503
+
+    asyncio.run(story())
+
+
+def test_a_held_request_does_not_run_twice_at_one_target() -> None:
+    """It answers /health and resets every request; the other one refuses until the end."""
+
+    async def story() -> None:
+        async def resets(request: Received, peer: Peer) -> None:
+            if request.target == "/health":
+                await alive(peer)
+            else:
+                peer.reset()
+
+        async with upstream(resets) as bad, away(1) as gone:
+            policy = replace(PATIENT, hold_s=0.5)
+            async with router([bad.url, gone[0].one.url], policy=policy) as front:
+                reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
+                assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+                assert len(bad.asked) == 1
+
+    asyncio.run(story())
+
+
+def test_agents_that_all_stopped_behind_their_clouds_doors_are_waited_for() -> None:
+    """A platform's page for a function that is not running is never passed on, and nothing was run."""
+
+    async def story() -> None:
+        async def stopped(request: Received, peer: Peer) -> None:
+            await peer.reply(503, b"Function host is not running.", headers="content-type: text/plain\r\n")
+
+        marked = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
+
+        async def runs(request: Received, peer: Peer) -> None:
+            if request.target == "/health":
+                await alive(peer)
+            else:
+                await peer.reply(200, b"{}", headers=marked)
+
+        async with (
+            upstream(runs) as one,
+            upstream(runs) as two,
+            router([one.url, two.url], policy=PATIENT, repeatable=False) as front,
+        ):
+            assert (await front.client.post("/invoke")).status_code == 200
+            one.script = two.script = stopped
+            call = asyncio.create_task(front.client.post("/invoke"))
+            await eventually(lambda: len(one.received) + len(two.received) > 4)
+            two.script = runs
+            assert (await call).status_code == 200
 
     asyncio.run(story())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -246,3 +247,40 @@ def test_a_lone_target_passes_its_bad_reply_on() -> None:
     lone = means("a")
     plan = begun(repeatable=True, targets=lone, count=1)
     assert replied(plan, 0, 503, lone)[1] == PassOn(0)
+
+
+def test_what_was_not_sent_takes_nothing_from_the_budget() -> None:
+    """Five targets refuse, the sixth answers; but not hundreds are asked for one request."""
+    six = means("a", "b", "c", "d", "e", "f")
+    plan, _ = p.begin(Terms(replace(DEFAULT, attempts=1), 1, NOW + 230, repeatable=False), six, NOW)
+    for number in range(5):
+        plan, action = failed(plan, number, Failure.NOT_SENT, six)
+        assert action == Try(number + 1, Choice("abcdef"[number + 1]), Extra.RETRY)
+    plan, action = failed(plan, 5, Failure.NOT_SENT, means(*"abcdefghij"))
+    assert isinstance(action, GiveUp)
+
+
+def test_a_request_that_was_held_does_not_run_again_where_it_ran() -> None:
+    """Nor beyond its budget, though somebody came back."""
+    plan = begun(repeatable=True)
+    plan, _ = failed(plan, 0, Failure.RESET)
+    plan, _ = failed(plan, 1, Failure.NOT_SENT)
+    plan, action = failed(plan, 2, Failure.NOT_SENT)
+    assert isinstance(action, GiveUp)
+    plan, actions = p.again(plan, ["a"], ALL, NOW + 1)
+    assert actions == (Try(1, Choice("b"), Extra.RETRY),)
+    assert plan.paid == 2
+    _, (action,) = p.again(plan, list(KEYS), ALL, NOW + 2)
+    assert isinstance(action, GiveUp)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_platform_without_a_running_function_is_like_a_refused_connection(repeatable: bool) -> None:
+    """Its 503 costs nothing and is nobody's answer."""
+    plan = begun(repeatable=repeatable)
+    for number in range(2):
+        plan, (action,) = p.replied(plan, number, 503, Worth.AWAY, ALL, NOW)
+        assert isinstance(action, Try)
+    plan, (action,) = p.replied(plan, 2, 503, Worth.AWAY, ALL, NOW)
+    assert isinstance(action, GiveUp)
+    assert (action.code, plan.paid) == ("no-target", 0)

@@ -214,6 +214,16 @@ class Story(RuleBasedStateMachine):
         self.kept.discard(number)
         self._obey(p.cut(self.plan, number), ())
 
+    @precondition(lambda self: isinstance(self.end, GiveUp) and self.end.code == "no-target")
+    @rule(seconds=st.sampled_from([0.0, 1.0, 10.0]))
+    def somebody_may_be_back(self, seconds: float) -> None:
+        """The request was held; what may have cost something stays tried and paid for."""
+        self.now += seconds
+        if self.now < self.terms.deadline:
+            self.sent, self.kept, self.end = [one for one in self.sent if one.costs], set(), None
+            ran = [one.choice.key for one in self.sent]
+            self._obey(*p.again(self.plan, ran, self.means, self.now))
+
     @precondition(lambda self: self.end is not None)
     @rule()
     def it_is_over(self) -> None:
@@ -222,7 +232,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def the_budgets_hold(self) -> None:
-        assert len(self.sent) <= self.terms.budget
+        assert sum(one.costs for one in self.sent) <= self.terms.budget
         # The first that may cost something is no extra; what was not sent costs nothing.
         extra = max(0, sum(one.costs for one in self.sent) - 1)
         assert extra * PRICE <= self.money + MONEY / 3600 * (self.now - 1000.0) + 1e-9
