@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from bench.quantiles import quantile
 from bench.simulation.callers import Told
 from bench.simulation.worlds import World
 
@@ -49,13 +50,6 @@ class Figures:
     oscillation: float
     settled_s: float | None
     recovered_s: float | None
-
-
-def quantile(ordered: Sequence[float], part: float) -> float:
-    """The nearest-rank quantile of values in order; NaN of none."""
-    if not ordered:
-        return math.nan
-    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
 
 
 def figures(world: World, told: Sequence[Told], attempts: int, usd: float, hit: frozenset[str]) -> Figures:

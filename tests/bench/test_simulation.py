@@ -13,7 +13,7 @@ from bench.simulation.agents import Agent, End, Fault, Job
 from bench.simulation.callers import Told
 from bench.simulation.envoy import Envoy
 from bench.simulation.events import Loop
-from bench.simulation.figures import figures, oscillation, poisson_difference, quantile
+from bench.simulation.figures import figures, oscillation, poisson_difference
 from bench.simulation.grid import FEW, Dial, cells, setup_of
 from bench.simulation.prequal import Prequal
 from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
@@ -211,12 +211,6 @@ def test_prequal_without_fresh_probes_draws_by_lot() -> None:
 
 def told(at: float, key: str, *, took_s: float = 0.1, good: bool = True) -> Told:
     return Told(at, took_s, good, 1, key)
-
-
-def test_the_quantile_is_the_nearest_rank() -> None:
-    """No interpolation between what nobody has seen."""
-    assert quantile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0
-    assert quantile([1.0, 2.0, 3.0, 4.0], 0.99) == 4.0
 
 
 def test_turns_do_not_oscillate_and_chance_is_one() -> None:
