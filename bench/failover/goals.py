@@ -1,7 +1,9 @@
-"""What the board must show of this router: the floor and the goals, computed from its lines.
+"""What the board must show of this router: the floor and the goals, computed from its two lines.
 
 Rules
 - Pure: lines in, verdicts out.
+- This router stands on the board twice, as it is by default and tuned for the board. Each is held against the
+  floor and the goals, and each against the peers only: two lines of one router are not each other's peers.
 - Floor: in no row does a peer lose fewer of the requests that may be repeated.
 - Goals: nothing lost where a good target is left all the time; nothing repeated that must not be; p99 under
   twice the normal one while a target is slow; fewer than 5 % extra attempts.
@@ -16,10 +18,15 @@ from typing import Any, Final
 
 from bench.failover.rows import ROWS, Row
 
-OURS: Final = "skyfleet"
+TUNED: Final = "skyfleet"
+DEFAULTS: Final = "skyfleet-defaults"
+OURS: Final = (TUNED, DEFAULTS)
 SLOW_ROWS: Final = frozenset({"slow", "gray"})
 P99_FACTOR: Final = 2.0
 MOST_EXTRA: Final = 0.05
+# A run is a run: so close to the lowest time, a time is as good.
+TIE_SHARE: Final = 0.1
+TIE_MS: Final = 10.0
 
 Line = dict[str, Any]
 
@@ -34,13 +41,13 @@ class Verdict:
     says: str
 
 
-def verdicts(lines: Sequence[Line]) -> list[Verdict]:
-    """Floor and goals of every row that was measured for this router."""
-    normal = normal_p99(lines, OURS)
+def verdicts(lines: Sequence[Line], router: str) -> list[Verdict]:
+    """Floor and goals of every row that was measured for one of ours."""
+    normal = normal_p99(lines, router)
     found: list[Verdict] = []
     for row in ROWS:
         of_row = [line for line in lines if line["fault"] == row.fault]
-        ours = next((line for line in of_row if line["router"] == OURS and line["sent"]), None)
+        ours = next((line for line in of_row if line["router"] == router and line["sent"]), None)
         if ours is not None:
             found += [floor(ours, of_row), *_goals(row, ours, normal)]
     return found
@@ -48,7 +55,7 @@ def verdicts(lines: Sequence[Line]) -> list[Verdict]:
 
 def floor(ours: Line, of_row: Sequence[Line]) -> Verdict:
     """Whether no peer loses fewer."""
-    peers = [line for line in of_row if line["router"] != OURS and line["sent"]]
+    peers = [line for line in of_row if line["router"] not in OURS and line["sent"]]
     better = [line for line in peers if line["lost"] < ours["lost"]]
     told = ", ".join(f"{line['router']} {line['lost']}" for line in better)
     says = f"{ours['lost']} lost; fewer: {told}" if better else f"{ours['lost']} lost, no peer fewer"
@@ -75,21 +82,16 @@ def _goals(row: Row, ours: Line, normal: float | None) -> list[Verdict]:
     ]
 
 
-def best(lines: Sequence[Line], column: str) -> dict[str, list[str]]:
-    """For each row of two routers or more: those with the lowest figure, ties included; None counts last.
-
-    A figure within 10 % of the lowest, or within 10 ms, is as good: a run is a run.
-    """
+def best(lines: Sequence[Line], column: str, router: str) -> dict[str, list[str]]:
+    """For each row of one of ours and a peer: those with the lowest figure and its ties; None counts last."""
+    other = {one for one in OURS if one != router}
+    there = [line for line in lines if line["sent"] and line["router"] not in other]
     found: dict[str, list[str]] = {}
     for row in ROWS:
-        known = {
-            line["router"]: float(line[column])
-            for line in lines
-            if line["fault"] == row.fault and line["sent"] and line[column] is not None
-        }
-        measured = {line["router"] for line in lines if line["fault"] == row.fault and line["sent"]}
-        if known and len(measured) > 1:
+        of_row = {line["router"]: line[column] for line in there if line["fault"] == row.fault}
+        known = {name: float(figure) for name, figure in of_row.items() if figure is not None}
+        if known and router in of_row and len(of_row) > 1:
             least = min(known.values())
-            slack = 0.0 if column in ("lost", "wrong_repeats") else max(10.0, 0.1 * least)
-            found[row.fault] = [router for router, figure in known.items() if figure <= least + slack]
+            slack = 0.0 if column == "lost" else max(TIE_MS, TIE_SHARE * least)
+            found[row.fault] = [name for name, figure in known.items() if figure <= least + slack]
     return found

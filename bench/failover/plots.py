@@ -18,6 +18,7 @@ from typing import Any, Final
 # Colours that people who see red and green alike can tell apart, and shapes for those who see none.
 STYLES: Final = {
     "skyfleet": ("#000000", "D"),
+    "skyfleet-defaults": ("#888888", "P"),
     "caddy": ("#0072b2", "o"),
     "haproxy": ("#d55e00", "s"),
     "litellm": ("#009e73", "^"),
@@ -65,7 +66,7 @@ def draw(pyplot: ModuleType, rows: Rows, what: tuple[str, str, float], path: Pat
     figure, axes = pyplot.subplots(figsize=(7.0, 0.9 + 0.3 * len(faults)), layout="constrained")
     for number, router in enumerate(routers):
         colour, marker = STYLES[router]
-        offset = 0.14 * (number - (len(routers) - 1) / 2)
+        offset = 0.13 * (number - (len(routers) - 1) / 2)
         own = [row for row in rows if row["router"] == router and row["sent"]]
         there = [row for row in own if row[column] is not None]
         never = [row for row in own if row[column] is None]

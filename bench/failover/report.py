@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bench import environments
-from bench.failover import goals, load, results, scoring
+from bench.failover import goals, load, results, scoring, summary
 from bench.failover.goals import OURS, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
 from bench.failover.rows import ROWS
+from bench.failover.summary import DEMANDS, KINDS
 from infra.setup.console import Console
 
 DOCUMENT: Final = Path("docs") / "failover.md"
@@ -28,20 +30,15 @@ _TABLE: Final[Mapping[str, str]] = {
     "lost": "lost",
     "lost_unrepeatable": "lost, not repeatable",
     "wrong_repeats": "wrong repeats",
+    "keyed_repeats": "keyed repeats",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
     "detection_ms": "detection, ms",
     "recovery_ms": "recovery, ms",
     "extra_share": "extra, %",
 }
-_DEMANDS: Final[Mapping[str, str]] = {
-    "floor": "floor: no peer loses fewer",
-    "lost": "0 lost",
-    "repeats": "0 wrong repeats",
-    "p99": "p99 under twice normal",
-    "extra": "extra under 5 %",
-}
-Lines = Sequence[dict[str, Any]]
+Line = dict[str, Any]
+Lines = Sequence[Line]
 
 
 def write(root: Path, cache: Path, console: Console) -> None:
@@ -54,15 +51,15 @@ def write(root: Path, cache: Path, console: Console) -> None:
 
 def document(lines: Lines) -> str:
     """The whole document."""
-    found = goals.verdicts(lines)
+    found = {router: goals.verdicts(lines, router) for router in OURS}
     parts = [
         "# Failover scoreboard\n",
         "Written by `make bench-failover` (`bench/failover`); nothing here is typed by hand but the words. "
         "It measures emulated targets on one machine: what counts is the comparison, not the milliseconds.\n",
-        _summary(lines, found),
+        summary.text(lines, found),
         _how(lines),
         "## Floor and goals\n",
-        _demands(found),
+        *(_demands(router, found[router]) for router in OURS),
         "## Lost requests, and p99 while the fault lasts\n",
         _matrix(lines),
         *(f"![{name}](plots/failover-{name}.svg)\n" for name in ("lost", "p99", "detection", "recovery")),
@@ -72,43 +69,24 @@ def document(lines: Lines) -> str:
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
-def _summary(lines: Lines, found: Sequence[Verdict]) -> str:
-    """Plain words: where this router is the best and where it is not."""
-    parts = ["## Where it is best, and where not\n"]
-    for column, title in (
-        ("lost", "Fewest lost"),
-        ("p99_ms", "Lowest p99 during the fault"),
-        ("detection_ms", "First without trouble"),
-        ("recovery_ms", "First to use the healed target again"),
-    ):
-        best = goals.best(lines, column)
-        ours = [fault for fault, routers in best.items() if OURS in routers]
-        others = [f"{fault} ({', '.join(routers)})" for fault, routers in best.items() if OURS not in routers]
-        text = f"- {title}: this router, alone or with others, in {len(ours)} of {len(best)} rows"
-        parts.append(text + (f"; others in {'; '.join(others)}." if others else "."))
-    missed = [f"{v.fault}: {_DEMANDS[v.demand]} ({v.says})" for v in found if v.met is False]
-    parts.append(f"- Not met: {'; '.join(missed)}." if missed else "- Every floor and goal is met.")
-    return "\n".join(parts) + "\n"
-
-
 def _how(lines: Lines) -> str:
-    said = sorted({(line["router"], line["version"]) for line in lines if line.get("version")})
     gone = sorted({f"{line['router']}: {line['reason']}" for line in lines if line.get("reason")})
     here = {line["router"] for line in lines}
     gone += [f"{router.name}: not measured yet" for router in ROUTERS if router.name not in here]
-    times = sorted(line["at"] for line in lines if line.get("at"))
     lag = max((line["lag_ms"] for line in lines if line.get("lag_ms") is not None), default=0.0)
     late = max((line["late_ms"] for line in lines if line.get("late_ms") is not None), default=0.0)
     normal = [
         (name, goals.normal_p99(lines, name)) for name in dict.fromkeys(line["router"] for line in lines)
     ]
-    versions = "; ".join(f"{name}: {version}" for name, version in said)
     usual = ", ".join(f"{name} {value:.0f} ms" for name, value in normal if value)
     return f"""## How it is measured
 
 - Targets: three processes on loopback that speak OpenAI's chat completions, plain and streaming. Half of the
   replies begin within 50 ms, one in a hundred takes twice as long; the same request takes the same time
-  everywhere. Each notes what arrived and what ran, so that repeats are counted where they do harm.
+  everywhere, and gets the same reply to the byte. That is what lets this router go on with another target's
+  stream where one breaks off (`cut`). Agents whose reply follows from the request alone do so too; real models
+  often do not, and then a stream that breaks off after it was passed on is lost, here as with any router. Each
+  target notes what arrived and what ran, so that repeats are counted where they do harm.
 - Load: {load.RATE:g} requests a second with random gaps, sent at their time whatever the replies do; latency counts
   from that time. {100 * load.REPEATABLE:.0f} % carry an `Idempotency-Key` and may be repeated, the others have a side effect.
   Every third asks for a stream. All wait {load.PATIENCE_S:g} s. The same requests in every row.
@@ -119,12 +97,11 @@ def _how(lines: Lines) -> str:
   a row, so that the machine's moods are shared.
 - Routers: configs are in `bench/failover/peers`, each line with its reason. All may use {ATTEMPT_S:g} s for an attempt
   that can be repeated, {CONNECT_S:g} s to connect, and check each target every {CHECK_S:g} s if they can (LiteLLM: 5 s,
-  since its checks are paid completions; nginx has none). They repeat only what carries a key. This router
-  runs on its production server, three checkers beside it, their minute shortened to 5 s. All waiting times are
-  seconds, as the rows are.
-- Measured {times[0] if times else "-"} to {times[-1] if times else "-"} on {os.cpu_count()} cores, {platform.system()} {platform.machine()}.
-  {versions}.
-- Trust: the load was sent at most {lag:.0f} ms late (99 of 100 requests, worst run), faults came at most {late:.0f} ms late.
+  since its checks are paid completions; nginx has none). They repeat only what carries a key. Both lines
+  of this router run on its production server, three checkers beside it, their minute shortened to 5 s. All
+  waiting times are seconds, as the rows are, but for those of the untouched policy.
+- Measured on {os.cpu_count()} cores, {platform.system()} {platform.machine()}:
+{_versions(lines)}{_durations(lines)}- Trust: the load was sent at most {lag:.0f} ms late (99 of 100 requests, worst run), faults came at most {late:.0f} ms late.
   p99 without a fault: {usual}. A router whose own figure is far above the others' was short of processor.
 {"- Absent: " + "; ".join(gone) + "." if gone else ""}
 
@@ -134,15 +111,50 @@ def _how(lines: Lines) -> str:
 """  # noqa: E501 - prose
 
 
-def _demands(found: Sequence[Verdict]) -> str:
+def _versions(lines: Lines) -> str:
+    """What was measured and when, so that lines of different runs do not pass for one."""
+    times: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        if line["sent"] and line.get("version"):
+            times.setdefault((line["router"], line["version"]), []).append(line.get("at") or "-")
+    return "".join(
+        f"  - {name}: {version}; {len(at)} rows, {min(at)} to {max(at)}\n"
+        for (name, version), at in sorted(times.items())
+    )
+
+
+def _durations(lines: Lines) -> str:
+    """How long a row takes; nothing of lines that were measured before this was noted."""
+    took: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.get("took_s"):
+            took.setdefault(line["router"], []).append(line)
+    if not took:
+        return ""
+
+    def usual(own: Lines, name: str) -> str:
+        return f"{statistics.median(line[name] for line in own):.0f} s"
+
+    said = [f"{router} {usual(own, 'took_s')} ({usual(own, 'ready_s')})" for router, own in took.items()]
+    minutes = sum(line["took_s"] for own in took.values() for line in own) / 60
+    return (
+        f"- Time: the lines took {minutes:.0f} min. The usual row, and until all its processes were "
+        f"ready: {', '.join(said)}.\n"
+    )
+
+
+def _demands(router: str, found: Sequence[Verdict]) -> str:
+    title = f"### {router}: {KINDS[router]}\n"
+    if not found:
+        return f"{title}\nNot measured yet.\n"
     by = {(v.fault, v.demand): v for v in found}
     faults = list(dict.fromkeys(v.fault for v in found))
-    head = ["| row | " + " | ".join(_DEMANDS.values()) + " |", "| --- |" + " --- |" * len(_DEMANDS)]
+    head = ["| row | " + " | ".join(DEMANDS.values()) + " |", "| --- |" + " --- |" * len(DEMANDS)]
     lines = [
-        f"| {fault} | " + " | ".join(_verdict(by[fault, demand]) for demand in _DEMANDS) + " |"
+        f"| {fault} | " + " | ".join(_verdict(by[fault, demand]) for demand in DEMANDS) + " |"
         for fault in faults
     ]
-    return "\n".join([*head, *lines]) + "\n"
+    return "\n".join([title, *head, *lines]) + "\n"
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -187,7 +199,8 @@ def _cells(line: Mapping[str, Any]) -> str:
         reason = str(line.get("reason", "")).splitlines()[0][:120]
         return f"| {line['router']} | absent: {reason} |" + " |" * (len(_TABLE) - 2)
     extra = {"extra_share": f"{100 * line['extra_share']:.1f}"}
-    return "| " + " | ".join(_texts({**line, **extra}[name] for name in _TABLE)) + " |"
+    # What an older line does not have was not counted then, which is not "never".
+    return "| " + " | ".join(_texts({**line, **extra}.get(name, "-") for name in _TABLE)) + " |"
 
 
 def _texts(values: Iterable[object]) -> list[str]:

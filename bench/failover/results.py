@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.failover.rows import ROWS
+from bench.failover.goals import OURS
+from bench.failover.rows import ROWS, Row
 
 FILE: Final = Path(__file__).resolve().parents[1] / "results" / "failover.json"
 COLUMNS: Final = (
@@ -26,6 +27,8 @@ COLUMNS: Final = (
     "extra_share",
 )
 Line = dict[str, Any]
+# Beside the row itself: to start everything, to warm up, to end.
+_AROUND_S: Final = 6.0
 
 
 def absent(fault: str, router: str, reason: str) -> Line:
@@ -47,8 +50,18 @@ def merged(old: Iterable[Line], new: Iterable[Line]) -> list[Line]:
     order = {row.fault: number for number, row in enumerate(ROWS)}
     return sorted(
         (line for line in known.values() if line["fault"] in order),
-        key=lambda line: (order[line["fault"]], line["router"] != "skyfleet", line["router"]),
+        key=lambda line: (order[line["fault"]], line["router"] not in OURS, line["router"]),
     )
+
+
+def ahead(old: Sequence[Line], rows: Sequence[Row], routers: Sequence[str]) -> str:
+    """What a run will do, how long it takes by the last one, and what becomes of the other lines."""
+    known = {(line["fault"], line["router"]): line for line in old}
+    runs = {(row.fault, router): row.end_s + _AROUND_S for row in rows for router in routers}
+    seconds = sum(known.get(run, {}).get("took_s") or usual for run, usual in runs.items())
+    kept = len(known.keys() - runs.keys())
+    says = f"Lines to measure: {len(runs)}, in about {seconds / 60:.0f} min."
+    return f"{says} Others, kept as they were measured before: {kept}."
 
 
 def keep(lines: Sequence[Line], file: Path = FILE) -> None:
@@ -64,4 +77,6 @@ def keep(lines: Sequence[Line], file: Path = FILE) -> None:
 
 def shown(line: Line) -> str:
     """One line for a terminal."""
-    return "  ".join(f"{name}={line[name]}" for name in (*COLUMNS, "reason", "troubles") if name in line)
+    return "  ".join(
+        f"{name}={line[name]}" for name in (*COLUMNS, "keyed_repeats", "reason", "troubles") if name in line
+    )

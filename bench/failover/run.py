@@ -77,7 +77,9 @@ class _World:
 async def run(row: Row, name: str, installed: Installed, stage: Stage) -> dict[str, Any]:
     """The board's line of one router in one row."""
     stage.folder.mkdir(parents=True)
+    began = time.monotonic()
     async with _world(row, name, installed, stage) as (world, plan, addresses):
+        ready_s = time.monotonic() - began
         beats = asyncio.create_task(_beat(world.session, plan))
         client = load.Client(addresses)
         try:
@@ -97,7 +99,7 @@ async def run(row: Row, name: str, installed: Installed, stage: Stage) -> dict[s
     said = [json.dumps(asdict(outcome)) for outcome in outcomes]
     (stage.folder / "outcomes.jsonl").write_text("\n".join(said))  # for whoever asks why, with --keep
     line = scoring.score(row, name, outcomes, notes)
-    return {**line, "late_ms": round(1e3 * world.late_s, 1)}
+    return {**line, "late_ms": round(1e3 * world.late_s, 1), "ready_s": round(ready_s, 1)}
 
 
 def _journal(stage: Stage, number: int) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bench.failover.load import PATIENCE_S, Outcome
 from bench.failover.rows import Row
+from bench.quantiles import quantile
 
 MEANINGS: Final[Mapping[str, str]] = {
     "sent": "requests of the row",
@@ -20,7 +21,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "(a stream without its final event is lost)",
     "lost_unrepeatable": "the same of those that must not be repeated; a router cannot save all of them",
     "wrong_repeats": "runs of a side effect beyond the first, of requests without an Idempotency-Key, "
-    "counted at the targets",
+    "counted at the targets; nothing allows them",
+    "keyed_repeats": "the same of requests with an Idempotency-Key, which allows them: retries of what had "
+    "failed after it ran, streams that another target took up, and hedges, whose loser is stopped but had "
+    "begun. The targets here remember no key; this project's agents run one at most once in each cloud",
     "p50_ms, p99_ms": "latency of the good replies to requests sent while the fault lasted",
     "p99_normal_ms": "the same before the fault",
     "detection_ms": "from the fault until the end of the last second in which more than 5 % of callers had "
@@ -83,12 +87,13 @@ def score(row: Row, router: str, outcomes: Sequence[Outcome], notes: Sequence[No
         "router": router,
         "sent": len(outcomes),
         "lost": sum(o.ask.repeatable for o in lost),
-        "wrong_repeats": wrong_repeats(outcomes, notes),
+        "wrong_repeats": repeats(outcomes, notes, keyed=False),
         "p50_ms": percentile(latencies, 50),
         "p99_ms": percentile(latencies, 99),
         "detection_ms": detection_ms(row, outcomes, served, p99_normal),
         "recovery_ms": recovery_ms(row, served),
         "extra_share": round(extra(ident for _, _, ident in came) / len(outcomes), 4),
+        "keyed_repeats": repeats(outcomes, notes, keyed=True),
         "lost_unrepeatable": sum(not o.ask.repeatable for o in lost),
         "p99_repeatable_ms": percentile([1e3 * o.latency_s for o in during if o.ask.repeatable], 99),
         "p99_normal_ms": p99_normal,
@@ -100,17 +105,14 @@ def score(row: Row, router: str, outcomes: Sequence[Outcome], notes: Sequence[No
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that at least `percent` of the values do not exceed; None of nothing."""
-    if not values:
-        return None
-    rank = max(1, -(-len(values) * percent // 100))
-    return round(sorted(values)[int(rank) - 1], 1)
+    """The nearest rank, to a tenth; None of nothing."""
+    return round(quantile(sorted(values), percent / 100), 1) if values else None
 
 
-def wrong_repeats(outcomes: Sequence[Outcome], notes: Iterable[Note]) -> int:
-    """Runs beyond the first of requests that must not be repeated."""
-    once = {o.ask.ident for o in outcomes if not o.ask.repeatable}
-    return extra(note.ident for note in notes if note.event == "ran" and note.ident in once)
+def repeats(outcomes: Sequence[Outcome], notes: Iterable[Note], *, keyed: bool) -> int:
+    """Runs beyond the first: of requests with a key, which allows them, or of those without one."""
+    counted = {o.ask.ident for o in outcomes if o.ask.repeatable is keyed}
+    return extra(note.ident for note in notes if note.event == "ran" and note.ident in counted)
 
 
 def extra(idents: Iterable[str]) -> int:

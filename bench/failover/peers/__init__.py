@@ -9,6 +9,7 @@ from bench.failover.peers.base import Router
 
 ROUTERS: Final[tuple[Router, ...]] = (
     skyfleet.ROUTER,
+    skyfleet.UNTOUCHED,
     nginx.ROUTER,
     haproxy.ROUTER,
     caddy.ROUTER,

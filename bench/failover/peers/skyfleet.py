@@ -1,29 +1,35 @@
-"""This router: `router.app:create` on the server that the packages bring, and three checkers."""
+"""This router, tuned for the board and as it is by default: `router.app:create` on the server that the
+packages bring, and three checkers.
+
+Rule: the two differ in the policy that the router is told, and in nothing else.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
+from bench.failover.goals import DEFAULTS, TUNED
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.rows import TARGETS
 
 STRATEGY: Final = "adaptive"
 # hedge: here a request with a key may run twice anywhere, which the default does not take for granted.
 # The times: rows last seconds, and the peers' own times are as short.
-POLICY: Final = {"hedge": "on", "ejectionS": 3, "slowStartS": 5}
+POLICY: Final[Mapping[str, str | int]] = {"hedge": "on", "ejectionS": 3, "slowStartS": 5}
 # A checker's minute has six rounds. Here its minute is five seconds, as in the emulated clouds.
 _BEAT_S: Final = 5.0
 
 
-def install(bench: Bench) -> Installed:
+def install(policy: Mapping[str, str | int], bench: Bench) -> Installed:
     """It is in the checkout; the project's own interpreter runs it."""
     root = str(bench.root)
-    told = ", ".join(f"{name} {value}" for name, value in POLICY.items())
-    return Installed(
-        f"{STRATEGY}, {told}, Python {sys.version.split()[0]}", lambda ground: plan(root, ground)
-    )
+    told = ", ".join(f"{name} {value}" for name, value in policy.items()) or "policy untouched"
+    version = f"{STRATEGY}, {told}, Python {sys.version.split()[0]}"
+    return Installed(version, lambda ground: plan(root, policy, ground))
 
 
 def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
@@ -41,7 +47,7 @@ def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
     }
 
 
-def plan(root: str, ground: Ground) -> Plan:
+def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
     """The routers, and one checker for each cloud, as a deployment has them."""
     argv = (sys.executable, "-P", "-m", "functions.runtimes.aws")
     routers = [f"http://127.0.0.1:{port}" for port in ground.ports]
@@ -51,7 +57,7 @@ def plan(root: str, ground: Ground) -> Plan:
             **environment(ground, TARGETS[number % len(TARGETS)], root),
             "SKYFLEET_APP": "router.app:create",
             "SKYFLEET_STRATEGY": STRATEGY,
-            "SKYFLEET_POLICY": json.dumps(POLICY),
+            **({"SKYFLEET_POLICY": json.dumps(dict(policy))} if policy else {}),
             "SKYFLEET_OPEN": "1",
             "PORT": str(ground.ports[number]),
         }
@@ -75,4 +81,5 @@ def plan(root: str, ground: Ground) -> Plan:
     )
 
 
-ROUTER: Final = Router("skyfleet", install)
+ROUTER: Final = Router(TUNED, partial(install, POLICY))
+UNTOUCHED: Final = Router(DEFAULTS, partial(install, {}))

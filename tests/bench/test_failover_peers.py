@@ -1,0 +1,42 @@
+"""Claims about how the board sets its routers up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.failover.goals import OURS
+from bench.failover.peers import ROUTERS, skyfleet
+from bench.failover.peers.base import Ground, Plan
+
+pytestmark = pytest.mark.pure
+
+GROUND = Ground(Path("/nowhere"), (1, 2), (3, 4, 5), (6, 7, 8))
+
+
+def without_policy(plan: Plan) -> Plan:
+    """The same, told nothing about the policy."""
+    return replace(
+        plan,
+        instances=tuple(
+            replace(one, environ={name: value for name, value in one.environ.items() if "POLICY" not in name})
+            for one in plan.instances
+        ),
+    )
+
+
+def test_both_lines_of_this_router_run_beside_its_peers() -> None:
+    """Tuned and untouched, and four others."""
+    assert tuple(router.name for router in ROUTERS[:2]) == OURS
+    assert len(ROUTERS) == 6
+
+
+def test_the_two_lines_differ_in_the_policy_and_in_nothing_else() -> None:
+    """And the untouched one is told none at all, as a deployment that sets nothing."""
+    tuned = skyfleet.plan("/root", skyfleet.POLICY, GROUND)
+    untouched = skyfleet.plan("/root", {}, GROUND)
+    assert without_policy(untouched) == untouched
+    assert tuned != untouched
+    assert without_policy(tuned) == untouched
