@@ -1,0 +1,35 @@
+"""Claims about the board's targets: real ones, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bench.failover import shapes
+from bench.failover.agent import Agent
+from bench.failover.rows import TARGETS
+from infra.local.hosts.http_child import free_port
+
+
+async def replies(folder: Path, *, stream: bool) -> set[bytes]:
+    """What the targets say to the same request."""
+    body = shapes.request_body("7-00001", stream=stream, repeatable=True)
+    said: set[bytes] = set()
+    async with aiohttp.ClientSession() as session:
+        for name in TARGETS:
+            port = free_port()
+            agent = Agent(name, port, folder / name, seed=1)
+            agent.listen()
+            async with session.post(f"http://127.0.0.1:{port}{shapes.PATH}", json=body) as reply:
+                said.add(await reply.read())
+            agent.put("refuse", 1.0)
+    return said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_target_says_the_same_to_the_byte(tmp_path: Path, stream: bool) -> None:
+    """A stream that breaks off can go on with another target's reply, as docs/failover.md says."""
+    assert len(asyncio.run(replies(tmp_path, stream=stream))) == 1
