@@ -47,8 +47,8 @@ bench: setup ## measure the main job on this machine and write docs/measurements
 bench-simulate: setup ## simulate the router's core against other rules, minutes; writes docs/plots (QUICK=1: a minute)
 	$(BIN)/python -m bench.simulate $(if $(QUICK),--quick)
 
-bench-failover: setup ## this router and its peers under the same faults, in half an hour (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
-	$(BIN)/python -m bench.failover $(if $(ROWS),--rows $(ROWS)) $(if $(ROUTERS),--routers $(ROUTERS)) $(BENCH_ARGS)
+bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
+	$(BIN)/python -m bench.failover $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUTERS),--routers "$(ROUTERS)") $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,8 @@
 
     python -m bench.failover [--rows kill,slow] [--routers skyfleet,nginx] [--report]
 
-Lines of rows and routers that are not run are kept from the last time; every line says when it was measured.
+Lines of rows and routers that are not run are kept from the last time, and the document shows old and new
+together; every line of the figures, and the document for every router, says when it was measured.
 `--report` writes the document anew and measures nothing.
 """
 
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.failover import report, results
+from bench.failover.choice import chosen, names
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import Absent, Bench, Installed, Router
-from bench.failover.rows import Row, chosen
+from bench.failover.rows import ROWS, Row
 from bench.failover.run import NotStarted, Stage, run
 from infra.local.hosts.children import Children
 from infra.setup.console import Console
@@ -59,9 +61,11 @@ async def measure(rows: Sequence[Row], there: Mapping[str, Installed], folder: P
                     line = await run(row, name, installed, stage)
                 except NotStarted as error:
                     line = results.absent(row.fault, name, str(error))
+                took_s = round(time.monotonic() - began, 1)
                 line |= {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "version": installed.version}
+                line |= {"took_s": took_s}
                 results.keep([line])
-                print(f"{time.monotonic() - began:5.1f} s  {results.shown(line)}", flush=True)
+                print(f"{took_s:5.1f} s  {results.shown(line)}", flush=True)
     finally:
         await children.close()
 
@@ -80,21 +84,20 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", default="", help="names of rows, comma-separated (default: all)")
-    parser.add_argument("--routers", default="", help="names of routers, comma-separated (default: all)")
+    parser.add_argument(
+        "--rows", default="", help=f"of {', '.join(row.fault for row in ROWS)} (default: all)"
+    )
+    parser.add_argument(
+        "--routers", default="", help=f"of {', '.join(router.name for router in ROUTERS)} (default: all)"
+    )
     parser.add_argument("--report", action="store_true", help="only write the document anew")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and journals")
     asked = parser.parse_args(arguments)
-    names = [name for name in asked.routers.split(",") if name]
     try:
-        rows = chosen([name for name in asked.rows.split(",") if name])
+        rows = chosen("row", names(asked.rows), {row.fault: row for row in ROWS})
+        routers = chosen("router", names(asked.routers), {router.name: router for router in ROUTERS})
     except KeyError as error:
         parser.error(str(error.args[0]))
-    if unknown := set(names) - {router.name for router in ROUTERS}:
-        parser.error(
-            f"no router {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in ROUTERS)}"
-        )
-    routers = [router for router in ROUTERS if not names or router.name in names]
     if not asked.report:
         _measure(rows, routers, keep=asked.keep)
     report.write(ROOT, cache_folder(os.environ), Console(sys.stderr))
@@ -103,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _measure(rows: Sequence[Row], routers: Sequence[Router], *, keep: bool) -> None:
     console = Console(sys.stderr)
+    console.line(results.ahead(results.read(), rows, [router.name for router in routers]))
     cache = cache_folder(os.environ)
     (cache / "bench").mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="skyfleet-failover-"))

@@ -6,7 +6,6 @@ The same timeline serves most rows: four seconds well, six broken, eight well ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -108,11 +107,3 @@ ROWS: Final[tuple[Row, ...]] = (
         routers=True,
     ),
 )
-
-
-def chosen(names: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of those names, all when there are none; KeyError's message lists what exists."""
-    known = {row.fault: row for row in ROWS}
-    if unknown := [name for name in names if name not in known]:
-        raise KeyError(f"no row {', '.join(unknown)}; there are {', '.join(known)}")
-    return tuple(known[name] for name in names) if names else ROWS

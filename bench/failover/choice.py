@@ -1,0 +1,27 @@
+"""Which rows and routers a call asks for, by name.
+
+Rule: pure. A name that does not exist is a mistake to be told at once, not a run of fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def names(text: str) -> list[str]:
+    """Comma-separated names, with or without blanks."""
+    return [name for one in text.split(",") if (name := one.strip())]
+
+
+def chosen(kind: str, asked: Iterable[str], known: Mapping[str, T]) -> tuple[T, ...]:
+    """Those asked for, once and in the board's order; all when none is. KeyError's message lists all."""
+    wanted = dict.fromkeys(asked)
+    if unknown := [name for name in wanted if name not in known]:
+        near = [match for name in unknown for match in get_close_matches(name, known, 1)]
+        hint = f" (did you mean {', '.join(near)}?)" if near else ""
+        raise KeyError(f"no {kind} {', '.join(unknown)}{hint}; there are {', '.join(known)}")
+    return tuple(one for name, one in known.items() if not wanted or name in wanted)
