@@ -63,7 +63,7 @@ def draw(pyplot: ModuleType, rows: Rows, what: tuple[str, str, float], path: Pat
     routers = [name for name in STYLES if any(row["router"] == name and row["sent"] for row in rows)]
     known = [row[column] for row in rows if row["sent"] and row[column] is not None]
     edge = 2.0 * max([*known, linear])
-    figure, axes = pyplot.subplots(figsize=(7.0, 0.9 + 0.3 * len(faults)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7.0, 0.9 + 0.36 * len(faults)), layout="constrained")
     for number, router in enumerate(routers):
         colour, marker = STYLES[router]
         offset = 0.13 * (number - (len(routers) - 1) / 2)

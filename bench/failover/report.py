@@ -85,7 +85,7 @@ def _how(lines: Lines) -> str:
   replies begin within 50 ms, one in a hundred takes twice as long; the same request takes the same time
   everywhere, and gets the same reply to the byte. That is what lets this router go on with another target's
   stream where one breaks off (`cut`). Agents whose reply follows from the request alone do so too; real models
-  often do not, and then a stream that breaks off after it was passed on is lost, here as with any router. Each
+  often do not, and then this router loses a stream that breaks off after its beginning was passed on. Each
   target notes what arrived and what ran, so that repeats are counted where they do harm.
 - Load: {load.RATE:g} requests a second with random gaps, sent at their time whatever the replies do; latency counts
   from that time. {100 * load.REPEATABLE:.0f} % carry an `Idempotency-Key` and may be repeated, the others have a side effect.
