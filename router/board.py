@@ -27,7 +27,7 @@ from router.merge import Document
 from router.plan import Choice
 from router.policy import Policy
 from router.roster import Basis, expires_at, portions, prepare
-from router.selection import Roster, Strategy, pick, pick_again
+from router.selection import Roster, Strategy, pick, pick_again, turn_of
 from router.targets import Target
 from router.traffic import NOTHING, Traffic, begun_anew, saw
 
@@ -133,11 +133,16 @@ class Board:
         self._silent: set[str] = set()
 
     def choose(
-        self, tried: Collection[str], strategy: Strategy | None = None, avoid: Collection[str] = ()
+        self,
+        tried: Collection[str],
+        strategy: Strategy | None = None,
+        avoid: Collection[str] = (),
+        name: bytes = b"",
     ) -> Choice | None:
         """The target for the next attempt; None when all were tried.
 
-        strategy: of this request only. avoid: targets to pass over where another serves."""
+        strategy: of this request only. avoid: targets to pass over where another serves. name: of the
+        request, whose repeats should meet the same target."""
         now = self.clock()
         if strategy is None:
             strategy = self.strategy
@@ -152,8 +157,12 @@ class Board:
             desk = self._ready(strategy, now)
         if tried:
             return self._again(desk, tried, avoid, now)
-        key = pick(desk.roster, desk.turn, self.inflight, self._draw())
-        desk.turn += 1
+        if name:
+            turn = turn_of(desk.roster, name)
+            key = pick(desk.roster, turn, self.inflight, (turn + 0.5) / desk.roster.length)
+        else:
+            key = pick(desk.roster, desk.turn, self.inflight, self._draw())
+            desk.turn += 1
         return self._around(desk, key, avoid, now) if key in avoid else self._choice(desk, key, now)
 
     def seat(self, key: str) -> Seat:

@@ -77,15 +77,16 @@ class Relay:
         # Unix seconds, the same in all attempts.
         self._arrived = board.clock() - (now - self._started)
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
+        name = first(request.headers, b"idempotency-key")
         self._means = plane.means
-        if wished.strategy is not None:
-            self._means = means(board, plane.asker, wished.strategy)
+        if wished.strategy is not None or name:
+            self._means = means(board, plane.asker, wished.strategy, name or b"")
         idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
             board.policy,
             min(board.policy.attempts, len(board.targets)),
             min(self._started + board.policy.deadline_s, self._limit),
-            idempotent or first(request.headers, b"idempotency-key") is not None,
+            idempotent or name is not None,
             wished.copies,
             hedge_after_s(board, wished.strategy or board.strategy),
             not idempotent and board.policy.hedge != "on",

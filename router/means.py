@@ -17,18 +17,21 @@ from router.selection import Strategy
 _LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
 
 
-def means(board: Board, asker: Asker, strategy: Strategy | None = None) -> Means:
-    """What a plan asks of this board. strategy: None means the board's own."""
-    return Means(partial(_choose, board, asker, strategy), partial(_afford, board))
+def means(board: Board, asker: Asker, strategy: Strategy | None = None, name: bytes = b"") -> Means:
+    """What a plan asks of this board. strategy: None means the board's own. name: of the request, if it has
+    one."""
+    return Means(partial(_choose, board, asker, strategy, name), partial(_afford, board))
 
 
-def _choose(board: Board, asker: Asker, strategy: Strategy | None, tried: Collection[str]) -> Choice | None:
+def _choose(
+    board: Board, asker: Asker, strategy: Strategy | None, name: bytes, tried: Collection[str]
+) -> Choice | None:
     if not asker.running and not board.late:
-        return board.choose(tried, strategy)
+        return board.choose(tried, strategy, (), name)
     avoid = asker.doubtful()
     if not tried:
         avoid += board.late_now()
-    return board.choose(tried, strategy, avoid)
+    return board.choose(tried, strategy, avoid, name)
 
 
 def _afford(board: Board, choice: Choice, extra: Extra) -> bool:

@@ -6,6 +6,8 @@ Rules
   a pick looks at one turn of a cycle, at two targets, or at the five there are.
 - The state of the turns is one whole number, which the caller counts up after a first attempt. A repeat
   (`tried` is not empty) reads it and does not change it, so first attempts keep their exact ratio.
+- A request with a name (an Idempotency-Key) takes the turn that follows from it, so a repeat meets the target
+  that knows it; whatever a strategy then prefers to that turn's own target, it still prefers.
 - The share that health allows is in the cycle of every strategy.
 
 The strategies
@@ -22,9 +24,11 @@ The strategies
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final
 
 
@@ -106,6 +110,25 @@ def pick_again(roster: Roster, turn: int, busy: Busy, draw: float, tried: Collec
         if key not in tried
     }
     return min(scores, key=scores.__getitem__)
+
+
+def turn_of(roster: Roster, name: bytes) -> int:
+    """The turn that a request of this name takes, the same at every instance that knows the same.
+
+    Up to five targets draw lots from the name, weighted by their turns (rendezvous hashing, Thaler and
+    Ravishankar, 1998): when one's part shrinks, only its own names move. Of more the cycle decides."""
+    if len(roster.keys) > FEW:
+        return int(_lot(name) * roster.length)
+    lots = [
+        -math.log(_lot(name + key.encode())) / count
+        for key, count in zip(roster.keys, roster.counts, strict=True)
+    ]
+    return roster.turns.index(roster.keys[lots.index(min(lots))])
+
+
+def _lot(name: bytes) -> float:
+    """Uniform in (0, 1)."""
+    return (int.from_bytes(blake2b(name, digest_size=6).digest()) + 0.5) / (1 << 48)
 
 
 def in_turn(roster: Roster, turn: int, busy: Busy, draw: float) -> str:

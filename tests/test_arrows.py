@@ -40,6 +40,7 @@ PLAIN: Final = {
     "dataclasses",
     "enum",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "json",

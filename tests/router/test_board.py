@@ -160,6 +160,43 @@ def test_requests_that_name_another_strategy_take_no_turns_of_the_rest(other: St
     assert counted == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
 
 
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_name_goes_to_the_same_target_and_names_share_by_weight(strategy: Strategy, count: int) -> None:
+    """At every instance, whatever came between; the turns of others stay as they are."""
+    weights = [3, 2, 1] * (count // 3)
+    one, other = Desk(weights, strategy), Desk(weights, strategy, first_draw=0.7)
+    counted: Counter[str] = Counter()
+    for number in range(1200):
+        name = b"key-%d" % number
+        choices = [desk.board.choose((), name=name) for desk in (one, other, one)]
+        one.choose()
+        keys = {choice.key for choice in choices if choice}
+        assert len(keys) == 1
+        counted.update(keys)
+    part = 1200 / sum(one.board.portions().values())
+    for key, expected in one.board.portions().items():
+        assert abs(counted[key] - part * expected) < 40 + part * expected * 0.35
+
+
+def test_only_the_names_of_who_is_out_move() -> None:
+    """So the others keep what they know."""
+    desk = Desk([1, 1, 1])
+    names = [b"key-%d" % number for number in range(300)]
+
+    def places() -> dict[bytes, str]:
+        return {name: choice.key for name in names if (choice := desk.board.choose((), name=name))}
+
+    before = places()
+    desk.board.record("aws/r1", Outcome.SILENT)
+    after = places()
+    moved = {name for name in names if before[name] != after[name]}
+    assert moved == {name for name in names if before[name] == "aws/r1"}
+    avoided = desk.board.choose((), avoid=["aws/r0"], name=names[0])
+    assert avoided is not None
+    assert avoided.key == "aws/r2"
+
+
 def test_repeats_share_by_weight_too() -> None:
     """Of a target's repeats the others get what their weights say."""
     desk = Desk([3, 2, 1])
