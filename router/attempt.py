@@ -20,7 +20,6 @@ from router.plan import Failure, Try
 from router.pool import Call
 from router.reading import MOST_WHOLE, Reading
 from router.sse import FirstEvent, LastEvent
-from router.traffic import expected_ms
 
 if TYPE_CHECKING:
     from router.forward import Relay
@@ -190,13 +189,10 @@ class Attempt:
     def outlasted(self) -> bool:
         """A later one was faster, or time is up: it takes at least as long as it has taken. Whether it has
         shown nothing at all yet."""
-        board = self._board
         if self._told or self._recorded:
             return False
         elapsed = self._relay.elapsed_ms(self.started)
-        if elapsed > expected_ms(board.traffic[self.key], board.clock(), board.policy):
-            self._told = True
-            board.saw_reply(self.key, elapsed, None, not self.choice.warm)
+        self._told = self._board.overtaken(self.key, elapsed, not self.choice.warm)
         return not self.status
 
     def record(self, outcome: Outcome, why: str = "", rest_s: float | None = None) -> None:

@@ -4,6 +4,8 @@ Rules
 - All thinking is in the core; this class keeps the latest values and hands in the clock and the draw.
 - Every attempt tells its outcome here by a direct call, never through a log or a queue.
 - Requests in flight are counted by seats: taken once, given back once, never below 0.
+- With the strategies that learn, a first attempt passes by a target whose oldest attempt in flight is late,
+  with nothing heard since that was sent: where requests are rare, that is all that can be known of it yet.
 - A choice costs the same with 3 and with 300 targets: menu and roster are kept until the fleet, time or what
   was learned changes them (`_Desk`, one for each strategy in use).
 - Turns begin at a random place: thousands of short-lived instances that all began with the heaviest target
@@ -27,9 +29,9 @@ from router.merge import Document
 from router.plan import Choice
 from router.policy import Policy
 from router.roster import Basis, expires_at, portions, prepare
-from router.selection import Roster, Strategy, pick, pick_again, turn_of
+from router.selection import LEARNING, Roster, Strategy, pick, pick_again, turn_of
 from router.targets import Target
-from router.traffic import NOTHING, Traffic, begun_anew, saw
+from router.traffic import NOTHING, Traffic, begun_anew, expected_ms, saw
 
 # How often traffic is reviewed on the request path.
 _REVIEW_S: Final = 1.0
@@ -56,11 +58,13 @@ _PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
 class Seat:
     """A request in flight at one target; a context manager that may also be closed by hand, even twice."""
 
-    __slots__ = ("_counts", "_key", "_open")
+    __slots__ = ("_counts", "_key", "_open", "_since")
 
-    def __init__(self, counts: dict[str, int], key: str) -> None:
-        self._counts, self._key, self._open = counts, key, True
+    def __init__(self, counts: dict[str, int], key: str, since: dict[Seat, float], now: float) -> None:
+        """since: when each open seat at that target was taken, the oldest first."""
+        self._counts, self._key, self._since, self._open = counts, key, since, True
         counts[key] += 1
+        since[self] = now
 
     def __enter__(self) -> Seat:
         return self
@@ -72,6 +76,7 @@ class Seat:
         if self._open:
             self._open = False
             self._counts[self._key] -= 1
+            del self._since[self]
 
 
 @dataclass(slots=True)
@@ -116,6 +121,8 @@ class Board:
         self.fleet = f.start(targets, clock())
         self.budget = full(self.ticks(), policy)
         self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
+        self._since: dict[str, dict[Seat, float]] = {key: {} for key in self.targets}
+        self._heard_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
         self._known = Known(self.traffic, {target.key: target.price for target in targets})
         self._first_turn = int(draw() * (1 << 32))
@@ -163,11 +170,13 @@ class Board:
         else:
             key = pick(desk.roster, desk.turn, self.inflight, self._draw())
             desk.turn += 1
-        return self._around(desk, key, avoid, now) if key in avoid else self._choice(desk, key, now)
+        if key in avoid or (self.inflight[key] and strategy in LEARNING and self._is_stuck(key, now)):
+            return self._around(desk, key, avoid, now)
+        return self._choice(desk, key, now)
 
     def seat(self, key: str) -> Seat:
         """One more request in flight."""
-        return Seat(self.inflight, key)
+        return Seat(self.inflight, key, self._since[key], self.clock())
 
     def record(self, key: str, outcome: Outcome, why: str = "", retry_after_s: float | None = None) -> None:
         """How an attempt ended. retry_after_s: what a throttled reply asked for."""
@@ -187,16 +196,23 @@ class Board:
     def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
         """A good reply's first event came after so long. load: as its agent reports it, in requests at
         work. cold: it met a cold start, whose time says nothing of the next."""
-        if key in self.late and (delay := self._hedge[1]) is not None and first_event_ms <= delay * 1000:
-            del self.late[key]
-        self.traffic[key] = saw(
-            self.traffic[key],
-            self.clock(),
-            self.policy,
-            failed=None,
-            latency_ms=-1.0 if cold else first_event_ms,
-            load=-1.0 if load is None else load,
-        )
+        now = self.clock()
+        if first_event_ms <= self._patience_s() * 1000:
+            self.late.pop(key, None)
+        self._heard_at[key] = now
+        ms, load = -1.0 if cold else first_event_ms, -1.0 if load is None else load
+        self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=None, latency_ms=ms, load=load)
+
+    def overtaken(self, key: str, taken_ms: float, cold: bool) -> bool:
+        """An attempt was given up for a faster one, or as time was up, before its first event. Whether that
+        tells anything: less than was expected does not. Else it counts twice, because what is late already
+        goes on, with a heavy tail, for about as long again."""
+        now, before = self.clock(), self.traffic[key]
+        if taken_ms <= expected_ms(before, now, self.policy):
+            return False
+        ms = -1.0 if cold else 2 * taken_ms
+        self.traffic[key] = saw(before, now, self.policy, failed=None, latency_ms=ms)
+        return True
 
     def is_late(self, key: str) -> None:
         """An attempt there has no first event although the learned delay has passed."""
@@ -218,6 +234,16 @@ class Board:
                 delay = max(median_low(one.p95_ms for one in known) / 1000, _LEAST_HEDGE_S)
             self._hedge = now, delay
         return delay
+
+    def _patience_s(self) -> float:
+        """After which time an attempt is late: the delay of hedges, as long as it is known."""
+        delay = self._hedge[1]
+        return self.policy.stall_s if delay is None else delay
+
+    def _is_stuck(self, key: str, now: float) -> bool:
+        """Whether its oldest attempt in flight is late, and nothing was heard since that was sent."""
+        since = next(iter(self._since[key].values()), now)
+        return self._heard_at[key] < since < now - self._patience_s()
 
     def portions(self) -> dict[str, float]:
         """The part of the turns that each target has now by the strategy; of others than these, none."""
@@ -317,7 +343,7 @@ class Board:
         for _ in range(_TURNS_PASSED):
             other = pick(desk.roster, desk.turn, self.inflight, self._draw())
             desk.turn += 1
-            if other not in avoid:
+            if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
                 return self._choice(desk, other, now)
         desk.turn = turn
         choice = self._beside(desk, avoid, now)

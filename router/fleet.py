@@ -142,9 +142,11 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
 
     A fleet that nobody doubts is returned as it is."""
     keys = [key for key, one in fleet.health.items() if one.status in h.SERVING]
-    eased = frozenset(key for key in keys if fleet.health[key].status is Status.DEGRADED)
+    eased = {
+        key: fleet.health[key].level.halvings for key in keys if fleet.health[key].status is Status.DEGRADED
+    }
     doubts, opinions = gray.look(keys, traffic, fleet.doubts, now, policy, eased)
-    full = {one.key for one in fleet.targets if one.weight} & set(keys) - eased
+    full = {one.key for one in fleet.targets if one.weight} & set(keys) - eased.keys()
     moved: dict[str, Health] = {}
     for key, opinion in opinions.items():
         before = fleet.health[key]
@@ -231,7 +233,8 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
         elif health.rests_until and h.resting(health, now, policy):
             resting.append(target)
         else:
-            candidate = _candidate(key, target.weight, h.share(health, now, policy))
+            doubted = health.status is Status.DEGRADED
+            candidate = _candidate(key, target.weight, h.share(health, now, policy), doubted)
             (serving if target.weight else standby).append(candidate)
     if serving or standby:
         return Menu(tuple(serving or standby), panic=False)
@@ -246,8 +249,8 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
 
 # Most menus are like the one before: making 300 values anew would cost ten times as much.
 @lru_cache(maxsize=1024)
-def _candidate(key: str, weight: float, share: float) -> Candidate:
-    return Candidate(key, weight, share)
+def _candidate(key: str, weight: float, share: float, doubted: bool) -> Candidate:
+    return Candidate(key, weight, share, doubted)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:

@@ -16,8 +16,9 @@ Rules
   traffic, and what stands for them is their lower median: of two the better one, so that two bad ones of
   three are both seen. No others, no verdict: a lone target is never eased off.
 - Easing off halves the share, step by step down to `gray_floor`. Each step is a test of its own, begun in
-  the middle (0.5): bad halves again, good doubles. So does nothing heard for four times as long, because a
-  target that gets no traffic cannot prove itself.
+  the middle (0.5): bad halves again, good doubles. A step up asks for less the smaller the share is, since a
+  wrong one costs that much less: of a slow target two fast replies at the floor, ten for the last step.
+- Nothing heard for ten times `gray_back_s` doubles too: a target without traffic cannot prove itself.
 - Whoever gets worse again after a step up waits longer before each next one, up to the cap of ejections.
 
 Theory. With h = `gray_proof`, a target whose true share of errors is `gray_errors_fine` is called bad by
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -42,6 +43,8 @@ _MOST_A_LOOK: Final = 8
 # Half a failure left of the last seconds: below it there is nothing to look into.
 _SOME: Final = 0.5
 _MIDDLE: Final = 0.5
+# How many times as long a step up takes when nothing is heard.
+_UNHEARD: Final = 10
 
 
 class Verdict(Enum):
@@ -109,7 +112,7 @@ def moved(level: Level, verdict: Verdict, now: float, policy: Policy) -> Level:
         return Level(
             level.halvings if lowest else level.halvings + 1, now, relapses=level.relapses + level.risen
         )
-    patience = policy.gray_back_s * (1 + level.relapses) * (1 if verdict is Verdict.GOOD else 4)
+    patience = policy.gray_back_s * (1 + level.relapses) * (1 if verdict is Verdict.GOOD else _UNHEARD)
     if age < min(patience, policy.ejection_cap_s):
         return level
     return Level(level.halvings - 1, now, risen=True, relapses=level.relapses)
@@ -126,13 +129,14 @@ def look(
     doubts: Mapping[str, Doubt],
     now: float,
     policy: Policy,
-    eased: Collection[str] = (),
+    eased: Mapping[str, int] | None = None,
 ) -> tuple[Mapping[str, Doubt], Mapping[str, Opinion]]:
     """Count what is new in the traffic of the serving targets `keys`.
 
-    eased: those that are eased off, which stay in doubt. The doubts after that (the very same ones if nothing
-    changed), and an opinion on each target that is in doubt.
+    eased: those that are eased off, which stay in doubt, and their halvings. The doubts after that (the
+    very same ones if nothing changed), and an opinion on each target that is in doubt.
     """
+    eased = eased or {}
     others = _Others(keys, traffic, now, policy)
     after: dict[str, Doubt] = {}
     for key in keys:
@@ -145,7 +149,7 @@ def look(
     if not after:
         return after if doubts else doubts, {}
     others.learn_errors(after)
-    opinions = {key: others.opinion(key, doubt) for key, doubt in after.items()}
+    opinions = {key: others.opinion(key, doubt, eased.get(key, 0)) for key, doubt in after.items()}
     return (doubts if after == doubts else after), opinions
 
 
@@ -226,8 +230,8 @@ class _Others:
         self._sorted_parts = sorted(self._parts.values())
         self._sorted_errors = sorted(doubts[key].errors if key in doubts else 0.0 for key in self._parts)
 
-    def opinion(self, key: str, doubt: Doubt) -> Opinion:
-        """What the tests of a target say."""
+    def opinion(self, key: str, doubt: Doubt, halvings: int) -> Opinion:
+        """What the tests of a target say, which was halved so many times."""
         if doubt.slow >= 1 and (rest := self._rest(key)) is not None:
             seen = self._traffic[key]
             own, usual = seen.latency_ms, seen.usual_ms
@@ -239,7 +243,7 @@ class _Others:
             if rest is not None and same is not None and part >= 3 * rest and same <= doubt.errors / 2:
                 why = f"errors: {part:.0%} of its requests, others {rest:.0%}"
                 return Opinion(Verdict.BAD, why)
-        good = doubt.errors == 0 and doubt.slow == 0
+        good = max(doubt.errors, doubt.slow) <= _enough(halvings)
         return Opinion(Verdict.GOOD if good else Verdict.UNSURE)
 
     def _rest(self, key: str) -> float | None:
@@ -254,6 +258,11 @@ def _lower_median_without(values: Sequence[float], own: float) -> float | None:
         return None
     middle = (others - 1) // 2
     return values[middle if bisect_left(values, own) > middle else middle + 1]
+
+
+def _enough(halvings: int) -> float:
+    """The score that is good enough for a step up: of a small share a wrong one costs little."""
+    return _MIDDLE * (1 - 0.5 ** ((halvings - 1) / 2)) if halvings else 0.0
 
 
 def _within(score: float) -> float:

@@ -1,9 +1,10 @@
 """What traffic teaches about targets: a quality for each, and the part of the requests that follows from it.
 
-Rules of `adaptive`: desired part = weight x health's share x quality. Quality is a product, 1 at best:
+Rules of `adaptive`: desired part = weight x health's share x quality, where the share of a target that `gray`
+eases off counts as whole: its quality says the same. Quality is a product, 1 at best:
 - latency: 1 as long as it is like that of the best (at most half as slow again, and 5 ms), beyond that it
   falls with the cube of the distance. The best is the fastest tenth, so that among hundreds the luckiest
-  estimate does not make all others look slow. Fewer than five samples count for less, and so do old ones
+  estimate does not make all others look slow. Fewer than three samples count for less, and so do old ones
   (half after `baseline_s`); none count as good.
 - success: (1 - share of failures) to the eighth, counting one good outcome beforehand: an error costs a whole
   attempt.
@@ -42,7 +43,7 @@ _FLOORS: Final = 4
 _LIKE, _SLACK_MS = 1.5, 5.0
 # Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor.
 _STEEP: Final = 3
-_FULL_EVIDENCE: Final = 5
+_FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9
 # Keeps ratios finite where something is free, in USD per million requests.
 _CENT: Final = 0.01

@@ -46,4 +46,6 @@ def hedge_after_s(board: Board, strategy: Strategy) -> float:
     if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
         return math.inf
     delay = board.hedge_delay_s()
-    return math.inf if delay is None else delay * patience(board.budget, board.requests, board.policy)
+    if delay is None:
+        return board.policy.stall_s
+    return delay * patience(board.budget, board.requests, board.policy)

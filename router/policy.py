@@ -25,7 +25,7 @@ class Policy:
     deadline_s: float = 230.0
     # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
     # (docs/plots/slow-start.svg).
-    slow_start_s: float = 30.0
+    slow_start_s: float = 10.0
     # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner
     # (docs/plots/ejection.svg).
     ejection_s: float = 10.0
@@ -62,9 +62,10 @@ class Policy:
     # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least
     # (docs/plots/fade.svg).
     fade_s: float = 30.0
-    # A quality doubles in this time at most: from the floor to full in about twelve seconds, slower than the
-    # evidence comes in, so that everybody's return does not overload what has just recovered.
-    regain_s: float = 2.0
+    # A quality doubles in this time at most: from the floor to full in about three seconds, slower than the
+    # evidence comes in, so that everybody's return does not overload what has just recovered
+    # (docs/plots/regain.svg).
+    regain_s: float = 0.5
     # Learned anew: at 100 requests a second 25 more are spent by what was known before.
     learn_s: float = 0.25
     # `cost`: who waits for an agent notices a second.
@@ -110,9 +111,9 @@ class Policy:
     # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
     # (docs/plots/gray-floor.svg).
     gray_floor: float = 1 / 64
-    # From full to the floor within 12 s, and back within 30 s, as a slow start takes.
+    # From full to the floor within 12 s, and back within 12 s of good evidence.
     gray_step_s: float = 2.0
-    gray_back_s: float = 5.0
+    gray_back_s: float = 2.0
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
     gray_errors_fine: float = 0.05
     gray_errors_bad: float = 0.35

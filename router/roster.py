@@ -139,6 +139,9 @@ def _thrifty(candidates: Sequence[Candidate], basis: Basis, before: Roster | Non
 
 
 def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Roster | None) -> Roster:
+    # What `gray` concludes and what is learned come from the same replies; both together would count them
+    # twice, and what recovers would have to prove itself twice.
+    candidates = [replace(one, share=1.0) if one.doubted else one for one in candidates]
     learned = learning.qualities(candidates, basis.known, basis.now, basis.policy)
     if before is not None:
         learned = learning.settled(before.qualities, learned, basis.now - before.at, basis.policy)

@@ -8,7 +8,8 @@ Rules
   (`tried` is not empty) reads it and does not change it, so first attempts keep their exact ratio.
 - A request with a name (an Idempotency-Key) takes the turn that follows from it, so a repeat meets the target
   that knows it; whatever a strategy then prefers to that turn's own target, it still prefers.
-- The share that health allows is in the cycle of every strategy.
+- The share that health allows is in the cycle of every strategy; only what own traffic has taken of it
+  (`gray`) is not in that of `adaptive`, which learns the same from the same replies.
 
 The strategies
 - `weighted`: smooth weighted round robin, exact over each cycle. `round-robin`: the same with equal weights.
@@ -52,11 +53,13 @@ FEW: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A permitted target. weight: as configured. share: the part of it that its health allows, above 0."""
+    """A permitted target. weight: as configured. share: the part of it that its health allows, above 0.
+    doubted: that part is what own traffic has left of it (`gray`)."""
 
     key: str
     weight: float
     share: float = 1.0
+    doubted: bool = False
 
 
 # A target as `least-load` and `latency` compare it, (extra, factor): (in flight + extra) * factor, less is

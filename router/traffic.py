@@ -7,7 +7,8 @@ Rules
   one.
 - `latency_ms` is an average that leans to the bad side: slower moves it twice as far as faster. One sample
   counts as at most four times the average, so that a single outlier, however large, moves it by no more than
-  0.6 of itself (1.5 when samples are rare), while three slow ones in a row are believed.
+  0.6 of itself, while three slow ones in a row are believed. Where samples are rare it counts as up to eight
+  times: there the next one would cost another caller as much.
 - Samples count by number and by age: a tenth each in dense traffic, up to a half when the average is old,
   because with a request each minute the last one is nearly all that is known.
 - `usual_ms` is the same over minutes: the target's own baseline. What is more than three times as slow
@@ -17,6 +18,10 @@ Rules
 - While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
   `fade_s`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
   average goes on from there; another takes the old average back.
+- Recovery is a change, not a drift: of a target over three times as slow as usual, each sample in a row that
+  is below one and a half times the baseline leaves a quarter of the distance. `SWIFT_ROW` of them and the
+  average is there; one that is not, and they were luck: of a model with a heavy tail, ten times as slow, one
+  in nine is.
 
 Time. If the clock was set back, nothing decays for that one step.
 """
@@ -35,6 +40,12 @@ MOST_SAMPLES: Final = 1_000
 _LEAST, _MOST = 0.1, 0.5
 # How many times the average a sample may count, and how many times the baseline makes it an outlier.
 _CAP, _OUTLIER = 4.0, 3.0
+_CAP_RARE: Final = 10.0
+# So many fast ones in a row end a slowness, how many times the baseline is fast, and what each of them leaves
+# of the distance.
+SWIFT_ROW: Final = 4
+_SWIFT: Final = 0.25
+_LIKE_USUAL: Final = 1.5
 # Until so many samples the baseline is their plain mean: the first of them may have been the odd one.
 _YOUNG: Final = 10
 # Steps of the 95 % quantile, as factors: 0.95 and 0.05 parts of a fifth.
@@ -49,7 +60,8 @@ class Traffic:
     usual_ms: its baseline over minutes. samples: how many good warm replies were timed, capped. outcomes,
     failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
     utilization that the agent reported, in requests at work. p95_ms: what one good warm reply in twenty is
-    slower than. timed_at: of the newest latency, which cold starts and errors do not renew.
+    slower than. timed_at: of the newest latency, which cold starts and errors do not renew. swift: how many
+    fast ones in a row there were since it was slow.
     """
 
     at: float = 0.0
@@ -61,6 +73,7 @@ class Traffic:
     load: float = -1.0
     p95_ms: float = -1.0
     timed_at: float = 0.0
+    swift: int = 0
 
 
 NOTHING: Final = Traffic()
@@ -81,21 +94,19 @@ def saw(
     """
     age = max(0.0, now - traffic.at) if traffic.at else 0.0
     kept = 0.5 ** (age / policy.memory_s) if age else 1.0
-    latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
-    samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        latency, usual, p95 = _timed(traffic, latency_ms, now, policy)
-        samples, timed_at = min(samples + 1, MOST_SAMPLES), now
+        traffic = _timed(traffic, latency_ms, now, policy)
     return Traffic(
         now,
-        latency,
-        usual,
-        samples,
+        traffic.latency_ms,
+        traffic.usual_ms,
+        traffic.samples,
         traffic.outcomes * kept + (failed is not None),
         traffic.failures * kept + (failed is True),
         load if load >= 0 else traffic.load,
-        p95,
-        timed_at,
+        traffic.p95_ms,
+        traffic.timed_at,
+        traffic.swift,
     )
 
 
@@ -103,7 +114,14 @@ def begun_anew(traffic: Traffic, now: float) -> Traffic:
     """For a target that has just come back: what it showed until then says nothing of it any more, except
     how it usually is."""
     return replace(
-        traffic, at=now, latency_ms=traffic.usual_ms, outcomes=0.0, failures=0.0, load=-1.0, timed_at=now
+        traffic,
+        at=now,
+        latency_ms=traffic.usual_ms,
+        outcomes=0.0,
+        failures=0.0,
+        load=-1.0,
+        timed_at=now,
+        swift=0,
     )
 
 
@@ -122,21 +140,33 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     if traffic.latency_ms <= traffic.usual_ms:
         return traffic.latency_ms
     age = max(0.0, now - traffic.timed_at)
-    return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
+    return traffic.usual_ms + (lately_ms(traffic) - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
 
 
-def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float]:
+def lately_ms(traffic: Traffic) -> float:
+    """The average, as far as the fast ones in a row have not ended it."""
+    if not traffic.swift:
+        return traffic.latency_ms
+    return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * _SWIFT**traffic.swift
+
+
+def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> Traffic:
     """Average, baseline and quantile after a sample."""
     if traffic.samples == 0:
-        return sample, sample, 2 * sample
+        return replace(
+            traffic, latency_ms=sample, usual_ms=sample, p95_ms=2 * sample, samples=1, timed_at=now
+        )
     age = max(0.0, now - traffic.timed_at)
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
+    swift = 0
+    if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
+        swift = traffic.swift + 1
     if 2 * sample < latency + usual:
-        latency = expected_ms(traffic, now, policy)
+        latency = expected_ms(replace(traffic, swift=0), now, policy)
     first = 1 / (traffic.samples + 1)
     part = min(_MOST, max(_LEAST, 1 - math.exp(-age / policy.memory_s)))
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
-    counted = min(sample, _CAP * max(latency, 1.0))
+    counted = min(sample, (_CAP + _CAP_RARE * (part - _LEAST)) * max(latency, 1.0))
     part = min(_MOST, 2 * part) if counted > latency else part
     latency += max(part, min(first, _MOST)) * (counted - latency)
     slowly = 1 - math.exp(-age / policy.baseline_s)
@@ -146,4 +176,13 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     elif sample > counted:
         slowly /= 10
     usual += slowly * (counted - usual)
-    return latency, usual, p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0)
+    found = replace(
+        traffic,
+        latency_ms=latency,
+        usual_ms=usual,
+        samples=min(traffic.samples + 1, MOST_SAMPLES),
+        p95_ms=p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0),
+        timed_at=now,
+        swift=swift,
+    )
+    return found if swift < SWIFT_ROW else replace(found, latency_ms=lately_ms(found), swift=0)

@@ -16,7 +16,6 @@ from router.plan import Choice
 from router.policy import Policy
 from router.selection import LEARNING, Strategy
 from router.targets import Target
-from router.traffic import expected_ms
 
 
 class Ours:
@@ -58,9 +57,11 @@ class Ours:
         board = self.board
         how = board.policy.hedge
         wanted = how == "on" or (how == "auto" and board.strategy in LEARNING)
-        delay = board.hedge_delay_s() if wanted else None
-        if delay is None:
+        if not wanted:
             return math.inf
+        delay = board.hedge_delay_s()
+        if delay is None:
+            return board.policy.stall_s
         return delay * patience(board.budget, board.requests, board.policy)
 
     def sent(self, key: str) -> None:
@@ -77,9 +78,7 @@ class Ours:
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None:
         """As the shell tells it: it takes at least so long."""
-        board, key = self.board, choice.key
-        if milliseconds > expected_ms(board.traffic[key], self._loop.now, board.policy):
-            board.saw_reply(key, milliseconds, None, not choice.warm)
+        self.board.overtaken(choice.key, milliseconds, not choice.warm)
 
     def is_late(self, key: str) -> None:
         self.board.is_late(key)

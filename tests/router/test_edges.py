@@ -138,11 +138,11 @@ def test_an_endless_event_is_passed_on_and_cannot_be_repaired() -> None:
 @given(st.lists(st.integers(1, 3), max_size=10))
 def test_seats_are_given_back_once(closes: list[int]) -> None:
     """However often they are closed the count never falls below nothing."""
-    counts = {"a": 0}
-    seats = [Seat(counts, "a") for _ in closes]
+    counts, since = {"a": 0}, dict[Seat, float]()
+    seats = [Seat(counts, "a", since, 1.0) for _ in closes]
     assert counts["a"] == len(closes)
     for seat, times in zip(seats, closes, strict=True):
         with seat:
             for _ in range(times):
                 seat.close()
-    assert counts["a"] == 0
+    assert (counts["a"], since) == (0, {})

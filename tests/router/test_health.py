@@ -235,7 +235,7 @@ def test_who_goes_out_again_and_again_eases_in_longer_and_is_forgiven() -> None:
             now = h.changes_at(health, now, DEFAULT)
         health = h.settle(health, now, DEFAULT)
         lasted.append(now - began)
-    assert lasted == pytest.approx([30, 60, 90, 90])
+    assert lasted == pytest.approx([10, 20, 30, 30])
     again = fail(health, now + 301)
     assert (again.outs, again.ejections) == (1, 1)
 
@@ -248,7 +248,7 @@ def test_probes_that_flap_are_damped_like_traffic() -> None:
             now += 10
             fleet = f.fold(fleet, [seen("a/a", *looks, at=now)], now, DEFAULT)
     health = fleet.health["aws/r0"]
-    assert (health.status, h.easing_s(health, DEFAULT)) == (Status.EASING, 60)
+    assert (health.status, h.easing_s(health, DEFAULT)) == (Status.EASING, 20)
 
 
 def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() -> None:
