@@ -257,7 +257,7 @@ class Board:
         for document in documents:
             self.refused.pop(document.vantage, None)
             for key, seen in document.observations.items():
-                alive = max((one.at for one in seen if one.alive), default=0.0)
+                alive = next((one.at for one in reversed(seen) if one.alive), 0.0)
                 self._alive_at[key] = max(self._alive_at.get(key, 0.0), alive)
 
     def out(self) -> list[str]:

@@ -116,6 +116,13 @@ CHOOSING: Final = (
         world=_MANY,
     ),
     Sweep(
+        "regain",
+        Dial("policy", "regain_s"),
+        (0.1, 0.25, 0.5, 1.0, 2.0),
+        (("slow", "recovered_s"), ("gray", "recovered_s"), ("slow", "p99_ms"), ("normal", "oscillation")),
+        "a quality that doubles more slowly takes healed targets back later and calms nothing.",
+    ),
+    Sweep(
         "floor",
         Dial("learning", "FLOOR"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
