@@ -35,11 +35,14 @@ class BucketFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as read. tag, version: which state of it that was, each as far as the cloud tells it."""
+    """An object as read. tag, version: which state of it that was, each as far as the cloud tells it.
+    written: when, by the bucket's own clock (unix seconds).
+    """
 
     data: bytes = field(repr=False)
     tag: str | None
     version: str | None
+    written: float
 
 
 class Bucket(Protocol):
@@ -80,8 +83,8 @@ class CloudBucket:
             result = await obstore.get_async(store, name)
             if result.meta["size"] > _MOST_READ:
                 raise BucketFailed(f"an object has {result.meta['size']} bytes, more than {_MOST_READ}")
-            data = bytes(await result.bytes_async())
-            return Found(data, result.meta.get("e_tag"), result.meta.get("version"))
+            data, meta = bytes(await result.bytes_async()), result.meta
+            return Found(data, meta.get("e_tag"), meta.get("version"), meta["last_modified"].timestamp())
 
         # Denied is what S3 says of an object that is not there to those who may not list, and we may not. Of
         # one that is there it means the same here: nothing is known.

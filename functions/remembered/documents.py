@@ -5,10 +5,12 @@ Two objects a key in the bucket of the function's own place:
   is of the key: neither key nor its length can be read from the bucket.
 - `replies/<hash>/<run>`, made when the run has ended: its reply. `run` is the claim's own random id, so that
   the reply of a run whose time is over belongs to nobody.
+- `replies/<hash>/<run>-now`, made when a claim seems to be over: when it was written is the bucket's time.
 Each is written once (Google takes one write a second of one object); only a claim that counts no longer is
 replaced, under the condition that it is still the one that was read.
 
-The promise: within `EXPIRY_S` of the claim at most one run. So whatever is unclear (no reply after the lease,
+The promise: within `EXPIRY_S` of the claim at most one run, by the bucket's clock: those of two instances may
+differ. So whatever is unclear (no reply after the lease,
 documents that cannot be read, that are newer than this code) is *unknown*, and never run again.
 """
 
@@ -42,7 +44,7 @@ _NOT_DONE: Final = frozenset({429, 503})
 
 class End(Enum):
     """How a run ended. BROKEN: in the middle of its reply; LARGE: with more than is kept; REFUSED: the agent
-    said it did not do it."""
+    said it did not do it, or was never started."""
 
     DONE = "done"
     LARGE = "large"
@@ -58,6 +60,11 @@ class Claim:
     run: str
     until: float
     expires: float
+
+    @property
+    def made(self) -> float:
+        """By the clock of whoever made it."""
+        return self.expires - EXPIRY_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ Rules of this file
 - Claimed before the agent starts, kept before the reply's last byte is passed on: whoever has read a whole
   reply gets it again.
 - The run does not end when its caller leaves: who asks again is to find its reply.
-- The bucket down before the agent starts: nothing runs (503). Down at the end: the caller gets the reply, and
-  whoever asks again is told that the outcome is unknown.
+- The bucket down before the agent starts: nothing runs (503), and a claim that may have been made without an
+  answer is given up, so that the repeat runs. Down at the end: the caller gets the reply, and whoever asks
+  again is told that the outcome is unknown.
 - The key is in no log, no message and no object's name.
 """
 
@@ -30,7 +31,7 @@ from functions.asgi import (
     send_error,
 )
 from functions.remembered import documents
-from functions.remembered.bucket import Bucket, BucketFailed, CloudBucket
+from functions.remembered.bucket import Bucket, BucketFailed, CloudBucket, Found
 from functions.remembered.documents import End, Kept, Verdict
 from functions.remembered.errors import (
     BadKey,
@@ -44,8 +45,12 @@ from functions.remembered.errors import (
 LOG: Final = logging.getLogger("skyfleet.remembered")
 KEY: Final = b"idempotency-key"
 REPLAYED: Final[Header] = (b"idempotency-replayed", b"true")
-# Every round but the first follows a change by somebody else; more of them mean that the bucket is not sane.
+# Every round but the first follows a change by somebody else or a failure that may have been a success; more
+# of them mean that the bucket is not sane.
 MOST_ROUNDS: Final = 3
+# All rounds together: one write that is never answered, and time to see whether it took effect. With giving
+# up (at most one more answer of the bucket) a router is told in 8 s, and still finds another cloud.
+CLAIM_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,10 @@ class _Run:
         self._run = once.new_run()
         self._given = False
         self._ended = asyncio.Event()
-        self._claimed = self._settled = self._gone = False
+        # asked: a claim of this run may be in the bucket; claimed: it is, and the agent may start; settled:
+        # its end is there too, or there is nothing to end.
+        self._asked = self._claimed = self._settled = self._gone = False
+        self._why = "it changed in each round"
         self._found: Kept | None = None
         self._status, self._size = 0, 0
         self._headers: list[Header] = []
@@ -101,14 +109,25 @@ class _Run:
         if self._once.bucket is None:
             LOG.warning("request %s: not run, SKYFLEET_BUCKET is not set", self._request_id)
             raise NothingKept
+        self._asked = True
         try:
-            for _ in range(MOST_ROUNDS):
-                if await self._claim(self._once.bucket):
-                    self._claimed = True
-                    return
-        except BucketFailed as error:
-            LOG.warning("request %s: not run, the bucket failed: %s", self._request_id, error)
-        raise NothingKept
+            async with asyncio.timeout(CLAIM_S):
+                self._claimed = await self._claim_in_rounds(self._once.bucket)
+        except TimeoutError:
+            self._why = f"no claim within {CLAIM_S:g} s"
+        if not self._claimed:
+            LOG.warning("request %s: not run, the bucket failed: %s", self._request_id, self._why)
+            await self._keep(Kept(End.REFUSED))
+            raise NothingKept
+
+    async def _claim_in_rounds(self, bucket: Bucket) -> bool:
+        for _ in range(MOST_ROUNDS):
+            try:
+                if await self._claim(bucket):
+                    return True
+            except BucketFailed as error:  # what failed may have taken effect: the next round sees it
+                self._why = str(error)
+        return False
 
     async def _claim(self, bucket: Bucket) -> bool:
         """False when somebody else changed something meanwhile."""
@@ -122,16 +141,43 @@ class _Run:
             return False
         theirs = documents.parse_claim(found.data)
         if theirs is None:
-            raise OutcomeUnknown
-        if theirs.run == self._run:  # made by a first try whose answer was lost
+            self._turn_away(Verdict.UNKNOWN)
+        if theirs.run == self._run:  # made by an earlier try whose answer was lost
             return True
+        if now >= theirs.expires:
+            now = theirs.made + await self._age(bucket, found)
         end = await bucket.read(f"{self._folder}{theirs.run}")
         kept = documents.parse_kept(end.data) if end is not None else None
         verdict = documents.judge(theirs, kept, self._request, now)
         if verdict is Verdict.FREE:
             return await bucket.replace(name, data, found)
-        self._found = kept
-        _turn_away(verdict)
+        self._turn_away(verdict, kept)
+
+    async def _age(self, bucket: Bucket, found: Found) -> float:
+        """Seconds since an object was written, by the bucket's clock alone: an instance whose own is a day
+        ahead would run a key again.
+        """
+        name = f"{self._folder}{self._run}-now"
+        await bucket.create(name, b"")
+        probe = await bucket.read(name)
+        if probe is None:
+            raise BucketFailed("it does not tell its time")
+        return probe.written - found.written
+
+    def _turn_away(self, verdict: Verdict, kept: Kept | None = None) -> NoReturn:
+        """The key is another run's."""
+        self._settled, self._found = True, kept
+        match verdict:
+            case Verdict.REPLAY:
+                raise AnswersElsewhere
+            case Verdict.OTHER:
+                raise KeyReused
+            case Verdict.RUNNING:
+                raise StillRunning
+            case Verdict.LARGE:
+                raise ReplyTooLarge
+            case _:
+                raise OutcomeUnknown
 
     async def replay(self) -> None:
         """The reply that was found."""
@@ -167,10 +213,12 @@ class _Run:
             self._ended.set()
 
     async def end(self) -> None:
-        """The application is done: a run without a whole reply broke off."""
+        """The application is done: a run without a whole reply broke off; one that was stopped while it
+        claimed never was.
+        """
         self._ended.set()
-        if self._claimed and not self._settled:
-            await self._keep(Kept(End.BROKEN))
+        if self._asked and not self._settled:
+            await self._keep(Kept(End.BROKEN if self._claimed else End.REFUSED))
 
     def _note(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -191,7 +239,7 @@ class _Run:
         try:
             await self._once.bucket.create(f"{self._folder}{self._run}", documents.dump_kept(kept))
         except BucketFailed as error:
-            LOG.warning("request %s: its reply could not be kept: %s", self._request_id, error)
+            LOG.warning("request %s: its end could not be kept: %s", self._request_id, error)
 
     async def _pass_on(self, message: ASGIMessage) -> None:
         if self._gone:
@@ -201,17 +249,3 @@ class _Run:
         except Exception:  # whatever a server raises for a caller who has left: the run goes on
             LOG.info("request %s: its caller left, it goes on", self._request_id)
             self._gone = True
-
-
-def _turn_away(verdict: Verdict) -> NoReturn:
-    match verdict:
-        case Verdict.REPLAY:
-            raise AnswersElsewhere
-        case Verdict.OTHER:
-            raise KeyReused
-        case Verdict.RUNNING:
-            raise StillRunning
-        case Verdict.LARGE:
-            raise ReplyTooLarge
-        case _:
-            raise OutcomeUnknown

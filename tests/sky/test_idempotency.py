@@ -153,6 +153,8 @@ async def run():
     found = await bucket.read("replies/a/claim")
     said["read"] = found.data.decode()
     said["replace"] = [await bucket.replace("replies/a/claim", d, found) for d in (b"three", b"four")]
+    said["now"] = await bucket.create("replies/a/run-now", b"")
+    said["in time"] = 0 <= (await bucket.read("replies/a/run-now")).written - found.written < 60
     said["at last"] = (await bucket.read("replies/a/claim")).data.decode()
     said["many"] = sorted(await asyncio.gather(*(bucket.create("replies/b/claim", b"x") for _ in range(8))))
     try: said["outside"] = await bucket.create("health/x.json", b"x")
@@ -216,6 +218,8 @@ async def test_an_agents_grants_are_enough_and_no_more(here: Lab, cloud: Cloud) 
         "create": [True, False],
         "read": "one",
         "replace": [True, False],
+        "now": True,
+        "in time": True,
         "at last": "three",
         "many": [False] * 7 + [True],
         "outside": "failed",
