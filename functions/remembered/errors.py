@@ -3,22 +3,30 @@
     FunctionError
     ├── CallerError
     │   └── BadKey        400 bad-idempotency-key
-    ├── KeyReused         422 idempotency-key-reused
-    ├── StillRunning      409 still-running              with Retry-After
-    ├── OutcomeUnknown    409 outcome-unknown
-    ├── ReplyTooLarge     409 reply-too-large-to-replay
-    └── NothingKept       503 store-unavailable          with Retry-After
+    └── KeyRefusal        with `x-skyfleet-outcome: caller`
+        ├── KeyReused         422 idempotency-key-reused
+        ├── StillRunning      409 still-running              with Retry-After
+        ├── OutcomeUnknown    409 outcome-unknown
+        ├── ReplyTooLarge     409 reply-too-large-to-replay
+        └── NothingKept       503 store-unavailable          with Retry-After
 
 In none of these cases has this request made the agent run. No message holds the key.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
+from functions.asgi import Header
 from functions.errors import CallerError, FunctionError
 from functions.remembered.documents import LONGEST_KEY, MOST_BYTES
 
 # Most runs take seconds; a caller that asks again after one learns it as soon as it makes sense.
 RETRY_AFTER_S = 1
+
+# Says to a router: this concerns the request of this caller only. A 503 of a store that is down would else
+# make it rest the target for all callers, also for those without a key, whom it can serve.
+OUTCOME_CALLER: Final[Header] = (b"x-skyfleet-outcome", b"caller")
 
 
 class BadKey(CallerError):
@@ -32,7 +40,18 @@ class BadKey(CallerError):
         )
 
 
-class KeyReused(FunctionError):
+class KeyRefusal(FunctionError):
+    """Nothing runs, for a reason that lies in the request's key."""
+
+    later: ClassVar[bool] = False
+
+    @property
+    def headers(self) -> list[Header]:
+        waiting: list[Header] = [(b"retry-after", b"%d" % RETRY_AFTER_S)] if self.later else []
+        return [OUTCOME_CALLER, *waiting]
+
+
+class KeyReused(KeyRefusal):
     """The key belongs to another request."""
 
     status = 422
@@ -45,23 +64,20 @@ class KeyReused(FunctionError):
         )
 
 
-class StillRunning(FunctionError):
+class StillRunning(KeyRefusal):
     """The first request of this key has not ended."""
 
     status = 409
     code = "still-running"
+    later = True
 
     def __init__(self) -> None:
         super().__init__(
             f"The first request with this Idempotency-Key is still running. Ask again in {RETRY_AFTER_S} s."
         )
 
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]
 
-
-class OutcomeUnknown(FunctionError):
+class OutcomeUnknown(KeyRefusal):
     """The first request of this key began and nobody knows how it ended."""
 
     status = 409
@@ -74,7 +90,7 @@ class OutcomeUnknown(FunctionError):
         )
 
 
-class ReplyTooLarge(FunctionError):
+class ReplyTooLarge(KeyRefusal):
     """The first request of this key ended well, with a reply that was not kept."""
 
     status = 409
@@ -87,18 +103,15 @@ class ReplyTooLarge(FunctionError):
         )
 
 
-class NothingKept(FunctionError):
+class NothingKept(KeyRefusal):
     """The bucket does not answer, so nobody could say later that this request ran; it did not run."""
 
     status = 503
     code = "store-unavailable"
+    later = True
 
     def __init__(self) -> None:
         super().__init__(
             "The store of idempotency keys is not available here, so this request was not run. "
             f"Ask again in {RETRY_AFTER_S} s, or leave Idempotency-Key out if it may run twice."
         )
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]

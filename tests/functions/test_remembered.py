@@ -7,11 +7,12 @@ import json
 import logging
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
-from functions.remembered.documents import EXPIRY_S
-from tests.asgi import Caller, Reply, scope
+from functions.remembered.documents import EXPIRY_S, MOST_BYTES, fingerprint
+from tests.asgi import Caller, Message, Reply, scope
 from tests.functions import memory_bucket
 from tests.functions.memory_bucket import RUNS, MemoryBucket
 from tests.functions.remembering import ASK, KEY, Cloud, code, replayed
@@ -34,6 +35,18 @@ def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
         assert first.header("content-type") == again.header("content-type")
 
     asyncio.run(run())
+
+
+def test_only_what_is_replayed_says_so_and_nothing_that_ran_is_called_the_callers() -> None:
+    """A router takes a replay for no news of this target, and `caller` for a refusal of this request only."""
+
+    async def run() -> list[Reply]:
+        cloud = Cloud("counting")
+        return [await cloud.ask(), await cloud.ask()]
+
+    replies = asyncio.run(run())
+    assert [reply.header("idempotency-replayed") for reply in replies] == [None, "true"]
+    assert [reply.header("x-skyfleet-outcome") for reply in replies] == [None, None]
 
 
 @pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
@@ -72,6 +85,25 @@ def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_moment()
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("agent", ["counting", "streaming", "application"])
+def test_whoever_has_seen_the_end_of_a_reply_can_have_it_again(agent: str) -> None:
+    """At once, with no wait in between: it is kept before its last byte is passed on, streams too."""
+
+    async def run() -> None:
+        cloud, again = Cloud(agent), list[Reply]()
+        body = b'{"input": "hi", "stream": true}' if agent == "streaming" else ASK
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                again.append(await cloud.ask(body))
+
+        await cloud.ask_into(send, body)
+        assert [replayed(reply) for reply in again] == [True]
+        assert len(RUNS) == 1
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("change", ["method", "path", "query", "body"])
 def test_a_key_belongs_to_one_request(change: str) -> None:
     """Another method, path, query or body with the same key is a mistake that is named, and does not run."""
@@ -86,10 +118,29 @@ def test_a_key_belongs_to_one_request(change: str) -> None:
             query=b"a=1" if change == "query" else b"",
         )
         assert code(other) == (422, "idempotency-key-reused")
+        assert other.header("x-skyfleet-outcome") == "caller"
         assert change in other.json["error"]["message"]
         assert len(RUNS) == 1
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("POST", "/ab", b"", b"cd"),
+        ("POST", "/", b"ab", b"cd"),
+        ("POST", "/a", b"", b"bcd"),
+        ("POST", "/a", b"bcd", b""),
+        ("POST/", "a", b"b", b"cd"),
+        ("PO", "ST/a", b"b", b"cd"),
+    ],
+)
+def test_requests_that_differ_only_in_where_their_parts_meet_are_not_the_same(
+    other: tuple[str, str, bytes, bytes],
+) -> None:
+    """`/a?b` is not `/ab`: a fingerprint of the parts, not of the text they make together."""
+    assert fingerprint(*other) != fingerprint("POST", "/a", b"b", b"cd")
 
 
 def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
@@ -102,6 +153,7 @@ def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
             await asyncio.sleep(0)
         early = await cloud.ask()
         assert (code(early), early.header("retry-after")) == ((409, "still-running"), "1")
+        assert early.header("x-skyfleet-outcome") == "caller"
         memory_bucket.GO_ON.set()
         assert (await first).body == (await cloud.ask()).body
         assert RUNS == ["hi"]
@@ -175,15 +227,16 @@ def test_what_our_own_parsing_refuses_claims_nothing(
     asyncio.run(run())
 
 
-def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free() -> None:
+@pytest.mark.parametrize(("path", "status"), [("/busy", 503), ("/limited", 429)])
+def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free(path: str, status: int) -> None:
     """429 and 503 mean that: the next request with the key runs."""
 
     async def run() -> None:
         cloud = Cloud("application")
-        busy, done, again = [await cloud.ask(b"b", "/busy") for _ in range(3)]
-        assert [busy.status, done.status, again.status] == [503, 207, 207]
+        busy, done, again = [await cloud.ask(b"b", path) for _ in range(3)]
+        assert [busy.status, done.status, again.status] == [status, 207, 207]
         assert [replayed(reply) for reply in (busy, done, again)] == [False, False, True]
-        assert RUNS == ["/busy", "/busy"]
+        assert len(RUNS) == 2
 
     asyncio.run(run())
 
@@ -218,6 +271,32 @@ def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> None:
         assert RUNS == ["/large"]
 
     asyncio.run(run())
+
+
+def test_a_reply_over_the_bound_is_not_held_in_memory() -> None:
+    """Once it is known to be too large, nothing of it is: 40 of them must fit into an instance of 512 MB."""
+
+    async def run() -> int:
+        cloud, passed, held = Cloud("application"), 0, 0
+
+        async def send(message: Message) -> None:
+            nonlocal passed, held
+            passed += len(message.get("body", b""))
+            if passed > MOST_BYTES:
+                held = max(held, tracemalloc.get_traced_memory()[0] - before)
+
+        before = 0
+        await cloud.ask_into(send, b"b", "/large", "a-key-for-what-only-the-first-loads")
+        passed, held, before = 0, 0, tracemalloc.get_traced_memory()[0]
+        await cloud.ask_into(send, b"b", "/large")
+        assert passed > MOST_BYTES
+        return held
+
+    tracemalloc.start()
+    try:
+        assert asyncio.run(run()) < MOST_BYTES / 4
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås"])

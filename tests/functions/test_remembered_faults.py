@@ -66,12 +66,15 @@ def test_a_run_that_broke_off_is_unknown_at_once(path: str, caplog: pytest.LogCa
 def test_without_its_bucket_nothing_with_a_key_runs(
     bucket: MemoryBucket | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """503 with Retry-After before the agent starts, so that a router goes elsewhere; the rest works on."""
+    """503 with Retry-After before the agent starts, so that a router goes elsewhere with this request, and
+    marked so that it blames nobody: the rest works on.
+    """
 
     async def run() -> None:
         cloud = Cloud("counting", bucket)
         reply = await cloud.ask()
         assert (code(reply), reply.header("retry-after")) == ((503, "store-unavailable"), "1")
+        assert reply.header("x-skyfleet-outcome") == "caller"
         assert RUNS == []
         assert (await signed(cloud.instance(), "POST", "/invoke", ASK)).status == 200
 
