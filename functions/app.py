@@ -1,6 +1,6 @@
 """`create(environ)`: the agent as one ASGI application, the same in every cloud.
 
-What SKYFLEET_AGENT names is put behind the guard: a function with our endpoints around it, an ASGI
+What the package names as its agent is put behind the guard: a function with our endpoints around it, an ASGI
 application as it is. Nothing here needs a background task or lifespan events: some hosts never send them.
 """
 

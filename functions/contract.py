@@ -1,6 +1,6 @@
 """What a user's agent is given and what it may give back.
 
-Two kinds of agent run everywhere, named by SKYFLEET_AGENT ("module:attribute"):
+Two kinds of agent run everywhere, named by the package ("module:attribute"):
 
 - a function of one request, `async def agent(request: AgentRequest) -> str | Mapping[str, object]`, or an
   async generator yielding `Event`s (text as it is written, steps as they are done) for streams;

@@ -10,7 +10,7 @@
     ├── AgentFailed            500 agent-failed     the user's agent raised
     ├── ModelFailed            502 model-failed     the model behind the agent did not answer
     └── SetupError             500 setup            the deployment is wrong; raised before any request
-        └── AgentNotLoaded     500 agent-not-loaded SKYFLEET_AGENT names nothing that can run
+        └── AgentNotLoaded     500 agent-not-loaded the agent's name leads to nothing that can run
 
 `signing.Unauthorized` (401) and `signing.KeysError` stand apart: the router carries signing.py without this
 file.
@@ -110,6 +110,6 @@ class SetupError(FunctionError):
 
 
 class AgentNotLoaded(SetupError):
-    """SKYFLEET_AGENT names nothing that can run."""
+    """The agent's name leads to nothing that can run."""
 
     code = "agent-not-loaded"

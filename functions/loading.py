@@ -1,4 +1,4 @@
-"""Find the agent that SKYFLEET_AGENT names ("module:attribute") and say which kind it is.
+"""Find the agent of a name ("module:attribute", the config's `skyfleet:agent`) and say which kind it is.
 
 Rule: whatever is wrong with it is one AgentNotLoaded that names the module, the attribute, what was found
 there and, for a module that breaks while it is imported, file and line. A deploy prints that text.
@@ -47,7 +47,7 @@ def load(reference: str) -> LoadedAgent:
     module_name, separator, attribute = reference.partition(":")
     if not separator or not module_name or not attribute:
         raise AgentNotLoaded(
-            f"SKYFLEET_AGENT is {reference!r}. Expected 'module:attribute', e.g. 'functions.agent:agent'."
+            f"The agent is named {reference!r}. Expected 'module:attribute', e.g. 'functions.agent:agent'."
         )
     module = _import(reference, module_name)
     found: Any = module

@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from functions.errors import SetupError
 from functions.signing import Keys, KeysError
 
+# Of a checkout; a built package names its own.
 DEFAULT_AGENT: Final = "functions.agent:agent"
 # What /health says when the app was started by hand, outside any cloud.
 DEFAULT_CLOUD: Final = "local"
@@ -23,6 +24,15 @@ DEFAULT_BUILD: Final = "dev"
 
 SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
 PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a built package says of itself. build: 16 hexadecimal digits over sources, locks and the agent's
+    name, equal in all clouds; agent: "module:attribute"."""
+
+    build: str = DEFAULT_BUILD
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +50,13 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str], root: Path = PACKAGE_ROOT) -> Settings:
         """Read the settings or raise one SetupError that lists every problem."""
         problems: list[str] = []
-        keys, build = None, DEFAULT_BUILD
+        keys, package = None, Package()
         try:
             keys = _keys(environ)
         except SetupError as error:
             problems.append(str(error))
         try:
-            build = read_build(root)
+            package = read_package(root)
         except SetupError as error:
             problems.append(str(error))
         if keys is None or problems:
@@ -54,27 +64,30 @@ class Settings:
         return cls(
             cloud=environ.get("SKYFLEET_CLOUD") or DEFAULT_CLOUD,
             region=environ.get("SKYFLEET_REGION") or DEFAULT_REGION,
-            agent=environ.get("SKYFLEET_AGENT") or DEFAULT_AGENT,
-            build=build,
+            # The package first: settings reach a cloud before or after the code they were meant for.
+            agent=package.agent or environ.get("SKYFLEET_AGENT") or DEFAULT_AGENT,
+            build=package.build,
             keys=keys,
             environ={name: value for name, value in environ.items() if name != SIGNING_KEYS},
         )
 
 
-def read_build(root: Path = PACKAGE_ROOT) -> str:
-    """The package's build id: 16 hexadecimal digits over sources and locks, equal in all clouds."""
+def read_package(root: Path = PACKAGE_ROOT) -> Package:
+    """What build.json in `root` says; a checkout has none."""
     file = root / "build.json"
     if not file.is_file():
-        return DEFAULT_BUILD
+        return Package()
     try:
-        build: object = json.loads(file.read_text())["build"]
-    except (ValueError, KeyError, TypeError):
-        build = None
+        facts: object = json.loads(file.read_text())
+    except ValueError:
+        facts = None
+    said = cast("dict[str, object]", facts) if isinstance(facts, dict) else {}
+    build, agent = said.get("build"), said.get("agent")
     if not isinstance(build, str):
         raise SetupError(
             f'{file} names no build. Expected {{"build": "<16 hex>", ...}}; build the package again.'
         )
-    return build
+    return Package(build, agent if isinstance(agent, str) else "")
 
 
 def _keys(environ: Mapping[str, str]) -> Keys:

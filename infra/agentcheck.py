@@ -7,7 +7,6 @@ and not there.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -42,8 +41,7 @@ def check(
     settings: Settings, recipe: Recipe, tools: Tools, folder: Path, progress: Callable[[str], None]
 ) -> Verdict:
     """The verdict on this build of the agent, asked once; AgentError names file, line and reason."""
-    entry = hashlib.sha256(settings.agent.encode()).hexdigest()[:8]
-    remembered = folder / f"agent-{recipe.build}-{entry}.json"
+    remembered = folder / f"agent-{recipe.build}.json"
     known = _remembered(remembered)
     if known is not None:
         return known
@@ -75,7 +73,7 @@ def _remembered(path: Path) -> Verdict | None:
 
 def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
     """Runs the probe as a cloud would run the package: with its own environment only."""
-    variables = {"PATH": tools.environ.get("PATH", os.defpath), "SKYFLEET_AGENT": settings.agent}
+    variables = {"PATH": tools.environ.get("PATH", os.defpath)}
     variables |= {"SKYFLEET_ROLE": "agent", "HOME": str(package)}
     if settings.model:
         variables |= {"MODEL_BASE_URL": settings.model.base_url, "MODEL_NAME": settings.model.name}

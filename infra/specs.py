@@ -31,7 +31,7 @@ class Specs:
     model_api_key: pulumi.Output[str] | None = None
 
     def agent(self, place: Place, package: Package) -> FunctionSpec:
-        environment: dict[str, pulumi.Input[str]] = {"SKYFLEET_AGENT": self.settings.agent}
+        environment: dict[str, pulumi.Input[str]] = {}
         if self.settings.agent_pace_ms:
             environment["AGENT_PACE_MS"] = f"{self.settings.agent_pace_ms:g}"
         if model := self.settings.model:

@@ -43,10 +43,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All inputs of one kind of package. locks: text by cloud; wanted: what the .in files ask for, by
-    cloud."""
+    """All inputs of one kind of package. agent: its entry "module:attribute", empty for a router; locks:
+    text by cloud; wanted: what the .in files ask for, by cloud."""
 
     kind: Kind
+    agent: str
     shared: tuple[File, ...]
     entries: Mapping[Cloud, tuple[File, ...]]
     locks: Mapping[Cloud, bytes]
@@ -57,6 +58,7 @@ class Recipe:
         """The same in all clouds: whoever reports it runs these sources with these locks."""
         everything = [
             *self.shared,
+            File("agent", self.agent.encode()),
             *(File(f"{cloud}/{f.name}", f.content) for cloud in CLOUDS for f in self.entries[cloud]),
             *(File(f"{cloud}.lock", self.locks[cloud]) for cloud in CLOUDS),
         ]
@@ -64,7 +66,11 @@ class Recipe:
 
     def files(self, cloud: Cloud, *, repeatable: bool) -> list[File]:
         """What stands in the zip beside dependencies and compiled files."""
-        facts = {"build": self.build, "kind": self.kind, "repeatable": repeatable}
+        facts: dict[str, object] = {"build": self.build, "kind": self.kind, "repeatable": repeatable}
+        if self.agent:
+            # Here and not in a setting: clouds take settings and code one after the other, and between the
+            # two a setting names an agent that is not in the code yet.
+            facts["agent"] = self.agent
         return [
             *self.shared,
             *self.entries[cloud],
@@ -98,6 +104,7 @@ def recipe(root: Path, kind: Kind, agent: str) -> Recipe:
     room = "functions" if kind == "agent" else "router"
     return Recipe(
         kind,
+        agent if kind == "agent" else "",
         tuple(sorted(shared, key=lambda file: file.name)),
         {cloud: tuple(_tree(root / ENTRY_FOLDER / cloud, Path())) for cloud in CLOUDS},
         {cloud: _read(root / "locks" / f"{kind}-{cloud}.txt", "run `make lock`") for cloud in CLOUDS},

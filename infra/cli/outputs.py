@@ -42,6 +42,12 @@ class Outputs:
         ]
 
     @property
+    def agent_urls(self) -> list[str]:
+        """One a cloud and region."""
+        agents = values.many(self.all.get("agents"))
+        return [url.rstrip("/") for agent in agents if (url := values.text(agent.get("url")))]
+
+    @property
     def api_key(self) -> str:
         """Empty on an open stack."""
         return values.text(self.all.get("apiKey"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.cli import values
@@ -18,19 +19,21 @@ if TYPE_CHECKING:
 
 # A cold router in the emulated clouds answers within a second, one in a real cloud within two or three.
 HEALTH_S = 4.0
+# An agent is asked for its build only: one that keeps silent is not waited for, its state says enough.
+BUILD_S = 1.5
 # An agent with a model behind it may think for long before its first byte.
 CALL_S = 120.0
 
 
-def ask_health(url: str, path: str = "/health") -> RouterAnswer:
+def ask_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) -> RouterAnswer:
     """One function's health; never raises: silence is an answer too."""
     import requests
 
     with session(url) as http:
         try:
-            reply = http.get(f"{url}{path}", timeout=HEALTH_S)
+            reply = http.get(f"{url}{path}", timeout=seconds)
         except requests.Timeout:
-            return RouterAnswer(url, None, f"no answer within {HEALTH_S:.0f} s")
+            return RouterAnswer(url, None, f"no answer within {seconds:g} s")
         except requests.ConnectionError:
             return RouterAnswer(url, None, "connection refused or cut")
         except requests.RequestException as error:
@@ -47,6 +50,19 @@ def ask_all(urls: Sequence[str]) -> list[RouterAnswer]:
         return []
     with ThreadPoolExecutor(len(urls)) as pool:
         return list(pool.map(ask_health, urls))
+
+
+def builds(urls: Sequence[str]) -> list[Facts]:
+    """Which build each agent runs right now: cloud, region and build of those that answer."""
+    if not urls:
+        return []
+    with ThreadPoolExecutor(len(urls)) as pool:
+        answers = list(pool.map(partial(ask_health, seconds=BUILD_S), urls))
+    return [
+        {key: values.text(health.get(key)) for key in ("cloud", "region", "build")}
+        for answer in answers
+        if (health := answer.health) is not None
+    ]
 
 
 def fleet_status(answers: Sequence[RouterAnswer], api_key: str) -> tuple[str | None, Facts]:

@@ -78,11 +78,30 @@ def render(status: Facts) -> list[RenderableType]:
         shown += _titled("Targets", _targets(targets))
     elif not values.facts(status.get("router")):
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
+    if differing := disagreement(values.many(status.get("agents"))):
+        shown.append(
+            f"[red]agents differ[/red]: {differing}. `make up` makes them one again, or says why not."
+        )
     if vantages := values.many(status.get("vantages")):
         shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))
     if sky := values.facts(status.get("sky")):
         shown.extend(_sky_lines(sky))
     return shown
+
+
+def disagreement(agents: Iterable[Facts]) -> str:
+    """Which agent runs which build, empty while all run the same; a deploy that failed midway leaves two."""
+    places: dict[str, list[str]] = {}
+    for agent in agents:
+        where = f"{values.text(agent.get('cloud'), '?')}/{values.text(agent.get('region'), '?')}"
+        places.setdefault(values.text(agent.get("build"), "?"), []).append(where)
+    if len(places) < 2:
+        return ""
+    fewest = sorted(places.items(), key=lambda item: len(item[1]))  # the odd one out comes first
+    return "; ".join(
+        f"{' and '.join(where)} {'runs' if len(where) == 1 else 'run'} build {build}"
+        for build, where in fewest
+    )
 
 
 def _titled(title: str, table: Table) -> list[RenderableType]:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from infra.cli.status_view import RouterAnswer, assemble, render
+from infra.cli.status_view import RouterAnswer, assemble, disagreement, render
 from infra.cli.values import Facts
 
 pytestmark = pytest.mark.pure
@@ -93,6 +93,22 @@ def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
     ):
         assert part in text
     assert "skyfleet chaos aws heal" in text
+
+
+def test_agents_of_different_builds_are_named() -> None:
+    """What a deploy that failed half-way leaves; the odd one out comes first."""
+    agents: list[Facts] = [
+        {"cloud": "aws", "region": "eu-west-1", "build": "new"},
+        {"cloud": "azure", "region": "westeurope", "build": "old"},
+        {"cloud": "gcp", "region": "europe-west1", "build": "new"},
+    ]
+    text = shown({"targets": STATUS["targets"], "agents": agents})
+    assert "agents differ: azure/westeurope runs build old; aws/eu-west-1 and" in text
+    assert disagreement(agents) == (
+        "azure/westeurope runs build old; aws/eu-west-1 and gcp/europe-west1 run build new"
+    )
+    assert disagreement([agents[0], agents[2]]) == ""
+    assert "agents differ" not in shown({"targets": STATUS["targets"], "agents": agents[:1]})
 
 
 def test_without_any_router_it_says_so() -> None:

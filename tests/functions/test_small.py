@@ -17,7 +17,7 @@ from functions.asgi import json_bytes
 from functions.contract import is_repeatable, repeatable
 from functions.errors import AgentNotLoaded, SetupError
 from functions.loading import Kind, load
-from functions.settings import Settings, read_build
+from functions.settings import Settings, read_package
 from functions.vitals import WINDOW_S, Vitals
 from tests.functions.support import ENVIRON, KEYS_JSON
 
@@ -65,9 +65,19 @@ def test_the_agent_never_sees_the_signing_keys() -> None:
 
 def test_the_build_id_comes_from_the_package(tmp_path: Path) -> None:
     """A checkout says dev, a package what its build.json says."""
-    assert read_build(tmp_path) == "dev"
+    assert read_package(tmp_path).build == "dev"
     (tmp_path / "build.json").write_text('{"build": "0123456789abcdef", "kind": "agent", "repeatable": true}')
-    assert read_build(tmp_path) == "0123456789abcdef"
+    assert read_package(tmp_path).build == "0123456789abcdef"
+
+
+def test_the_package_says_which_agent_it_is(tmp_path: Path) -> None:
+    """Settings and packages reach a cloud one after the other: a name outside the package could be that of an
+    agent that is not in it yet. A checkout has no package and takes the environment's."""
+    environ = {**ENVIRON, "SKYFLEET_AGENT": "from.outside:agent"}
+    assert Settings.from_env(environ, tmp_path).agent == "from.outside:agent"
+    assert Settings.from_env(ENVIRON, tmp_path).agent == "functions.agent:agent"
+    (tmp_path / "build.json").write_text('{"build": "0123456789abcdef", "agent": "mine:app"}')
+    assert Settings.from_env(environ, tmp_path).agent == "mine:app"
 
 
 def test_load_per_request_is_the_mean_time_of_one() -> None:

@@ -107,12 +107,12 @@ def test_what_an_agent_prints_is_no_verdict(checkout: Checkout) -> None:
 
 
 def test_an_agent_is_asked_once_per_build_and_entry(checkout: Checkout) -> None:
-    """The verdict is remembered by build id; another entry of the same build is asked anew."""
+    """The verdict is remembered by build id, of which the entry is a part: another one is asked anew."""
     checkout.write(
         "mine.py", "async def one(request):\n    return ''\n\n\nasync def two(a, b, c):\n    pass\n"
     )
     first = checkout.build(agent="mine:one")
-    (remembered,) = checkout.packages.glob("agent-????????????????-*.json")
+    (remembered,) = checkout.packages.glob("agent-????????????????.json")
     remembered.write_text(json.dumps({"kind": "function", "repeatable": True}))
     assert checkout.build(agent="mine:one").repeatable is True
     assert first.repeatable is checkout.build(agent="mine:two").repeatable is False
@@ -121,6 +121,6 @@ def test_an_agent_is_asked_once_per_build_and_entry(checkout: Checkout) -> None:
 def test_a_damaged_memory_is_asked_anew(checkout: Checkout) -> None:
     """Half a file is no verdict."""
     checkout.build()
-    (remembered,) = checkout.packages.glob("agent-????????????????-*.json")
+    (remembered,) = checkout.packages.glob("agent-????????????????.json")
     remembered.write_text('{"kind": ')
     assert checkout.build().repeatable is True

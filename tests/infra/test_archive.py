@@ -55,13 +55,15 @@ def test_a_second_build_makes_nothing_anew(checkout: Checkout) -> None:
 
 
 def test_the_build_id_is_one_for_all_clouds_and_is_written_inside(checkout: Checkout) -> None:
-    """Each package says in build.json what `/health` reports, and that the agent may be asked twice."""
+    """Each package says in build.json what `/health` reports, and that the agent may be asked twice; an
+    agent's package also says which agent it is."""
     packages = checkout.build()
     for (kind, cloud), package in packages.built.items():
         assert json.loads(read(package, "build.json")) == {
             "build": packages.build[kind],
             "kind": kind,
             "repeatable": packages.repeatable,
+            **({"agent": "functions.agent:agent"} if kind == "agent" else {}),
         }
         assert package.path.name == f"{kind}-{cloud}-{package.inputs}.zip"
     assert packages.build["agent"] != packages.build["router"]
@@ -80,6 +82,17 @@ def test_a_changed_source_changes_the_build_of_those_that_carry_it(checkout: Che
     signing = checkout.root / "functions" / "signing.py"
     signing.write_text(signing.read_text() + "\n# edited\n")
     assert checkout.build().build["router"] != before.build["router"]
+
+
+def test_another_entry_is_another_build_though_no_file_changed(checkout: Checkout) -> None:
+    """The agent's name travels with its code: a cloud that still runs the other agent reports another
+    build."""
+    checkout.write("functions/two.py", "async def one(request):\n    return 1\n\n\nother = one\n")
+    one, other = checkout.build(agent="functions.two:one"), checkout.build(agent="functions.two:other")
+    assert one.build["agent"] != other.build["agent"]
+    assert one.build["router"] == other.build["router"]
+    for cloud in CLOUDS:
+        assert json.loads(read(other.built["agent", cloud], "build.json"))["agent"] == "functions.two:other"
 
 
 def test_a_changed_lock_of_one_cloud_is_a_new_build_in_all(checkout: Checkout) -> None:

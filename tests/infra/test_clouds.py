@@ -99,6 +99,8 @@ def test_every_cloud_gets_the_three_functions(fleet: list[Resource], cloud: str)
         assert (variables["SKYFLEET_CLOUD"], variables["SKYFLEET_ROLE"]) == (cloud, name)
         assert variables["SKYFLEET_APP"] == apps[name]
         assert variables["SKYFLEET_REGION"]
+        # Settings reach a cloud apart from the code; which agent the code is, the package says itself.
+        assert "SKYFLEET_AGENT" not in variables
 
 
 def test_nothing_is_deployed_that_nobody_counts(fleet: list[Resource]) -> None:

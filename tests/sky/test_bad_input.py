@@ -122,7 +122,32 @@ def test_a_cloud_that_keeps_serving_the_old_build_fails_the_deploy(fleet: Fleet)
         printed = fleet.run("up", code=1)
     assert "azure" in printed
     assert "build" in printed
+    assert "agents differ: azure/westeurope runs build" in fleet.run("status")
     fleet.run("chaos", "azure", "heal")
+    fleet.run("up")
+    assert answers(fleet)
+
+
+def test_another_agent_takes_over_on_a_running_stack(fleet: Fleet) -> None:
+    """A module that no cloud has yet, named in the config: all three run it after one `up`. A misspelt name
+    stops the deploy before anything changes.
+    """
+    config, mine = fleet.root / "Pulumi.local.yaml", fleet.root / "functions" / "mine.py"
+    mine.write_text("async def agent(request):\n    return 'mine: ' + request.input\n")
+    text = config.read_text()
+    try:
+        with changed(config, text.replace("functions.agent:agent", "functions.mnie:agent")):
+            assert "no module 'functions.mnie'" in fleet.run("up", code=1)
+            assert answers(fleet)
+        with changed(config, text.replace("functions.agent:agent", "functions.mine:agent")):
+            fleet.run("up")
+            url = f"{fleet.url}/invoke"
+            replies = [requests.post(url, json={"input": "abc"}, timeout=30) for _ in range(6)]
+            assert {reply.json()["output"] for reply in replies} == {"mine: abc"}
+            asked = {reply.headers["x-skyfleet-target"].partition("/")[0] for reply in replies}
+            assert asked == {"aws", "azure", "gcp"}
+    finally:
+        mine.unlink()
     fleet.run("up")
     assert answers(fleet)
 

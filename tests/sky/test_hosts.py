@@ -259,6 +259,28 @@ async def test_a_package_that_does_not_come_up_changes_nothing(here: Lab, cloud:
     await here.deploy(spec)
 
 
+async def test_azure_takes_settings_that_its_code_cannot_start_with(here: Lab) -> None:
+    """As App Service does: the settings stand and requests fail, until a package comes that suits them. The
+    others bring settings and code up as one version and keep the old one.
+    """
+    files = files_of("azure")
+    files["app.py"] = (
+        b"import os\nif os.environ['NAME'] == 'new': raise ValueError('unsuited')\n" + files["app.py"]
+    )
+    package, digest = pack(here.folder / "zips", files)
+    spec = agent(here, "azure")
+    await here.deploy(replace(spec, package=package, package_hash=digest))
+    changed = {**spec.environment, "NAME": "new"}
+    await here.deploy(replace(spec, package=package, package_hash=digest, environment=changed))
+    async with here.session.get(here.url(spec, "/x")) as reply:
+        assert reply.status in {502, 503}
+    assert "unsuited" in here.sky.hosts[spec.key].log.tail(0)
+    await here.deploy(replace(spec, environment=changed))
+    async with here.session.get(here.url(spec, "/x")) as reply:
+        assert (await reply.json())["name"] == "new"
+    await here.deploy(spec)
+
+
 async def test_an_unchanged_function_is_not_touched(here: Lab) -> None:
     """Applying the same world again keeps every process."""
     before = [await pid_of(here, agent(here, cloud)) for cloud in CLOUDS]

@@ -10,7 +10,7 @@ from infra.cli.admin import SkyNote, call
 from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.daemon import running
 from infra.cli.errors import SkyFailed
-from infra.cli.routers import ask_all, fleet_status
+from infra.cli.routers import ask_all, builds, fleet_status
 from infra.cli.status_view import assemble, render
 from infra.cli.values import Facts
 
@@ -26,6 +26,7 @@ def command(as_json: bool) -> None:
     answered, status = fleet_status(answers, outputs.api_key)
     python = note.python if note else ""
     facts = assemble(answers, answered, status, _world(note), python)
+    facts["agents"] = builds(outputs.agent_urls)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

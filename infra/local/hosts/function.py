@@ -1,8 +1,8 @@
 """One deployed function: its door, the version that serves, and the next version taking over.
 
 The rule of this file: a new version serves only after it was built (and started, where the cloud does that at
-deploy); until then, and for ever when it fails, the old one does. Requests in flight end on the version
-they began.
+deploy); until then, and for ever when it fails, the old one does. The exception are new settings for the
+same package on Azure, see `takes_unstarted`. Requests in flight end on the version they began.
 """
 
 from __future__ import annotations
@@ -43,6 +43,16 @@ def version(spec: Function) -> tuple[object, ...]:
         ),
         *(spec.web_adapter, spec.name, spec.region, spec.cloud == "azure" and spec.port),
     )
+
+
+def takes_unstarted(old: Function, new: Function) -> bool:
+    """Whether the cloud goes over to `new` though it does not start.
+
+    App Service writes app settings down and restarts the app whatever comes of it; only a deployment of code
+    is checked. A program that changes both sends the settings first, and refusing them because the old code
+    cannot start with them would keep the new code out for ever.
+    """
+    return new.cloud == "azure" and old.package_hash == new.package_hash
 
 
 def backend(spec: Function, tools: Tools) -> Backend:
@@ -140,14 +150,17 @@ class FunctionHost:
             raise
 
     async def update(self, spec: Function) -> None:
-        """Become `spec`. Raises ApplyError and stays as it is when the new version does not come up."""
+        """Become `spec`. Raises ApplyError and stays as it is when the new version does not come up (and the
+        cloud looks at that)."""
         if version(spec) != version(self.version.spec):
             following = Version(spec, self._tools, self._board, self._idle_s)
             try:
                 self.timers = await following.bring_up()
-            except BaseException:
-                await following.pool.close()
-                raise
+            except BaseException as error:
+                if not isinstance(error, ApplyError) or not takes_unstarted(self.version.spec, spec):
+                    await following.pool.close()
+                    raise
+                self.log.say(f"does not start with its new settings: {error.reason}")
             old, self.version = self.version, following
             task = asyncio.create_task(old.pool.drain(min(DRAIN_S, old.spec.timeout_s)))
             self._draining.add(task)
