@@ -175,7 +175,8 @@ def allowances(candidates: Sequence[Candidate]) -> list[float]:
     sound; standbys among themselves count as equal."""
     weighted = any(one.weight for one in candidates)
     found = [one.weight * one.share if weighted else one.share for one in candidates]
-    most = max(found)
+    # The product of the least float and a share is nothing; all are as good as equal then.
+    most = max(found) or 1.0
     return [max(one / most, _LEAST_PART) for one in found]
 
 

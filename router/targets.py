@@ -7,12 +7,12 @@ Rules
 - The price tells targets apart, by `cost` and `adaptive`, and is what extra attempts are charged with. Unless
   given, it is what the cloud asks for a million calls, without the time they take.
 - Weight 0 is a standby: it serves only when no target with a weight can. At least one weight is above 0.
+  Weights and prices have bounds, so that all arithmetic with them is sound.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -28,6 +28,10 @@ MOST_TARGETS: Final = 300
 # counts like the dearest, so that nobody wins by not saying a price.
 PRICES: Final = {"aws": 0.20, "azure": 0.20, "gcp": 0.40}
 _STRANGER: Final = 0.40
+# Beyond a millionfold difference the lesser target might as well be a standby.
+WEIGHTS: Final = (0.000_001, 1_000_000)
+# A thousand dollars for one request.
+MOST_PRICE: Final = 1_000_000_000
 _FIELDS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -133,20 +137,35 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     if isinstance(origin, str):
         mistakes.append(origin)
     weight = fields.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-        mistakes.append(f"weight: got {weight!r}, expected a number from 0, e.g. 3")
+    least, most = WEIGHTS
+    if not (_within(weight, 0, 0) or _within(weight, least, most)):
+        mistakes.append(
+            f"weight: got {_short(weight)}, expected 0 (standby) or a number from {least:f} to {most}, e.g. 3"
+        )
     repeatable = fields.get("repeatable", False)
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
     price = fields.get("price", PRICES.get(str(fields.get("cloud")), _STRANGER))
-    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
-        mistakes.append(f"price: got {price!r}, expected USD per million requests from 0, e.g. 0.2")
+    if not _within(price, 0, MOST_PRICE):
+        mistakes.append(
+            f"price: got {_short(price)}, expected USD per million requests from 0 to {MOST_PRICE}, e.g. 0.2"
+        )
     mistakes += [f"{name}: unknown field" for name in _unknown(fields)]
     if mistakes or isinstance(origin, str):
         return None, mistakes
     cloud, region, url = str(fields["cloud"]), str(fields["region"]), str(fields["url"]).rstrip("/")
     numbers = float(cast("float", weight)), bool(repeatable), float(cast("float", price))
     return Target(cloud, region, url, origin, *numbers), []
+
+
+def _within(value: object, least: float, most: float) -> bool:
+    """Whether it is such a number; comparing is exact also where no float is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _short(value: object) -> str:
+    """A number may have thousands of digits."""
+    return repr(value)[:40]
 
 
 def _unknown(fields: Mapping[str, object]) -> Iterable[str]:

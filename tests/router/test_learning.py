@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router.board import Board, Seat
 from router.fleet import Outcome
-from router.learning import FLOOR, Known, parts, qualities, settled
+from router.learning import FLOOR, Known, allowances, parts, qualities, settled
 from router.policy import DEFAULT
 from router.selection import Candidate, Strategy
 from router.targets import Origin, Target
@@ -259,3 +259,17 @@ def test_a_quality_falls_at_once_and_rises_in_time(
         assert found == after
     elif elapsed <= 0:
         assert found <= max(before["a"], FLOOR)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1e6) | st.sampled_from([5e-324, 1e-300]), st.sampled_from([1.0, 0.5, 1 / 64])),
+        min_size=1,
+        max_size=5,
+    )
+)
+@example([(5e-324, 0.5)])
+def test_allowances_are_sound_for_every_weight(listed: list[tuple[float, float]]) -> None:
+    """Above nothing and at most 1, though a weight times a share may be too small for any float."""
+    found = allowances([Candidate(f"t{n}", weight, share) for n, (weight, share) in enumerate(listed)])
+    assert all(0 < one <= 1 for one in found)
