@@ -59,17 +59,27 @@ class Mistakes:
         return default
 
     def number(
-        self, key: str, value: object, default: float, *, least: float, example: str = "", whole: bool = False
+        self,
+        key: str,
+        value: object,
+        default: float,
+        *,
+        least: float,
+        most: float = math.inf,
+        example: str = "",
+        whole: bool = False,
     ) -> float:
-        """A finite number of at least `least`."""
+        """A finite number of at least `least`, at most `most`."""
         if value is None:
             return default
         kind = "a whole number" if whole else "a number"
-        expected = f"{kind} of at least {least:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        expected = f"{kind} of at least {least:g}" if most == math.inf else f"{kind} from {least:g} to {most}"
+        # Compared with a float, since a whole number may be too large to become one.
+        finite = isinstance(value, int | float) and abs(value) < 1e300
+        if isinstance(value, bool) or not isinstance(value, int | float) or not finite:
             self.add(key, value, expected, example or f"{default:g}")
             return default
-        if value < least or (whole and value != int(value)):
+        if not least <= value <= most or (whole and value != int(value)):
             self.add(key, value, expected, example or f"{default:g}")
             return default
         return int(value) if value == int(value) else float(value)

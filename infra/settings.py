@@ -34,21 +34,27 @@ EXAMPLES: Mapping[str, str] = {
     "agentPaceMs": "0",
     "sky": "{minuteS: 5}",
 }
-# Knobs of the router's deciding; their defaults live with the router, here is only what may be said.
-POLICY_NUMBERS = (
-    "connectTimeoutS",
-    "stallS",
-    "deadlineS",
-    "slowStartS",
-    "ejectionS",
-    "fall",
-    "rise",
-    "freshS",
-    "hedgeShare",
-    "holdS",
-    "extraUsdPerHour",
-    "goalMs",
-)
+# Knobs of the router's deciding, with the least and the most that each may be; their defaults live with the
+# router, here is only what may be said.
+POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
+    "connectTimeoutS": (0.01, 60),
+    "stallS": (0.01, 3600),
+    "deadlineS": (0.1, 3600),
+    "slowStartS": (0.1, 3600),
+    "ejectionS": (0.1, 300),
+    "fall": (1, 10),
+    "rise": (1, 10),
+    "freshS": (1, 3600),
+    "hedgeShare": (0.001, 1),
+    "extraUsdPerHour": (0, 1_000_000),
+    "goalMs": (1, 3_600_000),
+    "holdS": (0, 3600),
+    "attempts": (1, 10),
+}
+WHOLE_NUMBERS = ("fall", "rise", "attempts")
+# What the router takes: of a region's weight, when it is no standby, and of a price.
+WEIGHTS = (0.000_001, 1_000_000)
+MOST_PRICE = 1_000_000_000
 HEDGES = ("auto", "on", "off")
 CALLERS_MAY = ("strategy", "redundant")
 POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "callersMay")
@@ -234,15 +240,26 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
     weight = mistakes.number(f"{key}.weight", entry.get("weight"), 1, least=0, example="3")
     price = None
     if entry.get("price") is not None:
-        price = mistakes.number(f"{key}.price", entry["price"], 0, least=0, example="0.2")
+        price = mistakes.number(f"{key}.price", entry["price"], 0, least=0, most=MOST_PRICE, example="0.2")
     regions = mistakes.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
         if known and region not in known:
             meant = suggestion(region, known) or first
             mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{meant}]")
-    share = weight / len(regions) if regions else 0
+    share = _share(mistakes, f"{key}.weight", weight, len(regions))
     whole = int(share) if share == int(share) else share
     return [Target(Place(cloud, region), whole, price) for region in regions]
+
+
+def _share(mistakes: Mistakes, key: str, weight: float, regions: int) -> float:
+    """Each region's part of a weight."""
+    least, most = WEIGHTS
+    if not regions or not weight:
+        return 0
+    if not least * regions <= weight <= most * regions:
+        mistakes.add(key, weight, f"0, or from {least:f} to {most} for each region", "3")
+        return 1
+    return weight / regions
 
 
 def _routers(
@@ -275,11 +292,12 @@ def _policy(mistakes: Mistakes, value: object) -> dict[str, object]:
     policy = mistakes.mapping(key, value, example)
     mistakes.known_keys(key, policy, POLICY_KEYS, example)
     found: dict[str, object] = {}
-    for name in (each for each in POLICY_NUMBERS if each in policy):
-        whole = name in {"fall", "rise"}
-        found[name] = mistakes.number(
-            f"{key}.{name}", policy[name], 1, least=1 if whole else 0.001, example="2", whole=whole
-        )
+    for name, (least, most) in POLICY_NUMBERS.items():
+        if name in policy:
+            whole, example = name in WHOLE_NUMBERS, "0.5" if most == 1 else "2"
+            found[name] = mistakes.number(
+                f"{key}.{name}", policy[name], 1, least=least, most=most, example=example, whole=whole
+            )
     if "hedge" in policy:
         given = policy["hedge"]
         if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`

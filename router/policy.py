@@ -6,7 +6,6 @@ Times are seconds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -152,10 +151,29 @@ _NAMES: Final = {
     "extraUsdPerHour": "extra_usd_per_hour",
     "goalMs": "goal_ms",
     "holdS": "hold_s",
+    "attempts": "attempts",
 }
-_COUNTS: Final = frozenset({"fall", "rise"})
-# A vantage keeps 10 observations of a target, so no longer streak can be seen.
-_MOST_COUNT: Final = 10
+# The least and the most that each may be. Below, a timer of the event loop or one round trip is the limit;
+# above, it is a mistake in the unit, or another limit comes first. Zero switches off what has a 0 here.
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "connectTimeoutS": (0.01, 60),
+    "stallS": (0.01, 3600),
+    # No platform waits longer than an hour for a reply.
+    "deadlineS": (0.1, 3600),
+    "slowStartS": (0.1, 3600),
+    # The cap of an ejection.
+    "ejectionS": (0.1, 300),
+    # A vantage keeps 10 observations of a target, so no longer streak can be seen.
+    "fall": (1, 10),
+    "rise": (1, 10),
+    "freshS": (1, 3600),
+    "hedgeShare": (0.001, 1),
+    "extraUsdPerHour": (0, 1_000_000),
+    "goalMs": (1, 3_600_000),
+    "holdS": (0, 3600),
+    "attempts": (1, 10),
+}
+_COUNTS: Final = frozenset({"fall", "rise", "attempts"})
 # What two clocks kept by NTP may differ by, with much room.
 SKEW_S: Final = 60.0
 HEDGES: Final = ("auto", "on", "off")
@@ -183,12 +201,20 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
         elif field is None:
             expected = ", ".join([*_NAMES, "hedge", "callersMay"])
             mistakes.append(f"{name}: unknown; expected one of {expected}")
-        elif isinstance(got, bool) or not isinstance(got, int | float):
-            mistakes.append(f"{name}: got {got!r}, expected a number, e.g. 3")
-        elif field in _COUNTS and not (isinstance(got, int) and 1 <= got <= _MOST_COUNT):
-            mistakes.append(f"{name}: got {got!r}, expected a whole number from 1 to {_MOST_COUNT}, e.g. 3")
-        elif field not in _COUNTS and not (math.isfinite(got) and got > 0):
-            mistakes.append(f"{name}: got {got!r}, expected a number above 0, e.g. 2.5")
-        else:
+        elif _fits(name, got):
             changes[field] = got
+        else:
+            kind = "a whole number" if name in _COUNTS else "a number"
+            least, most = RANGES[name]
+            expected = f"{kind} from {least} to {most}, e.g. {getattr(DEFAULT, field):g}"
+            # A number may have thousands of digits.
+            mistakes.append(f"{name}: got {repr(got)[:40]}, expected {expected}")
     return replace(DEFAULT, **changes), mistakes
+
+
+def _fits(name: str, got: object) -> bool:
+    """Whether it is a number of this field's kind and range; comparing is exact also where no float is."""
+    least, most = RANGES[name]
+    if isinstance(got, bool) or not isinstance(got, int if name in _COUNTS else int | float):
+        return False
+    return least <= cast("float", got) <= most

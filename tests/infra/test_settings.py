@@ -11,8 +11,19 @@ import yaml
 from infra.archive import ROOT
 from infra.contract import Place
 from infra.errors import ConfigError
-from infra.settings import POLICY_KEYS, POLICY_NUMBERS, STRATEGIES, Checks, Model, Settings, read
+from infra.settings import (
+    MOST_PRICE,
+    POLICY_KEYS,
+    POLICY_NUMBERS,
+    STRATEGIES,
+    WEIGHTS,
+    Checks,
+    Model,
+    Settings,
+    read,
+)
 from router import policy as router_policy
+from router import targets as router_targets
 from router.selection import Strategy
 
 pytestmark = pytest.mark.pure
@@ -94,16 +105,19 @@ def test_everything_that_can_be_said_is_heard() -> None:
 def test_what_the_config_may_say_the_router_understands() -> None:
     """Strategies, knobs and prices are listed in both rooms: here, what is taken there is taken."""
     assert list(STRATEGIES) == [strategy.value for strategy in Strategy]
-    knobs: dict[str, object] = {
-        **dict.fromkeys(POLICY_NUMBERS, 2),
-        "hedge": "off",
-        "callersMay": ["redundant"],
-    }
-    assert tuple(knobs) == POLICY_KEYS
-    found = settings(router={"policy": knobs})
-    assert found.policy == knobs
-    policy, wrong = router_policy.parse(found.policy)
-    assert wrong == []
+    assert POLICY_NUMBERS == router_policy.RANGES
+    assert (WEIGHTS, MOST_PRICE) == (router_targets.WEIGHTS, router_targets.MOST_PRICE)
+    for end in (0, 1):
+        knobs: dict[str, object] = {
+            **{name: span[end] for name, span in POLICY_NUMBERS.items()},
+            "hedge": "off",
+            "callersMay": ["redundant"],
+        }
+        assert tuple(knobs) == POLICY_KEYS
+        found = settings(router={"policy": knobs})
+        assert found.policy == knobs
+        policy, wrong = router_policy.parse(found.policy)
+        assert wrong == []
     assert (policy.hedge, policy.callers_may) == ("off", frozenset({"redundant"}))
     assert settings(router={"policy": {"hedge": False, "callersMay": []}}).policy == {
         "hedge": "off",
@@ -210,6 +224,11 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "sky": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
     "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
+    "policy-too-much": (CLOUDS, {"router": {"policy": {"hedgeShare": 5}}}, "a number from 0.001 to 1"),
+    "policy-endless": (CLOUDS, {"router": {"policy": {"stallS": 10**400}}}, "policy.stallS: got 1000"),
+    "weight-endless": ({"aws": {**CLOUDS["aws"], "weight": 10**400}}, {}, "aws.weight: got 1000"),
+    "weight-too-small": ({"aws": {**CLOUDS["aws"], "weight": 1e-9}}, {}, "from 0.000001 to 1000000"),
+    "price-too-high": ({"aws": {**CLOUDS["aws"], "price": 1e12}}, {}, "from 0 to 1000000000"),
     "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
     "hedge": (CLOUDS, {"router": {"policy": {"hedge": "always"}}}, "policy.hedge: got 'always'"),
     "callers-may": (CLOUDS, {"router": {"policy": {"callersMay": ["strategie"]}}}, "did you mean strategy"),

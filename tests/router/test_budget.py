@@ -56,6 +56,16 @@ def test_money_comes_back_with_time_up_to_an_hours_worth() -> None:
     assert refilled(budget, 0, 1e6, POLICY).usd == 3.6
 
 
+def test_without_any_money_only_what_is_free_is_sent_once_more() -> None:
+    """`extraUsdPerHour: 0`: nothing extra is paid for, now or later; a price of 0 costs nothing."""
+    policy = replace(DEFAULT, extra_usd_per_hour=0)
+    budget = full(0.0, policy)
+    for extra in Extra:
+        for now in (0.0, 3_600.0, 1e6):
+            assert not pay(budget, extra, 0.2e-6, 100, now, policy)[1]
+        assert pay(budget, extra, 0.0, 100, 0.0, policy)[1]
+
+
 def test_a_clock_that_goes_back_earns_nothing() -> None:
     """And does not earn the same time twice when it comes forward again."""
     budget, _ = pay(full(100.0, POLICY), Extra.RETRY, 3.6, 0, 100.0, POLICY)

@@ -36,6 +36,13 @@ def test_a_target_is_read_with_its_origin() -> None:
         ({"weight": float("nan")}, "weight"),
         ({"weight": float("inf")}, "weight"),
         ({"weight": True}, "weight"),
+        ({"weight": 10**400}, "weight"),
+        ({"weight": 5e-324}, "from 0.000001 to 1000000"),
+        ({"weight": 2_000_000}, "weight"),
+        ({"price": 10**400}, "price"),
+        ({"price": -1}, "from 0 to 1000000000"),
+        ({"price": 1e300}, "price"),
+        ({"price": float("nan")}, "price"),
         ({"weight": 0}, "every weight is 0"),
         ({"repeatable": "yes"}, "repeatable"),
         ({"color": 1}, "color"),
@@ -55,6 +62,7 @@ def test_a_wrong_target_is_a_mistake_that_names_the_field(change: dict[str, obje
     assert len(mistakes) == 1
     assert expected in mistakes[0]
     assert "expected" in mistakes[0] or "unknown" in mistakes[0]
+    assert len(mistakes[0]) < 150
 
 
 def test_lists_that_are_none_and_doubles_are_mistakes() -> None:
@@ -85,6 +93,38 @@ def test_a_policy_is_read_by_its_camel_case_names() -> None:
     assert (found.stall_s, found.fresh_s, found.fall, found.rise) == (1.5, 1.5, 2, 4)
     bad: dict[str, object] = {"stallS": float("nan"), "fall": 0, "rise": True, "freshS": "1", "x": 1}
     assert len(policy.parse(bad)[1]) == 5
+
+
+@pytest.mark.parametrize("name", policy.RANGES)
+def test_each_number_of_a_policy_has_a_range_and_the_mistake_names_it(name: str) -> None:
+    """The ends are in it; what is beyond, of another kind or too long for a float is one short line."""
+    least, most = policy.RANGES[name]
+    for good in (least, most):
+        assert policy.parse({name: good})[1] == []
+    for bad in (least - 0.001, most * 1.1, 10**400, -(10**400), float("nan"), float("inf"), True, "2", None):
+        found, mistakes = policy.parse({name: bad})
+        assert found == policy.DEFAULT
+        assert len(mistakes) == 1
+        assert mistakes[0].startswith(f"{name}: got {bad!r}"[:40])
+        assert f"from {least} to {most}, e.g. " in mistakes[0]
+        assert len(mistakes[0]) < 150
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hedgeShare", 5), ("freshS", 0.001), ("deadlineS", 1e-9), ("ejectionS", 1e9), ("stallS", 1e300)],
+)
+def test_a_number_that_makes_no_sense_is_refused(name: str, value: float) -> None:
+    """Mostly a wrong unit, which would otherwise show in the worst hour."""
+    assert len(policy.parse({name: value})[1]) == 1
+
+
+def test_what_may_be_switched_off_takes_a_zero_and_attempts_are_counted_whole() -> None:
+    """No holding, nothing extra; one attempt is no repeat at all."""
+    found, mistakes = policy.parse({"holdS": 0, "extraUsdPerHour": 0, "attempts": 1})
+    assert mistakes == []
+    assert (found.hold_s, found.extra_usd_per_hour, found.attempts) == (0, 0, 1)
+    assert len(policy.parse({"attempts": 2.0})[1]) == 1
 
 
 def test_a_callers_request_id_is_copied_only_when_it_is_one() -> None:

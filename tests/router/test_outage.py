@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -103,6 +104,23 @@ def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
             assert reply.status_code == 503
             assert reply.json()["error"]["code"] == "no-target"
             assert int(reply.headers["retry-after"]) >= 1
+
+    asyncio.run(story())
+
+
+def test_without_a_hold_the_caller_is_told_at_once_and_nobody_is_asked() -> None:
+    """`holdS: 0`: for callers that have a better idea than to wait."""
+
+    async def story() -> None:
+        policy = replace(PATIENT, hold_s=0)
+        async with away(2) as targets, router([one.one.url for one in targets], policy=policy) as front:
+            began = time.monotonic()
+            reply = await front.client.post("/invoke", content=b"{}")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+            assert time.monotonic() - began < 1
+            assert not front.app._plane.outage._waiting  # pyright: ignore
+            await targets[0].returns()
+            assert (await front.client.post("/invoke", content=b"{}")).status_code == 200
 
     asyncio.run(story())
 
