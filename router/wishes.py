@@ -6,7 +6,8 @@
     grpc-timeout: 1500m               the same, as gRPC says it (H M S m u n)
 
 Rules: a value that is not understood is a 400 with an example, a wish that the deployment does not grant
-(`callersMay`) a 403. With both timeouts the shorter one counts.
+(`callersMay`) a 403. A field that is repeated with another value is a 400: nobody can know which was meant.
+With both timeouts the shorter one counts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ GRPC_TIMEOUT: Final = b"grpc-timeout"
 _FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT})
 # The attempts of one request are at most three, so no more copies can be sent.
 _COPIES: Final = (b"1", b"2", b"3")
-# gRPC takes 8 digits; with 10 even milliseconds reach 115 days.
+# With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
 _MOST_DIGITS: Final = 10
+_MOST_GRPC_DIGITS: Final = 8
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
@@ -46,7 +48,10 @@ NONE: Final = Wishes()
 
 def wishes(headers: Iterable[Header], policy: Policy) -> Wishes:
     """What these header fields ask for; CallerError 400 or 403 for what cannot be granted."""
-    found = {name: value for name, value in headers if name in _FIELDS}
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _FIELDS and found.setdefault(name, value) != value:
+            raise _bad(name, found[name] + b" and " + value, "it once")
     if not found:
         return NONE
     timeouts = [read(found[name]) for name, read in _TIMEOUTS if name in found]
@@ -80,16 +85,17 @@ def _milliseconds(value: bytes) -> float:
 
 def _grpc(value: bytes) -> float:
     unit = _UNITS_S.get(value[-1:])
-    if unit is None or not _is_count(value[:-1]):
-        raise _bad(GRPC_TIMEOUT, value, "a whole number above 0 and a unit of H, M, S, m, u, n, e.g. 1500m")
+    if unit is None or not _is_count(value[:-1], _MOST_GRPC_DIGITS):
+        expected = "a whole number above 0 of at most 8 digits and a unit of H, M, S, m, u, n, e.g. 1500m"
+        raise _bad(GRPC_TIMEOUT, value, expected)
     return int(value[:-1]) * unit
 
 
 _TIMEOUTS: Final = ((TIMEOUT, _milliseconds), (GRPC_TIMEOUT, _grpc))
 
 
-def _is_count(value: bytes) -> bool:
-    return value.isdigit() and len(value) <= _MOST_DIGITS and int(value) > 0
+def _is_count(value: bytes, most_digits: int = _MOST_DIGITS) -> bool:
+    return value.isdigit() and len(value) <= most_digits and int(value) > 0
 
 
 def _granted(field: bytes, wish: str, policy: Policy) -> None:

@@ -74,6 +74,7 @@ def test_all_copies_lost_is_one_error() -> None:
         ("x-skyfleet-timeout-ms", "1500", Wishes(timeout_s=1.5)),
         ("grpc-timeout", "2H", Wishes(timeout_s=7200.0)),
         ("grpc-timeout", "1500m", Wishes(timeout_s=1.5)),
+        ("grpc-timeout", "12345678m", Wishes(timeout_s=12345.678)),
         ("x-other", "1", NONE),
     ],
 )
@@ -101,6 +102,7 @@ def test_of_two_timeouts_the_shorter_counts() -> None:
         ("grpc-timeout", "1500", "e.g. 1500m"),
         ("grpc-timeout", "m", "e.g. 1500m"),
         ("grpc-timeout", "1s", "e.g. 1500m"),
+        ("grpc-timeout", "123456789m", "at most 8 digits"),
     ],
 )
 def test_a_wish_that_is_not_understood_is_a_400(field: str, value: str, expected: str) -> None:
@@ -109,6 +111,27 @@ def test_a_wish_that_is_not_understood_is_a_400(field: str, value: str, expected
         wishes([(field.encode(), value.encode())], DEFAULT)
     assert caught.value.status == 400
     assert expected in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("x-skyfleet-timeout-ms", "1000", "0"),
+        ("x-skyfleet-timeout-ms", "1000", "2000"),
+        ("grpc-timeout", "1S", "1M"),
+        ("x-skyfleet-strategy", "latency", "cost"),
+        ("x-skyfleet-redundant", "2", "3"),
+    ],
+)
+def test_a_wish_that_is_repeated_with_another_value_is_a_400(field: str, one: str, other: str) -> None:
+    """In either order; the same value twice is one wish."""
+    name = field.encode()
+    for first, last in ((one, other), (other, one)):
+        with pytest.raises(CallerError, match="expected it once") as caught:
+            wishes([(name, first.encode()), (b"x-other", b"1"), (name, last.encode())], DEFAULT)
+        assert caught.value.status == 400
+        assert f"{first} and {last}" in caught.value.message
+    assert wishes([(name, one.encode())] * 2, DEFAULT) == wishes([(name, one.encode())], DEFAULT)
 
 
 def test_a_deployment_may_refuse_wishes() -> None:
