@@ -7,9 +7,11 @@ Rules
 - A vantage's verdict on a target is a pure function of what it keeps: `fall` failures in a row make it down,
   `rise` good answers in a row make it up, before that it abstains.
 - A target is down when more than half of the fresh vantages that have a verdict say so; one half is not
-  enough. So one vantage that lies is outvoted by one other. When it is the only fresh one it decides where
-  nothing else is known, but not against this router's own traffic: while that got good replies from the
-  target within `proof_s`, the lone vantage's word is only noted (`Votes.alone`, judged in `fleet`).
+  enough. One that has no verdict yet but has seen the target alive counts against `down`, though not for
+  `up`: then there is no verdict, and the target stays as it stands. So one vantage that lies is outvoted by
+  one other, from its first good look on. When it is the only fresh one it decides where nothing else is
+  known, but not against this router's own traffic: while that got good replies from the target within
+  `proof_s`, the lone vantage's word is only noted (`Merged.alone`, judged in `fleet`).
 - Observations that lie in the future are not believed, neither on arrival nor after this clock was set back.
 - What cannot be believed is refused with a reason and the view before it stays: another version, a vantage
   that is not one of the configured targets, times from the future, wrong types. Observations of targets that
@@ -77,12 +79,13 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """The verdicts of the fresh vantages on one target: how many see it up, why the others see it down, and
-    the newest observation among them."""
+    """The verdicts of the fresh vantages on one target: how many see it up, why the others see it down, the
+    newest observation among them, and how many without a verdict have seen it alive."""
 
     ups: int
     downs: tuple[str, ...]
     at: float
+    dissents: int = 0
 
     @property
     def voters(self) -> int:
@@ -162,7 +165,7 @@ def is_fresh(document: Document, now: float, policy: Policy) -> bool:
 
 def votes(documents: Iterable[Document], target: str, now: float, policy: Policy) -> Votes:
     """What each fresh vantage that has a verdict says of one target."""
-    ups, newest = 0, 0.0
+    ups, dissents, newest = 0, 0, 0.0
     downs: list[str] = []
     for document in documents:
         observations = document.observations.get(target, ())
@@ -170,13 +173,14 @@ def votes(documents: Iterable[Document], target: str, now: float, policy: Policy
             continue
         up = verdict(observations, policy)
         if up is None:
+            dissents += any(one.alive and _fresh(one.at, now, policy) for one in observations)
             continue
         newest = max(newest, observations[-1].at)
         if up:
             ups += 1
         else:
             downs.append(f"{document.vantage}: {observations[-1].reason or 'no answer'}")
-    return Votes(ups, tuple(downs), newest)
+    return Votes(ups, tuple(downs), newest, dissents)
 
 
 def merged(documents: Iterable[Document], target: str, now: float, policy: Policy) -> Merged:
@@ -185,6 +189,8 @@ def merged(documents: Iterable[Document], target: str, now: float, policy: Polic
     downs, voters = len(given.downs), given.voters
     if not voters:
         return Merged(None, given.at, "no fresh vantage has a verdict")
+    if voters < downs * 2 <= voters + given.dissents:
+        return Merged(None, given.at, f"{downs} of {voters} vantages see it down, others have seen it alive")
     if downs * 2 > voters:
         told = "; ".join(given.downs[:_MOST_TOLD]) + ("; ..." if downs > _MOST_TOLD else "")
         return Merged(

@@ -302,6 +302,18 @@ def test_a_vantage_that_lies_is_outvoted_by_one_other_and_two_are_believed() -> 
     assert state(one) is Status.DOWN
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_vantage_that_lies_does_not_decide_beside_one_that_has_begun_only_now(at_once: bool) -> None:
+    """One good look of the other is enough to keep the target in, whoever speaks first."""
+    clock = Clock()
+    one = board(clock)
+    honest, liar = document(True, vantage="aws/r1"), document(*DOWN)
+    for news in [[liar, honest]] if at_once else [[honest], [liar]]:
+        one.fold(news)
+    assert state(one) is Status.UNKNOWN
+    assert "aws/r0" in served(one)
+
+
 @pytest.mark.parametrize("jump", [-YEAR, -3_600.0, -90.0, -1.0, 3_600.0, YEAR])
 def test_a_clock_that_jumps_locks_nobody_out_for_longer_than_the_cap(jump: float) -> None:
     """Ejected, resting and down targets all serve again in time, whatever the clock was set to."""

@@ -113,6 +113,48 @@ def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
     assert (two.up, two.alone) == (False, False)
 
 
+def test_who_has_seen_a_target_alive_dissents_before_it_has_a_verdict() -> None:
+    """Against `down` only: one good look may be the last breath, so it brings nobody up either."""
+
+    def says(vantage: str, *oks: bool) -> Document:
+        return Document(vantage, NOW, {"gcp/b": tuple(looks(*oks))})
+
+    liar = says("a", False, False, False)
+    for begun in ((True,), (True, False), (False, True), (True, False, False), (True, False) * 5):
+        assert merge.merged([liar, says("b", *begun)], "gcp/b", NOW, DEFAULT).up is None
+    for doubtful in ((False,), (False, False)):
+        assert merge.merged([liar, says("b", *doubtful)], "gcp/b", NOW, DEFAULT).up is False
+    two = [liar, says("b", False, False, False), says("c", True)]
+    assert merge.merged(two, "gcp/b", NOW, DEFAULT).up is False
+    stale = Document("b", NOW, {"gcp/b": (Observation(NOW - 200, True), Observation(NOW, False))})
+    assert merge.merged([liar, stale], "gcp/b", NOW, DEFAULT).up is False
+    assert merge.merged([says("b", True)], "gcp/b", NOW, DEFAULT).up is None
+
+
+@given(st.lists(st.lists(observations, min_size=1, max_size=12), min_size=1, max_size=4))
+def test_one_vantage_alone_never_outvotes_another_that_has_seen_the_target_alive(
+    several: list[list[Observation]],
+) -> None:
+    """Whatever the others saw: where one of them saw it alive lately, down needs two verdicts."""
+    views = [Document(f"v{n}", NOW, {"gcp/b": merge.keep(seen)}) for n, seen in enumerate(several)]
+    liar = Document("liar", NOW, {"gcp/b": tuple(looks(False, False, False))})
+    verdicts = [merge.verdict(one.observations["gcp/b"], DEFAULT) for one in views]
+    alive = any(look.alive for one in views for look in one.observations["gcp/b"])
+    if alive and False not in verdicts:
+        assert merge.merged([*views, liar], "gcp/b", NOW, DEFAULT).up is not False
+
+
+@pytest.mark.parametrize("ahead", [61.0, 3_600.0, 1e9])
+def test_a_vantage_that_speaks_from_the_future_has_no_say(ahead: float) -> None:
+    """Nor is it fresh; what two good clocks may differ by is no future."""
+    said = Document("a", NOW + ahead, {"gcp/b": tuple(Observation(NOW + ahead + n, False) for n in range(3))})
+    assert merge.merged([said], "gcp/b", NOW, DEFAULT).up is None
+    assert not merge.is_fresh(said, NOW, DEFAULT)
+    near = Document("a", NOW + 59, {"gcp/b": tuple(Observation(NOW + 57 + n, False) for n in range(3))})
+    assert merge.merged([near], "gcp/b", NOW, DEFAULT).up is False
+    assert merge.is_fresh(near, NOW, DEFAULT)
+
+
 def test_what_a_clock_in_the_future_left_behind_is_not_believed() -> None:
     """After the clock was set back: the whole document, or only the looks that lie ahead."""
     ahead = Document("aws/a", NOW + 3_600, {"gcp/b": (Observation(NOW, True),)})
