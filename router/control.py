@@ -25,7 +25,7 @@ from typing import Final, cast
 from router.board import Board
 from router.errors import CallerError, SnapshotRefused, StoreFailed
 from router.selection import Strategy
-from router.store import SAVE_S, Bucket, Found, Keeper
+from router.store import SAVE_S, Bucket, Found, Keeper, newer
 
 NAME: Final = "control.json"
 VERSION: Final = 1
@@ -149,7 +149,7 @@ class Controls:
         try:
             return parse(found.data)
         except SnapshotRefused as refused:
-            if _newer(found.data):
+            if newer(found.data, VERSION):
                 raise CallerError(
                     409, "newer-version", f"{refused.message} Change it with the release that wrote it."
                 ) from None
@@ -158,15 +158,6 @@ class Controls:
     def _follow(self, control: Control) -> None:
         self._known = control
         self._board.strategy = control.strategy or self._configured
-
-
-def _newer(data: bytes) -> bool:
-    try:
-        found: object = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    version = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
-    return isinstance(version, int) and version > VERSION
 
 
 def _expect(replaces: int | None, now: Control) -> None:

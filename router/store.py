@@ -8,7 +8,8 @@ Rules
   write folds what is stored first, and folding is a union, so even two writers only delay an observation.
 - The store down or slow: serve on, decide alone, say so in the status. No bucket configured: the same,
   without complaint. One object that cannot be read or believed never hides the others: its last good view
-  stays, and the status names it until it can be read again.
+  stays, and the status names it until it can be read again. A write replaces what is damaged, but never a
+  document of a newer version: it belongs to the release that wrote it.
 - Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
   `swap`, which fails when somebody else was first.
 
@@ -33,7 +34,7 @@ import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from router import merge
 from router.board import Board
@@ -200,24 +201,29 @@ class Keeper:
         self._task.add_done_callback(self._refreshed)
 
     async def save(self, document: Document) -> bool:
-        """Fold a document into its stored form; False when the store would not have it in time."""
+        """Fold a document into its stored form; False if the store has it not in time, or a newer one."""
         if self._bucket is None:
             return False
         name = object_name(document.vantage)
         try:
-            await _in_time(self._fold_in(self._bucket, name, document))
+            kept = await _in_time(self._fold_in(self._bucket, name, document))
         except StoreFailed as error:
             self._note("down", str(error))
             return False
         self._note("ok", "")
-        return True
+        return kept
 
-    async def _fold_in(self, bucket: Bucket, name: str, document: Document) -> None:
+    async def _fold_in(self, bucket: Bucket, name: str, document: Document) -> bool:
         found = await bucket.get(name, None)
         if isinstance(found, Found):
             stored = self._parse(name, found.data)
+            if stored is None and newer(found.data, merge.VERSION):
+                return False
             document = document if stored is None else merge.fold(stored, document)
         await bucket.put(name, json.dumps(merge.dump(document)).encode())
+        # What was there cannot be refused any more.
+        self._board.refused.pop(name, None)
+        return True
 
     async def close(self) -> None:
         """Stop a running refresh."""
@@ -251,6 +257,10 @@ class Keeper:
                 document = self._read(name, result)
                 if document is not None:
                     documents.append(document)
+            elif result is None:
+                # What is gone is not refused any more, and is read anew when it comes back.
+                self._board.refused.pop(name, None)
+                self._tags.pop(name, None)
         self._board.fold(documents)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
         self._note("down" if failures else "ok", "; ".join(failures[:_MOST_NAMED]) + more)
@@ -292,6 +302,16 @@ class Keeper:
 
     def _note(self, state: str, reason: str) -> None:
         self.state, self.reason, self.at = state, reason, self._clock()
+
+
+def newer(data: bytes, version: int) -> bool:
+    """Whether these bytes are a document of a later release than this one, which writes this version."""
+    try:
+        found: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    said = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
+    return isinstance(said, int) and said > version
 
 
 async def _in_time(work: Coroutine[Any, Any, T]) -> T:
