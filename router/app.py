@@ -42,6 +42,8 @@ from router.timing import Watch
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
+# In the status, a refused snapshot that does not even say whose it is; any good one after it clears that.
+_ANONYMOUS: Final = "snapshot"
 _KEY_FIELDS: Final = (b"authorization", b"x-api-key")
 
 
@@ -196,12 +198,16 @@ class App:
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None
         board = self._plane.board
+        source = _ANONYMOUS
         try:
-            document = merge.parse(_decoded(body), board.targets, self._clock())
+            decoded = _decoded(body)
+            source = merge.source(decoded) or _ANONYMOUS
+            document = merge.parse(decoded, board.targets, self._clock())
         except SnapshotRefused as refused:
-            board.refuse("snapshot", refused.message)
+            board.refuse(source, refused.message)
             raise
         board.fold([document])
+        board.refused.pop(_ANONYMOUS, None)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
     async def _control(
