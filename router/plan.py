@@ -325,7 +325,7 @@ def _exhausted(plan: Plan) -> Action:
     if plan.replies:
         number, _ = max(plan.replies, key=lambda reply: (reply[1] in UNDONE, reply[0]))
         return PassOn(number)
-    return nobody_answered(plan.causes, slow=plan.slow)
+    return nobody_answered(plan.causes, slow=plan.slow, sent=plan.paid > 0)
 
 
 def _late(plan: Plan) -> GiveUp:

@@ -20,10 +20,11 @@ class GiveUp:
     again: bool = False
 
 
-def nobody_answered(causes: Sequence[str], *, slow: bool) -> GiveUp:
-    """Every attempt failed. causes: how each one did. slow: one of them by silence."""
+def nobody_answered(causes: Sequence[str], *, slow: bool, sent: bool) -> GiveUp:
+    """Every attempt failed. causes: how each one did. slow: one of them by silence. sent: any of them was."""
     found = "; ".join(causes) or "no target may be tried"
-    reason = f"No target answered ({found}). No agent gave a whole reply; try again later."
+    what = "It was sent, but no agent gave a whole reply" if sent else "Nothing could be sent to any target"
+    reason = f"{what} ({found}). Try again later."
     return GiveUp(504, "no-answer", reason, True) if slow else GiveUp(503, "no-target", reason, True)
 
 

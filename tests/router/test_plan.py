@@ -170,6 +170,19 @@ def test_nobody_reached_is_a_503_with_retry_after() -> None:
     assert isinstance(action, GiveUp)
     assert (action.status, action.code, action.again) == (503, "no-target", True)
     assert all(f"{key}: not-sent" in action.reason for key in KEYS)
+    assert "Nothing could be sent" in action.reason
+
+
+def test_sent_everywhere_without_a_whole_reply_is_the_same_503_and_says_so() -> None:
+    """One attempt that was sent is enough for it: who reads it knows that agents may have been at work."""
+    mixed = (Failure.NOT_SENT, Failure.RESET, Failure.FULL)
+    for failures in ((Failure.RESET, Failure.CUT, Failure.RESET), mixed):
+        plan, action = begun(repeatable=True), None
+        for number, failure in enumerate(failures):
+            plan, action = failed(plan, number, failure)
+        assert isinstance(action, GiveUp)
+        assert (action.status, action.code) == (503, "no-target")
+        assert "It was sent, but no agent gave a whole reply (a: " in action.reason
 
 
 def test_a_stall_asks_and_pauses_grow() -> None:
@@ -215,6 +228,16 @@ def test_a_stream_that_sends_comments_is_passed_on_when_it_stalls() -> None:
     plan, _ = p.replied(begun(repeatable=True), 0, 200, Worth.EVENTS, ALL, NOW)
     plan, _ = p.passed(plan, ALL, NOW + 2)
     assert p.lives(plan, 0, NOW + 2, beating=True)[1] == (PassOn(0),)
+
+
+def test_the_deadline_is_due_before_a_question_or_a_pause_that_would_outlast_it() -> None:
+    """A caller that set three seconds hears after three, not when the next question is over."""
+    asked, _ = p.passed(begun(deadline_s=3.0), ALL, NOW + 2)
+    assert asked.runs[0].due > NOW + 3
+    assert p.due(asked) == NOW + 3
+    paused, _ = p.lives(asked, 0, NOW + 2.5)
+    assert paused.runs[0].due > NOW + 3
+    assert p.due(paused) == NOW + 3
 
 
 def test_the_deadline_ends_everything_with_a_504() -> None:
