@@ -144,6 +144,29 @@ def test_probes_decide_down_by_majority_of_the_fresh() -> None:
     assert "1 of 1" in stale.health["aws/r0"].reason
 
 
+def test_looks_that_are_sent_again_make_no_verdict_anew() -> None:
+    """Also under a later date, or beside news of another target: what has come back since stays."""
+    looks = seen("a/a", False, False, False)
+    fleet = f.fold(f.start(targets(1, 1), NOW), [looks], NOW, DEFAULT)
+    fleet = f.back(fleet, "aws/r0", NOW + 1)
+    for later in (replace(looks, at=NOW + 2), seen("a/a", True, True, key="aws/r1", at=NOW + 3)):
+        fleet = f.fold(fleet, [later], NOW + 4, DEFAULT)
+        assert fleet.health["aws/r0"].status is Status.EASING
+    fleet = f.fold(fleet, [seen("a/a", False, at=NOW + 5)], NOW + 5, DEFAULT)
+    assert fleet.health["aws/r0"].status is Status.DOWN
+
+
+@pytest.mark.parametrize("up", [True, False, None])
+def test_the_time_of_the_newest_look_never_goes_back(up: bool | None) -> None:
+    """A late document does not make probes stale; one from a future that is none any more does."""
+    late = h.probed(Health(Status.DOWN, probed_at=NOW), up, NOW - 100, NOW, DEFAULT, "x")
+    assert late.probed_at == NOW
+    newer = h.probed(Health(Status.DOWN, probed_at=NOW - 100), up, NOW, NOW, DEFAULT, "x")
+    assert newer.probed_at == NOW
+    after = h.probed(Health(Status.DOWN, probed_at=NOW + 3_600), up, NOW, NOW, DEFAULT, "x")
+    assert after.probed_at == NOW
+
+
 def test_draining_is_ended_only_by_its_order() -> None:
     """No evidence brings a drained target back."""
     fleet = f.order(f.start(targets(1, 1), NOW), "aws/r0", Event.DRAIN, NOW)

@@ -159,6 +159,14 @@ def test_least_load_picks_the_less_busy(count: int) -> None:
         assert chosen["t0"] >= 1.8 * 900 / count
 
 
+def test_with_many_targets_the_second_of_two_is_drawn_by_lot() -> None:
+    """Any of the others, each for an equal part; the next in turn would get all that one sheds."""
+    one = roster(Strategy.LEAST_LOAD, candidates(*[1.0] * 12))
+    first = one.turns[0]
+    chosen = [pick(one, 0, busy(**{first: 5}), (number + 0.5) / 11) for number in range(11)]
+    assert sorted(chosen) == sorted(set(one.keys) - {first})
+
+
 def test_least_load_counts_what_agents_report() -> None:
     """Four requests of other routers weigh like four of our own."""
     one = roster(Strategy.LEAST_LOAD, candidates(1, 1), known({"t0": timed(5, load=4.0), "t1": timed(5)}))
