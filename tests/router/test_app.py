@@ -15,7 +15,17 @@ from functions import signing
 from router import asgi
 from router.app import App, create
 from router.errors import SettingsError
-from tests.router.support import API_KEY, KEYS, Front, Peer, Received, ok, router, settings, upstream
+from tests.router.support import (
+    API_KEY,
+    KEYS,
+    Front,
+    Peer,
+    Received,
+    ok,
+    router,
+    settings,
+    upstream,
+)
 
 PATH = "/_skyfleet/health"
 NONCES = (f"{number:032x}" for number in range(1, 1_000_000))
@@ -174,58 +184,6 @@ def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_40
             assert {reply.status_code for reply in refused} == {401}
             assert len({reply.content for reply in refused}) == 1
             assert refused[0].json()["error"]["code"] == "unauthorized"
-
-    asyncio.run(run())
-
-
-def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> None:
-    """Not JSON, another version, a stranger, the future: 400, and the reason is in the status."""
-
-    async def run() -> None:
-        async with router(["http://127.0.0.1:9"]) as front:
-            now = time.time()
-            await send(front, json.dumps(snapshot(True, True, at=now)).encode())
-            bad: list[tuple[bytes, str, str]] = [
-                (b"{", "not JSON", "snapshot"),
-                (b"[" * 100_000, "not JSON", "snapshot"),
-                (b"[]", "JSON object", "snapshot"),
-                (json.dumps(snapshot(False, at=now, vantage="no place")).encode(), "vantage", "snapshot"),
-                (json.dumps({**snapshot(False, at=now), "version": 2}).encode(), "version", "aws/r0"),
-                (json.dumps(snapshot(False, at=now, vantage="mars/x")).encode(), "vantage", "mars/x"),
-                (json.dumps(snapshot(False, at=now, target="mars/x")).encode(), "configured", "aws/r0"),
-                (json.dumps(snapshot(False, at=now + 120)).encode(), "future", "aws/r0"),
-                (json.dumps({**snapshot(False, at=now), "at": float("nan")}).encode(), "at", "aws/r0"),
-                (
-                    json.dumps({**snapshot(False, at=now), "observations": 3}).encode(),
-                    "observations",
-                    "aws/r0",
-                ),
-            ]
-            for body, reason, source in bad:
-                reply = await send(front, body)
-                assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-refused")
-                assert reason in (await front.status())["refused"][source]
-            assert (await front.target("aws/r0"))["state"] == "healthy"
-
-    asyncio.run(run())
-
-
-def test_what_was_refused_of_a_vantage_is_forgotten_with_its_next_good_snapshot() -> None:
-    """And not with that of another; what did not say whose it is, with any."""
-
-    async def run() -> None:
-        async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"]) as front:
-            now = time.time()
-
-            async def tell(vantage: str, **changes: object) -> list[str]:
-                body = {**snapshot(True, at=now, vantage=vantage), **changes}
-                await send(front, json.dumps(body).encode())
-                return sorted((await front.status())["refused"])
-
-            assert await tell("aws/r0", version=2) == ["aws/r0"]
-            assert await tell("", version=2) == ["aws/r0", "snapshot"]
-            assert await tell("azure/r1") == ["aws/r0"]
-            assert await tell("aws/r0") == []
 
     asyncio.run(run())
 

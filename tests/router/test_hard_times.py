@@ -142,49 +142,6 @@ def test_a_write_replaces_a_damaged_document() -> None:
     asyncio.run(run())
 
 
-def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
-    """It belongs to the release that wrote it; the snapshot counts here, and the status says so."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        one, name = board(clock), object_name("aws/r0")
-        keeper = Keeper(shelf, one, clock)
-        theirs = shelf.objects[name] = dumped(GOOD, version=2)
-        one.fold([GOOD])
-        assert await keeper.save(GOOD) is False
-        await refresh(keeper, clock)
-        assert await keeper.save(document(True, True, at=clock.now)) is False
-        assert shelf.objects[name] == theirs
-        found = told(one, keeper)
-        assert found["store"]["state"] == "ok"
-        assert "version is 2; this router reads version 1" in found["refused"][name]
-        assert state(one) is Status.DOWN
-
-    asyncio.run(run())
-
-
-def test_what_was_refused_is_forgotten_when_it_is_overwritten_or_gone() -> None:
-    """Nothing of it is left to be refused."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
-        shelf.objects |= {object_name("aws/r0"): b"{", object_name("aws/r1"): b"{"}
-        await refresh(keeper, clock)
-        assert list(one.refused) == ["health/aws-r0.json", "health/aws-r1.json"]
-        assert await keeper.save(GOOD)
-        assert list(one.refused) == ["health/aws-r1.json"]
-        del shelf.objects[object_name("aws/r1")]
-        await refresh(keeper, clock)
-        assert one.refused == {}
-        shelf.objects[object_name("aws/r1")] = b"{"
-        await refresh(keeper, clock)
-        assert list(one.refused) == ["health/aws-r1.json"]
-
-    asyncio.run(run())
-
-
 def test_documents_that_are_gone_leave_what_was_known() -> None:
     """Until it is too old to have a say; then traffic judges."""
 
