@@ -16,10 +16,16 @@ SCOPES = ("agents", "routers", "checkers", "all")
 HEAL = "heal"
 # name -> what follows the colon: nothing, a time or a share of the requests.
 PLAIN = ("kill", "refuse", "blackhole", "stale")
-TIMED = ("slow", "cold")
+TIMED = ("slow", "gray", "cold")
 SHARED = ("error", "throttle", "cut")
 GRAMMAR = (
-    "kill | refuse | blackhole | stale | slow:800ms | cold:10s | error:30% | throttle:50% | cut:50% | heal"
+    "kill | refuse | blackhole | stale | slow:800ms | gray:800ms | cold:10s | error:30% | throttle:50% | "
+    "cut:50% | heal"
+)
+# For `--help`: what a name alone does not say.
+NOTES = (
+    "gray slows all requests but GET /health, so that probes see nothing. Faults of different kinds add up "
+    "until the cloud is healed; the same kind on the same scope is replaced."
 )
 _TIME = re.compile(r"\d+(\.\d+)?(ms|s)")
 _SHARE = re.compile(r"\d+(\.\d+)?%")

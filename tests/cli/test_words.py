@@ -28,6 +28,7 @@ from tests.cli.fakes import script
         "heal",
         "slow:800ms",
         "slow:1.5s",
+        "gray:800ms",
         "cold:10s",
         "error:30%",
         "cut:100%",
@@ -43,6 +44,9 @@ def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
     [
         ("blakchole", "Did you mean blackhole"),
         ("kil", "Did you mean kill"),
+        ("grey:800ms", "Did you mean gray"),
+        ("explode", "gray:800ms"),
+        ("gray", "gray:800ms"),
         ("eror:30%", "Did you mean error"),
         ("explode", "Faults: kill | refuse"),
         ("kill:50%", "takes no amount"),

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.pure
         ("kill", Fault("kill")),
         ("slow:800ms", Fault("slow", 0.8)),
         ("slow:1.5s", Fault("slow", 1.5)),
+        ("gray:800ms", Fault("gray", 0.8)),
         ("error:30%", Fault("error", 0.3)),
         ("cut:50%", Fault("cut", 0.5)),
         ("cold:10s", Fault("cold", 10)),
@@ -69,6 +70,15 @@ def test_scopes_name_roles(scope: str, agent: bool, router: bool, checker: bool)
     hit = [injected.hits("aws", "agent"), injected.hits("aws", "router"), injected.hits("aws", "checker")]
     assert hit == [agent, router, checker]
     assert not injected.hits("gcp", "agent")
+
+
+def test_a_gray_failure_is_not_seen_by_probes() -> None:
+    """Everything but the question for health is slow; other delays come on top."""
+    both = (Fault("gray", 0.8), Fault("slow", 0.1))
+    assert faults.decide(both[:1], lambda: 0.5) == Verdict(delay_s=0.8)
+    assert faults.decide(both[:1], lambda: 0.5, probe=True) == Verdict()
+    assert faults.decide(both, lambda: 0.5, probe=True) == Verdict(delay_s=0.1)
+    assert faults.decide(both, lambda: 0.5).delay_s == pytest.approx(0.9)
 
 
 def test_the_verdict_follows_the_draw() -> None:

@@ -97,7 +97,8 @@ class Door:
     async def _through(self, request: web.BaseRequest) -> web.StreamResponse:
         spec, board = self._behind.spec(), self._behind.board
         request_id = str(uuid.uuid4())
-        verdict = faults.decide(board.of(spec), self._behind.draw)
+        probe = request.method == "GET" and request.path == "/health"
+        verdict = faults.decide(board.of(spec), self._behind.draw, probe=probe)
         if verdict.swallowed:
             await board.healed(spec)
             raise Dropped

@@ -13,14 +13,16 @@ from typing import Literal, get_args
 from infra.local.hosts.errors import RequestError
 from infra.local.world import CLOUDS, Cloud, Role
 
-Kind = Literal["kill", "refuse", "blackhole", "slow", "error", "throttle", "cold", "cut", "stale"]
+Kind = Literal["kill", "refuse", "blackhole", "slow", "gray", "error", "throttle", "cold", "cut", "stale"]
 Scope = Literal["agents", "routers", "checkers", "all"]
 
 CLOUD_NAMES: dict[str, Cloud] = {cloud: cloud for cloud in CLOUDS}
 SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
 KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-GRAMMAR = "kill, refuse, blackhole, slow:800ms, error:30%, throttle:50%, cold:10s, cut:50% or stale"
-TIMED: frozenset[Kind] = frozenset({"slow", "cold"})
+GRAMMAR = (
+    "kill, refuse, blackhole, slow:800ms, gray:800ms, error:30%, throttle:50%, cold:10s, cut:50% or stale"
+)
+TIMED: frozenset[Kind] = frozenset({"slow", "gray", "cold"})
 SHARED: frozenset[Kind] = frozenset({"error", "throttle", "cut"})
 
 # A router's cloud that is cut off takes its checker along: both hold the same vantage.
@@ -34,7 +36,7 @@ ROLES: dict[Scope, frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """amount: seconds for slow and cold, share of requests (0 to 1) for error, throttle and cut, else
+    """amount: seconds for slow, gray and cold, share of requests (0 to 1) for error, throttle and cut, else
     unused.
     """
 
@@ -133,8 +135,10 @@ class Verdict:
     cut: bool = False
 
 
-def decide(faults: tuple[Fault, ...], draw: Callable[[], float]) -> Verdict:
-    """The verdict on one request; `draw` gives numbers from 0 up to, not including, 1."""
+def decide(faults: tuple[Fault, ...], draw: Callable[[], float], *, probe: bool = False) -> Verdict:
+    """The verdict on one request; `draw` gives numbers from 0 up to, not including, 1.
+
+    probe: it only asks how the function is, which a gray failure does not show."""
     if has(faults, "blackhole"):
         return Verdict(swallowed=True)
     answer: Literal["unavailable", "failed", "throttled"] | None = None
@@ -144,6 +148,5 @@ def decide(faults: tuple[Fault, ...], draw: Callable[[], float]) -> Verdict:
         answer = "throttled"
     elif draw() < amount(faults, "error"):
         answer = "failed"
-    return Verdict(
-        delay_s=amount(faults, "slow"), answer=answer, cut=answer is None and draw() < amount(faults, "cut")
-    )
+    delay_s = amount(faults, "slow") + (0.0 if probe else amount(faults, "gray"))
+    return Verdict(delay_s=delay_s, answer=answer, cut=answer is None and draw() < amount(faults, "cut"))
