@@ -38,6 +38,13 @@ def deploy(settings: Settings, packages: Packages) -> None:
     pulumi.export("routerUrl", router_urls[0])
     pulumi.export("routerUrls", router_urls)
     pulumi.export(
+        "routers",
+        [
+            {"cloud": place.cloud, "region": place.region, "url": url}
+            for place, url in zip(settings.routers, router_urls, strict=True)
+        ],
+    )
+    pulumi.export(
         "agents",
         [
             {"cloud": t.place.cloud, "region": t.place.region, "url": agent.url, "weight": t.weight}

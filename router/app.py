@@ -27,7 +27,7 @@ from functions import signing
 from router import asgi, merge
 from router.asks import Asker
 from router.board import Board
-from router.control import MOST_BYTES, Controls
+from router.control import MOST_BYTES, Controls, decode
 from router.door import Door
 from router.errors import CallerError, SnapshotRefused
 from router.headers import Header, request_id
@@ -215,14 +215,8 @@ class App:
     ) -> Mapping[str, object]:
         if scope["method"] != "PUT":
             self._keeper.kick()
-            return self._controls.told()
-        body = await asgi.read_body(headers, receive, MOST_BYTES)
-        try:
-            order: object = json.loads(body)
-        except (ValueError, RecursionError):
-            message = 'The order is not JSON; send for example {"strategy": "latency"}.'
-            raise CallerError(400, "bad-control", message) from None
-        return await self._controls.order(order)
+            return await self._controls.look()
+        return await self._controls.order(decode(await asgi.read_body(headers, receive, MOST_BYTES)))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place

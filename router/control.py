@@ -6,8 +6,9 @@ Rules
 - `strategy` null, or no document at all, means: as configured.
 - Written by compare-and-set, `revision` counted up by one: of two who write at once, one is told to look
   again. Who names the `revision` that was read changes only that one.
-- Every instance takes it in with the keeper's refresh, so within `REFRESH_S` of its next request. The
-  instance that was asked follows at once.
+- Every instance of this router takes it in with the keeper's refresh, which its next request starts. The
+  instance that was asked follows at once, and one that is looked at reads the document first: what was read
+  may be named as `revision` wherever the order goes.
 - What cannot be believed (not JSON, another version, an unknown strategy, an older revision than the one
   known) is refused, the last good one stays, and the status says so. A damaged document may be overwritten,
   one of a newer version not.
@@ -20,7 +21,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from router.board import Board
 from router.errors import CallerError, SnapshotRefused, StoreFailed
@@ -31,6 +32,8 @@ NAME: Final = "control.json"
 VERSION: Final = 1
 # The document has about 60 bytes; a request with more says something else.
 MOST_BYTES: Final = 4_096
+# Undoes an order, like null: what the command line calls it.
+CONFIGURED: Final = "configured"
 # Two operators at once are rare, three in a row somebody else's loop.
 _TRIES: Final = 3
 
@@ -69,17 +72,32 @@ def dump(control: Control) -> bytes:
     return json.dumps(value).encode()
 
 
+def decode(body: bytes) -> object:
+    """The JSON of an order; CallerError for what only some readers would take for JSON."""
+    try:
+        return json.loads(body, parse_constant=_no_number, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise _bad("The order is not JSON") from None
+
+
 def wish(value: object) -> tuple[Strategy | None, int | None]:
     """What a caller orders: a strategy (None: as configured), and the revision it replaces, if it says one.
 
     CallerError when it is no order."""
-    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-    strategy, revision = fields.get("strategy", ""), fields.get("revision")
+    if not isinstance(value, dict):
+        raise _bad(f"The order is {_short(value)}; expected a JSON object")
+    fields = cast("dict[str, object]", value)
     unknown = [name for name in fields if name not in ("strategy", "revision", "version")]
     if unknown:
         raise _bad(f"{', '.join(unknown)[:60]} cannot be ordered")
+    if "strategy" not in fields:
+        raise _bad("strategy is missing")
+    strategy, revision = fields["strategy"], fields.get("revision")
+    if strategy == CONFIGURED:
+        strategy = None
     if strategy is not None and strategy not in tuple(Strategy):
-        raise _bad(f"strategy: got {_short(strategy)}, expected one of {', '.join(Strategy)}, or null")
+        names = f"{', '.join(Strategy)}, or null to choose as configured"
+        raise _bad(f"strategy: got {_short(strategy)}, expected one of {names}")
     if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int)):
         raise _bad(f"revision: got {_short(revision)}, expected the number that GET said")
     return None if strategy is None else Strategy(str(strategy)), revision
@@ -113,6 +131,22 @@ class Controls:
             "configured": self._configured,
             "kept": "instance" if self._bucket is None else "bucket",
         }
+
+    async def look(self) -> Mapping[str, object]:
+        """The same after a look at what is kept, for an instance may be new or have slept through an order.
+        `unread` says why it could not be read, if so."""
+        if self._bucket is None:
+            return self.told()
+        try:
+            async with asyncio.timeout(SAVE_S):
+                found = await self._bucket.get(NAME, None)
+            if isinstance(found, Found):
+                self.take(found.data, found.tag)
+        except TimeoutError:
+            return {**self.told(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
+        except (StoreFailed, SnapshotRefused) as error:
+            return {**self.told(), "unread": str(error)}
+        return self.told()
 
     async def order(self, value: object) -> Mapping[str, object]:
         """Do as ordered; CallerError 400, 409 or 503 says why not. value: the decoded JSON of a caller."""
@@ -167,6 +201,20 @@ def _expect(replaces: int | None, now: Control) -> None:
             "changed-meanwhile",
             f"It is at revision {now.revision}, not {replaces}; look at it and order again.",
         )
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ: of two values under one name readers choose differently."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _bad(f"{twice[:60]} is there more than once")
+    return fields
 
 
 def _bad(what: str) -> CallerError:

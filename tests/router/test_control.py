@@ -86,6 +86,71 @@ def test_an_order_that_is_none_is_400(value: object) -> None:
     assert refusal(lambda: c.wish(value)).status == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"[]", "expected a JSON object"),
+        (b"{}", "strategy is missing"),
+        (b'{"revision": 1}', "strategy is missing"),
+        (b'{"strategy": NaN}', "not JSON"),
+        (b'{"strategy": "cost", "strategy": "latency"}', "strategy is there more than once"),
+        (b'{"strategy": ""}', "got ''"),
+        (b'{"strategy": "cost", "revision": "1"}', "revision: got '1'"),
+        (b"\xff", "not JSON"),
+        (b"[" * 3000, "not JSON"),
+    ],
+)
+def test_a_wrong_order_is_told_its_mistake(body: bytes, says: str) -> None:
+    """And an example of a right one."""
+    found = refusal(lambda: c.wish(c.decode(body)))
+    assert (found.status, found.code) == (400, "bad-control")
+    assert says in found.message
+    assert '{"strategy": "latency"}' in found.message
+
+
+@pytest.mark.parametrize("body", [b'{"strategy": null}', b'{"strategy": "configured"}'])
+def test_an_order_is_undone_by_null_or_by_name(body: bytes) -> None:
+    """The command line's word for it is taken as well."""
+    assert c.wish(c.decode(body)) == (None, None)
+
+
+def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
+    """So the revision that was read is the one to order with, whichever instance takes it."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        asked, fresh = Instance(shelf), Instance(shelf)
+        await asked.controls.order({"strategy": "cost"})
+        told = await fresh.controls.look()
+        assert (told["revision"], told["effective"]) == (1, "cost")
+        assert fresh.board.strategy is Strategy.COST
+        assert (await fresh.controls.order({"strategy": "latency", "revision": 1}))["revision"] == 2
+        assert (await asked.controls.look())["revision"] == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("broken", "says"), [(True, "on fire"), (False, "not JSON")])
+def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
+    """With what this instance follows meanwhile."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        shelf.broken = broken
+        shelf.objects[NAME] = b"{"
+        told = await Instance(shelf).controls.look()
+        assert (told["revision"], told["effective"]) == (0, "weighted")
+        assert says in str(told["unread"])
+
+    asyncio.run(run())
+
+
+def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
+    """There is nothing to read."""
+    told = asyncio.run(Instance(None).controls.look())
+    assert (told["kept"], "unread" in told) == ("instance", False)
+
+
 def test_every_instance_follows_the_one_that_was_asked() -> None:
     """That one at once, the others with their next refresh; null goes back to what is configured."""
 
