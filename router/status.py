@@ -2,6 +2,7 @@
 
 The shape is a contract with `skyfleet status`; more fields may be added, none is renamed. `reason` is that of
 the last change of state; what the vantages say right now are the counts `vantages_up` and `vantages_down`.
+`learned` says why a target gets far less than its weight would give, where the strategy learned that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from router import health as h
 from router import merge
 from router.board import Board
 from router.health import Status
+from router.learned import Evidence, learned
+from router.learning import Known
 from router.merge import Observation
 from router.settings import Place
 from router.store import Keeper
@@ -23,6 +26,7 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
     now = board.clock()
     board.fleet = f.settle(board.fleet, now, board.policy)
     portions = board.portions()
+    words = learned(board.strategy, _evidence(board, now), portions)
     return {
         "router": {
             "cloud": place.cloud,
@@ -31,7 +35,12 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
             "strategy": board.strategy,
         },
         "targets": [
-            {**_target(board, key, now), "portion": round(portion, 4)} for key, portion in portions.items()
+            {
+                **_target(board, key, now),
+                "portion": round(portion, 4),
+                "learned": words.get(key, ""),
+            }
+            for key, portion in portions.items()
         ],
         "vantages": [
             {
@@ -46,6 +55,13 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
         "store": {"state": keeper.state, "reason": keeper.reason, "at": keeper.at},
         "refused": dict(board.refused),
     }
+
+
+def _evidence(board: Board, now: float) -> Evidence:
+    known = Known(board.traffic, {key: target.price for key, target in board.targets.items()})
+    menu = f.menu(board.fleet, (), now, board.policy)
+    # In panic who is asked follows from who is least bad, not from what was learned.
+    return Evidence(() if menu.panic else menu.candidates, known, now, board.policy)
 
 
 def _target(board: Board, key: str, now: float) -> dict[str, object]:

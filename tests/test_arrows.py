@@ -23,6 +23,7 @@ CORE: Final = (
     "late",
     "turns",
     "learning",
+    "learned",
     "roster",
     "budget",
     "refusals",
@@ -45,6 +46,7 @@ PLAIN: Final = {
     "itertools",
     "json",
     "math",
+    "statistics",
     "typing",
     "urllib.parse",
 }

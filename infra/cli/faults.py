@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 import click
 
+from infra.cli import values
+from infra.cli.values import Facts
+
 CLOUDS = ("aws", "azure", "gcp")
 SCOPES = ("agents", "routers", "checkers", "all")
 HEAL = "heal"
@@ -42,6 +45,15 @@ def meant(word: str, known: Iterable[str]) -> str:
     """` Did you mean aws?`, or nothing when no known word is near."""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def active(faults: Iterable[Facts]) -> str:
+    """All that is broken on purpose now, in one sentence."""
+    told = [
+        f"{values.text(one.get('cloud'))} {values.text(one.get('fault'))} ({values.text(one.get('scope'))})"
+        for one in faults
+    ]
+    return f"Active now: {', '.join(told) or 'no fault'}."
 
 
 def check_cloud(word: str) -> str:

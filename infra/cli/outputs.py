@@ -48,6 +48,15 @@ class Outputs:
         return [url.rstrip("/") for agent in agents if (url := values.text(agent.get("url")))]
 
     @property
+    def router_places(self) -> dict[str, str]:
+        """`gcp/europe-west1` by URL, for routers that do not say it themselves; empty for what an earlier
+        release deployed."""
+        return {
+            values.text(router.get("url")).rstrip("/"): values.place(router)
+            for router in values.many(self.all.get("routers"))
+        }
+
+    @property
     def api_key(self) -> str:
         """Empty on an open stack."""
         return values.text(self.all.get("apiKey"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.cli import values
 from infra.cli.errors import RouterSilent
 from infra.cli.http import session
-from infra.cli.status_view import RouterAnswer
-from infra.cli.values import Facts
+from infra.cli.status_view import Facts, RouterAnswer
 
 if TYPE_CHECKING:
     import requests
@@ -44,12 +44,12 @@ def ask_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) ->
     return RouterAnswer(url, health)
 
 
-def ask_all(urls: Sequence[str]) -> list[RouterAnswer]:
-    """Everybody's health at once, in the order of `urls`."""
+def ask_status(urls: Sequence[str], api_key: str) -> list[RouterAnswer]:
+    """Everybody's health and, of those that answer, status; all at once, in the order of `urls`."""
     if not urls:
         return []
     with ThreadPoolExecutor(len(urls)) as pool:
-        return list(pool.map(ask_health, urls))
+        return list(pool.map(partial(_ask_status, api_key=api_key), urls))
 
 
 def builds(urls: Sequence[str]) -> list[Facts]:
@@ -65,22 +65,18 @@ def builds(urls: Sequence[str]) -> list[Facts]:
     ]
 
 
-def fleet_status(answers: Sequence[RouterAnswer], api_key: str) -> tuple[str | None, Facts]:
-    """`/api/status` of the first router that gives it: its URL and what it said."""
+def _ask_status(url: str, *, api_key: str) -> RouterAnswer:
     import requests
 
-    for answer in answers:
-        if answer.health is None:
-            continue
-        with session(answer.url) as http:
-            try:
-                reply = http.get(f"{answer.url}/api/status", headers=credentials(api_key), timeout=HEALTH_S)
-            except requests.RequestException:
-                continue
-        status = values.facts(values.parse(reply.text))
-        if reply.status_code == 200 and status:
-            return answer.url, status
-    return None, {}
+    answer = ask_health(url)
+    if answer.health is None:
+        return answer
+    with session(url) as http:
+        try:
+            reply = http.get(f"{url}/api/status", headers=credentials(api_key), timeout=HEALTH_S)
+        except requests.RequestException:
+            return answer
+    return replace(answer, status=values.facts(values.parse(reply.text)) if reply.status_code == 200 else {})
 
 
 def never_sent(error: requests.RequestException) -> bool:

@@ -1,15 +1,18 @@
 """What `skyfleet status` says: one plain value for programs, one set of tables for people.
 
-The rule of this file: pure; replies of routers and of the sky come in as they were read.
+Rules
+- Pure; replies of routers and of the sky come in as they were read.
+- Readable at 80 columns: figures in one table, sentences in another below it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infra.cli import values
+from infra.cli.reasons import why
 from infra.cli.values import Facts
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ COLOURS = {
     "down": "bold red",
 }
 # On a narrow terminal these columns fold; the others stay whole.
-WORDY = ("why", "answers")
+WORDY = ("why", "answers", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +40,30 @@ class RouterAnswer:
     url: str
     health: Facts | None
     problem: str = ""
+    status: Facts = field(default_factory=Facts)
 
-    def as_facts(self) -> Facts:
+    def as_facts(self, place: str = "") -> Facts:
+        """place: `cloud/region` by the stack's outputs, for one that does not say it."""
         if self.health is None:
-            return {"url": self.url, "ok": False, "reason": self.problem}
+            cloud, _, region = place.partition("/")
+            known = {"cloud": cloud, "region": region} if place else {}
+            return {"url": self.url, "ok": False, "reason": self.problem, **known}
         told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
-        return {"url": self.url, "ok": True, **told}
+        strategy = values.facts(self.status.get("router")).get("strategy")
+        return {"url": self.url, "ok": True, **told, **({"strategy": strategy} if strategy else {})}
 
 
 def assemble(
-    routers: Sequence[RouterAnswer], answered: str | None, status: Facts, world: Facts | None, python: str
+    routers: Sequence[RouterAnswer], places: Mapping[str, str], world: Facts | None, python: str
 ) -> Facts:
-    """The value of `status --json`. answered: URL of the router whose `/api/status` is in `status`."""
+    """The value of `status --json`; targets and vantages are as the first router sees them that says it.
+
+    places: `cloud/region` of the routers by URL."""
+    first = next((router for router in routers if router.status), None)
+    status = first.status if first else {}
     return {
-        "router": {"url": answered, **values.facts(status.get("router"))} if answered else None,
-        "routers": [router.as_facts() for router in routers],
+        "router": {"url": first.url, **values.facts(status.get("router"))} if first else None,
+        "routers": [router.as_facts(places.get(router.url, "")) for router in routers],
         "targets": values.many(status.get("targets")),
         "vantages": values.many(status.get("vantages")),
         "sky": None if world is None else sky_facts(world, python),
@@ -70,13 +82,27 @@ def sky_facts(world: Facts, python: str) -> Facts:
     }
 
 
+def split(strategies: Mapping[str, str]) -> str:
+    """That the routers differ, and how; empty when they do not. strategies: by router's name."""
+    if len(set(strategies.values())) < 2:
+        return ""
+    told = ", ".join(f"{name} chooses by {strategy}" for name, strategy in strategies.items())
+    return f"The routers differ: {told}. `skyfleet strategy NAME` tells all of them."
+
+
 def render(status: Facts) -> list[RenderableType]:
     """Tables and lines for a terminal, to be printed one after the other."""
-    shown = _titled("Routers, in the order callers try them", _routers(values.many(status.get("routers"))))
-    targets = values.many(status.get("targets"))
-    if targets:
-        shown += _titled("Targets", _targets(targets))
-    elif not values.facts(status.get("router")):
+    routers = values.many(status.get("routers"))
+    shown = _titled("Routers, in the order callers try them", _routers(routers))
+    strategies = {_name(one): values.text(one.get("strategy")) for one in routers if one.get("strategy")}
+    if differ := split(strategies):
+        shown.append(f"[yellow]{differ}[/yellow]")
+    asked = values.facts(status.get("router"))
+    if targets := values.many(status.get("targets")):
+        seen_by = values.place(asked) or "the first router that answers"
+        shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets))
+        shown.append(_reasons(targets))
+    elif not asked:
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
     if differing := disagreement(values.many(status.get("agents"))):
         shown.append(
@@ -120,31 +146,57 @@ def _table(columns: Iterable[str], right: Iterable[str] = ()) -> Table:
     return table
 
 
+def _name(facts: Facts) -> str:
+    return values.place(facts) or values.text(facts.get("url"), "?")
+
+
 def _routers(routers: Iterable[Facts]) -> Table:
-    table = _table(("router", "url", "answers"))
+    table = _table(("router", "url", "strategy", "answers"))
     for router in routers:
-        where = f"{values.text(router.get('cloud'), '?')}/{values.text(router.get('region'), '?')}"
-        answers = (
-            "[green]yes[/green]" if router.get("ok") else f"[red]no[/red] {values.text(router.get('reason'))}"
+        problem = f"[red]{values.text(router.get('reason'), 'no')}[/red]"
+        table.add_row(
+            values.place(router) or "?",
+            values.text(router.get("url")),
+            values.text(router.get("strategy")),
+            "[green]yes[/green]" if router.get("ok") else problem,
         )
-        table.add_row(where if router.get("ok") else "?", values.text(router.get("url")), answers)
     return table
 
 
 def _targets(targets: Iterable[Facts]) -> Table:
-    numbers = ("weight", "latency", "in flight")
-    table = _table(("target", "state", "weight", "latency", "cold", "in flight", "why"), numbers)
+    numbers = ("gets", "weight", "latency", "in flight")
+    table = _table(("target", "state", *numbers), numbers)
     for target in targets:
-        state = values.text(target.get("state"), "unknown")
+        portion = values.number(target.get("portion"))
         table.add_row(
-            f"{values.text(target.get('cloud'))}/{values.text(target.get('region'))}",
-            f"[{COLOURS.get(state, 'default')}]{state}[/]",
+            _name(target),
+            _state(target),
+            "" if portion is None else percent(portion),
             _figure(target.get("weight"), "{:g}"),
             _figure(target.get("latency_ms"), "{:.1f} ms"),
-            "yes" if target.get("cold") is True else "",
             _figure(target.get("inflight"), "{:.0f}"),
-            values.text(target.get("reason")),
         )
+    return table
+
+
+def percent(part: float) -> str:
+    """Of the turns; a target that has some never shows none."""
+    return f"{part:.0%}" if part == 0 or part >= 0.095 else f"{part:.1%}"
+
+
+def _state(target: Facts) -> str:
+    state = values.text(target.get("state"), "unknown")
+    shown = f"[{COLOURS.get(state, 'default')}]{state}[/]"
+    if target.get("cold") is True and state != "cold":
+        shown += ", [blue]cold[/blue]"
+    rests = values.number(target.get("rests_s")) or 0.0
+    return f"{shown}, [yellow]rests {max(rests, 1):.0f} s[/yellow]" if rests > 0 else shown
+
+
+def _reasons(targets: Iterable[Facts]) -> Table:
+    table = _table(("target", "why"))
+    for target in targets:
+        table.add_row(_name(target), why(target))
     return table
 
 

@@ -51,3 +51,9 @@ def text(value: object, default: str = "") -> str:
 def number(value: object) -> float | None:
     """A number (a bool is none), or None."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def place(told: Facts) -> str:
+    """`cloud/region` as routers and targets say it; empty when it is not said."""
+    cloud, region = text(told.get("cloud")), text(told.get("region"))
+    return f"{cloud}/{region}" if cloud and region else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from infra.cli.app import cli
 from infra.cli.calling import answer_text, body_for, event_text, stream_problem, trail
 from infra.cli.layout import Layout
 from infra.cli.sse import Event, events
+from infra.cli.values import Facts
 from tests.cli.fakes import Reply, Request, json_reply, serving
 
 ROUTER = {"status": "ok", "cloud": "gcp", "region": "europe-west1", "build": "b"}
@@ -104,9 +105,9 @@ def deployed(tmp_path: Path) -> Layout:
     return layout
 
 
-def routers(layout: Layout, *urls: str, key: str = "") -> None:
+def routers(layout: Layout, *urls: str, key: str = "", places: Sequence[Facts] = ()) -> None:
     """Outputs with these routers, as kept from the last look."""
-    outputs = {"routerUrl": urls[0], "routerUrls": list(urls), "apiKey": key}
+    outputs = {"routerUrl": urls[0], "routerUrls": list(urls), "apiKey": key, "routers": list(places)}
     changed = layout.checkpoint.stat().st_mtime_ns
     layout.outputs.write_text(json.dumps({"changed": changed, "secret": ["apiKey"], "outputs": outputs}))
 
@@ -158,6 +159,14 @@ def test_a_cloud_that_answers_for_its_dead_router_is_passed_over(deployed: Layou
         done = run(deployed, "invoke", "x")
     assert done.exit_code == 0, done.output
     assert f"passed over {dead}: HTTP 503" in done.stderr
+
+
+def test_an_empty_text_is_a_usage_error(deployed: Layout) -> None:
+    """Nothing is sent; the user learns what is missing."""
+    routers(deployed, "http://r")
+    done = run(deployed, "invoke", " ")
+    assert done.exit_code == 2
+    assert "TEXT is empty" in done.stderr
 
 
 def test_when_no_router_answers_all_are_named(deployed: Layout, nobody: str) -> None:

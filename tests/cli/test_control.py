@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -21,11 +22,13 @@ def run(layout: Layout, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ("strategy", *arguments), obj=layout)
 
 
-def router(asked: list[Request], *, configured: str = "adaptive") -> Answer:
+def router(asked: list[Request], region: str = "r1", *, configured: str = "adaptive") -> Answer:
     """A router that does as it is told."""
     state: dict[str, object] = {"strategy": None, "revision": 0}
 
     def answer(request: Request) -> Reply:
+        if request.path == "/health":
+            return json_reply({"status": "ok", "cloud": "aws", "region": region})
         asked.append(request)
         if request.method == "PUT":
             state.update(json.loads(request.body), revision=int(str(state["revision"])) + 1)
@@ -42,14 +45,22 @@ def router(asked: list[Request], *, configured: str = "adaptive") -> Answer:
 
 def test_without_a_name_each_router_says_how_it_chooses(deployed: Layout) -> None:
     """In the order of the stack's outputs."""
-    with serving(router([], configured="weighted")) as one, serving(router([])) as two:
+    with serving(router([])) as one, serving(router([], "r2")) as two:
         routers(deployed, one, two)
         result = run(deployed)
     assert result.exit_code == 0
     assert result.output.splitlines() == [
-        f"{one}: weighted (as configured)",
-        f"{two}: adaptive (as configured)",
+        "aws/r1: adaptive (as configured)",
+        "aws/r2: adaptive (as configured)",
     ]
+
+
+def test_a_split_between_routers_is_pointed_out(deployed: Layout) -> None:
+    """Nobody compares lines."""
+    with serving(router([], configured="weighted")) as one, serving(router([], "r2")) as two:
+        routers(deployed, one, two)
+        result = run(deployed)
+    assert "The routers differ: aws/r1 chooses by weighted, aws/r2 chooses by adaptive." in result.output
 
 
 def test_a_name_is_told_to_all_of_them_with_the_key(deployed: Layout) -> None:
@@ -82,15 +93,50 @@ def test_a_router_out_of_reach_is_said_and_the_others_are_told(deployed: Layout,
         routers(deployed, nobody, one)
         result = run(deployed, "cost")
     assert result.exit_code == 1
-    assert f"{nobody}: no answer" in result.output
-    assert f"{one}: cost (ordered; configured: adaptive)" in result.output
+    assert f"{nobody}: connection refused" in result.output
+    assert "aws/r1: cost (ordered; configured: adaptive)" in result.output
     assert "1 of 2 routers" in result.output
+
+
+def test_a_dead_router_is_named_by_its_place(deployed: Layout, nobody: str) -> None:
+    """The stack's outputs know it, though nobody is there to say it."""
+    routers(deployed, nobody, places=[{"cloud": "gcp", "region": "europe-west1", "url": nobody}])
+    (told,) = json.loads(run(deployed, "--json").stdout)
+    assert (told["cloud"], told["region"]) == ("gcp", "europe-west1")
+    assert "gcp/europe-west1: connection refused" in run(deployed).output
+
+
+def test_a_black_hole_is_waited_for_no_longer_than_for_its_health(
+    deployed: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets no order, which it could take when nobody thinks of it any more."""
+    asked: list[str] = []
+    monkeypatch.setattr("infra.cli.routers.HEALTH_S", 0.2)
+
+    def swallows(request: Request) -> Reply:
+        asked.append(request.path)
+        time.sleep(0.6)
+        return Reply()
+
+    with serving(swallows) as hole, serving(router([])) as one:
+        routers(deployed, hole, one)
+        result = run(deployed, "cost")
+    assert asked == ["/health"]
+    assert f"{hole}: no answer within" in result.output
+    assert "aws/r1: cost" in result.output
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    """The answer is then only what one instance knows."""
+    told: dict[str, object] = {"effective": "cost", "strategy": None, "unread": "the bucket is on fire"}
+    assert "the bucket is on fire" in sentence(ControlAnswer("http://r", told))
 
 
 def test_a_refusal_is_shown_in_the_routers_words(deployed: Layout) -> None:
     """Such as that its bucket is down."""
+    refusal = json_reply({"error": {"code": "not-kept", "message": "the bucket..."}}, 503)
     with serving(
-        lambda _: json_reply({"error": {"code": "not-kept", "message": "the bucket..."}}, 503)
+        lambda request: json_reply({"status": "ok"}) if request.path == "/health" else refusal
     ) as one:
         routers(deployed, one)
         result = run(deployed, "cost")

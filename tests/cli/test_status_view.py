@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
-from infra.cli.status_view import RouterAnswer, assemble, disagreement, render
+from infra.cli import values
+from infra.cli.faults import CLOUDS
+from infra.cli.reasons import why
+from infra.cli.status_view import RouterAnswer, assemble, disagreement, percent, render
 from infra.cli.values import Facts
 
 pytestmark = pytest.mark.pure
@@ -44,10 +49,36 @@ WORLD: Facts = {
 }
 
 
-def shown(facts: Facts) -> str:
-    """The tables as a terminal of 120 columns shows them."""
+PLACES = {"http://x": "aws/eu-west-1"}
+
+
+def router(url: str, health: Facts, status: Facts, strategy: str = "weighted") -> RouterAnswer:
+    return RouterAnswer(url, health, status={**status, "router": {**health, "strategy": strategy}})
+
+
+def targets(*changes: Facts) -> Facts:
+    """The facts of a stack with healthy targets, changed in this way."""
+    healthy: Facts = {
+        "region": "r1",
+        "state": "healthy",
+        "reason": "1 of 1 vantages see it up",
+        "weight": 3,
+        "latency_ms": 6.0,
+        "inflight": 0,
+        "portion": 0.5,
+        "rests_s": 0.0,
+        "vantages_up": 3,
+        "vantages_down": 0,
+        "learned": "",
+    }
+    told = [{**healthy, "cloud": cloud, **change} for cloud, change in zip(CLOUDS, changes, strict=False)]
+    return assemble([router("http://g", HEALTH, {"targets": told})], {}, None, "")
+
+
+def shown(facts: Facts, width: int = 120) -> str:
+    """The tables as a terminal of so many columns shows them."""
     stream = io.StringIO()
-    console = Console(file=stream, width=120, highlight=False)
+    console = Console(file=stream, width=width, highlight=False)
     for part in render(facts):
         console.print(part)
     return stream.getvalue()
@@ -55,8 +86,12 @@ def shown(facts: Facts) -> str:
 
 def test_the_value_for_programs_has_the_stable_keys() -> None:
     """Others script against them."""
-    answers = [RouterAnswer("http://x", None, "connection refused or cut"), RouterAnswer("http://g", HEALTH)]
-    facts = assemble(answers, "http://g", STATUS, WORLD, "3.13.0 (/p)")
+    answers = [
+        RouterAnswer("http://x", None, "connection refused or cut"),
+        RouterAnswer("http://y", None, "HTTP 503"),
+        RouterAnswer("http://g", HEALTH, status=STATUS),
+    ]
+    facts = assemble(answers, PLACES, WORLD, "3.13.0 (/p)")
     assert list(facts) == ["router", "routers", "targets", "vantages", "sky"]
     assert facts["router"] == {
         "url": "http://g",
@@ -66,8 +101,22 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
         "strategy": "weighted",
     }
     assert facts["routers"] == [
-        {"url": "http://x", "ok": False, "reason": "connection refused or cut"},
-        {"url": "http://g", "ok": True, "cloud": "gcp", "region": "europe-west1", "build": "b1"},
+        {
+            "url": "http://x",
+            "ok": False,
+            "reason": "connection refused or cut",
+            "cloud": "aws",
+            "region": "eu-west-1",
+        },
+        {"url": "http://y", "ok": False, "reason": "HTTP 503"},
+        {
+            "url": "http://g",
+            "ok": True,
+            "cloud": "gcp",
+            "region": "europe-west1",
+            "build": "b1",
+            "strategy": "weighted",
+        },
     ]
     assert facts["targets"] == STATUS["targets"]
     assert facts["sky"] == {
@@ -80,8 +129,11 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
 
 def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
     """All that one looks for first when something is wrong."""
-    answers = [RouterAnswer("http://x", None, "no answer within 4 s"), RouterAnswer("http://g", HEALTH)]
-    text = shown(assemble(answers, "http://g", STATUS, WORLD, "3.13.0 (/p)"))
+    answers = [
+        RouterAnswer("http://x", None, "no answer within 4 s"),
+        RouterAnswer("http://g", HEALTH, status=STATUS),
+    ]
+    text = shown(assemble(answers, PLACES, WORLD, "3.13.0 (/p)"))
     for part in (
         "aws/eu-west-1",
         "down",
@@ -113,7 +165,7 @@ def test_agents_of_different_builds_are_named() -> None:
 
 def test_without_any_router_it_says_so() -> None:
     """No targets are made up."""
-    facts = assemble([RouterAnswer("http://x", None, "refused")], None, {}, None, "")
+    facts = assemble([RouterAnswer("http://x", None, "refused")], {}, None, "")
     assert facts["router"] is None
     assert facts["targets"] == []
     assert facts["sky"] is None
@@ -122,8 +174,77 @@ def test_without_any_router_it_says_so() -> None:
 
 def test_odd_replies_do_not_break_it() -> None:
     """A router of another version may say less or more."""
-    facts = assemble(
-        [], "http://g", {"targets": "x", "vantages": [1, {}], "router": None}, {"functions": None}, ""
-    )
+    status: Facts = {"targets": "x", "vantages": [1, {}], "router": None}
+    facts = assemble([RouterAnswer("http://g", HEALTH, status=status)], {}, {"functions": None}, "")
     assert facts["targets"] == []
     assert "0 functions" in shown(facts)
+
+
+def test_a_dead_router_is_named_and_said_to_be_dead_once() -> None:
+    """Its place is known from the stack's outputs; the problem is no sentence after a no."""
+    text = shown(assemble([RouterAnswer("http://x", None, "no answer within 4 s")], PLACES, None, ""))
+    line = next(line for line in text.splitlines() if "http://x" in line)
+    assert "aws/eu-west-1" in line
+    assert "no no" not in line
+    assert "?" not in line
+
+
+@pytest.mark.parametrize(("second", "differ"), [("weighted", False), ("cost", True)])
+def test_the_strategy_of_each_router_is_shown_and_that_they_differ(second: str, differ: bool) -> None:
+    """A split is easily overlooked in a table."""
+    other: Facts = {**HEALTH, "cloud": "aws", "region": "eu-west-1"}
+    answers = [router("http://g", HEALTH, STATUS), router("http://a", other, STATUS, second)]
+    text = shown(assemble(answers, {}, None, ""))
+    assert ("The routers differ" in text) == differ
+    assert second in text
+
+
+def test_the_part_of_the_turns_is_shown_beside_the_weight() -> None:
+    """At 1/64 of the share the weight is what it was."""
+    text = shown(targets({"portion": 0.0156}, {"portion": 0.6}, {"portion": 0}))
+    for part in ("1.6%", "60%", "0%"):
+        assert part in text
+
+
+@given(st.floats(0, 1))
+def test_a_target_that_gets_something_is_never_shown_as_getting_nothing(part: float) -> None:
+    """The floor of `adaptive` is one in 128; what is below a thousandth is no part of it."""
+    assert (percent(part) in ("0%", "0.0%")) == (part <= 0.0005)
+
+
+def test_a_target_that_throttles_is_said_to_rest() -> None:
+    """In its state, where one looks first."""
+    assert "healthy, rests 12 s" in shown(targets({"rests_s": 12.3}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "3 of 3 vantages see it up"),
+        ({"vantages_up": 0}, "no vantage has fresh news of it"),
+        ({"learned": "slow: about 81 ms or more, others 6 ms"}, "what was learned: slow: about 81 ms"),
+        ({"reason": "eased in"}, "eased in"),
+        (
+            {"state": "ejected", "reason": "status 502 (ejection 1)"},
+            "status 502 (ejection 1); 3 of 3 vantages see it up",
+        ),
+        ({"reason": "eased in", "vantages_down": 1}, "eased in; 3 of 4 vantages see it up"),
+        ({"rests_s": 2.0}, "it throttles"),
+        ({"vantages_up": None}, "1 of 1 vantages see it up"),
+    ],
+)
+def test_why_says_what_counts_now(change: Facts, said: str) -> None:
+    """The reason of an old change is not shown as the present."""
+    (target,) = values.many(targets(change)["targets"])
+    assert said in why(target)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_it_is_readable_on_a_terminal(width: int) -> None:
+    """One line of figures for each target, nothing cut off, and a long reason below them."""
+    learned = "slow: about 812 ms or more, others 6 ms"
+    facts = targets({"region": "us-gov-west-1", "learned": learned, "rests_s": 30.0, "cold": True}, {}, {})
+    lines = shown(facts, width).splitlines()
+    assert not any("…" in line for line in lines)
+    assert sum("6.0 ms" in line for line in lines) == 3
+    assert len([line for line in lines if "/r1" in line]) == 4

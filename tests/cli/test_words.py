@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
 from infra.cli.environment import exports, pulumi_variables
-from infra.cli.faults import check_cloud, check_fault
+from infra.cli.faults import active, check_cloud, check_fault
 from infra.cli.layout import Layout
 from infra.cli.summary import as_facts, changes, closing, curl_line
+from infra.cli.values import Facts
 from tests.cli.fakes import script
 
 
@@ -63,6 +64,16 @@ def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
     with pytest.raises(click.UsageError) as raised:
         check_fault(fault)
     assert said in raised.value.message
+
+
+def test_all_active_faults_are_said() -> None:
+    """They add up, so the one just set is not all there is."""
+    faults: list[Facts] = [
+        {"cloud": "aws", "scope": "agents", "fault": "slow:800ms"},
+        {"cloud": "aws", "scope": "all", "fault": "kill"},
+    ]
+    assert active(faults) == "Active now: aws slow:800ms (agents), aws kill (all)."
+    assert active([]) == "Active now: no fault."
 
 
 def test_a_wrong_cloud_is_told_what_was_meant() -> None:

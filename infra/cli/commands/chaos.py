@@ -9,11 +9,11 @@ import click
 from infra.cli import values
 from infra.cli.admin import call
 from infra.cli.context import json_option, layout, need_sky
-from infra.cli.faults import GRAMMAR, HEAL, SCOPES, check_cloud, check_fault
+from infra.cli.faults import GRAMMAR, HEAL, NOTES, SCOPES, active, check_cloud, check_fault
 from infra.cli.status_view import sky_facts
 
 
-@click.command("chaos", epilog=f"FAULT: {GRAMMAR}")
+@click.command("chaos", epilog=f"FAULT: {GRAMMAR}. {NOTES}")
 @click.argument("cloud")
 @click.argument("fault")
 @click.option(
@@ -32,7 +32,9 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     faults = values.many(sky_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
-    elif fault == HEAL:
+        return
+    if fault == HEAL:
         click.echo(f"{cloud} is healed; `skyfleet status` shows how its traffic comes back.")
     else:
         click.echo(f"{cloud}: {fault} on {scope}. To end it: skyfleet chaos {cloud} heal")
+    click.echo(active(faults))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 @json_option
 def command(text: str, path: str, stream: bool, as_json: bool) -> None:
     """Send TEXT to the agent and print its answer."""
+    if not text.strip():
+        raise click.UsageError('TEXT is empty; say what the agent is to do, such as "what is 12 * (3 + 4)?".')
     outputs = need_outputs(layout())
     path = path if path.startswith("/") else f"/{path}"
     headers = {

@@ -10,7 +10,7 @@ from infra.cli.admin import SkyNote, call
 from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.daemon import running
 from infra.cli.errors import SkyFailed
-from infra.cli.routers import ask_all, builds, fleet_status
+from infra.cli.routers import ask_status, builds
 from infra.cli.status_view import assemble, render
 from infra.cli.values import Facts
 
@@ -22,10 +22,8 @@ def command(as_json: bool) -> None:
     place = layout()
     outputs = need_outputs(place)
     note = running(place)
-    answers = ask_all(outputs.router_urls)
-    answered, status = fleet_status(answers, outputs.api_key)
-    python = note.python if note else ""
-    facts = assemble(answers, answered, status, _world(note), python)
+    answers = ask_status(outputs.router_urls, outputs.api_key)
+    facts = assemble(answers, outputs.router_places, _world(note), note.python if note else "")
     facts["agents"] = builds(outputs.agent_urls)
     if as_json:
         click.echo(json.dumps(facts, indent=2))

@@ -7,7 +7,7 @@ import json
 import click
 
 from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.control import CONFIGURED, ask, sentence, tell
+from infra.cli.control import CONFIGURED, ask, disagreement, sentence, tell
 from infra.cli.errors import Failed
 from infra.cli.faults import meant
 from infra.settings import STRATEGIES
@@ -19,17 +19,21 @@ NAMES = (*STRATEGIES, CONFIGURED)
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """Show how each router chooses, or have all of them choose by NAME."""
+    """Show how each router chooses, or have all of them choose by NAME.
+
+    `configured` undoes an order: each chooses again as its deployment says.
+    """
     if name is not None and name not in NAMES:
         raise click.UsageError(f"unknown strategy {name!r}.{meant(name, NAMES)} Known: {', '.join(NAMES)}.")
     outputs = need_outputs(layout())
-    urls, key = outputs.router_urls, outputs.api_key
-    answers = ask(urls, key) if name is None else tell(urls, key, name)
+    answers = ask(outputs) if name is None else tell(outputs, name)
     if as_json:
         click.echo(json.dumps([answer.facts for answer in answers], indent=2))
     else:
         for answer in answers:
             click.echo(sentence(answer))
+        if differ := disagreement(answers):
+            click.echo(differ)
     missing = [answer for answer in answers if answer.problem]
     if missing or not answers:
         what = "say how they choose" if name is None else "take the order, and keep what they had"
