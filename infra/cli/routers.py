@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from infra.cli import values
 from infra.cli.errors import RouterSilent
 from infra.cli.http import session
-from infra.cli.status_view import Facts, RouterAnswer
+from infra.cli.status_view import RouterAnswer
+from infra.cli.values import Facts
 
 if TYPE_CHECKING:
     import requests
@@ -66,17 +67,28 @@ def builds(urls: Sequence[str]) -> list[Facts]:
 
 
 def _ask_status(url: str, *, api_key: str) -> RouterAnswer:
-    import requests
-
     answer = ask_health(url)
     if answer.health is None:
         return answer
+    # First how it chooses: for that an instance that slept through an order looks at what is kept.
+    control = _get(f"{url}/api/control", api_key)
+    status = _get(f"{url}/api/status", api_key)
+    strategy = values.text(control.get("effective")) or values.text(
+        values.facts(status.get("router")).get("strategy")
+    )
+    return replace(answer, status=status, strategy=strategy)
+
+
+def _get(url: str, api_key: str) -> Facts:
+    """What a router says of itself; empty when it does not."""
+    import requests
+
     with session(url) as http:
         try:
-            reply = http.get(f"{url}/api/status", headers=credentials(api_key), timeout=HEALTH_S)
+            reply = http.get(url, headers=credentials(api_key), timeout=HEALTH_S)
         except requests.RequestException:
-            return answer
-    return replace(answer, status=values.facts(values.parse(reply.text)) if reply.status_code == 200 else {})
+            return {}
+    return values.facts(values.parse(reply.text)) if reply.status_code == 200 else {}
 
 
 def never_sent(error: requests.RequestException) -> bool:

@@ -35,12 +35,14 @@ WORDY = ("why", "answers", "state")
 
 @dataclass(frozen=True, slots=True)
 class RouterAnswer:
-    """One router asked: its health, or why it did not answer; the status it gave, if it was asked for it."""
+    """One router asked: its health, or why it did not answer; the status it gave and how it chooses, if it
+    was asked for them."""
 
     url: str
     health: Facts | None
     problem: str = ""
     status: Facts = field(default_factory=Facts)
+    strategy: str = ""
 
     def as_facts(self, place: str = "") -> Facts:
         """place: `cloud/region` by the stack's outputs, for one that does not say it."""
@@ -49,8 +51,8 @@ class RouterAnswer:
             known = {"cloud": cloud, "region": region} if place else {}
             return {"url": self.url, "ok": False, "reason": self.problem, **known}
         told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
-        strategy = values.facts(self.status.get("router")).get("strategy")
-        return {"url": self.url, "ok": True, **told, **({"strategy": strategy} if strategy else {})}
+        strategy = {"strategy": self.strategy} if self.strategy else {}
+        return {"url": self.url, "ok": True, **told, **strategy}
 
 
 def assemble(

@@ -15,12 +15,12 @@ from infra.cli.values import Facts
 QUESTION = "what is 12 * (3 + 4)?"
 
 
-def curl_line(url: str, *, keyed: bool) -> str:
-    """A call to paste into a shell; the key is asked for there, never printed."""
-    key = ' -H "authorization: Bearer $(.venv/bin/skyfleet outputs --json --show-secrets | '
-    key += 'python3 -c \'import json, sys; print(json.load(sys.stdin)["apiKey"])\')"' if keyed else ""
+def try_line(url: str, *, keyed: bool) -> str:
+    """A call to paste into a shell: any client's while callers need no key, else the one that knows it."""
+    if keyed:
+        return f".venv/bin/skyfleet invoke {shlex.quote(QUESTION)}"
     body = shlex.quote('{"input": "' + QUESTION + '"}')
-    return f"curl -s {url}/invoke -H 'content-type: application/json'{key if keyed else ''} -d {body}"
+    return f"curl -s {url}/invoke -H 'content-type: application/json' -d {body}"
 
 
 def changes(counts: str) -> str:
@@ -42,11 +42,12 @@ def as_facts(urls: Sequence[str], counts: str, layout: Layout) -> Facts:
 def closing(facts: Facts, layout: Layout, *, keyed: bool) -> str:
     """What a person reads at the end."""
     urls = values.texts(facts.get("routerUrls"))
+    key = "\n  key      .venv/bin/skyfleet outputs --json --show-secrets (apiKey)" if keyed else ""
     others = "".join(f"\n           {url}" for url in urls[1:])
     return (
         f"Skyfleet is up ({values.text(facts.get('changes'))}).\n"
         f"  router   {urls[0]}{others}\n"
-        f"  try      {curl_line(urls[0], keyed=keyed)}\n"
+        f"  try      {try_line(urls[0], keyed=keyed)}{key}\n"
         f"  watch    .venv/bin/skyfleet status\n"
         f"  logs     {layout.shown(layout.logs)}/ (.venv/bin/skyfleet logs)\n"
         f"  end      make down"

@@ -267,3 +267,17 @@ def test_status_asks_the_first_router_that_answers(deployed: Layout, nobody: str
     assert told["router"] == {"url": url, "cloud": "gcp"}
     assert [router["ok"] for router in told["routers"]] == [False, True]
     assert told["targets"] == status["targets"]
+
+
+def test_status_asks_each_router_how_it_chooses(deployed: Layout) -> None:
+    """Of what is kept, not of an instance that slept through the order."""
+    asleep: Facts = {"router": {"strategy": "weighted"}, "targets": [], "vantages": []}
+
+    def answer(request: Request) -> Reply:
+        kept: Facts = {"effective": "cost"} if request.path == "/api/control" else asleep
+        return json_reply(ROUTER if request.path == "/health" else kept)
+
+    with serving(answer) as url:
+        routers(deployed, url)
+        told = json.loads(run(deployed, "status", "--json").stdout)
+    assert [router["strategy"] for router in told["routers"]] == ["cost"]

@@ -53,7 +53,7 @@ PLACES = {"http://x": "aws/eu-west-1"}
 
 
 def router(url: str, health: Facts, status: Facts, strategy: str = "weighted") -> RouterAnswer:
-    return RouterAnswer(url, health, status={**status, "router": {**health, "strategy": strategy}})
+    return RouterAnswer(url, health, status=status, strategy=strategy)
 
 
 def targets(*changes: Facts) -> Facts:
@@ -89,7 +89,7 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
     answers = [
         RouterAnswer("http://x", None, "connection refused or cut"),
         RouterAnswer("http://y", None, "HTTP 503"),
-        RouterAnswer("http://g", HEALTH, status=STATUS),
+        RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
     ]
     facts = assemble(answers, PLACES, WORLD, "3.13.0 (/p)")
     assert list(facts) == ["router", "routers", "targets", "vantages", "sky"]
@@ -131,7 +131,7 @@ def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
     """All that one looks for first when something is wrong."""
     answers = [
         RouterAnswer("http://x", None, "no answer within 4 s"),
-        RouterAnswer("http://g", HEALTH, status=STATUS),
+        RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
     ]
     text = shown(assemble(answers, PLACES, WORLD, "3.13.0 (/p)"))
     for part in (

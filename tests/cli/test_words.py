@@ -14,7 +14,7 @@ from infra.cli.app import COMMANDS, cli
 from infra.cli.environment import exports, pulumi_variables
 from infra.cli.faults import active, check_cloud, check_fault
 from infra.cli.layout import Layout
-from infra.cli.summary import as_facts, changes, closing, curl_line
+from infra.cli.summary import as_facts, changes, closing
 from infra.cli.values import Facts
 from tests.cli.fakes import script
 
@@ -159,8 +159,12 @@ def test_the_last_lines_name_router_curl_and_logs() -> None:
     assert ".skyfleet/logs" in said
 
 
-def test_a_curl_line_never_holds_the_key() -> None:
-    """It asks for the key when it is run."""
-    line = curl_line("http://a", keyed=True)
-    assert "authorization: Bearer $(" in line
-    assert "authorization" not in curl_line("http://a", keyed=False)
+def test_where_callers_need_a_key_the_line_to_paste_is_short_and_holds_none() -> None:
+    """The command line knows the key; other callers are told where it is."""
+    layout = Layout(Path("/c"))
+    said = closing(as_facts(["http://a"], "3 created", layout), layout, keyed=True)
+    assert "skyfleet invoke 'what is 12 * (3 + 4)?'" in said
+    assert "--show-secrets (apiKey)" in said
+    assert "curl" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "--show-secrets" not in closing(as_facts(["http://a"], "", layout), layout, keyed=False)
