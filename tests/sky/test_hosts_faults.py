@@ -166,6 +166,19 @@ async def test_slow_delays_every_request(here: Lab) -> None:
     assert time.monotonic() - began >= 0.2
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_gray_delays_all_but_the_question_for_health(here: Lab, cloud: Cloud) -> None:
+    """Probes see a target as it was, callers do not."""
+    spec = agent(here, cloud)
+    await status(here, spec)
+    await inject(here, cloud, "gray:2s")
+    began = time.monotonic()
+    await status(here, spec, "/health")
+    answered = time.monotonic()
+    await status(here, spec, "/x")
+    assert answered - began < 2 <= time.monotonic() - answered
+
+
 async def test_cold_drops_warm_instances_and_delays_new_ones(here: Lab) -> None:
     """The next call pays for a start, made longer; the one after it does not."""
     spec = agent(here, "gcp")
