@@ -67,7 +67,7 @@ def _import(reference: str, module_name: str) -> ModuleType:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             raise AgentNotLoaded(
                 f"{reference}: there is no module {error.name!r} in the package. "
-                "Name it as Python imports it, e.g. 'functions.agent:agent'."
+                "Check the name (skyfleet:agent), written as Python imports it, e.g. 'functions.agent:agent'."
             ) from error
         _broken(reference, error)
     except (Exception, SystemExit) as error:  # a user's module may raise anything while it is imported
