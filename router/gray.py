@@ -241,7 +241,7 @@ class _Others:
             rest = _lower_median_without(self._sorted_parts, part)
             same = _lower_median_without(self._sorted_errors, doubt.errors)
             if rest is not None and same is not None and part >= 3 * rest and same <= doubt.errors / 2:
-                why = f"errors: {part:.0%} of its requests, others {rest:.0%}"
+                why = f"errors: lately {part:.0%} of its requests, others {rest:.0%}"
                 return Opinion(Verdict.BAD, why)
         good = max(doubt.errors, doubt.slow) <= _enough(halvings)
         return Opinion(Verdict.GOOD if good else Verdict.UNSURE)

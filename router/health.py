@@ -141,6 +141,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_R, Event.RESUME): _U,
 }
 
+_BACK: Final = "getting its share back, was "
 # Ten steps from 10 % to 100 %: each adds a tenth, small enough to stop at.
 _STEPS: Final = 10
 
@@ -263,7 +264,8 @@ def eased(health: Health, verdict: Verdict, now: float, policy: Policy, why: str
     level = gray.moved(health.level, verdict, now, policy)
     if level is health.level:
         return health
-    health = replace(health, level=level, reason=why if verdict is Verdict.BAD else health.reason)
+    was = _BACK + health.reason.removeprefix(_BACK)
+    health = replace(health, level=level, reason=why if verdict is Verdict.BAD else was)
     return health if level.halvings else step(health, Event.CLEAR, now, "as good as the others again")
 
 

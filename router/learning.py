@@ -2,7 +2,7 @@
 
 Rules of `adaptive`: desired part = weight x health's share x quality, where the share of a target that `gray`
 eases off counts as whole: its quality says the same. Quality is a product, 1 at best:
-- latency: 1 as long as it is like that of the best (at most half as slow again, and 5 ms), beyond that it
+- latency: 1 as long as it is like that of the best (at most half as slow again, and 10 ms), beyond that it
   falls with the cube of the distance. The best is the fastest tenth, so that among hundreds the luckiest
   estimate does not make all others look slow. Fewer than three samples count for less, and so do old ones
   (half after `baseline_s`); none count as good.
@@ -35,13 +35,14 @@ from router.policy import Policy
 from router.selection import Candidate
 from router.traffic import NOTHING, Traffic, expected_ms, failure_share
 
-# One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds.
+# One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds
+# (docs/plots/floor.svg).
 FLOOR: Final = 1 / 128
 # Up to so many targets have that floor each; more share what these would have, or floors would be the most.
 _FLOORS: Final = 4
-# Network distances between neighbouring regions and the noise of a short average are likes.
-_LIKE, _SLACK_MS = 1.5, 5.0
-# Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor.
+# Network distances between neighbouring regions, a busy processor and the noise of a short average: likes.
+_LIKE, _SLACK_MS = 1.5, 10.0
+# Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor (docs/plots/steep.svg).
 _STEEP: Final = 3
 _FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9

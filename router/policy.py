@@ -28,9 +28,9 @@ class Policy:
     # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner
     # (docs/plots/ejection.svg).
     ejection_s: float = 10.0
-    # Three failed probes in a row: one may be a packet, two a deployment.
+    # Three failed probes in a row: one may be a packet, two a deployment (docs/plots/fall.svg).
     fall: int = 3
-    # Two good answers: one may be the last breath.
+    # Two good answers: one may be the last breath (docs/plots/rise.svg).
     rise: int = 2
     # A checker speaks each minute; two and a half minutes forgive one lost invocation.
     fresh_s: float = 150.0
@@ -41,10 +41,13 @@ class Policy:
     # Envoy's cap of ejection time.
     ejection_cap_s: float = 300.0
     # Every target of a fleet of up to five gets its chance; more only adds load to an outage.
+    # See docs/plots/attempts.svg.
     attempts: int = 5
     # /health never does work, so a warm function answers within one slow round trip.
+    # See docs/plots/ask-timeout.svg.
     ask_timeout_s: float = 2.0
     # The slowest cold starts seen with an image this small, with room: cold is not down.
+    # See docs/plots/cold-timeout.svg.
     cold_timeout_s: float = 30.0
     # The vendors freeze idle functions after some minutes; within two an answer proves a warm one.
     warm_for_s: float = 120.0
@@ -66,11 +69,12 @@ class Policy:
     # (docs/plots/regain.svg).
     regain_s: float = 0.5
     # Learned anew: at 100 requests a second 25 more are spent by what was known before.
+    # See docs/plots/learn.svg.
     learn_s: float = 0.25
     # `cost`: who waits for an agent notices a second.
     goal_ms: float = 1000.0
     # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
-    # tide.
+    # tide (docs/plots/baseline.svg).
     baseline_s: float = 300.0
 
     # Acting (plan, budget, wishes).
@@ -81,7 +85,7 @@ class Policy:
     # One request in twenty is slower than the learned delay; most of what a hedge gains lies in the slower
     # half of those (docs/plots/hedge-share.svg).
     hedge_share: float = 0.03
-    # A fault begins at once: this many are hedged before the share counts.
+    # A fault begins at once: this many are hedged before the share counts (docs/plots/hedge-burst.svg).
     hedge_burst: float = 10.0
     # All extra attempts together, by the targets' prices. Five million an hour at the price of a function
     # call: no limit to failing over, but one where `price` says what a model call costs.
@@ -102,6 +106,7 @@ class Policy:
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     rest_cap_s: float = 60.0
     # Easing in again and again takes up to three times as long: longer than most flapping, and an end.
+    # See docs/plots/easing-most.svg.
     easing_most: int = 3
     # A lone vantage is not believed against own good traffic as old as this: three failed attempts put a
     # target out sooner.
@@ -110,7 +115,8 @@ class Policy:
     # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
     # (docs/plots/gray-floor.svg).
     gray_floor: float = 1 / 64
-    # From full to the floor within 12 s, and back within 12 s of good evidence.
+    # From full to the floor within 12 s (docs/plots/gray-step.svg), and back within 12 s of good evidence
+    # (docs/plots/gray-back.svg).
     gray_step_s: float = 2.0
     gray_back_s: float = 2.0
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
@@ -123,6 +129,7 @@ class Policy:
     # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
     # test_gray.py). Where the others are no measure, as they are near and it is far, only its own usual
     # speaks, and of a heavy tail (lognormal, sigma 1) whose first replies were fast that needs six.
+    # See docs/plots/gray-times.svg.
     gray_times: float = 5.0
     gray_times_far: float = 6.0
     gray_peers: float = 3.0

@@ -32,8 +32,8 @@ def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> Gi
     """The deadline passed. running: targets that had not replied. safe: the request may be repeated."""
     found = "; ".join([*causes, *(f"{key}: no reply yet" for key in running)]) or "nothing was sent"
     reason = f"The deadline passed before a reply could be passed on ({found})."
-    if running and not safe:
-        reason += " It may have run; check before you repeat it."
+    if running:
+        reason += " It may be repeated." if safe else " It may have run; check before you repeat it."
     return GiveUp(504, "deadline", reason)
 
 

@@ -8,6 +8,7 @@ from bench.simulation.grid import Dial, Sweep
 from bench.simulation.worlds import World
 
 _MANY: Final = World(3, 100)
+_THIRTY: Final = World(30, 100)
 
 ACTING: Final = (
     Sweep(
@@ -37,6 +38,37 @@ ACTING: Final = (
         (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
         (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
         "a long rest after a 429 without Retry-After drives the others into their own limits.",
+    ),
+    Sweep(
+        "hedge-burst",
+        Dial("policy", "hedge_burst"),
+        (1, 3, 10, 30),
+        (("slow", "p99_ms"), ("cold", "p99_ms"), ("slow", "extra"), ("normal", "extra")),
+        "?",
+    ),
+    Sweep(
+        "attempts",
+        Dial("policy", "attempts"),
+        (1, 2, 3, 5),
+        (("gray", "errors"), ("down", "errors"), ("load", "errors"), ("load", "extra")),
+        "?",
+        world=_THIRTY,
+    ),
+    Sweep(
+        "ask-timeout",
+        Dial("policy", "ask_timeout_s"),
+        (0.5, 1.0, 2.0, 4.0),
+        (("down", "p99_ms"), ("down", "errors"), ("slow", "errors"), ("cold", "errors")),
+        "?",
+        world=_MANY,
+    ),
+    Sweep(
+        "cold-timeout",
+        Dial("policy", "cold_timeout_s"),
+        (5, 10, 30, 60),
+        (("cold", "errors"), ("cold", "p99_ms"), ("down", "errors"), ("down", "p99_ms")),
+        "?",
+        world=_MANY,
     ),
 )
 
@@ -71,6 +103,53 @@ STANDING: Final = (
         (1, 5, 10, 20, 30, 60),
         (("down", "after_ms"), ("gray", "after_ms"), ("down", "recovered_s"), ("gray", "recovered_s")),
         "a longer one takes healed targets back later and gains callers little.",
+    ),
+    Sweep(
+        "easing-most",
+        Dial("policy", "easing_most"),
+        (1, 2, 3, 5),
+        (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),
+        "?",
+    ),
+    Sweep(
+        "fall",
+        Dial("policy", "fall"),
+        (1, 2, 3, 5),
+        (("down", "errors"), ("flapping", "errors"), ("cold", "errors"), ("down", "settled_s")),
+        "?",
+        world=_MANY,
+    ),
+    Sweep(
+        "rise",
+        Dial("policy", "rise"),
+        (1, 2, 3, 5),
+        (("down", "recovered_s"), ("flapping", "errors"), ("flapping", "recovered_s")),
+        "?",
+        world=_MANY,
+    ),
+    Sweep(
+        "gray-times",
+        Dial("policy", "gray_times"),
+        (2.0, 3.0, 5.0, 8.0),
+        (("slow", "p95_ms"), ("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "p99_ms")),
+        "?",
+        rule="ours/weighted",
+    ),
+    Sweep(
+        "gray-step",
+        Dial("policy", "gray_step_s"),
+        (0.5, 1.0, 2.0, 4.0, 8.0),
+        (("slow", "p95_ms"), ("slow", "p99_ms"), ("gray", "errors")),
+        "?",
+        rule="ours/weighted",
+    ),
+    Sweep(
+        "gray-back",
+        Dial("policy", "gray_back_s"),
+        (1.0, 2.0, 5.0, 10.0),
+        (("slow", "recovered_s"), ("slow", "after_ms"), ("slow", "p99_ms")),
+        "?",
+        rule="ours/weighted",
     ),
     Sweep(
         "gray-proof",
@@ -114,6 +193,41 @@ CHOOSING: Final = (
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a shorter fade tries slow targets again too soon, a longer one takes them back too late.",
         world=_MANY,
+    ),
+    Sweep(
+        "baseline",
+        Dial("policy", "baseline_s"),
+        (30, 100, 300, 1000),
+        (("slow", "p99_ms"), ("load", "p99_ms"), ("slow", "recovered_s")),
+        "?",
+    ),
+    Sweep(
+        "learn",
+        Dial("policy", "learn_s"),
+        (0.1, 0.25, 0.5, 1.0, 2.0),
+        (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
+        "?",
+    ),
+    Sweep(
+        "steep",
+        Dial("learning", "_STEEP"),
+        (1, 2, 3, 4, 6),
+        (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
+        "?",
+    ),
+    Sweep(
+        "late-row",
+        Dial("late", "LATE_ROW"),
+        (1, 2, 3, 5, 8),
+        (("slow", "p99_ms"), ("normal", "p99_ms"), ("cold", "p99_ms")),
+        "?",
+    ),
+    Sweep(
+        "late-s",
+        Dial("late", "LATE_S"),
+        (0.5, 1.0, 2.0, 4.0, 8.0),
+        (("slow", "p99_ms"), ("slow", "recovered_s"), ("cold", "p99_ms")),
+        "?",
     ),
     Sweep(
         "regain",

@@ -294,6 +294,14 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
         assert sweep.dial.default() in sweep.values, sweep.name
 
 
+def test_each_swept_default_names_its_plot() -> None:
+    """In the comment beside the number."""
+    for sweep in SWEEPS:
+        text = (results.DOCS.parents[1] / "router" / f"{sweep.dial.where}.py").read_text("utf-8")
+        assert f"docs/plots/{sweep.name}.svg" in text, sweep.name
+        assert len(sweep.says) > 20, sweep.name
+
+
 def test_the_docs_show_what_the_file_of_figures_says() -> None:
     """The generated part of docs/routing.md is fresh."""
     text = results.DOCS.read_text("utf-8")
