@@ -48,6 +48,8 @@ def learned(strategy: Strategy, evidence: Evidence, portions: Mapping[str, float
     candidates = [one for one in evidence.candidates if one.weight] or list(evidence.candidates)
     if strategy not in (Strategy.ADAPTIVE, Strategy.COST) or len(candidates) < 2:
         return {}
+    if strategy is Strategy.ADAPTIVE:  # as its roster has it: what eases a target off is in its quality
+        candidates = [replace(one, share=1.0) if one.doubted else one for one in candidates]
     evidence = replace(evidence, candidates=candidates)
     allowed = learning.allowances(candidates)
     fair = {one.key: part / sum(allowed) for one, part in zip(candidates, allowed, strict=True)}

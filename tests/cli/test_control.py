@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from infra.cli.app import cli
 from infra.cli.control import ControlAnswer, sentence
 from infra.cli.layout import Layout
+from infra.cli.routers import ask_health
 from tests.cli.fakes import Answer, Reply, Request, json_reply, serving
 from tests.cli.test_calling import deployed, nobody, routers
 
@@ -111,7 +113,7 @@ def test_a_black_hole_is_waited_for_no_longer_than_for_its_health(
 ) -> None:
     """It gets no order, which it could take when nobody thinks of it any more."""
     asked: list[str] = []
-    monkeypatch.setattr("infra.cli.routers.HEALTH_S", 0.2)
+    monkeypatch.setattr("infra.cli.control.ask_health", partial(ask_health, seconds=0.2))
 
     def swallows(request: Request) -> Reply:
         asked.append(request.path)

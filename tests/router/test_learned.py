@@ -15,7 +15,7 @@ from router.fleet import Outcome
 from router.learned import Evidence, learned
 from router.learning import Known
 from router.policy import DEFAULT
-from router.selection import Strategy
+from router.selection import Candidate, Strategy
 from router.settings import Place
 from router.status import status
 from router.store import Keeper
@@ -67,6 +67,17 @@ def test_a_slow_target_is_said_to_be_slow_beside_the_others() -> None:
     """Latencies of both, so that a person can judge."""
     words = Desk().hear([GOOD, GOOD, (80, 1, False)]).words()
     assert words == {"aws/r2": "slow: about 80 ms or more, others 6 ms"}
+
+
+def test_who_is_eased_off_too_is_explained_by_its_quality() -> None:
+    """`adaptive` counts the share of the gray test as whole, so what it learned alone decides."""
+    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    known = Known(desk.board.traffic, dict.fromkeys(desk.board.targets, 0.2))
+    candidates = [Candidate("aws/r0", 1), Candidate("aws/r1", 1), Candidate("aws/r2", 1, 1 / 64, True)]
+    portions = {"aws/r0": 0.496, "aws/r1": 0.496, "aws/r2": 1 / 128}
+    evidence = Evidence(candidates, known, desk.now, DEFAULT)
+    assert learned(Strategy.ADAPTIVE, evidence, portions)["aws/r2"].startswith("slow: about 80 ms")
+    assert learned(Strategy.COST, evidence, portions) == {}
 
 
 def test_errors_are_said_as_a_share() -> None:
