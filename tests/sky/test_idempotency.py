@@ -97,18 +97,36 @@ def test_two_equal_requests_run_once_in_a_cloud(
     assert key not in logs
 
 
-def test_through_the_router_each_cloud_runs_a_key_at_most_once(healed: Fleet) -> None:
-    """Twelve equal calls are shared by three clouds: one run in each, and replays of it."""
-    url, headers = f"{healed.url}{CHAT}", {"idempotency-key": secrets.token_hex(16)}
-    replies = [requests.post(url, json=WHAT_IS_84, headers=headers, timeout=30) for _ in range(12)]
+def thrice(url: str, key: str) -> tuple[str, list[requests.Response]]:
+    """Three equal calls with a key, and the cloud that answered them all."""
+    replies = [
+        requests.post(f"{url}{CHAT}", json=WHAT_IS_84, headers={"idempotency-key": key}, timeout=30)
+        for _ in range(3)
+    ]
     assert {reply.status_code for reply in replies} == {200}
-    for cloud in CLOUDS:
-        of = [r for r in replies if r.headers["x-skyfleet-target"].startswith(cloud)]
-        assert len(of) > 1
-        assert len({reply.content for reply in of}) == 1
-        assert [reply.headers.get("idempotency-replayed") for reply in of] == [None] + ["true"] * (
-            len(of) - 1
-        )
+    (cloud,) = {reply.headers["x-skyfleet-target"].partition("/")[0] for reply in replies}
+    return cloud, replies
+
+
+def test_a_repeat_meets_the_cloud_that_kept_its_reply(healed: Fleet) -> None:
+    """Of three equal calls one runs; keys are shared by the clouds."""
+    clouds: set[str] = set()
+    for _ in range(8):
+        cloud, replies = thrice(healed.url, secrets.token_hex(16))
+        assert [reply.headers.get("idempotency-replayed") for reply in replies] == [None, "true", "true"]
+        assert len({reply.content for reply in replies}) == 1
+        clouds.add(cloud)
+    assert len(clouds) > 1
+
+
+def test_with_its_cloud_lost_a_key_runs_once_more_elsewhere(healed: Fleet) -> None:
+    """And repeats meet that one from then on."""
+    key = secrets.token_hex(16)
+    first, _ = thrice(healed.url, key)
+    healed.run("chaos", first, "kill")
+    second, replies = thrice(healed.url, key)
+    assert second != first
+    assert [reply.headers.get("idempotency-replayed") for reply in replies] == [None, "true", "true"]
 
 
 def test_a_run_whose_instance_was_killed_does_not_run_again(healed: Fleet, agents: dict[str, Agent]) -> None:
