@@ -94,19 +94,22 @@ def saw(
     """
     age = max(0.0, now - traffic.at) if traffic.at else 0.0
     kept = 0.5 ** (age / policy.memory_s) if age else 1.0
+    latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
+    samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        traffic = _timed(traffic, latency_ms, now, policy)
+        latency, usual, p95, swift = _timed(traffic, latency_ms, now, policy)
+        samples, timed_at = min(samples + 1, MOST_SAMPLES), now
     return Traffic(
         now,
-        traffic.latency_ms,
-        traffic.usual_ms,
-        traffic.samples,
+        latency,
+        usual,
+        samples,
         traffic.outcomes * kept + (failed is not None),
         traffic.failures * kept + (failed is True),
         load if load >= 0 else traffic.load,
-        traffic.p95_ms,
-        traffic.timed_at,
-        traffic.swift,
+        p95,
+        timed_at,
+        swift,
     )
 
 
@@ -139,30 +142,24 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
         return -1.0
     if traffic.latency_ms <= traffic.usual_ms:
         return traffic.latency_ms
-    age = max(0.0, now - traffic.timed_at)
-    return traffic.usual_ms + (lately_ms(traffic) - traffic.usual_ms) * 0.5 ** (age / policy.fade_s)
+    latency, usual = traffic.latency_ms, traffic.usual_ms
+    if traffic.swift:
+        latency = _nearer(latency, usual, traffic.swift)
+    return _faded(latency, usual, max(0.0, now - traffic.timed_at), policy)
 
 
-def lately_ms(traffic: Traffic) -> float:
-    """The average, as far as the fast ones in a row have not ended it."""
-    if not traffic.swift:
-        return traffic.latency_ms
-    return traffic.usual_ms + (traffic.latency_ms - traffic.usual_ms) * _SWIFT**traffic.swift
-
-
-def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> Traffic:
-    """Average, baseline and quantile after a sample."""
+# Written out with plain numbers: this is on the way of every good reply.
+def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float, int]:
+    """Average, baseline, quantile and the row of fast ones after a sample."""
     if traffic.samples == 0:
-        return replace(
-            traffic, latency_ms=sample, usual_ms=sample, p95_ms=2 * sample, samples=1, timed_at=now
-        )
+        return sample, sample, 2 * sample, 0
     age = max(0.0, now - traffic.timed_at)
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
     swift = 0
     if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
         swift = traffic.swift + 1
-    if 2 * sample < latency + usual:
-        latency = expected_ms(replace(traffic, swift=0), now, policy)
+    if 2 * sample < latency + usual and latency > usual:
+        latency = _faded(latency, usual, age, policy)
     first = 1 / (traffic.samples + 1)
     part = min(_MOST, max(_LEAST, 1 - math.exp(-age / policy.memory_s)))
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
@@ -176,13 +173,17 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> Traff
     elif sample > counted:
         slowly /= 10
     usual += slowly * (counted - usual)
-    found = replace(
-        traffic,
-        latency_ms=latency,
-        usual_ms=usual,
-        samples=min(traffic.samples + 1, MOST_SAMPLES),
-        p95_ms=p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0),
-        timed_at=now,
-        swift=swift,
-    )
-    return found if swift < SWIFT_ROW else replace(found, latency_ms=lately_ms(found), swift=0)
+    p95 = p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0)
+    if swift == SWIFT_ROW:
+        return _nearer(latency, usual, swift), usual, p95, 0
+    return latency, usual, p95, swift
+
+
+def _faded(latency_ms: float, usual_ms: float, age_s: float, policy: Policy) -> float:
+    """What is left of a latency above the baseline of which nothing was heard for so long."""
+    return usual_ms + (latency_ms - usual_ms) * 0.5 ** (age_s / policy.fade_s)
+
+
+def _nearer(latency_ms: float, usual_ms: float, swift: int) -> float:
+    """The average after so many fast ones in a row."""
+    return usual_ms + (latency_ms - usual_ms) * _SWIFT**swift
