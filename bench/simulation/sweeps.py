@@ -30,7 +30,8 @@ ACTING: Final = (
         Dial("policy", "stall_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
-        "asking /health sooner shortens an outage a little, and asks slow agents more often.",
+        "asking /health sooner shortens an outage a little; at half a second slow agents are asked too "
+        "often.",
     ),
     Sweep(
         "rest",
@@ -44,14 +45,15 @@ ACTING: Final = (
         Dial("policy", "hedge_burst"),
         (1, 3, 10, 30),
         (("slow", "p99_ms"), ("cold", "p99_ms"), ("slow", "extra"), ("normal", "extra")),
-        "?",
+        "a small burst is spent before a cold start is over; a larger one costs extra requests on every day.",
     ),
     Sweep(
         "attempts",
         Dial("policy", "attempts"),
         (1, 2, 3, 5),
         (("gray", "errors"), ("down", "errors"), ("load", "errors"), ("load", "extra")),
-        "?",
+        "two are needed, a third for two bad targets at once; more is not seen in these worlds, so a "
+        "fleet of up to five decides it.",
         world=_THIRTY,
     ),
     Sweep(
@@ -59,7 +61,7 @@ ACTING: Final = (
         Dial("policy", "ask_timeout_s"),
         (0.5, 1.0, 2.0, 4.0),
         (("down", "p99_ms"), ("down", "errors"), ("slow", "errors"), ("cold", "errors")),
-        "?",
+        "a shorter one shortens an outage by just as much; 2 s forgive a slow round trip and a busy agent.",
         world=_MANY,
     ),
     Sweep(
@@ -67,7 +69,8 @@ ACTING: Final = (
         Dial("policy", "cold_timeout_s"),
         (5, 10, 30, 60),
         (("cold", "errors"), ("cold", "p99_ms"), ("down", "errors"), ("down", "p99_ms")),
-        "?",
+        "no difference in these worlds: it concerns requests that must not be repeated, at targets not "
+        "seen alive for two minutes.",
         world=_MANY,
     ),
 )
@@ -94,7 +97,7 @@ STANDING: Final = (
         Dial("policy", "ejection_s"),
         (2, 5, 10, 20, 30),
         (("flapping", "errors"), ("down", "errors"), ("flapping", "recovered_s"), ("down", "recovered_s")),
-        "a longer ejection asks a dead target less often; probes decide when it is back.",
+        "a longer ejection loses a little less to what goes on failing; probes decide when it is back.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -109,14 +112,15 @@ STANDING: Final = (
         Dial("policy", "easing_most"),
         (1, 2, 3, 5),
         (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),
-        "?",
+        "callers see no difference here; more keeps a flapping target away for longer.",
     ),
     Sweep(
         "fall",
         Dial("policy", "fall"),
         (1, 2, 3, 5),
         (("down", "errors"), ("flapping", "errors"), ("cold", "errors"), ("down", "settled_s")),
-        "?",
+        "fewer find a dead target sooner where traffic is rare; a single one would take a lost packet "
+        "for a death.",
         world=_MANY,
     ),
     Sweep(
@@ -124,7 +128,7 @@ STANDING: Final = (
         Dial("policy", "rise"),
         (1, 2, 3, 5),
         (("down", "recovered_s"), ("flapping", "errors"), ("flapping", "recovered_s")),
-        "?",
+        "with more than two a target that came back is not taken back within these runs.",
         world=_MANY,
     ),
     Sweep(
@@ -132,7 +136,8 @@ STANDING: Final = (
         Dial("policy", "gray_times"),
         (2.0, 3.0, 5.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "p99_ms")),
-        "?",
+        "ten times as slow is seen with any of them; what noise looks like decides "
+        "(tests/router/test_gray.py).",
         rule="ours/weighted",
     ),
     Sweep(
@@ -140,7 +145,8 @@ STANDING: Final = (
         Dial("policy", "gray_step_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("gray", "errors")),
-        "?",
+        "a longer pause leaves callers at a slow target, a shorter one gains nothing: evidence comes no "
+        "sooner.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -148,7 +154,7 @@ STANDING: Final = (
         Dial("policy", "gray_back_s"),
         (1.0, 2.0, 5.0, 10.0),
         (("slow", "recovered_s"), ("slow", "after_ms"), ("slow", "p99_ms")),
-        "?",
+        "a shorter pause takes a healed target back sooner; below 2 s callers notice it.",
         rule="ours/weighted",
     ),
     Sweep(
@@ -183,7 +189,8 @@ CHOOSING: Final = (
         Dial("policy", "memory_s"),
         (2, 5, 10, 20, 40),
         (("gray", "errors"), ("slow", "p99_ms"), ("gray", "recovered_s")),
-        "no strong reason either way, so a middle value.",
+        "a shorter one sees errors sooner where traffic is rare, with less evidence for each; a middle "
+        "value.",
         world=_MANY,
     ),
     Sweep(
@@ -199,35 +206,35 @@ CHOOSING: Final = (
         Dial("policy", "baseline_s"),
         (30, 100, 300, 1000),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("slow", "recovered_s")),
-        "?",
+        "no strong reason either way, so a middle value.",
     ),
     Sweep(
         "learn",
         Dial("policy", "learn_s"),
         (0.1, 0.25, 0.5, 1.0, 2.0),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
-        "?",
+        "callers see no clear difference; learning more often costs the processor more.",
     ),
     Sweep(
         "steep",
         Dial("learning", "_STEEP"),
         (1, 2, 3, 4, 6),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
-        "?",
+        "steeper leaves less to a slow target, but drives a full fleet to its few fastest.",
     ),
     Sweep(
         "late-row",
         Dial("late", "LATE_ROW"),
         (1, 2, 3, 5, 8),
         (("slow", "p99_ms"), ("normal", "p99_ms"), ("cold", "p99_ms")),
-        "?",
+        "more than three let cold starts own the tail, fewer gain nothing that is sure.",
     ),
     Sweep(
         "late-s",
         Dial("late", "LATE_S"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p99_ms"), ("slow", "recovered_s"), ("cold", "p99_ms")),
-        "?",
+        "a longer one avoids targets that are good again, a shorter one tries late ones too often.",
     ),
     Sweep(
         "regain",
