@@ -186,8 +186,10 @@ class Board:
             self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=failed)
             if not failed:
                 self._alive_at[key] = now
-            elif outcome is Outcome.SILENT:
+            if outcome is Outcome.SILENT:
                 self._silent.add(key)
+            elif self._silent:
+                self._silent.discard(key)
         before, why = self.fleet, why or "failed attempts"
         self.fleet = f.record(before, key, outcome, now, self.policy, why, retry_after_s)
         if before is self._seen and _same_menu(before.health[key], self.fleet.health[key]):

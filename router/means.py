@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from functools import partial
-from typing import Final
 
 from router.asks import Asker
 from router.board import Board
 from router.budget import Extra, patience, pay
 from router.plan import Choice, Means
-from router.selection import Strategy
-
-# Those that learn; the others promise exact shares.
-_LEARNING: Final = frozenset({"least-load", "latency", "cost", "adaptive"})
+from router.selection import LEARNING, Strategy
 
 
 def means(board: Board, asker: Asker, strategy: Strategy | None = None, name: bytes = b"") -> Means:
     """What a plan asks of this board. strategy: None means the board's own. name: of the request, if it has
     one."""
-    return Means(partial(_choose, board, asker, strategy, name), partial(_afford, board))
+    return Means(partial(_choose, board, asker, strategy, name), partial(afford, board))
 
 
 def _choose(
@@ -34,7 +30,8 @@ def _choose(
     return board.choose(tried, strategy, avoid, name)
 
 
-def _afford(board: Board, choice: Choice, extra: Extra) -> bool:
+def afford(board: Board, choice: Choice, extra: Extra) -> bool:
+    """Pay for one more attempt there, if the budget has as much."""
     usd = board.targets[choice.key].price / 1e6
     board.budget, paid = pay(board.budget, extra, usd, board.requests, board.ticks(), board.policy)
     return paid
@@ -43,7 +40,7 @@ def _afford(board: Board, choice: Choice, extra: Extra) -> bool:
 def hedge_after_s(board: Board, strategy: Strategy) -> float:
     """How long a lone attempt of this strategy may take before it is hedged; infinite: never."""
     hedge = board.policy.hedge
-    if hedge == "off" or (hedge == "auto" and strategy.value not in _LEARNING):
+    if hedge == "off" or (hedge == "auto" and strategy not in LEARNING):
         return math.inf
     delay = board.hedge_delay_s()
     if delay is None:

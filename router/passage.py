@@ -33,7 +33,7 @@ class Passage:
         self._passed = 0
         # How much of the other target's stream was as it should be; None: nothing is to be compared.
         self._met: int | None = None
-        self._met_digest = blake2b()
+        self._met_digest: blake2b | None = None
 
     @property
     def repairable(self) -> bool:
@@ -51,8 +51,8 @@ class Passage:
 
     def feed(self, data: bytes) -> bytes | None:
         """What may go out now; None: this is not the stream that was begun."""
-        if self._met is not None:
-            rest = self._compared(data, self._met)
+        if self._met is not None and self._met_digest is not None:
+            rest = self._compared(data, self._met, self._met_digest)
             if not rest:
                 return rest
             data = rest
@@ -73,16 +73,16 @@ class Passage:
             self._beginning += ready[: _BEGINNING - self._passed]
         self._passed += len(ready)
 
-    def _compared(self, data: bytes, met: int) -> bytes | None:
+    def _compared(self, data: bytes, met: int, digest: blake2b) -> bytes | None:
         part = data[: self._passed - met]
         known = self._beginning[met : met + len(part)]
         if not part.startswith(bytes(known)):
             return None
-        self._met_digest.update(part)
+        digest.update(part)
         self._met = met = met + len(part)
         if met < self._passed:
             return b""
-        if self._digest is None or self._met_digest.digest() != self._digest.digest():
+        if self._digest is None or digest.digest() != self._digest.digest():
             return None
         self._met = None
         return data[len(part) :]

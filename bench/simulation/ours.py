@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Collection
 
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
 from bench.simulation.questions import Questions
+from router import means
 from router.board import Board, Seat
-from router.budget import Extra, patience, pay
+from router.budget import Extra
 from router.fleet import Outcome
 from router.plan import Choice
 from router.policy import Policy
-from router.selection import LEARNING, Strategy
+from router.selection import Strategy
 from router.targets import Target
 
 
@@ -47,22 +47,10 @@ class Ours:
         return self.board.choose(tried, avoid=[*self._questions.doubtful(), *late])
 
     def afford(self, choice: Choice, extra: Extra) -> bool:
-        """As the shell asks for it."""
-        board = self.board
-        usd = board.targets[choice.key].price / 1e6
-        board.budget, paid = pay(board.budget, extra, usd, board.requests, self._loop.now, board.policy)
-        return paid
+        return means.afford(self.board, choice, extra)
 
     def hedge_after_s(self) -> float:
-        board = self.board
-        how = board.policy.hedge
-        wanted = how == "on" or (how == "auto" and board.strategy in LEARNING)
-        if not wanted:
-            return math.inf
-        delay = board.hedge_delay_s()
-        if delay is None:
-            return board.policy.stall_s
-        return delay * patience(board.budget, board.requests, board.policy)
+        return means.hedge_after_s(self.board, self.board.strategy)
 
     def sent(self, key: str) -> None:
         self._seats.setdefault(key, []).append(self.board.seat(key))

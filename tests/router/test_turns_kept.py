@@ -1,0 +1,110 @@
+"""Claims about turns: kept while targets are avoided, by each strategy, and by the names of requests."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from router.fleet import Outcome
+from router.selection import Strategy
+from tests.router.test_board import Desk
+
+pytestmark = pytest.mark.pure
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_first_attempts_keep_their_turns_while_a_target_is_avoided(strategy: Strategy) -> None:
+    """The others share what the avoided one would have got; nobody gets all of it."""
+    desk = Desk([1] * 6, strategy)
+    for key in desk.board.targets:
+        desk.reply(key)
+    avoid = ["aws/r2", "aws/r4"]
+    counted: Counter[str] = Counter()
+    for _ in range(800):
+        choice = desk.board.choose((), avoid=avoid)
+        assert choice is not None
+        counted[choice.key] += 1
+    assert not set(avoid) & set(counted)
+    assert min(counted.values()) >= 120
+
+
+def test_shares_are_exact_among_the_others_while_a_target_is_avoided() -> None:
+    """And exact again among all when it is not."""
+    desk = Desk([3, 2, 1])
+    without: Counter[str] = Counter()
+    for _ in range(300):
+        choice = desk.board.choose((), avoid=["aws/r0"])
+        assert choice is not None
+        without[choice.key] += 1
+    assert without == {"aws/r1": 200, "aws/r2": 100}
+    assert desk.keys(600) == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
+
+
+def test_avoided_targets_are_chosen_when_there_is_nobody_else() -> None:
+    """Avoiding is a wish; a serving target, even of a later tier, comes before one that is out."""
+    desk = Desk([1, 1, 1])
+    everybody = list(desk.board.targets)
+    chosen = {choice.key for _ in range(9) if (choice := desk.board.choose((), avoid=everybody))}
+    assert chosen == set(everybody)
+    last = desk.board.choose(everybody[:2], avoid=everybody)
+    assert last is not None
+    assert last.key == everybody[2]
+    standby = Desk([1, 0])
+    choice = standby.board.choose((), avoid=["aws/r0"])
+    assert choice is not None
+    assert choice.key == "aws/r1"
+    for _ in range(3):
+        standby.board.record("aws/r1", Outcome.SILENT)
+    choice = standby.board.choose((), avoid=["aws/r0"])
+    assert choice is not None
+    assert (choice.key, choice.panic) == ("aws/r0", False)
+
+
+@pytest.mark.parametrize("other", list(Strategy))
+def test_requests_that_name_another_strategy_take_no_turns_of_the_rest(other: Strategy) -> None:
+    """Every second request does; the others still share exactly."""
+    desk = Desk([3, 2, 1])
+    counted: Counter[str] = Counter()
+    for _ in range(600):
+        counted[desk.choose().key] += 1
+        if other is not Strategy.WEIGHTED:
+            desk.choose(strategy=other)
+    assert counted == {"aws/r0": 300, "aws/r1": 200, "aws/r2": 100}
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_name_goes_to_the_same_target_and_names_share_by_weight(strategy: Strategy, count: int) -> None:
+    """At every instance, whatever came between; the turns of others stay as they are."""
+    weights = [3, 2, 1] * (count // 3)
+    one, other = Desk(weights, strategy), Desk(weights, strategy, first_draw=0.7)
+    counted: Counter[str] = Counter()
+    for number in range(1200):
+        name = b"key-%d" % number
+        choices = [desk.board.choose((), name=name) for desk in (one, other, one)]
+        one.choose()
+        keys = {choice.key for choice in choices if choice}
+        assert len(keys) == 1
+        counted.update(keys)
+    part = 1200 / sum(one.board.portions().values())
+    for key, expected in one.board.portions().items():
+        assert abs(counted[key] - part * expected) < 40 + part * expected * 0.35
+
+
+def test_only_the_names_of_who_is_out_move() -> None:
+    """So the others keep what they know."""
+    desk = Desk([1, 1, 1])
+    names = [b"key-%d" % number for number in range(300)]
+
+    def places() -> dict[bytes, str]:
+        return {name: choice.key for name in names if (choice := desk.board.choose((), name=name))}
+
+    before = places()
+    desk.board.record("aws/r1", Outcome.SILENT)
+    after = places()
+    moved = {name for name in names if before[name] != after[name]}
+    assert moved == {name for name in names if before[name] == "aws/r1"}
+    avoided = desk.board.choose((), avoid=["aws/r0"], name=names[0])
+    assert avoided is not None
+    assert avoided.key == "aws/r2"
