@@ -1,8 +1,9 @@
 """How long it takes to choose a target: `python -m bench.pick`.
 
 Every strategy at 3, 30 and 300 targets, as a bare pick from a prepared roster, as `Board.choose` with all
-that belongs to the choice for a request (its clock and its draw too), and as the preparing of a roster, which
-happens when the menu changes or, with strategies that learn, up to four times a second.
+that belongs to the choice for a request (its clock and its draw too), as the same for a request with a name
+(an Idempotency-Key, which draws lots for all targets), and as the preparing of a roster, which happens when
+the menu changes or, with strategies that learn, up to four times a second.
 
 Each figure is the mean of one batch of calls, in processor time of this thread, so that other work on the
 machine counts only as far as it takes caches and clock rate away. The least, median and most of the batches
@@ -33,6 +34,7 @@ SIZES: Final = (3, 30, 300)
 # Goals of a pick, in nanoseconds; between them is room for those between.
 GOALS_NS: Final = {3: 1000, 30: 2000, 300: 2000}
 _BATCHES, _CALLS, _PREPARED = 60, 2_000, 15
+_NAMED, _NAMED_CALLS = 15, 100
 
 
 def board(count: int, strategy: Strategy) -> Board:
@@ -79,7 +81,7 @@ def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, 
 
 
 def layers(one: Board, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
-    """The three measurements of one board."""
+    """All measurements of one board."""
     now = one.clock()
     candidates = menu(one.fleet, (), now, DEFAULT).candidates
     prices = {key: target.price for key, target in one.targets.items()}
@@ -89,6 +91,7 @@ def layers(one: Board, strategy: Strategy, batches: int) -> dict[str, dict[str, 
     return {
         "pick": timed(lambda number: pick(roster, number, busy, draw), batches, _CALLS),
         "choose": timed(lambda number: one.choose(()), batches, _CALLS),
+        "named": timed(lambda number: one.choose((), name=b"key-%d" % number), _NAMED, _NAMED_CALLS),
         "prepare": timed(lambda number: prepare(strategy, candidates, basis), _PREPARED, 1),
     }
 

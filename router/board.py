@@ -163,15 +163,13 @@ class Board:
         ):
             desk = self._ready(strategy, now)
         if tried:
-            return self._again(desk, tried, avoid, now)
-        if name:
-            turn = turn_of(desk.roster, name)
-            key = pick(desk.roster, turn, self.inflight, (turn + 0.5) / desk.roster.length)
-        else:
+            return self._again(desk, tried, avoid, name, now)
+        key = self._named(desk, name, ()) if name else None
+        if key is None:
             key = pick(desk.roster, desk.turn, self.inflight, self._draw())
             desk.turn += 1
         if key in avoid or (self.inflight[key] and strategy in LEARNING and self._is_stuck(key, now)):
-            return self._around(desk, key, avoid, now)
+            return self._around(desk, key, avoid, name, now)
         return self._choice(desk, key, now)
 
     def seat(self, key: str) -> Seat:
@@ -338,31 +336,44 @@ class Board:
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
         return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
-    def _around(self, desk: _Desk, key: str, avoid: Collection[str], now: float) -> Choice:
-        """Instead of the key in turn the next turn of somebody else. Turns are spent on the way, so the
-        others keep their ratio."""
+    def _named(self, desk: _Desk, name: bytes, passed: Collection[str]) -> str | None:
+        """Whom the name says, but for these; None when they are all."""
+        roster = desk.roster
+        turn = turn_of(roster, name, passed)
+        if turn is None:
+            return None
+        key = pick(roster, turn, self.inflight, (turn + 0.5) / roster.length)
+        return roster.turns[turn] if key in passed else key
+
+    def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
+        """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
+        spent on the way, so the others keep their ratio."""
         turn = desk.turn
-        for _ in range(_TURNS_PASSED):
+        for _ in range(0 if name else _TURNS_PASSED):
             other = pick(desk.roster, desk.turn, self.inflight, self._draw())
             desk.turn += 1
             if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
                 return self._choice(desk, other, now)
         desk.turn = turn
-        choice = self._beside(desk, avoid, now)
+        # The key itself may be stuck only, and not to be avoided for anything else.
+        choice = self._beside(desk, (*avoid, key) if name else avoid, name, now)
         return choice if choice is not None and not choice.panic else self._choice(desk, key, now)
 
     def _again(
-        self, desk: _Desk, tried: Collection[str], avoid: Collection[str], now: float
+        self, desk: _Desk, tried: Collection[str], avoid: Collection[str], name: bytes, now: float
     ) -> Choice | None:
         if avoid:
-            choice = self._beside(desk, (*tried, *avoid), now)
+            choice = self._beside(desk, (*tried, *avoid), name, now)
             if choice is not None and not choice.panic:
                 return choice
-        return self._beside(desk, tried, now)
+        return self._beside(desk, tried, name, now)
 
-    def _beside(self, desk: _Desk, tried: Collection[str], now: float) -> Choice | None:
+    def _beside(self, desk: _Desk, tried: Collection[str], name: bytes, now: float) -> Choice | None:
         """Somebody else than these; it takes no turn."""
-        key = pick_again(desk.roster, desk.turn, self.inflight, self._draw(), tried)
+        if name:
+            key = self._named(desk, name, tried)
+        else:
+            key = pick_again(desk.roster, desk.turn, self.inflight, self._draw(), tried)
         if key is not None:
             return self._choice(desk, key, now)
         # Everybody of the first tier was tried.
@@ -370,7 +381,8 @@ class Board:
         if not menu.candidates:
             return None
         roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
-        key = pick(roster, desk.turn, self.inflight, self._draw())
+        turn = turn_of(roster, name) if name else None
+        key = pick(roster, desk.turn if turn is None else turn, self.inflight, self._draw())
         return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
 

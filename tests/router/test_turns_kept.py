@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -92,19 +93,53 @@ def test_a_name_goes_to_the_same_target_and_names_share_by_weight(strategy: Stra
         assert abs(counted[key] - part * expected) < 40 + part * expected * 0.35
 
 
-def test_only_the_names_of_who_is_out_move() -> None:
-    """So the others keep what they know."""
-    desk = Desk([1, 1, 1])
+def place(desk: Desk, name: bytes, tried: Sequence[str] = (), avoid: Sequence[str] = ()) -> str:
+    choice = desk.board.choose(tried, avoid=avoid, name=name)
+    assert choice is not None
+    return choice.key
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("count", [3, 12])
+def test_only_the_names_of_who_is_out_move(strategy: Strategy, count: int) -> None:
+    """So the others keep what they know. Those that move go where their retries went while it was not yet
+    known, and where they went while it was avoided: there their replies are kept."""
+    desk = Desk([3, 2, 1] * (count // 3), strategy)
     names = [b"key-%d" % number for number in range(300)]
-
-    def places() -> dict[bytes, str]:
-        return {name: choice.key for name in names if (choice := desk.board.choose((), name=name))}
-
-    before = places()
+    before = {name: place(desk, name) for name in names}
+    of_it = [name for name in names if before[name] == "aws/r1"]
+    retried: dict[bytes, str] = {}
+    for name in of_it:
+        retried[name] = place(desk, name, tried=["aws/r1"])
+        desk.choose()  # whatever comes between
+    avoided = {name: place(desk, name, avoid=["aws/r1"]) for name in names}
     desk.board.record("aws/r1", Outcome.SILENT)
-    after = places()
-    moved = {name for name in names if before[name] != after[name]}
-    assert moved == {name for name in names if before[name] == "aws/r1"}
-    avoided = desk.board.choose((), avoid=["aws/r0"], name=names[0])
-    assert avoided is not None
-    assert avoided.key == "aws/r2"
+    after = {name: place(desk, name) for name in names}
+    assert after == before | retried
+    assert avoided == after
+    assert len(set(retried.values())) > 1
+
+
+def test_a_stuck_target_is_passed_by_as_the_name_says() -> None:
+    """Its oldest request in flight is late, which nobody else need have noticed."""
+    desk = Desk([1, 1, 1], Strategy.ADAPTIVE)
+    names = [name for number in range(60) if place(desk, name := b"key-%d" % number) == "aws/r1"]
+    expected = [place(desk, name, tried=["aws/r1"]) for name in names]
+    with desk.board.seat("aws/r1"):
+        desk.now += 3
+        assert [place(desk, name) for name in names] == expected
+    assert len(set(expected)) == 2
+
+
+def test_a_name_is_served_by_a_standby_when_all_others_were_tried() -> None:
+    """Names choose among the permitted only, and among all of them."""
+    desk = Desk([1, 1, 0])
+    name = b"key"
+    tried: list[str] = []
+    for _ in desk.board.targets:
+        tried.append(place(desk, name, tried=tried))
+    assert sorted(tried) == sorted(desk.board.targets)
+    assert tried[2] == "aws/r2"
+    assert desk.board.choose(tried, name=name) is None
+    everybody = list(desk.board.targets)
+    assert place(desk, name, avoid=everybody) == tried[0]
