@@ -2,7 +2,7 @@
 
 Rules
 - Pure; replies of routers and of the sky come in as they were read.
-- Readable at 80 columns: figures in one table, sentences in another below it.
+- Readable at 60 columns, and whole at 80: figures in one table, sentences in another below it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ COLOURS = {
     "ejected": "red",
     "down": "bold red",
 }
-# On a narrow terminal these columns fold; the others stay whole.
-WORDY = ("why", "answers", "state")
+# On a narrow terminal these columns fold, the widest first; the others stay whole. Names are among them, since
+# the states alone would be folded to nothing.
+WORDY = ("why", "answers", "state", "router", "target")
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,14 @@ def test_why_says_what_counts_now(change: Facts, said: str) -> None:
     assert said in why(target)
 
 
+def test_a_narrow_terminal_still_shows_states_in_words() -> None:
+    """The one thing looked for first: neither gone nor one letter below the other."""
+    facts = targets({"region": "westeurope", "state": "degraded"}, {}, {})
+    lines = shown(facts, 60).splitlines()
+    assert sum(" degraded " in line for line in lines) == 1
+    assert sum(" healthy " in line for line in lines) == 2
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_it_is_readable_on_a_terminal(width: int) -> None:
     """One line of figures for each target, nothing cut off, and a long reason below them."""
