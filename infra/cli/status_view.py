@@ -29,8 +29,8 @@ COLOURS = {
     "ejected": "red",
     "down": "bold red",
 }
-# On a narrow terminal these columns fold, the widest first; the others stay whole. Names are among them, since
-# the states alone would be folded to nothing.
+# On a narrow terminal these columns fold, the widest first; the others stay whole. Names are among them: the
+# states alone would be folded to nothing.
 WORDY = ("why", "answers", "state", "router", "target")
 
 
@@ -53,7 +53,8 @@ class RouterAnswer:
             return {"url": self.url, "ok": False, "reason": self.problem, **known}
         told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
         strategy = {"strategy": self.strategy} if self.strategy else {}
-        return {"url": self.url, "ok": True, **told, **strategy}
+        kept = {key: self.status[key] for key in ("store", "refused") if self.status.get(key)}
+        return {"url": self.url, "ok": True, **told, **strategy, **kept}
 
 
 def assemble(
@@ -93,13 +94,30 @@ def split(strategies: Mapping[str, str]) -> str:
     return f"The routers differ: {told}. `skyfleet strategy NAME` tells all of them."
 
 
+def alone(router: Facts) -> list[str]:
+    """What this router cannot read of what is kept in its cloud's bucket, and what that means."""
+    name, store = _name(router), values.facts(router.get("store"))
+    lines = [
+        f"{name} refuses {source}: {values.text(reason)} Its last good view of it stays."
+        for source, reason in values.facts(router.get("refused")).items()
+    ]
+    if store.get("state") == "down":
+        lines.append(
+            f"{name} does not reach its bucket, so it decides by what it sees: {store.get('reason')}"
+        )
+    return lines
+
+
 def render(status: Facts) -> list[RenderableType]:
     """Tables and lines for a terminal, to be printed one after the other."""
+    from rich.markup import escape
+
     routers = values.many(status.get("routers"))
     shown = _titled("Routers, in the order callers try them", _routers(routers))
     strategies = {_name(one): values.text(one.get("strategy")) for one in routers if one.get("strategy")}
     if differ := split(strategies):
         shown.append(f"[yellow]{differ}[/yellow]")
+    shown.extend(f"[yellow]{escape(line)}[/yellow]" for one in routers for line in alone(one))
     asked = values.facts(status.get("router"))
     if targets := values.many(status.get("targets")):
         seen_by = values.place(asked) or "the first router that answers"

@@ -239,6 +239,24 @@ def test_why_says_what_counts_now(change: Facts, said: str) -> None:
     assert said in why(target)
 
 
+def test_documents_that_a_router_cannot_believe_are_named() -> None:
+    """A broken bucket costs no request, so nobody would look for it if the status kept silent."""
+    refused = {"health/aws-eu-west-1.json": "The stored document is not JSON."}
+    broken = {**STATUS, "refused": refused, "store": {"state": "ok", "reason": "", "at": 1.0}}
+    cut_off = {
+        **STATUS,
+        "refused": {},
+        "store": {"state": "down", "reason": "control.json: [/500] no", "at": 1.0},
+    }
+    facts = assemble([router("http://g", HEALTH, broken), router("http://h", {}, cut_off)], {}, None, "")
+    assert values.many(facts["routers"])[0]["refused"] == refused
+    said = " ".join(shown(facts).split())
+    assert "gcp/europe-west1 refuses health/aws-eu-west-1.json: The stored document is not JSON." in said
+    assert "http://h does not reach its bucket" in said
+    assert "control.json: [/500] no" in said
+    assert "refuses" not in shown(assemble([router("http://g", HEALTH, STATUS)], {}, None, ""))
+
+
 def test_a_narrow_terminal_still_shows_states_in_words() -> None:
     """The one thing looked for first: neither gone nor one letter below the other."""
     facts = targets({"region": "westeurope", "state": "degraded"}, {}, {})
