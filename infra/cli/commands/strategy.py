@@ -38,6 +38,6 @@ def command(name: str | None, as_json: bool) -> None:
     if missing or not answers:
         what = "say how they choose" if name is None else "take the order, and keep what they had"
         raise Failed(
-            f"{len(missing)} of {len(answers)} routers did not {what}; run it again when `skyfleet status` "
-            "shows them."
+            f"{len(missing)} of {len(answers)} routers did not {what}; above is why. Run it again "
+            "when that is mended."
         )
