@@ -32,6 +32,8 @@ _UNITS: Final = {
     "recovered_s": "recovered after, s",
 }
 _PERCENT: Final = ("errors", "extra")
+# So many characters of usual size have room along the axis of one panel.
+_ROOM: Final = 30
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -73,7 +75,7 @@ def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noq
         panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         panel.set_title(world.replace("x", " targets x "), fontsize=8)
         panel.set_xlabel(_UNITS[figure])
     panels[0].invert_yaxis()
@@ -96,7 +98,8 @@ def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 -
             colour = COLOURS[days.index(curve["scenario"])]
             panel.plot(places, values, marker="o", markersize=3, color=colour, label=curve["scenario"])
         first = curves[0]
-        panel.set_xticks(range(len(first["x"])), [f"{x:.4g}" for x in first["x"]])
+        ticks = [tick(x) for x in first["x"]]
+        panel.set_xticks(range(len(ticks)), ticks, fontsize=8 if len("".join(ticks)) < _ROOM else 6)
         if first["default"] in first["x"]:
             panel.axvline(first["x"].index(first["default"]), color="#999999", linestyle="--", linewidth=1)
         panel.set_xlabel(first["dial"])
@@ -106,6 +109,12 @@ def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 -
     canvas.tight_layout()
     _save(canvas, path)
     pyplot.close(canvas)
+
+
+def tick(x: float) -> str:
+    """A dial's value, short enough to stand beside its neighbours: powers of a half as fractions."""
+    plain = f"{x:.4g}"
+    return plain if len(plain) <= 5 or x >= 1 else f"1/{1 / x:.4g}"
 
 
 def _save(canvas: Any, path: Path) -> None:  # noqa: ANN401 - a library without types here

@@ -15,6 +15,7 @@ from bench.simulation.envoy import Envoy
 from bench.simulation.events import Loop
 from bench.simulation.figures import figures, oscillation, poisson_difference
 from bench.simulation.grid import FEW, Dial, cells, setup_of
+from bench.simulation.plots import tick
 from bench.simulation.prequal import Prequal
 from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.runs import Run
@@ -300,6 +301,19 @@ def test_each_swept_default_names_its_plot() -> None:
         text = (results.DOCS.parents[1] / "router" / f"{sweep.dial.where}.py").read_text("utf-8")
         assert f"docs/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
+
+
+def test_the_values_of_each_dial_have_room_on_the_axis() -> None:
+    """Or they are written over each other."""
+    for sweep in SWEEPS:
+        assert all(len(tick(value)) <= 6 for value in sweep.values), sweep.name
+    assert [tick(0.0009765625), tick(0.0625), tick(0.25), tick(0.03), tick(1000.0)] == [
+        "1/1024",
+        "1/16",
+        "0.25",
+        "0.03",
+        "1000",
+    ]
 
 
 def test_the_docs_show_what_the_file_of_figures_says() -> None:
