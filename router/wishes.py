@@ -26,7 +26,7 @@ REDUNDANT: Final = b"x-skyfleet-redundant"
 TIMEOUT: Final = b"x-skyfleet-timeout-ms"
 GRPC_TIMEOUT: Final = b"grpc-timeout"
 _FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT})
-# The attempts of one request are at most three, so no more copies can be sent.
+# One for each of the three clouds; the budgets of attempts and of money hold beside it.
 _COPIES: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
 _MOST_DIGITS: Final = 10
@@ -79,7 +79,8 @@ def _copies(value: bytes, policy: Policy) -> int:
 
 def _milliseconds(value: bytes) -> float:
     if not _is_count(value):
-        raise _bad(TIMEOUT, value, "a whole number of milliseconds above 0, e.g. 1500")
+        expected = "a whole number of milliseconds above 0 of at most 10 digits, e.g. 1500"
+        raise _bad(TIMEOUT, value, expected)
     return int(value) / 1000
 
 
