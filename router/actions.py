@@ -39,12 +39,19 @@ class Worth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A target for one attempt. panic: it was not serving, but nobody else is left. warm: alive lately."""
+    """A target for one attempt. panic: it was not serving, but nobody else is left. warm: alive lately.
+    resting: it throttles and has asked for a rest, but nobody else is left."""
 
     key: str
     repeatable: bool = False
     panic: bool = False
     warm: bool = True
+    resting: bool = False
+
+    @property
+    def needed_only(self) -> bool:
+        """Whether it is to be asked only where nothing else is on its way."""
+        return self.panic or self.resting
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,13 +325,10 @@ class Board:
         return _Desk(strategy, self._epoch, menu, roster, choices, now, until, expires, turn)
 
     def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
-        return {
-            one.key: (
-                Choice(one.key, self.targets[one.key].repeatable, menu.panic, warm=False),
-                Choice(one.key, self.targets[one.key].repeatable, menu.panic, warm=True),
-            )
-            for one in menu.candidates
-        }
+        def choice(key: str, warm: bool) -> Choice:
+            return Choice(key, self.targets[key].repeatable, menu.panic, warm, menu.resting)
+
+        return {one.key: (choice(one.key, False), choice(one.key, True)) for one in menu.candidates}
 
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
         return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]

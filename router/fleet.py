@@ -72,6 +72,7 @@ class Menu:
 
     candidates: tuple[Candidate, ...]
     panic: bool
+    resting: bool = False
 
 
 def start(targets: tuple[Target, ...], now: float) -> Fleet:
@@ -240,7 +241,7 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
         return Menu(tuple(serving or standby), panic=False)
     if resting:
         soonest = min(resting, key=lambda target: fleet.health[target.key].rests_until)
-        return Menu((Candidate(soonest.key, soonest.weight),), panic=False)
+        return Menu((Candidate(soonest.key, soonest.weight),), panic=False, resting=True)
     if not rest:
         return Menu((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))

@@ -13,6 +13,7 @@ Rules
   head) after a learned delay, the request also goes to the next target. The first good reply wins. When one
   of two fails, nothing is sent for it: the other is still on its way, and is alone again. Nobody needs a
   hedge, so a key alone does not allow one: it stops a second run in its own cloud only.
+- A hedge or a copy beside a serving target is not worth a call to one that is out or has asked for a rest.
 - Redundant: as many as the caller asked for run at once; who fails is replaced while the budget lasts.
 - A small reply is passed on when it is whole and an event stream from its first event, if the request may be
   repeated: what breaks off before that goes elsewhere.
@@ -252,6 +253,8 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
         return None
     choice = means.choose(plan.tried)
     if choice is None or not _harmless(plan, choice):
+        return None
+    if choice.needed_only and not all(run.choice.needed_only for run in plan.runs):
         return None
     if plan.paid and not means.afford(choice, extra):
         return None

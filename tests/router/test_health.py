@@ -231,15 +231,16 @@ def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> N
 
     def menu(*tried: str) -> tuple[list[str], bool]:
         found = f.menu(fleet, tried, NOW + 0.5, DEFAULT)
-        return [one.key for one in found.candidates], found.panic
+        assert not found.panic
+        return [one.key for one in found.candidates], found.resting
 
     for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
         fleet = f.record(fleet, key, Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=asked)
     assert menu() == (["aws/r2"], False)
     fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=1.0)
-    assert menu() == (["aws/r2"], False)
-    assert menu("aws/r2") == (["aws/r1"], False)
-    assert menu("aws/r2", "aws/r1") == (["aws/r0"], False)
+    assert menu() == (["aws/r2"], True)
+    assert menu("aws/r2") == (["aws/r1"], True)
+    assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
     assert f.changes_at(fleet, NOW + 0.5, DEFAULT) == NOW + 1
     assert f.retry_after_s(fleet, NOW + 1.5, DEFAULT) == 4
     assert all(one.status is Status.UNKNOWN for one in fleet.health.values())
