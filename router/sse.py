@@ -16,11 +16,13 @@ from typing import Final
 
 # Far above any delta or step of an agent; it bounds the memory of one stream.
 LONGEST_EVENT: Final = 65_536
-# Enough for the last event of streams that end; of a longer one the type may be missed.
-_TAIL: Final = 2_048
+# Of the last event the type stands at the beginning, and a stream of OpenAI's API ends with a few bytes more.
+_BEGINNING: Final = 2_048
+_END: Final = 64
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 # What was searched holds no whole end, at most the beginning of the longest one.
 _OVERLAP: Final = 3
+_LONGEST_END: Final = 4
 
 
 class EventStream:
@@ -81,15 +83,22 @@ class FirstEvent:
 
 
 class LastEvent:
-    """Remembers the end of a stream, to tell whether it ended well."""
+    """Remembers a stream's last event, to tell whether it ended well: its beginning and its end, since the
+    event that ends a reply may hold all of it."""
 
-    __slots__ = ("_tail",)
+    __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._event = bytearray()
 
     def feed(self, data: bytes) -> None:
-        self._tail = (self._tail + data)[-_TAIL:]
+        event = self._event
+        start = max(0, len(event) - _LONGEST_END)
+        event += data
+        # The empty line after an event ends it, but nothing has come after it yet.
+        said = len(event.rstrip(b"\r\n"))
+        del event[: max(_after_last(event, mark, start, said) for mark in _ENDS)]
+        del event[_BEGINNING : max(_BEGINNING, len(event) - _END)]
 
     def is_of(self, kind: bytes) -> bool:
         """Whether the last event has this type."""
@@ -103,17 +112,15 @@ class LastEvent:
 
     def is_done(self) -> bool:
         """Whether the last event is the one that ends every stream of OpenAI's chat completions."""
-        return self._tail.rstrip().endswith(b"[DONE]")
+        return self._event.rstrip().endswith(b"[DONE]")
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
-        event = self._tail.rstrip().replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
-        return [
-            (name, value.strip()) for name, _, value in (line.partition(b":") for line in event.splitlines())
-        ]
+        lines = bytes(self._event).splitlines()
+        return [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
 
 
-def _after_last(data: bytearray, mark: bytes, start: int) -> int:
-    at = data.rfind(mark, start)
+def _after_last(data: bytearray, mark: bytes, start: int, end: int | None = None) -> int:
+    at = data.rfind(mark, start, end)
     return at + len(mark) if at >= 0 else 0
 
 

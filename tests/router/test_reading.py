@@ -48,9 +48,13 @@ def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
         ("/v1/chat/completions", b'data: {"choices": []}\n\n', False),
         ("/v1/chat/completions", b'data: {"error": {"message": "no"}}\n\n', False),
         ("/other", b"data: anything\n\n", True),
+        ("/invoke", b"event: done\r\rdata: x\r\revent: error\rdata: {}\r\r", False),
+        ("/invoke", b"event: error\ndata: x\n\n\n\n\ndata: and on\n\n", True),
+        ("/invoke", b"event: error\ndata: " + b"x" * 5000 + b"\n\n", False),
+        ("/v1/chat/completions", b"data: " + b"x" * 5000 + b"\n\ndata: [DONE]\n\n", True),
     ],
 )
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("size", [1, 7, 1000, 100_000])
 def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: bool, size: int) -> None:
     """However it arrives."""
     last = LastEvent()
@@ -69,3 +73,16 @@ def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> No
     assert stream_fault(short, "/invoke", door) == ""
     assert stream_fault(done, "/invoke", door) == ""
     assert stream_fault(short, "/invoke", door) != ""
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000])
+def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
+    """It has the whole reply in it; a target that says much is not broken for it."""
+    door, short = Door(), LastEvent()
+    short.feed(b"event: done\ndata: {}\n\n")
+    assert stream_fault(short, "/invoke", door) == ""
+    long = LastEvent()
+    data = b"event: delta\ndata: x\n\nevent: done\ndata: " + b"x" * 70_000 + b"\n\n"
+    for at in range(0, len(data), size):
+        long.feed(data[at : at + size])
+    assert stream_fault(long, "/invoke", door) == ""
