@@ -138,7 +138,8 @@ class Asker:
     async def _run(self, target: Target, asking: _Asking) -> None:
         question = Question(target.origin, "GET", "/health")
         try:
-            reply = await fetch(self._pool, question, timeout_s=self._policy.cold_timeout_s)
+            timeout_s = self._policy.cold_timeout_s
+            reply = await fetch(self._pool, question, timeout_s=timeout_s, limited=False)
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply))
         except FetchFailed:
             alive = False

@@ -6,7 +6,8 @@ Rules
 - Opening (address, TCP, TLS with verification) has one timeout. Whatever fails there was not sent.
 - A request written to a connection that then breaks may have run, even if the connection was an old one: it
   is `RESET` and not repeated here. Repeating is the plan's business.
-- Connections to one origin are limited; beyond the limit a request is not sent.
+- Connections to one origin are limited; beyond the limit a request is not sent. A question whether a target
+  lives is: when all places are taken by requests that wait, none of them may be lost for want of an answer.
 """
 
 from __future__ import annotations
@@ -119,8 +120,10 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._prune_timer: asyncio.TimerHandle | None = None
 
-    def send(self, origin: Origin, request: bytes, sink: Sink, *, head_only: bool = False) -> Call:
-        """Start an exchange. The sink is never called before this returns."""
+    def send(
+        self, origin: Origin, request: bytes, sink: Sink, *, head_only: bool = False, limited: bool = True
+    ) -> Call:
+        """Start an exchange. The sink is never called before this returns. limited: only below the limit."""
         call = Call()
         wrapped = _Ending(call, sink)
         connection = self._reuse(origin)
@@ -129,7 +132,7 @@ class Pool:
             connection.start(wrapped, request, head_only=head_only)
             return call
         loop = asyncio.get_running_loop()
-        if len(self._open.get(origin, ())) + self._opening.get(origin, 0) >= self._most:
+        if limited and len(self._open.get(origin, ())) + self._opening.get(origin, 0) >= self._most:
             why = f"{self._most} connections to {origin.authority} are in use"
             loop.call_soon(_refuse, call, wrapped, why, Failure.FULL)
             return call
@@ -285,8 +288,11 @@ class Question:
     body: bytes = b""
 
 
-async def fetch(pool: Pool, question: Question, *, timeout_s: float, limit: int = 1_048_576) -> Reply:
-    """Ask and read the whole answer; FetchFailed says why there is none. limit: bytes of the answer."""
+async def fetch(
+    pool: Pool, question: Question, *, timeout_s: float, limit: int = 1_048_576, limited: bool = True
+) -> Reply:
+    """Ask and read the whole answer; FetchFailed says why there is none. limit: bytes of the answer. limited:
+    the limit of connections holds for it too."""
     collector = _Collector(limit)
     head = request_head(
         question.method,
@@ -295,7 +301,7 @@ async def fetch(pool: Pool, question: Question, *, timeout_s: float, limit: int 
         question.headers,
         len(question.body),
     )
-    call = pool.send(question.origin, head + question.body, collector)
+    call = pool.send(question.origin, head + question.body, collector, limited=limited)
     try:
         async with asyncio.timeout(timeout_s):
             return await collector.future

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import pytest
 from router.errors import FetchFailed
 from router.pool import Pool, Question, Reply, fetch
 from router.targets import Origin
-from tests.router.support import Peer, Received, eventually, ok, router, upstream
+from tests.router.support import Peer, Received, alive, eventually, ok, router, upstream
 
 TLS: Final = Path(__file__).parent / "tls"
 
@@ -234,5 +235,29 @@ def test_connections_to_one_origin_are_limited() -> None:
             assert (await get(pool, up.port)).status == 200
             assert up.connections == 2
             pool.close()
+
+    asyncio.run(run())
+
+
+def test_requests_that_fill_all_places_are_waited_for_and_their_target_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The question to /health finds a place beyond the limit, or they would all be lost for want of one."""
+    monkeypatch.setattr("router.app.Pool", partial(Pool, most=3))
+
+    async def slow(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await asyncio.sleep(0.5)
+        await peer.reply(200)
+
+    async def run() -> None:
+        async with upstream(slow) as one, router([one.url]) as front:
+            replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(3)))
+            assert [reply.status_code for reply in replies] == [200, 200, 200]
+            assert len(one.asked) == 3
+            assert len(one.received) > 3
+            assert (await front.target("aws/r0"))["state"] == "healthy"
 
     asyncio.run(run())
