@@ -211,14 +211,14 @@ class Relay:
     def on_cut(self, attempt: Attempt, why: str) -> None:
         """The passed reply broke off: another target may have the same, or its caller is told."""
         self._lost = f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete."
-        # Of the others nothing more is wanted; a kept bad reply does not run any more.
+        # Of the others nothing more is wanted; a kept bad reply does not run any more, or was closed.
         runs = tuple(run for run in self._plan.runs if run.number == attempt.number)
         if not runs or self._passage is None or not self._passage.may_go_on:
             self._break_off("stream-cut", self._lost)
             return
         self._passage.again()
         self._passed = None
-        plan, now = replace(self._plan, runs=runs), self._plane.ticks()
+        plan, now = replace(self._plan, runs=runs, replies=()), self._plane.ticks()
         self._do(*p.failed(plan, attempt.number, Failure.CUT, self._means, now))
 
     def on_failure(self, attempt: Attempt, failure: Failure) -> None:

@@ -172,6 +172,23 @@ def test_another_reply_is_not_mixed_in(other: Script) -> None:
     asyncio.run(run())
 
 
+def test_a_bad_reply_from_before_is_not_waited_for() -> None:
+    """It was closed when the stream began; nothing more comes of it."""
+
+    async def fails(request: Received, peer: Peer) -> None:
+        await peer.send(HEAD.replace(b"\r\n\r\n", b"\r\nx-skyfleet-outcome: error\r\n\r\n"))
+        await peer.until_closed()
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            front, _ = await fleet(stack, fails, broken_after(2))
+            reply = await asyncio.wait_for(front.client.post("/invoke"), 2)
+            assert reply.content.startswith(b"".join(WORDS[:2]) + b"event: error\n")
+            assert error_code(reply) == "stream-cut"
+
+    asyncio.run(run())
+
+
 def test_what_must_not_be_repeated_is_not() -> None:
     """It ran once, and the caller is told that its reply is not whole."""
 
