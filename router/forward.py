@@ -137,6 +137,9 @@ class Relay:
         """A target has come back while nothing could be sent. What may have run stays tried and paid for."""
         self._held_for = None
         ran = [attempt for attempt in self._attempts if attempt.ran]
+        for attempt in self._attempts:
+            # A front door that turned it away may still be at the page that says so.
+            attempt.close()
         self._earlier += len(self._attempts) - len(ran)
         self._attempts = ran
         keys = [attempt.key for attempt in ran]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router, upstream
 
+MARK = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
 PATIENT = replace(QUICK, hold_s=4.0, hold_pause_s=0.02, ask_fresh_s=0.02)
 
 
@@ -185,4 +186,33 @@ def test_agents_that_all_stopped_behind_their_clouds_doors_are_waited_for() -> N
             two.script = runs
             assert (await call).status_code == 200
 
+    asyncio.run(story())
+
+
+def test_a_page_of_a_front_door_that_never_ends_takes_no_place_after_a_hold() -> None:
+    """Its connection is closed and nothing counts as in flight when the request is over."""
+    up = False
+
+    async def door(request: Received, peer: Peer) -> None:
+        if request.target == "/first" or up:
+            await (alive(peer) if request.target == "/health" else peer.reply(200, headers=MARK))
+        elif request.target == "/health":
+            await peer.reply(503)
+        else:
+            await peer.send(b"HTTP/1.1 503 X\r\ncontent-length: 9\r\n\r\nthe")
+            await peer.until_closed()
+            closed.set()
+
+    async def story() -> None:
+        nonlocal up
+        async with upstream(door) as one, router([one.url], policy=PATIENT) as front:
+            await front.client.post("/first")
+            held = asyncio.create_task(front.client.post("/invoke"))
+            await eventually(lambda: any(request.target == "/health" for request in one.received))
+            up = True
+            assert (await held).status_code == 200
+            await asyncio.wait_for(closed.wait(), 2)
+            assert (await front.target("aws/r0"))["inflight"] == 0
+
+    closed = asyncio.Event()
     asyncio.run(story())
