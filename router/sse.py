@@ -19,10 +19,11 @@ LONGEST_EVENT: Final = 65_536
 # Of the last event the type stands at the beginning, and a stream of OpenAI's API ends with a few bytes more.
 _BEGINNING: Final = 2_048
 _END: Final = 64
-_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+# An empty line, whichever way it and the line before it end: \r\n\r\n and \r\n\n end in one of these too.
+_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 # What was searched holds no whole end, at most the beginning of the longest one.
-_OVERLAP: Final = 3
-_LONGEST_END: Final = 4
+_OVERLAP: Final = 2
+_LONGEST_END: Final = 3
 
 
 class EventStream:

@@ -162,7 +162,18 @@ def test_what_went_out_before_a_cut_ends_with_a_whole_event(data: bytes, size: i
     stream = sse.EventStream()
     out = b"".join(stream.feed(data[at : at + size]) for at in range(0, len(data), size))
     assert stream.repairable
-    assert out == b"" or out.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+    assert out == b"" or out.endswith((b"\n\n", b"\n\r\n", b"\r\r"))
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_an_event_goes_out_with_its_empty_line_however_lines_end(end: bytes, size: int) -> None:
+    """The standard lets a stream mix its three ends of a line."""
+    stream, first = sse.EventStream(), sse.FirstEvent()
+    data = b"data: x" + end
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    assert b"".join(stream.feed(part) for part in parts) == data
+    assert [first.feed(part) for part in parts][-1]
 
 
 def test_an_endless_event_is_passed_on_and_cannot_be_repaired() -> None:
