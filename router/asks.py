@@ -57,8 +57,8 @@ class Asker:
     ) -> None:
         self._pool, self._policy, self._clock = pool, policy, clock
         self._door = door if door is not None else Door()
-        # By target, with the timer that ends our patience.
-        self.suspects: dict[str, asyncio.TimerHandle] = {}
+        # By target, with the timer that ends our patience and how to stop listening.
+        self.suspects: dict[str, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
         # By target. Looked at on the way of every request, so it is a plain field.
         self.running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
@@ -94,32 +94,33 @@ class Asker:
         loop = asyncio.get_running_loop()
         _, leave = self.ask(target, partial(self._heard, key, dead))
         due = loop.time() + patience_s
-        self.suspects[key] = loop.call_at(due, self._unheard, key, due, leave, dead)
+        self.suspects[key] = loop.call_at(due, self._unheard, key, due, dead), leave
 
     def doubtful(self) -> list[str]:
         """Targets for whose answer somebody waits right now: whoever can had better go elsewhere."""
         return [key for key, asking in self.running.items() if asking.listeners]
 
     def acquit(self, key: str) -> bool:
-        """It has given a sign of life. Whether it was suspected."""
-        timer = self.suspects.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
+        """It has given a sign of life, so nobody needs its answer any more. Whether it was suspected."""
+        if key not in self.suspects:
+            return False
+        timer, leave = self.suspects.pop(key)
+        timer.cancel()
+        leave()
+        return True
 
     def _heard(self, key: str, dead: Callable[[str], None], alive: bool) -> None:
         if self.acquit(key) and not alive:
             dead(key)
 
-    def _unheard(self, key: str, due: float, leave: Callable[[], None], dead: Callable[[str], None]) -> None:
-        del self.suspects[key]
-        leave()
+    def _unheard(self, key: str, due: float, dead: Callable[[str], None]) -> None:
+        self.acquit(key)
         if asyncio.get_running_loop().time() - due < _FROZEN_S:
             dead(key)
 
     def close(self) -> None:
         """Stop all questions."""
-        for timer in self.suspects.values():
+        for timer, _ in self.suspects.values():
             timer.cancel()
         self.suspects.clear()
         for asking in self.running.values():

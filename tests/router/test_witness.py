@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from router.app import App
+from router.asks import Asker
 from router.policy import DEFAULT
+from router.pool import Pool
 from tests.router.support import (
     QUICK,
     Peer,
@@ -140,6 +142,26 @@ def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all()
             async with asyncio.timeout(5):
                 while (await front.target("aws/r0"))["state"] != "easing":
                     await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+def test_who_has_replied_meanwhile_is_in_doubt_no_longer() -> None:
+    """A question that is never answered keeps nobody away from a target that serves."""
+
+    async def run() -> None:
+        async with upstream(swallows) as one:
+            (target,) = settings([one.url]).targets
+            pool, dead = Pool(connect_timeout_s=2), list[str]()
+            asker = Asker(pool, QUICK, time.monotonic)
+            asker.suspect(target, 0.05, dead.append)
+            assert asker.doubtful() == [target.key]
+            assert asker.acquit(target.key)
+            assert asker.doubtful() == []
+            await asyncio.sleep(0.1)
+            assert dead == []
+            asker.close()
+            pool.close()
 
     asyncio.run(run())
 
