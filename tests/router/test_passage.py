@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.passage import Passage
+from router.sse import LONGEST_EVENT
 from tests.router.support import Front, Peer, Received, Script, ok, router, upstream
 from tests.router.test_streams import CHUNKED, EVENTS, chunk, sends
 
@@ -86,6 +87,26 @@ def test_another_end_of_a_long_stream_is_found_by_its_digest() -> None:
     passage.again()
     assert passage.feed(text) == b""
     assert passage.feed(text[:-3] + b"y\n\n") is None
+
+
+@pytest.mark.pure
+def test_another_first_word_is_found_at_once() -> None:
+    """Not only when as much has come as the caller has: until then nobody would be told anything."""
+    passage = Passage(may_go_on=True)
+    passage.feed(WHOLE)
+    passage.again()
+    assert passage.feed(b"data: O") is None
+
+
+@pytest.mark.pure
+def test_what_ends_in_half_an_event_is_neither_gone_on_with_nor_mended() -> None:
+    """Of an endless event a part has gone out; the same holds for what must not run again."""
+    passage = Passage(may_go_on=True)
+    assert passage.may_go_on
+    passage.feed(b"data: " + b"x" * LONGEST_EVENT)
+    assert not passage.may_go_on
+    assert not passage.repairable
+    assert not Passage(may_go_on=False).may_go_on
 
 
 async def fleet(stack: AsyncExitStack, *scripts: Script, repeatable: bool = True) -> tuple[Front, list[int]]:
