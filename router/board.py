@@ -29,7 +29,7 @@ from router.merge import Document
 from router.plan import Choice
 from router.policy import Policy
 from router.roster import Basis, expires_at, portions, prepare
-from router.selection import LEARNING, Roster, Strategy, pick, pick_again, turn_of
+from router.selection import LEARNING, Roster, Strategy, named, pick, pick_again
 from router.targets import Target
 from router.traffic import NOTHING, Traffic, begun_anew, expected_ms, saw
 
@@ -164,7 +164,7 @@ class Board:
             desk = self._ready(strategy, now)
         if tried:
             return self._again(desk, tried, avoid, name, now)
-        key = self._named(desk, name, ()) if name else None
+        key = named(desk.roster, name) if name else None
         if key is None:
             key = pick(desk.roster, desk.turn, self.inflight, self._draw())
             desk.turn += 1
@@ -333,15 +333,6 @@ class Board:
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
         return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
-    def _named(self, desk: _Desk, name: bytes, passed: Collection[str]) -> str | None:
-        """Whom the name says, but for these; None when they are all."""
-        roster = desk.roster
-        turn = turn_of(roster, name, passed)
-        if turn is None:
-            return None
-        key = pick(roster, turn, self.inflight, (turn + 0.5) / roster.length)
-        return roster.turns[turn] if key in passed else key
-
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
         """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
         spent on the way, so the others keep their ratio."""
@@ -368,7 +359,7 @@ class Board:
     def _beside(self, desk: _Desk, tried: Collection[str], name: bytes, now: float) -> Choice | None:
         """Somebody else than these; it takes no turn."""
         if name:
-            key = self._named(desk, name, tried)
+            key = named(desk.roster, name, tried)
         else:
             key = pick_again(desk.roster, desk.turn, self.inflight, self._draw(), tried)
         if key is not None:
@@ -378,8 +369,9 @@ class Board:
         if not menu.candidates:
             return None
         roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
-        turn = turn_of(roster, name) if name else None
-        key = pick(roster, desk.turn if turn is None else turn, self.inflight, self._draw())
+        key = named(roster, name) if name else None
+        if key is None:
+            key = pick(roster, desk.turn, self.inflight, self._draw())
         return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
 
 

@@ -137,6 +137,21 @@ def turn_of(roster: Roster, name: bytes, passed: Collection[str] = ()) -> int | 
     return None if best is None else roster.turns.index(best)
 
 
+def named(roster: Roster, name: bytes, passed: Collection[str] = ()) -> str | None:
+    """The target of a request of this name; None when all are passed over.
+
+    Never who has the least to do just now: that a target is busy may be by the first try of the same name,
+    which would run a second time elsewhere."""
+    turn = turn_of(roster, name, passed)
+    if turn is None:
+        return None
+    own = roster.turns[turn]
+    if roster.strategy is not Strategy.LATENCY:
+        return own
+    key = pick(roster, turn, dict.fromkeys(roster.keys, 0), (turn + 0.5) / roster.length)
+    return own if key in passed else key
+
+
 def _part(text: bytes) -> float:
     """Uniform in (0, 1)."""
     return (int.from_bytes(blake2b(text, digest_size=6).digest()) + 0.5) * _SMALLEST

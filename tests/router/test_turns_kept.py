@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 
@@ -118,6 +119,21 @@ def test_only_the_names_of_who_is_out_move(strategy: Strategy, count: int) -> No
     assert after == before | retried
     assert avoided == after
     assert len(set(retried.values())) > 1
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("count", [3, 12])
+def test_equal_names_meet_however_busy_their_target_is(strategy: Strategy, count: int) -> None:
+    """Many at once, or a repeat while the first runs: they are what keeps it busy, and elsewhere they would
+    run again."""
+    desk = Desk([3, 2, 1] * (count // 3), strategy)
+    for number in range(50):
+        name = b"key-%d" % number
+        key = place(desk, name)
+        with ExitStack() as stack:
+            for _ in range(20):
+                stack.enter_context(desk.board.seat(key))
+                assert place(desk, name) == key
 
 
 def test_a_stuck_target_is_passed_by_as_the_name_says() -> None:
