@@ -201,6 +201,25 @@ def test_a_stall_asks_and_pauses_grow() -> None:
     assert pauses == [4, 8, 16, 30, 30]
 
 
+@pytest.mark.parametrize(
+    ("failures", "status", "code"),
+    [
+        ((Failure.RESET, Failure.NO_ANSWER, Failure.CUT), 504, "no-answer"),
+        ((Failure.TIMEOUT, Failure.RESET, Failure.RESET), 504, "no-answer"),
+        ((Failure.RESET, Failure.CUT, Failure.RESET), 503, "no-target"),
+    ],
+)
+def test_silence_among_the_failures_is_a_504(failures: tuple[Failure, ...], status: int, code: str) -> None:
+    """One that ended in silence is enough."""
+    plan = begun(repeatable=True)
+    ends: list[p.Action] = []
+    for number, failure in enumerate(failures):
+        plan, end = failed(plan, number, failure)
+        ends.append(end)
+    assert isinstance(ends[-1], GiveUp)
+    assert (ends[-1].status, ends[-1].code, ends[-1].again) == (status, code, True)
+
+
 def test_no_answer_to_the_question_drops_the_attempt() -> None:
     """At its time, counted from when the question was first asked by anybody."""
     plan, _ = p.passed(begun(repeatable=True), ALL, NOW + 2)

@@ -6,14 +6,20 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 
 from router.app import App
 from router.asks import Asker
+from router.attempt import Attempt
+from router.fleet import Outcome
+from router.plane import Plane
 from router.policy import DEFAULT
 from router.pool import Pool
+from router.witness import given_up
 from tests.router.support import (
     QUICK,
     Peer,
@@ -54,6 +60,38 @@ def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_r
             assert codes.count(200) == 19
 
     asyncio.run(run())
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("status", "elapsed", "lasted", "recorded", "asked"),
+    [
+        (0, 0.04, True, [], []),
+        (200, 9.0, True, [], []),
+        (0, 0.05, True, [], [DEFAULT.ask_timeout_s]),
+        (0, 0.75, True, [], [DEFAULT.ask_timeout_s]),
+        (0, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
+        (0, 0.76, False, [], [DEFAULT.ask_timeout_s]),
+    ],
+    ids=["too soon", "has begun", "asked", "three times the delay", "later", "as expected of it"],
+)
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_a_caller_teaches_who_gives_up(
+    status: int, elapsed: float, lasted: bool, recorded: list[Outcome], asked: list[float], warm: bool
+) -> None:
+    """Nothing before any reply can be there, an error only far later; who may start cold is given time."""
+    outcomes, patience = list[Outcome](), list[float]()
+
+    def suspect(target: object, patience_s: float, dead: object) -> None:
+        patience.append(patience_s)
+
+    board = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
+    plane = SimpleNamespace(board=board, asker=SimpleNamespace(suspect=suspect))
+    attempt = SimpleNamespace(key="a", started=10.0, status=status, choice=SimpleNamespace(warm=warm))
+    attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
+    given_up(cast("Plane", plane), cast("Attempt", attempt), 10.0 + elapsed)
+    assert outcomes == recorded
+    assert patience == (asked if warm else [DEFAULT.cold_timeout_s] * len(asked))
 
 
 def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
