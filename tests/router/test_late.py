@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from router.asks import Asker
 from router.late import LATE_ROW, LATE_S, Row, late, noticed
+from router.means import means
 from tests.router.test_board import Desk
 
 pytestmark = pytest.mark.pure
@@ -36,3 +41,17 @@ def test_a_reply_in_time_ends_it() -> None:
     assert desk.board.late_now() == ["aws/r1"]
     desk.reply("aws/r1", 10.0)
     assert desk.board.late_now() == []
+
+
+def test_new_requests_avoid_who_is_late() -> None:
+    """A repeat that has nobody else left gets it all the same."""
+    desk = Desk([1, 1])
+    for _ in range(LATE_ROW):
+        desk.board.is_late("aws/r0")
+    asker = SimpleNamespace(running={}, doubtful=list[str])
+    choose = means(desk.board, cast("Asker", asker)).choose
+    chosen = [choice.key for _ in range(6) if (choice := choose(()))]
+    assert chosen == ["aws/r1"] * 6
+    again = choose(("aws/r1",))
+    assert again is not None
+    assert (again.key, again.panic) == ("aws/r0", False)
