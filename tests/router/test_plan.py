@@ -326,3 +326,18 @@ def test_a_platform_without_a_running_function_is_like_a_refused_connection(repe
     plan, (action,) = p.replied(plan, 2, 503, Worth.AWAY, ALL, NOW)
     assert isinstance(action, GiveUp)
     assert (action.code, plan.paid) == ("no-target", 0)
+
+
+@pytest.mark.parametrize(
+    ("worth", "status", "free"),
+    [
+        (Worth.AWAY, 503, True),
+        (Worth.AWAY, 500, True),
+        (Worth.AWAY, 404, False),
+        (Worth.STRANGE, 502, False),
+        (Worth.UNDONE, 503, False),
+    ],
+)
+def test_only_what_met_nobody_is_free(worth: Worth, status: int, free: bool) -> None:
+    """A platform's 502 may come of an agent that died in the middle of its work."""
+    assert p.is_free(worth, status) is free
