@@ -159,3 +159,17 @@ def test_a_name_is_served_by_a_standby_when_all_others_were_tried() -> None:
     assert desk.board.choose(tried, name=name) is None
     everybody = list(desk.board.targets)
     assert place(desk, name, avoid=everybody) == tried[0]
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("count", [2, 7])
+def test_a_name_meets_the_same_standby_every_time(strategy: Strategy, count: int) -> None:
+    """As a retry, while the last one with a weight is avoided, and when it is out."""
+    desk = Desk([1] + [0] * count, strategy)
+    names = [b"key-%d" % number for number in range(60)]
+    retried = {name: place(desk, name, tried=["aws/r0"]) for name in names}
+    assert {name: place(desk, name, tried=["aws/r0"]) for name in names} == retried
+    assert {name: place(desk, name, avoid=["aws/r0"]) for name in names} == retried
+    desk.board.record("aws/r0", Outcome.SILENT)
+    assert {name: place(desk, name) for name in names} == retried
+    assert len(set(retried.values())) == count
