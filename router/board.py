@@ -343,8 +343,11 @@ class Board:
             if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
                 return self._choice(desk, other, now)
         desk.turn = turn
-        # The key itself may be stuck only, and not to be avoided for anything else.
-        choice = self._beside(desk, (*avoid, key) if name else avoid, name, now)
+        if name:
+            stuck = [one for one in desk.roster.keys if self.inflight[one] and self._is_stuck(one, now)]
+            if (other := self._named(desk.roster, name, (*avoid, *stuck))) is not None:
+                return self._choice(desk, other, now)
+        choice = self._beside(desk, avoid, name, now)
         return choice if choice is not None and not choice.panic else self._choice(desk, key, now)
 
     def _again(

@@ -161,6 +161,25 @@ def test_a_name_is_served_by_a_standby_when_all_others_were_tried() -> None:
     assert place(desk, name, avoid=everybody) == tried[0]
 
 
+@pytest.mark.parametrize(
+    "strategy", [Strategy.ADAPTIVE, Strategy.LATENCY, Strategy.COST, Strategy.LEAST_LOAD]
+)
+@pytest.mark.parametrize("avoid", [(), ("aws/r1",)])
+def test_names_pass_by_all_that_are_stuck_as_turns_do(strategy: Strategy, avoid: Sequence[str]) -> None:
+    """Whoever else a name prefers may be late too; when all are, it stays with its own, standby or not."""
+    desk = Desk([1, 1, 1, 0], strategy)
+    names = [b"key-%d" % number for number in range(60)]
+    own = {name: place(desk, name) for name in names}
+    with desk.board.seat("aws/r0"), desk.board.seat("aws/r1"):
+        desk.now += 3
+        assert {place(desk, name, avoid=avoid) for name in names} == {"aws/r2"}
+        with desk.board.seat("aws/r2"):
+            desk.now += 3
+            if strategy in (Strategy.COST, Strategy.ADAPTIVE):
+                assert {name: place(desk, name) for name in names} == own
+            assert {place(desk, name) for name in names} <= {"aws/r0", "aws/r1", "aws/r2"}
+
+
 @pytest.mark.parametrize("strategy", list(Strategy))
 @pytest.mark.parametrize("count", [2, 7])
 def test_a_name_meets_the_same_standby_every_time(strategy: Strategy, count: int) -> None:
