@@ -87,10 +87,9 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
 def fits(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
     """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more or when it fails."""
     found: dict[str, float] = {}
-    for one in candidates:
-        seen = known.traffic.get(one.key, NOTHING)
-        over = 6 - 5 * expected_ms(seen, now, policy) / policy.goal_ms
-        found[one.key] = min(1.0, max(0.0, over)) * success(seen, now, policy)
+    for key, ms in _remembered(candidates, known, now, policy).items():
+        over = 6 - 5 * ms / policy.goal_ms
+        found[key] = min(1.0, max(0.0, over)) * success(known.traffic.get(key, NOTHING), now, policy)
     return found
 
 
@@ -138,13 +137,27 @@ def slowness(candidates: Sequence[Candidate], known: Known, now: float, policy: 
     """Expected milliseconds of a good reply, its failures counted in. Who is not known yet counts as a
     little better than the best, so that it is tried; when nobody is known, all are equal."""
     found: dict[str, float] = {}
-    for one in candidates:
-        seen = known.traffic.get(one.key, NOTHING)
-        found[one.key] = expected_ms(seen, now, policy) / max(FLOOR, success(seen, now, policy))
+    for key, ms in _remembered(candidates, known, now, policy).items():
+        found[key] = ms / max(FLOOR, success(known.traffic.get(key, NOTHING), now, policy))
     timed = [ms for ms in found.values() if ms >= 0]
     unknown = 0.9 * min(timed, default=1.0)
     # A latency of 0 times any number in flight would be 0.
     return {key: max(ms, 0.001) if ms >= 0 else unknown for key, ms in found.items()}
+
+
+def _remembered(
+    candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
+) -> dict[str, float]:
+    """Expected milliseconds; -1: nothing is known. Who was slow from the start has no better baseline to fade
+    to: after `baseline_s` without a latency it fades to the fastest, or it would never be tried again."""
+    seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
+    found = {key: expected_ms(one, now, policy) for key, one in seen.items()}
+    best = min((ms for ms in found.values() if ms >= 0), default=0.0)
+    for key, ms in found.items():
+        unheard = now - seen[key].timed_at - policy.baseline_s
+        if unheard > 0 and ms > best:
+            found[key] = best + (ms - best) * 0.5 ** (unheard / policy.fade_s)
+    return found
 
 
 def parts(candidates: Sequence[Candidate], learned: Mapping[str, float]) -> list[float]:

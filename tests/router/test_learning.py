@@ -146,6 +146,20 @@ def test_with_a_request_each_minute_a_slow_target_is_avoided_and_tried_again() -
     assert world.serve(60, world.steady())[0] >= 15
 
 
+@pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.COST])
+@pytest.mark.parametrize("count", [3, 6])
+@pytest.mark.parametrize("per_s", [1 / 60, 1.0, 4.0])
+def test_who_was_slow_when_it_was_first_seen_is_tried_again(
+    strategy: Strategy, count: int, per_s: float
+) -> None:
+    """Its baseline is as slow, so it fades to the fastest; back within three quarters of an hour."""
+    world = World([1] * count, strategy=strategy, per_s=per_s)
+    world.serve(max(30, round(60 * per_s)), lambda number, _: (3_000 if number == 1 else 200, False))
+    minutes = 40 + 2 * count / per_s / 60
+    world.serve(round(minutes * 60 * per_s), lambda number, inflight: (200, False))
+    assert world.serve(40 * count, lambda number, inflight: (200, False))[1] >= 20
+
+
 def test_a_price_decides_among_likes_only() -> None:
     """Twice the price is two thirds of the part; three times as fast, it gets nearly all."""
     alike = World([1, 1], prices=[0.2, 0.4])
