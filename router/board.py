@@ -27,7 +27,7 @@ from router.late import Row, late, noticed
 from router.learning import Known
 from router.merge import Document
 from router.plan import Choice
-from router.policy import Policy
+from router.policy import SKEW_S, Policy
 from router.roster import Basis, expires_at, portions, prepare
 from router.selection import LEARNING, Roster, Strategy, named, pick, pick_again
 from router.targets import Target
@@ -243,7 +243,7 @@ class Board:
     def _is_stuck(self, key: str, now: float) -> bool:
         """Whether its oldest attempt in flight is late, and nothing was heard since that was sent."""
         since = next(iter(self._since[key].values()), now)
-        return self._heard_at[key] < since < now - self._patience_s()
+        return since < now - self._patience_s() and not since <= self._heard_at[key] <= now
 
     def portions(self) -> dict[str, float]:
         """The part of the turns that each target has now by the strategy; of others than these, none."""
@@ -258,7 +258,8 @@ class Board:
             self.refused.pop(document.vantage, None)
             for key, seen in document.observations.items():
                 alive = next((one.at for one in reversed(seen) if one.alive), 0.0)
-                self._alive_at[key] = max(self._alive_at.get(key, 0.0), alive)
+                known = self._alive_at.get(key, alive)
+                self._alive_at[key] = max(known, alive) if known <= self.clock() + SKEW_S else alive
 
     def out(self) -> list[str]:
         """Targets that are ejected or down."""
@@ -331,7 +332,7 @@ class Board:
         return {one.key: (choice(one.key, False), choice(one.key, True)) for one in menu.candidates}
 
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
-        return desk.choices[key][now - self._alive_at[key] < self.policy.warm_for_s]
+        return desk.choices[key][-SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s]
 
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
         """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
@@ -375,7 +376,7 @@ class Board:
         key = named(roster, name) if name else None
         if key is None:
             key = pick(roster, desk.turn, self.inflight, self._draw())
-        return self._choices(menu)[key][now - self._alive_at[key] < self.policy.warm_for_s]
+        return self._choices(menu)[key][-SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s]
 
 
 def _same_menu(before: Health, after: Health) -> bool:

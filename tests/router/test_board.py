@@ -15,6 +15,7 @@ from router import fleet
 from router.board import Board
 from router.fleet import Outcome
 from router.health import Status
+from router.merge import Document, Observation
 from router.plan import Choice
 from router.policy import DEFAULT, Policy
 from router.selection import Strategy
@@ -227,6 +228,23 @@ def test_a_choice_knows_whether_its_target_was_alive_lately() -> None:
     assert desk.choose().warm
     desk.now += DEFAULT.warm_for_s
     assert not desk.choose().warm
+
+
+def test_a_clock_set_back_makes_nobody_warm_or_heard_of_for_as_long() -> None:
+    """What lies in the future by now says nothing: who is cold gets time, who is stuck is passed by."""
+    desk = Desk([1, 1], Strategy.ADAPTIVE)
+    for key in desk.board.targets:
+        desk.reply(key)
+    desk.now -= 86_400
+    assert not desk.choose("aws/r1").warm
+    look = Observation(desk.now, ok=True)
+    desk.board.fold([Document("aws/r1", desk.now, {"aws/r0": (look,)})])
+    assert desk.choose("aws/r1").warm
+    desk.now += DEFAULT.warm_for_s
+    assert not desk.choose("aws/r1").warm
+    with desk.board.seat("aws/r0"):
+        desk.now += 30
+        assert desk.keys(10) == {"aws/r1": 10}
 
 
 def test_a_cold_start_spoils_no_latency() -> None:
