@@ -27,7 +27,7 @@ from functions import signing
 from router import asgi, merge
 from router.errors import FetchFailed
 from router.headers import Header
-from router.merge import Document, Observation
+from router.merge import MOST_NUMBER, Document, Observation
 from router.policy import DEFAULT, SKEW_S
 from router.pool import Pool, Question, Reply, fetch
 from router.settings import CheckerSettings, build_id, checker_settings
@@ -232,7 +232,7 @@ def _observed(reply: Reply, at: float, took_ms: float) -> Observation:
         cold=fields.get("cold") is True,
         latency_ms=took_ms,
         build=build if isinstance(build, str) else "",
-        inflight=inflight if isinstance(inflight, int) and inflight >= 0 else -1,
+        inflight=inflight if type(inflight) is int and 0 <= inflight < MOST_NUMBER else -1,
     )
 
 

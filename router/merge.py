@@ -35,6 +35,8 @@ VERSION: Final = 1
 # Enough for fall and rise of any policy, small enough to send whole each time.
 KEEP: Final = 10
 _MOST_OBSERVATIONS: Final = 3_000
+# It keeps every number below exact as a float, and is in no unit of ours a sensible value.
+MOST_NUMBER: Final = 1e15
 _LONGEST_TEXT: Final = 200
 # A reason is read by people; the rest of many vantages says the same.
 _MOST_TOLD: Final = 5
@@ -285,8 +287,7 @@ def _object(value: object, what: str) -> Mapping[str, object]:
 
 
 def _number(value: object, what: str) -> float:
-    # 1e15 keeps every number exact as a float, and is in no unit of ours a sensible value.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_NUMBER:
         raise SnapshotRefused(f"Its {what} is {_short(value)}; expected a number from 0.")
     return float(value)
 

@@ -179,6 +179,25 @@ def test_what_is_not_a_health_answer_counts_as_a_failure() -> None:
     asyncio.run(run())
 
 
+def test_an_odd_load_of_one_target_does_not_make_routers_refuse_all_that_was_seen() -> None:
+    """A checker tells nothing that no router would believe."""
+
+    async def run() -> None:
+        for odd in (b"true", b"1e99", b"-1", b"1" * 40, b'"two"'):
+
+            async def answers(request: Received, peer: Peer, odd: bytes = odd) -> None:
+                await peer.reply(200, b'{"status": "ok", "inflight": ' + odd + b"}")
+
+            async with upstream(answers) as up, upstream(ok) as other:
+                urls = [up.url, other.url]
+                async with router(urls) as front:
+                    done = await checker(urls, [f"http://127.0.0.1:{front.port}"]).run()
+                    assert done["failed"] == []
+                    assert (await front.target("azure/r1"))["state"] == "healthy"
+
+    asyncio.run(run())
+
+
 def test_a_checkers_clock_that_was_set_back_hides_nothing() -> None:
     """What it sees from then on decides, not what it saw in a future that is none any more."""
 
