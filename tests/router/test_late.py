@@ -28,6 +28,17 @@ def test_a_few_late_ones_in_a_row_make_a_target_late_for_a_while() -> None:
     assert late(rows, 50.0) == []
 
 
+def test_three_late_ones_count_for_two_seconds() -> None:
+    """As the docs say: a reply in twenty is late at any time, three in a row are so once in 8,000."""
+    rows: dict[str, Row] = {}
+    found: list[list[str]] = []
+    for _ in range(3):
+        rows = noticed(rows, "a", 100.0)
+        found.append(late(rows, 100.0))
+    assert found == [[], [], ["a"]]
+    assert [late(rows, at) for at in (101.9, 102.0)] == [["a"], []]
+
+
 def test_a_reply_in_time_ends_it() -> None:
     """A slower one does not, whatever it was."""
     desk = Desk([1, 1, 1])

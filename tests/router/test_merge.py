@@ -109,6 +109,8 @@ def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
     assert merge.merged(views, "gcp/b", NOW, DEFAULT).up is True
     alone = merge.merged([views[0], views[2], views[3]], "gcp/b", NOW, DEFAULT)
     assert (alone.up, alone.alone) == (False, True)
+    for order in permutations([says("a", *down, age=9), says("b", *up, age=2), says("e", *up, age=5)]):
+        assert merge.votes(order, "gcp/b", NOW, DEFAULT).at == NOW - 3
     two = merge.merged([views[0], says("e", *down)], "gcp/b", NOW, DEFAULT)
     assert (two.up, two.alone) == (False, False)
 
@@ -128,6 +130,8 @@ def test_who_has_seen_a_target_alive_dissents_before_it_has_a_verdict() -> None:
     assert merge.merged(two, "gcp/b", NOW, DEFAULT).up is False
     stale = Document("b", NOW, {"gcp/b": (Observation(NOW - 200, True), Observation(NOW, False))})
     assert merge.merged([liar, stale], "gcp/b", NOW, DEFAULT).up is False
+    cold = Document("b", NOW, {"gcp/b": (Observation(NOW, ok=False, cold=True),)})
+    assert merge.merged([liar, cold], "gcp/b", NOW, DEFAULT).up is None
     assert merge.merged([says("b", True)], "gcp/b", NOW, DEFAULT).up is None
 
 
@@ -198,3 +202,25 @@ def test_a_field_of_the_wrong_type_is_refused(field: str) -> None:
     wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: "x"}
     with pytest.raises(SnapshotRefused):
         merge.parse({"version": 1, "vantage": "aws/a", "at": NOW, "observations": [wrong]}, KNOWN, NOW)
+
+
+@pytest.mark.parametrize("field", ["at", "latency_ms", "inflight"])
+@pytest.mark.parametrize(
+    "number", [-1, -1e-9, float("nan"), float("inf"), float("-inf"), 1e15, 10**400, True]
+)
+def test_a_number_that_is_none_is_refused(field: str, number: float) -> None:
+    """Counters are never negative, and nothing is beyond what a float holds exactly."""
+    wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: number}
+    with pytest.raises(SnapshotRefused):
+        merge.parse({"version": 1, "vantage": "aws/a", "at": NOW, "observations": [wrong]}, KNOWN, NOW)
+
+
+def test_sizes_have_limits() -> None:
+    """Of a list, and of a text that may be shown; and the version is a number."""
+    look = {"target": "gcp/b", "at": NOW, "ok": True, "reason": "x" * 10_000, "build": "y" * 10_000}
+    written: dict[str, object] = {"version": 1, "vantage": "aws/a", "at": NOW, "observations": [look] * 3_000}
+    (seen,) = merge.parse(written, KNOWN, NOW).observations["gcp/b"]
+    assert (len(seen.reason), len(seen.build)) == (200, 200)
+    for wrong in ({"observations": [look] * 3_001}, {"version": True}, {"version": "1"}):
+        with pytest.raises(SnapshotRefused):
+            merge.parse({**written, **wrong}, KNOWN, NOW)

@@ -132,6 +132,14 @@ def test_random_follows_the_draw(drawn: list[float]) -> None:
     assert [pick(one, 0, busy(), draw) for draw in drawn] == [f"t{int(draw * 4)}" for draw in drawn]
 
 
+def test_random_draws_who_repeats_too() -> None:
+    """Else all repeats of one turn would meet at one target."""
+    one = roster(Strategy.RANDOM, candidates(1, 1, 1))
+    found = Counter(pick_again(one, 5, busy(), draw / 30, {"t0"}) for draw in range(30))
+    assert set(found) == {"t1", "t2"}
+    assert min(found.values()) >= 5
+
+
 @pytest.mark.parametrize("strategy", Strategy)
 def test_every_strategy_honours_the_share_that_health_allows(strategy: Strategy) -> None:
     """A target at a tenth of its share gets about a tenth of a turn, and no more."""
@@ -187,6 +195,15 @@ def test_latency_leaves_a_slow_target(count: int) -> None:
     chosen = Counter(picks(roster(Strategy.LATENCY, candidates(*[1.0] * count), known(seen)), 1200))
     assert not chosen["t1"]
     assert max(chosen.values()) <= 2 * 1200 / (count - 1)
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_latency_keeps_who_is_in_turn_unless_another_is_better_by_a_fifth(count: int) -> None:
+    """So likes share alike, however many there are."""
+    for ms, spared in ((23.0, True), (28.0, False)):
+        seen = {f"t{index}": timed(20) for index in range(count)} | {"t1": timed(ms)}
+        one = roster(Strategy.LATENCY, candidates(*[1.0] * count), known(seen))
+        assert ("t1" in picks(one, 60)) is spared
 
 
 def test_latency_weighs_requests_in_flight() -> None:
