@@ -147,6 +147,27 @@ def test_a_stuck_target_is_passed_by_as_the_name_says() -> None:
     assert len(set(expected)) == 2
 
 
+def test_a_target_is_stuck_as_long_as_its_oldest_request_is() -> None:
+    """Others that came and went there without an event change nothing; an event does."""
+    desk = Desk([1, 1, 1], Strategy.ADAPTIVE)
+    with desk.board.seat("aws/r1"):
+        with desk.board.seat("aws/r1"):
+            desk.now += 3
+        assert "aws/r1" not in desk.keys(30)
+        desk.reply("aws/r1")
+        assert "aws/r1" in desk.keys(30)
+    assert desk.board.inflight["aws/r1"] == 0
+
+
+@pytest.mark.parametrize("strategy", [Strategy.WEIGHTED, Strategy.ROUND_ROBIN])
+def test_what_promises_exact_shares_passes_nobody_by(strategy: Strategy) -> None:
+    """Late or not; who is dead is found out by questions."""
+    desk = Desk([1, 1, 1], strategy)
+    with desk.board.seat("aws/r1"):
+        desk.now += 3
+        assert desk.keys(30) == {"aws/r0": 10, "aws/r1": 10, "aws/r2": 10}
+
+
 def test_a_name_is_served_by_a_standby_when_all_others_were_tried() -> None:
     """Names choose among the permitted only, and among all of them."""
     desk = Desk([1, 1, 0])
