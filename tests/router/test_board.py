@@ -247,6 +247,19 @@ def test_a_clock_set_back_makes_nobody_warm_or_heard_of_for_as_long() -> None:
         assert desk.keys(10) == {"aws/r1": 10}
 
 
+def test_who_is_overtaken_sooner_than_it_mostly_answers_is_told_nothing_of() -> None:
+    """Later, twice the time counts; of a cold start no time does."""
+    desk = Desk([1, 1])
+    for _ in range(20):
+        desk.reply("aws/r0", 100)
+    assert not desk.board.overtaken("aws/r0", 99, cold=False)
+    assert desk.board.traffic["aws/r0"].latency_ms == pytest.approx(100)
+    assert desk.board.overtaken("aws/r0", 150, cold=True)
+    assert desk.board.traffic["aws/r0"].latency_ms == pytest.approx(100)
+    assert desk.board.overtaken("aws/r0", 150, cold=False)
+    assert desk.board.traffic["aws/r0"].latency_ms == pytest.approx(100 + 0.2 * 200)
+
+
 def test_a_cold_start_spoils_no_latency() -> None:
     """Neither that of its target nor the delay of hedges."""
     desk = Desk([1, 1], Strategy.ADAPTIVE)

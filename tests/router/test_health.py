@@ -119,11 +119,14 @@ def test_a_target_that_was_out_comes_back_in_ten_steps() -> None:
 
 
 def test_a_target_that_is_down_with_stale_probes_is_tried_again() -> None:
-    """When no checker speaks any more, nobody knows: it eases in."""
+    """When no checker speaks any more, nobody knows: it eases in, on trial: one failure and it is out."""
     fleet = f.fold(f.start(targets(1, 1), NOW), [seen("a/a", False, False, False)], NOW, DEFAULT)
     assert fleet.health["aws/r0"].status is Status.DOWN
     assert f.settle(fleet, NOW + 149, DEFAULT) is fleet
-    assert f.settle(fleet, NOW + 151, DEFAULT).health["aws/r0"].status is Status.EASING
+    back = f.settle(fleet, NOW + 151, DEFAULT)
+    assert back.health["aws/r0"].status is Status.EASING
+    out = f.record(back, "aws/r0", Outcome.FAILURE, NOW + 152, DEFAULT).health["aws/r0"]
+    assert (out.status, out.ejected_until) == (Status.EJECTED, NOW + 152 + DEFAULT.ejection_s)
 
 
 def test_a_clock_that_was_set_back_does_not_eject_for_ever() -> None:
