@@ -15,17 +15,18 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median_low
 from typing import Final
 
 from router import fleet as f
 from router.budget import full
 from router.fleet import Menu, Outcome
-from router.health import Health, Status
+from router.health import Status
 from router.late import Row, late, noticed
 from router.learning import Known
 from router.merge import Document
+from router.names import Names
 from router.plan import Choice
 from router.policy import SKEW_S, Policy
 from router.roster import Basis, expires_at, portions, prepare
@@ -50,9 +51,6 @@ _FAILED: Final = {
     Outcome.SILENT: True,
     Outcome.LATE: True,
 }
-
-# Alike in the menu: serving at full share.
-_PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
 
 
 class Seat:
@@ -134,6 +132,7 @@ class Board:
         self.late: dict[str, Row] = {}
         self._hedge: tuple[float, float | None] = (float("-inf"), None)
         self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
+        self.names = Names()
         self.requests = self.retried = self.failed = 0
         self.refused: dict[str, str] = {}
         # Out because not even /health answered.
@@ -164,6 +163,8 @@ class Board:
             desk = self._ready(strategy, now)
         if tried:
             return self._again(desk, tried, avoid, name, now)
+        if name and (choice := self._met(name, now)) is not None:
+            return choice
         key = named(desk.roster, name) if name else None
         if key is None:
             key = pick(desk.roster, desk.turn, self.inflight, self._draw())
@@ -190,7 +191,7 @@ class Board:
                 self._silent.discard(key)
         before, why = self.fleet, why or "failed attempts"
         self.fleet = f.record(before, key, outcome, now, self.policy, why, retry_after_s)
-        if before is self._seen and _same_menu(before.health[key], self.fleet.health[key]):
+        if before is self._seen and f.same_menu(before.health[key], self.fleet.health[key]):
             self._seen = self.fleet
 
     def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
@@ -332,7 +333,17 @@ class Board:
         return {one.key: (choice(one.key, False), choice(one.key, True)) for one in menu.candidates}
 
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
-        return desk.choices[key][-SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s]
+        return desk.choices[key][self._is_warm(key, now)]
+
+    def _is_warm(self, key: str, now: float) -> bool:
+        return -SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s
+
+    def _met(self, name: bytes, now: float) -> Choice | None:
+        """Where a request of this name was sent before, if that serves."""
+        key = self.names.place(name)
+        if key is None or not f.serves(self.fleet, key, now, self.policy):
+            return None
+        return Choice(key, self.targets[key].repeatable, warm=self._is_warm(key, now))
 
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
         """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
@@ -346,17 +357,17 @@ class Board:
         desk.turn = turn
         if name:
             stuck = [one for one in desk.roster.keys if self.inflight[one] and self._is_stuck(one, now)]
-            if (other := self._named(desk.roster, name, (*avoid, *stuck))) is not None:
+            if (other := named(desk.roster, name, (*avoid, *stuck))) is not None:
                 return self._choice(desk, other, now)
         choice = self._beside(desk, avoid, name, now)
-        return choice if choice is not None and not choice.panic else self._choice(desk, key, now)
+        return choice if choice is not None and not choice.needed_only else self._choice(desk, key, now)
 
     def _again(
         self, desk: _Desk, tried: Collection[str], avoid: Collection[str], name: bytes, now: float
     ) -> Choice | None:
         if avoid:
             choice = self._beside(desk, (*tried, *avoid), name, now)
-            if choice is not None and not choice.panic:
+            if choice is not None and not choice.needed_only:
                 return choice
         return self._beside(desk, tried, name, now)
 
@@ -376,14 +387,4 @@ class Board:
         key = named(roster, name) if name else None
         if key is None:
             key = pick(roster, desk.turn, self.inflight, self._draw())
-        return self._choices(menu)[key][-SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s]
-
-
-def _same_menu(before: Health, after: Health) -> bool:
-    """Whether an outcome left its target's place in the menu as it was, as nearly all do: a failure that is
-    counted need not have 300 targets looked at."""
-    if before is after:
-        return True
-    if before.status in _PLAIN and after.status in _PLAIN:
-        return before.rests_until == after.rests_until
-    return before == replace(after, failures=before.failures)
+        return self._choices(menu)[key][self._is_warm(key, now)]

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from router import gray, merge
 from router import health as h
@@ -246,6 +247,26 @@ def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Me
         return Menu((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))
     return Menu((Candidate(best.key, best.weight),), panic=True)
+
+
+# Alike in the menu: serving at full share.
+_PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
+
+
+def same_menu(before: Health, after: Health) -> bool:
+    """Whether an outcome left its target's place in the menu as it was, as nearly all do: a failure that is
+    counted need not have 300 targets looked at."""
+    if before is after:
+        return True
+    if before.status in _PLAIN and after.status in _PLAIN:
+        return before.rests_until == after.rests_until
+    return before == replace(after, failures=before.failures)
+
+
+def serves(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
+    """Whether this target is neither out nor resting."""
+    health = fleet.health[key]
+    return health.status in h.SERVING and not h.resting(health, now, policy)
 
 
 # Most menus are like the one before: making 300 values anew would cost ten times as much.

@@ -54,6 +54,7 @@ class Relay:
         "_limit",
         "_lost",
         "_means",
+        "_name",
         "_over",
         "_passage",
         "_passed",
@@ -78,9 +79,10 @@ class Relay:
         self._arrived = board.clock() - (now - self._started)
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
         name = first(request.headers, b"idempotency-key")
+        self._name = name or b""
         self._means = plane.means
         if wished.strategy is not None or name:
-            self._means = means(board, plane.asker, wished.strategy, name or b"")
+            self._means = means(board, plane.asker, wished.strategy, self._name)
         idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
             board.policy,
@@ -142,8 +144,7 @@ class Relay:
             attempt.close()
         self._earlier += len(self._attempts) - len(ran)
         self._attempts = ran
-        keys = [attempt.key for attempt in ran]
-        self._do(*p.again(self._plan, keys, self._means, self._plane.ticks()))
+        self._do(*p.again(self._plan, [one.key for one in ran], self._means, self._plane.ticks()))
 
     def overdue(self, now: float) -> None:
         """`due` has come: a silent body, a deadline, an unanswered question, a stall, or a hedge."""
@@ -273,12 +274,13 @@ class Relay:
     def _try(self, sent: p.Try) -> None:
         plane, request = self._plane, self._request
         target = plane.board.targets[sent.choice.key]
-        if sent.extra is Extra.RETRY:
-            plane.board.retried += 1
-        elif sent.extra is Extra.HEDGE:
+        plane.board.retried += sent.extra is Extra.RETRY
+        if sent.extra is Extra.HEDGE:
             for run in self._plan.runs:
                 if run.number < sent.number:
                     plane.board.is_late(run.choice.key)
+        elif self._name and sent.extra is not Extra.COPY:
+            plane.board.names.sent(self._name, target.key)
         now = plane.ticks()
         attempt = Attempt(self, plane.board, sent, now)
         self._attempts.append(attempt)
@@ -304,6 +306,8 @@ class Relay:
 
     def _pass_on(self, attempt: Attempt) -> None:
         self._passed = attempt
+        if self._name:
+            self._plane.board.names.sent(self._name, attempt.key)
         for other in self._attempts:
             if other is not attempt:
                 if attempt.extra is Extra.HEDGE and other.number < attempt.number:
@@ -320,8 +324,7 @@ class Relay:
             runs = [run.number for run in self._plan.runs]
             may_go_on = attempt.number in runs and p.may_repeat(self._plan, attempt.number)
             self._passage = Passage(may_go_on=may_go_on)
-        if attempt.status >= 500:
-            self._plane.board.failed += 1
+        self._plane.board.failed += attempt.status >= 500
         self._exchange.head(attempt.status, headers + self._story(attempt))
         self._expect_more()
         attempt.flow()

@@ -21,6 +21,7 @@ CORE: Final = (
     "selection",
     "traffic",
     "late",
+    "names",
     "turns",
     "learning",
     "learned",

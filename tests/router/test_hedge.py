@@ -80,7 +80,7 @@ def test_a_key_alone_allows_retries_but_no_hedge() -> None:
 
 @pytest.mark.parametrize("why", [{"panic": True}, {"resting": True}])
 def test_who_is_out_or_rests_is_asked_for_need_only(why: dict[str, bool]) -> None:
-    """No hedge and no copy goes there beside a serving target; a retry does, and so do hedges among its like."""
+    """No hedge and no copy goes there beside a serving target; a retry does, and copies among its like."""
 
     def choose(tried: Collection[str]) -> Choice | None:
         left = [Choice("a"), Choice("b", **why), Choice("c", **why)]

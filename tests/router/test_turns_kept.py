@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from router.fleet import Outcome
+from router.names import MOST, Names
 from router.selection import Strategy
 from tests.router.test_board import Desk
 
@@ -213,3 +214,35 @@ def test_a_name_meets_the_same_standby_every_time(strategy: Strategy, count: int
     desk.board.record("aws/r0", Outcome.SILENT)
     assert {name: place(desk, name) for name in names} == retried
     assert len(set(retried.values())) == count
+
+
+def test_a_repeat_goes_where_the_one_before_went_though_others_avoid_it() -> None:
+    """Only there can it be told that the first still runs. Who is out or rests cannot say so; then the name
+    says who else."""
+    desk = Desk([1, 1, 1], Strategy.ADAPTIVE)
+    name = next(name for number in range(60) if place(desk, name := b"key-%d" % number) == "aws/r1")
+    elsewhere = place(desk, name, tried=["aws/r1"])
+    desk.board.names.sent(name, "aws/r1")
+    with desk.board.seat("aws/r1"):
+        desk.now += 3
+        assert place(desk, name) == "aws/r1"
+        assert place(desk, name, avoid=["aws/r1"]) == "aws/r1"
+        assert place(desk, name, tried=["aws/r1"]) == elsewhere
+    desk.board.record("aws/r1", Outcome.THROTTLED, retry_after_s=5)
+    assert place(desk, name) == elsewhere
+    desk.now += 6
+    assert place(desk, name) == "aws/r1"
+    desk.board.record("aws/r1", Outcome.SILENT)
+    assert place(desk, name) == elsewhere
+    desk.board.names.sent(name, elsewhere)
+    desk.board.is_back("aws/r1")
+    assert place(desk, name) == elsewhere
+
+
+def test_the_last_thousand_names_are_known() -> None:
+    """The newest of each; an instance lives long and must not fill its memory."""
+    names = Names()
+    for number in range(MOST + 1):
+        names.sent(b"%d" % number, "a")
+        names.sent(b"0", "b")
+    assert [names.place(b"%d" % number) for number in (0, 1, 2, MOST)] == ["b", None, "a", "a"]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -227,5 +228,39 @@ def test_a_clock_that_is_set_forth_while_a_question_runs_drops_nobody() -> None:
             second = asyncio.create_task(client.post("/invoke"))
             assert [reply.status_code for reply in await asyncio.gather(first, second)] == [200, 200]
             assert len(one.asked) == 2
+
+    asyncio.run(run())
+
+
+def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
+    """However late that is by now, others pass it by: anywhere else the same work would begin again."""
+    ran: list[int] = []
+
+    async def run() -> None:
+        async def works(number: int, request: Received, peer: Peer) -> None:
+            if request.target != "/health":
+                ran.append(number)
+                await peer.until_closed()
+            await alive(peer)
+
+        async with (
+            upstream(partial(works, 0)) as one,
+            upstream(partial(works, 1)) as other,
+            router(
+                [one.url, other.url], policy=QUICK, repeatable=False, SKYFLEET_STRATEGY="adaptive"
+            ) as front,
+        ):
+            for number in range(4):
+                ran.clear()
+                headers = {"idempotency-key": f"key-{number}"}
+                first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
+                await eventually(lambda: bool(ran))
+                await asyncio.sleep(2 * QUICK.stall_s)
+                for _ in range(2):
+                    reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
+                    assert reply.status_code == 504
+                first.cancel()
+                assert len(ran) == 3
+                assert len(set(ran)) == 1
 
     asyncio.run(run())
