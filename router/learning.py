@@ -2,10 +2,10 @@
 
 Rules of `adaptive`: desired part = weight x health's share x quality, where the share of a target that `gray`
 eases off counts as whole: its quality says the same. Quality is a product, 1 at best:
-- latency: 1 as long as it is like that of the best (at most half as slow again, and 10 ms), beyond that it
-  falls with the cube of the distance. The best is the fastest tenth, so that among hundreds the luckiest
-  estimate does not make all others look slow. Fewer than three samples count for less, and so do old ones
-  (half after `baseline_s`); none count as good.
+- latency: 1 as long as it is like that of the best (at most half as slow again, and 10 ms; with heavy tails
+  up to two and a half times), beyond that it falls with the cube of the distance. The best is the fastest
+  tenth, so that among hundreds the luckiest estimate does not make all others look slow. Fewer than three
+  samples count for less, and so do old ones (half after `baseline_s`); none count as good.
 - success: (1 - share of failures) to the eighth, counting one good outcome beforehand: an error costs a whole
   attempt.
 - load, as agents report it: beyond one and a half times the least, its square root; it only leads latency.
@@ -27,8 +27,10 @@ than the way of the evidence, and within the band nothing moves at all. Constant
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Final
 
 from router.policy import Policy
@@ -42,8 +44,11 @@ FLOOR: Final = 1 / 128
 _FLOORS: Final = 4
 # Network distances between neighbouring regions, a busy processor and the noise of a short average: likes.
 _LIKE, _SLACK_MS = 1.5, 10.0
+# Of lognormal replies up to a sigma of 0.5 the averages of likes stay within the band; with 1.0 they are
+# twice as far apart. That tail's one in twenty is at three times the mean; 0.7 of it leaves the others alone.
+_TAIL, _LIKE_MOST = 0.7, 2.5
 # Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor (docs/plots/steep.svg).
-_STEEP: Final = 3
+_STEEP, _TEN = 3, 10.0
 _FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9
 # Keeps ratios finite where something is free, in USD per million requests.
@@ -63,7 +68,8 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
     expected = {key: expected_ms(one, now, policy) for key, one in seen.items()}
     timed = sorted(ms for ms in expected.values() if ms >= 0)
-    like_ms = _LIKE * timed[len(timed) // 10] + _SLACK_MS if timed else 0.0
+    like, steep = _likeness(seen.values())
+    like_ms = like * timed[len(timed) // 10] + _SLACK_MS if timed else 0.0
     loads = {key: recent_load(one, now, policy) for key, one in seen.items()}
     like_load = _LIKE * (1 + min(loads.values()))
     found: dict[str, float] = {}
@@ -72,7 +78,7 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
         if expected[key] > like_ms:
             age = max(0.0, now - one.timed_at)
             evidence = min(1.0, one.samples / _FULL_EVIDENCE) * 0.5 ** (age / policy.baseline_s)
-            quality *= (like_ms / expected[key]) ** (_STEEP * evidence)
+            quality *= (like_ms / expected[key]) ** (steep * evidence)
         if 1 + loads[key] > like_load:
             quality *= (like_load / (1 + loads[key])) ** 0.5
         found[key] = quality
@@ -82,6 +88,19 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
         if price > cheapest:
             found[key] *= (cheapest / price) ** 0.5
     return found
+
+
+def _likeness(seen: Iterable[Traffic]) -> tuple[float, float]:
+    """How many times the best's latency is still like it, and the exponent beyond.
+
+    What a short average does by chance grows with the tail of the replies. The lower median, so that one
+    whose replies are torn apart by a fault does not excuse itself. Who is ten times as slow keeps the same,
+    whatever the tails."""
+    tails = [one.p95_ms / max(one.usual_ms, 1.0) for one in seen if one.samples]
+    if not tails:
+        return _LIKE, _STEEP
+    like = min(max(_LIKE, _TAIL * median_low(tails)), _LIKE_MOST)
+    return like, _STEEP * math.log(_TEN / _LIKE) / math.log(_TEN / like)
 
 
 def fits(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:

@@ -81,6 +81,9 @@ class World:
     def steady(self, ms: float = 20.0) -> Behaviour:
         return lambda number, inflight: (ms * self.noise(), False)
 
+    def heavy(self) -> Behaviour:
+        return lambda number, inflight: (50 * self.source.lognormvariate(0, 1), False)
+
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 30])
 def test_noise_moves_nobodys_part_by_much(count: int) -> None:
@@ -90,6 +93,38 @@ def test_noise_moves_nobodys_part_by_much(count: int) -> None:
     counted = world.serve(4000, world.steady())
     assert max(counted.values()) <= 1.35 * 4000 / count
     assert min(counted.values()) >= 0.65 * 4000 / count
+
+
+@pytest.mark.parametrize(("per_s", "part"), [(10, 0.95), (200, 0.85)])
+def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float) -> None:
+    """Sigma 1: one reply in a hundred takes ten times the median. Averages of likes are then twice as far
+    apart by chance, and most looks still find nobody below half of its part or half above it."""
+    looks: list[float] = []
+    for seed in range(4):
+        world = World([1, 1, 1], per_s=per_s, seed=seed)
+        world.serve(300, world.heavy())
+        for _ in range(60):
+            world.serve(15, world.heavy())
+            looks += world.board.portions().values()
+    assert sum(1 / 6 < one < 1 / 2 for one in looks) > part * len(looks)
+
+
+def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> None:
+    """Who is twice as slow is alike where one reply in twenty takes three times the usual; by no tail of the
+    slow one itself."""
+
+    def quality(slow_ms: float, tail: float, own_tail: float) -> float:
+        seen = {
+            key: Traffic(1.0, ms, usual_ms=50, samples=100, p95_ms=50 * times, timed_at=1.0)
+            for key, ms, times in (("a", 50, tail), ("b", 50, tail), ("c", slow_ms, own_tail))
+        }
+        candidates = [Candidate(key, 1) for key in seen]
+        return qualities(candidates, Known(seen, dict.fromkeys(seen, 0.2)), 1.0, DEFAULT)["c"]
+
+    assert quality(100, 3, 3) == 1
+    assert 0.5 < quality(100, 1.7, 1.7) < 0.7
+    assert quality(100, 1.7, 9) == quality(100, 1.7, 1.7)
+    assert quality(500, 3, 3) == pytest.approx(quality(500, 1.7, 1.7), rel=0.1)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
