@@ -31,6 +31,7 @@ from router.control import MOST_BYTES, Controls, decode
 from router.door import Door
 from router.errors import CallerError, SnapshotRefused
 from router.headers import Header, request_id
+from router.hearsay import hear
 from router.means import means
 from router.outage import Outage
 from router.plane import Plane, Request
@@ -86,7 +87,8 @@ class App:
             outage=Outage(board, asker, ticks),
             door=door,
         )
-        self._keeper = Keeper(bucket, board, clock)
+        self._hear = partial(hear, board, asker)
+        self._keeper = Keeper(bucket, board, clock, self._hear)
         self._controls = Controls(bucket, board, self._keeper)
         self._verifier = signing.Verifier(settings.keys)
 
@@ -206,7 +208,7 @@ class App:
         except SnapshotRefused as refused:
             board.refuse(source, refused.message)
             raise
-        board.fold([document])
+        await self._hear([document])
         board.refused.pop(_ANONYMOUS, None)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 

@@ -262,6 +262,14 @@ class Board:
                 known = self._alive_at.get(key, alive)
                 self._alive_at[key] = max(known, alive) if known <= self.clock() + SKEW_S else alive
 
+    def accused(self, documents: Collection[Document]) -> tuple[str, ...]:
+        """Targets that these put out by a lone vantage's word."""
+        return f.accused(self.fleet, documents, self.clock(), self.policy)
+
+    def vouch(self, key: str) -> None:
+        """An accused target has answered."""
+        self.fleet = f.vouched(self.fleet, key, self.clock())
+
     def out(self) -> list[str]:
         """Targets that are ejected or down."""
         return [key for key, one in self.fleet.health.items() if one.status in _OUT]

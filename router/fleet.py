@@ -10,7 +10,8 @@ Rules, written for few targets (1 to 5), where percentages mislead
   least one is always kept.
 - Probes may call every target down; that is what panic is for. But one vantage alone never puts a target out
   while our own traffic succeeds there: that is, when our last attempt that says anything got a good reply,
-  within `proof_s`. Then its word changes nothing but the counts in the status.
+  within `proof_s`. Then its word changes nothing but the counts in the status. An answer of its /health to
+  this router itself is as good (`router.hearsay`).
 - Only an observation newer than all that its vantage told of a target makes a new verdict, so a replayed or
   late document changes no status.
 - An outcome that changes nothing returns the very same fleet, which is what a good reply mostly does.
@@ -183,10 +184,7 @@ def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
 def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> Fleet:
     """Take in what vantages say. First all documents, then one verdict for each target with news: so a new
     instance that reads three stored documents judges by three, not by the first of them."""
-    known = {one: left for one, old in fleet.documents.items() if (left := merge.believable(old, now))}
-    documents = dict(known)
-    for document in news:
-        documents[document.vantage] = merge.fold(documents.get(document.vantage), document)
+    known, documents = _together(fleet, news, now)
     changed = [one for vantage, one in documents.items() if one is not known.get(vantage)]
     if not changed:
         return fleet
@@ -204,6 +202,39 @@ def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> 
             one = h.step(one, h.Event.COLD, now, "its last probe met a cold start")
         health[key] = one
     return replace(fleet, health=health, documents=documents)
+
+
+def accused(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> tuple[str, ...]:
+    """Targets that this news would put or keep out by one lone vantage's word, and nothing else."""
+    news = tuple(news)
+    suspects = {key for one in news for key, seen in one.observations.items() if seen and not seen[-1].alive}
+    if not suspects:
+        return ()
+    _, documents = _together(fleet, news, now)
+    return tuple(
+        key
+        for key, health in fleet.health.items()
+        if key in suspects
+        and (health.status in h.SERVING or (health.status is Status.DOWN and health.ejected_until <= now))
+        and not _is_proven(fleet, key, now, policy)
+        and merge.merged(documents.values(), key, now, policy).alone
+    )
+
+
+def vouched(fleet: Fleet, key: str, now: float) -> Fleet:
+    """An accused target has answered this router itself."""
+    return back(replace(fleet, proven={**fleet.proven, key: now}), key, now)
+
+
+def _together(
+    fleet: Fleet, news: Iterable[Document], now: float
+) -> tuple[dict[str, Document], dict[str, Document]]:
+    """What was known of each vantage and is still to be believed; and that with the news."""
+    known = {one: left for one, old in fleet.documents.items() if (left := merge.believable(old, now))}
+    documents = dict(known)
+    for document in news:
+        documents[document.vantage] = merge.fold(documents.get(document.vantage), document)
+    return known, documents
 
 
 def _news(known: Document | None, document: Document, key: str) -> Observation | None:

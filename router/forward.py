@@ -317,7 +317,7 @@ class Relay:
         if self._lost:
             self._go_on(attempt)
             return
-        headers = downstream(attempt.headers)
+        headers = downstream(attempt.headers, attempt.status)
         if attempt.reading is not None and attempt.reading.events:
             # An announced length would leave no room for the error event of a cut stream.
             headers = [header for header in headers if header[0] != b"content-length"]

@@ -26,6 +26,8 @@ from router.plan import Failure
 
 # nginx and Node take 8 to 16 kB; agents with large cookies or traces still fit four times over.
 MOST_HEAD_BYTES: Final = 65_536
+# RFC 9110, section 15: there is no class above 5xx, and servers in front know no such code.
+_MOST_STATUS: Final = 599
 # Bytes sent but not acknowledged for so long mean a dead path (a frozen sandbox does not see it otherwise).
 _UNACKNOWLEDGED_MS: Final = 10_000
 
@@ -191,6 +193,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200 or self._sink is None:
             return
+        if status > _MOST_STATUS:
+            raise ValueError(f"a status of {status}")
         self._status = status
         codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
         if codings and codings != [b"chunked"]:

@@ -9,9 +9,9 @@ Rules
 - A target is down when more than half of the fresh vantages that have a verdict say so; one half is not
   enough. One that has no verdict yet but has seen the target alive counts against `down`, though not for
   `up`: then there is no verdict, and the target stays as it stands. So one vantage that lies is outvoted by
-  one other, from its first good look on. When it is the only fresh one it decides where nothing else is
-  known, but not against this router's own traffic: while that got good replies from the target within
-  `proof_s`, the lone vantage's word is only noted (`Merged.alone`, judged in `fleet`).
+  one other, from its first good look on. When it is the only fresh one it decides nothing against this
+  router's own traffic: while that got good replies from the target within `proof_s`, the lone vantage's word
+  is only noted (`Merged.alone`, judged in `fleet`). Otherwise the target itself is asked (`router.hearsay`).
 - Observations that lie in the future are not believed, neither on arrival nor after this clock was set back.
 - What cannot be believed is refused with a reason and the view before it stays: another version, a vantage
   that is not one of the configured targets, times from the future, wrong types. Observations of targets that

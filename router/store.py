@@ -31,7 +31,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
@@ -176,11 +176,17 @@ def _open(url: str) -> ObjectStore:
         raise StoreFailed(_first_line(error)) from None
 
 
+Hear = Callable[[Iterable[Document]], Awaitable[None]]
+
+
 class Keeper:
     """Reads and writes the documents of one router."""
 
-    def __init__(self, bucket: Bucket | None, board: Board, clock: Callable[[], float]) -> None:
-        self._bucket, self._board, self._clock = bucket, board, clock
+    def __init__(
+        self, bucket: Bucket | None, board: Board, clock: Callable[[], float], hear: Hear | None = None
+    ) -> None:
+        """hear: takes in what vantages say; without it the board does, at once."""
+        self._bucket, self._board, self._clock, self._hear = bucket, board, clock, hear
         self._tags: dict[str, str] = {}
         self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
@@ -261,7 +267,10 @@ class Keeper:
                 # What is gone is not refused any more, and is read anew when it comes back.
                 self._board.refused.pop(name, None)
                 self._tags.pop(name, None)
-        self._board.fold(documents)
+        if self._hear is None:
+            self._board.fold(documents)
+        else:
+            await self._hear(documents)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
         self._note("down" if failures else "ok", "; ".join(failures[:_MOST_NAMED]) + more)
 

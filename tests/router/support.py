@@ -145,6 +145,16 @@ async def swallows(request: Received, peer: Peer) -> None:
     await peer.until_closed()
 
 
+@dataclass
+class Mortal:
+    """A script: `ok` while it is well, otherwise a black hole."""
+
+    well: bool = True
+
+    async def __call__(self, request: Received, peer: Peer) -> None:
+        await (ok if self.well else swallows)(request, peer)
+
+
 def closed_url() -> str:
     """A URL where nothing listens."""
     with socket.socket() as free:

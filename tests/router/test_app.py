@@ -19,6 +19,7 @@ from tests.router.support import (
     API_KEY,
     KEYS,
     Front,
+    Mortal,
     Peer,
     Received,
     ok,
@@ -148,7 +149,8 @@ def test_snapshots_change_what_the_router_thinks() -> None:
     """Three failures seen by a checker take a target out, without any traffic; two successes ease it in."""
 
     async def run() -> None:
-        async with upstream(ok) as up, upstream(ok) as other, router([up.url, other.url]) as front:
+        one = Mortal(well=False)
+        async with upstream(one) as up, upstream(ok) as other, router([up.url, other.url]) as front:
             now = time.time()
             reply = await send(front, json.dumps(snapshot(False, False, False, at=now - 20)).encode())
             assert (reply.status_code, reply.json()) == (200, {"accepted": True, "stored": False})
@@ -157,6 +159,7 @@ def test_snapshots_change_what_the_router_thinks() -> None:
             assert "aws/r0: r" in target["reason"]
             for _ in range(5):
                 assert (await front.client.get("/")).headers["x-skyfleet-target"] == "azure/r1"
+            one.well = True
             await send(front, json.dumps(snapshot(True, True, at=now)).encode())
             target = await front.target("aws/r0")
             assert target["state"] == "easing"

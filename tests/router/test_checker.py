@@ -14,6 +14,7 @@ from router.settings import Check, CheckerSettings, checker_settings
 from router.targets import Origin
 from tests.router.support import (
     KEYS,
+    Mortal,
     Peer,
     Received,
     alive,
@@ -55,7 +56,8 @@ def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone() -> 
     """One invocation makes every router know; the next ones see it come back."""
 
     async def run() -> None:
-        async with upstream(ok) as up, upstream(ok) as other:
+        mortal = Mortal(well=False)
+        async with upstream(mortal) as up, upstream(ok) as other:
             urls = [up.url, other.url]
             async with router(urls) as first, router(urls) as second:
                 routers = [f"http://127.0.0.1:{front.port}" for front in (first, second)]
@@ -69,6 +71,7 @@ def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone() -> 
                     dead, well = await front.target("aws/r0"), await front.target("azure/r1")
                     assert (dead["vantages_up"], dead["vantages_down"]) == (0, 1)
                     assert (well["vantages_up"], well["vantages_down"]) == (1, 0)
+                mortal.well = True
                 back = checker(urls, routers)
                 await back.run()
                 assert (await first.target("aws/r0"))["state"] == "easing"

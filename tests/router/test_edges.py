@@ -197,3 +197,11 @@ def test_seats_are_given_back_once(closes: list[int]) -> None:
             for _ in range(times):
                 seat.close()
     assert (counts["a"], since) == (0, {})
+
+
+def test_a_reply_without_a_body_goes_on_without_a_length() -> None:
+    """Of 204 and 304; a server in front would wait for the body and then complain."""
+    fields = [(b"content-length", b"5"), (b"etag", b"x")]
+    assert headers.downstream(fields) == fields
+    for status in (204, 304):
+        assert headers.downstream(fields, status) == [(b"etag", b"x")]

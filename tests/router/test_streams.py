@@ -238,6 +238,7 @@ def test_head_has_the_length_but_no_body() -> None:
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 70_000,
         b"HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n",
     ],
 )
 def test_a_reply_that_is_not_sound_http_goes_to_the_next_cloud(garbage: bytes) -> None:

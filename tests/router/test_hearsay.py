@@ -1,0 +1,93 @@
+"""Claims about one vantage's word: it decides nothing against a target that answers this router."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from router.board import Board
+from router.fleet import Outcome
+from router.hearsay import hear
+from router.merge import Document, Observation
+from tests.router.support import Front, Mortal, ok, router, upstream
+
+
+def word(vantage: str, alive: bool, at: float, target: str = "aws/r0") -> Document:
+    """Three looks in a row."""
+    looks = tuple(Observation(at - ago, alive, reason="" if alive else "lies") for ago in (0.2, 0.1, 0.0))
+    return Document(vantage, at, {target: looks})
+
+
+async def tell(front: Front, *words: Document) -> None:
+    plane = front.app._plane  # pyright: ignore[reportPrivateUsage]
+    await hear(plane.board, plane.asker, words)
+
+
+def board(front: Front) -> Board:
+    return front.app._plane.board  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_lone_vantage_that_lies_decides_nothing_even_without_any_traffic() -> None:
+    """Its word is in the counts; the target, asked by the router itself, answers."""
+
+    async def run() -> None:
+        async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+            for _ in range(3):
+                await tell(front, word("gcp/r2", False, time.time()))
+                target = await front.target("aws/r0")
+                assert target["state"] in ("unknown", "healthy")
+                assert target["vantages_down"] == 1
+                # No time for the proof to last: it is asked again at the next word.
+                fleet = board(front).fleet
+                board(front).fleet = type(fleet)(fleet.targets, fleet.health, fleet.documents, fleet.doubts)
+            assert sum(request.target == "/health" for request in one.received) >= 1
+            assert not other.received
+
+    asyncio.run(run())
+
+
+def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
+    """Though the lone vantage says the same for ever."""
+
+    async def run() -> None:
+        mortal = Mortal(well=False)
+        async with upstream(mortal) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+            await tell(front, word("gcp/r2", False, time.time()))
+            assert (await front.target("aws/r0"))["state"] == "down"
+            mortal.well = True
+            # The question that nobody waits for any more runs on for a while, and its silence stays fresh.
+            async with asyncio.timeout(20):
+                while (await front.target("aws/r0"))["state"] == "down":
+                    await tell(front, word("gcp/r2", False, time.time()))
+            assert (await front.target("aws/r0"))["state"] == "easing"
+
+    asyncio.run(run())
+
+
+def test_two_vantages_are_believed_without_a_question() -> None:
+    """Whatever answers this router: most of those who look cannot reach it."""
+
+    async def run() -> None:
+        async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+            now = time.time()
+            await tell(front, word("gcp/r2", False, now), word("azure/r1", False, now))
+            assert (await front.target("aws/r0"))["state"] == "down"
+            assert not one.received
+
+    asyncio.run(run())
+
+
+def test_an_answer_does_not_end_an_ejection_by_own_traffic() -> None:
+    """A target that answers /health and fails requests stays out as long as those put it out for."""
+
+    async def run() -> None:
+        async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+            for _ in range(3):
+                board(front).record("aws/r0", Outcome.FAILURE)
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+            for _ in range(2):
+                await tell(front, word("gcp/r2", False, time.time()))
+                assert (await front.target("aws/r0"))["state"] in ("ejected", "down")
+            assert not one.received
+
+    asyncio.run(run())
