@@ -68,6 +68,7 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
     target, health = board.targets[key], board.fleet.health[key]
     seen = [one.observations[key][-1] for one in board.fleet.documents.values() if one.observations.get(key)]
     last = max(seen, default=None)
+    out = health.status is Status.EJECTED
     votes = merge.votes(board.fleet.documents.values(), key, now, board.policy)
     return {
         "cloud": target.cloud,
@@ -87,6 +88,7 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
         "ejections": health.ejections,
         "share": h.share(health, now, board.policy) if health.status in h.SERVING else 0.0,
         "rests_s": round(health.rests_until - now, 1) if h.resting(health, now, board.policy) else 0.0,
+        "ejected_s": round(max(0.0, health.ejected_until - now), 1) if out else 0.0,
         "vantages_up": votes.ups,
         "vantages_down": len(votes.downs),
     }

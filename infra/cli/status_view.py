@@ -210,6 +210,8 @@ def _state(target: Facts) -> str:
     shown = f"[{COLOURS.get(state, 'default')}]{state}[/]"
     if target.get("cold") is True and state != "cold":
         shown += ", [blue]cold[/blue]"
+    if (ejected := values.number(target.get("ejected_s")) or 0.0) > 0:
+        shown += f", {max(ejected, 1):.0f} s left"
     rests = values.number(target.get("rests_s")) or 0.0
     return f"{shown}, [yellow]rests {max(rests, 1):.0f} s[/yellow]" if rests > 0 else shown
 

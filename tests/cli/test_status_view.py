@@ -67,6 +67,7 @@ def targets(*changes: Facts) -> Facts:
         "inflight": 0,
         "portion": 0.5,
         "rests_s": 0.0,
+        "ejected_s": 0.0,
         "vantages_up": 3,
         "vantages_down": 0,
         "learned": "",
@@ -212,9 +213,10 @@ def test_a_target_that_gets_something_is_never_shown_as_getting_nothing(part: fl
     assert (percent(part) in ("0%", "0.0%")) == (part <= 0.0005)
 
 
-def test_a_target_that_throttles_is_said_to_rest() -> None:
-    """In its state, where one looks first."""
+def test_how_long_a_target_rests_or_is_out_stands_with_its_state() -> None:
+    """Where one looks first."""
     assert "healthy, rests 12 s" in shown(targets({"rests_s": 12.3}))
+    assert "ejected, 40 s left" in shown(targets({"state": "ejected", "ejected_s": 39.8}))
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_a_refused_connection_goes_to_the_next_cloud_and_the_caller_never_sees_i
                 assert reply.headers["x-skyfleet-target"] == "azure/r1"
             target = await front.target("aws/r0")
             assert target["state"] == "ejected"
+            assert 0 < target["ejected_s"] <= QUICK.ejection_s
             assert "refused" in target["reason"]
             status = await front.status()
             assert status["attempts"] == {"requests": 12, "retried": 3, "failed": 0}
