@@ -57,13 +57,14 @@ class Attempt:
         "_told",
         "asking",
         "awaited",
+        "broke",
         "call",
         "choice",
         "extra",
         "headers",
         "key",
         "number",
-        "ran",
+        "over",
         "reading",
         "started",
         "status",
@@ -77,8 +78,9 @@ class Attempt:
         self.status = 0
         self.headers: list[Header] = []
         self.reading: Reading | None = None
-        # Unless it turns out that it surely did not.
-        self.ran = True
+        # Its target is not to be tried again, unless it turns out that it surely did nothing there; or it
+        # broke off, a repeat does no harm, and its target has been away since.
+        self.over, self.broke = True, False
         # A good head has come; the plan waits for the first event or the end.
         self.awaited = False
         self.asking: Callable[[], None] | None = None

@@ -38,8 +38,7 @@ from router.sse import LastEvent, error_event
 from router.wishes import wishes
 from router.witness import given_up, overtaken
 
-# While targets come and go, each round of a held request may be refused anew.
-_MOST_ATTEMPTS: Final = 20
+_MOST_ATTEMPTS: Final = 20  # while targets come and go, each round of a held request may be refused anew
 
 
 class Relay:
@@ -75,8 +74,7 @@ class Relay:
         self._plane, self._request, self._exchange = plane, request, exchange
         now = plane.ticks()
         self._started = now if request.arrived is None else request.arrived
-        # Unix seconds, the same in all attempts.
-        self._arrived = board.clock() - (now - self._started)
+        self._arrived = board.clock() - (now - self._started)  # unix seconds, the same in all attempts
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
         name = first(request.headers, b"idempotency-key")
         self._name = name or b""
@@ -99,8 +97,7 @@ class Relay:
         self._held_for: GiveUp | None = None
         self._passed: Attempt | None = None
         self._passage: Passage | None = None
-        # Why a stream that was begun has to go on elsewhere.
-        self._lost = ""
+        self._lost = ""  # why a stream that was begun has to go on elsewhere
         self._over = self._paused = False
         self.due = math.inf
 
@@ -133,18 +130,22 @@ class Relay:
 
     def wants(self, key: str) -> bool:
         """Whether this target may still be tried."""
-        return all(attempt.key != key or not attempt.ran for attempt in self._attempts)
+        return all(attempt.key != key or not attempt.over for attempt in self._attempts)
+
+    def away(self, key: str) -> None:
+        """This target does not answer: what broke off there may go there again when it is back."""
+        for attempt in self._attempts:
+            attempt.over = attempt.over and not (attempt.broke and attempt.key == key)
 
     def again(self) -> None:
         """A target has come back while nothing could be sent. What may have run stays tried and paid for."""
         self._held_for = None
-        ran = [attempt for attempt in self._attempts if attempt.ran]
+        over = [attempt for attempt in self._attempts if attempt.over]
         for attempt in self._attempts:
-            # A front door that turned it away may still be at the page that says so.
-            attempt.close()
-        self._earlier += len(self._attempts) - len(ran)
-        self._attempts = ran
-        self._do(*p.again(self._plan, [one.key for one in ran], self._means, self._plane.ticks()))
+            attempt.close()  # a front door that turned it away may still be at the page that says so
+        self._earlier += len(self._attempts) - len(over)
+        self._attempts = over
+        self._do(*p.again(self._plan, [one.key for one in over], self._means, self._plane.ticks()))
 
     def overdue(self, now: float) -> None:
         """`due` has come: a silent body, a deadline, an unanswered question, a stall, or a hedge."""
@@ -155,8 +156,7 @@ class Relay:
         elif now >= self._limit:
             self._break_off("deadline", "The deadline that the caller set came in the middle of the reply.")
         else:
-            limit = self._plane.board.policy.deadline_s
-            why = f"nothing came for {limit:g} s in the middle of its reply"
+            why = f"nothing came for {self._plane.board.policy.deadline_s:g} s in the middle of its reply"
             self._passed.record(Outcome.FAILURE, why)
             self.on_cut(self._passed, why)
 
@@ -176,7 +176,7 @@ class Relay:
             plane.door.marked = True
         worth = reading.worth
         if worth is p.Worth.AWAY or worth is p.Worth.STRANGE:
-            attempt.ran = not p.is_free(worth, attempt.status)
+            attempt.over = not p.is_free(worth, attempt.status)
             if not is_ordinary(request.method, request.target):
                 attempt.record(Outcome.NEUTRAL)
         elif plane.asker.suspects:
@@ -228,7 +228,8 @@ class Relay:
     def on_failure(self, attempt: Attempt, failure: Failure) -> None:
         """Nothing of it can be passed on."""
         attempt.stop_asking()
-        attempt.ran = failure not in p.UNSENT
+        attempt.over = failure not in p.UNSENT
+        attempt.broke = p.may_return(self._plan, attempt.number, failure)
         self._do(*p.failed(self._plan, attempt.number, failure, self._means, self._plane.ticks()))
 
     def on_kept_cut(self, attempt: Attempt) -> None:
@@ -354,13 +355,13 @@ class Relay:
         """Wait for a target to come back, if nobody could be reached and there is time."""
         until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
         plan = self._plan
-        # Of what may be repeated it is enough that somebody could not be reached.
-        unsent = not plan.paid or (plan.terms.repeatable and plan.paid < len(plan.tried))
+        # Of what may be repeated it is enough that somebody could not be reached, or broke off.
+        left = plan.terms.repeatable and plan.paid < plan.terms.policy.attempts
+        unsent = not plan.paid or (left and any(one.broke or not one.over for one in self._attempts))
         too_often = self._earlier + len(self._attempts) >= _MOST_ATTEMPTS
         if action.code != "no-target" or not unsent or too_often or self._plane.ticks() >= until:
             return False
-        self._held_for = action
-        self.due = until
+        self._held_for, self.due = action, until
         self._plane.watch.add(self)
         self._plane.outage.wait(self)
         return True
@@ -383,11 +384,10 @@ class Relay:
                 given_up(self._plane, attempt, self._plane.ticks())
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
-        now, attempts = self._plane.ticks(), self._attempts
-        hedged = len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts)
-        total_ms = (now - self._started) * 1000
-        spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
-        sent = self._earlier + len(attempts)
+        hedged = any(one.extra is Extra.HEDGE for one in self._attempts)
+        total_ms = self.elapsed_ms(self._started)
+        spent_ms = self.elapsed_ms(attempt.started) if attempt is not None else 0.0
+        sent = self._earlier + len(self._attempts)
         headers = story_headers(self._request.id, sent, total_ms, spent_ms, hedged=hedged)
         return headers if attempt is None else headers + target_headers(attempt.choice)
 

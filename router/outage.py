@@ -4,7 +4,8 @@ Rules
 - Requests of which nothing was sent wait, so waiting is safe for every request, also for one that must not be
   repeated; and requests that may be repeated, when somebody could not be reached. Each waits at most
   `hold_s` from its start, and never past its deadline.
-- Nobody is woken for a target where its request may have run already.
+- Nobody is woken for a target where its request may have run already; except where its connection broke, a
+  repeat does no harm, and the target did not answer for a while since: that one died and is back.
 - Targets that are out are asked for their free /health, a few a round, a round each `hold_pause_s`: one
   question per target, however many requests wait. The first answer wakes them all.
 - The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed
@@ -26,6 +27,8 @@ class Waiting(Protocol):
     """A request that waits for a target to come back."""
 
     def wants(self, key: str) -> bool: ...
+
+    def away(self, key: str) -> None: ...
 
     def again(self) -> None: ...
 
@@ -77,6 +80,8 @@ class Outage:
 
     def _heard(self, key: str, alive: bool) -> None:
         if not alive:
+            for one in self._waiting:
+                one.away(key)
             return
         self._board.is_back(key)
         waiting = [one for one in self._waiting if one.wants(key)]

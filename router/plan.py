@@ -49,6 +49,7 @@ BROKEN: Final = frozenset({500, 502, 504})
 UNSENT: Final = frozenset({Failure.NOT_SENT, Failure.FULL})
 # Refused connections are free, but each costs the caller a round trip.
 _MOST_FREE: Final = 5
+_BROKE: Final = frozenset({Failure.RESET, Failure.CUT})
 _SLOW: Final = frozenset({Failure.NO_ANSWER, Failure.TIMEOUT})
 
 
@@ -115,11 +116,14 @@ def begin(terms: Terms, means: Means, now: float) -> tuple[Plan, Actions]:
     return _fill(plan, means, now, Extra.COPY)
 
 
-def again(plan: Plan, ran: Sequence[str], means: Means, now: float) -> tuple[Plan, Actions]:
-    """Nothing runs any more, and somebody may have come back. ran: the targets where it may have run, which
-    are the attempts from 0; the others may be tried anew."""
+def again(plan: Plan, over: Sequence[str], means: Means, now: float) -> tuple[Plan, Actions]:
+    """Nothing runs any more, and somebody may have come back.
+
+    over: the targets that are not to be tried again, which are the attempts from 0; the others may be tried
+    anew, as long as the policy's budget of attempts lasts."""
     causes = tuple(dict.fromkeys(plan.causes))
-    plan = Plan(plan.terms, (), tuple(ran), len(ran), math.inf, plan.exposed, plan.slow, (), causes)
+    terms = replace(plan.terms, budget=plan.terms.policy.attempts)
+    plan = Plan(terms, (), tuple(over), plan.paid, math.inf, plan.exposed, plan.slow, (), causes)
     return _fill(plan, means, now, Extra.RETRY)
 
 
@@ -228,6 +232,12 @@ def ready(plan: Plan, number: int) -> tuple[Plan, Actions]:
 def cut(plan: Plan, number: int) -> Plan:
     """A bad reply that was kept broke off."""
     return replace(plan, replies=tuple(reply for reply in plan.replies if reply[0] != number))
+
+
+def may_return(plan: Plan, number: int, failure: Failure) -> bool:
+    """Whether the target of this running attempt, which ends so, may be tried again once it was away and has
+    come back: its connection broke, and a repeat does no harm."""
+    return failure in _BROKE and may_repeat(plan, number)
 
 
 def may_repeat(plan: Plan, number: int) -> bool:

@@ -30,8 +30,7 @@ ACTING: Final = (
         Dial("policy", "stall_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
-        "asking /health sooner shortens an outage a little; at half a second slow agents are asked too "
-        "often.",
+        "no difference to an outage in these worlds; at half a second slow agents are asked too often.",
     ),
     Sweep(
         "rest",
@@ -227,7 +226,7 @@ CHOOSING: Final = (
         Dial("late", "LATE_ROW"),
         (1, 2, 3, 5, 8),
         (("slow", "p99_ms"), ("normal", "p99_ms"), ("cold", "p99_ms")),
-        "more than three let cold starts own the tail, fewer gain nothing that is sure.",
+        "no clear difference in these worlds; three in a row are chance once in 8,000 replies.",
     ),
     Sweep(
         "late-s",
@@ -241,7 +240,8 @@ CHOOSING: Final = (
         Dial("policy", "regain_s"),
         (0.1, 0.25, 0.5, 1.0, 2.0),
         (("slow", "recovered_s"), ("gray", "recovered_s"), ("slow", "p99_ms"), ("normal", "oscillation")),
-        "a quality that doubles more slowly takes healed targets back later and calms nothing.",
+        "a quality that doubles more slowly takes healed targets back later and calms nothing; half of it "
+        "would do as well.",
     ),
     Sweep(
         "floor",

@@ -159,6 +159,74 @@ def test_a_held_request_does_not_run_twice_at_one_target() -> None:
     asyncio.run(story())
 
 
+class Dies:
+    """A script: connections break until it is well; with `by_requests` each request kills it for a while."""
+
+    def __init__(self, *, by_requests: bool = False) -> None:
+        self.well, self.by_requests, self.ran = by_requests, by_requests, 0
+
+    async def __call__(self, request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            if self.well:
+                await alive(peer)
+            else:
+                peer.reset()
+                # Its cloud starts another one.
+                self.well = self.by_requests
+            return
+        self.ran += 1
+        if self.by_requests:
+            self.well = False
+        if self.well:
+            await ok(request, peer)
+        else:
+            peer.reset()
+
+
+def test_all_targets_die_under_a_request_that_may_be_repeated_and_one_comes_back() -> None:
+    """They were away and are back, so it is sent again; one that must not be repeated never is."""
+
+    async def story() -> None:
+        one, other = Dies(), Dies()
+        async with (
+            upstream(one) as first,
+            upstream(other) as second,
+            router([first.url, second.url], policy=PATIENT, repeatable=False) as front,
+        ):
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (502, "may-have-run")
+            call = asyncio.create_task(front.client.post("/invoke", headers={"idempotency-key": "k"}))
+            await eventually(lambda: one.ran + other.ran == 3)
+            asked = len(first.received)
+            await eventually(lambda: len(first.received) > asked + 1)
+            one.well = True
+            reply = await call
+            assert (reply.status_code, one.ran + other.ran) == (200, 4)
+            assert reply.headers["x-skyfleet-attempts"] == "3"
+
+    asyncio.run(story())
+
+
+def test_a_request_that_kills_whoever_runs_it_is_given_up_after_as_many_attempts_as_the_policy_allows() -> (
+    None
+):
+    """Holds begin no new budget."""
+
+    async def story() -> None:
+        one, other = Dies(by_requests=True), Dies(by_requests=True)
+        policy = replace(PATIENT, attempts=4)
+        async with (
+            upstream(one) as first,
+            upstream(other) as second,
+            router([first.url, second.url], policy=policy, repeatable=False) as front,
+        ):
+            reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+            assert one.ran + other.ran == 4
+
+    asyncio.run(story())
+
+
 def test_agents_that_all_stopped_behind_their_clouds_doors_are_waited_for() -> None:
     """A platform's page for a function that is not running is never passed on, and nothing was run."""
 
