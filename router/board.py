@@ -356,17 +356,18 @@ class Board:
     def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
         """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
         spent on the way, so the others keep their ratio."""
-        turn = desk.turn
-        for _ in range(0 if name else _TURNS_PASSED):
-            other = pick(desk.roster, desk.turn, self.inflight, self._draw())
-            desk.turn += 1
-            if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
-                return self._choice(desk, other, now)
-        desk.turn = turn
         if name:
             stuck = [one for one in desk.roster.keys if self.inflight[one] and self._is_stuck(one, now)]
             if (other := named(desk.roster, name, (*avoid, *stuck))) is not None:
                 return self._choice(desk, other, now)
+        else:
+            turn = desk.turn
+            for _ in range(_TURNS_PASSED):
+                other = pick(desk.roster, desk.turn, self.inflight, self._draw())
+                desk.turn += 1
+                if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
+                    return self._choice(desk, other, now)
+            desk.turn = turn
         choice = self._beside(desk, avoid, name, now)
         return choice if choice is not None and not choice.needed_only else self._choice(desk, key, now)
 

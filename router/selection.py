@@ -6,9 +6,9 @@ Rules
   a pick looks at one turn of a cycle, at two targets, or at the five there are.
 - The state of the turns is one whole number, which the caller counts up after a first attempt. A repeat
   (`tried` is not empty) reads it and does not change it, so first attempts keep their exact ratio.
-- A request with a name (an Idempotency-Key) takes the turn that follows from it, so a repeat meets the target
-  that knows it; whatever a strategy then prefers to that turn's own target, it still prefers. Where that
-  target was tried or is to be avoided, the name says who is next, too.
+- A request with a name (an Idempotency-Key) goes where its name says, so a repeat meets the target that knows
+  it; where that was tried or is to be avoided, the name says who is next, too. What is in flight does not
+  count; only `latency` still prefers who is clearly faster.
 - The share that health allows is in the cycle of every strategy; only what own traffic has taken of it
   (`gray`) is not in that of `adaptive`, which learns the same from the same replies.
 
@@ -121,11 +121,22 @@ def pick_again(roster: Roster, turn: int, busy: Busy, draw: float, tried: Collec
     return min(scores, key=scores.__getitem__)
 
 
-def turn_of(roster: Roster, name: bytes, passed: Collection[str] = ()) -> int | None:
-    """The turn that a request of this name takes, the same at every instance that knows the same; None when
-    all targets are passed over. passed: those that are not to be taken.
+def named(roster: Roster, name: bytes, passed: Collection[str] = ()) -> str | None:
+    """The target of a request of this name, the same at every instance that knows the same; None when all are
+    passed over. passed: those that are not to be taken.
 
-    Targets draw lots from the name, weighted by their turns (rendezvous hashing, Thaler and Ravishankar,
+    Never who has the least to do just now: that a target is busy may be by the first try of the same name,
+    which would run a second time elsewhere."""
+    own = _drawn(roster, name, passed)
+    if own is None or roster.strategy is not Strategy.LATENCY:
+        return own
+    turn = roster.turns.index(own)
+    key = pick(roster, turn, dict.fromkeys(roster.keys, 0), (turn + 0.5) / roster.length)
+    return own if key in passed else key
+
+
+def _drawn(roster: Roster, name: bytes, passed: Collection[str]) -> str | None:
+    """Targets draw lots from the name, weighted by their turns (rendezvous hashing, Thaler and Ravishankar,
     1998): when one's part shrinks, or it is passed over, only its own names move, each to its own next."""
     seed = _SEEDS * _part(name)
     best, least = None, math.inf
@@ -134,22 +145,7 @@ def turn_of(roster: Roster, name: bytes, passed: Collection[str] = ()) -> int | 
             lot = -math.log(seed * _key_part(key) % 1.0 or _SMALLEST) / count
             if lot < least:
                 best, least = key, lot
-    return None if best is None else roster.turns.index(best)
-
-
-def named(roster: Roster, name: bytes, passed: Collection[str] = ()) -> str | None:
-    """The target of a request of this name; None when all are passed over.
-
-    Never who has the least to do just now: that a target is busy may be by the first try of the same name,
-    which would run a second time elsewhere."""
-    turn = turn_of(roster, name, passed)
-    if turn is None:
-        return None
-    own = roster.turns[turn]
-    if roster.strategy is not Strategy.LATENCY:
-        return own
-    key = pick(roster, turn, dict.fromkeys(roster.keys, 0), (turn + 0.5) / roster.length)
-    return own if key in passed else key
+    return best
 
 
 def _part(text: bytes) -> float:

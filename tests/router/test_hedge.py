@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -76,27 +75,6 @@ def test_a_key_alone_allows_retries_but_no_hedge() -> None:
     assert p.due(plan) == NOW + 2
     assert p.failed(plan, 0, Failure.RESET, ALL, NOW)[1] == (Try(1, Choice("b"), Extra.RETRY),)
     assert p.due(p.begin(terms, means(*KEYS, repeatable=True), NOW)[0]) == LATER
-
-
-@pytest.mark.parametrize("why", [{"panic": True}, {"resting": True}])
-def test_who_is_out_or_rests_is_asked_for_need_only(why: dict[str, bool]) -> None:
-    """No hedge and no copy goes there beside a serving target; a retry does, and copies among its like."""
-
-    def choose(tried: Collection[str]) -> Choice | None:
-        left = [Choice("a"), Choice("b", **why), Choice("c", **why)]
-        return next((one for one in left if one.key not in tried), None)
-
-    poor = p.Means(choose, lambda _choice, _extra: True)
-    plan, actions = p.passed(hedging(targets=poor), poor, LATER)
-    assert actions == ()
-    assert p.due(plan) == NOW + 2
-    plan, actions = p.failed(plan, 0, Failure.RESET, poor, LATER)
-    assert actions == (Try(1, Choice("b", **why), Extra.RETRY),)
-    copies = Terms(DEFAULT, 3, NOW + 230, True, 2)
-    plan, actions = p.begin(copies, poor, NOW)
-    assert actions == (Try(0, Choice("a"), None),)
-    plan, actions = p.failed(plan, 0, Failure.RESET, poor, NOW)
-    assert actions == tuple(Try(at, Choice(key, **why), Extra.RETRY) for at, key in ((1, "b"), (2, "c")))
 
 
 def test_a_hedge_that_cannot_be_sent_is_forgotten() -> None:

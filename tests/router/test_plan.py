@@ -341,3 +341,25 @@ def test_a_platform_without_a_running_function_is_like_a_refused_connection(repe
 def test_only_what_met_nobody_is_free(worth: Worth, status: int, free: bool) -> None:
     """A platform's 502 may come of an agent that died in the middle of its work."""
     assert p.is_free(worth, status) is free
+
+
+@pytest.mark.parametrize("why", [{"panic": True}, {"resting": True}])
+def test_who_is_out_or_rests_is_asked_for_need_only(why: dict[str, bool]) -> None:
+    """No hedge and no copy goes there beside a serving target; a retry does, and copies among its like."""
+
+    def choose(tried: Collection[str]) -> Choice | None:
+        left = [Choice("a"), Choice("b", **why), Choice("c", **why)]
+        return next((one for one in left if one.key not in tried), None)
+
+    poor = Means(choose, lambda _choice, _extra: True)
+    hedged = Terms(DEFAULT, 3, NOW + 230, True, 1, 0.05)
+    plan, actions = p.passed(p.begin(hedged, poor, NOW)[0], poor, NOW + 0.05)
+    assert actions == ()
+    assert p.due(plan) == NOW + 2
+    plan, actions = p.failed(plan, 0, Failure.RESET, poor, NOW + 0.05)
+    assert actions == (Try(1, Choice("b", **why), Extra.RETRY),)
+    copies = Terms(DEFAULT, 3, NOW + 230, True, 2)
+    plan, actions = p.begin(copies, poor, NOW)
+    assert actions == (Try(0, Choice("a"), None),)
+    plan, actions = p.failed(plan, 0, Failure.RESET, poor, NOW)
+    assert actions == tuple(Try(at, Choice(key, **why), Extra.RETRY) for at, key in ((1, "b"), (2, "c")))
