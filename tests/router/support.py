@@ -28,8 +28,10 @@ API_KEY = "a made-up key"
 
 # Short times, so that what waits in production does not wait here.
 QUICK = Policy(
-    connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.2, deadline_s=5.0, cold_timeout_s=1.0, hold_s=0.01
+    connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.5, deadline_s=5.0, cold_timeout_s=1.0, hold_s=0.01
 )
+# For everything else: a machine that stops for a moment is no reason to ask, to drop or to give up.
+CALM = Policy(hold_s=0.01)
 
 
 @dataclass
@@ -163,7 +165,7 @@ def closed_url() -> str:
 
 
 def settings(
-    urls: Sequence[str], *, policy: Policy = QUICK, repeatable: bool = True, **environ: str
+    urls: Sequence[str], *, policy: Policy = CALM, repeatable: bool = True, **environ: str
 ) -> RouterSettings:
     """Settings of a router over these targets: aws/r0 first, then azure/r1, gcp/r2, with falling weights."""
     clouds = ("aws", "azure", "gcp")
@@ -229,7 +231,7 @@ async def served(app: App | Checker | Guard) -> AsyncGenerator[int, None]:
 async def router(
     urls: Sequence[str],
     *,
-    policy: Policy = QUICK,
+    policy: Policy = CALM,
     repeatable: bool = True,
     bucket: Bucket | None = None,
     **environ: str,

@@ -18,6 +18,7 @@ from router.errors import SettingsError
 from tests.router.support import (
     API_KEY,
     KEYS,
+    QUICK,
     Front,
     Mortal,
     Peer,
@@ -150,7 +151,11 @@ def test_snapshots_change_what_the_router_thinks() -> None:
 
     async def run() -> None:
         one = Mortal(well=False)
-        async with upstream(one) as up, upstream(ok) as other, router([up.url, other.url]) as front:
+        async with (
+            upstream(one) as up,
+            upstream(ok) as other,
+            router([up.url, other.url], policy=QUICK) as front,
+        ):
             now = time.time()
             reply = await send(front, json.dumps(snapshot(False, False, False, at=now - 20)).encode())
             assert (reply.status_code, reply.json()) == (200, {"accepted": True, "stored": False})

@@ -16,7 +16,7 @@ import pytest
 from router.errors import FetchFailed
 from router.pool import Pool, Question, Reply, fetch
 from router.targets import Origin
-from tests.router.support import Peer, Received, alive, eventually, ok, router, upstream
+from tests.router.support import QUICK, Peer, Received, alive, eventually, ok, router, upstream
 
 TLS: Final = Path(__file__).parent / "tls"
 
@@ -253,7 +253,7 @@ def test_requests_that_fill_all_places_are_waited_for_and_their_target_lives(
         await peer.reply(200)
 
     async def run() -> None:
-        async with upstream(slow) as one, router([one.url]) as front:
+        async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
             replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(3)))
             assert [reply.status_code for reply in replies] == [200, 200, 200]
             assert len(one.asked) == 3

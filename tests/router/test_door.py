@@ -8,7 +8,7 @@ import pytest
 
 from functions.app import create
 from router.door import Voice, is_ordinary, voice
-from tests.router.support import Peer, Received, Script, ok, router, served, swallows, upstream
+from tests.router.support import QUICK, Peer, Received, Script, ok, router, served, swallows, upstream
 
 PAGE = b"<html>this web app is gone</html>"
 
@@ -135,7 +135,11 @@ def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
         await (peer.reply(404, PAGE) if request.target == "/health" else swallows(request, peer))
 
     async def run() -> None:
-        async with upstream(stuck) as dead, upstream(ok) as other, router([dead.url, other.url]) as front:
+        async with (
+            upstream(stuck) as dead,
+            upstream(ok) as other,
+            router([dead.url, other.url], policy=QUICK) as front,
+        ):
             reply = await front.client.post("/invoke", content=b"x")
             assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
             assert (await front.target("aws/r0"))["state"] == "ejected"
@@ -207,7 +211,7 @@ def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() -> None:
 
     async def run() -> None:
         agent = says(200, headers=MARKED)
-        async with upstream(agent) as a, upstream(agent) as b, router([a.url, b.url]) as front:
+        async with upstream(agent) as a, upstream(agent) as b, router([a.url, b.url], policy=QUICK) as front:
             assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
             await front.client.post("/invoke")
             a.script = stuck

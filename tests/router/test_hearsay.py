@@ -10,7 +10,7 @@ from router.board import Board
 from router.fleet import Outcome
 from router.hearsay import hear
 from router.merge import Document, Observation
-from tests.router.support import Front, Mortal, ok, router, upstream
+from tests.router.support import QUICK, Front, Mortal, ok, router, upstream
 
 
 def word(vantage: str, alive: bool, at: float, target: str = "aws/r0") -> Document:
@@ -51,7 +51,11 @@ def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
 
     async def run() -> None:
         mortal = Mortal(well=False)
-        async with upstream(mortal) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+        async with (
+            upstream(mortal) as one,
+            upstream(ok) as other,
+            router([one.url, other.url], policy=QUICK) as front,
+        ):
             await tell(front, word("gcp/r2", False, time.time()))
             assert (await front.target("aws/r0"))["state"] == "down"
             mortal.well = True

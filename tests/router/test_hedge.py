@@ -180,7 +180,7 @@ def test_the_first_event_is_one_with_data(parts: list[bytes], here: bool) -> Non
 
 # With real sockets.
 
-HEDGED = replace(QUICK, hedge="on", stall_s=1.0, ask_timeout_s=0.3, learn_s=1e-6)
+HEDGED = replace(QUICK, hedge="on", stall_s=1.0, ask_timeout_s=1.0, learn_s=1e-6)
 
 
 async def learned(front: Front) -> int:

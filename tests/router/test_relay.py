@@ -250,7 +250,11 @@ def test_a_slow_target_that_lives_is_waited_for_and_never_run_twice() -> None:
     """Stalls lead to the free question, its answer to patience."""
 
     async def run() -> None:
-        async with upstream(thinks) as slow, upstream(ok) as other, router([slow.url, other.url]) as front:
+        async with (
+            upstream(thinks) as slow,
+            upstream(ok) as other,
+            router([slow.url, other.url], policy=QUICK) as front,
+        ):
             reply = await front.client.post("/invoke", content=b"x")
             assert reply.json() == {"output": "thought"}
             assert len(slow.asked) == 1
@@ -265,7 +269,7 @@ def test_the_question_is_asked_once_for_all_who_wait() -> None:
     """Ten stalled requests share each answer."""
 
     async def run() -> None:
-        async with upstream(thinks) as slow, router([slow.url]) as front:
+        async with upstream(thinks) as slow, router([slow.url], policy=QUICK) as front:
             replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(10)))
             assert [reply.status_code for reply in replies] == [200] * 10
             assert len(slow.received) - len(slow.asked) <= 2
@@ -277,7 +281,11 @@ def test_a_black_hole_costs_a_bounded_wait_and_is_then_avoided() -> None:
     """No head, no answer to /health: one verdict ejects, and later requests do not wait at all."""
 
     async def run() -> None:
-        async with upstream(swallows) as hole, upstream(ok) as other, router([hole.url, other.url]) as front:
+        async with (
+            upstream(swallows) as hole,
+            upstream(ok) as other,
+            router([hole.url, other.url], policy=QUICK) as front,
+        ):
             began = time.monotonic()
             reply = await front.client.post("/invoke", content=b"x")
             assert reply.status_code == 200
@@ -298,7 +306,7 @@ def test_a_black_hole_ends_in_504_when_the_request_must_not_be_repeated() -> Non
         async with (
             upstream(swallows) as hole,
             upstream(ok) as other,
-            router([hole.url, other.url], repeatable=False) as front,
+            router([hole.url, other.url], policy=QUICK, repeatable=False) as front,
         ):
             reply = await front.client.post("/invoke", content=b"x")
             assert reply.status_code == 504

@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from tests.router.support import Peer, Received, Script, alive, ok, router, upstream
+from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: %b\r\n\r\n"
 EVENTS = b"text/event-stream; charset=utf-8"
@@ -149,7 +149,7 @@ def test_a_stream_that_only_keeps_its_connection_open_is_passed_on_for_that() ->
             await go.wait()
             await peer.send(chunk(b"data: x\n\n") + b"0\r\n\r\n")
 
-        async with upstream(thinks) as up, router([up.url]) as front:
+        async with upstream(thinks) as up, router([up.url], policy=QUICK) as front:
             async with front.client.stream("POST", "/invoke") as reply:
                 parts = reply.aiter_raw()
                 assert await anext(parts) == b": thinking\n\n"
@@ -169,7 +169,11 @@ def test_a_stream_that_dies_after_a_comment_goes_elsewhere() -> None:
                 await peer.send(CHUNKED % EVENTS + chunk(b": thinking\n\n"))
             await peer.until_closed()
 
-        async with upstream(dies) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:
+        async with (
+            upstream(dies) as bad,
+            upstream(ok) as good,
+            router([bad.url, good.url], policy=QUICK) as front,
+        ):
             reply = await front.client.post("/invoke")
             assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
             assert (await front.target("aws/r0"))["state"] == "ejected"

@@ -124,7 +124,11 @@ def test_an_impatient_caller_puts_no_living_target_out() -> None:
                 await asyncio.sleep(0.6)
             await ok(request, peer)
 
-        async with upstream(slow) as one, upstream(slow) as two, router([one.url, two.url]) as front:
+        async with (
+            upstream(slow) as one,
+            upstream(slow) as two,
+            router([one.url, two.url], policy=QUICK) as front,
+        ):
             for _ in range(10):
                 reply = await front.client.post("/invoke", headers=IMPATIENT)
                 assert reply.status_code == 504
@@ -173,7 +177,11 @@ def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all()
             await warm.wait()
             await ok(request, peer)
 
-        async with upstream(starts) as slow, upstream(ok) as good, router([slow.url, good.url]) as front:
+        async with (
+            upstream(starts) as slow,
+            upstream(ok) as good,
+            router([slow.url, good.url], policy=QUICK) as front,
+        ):
             for _ in range(4):
                 assert (await front.client.post("/invoke")).status_code == 200
             assert (await front.target("aws/r0"))["state"] == "ejected"
