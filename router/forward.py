@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 from router import plan as p
 from router.attempt import Attempt
@@ -37,8 +36,6 @@ from router.replies import error_reply, story_headers, target_headers
 from router.sse import LastEvent, error_event
 from router.wishes import wishes
 from router.witness import given_up, overtaken
-
-_MOST_ATTEMPTS: Final = 20  # while targets come and go, each round of a held request may be refused anew
 
 
 class Relay:
@@ -136,6 +133,13 @@ class Relay:
         """This target does not answer: what broke off there may go there again when it is back."""
         for attempt in self._attempts:
             attempt.over = attempt.over and not (attempt.broke and attempt.key == key)
+
+    def lives(self, key: str) -> None:
+        """This target has answered all the while: what broke off there did so for another reason."""
+        for attempt in self._attempts:
+            attempt.broke = attempt.broke and attempt.key != key
+        if self._held_for is not None and not self._may_wait():
+            self._give_up(self._held_for)
 
     def again(self) -> None:
         """A target has come back while nothing could be sent. What may have run stays tried and paid for."""
@@ -293,8 +297,7 @@ class Relay:
         plane, now = self._plane, self._plane.ticks()
         target = plane.board.targets[attempt.key]
         since, attempt.asking = plane.asker.ask(target, partial(self._on_answer, attempt))
-        asked_before = now - since
-        if asked_before > 0:
+        if (asked_before := now - since) > 0:
             self._plan = p.waited(self._plan, attempt.number, asked_before, now)
 
     def _on_answer(self, attempt: Attempt, alive: bool) -> None:
@@ -343,9 +346,8 @@ class Relay:
     def _break_off(self, code: str, text: str) -> None:
         """End a reply that has begun, so that nobody takes it for whole."""
         self._plane.board.failed += 1
-        repairable = self._passage is not None and self._passage.repairable
         self._finish()
-        if repairable:
+        if self._passage is not None and self._passage.repairable:
             self._exchange.body(error_event(code, text))
             self._exchange.end()
         else:
@@ -354,17 +356,16 @@ class Relay:
     def _hold(self, action: GiveUp) -> bool:
         """Wait for a target to come back, if nobody could be reached and there is time."""
         until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
-        plan = self._plan
-        # Of what may be repeated it is enough that somebody could not be reached, or broke off.
-        left = plan.terms.repeatable and plan.paid < plan.terms.policy.attempts
-        unsent = not plan.paid or (left and any(one.broke or not one.over for one in self._attempts))
-        too_often = self._earlier + len(self._attempts) >= _MOST_ATTEMPTS
-        if action.code != "no-target" or not unsent or too_often or self._plane.ticks() >= until:
+        if action.code != "no-target" or not self._may_wait() or self._plane.ticks() >= until:
             return False
         self._held_for, self.due = action, until
         self._plane.watch.add(self)
         self._plane.outage.wait(self)
         return True
+
+    def _may_wait(self) -> bool:
+        back = any(one.broke or not one.over for one in self._attempts)
+        return p.may_wait(self._plan, self._earlier + len(self._attempts), back=back)
 
     def _give_up(self, action: GiveUp) -> None:
         board = self._plane.board
@@ -380,8 +381,7 @@ class Relay:
 
     def _tell_of_given_up(self) -> None:
         if self._passed is None:
-            for attempt in self._attempts:
-                given_up(self._plane, attempt, self._plane.ticks())
+            given_up(self._plane, self._attempts, self._plane.ticks())
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
         hedged = any(one.extra is Extra.HEDGE for one in self._attempts)

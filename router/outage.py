@@ -5,9 +5,10 @@ Rules
   repeated; and requests that may be repeated, when somebody could not be reached. Each waits at most
   `hold_s` from its start, and never past its deadline.
 - Nobody is woken for a target where its request may have run already; except where its connection broke, a
-  repeat does no harm, and the target did not answer for a while since: that one died and is back.
-- Targets that are out are asked for their free /health, a few a round, a round each `hold_pause_s`: one
-  question per target, however many requests wait. The first answer wakes them all.
+  repeat does no harm, and the target did not answer for a while since: that one died and is back. Who goes
+  on answering was not away; a request that has nobody else to wait for is told so.
+- While somebody waits, all targets are asked for their free /health, a few a round, a round each
+  `hold_pause_s`: one question per target, however many requests wait. The first answer wakes them all.
 - The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed
   too: a total outage is nobody's own fault, and who answers serves again at once, easing in.
 """
@@ -30,6 +31,8 @@ class Waiting(Protocol):
 
     def away(self, key: str) -> None: ...
 
+    def lives(self, key: str) -> None: ...
+
     def again(self) -> None: ...
 
 
@@ -42,14 +45,14 @@ class Outage:
 
     def __init__(self, board: Board, asker: Asker, ticks: Callable[[], float]) -> None:
         self._board, self._asker, self._ticks = board, asker, ticks
-        self._waiting: dict[Waiting, None] = {}
+        self._waiting: dict[Waiting, float] = {}  # since when
         self._timer: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._next = 0
 
     def wait(self, one: Waiting) -> None:
         """Call `again` of this one once, when a target has answered."""
-        self._waiting[one] = None
+        self._waiting[one] = self._ticks()
         self._until = self._ticks() + self._board.policy.hold_s
         if self._timer is None:
             self._round()
@@ -67,11 +70,10 @@ class Outage:
         self._timer = None
         if self._waiting:
             self._until = self._ticks() + self._board.policy.hold_s
-        out = self._board.out()
-        if (not out and not self._waiting) or self._ticks() >= self._until:
+        # A target that broke one request off need not be out yet, and may be away all the same.
+        keys = list(self._board.targets) if self._waiting else self._board.out()
+        if not keys or self._ticks() >= self._until:
             return
-        # Nobody is out when what cannot be sent is our own fault, as with too many connections.
-        keys = out or list(self._board.targets)
         for step in range(min(_ROUND, len(keys))):
             key = keys[(self._next + step) % len(keys)]
             self._asker.ask(self._board.targets[key], partial(self._heard, key))
@@ -85,7 +87,12 @@ class Outage:
             return
         self._board.is_back(key)
         waiting = [one for one in self._waiting if one.wants(key)]
+        # An answer may be as old as this; what came before the connection broke says nothing.
+        before = self._ticks() - self._board.policy.ask_fresh_s
+        others = [one for one, since in self._waiting.items() if since < before and not one.wants(key)]
         for one in waiting:
             del self._waiting[one]
         for one in waiting:
             one.again()
+        for one in others:
+            one.lives(key)

@@ -49,6 +49,8 @@ BROKEN: Final = frozenset({500, 502, 504})
 UNSENT: Final = frozenset({Failure.NOT_SENT, Failure.FULL})
 # Refused connections are free, but each costs the caller a round trip.
 _MOST_FREE: Final = 5
+# While targets come and go, each round of a held request may be refused anew.
+_MOST_ATTEMPTS: Final = 20
 _BROKE: Final = frozenset({Failure.RESET, Failure.CUT})
 _SLOW: Final = frozenset({Failure.NO_ANSWER, Failure.TIMEOUT})
 
@@ -238,6 +240,14 @@ def may_return(plan: Plan, number: int, failure: Failure) -> bool:
     """Whether the target of this running attempt, which ends so, may be tried again once it was away and has
     come back: its connection broke, and a repeat does no harm."""
     return failure in _BROKE and may_repeat(plan, number)
+
+
+def may_wait(plan: Plan, attempts: int, *, back: bool) -> bool:
+    """Whether a request that nobody could serve, and that no target may have run which must not, may wait for
+    one: nothing of it was sent, or the budget allows a repeat. attempts: of all rounds, also those of which
+    nothing was sent. back: there is a target that can be tried once it answers again."""
+    left = back and plan.paid < plan.terms.policy.attempts
+    return attempts < _MOST_ATTEMPTS and (not plan.paid or left)
 
 
 def may_repeat(plan: Plan, number: int) -> bool:

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,14 +33,16 @@ def overtaken(plane: Plane, attempt: Attempt) -> None:
         _suspect(plane, attempt)
 
 
-def given_up(plane: Plane, attempt: Attempt, now: float) -> None:
-    """The caller left, or its deadline came. now: in ticks."""
-    elapsed, delay = now - attempt.started, plane.board.hedge_delay_s()
-    if attempt.status or elapsed < _LEAST_S:
-        return
-    if delay is not None and elapsed > _TIMES * delay and attempt.outlasted():
-        attempt.record(Outcome.LATE)
-    _suspect(plane, attempt)
+def given_up(plane: Plane, attempts: Iterable[Attempt], now: float) -> None:
+    """The caller left, or its deadline came, before any reply was passed on. now: in ticks."""
+    delay = plane.board.hedge_delay_s()
+    for attempt in attempts:
+        elapsed = now - attempt.started
+        if attempt.status or elapsed < _LEAST_S:
+            continue
+        if delay is not None and elapsed > _TIMES * delay and attempt.outlasted():
+            attempt.record(Outcome.LATE)
+        _suspect(plane, attempt)
 
 
 def _suspect(plane: Plane, attempt: Attempt) -> None:

@@ -139,22 +139,83 @@ def test_a_callers_deadline_ends_the_hold() -> None:
     asyncio.run(story())
 
 
+async def breaks(request: Received, peer: Peer) -> None:
+    """A script: it answers /health and resets every request."""
+    if request.target == "/health":
+        await alive(peer)
+    else:
+        peer.reset()
+
+
 def test_a_held_request_does_not_run_twice_at_one_target() -> None:
     """It answers /health and resets every request; the other one refuses until the end."""
 
     async def story() -> None:
-        async def resets(request: Received, peer: Peer) -> None:
-            if request.target == "/health":
-                await alive(peer)
-            else:
-                peer.reset()
-
-        async with upstream(resets) as bad, away(1) as gone:
+        async with upstream(breaks) as bad, away(1) as gone:
             policy = replace(PATIENT, hold_s=0.5)
             async with router([bad.url, gone[0].one.url], policy=policy) as front:
                 reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
                 assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
                 assert len(bad.asked) == 1
+
+    asyncio.run(story())
+
+
+def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets_that_were_never_away() -> (
+    None
+):
+    """They answer all the while, so there is nobody whose return would help; the hold would last a minute."""
+
+    async def story() -> None:
+        policy = replace(PATIENT, hold_s=60.0)
+        async with (
+            upstream(breaks) as one,
+            upstream(breaks) as two,
+            router([one.url, two.url], policy=policy) as front,
+        ):
+            reply = await asyncio.wait_for(front.client.post("/invoke"), 5)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+            assert len(one.asked) + len(two.asked) == 2
+            assert not front.app._plane.outage._waiting  # pyright: ignore
+
+    asyncio.run(story())
+
+
+def test_while_somebody_may_come_back_one_that_broke_off_and_lives_ends_no_hold() -> None:
+    """The other one refuses for a while, and then serves."""
+
+    async def story() -> None:
+        async with (
+            upstream(breaks) as bad,
+            away(1) as gone,
+            router([bad.url, gone[0].one.url], policy=PATIENT) as front,
+        ):
+            call = asyncio.create_task(front.client.post("/invoke"))
+            await eventually(lambda: len(bad.received) > 5)
+            await gone[0].returns()
+            assert (await call).status_code == 200
+            assert len(bad.asked) == 1
+
+    asyncio.run(story())
+
+
+def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_was_not_away() -> None:
+    """It serves again for whoever asks within `ask_fresh_s`."""
+
+    async def story() -> None:
+        one = Dies()
+        one.well = True
+        policy = replace(PATIENT, ask_fresh_s=0.3)
+        async with upstream(one) as up, router([up.url], policy=policy) as front:
+            plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
+            plane.asker.ask(plane.board.targets["aws/r0"], heard.append)
+            await eventually(lambda: heard == [True])
+            one.well = False
+            call = asyncio.create_task(front.client.post("/invoke"))
+            await eventually(lambda: len(up.received) >= 4)
+            one.well = True
+            assert (await call).status_code == 200
+            assert one.ran == 2
 
     asyncio.run(story())
 

@@ -90,7 +90,7 @@ def test_what_a_caller_teaches_who_gives_up(
     plane = SimpleNamespace(board=board, asker=SimpleNamespace(suspect=suspect))
     attempt = SimpleNamespace(key="a", started=10.0, status=status, choice=SimpleNamespace(warm=warm))
     attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
-    given_up(cast("Plane", plane), cast("Attempt", attempt), 10.0 + elapsed)
+    given_up(cast("Plane", plane), [cast("Attempt", attempt)], 10.0 + elapsed)
     assert outcomes == recorded
     assert patience == (asked if warm else [DEFAULT.cold_timeout_s] * len(asked))
 
