@@ -6,10 +6,11 @@ Rules
   a reply.
 - One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
   write folds what is stored first, and folding is a union, so even two writers only delay an observation.
-- The store down or slow: serve on, decide alone, say so in the status. No bucket configured: the same,
-  without complaint. One object that cannot be read or believed never hides the others: its last good view
-  stays, and the status names it until it can be read again. A write replaces what is damaged, but never a
-  document of a newer version: it belongs to the release that wrote it.
+- The store down or slow: serve on, decide alone, say so in the status; also when it can be read but the
+  newest write failed. No bucket configured: the same, without complaint. One object that cannot be read or
+  believed never hides the others: its last good view stays, and the status names it until it can be read
+  again. A write replaces what is damaged, but never a document of a newer version: it belongs to the release
+  that wrote it.
 - Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
   `swap`, which fails when somebody else was first.
 
@@ -190,6 +191,7 @@ class Keeper:
         self._tags: dict[str, str] = {}
         self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
+        self._unwritten = ""  # why the newest write failed
         self._task: asyncio.Task[None] | None = None
         self.state = "off" if bucket is None else "unread"
         self.reason = "no bucket is configured" if bucket is None else "not read yet"
@@ -214,8 +216,10 @@ class Keeper:
         try:
             kept = await _in_time(self._fold_in(self._bucket, name, document))
         except StoreFailed as error:
-            self._note("down", str(error))
+            self._unwritten = str(error)
+            self._note("down", self._unwritten)
             return False
+        self._unwritten = ""
         self._note("ok", "")
         return kept
 
@@ -272,7 +276,10 @@ class Keeper:
         else:
             await self._hear(documents)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
-        self._note("down" if failures else "ok", "; ".join(failures[:_MOST_NAMED]) + more)
+        if failures:
+            self._note("down", "; ".join(failures[:_MOST_NAMED]) + more)
+        else:
+            self._note("unwritten" if self._unwritten else "ok", self._unwritten)
 
     def _read(self, name: str, found: Found) -> Document | None:
         """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""

@@ -105,6 +105,11 @@ def alone(router: Facts) -> list[str]:
         lines.append(
             f"{name} does not reach its bucket, so it decides by what it sees: {store.get('reason')}"
         )
+    elif store.get("state") == "unwritten":
+        lines.append(
+            f"{name} reads its bucket but cannot write to it, so new instances learn nothing from what its "
+            f"checker saw: {store.get('reason')}"
+        )
     return lines
 
 

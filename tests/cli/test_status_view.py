@@ -256,6 +256,10 @@ def test_documents_that_a_router_cannot_believe_are_named() -> None:
     assert "gcp/europe-west1 refuses health/aws-eu-west-1.json: The stored document is not JSON." in said
     assert "http://h does not reach its bucket" in said
     assert "control.json: [/500] no" in said
+    unwritten = {**STATUS, "store": {"state": "unwritten", "reason": "403 for writers", "at": 1.0}}
+    said = " ".join(shown(assemble([router("http://g", HEALTH, unwritten)], {}, None, "")).split())
+    assert "gcp/europe-west1 reads its bucket but cannot write to it" in said
+    assert "403 for writers" in said
     assert "refuses" not in shown(assemble([router("http://g", HEALTH, STATUS)], {}, None, ""))
 
 

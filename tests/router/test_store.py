@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from router.board import Board
 from router.errors import StoreFailed
-from router.store import CloudBucket, Found, Unchanged, object_name
-from tests.router.support import Front, ok, router, upstream
+from router.merge import Document, Observation
+from router.selection import Strategy
+from router.store import REFRESH_S, CloudBucket, Found, Keeper, Unchanged, object_name
+from tests.router.support import CALM, Front, eventually, ok, router, settings, upstream
 from tests.router.test_app import send, snapshot
 
 
@@ -24,7 +27,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.broken = False
+        self.broken = self.read_only = False
         self.hang = asyncio.Event()
         self.hang.set()
         self.reads = 0
@@ -40,8 +43,8 @@ class Shelf:
         return Unchanged() if tag == str(hash(data)) else Found(data, str(hash(data)))
 
     async def put(self, name: str, data: bytes) -> None:
-        if self.broken:
-            raise StoreFailed("the bucket is on fire")
+        if self.broken or self.read_only:
+            raise StoreFailed("the bucket is on fire" if self.broken else "403 for writers")
         self.objects[name] = data
 
     async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
@@ -117,6 +120,36 @@ def test_a_broken_or_hanging_store_never_delays_a_request() -> None:
             for _ in range(3):
                 assert (await front.client.get("/")).status_code == 200
             assert (await front.status())["store"]["state"] == "unread"
+
+    asyncio.run(run())
+
+
+def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
+    """The status says so until a write succeeds, however well it is read meanwhile."""
+
+    async def run() -> None:
+        shelf, now = Shelf(), [2_000_000_000.0]
+        board = Board(
+            settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: now[0], lambda: 0
+        )
+        keeper = Keeper(shelf, board, lambda: now[0])
+        document = Document("aws/r0", now[0], {"aws/r0": (Observation(now[0], ok=True),)})
+
+        async def read() -> str:
+            now[0] += REFRESH_S
+            before = shelf.reads
+            keeper.kick()
+            await eventually(lambda: shelf.reads > before and keeper.at == now[0])
+            return keeper.state
+
+        assert await read() == "ok"
+        shelf.read_only = True
+        assert not await keeper.save(document)
+        assert (await read(), keeper.reason) == ("unwritten", "403 for writers")
+        shelf.read_only = False
+        assert await keeper.save(document)
+        assert await read() == "ok"
+        await keeper.close()
 
     asyncio.run(run())
 
