@@ -97,8 +97,13 @@ class LastEvent:
         start = max(0, len(event) - _LONGEST_END)
         event += data
         # The empty line after an event ends it, but nothing has come after it yet.
-        said = len(event.rstrip(b"\r\n"))
-        del event[: max(_after_last(event, mark, start, said) for mark in _ENDS)]
+        begins = len(event)
+        while True:
+            said = len(event[:begins].rstrip(b"\r\n"))
+            begins = max(_after_last(event, mark, start, said) for mark in _ENDS)
+            if event[begins : begins + 1] != b":" or not begins:
+                break  # else a comment, which is no event
+        del event[:begins]
         del event[_BEGINNING : max(_BEGINNING, len(event) - _END)]
 
     def is_of(self, kind: bytes) -> bool:
@@ -113,7 +118,7 @@ class LastEvent:
 
     def is_done(self) -> bool:
         """Whether the last event is the one that ends every stream of OpenAI's chat completions."""
-        return self._event.rstrip().endswith(b"[DONE]")
+        return self._event.rstrip().endswith(b"[DONE]") or (b"data", b"[DONE]") in self._fields()
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
         lines = bytes(self._event).splitlines()

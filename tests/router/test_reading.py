@@ -52,6 +52,11 @@ def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
         ("/invoke", b"event: error\ndata: x\n\n\n\n\ndata: and on\n\n", True),
         ("/invoke", b"event: error\ndata: " + b"x" * 5000 + b"\n\n", False),
         ("/v1/chat/completions", b"data: " + b"x" * 5000 + b"\n\ndata: [DONE]\n\n", True),
+        ("/v1/chat/completions", b"data: [DONE]\n\n: bye\n\n", True),
+        ("/v1/chat/completions", b"data: [DONE]\r\n\r\n\n: one\n\n: two\r\r", True),
+        ("/v1/chat/completions", b": one\n\n: two\n\n", False),
+        ("/invoke", b"event: error\ndata: x\n\n: bye\n\n", False),
+        ("/invoke", b"event: error\ndata: x\n\n: and on\n\ndata: y\n\n", True),
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000, 100_000])
