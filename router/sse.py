@@ -101,7 +101,7 @@ class LastEvent:
         while True:
             said = len(event[:begins].rstrip(b"\r\n"))
             begins = max(_after_last(event, mark, start, said) for mark in _ENDS)
-            if event[begins : begins + 1] != b":" or not begins:
+            if not begins or not event.startswith(b":", begins):
                 break  # else a comment, which is no event
         del event[:begins]
         del event[_BEGINNING : max(_BEGINNING, len(event) - _END)]
