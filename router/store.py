@@ -191,7 +191,7 @@ class Keeper:
         self._tags: dict[str, str] = {}
         self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
-        self._unwritten = ""  # why the newest write failed
+        self._unwritten = ""  # why the newest write failed, though the bucket could be read
         self._task: asyncio.Task[None] | None = None
         self.state = "off" if bucket is None else "unread"
         self.reason = "no bucket is configured" if bucket is None else "not read yet"
@@ -216,8 +216,9 @@ class Keeper:
         try:
             kept = await _in_time(self._fold_in(self._bucket, name, document))
         except StoreFailed as error:
-            self._unwritten = str(error)
-            self._note("down", self._unwritten)
+            if self.state != "down":
+                self._unwritten = str(error)
+            self._note("down", str(error))
             return False
         self._unwritten = ""
         self._note("ok", "")
@@ -277,6 +278,7 @@ class Keeper:
             await self._hear(documents)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
         if failures:
+            self._unwritten = ""
             self._note("down", "; ".join(failures[:_MOST_NAMED]) + more)
         else:
             self._note("unwritten" if self._unwritten else "ok", self._unwritten)
