@@ -112,7 +112,11 @@ class Attempt:
         if began and self.awaited:
             self._relay.on_ready(self)
         elif self._size > MOST_HELD:
-            self.call.pause()
+            # Longer than was thought: it is passed on as it comes.
+            if self.awaited:
+                self._relay.on_ready(self)
+            else:
+                self.call.pause()
 
     def on_end(self) -> None:
         self._ended = True

@@ -73,17 +73,16 @@ class Relay:
         self._started = now if request.arrived is None else request.arrived
         self._arrived = board.clock() - (now - self._started)  # unix seconds, the same in all attempts
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
-        name = first(request.headers, b"idempotency-key")
-        self._name = name or b""
+        self._name = wished.key or b""
         self._means = plane.means
-        if wished.strategy is not None or name:
+        if wished.strategy is not None or wished.key:
             self._means = means(board, plane.asker, wished.strategy, self._name)
         idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
             board.policy,
             min(board.policy.attempts, len(board.targets)),
             min(self._started + board.policy.deadline_s, self._limit),
-            idempotent or name is not None,
+            idempotent or wished.key is not None,
             wished.copies,
             hedge_after_s(board, wished.strategy or board.strategy),
             not idempotent and board.policy.hedge != "on",

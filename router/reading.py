@@ -6,8 +6,9 @@ Rules
   caller or this request (`x-skyfleet-outcome: caller`): then it counts against nobody.
 - A reply that was kept from an earlier run (`idempotency-replayed`) says nothing of how its target is now.
 - 429, and 503 with a Retry-After, is a target that asks for rest: no failure.
-- An event stream that we can read is an answer from its first event on, a reply of a small announced length
-  when it is whole, anything else at its head.
+- An event stream that we can read is an answer from its first event on; a reply of a small announced length
+  when it is whole, and so is a JSON document without one, since a part of it is of no use to anybody;
+  anything else at its head.
 """
 
 from __future__ import annotations
@@ -108,6 +109,15 @@ def _is_readable(fields: dict[bytes, bytes]) -> bool:
 
 def _length(fields: dict[bytes, bytes], *, bodiless: bool) -> Worth:
     length = fields.get(b"content-length")
-    if bodiless or length is None or not length.isdigit() or len(length) > 5 or int(length) > MOST_WHOLE:
+    if bodiless:
         return Worth.ANSWER
-    return Worth.WHOLE
+    if length is None:
+        return Worth.WHOLE if is_document(fields.get(b"content-type", b"")) else Worth.ANSWER
+    small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_WHOLE
+    return Worth.WHOLE if small else Worth.ANSWER
+
+
+def is_document(content_type: bytes) -> bool:
+    """Whether this names one JSON value (RFC 8259 and RFC 6839), not a sequence of them."""
+    kind = content_type.split(b";", 1)[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")

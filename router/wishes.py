@@ -5,8 +5,11 @@
     x-skyfleet-timeout-ms: 1500       the reply must be complete by then, counted from the request's arrival
     grpc-timeout: 1500m               the same, as gRPC says it (H M S m u n)
 
+and Idempotency-Key, which is for the agent too.
+
 Rules: a value that is not understood is a 400 with an example, a wish that the deployment does not grant
-(`callersMay`) a 403. A field that is repeated with another value is a 400: nobody can know which was meant.
+(`callersMay`) a 403. A field that is repeated with another value is a 400: nobody can know which was meant;
+an Idempotency-Key that is repeated at all too.
 With both timeouts the shorter one counts.
 """
 
@@ -25,7 +28,8 @@ STRATEGY: Final = b"x-skyfleet-strategy"
 REDUNDANT: Final = b"x-skyfleet-redundant"
 TIMEOUT: Final = b"x-skyfleet-timeout-ms"
 GRPC_TIMEOUT: Final = b"grpc-timeout"
-_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT})
+KEY: Final = b"idempotency-key"
+_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY})
 # One for each of the three clouds; the budgets of attempts and of money hold beside it.
 _COPIES: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
@@ -36,11 +40,13 @@ _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """strategy: None means the router's own. copies: at once. timeout_s: None means the router's own."""
+    """strategy: None means the router's own. copies: at once. timeout_s: None means the router's own. key:
+    its Idempotency-Key, which agents check; None: there is none."""
 
     strategy: Strategy | None = None
     copies: int = 1
     timeout_s: float | None = None
+    key: bytes | None = None
 
 
 NONE: Final = Wishes()
@@ -50,8 +56,12 @@ def wishes(headers: Iterable[Header], policy: Policy) -> Wishes:
     """What these header fields ask for; CallerError 400 or 403 for what cannot be granted."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in _FIELDS and found.setdefault(name, value) != value:
+        if name not in _FIELDS:
+            continue
+        # Clouds join repeated fields or keep the first: a key that is there twice would be another in each.
+        if name in found and (found[name] != value or name == KEY):
             raise _bad(name, found[name] + b" and " + value, "it once")
+        found[name] = value
     if not found:
         return NONE
     timeouts = [read(found[name]) for name, read in _TIMEOUTS if name in found]
@@ -59,6 +69,7 @@ def wishes(headers: Iterable[Header], policy: Policy) -> Wishes:
         _strategy(found[STRATEGY], policy) if STRATEGY in found else None,
         _copies(found[REDUNDANT], policy) if REDUNDANT in found else 1,
         min(timeouts, default=None),
+        found.get(KEY),
     )
 
 

@@ -135,6 +135,21 @@ def test_a_wish_that_is_repeated_with_another_value_is_a_400(field: str, one: st
     assert wishes([(name, one.encode())] * 2, DEFAULT) == wishes([(name, one.encode())], DEFAULT)
 
 
+@pytest.mark.parametrize("other", [b"one", b"two"])
+def test_a_key_that_is_there_twice_goes_to_no_agent(other: bytes) -> None:
+    """Clouds join repeated fields or keep one of them, so it would be another key in each."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url]) as front:
+            keys = [(b"idempotency-key", b"one"), (b"idempotency-key", other)]
+            reply = await front.client.post("/invoke", headers=keys)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad-request")
+            assert "idempotency-key: got 'one and " in reply.json()["error"]["message"]
+            assert not up.asked
+
+    asyncio.run(run())
+
+
 def test_a_deployment_may_refuse_wishes() -> None:
     """By `callersMay`, each by its name; timeouts are nobody's privilege."""
     policy, mistakes = parse_policy({"callersMay": ["strategy"], "hedge": "off"})

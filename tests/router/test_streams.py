@@ -104,6 +104,50 @@ def test_any_other_reply_that_is_cut_is_seen_as_cut() -> None:
     asyncio.run(run())
 
 
+JSON = CHUNKED % b"application/json; charset=utf-8"
+
+
+def test_a_document_of_unknown_length_that_is_cut_goes_elsewhere_too() -> None:
+    """As frameworks send it that announce no length; though all of it but its end was here."""
+
+    async def run() -> None:
+        cut = sends(JSON + chunk(b'{"output": "half"}'), reset=True)
+        async with upstream(cut) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:
+            reply = await front.client.post("/invoke")
+            assert (reply.json(), reply.headers["x-skyfleet-attempts"]) == ({"output": "fine"}, "2")
+        async with upstream(cut) as bad, router([bad.url], repeatable=False) as front:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await front.client.post("/invoke")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/plain", b"application/x-ndjson"])
+def test_what_may_be_long_is_passed_on_before_its_end(kind: bytes) -> None:
+    """What is no document at once; a document when more has come than is held."""
+
+    async def run() -> None:
+        go, piece = asyncio.Event(), b"x" * 50_000
+
+        async def grows(request: Received, peer: Peer) -> None:
+            await peer.send(CHUNKED % kind + chunk(b"begun"))
+            if kind == b"application/json":
+                await peer.send(chunk(piece) + chunk(piece))
+            await go.wait()
+            await peer.send(chunk(b"done") + b"0\r\n\r\n")
+
+        async with upstream(grows) as up, router([up.url]) as front:
+            async with front.client.stream("POST", "/invoke") as reply:
+                parts = reply.aiter_raw()
+                first = await anext(parts)
+                assert first.startswith(b"begun")
+                go.set()
+                rest = b"".join([part async for part in parts])
+            assert first + rest == b"begun" + (2 * piece if kind == b"application/json" else b"") + b"done"
+
+    asyncio.run(run())
+
+
 def test_a_short_reply_that_is_cut_goes_elsewhere_before_anybody_saw_it() -> None:
     """It is passed on when it is whole, so the second cloud's whole one can take its place."""
 
