@@ -1,7 +1,9 @@
 """Is it dead or only slow? The question to a target's /health, asked once for all who wait for it.
 
 Rules
-- One question per target at a time; everybody who waits for that target hears its answer.
+- One question per target at a time; everybody who waits for that target hears its answer. A question that is
+  older than anybody waits may have been lost: the next who asks begins a new one, and of both only a good
+  answer counts, or the newer one's silence.
 - 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
   front door without a function behind it, and so is a 200 with neither the agents' mark (router.door) nor an
   agent's words, where agents send the mark. An answer of the last `ask_fresh_s` serves again.
@@ -38,12 +40,11 @@ _FROZEN_S: Final = 1.0
 class _Asking:
     """A running question."""
 
-    __slots__ = ("listeners", "since", "task")
+    __slots__ = ("listeners", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
         self.listeners: dict[int, Listener] = {}
-        self.task: asyncio.Task[None] | None = None
 
     def leave(self, ticket: int) -> None:
         self.listeners.pop(ticket, None)
@@ -62,25 +63,36 @@ class Asker:
         # By target. Looked at on the way of every request, so it is a plain field.
         self.running: dict[str, _Asking] = {}
         self._last: dict[str, tuple[float, bool]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._tickets = 0
         # Called with the key of a target that has answered, also when nobody waits any more.
         self.on_alive: Callable[[str], None] | None = None
 
-    def ask(self, target: Target, listener: Listener) -> tuple[float, Callable[[], None]]:
+    def ask(
+        self, target: Target, listener: Listener, fresh_s: float | None = None
+    ) -> tuple[float, Callable[[], None]]:
         """Ask, or join the running question. Returns since when it runs, and how to stop listening.
 
-        The listener is called later, never from in here.
+        fresh_s: how old an answer may be that serves again; without it the policy's. The listener is called
+        later, never from in here.
         """
         now = self._clock()
         loop = asyncio.get_running_loop()
         at, alive = self._last.get(target.key, (float("-inf"), False))
-        if target.key not in self.running and 0 <= now - at < self._policy.ask_fresh_s:
+        if fresh_s is None:
+            fresh_s = self._policy.ask_fresh_s
+        if target.key not in self.running and 0 <= now - at < fresh_s:
             handle = loop.call_soon(listener, alive)
             return now, handle.cancel
         asking = self.running.get(target.key)
-        if asking is None:
-            asking = self.running[target.key] = _Asking(now)
-            asking.task = loop.create_task(self._run(target, asking))
+        if asking is None or now - asking.since >= self._policy.ask_timeout_s:
+            before, asking = asking, _Asking(now)
+            if before is not None:
+                asking.listeners = before.listeners
+            self.running[target.key] = asking
+            task = loop.create_task(self._run(target, asking))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         self._tickets += 1
         ticket = self._tickets
         asking.listeners[ticket] = listener
@@ -123,9 +135,8 @@ class Asker:
         for timer, _ in self.suspects.values():
             timer.cancel()
         self.suspects.clear()
-        for asking in self.running.values():
-            if asking.task is not None:
-                asking.task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self.running.clear()
 
     def _is_agents(self, reply: Reply) -> bool:
@@ -144,6 +155,8 @@ class Asker:
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply))
         except FetchFailed:
             alive = False
+        if self.running.get(target.key) is not asking and not alive:
+            return
         self._last[target.key] = (self._clock(), alive)
         self.running.pop(target.key, None)
         if alive and self.on_alive is not None:

@@ -3,9 +3,9 @@
 Rules
 - Outcome and seat are settled exactly once, by whatever happens first.
 - Until its reply is passed on, what arrives is held; beyond `MOST_HELD` bytes the connection is paused.
-- Its latency is told once: the time to its first event, which is the head of a reply that is no stream. An
-  attempt that was overtaken tells how long it had taken, if that is longer than was expected of its target: a
-  shorter one says nothing, and a target that is always overtaken would look fast.
+- Its latency is told once: the time to its first event, to the end of a small reply, to the head of others.
+  An attempt that was overtaken tells how long it had taken, if that is longer than was expected of its
+  target: a shorter one says nothing, and a target that is always overtaken would look fast.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from router.board import Board
 from router.fleet import Outcome
-from router.headers import Header
-from router.plan import Failure, Try
+from router.headers import Header, first
+from router.plan import Failure, Try, Worth
 from router.pool import Call
 from router.reading import MOST_WHOLE, Reading
 from router.sse import FirstEvent, LastEvent
@@ -34,7 +34,10 @@ _BLAME: Final = {
     Failure.TIMEOUT: Outcome.NEUTRAL,
     Failure.FULL: Outcome.NEUTRAL,
 }
-
+_WHY: Final = {
+    Failure.NO_ANSWER: "gave neither a reply nor an answer to /health",
+    Failure.CUT: "stopped in the middle of a small reply",
+}
 
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
 
@@ -61,6 +64,7 @@ class Attempt:
         "call",
         "choice",
         "extra",
+        "headed_ms",
         "headers",
         "key",
         "number",
@@ -83,6 +87,7 @@ class Attempt:
         self.over, self.broke = True, False
         # A good head has come; the plan waits for the first event or the end.
         self.awaited = False
+        self.headed_ms = 0.0  # when its head came, since it was sent
         self.asking: Callable[[], None] | None = None
         self._size = 0
         self._first: FirstEvent | None = None
@@ -95,6 +100,7 @@ class Attempt:
 
     def on_head(self, status: int, headers: list[Header]) -> None:
         self.status, self.headers = status, headers
+        self.headed_ms = self._relay.elapsed_ms(self.started)
         self._relay.on_head(self)
 
     def on_data(self, data: bytes) -> None:
@@ -124,6 +130,8 @@ class Attempt:
         judged = self.reading is not None and self.reading.at_end is not Outcome.NEUTRAL
         if judged and self._last is not None and (why := self._relay.fault(self._last)):
             self.record(Outcome.FAILURE, why)
+        if self.reading is not None and self.reading.worth is Worth.WHOLE:
+            self.tell(self._relay.elapsed_ms(self.started))
         self.record(self.reading.at_end if self.reading is not None else Outcome.NEUTRAL)
         if self._flowing:
             self._relay.on_end(self)
@@ -155,13 +163,20 @@ class Attempt:
             self.record(reading.verdict, reading.why, reading.rest_s)
         elif reading.events:
             self._first, self._last = FirstEvent(), LastEvent()
-        elif reading.at_end is not Outcome.NEUTRAL:
+        elif reading.at_end is not Outcome.NEUTRAL and reading.worth is not Worth.WHOLE:
             self.tell(self._relay.elapsed_ms(self.started))
 
     @property
     def beating(self) -> bool:
         """Whether it is a stream that has sent something, but no event yet."""
         return self.awaited and self._first is not None and bool(self._held)
+
+    def has_stopped(self, stall_s: float) -> bool:
+        """Whether a small reply was announced so long ago and is not whole: whoever knows its length has made
+        it, so what is missing was lost on the way."""
+        waited_ms = self._relay.elapsed_ms(self.started) - self.headed_ms
+        small = self.awaited and self._first is None and first(self.headers, b"content-length") is not None
+        return small and waited_ms >= stall_s * 1000
 
     def flow(self) -> None:
         """From now on everything goes straight to the caller, beginning with what was held."""
@@ -180,9 +195,9 @@ class Attempt:
         elif self._size > MOST_HELD:
             self.call.resume()
 
-    def drop(self, failure: Failure, why: str) -> None:
+    def drop(self, failure: Failure) -> None:
         """The plan counts it as failed."""
-        self.record(_BLAME.get(failure, Outcome.FAILURE), why)
+        self.record(_BLAME.get(failure, Outcome.FAILURE), _WHY.get(failure, ""))
         self.close()
 
     def tell(self, milliseconds: float) -> None:

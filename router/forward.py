@@ -73,9 +73,10 @@ class Relay:
         self._started = now if request.arrived is None else request.arrived
         self._arrived = board.clock() - (now - self._started)  # unix seconds, the same in all attempts
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
-        self._name = wished.key or b""
+        # On safe methods agents do not look at a key, so its repeats need not meet.
+        self._name = b"" if request.method in p.SAFE else wished.key or b""
         self._means = plane.means
-        if wished.strategy is not None or wished.key:
+        if wished.strategy is not None or self._name:
             self._means = means(board, plane.asker, wished.strategy, self._name)
         idempotent = request.method in p.IDEMPOTENT
         self._terms = p.Terms(
@@ -125,8 +126,8 @@ class Relay:
     # What time and the outage call.
 
     def wants(self, key: str) -> bool:
-        """Whether this target may still be tried."""
-        return all(attempt.key != key or not attempt.over for attempt in self._attempts)
+        """Whether it may be sent there; to the untried it could not, for want of money or since it ran."""
+        return not {one.key: one.over for one in self._attempts}.get(key, self._plan.paid > 0)
 
     def away(self, key: str) -> None:
         """This target does not answer: what broke off there may go there again when it is back."""
@@ -168,13 +169,8 @@ class Relay:
     def on_head(self, attempt: Attempt) -> None:
         plane, request = self._plane, self._request
         attempt.stop_asking()
-        reading = read(
-            attempt.status,
-            attempt.headers,
-            bodiless=request.method == "HEAD",
-            strict=plane.door.marked,
-            now=plane.board.clock(),
-        )
+        head, strict = request.method == "HEAD", plane.door.marked
+        reading = read(attempt.status, attempt.headers, bodiless=head, strict=strict, now=plane.board.clock())
         if not plane.door.marked and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
         worth = reading.worth
@@ -218,15 +214,17 @@ class Relay:
     def on_cut(self, attempt: Attempt, why: str) -> None:
         """The passed reply broke off: another target may have the same, or its caller is told."""
         self._lost = f"The reply of {attempt.key} broke off: {why}. What came before this is incomplete."
-        # Of the others nothing more is wanted; a kept bad reply does not run any more, or was closed.
-        runs = tuple(run for run in self._plan.runs if run.number == attempt.number)
-        if not runs or self._passage is None or not self._passage.may_go_on:
+        runs = {run.number for run in self._plan.runs}
+        if attempt.number not in runs or self._passage is None or not self._passage.may_go_on:
             self._break_off("stream-cut", self._lost)
             return
         self._passage.again()
         self._passed = None
-        plan, now = replace(self._plan, runs=runs, replies=()), self._plane.ticks()
-        self._do(*p.failed(plan, attempt.number, Failure.CUT, self._means, now))
+        # Who was overtaken has not failed, so it may be asked again.
+        over = [one for one in self._attempts if one is attempt or one.number not in runs]
+        self._earlier += len(self._attempts) - len(over)
+        self._attempts, plan = over, replace(self._plan, exposed=True)
+        self._do(*p.again(plan, [one.key for one in over], self._means, self._plane.ticks()))
 
     def on_failure(self, attempt: Attempt, failure: Failure) -> None:
         """Nothing of it can be passed on."""
@@ -256,7 +254,7 @@ class Relay:
                 case p.Ask(number):
                     self._ask(self._attempts[number])
                 case p.Drop(number, failure):
-                    self._attempts[number].drop(failure, "gave neither a reply nor an answer to /health")
+                    self._attempts[number].drop(failure)
                 case p.PassOn(number):
                     self._pass_on(self._attempts[number])
                 case GiveUp() if self._lost:
@@ -273,7 +271,8 @@ class Relay:
             self._plane.watch.add(self)
 
     def _expect_more(self) -> None:
-        self._set_due(min(self._limit, self._plane.ticks() + self._plane.board.policy.deadline_s))
+        quiet_s = math.inf if self._paused else self._plane.board.policy.deadline_s
+        self._set_due(min(self._limit, self._plane.ticks() + quiet_s))
 
     def _try(self, sent: p.Try) -> None:
         plane, request = self._plane, self._request
@@ -302,7 +301,9 @@ class Relay:
     def _on_answer(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_asking()
         number, now = attempt.number, self._plane.ticks()
-        if alive:
+        if alive and attempt.has_stopped(self._plane.board.policy.stall_s):
+            self._do(*p.silent(self._plan, number, self._means, now, Failure.CUT))
+        elif alive:
             self._do(*p.lives(self._plan, number, now, beating=attempt.beating))
         else:
             self._do(*p.silent(self._plan, number, self._means, now))
@@ -320,10 +321,9 @@ class Relay:
         if self._lost:
             self._go_on(attempt)
             return
-        headers = downstream(attempt.headers, attempt.status)
-        if attempt.reading is not None and attempt.reading.events:
-            # An announced length would leave no room for the error event of a cut stream.
-            headers = [header for header in headers if header[0] != b"content-length"]
+        events = attempt.reading is not None and attempt.reading.events
+        headers = downstream(attempt.headers, attempt.status, streamed=events)
+        if events:
             runs = [run.number for run in self._plan.runs]
             may_go_on = attempt.number in runs and p.may_repeat(self._plan, attempt.number)
             self._passage = Passage(may_go_on=may_go_on)
@@ -355,7 +355,8 @@ class Relay:
     def _hold(self, action: GiveUp) -> bool:
         """Wait for a target to come back, if nobody could be reached and there is time."""
         until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
-        if action.code != "no-target" or not self._may_wait() or self._plane.ticks() >= until:
+        unserved = action.code in ("no-target", "no-answer") and self._may_wait()
+        if not unserved or self._plane.ticks() >= until:
             return False
         self._held_for, self.due = action, until
         self._plane.watch.add(self)

@@ -104,13 +104,14 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     ]
 
 
-def downstream(headers: Sequence[Header], status: int = 200) -> list[Header]:
+def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool = False) -> list[Header]:
     """The agent's fields that go to the caller.
 
-    status: with 204 and 304 a length would be one of a body that never comes."""
+    status: with 204 and 304 a length would be one of a body that never comes. streamed: an event stream, in
+    which a length would leave no room for the error event of a cut one."""
     named = _named_by_connection(headers)
     banned = _NOT_DOWNSTREAM | named if named else _NOT_DOWNSTREAM
-    if status in (204, 304):
+    if streamed or status in (204, 304):
         banned |= {b"content-length"}
     return [(name, value) for name, value in headers if name not in banned]
 

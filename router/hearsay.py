@@ -32,7 +32,13 @@ async def hear(board: Board, asker: Asker, documents: Iterable[Document]) -> Non
 
 async def _answers(board: Board, asker: Asker, key: str) -> bool:
     answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    _, leave = asker.ask(board.targets[key], answer.set_result)
+
+    def heard(alive: bool) -> None:
+        # After a freeze the answer and the end of our patience come in the same turn of the loop.
+        if not answer.done():
+            answer.set_result(alive)
+
+    _, leave = asker.ask(board.targets[key], heard)
     try:
         async with asyncio.timeout(board.policy.ask_timeout_s):
             return await answer

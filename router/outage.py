@@ -49,6 +49,7 @@ class Outage:
         self._timer: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._next = 0
+        self._leaves: list[Callable[[], None]] = []
 
     def wait(self, one: Waiting) -> None:
         """Call `again` of this one once, when a target has answered."""
@@ -68,6 +69,9 @@ class Outage:
 
     def _round(self) -> None:
         self._timer = None
+        for leave in self._leaves:  # who is not heard by now is asked anew, or nobody waits any more
+            leave()
+        self._leaves = []
         if self._waiting:
             self._until = self._ticks() + self._board.policy.hold_s
         # A target that broke one request off need not be out yet, and may be away all the same.
@@ -76,7 +80,10 @@ class Outage:
             return
         for step in range(min(_ROUND, len(keys))):
             key = keys[(self._next + step) % len(keys)]
-            self._asker.ask(self._board.targets[key], partial(self._heard, key))
+            running = self._asker.running.get(key)
+            if running is not None and self._ticks() - running.since >= self._board.policy.ask_timeout_s:
+                self._heard(key, False)
+            self._leaves.append(self._asker.ask(self._board.targets[key], partial(self._heard, key), 0.0)[1])
         self._next += _ROUND
         self._timer = asyncio.get_running_loop().call_later(self._board.policy.hold_pause_s, self._round)
 

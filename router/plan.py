@@ -39,7 +39,8 @@ from router.policy import Policy
 from router.refusals import GiveUp, may_have_run, nobody_answered, too_late
 
 # RFC 9110, section 9.2.2.
-IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
 # Replies that say: not now, and nothing was done.
 UNDONE: Final = frozenset({429, 503})
 # Replies that say: it went wrong, perhaps half-way.
@@ -176,10 +177,12 @@ def lives(plan: Plan, number: int, now: float, *, beating: bool = False) -> tupl
     return _changed(plan, replace(run, asking=False, due=now + pause)), ()
 
 
-def silent(plan: Plan, number: int, means: Means, now: float) -> tuple[Plan, Actions]:
-    """Neither a reply nor an answer to /health."""
-    plan, actions = failed(plan, number, Failure.NO_ANSWER, means, now)
-    return plan, (Drop(number, Failure.NO_ANSWER), *actions)
+def silent(
+    plan: Plan, number: int, means: Means, now: float, failure: Failure = Failure.NO_ANSWER
+) -> tuple[Plan, Actions]:
+    """Neither a reply nor an answer to /health; or only a part of a small reply (`CUT`)."""
+    plan, actions = failed(plan, number, failure, means, now)
+    return plan, (Drop(number, failure), *actions)
 
 
 def failed(plan: Plan, number: int, failure: Failure, means: Means, now: float) -> tuple[Plan, Actions]:
@@ -271,8 +274,10 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
     terms, number = plan.terms, len(plan.tried)
     if plan.paid >= terms.budget or number >= terms.budget + _MOST_FREE:
         return None
-    choice = means.choose(plan.tried)
-    if choice is None or not _harmless(plan, choice):
+    passed: tuple[str, ...] = plan.tried
+    while (choice := means.choose(passed)) is not None and not _harmless(plan, choice):
+        passed = (*passed, choice.key)
+    if choice is None:
         return None
     if choice.needed_only and not all(run.choice.needed_only for run in plan.runs):
         return None

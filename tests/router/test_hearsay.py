@@ -10,7 +10,7 @@ from router.board import Board
 from router.fleet import Outcome
 from router.hearsay import hear
 from router.merge import Document, Observation
-from tests.router.support import QUICK, Front, Mortal, ok, router, upstream
+from tests.router.support import QUICK, Front, Mortal, Peer, Received, eventually, ok, router, upstream
 
 
 def word(vantage: str, alive: bool, at: float, target: str = "aws/r0") -> Document:
@@ -93,5 +93,31 @@ def test_an_answer_does_not_end_an_ejection_by_own_traffic() -> None:
                 await tell(front, word("gcp/r2", False, time.time()))
                 assert (await front.target("aws/r0"))["state"] in ("ejected", "down")
             assert not one.received
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_comes_with_the_end_of_our_patience_is_heard_by_all() -> None:
+    """As after a freeze, when both are there in the same turn of the loop."""
+
+    async def run() -> None:
+        gate = asyncio.Event()
+
+        async def slow(request: Received, peer: Peer) -> None:
+            await gate.wait()
+            await ok(request, peer)
+
+        async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
+            plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
+            told = asyncio.create_task(tell(front, word("gcp/r2", False, time.time())))
+            await eventually(lambda: bool(plane.asker.running))
+            plane.asker.ask(plane.board.targets["aws/r0"], heard.append)
+            asking = plane.asker.running["aws/r0"]
+            told.cancel()  # what the patience's timer does
+            for listener in list(asking.listeners.values()):
+                listener(True)
+            await asyncio.wait([told])
+            assert heard == [True]
+            gate.set()
 
     asyncio.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import pairwise
 
 import httpx
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from router.passage import Passage
 from router.sse import LONGEST_EVENT
-from tests.router.support import Front, Peer, Received, Script, ok, router, upstream
+from tests.router.support import CALM, Front, Peer, Received, Script, alive, ok, router, upstream
 from tests.router.test_streams import CHUNKED, EVENTS, chunk, sends
 
 HEAD = CHUNKED % EVENTS
@@ -259,5 +260,35 @@ def test_who_leaves_meanwhile_stops_the_other_target_too() -> None:
                 await anext(parts)
                 await asyncio.wait_for(there.wait(), 5)
             await asyncio.wait_for(left.wait(), 5)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fields", [{}, {"x-skyfleet-redundant": "2"}])
+def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, str]) -> None:
+    """That one has not failed; and with two targets there is no other."""
+
+    async def slow(request: Received, peer: Peer) -> None:
+        if request.target != "/health":
+            await asyncio.sleep(0.5)
+        await sends(HEAD, chunk(WORDS[0]), chunk(WORDS[1]), END)(request, peer)
+
+    async def cut(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await peer.send(HEAD + chunk(WORDS[0]))
+        await asyncio.sleep(0.05)
+        peer.reset()
+
+    async def run() -> None:
+        policy = replace(CALM, hedge="on", stall_s=0.1)
+        async with (
+            upstream(slow) as one,
+            upstream(cut) as two,
+            router([one.url, two.url], policy=policy) as front,
+        ):
+            reply = await front.client.get("/x", headers=fields)
+            assert reply.content == WORDS[0] + WORDS[1]
 
     asyncio.run(run())
