@@ -17,6 +17,7 @@ from infra.contract import CLOUDS, Cloud, Place, stack_prefix
 from infra.errors import ConfigError
 from infra.mistakes import Mistakes, one_of, suggestion
 from infra.regions import REGIONS
+from infra.room import need_room
 
 Strategy = Literal["weighted", "round-robin", "random", "least-load", "latency", "cost", "adaptive"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -151,7 +152,9 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
     their owners."""
     mistakes = Mistakes()
     values = {
-        key.removeprefix("skyfleet:"): _decoded(key, value) for key, value in config.items() if _ours(key)
+        key.removeprefix("skyfleet:"): _decoded(key, value)
+        for key, value in config.items()
+        if key.startswith("skyfleet:")
     }
     mistakes.known_keys("skyfleet:", values, EXAMPLES, f"skyfleet:agent: {EXAMPLES['agent']}")
     targets, meant = _targets(mistakes, values)
@@ -189,13 +192,10 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         minute_s=_minute(mistakes, sky.get("minuteS")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
     )
+    need_room(mistakes, settings)
     if mistakes.found:
         raise ConfigError(mistakes.found)
     return settings
-
-
-def _ours(key: str) -> bool:
-    return key.startswith("skyfleet:")
 
 
 def _decoded(key: str, value: object) -> object:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra import room
 from infra.contract import FunctionEndpoint, FunctionSpec, Package, Place, Role, Store, compact
 from infra.credentials import Credentials
 from infra.settings import Settings, Target
@@ -68,18 +69,10 @@ class Specs:
         # Probing does not depend on weights or prices: leaving them out keeps checkers as they are when one
         # changes.
         even = [(Target(target.place, 1), endpoint) for target, endpoint in targets]
-        checks = self.settings.checks
         environment: dict[str, pulumi.Input[str]] = {
             "SKYFLEET_TARGETS": target_list(even, repeatable=False),
             "SKYFLEET_ROUTERS": pulumi.Output.all(*(router.url for router in routers)).apply(compact),
-            "SKYFLEET_CHECK": compact(
-                {
-                    "probes": checks.probes,
-                    "apartS": checks.apart_s,
-                    "timeoutS": checks.timeout_s,
-                    "coldTimeoutS": checks.cold_timeout_s,
-                }
-            ),
+            "SKYFLEET_CHECK": room.check_plan(self.settings.checks),
         }
         return self._spec("checker", "router.checker:create", place, package, environment)
 
@@ -124,21 +117,7 @@ def checker_seconds(settings: Settings) -> int:
 def target_list(
     targets: Sequence[tuple[Target, FunctionEndpoint]], *, repeatable: bool
 ) -> pulumi.Output[str]:
-    """SKYFLEET_TARGETS: the agents a router chooses from, as JSON."""
-
-    def encode(urls: Sequence[str]) -> str:
-        return compact(
-            [
-                {
-                    "cloud": target.place.cloud,
-                    "region": target.place.region,
-                    "url": url,
-                    "weight": target.weight,
-                    "repeatable": repeatable,
-                    **({} if target.price is None else {"price": target.price}),
-                }
-                for (target, _), url in zip(targets, urls, strict=True)
-            ]
-        )
-
-    return pulumi.Output.all(*(endpoint.url for _, endpoint in targets)).apply(encode)
+    """SKYFLEET_TARGETS, when every URL is known."""
+    listed = [target for target, _ in targets]
+    urls = pulumi.Output.all(*(endpoint.url for _, endpoint in targets))
+    return urls.apply(lambda found: room.target_list(listed, found, repeatable=repeatable))
