@@ -35,6 +35,7 @@ SIZES: Final = (3, 30, 300)
 GOALS_NS: Final = {3: 1000, 30: 2000, 300: 2000}
 _BATCHES, _CALLS, _PREPARED = 60, 2_000, 15
 _NAMED, _NAMED_CALLS = 15, 100
+_COLUMNS: Final = "ns per call; of all batches' means"
 
 
 def board(count: int, strategy: Strategy) -> Board:
@@ -114,11 +115,12 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     found = rows(options.batches)
     missed = 0
+    print(f"{'layer':8} {'strategy':12} {'targets':>7} {'least':>10} {'median':>10} {'most':>10}", _COLUMNS)
     for row in found:
         count, least = int(str(row["targets"])), float(str(row["min_ns"]))
         late = row["layer"] == "pick" and least > GOALS_NS[count]
         missed += late
-        line = "{layer:8} {strategy:12} {targets:4} {min_ns:10.0f} {median_ns:10.0f} {max_ns:10.0f}"
+        line = "{layer:8} {strategy:12} {targets:7} {min_ns:10.0f} {median_ns:10.0f} {max_ns:10.0f}"
         print(line.format(**row), "ns", "MISSED" if late else "")
     options.results.parent.mkdir(exist_ok=True)
     value = {"goals_ns": GOALS_NS, "python": sys.version.split()[0], "rows": found}
