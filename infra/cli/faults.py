@@ -43,7 +43,7 @@ def _seconds(amount: str) -> float:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """` Did you mean aws?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]}?" if near else ""
 
 

@@ -83,6 +83,14 @@ def test_a_wrong_cloud_is_told_what_was_meant() -> None:
         check_cloud("azur")
 
 
+@pytest.mark.parametrize("word", ["mars", "ec2", "mercury"])
+def test_a_word_that_is_near_no_cloud_gets_the_names_and_no_guess(word: str) -> None:
+    """A wrong guess is worse than none."""
+    with pytest.raises(click.UsageError) as raised:
+        check_cloud(word)
+    assert raised.value.message == f"unknown cloud '{word}'. Known: aws, azure, gcp."
+
+
 def test_the_commands_are_those_others_script_against() -> None:
     """Stable names; each has help of its own."""
     names = ["up", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
