@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from functions import signing
-from router import asgi, merge
+from router import asgi, cuts, merge
 from router.asks import Asker
 from router.board import Board
 from router.control import MOST_BYTES, Controls, decode
@@ -50,6 +50,7 @@ _KEY_FIELDS: Final = (b"authorization", b"x-api-key")
 
 def create(environ: Mapping[str, str]) -> App:
     """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
+    cuts.quieten_server()
     settings = router_settings(environ, build_id(Path(__file__).parent.parent))
     return App(settings, CloudBucket(settings.bucket) if settings.bucket else None)
 

@@ -4,7 +4,7 @@ Rules
 - One future per wait: whatever has piled up by then goes out in one message.
 - More than `HIGH` bytes that the server has not taken yet pause the target; below it, it goes on.
 - A caller that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
-- A reply that was cut ends by `ReplyCut`, on which every ASGI server closes without the final chunk.
+- A reply that was cut is left without its end, on which the server closes the connection (`cuts`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from router.errors import CallerError, ReplyCut
+from router import cuts
+from router.errors import CallerError
 from router.forward import Relay
 from router.headers import Header, first
 from router.plane import Plane, Request
@@ -103,8 +104,8 @@ class _Outbox:
             self._left = True
             self._notify()
 
-    async def pump(self, send: Send) -> None:
-        """Send until the reply is over or the caller has left."""
+    async def pump(self, send: Send) -> str | None:
+        """Send until the reply is over or the caller has left; why it was cut, if it was."""
         while not self._left:
             if self._head is not None:
                 head, self._head = self._head, None
@@ -114,12 +115,13 @@ class _Outbox:
                 body = self._take()
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
                 if ended:
-                    return
+                    return None
             elif self._cut is not None:
-                raise ReplyCut(self._cut)
+                return self._cut
             else:
                 self._wake = asyncio.get_running_loop().create_future()
                 await self._wake
+        return None
 
     def _take(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0
@@ -142,7 +144,8 @@ async def relay(plane: Plane, request: Request, receive: Receive, send: Send) ->
     listener = asyncio.ensure_future(_left(receive))
     listener.add_done_callback(outbox.leave)
     try:
-        await outbox.pump(send)
+        if why := await outbox.pump(send):
+            cuts.tell(request.id, why)
     except OSError:
         pass  # ASGI servers raise it from send() when the caller has left
     finally:

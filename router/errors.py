@@ -6,7 +6,6 @@
     │   └── SnapshotRefused   a health document that cannot be believed
     ├── StoreFailed     the cloud's: the bucket with the health documents did not do as asked
     ├── FetchFailed     a target's or a router's: a small exchange of our own did not work out
-    ├── ReplyCut        a target's: its reply broke off after the head had gone to the caller
     └── IllegalEvent    ours: an event that the health table does not know
 
 A message says what happened, what was found and what to do. No secret is ever part of one.
@@ -51,10 +50,6 @@ class StoreFailed(RouterError):
 
 class FetchFailed(RouterError):
     """A health question or a snapshot got no usable answer."""
-
-
-class ReplyCut(RouterError):
-    """Raised into the server after the head was sent: it must not end this reply as if it were whole."""
 
 
 class IllegalEvent(RouterError):

@@ -158,7 +158,7 @@ class Relay:
         elif self._passed is None:
             self._do(*p.passed(self._plan, self._means, now))
         elif now >= self._limit:
-            self._break_off("deadline", "The deadline that the caller set came in the middle of the reply.")
+            self._break_off("deadline", f"The caller's deadline came amid the reply of {self._passed.key}.")
         else:
             why = f"nothing came for {self._plane.board.policy.deadline_s:g} s in the middle of its reply"
             self._passed.record(Outcome.FAILURE, why)

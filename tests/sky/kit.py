@@ -58,6 +58,12 @@ async def app(scope, receive, send):
         if not path_: await gate.wait()
         await send({"type": "http.response.body", "body": b"data: last\\n\\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+    elif path == "/half":
+        import cuts
+        cuts.quieten_server()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        cuts.tell(b"id-7", "The reply of aws/r0 broke off.")
     elif path == "/hang": await asyncio.sleep(600)
     elif path == "/big": await reply(200, b"x" * int(scope["query_string"]), b"text/plain")
     elif path == "/env": await reply(200, json.dumps(dict(os.environ)).encode())
@@ -132,7 +138,8 @@ def target() -> Interpreter:
 def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:
     """Content of a package for one cloud."""
     lock = (CHECKOUT / "locks" / f"agent-{cloud}.txt").read_bytes()
-    files = {"app.py": APP.encode(), "requirements.txt": lock}
+    cuts = (CHECKOUT / "router" / "cuts.py").read_bytes()
+    files = {"app.py": APP.encode(), "cuts.py": cuts, "requirements.txt": lock}
     match cloud:
         case "aws":
             files |= {"run.sh": RUN_SH.encode(), "serve.py": SERVE.encode()}

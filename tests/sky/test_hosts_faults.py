@@ -214,6 +214,21 @@ async def test_cut_breaks_a_stream_after_its_first_event(here: Lab) -> None:
             await reply.content.read()
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_reply_without_its_end_is_cut_and_one_line_in_the_log(here: Lab, cloud: Cloud) -> None:
+    """What a router does when a reply breaks off that it has passed on: no runtime makes it look whole."""
+    spec = agent(here, cloud)
+    async with here.session.get(here.url(spec, "/half")) as reply:
+        assert reply.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await reply.read()
+    logs = here.folder / "logs"
+    await until(lambda: any("id-7" in line for line in _logged(logs, cloud)))
+    own = [line for line in _logged(logs, cloud) if "[sky]" not in line]
+    assert len([line for line in own if "id-7 The reply of aws/r0 broke off." in line]) == 1
+    assert not [line for line in own if "Traceback" in line or "ASGI" in line]
+
+
 async def test_stale_keeps_the_old_version_until_healed(here: Lab) -> None:
     """A deploy says done, the old version serves; healing brings the new one."""
     spec = agent(here, "gcp")
@@ -235,3 +250,12 @@ async def test_a_scope_hits_its_roles_only(here: Lab) -> None:
     await here.sky.set_faults(())
     await inject(here, "gcp", "kill", "routers")
     assert (await status(here, agent(here, "gcp")), await status(here, router)) == (201, 503)
+
+
+def _logged(folder: Path, cloud: Cloud) -> list[str]:
+    return [
+        line
+        for path in folder.rglob("*")
+        if path.is_file() and cloud in str(path.relative_to(folder))
+        for line in path.read_text(errors="replace").splitlines()
+    ]

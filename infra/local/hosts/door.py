@@ -154,7 +154,8 @@ class Door:
                     await _see_off(instance, spec)
                 if not relay.begun:
                     raise
-                self._behind.log.say(f"{call.id} {trouble}")
+                # That it crashed would be a guess: an application may have left its reply without an end.
+                self._behind.log.say(f"{call.id} {trouble.detail or trouble}")
                 raise Dropped from trouble
 
     def _answer(self, spec: Function, call_id: str, trouble: Trouble) -> web.Response:

@@ -71,7 +71,9 @@ class HttpReply:
             async for chunk in self._response.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise Trouble("crashed", f"the reply broke off: {error!r}") from error
+            raise Trouble(
+                "crashed", f"the reply broke off before its end ({type(error).__name__})"
+            ) from error
 
 
 @asynccontextmanager

@@ -57,7 +57,9 @@ class Answer:
                 async for chunk in self._rest.content.iter_any():
                     yield chunk
             except (web.RequestPayloadError, ConnectionError) as error:
-                raise Trouble("crashed", f"the reply broke off: {error!r}") from error
+                raise Trouble(
+                    "crashed", f"the reply broke off before its end ({type(error).__name__})"
+                ) from error
 
 
 @dataclass(slots=True, eq=False)

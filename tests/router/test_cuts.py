@@ -1,0 +1,64 @@
+"""What a router's log says of a reply that broke off after it was passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from router import app, cuts
+from router.settings import RouterSettings
+from tests.router.support import router, settings, upstream
+from tests.router.test_streams import CHUNKED, chunk, sends
+
+
+@pytest.mark.parametrize("length", [b"", b"content-length: 65537\r\n"])
+def test_a_cut_reply_is_one_line_with_its_target_and_request(
+    length: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No traceback, nothing of the server's own; and the caller sees it cut."""
+    cuts.quieten_server()
+    head = b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" if length else CHUNKED % b"text/plain"
+    body = b"half" if length else chunk(b"half")
+
+    async def run() -> None:
+        async with (
+            upstream(sends(head, body, reset=True)) as up,
+            router([up.url], repeatable=False) as front,
+        ):
+            with pytest.raises(httpx.RemoteProtocolError):
+                await front.client.post("/invoke", headers={"x-request-id": "id-7"})
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(run())
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert record.levelno == logging.WARNING
+    assert record.exc_info is None
+    assert said.startswith("id-7 The reply of aws/r0 broke off: ")
+    assert "\n" not in said
+
+
+def test_only_what_was_told_already_is_left_out_of_the_servers_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Any other reply without an end is a mistake of ours that the log must show."""
+    cuts.quieten_server()
+    server = logging.getLogger("uvicorn.error")
+    server.error("ASGI callable returned without completing response.")
+    assert [record.name for record in caplog.records] == ["uvicorn.error"]
+
+
+def test_every_router_that_starts_quietens_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its first request."""
+    called: list[bool] = []
+    known = settings(["http://127.0.0.1:9"])
+    monkeypatch.setattr(cuts, "quieten_server", lambda: called.append(True))
+
+    def read(environ: Mapping[str, str], build: str) -> RouterSettings:
+        return known
+
+    monkeypatch.setattr(app, "router_settings", read)
+    app.create({})
+    assert called
