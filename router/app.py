@@ -207,10 +207,10 @@ class App:
             source = merge.source(decoded) or _ANONYMOUS
             document = merge.parse(decoded, board.targets, self._clock())
         except SnapshotRefused as refused:
-            board.refuse(source, refused.message)
+            board.refused.note(source, refused.message)
             raise
         await self._hear([document])
-        board.refused.pop(_ANONYMOUS, None)
+        board.refused.forget(_ANONYMOUS)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
     async def _control(

@@ -29,6 +29,7 @@ from router.merge import Document
 from router.names import Names
 from router.plan import Choice
 from router.policy import SKEW_S, Policy
+from router.refused import Refused
 from router.roster import Basis, expires_at, portions, prepare
 from router.selection import LEARNING, Roster, Strategy, named, pick, pick_again
 from router.targets import Target
@@ -134,7 +135,7 @@ class Board:
         self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.names = Names()
         self.requests = self.retried = self.failed = 0
-        self.refused: dict[str, str] = {}
+        self.refused = Refused(self.targets, clock)
         # Out because not even /health answered.
         self._silent: set[str] = set()
 
@@ -256,7 +257,7 @@ class Board:
         documents = tuple(documents)
         self.fleet = f.fold(self.fleet, documents, self.clock(), self.policy)
         for document in documents:
-            self.refused.pop(document.vantage, None)
+            self.refused.forget(document.vantage)
             for key, seen in document.observations.items():
                 alive = next((one.at for one in reversed(seen) if one.alive), 0.0)
                 known = self._alive_at.get(key, alive)
@@ -284,13 +285,6 @@ class Board:
         out for its silence alone need not wait for the end of that."""
         if key in self._silent:
             self.is_back(key)
-
-    def refuse(self, source: str, reason: str) -> None:
-        """Remember why a document was not believed; only the newest few sources are kept."""
-        self.refused.pop(source, None)
-        self.refused[source] = reason
-        while len(self.refused) > len(self.targets) + 1:
-            del self.refused[next(iter(self.refused))]
 
     def retry_after_s(self) -> int:
         """What to tell a caller whom nobody could serve."""

@@ -53,7 +53,7 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
         ],
         "attempts": {"requests": board.requests, "retried": board.retried, "failed": board.failed},
         "store": {"state": keeper.state, "reason": keeper.reason, "at": keeper.at},
-        "refused": dict(board.refused),
+        "refused": board.refused.told(),
     }
 
 

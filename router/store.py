@@ -233,7 +233,7 @@ class Keeper:
             document = document if stored is None else merge.fold(stored, document)
         await bucket.put(name, json.dumps(merge.dump(document)).encode())
         # What was there cannot be refused any more.
-        self._board.refused.pop(name, None)
+        self._board.refused.forget(name)
         return True
 
     async def close(self) -> None:
@@ -270,7 +270,7 @@ class Keeper:
                     documents.append(document)
             elif result is None:
                 # What is gone is not refused any more, and is read anew when it comes back.
-                self._board.refused.pop(name, None)
+                self._board.refused.forget(name)
                 self._tags.pop(name, None)
         if self._hear is None:
             self._board.fold(documents)
@@ -292,9 +292,9 @@ class Keeper:
             return self._parse(name, found.data)
         try:
             take(found.data, found.tag)
-            self._board.refused.pop(name, None)
+            self._board.refused.forget(name)
         except SnapshotRefused as refused:
-            self._board.refuse(name, refused.message)
+            self._board.refused.note(name, refused.message)
         return None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -310,11 +310,11 @@ class Keeper:
             if object_name(document.vantage) != name:
                 raise SnapshotRefused(f"It is of another vantage, {document.vantage}.")
         except SnapshotRefused as refused:
-            self._board.refuse(name, refused.message)
+            self._board.refused.note(name, refused.message)
         except (ValueError, RecursionError):
-            self._board.refuse(name, "The stored document is not JSON.")
+            self._board.refused.note(name, "The stored document is not JSON.")
         else:
-            self._board.refused.pop(name, None)
+            self._board.refused.forget(name)
             return document
         return None
 

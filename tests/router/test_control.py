@@ -207,10 +207,10 @@ def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says
         good, shelf.objects[NAME] = shelf.objects[NAME], damaged
         await one.refreshed()
         assert one.board.strategy is Strategy.LATENCY
-        assert says in one.board.refused[NAME]
+        assert says in one.board.refused.told()[NAME]
         shelf.objects[NAME] = good
         await one.refreshed()
-        assert NAME not in one.board.refused
+        assert NAME not in one.board.refused.told()
 
     asyncio.run(run())
 
