@@ -33,9 +33,7 @@ def still_named(refusals: Mapping[str, Refusal], now: float) -> dict[str, Refusa
     """Those that have not had their time. What is said to come from the future was noted before the clock was
     set back, so its age is not known: it goes."""
     return {
-        source: one
-        for source, one in refusals.items()
-        if one.lasting or -SKEW_S <= now - one.at < NAMED_S
+        source: one for source, one in refusals.items() if one.lasting or -SKEW_S <= now - one.at < NAMED_S
     }
 
 

@@ -32,10 +32,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from urllib.parse import unquote
 
 from router import merge
 from router.board import Board
@@ -56,6 +58,10 @@ SAVE_S: Final = 3.0
 _MOST_BYTES: Final = 1_048_576
 # Of a bucket that is down every object fails alike; more names would say nothing new.
 _MOST_NAMED: Final = 3
+# What obstore says of a failed request: its method, URL, time and retries, then what came of it.
+_REQUEST: Final = re.compile(r"Error performing ([A-Z]+) \w+://[^/\s]+/[^/\s]+/([^\s?]+)\S* in .*? - (.+)")
+_ANSWERED: Final = re.compile(r"Server returned non-2xx status code: (\d{3}[^:]*)")
+_LONGEST_REASON: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +267,8 @@ class Keeper:
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
             if isinstance(result, Exception):
-                failures.append(f"{name}: {_first_line(result)}")
+                said = _first_line(result)
+                failures.append(said if name in said else f"{name}: {said}")
             elif isinstance(result, BaseException):
                 raise result
             elif isinstance(result, Found):
@@ -341,4 +348,13 @@ async def _in_time(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """What failed, for a person: method, object and status where the library says them."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    if request := _REQUEST.search(line):
+        method, name, end = request.groups()
+        answered = _ANSWERED.match(end)
+        line = f"{method} {unquote(name)}: {answered.group(1).strip() if answered else end}"
+    if len(line) <= _LONGEST_REASON:
+        return line
+    whole = line[: _LONGEST_REASON - 1]
+    return f"{whole.rpartition(' ')[0] or whole}…"

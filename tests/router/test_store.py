@@ -194,7 +194,9 @@ class _Cloud(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self.seen.append((self.command, self.path, self.headers.get("authorization", "")))
         status, reply = 200, b""
-        if "token" in self.path:
+        if "forbidden" in self.path:
+            status, reply = 403, b"<Error><Code>AccessDenied</Code></Error>"
+        elif "token" in self.path:
             token = {
                 "access_token": "T",
                 "expires_in": 3600,
@@ -253,41 +255,41 @@ def cloud() -> Generator[tuple[str, list[tuple[str, str, str]]], None, None]:
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1"}
 
 
-@pytest.mark.parametrize(
-    ("url", "environ", "put_path"),
-    [
-        (
-            "s3://b",
-            {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": "URL", "AWS_ALLOW_HTTP": "true"},
-            "/b/health/x.json",
-        ),
-        (
-            "az://acct/b",
-            {
-                "AZURE_STORAGE_ENDPOINT": "URL",
-                "AZURE_ALLOW_HTTP": "true",
-                "IDENTITY_ENDPOINT": "URL/token",
-                "IDENTITY_HEADER": "h",
-            },
-            "/b/health/x.json",
-        ),
-        (
-            "gs://b",
-            {
-                "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(
-                    {
-                        "gcs_base_url": "URL",
-                        "disable_oauth": True,
-                        "client_email": "",
-                        "private_key": "",
-                        "private_key_id": "",
-                    }
-                )
-            },
-            "/b/health%2Fx%2Ejson",
-        ),
-    ],
-)
+BUCKETS: list[tuple[str, dict[str, str], str]] = [
+    (
+        "s3://b",
+        {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": "URL", "AWS_ALLOW_HTTP": "true"},
+        "/b/health/x.json",
+    ),
+    (
+        "az://acct/b",
+        {
+            "AZURE_STORAGE_ENDPOINT": "URL",
+            "AZURE_ALLOW_HTTP": "true",
+            "IDENTITY_ENDPOINT": "URL/token",
+            "IDENTITY_HEADER": "h",
+        },
+        "/b/health/x.json",
+    ),
+    (
+        "gs://b",
+        {
+            "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(
+                {
+                    "gcs_base_url": "URL",
+                    "disable_oauth": True,
+                    "client_email": "",
+                    "private_key": "",
+                    "private_key_id": "",
+                }
+            )
+        },
+        "/b/health%2Fx%2Ejson",
+    ),
+]
+
+
+@pytest.mark.parametrize(("url", "environ", "put_path"), BUCKETS)
 def test_the_environment_alone_configures_each_clouds_bucket(
     url: str, environ: dict[str, str], put_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +315,50 @@ def test_the_environment_alone_configures_each_clouds_bucket(
     assert ("PUT", put_path) in [(method, path) for method, path, _ in seen]
 
 
+@pytest.mark.parametrize(("url", "environ"), [one[:2] for one in BUCKETS])
+def test_a_failed_request_is_told_by_method_object_and_status(
+    url: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's own line says them between an encoded URL and its retries."""
+
+    async def run() -> None:
+        bucket = CloudBucket(url)
+        with pytest.raises(StoreFailed) as read:
+            await bucket.get("health/forbidden.json", None)
+        with pytest.raises(StoreFailed) as written:
+            await bucket.put("health/forbidden.json", b"{}")
+        assert str(read.value) == "GET health/forbidden.json: 403 Forbidden"
+        assert str(written.value) == "PUT health/forbidden.json: 403 Forbidden"
+
+    with cloud() as (base, _):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value.replace("URL", base))
+        asyncio.run(run())
+
+
+def test_a_long_reason_ends_with_a_whole_word() -> None:
+    """And what names its object already does not name it twice."""
+
+    class Talks(Shelf):
+        async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+            raise StoreFailed(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
+
+    async def run() -> None:
+        board = Board(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0)
+        keeper = Keeper(Talks(), board, lambda: 9)
+        keeper.follow("control.json", lambda data, tag: None)
+        keeper.kick()
+        await eventually(lambda: keeper.state == "down")
+        health, control = keeper.reason.split("; ")
+        assert health.endswith(" nonsense…")
+        assert len(health) <= 200
+        assert health.count("health/aws-r0.json") == 1
+        assert control == "control.json: no"
+        await keeper.close()
+
+    asyncio.run(run())
+
+
 def test_a_bucket_that_is_not_there_is_a_named_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not an exception of a library, and soon."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}.items():
@@ -320,7 +366,7 @@ def test_a_bucket_that_is_not_there_is_a_named_failure(monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
 
     async def run() -> None:
-        with pytest.raises(StoreFailed):
+        with pytest.raises(StoreFailed, match=r"PUT health/x\.json: HTTP error: error sending request"):
             await CloudBucket("s3://b").put("health/x.json", b"{}")
 
     asyncio.run(run())
