@@ -49,6 +49,8 @@ class Strategy(StrEnum):
 
 # These look at what traffic shows, so their roster is prepared anew now and then.
 LEARNING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY, Strategy.COST, Strategy.ADAPTIVE})
+# Of these the turns only say where a comparison begins; what is in flight decides who gets a request.
+COMPARING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY})
 # So many are all compared: the sizes that one deployment in a few clouds has.
 FEW: Final = 5
 # The fraction of a large multiple of a key's own part is a lot as good as a digest of name and key, and costs

@@ -15,6 +15,7 @@ from router.health import Status
 from router.learned import Evidence, learned
 from router.learning import Known
 from router.merge import Observation
+from router.selection import COMPARING, Strategy
 from router.settings import Place
 from router.store import Keeper
 from router.traffic import expected_ms, failure_share
@@ -22,7 +23,8 @@ from router.traffic import expected_ms, failure_share
 
 def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
     """The status as JSON values. Times are unix seconds; latency is that of a reply's first event;
-    portion is the part of the requests that the strategy means a target to have."""
+    portion is the part of the requests that the strategy means a target to have, null where what is in
+    flight decides that; hold_s is how long a request waits that can be sent to nobody."""
     now = board.clock()
     board.fleet = f.settle(board.fleet, now, board.policy)
     portions = board.portions()
@@ -33,11 +35,12 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
             "region": place.region,
             "build": place.build,
             "strategy": board.strategy,
+            "hold_s": board.policy.hold_s,
         },
         "targets": [
             {
                 **_target(board, key, now),
-                "portion": round(portion, 4),
+                "portion": _portion(board.strategy, portion),
                 "learned": words.get(key, ""),
             }
             for key, portion in portions.items()
@@ -55,6 +58,11 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
         "store": {"state": keeper.state, "reason": keeper.reason, "at": keeper.at},
         "refused": board.refused.told(),
     }
+
+
+def _portion(strategy: Strategy, turns: float) -> float | None:
+    """By the part of the turns; where these are only where a comparison begins, all of them or none."""
+    return None if strategy in COMPARING and 0 < turns < 1 else round(turns, 4)
 
 
 def _evidence(board: Board, now: float) -> Evidence:

@@ -17,6 +17,7 @@ from router.app import App, create
 from router.errors import SettingsError
 from tests.router.support import (
     API_KEY,
+    CALM,
     KEYS,
     QUICK,
     Front,
@@ -301,7 +302,7 @@ def test_status_has_what_the_command_line_needs() -> None:
             await front.client.get("/x")
             status = await front.status()
             where = {"cloud": "gcp", "region": "r2", "build": "b1", "strategy": "round-robin"}
-            assert status["router"] == where
+            assert status["router"] == {**where, "hold_s": CALM.hold_s}
             target = status["targets"][0]
             assert target["latency_ms"] > 0
             names = ("cloud", "region", "url", "state", "weight", "latency_ms", "cold", "inflight", "reason")

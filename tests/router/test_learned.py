@@ -144,6 +144,24 @@ def test_the_status_has_the_words_beside_the_portion() -> None:
     assert targets[2]["portion"] < 0.02
 
 
+@pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.LEAST_LOAD])
+def test_no_part_is_told_where_what_is_in_flight_decides(strategy: Strategy) -> None:
+    """The turns are by weight and say nothing of who gets a request; that one is out is known all the same,
+    and so is that one alone gets all."""
+    desk = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
+    keeper = Keeper(None, desk.board, lambda: desk.now)
+
+    def portions() -> list[float | None]:
+        told = status(desk.board, PLACE, keeper)
+        return [one["portion"] for one in cast("list[dict[str, Any]]", told["targets"])]
+
+    assert portions() == [None, None, None]
+    desk.board.record("aws/r0", Outcome.SILENT)
+    assert portions() == [0.0, None, None]
+    desk.board.record("aws/r1", Outcome.SILENT)
+    assert portions() == [0.0, 0.0, 1.0]
+
+
 def test_in_panic_nothing_was_learned() -> None:
     """Who is asked then is the least bad."""
     desk = Desk((1, 1)).hear([GOOD, (800, 1, False)])
