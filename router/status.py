@@ -97,6 +97,8 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
         "share": h.share(health, now, board.policy) if health.status in h.SERVING else 0.0,
         "rests_s": round(health.rests_until - now, 1) if h.resting(health, now, board.policy) else 0.0,
         "ejected_s": round(max(0.0, health.ejected_until - now), 1) if out else 0.0,
+        # Of several that serve it would be out; own traffic never puts out the last one.
+        "failing": health.status in h.SERVING and health.failures >= board.policy.failures,
         "vantages_up": votes.ups,
         "vantages_down": len(votes.downs),
     }

@@ -3,6 +3,7 @@
 Rules
 - Pure; replies of routers and of the sky come in as they were read.
 - Readable at 60 columns, and whole at 80: figures in one table, sentences in another below it.
+- What a router goes on with is said only where it has it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infra.cli import values
-from infra.cli.reasons import why
+from infra.cli.reasons import outage, why
+from infra.cli.tables import Fitting
 from infra.cli.values import Facts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
 COLOURS = {
     "healthy": "green",
@@ -29,9 +30,6 @@ COLOURS = {
     "ejected": "red",
     "down": "bold red",
 }
-# On a narrow terminal these columns fold, the widest first; the others stay whole. Names are among them: the
-# states alone would be folded to nothing.
-WORDY = ("why", "answers", "state", "router", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,9 @@ class RouterAnswer:
         told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
         strategy = {"strategy": self.strategy} if self.strategy else {}
         kept = {key: self.status[key] for key in ("store", "refused") if self.status.get(key)}
+        if "refused" in kept:
+            seen = values.many(self.status.get("vantages"))
+            kept["views"] = [values.text(vantage.get("vantage")) for vantage in seen]
         return {"url": self.url, "ok": True, **told, **strategy, **kept}
 
 
@@ -97,8 +98,9 @@ def split(strategies: Mapping[str, str]) -> str:
 def alone(router: Facts) -> list[str]:
     """What this router cannot read of what is kept in its cloud's bucket, and what that means."""
     name, store = _name(router), values.facts(router.get("store"))
+    views = values.texts(router.get("views"))
     lines = [
-        f"{name} refuses {source}: {values.text(reason)} Its last good view of it stays."
+        f"{name} refuses {source}: {values.text(reason)} {_stays(source, views)}"
         for source, reason in values.facts(router.get("refused")).items()
     ]
     if store.get("state") == "down":
@@ -111,6 +113,14 @@ def alone(router: Facts) -> list[str]:
             f"checker saw: {store.get('reason')}"
         )
     return lines
+
+
+def _stays(source: str, views: Iterable[str]) -> str:
+    """What a router goes on with instead of what it refuses. views: the vantages that it has heard of."""
+    if source == "control.json":
+        return "Its strategy stays."
+    known = {name for view in views for name in (view, f"health/{view.replace('/', '-')}.json")}
+    return "Its last good view of it stays." if source in known else "It has no good view of it."
 
 
 def render(status: Facts) -> list[RenderableType]:
@@ -126,7 +136,9 @@ def render(status: Facts) -> list[RenderableType]:
     asked = values.facts(status.get("router"))
     if targets := values.many(status.get("targets")):
         seen_by = values.place(asked) or "the first router that answers"
-        shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets))
+        if out := outage(targets, values.number(asked.get("hold_s"))):
+            shown.append(f"[red]{out}[/red]")
+        shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets, bad=bool(out)))
         shown.append(_reasons(targets))
     elif not asked:
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
@@ -136,6 +148,9 @@ def render(status: Facts) -> list[RenderableType]:
         )
     if vantages := values.many(status.get("vantages")):
         shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))
+    elif asked:
+        told = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
+        shown.append(f"[yellow]{told}[/yellow]")
     if sky := values.facts(status.get("sky")):
         shown.extend(_sky_lines(sky))
     return shown
@@ -156,53 +171,54 @@ def disagreement(agents: Iterable[Facts]) -> str:
     )
 
 
-def _titled(title: str, table: Table) -> list[RenderableType]:
+def _titled(title: str, table: Fitting) -> list[RenderableType]:
     return [f"[bold]{title}[/bold]", table]  # a table's own title is folded to the table's width
-
-
-def _table(columns: Iterable[str], right: Iterable[str] = ()) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        words = column in WORDY
-        justify = "right" if column in right else "left"
-        table.add_column(column, justify=justify, no_wrap=not words, overflow="fold" if words else "ellipsis")
-    return table
 
 
 def _name(facts: Facts) -> str:
     return values.place(facts) or values.text(facts.get("url"), "?")
 
 
-def _routers(routers: Iterable[Facts]) -> Table:
-    table = _table(("router", "url", "strategy", "answers"))
-    for router in routers:
-        problem = f"[red]{values.text(router.get('reason'), 'no')}[/red]"
-        table.add_row(
+def _routers(routers: Iterable[Facts]) -> Fitting:
+    from rich.markup import escape
+
+    rows = [
+        (
             values.place(router) or "?",
             values.text(router.get("url")),
             values.text(router.get("strategy")),
-            "[green]yes[/green]" if router.get("ok") else problem,
+            "[green]yes[/green]"
+            if router.get("ok")
+            else f"[red]{escape(values.text(router.get('reason'), 'no'))}[/red]",
         )
-    return table
+        for router in routers
+    ]
+    return Fitting(("router", "url", "strategy", "answers"), rows)
 
 
-def _targets(targets: Iterable[Facts]) -> Table:
-    numbers = ("gets", "weight", "latency", "in flight")
-    table = _table(("target", "state", *numbers), numbers)
-    for target in targets:
-        portion = values.number(target.get("portion"))
-        table.add_row(
+def _targets(targets: Iterable[Facts], *, bad: bool) -> Fitting:
+    """bad: none of them serves as it should."""
+    rows = [
+        (
             _name(target),
             _state(target),
-            "" if portion is None else percent(portion),
+            _gets(target, bad),
             _figure(target.get("weight"), "{:g}"),
             _figure(target.get("latency_ms"), "{:.1f} ms"),
             _figure(target.get("inflight"), "{:.0f}"),
         )
-    return table
+        for target in targets
+    ]
+    figures = ("gets", "weight", "latency", "in flight")
+    return Fitting(("target", "state", *figures), rows, figures, ("in flight", "weight", "latency"))
+
+
+def _gets(target: Facts, bad: bool) -> str:
+    """Its part; where all are bad only who is asked first, for that is no health."""
+    portion = values.number(target.get("portion"))
+    if portion is None:
+        return "-" if "portion" in target else ""
+    return "[yellow]first[/yellow]" if portion and bad else percent(portion)
 
 
 def percent(part: float) -> str:
@@ -215,25 +231,30 @@ def _state(target: Facts) -> str:
     shown = f"[{COLOURS.get(state, 'default')}]{state}[/]"
     if target.get("cold") is True and state != "cold":
         shown += ", [blue]cold[/blue]"
+    if target.get("failing") is True:
+        shown += ", [red]fails[/red]"
     if (ejected := values.number(target.get("ejected_s")) or 0.0) > 0:
         shown += f", {max(ejected, 1):.0f} s left"
     rests = values.number(target.get("rests_s")) or 0.0
     return f"{shown}, [yellow]rests {max(rests, 1):.0f} s[/yellow]" if rests > 0 else shown
 
 
-def _reasons(targets: Iterable[Facts]) -> Table:
-    table = _table(("target", "why"))
-    for target in targets:
-        table.add_row(_name(target), why(target))
-    return table
+def _reasons(targets: Iterable[Facts]) -> Fitting:
+    from rich.markup import escape
+
+    return Fitting(("target", "why"), [(_name(target), escape(why(target))) for target in targets])
 
 
-def _vantages(vantages: Iterable[Facts]) -> Table:
-    table = _table(("vantage", "age", "fresh"), ("age",))
-    for vantage in vantages:
-        fresh = "[green]yes[/green]" if vantage.get("fresh") else "[yellow]no[/yellow]"
-        table.add_row(values.text(vantage.get("vantage")), _figure(vantage.get("age_s"), "{:.0f} s"), fresh)
-    return table
+def _vantages(vantages: Iterable[Facts]) -> Fitting:
+    rows = [
+        (
+            values.text(vantage.get("vantage")),
+            _figure(vantage.get("age_s"), "{:.0f} s"),
+            "[green]yes[/green]" if vantage.get("fresh") else "[yellow]no[/yellow]",
+        )
+        for vantage in vantages
+    ]
+    return Fitting(("vantage", "age", "fresh"), rows, ("age",))
 
 
 def _sky_lines(sky: Facts) -> list[RenderableType]:

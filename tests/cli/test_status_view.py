@@ -11,7 +11,6 @@ from rich.console import Console
 
 from infra.cli import values
 from infra.cli.faults import CLOUDS
-from infra.cli.reasons import why
 from infra.cli.status_view import RouterAnswer, assemble, disagreement, percent, render
 from infra.cli.values import Facts
 
@@ -219,26 +218,39 @@ def test_how_long_a_target_rests_or_is_out_stands_with_its_state() -> None:
     assert "ejected, 40 s left" in shown(targets({"state": "ejected", "ejected_s": 39.8}))
 
 
+def test_a_part_that_is_not_known_is_a_dash() -> None:
+    """Where what is in flight decides; a router that does not know the field says nothing."""
+    lines = shown(targets({"portion": None, "weight": 7})).splitlines()
+    assert " -        7 " in next(line for line in lines if "healthy" in line)
+
+
+def test_a_router_without_any_checker_says_so() -> None:
+    """The table of vantages would only be missing."""
+    silent: Facts = {**STATUS, "vantages": []}
+    told = "gcp/europe-west1 has heard of no checker yet, so it decides by its own traffic alone."
+    heard, unheard = (
+        " ".join(shown(assemble([router("http://g", HEALTH, status)], {}, None, "")).split())
+        for status in (STATUS, silent)
+    )
+    assert told in unheard
+    assert told not in heard
+
+
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("source", "goes_on"),
     [
-        ({}, "3 of 3 vantages see it up"),
-        ({"vantages_up": 0}, "no vantage has fresh news of it"),
-        ({"learned": "slow: about 81 ms or more, others 6 ms"}, "what was learned: slow: about 81 ms"),
-        ({"reason": "eased in"}, "eased in"),
-        (
-            {"state": "ejected", "reason": "status 502 (ejection 1)"},
-            "status 502 (ejection 1); 3 of 3 vantages see it up",
-        ),
-        ({"reason": "eased in", "vantages_down": 1}, "eased in; 3 of 4 vantages see it up"),
-        ({"rests_s": 2.0}, "it throttles"),
-        ({"vantages_up": None}, "1 of 1 vantages see it up"),
+        ("aws/eu-west-1", "Its last good view of it stays."),
+        ("health/aws-eu-west-1.json", "Its last good view of it stays."),
+        ("health/gcp-europe-west1.json", "It has no good view of it."),
+        ("mars/x", "It has no good view of it."),
+        ("snapshot", "It has no good view of it."),
+        ("control.json", "Its strategy stays."),
     ],
 )
-def test_why_says_what_counts_now(change: Facts, said: str) -> None:
-    """The reason of an old change is not shown as the present."""
-    (target,) = values.many(targets(change)["targets"])
-    assert said in why(target)
+def test_a_last_good_view_is_said_to_stay_only_where_there_is_one(source: str, goes_on: str) -> None:
+    """Of a stranger there never was one, and a fresh instance has none."""
+    facts = assemble([router("http://g", HEALTH, {**STATUS, "refused": {source: "No."}})], {}, None, "")
+    assert f"gcp/europe-west1 refuses {source}: No. {goes_on}" in " ".join(shown(facts).split())
 
 
 def test_documents_that_a_router_cannot_believe_are_named() -> None:
@@ -269,6 +281,31 @@ def test_a_narrow_terminal_still_shows_states_in_words() -> None:
     lines = shown(facts, 60).splitlines()
     assert sum(" degraded " in line for line in lines) == 1
     assert sum(" healthy " in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("width", [60, 72, 80])
+def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
+    """Sentences fold and figures that can be spared give way, so that what is left can be read."""
+    rests: Facts = {
+        "region": "germanywestcentral",
+        "state": "degraded",
+        "rests_s": 12.0,
+        "reason": "slow " * 30,
+    }
+    facts = targets({"region": "eu-west-1"}, rests, {"region": "us-gov-west-1"})
+    lines = shown(facts, width).splitlines()
+    assert sum("azure/germanywestcentral" in line for line in lines) == 2
+    assert sum("gcp/us-gov-west-1" in line for line in lines) == 2
+    assert sum("aws/eu-west-1" in line for line in lines) == 2
+    assert sum("50%" in line for line in lines) == 3
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("kind", ["reason", "learned"])
+def test_words_in_brackets_are_shown_as_they_are(kind: str) -> None:
+    """Reasons are others' words; a terminal's markup would swallow some and stumble over others."""
+    assert "[/500] of [red]" in shown(targets({"state": "down", kind: "[/500] of [red]"}))
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -162,6 +162,22 @@ def test_no_part_is_told_where_what_is_in_flight_decides(strategy: Strategy) -> 
     assert portions() == [0.0, 0.0, 1.0]
 
 
+def test_the_last_target_that_fails_is_told_to_until_it_answers() -> None:
+    """Its state stays, since nobody else serves."""
+    desk = Desk((1, 1))
+    keeper = Keeper(None, desk.board, lambda: desk.now)
+
+    def failing() -> list[bool]:
+        told = status(desk.board, PLACE, keeper)
+        return [one["failing"] for one in cast("list[dict[str, Any]]", told["targets"])]
+
+    for key in desk.board.targets:
+        desk.board.record(key, Outcome.SILENT)
+    assert failing() == [False, True]
+    desk.board.record("aws/r1", Outcome.SUCCESS)
+    assert failing() == [False, False]
+
+
 def test_in_panic_nothing_was_learned() -> None:
     """Who is asked then is the least bad."""
     desk = Desk((1, 1)).hear([GOOD, (800, 1, False)])
