@@ -187,7 +187,7 @@ def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_40
             refused = [
                 await front.client.post(PATH, content=body),
                 await send(front, body, keys='{"k1": "another made-up secret"}'),
-                await send(front, body, late_s=301),
+                await send(front, body, late_s=400),
                 await send(front, body, nonce="ab" * 16),
             ]
             assert {reply.status_code for reply in refused} == {401}
