@@ -45,16 +45,16 @@ def snapshot(*oks: bool, at: float, vantage: str = "aws/r0", target: str = "aws/
 
 
 async def send(
-    front: Front, body: bytes, *, keys: str = KEYS, late_s: float = 0, nonce: str = ""
+    front: Front, body: bytes, *, keys: str = KEYS, at: float | None = None, nonce: str = ""
 ) -> httpx.Response:
-    """A snapshot as a checker would send it."""
+    """A snapshot as a checker would send it. at: when it was signed; without it now."""
     signed = signing.sign(
         signing.Keys.parse(keys),
         "POST",
         PATH,
         b"",
         body,
-        now=time.time() - late_s,
+        now=time.time() if at is None else at,
         nonce=nonce or next(NONCES),
     )
     headers = [(name.decode(), value.decode()) for name, value in signed]
@@ -181,14 +181,15 @@ def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_40
 
     async def run() -> None:
         async with router(["http://127.0.0.1:9"]) as front:
-            body = json.dumps(snapshot(False, False, False, at=time.time())).encode()
-            first = await send(front, body, nonce="ab" * 16)
+            now = time.time()
+            body = json.dumps(snapshot(False, False, False, at=now)).encode()
+            first = await send(front, body, at=now, nonce="ab" * 16)
             assert first.status_code == 200
             refused = [
                 await front.client.post(PATH, content=body),
                 await send(front, body, keys='{"k1": "another made-up secret"}'),
-                await send(front, body, late_s=400),
-                await send(front, body, nonce="ab" * 16),
+                await send(front, body, at=now - 301),
+                await send(front, body, at=now, nonce="ab" * 16),
             ]
             assert {reply.status_code for reply in refused} == {401}
             assert len({reply.content for reply in refused}) == 1
