@@ -130,7 +130,7 @@ class Attempt:
         judged = self.reading is not None and self.reading.at_end is not Outcome.NEUTRAL
         if judged and self._last is not None and (why := self._relay.fault(self._last)):
             self.record(Outcome.FAILURE, why)
-        if self.reading is not None and self.reading.worth is Worth.WHOLE:
+        if judged and self.reading is not None and self.reading.worth is Worth.WHOLE:
             self.tell(self._relay.elapsed_ms(self.started))
         self.record(self.reading.at_end if self.reading is not None else Outcome.NEUTRAL)
         if self._flowing:
@@ -209,12 +209,12 @@ class Attempt:
 
     def outlasted(self) -> bool:
         """A later one was faster, or time is up: it takes at least as long as it has taken. Whether it has
-        shown nothing at all yet."""
+        shown nothing yet of which anybody has use."""
         if self._told or self._recorded:
             return False
         elapsed = self._relay.elapsed_ms(self.started)
         self._told = self._board.overtaken(self.key, elapsed, not self.choice.warm)
-        return not self.status
+        return self.awaited or not self.status
 
     def record(self, outcome: Outcome, why: str = "", rest_s: float | None = None) -> None:
         if not self._recorded:

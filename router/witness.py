@@ -2,8 +2,9 @@
 
 Rules
 - It tells how long it had taken, if that is longer than was expected of its target.
-- If it has shown nothing at all, the target's free /health is asked for nobody in particular; meanwhile
-  others avoid it, and silence puts it out. So callers who give up before a stall is noticed still teach.
+- If it has shown nothing, or no more than the beginning of a small reply or of a stream's first event, the
+  target's free /health is asked for nobody in particular; meanwhile others avoid it, and silence puts it out.
+  So callers who give up before a stall is noticed still teach.
 - A caller who gives up after three times the learned delay makes that an error of the target for
   `router.gray`, which compares it with the others: a target that answers /health and swallows requests is
   eased off for it, and none is ejected for impatient callers. Sooner it says nothing more.
@@ -38,7 +39,7 @@ def given_up(plane: Plane, attempts: Iterable[Attempt], now: float) -> None:
     delay = plane.board.hedge_delay_s()
     for attempt in attempts:
         elapsed = now - attempt.started
-        if attempt.status or elapsed < _LEAST_S:
+        if (attempt.status and not attempt.awaited) or elapsed < _LEAST_S:
             continue
         if delay is not None and elapsed > _TIMES * delay and attempt.outlasted():
             attempt.record(Outcome.LATE)

@@ -15,22 +15,26 @@ def out(front: Front) -> list[str]:
     return front.app._plane.board.out()  # pyright: ignore[reportPrivateUsage]
 
 
+async def stops(request: Received, peer: Peer) -> None:
+    """A script: a good head, a part of the body, and nothing more."""
+    if request.target == "/health":
+        await alive(peer)
+        return
+    await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n" + MARK + b"\r\nhalf")
+    await peer.until_closed()
+
+
+async def thinks(request: Received, peer: Peer) -> None:
+    """A script: a good reply after a moment."""
+    if request.target == "/health":
+        await alive(peer)
+        return
+    await asyncio.sleep(0.02)
+    await peer.reply(200, headers=MARK.decode())
+
+
 def test_a_target_whose_small_replies_stop_half_way_is_found_out() -> None:
     """As where large packets are lost: its heads come soon and its /health is fine, so it looks fastest."""
-
-    async def stops(request: Received, peer: Peer) -> None:
-        if request.target == "/health":
-            await alive(peer)
-            return
-        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n" + MARK + b"\r\nhalf")
-        await peer.until_closed()
-
-    async def thinks(request: Received, peer: Peer) -> None:
-        if request.target == "/health":
-            await alive(peer)
-            return
-        await asyncio.sleep(0.02)
-        await peer.reply(200, headers=MARK.decode())
 
     async def run() -> None:
         async with (
@@ -41,8 +45,46 @@ def test_a_target_whose_small_replies_stop_half_way_is_found_out() -> None:
             for _ in range(20):
                 replies = await asyncio.gather(*(front.client.get("/x") for _ in range(3)))
                 assert [reply.status_code for reply in replies] == [200, 200, 200]
-            assert out(front) == ["aws/r0"]
-            assert "in the middle of a small reply" in (await front.target("aws/r0"))["reason"]
+            assert len(bad.asked) < 20
+
+    asyncio.run(run())
+
+
+def test_it_is_found_out_by_callers_who_wait_for_less_than_a_stall_as_well() -> None:
+    """Each of them gives up at a begun reply, which is no sign that its target serves."""
+
+    async def run() -> None:
+        async with (
+            upstream(stops) as bad,
+            upstream(thinks) as good,
+            router([bad.url, good.url], SKYFLEET_STRATEGY="adaptive") as front,
+        ):
+            bad.script = thinks
+            for _ in range(40):
+                assert (await front.client.get("/x")).status_code == 200
+            bad.script, hasty = stops, {"x-skyfleet-timeout-ms": "300"}
+            seen: list[int] = []
+            for _ in range(30):
+                replies = await asyncio.gather(*(front.client.get("/x", headers=hasty) for _ in range(4)))
+                seen += [reply.status_code for reply in replies]
+            assert set(seen) <= {200, 504}
+            assert seen[60:].count(200) >= 54
+
+    asyncio.run(run())
+
+
+def test_the_time_of_a_kept_reply_is_nobodys() -> None:
+    """It comes from an earlier run."""
+
+    async def kept(request: Received, peer: Peer) -> None:
+        await peer.reply(200, headers=f"idempotency-replayed: true\r\n{MARK.decode()}")
+
+    async def run() -> None:
+        async with upstream(kept) as one, router([one.url]) as front:
+            for _ in range(3):
+                assert (await front.client.post("/x")).status_code == 200
+            traffic = front.app._plane.board.traffic  # pyright: ignore[reportPrivateUsage]
+            assert traffic["aws/r0"].samples == 0
 
     asyncio.run(run())
 

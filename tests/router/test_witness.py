@@ -65,20 +65,27 @@ def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_r
 
 @pytest.mark.pure
 @pytest.mark.parametrize(
-    ("status", "elapsed", "lasted", "recorded", "asked"),
+    ("status", "awaited", "elapsed", "lasted", "recorded", "asked"),
     [
-        (0, 0.04, True, [], []),
-        (200, 9.0, True, [], []),
-        (0, 0.05, True, [], [DEFAULT.ask_timeout_s]),
-        (0, 0.75, True, [], [DEFAULT.ask_timeout_s]),
-        (0, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
-        (0, 0.76, False, [], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.04, True, [], []),
+        (200, False, 9.0, True, [], []),
+        (200, True, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.05, True, [], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.75, True, [], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.76, False, [], [DEFAULT.ask_timeout_s]),
     ],
-    ids=["too soon", "has begun", "asked", "three times the delay", "later", "as expected of it"],
+    ids=["too soon", "has begun", "is held", "asked", "three times the delay", "later", "as expected of it"],
 )
 @pytest.mark.parametrize("warm", [True, False])
 def test_what_a_caller_teaches_who_gives_up(
-    status: int, elapsed: float, lasted: bool, recorded: list[Outcome], asked: list[float], warm: bool
+    status: int,
+    awaited: bool,
+    elapsed: float,
+    lasted: bool,
+    recorded: list[Outcome],
+    asked: list[float],
+    warm: bool,
 ) -> None:
     """Nothing before any reply can be there, an error only far later; who may start cold is given time."""
     outcomes, patience = list[Outcome](), list[float]()
@@ -88,7 +95,8 @@ def test_what_a_caller_teaches_who_gives_up(
 
     board = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
     plane = SimpleNamespace(board=board, asker=SimpleNamespace(suspect=suspect))
-    attempt = SimpleNamespace(key="a", started=10.0, status=status, choice=SimpleNamespace(warm=warm))
+    attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
+    attempt.choice = SimpleNamespace(warm=warm)
     attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
     given_up(cast("Plane", plane), [cast("Attempt", attempt)], 10.0 + elapsed)
     assert outcomes == recorded
