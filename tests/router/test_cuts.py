@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Mapping
 
@@ -44,20 +45,19 @@ def test_a_cut_reply_is_one_line_with_its_target_and_request(
 
 def test_only_what_was_told_already_is_left_out_of_the_servers_log() -> None:
     """Any other reply without an end is a mistake of ours that the log must show."""
-
-    class Heard(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    lines: list[str] = []
-    heard, server = Heard(), logging.getLogger("uvicorn.error")
     cuts.quieten_server()
-    server.addHandler(heard)
-    try:
-        server.error("ASGI callable returned without completing response.")
-    finally:
-        server.removeHandler(heard)
-    assert lines == ["ASGI callable returned without completing response."]
+    server, words = logging.getLogger("uvicorn.error"), "ASGI callable returned without completing response."
+    record = server.makeRecord(server.name, logging.ERROR, __file__, 1, words, (), None)
+    assert server.filter(record)
+
+    def told() -> None:
+        cuts.tell(b"id-7", "It broke off.")
+        assert not server.filter(record)
+        other = server.makeRecord(server.name, logging.ERROR, __file__, 1, "Another mistake.", (), None)
+        assert server.filter(other)
+
+    contextvars.copy_context().run(told)
+    assert server.filter(record)
 
 
 def test_every_router_that_starts_quietens_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
