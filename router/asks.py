@@ -85,7 +85,7 @@ class Asker:
             handle = loop.call_soon(listener, alive)
             return now, handle.cancel
         asking = self.running.get(target.key)
-        if asking is None or now - asking.since >= self._policy.ask_timeout_s:
+        if asking is None or self.unanswered(target.key):
             before, asking = asking, _Asking(now)
             if before is not None:
                 asking.listeners = before.listeners
@@ -97,6 +97,11 @@ class Asker:
         ticket = self._tickets
         asking.listeners[ticket] = listener
         return asking.since, partial(asking.leave, ticket)
+
+    def unanswered(self, key: str) -> bool:
+        """Whether its running question is older than anybody waits for an answer."""
+        asking = self.running.get(key)
+        return asking is not None and self._clock() - asking.since >= self._policy.ask_timeout_s
 
     def suspect(self, target: Target, patience_s: float, dead: Callable[[str], None]) -> None:
         """Ask for nobody in particular; `dead` hears the target's key when no answer comes in that time."""

@@ -34,6 +34,7 @@ _BLAME: Final = {
     Failure.TIMEOUT: Outcome.NEUTRAL,
     Failure.FULL: Outcome.NEUTRAL,
 }
+# What a plan drops an attempt for.
 _WHY: Final = {
     Failure.NO_ANSWER: "gave neither a reply nor an answer to /health",
     Failure.CUT: "stopped in the middle of a small reply",
@@ -164,7 +165,7 @@ class Attempt:
         elif reading.events:
             self._first, self._last = FirstEvent(), LastEvent()
         elif reading.at_end is not Outcome.NEUTRAL and reading.worth is not Worth.WHOLE:
-            self.tell(self._relay.elapsed_ms(self.started))
+            self.tell(self.headed_ms)
 
     @property
     def beating(self) -> bool:
@@ -197,7 +198,7 @@ class Attempt:
 
     def drop(self, failure: Failure) -> None:
         """The plan counts it as failed."""
-        self.record(_BLAME.get(failure, Outcome.FAILURE), _WHY.get(failure, ""))
+        self.record(_BLAME.get(failure, Outcome.FAILURE), _WHY[failure])
         self.close()
 
     def tell(self, milliseconds: float) -> None:

@@ -301,12 +301,11 @@ class Relay:
     def _on_answer(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_asking()
         number, now = attempt.number, self._plane.ticks()
-        if alive and attempt.has_stopped(self._plane.board.policy.stall_s):
-            self._do(*p.silent(self._plan, number, self._means, now, Failure.CUT))
-        elif alive:
+        if alive and not attempt.has_stopped(self._plane.board.policy.stall_s):
             self._do(*p.lives(self._plan, number, now, beating=attempt.beating))
         else:
-            self._do(*p.silent(self._plan, number, self._means, now))
+            failure = Failure.CUT if alive else Failure.NO_ANSWER
+            self._do(*p.silent(self._plan, number, self._means, now, failure))
 
     def _pass_on(self, attempt: Attempt) -> None:
         self._passed = attempt
@@ -384,10 +383,11 @@ class Relay:
             given_up(self._plane, self._attempts, self._plane.ticks())
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
-        hedged = any(one.extra is Extra.HEDGE for one in self._attempts)
-        total_ms = self.elapsed_ms(self._started)
-        spent_ms = self.elapsed_ms(attempt.started) if attempt is not None else 0.0
-        sent = self._earlier + len(self._attempts)
+        now, attempts = self._plane.ticks(), self._attempts
+        hedged = any(one.extra is Extra.HEDGE for one in attempts)
+        total_ms = (now - self._started) * 1000
+        spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
+        sent = self._earlier + len(attempts)
         headers = story_headers(self._request.id, sent, total_ms, spent_ms, hedged=hedged)
         return headers if attempt is None else headers + target_headers(attempt.choice)
 

@@ -80,8 +80,7 @@ class Outage:
             return
         for step in range(min(_ROUND, len(keys))):
             key = keys[(self._next + step) % len(keys)]
-            running = self._asker.running.get(key)
-            if running is not None and self._ticks() - running.since >= self._board.policy.ask_timeout_s:
+            if self._asker.unanswered(key):
                 self._heard(key, False)
             self._leaves.append(self._asker.ask(self._board.targets[key], partial(self._heard, key), 0.0)[1])
         self._next += _ROUND

@@ -274,8 +274,12 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
     terms, number = plan.terms, len(plan.tried)
     if plan.paid >= terms.budget or number >= terms.budget + _MOST_FREE:
         return None
+    anywhere = terms.repeatable or not (plan.exposed or plan.runs)
+    # What may have run and failed was at repeatable targets, or the plan would have ended.
+    if not anywhere and not all(run.choice.repeatable for run in plan.runs):
+        return None
     passed: tuple[str, ...] = plan.tried
-    while (choice := means.choose(passed)) is not None and not _harmless(plan, choice):
+    while (choice := means.choose(passed)) is not None and not (anywhere or choice.repeatable):
         passed = (*passed, choice.key)
     if choice is None:
         return None
@@ -289,14 +293,6 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
     # Written out, because this is on the way of every request and `replace` takes three times as long.
     plan = Plan(terms, runs, tried, plan.paid + 1, at, plan.exposed, plan.slow, plan.replies, plan.causes)
     return plan, Try(number, choice, extra if number else None)
-
-
-def _harmless(plan: Plan, choice: Choice) -> bool:
-    """Whether a run at this target may come on top of those that have happened or may be happening."""
-    if plan.terms.repeatable or not (plan.exposed or plan.runs):
-        return True
-    # What may have run and failed was at repeatable targets, or the plan would have ended.
-    return choice.repeatable and all(run.choice.repeatable for run in plan.runs)
 
 
 def _hedge_at(terms: Terms, runs: tuple[Run, ...], sent: int, now: float) -> float:

@@ -112,12 +112,12 @@ def _length(fields: dict[bytes, bytes], *, bodiless: bool) -> Worth:
     if bodiless:
         return Worth.ANSWER
     if length is None:
-        return Worth.WHOLE if is_document(fields.get(b"content-type", b"")) else Worth.ANSWER
+        return Worth.WHOLE if _is_document(fields.get(b"content-type", b"")) else Worth.ANSWER
     small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_WHOLE
     return Worth.WHOLE if small else Worth.ANSWER
 
 
-def is_document(content_type: bytes) -> bool:
+def _is_document(content_type: bytes) -> bool:
     """Whether this names one JSON value (RFC 8259 and RFC 6839), not a sequence of them."""
     kind = content_type.split(b";", 1)[0].strip().lower()
     return kind == b"application/json" or kind.endswith(b"+json")

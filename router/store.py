@@ -59,8 +59,9 @@ _MOST_BYTES: Final = 1_048_576
 # Of a bucket that is down every object fails alike; more names would say nothing new.
 _MOST_NAMED: Final = 3
 # What obstore says of a failed request: its method, URL, time and retries, then what came of it.
-_REQUEST: Final = re.compile(r"Error performing ([A-Z]+) \w+://[^/\s]+/[^/\s]+/([^\s?]+)\S* in .*? - (.+)")
-_ANSWERED: Final = re.compile(r"Server returned non-2xx status code: (\d{3}[^:]*)")
+# Compiled by the first failure, not by every start.
+_REQUEST: Final = r"Error performing ([A-Z]+) \w+://[^/\s]+/[^/\s]+/([^\s?]+)\S* in .*? - (.+)"
+_ANSWERED: Final = r"Server returned non-2xx status code: (\d{3}[^:]*)"
 _LONGEST_REASON: Final = 200
 
 
@@ -350,9 +351,9 @@ async def _in_time(work: Coroutine[Any, Any, T]) -> T:
 def _first_line(error: Exception) -> str:
     """What failed, for a person: method, object and status where the library says them."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    if request := _REQUEST.search(line):
+    if request := re.search(_REQUEST, line):
         method, name, end = request.groups()
-        answered = _ANSWERED.match(end)
+        answered = re.match(_ANSWERED, end)
         line = f"{method} {unquote(name)}: {answered.group(1).strip() if answered else end}"
     if len(line) <= _LONGEST_REASON:
         return line

@@ -13,6 +13,8 @@ from infra.cli import values
 from infra.cli.faults import CLOUDS
 from infra.cli.status_view import RouterAnswer, assemble, disagreement, percent, render
 from infra.cli.values import Facts
+from router import control
+from router.store import object_name
 
 pytestmark = pytest.mark.pure
 
@@ -240,11 +242,11 @@ def test_a_router_without_any_checker_says_so() -> None:
     ("source", "goes_on"),
     [
         ("aws/eu-west-1", "Its last good view of it stays."),
-        ("health/aws-eu-west-1.json", "Its last good view of it stays."),
-        ("health/gcp-europe-west1.json", "It has no good view of it."),
+        (object_name("aws/eu-west-1"), "Its last good view of it stays."),
+        (object_name("gcp/europe-west1"), "It has no good view of it."),
         ("mars/x", "It has no good view of it."),
         ("snapshot", "It has no good view of it."),
-        ("control.json", "Its strategy stays."),
+        (control.NAME, "Its strategy stays."),
     ],
 )
 def test_a_last_good_view_is_said_to_stay_only_where_there_is_one(source: str, goes_on: str) -> None:

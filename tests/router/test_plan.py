@@ -363,3 +363,17 @@ def test_who_is_out_or_rests_is_asked_for_need_only(why: dict[str, bool]) -> Non
     assert actions == (Try(0, Choice("a"), None),)
     plan, actions = p.failed(plan, 0, Failure.RESET, poor, NOW)
     assert actions == tuple(Try(at, Choice(key, **why), Extra.RETRY) for at, key in ((1, "b"), (2, "c")))
+
+
+def test_nobody_is_looked_for_when_nothing_may_run_beside_what_runs() -> None:
+    """With hundreds of targets the look at each of them would cost more than the request."""
+    looks: list[tuple[str, ...]] = []
+
+    def choose(tried: Collection[str]) -> Choice | None:
+        looks.append(tuple(tried))
+        return Choice(f"t{len(tried)}") if len(tried) < 300 else None
+
+    terms = Terms(DEFAULT, 3, NOW + 10, repeatable=False, copies=3)
+    _, actions = p.begin(terms, Means(choose, lambda _choice, _extra: True), NOW)
+    assert len(actions) == 1
+    assert looks == [()]
