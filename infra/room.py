@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Knowing = Literal["router", "checker"]
 
 LAMBDA_BYTES = 4096
+PROJECT_NUMBER_DIGITS = 13  # of a Google project; 12 in most
 # All other variables on AWS: the Web Adapter's, the place, the role, the secret's ARN; a router's bucket,
 # strategy and key hash besides. With the longest names a stack can have; a test measures them.
 REST_BYTES: Mapping[Knowing, int] = {"router": 760, "checker": 570}
@@ -102,7 +103,9 @@ def longest_url(settings: Settings, place: Place, role: str = "agent") -> str:
     if place.cloud == "azure":  # a site's name has 60 characters at most; a hash and the region may follow
         site = f"{name}-{region}-{'x' * 8}"[:60]
         return f"https://{site}-{'x' * 16}.{region}-01.azurewebsites.net"
-    return f"https://{region}-{settings.project}.cloudfunctions.net/{name}"
+    # Google: SERVICE-PROJECTNUMBER.REGION.run.app where the first part has 63 characters at most, which our
+    # names keep; else a shorter one with a hash. cloud.google.com/run/docs/triggering/https-request
+    return f"https://{name}-{'1' * PROJECT_NUMBER_DIGITS}.{region}.run.app"
 
 
 def _entries(settings: Settings, role: Knowing) -> list[int]:

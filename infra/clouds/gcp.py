@@ -170,7 +170,7 @@ class Function(pulumi.ComponentResource):
     def _public_url(self, function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
         """Open to all at Google's door: agents check our HMAC signature, routers an API key."""
         invoker = self._invoker("public", function, "allUsers")
-        return ready(function.url, [invoker.id])
+        return ready(service_url(function), [invoker.id])
 
     def _invoker(
         self, what: str, function: gcp.cloudfunctionsv2.Function, who: pulumi.Input[str]
@@ -201,10 +201,10 @@ class Function(pulumi.ComponentResource):
             # The next minute's run is a better second try than a late first one.
             retry_config=gcp.cloudscheduler.JobRetryConfigArgs(retry_count=0),
             http_target=gcp.cloudscheduler.JobHttpTargetArgs(
-                uri=function.url,
+                uri=service_url(function),
                 http_method="POST",
                 oidc_token=gcp.cloudscheduler.JobHttpTargetOidcTokenArgs(
-                    service_account_email=caller.email, audience=function.url
+                    service_account_email=caller.email, audience=service_url(function)
                 ),
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[invoker]),
@@ -242,3 +242,24 @@ class Function(pulumi.ComponentResource):
             user_labels=self._labels,
             opts=pulumi.ResourceOptions(parent=self, depends_on=self.shared.services),
         )
+
+
+def service_url(function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
+    """The origin of the function's Cloud Run service, `https://….run.app`.
+
+    `function.url` is `https://REGION-PROJECT.cloudfunctions.net/NAME`: it has a path, and a router takes
+    origins only. Source: cloud.google.com/run/docs/triggering/https-request; the provider's own example of a
+    scheduled function uses `service_config.uri` as target and audience.
+    """
+    return function.service_config.apply(_uri)
+
+
+def _uri(service: gcp.cloudfunctionsv2.outputs.FunctionServiceConfig | None) -> str:
+    if service is not None and service.uri:
+        return service.uri
+    if pulumi.runtime.is_dry_run():
+        return ""  # not known before the function exists
+    raise pulumi.RunError(
+        "Google reported a function without the URI of its Cloud Run service (serviceConfig.uri); run "
+        "`pulumi refresh`, then `pulumi up` again"
+    )

@@ -40,7 +40,10 @@ COMPUTED: Mapping[str, Callable[[str], Properties]] = {
     },
     "azure-native:storage:Blob": lambda name: {"url": f"https://account.blob.core.windows.net/{name}"},
     "azure-native:applicationinsights:Component": lambda name: {"connectionString": "InstrumentationKey=1"},
-    "gcp:cloudfunctionsv2/function:Function": lambda name: {"url": f"https://{name}.run.app"},
+    "gcp:cloudfunctionsv2/function:Function": lambda name: {
+        "url": f"https://europe-west1-test-project.cloudfunctions.net/{name}",
+        "serviceConfig": {"uri": f"https://{name}.run.app"},
+    },
     "gcp:serviceaccount/account:Account": lambda name: {"email": f"{name}@test.iam.gserviceaccount.com"},
     "gcp:secretmanager/secretVersion:SecretVersion": lambda name: {"version": "7"},
     "random:index/randomId:RandomId": lambda name: {"hex": "0a1b2c3d"},
@@ -80,6 +83,8 @@ class Recorder(engine.Mocks):
         if args.typ == "azure-native:web:WebApp":  # identities go in as a list and come out as a mapping
             identities = {one: Properties() for one in plain["identity"]["userAssignedIdentities"]}
             computed["identity"] = {**plain["identity"], "userAssignedIdentities": identities}
+        if args.typ == "gcp:cloudfunctionsv2/function:Function":
+            computed["serviceConfig"] = {**plain["serviceConfig"], **computed["serviceConfig"]}
         named = {"name": plain.get("name", args.name), "arn": f"arn:test:{args.name}"}
         return f"{args.name}-id", {**named, **plain, **computed}
 

@@ -215,7 +215,9 @@ def google(secret: bool = False) -> tuple[Row, ...]:
         "labels": {"skyfleet-role": "checker"},
     }
     private = {"package": "cd" * 32, "port": 4002}
-    function = row(gcp.FUNCTION, "f", inputs, outputs={"url": "http://127.0.0.1:4002"}, private=private)
+    service |= {"uri": "http://127.0.0.1:4002"}
+    outputs = {"url": "http://127.0.0.1:4002/agent", "serviceConfig": service}
+    function = row(gcp.FUNCTION, "f", inputs, outputs=outputs, private=private)
     if not secret:
         return (function,)
     version = {"secret": "projects/p/secrets/keys", "secretData": "s3cret"}

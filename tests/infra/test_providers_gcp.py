@@ -83,10 +83,11 @@ def test_the_project_is_the_providers_unless_given(account: Google) -> None:
 
 
 def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
-    """Its URL is a loopback port, its service bears its name."""
+    """Its service's URI is an origin, its own URL has its name as a path."""
     row = account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
     (function,) = account.worlds[-1].functions
-    assert row.outputs["url"] == f"http://127.0.0.1:{function.port}"
+    assert row.outputs["serviceConfig"]["uri"] == f"http://127.0.0.1:{function.port}"
+    assert row.outputs["url"] == f"http://127.0.0.1:{function.port}/agent"
     assert function.principal == "agent-account@my-project.iam.gserviceaccount.com"
 
 

@@ -101,9 +101,10 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
     for token, prop in {
         "aws:lambda/functionUrl:FunctionUrl": "functionUrl",
         "azure-native:web:WebApp": "defaultHostName",
-        "gcp:cloudfunctionsv2/function:Function": "url",
     }.items():
         monkeypatch.setitem(program.COMPUTED, token, lambda name, prop=prop: {prop: url(name)})
+    google = "gcp:cloudfunctionsv2/function:Function"
+    monkeypatch.setitem(program.COMPUTED, google, lambda name: {"serviceConfig": {"uri": url(name)}})
     for function in of_type(recorded(settings, tmp_path), "aws:lambda/function:Function"):
         variables = cast("dict[str, str]", function.inputs["environment"]["variables"])
         role = variables["SKYFLEET_ROLE"]

@@ -174,9 +174,13 @@ def _schedule(row: Row, tables: Tables) -> Schedule:
     )
 
 
+def _urls(function: Row) -> tuple[str, str]:
+    """Both addresses of a function: of its Cloud Run service, and the one at cloudfunctions.net."""
+    return text(function.outputs, "serviceConfig", "uri"), text(function.outputs, "url")
+
+
 def _serves(function: Row, uri: str) -> bool:
-    url = text(function.outputs, "url")
-    return uri == url or uri.startswith(f"{url}/")
+    return any(uri == url or uri.startswith(f"{url}/") for url in _urls(function))
 
 
 def _refused(row: Row, function: Row | None, tables: Tables) -> str | None:
@@ -189,6 +193,6 @@ def _refused(row: Row, function: Row | None, tables: Tables) -> str | None:
         return None
     if f"serviceAccount:{email}" not in allowed:
         return f"{email or 'a caller without a token'} has not {INVOKER} on {function.id}"
-    if audience and audience.rstrip("/") != text(function.outputs, "url"):
-        return f"its token is meant for {audience}, not for {function.outputs['url']}"
+    if audience and audience.rstrip("/") not in _urls(function):
+        return f"its token is meant for {audience}, not for {_urls(function)[0]}"
     return None

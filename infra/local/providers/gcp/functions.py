@@ -172,9 +172,14 @@ def _source(source: Properties, context: Context) -> Row:
 
 
 def _function(inputs: Properties, context: Context) -> Properties:
+    """`serviceConfig.uri` is the Cloud Run service's origin. `url` has the function's name as a path.
+
+    Google: `https://NAME-NUMBER.REGION.run.app` and `https://REGION-PROJECT.cloudfunctions.net/NAME`, by
+    cloud.google.com/run/docs/triggering/https-request and firebase-tools src/gcp/cloudfunctionsv2.ts.
+    """
     project, where, name = (text(inputs, part) for part in ("project", "location", "name"))
     path = f"projects/{project}/locations/{where}"
-    url = f"http://127.0.0.1:{context.port()}"
+    origin = f"http://127.0.0.1:{context.port()}"
     service: Properties = {
         "availableMemory": "256M",
         "availableCpu": "1",
@@ -184,7 +189,7 @@ def _function(inputs: Properties, context: Context) -> Properties:
         "ingressSettings": "ALLOW_ALL",
         "serviceAccountEmail": runs_as(inputs),
         **fields(inputs, "serviceConfig"),
-        "uri": url,
+        "uri": origin,
         "service": f"{path}/services/{name}",
     }
     repository = f"projects/{project}/locations/{where}/repositories/gcf-artifacts"
@@ -195,7 +200,7 @@ def _function(inputs: Properties, context: Context) -> Properties:
     }
     return {
         "id": f"{path}/functions/{name}",
-        "url": url,
+        "url": f"{origin}/{name}",
         "state": "ACTIVE",
         "environment": "GEN_2",
         "updateTime": context.timestamp(),
