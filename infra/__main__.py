@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pulumi
 
-from infra import credentials, verify
+from infra import credentials, preflight, verify
 from infra.archive import Packages, build_all
 from infra.clouds import prepare
 from infra.contract import Fleet
@@ -58,6 +60,7 @@ def deploy(settings: Settings, packages: Packages) -> None:
 if __name__ == "__main__":
     try:
         stack_settings = read(pulumi.runtime.get_config_env(), pulumi.get_stack())
+        preflight.need_aim(stack_settings, os.environ)
         deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))
     except InfraError as error:
         raise pulumi.RunError(str(error)) from None

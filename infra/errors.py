@@ -2,6 +2,7 @@
 
 InfraError
 ├── ConfigError     the stack config has mistakes; the message lists all of them
+├── PreflightError  the shell or an account is not as the deployment needs it; lists all that was found
 ├── AgentError      the user's agent file does not parse, import, or hold the entry
 ├── PackageError    a package could not be built (uv, lock, disk)
 └── StaleBuildError a cloud still serves another build after the deploy
@@ -26,6 +27,15 @@ class ConfigError(InfraError):
         noun = "mistake" if len(self.mistakes) == 1 else "mistakes"
         listed = "\n".join(f"  - {mistake}" for mistake in self.mistakes)
         super().__init__(f"The stack config has {len(self.mistakes)} {noun}; nothing was deployed:\n{listed}")
+
+
+class PreflightError(InfraError):
+    """The deployment would fail or go elsewhere; `problems` are one line each, with what to do."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"Preflight failed; nothing was deployed:\n{listed}")
 
 
 class AgentError(InfraError):

@@ -1,0 +1,63 @@
+"""A shell that is aimed elsewhere than the stack says is refused before anything is asked or created."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.contract import CLOUDS
+from infra.errors import PreflightError
+from infra.preflight import need_aim
+from infra.preflight.aim import misaimed
+from infra.settings import read
+
+EMULATOR = "aws:1,azure-native:2,gcp:3,random:4"
+CLOUDS_CONFIG = {"aws": {"regions": ["eu-west-1"]}, "azure": {"regions": ["westeurope"]}}
+
+
+def test_a_real_stack_in_a_plain_shell_and_a_local_one_in_the_emulators_are_right() -> None:
+    """Nothing is said."""
+    assert misaimed("prod", CLOUDS, {}, local=False) == []
+    assert misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": ""}, local=False) == []
+    assert misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": EMULATOR}, local=True) == []
+
+
+@pytest.mark.parametrize("providers", [EMULATOR, "random:4", "gcp:1"])
+def test_a_real_stack_in_a_shell_aimed_at_the_emulator_is_refused(providers: str) -> None:
+    """One line: what was found, and to open a new shell."""
+    (found,) = misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, local=False)
+    assert "stack prod is for real accounts" in found.line
+    assert "new shell" in found.line
+    assert "\n" not in found.line
+
+
+@pytest.mark.parametrize(
+    ("providers", "missing"),
+    [
+        ("", "aws, azure-native, gcp"),
+        ("aws:1,gcp:3", "azure-native"),
+        ("random:4", "aws, azure-native, gcp"),
+        ("aws:1, gcp:3,azure-native:", "azure-native, gcp"),
+    ],
+)
+def test_a_local_stack_in_a_plain_shell_is_refused(providers: str, missing: str) -> None:
+    """Also when only some of its clouds are emulated: the others would be real."""
+    (found,) = misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, local=True)
+    assert f"does not name {missing})" in found.line
+    assert "make up" in found.line
+
+
+def test_only_the_clouds_of_the_stack_must_be_emulated() -> None:
+    """A stack without Google asks nothing of Google's provider."""
+    assert misaimed("local", ("aws",), {"PULUMI_DEBUG_PROVIDERS": "aws:1"}, local=True) == []
+
+
+def test_the_program_ends_before_it_asks_or_creates_anything() -> None:
+    """The stack config decides: with skyfleet:sky it is the emulator's."""
+    real = read({"skyfleet:clouds": CLOUDS_CONFIG}, "prod")
+    local = read({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:sky": {}}, "local")
+    need_aim(real, {})
+    need_aim(local, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
+    with pytest.raises(PreflightError, match="nothing was deployed"):
+        need_aim(real, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
+    with pytest.raises(PreflightError, match="real accounts"):
+        need_aim(local, {})
