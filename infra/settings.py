@@ -33,7 +33,7 @@ EXAMPLES: Mapping[str, str] = {
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
     "agentPaceMs": "0",
-    "sky": "{minuteS: 5}",
+    "sky": "{minuteS: 5, delays: 0.02}",
 }
 # Knobs of the router's deciding, with the least and the most that each may be; their defaults live with the
 # router, here is only what may be said.
@@ -65,6 +65,8 @@ AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 LONGEST_CHECK_S = 600
 # The emulated clouds take no longer "minute" than an hour: nobody would ever see a check.
 LONGEST_MINUTE_S = 3600
+# Of the waits of a real cloud the emulated ones take a sixtieth: a minute becomes a second.
+DEFAULT_DELAYS = 1 / 60
 # Rooms of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("infra", "router", "tests")
 
@@ -106,8 +108,9 @@ class Settings:
     """What one stack deploys.
 
     routers: in the order callers should try them. open: the routers ask for no API key (emulated stacks
-    only). local: an emulated stack; minute_s: length of the emulated schedulers' minute. agent_pace_ms:
-    pause of the default agent between two steps, to watch streams.
+    only). local: an emulated stack; minute_s: length of the emulated schedulers' minute; delays: emulator
+    seconds per second that something takes in a real cloud. agent_pace_ms: pause of the default agent between
+    two steps, to watch streams.
     """
 
     stack: str
@@ -124,6 +127,7 @@ class Settings:
     project: str | None
     local: bool
     minute_s: float = 60
+    delays: float = 1
     agent_pace_ms: float = 0
     prefix: str = field(init=False, default="")
 
@@ -163,7 +167,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
     )
     sky = mistakes.mapping("skyfleet:sky", values.get("sky"), EXAMPLES["sky"])
-    mistakes.known_keys("skyfleet:sky", sky, ("minuteS",), EXAMPLES["sky"])
+    mistakes.known_keys("skyfleet:sky", sky, ("minuteS", "delays"), EXAMPLES["sky"])
     open_ = mistakes.flag("skyfleet:router.open", router.get("open"), default=False)
     if open_ and "sky" not in values:
         mistakes.add(
@@ -190,6 +194,9 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         project=project,
         local="sky" in values,
         minute_s=_minute(mistakes, sky.get("minuteS")),
+        delays=mistakes.number(
+            "skyfleet:sky.delays", sky.get("delays"), DEFAULT_DELAYS, least=0, most=1, example="0.02"
+        ),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
     )
     need_room(mistakes, settings)

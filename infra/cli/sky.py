@@ -25,11 +25,14 @@ def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
 
 
 def awake(
-    layout: Layout, environ: Mapping[str, str], shown: Progress, minute_s: float | None = None
+    layout: Layout,
+    environ: Mapping[str, str],
+    shown: Progress,
+    settings: Mapping[str, float] | None = None,
 ) -> SkyNote:
     """The running daemon: started when there is none, again when its sources have changed or it is stuck.
 
-    minute_s: length of the emulated schedulers' minute, None to leave it.
+    settings: `minute_s` and `delays` of the admin API, None to leave them.
     """
     note = daemon.running(layout)
     if note is not None and not daemon.runs_this_code(layout, note):
@@ -45,6 +48,6 @@ def awake(
         daemon.stop(pid, layout)
     if note is None:
         note = daemon.start(layout, environ, lambda: shown.now("waiting until they answer"))
-    if minute_s is not None:
-        call(note, "PUT", "/v1/settings", {"minute_s": minute_s})
+    if settings is not None:
+        call(note, "PUT", "/v1/settings", settings)
     return note

@@ -4,28 +4,51 @@
     GET /v1/world                                         functions, instances, schedules, faults
     POST /v1/faults {"cloud", "fault", "scope"}           inject; scope is `agents` unless told otherwise
     DELETE /v1/faults?cloud=aws                           heal
-    PUT /v1/settings {"minute_s": 5.0}                    length of an emulated minute
+    PUT /v1/settings {"minute_s": 5.0, "delays": 0.02}    length of an emulated minute; how much of a real
+                                                          cloud's delays the emulated ones take (0 to 1)
+    GET /v1/leftovers                                     what the clouds keep of deleted resources
+    PUT /v1/weather {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: no more)
+    POST /v1/drift {"id", "delete" or "set"}              change or delete a resource by hand
     POST /v1/schedules/run {"cloud"}                      fire now, answer when done
 Mistakes are 400 with {"error": {"code", "message"}}.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
 
+from infra.local.delays import MOST
+from infra.local.errors import CloudError
 from infra.local.hosts import describe, faults
 from infra.local.hosts.errors import RequestError
 from infra.local.hosts.faults import Injected
 from infra.local.hosts.listener import Listener
 from infra.local.hosts.sky import Sky
+from infra.local.providers import drift, remains
+from infra.local.providers.operations import Operations
+from infra.local.providers.weather import LONGEST_S as LONGEST_STORM_S
+from infra.local.providers.weather import STATUSES
 
 Json = Mapping[str, object]
-Call = Callable[[web.BaseRequest, Sky], Awaitable[Json]]
+
+
+@dataclass(frozen=True, slots=True)
+class Clouds:
+    """What runs, and the resources that it comes from."""
+
+    sky: Sky
+    operations: Operations
+
+
+Call = Callable[[web.BaseRequest, Clouds], Awaitable[Json]]
 
 SHORTEST_MINUTE_S, LONGEST_MINUTE_S = 0.05, 3600.0
 
@@ -47,15 +70,26 @@ def _text(body: Json, key: str, default: str = "") -> str:
     return value
 
 
-async def _health(_: web.BaseRequest, sky: Sky) -> Json:
+def _number(body: Json, key: str, default: float, least: float, most: float) -> float:
+    value = body.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RequestError(f"{key} must be a number, got {value!r}")
+    if not least <= value <= most:
+        raise RequestError(f"{key} must lie in {least:g} to {most:g}, got {value:g}")
+    return float(value)
+
+
+async def _health(_: web.BaseRequest, clouds: Clouds) -> Json:
+    sky = clouds.sky
     return {"status": "ok", "functions": len(sky.hosts)}
 
 
-async def _world(_: web.BaseRequest, sky: Sky) -> Json:
-    return describe.world(sky)
+async def _world(_: web.BaseRequest, clouds: Clouds) -> Json:
+    return describe.world(clouds.sky)
 
 
-async def _inject(request: web.BaseRequest, sky: Sky) -> Json:
+async def _inject(request: web.BaseRequest, clouds: Clouds) -> Json:
+    sky = clouds.sky
     body = await _body(request)
     new = Injected(
         faults.parse_cloud(_text(body, "cloud")),
@@ -66,30 +100,61 @@ async def _inject(request: web.BaseRequest, sky: Sky) -> Json:
     return {"faults": describe.world(sky)["faults"]}
 
 
-async def _heal(request: web.BaseRequest, sky: Sky) -> Json:
+async def _heal(request: web.BaseRequest, clouds: Clouds) -> Json:
+    sky = clouds.sky
     cloud = faults.parse_cloud(request.query.get("cloud", ""))
     await sky.set_faults(faults.heal(sky.board.current, cloud))
     return {"faults": describe.world(sky)["faults"]}
 
 
-async def _settings(request: web.BaseRequest, sky: Sky) -> Json:
-    body = await _body(request)
-    unknown = set(body) - {"minute_s"}
+async def _settings(request: web.BaseRequest, clouds: Clouds) -> Json:
+    body, sky = await _body(request), clouds.sky
+    unknown = set(body) - {"minute_s", "delays"}
     if unknown:
-        raise RequestError(f"unknown settings: {', '.join(sorted(unknown))}; there is minute_s")
-    minute = body.get("minute_s", sky.schedules.minute_s)
-    if isinstance(minute, bool) or not isinstance(minute, int | float) or not math.isfinite(minute):
-        raise RequestError(f"minute_s must be a number of seconds, got {minute!r}")
-    if not SHORTEST_MINUTE_S <= minute <= LONGEST_MINUTE_S:
-        raise RequestError(
-            f"minute_s must lie in {SHORTEST_MINUTE_S:g} to {LONGEST_MINUTE_S:g}, got {minute:g}"
-        )
+        raise RequestError(f"unknown settings: {', '.join(sorted(unknown))}; there are minute_s and delays")
+    minute = _number(body, "minute_s", sky.schedules.minute_s, SHORTEST_MINUTE_S, LONGEST_MINUTE_S)
+    factor = _number(body, "delays", sky.delays.factor, 0, MOST)
     if minute != sky.schedules.minute_s:
-        sky.set_minute(float(minute))
-    return {"minute_s": sky.schedules.minute_s}
+        sky.set_minute(minute)
+    if factor != sky.delays.factor:
+        sky.set_delays(factor)
+    return {"minute_s": sky.schedules.minute_s, "delays": sky.delays.factor}
 
 
-async def _run(request: web.BaseRequest, sky: Sky) -> Json:
+async def _leftovers(_: web.BaseRequest, clouds: Clouds) -> Json:
+    return {
+        "leftovers": clouds.operations.remaining(),
+        "deployed": [row.key for row in clouds.operations.rows.values() if row.token != remains.TOKEN],
+    }
+
+
+async def _weather(request: web.BaseRequest, clouds: Clouds) -> Json:
+    body, weather, now = await _body(request), clouds.operations.weather, time.time()
+    cloud = faults.parse_cloud(_text(body, "cloud"))
+    seconds = _number(body, "seconds", 0, 0, LONGEST_STORM_S)
+    status = int(_number(body, "status", 503, 0, 999))
+    if status not in STATUSES:
+        known = ", ".join(map(str, STATUSES))
+        raise RequestError(f"status must be one of {known}, got {status}")
+    if seconds:
+        weather.begin(cloud, status, now + seconds)
+    else:
+        weather.end(cloud)
+    return {"weather": weather.told(now)}
+
+
+async def _drift(request: web.BaseRequest, clouds: Clouds) -> Json:
+    body = await _body(request)
+    wanted, given = _text(body, "id"), body.get("set")
+    change = cast(Json, given) if isinstance(given, dict) else None
+    if (change is None) == (body.get("delete") is not True):
+        raise RequestError('say either "delete": true or "set": {property: value}')
+    found = await asyncio.to_thread(drift.drift, clouds.operations, wanted, change)
+    return {"changed" if change is not None else "deleted": found}
+
+
+async def _run(request: web.BaseRequest, clouds: Clouds) -> Json:
+    sky = clouds.sky
     cloud = faults.parse_cloud(_text(await _body(request), "cloud"))
     runs = await sky.schedules.run_now(cloud)
     return {"schedules": [describe.run(sky, each) for each in runs]}
@@ -101,6 +166,9 @@ ROUTES: dict[tuple[str, str], Call] = {
     ("POST", "/v1/faults"): _inject,
     ("DELETE", "/v1/faults"): _heal,
     ("PUT", "/v1/settings"): _settings,
+    ("GET", "/v1/leftovers"): _leftovers,
+    ("PUT", "/v1/weather"): _weather,
+    ("POST", "/v1/drift"): _drift,
     ("POST", "/v1/schedules/run"): _run,
 }
 
@@ -108,9 +176,9 @@ ROUTES: dict[tuple[str, str], Call] = {
 class Admin:
     """Serves the API for one sky."""
 
-    def __init__(self, port: int, token: str, sky: Sky) -> None:
+    def __init__(self, port: int, token: str, sky: Sky, operations: Operations) -> None:
         self._token = token
-        self._sky = sky
+        self._clouds = Clouds(sky, operations)
         self._listener = Listener(port, "the sky's admin API", self._answer)
         self.address = f"http://127.0.0.1:{port}"
 
@@ -133,8 +201,8 @@ class Admin:
             known = ", ".join(f"{method} {path}" for method, path in ROUTES)
             return _error(404, "unknown-path", f"no {request.method} {request.path}; there is {known}")
         try:
-            return web.json_response(await call(request, self._sky))
-        except RequestError as error:
+            return web.json_response(await call(request, self._clouds))
+        except (RequestError, CloudError) as error:
             return _error(400, "bad-request", str(error))
 
 

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.local.admin import Admin
 from infra.local.errors import SkyError
@@ -34,6 +35,9 @@ from infra.local.hosts.sky import Site, Sky
 from infra.local.hosts.state import Document, write_private
 from infra.local.hosts.wheels import Wheels, cache_folder
 from infra.local.world import World
+
+if TYPE_CHECKING:
+    from infra.local.providers.server import Providers
 
 log = logging.getLogger("infra.local.daemon")
 
@@ -147,11 +151,11 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     async with contextlib.AsyncExitStack() as open_things:
         open_things.push_async_callback(sky.close)
         await sky.start()
-        admin = Admin(ports.named("admin"), token, sky)
+        providers, addresses = await _providers(chosen, sky, ports, open_things)
+        admin = Admin(ports.named("admin"), token, sky, providers.operations)
         open_things.push_async_callback(admin.close)
-        providers = await _providers(chosen, sky, ports, open_things)
         await admin.open()
-        write_note(chosen.note, admin.address, token, providers, str(site.interpreter))
+        write_note(chosen.note, admin.address, token, addresses, str(site.interpreter))
         open_things.callback(chosen.note.unlink, missing_ok=True)
         log.info("ready: %s, functions run on Python %s", admin.address, site.interpreter)
         await stop.wait()
@@ -160,8 +164,9 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
 
 async def _providers(
     chosen: Options, sky: Sky, ports: Ports, open_things: contextlib.AsyncExitStack
-) -> Mapping[str, int]:
+) -> tuple[Providers, Mapping[str, int]]:
     """Bring the world back from the providers' table, then let the engine change it."""
+    from infra.local.providers.registry import PACKAGES
     from infra.local.providers.server import Providers
     from infra.local.providers.table import Table
 
@@ -172,12 +177,11 @@ async def _providers(
         asyncio.run_coroutine_threadsafe(sky.apply(world), loop).result(APPLY_S)
 
     kept: dict[str, int] = {}
-    packages = ("aws", "azure-native", "gcp", "random")
-    for package in packages:
+    for package in PACKAGES:
         kept[package] = ports.named(f"provider {package}")
     table = Table(chosen.sky / "resources.json")
     program_folder = chosen.project / "infra"
-    providers = Providers(table, apply, kept, ports.allocate, chosen.sky, program_folder)
+    providers = Providers(table, apply, kept, ports.allocate, chosen.sky, program_folder, sky.delays)
     world = providers.world()
     for spec in world.functions:
         if spec.port is not None:
@@ -185,7 +189,7 @@ async def _providers(
     await sky.restore(world)
     # Stopping waits for operations under way, which wait for this loop.
     open_things.push_async_callback(functools.partial(asyncio.to_thread, providers.stop))
-    return await asyncio.to_thread(providers.start)
+    return providers, await asyncio.to_thread(providers.start)
 
 
 def write_note(path: Path, admin: str, token: str, providers: Mapping[str, int], python: str) -> None:

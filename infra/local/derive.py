@@ -6,6 +6,7 @@ missing grant), never an error: a half-made or half-destroyed stack is an ordina
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from infra.local.providers.table import Row
 from infra.local.world import World
 
 
-def derive(rows: Mapping[str, Row], folder: Path) -> World:
-    """`folder`: the sky's state, below which buckets and packages lie."""
-    tables = Tables(rows, folder)
+def derive(rows: Mapping[str, Row], folder: Path, now: float = math.inf) -> World:
+    """`folder`: the sky's state, below which buckets and packages lie. now: unix seconds; grants that do not
+    act by then are left out."""
+    tables = Tables(rows, folder, now)
     parts = [part.derive(tables) for part in (aws, azure, gcp)]
     return World(
         functions=tuple(function for part in parts for function in part.functions),

@@ -2,6 +2,7 @@
 
     SkyError
     ├── CloudError   the cloud refuses what the program asked for (the program's fault)
+    │   └── NotYet   the cloud refuses now and would accept later (a change that still propagates)
     ├── ApplyError   the hosts cannot make reality equal to the world (mostly the package's fault)
     ├── StoreError   the sky's own file cannot be read or written (this machine: disk, permissions)
     └── PortTaken    another process listens where the sky must (this machine)
@@ -25,6 +26,15 @@ class CloudError(SkyError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+class NotYet(CloudError):
+    """A refusal that ends by itself. `retried_s`: real seconds for which the vendor's Pulumi provider repeats
+    the call before it fails; 0 where it fails at once."""
+
+    def __init__(self, code: str, message: str, retried_s: float = 0.0) -> None:
+        super().__init__(code, message)
+        self.retried_s = retried_s
 
 
 class ApplyError(SkyError):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from infra.local.providers import plan
 from infra.local.providers.kinds import Machine
-from infra.local.providers.operations import Operations, Subject
+from infra.local.providers.operations import Later, Operations, Subject
 from infra.local.providers.registry import kind_of
 from infra.local.providers.schema import Failure
 from infra.local.providers.table import Row, Table
@@ -36,26 +36,46 @@ class Mistakes(Exception):
 
 @dataclass(slots=True)
 class Account:
-    """Accounts of all clouds in `folder`; `worlds` is what the hosts were told; `hosts` may refuse."""
+    """Accounts of all clouds in `folder`; `worlds` is what the hosts were told; `hosts` may refuse.
+
+    delays: of a real cloud's seconds, how many pass here; seconds: of time that has passed.
+    """
 
     folder: Path
     hosts: Callable[[World], None] = lambda world: None
+    delays: float = 0.0
+    seconds: float = 0.0
     worlds: list[World] = field(default_factory=list[World])
     operations: Operations = field(init=False)
     table: Table = field(init=False)
+    machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
-        ports, moment = count(5000), datetime(2030, 1, 1, tzinfo=UTC)
+        ports = count(5000)
         bytes_of = count(1)
-        machine = Machine(
+        self.machine = Machine(
             self.folder / "sky",
             self.folder,
             lambda: next(ports),
-            lambda: moment,
+            lambda: datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds),
             lambda size: next(bytes_of).to_bytes(8).rjust(size, b"\1")[-size:],
+            lambda real_s: real_s * self.delays,
+            self.wait,
         )
         self.table = Table(self.folder / "sky" / "resources.json")
-        self.operations = Operations(self.table, machine, self._apply)
+        self.operations = Operations(self.table, self.machine, self._apply)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        return self.machine.clock()
+
+    def operations_with(self, later: Later) -> Operations:
+        """Operations on the same table that ring an alarm."""
+        return Operations(self.table, self.machine, self._apply, later)
 
     def _apply(self, world: World) -> None:
         self.worlds.append(world)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.cli.environment import backend_url
+from infra.local.delays import Delays
 from infra.local.hosts.ports import Ports
 from infra.local.hosts.state import Document
 from infra.local.providers.server import Providers
@@ -83,7 +84,9 @@ class Stack:
         packages = ("aws", "azure-native", "gcp", "random")
         wanted = {package: kept.named(package) for package in packages}
         folder = self.root / "program"
-        self._providers = Providers(self.table, self._apply, wanted, kept.allocate, self.sky, folder)
+        self._providers = Providers(
+            self.table, self._apply, wanted, kept.allocate, self.sky, folder, Delays(0)
+        )
         ports = self._providers.start()
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PULUMI")},

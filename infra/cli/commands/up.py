@@ -63,7 +63,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
     with step(shown, "packages"):
         build_packages(layout, settings, environ, shown.now)
     with step(shown, "emulated clouds"):
-        note = awake(layout, environ, shown, settings.minute_s)
+        note = awake(layout, environ, shown, {"minute_s": settings.minute_s, "delays": settings.delays})
     pulumi = engine(layout, cli, note.providers)
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)

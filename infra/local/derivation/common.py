@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.providers.kinds import effective_at
 from infra.local.providers.table import Row
 from infra.local.providers.values import text
 from infra.local.world import Bucket, Cloud, Function, Grant, Role, Schedule
@@ -27,13 +29,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The rows by type, in the order they were made, and where the sky keeps its files."""
+    """The rows by type, in the order they were made, and where the sky keeps its files.
+
+    now: unix seconds, by which a grant acts already or not yet.
+    """
 
     rows: Mapping[str, Row]
     folder: Path
+    now: float = math.inf
 
     def all(self, token: str) -> Iterable[Row]:
         return (row for row in self.rows.values() if row.token == token)
+
+    def effective(self, token: str) -> Iterable[Row]:
+        """The rows of a type that grants something, without those whose grant does not act yet."""
+        return (row for row in self.all(token) if effective_at(row) <= self.now)
 
     def package(self, row: Row) -> Path:
         return self.folder / "code" / f"{row.private['package']}.zip"

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import aiohttp
 
+from infra.local.delays import DEFAULT as DEFAULT_DELAYS
+from infra.local.delays import Delays
 from infra.local.errors import ApplyError, PortTaken
 from infra.local.hosts import faults, http_child, schedules
 from infra.local.hosts.board import Board
@@ -70,6 +72,7 @@ class Sky:
         self._document = document
         self.board = Board(_injected(document))
         self.schedules = Schedules(self._fire, float(document.content.get("minute_s", MINUTE_S)))
+        self.delays = Delays(float(document.content.get("delays", DEFAULT_DELAYS)))
         self.identities = Identities()
         self._children = Children(site.folder / "children.journal")
         self._packages = Packages(site.folder / "functions")
@@ -180,6 +183,12 @@ class Sky:
         self._document.content["minute_s"] = minute_s
         self._document.save()
         self.schedules.set_minute(minute_s)
+
+    def set_delays(self, factor: float) -> None:
+        """How long everything takes that needs time in a real cloud, kept over restarts."""
+        self._document.content["delays"] = factor
+        self._document.save()
+        self.delays.factor = factor
 
     async def _settle(self, spec: Function) -> ApplyError | None:
         host = self.hosts.get(spec.key)

@@ -127,8 +127,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 return provider_pb2.ReadResponse(
                     id=request.id, properties=request.properties, inputs=request.inputs
                 )
-            row = self._operations.find(subject, request.id)
-            if row is None or not self._operations.alive(row, subject.kind):
+            row = self._operations.read(subject, request.id)
+            if row is None:
                 return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
             id=row.id, properties=to_struct(row.outputs), inputs=to_struct(row.inputs)

@@ -7,12 +7,14 @@ unknown; at `refers` and `outputs` (a real create or update) nothing is.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.local.errors import CloudError
+from infra.local.providers import remains
 from infra.local.providers.assets import Journal
 from infra.local.providers.naming import Naming
 from infra.local.providers.schema import Failure
@@ -20,11 +22,29 @@ from infra.local.providers.table import Row
 from infra.local.providers.values import Json, Properties, at, text
 
 
+def instantly(real_s: float) -> float:
+    """A cloud without delays."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What stays of a name after its resource is deleted.
+
+    seconds: real seconds until it is free again; code, message: the cloud's refusal until then.
+    """
+
+    seconds: float
+    code: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the sky takes from its surroundings; tests give their own.
 
     folder: the sky's state. program_folder: where asset paths start. entropy(n): n random bytes.
+    scaled(s): emulator seconds that stand for `s` seconds of a real cloud. sleep(s): waits emulator seconds.
     """
 
     folder: Path
@@ -32,6 +52,12 @@ class Machine:
     allocate_port: Callable[[], int]
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    scaled: Callable[[float], float] = instantly
+    sleep: Callable[[float], None] = time.sleep
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        return self.now().timestamp()
 
     @property
     def buckets(self) -> Path:
@@ -47,8 +73,8 @@ class Machine:
 class Context:
     """One operation on one resource: the table as it is, the earlier row, the provider's configuration.
 
-    private: what the sky will remember in the row. extra: other rows the operation changes.
-    journal: what to call if the operation fails later on, and what if it does not.
+    private: what the sky will remember in the row. extra: other rows the operation changes; gone: keys of
+    rows it removes. journal: what to call if the operation fails later on, and what if it does not.
     """
 
     machine: Machine
@@ -58,6 +84,7 @@ class Context:
     old: Row | None = None
     private: Properties = field(default_factory=dict[str, Json])
     extra: list[Row] = field(default_factory=list[Row])
+    gone: list[str] = field(default_factory=list[str])
     journal: Journal = field(default_factory=Journal)
 
     def find(self, token: str, prop: str, *values: str) -> Row | None:
@@ -73,6 +100,19 @@ class Context:
         if found is None:
             raise refusal
         return found
+
+    def effective(self, row: Row) -> bool:
+        """Whether what the row grants acts already (see `Kind.effective_after_s`)."""
+        return effective_at(row) <= self.machine.clock()
+
+    def leave(self, key: str, what: str, *, costs: str = "", seconds: float | None = None) -> None:
+        """Note something that the cloud keeps when the stack is destroyed.
+
+        key: `CLOUD/...`, unique. what: in words. costs: what it costs, empty when it is free.
+        seconds: real seconds until the cloud removes it; None: it stays until it is removed by hand.
+        """
+        until = None if seconds is None else self.machine.clock() + self.machine.scaled(seconds)
+        self.extra.append(remains.row(remains.LEFT, key, what, costs=costs, until=until))
 
     def keep(self, prop: str, make: Callable[[], Json]) -> Json:
         """An output given once: the old one, else a new one."""
@@ -115,6 +155,15 @@ def always(row: Row, machine: Machine) -> bool:
     return True
 
 
+def no_hold(row: Row) -> Hold | None:
+    """The name is free at once."""
+
+
+def effective_at(row: Row) -> float:
+    """Unix seconds from which on what the row grants acts."""
+    return float(row.private.get("effective_at", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A resource type.
@@ -126,6 +175,7 @@ class Kind:
     on_delete: whether (and what with) it may go. alive: whether it is still there (refresh).
     volatile: outputs that an update gives anew, or that say more than the input of that name.
     exists: the cloud's error code for a taken name.
+    effective_after_s: real seconds from its creation until what it grants acts. hold: what stays of its name.
     stateless: lives only in Pulumi's state, as random's resources do.
     """
 
@@ -143,3 +193,5 @@ class Kind:
     alive: Callable[[Row, Machine], bool] = always
     exists: str = "AlreadyExists"
     stateless: bool = False
+    effective_after_s: float = 0.0
+    hold: Callable[[Row], Hold | None] = no_hold

@@ -12,18 +12,31 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from infra.local.derive import derive
-from infra.local.errors import ApplyError, CloudError, SkyError, StoreError
+from infra.local.errors import ApplyError, CloudError, NotYet, SkyError, StoreError
+from infra.local.providers import remains
 from infra.local.providers.diff import changes
-from infra.local.providers.kinds import Context, Kind, Machine
+from infra.local.providers.kinds import Context, Kind, Machine, effective_at
+from infra.local.providers.schema import package_of
 from infra.local.providers.table import Row, Table
 from infra.local.providers.values import Json, Properties, program_inputs
+from infra.local.providers.weather import Weather
 from infra.local.world import World
 
 logger = logging.getLogger(__name__)
 
 NO_CONFIG: Mapping[str, Json] = {}
+# How often an emulated provider repeats a call that the cloud refuses for now, in emulator seconds.
+REPEAT_S = 0.05
+
+Later = Callable[[float, Callable[[], None]], None]
+Made = TypeVar("Made")
+
+
+def never(seconds: float, step: Callable[[], None]) -> None:
+    """No clock that wakes: `catch_up` is called by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,20 @@ class Subject:
 
 
 class Operations:
-    """The only writer of the table. `apply` makes reality equal to a world, or raises ApplyError."""
+    """The only writer of the table. `apply` makes reality equal to a world, or raises ApplyError.
 
-    def __init__(self, table: Table, machine: Machine, apply: Callable[[World], None]) -> None:
+    later(seconds, step): calls `step` after some seconds; a grant that takes time to act needs it.
+    """
+
+    def __init__(
+        self, table: Table, machine: Machine, apply: Callable[[World], None], later: Later = never
+    ) -> None:
         self._table = table
         self._machine = machine
         self._apply = apply
+        self._later = later
+        self._wakes_at: float | None = None
+        self.weather = Weather()
         self._lock = threading.Lock()
         # Row adopted by a create -> the run of the engine that did it.
         self._adopted: dict[str, str] = {}
@@ -58,7 +79,29 @@ class Operations:
 
     def world(self) -> World:
         """What should run, by the table."""
-        return derive(self._table.rows, self._machine.folder)
+        return derive(self._table.rows, self._machine.folder, self._machine.clock())
+
+    def catch_up(self) -> None:
+        """Let take effect what has had its time since the last change."""
+        with self._lock:
+            self._wakes_at = None
+            try:
+                self._follow()
+            except ApplyError as error:
+                logger.warning("%s cannot run with what has taken effect: %s", error.key, error.reason)
+            self._wake_when_due()
+
+    def remaining(self) -> list[dict[str, Json]]:
+        """What the clouds keep of resources that were deleted."""
+        return list(remains.listed(self.rows, self._machine.clock()))
+
+    def _wake_when_due(self) -> None:
+        """One call of `catch_up` at the next moment at which a grant begins to act."""
+        now = self._machine.clock()
+        due = min((at for row in self.rows.values() if (at := effective_at(row)) > now), default=None)
+        if due is not None and (self._wakes_at is None or due < self._wakes_at):
+            self._wakes_at = due
+            self._later(due - now, self.catch_up)
 
     def context(self, subject: Subject, old: Row | None = None) -> Context:
         private = dict(old.private) if old else {}
@@ -70,15 +113,38 @@ class Operations:
 
     def create(self, subject: Subject, inputs: Properties) -> Row:
         """The new row; or the one a killed engine left behind, if it is exactly what is asked for now."""
+        return self._persist(subject, lambda: self._create(subject, inputs))
+
+    def _persist(self, subject: Subject, call: Callable[[], Made]) -> Made:
+        """Repeats a call that the cloud refuses for now, for as long as the vendor's provider would."""
+        start = self._machine.clock()
+        while True:
+            try:
+                self.weather.refuse(package_of(subject.kind.token), self._machine.clock())
+                return call()
+            except NotYet as error:
+                if self._machine.clock() - start >= self._machine.scaled(error.retried_s):
+                    raise
+                self._machine.sleep(REPEAT_S)
+
+    def _create(self, subject: Subject, inputs: Properties) -> Row:
         with self._lock:
             context = self.context(subject)
             left = self._left_behind(subject, inputs)
             if left is not None:
                 self._adopted[left.key] = subject.engine
                 return left
-            taken = context.rows.get(subject.kind.key(program_inputs(inputs), context))
+            key = subject.kind.key(program_inputs(inputs), context)
+            taken = context.rows.get(key)
             if taken is not None:
                 raise CloudError(subject.kind.exists, _taken(subject, taken))
+            held = remains.held(context.rows, key, self._machine.clock())
+            if held is not None:
+                raise held
+            context.gone.append(remains.held_key(key))
+            if subject.kind.effective_after_s:
+                delay = self._machine.scaled(subject.kind.effective_after_s)
+                context.private["effective_at"] = self._machine.clock() + delay
             return self._settle(subject, inputs, context)
 
     def _left_behind(self, subject: Subject, inputs: Properties) -> Row | None:
@@ -89,6 +155,10 @@ class Operations:
         return None
 
     def update(self, subject: Subject, row_id: str, inputs: Properties) -> Row:
+        """The changed row. What it grants already acts at once as it is now: only creations take time."""
+        return self._persist(subject, lambda: self._update(subject, row_id, inputs))
+
+    def _update(self, subject: Subject, row_id: str, inputs: Properties) -> Row:
         with self._lock:
             old = self.find(subject, row_id)
             if old is None:
@@ -97,8 +167,16 @@ class Operations:
                 )
             return self._settle(subject, inputs, self.context(subject, old))
 
+    def read(self, subject: Subject, row_id: str) -> Row | None:
+        """The resource as it is now; None when it is gone."""
+        row = self._persist(subject, lambda: self.find(subject, row_id))
+        return row if row is not None and self.alive(row, subject.kind) else None
+
     def delete(self, subject: Subject, row_id: str) -> None:
         """Deleting what is gone already is fine."""
+        self._persist(subject, lambda: self._delete(subject, row_id))
+
+    def _delete(self, subject: Subject, row_id: str) -> None:
         with self._lock:
             row = self.find(subject, row_id)
             if row is None or self._adopted.pop(row.key, None) == subject.engine:
@@ -107,8 +185,17 @@ class Operations:
             context = self.context(subject, row)
             with self._all_or_nothing(context):
                 subject.kind.on_delete(row, context)
-                self._table.change(put=context.extra, remove=[row.key])
+                put = [*context.extra, *self._hold(subject.kind, row)]
+                self._table.change(put=put, remove=[row.key, *context.gone])
                 self._follow()
+
+    def _hold(self, kind: Kind, row: Row) -> list[Row]:
+        """The name of a deleted resource, where the cloud keeps it for some time."""
+        hold = kind.hold(row)
+        if hold is None:
+            return []
+        until = self._machine.clock() + self._machine.scaled(hold.seconds)
+        return [remains.row(remains.HELD, row.key, hold.message, until=until, code=hold.code)]
 
     def find(self, subject: Subject, row_id: str) -> Row | None:
         """The row the engine means by `row_id`: unique in its type, except that regions may repeat it."""
@@ -132,8 +219,9 @@ class Operations:
             key = kind.key(plain, context)
             row = Row(key, kind.token, outputs["id"], subject.urn, inputs, outputs, context.private)
             gone = [context.old.key] if context.old and context.old.key != key else []
-            self._table.change(put=[row, *context.extra], remove=gone)
+            self._table.change(put=[row, *context.extra], remove=[*gone, *context.gone])
             self._follow()
+        self._wake_when_due()
         return row
 
     @contextmanager

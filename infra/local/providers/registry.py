@@ -15,8 +15,14 @@ from infra.local.providers import schema
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.values import Json, Properties
 
-PACKAGES: tuple[str, ...] = ("aws", "azure-native", "gcp", "random")
-_FILES = {"aws": "aws.cloud", "azure-native": "azure.cloud", "gcp": "gcp.cloud", "random": "random"}
+_FILES = {
+    "aws": "aws.cloud",
+    "azure-native": "azure.cloud",
+    "gcp": "gcp.cloud",
+    "random": "random",
+    "time": "time",
+}
+PACKAGES: tuple[str, ...] = tuple(_FILES)
 
 Invoke = Callable[[Properties, Context], Properties]
 

@@ -55,6 +55,15 @@ class Refuse:
     open_enums: bool
 
 
+# Packages whose Python name is not `pulumi_` and their own.
+_MODULES = {"time": "pulumiverse_time"}
+
+
+def module_of(package: str) -> str:
+    """The SDK's Python package: `azure-native` -> `pulumi_azure_native`."""
+    return _MODULES.get(package, f"pulumi_{package.replace('-', '_')}")
+
+
 def package_of(token: str) -> str:
     return token.partition(":")[0]
 
@@ -63,7 +72,7 @@ def package_of(token: str) -> str:
 def resource_class(token: str) -> type[Any]:
     """`aws:lambda/function:Function` -> `pulumi_aws.lambda_.Function`, or KeyError."""
     package, module, name = token.split(":")
-    top = "pulumi_" + package.replace("-", "_")
+    top = module_of(package)
     part = module.partition("/")[0]
     path = top if part == "index" else f"{top}.{part}_" if keyword.iskeyword(part) else f"{top}.{part}"
     # One at a time: the SDKs load their parts lazily, which two threads at once would see half done.
@@ -90,12 +99,12 @@ def args_class(token: str) -> type[Any]:
 @cache
 def provider_args_class(package: str) -> type[Any]:
     """The class of a provider's own configuration (region, project, ...)."""
-    return importlib.import_module(f"pulumi_{package.replace('-', '_')}.provider").ProviderArgs
+    return importlib.import_module(f"{module_of(package)}.provider").ProviderArgs
 
 
 @cache
 def sdk_version(package: str) -> str:
-    return importlib.metadata.version(f"pulumi-{package}")
+    return importlib.metadata.version(module_of(package).replace("_", "-"))
 
 
 @cache

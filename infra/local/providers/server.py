@@ -1,4 +1,4 @@
-"""The four providers as gRPC servers of this process, for PULUMI_DEBUG_PROVIDERS to attach the engine to.
+"""The providers as gRPC servers of this process, for PULUMI_DEBUG_PROVIDERS to attach the engine to.
 
 The rule of this file: a port belongs to a provider for good, so that an environment printed once stays true;
 one taken by somebody else is an error that names it, never a reason to move silently.
@@ -7,6 +7,7 @@ one taken by somebody else is an error that names it, never a reason to move sil
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from infra.local.delays import Delays
 from infra.local.errors import PortTaken
 from infra.local.providers.engine import Provider
 from infra.local.providers.kinds import Machine
@@ -45,25 +47,45 @@ class Providers:
     allocate_port: Callable[[], int]
     folder: Path
     program_folder: Path
+    delays: Delays
     _servers: list[grpc.Server] = field(default_factory=list[grpc.Server], init=False)
     _pools: list[futures.ThreadPoolExecutor] = field(
         default_factory=list[futures.ThreadPoolExecutor], init=False
     )
+    _timers: list[threading.Timer] = field(default_factory=list[threading.Timer], init=False)
     _operations: Operations = field(init=False)
 
     def __post_init__(self) -> None:
         machine = Machine(
-            self.folder, self.program_folder, self.allocate_port, lambda: datetime.now(UTC), os.urandom
+            self.folder,
+            self.program_folder,
+            self.allocate_port,
+            lambda: datetime.now(UTC),
+            os.urandom,
+            self.delays.scaled,
         )
-        self._operations = Operations(self.table, machine, self.apply)
+        self._operations = Operations(self.table, machine, self.apply, self._later)
 
     def world(self) -> World:
         """What should run by the table: the daemon applies it once before it starts serving."""
         return self._operations.world()
 
+    @property
+    def operations(self) -> Operations:
+        """What an operator may do to resources by hand."""
+        return self._operations
+
+    def _later(self, seconds: float, step: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, step)
+        timer.daemon = True
+        self._timers = [each for each in self._timers if each.is_alive()]
+        self._timers.append(timer)
+        timer.start()
+
     def start(self) -> dict[str, int]:
         """Listens; package -> port. Raises PortTaken, and then listens on none."""
         taken = dict(self.ports or {})
+        self._operations.catch_up()
         try:
             return {package: self._serve(package, taken.get(package)) for package in PACKAGES}
         except PortTaken:
@@ -72,6 +94,8 @@ class Providers:
 
     def stop(self) -> None:
         """Lets running operations end for a moment, then closes everything; may be called twice."""
+        for timer in self._timers:
+            timer.cancel()
         for stopped in [server.stop(STOP_S) for server in self._servers]:
             stopped.wait()
         for pool in self._pools:
