@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from infra.contract import CLOUDS, Cloud, Place, stack_prefix
+from infra.emulator_settings import EMULATED, Emulated, read_emulated
+from infra.emulator_settings import EXAMPLE as EMULATED_EXAMPLE
 from infra.errors import ConfigError
 from infra.mistakes import Mistakes, one_of, suggestion
+from infra.policy_settings import read_policy
 from infra.regions import REGIONS
 from infra.room import need_room
 
@@ -33,40 +36,15 @@ EXAMPLES: Mapping[str, str] = {
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
     "agentPaceMs": "0",
-    "sky": "{minuteS: 5, delays: 0.02}",
+    "sky": EMULATED_EXAMPLE,
 }
-# Knobs of the router's deciding, with the least and the most that each may be; their defaults live with the
-# router, here is only what may be said.
-POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
-    "connectTimeoutS": (0.01, 60),
-    "stallS": (0.01, 3600),
-    "deadlineS": (0.1, 3600),
-    "slowStartS": (0.1, 3600),
-    "ejectionS": (0.1, 300),
-    "fall": (1, 10),
-    "rise": (1, 10),
-    "freshS": (1, 3600),
-    "hedgeShare": (0.001, 1),
-    "extraUsdPerHour": (0, 1_000_000),
-    "goalMs": (1, 3_600_000),
-    "holdS": (0, 3600),
-    "attempts": (1, 10),
-}
-WHOLE_NUMBERS = ("fall", "rise", "attempts")
 # What the router takes: of a region's weight, when it is no standby, and of a price.
 WEIGHTS = (0.000_001, 1_000_000)
 MOST_PRICE = 1_000_000_000
-HEDGES = ("auto", "on", "off")
-CALLERS_MAY = ("strategy", "redundant")
-POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "callersMay")
 # Exactly module paths and one attribute: what `importlib` and `getattr` take.
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # One invocation's rounds; Lambda ends a function after 900 s, and a cold start and sending come on top.
 LONGEST_CHECK_S = 600
-# The emulated clouds take no longer "minute" than an hour: nobody would ever see a check.
-LONGEST_MINUTE_S = 3600
-# Of the waits of a real cloud the emulated ones take a sixtieth: a minute becomes a second.
-DEFAULT_DELAYS = 1 / 60
 # Rooms of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("infra", "router", "tests")
 
@@ -108,9 +86,8 @@ class Settings:
     """What one stack deploys.
 
     routers: in the order callers should try them. open: the routers ask for no API key (emulated stacks
-    only). local: an emulated stack; minute_s: length of the emulated schedulers' minute; delays: emulator
-    seconds per second that something takes in a real cloud. agent_pace_ms: pause of the default agent between
-    two steps, to watch streams.
+    only). local: an emulated stack; emulated: how fast its clouds are. agent_pace_ms: pause of the default
+    agent between two steps, to watch streams.
     """
 
     stack: str
@@ -126,8 +103,7 @@ class Settings:
     model: Model | None
     project: str | None
     local: bool
-    minute_s: float = 60
-    delays: float = 1
+    emulated: Emulated = EMULATED
     agent_pace_ms: float = 0
     prefix: str = field(init=False, default="")
 
@@ -166,8 +142,6 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
     mistakes.known_keys(
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
     )
-    sky = mistakes.mapping("skyfleet:sky", values.get("sky"), EXAMPLES["sky"])
-    mistakes.known_keys("skyfleet:sky", sky, ("minuteS", "delays"), EXAMPLES["sky"])
     open_ = mistakes.flag("skyfleet:router.open", router.get("open"), default=False)
     if open_ and "sky" not in values:
         mistakes.add(
@@ -184,7 +158,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
             mistakes.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "adaptive"),
         ),
         open=open_,
-        policy=_policy(mistakes, router.get("policy")),
+        policy=read_policy(mistakes, router.get("policy")),
         agent=_agent(mistakes, values.get("agent")),
         checks=_checks(mistakes, values.get("checks")),
         key_generation=int(
@@ -193,10 +167,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         model=_model(mistakes, values.get("model"), has_key="modelApiKey" in values),
         project=project,
         local="sky" in values,
-        minute_s=_minute(mistakes, sky.get("minuteS")),
-        delays=mistakes.number(
-            "skyfleet:sky.delays", sky.get("delays"), DEFAULT_DELAYS, least=0, most=1, example="0.02"
-        ),
+        emulated=read_emulated(mistakes, values.get("sky")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
     )
     need_room(mistakes, settings)
@@ -294,36 +265,6 @@ def _routers(
     return tuple(first[name] for name in names if name in first)
 
 
-def _policy(mistakes: Mistakes, value: object) -> dict[str, object]:
-    key, example = "skyfleet:router.policy", "{stallS: 2}"
-    policy = mistakes.mapping(key, value, example)
-    mistakes.known_keys(key, policy, POLICY_KEYS, example)
-    found: dict[str, object] = {}
-    for name, (least, most) in POLICY_NUMBERS.items():
-        if name in policy:
-            whole, example = name in WHOLE_NUMBERS, "0.5" if most == 1 else "2"
-            found[name] = mistakes.number(
-                f"{key}.{name}", policy[name], 1, least=least, most=most, example=example, whole=whole
-            )
-    if "hedge" in policy:
-        given = policy["hedge"]
-        if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`
-            given = "on" if given else "off"
-        found["hedge"] = mistakes.choice(f"{key}.hedge", given, HEDGES, "auto")
-    if "callersMay" in policy:
-        found["callersMay"] = _callers_may(mistakes, f"{key}.callersMay", policy["callersMay"])
-    return found
-
-
-def _callers_may(mistakes: Mistakes, key: str, value: object) -> list[str]:
-    """An empty list: callers may choose nothing."""
-    names = [] if value == [] else mistakes.strings(key, value, "[strategy]")
-    for name in names:
-        if name not in CALLERS_MAY:
-            mistakes.add(key, name, one_of(CALLERS_MAY, name), "[strategy]")
-    return names
-
-
 def _agent(mistakes: Mistakes, value: object) -> str:
     default = EXAMPLES["agent"]
     if value is None:
@@ -364,14 +305,6 @@ def _checks(mistakes: Mistakes, value: object) -> Checks:
             EXAMPLES["checks"],
         )
     return found
-
-
-def _minute(mistakes: Mistakes, value: object) -> float:
-    """What the emulated clouds take as a minute."""
-    key, minute = "skyfleet:sky.minuteS", mistakes.number("skyfleet:sky.minuteS", value, 60, least=0.5)
-    if minute > LONGEST_MINUTE_S:
-        mistakes.add(key, value, f"at most {LONGEST_MINUTE_S} seconds", "5")
-    return minute
 
 
 def _model(mistakes: Mistakes, value: object, *, has_key: bool) -> Model | None:

@@ -10,11 +10,11 @@ import yaml
 
 from infra.archive import ROOT
 from infra.contract import Place
+from infra.emulator_settings import Emulated
 from infra.errors import ConfigError
+from infra.policy_settings import POLICY_KEYS, POLICY_NUMBERS
 from infra.settings import (
     MOST_PRICE,
-    POLICY_KEYS,
-    POLICY_NUMBERS,
     STRATEGIES,
     WEIGHTS,
     Checks,
@@ -92,14 +92,14 @@ def test_everything_that_can_be_said_is_heard() -> None:
         model={"baseUrl": "https://api.example.com/v1", "name": "small"},
         keyGeneration=4,
         agentPaceMs=20,
-        sky={"minuteS": 5},
+        sky={"minuteS": 5, "delays": 0.1},
     )
     assert [place.cloud for place in found.routers] == ["gcp", "aws"]
     assert (found.strategy, found.open, found.policy) == ("random", True, {"stallS": 2, "fall": 3})
     assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
     assert found.checks == Checks(probes=3, apart_s=0.5)
     assert found.model == Model("https://api.example.com/v1", "small")
-    assert (found.key_generation, found.agent_pace_ms, found.minute_s) == (4, 20, 5)
+    assert (found.key_generation, found.agent_pace_ms, found.emulated) == (4, 20, Emulated(5, 0.1))
 
 
 def test_what_the_config_may_say_the_router_understands() -> None:
@@ -221,6 +221,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "unknown-key-of-the-router": (CLOUDS, {"router": {"stratgy": "random"}}, "did you mean strategy"),
     "strategy": (CLOUDS, {"router": {"strategy": "best"}}, "router.strategy: got 'best'"),
     "open-on-real-clouds": (CLOUDS, {"router": {"open": True}}, "only an emulated stack is open"),
+    "sky-delays": (CLOUDS, {"sky": {"delays": 2}}, "skyfleet:sky.delays"),
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "sky": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
     "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),

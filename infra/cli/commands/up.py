@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import click
 
@@ -63,7 +63,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
     with step(shown, "packages"):
         build_packages(layout, settings, environ, shown.now)
     with step(shown, "emulated clouds"):
-        note = awake(layout, environ, shown, {"minute_s": settings.minute_s, "delays": settings.delays})
+        note = awake(layout, environ, shown, asdict(settings.emulated))
     pulumi = engine(layout, cli, note.providers)
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)
