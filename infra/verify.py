@@ -1,6 +1,14 @@
 """Identical is checked: after a deploy every public function must report the build that was deployed.
 
 A cloud may say "done" and go on serving the old package; then `pulumi up` fails here and names the cloud.
+
+How long is waited
+- FIRST_S while nothing has answered yet. Google: a grant acts after 2 minutes, sometimes 7 or more
+  (cloud.google.com/iam/docs/access-change-propagation). Azure: an instance must start with the new package
+  first (azure-functions-host #10169: fixed delays race).
+- OLDER_S from the first answer of an older build: the function runs and its cloud has only to switch over.
+What is waited for is said every SAY_S. A function is asked until it answers once with the new build and then
+no more: that reply may be the cold one of its instance, and the next caller meets an instance that is warm.
 """
 
 from __future__ import annotations
@@ -9,22 +17,27 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
+from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.contract import FunctionEndpoint, Role
+from infra.contract import Cloud, FunctionEndpoint, Role
 from infra.errors import StaleBuildError
 
-# A first request may meet a cold start behind a certificate that is seconds old; a minute is more than any
-# cloud has needed to switch over, and less than a person waits before looking for the reason.
-LIMIT_S = 60.0
+FIRST_S = 300.0
+OLDER_S = 120.0
+SAY_S = 30.0
 FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.1, 1.6, 5.0
 REQUEST_S = 15.0
 
-Get = Callable[[str], str]
+Get = Callable[[str], Awaitable[str]]
+
+# Threads of its own: the engine's calls wait in the event loop's, and a function may be asked for minutes.
+_threads = ThreadPoolExecutor(16, thread_name_prefix="verify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +45,28 @@ class Clock:
     """Time as an argument, so that tests need none."""
 
     now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What is asked, and for which build."""
+
+    cloud: Cloud
+    where: str
+    url: str
+    build: str
 
 
 def deployed(endpoint: FunctionEndpoint, role: Role, build: str) -> pulumi.Output[str]:
-    """The endpoint's URL once it serves `build`; a preview asks nobody."""
+    """The endpoint's URL once it serves `build`; a preview asks nothing."""
     where = f"{role} on {endpoint.cloud}/{endpoint.region}"
 
     async def check(url: str) -> str:
         if not pulumi.runtime.is_dry_run():
             try:
-                await asyncio.to_thread(wait_for_build, where, url, build, get, Clock())
+                asked = Function(endpoint.cloud, where, url, build)
+                await wait_for_build(asked, get, Clock(), pulumi.log.info)
             except StaleBuildError as error:
                 raise pulumi.RunError(str(error)) from None
         return url
@@ -50,29 +74,62 @@ def deployed(endpoint: FunctionEndpoint, role: Role, build: str) -> pulumi.Outpu
     return endpoint.url.apply(check)
 
 
-def wait_for_build(where: str, url: str, build: str, get: Get, clock: Clock) -> None:
-    """Asks `url`/health until it reports `build`, at growing pauses; raises StaleBuildError after the
-    limit."""
-    end = clock.now() + LIMIT_S
-    pause = FIRST_PAUSE_S
+async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callable[[str], None]) -> None:
+    """Ask `url`/health until it reports the build, at growing pauses; StaleBuildError after the limit."""
+    began = clock.now()
+    limit_s, said, pause, older = FIRST_S, began, FIRST_PAUSE_S, False
     while True:
-        found = reported(url, get)
-        if found == f"build {build}":
+        found = await reported(function.url, get)
+        if found == f"build {function.build}":
             return
-        if clock.now() + pause > end:
-            raise StaleBuildError(
-                f"The {where} does not serve what was deployed: expected build {build}, found {found} at "
-                f"{url}/health after {LIMIT_S:g} s. Its log says more; a cloud that was only slow passes at "
-                "the next `pulumi up`; `pulumi up --replace URN` of the function's package publishes it anew."
+        now = clock.now()
+        if found.startswith("build ") and not older:
+            older, limit_s = True, now - began + OLDER_S
+        if now + pause > began + limit_s:
+            raise StaleBuildError(failure(function, found, limit_s))
+        if now - said >= SAY_S:
+            said = now
+            say(
+                f"waiting for the {function.where} to serve build {function.build}: so far {found} "
+                f"({now - began:.0f} of at most {limit_s:.0f} s)"
             )
-        clock.sleep(pause)
+        await clock.sleep(pause)
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
 
 
-def reported(url: str, get: Get) -> str:
+def failure(function: Function, found: str, limit_s: float) -> str:
+    """What happened, what was found, what to do."""
+    return (
+        f"The {function.where} does not serve what was deployed: expected build {function.build}, found "
+        f"{found} at {function.url}/health after {limit_s:.0f} s. Its log says more (`skyfleet logs`); a "
+        "cloud that was only slow passes at the next `pulumi up`; `pulumi up --replace URN` of the function's "
+        f"package publishes it again.{hint(function, found)}"
+    )
+
+
+def hint(function: Function, found: str) -> str:
+    """What is known of this cloud's ways not to serve."""
+    if found.startswith("build "):
+        return ""
+    if function.cloud == "azure":
+        # MicrosoftDocs/azure-docs, articles/app-service/app-service-key-vault-references.md: an unresolved
+        # reference is the setting's value; it is read again after 24 h or when the configuration changes.
+        host = urlsplit(function.url).hostname
+        ids = f"az functionapp list --query \"[?defaultHostName=='{host}'].id\" -o tsv"
+        return (
+            " Where its log says that SKYFLEET_SIGNING_KEYS is no JSON, the app read its Key Vault before "
+            "its role acted, and keeps that for 24 h; a changed setting makes it read again: "
+            f'`az functionapp config appsettings set --ids "$({ids})" --settings SKYFLEET_READ_AGAIN=1`.'
+        )
+    if function.cloud == "gcp" and "403" in found:
+        return " Google says that a new grant (that all may call) acts after 2 minutes, sometimes 7 or more."
+    return ""
+
+
+async def reported(url: str, get: Get) -> str:
     """`build <id>`, or in words why there is none."""
     try:
-        answer: object = json.loads(get(f"{url}/health"))
+        answer: object = json.loads(await get(f"{url}/health"))
     except ValueError:
         return "a reply that is not JSON"
     except OSError as error:
@@ -81,8 +138,12 @@ def reported(url: str, get: Get) -> str:
     return f"build {build}" if isinstance(build, str) else "a reply without a build"
 
 
-def get(url: str) -> str:
+async def get(url: str) -> str:
     """The body of a GET; OSError for whatever goes wrong on the way, HTTP errors among them."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _get, url)
+
+
+def _get(url: str) -> str:
     request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310  # our own URL
     with urllib.request.urlopen(request, timeout=REQUEST_S) as reply:  # noqa: S310  # our own URL
         return reply.read().decode("utf-8", "replace")

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
+from infra.contract import Cloud
 from infra.errors import StaleBuildError
-from infra.verify import LIMIT_S, LONGEST_PAUSE_S, Clock, reported, wait_for_build
+from infra.verify import (
+    FIRST_S,
+    LONGEST_PAUSE_S,
+    OLDER_S,
+    SAY_S,
+    Clock,
+    Function,
+    Get,
+    failure,
+    reported,
+    wait_for_build,
+)
 
 NEW = json.dumps({"status": "ok", "build": "new"})
 OLD = json.dumps({"status": "ok", "build": "old"})
+FORBIDDEN = OSError("HTTP Error 403: Forbidden")
 
 
 @dataclass(slots=True)
 class Time:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that moves only when something sleeps."""
 
     now: float = 0.0
     pauses: list[float] = field(default_factory=list[float])
+    said: list[str] = field(default_factory=list[str])
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
 
@@ -30,8 +45,12 @@ class Time:
     def clock(self) -> Clock:
         return Clock(now=lambda: self.now, sleep=self.sleep)
 
+    def wait(self, *replies: str | Exception, cloud: Cloud = "aws") -> None:
+        asked = Function(cloud, f"agent on {cloud}/region", "http://agent", "new")
+        asyncio.run(wait_for_build(asked, answers(*replies), self.clock, self.said.append))
 
-def answers(*replies: str | Exception) -> Callable[[str], str]:
+
+def answers(*replies: str | Exception) -> Get:
     """Gives the replies in turn, the last one for ever."""
 
     def given() -> Iterator[str | Exception]:
@@ -41,7 +60,7 @@ def answers(*replies: str | Exception) -> Callable[[str], str]:
 
     source = given()
 
-    def get(url: str) -> str:
+    async def get(url: str) -> str:
         assert url == "http://agent/health"
         reply = next(source)
         if isinstance(reply, Exception):
@@ -52,17 +71,16 @@ def answers(*replies: str | Exception) -> Callable[[str], str]:
 
 
 def test_the_expected_build_is_accepted_at_once() -> None:
-    """No pause when all is well."""
+    """No pause when all is well, and no word."""
     time = Time()
-    wait_for_build("agent on aws/eu-west-1", "http://agent", "new", answers(NEW), time.clock)
-    assert time.pauses == []
+    time.wait(NEW)
+    assert (time.pauses, time.said) == ([], [])
 
 
 def test_a_cloud_gets_time_to_switch_over() -> None:
     """Refused connections, errors and the old build are waited out, at growing pauses."""
     time = Time()
-    get = answers(ConnectionRefusedError("refused"), "<html>", OLD, OLD, NEW)
-    wait_for_build("agent on aws/eu-west-1", "http://agent", "new", get, time.clock)
+    time.wait(ConnectionRefusedError("refused"), "<html>", OLD, OLD, NEW)
     assert len(time.pauses) == 4
     assert time.pauses == sorted(time.pauses)
 
@@ -70,23 +88,66 @@ def test_a_cloud_gets_time_to_switch_over() -> None:
 @pytest.mark.parametrize(
     ("reply", "found"),
     [
-        (OLD, "found build old"),
         (ConnectionRefusedError("refused"), "found no answer (refused)"),
+        (FORBIDDEN, "found no answer (HTTP Error 403: Forbidden)"),
         ("<html>", "found a reply that is not JSON"),
         ("[]", "found a reply without a build"),
         ('{"build": null}', "found a reply without a build"),
     ],
 )
-def test_a_function_that_serves_something_else_fails_the_deploy(reply: str | Exception, found: str) -> None:
-    """Named: the cloud, what was expected, what was found; after about a minute, not for ever."""
+def test_what_has_never_answered_gets_the_time_of_a_first_deploy(reply: str | Exception, found: str) -> None:
+    """Then it fails and names the cloud, what was expected and what was found."""
     time = Time()
     with pytest.raises(StaleBuildError) as caught:
-        wait_for_build("router on azure/westeurope", "http://agent", "new", answers(reply), time.clock)
-    for part in ("router on azure/westeurope", "expected build new", found, "http://agent/health"):
+        time.wait(reply, cloud="azure")
+    for part in ("agent on azure/region", "expected build new", found, "http://agent/health"):
         assert part in str(caught.value)
-    assert LIMIT_S - LONGEST_PAUSE_S <= time.now <= LIMIT_S
+    assert FIRST_S - LONGEST_PAUSE_S <= time.now <= FIRST_S
+
+
+def test_what_serves_an_older_build_gets_less_time() -> None:
+    """It runs already and has only to be switched over."""
+    time = Time()
+    with pytest.raises(StaleBuildError, match="found build old"):
+        time.wait(OLD)
+    assert OLDER_S - LONGEST_PAUSE_S <= time.now <= OLDER_S
+
+
+def test_an_older_build_that_begins_to_answer_late_gets_its_time_from_then() -> None:
+    """A function that was silent for 100 s is no worse than one that answered at once."""
+    time, late = Time(), 25
+    with pytest.raises(StaleBuildError, match="found build old"):
+        time.wait(*[FORBIDDEN] * late, OLD)
+    begun = sum(time.pauses[:late])
+    assert begun > 60
+    assert begun + OLDER_S - LONGEST_PAUSE_S <= time.now <= begun + OLDER_S
+
+
+def test_a_long_wait_says_what_it_waits_for() -> None:
+    """Every half minute: the function, the last answer, how long and how long at most."""
+    time = Time()
+    time.wait(*[FORBIDDEN] * 60, NEW, cloud="gcp")
+    assert len(time.said) == int(time.now // SAY_S)
+    first = time.said[0]
+    assert first.startswith("waiting for the agent on gcp/region to serve build new: so far no answer (HTTP")
+    assert "of at most 300 s" in first
+
+
+@pytest.mark.parametrize(
+    ("cloud", "found", "said"),
+    [
+        ("azure", "no answer (timed out)", "[?defaultHostName=='x.azurewebsites.net'].id"),
+        ("azure", "no answer (timed out)", "az functionapp config appsettings set"),
+        ("gcp", "no answer (HTTP Error 403: Forbidden)", "sometimes 7 or more"),
+    ],
+)
+def test_what_is_known_of_a_clouds_silence_is_told(cloud: Cloud, found: str, said: str) -> None:
+    """A Key Vault reference that was read too early; a grant that does not act yet."""
+    asked = Function(cloud, f"agent on {cloud}/region", "https://x.azurewebsites.net", "new")
+    assert said in failure(asked, found, FIRST_S)
+    assert said not in failure(asked, "build old", FIRST_S)
 
 
 def test_a_build_that_is_called_like_a_problem_is_still_a_build() -> None:
     """Words for problems and build ids are not mixed up."""
-    assert reported("http://agent", answers('{"build": "no answer"}')) == "build no answer"
+    assert asyncio.run(reported("http://agent", answers('{"build": "no answer"}'))) == "build no answer"
