@@ -102,8 +102,8 @@ def failure(function: Function, found: str, limit_s: float) -> str:
     return (
         f"The {function.where} does not serve what was deployed: expected build {function.build}, found "
         f"{found} at {function.url}/health after {limit_s:.0f} s. Its log says more (`skyfleet logs`); a "
-        "cloud that was only slow passes at the next `pulumi up`; `pulumi up --replace URN` of the function's "
-        f"package publishes it again.{hint(function, found)}"
+        "cloud that was only slow passes at the next `pulumi up`; `pulumi up --replace URN` of its package "
+        f"publishes it again.{hint(function, found)}"
     )
 
 

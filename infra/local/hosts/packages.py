@@ -1,12 +1,15 @@
 """Deployed zips, unpacked once per content, read-only as in the clouds.
 
 The rule of this file: a folder under its hash is complete; nothing that leads outside of it is ever written.
+So a folder gets its hash as name when it is whole, and loses that name before its first file is removed.
+Threads unpack while the event loop forgets: a draft belongs to its thread until it is whole.
 """
 
 from __future__ import annotations
 
 import shutil
 import stat
+import threading
 import uuid
 import zipfile
 from collections.abc import Set
@@ -22,29 +25,36 @@ class Packages:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._busy: dict[str, threading.Lock] = {}
+        self._drafts: set[str] = set()
 
     def unpack(self, package: Path, package_hash: str) -> Path:
         """Folder with the content of `package`; at once when it was unpacked before."""
         folder = self._root / package_hash
-        if folder.is_dir():
-            return folder
-        self._root.mkdir(parents=True, exist_ok=True)
-        draft = self._root / f".{uuid.uuid4().hex}"
-        try:
-            _extract(package, draft)
-            draft.chmod(0o755)
-            draft.rename(folder)
-        finally:
-            remove(draft)
-        folder.chmod(0o555)
+        with self._busy.setdefault(package_hash, threading.Lock()):
+            if not folder.is_dir():
+                self._fill(folder, package)
         return folder
 
     def forget_all_but(self, kept: Set[str]) -> None:
         """Remove what no function uses any more, and drafts of an interrupted daemon."""
         if self._root.is_dir():
             for folder in self._root.iterdir():
-                if folder.name not in kept:
+                if folder.name not in kept and folder.name not in self._drafts:
                     remove(folder)
+
+    def _fill(self, folder: Path, package: Path) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        draft = self._root / f".{uuid.uuid4().hex}"
+        self._drafts.add(draft.name)
+        try:
+            _extract(package, draft)
+            draft.chmod(0o755)
+            draft.rename(folder)
+        finally:
+            self._drafts.discard(draft.name)
+            remove(draft)
+        folder.chmod(0o555)
 
 
 def _extract(package: Path, folder: Path) -> None:
@@ -73,7 +83,10 @@ def remove(folder: Path) -> None:
     """Delete a read-only tree; nothing happens when it is not there."""
     if not folder.is_dir():
         return
-    for path in [folder, *folder.rglob("*")]:
+    folder.chmod(0o755)
+    doomed = folder.with_name(f".{uuid.uuid4().hex}")
+    folder.rename(doomed)
+    for path in doomed.rglob("*"):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
-    shutil.rmtree(folder)
+    shutil.rmtree(doomed)

@@ -15,9 +15,12 @@ LOWEST, HIGHEST = 20000, 32000
 
 
 def free(port: int) -> bool:
-    """Whether nobody listens on `port`."""
+    """Whether `port` belongs to no socket.
+
+    Without SO_REUSEADDR, which would also give out a port that another daemon holds without listening, as it
+    does during a `refuse` fault: two fleets would meet there.
+    """
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
