@@ -8,7 +8,7 @@
                                                           cloud's delays the emulated ones take (0 to 1)
     GET /v1/leftovers                                     what the clouds keep of deleted resources
     PUT /v1/weather {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: no more)
-    POST /v1/drift {"id", "delete" or "set"}              change or delete a resource by hand
+    POST /v1/drift {"cloud", "id", "delete" or "set"}     change or delete a resource by hand
     POST /v1/schedules/run {"cloud"}                      fire now, answer when done
 Mistakes are 400 with {"error": {"code", "message"}}.
 """
@@ -85,26 +85,34 @@ async def _health(_: web.BaseRequest, clouds: Clouds) -> Json:
 
 
 async def _world(_: web.BaseRequest, clouds: Clouds) -> Json:
-    return describe.world(clouds.sky)
+    return _told(clouds)
+
+
+def _told(clouds: Clouds) -> describe.Json:
+    """What runs, with the bad days of management APIs among the faults."""
+    found = describe.world(clouds.sky)
+    for cloud, storm in clouds.operations.weather.told(time.time()).items():
+        found["faults"].append({"cloud": cloud, "scope": "api", "fault": f"api:{storm['status']:g}"})
+    return found
 
 
 async def _inject(request: web.BaseRequest, clouds: Clouds) -> Json:
-    sky = clouds.sky
-    body = await _body(request)
+    body, sky = await _body(request), clouds.sky
     new = Injected(
         faults.parse_cloud(_text(body, "cloud")),
         faults.parse_scope(_text(body, "scope", "agents")),
         faults.parse(_text(body, "fault")),
     )
     await sky.set_faults(faults.inject(sky.board.current, new))
-    return {"faults": describe.world(sky)["faults"]}
+    return {"faults": _told(clouds)["faults"]}
 
 
 async def _heal(request: web.BaseRequest, clouds: Clouds) -> Json:
     sky = clouds.sky
     cloud = faults.parse_cloud(request.query.get("cloud", ""))
     await sky.set_faults(faults.heal(sky.board.current, cloud))
-    return {"faults": describe.world(sky)["faults"]}
+    clouds.operations.weather.end(cloud)
+    return {"faults": _told(clouds)["faults"]}
 
 
 async def _settings(request: web.BaseRequest, clouds: Clouds) -> Json:
@@ -140,16 +148,16 @@ async def _weather(request: web.BaseRequest, clouds: Clouds) -> Json:
         weather.begin(cloud, status, now + seconds)
     else:
         weather.end(cloud)
-    return {"weather": weather.told(now)}
+    return {"faults": _told(clouds)["faults"]}
 
 
 async def _drift(request: web.BaseRequest, clouds: Clouds) -> Json:
     body = await _body(request)
-    wanted, given = _text(body, "id"), body.get("set")
+    cloud, wanted, given = faults.parse_cloud(_text(body, "cloud")), _text(body, "id"), body.get("set")
     change = cast(Json, given) if isinstance(given, dict) else None
     if (change is None) == (body.get("delete") is not True):
         raise RequestError('say either "delete": true or "set": {property: value}')
-    found = await asyncio.to_thread(drift.drift, clouds.operations, wanted, change)
+    found = await asyncio.to_thread(drift.drift, clouds.operations, cloud, wanted, change)
     return {"changed" if change is not None else "deleted": found}
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
 from infra.cli.environment import exports, pulumi_variables
-from infra.cli.faults import active, check_cloud, check_fault
+from infra.cli.faults import active, by_hand, check_cloud, check_fault
 from infra.cli.layout import Layout
 from infra.cli.summary import as_facts, changes, closing
 from infra.cli.values import Facts
@@ -33,6 +33,9 @@ from tests.cli.fakes import script
         "cold:10s",
         "error:30%",
         "cut:100%",
+        "api:503",
+        "delete:aws-eu-west-1-agent",
+        "set:aws/function/x:memorySize=1024",
     ],
 )
 def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
@@ -57,6 +60,10 @@ def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
         ("slow:800", "slow:800ms"),
         ("error:120%", "up to 100%"),
         ("error:30", "up to 100%"),
+        ("api:200", "one of 429, 500"),
+        ("delete:", "the name, id or key of a resource"),
+        ("set:aws-role:path", "set:RESOURCE:memorySize=1024"),
+        ("set:memorySize=1", "set:RESOURCE:memorySize=1024"),
     ],
 )
 def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
@@ -64,6 +71,20 @@ def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
     with pytest.raises(click.UsageError) as raised:
         check_fault(fault)
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"),
+    [
+        ("delete:a:b", {"cloud": "aws", "id": "a:b", "delete": True}),
+        ("set:a:b:tags.x=5", {"cloud": "aws", "id": "a:b", "set": {"tags.x": 5}}),
+        ("set:a:policy=x=y", {"cloud": "aws", "id": "a", "set": {"policy": "x=y"}}),
+        ("kill", None),
+    ],
+)
+def test_changes_by_hand_are_read_from_their_fault(fault: str, body: dict[str, object] | None) -> None:
+    """A key of a resource may hold colons; a value is JSON where it can be, else text."""
+    assert by_hand("aws", fault) == body
 
 
 def test_all_active_faults_are_said() -> None:

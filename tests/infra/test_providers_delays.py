@@ -149,9 +149,9 @@ def test_one_clouds_bad_day_is_not_anothers(account: Account) -> None:
 def test_a_change_by_hand_is_what_a_refresh_reads(account: Account) -> None:
     """The row has the new value; a deletion by hand leaves nothing to read."""
     role = account.role()
-    drift(account.operations, role.id, {"description": "by hand"})
+    drift(account.operations, "aws", role.id, {"description": "by hand"})
     read = account.operations.read(account.subject(ROLE, "agent"), role.id)
-    drift(account.operations, role.key, None)
+    drift(account.operations, "aws", role.key, None)
     gone = account.operations.read(account.subject(ROLE, "agent"), role.id)
     assert read is not None
     assert (read.inputs["description"], gone) == ("by hand", None)
@@ -163,7 +163,7 @@ def test_a_change_by_hand_names_one_resource(account: Account) -> None:
     with pytest.raises(
         CloudError, match="no resource has the key, id, URN or name 'irst'; keys that hold it: "
     ):
-        drift(account.operations, "irst", None)
+        drift(account.operations, "aws", "irst", None)
 
 
 def test_a_nested_property_is_set_by_its_path() -> None:

@@ -9,7 +9,18 @@ import click
 from infra.cli import values
 from infra.cli.admin import call
 from infra.cli.context import json_option, layout, need_sky
-from infra.cli.faults import GRAMMAR, HEAL, NOTES, SCOPES, active, check_cloud, check_fault
+from infra.cli.faults import (
+    API,
+    API_S,
+    GRAMMAR,
+    HEAL,
+    NOTES,
+    SCOPES,
+    active,
+    by_hand,
+    check_cloud,
+    check_fault,
+)
 from infra.cli.status_view import sky_facts
 
 
@@ -27,6 +38,14 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     note = need_sky(layout())
     if fault == HEAL:
         call(note, "DELETE", f"/v1/faults?cloud={cloud}")
+    elif (change := by_hand(cloud, fault)) is not None:
+        done = call(note, "POST", "/v1/drift", change)
+        click.echo(json.dumps(done, indent=2) if as_json else _mending(done))
+        return
+    elif fault.startswith(f"{API}:"):
+        storm = {"cloud": cloud, "status": int(fault.partition(":")[2]), "seconds": API_S}
+        call(note, "PUT", "/v1/weather", storm)
+        scope = "the management API"
     else:
         call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
     faults = values.many(sky_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
@@ -38,3 +57,11 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     else:
         click.echo(f"{cloud}: {fault} on {scope}. To end it: skyfleet chaos {cloud} heal")
     click.echo(active(faults))
+
+
+def _mending(done: values.Facts) -> str:
+    verb, key = next(iter(done.items()))
+    return (
+        f'{verb} by hand: {key}. After `eval "$(.venv/bin/skyfleet env)"`, `pulumi preview --refresh` shows '
+        "the difference and `pulumi up --refresh` mends it."
+    )

@@ -6,21 +6,24 @@ hears of it at its next refresh.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from infra.local.errors import CloudError
 from infra.local.providers.operations import Operations, Subject
 from infra.local.providers.registry import kind_of
+from infra.local.providers.schema import package_of
 from infra.local.providers.table import Row
 from infra.local.providers.values import Json, Properties, fields
+from infra.local.providers.weather import PACKAGES
+from infra.local.world import Cloud
 
 
-def drift(operations: Operations, wanted: str, change: Mapping[str, Json] | None) -> str:
+def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str, Json] | None) -> str:
     """Change a resource's inputs (`change`: property path -> value), or delete it (None); returns its key.
 
     wanted: a resource's key, id, URN or name in the program. Raises CloudError when none or several fit.
     """
-    row = find(operations.rows, wanted)
+    row = find([row for row in operations.rows.values() if cloud_of(row) == cloud], wanted)
     subject = Subject(kind_of(row.token), row.urn.rpartition("::")[2], row.urn)
     if change is None:
         operations.delete(subject, row.id)
@@ -29,16 +32,22 @@ def drift(operations: Operations, wanted: str, change: Mapping[str, Json] | None
     return row.key
 
 
-def find(rows: Mapping[str, Row], wanted: str) -> Row:
+def cloud_of(row: Row) -> Cloud | None:
+    """The cloud of a resource; None of what remains of one."""
+    package = package_of(row.token)
+    return next((cloud for cloud, own in PACKAGES.items() if own == package), None)
+
+
+def find(rows: Sequence[Row], wanted: str) -> Row:
     """The one resource that `wanted` names."""
-    found = [row for row in rows.values() if row.urn and wanted in (row.key, row.id, row.urn)]
-    found = found or [row for row in rows.values() if row.urn.rpartition("::")[2] == wanted]
+    found = [row for row in rows if wanted in (row.key, row.id, row.urn)]
+    found = found or [row for row in rows if row.urn.rpartition("::")[2] == wanted]
     if len(found) == 1:
         return found[0]
     if found:
         said = "; ".join(row.key for row in found)
         raise CloudError("Ambiguous", f"{len(found)} resources are called {wanted!r}; take a key: {said}")
-    near = [row.key for row in rows.values() if row.urn and wanted in row.key][:5]
+    near = [row.key for row in rows if wanted in row.key][:5]
     like = f"; keys that hold it: {', '.join(near)}" if near else ""
     raise CloudError("NotFound", f"no resource has the key, id, URN or name {wanted!r}{like}")
 
