@@ -4,7 +4,8 @@ Rules
 - No future and no task per read: the parser's callbacks go straight to the `Sink` of the running exchange.
 - One exchange at a time; a connection is handed back only when reply and request are both complete.
 - A body that ends before its announced end is a failure, never an end. Only a reply without any length may
-  end with the connection (RFC 9112, section 6.3), and only by an orderly close.
+  end with the connection (RFC 9112, section 6.3), and only by an orderly close. A length that a platform
+  renamed (`router.remapped`) counts as announced, although the body is chunked.
 - 1xx replies are skipped; a switch of protocols was never asked for and is a failure.
 - The head is bounded in size, so that a target cannot fill our memory before its body is even paused.
 
@@ -23,6 +24,7 @@ import httptools
 
 from router.headers import Header
 from router.plan import Failure
+from router.remapped import PREFIX, restored
 
 # nginx and Node take 8 to 16 kB; agents with large cookies or traces still fit four times over.
 MOST_HEAD_BYTES: Final = 65_536
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
     """One connection; the pool owns it between exchanges."""
 
     __slots__ = (
+        "_announced",
         "_fed",
         "_framed",
         "_head_only",
@@ -56,7 +59,9 @@ class Connection(asyncio.Protocol):
         "_over",
         "_parser",
         "_paused",
+        "_received",
         "_release",
+        "_renamed",
         "_sink",
         "_status",
         "_transport",
@@ -83,6 +88,10 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._over = False
         self._paused = False
+        self._renamed = False
+        # The length that a chunked body was announced to have, and what has come of it.
+        self._announced: int | None = None
+        self._received = 0
 
     # What the pool and the call use.
 
@@ -150,8 +159,8 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._parse_failed(error)
             return
-        if self._over:
-            self._finish()
+        if self._over or (self._announced is not None and self._received > self._announced):
+            self._end()
         elif not self._status:
             self._fed += len(data)
             if self._fed > MOST_HEAD_BYTES:
@@ -160,7 +169,7 @@ class Connection(asyncio.Protocol):
     def _parse_failed(self, error: Exception) -> None:
         if self._over:  # a complete reply, followed by what a client has to ignore
             self._keep = False
-            self._finish()
+            self._end()
             return
         cause = error.__context__ or error
         self._fail(f"its reply is not HTTP/1.1 ({cause})")
@@ -173,7 +182,7 @@ class Connection(asyncio.Protocol):
         if self._sink is not None:
             if self._status and not self._framed and orderly:
                 self._keep = False
-                self._finish()
+                self._end()
             else:
                 where = "in the middle of its reply" if self._status else "before its reply"
                 self._fail(f"it closed the connection {where}")
@@ -184,10 +193,13 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = []
+        self._renamed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # trailers come later and are dropped
-            self._headers.append((name.lower(), value))
+            name = name.lower()
+            self._headers.append((name, value))
+            self._renamed = self._renamed or name.startswith(PREFIX)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -203,6 +215,10 @@ class Connection(asyncio.Protocol):
         if codings and has_length:
             raise ValueError("both a length and a transfer coding")
         self._framed = bool(codings) or has_length or self._head_only or status in (204, 304)
+        if self._renamed:
+            bodiless = self._head_only or status in (204, 304)
+            self._headers, announced = restored(self._headers, framed=has_length)
+            self._announced = None if bodiless else announced
         self._sink.on_head(status, self._headers)
         if self._head_only:
             # The parser cannot be told that no body follows; a fresh connection is cheaper than a lie.
@@ -210,12 +226,21 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if self._sink is not None and not self._over:
-            self._sink.on_data(body)
+            self._received += len(body)
+            if self._announced is None or self._received <= self._announced:
+                self._sink.on_data(body)
 
     def on_message_complete(self) -> None:
         if self._status and not self._over:
             self._over = True
             self._keep = self._framed and self._parser.should_keep_alive()
+
+    def _end(self) -> None:
+        """The body is over, by its framing or by its announced length."""
+        if self._announced in (None, self._received):
+            self._finish()
+        else:
+            self._fail(f"{self._received} bytes of its reply came, and {self._announced} were announced")
 
     def _finish(self) -> None:
         sink, self._sink = self._sink, None

@@ -44,9 +44,9 @@ async def app(scope, receive, send):
     if path == "/go": PAUSES.setdefault("stream", asyncio.Event()).set()
     while more and path != "/early":
         message = await receive(); body += message.get("body", b""); more = message.get("more_body", False)
-    async def reply(status, data, kind=b"application/json"):
+    async def reply(status, data, kind=b"application/json", more=()):
         await send({"type": "http.response.start", "status": status,
-                    "headers": [(b"content-type", kind), (b"x-own", b"1")]})
+                    "headers": [(b"content-type", kind), (b"x-own", b"1"), *more]})
         await send({"type": "http.response.body", "body": data})
     if path == "/stream":
         gate = PAUSES["stream"] = asyncio.Event()
@@ -65,7 +65,9 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         cuts.tell(b"id-7", "The reply of aws/r0 broke off.")
     elif path == "/hang": await asyncio.sleep(600)
-    elif path == "/big": await reply(200, b"x" * int(scope["query_string"]), b"text/plain")
+    elif path == "/big":
+        size = scope["query_string"]
+        await reply(200, b"x" * int(size), b"text/plain", [(b"content-length", size)])
     elif path == "/env": await reply(200, json.dumps(dict(os.environ)).encode())
     elif path == "/events" or (path == "/" and scope["method"] == "POST"):
         with open(os.environ["EVENTS_FILE"], "ab") as f: f.write(body + b"\\n")

@@ -88,6 +88,16 @@ async def test_each_cloud_adds_its_own_headers(here: Lab) -> None:
                 assert reply.headers["server"] == "Google Frontend"
 
 
+async def test_lambda_renames_the_length_of_a_streamed_reply(here: Lab) -> None:
+    """Its body is chunked; in the other clouds the function's own length frames it."""
+    for cloud in CLOUDS:
+        async with here.session.get(here.url(agent(here, cloud), "/big?500")) as reply:
+            size = str(len(await reply.read()))
+            length = reply.headers.get("content-length")
+            renamed = reply.headers.get("x-amzn-remapped-content-length")
+            assert (length, renamed) == ((None, size) if cloud == "aws" else (size, None))
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_a_stream_arrives_while_it_is_made(here: Lab, cloud: Cloud) -> None:
     """The first chunk is in the caller's hands before the app makes the last: the caller opens the gate."""

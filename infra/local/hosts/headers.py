@@ -10,6 +10,12 @@ import hashlib
 from infra.local.hosts.messages import Headers
 from infra.local.world import Cloud, Function
 
+# What Lambda's front end keeps for itself; the function's own field arrives as `x-amzn-remapped-NAME`. A
+# streamed reply therefore has no length (github.com/cargo-lambda/cargo-lambda/issues/862), and a challenge
+# reaches no client (seen on function URLs by several public projects, 2026-09). The other three: responses of
+# Lambda and API Gateway that public repositories recorded.
+RENAMED_BY_LAMBDA = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
+
 
 def _trace(call_id: str) -> str:
     return hashlib.sha256(call_id.encode()).hexdigest()[:32]
@@ -32,6 +38,13 @@ def request(spec: Function, passed: Headers, peer: str, call_id: str) -> Headers
             added["x-cloud-trace-context"] = found.get("x-cloud-trace-context") or f"{trace}/1"
             added["traceparent"] = found.get("traceparent") or f"00-{trace}-{trace[:16]}-00"
     return (*((name, value) for name, value in passed if name not in added), *added.items())
+
+
+def renamed(said: Headers) -> Headers:
+    """What a Lambda function said, as its URL passes it on."""
+    return tuple(
+        (f"x-amzn-remapped-{name}" if name in RENAMED_BY_LAMBDA else name, value) for name, value in said
+    )
 
 
 def reply(cloud: Cloud, said: Headers, call_id: str) -> Headers:

@@ -46,10 +46,12 @@ class Relay:
         chunks = reply.chunks()
         said = reply.headers
         length = next((int(value) for name, value in said if name == "content-length"), None)
+        if cloud == "aws":
+            said = headers.renamed(said)
         if cloud == "aws" and not streams(self._spec):
             whole = await _whole(chunks, limits.reply)
             chunks, length = _one(whole), len(whole)
-            said = (*(pair for pair in said if pair[0] != "content-length"), ("content-length", str(length)))
+            said = (*said, ("content-length", str(length)))
         elif cloud != "aws" and length is not None and length > limits.reply:
             raise Trouble("response-too-large", f"{length} bytes")
         sent = await self._begin(reply.status, headers.reply(cloud, said, call_id))
