@@ -52,6 +52,6 @@ class Commands(click.Group):
 def cli() -> None:
     """One agent on AWS Lambda, Azure Functions and Google Cloud Functions behind one router.
 
-    These commands drive the emulated clouds of this checkout; real accounts are deployed with plain `pulumi
-    up`.
+    These commands drive the emulated clouds of this checkout. Real accounts are deployed with plain `pulumi
+    up`; `--stack NAME` then asks and orders such a stack.
     """

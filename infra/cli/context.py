@@ -17,6 +17,7 @@ from infra.cli.errors import NothingUp, SetUpFailed, SkyFailed
 from infra.cli.layout import Layout
 from infra.cli.outputs import Outputs, read
 from infra.cli.recovery import check_state
+from infra.cli.stacks import is_real, real_outputs
 from infra.setup.console import Console
 from infra.setup.errors import SetupError
 from infra.setup.pip_settings import read_configs, uv_environment
@@ -64,8 +65,10 @@ def engine(place: Layout, cli: Cli, providers: str | None) -> Engine:
     return Engine(cli.program, place.root, {**os.environ, **variables(place, cli, providers)})
 
 
-def need_outputs(place: Layout) -> Outputs:
-    """The deployed stack's outputs; NothingUp when nothing has been deployed."""
+def need_outputs(place: Layout, stack: str | None = None) -> Outputs:
+    """The deployed stack's outputs; NothingUp when nothing has been deployed. stack: None: the emulator's."""
+    if stack is not None and is_real(stack):
+        return real_outputs(stack, place, pulumi_cli(place), os.environ)
     if not place.checkpoint.exists():
         raise NothingUp
 

@@ -70,22 +70,25 @@ def read(layout: Layout, engine: Callable[[], Engine]) -> Outputs:
     kept = _kept(layout, changed)
     if kept is not None:
         return kept
-    asked = engine()
+    found = ask(engine())
+    with contextlib.suppress(
+        OSError
+    ):  # a full disk costs the next call half a second, not this one its answer
+        _keep(layout, changed, found)
+    return found
+
+
+def ask(engine: Engine, *stack: str) -> Outputs:
+    """What Pulumi says; `stack`: its arguments that name one. PulumiFailed."""
     with ThreadPoolExecutor(2) as both:
-        plain = both.submit(asked.capture, "stack", "output", "--json")
-        whole = both.submit(asked.capture, "stack", "output", "--json", "--show-secrets")
+        plain = both.submit(engine.capture, "stack", "output", "--json", *stack)
+        whole = both.submit(engine.capture, "stack", "output", "--json", "--show-secrets", *stack)
         hidden, everything = (
             values.facts(values.parse(plain.result())),
             values.facts(values.parse(whole.result())),
         )
-    secret = frozenset(
-        key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN
-    )
-    with contextlib.suppress(
-        OSError
-    ):  # a full disk costs the next call half a second, not this one its answer
-        _keep(layout, changed, everything, secret)
-    return Outputs(everything, secret)
+    secret = (key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN)
+    return Outputs(everything, frozenset(secret))
 
 
 def _kept(layout: Layout, changed: int) -> Outputs | None:
@@ -98,8 +101,8 @@ def _kept(layout: Layout, changed: int) -> Outputs | None:
     return Outputs(values.facts(copy.get("outputs")), frozenset(values.texts(copy.get("secret"))))
 
 
-def _keep(layout: Layout, changed: int, outputs: Facts, secret: frozenset[str]) -> None:
-    text = json.dumps({"changed": changed, "secret": sorted(secret), "outputs": outputs})
+def _keep(layout: Layout, changed: int, found: Outputs) -> None:
+    text = json.dumps({"changed": changed, "secret": sorted(found.secret), "outputs": found.all})
     fresh = layout.outputs.with_suffix(f".{os.getpid()}")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

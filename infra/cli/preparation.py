@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 
-def read_settings(layout: Layout) -> Settings:
-    """The stack's settings, or all its mistakes at once."""
+def read_settings(layout: Layout, stack: str = STACK) -> Settings:
+    """The stack's settings, or all its mistakes at once. stack: as Pulumi names it, also with owner."""
     import yaml
 
     from infra.errors import InfraError
     from infra.settings import read
 
-    path = layout.root / f"Pulumi.{STACK}.yaml"
+    name = stack.rpartition("/")[2]
+    path = layout.root / f"Pulumi.{name}.yaml"
     try:
         parsed: object = yaml.safe_load(path.read_text())
     except OSError as error:
         raise SetUpFailed(
-            f"{layout.shown(path)} cannot be read: {error.strerror}. Restore it with git."
+            f"{layout.shown(path)} cannot be read: {error.strerror}. {_restore(name)}"
         ) from None
     except UnicodeDecodeError as error:
         raise SetUpFailed(
@@ -47,7 +48,7 @@ def read_settings(layout: Layout) -> Settings:
         raise SetUpFailed(f"{layout.shown(path)} is not YAML: {error}") from None
     config = {str(key): value for key, value in values.facts(values.facts(parsed).get("config")).items()}
     try:
-        return read(config, STACK)
+        return read(config, name)
     except InfraError as error:
         raise SetUpFailed(str(error)) from None
 
@@ -75,3 +76,9 @@ def build_packages(
         build_all(settings, progress=now, root=layout.root, environ=environ)
     except InfraError as error:
         raise SetUpFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None
+
+
+def _restore(stack: str) -> str:
+    if stack == STACK:
+        return "Restore it with git."
+    return f"Run it in the checkout that {stack} is deployed from: the stack's config says what it deploys."

@@ -109,13 +109,19 @@ def credentials(api_key: str) -> dict[str, str]:
 
 @contextmanager
 def call_first(
-    urls: Sequence[str], path: str, body: Mapping[str, object], headers: Mapping[str, str]
+    urls: Sequence[str],
+    path: str,
+    body: Mapping[str, object],
+    headers: Mapping[str, str],
+    *,
+    mend: str = "make up",
 ) -> Generator[tuple[str, requests.Response, list[str]]]:
     """POST to the first router that is alive: its URL, its streaming reply, and why earlier ones were
     passed over.
 
     Each router is asked for its health first, so a call is sent only to one that answers. A call that was
-    refused goes to the next; one that may have run is not sent a second time.
+    refused goes to the next; one that may have run is not sent a second time. mend: the command to name when
+    none answers.
     """
     import requests
 
@@ -143,5 +149,5 @@ def call_first(
             return
     lines = "\n".join(f"  {line}" for line in passed) or "  the stack has no router"
     raise RouterSilent(
-        f"no router answered:\n{lines}\nSee `skyfleet status` and `skyfleet logs`; `make up` mends it."
+        f"no router answered:\n{lines}\nSee `skyfleet status` and `skyfleet logs`; `{mend}` mends it."
     )

@@ -123,8 +123,8 @@ def _stays(source: str, views: Iterable[str]) -> str:
     return "Its last good view of it stays." if source in known else "It has no good view of it."
 
 
-def render(status: Facts) -> list[RenderableType]:
-    """Tables and lines for a terminal, to be printed one after the other."""
+def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
+    """Tables and lines for a terminal, to be printed one after the other. mend: what deploys again."""
     from rich.markup import escape
 
     routers = values.many(status.get("routers"))
@@ -144,7 +144,7 @@ def render(status: Facts) -> list[RenderableType]:
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
     if differing := disagreement(values.many(status.get("agents"))):
         shown.append(
-            f"[red]agents differ[/red]: {differing}. `make up` makes them one again, or says why not."
+            f"[red]agents differ[/red]: {differing}. `{mend}` makes them one again, or says why not."
         )
     if vantages := values.many(status.get("vantages")):
         shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))

@@ -21,6 +21,7 @@ from infra.cli.faults import (
     check_cloud,
     check_fault,
 )
+from infra.cli.stacks import emulator_only
 from infra.cli.status_view import sky_facts
 
 
@@ -30,6 +31,7 @@ from infra.cli.status_view import sky_facts
 @click.option(
     "--scope", type=click.Choice(SCOPES), default="agents", show_default=True, help="Which functions suffer."
 )
+@emulator_only("Faults are made by the emulator; no cloud breaks on demand.")
 @json_option
 def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     """Put FAULT on CLOUD (aws, azure, gcp), or `heal` it."""

@@ -19,10 +19,12 @@ from infra.cli.recovery import free_the_stack
 from infra.cli.removal import remove
 from infra.cli.sky import awake, child_environment
 from infra.cli.stack_state import has_resources
+from infra.cli.stacks import emulator_only
 from infra.setup.exclusive import exclusive
 
 
 @click.command("down")
+@emulator_only("`pulumi destroy --stack {stack}` in a shell of its own removes that.")
 def command() -> None:
     """Destroy the deployment, stop the emulated clouds and remove .skyfleet/."""
     layout = here()

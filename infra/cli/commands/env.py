@@ -8,9 +8,11 @@ import click
 
 from infra.cli.context import json_option, layout, need_sky, pulumi_cli, variables
 from infra.cli.environment import exports
+from infra.cli.stacks import emulator_only
 
 
 @click.command("env")
+@emulator_only("Its `pulumi` works in a new shell as it is; no exports are needed.")
 @json_option
 def command(as_json: bool) -> None:
     """Print shell exports for plain `pulumi`.

@@ -15,6 +15,7 @@ from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.errors import Failed
 from infra.cli.routers import call_first, credentials
 from infra.cli.sse import Event, events
+from infra.cli.stacks import deploy_command, stack_option
 
 if TYPE_CHECKING:
     import requests
@@ -26,22 +27,20 @@ if TYPE_CHECKING:
     "--path", default="/invoke", show_default=True, help="Path to post to, such as /v1/chat/completions."
 )
 @click.option("--stream", is_flag=True, help="Ask for a stream and print it as it comes.")
+@stack_option
 @json_option
-def command(text: str, path: str, stream: bool, as_json: bool) -> None:
+def command(text: str, path: str, stream: bool, stack: str | None, as_json: bool) -> None:
     """Send TEXT to the agent and print its answer."""
     if not text.strip():
         raise click.UsageError('TEXT is empty; say what the agent is to do, such as "what is 12 * (3 + 4)?".')
-    outputs = need_outputs(layout())
+    outputs = need_outputs(layout(), stack)
     path = path if path.startswith("/") else f"/{path}"
     headers = {
         **credentials(outputs.api_key),
         "accept": "text/event-stream" if stream else "application/json",
     }
-    with call_first(outputs.router_urls, path, body_for(path, text, stream=stream), headers) as (
-        url,
-        reply,
-        passed,
-    ):
+    body, mend = body_for(path, text, stream=stream), deploy_command(stack)
+    with call_first(outputs.router_urls, path, body, headers, mend=mend) as (url, reply, passed):
         for problem in passed:
             click.echo(f"passed over {problem}", err=True)
         if stream and reply.ok:

@@ -1,4 +1,7 @@
-"""`skyfleet logs`: the functions' logs as the emulated clouds keep them, and the clouds' own."""
+"""`skyfleet logs`: the functions' logs as the emulated clouds keep them, and the clouds' own.
+
+Of a real stack it says where each cloud keeps them and the vendor's command that shows them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import time
 
 import click
 
+from infra.cli.cloud_logs import log_places
 from infra.cli.context import layout
 from infra.cli.errors import Failed, NothingUp
 from infra.cli.faults import CLOUDS, meant
 from infra.cli.layout import Layout
 from infra.cli.log_files import ROLES, Follower, LogFile, choose, tail
+from infra.cli.preparation import read_settings
+from infra.cli.stacks import is_real, stack_option
 
 SKY = "sky"
 LOOK_EVERY_S = 0.25
@@ -23,15 +29,19 @@ LOOK_EVERY_S = 0.25
 @click.option(
     "-n", "--lines", default=20, show_default=True, type=click.IntRange(min=0), help="Lines of each log."
 )
-def command(cloud: str | None, role: str | None, follow: bool, lines: int) -> None:
+@stack_option
+def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack: str | None) -> None:
     """Print logs of the functions in CLOUD (aws, azure, gcp; all when left out), or of the emulated clouds
-    (sky).
+    (sky). With --stack: where that stack's clouds keep them, and the command that shows them.
     """
     place = layout()
     if cloud is not None and cloud not in (*CLOUDS, SKY):
         raise click.UsageError(
             f"unknown cloud {cloud!r}.{meant(cloud, (*CLOUDS, SKY))} Known: {', '.join(CLOUDS)}, {SKY}."
         )
+    if stack is not None and is_real(stack):
+        _say_where(place, stack, cloud, role)
+        return
     if not place.logs.exists():
         raise NothingUp
     files = _files(place, cloud, role)
@@ -52,6 +62,16 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int) -> No
             for line in follower.new_lines():
                 click.echo(f"{follower.file.label:{width}} | {line}")
         time.sleep(LOOK_EVERY_S)
+
+
+def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:
+    if cloud == SKY:
+        raise click.UsageError(f"{SKY} is the emulator's own log, and {stack} is another stack.")
+    found = log_places(read_settings(layout, stack), (cloud,) if cloud else CLOUDS, role)
+    if not found:
+        raise Failed(f"the stack {stack} has no function in {cloud or 'any cloud'} of role {role or 'any'}")
+    for one in found:
+        click.echo(f"{one.function}: {one.place}\n    {one.command}")
 
 
 def _files(place: Layout, cloud: str | None, role: str | None) -> list[LogFile]:

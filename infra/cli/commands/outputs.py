@@ -7,14 +7,16 @@ import json
 import click
 
 from infra.cli.context import json_option, layout, need_outputs
+from infra.cli.stacks import stack_option
 
 
 @click.command("outputs")
+@stack_option
 @json_option
 @click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
-def command(as_json: bool, show_secrets: bool) -> None:
+def command(stack: str | None, as_json: bool, show_secrets: bool) -> None:
     """Print the stack's outputs."""
-    found = need_outputs(layout())
+    found = need_outputs(layout(), stack)
     shown = found.all if show_secrets else found.shown
     if as_json:
         click.echo(json.dumps(shown, indent=2))

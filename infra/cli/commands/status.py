@@ -11,17 +11,19 @@ from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.daemon import running
 from infra.cli.errors import SkyFailed
 from infra.cli.routers import ask_status, builds
+from infra.cli.stacks import deploy_command, is_real, stack_option
 from infra.cli.status_view import assemble, render
 from infra.cli.values import Facts
 
 
 @click.command("status")
+@stack_option
 @json_option
-def command(as_json: bool) -> None:
+def command(stack: str | None, as_json: bool) -> None:
     """Show routers, targets with their health, vantages and faults."""
     place = layout()
-    outputs = need_outputs(place)
-    note = running(place)
+    outputs = need_outputs(place, stack)
+    note = None if is_real(stack) else running(place)
     answers = ask_status(outputs.router_urls, outputs.api_key)
     facts = assemble(answers, outputs.router_places, _world(note), note.python if note else "")
     facts["agents"] = builds(outputs.agent_urls)
@@ -31,9 +33,9 @@ def command(as_json: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    for part in render(facts):
+    for part in render(facts, deploy_command(stack)):
         console.print(part)
-    if note is None:
+    if note is None and not is_real(stack):
         console.print(
             "[yellow]The emulated clouds are not running: `make up` starts them as they were.[/yellow]"
         )

@@ -10,6 +10,7 @@ from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.control import CONFIGURED, ask, disagreement, sentence, tell
 from infra.cli.errors import Failed
 from infra.cli.faults import meant
+from infra.cli.stacks import stack_option
 from infra.settings import STRATEGIES
 
 NAMES = (*STRATEGIES, CONFIGURED)
@@ -17,15 +18,16 @@ NAMES = (*STRATEGIES, CONFIGURED)
 
 @click.command("strategy", epilog=f"NAME: {', '.join(NAMES)}")
 @click.argument("name", required=False)
+@stack_option
 @json_option
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, stack: str | None, as_json: bool) -> None:
     """Show how each router chooses, or have all of them choose by NAME.
 
     `configured` undoes an order: each chooses again as its deployment says.
     """
     if name is not None and name not in NAMES:
         raise click.UsageError(f"unknown strategy {name!r}.{meant(name, NAMES)} Known: {', '.join(NAMES)}.")
-    outputs = need_outputs(layout())
+    outputs = need_outputs(layout(), stack)
     answers = ask(outputs) if name is None else tell(outputs, name)
     if as_json:
         click.echo(json.dumps([answer.facts for answer in answers], indent=2))

@@ -26,12 +26,14 @@ from infra.cli.pulumi_lines import counts, diagnostics
 from infra.cli.pulumi_lines import step as parse_step
 from infra.cli.recovery import check_state, free_the_stack, pending
 from infra.cli.sky import awake, child_environment
+from infra.cli.stacks import emulator_only
 from infra.setup.exclusive import exclusive
 
 DISK_FULL = "no space left on device"  # as Pulumi says it
 
 
 @click.command("up")
+@emulator_only("`pulumi up --stack {stack}` in a shell of its own deploys that.")
 @json_option
 def command(as_json: bool) -> None:
     """Deploy to the emulated clouds and say how to call the router."""
