@@ -140,6 +140,7 @@ class Guard:
             "cloud": self.settings.cloud,
             "region": self.settings.region,
             "build": self.settings.build,
+            "fleet": self.settings.fleet,
             "cold": self.vitals.cold,
             "init_ms": self.vitals.init_ms,
             "inflight": self.vitals.inflight,

@@ -23,6 +23,7 @@ DEFAULT_REGION: Final = "local"
 DEFAULT_BUILD: Final = "dev"
 
 SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
+FLEET: Final = "SKYFLEET_FLEET"
 PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -37,10 +38,12 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One agent function. environ: what the agent may see, so without the signing keys."""
+    """One agent function. environ: what the agent may see, so without the signing keys. fleet: the deployment
+    it is of, as /health says it; empty when it was started by hand."""
 
     cloud: str
     region: str
+    fleet: str
     agent: str
     build: str
     keys: Keys
@@ -64,6 +67,7 @@ class Settings:
         return cls(
             cloud=environ.get("SKYFLEET_CLOUD") or DEFAULT_CLOUD,
             region=environ.get("SKYFLEET_REGION") or DEFAULT_REGION,
+            fleet=environ.get(FLEET) or "",
             # The package first: settings reach a cloud before or after the code they were meant for.
             agent=package.agent or environ.get("SKYFLEET_AGENT") or DEFAULT_AGENT,
             build=package.build,

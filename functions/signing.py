@@ -1,7 +1,8 @@
-"""Who may call an agent: requests signed with a shared key (HMAC-SHA256), in time and only once.
+"""Signed requests: with a key that sender and receiver know (HMAC-SHA256), in time and only once.
 
 Rules of this file
-- One canonical text (`_canonical`) for both sides; whoever signs and whoever verifies runs this code.
+- One canonical text (`_canonical`) for both sides: sender and receiver run this code.
+- Which key that is, for which receiver or sender, says `functions.keys`.
 - Clock and nonce come in as arguments. The standard library only: all roles in all clouds import this file.
 - Every refusal looks the same to the caller; the cause is an attribute, for the log.
 
@@ -11,7 +12,7 @@ a time within `WINDOW_S` of its own clock and remembers each nonce as long as it
 copied request works nowhere twice on one instance; across instances the window bounds it.
 
 Rotation: `Keys` holds several keys, the first signs and all are accepted. Add the new key in front, deploy,
-then remove the old one.
+then remove the old one. `infra/credentials.py` keeps three at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, Literal, Protocol, cast
 
 VERSION: Final = "v1"
 # Five minutes: what AWS SigV4 allows too. Serverless clocks are kept by the host; callers' clocks drift more.
@@ -31,6 +32,7 @@ NONCE_CAPACITY: Final = 65_536
 # 16 random letters are 75 bits and more, and what the Pulumi program makes is longer. A shorter one was typed
 # by hand and can be guessed offline from one signed request.
 SHORTEST_SECRET: Final = 16
+_ID_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:/")
 
 KEY_ID: Final = b"x-skyfleet-key-id"
 TIMESTAMP: Final = b"x-skyfleet-timestamp"
@@ -98,8 +100,10 @@ class Keys:
             raise KeysError(f"The signing keys are an empty object. {_KEYS_EXPECTED}")
         secrets: dict[str, bytes] = {}
         for key_id, secret in entries.items():
-            if not key_id or not key_id.isascii() or not key_id.replace("-", "").isalnum():
-                raise KeysError(f"Key id {key_id!r} is not made of letters, digits and '-'. {_KEYS_EXPECTED}")
+            if not key_id or not _ID_CHARS.issuperset(key_id):
+                raise KeysError(
+                    f"Key id {key_id!r} is not made of letters, digits, '-', ':' and '/'. {_KEYS_EXPECTED}"
+                )
             if not isinstance(secret, str) or not secret:
                 raise KeysError(f"Key {key_id!r} is not a non-empty string. {_KEYS_EXPECTED}")
             if len(secret) < SHORTEST_SECRET:
@@ -109,6 +113,16 @@ class Keys:
                 )
             secrets[key_id] = secret.encode()
         return cls(secrets=secrets, signing_id=next(iter(secrets)))
+
+    def find(self, key_id: str) -> bytes | None:
+        """The key of that id, if it is accepted."""
+        return self.secrets.get(key_id)
+
+
+class Accepted(Protocol):
+    """The keys that a receiver accepts, by id."""
+
+    def find(self, key_id: str, /) -> bytes | None: ...
 
 
 class NonceCache:
@@ -173,15 +187,16 @@ def sign(
 class Verifier:
     """One receiver: the keys it accepts and the nonces it has seen."""
 
-    keys: Keys
+    keys: Accepted
     seen: NonceCache = field(default_factory=NonceCache)
 
     def check(
         self, headers: Iterable[Header], method: str, path: str, query: bytes, body: bytes, *, now: float
-    ) -> None:
-        """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized."""
+    ) -> str:
+        """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized.
+        Returns the id of the key that signed."""
         found = signature_headers(headers)
-        secret = self.keys.secrets.get(found[KEY_ID])
+        secret = self.keys.find(found[KEY_ID])
         if secret is None:
             raise Unauthorized("unknown-key")
         timestamp, nonce = _timestamp(found[TIMESTAMP]), _nonce(found[NONCE])
@@ -197,6 +212,7 @@ class Verifier:
         cause = self.seen.remember(nonce, timestamp, now)
         if cause is not None:
             raise Unauthorized(cause)
+        return found[KEY_ID]
 
 
 def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:
@@ -216,7 +232,7 @@ def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str,
 def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
     """The four values by name; Unauthorized when one is missing, twice there or no ASCII.
 
-    It needs no body: by it a receiver turns away who is not even signed before it reads one.
+    It needs no body: by it a receiver turns away an unsigned request before it reads one.
     """
     found: dict[bytes, str] = {}
     for raw_name, value in headers:

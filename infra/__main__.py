@@ -17,7 +17,7 @@ from infra.specs import Specs
 
 def deploy(settings: Settings, packages: Packages) -> None:
     keys = credentials.create(settings.key_generation)
-    fleet = Fleet(settings.stack, settings.prefix, keys.suffix, keys.signing_keys)
+    fleet = Fleet(settings.stack, settings.prefix, keys.suffix)
     at = {place: prepare(fleet, place, settings.project) for place in settings.places}
     specs = Specs(settings, keys, pulumi.Config().get_secret("modelApiKey"))
 
@@ -34,8 +34,10 @@ def deploy(settings: Settings, packages: Packages) -> None:
         at[place](specs.checker(place, packages.of("router", place), targets, routers))
 
     for agent in agents:
-        verify.deployed(agent, "agent", packages.build["agent"])
-    router_urls = [verify.deployed(router, "router", packages.build["router"]) for router in routers]
+        verify.deployed(agent, "agent", packages.build["agent"], keys.suffix)
+    router_urls = [
+        verify.deployed(router, "router", packages.build["router"], keys.suffix) for router in routers
+    ]
 
     pulumi.export("routerUrl", router_urls[0])
     pulumi.export("routerUrls", router_urls)

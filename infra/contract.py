@@ -62,12 +62,12 @@ class FunctionSpec:
 
     role: what it is for, also its label. package: the code.
     environment: plain variables, SKYFLEET_APP among them ("module:factory" of the ASGI app); secrets:
-    variables whose values belong in the cloud's secret store (the signing keys are not among them: every
-    function of a place shares those). public: anybody may call its URL (signatures and API keys guard it);
-    schedule: its cloud fires it every minute. stores: what it keeps in the bucket of its own place, named by
-    SKYFLEET_BUCKET: "health" is read, written and listed under `health/` (and `control.json`), "replies" is
-    read and written under `replies/`. memory_mb, timeout_s: limits of one instance and of one request;
-    concurrency: requests one instance may take at once (Lambda always takes one).
+    variables whose values belong in the cloud's secret store, where this function's identity alone may read
+    them. public: its URL is open to the world (signatures and API keys guard it); schedule: its cloud fires
+    it every minute. stores: what it keeps in the bucket of its own place, named by SKYFLEET_BUCKET: "health"
+    is read, written and listed under `health/` (and `control.json`), "replies" is read and written under
+    `replies/`. memory_mb, timeout_s: limits of one instance and of one request; concurrency: requests one
+    instance may take at once (Lambda always takes one).
     """
 
     role: Role
@@ -97,14 +97,14 @@ class FunctionEndpoint:
 class Fleet:
     """What all functions of one stack share.
 
-    prefix: start of every name; suffix: a few random characters for names that must be unique in the world;
-    signing_keys: JSON of key id to secret, the first one signs.
+    prefix: start of every name; suffix: a few random characters for names that must be unique in the world,
+    which every function also says in `/health`, so that two fleets never take each other's functions for
+    their own.
     """
 
     stack: str
     prefix: str
     suffix: pulumi.Output[str]
-    signing_keys: pulumi.Output[str] = field(repr=False)
 
     def labels(self, role: str) -> dict[str, str]:
         return labels(self.stack, role)

@@ -1,7 +1,10 @@
-"""The secrets of one stack: signing keys that rotate without an outage, and the callers' API key.
+"""The secrets of one stack: keys that rotate without an outage, and the callers' API key.
 
-Three signing keys live at once, by generation n: kn signs, k(n+1) is known everywhere before it ever
-signs, and k(n-1) is still accepted from functions that a deploy has not reached yet. So a rotation
+Routers hold a root secret per generation. Every agent and every checker gets keys derived from the roots for
+itself alone (functions/keys.py), so what one of them leaks opens nothing but its own door.
+
+Three generations live at once, by generation n: kn signs, k(n+1) is known everywhere before it ever signs,
+and k(n-1) is still accepted from functions that a deploy has not reached yet. So a rotation
 (skyfleet:keyGeneration one higher) never meets a function that does not know the other's key, in whatever
 order the clouds are updated.
 """
@@ -9,10 +12,14 @@ order the clouds are updated.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_random as random
+
+from functions.keys import Role, derived
+from infra.contract import Place, compact
 
 KEY_LENGTH = 43  # letters and digits: 256 bits
 SUFFIX_BYTES = 4  # enough to be alone in the world with the stack's own name before it
@@ -20,12 +27,25 @@ SUFFIX_BYTES = 4  # enough to be alone in the world with the stack's own name be
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """suffix: for names unique in the world. api_key_sha256: what routers know of the API key."""
+    """suffix: for names unique in the world, and the fleet's id. roots: by id, the signing one first.
+    api_key_sha256: what routers know of the API key."""
 
     suffix: pulumi.Output[str]
-    signing_keys: pulumi.Output[str] = field(repr=False)
+    roots: Mapping[str, pulumi.Output[str]] = field(repr=False)
     api_key: pulumi.Output[str] = field(repr=False)
     api_key_sha256: pulumi.Output[str]
+
+    def root_keys(self) -> pulumi.Output[str]:
+        """JSON for a router."""
+        return pulumi.Output.secret(pulumi.Output.json_dumps(self.roots))
+
+    def signing_keys(self, role: Role, place: Place) -> pulumi.Output[str]:
+        """JSON for one agent or checker: its own keys and no other."""
+
+        def own(roots: Mapping[str, str]) -> str:
+            return compact(derived({name: roots[name] for name in self.roots}, role, str(place)))
+
+        return pulumi.Output.secret(pulumi.Output.all(**self.roots).apply(own))
 
 
 def key_ids(generation: int) -> tuple[str, ...]:
@@ -36,11 +56,11 @@ def key_ids(generation: int) -> tuple[str, ...]:
 
 def create(generation: int) -> Credentials:
     suffix = random.RandomId("names", byte_length=SUFFIX_BYTES)
-    keys = {key_id: _password(f"signing-key-{key_id}") for key_id in key_ids(generation)}
+    roots = {key_id: _password(f"root-key-{key_id}") for key_id in key_ids(generation)}
     api_key = _password("api-key").apply(lambda text: f"sf-{text}")
     # A hash of 256 random bits gives nothing away, and a readable one keeps previews of the routers readable.
     digest = pulumi.Output.unsecret(api_key.apply(lambda key: hashlib.sha256(key.encode()).hexdigest()))
-    return Credentials(suffix.hex, pulumi.Output.json_dumps(keys), api_key, digest)
+    return Credentials(suffix.hex, roots, api_key, digest)
 
 
 def _password(name: str) -> pulumi.Output[str]:

@@ -20,6 +20,7 @@ MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole 
 REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
 CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
+SIGNING_KEYS = "SKYFLEET_SIGNING_KEYS"
 STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
 
@@ -37,7 +38,9 @@ class Specs:
             environment["AGENT_PACE_MS"] = f"{self.settings.agent_pace_ms:g}"
         if model := self.settings.model:
             environment |= {"MODEL_BASE_URL": model.base_url, "MODEL_NAME": model.name}
-        secrets = {"MODEL_API_KEY": self.model_api_key} if self.model_api_key is not None else {}
+        secrets = {SIGNING_KEYS: self.credentials.signing_keys("agent", place)}
+        if self.model_api_key is not None:
+            secrets["MODEL_API_KEY"] = self.model_api_key
         return self._spec("agent", "functions.app:create", place, package, environment, secrets)
 
     def router(
@@ -57,7 +60,8 @@ class Specs:
             environment["SKYFLEET_OPEN"] = "1"
         if self.settings.policy:
             environment["SKYFLEET_POLICY"] = compact(self.settings.policy)
-        return self._spec("router", "router.app:create", place, package, environment)
+        secrets = {"SKYFLEET_ROOT_KEYS": self.credentials.root_keys()}
+        return self._spec("router", "router.app:create", place, package, environment, secrets)
 
     def checker(
         self,
@@ -74,7 +78,8 @@ class Specs:
             "SKYFLEET_ROUTERS": pulumi.Output.all(*(router.url for router in routers)).apply(compact),
             "SKYFLEET_CHECK": room.check_plan(self.settings.checks),
         }
-        return self._spec("checker", "router.checker:create", place, package, environment)
+        secrets = {SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
+        return self._spec("checker", "router.checker:create", place, package, environment, secrets)
 
     def _spec(
         self,
@@ -83,14 +88,15 @@ class Specs:
         place: Place,
         package: Package,
         environment: Mapping[str, pulumi.Input[str]],
-        secrets: Mapping[str, pulumi.Input[str]] | None = None,
+        secrets: Mapping[str, pulumi.Input[str]],
     ) -> FunctionSpec:
         common: dict[str, pulumi.Input[str]] = {
             "SKYFLEET_CLOUD": place.cloud,
             "SKYFLEET_REGION": place.region,
             "SKYFLEET_ROLE": role,
             "SKYFLEET_APP": app,
-            # Read by nobody: a new value makes every instance start afresh and fetch the rotated keys.
+            "SKYFLEET_FLEET": self.credentials.suffix,
+            # No function reads it: a new value makes every instance start afresh and fetch the rotated keys.
             "SKYFLEET_KEY_GENERATION": str(self.settings.key_generation),
         }
         return FunctionSpec(
@@ -103,7 +109,7 @@ class Specs:
             memory_mb=MEMORY_MB,
             timeout_s=checker_seconds(self.settings) if role == "checker" else REQUEST_S,
             concurrency=1 if role == "checker" else CONCURRENCY,
-            secrets=secrets or {},
+            secrets=secrets,
         )
 
 

@@ -1,6 +1,9 @@
-"""Identical is checked: after a deploy every public function must report the build that was deployed.
+"""Identical is checked: after a deploy every public function must report the build that was deployed, and
+the fleet it was deployed for.
 
-A cloud may say "done" and go on serving the old package; then `pulumi up` fails here and names the cloud.
+A cloud may say "done" and go on serving the old package, and a function of another fleet may answer at the
+URL (two fleets on one machine share its ports). Then `pulumi up` fails here and names the cloud and what it
+found.
 
 How long is waited
 - FIRST_S while nothing has answered yet. Google: a grant acts after 2 minutes, sometimes 7 or more
@@ -17,7 +20,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -50,28 +53,37 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What is asked, and for which build."""
+    """What is asked, and for which build of which fleet."""
 
     cloud: Cloud
     where: str
     url: str
     build: str
+    fleet: str
+
+    @property
+    def wanted(self) -> str:
+        """What it must report."""
+        return said_of(self.build, self.fleet)
 
 
-def deployed(endpoint: FunctionEndpoint, role: Role, build: str) -> pulumi.Output[str]:
-    """The endpoint's URL once it serves `build`; a preview asks nothing."""
+def deployed(
+    endpoint: FunctionEndpoint, role: Role, build: str, fleet: pulumi.Output[str]
+) -> pulumi.Output[str]:
+    """The endpoint's URL once it serves `build` for `fleet`; a preview asks nothing."""
     where = f"{role} on {endpoint.cloud}/{endpoint.region}"
 
-    async def check(url: str) -> str:
+    async def check(known: Sequence[str]) -> str:
+        url, its_fleet = known
         if not pulumi.runtime.is_dry_run():
             try:
-                asked = Function(endpoint.cloud, where, url, build)
+                asked = Function(endpoint.cloud, where, url, build, its_fleet)
                 await wait_for_build(asked, get, Clock(), pulumi.log.info)
             except StaleBuildError as error:
                 raise pulumi.RunError(str(error)) from None
         return url
 
-    return endpoint.url.apply(check)
+    return pulumi.Output.all(endpoint.url, fleet).apply(check)
 
 
 async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callable[[str], None]) -> None:
@@ -80,7 +92,7 @@ async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callab
     limit_s, said, pause, older = FIRST_S, began, FIRST_PAUSE_S, False
     while True:
         found = await reported(function.url, get)
-        if found == f"build {function.build}":
+        if found == function.wanted:
             return
         now = clock.now()
         if found.startswith("build ") and not older:
@@ -90,7 +102,7 @@ async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callab
         if now - said >= SAY_S:
             said = now
             say(
-                f"waiting for the {function.where} to serve build {function.build}: so far {found} "
+                f"waiting for the {function.where} to serve {function.wanted}: so far {found} "
                 f"({now - began:.0f} of at most {limit_s:.0f} s)"
             )
         await clock.sleep(pause)
@@ -100,7 +112,7 @@ async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callab
 def failure(function: Function, found: str, limit_s: float) -> str:
     """What happened, what was found, what to do."""
     return (
-        f"The {function.where} does not serve what was deployed: expected build {function.build}, found "
+        f"The {function.where} does not serve what was deployed: expected {function.wanted}, found "
         f"{found} at {function.url}/health after {limit_s:.0f} s. Its log says more (`skyfleet logs`); a "
         "cloud that was only slow passes at the next `pulumi up`; `pulumi up --replace URN` of its package "
         f"publishes it again.{hint(function, found)}"
@@ -110,15 +122,16 @@ def failure(function: Function, found: str, limit_s: float) -> str:
 def hint(function: Function, found: str) -> str:
     """What is known of this cloud's ways not to serve."""
     if found.startswith("build "):
-        return ""
+        foreign = not found.endswith(f" of fleet {function.fleet}")
+        return " A function that is not of this fleet answers at that address." if foreign else ""
     if function.cloud == "azure":
         # MicrosoftDocs/azure-docs, articles/app-service/app-service-key-vault-references.md: an unresolved
         # reference is the setting's value; it is read again after 24 h or when the configuration changes.
         host = urlsplit(function.url).hostname
         ids = f"az functionapp list --query \"[?defaultHostName=='{host}'].id\" -o tsv"
         return (
-            " Where its log says that SKYFLEET_SIGNING_KEYS is no JSON, the app read its Key Vault before "
-            "its role acted, and keeps that for 24 h; a changed setting makes it read again: "
+            " Where its log says that its keys are still a Key Vault reference, the app read its Key Vault "
+            "before its role acted, and keeps that for 24 h; a changed setting makes it read again: "
             f'`az functionapp config appsettings set --ids "$({ids})" --settings SKYFLEET_READ_AGAIN=1`.'
         )
     if function.cloud == "gcp" and "403" in found:
@@ -127,15 +140,21 @@ def hint(function: Function, found: str) -> str:
 
 
 async def reported(url: str, get: Get) -> str:
-    """`build <id>`, or in words why there is none."""
+    """`build <id> of fleet <id>`, or in words why there is none."""
     try:
         answer: object = json.loads(await get(f"{url}/health"))
     except ValueError:
         return "a reply that is not JSON"
     except OSError as error:
         return f"no answer ({error})"
-    build = cast("dict[str, object]", answer).get("build") if isinstance(answer, dict) else None
-    return f"build {build}" if isinstance(build, str) else "a reply without a build"
+    said = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
+    build, fleet = said.get("build"), said.get("fleet")
+    return said_of(build, fleet) if isinstance(build, str) else "a reply without a build"
+
+
+def said_of(build: str, fleet: object) -> str:
+    """A build and its fleet in words; a function that was started by hand names none."""
+    return f"build {build} of {f'fleet {fleet}' if isinstance(fleet, str) and fleet else 'no fleet'}"
 
 
 async def get(url: str) -> str:

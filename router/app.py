@@ -2,7 +2,10 @@
 
 Rules
 - `GET /health` is open and costs nothing; `GET /api/status` and `GET` or `PUT /api/control` need the caller's
-  key; `POST /_skyfleet/health` takes signed snapshots of checkers. Every other path goes to an agent.
+  key; `POST /_skyfleet/health` takes snapshots, each from the checker whose key signed it. Every other path
+  goes to an agent.
+- A request that is signed as for an agent is refused with 421: its sender is a router whose target's port or
+  host name is this router's now, or a router that was listed as a target.
 - A key is compared by its SHA-256 in constant time, from `Authorization: Bearer KEY` or `x-api-key`; the
   field that carried it stops here. Without a key only when SKYFLEET_OPEN=1 and every target is on this
   machine.
@@ -23,28 +26,26 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from functions import signing
+from functions import keys, signing
 from router import asgi, cuts, merge
 from router.asks import Asker
 from router.board import Board
 from router.control import MOST_BYTES, Controls, decode
 from router.door import Door
 from router.errors import CallerError, SnapshotRefused
-from router.headers import Header, request_id
+from router.headers import Header, first, request_id
 from router.hearsay import hear
 from router.means import means
 from router.outage import Outage
 from router.plane import Plane, Request
 from router.pool import Pool
-from router.settings import RouterSettings, build_id, router_settings
+from router.settings import Place, RouterSettings, build_id, router_settings
 from router.status import status
 from router.store import Bucket, CloudBucket, Keeper
 from router.timing import Watch
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
-# In the status, a refused snapshot that does not even say whose it is; any good one after it clears that.
-_ANONYMOUS: Final = "snapshot"
 _KEY_FIELDS: Final = (b"authorization", b"x-api-key")
 
 
@@ -75,7 +76,7 @@ class App:
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         door = Door()
-        asker = Asker(pool, policy, ticks, door)
+        asker = Asker(pool, policy, ticks, door, settings.place.fleet)
         asker.on_alive = board.answered
         self._plane = Plane(
             board=board,
@@ -91,7 +92,8 @@ class App:
         self._hear = partial(hear, board, asker)
         self._keeper = Keeper(bucket, board, clock, self._hear)
         self._controls = Controls(bucket, board, self._keeper)
-        self._verifier = signing.Verifier(settings.keys)
+        self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
+        self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "http":
@@ -156,6 +158,8 @@ class App:
         send: asgi.Send,
     ) -> None:
         arrived = self._plane.ticks()
+        if first(headers, signing.SIGNATURE) is not None and first(headers, signing.KEY_ID) is not None:
+            raise _misdirected(self._settings.place)
         drop = self._admit(headers)
         self._keeper.kick()
         request = Request(
@@ -197,20 +201,21 @@ class App:
         body = await asgi.read_body(headers, receive, _MOST_SNAPSHOT)
         try:
             path, query = scope["path"], scope.get("query_string", b"")
-            self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
+            signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None
-        board = self._plane.board
-        source = _ANONYMOUS
+        board, checker = self._plane.board, keys.place_of(signed_by)
         try:
-            decoded = _decoded(body)
-            source = merge.source(decoded) or _ANONYMOUS
-            document = merge.parse(decoded, board.targets, self._clock())
+            document = merge.parse(_decoded(body), board.targets, self._clock())
+            if document.vantage != checker:
+                raise SnapshotRefused(
+                    f"It speaks for {document.vantage}, but the key of {checker} signed it; a checker speaks "
+                    "for itself only."
+                )
         except SnapshotRefused as refused:
-            board.refused.note(source, refused.message)
+            board.refused.note(checker, refused.message)
             raise
         await self._hear([document])
-        board.refused.forget(_ANONYMOUS)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
     async def _control(
@@ -228,13 +233,13 @@ class App:
             "cloud": place.cloud,
             "region": place.region,
             "build": place.build,
+            "fleet": place.fleet,
             "role": "router",
         }
 
-    def _sign(self, method: str, path: str, query: bytes, body: bytes) -> list[Header]:
+    def _sign(self, target: str, method: str, path: str, query: bytes, body: bytes) -> list[Header]:
         nonce = self._entropy(16).hex()
-        keys = self._settings.keys
-        return signing.sign(keys, method, path, query, body, now=self._clock(), nonce=nonce)
+        return signing.sign(self._keys[target], method, path, query, body, now=self._clock(), nonce=nonce)
 
     def _draw(self) -> float:
         # 53 bits are what a float below 1 can hold.
@@ -248,6 +253,15 @@ def _only(scope: asgi.Scope, *methods: str) -> None:
             "method-not-allowed",
             f"{scope['path']} is the router's own and takes {' or '.join(methods)}; use one of them.",
         )
+
+
+def _misdirected(place: Place) -> CallerError:
+    return CallerError(
+        421,
+        "misdirected",
+        f"This is the router {place.key} of fleet {place.fleet!r}, and the request is signed for an agent. "
+        "Another function had this address before; deploy the sender's fleet again (`pulumi up`).",
+    )
 
 
 def _decoded(body: bytes) -> object:

@@ -6,7 +6,8 @@ Rules
   answer counts, or the newer one's silence.
 - 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
   front door without a function behind it, and so is a 200 with neither the agents' mark (router.door) nor an
-  agent's words, where agents send the mark. An answer of the last `ask_fresh_s` serves again.
+  agent's words, where agents send the mark. A 200 of another fleet (router.identity) is no answer either.
+  The result of the last `ask_fresh_s` serves again.
 - The question itself may take as long as a cold start; how long a request waits for it is the plan's
   business, counted from when the question was sent.
 - A hedge may overtake a dead target again and again before anybody has waited long enough to ask. So an
@@ -28,6 +29,7 @@ from typing import Final
 from router.door import MARK, Door
 from router.errors import FetchFailed
 from router.headers import first
+from router.identity import stranger
 from router.policy import Policy
 from router.pool import Pool, Question, Reply, fetch
 from router.targets import Target
@@ -54,8 +56,15 @@ class Asker:
     """Asks targets whether they live."""
 
     def __init__(
-        self, pool: Pool, policy: Policy, clock: Callable[[], float], door: Door | None = None
+        self,
+        pool: Pool,
+        policy: Policy,
+        clock: Callable[[], float],
+        door: Door | None = None,
+        fleet: str = "",
     ) -> None:
+        """fleet: what targets must say they are of; empty: anything will do."""
+        self._fleet = fleet
         self._pool, self._policy, self._clock = pool, policy, clock
         self._door = door if door is not None else Door()
         # By target, with the timer that ends our patience and how to stop listening.
@@ -144,12 +153,14 @@ class Asker:
             task.cancel()
         self.running.clear()
 
-    def _is_agents(self, reply: Reply) -> bool:
-        if not self._door.marked or first(reply.headers, MARK) is not None:
+    def _is_agents(self, reply: Reply, target: Target) -> bool:
+        marked = not self._door.marked or first(reply.headers, MARK) is not None
+        if marked and not self._fleet:
             return True
         try:
-            return bool(json.loads(reply.body)["status"] == "ok")
-        except (ValueError, RecursionError, TypeError, KeyError):
+            said = json.loads(reply.body)
+            return bool(marked or said["status"] == "ok") and not stranger(said, target, self._fleet)
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return False
 
     async def _run(self, target: Target, asking: _Asking) -> None:
@@ -157,7 +168,7 @@ class Asker:
         try:
             timeout_s = self._policy.cold_timeout_s
             reply = await fetch(self._pool, question, timeout_s=timeout_s, limited=False)
-            alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply))
+            alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply, target))
         except FetchFailed:
             alive = False
         if self.running.get(target.key) is not asking and not alive:

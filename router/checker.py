@@ -27,6 +27,7 @@ from functions import signing
 from router import asgi, merge
 from router.errors import FetchFailed
 from router.headers import Header
+from router.identity import stranger
 from router.merge import MOST_NUMBER, Document, Observation
 from router.policy import DEFAULT, SKEW_S
 from router.pool import Pool, Question, Reply, fetch
@@ -79,7 +80,7 @@ class Checker:
     async def _answer(self, method: str, path: str) -> tuple[int, dict[str, object]]:
         place = self._settings.place
         if path == "/health" and method in ("GET", "HEAD"):
-            where = {"cloud": place.cloud, "region": place.region, "build": place.build}
+            where = {"cloud": place.cloud, "region": place.region, "build": place.build, "fleet": place.fleet}
             return 200, {"status": "ok", **where, "role": "checker"}
         if path in ("/", "/events") and method == "POST":
             return 200, await self.run()
@@ -105,7 +106,7 @@ class Checker:
         try:
             reply = await fetch(self._pool, question, timeout_s=timeout, limit=_LONGEST_HEALTH)
             took = (time.perf_counter() - began) * 1000
-            seen = _observed(reply, at, took)
+            seen = _observed(reply, target, self._settings.place.fleet, at, took)
         except FetchFailed as error:
             seen = Observation(at, ok=False, reason=str(error))
         if seen.alive:
@@ -211,7 +212,7 @@ class _Invocation:
             self._failed[router.authority] = str(error)
 
 
-def _observed(reply: Reply, at: float, took_ms: float) -> Observation:
+def _observed(reply: Reply, target: Target, fleet: str, at: float, took_ms: float) -> Observation:
     if reply.status == 429:  # at its limit is not down: calling it so would push its load onto the others
         return Observation(at, ok=True, reason="busy (status 429)")
     if reply.status != 200:
@@ -225,6 +226,8 @@ def _observed(reply: Reply, at: float, took_ms: float) -> Observation:
     fields = cast("dict[str, object]", decoded)
     if fields.get("status") != "ok":
         return Observation(at, ok=False, reason=f"its status is {str(fields.get('status'))[:40]!r}")
+    if other := stranger(fields, target, fleet):
+        return Observation(at, ok=False, reason=other)
     build, inflight = fields.get("build"), fields.get("inflight")
     return Observation(
         at,

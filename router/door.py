@@ -3,8 +3,9 @@
 Rules
 - Every reply of an agent carries its load (`MARK`). Its guard leaves the field out when it turns a request
   away at the signature, and no vendor's front door knows it.
-- So a 401, 403 or 404 without the field was said before the agent: the keys differ, the function is gone, a
-  permission was removed. The agent surely did not run, and the reply is nobody's answer to the caller.
+- So a 401, 403, 404 or 421 without the field was said before the agent: the keys differ, the function is
+  gone, a permission was removed, a router answers at that address. The agent surely did not run, and the
+  reply is no answer to the caller.
 - The same goes for a redirect (to a login page, say) and, apart from that it may have run, for a 2xx: a
   platform's "your app is up" page is no answer either. But only once an agent of this fleet has shown the
   field to this router: where something on the way removes it everywhere, a missing field says nothing.
@@ -23,7 +24,7 @@ from router.sse import LastEvent
 
 MARK: Final = b"endpoint-load-metrics"
 _BROKEN: Final = frozenset({500, 502, 504})
-_DENIALS: Final = frozenset({401, 403, 404})
+_DENIALS: Final = frozenset({401, 403, 404, 421})
 # What all three runtimes hand to the agent.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # functions-framework keeps the first two, the host of Azure Functions the last two.

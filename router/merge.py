@@ -29,7 +29,6 @@ from typing import Final, cast
 
 from router.errors import SnapshotRefused
 from router.policy import SKEW_S, Policy
-from router.targets import is_name
 
 VERSION: Final = 1
 # Enough for fall and rise of any policy, small enough to send whole each time.
@@ -231,13 +230,6 @@ def parse(value: object, known: Collection[str], now: float) -> Document:
     if strangers and not found:
         raise SnapshotRefused(f"None of its targets is configured here ({', '.join(sorted(known))}).")
     return Document(vantage, at, {target: keep(seen) for target, seen in found.items()})
-
-
-def source(value: object) -> str | None:
-    """Whose a document says it is, believed or not: a place, or nothing that could be one."""
-    vantage = cast("dict[str, object]", value).get("vantage") if isinstance(value, dict) else None
-    cloud, _, region = vantage.partition("/") if isinstance(vantage, str) else ("", "", "")
-    return f"{cloud}/{region}" if is_name(cloud) and is_name(region) else None
 
 
 def dump(document: Document) -> dict[str, object]:

@@ -18,6 +18,6 @@ def attempt_bytes(
     headers.append((b"x-request-start", b"t=%.3f" % arrived))
     if left_s is not None:
         headers.append((TIMEOUT, b"%d" % max(1, round(left_s * 1000))))
-    headers += sign(request.method, request.path, request.query, request.body)
+    headers += sign(target.key, request.method, request.path, request.query, request.body)
     authority = target.origin.authority
     return request_head(request.method, request.target, authority, headers, len(request.body)) + request.body

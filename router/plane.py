@@ -47,13 +47,14 @@ class Exchange(Protocol):
     def abort(self, why: str, /) -> None: ...
 
 
-Sign = Callable[[str, str, bytes, bytes], Iterable[Header]]
+Sign = Callable[[str, str, str, bytes, bytes], Iterable[Header]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """What all requests of one instance share. sign: headers for (method, path, query, body). ticks: seconds
-    of a clock that never goes back. means: what plans ask of the board. door: what is known of the agents.
+    """What all requests of one instance share. sign: headers for (target key, method, path, query, body).
+    ticks: seconds of a clock that never goes back. means: what plans ask of the board. door: what is known of
+    the agents.
     """
 
     board: Board

@@ -7,11 +7,12 @@ decisions live in `router.policy`, defaults of the checker here, each with its r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+from functions.keys import Roots
 from functions.signing import Keys, KeysError
 from router import policy as policies
 from router.errors import SettingsError
@@ -19,17 +20,22 @@ from router.policy import Policy
 from router.selection import Strategy
 from router.targets import Origin, Target, is_name, parse_origin, parse_targets
 
+# A router holds roots, out of which it derives the keys of all others; a checker holds its own keys only.
+ROOT_KEYS: Final = "SKYFLEET_ROOT_KEYS"
+SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
 BUCKET_SCHEMES: Final = ("s3://", "az://", "gs://")
 _NOT_JSON: Final = object()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where this function runs and which build it is."""
+    """Where this function runs, which build it is and of which fleet; no fleet: started by hand."""
 
     cloud: str
     region: str
     build: str
+    fleet: str = ""
 
     @property
     def key(self) -> str:
@@ -44,7 +50,7 @@ class RouterSettings:
     targets: tuple[Target, ...]
     strategy: Strategy
     policy: Policy
-    keys: Keys = field(repr=False)
+    roots: Roots = field(repr=False)
     api_key_sha256: bytes | None = field(repr=False)
     bucket: str | None = None
 
@@ -77,7 +83,7 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
     mistakes: list[str] = []
     place = _place(environ, build, mistakes)
     targets = _targets(environ, mistakes)
-    keys = _keys(environ, mistakes)
+    roots = _secret(environ, ROOT_KEYS, Roots.parse, mistakes)
     policy = _policy(environ, mistakes)
     strategy = environ.get("SKYFLEET_STRATEGY", Strategy.ADAPTIVE)
     if strategy not in tuple(Strategy):
@@ -90,9 +96,9 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
     loopback = bool(targets) and all(target.origin.loopback for target in targets)
     is_open = environ.get("SKYFLEET_OPEN") == "1" and loopback
     api_key = None if is_open else _api_key(environ, mistakes)
-    if mistakes or keys is None:
+    if mistakes or roots is None:
         raise SettingsError(mistakes)
-    return RouterSettings(place, targets, Strategy(strategy), policy, keys, api_key, bucket)
+    return RouterSettings(place, targets, Strategy(strategy), policy, roots, api_key, bucket)
 
 
 def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:
@@ -100,7 +106,7 @@ def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:
     mistakes: list[str] = []
     place = _place(environ, build, mistakes)
     targets = _targets(environ, mistakes)
-    keys = _keys(environ, mistakes)
+    keys = _secret(environ, SIGNING_KEYS, Keys.parse, mistakes)
     routers = _routers(environ, mistakes)
     check = _check(environ, mistakes)
     if mistakes or keys is None:
@@ -125,7 +131,8 @@ def _place(environ: Mapping[str, str], build: str, mistakes: list[str]) -> Place
     for key, example in (("SKYFLEET_CLOUD", "aws"), ("SKYFLEET_REGION", "eu-west-1")):
         if not is_name(environ.get(key)):
             mistakes.append(f"{key}: got {environ.get(key)!r}, expected a name, e.g. {example}")
-    return Place(environ.get("SKYFLEET_CLOUD", ""), environ.get("SKYFLEET_REGION", ""), build)
+    cloud, region = environ.get("SKYFLEET_CLOUD", ""), environ.get("SKYFLEET_REGION", "")
+    return Place(cloud, region, build, environ.get("SKYFLEET_FLEET", ""))
 
 
 def _json(environ: Mapping[str, str], key: str, mistakes: list[str]) -> object:
@@ -147,15 +154,17 @@ def _targets(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Target, .
     return targets
 
 
-def _keys(environ: Mapping[str, str], mistakes: list[str]) -> Keys | None:
-    text = environ.get("SKYFLEET_SIGNING_KEYS")
+def _secret(
+    environ: Mapping[str, str], name: str, parse: Callable[[str], T], mistakes: list[str]
+) -> T | None:
+    text = environ.get(name)
     if not text:
-        mistakes.append('SKYFLEET_SIGNING_KEYS: missing, expected JSON {"k1": "<secret>"}')
+        mistakes.append(f'{name}: missing, expected JSON {{"k1": "<secret>"}}')
         return None
     try:
-        return Keys.parse(text)
+        return parse(text)
     except KeysError as error:
-        mistakes.append(f"SKYFLEET_SIGNING_KEYS: {error}")
+        mistakes.append(f"{name}: {error}")
         return None
 
 

@@ -6,20 +6,23 @@ that are no HTTP, like the scheduler's, arrive as `POST /events`.
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from typing import cast
 
 import uvicorn
 
+from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.load import load_app
 from functions.runtimes.secrets_manager import read_secret
 
 
-def serve(environ: Mapping[str, str]) -> None:
+def serve(environ: MutableMapping[str, str]) -> None:
     """Serve SKYFLEET_APP where the adapter looks for it, until the process is stopped."""
     uvicorn.run(
-        load_app(with_signing_keys(environ)),
+        load_app(environ, secrets(environ)),
         host="127.0.0.1",
         port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
         http="httptools",
@@ -33,13 +36,23 @@ def serve(environ: Mapping[str, str]) -> None:
     )
 
 
-def with_signing_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the keys out of Secrets Manager, named by SKYFLEET_SECRET_ARN."""
+def secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """This function's secrets by variable, out of the one in Secrets Manager that SKYFLEET_SECRET_ARN names:
+    one request at a start, and none of them in the configuration that others may read."""
     arn = environ.get("SKYFLEET_SECRET_ARN")
     if not arn:
-        return dict(environ)
-    keys = read_secret(arn, environ, time.time, time.sleep)
-    return {**environ, "SKYFLEET_SIGNING_KEYS": keys}
+        return {}
+    try:
+        found: object = json.loads(read_secret(arn, environ, time.time, time.sleep))
+    except ValueError:
+        found = None
+    values = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    if not values or not all(isinstance(value, str) for value in values.values()):
+        raise SecretNotRead(
+            f'The secret {arn} is not a JSON object of texts. Expected {{"SKYFLEET_SIGNING_KEYS": "..."}}; '
+            "deploy again, so that the Pulumi program writes it."
+        )
+    return cast("dict[str, str]", values)
 
 
 if __name__ == "__main__":

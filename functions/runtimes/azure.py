@@ -8,7 +8,7 @@ application in process.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Final
 
 import azure.functions as func
@@ -21,12 +21,12 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EVERY_MINUTE: Final = "0 * * * * *"
 
 
-def register(environ: Mapping[str, str]) -> func.FunctionApp:
+def register(environ: MutableMapping[str, str]) -> func.FunctionApp:
     """The functions of this package, for the worker to index."""
     return _timer(environ) if environ.get("SKYFLEET_ROLE") == "checker" else _route(environ)
 
 
-def _timer(environ: Mapping[str, str]) -> func.FunctionApp:
+def _timer(environ: MutableMapping[str, str]) -> func.FunctionApp:
     functions = func.FunctionApp()
     app = load_app(environ)
 
@@ -37,7 +37,7 @@ def _timer(environ: Mapping[str, str]) -> func.FunctionApp:
     return functions
 
 
-def _route(environ: Mapping[str, str]) -> func.FunctionApp:
+def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
     # Only here: importing the extension starts its HTTP server in the worker.
     from azurefunctions.extensions.http.fastapi import Request, Response
 

@@ -19,7 +19,12 @@ from infra.errors import AgentError, PackageError
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.
-SHARED_FUNCTIONS = ("functions/__init__.py", "functions/signing.py", "functions/runtimes/")
+SHARED_FUNCTIONS = (
+    "functions/__init__.py",
+    "functions/keys.py",
+    "functions/signing.py",
+    "functions/runtimes/",
+)
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "tests", "node_modules"})
 NOT_SHIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".in"})
 # Where a cloud's runtime looks for dependencies; Google installs them itself out of requirements.txt.

@@ -17,7 +17,13 @@ from infra.contract import (
     ready,
     regional_name,
 )
-from infra.foundations.aws import CONTROL_OBJECT, HEALTH_PREFIX, REPLIES_PREFIX, Foundation
+from infra.foundations.aws import (
+    CONTROL_OBJECT,
+    HEALTH_PREFIX,
+    REPLIES_PREFIX,
+    SECRET_RECOVERY_DAYS,
+    Foundation,
+)
 from infra.foundations.iam import assumed_by, policy, statement
 
 RUNTIME = "python3.13"
@@ -52,9 +58,10 @@ class Function(pulumi.ComponentResource):
         self._tags = shared.fleet.labels(spec.role)
 
         logs = self._logs()
-        role, grants = self._identity(logs)
+        secret, stored = self._secret()
+        role, grants = self._identity(logs, secret)
         package = self._package()
-        function = self._function(package, role, [logs, grants, shared.keys_version])
+        function = self._function(package, role, secret, [logs, grants, stored])
         url = self._public_url(function) if spec.public else pulumi.Output.from_input("")
         if spec.schedule:
             self._schedule(function)
@@ -73,7 +80,31 @@ class Function(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _identity(self, logs: aws.cloudwatch.LogGroup) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+    def _secret(self) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
+        """All secrets of this function in one, by variable: a start costs one request, and none of them is in
+        the configuration, which every read-only role of an account may see."""
+        fleet, role = self.shared.fleet, self.spec.role
+        secret = aws.secretsmanager.Secret(
+            self._resource,
+            name=fleet.suffix.apply(lambda suffix: f"{fleet.prefix}/{role}-{suffix}"),
+            description=f"What the {role} of {fleet.prefix} in {self.region} must keep to itself",
+            recovery_window_in_days=SECRET_RECOVERY_DAYS,
+            region=self.region,
+            tags=self._tags,
+            opts=self._child,
+        )
+        stored = aws.secretsmanager.SecretVersion(
+            self._resource,
+            secret_id=secret.arn,
+            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(dict(self.spec.secrets))),
+            region=self.region,
+            opts=self._child,
+        )
+        return secret, stored
+
+    def _identity(
+        self, logs: aws.cloudwatch.LogGroup, secret: aws.secretsmanager.Secret
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         role = aws.iam.Role(
             self._resource,
             name=regional_name(self.shared.fleet.prefix, self.spec.role, self.region, 64),
@@ -85,9 +116,7 @@ class Function(pulumi.ComponentResource):
             logs.arn.apply(
                 lambda arn: statement("Allow", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{arn}:*"])
             ),
-            self.shared.signing_keys.arn.apply(
-                lambda arn: statement("Allow", ["secretsmanager:GetSecretValue"], [arn])
-            ),
+            secret.arn.apply(lambda arn: statement("Allow", ["secretsmanager:GetSecretValue"], [arn])),
         ]
         allowed += self._may_store()
         grants = aws.iam.RolePolicy(self._resource, role=role.name, policy=policy(*allowed), opts=self._child)
@@ -131,16 +160,15 @@ class Function(pulumi.ComponentResource):
         )
 
     def _function(
-        self, package: aws.s3.BucketObjectv2, role: aws.iam.Role, before: Sequence[pulumi.Resource]
+        self,
+        package: aws.s3.BucketObjectv2,
+        role: aws.iam.Role,
+        secret: aws.secretsmanager.Secret,
+        before: Sequence[pulumi.Resource],
     ) -> aws.lambda_.Function:
-        own: dict[str, pulumi.Input[str]] = {
-            **WEB_ADAPTER,
-            "SKYFLEET_SECRET_ARN": self.shared.signing_keys.arn,
-        }
+        own: dict[str, pulumi.Input[str]] = {**WEB_ADAPTER, "SKYFLEET_SECRET_ARN": secret.arn}
         if self.spec.stores:
             own["SKYFLEET_BUCKET"] = self.shared.bucket.bucket.apply(lambda bucket: f"s3://{bucket}")
-        # Lambda encrypts its variables at rest; the rest of the secrets are few and belong to one function.
-        secrets = {key: pulumi.Output.secret(value) for key, value in self.spec.secrets.items()}
         return aws.lambda_.Function(
             self._resource,
             name=self.name,
@@ -153,9 +181,7 @@ class Function(pulumi.ComponentResource):
             s3_key=package.key,
             memory_size=self.spec.memory_mb,
             timeout=self.spec.timeout_s,
-            environment=aws.lambda_.FunctionEnvironmentArgs(
-                variables={**self.spec.environment, **own, **secrets}
-            ),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**self.spec.environment, **own}),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON", log_group=f"/aws/lambda/{self.name}"
             ),

@@ -81,12 +81,11 @@ class Function(pulumi.ComponentResource):
         self.register_outputs({"url": url})
 
     def _vault_secrets(self) -> dict[str, keyvault.Secret]:
-        """By the variable each is for; the signing keys are the region's, the others this function's own."""
-        secrets = {"SKYFLEET_SIGNING_KEYS": self.shared.signing_keys}
-        for key, value in self.spec.secrets.items():
-            what = f"{self.spec.role}-{dashed(key)}"
-            secrets[key] = self.shared.secret(what, value, self._tags, self)
-        return secrets
+        """By the variable each is for; all are this function's own."""
+        return {
+            key: self.shared.secret(f"{self.spec.role}-{dashed(key)}", value, self._tags, self)
+            for key, value in self.spec.secrets.items()
+        }
 
     def _identity(self) -> tuple[managedidentity.UserAssignedIdentity, list[pulumi.Resource]]:
         """User-assigned, so that its roles stand before the site starts."""
@@ -100,10 +99,7 @@ class Function(pulumi.ComponentResource):
         )
         wanted: list[tuple[str, str, pulumi.Input[str]]] = [
             *((role, "host", self._host.id) for role in HOST_ROLES),
-            *(
-                ("Key Vault Secrets User", dashed(key.removeprefix("SKYFLEET_")), secret.id)
-                for key, secret in self._secrets.items()
-            ),
+            *(("Key Vault Secrets User", dashed(key), secret.id) for key, secret in self._secrets.items()),
             ("Monitoring Metrics Publisher", "insights", self.shared.insights.id),
         ]
         if (container := self._store()) is not None:
@@ -347,7 +343,7 @@ def role_definition(subscription: str, role: str) -> str:
 
 def dashed(variable: str) -> str:
     """A variable's name as a part of a resource's name."""
-    return variable.lower().replace("_", "-")
+    return variable.removeprefix("SKYFLEET_").lower().replace("_", "-")
 
 
 def reference(secret: keyvault.Secret) -> pulumi.Output[str]:

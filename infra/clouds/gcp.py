@@ -60,14 +60,12 @@ class Function(pulumi.ComponentResource):
         account = self._account(self.spec.role, "Runs")
         grants: list[pulumi.Resource] = []
         variables: list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs] = []
-        found = {"SKYFLEET_SIGNING_KEYS": (self.shared.signing_keys, self.shared.keys_version)}
         for key, value in self.spec.secrets.items():
-            what = f"{self.spec.role}-{key.lower().replace('_', '-')}"
-            found[key] = self.shared.secret(what, value, self._labels, self)
-        for key, (secret, version) in found.items():
+            what = key.removeprefix("SKYFLEET_").lower().replace("_", "-")
+            secret, version = self.shared.secret(f"{self.spec.role}-{what}", value, self._labels, self)
             grants.append(
                 gcp.secretmanager.SecretIamMember(
-                    f"{self._resource}-{key.lower().replace('_', '-')}",
+                    f"{self._resource}-{what}",
                     project=self.project,
                     secret_id=secret.secret_id,
                     role="roles/secretmanager.secretAccessor",

@@ -1,4 +1,4 @@
-"""Amazon: what all functions of one region share: a private bucket and the signing keys."""
+"""Amazon: what all functions of one region share: a private bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET_RECOVERY_DAYS = 7  # the shortest time Secrets Manager can take a deletio
 
 
 class Foundation(pulumi.ComponentResource):
-    """What all functions of one region share: a private bucket and the signing keys."""
+    """What all functions of one region share: a private bucket."""
 
     def __init__(self, fleet: Fleet, place: Place) -> None:
         name = f"aws-{place.region}"
@@ -36,22 +36,6 @@ class Foundation(pulumi.ComponentResource):
         )
         self._guard(name)
         self._keep(name)
-        self.signing_keys = aws.secretsmanager.Secret(
-            name,
-            name=fleet.suffix.apply(lambda suffix: f"{fleet.prefix}/signing-keys-{suffix}"),
-            description="Keys that sign requests between routers, checkers and agents",
-            recovery_window_in_days=SECRET_RECOVERY_DAYS,
-            region=place.region,
-            tags=tags,
-            opts=self._child,
-        )
-        self.keys_version = aws.secretsmanager.SecretVersion(
-            name,
-            secret_id=self.signing_keys.arn,
-            secret_string=pulumi.Output.secret(fleet.signing_keys),
-            region=place.region,
-            opts=self._child,
-        )
         self.register_outputs({"bucket": self.bucket.bucket})
 
     def _guard(self, name: str) -> None:

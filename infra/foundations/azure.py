@@ -21,7 +21,7 @@ STORAGE_NAME_LIMIT = VAULT_NAME_LIMIT = 24
 
 
 class Foundation(pulumi.ComponentResource):
-    """What all functions of one region share: resource group, storage, vault with the signing keys, logs."""
+    """What all functions of one region share: resource group, storage, vault, logs."""
 
     def __init__(self, fleet: Fleet, place: Place) -> None:
         name = f"azure-{place.region}"
@@ -46,7 +46,6 @@ class Foundation(pulumi.ComponentResource):
         self.replies = self._container("replies")
         self._expire(name)
         self.vault = self._vault(name)
-        self.signing_keys = self.secret("signing-keys", fleet.signing_keys, self._tags, self)
         self.insights = self._logs(name)
         self.register_outputs({"account": self.account.name})
 

@@ -1,4 +1,4 @@
-"""Google: what all functions of one region share: buckets, signing keys, the builder, the log."""
+"""Google: what all functions of one region share: buckets, the builder, the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BUILDER_ROLE = "roles/cloudbuild.builds.builder"
 
 
 class Foundation(pulumi.ComponentResource):
-    """What all functions of one region share: buckets, the signing keys, the builder's identity, the log."""
+    """What all functions of one region share: buckets, the builder's identity, the log."""
 
     def __init__(self, fleet: Fleet, place: Place, project: str) -> None:
         name = f"gcp-{place.region}"
@@ -55,7 +55,6 @@ class Foundation(pulumi.ComponentResource):
         self.packages = self._bucket("packages")
         self.state = self._bucket("state", {HEALTH_PREFIX: HEALTH_DAYS, REPLIES_PREFIX: REPLIES_DAYS})
         self.builder, self.may_build = self._builder()
-        self.signing_keys, self.keys_version = self.secret("signing-keys", fleet.signing_keys)
         self._logs()
         self.register_outputs({"packages": self.packages.name, "state": self.state.name})
 
@@ -63,10 +62,10 @@ class Foundation(pulumi.ComponentResource):
         self,
         what: str,
         value: pulumi.Input[str],
-        labels: dict[str, str] | None = None,
-        parent: pulumi.Resource | None = None,
+        labels: dict[str, str],
+        parent: pulumi.Resource,
     ) -> tuple[gcp.secretmanager.Secret, gcp.secretmanager.SecretVersion]:
-        opts = pulumi.ResourceOptions(parent=parent or self, depends_on=self.services)
+        opts = pulumi.ResourceOptions(parent=parent, depends_on=self.services)
         resource = f"gcp-{self.place.region}-{what}"
         secret = gcp.secretmanager.Secret(
             resource,
@@ -79,7 +78,7 @@ class Foundation(pulumi.ComponentResource):
                     ]
                 )
             ),
-            labels=labels or self._labels,
+            labels=labels,
             opts=opts,
         )
         version = gcp.secretmanager.SecretVersion(

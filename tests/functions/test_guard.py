@@ -42,7 +42,8 @@ def test_health_says_who_answers_and_how_it_is() -> None:
     """Open, complete, and only for reading."""
 
     async def run() -> None:
-        app = application(f"{HERE}:mapping", SKYFLEET_CLOUD="aws", SKYFLEET_REGION="eu-west-1")
+        environ = {"SKYFLEET_CLOUD": "aws", "SKYFLEET_REGION": "eu-west-1", "SKYFLEET_FLEET": "0a1b2c3d"}
+        app = application(f"{HERE}:mapping", **environ)
         health = (await call(app, "GET", "/health")).json
         assert health.pop("init_ms") > 0
         assert health == {
@@ -50,6 +51,7 @@ def test_health_says_who_answers_and_how_it_is() -> None:
             "cloud": "aws",
             "region": "eu-west-1",
             "build": "dev",
+            "fleet": "0a1b2c3d",
             "cold": True,
             "inflight": 0,
             "repeatable": True,

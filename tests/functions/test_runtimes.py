@@ -98,7 +98,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         "SKYFLEET_PYTHON": sys.executable,
     }
     url = f"http://127.0.0.1:{port}"
-    with serving(Vault((200, {"SecretString": KEYS_JSON}))) as vault:
+    with serving(Vault((200, {"SecretString": json.dumps({"SKYFLEET_SIGNING_KEYS": KEYS_JSON})}))) as vault:
         environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = vault
         process = subprocess.Popen([package / "run.sh"], env=environ, cwd="/")
         try:

@@ -121,7 +121,7 @@ def test_a_package_carries_what_it_needs_and_no_more(checkout: Checkout) -> None
     agent, router = names(packages.built["agent", "aws"]), names(packages.built["router", "aws"])
     assert not [name for name in agent if name.startswith("router/")]
     assert "functions/agent.py" in agent - router
-    assert {"functions/__init__.py", "functions/signing.py", "router/app.py"} <= router
+    assert {"functions/__init__.py", "functions/keys.py", "functions/signing.py", "router/app.py"} <= router
     for found in (agent, router):
         bad = ("tests/", ".swp", "cpython-311", "runtimes/entry", ".in")
         assert not [

@@ -13,7 +13,7 @@ from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
 JOB = "gcp:cloudscheduler/job:Job"
-KEYS = {"SKYFLEET_SIGNING_KEYS": json.dumps({"k1": "a-made-up-signing-key-of-32-bytes"})}
+KEYS = json.dumps({"k1": "a-made-up-signing-key-of-32-bytes"})
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def environment(fleet: list[Resource], role: str) -> Mapping[str, str]:
 
 def test_routers_and_checkers_start_with_the_urls_they_are_given(google: list[Resource]) -> None:
     """Each URL is the origin of a Cloud Run service, without the path of a cloudfunctions.net URL."""
-    router = router_settings({**environment(google, "router"), **KEYS}, "build")
-    checker = checker_settings({**environment(google, "checker"), **KEYS}, "build")
+    router = router_settings({**environment(google, "router"), "SKYFLEET_ROOT_KEYS": KEYS}, "build")
+    checker = checker_settings({**environment(google, "checker"), "SKYFLEET_SIGNING_KEYS": KEYS}, "build")
     assert [target.origin.host for target in router.targets] == ["gcp-europe-west1-agent.run.app"]
     assert [target.origin.host for target in checker.targets] == ["gcp-europe-west1-agent.run.app"]
     assert [origin.host for origin in checker.routers] == ["gcp-europe-west1-router.run.app"]

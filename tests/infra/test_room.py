@@ -19,7 +19,7 @@ from tests.infra.recorded import of_type, recorded
 
 GOOGLE_BYTES = 32 * 1024  # of one variable, cloud.google.com/run/quotas
 LONGEST_STACK = "a-stack-of-a-long-name"
-LONGEST_ARN = "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:{}/signing-keys-0a1b2c3d-AbCdEf"
+LONGEST_ARN = "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:{}/{}-0a1b2c3d-AbCdEf"
 
 
 def config(counts: Mapping[Cloud, int], **more: object) -> dict[str, object]:
@@ -109,6 +109,6 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
         variables = cast("dict[str, str]", function.inputs["environment"]["variables"])
         role = variables["SKYFLEET_ROLE"]
         if role != "agent":
-            variables |= {"SKYFLEET_SECRET_ARN": LONGEST_ARN.format(settings.prefix)}
+            variables |= {"SKYFLEET_SECRET_ARN": LONGEST_ARN.format(settings.prefix, role)}
             real = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
             assert real <= needed(settings, cast("Knowing", role)) <= real + 100

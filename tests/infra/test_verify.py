@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,8 +24,9 @@ from infra.verify import (
     wait_for_build,
 )
 
-NEW = json.dumps({"status": "ok", "build": "new"})
-OLD = json.dumps({"status": "ok", "build": "old"})
+FLEET = "0a1b2c3d"
+NEW = json.dumps({"status": "ok", "build": "new", "fleet": FLEET})
+OLD = json.dumps({"status": "ok", "build": "old", "fleet": FLEET})
 FORBIDDEN = OSError("HTTP Error 403: Forbidden")
 
 
@@ -46,7 +47,7 @@ class Time:
         return Clock(now=lambda: self.now, sleep=self.sleep)
 
     def wait(self, *replies: str | Exception, cloud: Cloud = "aws") -> None:
-        asked = Function(cloud, f"agent on {cloud}/region", "http://agent", "new")
+        asked = Function(cloud, f"agent on {cloud}/region", "http://agent", "new", FLEET)
         asyncio.run(wait_for_build(asked, answers(*replies), self.clock, self.said.append))
 
 
@@ -100,7 +101,12 @@ def test_what_has_never_answered_gets_the_time_of_a_first_deploy(reply: str | Ex
     time = Time()
     with pytest.raises(StaleBuildError) as caught:
         time.wait(reply, cloud="azure")
-    for part in ("agent on azure/region", "expected build new", found, "http://agent/health"):
+    for part in (
+        "agent on azure/region",
+        "expected build new of fleet 0a1b2c3d",
+        found,
+        "http://agent/health",
+    ):
         assert part in str(caught.value)
     assert FIRST_S - LONGEST_PAUSE_S <= time.now <= FIRST_S
 
@@ -108,7 +114,7 @@ def test_what_has_never_answered_gets_the_time_of_a_first_deploy(reply: str | Ex
 def test_what_serves_an_older_build_gets_less_time() -> None:
     """It runs already and has only to be switched over."""
     time = Time()
-    with pytest.raises(StaleBuildError, match="found build old"):
+    with pytest.raises(StaleBuildError, match="found build old of fleet 0a1b2c3d at"):
         time.wait(OLD)
     assert OLDER_S - LONGEST_PAUSE_S <= time.now <= OLDER_S
 
@@ -116,7 +122,7 @@ def test_what_serves_an_older_build_gets_less_time() -> None:
 def test_an_older_build_that_begins_to_answer_late_gets_its_time_from_then() -> None:
     """A function that was silent for 100 s is no worse than one that answered at once."""
     time, late = Time(), 25
-    with pytest.raises(StaleBuildError, match="found build old"):
+    with pytest.raises(StaleBuildError, match="found build old of fleet 0a1b2c3d at"):
         time.wait(*[FORBIDDEN] * late, OLD)
     begun = sum(time.pauses[:late])
     assert begun > 60
@@ -129,7 +135,9 @@ def test_a_long_wait_says_what_it_waits_for() -> None:
     time.wait(*[FORBIDDEN] * 60, NEW, cloud="gcp")
     assert len(time.said) == int(time.now // SAY_S)
     first = time.said[0]
-    assert first.startswith("waiting for the agent on gcp/region to serve build new: so far no answer (HTTP")
+    assert first.startswith(
+        "waiting for the agent on gcp/region to serve build new of fleet 0a1b2c3d: so far no answer"
+    )
     assert "of at most 300 s" in first
 
 
@@ -143,11 +151,28 @@ def test_a_long_wait_says_what_it_waits_for() -> None:
 )
 def test_what_is_known_of_a_clouds_silence_is_told(cloud: Cloud, found: str, said: str) -> None:
     """A Key Vault reference that was read too early; a grant that does not act yet."""
-    asked = Function(cloud, f"agent on {cloud}/region", "https://x.azurewebsites.net", "new")
+    asked = Function(cloud, f"agent on {cloud}/region", "https://x.azurewebsites.net", "new", FLEET)
     assert said in failure(asked, found, FIRST_S)
-    assert said not in failure(asked, "build old", FIRST_S)
+    assert said not in failure(asked, "build old of fleet 0a1b2c3d", FIRST_S)
 
 
 def test_a_build_that_is_called_like_a_problem_is_still_a_build() -> None:
     """Words for problems and build ids are not mixed up."""
-    assert asyncio.run(reported("http://agent", answers('{"build": "no answer"}'))) == "build no answer"
+    reply = answers('{"build": "no answer", "fleet": "f"}')
+    assert asyncio.run(reported("http://agent", reply)) == "build no answer of fleet f"
+
+
+@pytest.mark.parametrize(
+    ("health", "found"),
+    [
+        ({"build": "new", "fleet": "ffffffff"}, "found build new of fleet ffffffff at"),
+        ({"build": "new", "fleet": ""}, "found build new of no fleet at"),
+        ({"build": "new"}, "found build new of no fleet at"),
+    ],
+)
+def test_the_same_build_of_another_fleet_is_not_ours(health: Mapping[str, str], found: str) -> None:
+    """Two fleets on one machine may run the same sources; a port has gone from one to the other."""
+    with pytest.raises(StaleBuildError) as caught:
+        Time().wait(json.dumps(health))
+    for part in (found, "A function that is not of this fleet answers at that address."):
+        assert part in " ".join(str(caught.value).split())

@@ -17,13 +17,14 @@ import httpx
 import uvicorn
 
 from functions.guard import Guard
+from functions.keys import Role, derived
 from router.app import App
 from router.checker import Checker
 from router.policy import Policy
 from router.settings import RouterSettings, router_settings
 from router.store import Bucket
 
-KEYS = '{"k1": "a made-up secret"}'
+ROOTS = '{"k1": "a made-up secret"}'
 API_KEY = "a made-up key"
 
 # Short times, so that what waits in production does not wait here.
@@ -157,6 +158,11 @@ class Mortal:
         await (ok if self.well else swallows)(request, peer)
 
 
+def keys_of(role: Role, place: str, roots: str = ROOTS) -> str:
+    """What the agent or checker of a place is given, as JSON."""
+    return json.dumps(derived(json.loads(roots), role, place))
+
+
 def closed_url() -> str:
     """A URL where nothing listens."""
     with socket.socket() as free:
@@ -183,7 +189,7 @@ def settings(
         "SKYFLEET_CLOUD": "gcp",
         "SKYFLEET_REGION": "r2",
         "SKYFLEET_TARGETS": json.dumps(targets),
-        "SKYFLEET_SIGNING_KEYS": KEYS,
+        "SKYFLEET_ROOT_KEYS": ROOTS,
         "SKYFLEET_OPEN": "1",
         "SKYFLEET_STRATEGY": "weighted",
         "SKYFLEET_API_KEY_SHA256": hashlib.sha256(API_KEY.encode()).hexdigest(),

@@ -18,12 +18,13 @@ from router.errors import SettingsError
 from tests.router.support import (
     API_KEY,
     CALM,
-    KEYS,
     QUICK,
+    ROOTS,
     Front,
     Mortal,
     Peer,
     Received,
+    keys_of,
     ok,
     router,
     settings,
@@ -45,11 +46,19 @@ def snapshot(*oks: bool, at: float, vantage: str = "aws/r0", target: str = "aws/
 
 
 async def send(
-    front: Front, body: bytes, *, keys: str = KEYS, at: float | None = None, nonce: str = ""
+    front: Front,
+    body: bytes,
+    *,
+    checker: str = "",
+    roots: str = ROOTS,
+    at: float | None = None,
+    nonce: str = "",
 ) -> httpx.Response:
-    """A snapshot as a checker would send it. at: when it was signed; without it now."""
+    """A snapshot as that checker would send it, by default the one it names. at: when it was signed; without
+    it now."""
+    checker = checker or _named(body)
     signed = signing.sign(
-        signing.Keys.parse(keys),
+        signing.Keys.parse(keys_of("checker", checker, roots)),
         "POST",
         PATH,
         b"",
@@ -59,6 +68,14 @@ async def send(
     )
     headers = [(name.decode(), value.decode()) for name, value in signed]
     return await front.client.post(PATH, content=body, headers=headers)
+
+
+def _named(body: bytes) -> str:
+    try:
+        vantage = json.loads(body)["vantage"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        vantage = ""
+    return vantage if "/" in vantage else "aws/r0"
 
 
 def test_health_is_open_and_says_who_this_is() -> None:
@@ -72,6 +89,7 @@ def test_health_is_open_and_says_who_this_is() -> None:
                 "cloud": "gcp",
                 "region": "r2",
                 "build": "b1",
+                "fleet": "",
                 "role": "router",
             }
             assert up.received == []
@@ -123,7 +141,7 @@ def test_all_mistakes_of_the_environment_are_reported_at_once() -> None:
             {
                 "SKYFLEET_CLOUD": "AWS!",
                 "SKYFLEET_TARGETS": '[{"cloud": "aws", "region": "x", "url": "ftp://h", "weight": -1}, 3]',
-                "SKYFLEET_SIGNING_KEYS": "hush",
+                "SKYFLEET_ROOT_KEYS": "hush",
                 "SKYFLEET_STRATEGY": "best",
                 "SKYFLEET_BUCKET": "file:///x",
                 "SKYFLEET_POLICY": '{"stallS": 0, "fall": 2.5, "speed": 1}',
@@ -187,7 +205,7 @@ def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_same_40
             assert first.status_code == 200
             refused = [
                 await front.client.post(PATH, content=body),
-                await send(front, body, keys='{"k1": "another made-up secret"}'),
+                await send(front, body, roots='{"k1": "another made-up secret"}'),
                 await send(front, body, at=now - 301),
                 await send(front, body, at=now, nonce="ab" * 16),
             ]

@@ -13,12 +13,12 @@ from router.checker import Checker
 from router.settings import Check, CheckerSettings, checker_settings
 from router.targets import Origin
 from tests.router.support import (
-    KEYS,
     Mortal,
     Peer,
     Received,
     alive,
     closed_url,
+    keys_of,
     ok,
     router,
     served,
@@ -40,7 +40,7 @@ def checker(targets: list[str], routers: list[str], check: Check = QUICK_CHECK) 
             "SKYFLEET_REGION": "r0",
             "SKYFLEET_TARGETS": json.dumps(listed),
             "SKYFLEET_ROUTERS": json.dumps(routers),
-            "SKYFLEET_SIGNING_KEYS": KEYS,
+            "SKYFLEET_SIGNING_KEYS": keys_of("checker", "aws/r0"),
         },
         "b1",
     )

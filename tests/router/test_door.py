@@ -8,7 +8,18 @@ import pytest
 
 from functions.app import create
 from router.door import Voice, is_ordinary, voice
-from tests.router.support import QUICK, Peer, Received, Script, ok, router, served, swallows, upstream
+from tests.router.support import (
+    QUICK,
+    Peer,
+    Received,
+    Script,
+    keys_of,
+    ok,
+    router,
+    served,
+    swallows,
+    upstream,
+)
 
 PAGE = b"<html>this web app is gone</html>"
 
@@ -20,7 +31,7 @@ def says(status: int, *, headers: str = "") -> Script:
     return script
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404, 421])
 def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
     """The agent surely did not run: nobody sees the page, and the target is put out after three."""
 
@@ -81,7 +92,7 @@ def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> Non
 
     async def run() -> None:
         stranger = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
-        friend = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "a made-up secret"}'})
+        friend = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "azure/r1")})
         async with (
             served(stranger) as theirs,
             served(friend) as ours,

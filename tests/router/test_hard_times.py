@@ -21,7 +21,7 @@ from router.selection import Strategy
 from router.settings import Place, router_settings
 from router.status import status
 from router.store import Found, Keeper, Unchanged, object_name
-from tests.router.support import KEYS, eventually
+from tests.router.support import ROOTS, eventually
 from tests.router.test_health import targets
 from tests.router.test_store import Shelf
 
@@ -363,7 +363,7 @@ def test_thousands_of_targets_are_a_clear_mistake() -> None:
         "SKYFLEET_CLOUD": "aws",
         "SKYFLEET_REGION": "r0",
         "SKYFLEET_TARGETS": json.dumps(listed),
-        "SKYFLEET_SIGNING_KEYS": KEYS,
+        "SKYFLEET_ROOT_KEYS": ROOTS,
         "SKYFLEET_OPEN": "1",
     }
     with pytest.raises(SettingsError) as caught:

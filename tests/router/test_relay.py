@@ -10,7 +10,6 @@ import pytest
 
 from functions import signing
 from tests.router.support import (
-    KEYS,
     QUICK,
     Peer,
     Received,
@@ -18,6 +17,7 @@ from tests.router.support import (
     alive,
     closed_url,
     eventually,
+    keys_of,
     ok,
     router,
     swallows,
@@ -78,7 +78,7 @@ def test_requests_to_agents_are_signed_over_the_decoded_path() -> None:
             await front.client.post("/a%20b/c?q=1&r=%2F", content=b"body")
             got = up.asked[0]
             headers = [(name.encode(), value.encode()) for name, value in got.headers.items()]
-            receiver = signing.Verifier(signing.Keys.parse(KEYS))
+            receiver = signing.Verifier(signing.Keys.parse(keys_of("agent", "aws/r0")))
             receiver.check(headers, "POST", "/a b/c", b"q=1&r=%2F", b"body", now=time.time())
 
     asyncio.run(run())

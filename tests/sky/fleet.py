@@ -123,6 +123,18 @@ class Fleet:
     def url(self) -> str:
         return str(self.facts("outputs")["routerUrl"]).rstrip("/")
 
+    def roots(self) -> dict[str, str]:
+        """The stack's root keys by id, as only its operator can read them."""
+        exported = json.loads(self.shell("pulumi stack export --show-secrets 2>/dev/null"))
+        resources: list[Json] = exported["deployment"]["resources"]
+        return {
+            str(resource["urn"]).rpartition("::root-key-")[2]: str(
+                json.loads(resource["outputs"]["result"]["plaintext"])
+            )
+            for resource in resources
+            if "::root-key-" in resource["urn"]
+        }
+
     def heal(self) -> None:
         for cloud in ("aws", "azure", "gcp"):
             self.run("chaos", cloud, "heal")

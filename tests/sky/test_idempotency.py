@@ -21,6 +21,7 @@ import httpx
 import pytest
 import requests
 
+from functions.keys import Roots
 from functions.signing import Keys, sign
 from infra.local.hosts import environment
 from infra.local.hosts.environment import Place
@@ -36,20 +37,6 @@ WHAT_IS_84: dict[str, Any] = {
     "model": "skyfleet",
     "messages": [{"role": "user", "content": "what is 12 * (3 + 4)?"}],
 }
-
-
-@pytest.fixture(scope="module")
-def keys(fleet: Fleet) -> Keys:
-    """The stack's signing keys, as only its operator can read them."""
-    exported = json.loads(fleet.shell("pulumi stack export --show-secrets 2>/dev/null"))
-    found = {
-        str(resource["urn"]).rpartition("::signing-key-")[2]: json.loads(
-            resource["outputs"]["result"]["plaintext"]
-        )
-        for resource in exported["deployment"]["resources"]
-        if "::signing-key-" in resource["urn"]
-    }
-    return Keys.parse(json.dumps(found))
 
 
 class Agent:
@@ -71,9 +58,13 @@ class Agent:
 
 
 @pytest.fixture(scope="module")
-def agents(fleet: Fleet, keys: Keys) -> dict[str, Agent]:
+def agents(fleet: Fleet) -> dict[str, Agent]:
     """By cloud."""
-    return {a["cloud"]: Agent(str(a["url"]), keys) for a in fleet.facts("outputs")["agents"]}
+    roots = Roots.parse(json.dumps(fleet.roots()))
+    return {
+        a["cloud"]: Agent(str(a["url"]), roots.keys("agent", f"{a['cloud']}/{a['region']}"))
+        for a in fleet.facts("outputs")["agents"]
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -15,8 +15,10 @@ from typing import Final
 from bench.failover.goals import DEFAULTS, TUNED
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.rows import TARGETS
+from functions.keys import derived
 
 STRATEGY: Final = "adaptive"
+ROOTS: Final[Mapping[str, str]] = {"bench": "only-for-this-loopback-bench"}
 # hedge: here a request with a key may run twice anywhere, which the default does not take for granted.
 # The times: rows last seconds, and the peers' own times are as short.
 POLICY: Final[Mapping[str, str | int]] = {"hedge": "on", "ejectionS": 3, "slowStartS": 5}
@@ -42,7 +44,6 @@ def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
         "SKYFLEET_CLOUD": cloud,
         "SKYFLEET_REGION": "local",
         "SKYFLEET_TARGETS": json.dumps(targets),
-        "SKYFLEET_SIGNING_KEYS": json.dumps({"bench": "only-for-this-loopback-bench"}),
         "PYTHONPATH": root,
     }
 
@@ -59,6 +60,7 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
             "SKYFLEET_STRATEGY": STRATEGY,
             **({"SKYFLEET_POLICY": json.dumps(dict(policy))} if policy else {}),
             "SKYFLEET_OPEN": "1",
+            "SKYFLEET_ROOT_KEYS": json.dumps(ROOTS),
             "PORT": str(ground.ports[number]),
         }
         return Process(argv, f"{routers[number]}/health", told)
@@ -68,6 +70,7 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
             **environment(ground, cloud, root),
             "SKYFLEET_APP": "router.checker:create",
             "SKYFLEET_ROUTERS": json.dumps(routers),
+            "SKYFLEET_SIGNING_KEYS": json.dumps(derived(ROOTS, "checker", f"{cloud}/local")),
             "SKYFLEET_CHECK": json.dumps({"probes": int(_BEAT_S / CHECK_S), "apartS": CHECK_S}),
             "PORT": str(port),
         }

@@ -1,0 +1,169 @@
+"""Which secret each function gets on each cloud, and that no other identity may read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from functions.keys import derived
+from infra.contract import CLOUDS, Cloud
+from tests.infra.recorded import CLOUD_CONFIG, Resource, of_type, recorded, settings_for
+from tests.infra.test_clouds import FUNCTIONS, environment, functions, role, shown
+
+STORES: Mapping[Cloud, tuple[str, str]] = {
+    "aws": ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
+    "azure": ("azure-native:keyvault:Secret", "properties"),
+    "gcp": ("gcp:secretmanager/secretVersion:SecretVersion", "secretData"),
+}
+ROLES = ("agent", "checker", "router")
+# What the recorder lets random passwords be.
+ROOTS = {key_id: f"made-up-root-key-{key_id}" for key_id in ("k1", "k2")}
+SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """All three clouds, with a model's key."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_CONFIG", json.dumps({"skyfleet:modelApiKey": "the-models-key"}))
+        return recorded(settings_for(*CLOUDS), tmp_path_factory.mktemp("packages"))
+
+
+def place(cloud: Cloud) -> str:
+    (region,) = cast("list[str]", CLOUD_CONFIG[cloud]["regions"])
+    return f"{cloud}/{region}"
+
+
+def owner(name: str) -> str:
+    """Of a resource that belongs to one function: its role, out of its name in the program."""
+    (found,) = (each for each in ROLES if each in name.split("-"))
+    return found
+
+
+def stored(fleet: list[Resource], cloud: Cloud) -> dict[str, dict[str, str]]:
+    """What lies in a cloud's store: role -> variable -> value."""
+    token, field = STORES[cloud]
+    found: dict[str, dict[str, str]] = {each: {} for each in ROLES}
+    for one in of_type(fleet, token):
+        assert field in one.secret_inputs, one.name
+        if cloud == "aws":
+            found[owner(one.name)] |= json.loads(one.inputs[field])
+            continue
+        value = one.inputs[field]["value"] if cloud == "azure" else one.inputs[field]
+        variable = "MODEL_API_KEY" if "model-api-key" in one.name else "SKYFLEET_SIGNING_KEYS"
+        variable = "SKYFLEET_ROOT_KEYS" if "root-keys" in one.name else variable
+        found[owner(one.name)][variable] = value
+    return found
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], cloud: Cloud) -> None:
+    """Roots for routers alone; an agent and a checker get what is derived for them, in the order that says
+    which one signs."""
+    found = stored(fleet, cloud)
+    agent, checker, router = (found[each] for each in ROLES)
+    assert agent.pop("MODEL_API_KEY") == "the-models-key"
+    assert [*agent, *checker, *router] == [
+        "SKYFLEET_SIGNING_KEYS",
+        "SKYFLEET_SIGNING_KEYS",
+        "SKYFLEET_ROOT_KEYS",
+    ]
+    assert list(json.loads(router["SKYFLEET_ROOT_KEYS"]).items()) == list(ROOTS.items())
+    for keys, name in ((agent, "agent"), (checker, "checker")):
+        own = derived(ROOTS, name, place(cloud))  # pyright: ignore[reportArgumentType]  # one of the two roles
+        assert list(json.loads(keys["SKYFLEET_SIGNING_KEYS"]).items()) == list(own.items())
+
+
+def test_no_secret_stands_anywhere_but_in_a_store(fleet: list[Resource]) -> None:
+    """No variable, no policy, no name has one; the API key is known by its hash only."""
+    stores = {token for token, _ in STORES.values()}
+    others = shown([one for one in fleet if one.token not in stores])
+    keys = [
+        key
+        for name in ("agent", "checker")
+        for c in CLOUDS
+        for key in derived(ROOTS, name, place(c)).values()
+    ]
+    for secret in (*ROOTS.values(), *keys, "the-models-key"):
+        assert secret not in others
+    assert "made-up-api-key" not in shown(fleet)
+
+
+def amazons(fleet: list[Resource]) -> Iterable[tuple[str, str]]:
+    """(reader, secret) of every grant."""
+    for policy in of_type(fleet, "aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            if any(action.startswith("secretsmanager:") for action in statement["Action"]):
+                assert statement["Action"] == ["secretsmanager:GetSecretValue"]
+                yield from ((policy.name, arn) for arn in statement["Resource"])
+
+
+def microsofts(fleet: list[Resource]) -> Iterable[tuple[str, str]]:
+    for grant in of_type(fleet, "azure-native:authorization:RoleAssignment"):
+        if SECRETS_USER in grant.inputs["roleDefinitionId"]:
+            yield grant.inputs["principalId"], grant.inputs["scope"]
+
+
+def googles(fleet: list[Resource]) -> Iterable[tuple[str, str]]:
+    for grant in of_type(fleet, "gcp:secretmanager/secretIamMember:SecretIamMember"):
+        assert grant.inputs["role"] == "roles/secretmanager.secretAccessor"
+        account = cast("str", grant.inputs["member"]).removeprefix("serviceAccount:").partition("@")[0]
+        yield account, grant.inputs["secretId"]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "grants", "secrets"),
+    [("aws", amazons, 3), ("azure", microsofts, 4), ("gcp", googles, 4)],
+)
+def test_a_secret_can_be_read_by_the_function_it_is_for_alone(
+    fleet: list[Resource],
+    cloud: Cloud,
+    grants: Callable[[list[Resource]], Iterable[tuple[str, str]]],
+    secrets: int,
+) -> None:
+    """Each grant names one secret, and its reader is the identity of the same role."""
+    found = list(grants(fleet))
+    assert len(found) == len({secret for _, secret in found}) == secrets
+    for reader, secret in found:
+        assert owner(reader) == owner(secret.replace("/", "-").removesuffix("-id")), (reader, secret)
+
+
+def test_functions_are_told_of_their_secrets_by_name(fleet: list[Resource]) -> None:
+    """Never by value: an ARN, a reference, a version."""
+    variables = {
+        "agent": ["MODEL_API_KEY", "SKYFLEET_SIGNING_KEYS"],
+        "checker": ["SKYFLEET_SIGNING_KEYS"],
+        "router": ["SKYFLEET_ROOT_KEYS"],
+    }
+    for name, wanted in variables.items():
+        own = environment(functions(fleet, "aws")[name])
+        assert own["SKYFLEET_SECRET_ARN"] == f"arn:test:aws-eu-west-1-{name}"
+        assert not set(wanted) & set(own)
+        settings = environment(functions(fleet, "azure")[name])
+        assert all(settings[each].startswith("@Microsoft.KeyVault(SecretUri=") for each in wanted)
+        service = functions(fleet, "gcp")[name].inputs["serviceConfig"]
+        mounted = {each["key"]: each["version"] for each in service["secretEnvironmentVariables"]}
+        assert mounted == dict.fromkeys(wanted, "7")
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_function_knows_its_fleet(fleet: list[Resource], cloud: Cloud) -> None:
+    """By the suffix that its names carry, so that it can tell another fleet's function from its own."""
+    assert {environment(one)["SKYFLEET_FLEET"] for one in of_type(fleet, FUNCTIONS[cloud])} == {"0a1b2c3d"}
+
+
+def test_a_rotation_is_in_every_store_and_restarts_every_function(tmp_path: Path) -> None:
+    """Three generations are known everywhere; the new one signs."""
+    rotated = recorded(settings_for(*CLOUDS, keyGeneration=2), tmp_path)
+    for cloud in CLOUDS:
+        found = stored(rotated, cloud)
+        assert list(json.loads(found["router"]["SKYFLEET_ROOT_KEYS"])) == ["k2", "k3", "k1"]
+        for name in ("agent", "checker"):
+            ids = [f"{each}:{name}:{place(cloud)}" for each in ("k2", "k3", "k1")]
+            assert list(json.loads(found[name]["SKYFLEET_SIGNING_KEYS"])) == ids
+        for one in of_type(rotated, FUNCTIONS[cloud]):
+            assert environment(one)["SKYFLEET_KEY_GENERATION"] == "2", role(one)
