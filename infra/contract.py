@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from infra.loopback import is_local_name
+
 Cloud = Literal["aws", "azure", "gcp"]
 Role = Literal["agent", "router", "checker"]
 Kind = Literal["agent", "router"]
@@ -157,14 +159,14 @@ def labels(stack: str, role: str) -> dict[str, str]:
 def base_url(host_or_url: str) -> str:
     """A function's base URL from its host name or URL, without the slash at the end.
 
-    Clouds that tell only a host name serve it over HTTPS; a loopback host is an emulator's and speaks
-    plain HTTP.
+    Clouds that tell only a host name serve it over HTTPS. No cloud names a host below `localhost`, which is
+    always this machine (RFC 6761): there it is plain HTTP.
     """
     text = host_or_url.rstrip("/")
     if "://" in text:
         return text
-    loopback = urlsplit(f"//{text}").hostname in {"127.0.0.1", "localhost", "::1"}
-    return f"{'http' if loopback else 'https'}://{text}"
+    local = is_local_name(urlsplit(f"//{text}").hostname or "")
+    return f"{'http' if local else 'https'}://{text}"
 
 
 def ready(url: pulumi.Input[str], gates: Iterable[pulumi.Input[object]]) -> pulumi.Output[str]:

@@ -94,18 +94,21 @@ def most_targets(settings: Settings, role: Knowing) -> int:
 
 
 def longest_url(settings: Settings, place: Place, role: str = "agent") -> str:
-    """A URL as long as the longest that this place gives; the emulated clouds' are loopback ports."""
-    if settings.local:
-        return "http://127.0.0.1:32000"
+    """A URL as long as the longest that this place gives; the emulator's have its suffix and a port."""
+    host = _longest_host(settings, place, role)
+    return f"http://{host}.localhost:32000" if settings.local else f"https://{host}"
+
+
+def _longest_host(settings: Settings, place: Place, role: str) -> str:
     name, region = f"{settings.prefix}-{role}", place.region
     if place.cloud == "aws":
-        return f"https://{'x' * 32}.lambda-url.{region}.on.aws"
+        return f"{'x' * 32}.lambda-url.{region}.on.aws"
     if place.cloud == "azure":  # a site's name has 60 characters at most; a hash and the region may follow
         site = f"{name}-{region}-{'x' * 8}"[:60]
-        return f"https://{site}-{'x' * 16}.{region}-01.azurewebsites.net"
+        return f"{site}-{'x' * 16}.{region}-01.azurewebsites.net"
     # Google: SERVICE-PROJECTNUMBER.REGION.run.app where the first part has 63 characters at most, which our
     # names keep; else a shorter one with a hash. cloud.google.com/run/docs/triggering/https-request
-    return f"https://{name}-{'1' * PROJECT_NUMBER_DIGITS}.{region}.run.app"
+    return f"{name}-{'1' * PROJECT_NUMBER_DIGITS}.{region}.run.app"
 
 
 def _entries(settings: Settings, role: Knowing) -> list[int]:

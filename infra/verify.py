@@ -30,6 +30,7 @@ import pulumi
 
 from infra.contract import Cloud, FunctionEndpoint, Role
 from infra.errors import StaleBuildError
+from infra.loopback import plain
 
 FIRST_S = 300.0
 OLDER_S = 120.0
@@ -163,6 +164,7 @@ async def get(url: str) -> str:
 
 
 def _get(url: str) -> str:
-    request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310  # our own URL
+    headers = {"accept": "application/json", "host": urlsplit(url).netloc}
+    request = urllib.request.Request(plain(url), headers=headers)  # noqa: S310  # our own URL
     with urllib.request.urlopen(request, timeout=REQUEST_S) as reply:  # noqa: S310  # our own URL
         return reply.read().decode("utf-8", "replace")

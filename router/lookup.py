@@ -4,7 +4,8 @@ Rules
 - A lookup blocks a thread of the loop's executor, which has few (CPUs + 4), until the resolver gives up: one
   cloud whose name does not resolve must not take them all, or no other cloud could be connected to.
 - Who waits may give up; the lookup goes on for the others. Nothing is cached beyond a running lookup.
-- An address is no name and is not looked up.
+- An address is no name and is not looked up. Nor is `localhost` or a name below it: RFC 6761, section 6.3,
+  says that resolvers answer with the loopback address, but not every system's does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from router.targets import is_local_name
+
+LOOPBACK = "127.0.0.1"
 Key = tuple[str, int]
 
 
@@ -25,6 +29,8 @@ class Lookup:
         """Addresses to connect to, best first; OSError when there are none."""
         if _is_address(host):
             return [host]
+        if is_local_name(host):
+            return [LOOPBACK]
         key = (host, port)
         task = self._running.get(key)
         if task is None:

@@ -56,7 +56,7 @@ class Origin:
         parts = self.host.split(".")
         if len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts):
             return parts[0] == "127"
-        return self.host in ("localhost", "::1")
+        return self.host == "::1" or is_local_name(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,11 @@ class Target:
     @property
     def key(self) -> str:
         return f"{self.cloud}/{self.region}"
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a name always means this machine: `localhost` and all below it (RFC 6761, section 6.3)."""
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_name(text: object) -> bool:

@@ -1,5 +1,8 @@
 """The stack's outputs, read from Pulumi once and kept beside the state until the state changes.
 
+URLs below `localhost`, as the emulated clouds give them, are told in their plain form: 127.0.0.1 works with
+every client. `pulumi stack output` shows the cloud's form.
+
 Asking Pulumi costs half a second; `status` and `invoke` should not. The copy is as secret as the state
 itself: the user alone may read it.
 """
@@ -17,6 +20,7 @@ from infra.cli import values
 from infra.cli.engine import Engine
 from infra.cli.layout import Layout
 from infra.cli.values import Facts
+from infra.loopback import plain_all
 
 HIDDEN = "[secret]"  # what Pulumi itself prints
 
@@ -88,7 +92,7 @@ def ask(engine: Engine, *stack: str) -> Outputs:
             values.facts(values.parse(whole.result())),
         )
     secret = (key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN)
-    return Outputs(everything, frozenset(secret))
+    return _told(everything, frozenset(secret))
 
 
 def _kept(layout: Layout, changed: int) -> Outputs | None:
@@ -98,7 +102,11 @@ def _kept(layout: Layout, changed: int) -> Outputs | None:
         return None
     if copy.get("changed") != changed:
         return None
-    return Outputs(values.facts(copy.get("outputs")), frozenset(values.texts(copy.get("secret"))))
+    return _told(values.facts(copy.get("outputs")), frozenset(values.texts(copy.get("secret"))))
+
+
+def _told(everything: Facts, secret: frozenset[str]) -> Outputs:
+    return Outputs(values.facts(plain_all(everything)), secret)
 
 
 def _keep(layout: Layout, changed: int, found: Outputs) -> None:

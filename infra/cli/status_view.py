@@ -16,6 +16,7 @@ from infra.cli import values
 from infra.cli.reasons import outage, why
 from infra.cli.tables import Fitting
 from infra.cli.values import Facts
+from infra.loopback import plain_all
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,7 +70,7 @@ def assemble(
     return {
         "router": {"url": first.url, **values.facts(status.get("router"))} if first else None,
         "routers": [router.as_facts(places.get(router.url, "")) for router in routers],
-        "targets": values.many(status.get("targets")),
+        "targets": values.many(plain_all(status.get("targets"))),
         "vantages": values.many(status.get("vantages")),
         "sky": None if world is None else sky_facts(world, python),
     }

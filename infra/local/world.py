@@ -18,6 +18,15 @@ CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """A host name that a front door routes to a function. path: what stands before every path there, which
+    is cut off (cloudfunctions.net)."""
+
+    host: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """One deployed function: AWS Lambda, Azure Functions site or Cloud Run function.
 
@@ -26,6 +35,7 @@ class Function:
     entry: Lambda handler, GCP entry point; empty on Azure, where the code names its functions.
     environment: as configured, secrets resolved; the host adds what the vendor's runtime adds.
     port: loopback port of the public URL; None for a function without one.
+    addresses: its public names, the one that the cloud reports first; loopback itself always counts as one.
     closed: why the cloud refuses callers of the URL (a missing permission), or None when it is open.
     principal: the identity it runs as (role ARN, managed identity's principal id, service account's email).
     concurrency: requests one instance takes at once (always 1 on AWS).
@@ -51,6 +61,13 @@ class Function:
     runtime: str
     web_adapter: bool = False
     resource: str = ""
+    addresses: tuple[Address, ...] = ()
+
+    @property
+    def authority(self) -> str:
+        """Host and port of the public URL; empty for a function without one."""
+        host = self.addresses[0].host if self.addresses else "127.0.0.1"
+        return f"{host}:{self.port}" if self.port is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

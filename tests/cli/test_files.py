@@ -105,6 +105,20 @@ case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}
     assert log.read_text().count("asked") == 4
 
 
+def test_outputs_are_told_with_urls_that_every_client_can_call(tmp_path: Path) -> None:
+    """A name below `localhost` becomes 127.0.0.1, read from Pulumi or from the copy."""
+    layout, engine = deployed(tmp_path)
+    urls = ["http://a.run.app.localhost:9"]
+    agents = [{"url": "http://b.azurewebsites.net.localhost:8/", "weight": 1}]
+    said = f"echo '{json.dumps({'routerUrl': urls[0], 'routerUrls': urls, 'agents': agents})}'"
+    engine = Engine(script(tmp_path / "pulumi", said), tmp_path, {"PATH": os.defpath})
+    for _ in range(2):
+        found = read(layout, lambda: engine)
+        assert found.router_urls == ["http://127.0.0.1:9"]
+        assert found.agent_urls == ["http://127.0.0.1:8"]
+        assert found.shown["agents"] == [{"url": "http://127.0.0.1:8/", "weight": 1}]
+
+
 BROKEN = b"\xff\xfe\x00{"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,9 @@ CLOUD_CONFIG: Mapping[str, Mapping[str, object]] = {
 }
 # What the clouds compute, as far as the program reads it.
 COMPUTED: Mapping[str, Callable[[str], Properties]] = {
-    "aws:lambda/functionUrl:FunctionUrl": lambda name: {"functionUrl": f"https://{name}.on.aws/"},
+    "aws:lambda/functionUrl:FunctionUrl": lambda name: {
+        "functionUrl": f"https://{hashlib.sha256(name.encode()).hexdigest()[:32]}.lambda-url.eu-west-1.on.aws/"
+    },
     "azure-native:web:WebApp": lambda name: {"defaultHostName": f"{name}.azurewebsites.net"},
     "azure-native:managedidentity:UserAssignedIdentity": lambda name: {
         "principalId": f"{name}-principal",

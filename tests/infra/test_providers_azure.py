@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
     assert function.package_hash == second.private["sha256"]
     account.delete(account.table.rows[deployment.key])
     assert account.worlds[-1].functions == (function,)
-    assert account.table.rows[site.key].outputs["defaultHostName"] == f"127.0.0.1:{function.port}"
+    assert account.table.rows[site.key].outputs["defaultHostName"] == function.authority
+    assert re.fullmatch(r"agent\.azurewebsites\.net\.localhost:\d+", function.authority)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from infra.local.errors import CloudError
 from infra.local.providers.gcp import common as gcp
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties
+from infra.local.world import Address
 from tests.infra.account import Account, Mistakes
 
 SERVICES = (
@@ -86,8 +88,12 @@ def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
     """Its service's URI is an origin, its own URL has its name as a path."""
     row = account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
     (function,) = account.worlds[-1].functions
-    assert row.outputs["serviceConfig"]["uri"] == f"http://127.0.0.1:{function.port}"
-    assert row.outputs["url"] == f"http://127.0.0.1:{function.port}/agent"
+    assert row.outputs["serviceConfig"]["uri"] == f"http://{function.authority}"
+    assert re.fullmatch(r"agent-[a-z0-9]{10}-ew\.a\.run\.app\.localhost:\d+", function.authority)
+    host = "europe-west1-my-project.cloudfunctions.net.localhost"
+    assert row.outputs["url"] == f"http://{host}:{function.port}/agent"
+    service = "agent-123456789012.europe-west1.run.app.localhost"
+    assert function.addresses[1:] == (Address(host, "/agent"), Address(service))
     assert function.principal == "agent-account@my-project.iam.gserviceaccount.com"
 
 

@@ -51,7 +51,7 @@ def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(sky: Mapp
     assert "list of all targets in its environment, which Lambda ends at 4096 bytes" in said
     assert said.endswith("e.g. fewer regions")  # there is no other cloud for the router
     assert len(read(config({"aws": most}, **sky), "dev").targets) == most
-    assert most == (24 if sky else 17)
+    assert most == (16 if sky else 17)
 
 
 @pytest.mark.pure

@@ -129,6 +129,8 @@ def test_open_counts_only_when_every_target_is_loopback() -> None:
     """One target elsewhere, and the key is needed again; without a key the router does not start."""
     everywhere = ["http://127.0.0.1:9", "https://agent.example.net"]
     assert settings(everywhere[:1]).api_key_sha256 is None
+    assert settings(["http://x.lambda-url.eu-west-1.on.aws.localhost:9"]).api_key_sha256 is None
+    assert settings(["https://localhost.example.net"]).api_key_sha256 is not None
     assert settings(everywhere).api_key_sha256 is not None
     with pytest.raises(SettingsError, match="counts only when every target URL is loopback"):
         settings(everywhere, SKYFLEET_API_KEY_SHA256="")

@@ -26,7 +26,7 @@ from infra.local.hosts.ports import Ports
 from infra.local.hosts.sky import Site, Sky
 from infra.local.hosts.state import Document
 from infra.local.hosts.wheels import Wheels, cache_folder
-from infra.local.world import Cloud, Function, Role, World
+from infra.local.world import Address, Cloud, Function, Role, World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -207,6 +207,7 @@ class Lab:
             max_instances=4,
             runtime="python3.13",
             web_adapter=cloud == "aws",
+            addresses=(Address(f"mini-{role}.{cloud}.example.localhost"),),
         )
 
     async def deploy(self, *specs: Function, world: World | None = None) -> None:

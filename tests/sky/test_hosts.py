@@ -76,6 +76,17 @@ async def test_a_request_arrives_as_it_was_sent(here: Lab, cloud: Cloud) -> None
     assert headers["x-forwarded-for"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(("cloud", "refused"), [("aws", 403), ("azure", 404), ("gcp", 404)])
+async def test_a_front_door_serves_its_own_name_and_no_other(here: Lab, cloud: Cloud, refused: int) -> None:
+    """A proxy that passes on the Host of its own caller is found out here, as in the cloud."""
+    spec = agent(here, cloud)
+    for host, status in ((spec.authority, 201), ("127.0.0.1:1", refused), ("example.net", refused)):
+        async with here.session.get(here.url(spec, "/x"), headers={"host": host}) as reply:
+            assert reply.status == status, host
+            if status == 201:
+                assert dict((await reply.json())["headers"])["host"] == spec.authority
+
+
 async def test_each_cloud_adds_its_own_headers(here: Lab) -> None:
     """Requests carry the platform's marks, and so do replies."""
     marks = {"aws": "x-amzn-lambda-context", "azure": "x-ms-invocation-id", "gcp": "x-cloud-trace-context"}

@@ -32,6 +32,21 @@ def test_a_second_up_changes_nothing(healed: Fleet) -> None:
     assert "no changes" in printed
 
 
+def test_pulumi_tells_the_clouds_form_of_a_url_and_the_command_line_the_plain_one(healed: Fleet) -> None:
+    """The first has the vendor's host name and works with curl, the second works with every client."""
+    told = json.loads(healed.shell("pulumi stack output --json"))
+    urls = {str(agent["cloud"]): str(agent["url"]) for agent in told["agents"]}
+    shapes = {
+        "aws": r"http://[a-z0-9]{32}\.lambda-url\.[a-z0-9-]+\.on\.aws\.localhost:\d+",
+        "azure": r"http://[a-z0-9-]+\.azurewebsites\.net\.localhost:\d+",
+        "gcp": r"http://[a-z0-9-]+-[a-z0-9]{10}-[a-z]{2}\.a\.run\.app\.localhost:\d+",
+    }
+    assert all(re.fullmatch(shapes[cloud], url) for cloud, url in urls.items()), urls
+    assert '"status"' in healed.shell(f"curl -s --noproxy '*' {told['routerUrl']}/health")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", healed.url)
+    assert ".localhost" not in healed.run("status", "--json")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> None:

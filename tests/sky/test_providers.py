@@ -73,7 +73,7 @@ def test_the_life_of_a_stack(stack: Stack) -> None:
     (function,) = stack.worlds[-1].functions
     assert said.text.count("[secret]") >= 1
     assert function.environment["API_KEY"] not in said.text
-    assert f"http://127.0.0.1:{function.port}/" in said.text
+    assert f"http://{function.authority}/" in said.text
 
     again = stack.run("up", "--yes", "--expect-no-changes")
     assert again.code == 0, again.text

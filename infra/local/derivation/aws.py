@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from infra.local.derivation import periods
-from infra.local.derivation.common import Part, Tables, port_of, role_of
+from infra.local.derivation.common import Part, Tables, addresses_of, port_of, role_of
 from infra.local.providers.aws.common import (
     BUCKET,
     FUNCTION,
@@ -82,6 +82,7 @@ def _function(row: Row, tables: Tables) -> Function:
         web_adapter=text(variables, "AWS_LAMBDA_EXEC_WRAPPER") == "/opt/bootstrap"
         and any(":layer:LambdaAdapterLayer" in layer for layer in layers),
         resource=text(row.outputs, "arn"),
+        addresses=addresses_of(text(url.outputs, "functionUrl")) if url else (),
     )
 
 

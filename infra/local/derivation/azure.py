@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from infra.local.derivation.common import Part, Tables, port_of, role_of
+from infra.local.derivation.common import Part, Tables, addresses_of, port_of, role_of
 from infra.local.providers.azure.access import role_of as role_name
 from infra.local.providers.azure.common import (
     ACCOUNT,
@@ -80,6 +80,7 @@ def _function(row: Row, tables: Tables) -> Function:
         max_instances=int(number(scale, "maximumInstanceCount", default=100)),
         runtime=f"{text(runtime, 'name')}{text(runtime, 'version')}",
         resource=row.id,
+        addresses=addresses_of(text(row.outputs, "defaultHostName")),
     )
 
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from infra.local.providers.kinds import effective_at
 from infra.local.providers.table import Row
 from infra.local.providers.values import text
-from infra.local.world import Bucket, Cloud, Function, Grant, Role, Schedule
+from infra.local.world import Address, Bucket, Cloud, Function, Grant, Role, Schedule
 
 ROLE_LABEL = "skyfleet-role"
 ROLES: tuple[Role, ...] = ("agent", "router", "checker")
@@ -56,6 +57,12 @@ def role_of(row: Row, prop: str) -> Role:
     """By the label; a function that bears none of ours is somebody's agent."""
     label = text(row.inputs, prop, ROLE_LABEL)
     return label if label in ROLES else "agent"
+
+
+def addresses_of(*urls: str) -> tuple[Address, ...]:
+    """Where the cloud's front end takes requests for a function: the URLs it reports for it."""
+    parts = [urlsplit(url if "://" in url else f"//{url}") for url in urls if url]
+    return tuple(Address(part.hostname or "", part.path.rstrip("/")) for part in parts)
 
 
 def port_of(row: Row) -> int | None:

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from infra.local.derivation import periods
-from infra.local.derivation.common import Part, Tables, port_of, role_of
+from infra.local.derivation.common import Part, Tables, addresses_of, port_of, role_of
+from infra.local.providers import addresses
 from infra.local.providers.gcp.common import (
     ACCESSOR,
     BUCKET,
@@ -20,6 +21,7 @@ from infra.local.providers.gcp.common import (
     FUNCTION_MEMBER,
     JOB,
     PROJECT_MEMBER,
+    PROJECT_NUMBER,
     RUN_MEMBER,
     SECRET_MEMBER,
     SECRET_VERSION,
@@ -85,6 +87,7 @@ def _function(row: Row, tables: Tables) -> Function:
         max_instances=int(number(service, "maxInstanceCount", default=100)),
         runtime=text(build, "runtime"),
         resource=row.id,
+        addresses=addresses_of(*_urls(row), _by_number(row)),
     )
 
 
@@ -172,6 +175,12 @@ def _schedule(row: Row, tables: Tables) -> Schedule:
         refused=_refused(row, function, tables),
         payload=text(row.inputs, "httpTarget", "body").encode(),
     )
+
+
+def _by_number(function: Row) -> str:
+    """The third address: its service's, with the project's number."""
+    name, where = text(function.inputs, "name"), text(function.inputs, "location")
+    return addresses.cloud_run_by_number(name, PROJECT_NUMBER, where)
 
 
 def _urls(function: Row) -> tuple[str, str]:

@@ -54,6 +54,7 @@ def _function(sky: Sky, host: FunctionHost, groups: dict[int, list[int]]) -> Jso
         "role": spec.role,
         "port": spec.port,
         "url": f"http://127.0.0.1:{spec.port}" if spec.port else None,
+        "addresses": [f"http://{each.host}:{spec.port}{each.path}" for each in spec.addresses],
         "closed": spec.closed,
         "package": host.version.spec.package_hash,
         "instances": instances,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from multidict import CIMultiDict
 
-from infra.local.hosts import faults, headers, replies
+from infra.local.hosts import faults, headers, replies, routing
 from infra.local.hosts.board import Board
 from infra.local.hosts.children import Log
 from infra.local.hosts.errors import Trouble
@@ -108,17 +108,22 @@ class Door:
         try:
             if verdict.answer is not None:
                 raise Trouble(verdict.answer, "by an injected fault")
+            target = routing.route(spec, request.headers.get("Host", ""), request.raw_path)
+            if target is None:
+                raise Trouble("no-host", f"no function of this name: {request.headers.get('Host')!r}")
             if spec.closed is not None:
                 raise Trouble("forbidden", spec.closed)
             if upload.too_large:
                 raise Trouble("request-too-large")
-            call = await self._call(request, upload, spec, request_id)
+            call = await self._call(request, target, upload, spec, request_id)
             return await self._exchange(request, call, spec, cut=verdict.cut)
         except Trouble as trouble:
             found = Trouble("request-too-large") if upload.too_large else trouble
             return self._answer(spec, request_id, found)
 
-    async def _call(self, request: web.BaseRequest, upload: Upload, spec: Function, call_id: str) -> Call:
+    async def _call(
+        self, request: web.BaseRequest, target: str, upload: Upload, spec: Function, call_id: str
+    ) -> Call:
         body: bytes | AsyncIterator[bytes] = b""
         if request.body_exists:
             body = await upload.whole() if spec.cloud == "aws" else upload.chunks()
@@ -127,7 +132,7 @@ class Door:
         )
         peer = request.remote or "127.0.0.1"
         added = headers.request(spec, passed, peer, call_id)
-        return Call(call_id, request.method, request.raw_path, added, body, peer, request.host)
+        return Call(call_id, request.method, target, added, body, peer, request.host)
 
     async def _exchange(
         self, request: web.BaseRequest, call: Call, spec: Function, *, cut: bool

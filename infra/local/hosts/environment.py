@@ -90,7 +90,7 @@ def azure(
         **_base(spec, place.interpreter),
         "WEBSITE_SITE_NAME": spec.name,
         "WEBSITE_INSTANCE_ID": instance,
-        "WEBSITE_HOSTNAME": f"127.0.0.1:{spec.port}" if spec.port else spec.name,
+        "WEBSITE_HOSTNAME": spec.authority or spec.name,
         "WEBSITE_SKU": "FlexConsumption",
         "REGION_NAME": spec.region,
         "FUNCTIONS_EXTENSION_VERSION": "~4",

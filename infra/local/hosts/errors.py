@@ -24,6 +24,7 @@ class RequestError(SkyError):
 
 
 Cause = Literal[
+    "no-host",  # the request is for another host name than the function's
     "forbidden",  # the cloud refuses callers of this URL
     "crashed",  # the instance died or broke off before it answered
     "unstarted",  # no instance came up

@@ -41,7 +41,7 @@ def version(spec: Function) -> tuple[object, ...]:
             spec.memory_mb,
             spec.runtime,
         ),
-        *(spec.web_adapter, spec.name, spec.region, spec.cloud == "azure" and spec.port),
+        *(spec.web_adapter, spec.name, spec.region, spec.cloud == "azure" and spec.authority),
     )
 
 

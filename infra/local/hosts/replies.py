@@ -38,6 +38,7 @@ _RETRY = {"retry-after": RETRY_AFTER_S}
 
 ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
     "aws": {
+        "no-host": _json(403, "AccessDeniedException", b'{"Message":"Forbidden"}'),
         "forbidden": _json(
             403,
             "AccessDeniedException",
@@ -64,6 +65,7 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "response-too-large": _AWS_502,
     },
     "azure": {
+        "no-host": _html(404, "Web Site not found", "This web app does not exist, or it has another name."),
         "forbidden": _html(403, "Forbidden", "This web app is not open to you."),
         "throttled": _plain(429, "Too Many Requests", **_RETRY),
         "request-too-large": (413, {}, b""),
@@ -76,6 +78,7 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "unauthorized": (401, {}, b""),
     },
     "gcp": {
+        "no-host": _html(404, "Page not found", "The requested URL was not found on this server."),
         "forbidden": _html(403, "Forbidden", "Your client does not have permission to get this URL."),
         "throttled": _plain(429, "Rate exceeded.", **_RETRY),
         "request-too-large": _html(

@@ -231,7 +231,7 @@ def oidc_token(function: Function, now: float) -> str:
 
     claims: dict[str, object] = {
         "iss": "https://accounts.google.com",
-        "aud": f"http://127.0.0.1:{function.port}" if function.port else function.name,
+        "aud": f"http://{function.authority}" if function.port else function.name,
         "email": function.principal,
         "email_verified": True,
         "iat": int(now),

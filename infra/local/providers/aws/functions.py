@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from infra.local.errors import CloudError
-from infra.local.providers import assets, objects, schema
+from infra.local.providers import addresses, assets, objects, schema
 from infra.local.providers.aws.common import (
     BUCKET,
     FUNCTION,
@@ -181,11 +181,13 @@ def _function_exists(prop: str, inputs: Properties, context: Context) -> Row:
 
 def _url(inputs: Properties, context: Context) -> Properties:
     row = _function_exists("functionName", inputs, context)
+    url_id = str(context.keep("urlId", lambda: addresses.spelled(context.hex(32), 32)))
+    host = addresses.lambda_url(url_id, region(inputs))
     return {
         "id": row.id,
         "functionArn": row.outputs["arn"],
-        "functionUrl": f"http://127.0.0.1:{context.port()}/",
-        "urlId": context.keep("urlId", lambda: context.hex(32)),
+        "functionUrl": f"http://{host}:{context.port()}/",
+        "urlId": url_id,
         "invokeMode": inputs.get("invokeMode", "BUFFERED"),
     }
 

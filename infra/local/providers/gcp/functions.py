@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 
 from infra.local.errors import CloudError
-from infra.local.providers import objects
+from infra.local.providers import addresses, objects
 from infra.local.providers.gcp.common import (
     ACCESSOR,
     BUCKET,
@@ -179,7 +179,8 @@ def _function(inputs: Properties, context: Context) -> Properties:
     """
     project, where, name = (text(inputs, part) for part in ("project", "location", "name"))
     path = f"projects/{project}/locations/{where}"
-    origin = f"http://127.0.0.1:{context.port()}"
+    service_host = addresses.cloud_run(name, project, where)
+    function_host = addresses.cloud_function(project, where)
     service: Properties = {
         "availableMemory": "256M",
         "availableCpu": "1",
@@ -189,7 +190,7 @@ def _function(inputs: Properties, context: Context) -> Properties:
         "ingressSettings": "ALLOW_ALL",
         "serviceAccountEmail": runs_as(inputs),
         **fields(inputs, "serviceConfig"),
-        "uri": origin,
+        "uri": f"http://{service_host}:{context.port()}",
         "service": f"{path}/services/{name}",
     }
     repository = f"projects/{project}/locations/{where}/repositories/gcf-artifacts"
@@ -200,7 +201,7 @@ def _function(inputs: Properties, context: Context) -> Properties:
     }
     return {
         "id": f"{path}/functions/{name}",
-        "url": f"{origin}/{name}",
+        "url": f"http://{function_host}:{context.port()}/{name}",
         "state": "ACTIVE",
         "environment": "GEN_2",
         "updateTime": context.timestamp(),
