@@ -1,9 +1,9 @@
 """Regions a stack may name, so that a typo is found before anything is deployed.
 
-From the providers' own region lists, 2026-11: AWS regions open by default or by opt-in in the commercial
-partition that have Lambda function URLs; Azure regions that offer Flex Consumption (`az functionapp
-list-flexconsumption-locations`); Google Cloud regions of Cloud Run functions. A region that opens later is
-one word here.
+From the providers' own region lists, 2026-11: AWS regions of the commercial partition, open by default or by
+opt-in, that have Lambda function URLs and the layer of the Lambda Web Adapter; Azure regions that offer Flex
+Consumption (`az functionapp list-flexconsumption-locations`); Google Cloud regions of Cloud Run functions. A
+region that opens later is one word here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,29 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+_NO_URLS = "AWS has no Lambda function URLs there (lambda/latest/dg/urls-configuration.html)"
+_NO_LAYER = "the Lambda Web Adapter does not publish its layer there (its workflows/prod.json)"
+# Regions that exist and still cannot carry a function of ours, each with the reason.
+UNFIT: Mapping[Cloud, Mapping[str, str]] = {
+    "aws": {
+        **dict.fromkeys(
+            _names(
+                """ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-west-1
+                eu-central-2 eu-south-2 il-central-1 me-central-1"""
+            ),
+            _NO_URLS,
+        ),
+        "me-south-1": _NO_LAYER,
+    },
+    "azure": {},
+    "gcp": {},
+}
+
 REGIONS: Mapping[Cloud, tuple[str, ...]] = {
     "aws": _names(
-        """us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 ca-west-1 mx-central-1 sa-east-1 eu-central-1
-        eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1
-        me-south-1 af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
-        ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7"""
+        """us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 mx-central-1 sa-east-1 eu-central-1 eu-north-1
+        eu-south-1 eu-west-1 eu-west-2 eu-west-3 af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2
+        ap-northeast-3 ap-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3"""
     ),
     "azure": _names(
         """australiacentral australiaeast australiasoutheast brazilsouth canadacentral canadaeast centralindia

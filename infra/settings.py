@@ -13,13 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
+from infra.amazon import DEFAULT as AMAZON
+from infra.amazon import EXAMPLE as AMAZON_EXAMPLE
+from infra.amazon import Amazon, read_amazon
 from infra.contract import CLOUDS, Cloud, Place, stack_prefix
 from infra.emulator_settings import EMULATED, Emulated, read_emulated
 from infra.emulator_settings import EXAMPLE as EMULATED_EXAMPLE
 from infra.errors import ConfigError
 from infra.mistakes import Mistakes, one_of, suggestion
 from infra.policy_settings import read_policy
-from infra.regions import REGIONS
+from infra.regions import REGIONS, UNFIT
 from infra.room import need_room
 
 Strategy = Literal["weighted", "round-robin", "random", "least-load", "latency", "cost", "adaptive"]
@@ -36,6 +39,7 @@ EXAMPLES: Mapping[str, str] = {
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
     "agentPaceMs": "0",
+    "aws": AMAZON_EXAMPLE,
     "sky": EMULATED_EXAMPLE,
 }
 # What the router takes: of a region's weight, when it is no standby, and of a price.
@@ -104,6 +108,7 @@ class Settings:
     project: str | None
     local: bool
     emulated: Emulated = EMULATED
+    amazon: Amazon = AMAZON
     agent_pace_ms: float = 0
     prefix: str = field(init=False, default="")
 
@@ -168,6 +173,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         project=project,
         local="sky" in values,
         emulated=read_emulated(mistakes, values.get("sky")),
+        amazon=read_amazon(mistakes, values.get("aws")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
     )
     need_room(mistakes, settings)
@@ -221,7 +227,9 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
         price = mistakes.number(f"{key}.price", entry["price"], 0, least=0, most=MOST_PRICE, example="0.2")
     regions = mistakes.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
-        if known and region not in known:
+        if reason := UNFIT.get(cloud, {}).get(region):
+            mistakes.add(f"{key}.regions", region, f"another region: {reason}", f"[{first}]")
+        elif known and region not in known:
             meant = suggestion(region, known) or first
             mistakes.add(f"{key}.regions", region, one_of(known, region), f"[{meant}]")
     share = _share(mistakes, f"{key}.weight", weight, len(regions))

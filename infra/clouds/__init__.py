@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from infra.contract import Fleet, FunctionEndpoint, FunctionSpec, Place
+from infra.settings import Settings
 
 Deploy = Callable[[FunctionSpec], FunctionEndpoint]
 
 
-def prepare(fleet: Fleet, place: Place, project: str | None) -> Deploy:
-    """Creates what the functions of one place share and returns what deploys a function there.
-
-    project: Google's; the settings have one wherever a place is on Google.
-    """
+def prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
+    """Creates what the functions of one place share and returns what deploys a function there."""
     match place.cloud:
         case "aws":
             from infra.clouds import aws
             from infra.foundations.aws import Foundation as OnAmazon
 
             amazon = OnAmazon(fleet, place)
-            return lambda spec: aws.Function(spec, amazon).endpoint
+            return lambda spec: aws.Function(spec, amazon, settings.amazon).endpoint
         case "azure":
             from infra.clouds import azure
             from infra.foundations.azure import Foundation as OnMicrosoft
@@ -31,5 +29,5 @@ def prepare(fleet: Fleet, place: Place, project: str | None) -> Deploy:
             from infra.clouds import gcp
             from infra.foundations.gcp import Foundation as OnGoogle
 
-            google = OnGoogle(fleet, place, project or "")
+            google = OnGoogle(fleet, place, settings.project or "")
             return lambda spec: gcp.Function(spec, google).endpoint

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
+from infra.amazon import Amazon
 from infra.contract import (
     LOG_RETENTION_DAYS,
     FunctionEndpoint,
@@ -24,13 +25,12 @@ from infra.foundations.aws import (
     SECRET_RECOVERY_DAYS,
     Foundation,
 )
-from infra.foundations.iam import assumed_by, policy, statement
+from infra.foundations.iam import assumed_by, only_for, policy, statement
+from infra.web_adapter import layer
 
 RUNTIME = "python3.13"
 ARCHITECTURE = "x86_64"  # the platform the packages' wheels are chosen for
 # Lambda's own Python runtime cannot stream; the AWS Lambda Web Adapter layer runs any web server and does.
-# Account and version: its README, release 1.0.0-rc1 of 2026-03.
-WEB_ADAPTER_LAYER = "arn:aws:lambda:{region}:753240598075:layer:LambdaAdapterLayerX86:26"
 WEB_ADAPTER: Mapping[str, str] = {
     "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
     "AWS_LWA_INVOKE_MODE": "response_stream",
@@ -40,6 +40,8 @@ WEB_ADAPTER: Mapping[str, str] = {
     "AWS_LWA_READINESS_CHECK_PATH": "/_skyfleet/health",
     "AWS_LWA_PASS_THROUGH_PATH": "/events",
 }
+# To Lambda a reply of any status is a success; a run of a checker that failed is none (the adapter's README).
+FAILED_RUNS = {"AWS_LWA_ERROR_STATUS_CODES": "500-599"}
 # The next minute's run is a better second try than a late first one.
 SCHEDULE_RETRIES, SCHEDULE_AGE_S = 1, 60
 DEAD_LETTER_S = 14 * 24 * 3600  # the longest SQS keeps a message
@@ -48,11 +50,11 @@ DEAD_LETTER_S = 14 * 24 * 3600  # the longest SQS keeps a message
 class Function(pulumi.ComponentResource):
     """One Lambda function with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+    def __init__(self, spec: FunctionSpec, shared: Foundation, amazon: Amazon) -> None:
         self.name = f"{shared.fleet.prefix}-{spec.role}"
         self._resource = f"aws-{shared.place.region}-{spec.role}"
         super().__init__("skyfleet:aws:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))
-        self.spec, self.shared = spec, shared
+        self.spec, self.shared, self.amazon = spec, shared, amazon
         self.region = shared.place.region
         self._child = pulumi.ResourceOptions(parent=self)
         self._tags = shared.fleet.labels(spec.role)
@@ -169,6 +171,8 @@ class Function(pulumi.ComponentResource):
         own: dict[str, pulumi.Input[str]] = {**WEB_ADAPTER, "SKYFLEET_SECRET_ARN": secret.arn}
         if self.spec.stores:
             own["SKYFLEET_BUCKET"] = self.shared.bucket.bucket.apply(lambda bucket: f"s3://{bucket}")
+        if self.spec.schedule:
+            own |= FAILED_RUNS
         return aws.lambda_.Function(
             self._resource,
             name=self.name,
@@ -176,11 +180,13 @@ class Function(pulumi.ComponentResource):
             runtime=RUNTIME,
             architectures=[ARCHITECTURE],
             handler="run.sh",
-            layers=[WEB_ADAPTER_LAYER.format(region=self.region)],
+            layers=[layer(self.region)],
             s3_bucket=package.bucket,
             s3_key=package.key,
             memory_size=self.spec.memory_mb,
             timeout=self.spec.timeout_s,
+            # What a flood of requests, signed or not, may take of the account's quota; a checker has no URL.
+            reserved_concurrent_executions=self.amazon.concurrency if self.spec.public else None,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables={**self.spec.environment, **own}),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON", log_group=f"/aws/lambda/{self.name}"
@@ -268,7 +274,7 @@ class Function(pulumi.ComponentResource):
         role = aws.iam.Role(
             resource,
             name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),
-            assume_role_policy=assumed_by("scheduler.amazonaws.com"),
+            assume_role_policy=function.arn.apply(_schedules_of_its_account),
             tags=self._tags,
             opts=self._child,
         )
@@ -284,12 +290,16 @@ class Function(pulumi.ComponentResource):
         return role, grants
 
     def _alarm(self, function: aws.lambda_.Function) -> None:
+        """To Lambda a 500 of the web server behind the adapter is a successful invocation; the URL counts it,
+        and failed invocations too (lambda/latest/dg/urls-monitoring.html).
+        """
+        metric, what = ("Url5xxCount", "Replies of 5xx") if self.spec.public else ("Errors", "Failed runs")
         aws.cloudwatch.MetricAlarm(
             self._resource,
             name=f"{self.name}-errors",
-            alarm_description="Invocations that ended in an error",
+            alarm_description=f"{what} of {self.name}",
             namespace="AWS/Lambda",
-            metric_name="Errors",
+            metric_name=metric,
             dimensions={"FunctionName": function.name},
             statistic="Sum",
             period=300,
@@ -301,3 +311,14 @@ class Function(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
+
+
+def _schedules_of_its_account(function_arn: str) -> str:
+    """The trust of a scheduler's role: schedules of the function's own account and region alone.
+
+    The source is a schedule's group, never a schedule: AWS refuses that
+    (scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html).
+    """
+    _, partition, _, region, account, *_ = function_arn.split(":")
+    group = f"arn:{partition}:scheduler:{region}:{account}:schedule-group/default"
+    return assumed_by("scheduler.amazonaws.com", only_for(account, group))

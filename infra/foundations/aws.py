@@ -13,7 +13,9 @@ CONTROL_OBJECT = "control.json"  # what operators changed while running; kept un
 REPLIES_PREFIX = "replies/"
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
 REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early
-SECRET_RECOVERY_DAYS = 7  # the shortest time Secrets Manager can take a deletion back
+# Deleted at once: while a deletion could be taken back, the name stays taken, and a region that is put back
+# into the stack would be refused for a week. What is in these secrets is made again by the next deployment.
+SECRET_RECOVERY_DAYS = 0
 
 
 class Foundation(pulumi.ComponentResource):

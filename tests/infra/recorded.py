@@ -88,7 +88,7 @@ class Recorder(engine.Mocks):
             computed["identity"] = {**plain["identity"], "userAssignedIdentities": identities}
         if args.typ == "gcp:cloudfunctionsv2/function:Function":
             computed["serviceConfig"] = {**plain["serviceConfig"], **computed["serviceConfig"]}
-        named = {"name": plain.get("name", args.name), "arn": f"arn:test:{args.name}"}
+        named = {"name": plain.get("name", args.name), "arn": f"arn:aws:test:here:123456789012:{args.name}"}
         return f"{args.name}-id", {**named, **plain, **computed}
 
     def call(self, args: engine.MockCallArgs) -> tuple[Properties, list[tuple[str, str]]]:

@@ -27,6 +27,7 @@ def config(counts: Mapping[Cloud, int], **more: object) -> dict[str, object]:
     clouds = {
         cloud: {"regions": sorted(REGIONS[cloud], key=len, reverse=True)[:count]}
         for cloud, count in counts.items()
+        if count
     }
     found: dict[str, object] = {"skyfleet:clouds": clouds, "gcp:project": "a-project-id-of-30-characters1"}
     return found | {f"skyfleet:{key}": value for key, value in more.items()}
@@ -44,14 +45,19 @@ def mistake(counts: Mapping[Cloud, int], **more: object) -> str:
 @pytest.mark.parametrize("sky", [{}, {"sky": {}}])
 def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(sky: Mapping[str, object]) -> None:
     """With how many there are, how many fit and why; that many then are no mistake."""
-    said = mistake({"aws": 28}, **sky)
-    assert "28 regions need up to" in said
+    said = mistake({"aws": 22, "azure": 8}, router={"clouds": ["aws"]}, **sky)
+    assert "30 regions need up to" in said
     most = int(said.partition("at most ")[2].partition(" ")[0])
-    assert said.startswith("skyfleet:clouds: got 28 regions in all; expected at most ")
+    assert said.startswith("skyfleet:clouds: got 30 regions in all; expected at most ")
     assert "list of all targets in its environment, which Lambda ends at 4096 bytes" in said
-    assert said.endswith("e.g. fewer regions")  # there is no other cloud for the router
-    assert len(read(config({"aws": most}, **sky), "dev").targets) == most
-    assert most == (16 if sky else 17)
+    assert len(read(config({"aws": min(most, 22), "azure": max(0, most - 22)}, **sky), "dev").targets) == most
+    assert most == (15 if sky else 16)
+
+
+@pytest.mark.pure
+def test_where_there_is_no_other_cloud_only_fewer_regions_help() -> None:
+    """No other place for the router is offered."""
+    assert mistake({"aws": 22}).endswith("e.g. fewer regions")
 
 
 @pytest.mark.pure

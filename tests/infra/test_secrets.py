@@ -141,7 +141,7 @@ def test_functions_are_told_of_their_secrets_by_name(fleet: list[Resource]) -> N
     }
     for name, wanted in variables.items():
         own = environment(functions(fleet, "aws")[name])
-        assert own["SKYFLEET_SECRET_ARN"] == f"arn:test:aws-eu-west-1-{name}"
+        assert own["SKYFLEET_SECRET_ARN"] == f"arn:aws:test:here:123456789012:aws-eu-west-1-{name}"
         assert not set(wanted) & set(own)
         settings = environment(functions(fleet, "azure")[name])
         assert all(settings[each].startswith("@Microsoft.KeyVault(SecretUri=") for each in wanted)
