@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
+from infra import azure_settings
 from infra.amazon import DEFAULT as AMAZON
 from infra.amazon import EXAMPLE as AMAZON_EXAMPLE
 from infra.amazon import Amazon, read_amazon
@@ -40,6 +41,7 @@ EXAMPLES: Mapping[str, str] = {
     "keyGeneration": "1",
     "agentPaceMs": "0",
     "aws": AMAZON_EXAMPLE,
+    "azure": azure_settings.EXAMPLE,
     "sky": EMULATED_EXAMPLE,
 }
 # What the router takes: of a region's weight, when it is no standby, and of a price.
@@ -91,7 +93,7 @@ class Settings:
 
     routers: in the order callers should try them. open: the routers ask for no API key (emulated stacks
     only). local: an emulated stack; emulated: how fast its clouds are. agent_pace_ms: pause of the default
-    agent between two steps, to watch streams.
+    agent between two steps, to watch streams. purge_protection: of Azure's vaults.
     """
 
     stack: str
@@ -110,6 +112,7 @@ class Settings:
     emulated: Emulated = EMULATED
     amazon: Amazon = AMAZON
     agent_pace_ms: float = 0
+    purge_protection: bool = False
     prefix: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -175,6 +178,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         emulated=read_emulated(mistakes, values.get("sky")),
         amazon=read_amazon(mistakes, values.get("aws")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
+        purge_protection=azure_settings.purge_protection(mistakes, values.get("azure")),
     )
     need_room(mistakes, settings)
     if mistakes.found:

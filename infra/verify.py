@@ -127,13 +127,15 @@ def hint(function: Function, found: str) -> str:
         return " A function that is not of this fleet answers at that address." if foreign else ""
     if function.cloud == "azure":
         # MicrosoftDocs/azure-docs, articles/app-service/app-service-key-vault-references.md: an unresolved
-        # reference is the setting's value; it is read again after 24 h or when the configuration changes.
+        # reference is the setting's value; it is read again after 24 h, at a change of the configuration, or
+        # when `refresh` is asked for.
         host = urlsplit(function.url).hostname
         ids = f"az functionapp list --query \"[?defaultHostName=='{host}'].id\" -o tsv"
+        again = "config/configreferences/appsettings/refresh?api-version=2022-03-01"
         return (
             " Where its log says that its keys are still a Key Vault reference, the app read its Key Vault "
-            "before its role acted, and keeps that for 24 h; a changed setting makes it read again: "
-            f'`az functionapp config appsettings set --ids "$({ids})" --settings SKYFLEET_READ_AGAIN=1`.'
+            "before its role acted, and keeps that for 24 h; to make it read again: "
+            f'`az rest --method post --url "https://management.azure.com$({ids})/{again}"`.'
         )
     if function.cloud == "gcp" and "403" in found:
         return " Google says that a new grant (that all may call) acts after 2 minutes, sometimes 7 or more."

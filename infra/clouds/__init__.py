@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from infra.contract import Fleet, FunctionEndpoint, FunctionSpec, Place
 from infra.settings import Settings
@@ -23,7 +24,8 @@ def prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
             from infra.clouds import azure
             from infra.foundations.azure import Foundation as OnMicrosoft
 
-            microsoft = OnMicrosoft(fleet, place)
+            today, protected = datetime.now(UTC).date(), settings.purge_protection
+            microsoft = OnMicrosoft(fleet, place, today, purge_protection=protected)
             return lambda spec: azure.Function(spec, microsoft).endpoint
         case "gcp":
             from infra.clouds import gcp

@@ -7,6 +7,7 @@ Same skeleton as aws.py and gcp.py: identity, package, function, public URL, sch
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 import pulumi
 from pulumi_azure_native import (
@@ -26,6 +27,7 @@ from infra.contract import (
     ready,
 )
 from infra.foundations.azure import Foundation, storage_account
+from infra.waits import wait
 
 RUNTIME = ("python", "3.13")
 # A bound on the bill when something calls in a loop; Flex takes 40 to 1000.
@@ -36,18 +38,21 @@ SITE_NAME_LIMIT = 60
 ROLES: Mapping[str, str] = {
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
     "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
-    "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
     "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
     "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "Key Vault Secrets User": "4633458b-17de-408a-b875-0445c86b69e6",
 }
-# What the Functions host keeps in its own account: leases, timer state, keys.
-HOST_ROLES = ("Storage Blob Data Owner", "Storage Queue Data Contributor", "Storage Table Data Contributor")
-# The deployment reads the package by this address. A fixed end, because one that moves with the clock
-# would deploy the same package at every `up`; it opens one object without a secret in it, for reading, and
-# ends with the account's key.
-PACKAGE_ADDRESS_ENDS = "2099-12-31T00:00:00Z"
+# What the Functions host keeps in its own account: locks, timer state and keys as blobs, diagnostic events
+# in a table. Queues are for blob triggers and Durable Functions only ("Connecting to host storage with an
+# identity", learn.microsoft.com/azure/azure-functions/functions-reference).
+HOST_ROLES = ("Storage Blob Data Owner", "Storage Table Data Contributor")
+# A role assignment acts after up to 10 minutes, mostly after one to three
+# (learn.microsoft.com/azure/role-based-access-control/troubleshooting). A site that starts earlier keeps
+# unresolved Key Vault references for 24 hours, and a deployment cannot write its package.
+ROLES_ACT_S = 180
 ONE_DEPLOY_API = "2022-09-01"
+# The name that Microsoft's document of the deployment demands of a package's file.
+PACKAGE_NAME = "released-package.zip"
 
 
 class Function(pulumi.ComponentResource):
@@ -69,10 +74,13 @@ class Function(pulumi.ComponentResource):
             shared, self._resource, f"{fleet.prefix}-{spec.role}-{region}", role=spec.role, parent=self
         )
         self._secrets = self._vault_secrets()
+        self._deployments = self._deployment_container()
         identity, grants = self._identity()
         package = self._package()
-        site = self._function(identity, grants)
-        deployed = self._deploy(site, package)
+        # The site reads its secrets when it is created, and its package is written as its identity.
+        acting = wait(f"{self._resource}-roles-take-effect", ROLES_ACT_S, grants, parent=self)
+        site = self._function(identity, acting)
+        deployed = self._deploy(site, package, self._no_passwords(site))
         url = ready(site.default_host_name, [deployed.id]) if spec.public else pulumi.Output.from_input("")
         # No schedule here: the package registers a timer when SKYFLEET_ROLE is checker, and no HTTP route
         # then.
@@ -87,7 +95,19 @@ class Function(pulumi.ComponentResource):
             for key, value in self.spec.secrets.items()
         }
 
-    def _identity(self) -> tuple[managedidentity.UserAssignedIdentity, list[pulumi.Resource]]:
+    def _deployment_container(self) -> storage.BlobContainer:
+        """Where the platform keeps the package that runs; apart from the host's account, so that the host's
+        wide role does not cover it."""
+        return storage.BlobContainer(
+            self._resource,
+            resource_group_name=self.shared.group,
+            account_name=self.shared.package_account.name,
+            container_name=f"running-{self.spec.role}",
+            public_access=storage.PublicAccess.NONE,
+            opts=self._child,
+        )
+
+    def _identity(self) -> tuple[managedidentity.UserAssignedIdentity, list[pulumi.CustomResource]]:
         """User-assigned, so that its roles stand before the site starts."""
         identity = managedidentity.UserAssignedIdentity(
             self._resource,
@@ -99,6 +119,8 @@ class Function(pulumi.ComponentResource):
         )
         wanted: list[tuple[str, str, pulumi.Input[str]]] = [
             *((role, "host", self._host.id) for role in HOST_ROLES),
+            # The platform writes the package as an identity of the app: there is no other that it takes.
+            ("Storage Blob Data Contributor", "package", self._deployments.id),
             *(("Key Vault Secrets User", dashed(key), secret.id) for key, secret in self._secrets.items()),
             ("Monitoring Metrics Publisher", "insights", self.shared.insights.id),
         ]
@@ -137,9 +159,9 @@ class Function(pulumi.ComponentResource):
         blob = storage.Blob(
             f"{self._resource}-{package.inputs}",
             resource_group_name=shared.group,
-            account_name=shared.account.name,
+            account_name=shared.package_account.name,
             container_name=shared.packages.name,
-            blob_name=f"{self.spec.role}/{package.inputs}.zip",
+            blob_name=f"{self.spec.role}/{package.inputs}/{PACKAGE_NAME}",
             type=storage.BlobType.BLOCK,
             source=pulumi.FileAsset(str(package.path)),
             content_type="application/zip",
@@ -147,13 +169,13 @@ class Function(pulumi.ComponentResource):
         )
         signature = storage.list_storage_account_service_sas_output(
             resource_group_name=shared.group,
-            account_name=shared.account.name,
+            account_name=shared.package_account.name,
             protocols=storage.HttpProtocol.HTTPS,
-            shared_access_expiry_time=PACKAGE_ADDRESS_ENDS,
+            shared_access_expiry_time=address_ends(shared.today),
             permissions=storage.Permissions.R,
             resource=storage.SignedResource.B,
             canonicalized_resource=pulumi.Output.format(
-                "/blob/{0}/{1}/{2}", shared.account.name, shared.packages.name, blob.name
+                "/blob/{0}/{1}/{2}", shared.package_account.name, shared.packages.name, blob.name
             ),
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
@@ -161,10 +183,10 @@ class Function(pulumi.ComponentResource):
         return pulumi.Output.secret(address)
 
     def _function(
-        self, identity: managedidentity.UserAssignedIdentity, grants: list[pulumi.Resource]
+        self, identity: managedidentity.UserAssignedIdentity, acting: pulumi.Resource
     ) -> web.WebApp:
         shared = self.shared
-        site = web.WebApp(
+        return web.WebApp(
             self._resource,
             resource_group_name=shared.group,
             # In the world, not in the resource group: two regions need two names.
@@ -187,15 +209,12 @@ class Function(pulumi.ComponentResource):
                 ],
                 min_tls_version=web.SupportedTlsVersions.SUPPORTED_TLS_VERSIONS_1_2,
                 http20_enabled=True,
-                ip_security_restrictions_default_action=(
-                    web.DefaultAction.ALLOW if self.spec.public else web.DefaultAction.DENY
-                ),
+                # A checker too: its timer is registered by a call of the site to itself, and it has no route.
+                ip_security_restrictions_default_action=web.DefaultAction.ALLOW,
             ),
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=grants),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=acting),
         )
-        self._no_passwords(site)
-        return site
 
     def _plan(self) -> web.AppServicePlan:
         """Flex Consumption takes one app per plan."""
@@ -212,9 +231,9 @@ class Function(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _no_passwords(self, site: web.WebApp) -> None:
+    def _no_passwords(self, site: web.WebApp) -> list[pulumi.Resource]:
         """Neither FTP nor the deployment site takes one."""
-        for kind, switch in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
+        return [
             switch(
                 f"{self._resource}-{kind}",
                 resource_group_name=self.shared.group,
@@ -222,22 +241,16 @@ class Function(pulumi.ComponentResource):
                 allow=False,
                 opts=self._child,
             )
+            for kind, switch in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed))
+        ]
 
     def _app_config(self, identity: managedidentity.UserAssignedIdentity) -> web.FunctionAppConfigArgs:
-        container = storage.BlobContainer(
-            self._resource,
-            resource_group_name=self.shared.group,
-            account_name=self._host.name,
-            container_name="deployments",
-            public_access=storage.PublicAccess.NONE,
-            opts=self._child,
-        )
-        endpoint = self._host.primary_endpoints.blob
+        endpoint = self.shared.package_account.primary_endpoints.blob
         return web.FunctionAppConfigArgs(
             deployment=web.FunctionsDeploymentArgs(
                 storage=web.FunctionsDeploymentStorageArgs(
                     type=web.FunctionsDeploymentStorageType.BLOB_CONTAINER,
-                    value=pulumi.Output.concat(endpoint, container.name),
+                    value=pulumi.Output.concat(endpoint, self._deployments.name),
                     authentication=web.FunctionsDeploymentStorageAuthenticationArgs(
                         type=web.AuthenticationType.USER_ASSIGNED_IDENTITY,
                         user_assigned_identity_resource_id=identity.id,
@@ -277,8 +290,13 @@ class Function(pulumi.ComponentResource):
             settings["AZURE_CLIENT_ID"] = identity.client_id
         return settings
 
-    def _deploy(self, site: web.WebApp, package: pulumi.Output[str]) -> resources.Deployment:
-        """Publishes the package: `onedeploy` is an extension only a template can name."""
+    def _deploy(
+        self, site: web.WebApp, package: pulumi.Output[str], after: list[pulumi.Resource]
+    ) -> resources.Deployment:
+        """Publishes the package: `onedeploy` is an extension only a template can name.
+
+        after: other writes of the site's configuration, each of which may restart the deployment site.
+        """
         template = {
             "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
             "contentVersion": "1.0.0.0",
@@ -288,6 +306,7 @@ class Function(pulumi.ComponentResource):
                     "type": "Microsoft.Web/sites/extensions",
                     "apiVersion": ONE_DEPLOY_API,
                     "name": pulumi.Output.concat(site.name, "/onedeploy"),
+                    "location": self.region,
                     "properties": {"packageUri": "[parameters('packageUri')]", "remoteBuild": False},
                 }
             ],
@@ -302,7 +321,7 @@ class Function(pulumi.ComponentResource):
                 parameters={"packageUri": resources.DeploymentParameterArgs(value=package)},
             ),
             tags=self._tags,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
 
     def _alarm(self, site: web.WebApp) -> None:
@@ -335,6 +354,16 @@ class Function(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
+
+
+def address_ends(today: date) -> str:
+    """When the address of a package ends: with the quarter after this one.
+
+    In steps, because an end that moves with the clock would publish the same package at every `up`. The
+    platform reads the package while it is deployed and keeps a copy of its own.
+    """
+    first = (today.month - 1) // 3 * 3 + 7  # the first month after the next quarter
+    return f"{today.year + (first - 1) // 12}-{(first - 1) % 12 + 1:02}-01T00:00:00Z"
 
 
 def role_definition(subscription: str, role: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pulumi
 from pulumi_azure_native import (
     applicationinsights,
@@ -12,21 +14,25 @@ from pulumi_azure_native import (
     storage,
 )
 
-from infra.contract import LOG_RETENTION_DAYS, Fleet, Place, regional_name
+from infra.contract import LOG_RETENTION_DAYS, Fleet, Place, fit, regional_name
 
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
 REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early
 VAULT_RECOVERY_DAYS = 7  # the shortest time Key Vault can take a deletion back
 STORAGE_NAME_LIMIT = VAULT_NAME_LIMIT = 24
+AUTONAME_DIGITS = 8  # what azure-native appends to a resource's name in the program
 
 
 class Foundation(pulumi.ComponentResource):
-    """What all functions of one region share: resource group, storage, vault, logs."""
+    """What all functions of one region share: resource group, storage, vault, logs.
 
-    def __init__(self, fleet: Fleet, place: Place) -> None:
+    today: decides until when the address of a package is good.
+    """
+
+    def __init__(self, fleet: Fleet, place: Place, today: date, *, purge_protection: bool = False) -> None:
         name = f"azure-{place.region}"
         super().__init__("skyfleet:azure:Foundation", name)
-        self.fleet, self.place = fleet, place
+        self.fleet, self.place, self.today = fleet, place, today
         self._child = pulumi.ResourceOptions(parent=self)
         self._tags = fleet.labels("shared")
         self.client = authorization.get_client_config_output(opts=pulumi.InvokeOutputOptions(parent=self))
@@ -39,34 +45,44 @@ class Foundation(pulumi.ComponentResource):
             opts=self._child,
         )
         self.group = group.name
-        # Uploading a package takes the account's key: the provider's Blob knows no other way.
-        self.account = storage_account(self, name, f"{fleet.prefix}-{place.region}", shared_key=True)
-        self.packages = self._container("packages")
-        self.health = self._container("health")
-        self.replies = self._container("replies")
+        self.account = storage_account(self, name, f"{fleet.prefix}-{place.region}")
+        self.health = self._container("health", self.account)
+        self.replies = self._container("replies", self.account)
         self._expire(name)
-        self.vault = self._vault(name)
+        # Uploading a package takes the account's key: the provider's Blob knows no other way. So packages
+        # lie in an account of their own, with nothing beside them that its key would open.
+        self.package_account = storage_account(
+            self, f"{name}-packages", f"{fleet.prefix}-packages-{place.region}", shared_key=True
+        )
+        self.packages = self._container("packages", self.package_account)
+        self.vault = self._vault(purge_protection=purge_protection)
         self.insights = self._logs(name)
         self.register_outputs({"account": self.account.name})
 
     def secret(
         self, what: str, value: pulumi.Input[str], tags: dict[str, str], parent: pulumi.Resource
     ) -> keyvault.Secret:
+        """A secret that goes with the vault.
+
+        The provider would delete it through the vault's data plane, where the deploying identity has no
+        role (pulumi-azure-native, provider/pkg/resources/customresources/custom_keyvault.go). So one that
+        the program gives up stays in the vault, with no function that may read it. Its name is the
+        provider's choice, or the same secret could not be made again beside it.
+        """
         return keyvault.Secret(
             f"azure-{self.place.region}-{what}",
             resource_group_name=self.group,
             vault_name=self.vault.name,
-            secret_name=what,
             properties=keyvault.SecretPropertiesArgs(value=pulumi.Output.secret(value)),
             tags=tags,
-            opts=pulumi.ResourceOptions(parent=parent),
+            opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
         )
 
-    def _container(self, what: str) -> storage.BlobContainer:
+    def _container(self, what: str, account: storage.StorageAccount) -> storage.BlobContainer:
         return storage.BlobContainer(
             f"azure-{self.place.region}-{what}",
             resource_group_name=self.group,
-            account_name=self.account.name,
+            account_name=account.name,
             container_name=what,
             public_access=storage.PublicAccess.NONE,
             opts=self._child,
@@ -88,11 +104,13 @@ class Foundation(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _vault(self, name: str) -> keyvault.Vault:
+    def _vault(self, *, purge_protection: bool) -> keyvault.Vault:
+        """Its name is the provider's choice at each creation: a deleted vault holds its name for seven days,
+        also one that an interrupted deployment deleted and still has in its state.
+        """
         return keyvault.Vault(
-            name,
+            fit(f"{self.fleet.prefix}-{self.place.region}", VAULT_NAME_LIMIT - AUTONAME_DIGITS),
             resource_group_name=self.group,
-            vault_name=self.fleet.unique(f"{self.fleet.prefix}-{self.place.region}", VAULT_NAME_LIMIT),
             location=self.place.region,
             properties=keyvault.VaultPropertiesArgs(
                 tenant_id=self.client.tenant_id,
@@ -100,6 +118,8 @@ class Foundation(pulumi.ComponentResource):
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
                 soft_delete_retention_in_days=VAULT_RECOVERY_DAYS,
+                # Never said as false: Azure takes only true, and no vault back from it.
+                enable_purge_protection=purge_protection or None,
             ),
             tags=self._tags,
             opts=self._child,

@@ -8,13 +8,14 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import mocks as engine
 from pulumi.runtime import rpc
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
 
 from infra.__main__ import deploy
 from infra.archive import Packages
@@ -56,12 +57,21 @@ COMPUTED: Mapping[str, Callable[[str], Properties]] = {
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One registration; `secret_inputs`: names of the inputs that are, or hold, a secret."""
+    """One registration; `secret_inputs`: names of the inputs that are, or hold, a secret.
+
+    depends: `TYPE::NAME` of what must be there first. retained: the engine never deletes it.
+    """
 
     token: str
     name: str
     inputs: Properties
     secret_inputs: frozenset[str]
+    depends: frozenset[str] = frozenset()
+    retained: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.token}::{self.name}"
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -97,6 +107,21 @@ class Recorder(engine.Mocks):
         return {"serviceSasToken": "sv=1&sig=made-up"}, []
 
 
+class Monitor(engine.MockMonitor):
+    """Keeps of each registration what Pulumi's own mocks do not tell."""
+
+    def __init__(self, mocks: engine.Mocks) -> None:
+        super().__init__(mocks)
+        self.options: dict[str, tuple[frozenset[str], bool]] = {}
+
+    def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:
+        # `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`, without the parents' types.
+        urns = ("::".join(urn.split("::")[2:]) for urn in request.dependencies)
+        depends = frozenset(urn.rpartition("$")[2] for urn in urns)
+        self.options[f"{request.type}::{request.name}"] = (depends, request.retainOnDelete)
+        return super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
+
+
 def settings_for(*clouds: str, **more: object) -> Settings:
     config: dict[str, object] = {"skyfleet:clouds": {cloud: CLOUD_CONFIG[cloud] for cloud in clouds}}
     return read(config | {f"skyfleet:{key}": value for key, value in more.items()}, "test")
@@ -116,11 +141,15 @@ def packages_at(folder: Path) -> Packages:
 def recorded(settings: Settings, folder: Path) -> list[Resource]:
     """Everything the program registers, after all of it was."""
     recorder = Recorder()
-    contextvars.Context().run(_run, recorder, settings, packages_at(folder))
-    return recorder.found
+    monitor = Monitor(recorder)
+    contextvars.Context().run(_run, monitor, settings, packages_at(folder))
+    return [
+        replace(found, depends=monitor.options[found.label][0], retained=monitor.options[found.label][1])
+        for found in recorder.found
+    ]
 
 
-def _run(recorder: Recorder, settings: Settings, packages: Packages) -> None:
+def _run(monitor: Monitor, settings: Settings, packages: Packages) -> None:
     """In a context of its own: Pulumi keeps its stack in context variables and its futures on event loops,
     one per thread; all of them end here."""
     loops = [asyncio.new_event_loop()]
@@ -134,7 +163,9 @@ def _run(recorder: Recorder, settings: Settings, packages: Packages) -> None:
         # The AWS SDK warns of its own old classes when a module of it is loaded, whoever uses them.
         warnings.simplefilter("ignore", DeprecationWarning)
         loops[0].set_default_executor(threads)
-        pulumi.runtime.set_mocks(recorder, project="skyfleet", stack=settings.stack, preview=True)
+        pulumi.runtime.set_mocks(
+            monitor.mocks, project="skyfleet", stack=settings.stack, preview=True, monitor=monitor
+        )
         run = cast("Callable[[Callable[[], None]], Callable[[], None]]", engine.test)
         run(lambda: deploy(settings, packages))()
     asyncio.set_event_loop(None)

@@ -145,7 +145,7 @@ def test_a_long_wait_says_what_it_waits_for() -> None:
     ("cloud", "found", "said"),
     [
         ("azure", "no answer (timed out)", "[?defaultHostName=='x.azurewebsites.net'].id"),
-        ("azure", "no answer (timed out)", "az functionapp config appsettings set"),
+        ("azure", "no answer (timed out)", "config/configreferences/appsettings/refresh"),
         ("gcp", "no answer (HTTP Error 403: Forbidden)", "sometimes 7 or more"),
     ],
 )
