@@ -146,4 +146,4 @@ def test_access_restrictions_close_a_site() -> None:
     rows.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"] = "Deny"
     closed = only(world(rows)).closed
     assert closed is not None
-    assert "deny everybody" in closed
+    assert "deny every caller" in closed

@@ -17,6 +17,8 @@ from tests.infra.account import Account, Mistakes
 
 GROUP = "fleet"
 BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+IDENTITY_PATH = "Microsoft.ManagedIdentity/userAssignedIdentities/agent"
 
 
 class Azure(Account):
@@ -35,20 +37,52 @@ class Azure(Account):
         return account
 
     def site_inputs(self, **more: Any) -> Properties:  # noqa: ANN401 - JSON
-        config = {
-            "deployment": {
-                "storage": {"type": "blobContainer", "value": "https://store.blob.core.windows.net/packages"}
+        identity = f"{azure.group_id(GROUP)}/providers/{IDENTITY_PATH}"
+        container = {
+            "type": "blobContainer",
+            "value": "https://store.blob.core.windows.net/packages",
+            "authentication": {
+                "type": "UserAssignedIdentity",
+                "userAssignedIdentityResourceId": identity,
             },
+        }
+        config = {
+            "deployment": {"storage": container},
             "runtime": {"name": "python", "version": "3.13"},
             "scaleAndConcurrency": {"instanceMemoryMB": 2048, "maximumInstanceCount": 40},
         }
         farm = f"{azure.group_id(GROUP)}/providers/Microsoft.Web/serverfarms/plan"
         return {"kind": "functionapp,linux", "serverFarmId": farm, "functionAppConfig": config, **more}
 
-    def site(self) -> Row:
+    def plan(self, **more: str) -> Row:
         sku = {"name": "FC1", "tier": "FlexConsumption"}
-        self.arm(azure.PLAN, "plan", name="plan", reserved=True, sku=sku)
+        return self.arm(azure.PLAN, "plan", name="plan", reserved=True, sku=sku, **more)
+
+    def identity(self) -> Row:
+        return self.arm(azure.IDENTITY, "agent", resourceName="agent")
+
+    def grant(self, identity: Row, role: str, scope: str) -> Row:
+        definition = f"/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        given = {"principalId": identity.outputs["principalId"], "scope": scope}
+        return self.create(azure.ROLE_ASSIGNMENT, role, roleDefinitionId=definition, **given)
+
+    def site(self) -> Row:
+        """A site whose identity may write its package."""
+        self.plan()
+        (container,) = (row for row in self.table.rows.values() if row.token == azure.CONTAINER)
+        self.grant(self.identity(), BLOB_CONTRIBUTOR, container.id)
         return self.arm(azure.SITE, "agent", **self.site_inputs(name="agent"))
+
+    def vault(self, name: str = "vault", **more: Any) -> Row:  # noqa: ANN401 - JSON
+        given = {"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT}
+        properties = {**given, "enableRbacAuthorization": True, "softDeleteRetentionInDays": 7, **more}
+        return self.arm(azure.VAULT, name, vaultName=name, properties=properties)
+
+    def secret(self, value: str = "one", **more: Any) -> Row:  # noqa: ANN401 - JSON
+        properties = {"value": value}
+        return self.arm(
+            azure.SECRET, "keys", vaultName="vault", secretName="keys", properties=properties, **more
+        )
 
     def blob(self, name: str) -> Row:
         where = {"accountName": "store", "containerName": "packages", "blobName": name}
@@ -86,12 +120,17 @@ def account(tmp_path: Path) -> Azure:
 
 
 def test_names_are_made_up_as_azure_native_does(account: Azure) -> None:
-    """Eight hex digits without a dash; a storage account keeps only what its name may hold."""
-    identity = account.arm(azure.IDENTITY, "agent")
-    storage = account.arm(azure.ACCOUNT, "My-Store", kind="StorageV2", sku={"name": "Standard_LRS"})
-    name, made = identity.outputs["name"], storage.outputs["name"]
+    """Eight hex digits without a dash; nothing is cut or changed, so a name that is too long is refused."""
+    name = account.arm(azure.IDENTITY, "agent").outputs["name"]
     assert (name[:5], len(name), int(name[5:], 16) > 0) == ("agent", 13, True)
-    assert (made[:7], len(made)) == ("mystore", 15)
+    with pytest.raises(Mistakes, match="accountName: must be 3 to 24 lower-case letters and digits"):
+        account.arm(azure.ACCOUNT, "skyfleet-europe", kind="StorageV2", sku={"name": "Standard_LRS"})
+    with pytest.raises(Mistakes, match="vaultName: must be 3 to 24"):
+        account.arm(
+            azure.VAULT,
+            "a-name-of-17-chars",
+            properties={"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT},
+        )
 
 
 def test_a_location_is_the_resource_groups_unless_given(account: Azure) -> None:

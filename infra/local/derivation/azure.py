@@ -1,17 +1,15 @@
 """Azure's table as a world: function apps that have taken a package, roles on storage as grants.
 
-Grants name containers as `account/container`, whole accounts as `account/*`.
-Key Vault references are resolved where the site's identity may read the secret; elsewhere the text stays as
-it is, which is what Azure's platform hands to the code then. Timers live in the code: no schedules here.
+Grants name containers as `account/container`, whole accounts as `account/*`. Settings are those that the
+platform resolved when the site was last configured (`providers/azure/references`), until a day is over.
+Timers live in the code: no schedules here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from infra.local.derivation.common import Part, Tables, addresses_of, port_of, role_of
-from infra.local.providers.azure.access import role_of as role_name
 from infra.local.providers.azure.common import (
     ACCOUNT,
     CONTAINER,
@@ -19,20 +17,15 @@ from infra.local.providers.azure.common import (
     ROLE_ASSIGNMENT,
     SECRET,
     SITE,
-    VAULT,
 )
+from infra.local.providers.azure.references import Reader, secret_value
+from infra.local.providers.azure.roles import BLOB_ROLES, covers
+from infra.local.providers.azure.roles import role_of as role_name
 from infra.local.providers.azure.settings import app_settings
 from infra.local.providers.table import Row
-from infra.local.providers.values import at, fields, items, number, text
+from infra.local.providers.values import fields, items, number, text
 from infra.local.world import Function, Grant
 
-BLOB_ROLES = {
-    "Storage Blob Data Owner": ("object:read", "object:write", "object:list"),
-    "Storage Blob Data Contributor": ("object:read", "object:write", "object:list"),
-    "Storage Blob Data Reader": ("object:read", "object:list"),
-}
-SECRET_ROLES = ("Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator")
-REFERENCE = re.compile(r"@Microsoft\.KeyVault\((.*)\)")
 # HTTP requests one instance takes at once unless said otherwise, by memory
 # (learn.microsoft.com/azure/azure-functions/functions-concurrency).
 CONCURRENCY = {512: 4, 2048: 16, 4096: 32}
@@ -44,7 +37,9 @@ def derive(tables: Tables) -> Part:
     return Part(
         functions=tuple(_function(row, tables) for row in sites),
         buckets=tuple(tables.bucket("azure", _container(row)) for row in tables.all(CONTAINER)),
-        secrets={text(r.outputs, "properties", "secretUri"): _value(r, "") or "" for r in tables.all(SECRET)},
+        secrets={
+            text(r.outputs, "properties", "secretUri"): secret_value(r, "") or "" for r in tables.all(SECRET)
+        },
         grants=tuple(dict.fromkeys(_grants(tables))),
     )
 
@@ -90,7 +85,7 @@ def _closed(row: Row) -> str | None:
     if text(row.inputs, "publicNetworkAccess") == "Disabled":
         return "public network access is disabled"
     if text(row.inputs, "siteConfig", "ipSecurityRestrictionsDefaultAction") == "Deny":
-        return "access restrictions deny everybody (ipSecurityRestrictionsDefaultAction)"
+        return "access restrictions deny every caller (ipSecurityRestrictionsDefaultAction)"
     return None
 
 
@@ -111,75 +106,15 @@ def _principal(row: Row, tables: Tables) -> str:
 
 
 def _environment(row: Row, tables: Tables) -> dict[str, str]:
-    settings = {name: str(value) for name, value in app_settings(row.inputs).items() if value is not None}
-    return {name: _resolved(value, row, tables) for name, value in settings.items()}
-
-
-def _resolved(value: str, site: Row, tables: Tables) -> str:
-    reference = REFERENCE.fullmatch(value)
-    if reference is None:
-        return value
-    pairs = (part.strip().partition("=") for part in str(reference[1]).split(";"))
-    parts = {name: content for name, _, content in pairs}
-    uri = parts.get("SecretUri") or (
-        f"https://{parts.get('VaultName', '')}.vault.azure.net/secrets/{parts.get('SecretName', '')}"
-        f"/{parts.get('SecretVersion', '')}"
-    )
-    found = _secret(uri, tables)
-    if found is None or not _may_read(_reader(site, tables), found[0], tables):
-        return value
-    return _value(*found) or value
-
-
-def _secret(uri: str, tables: Tables) -> tuple[Row, str] | None:
-    """The secret and the version (empty: the current one) that a secret's URI names."""
-    wanted = uri.rstrip("/").casefold()
-    for row in tables.all(SECRET):
-        base = text(row.outputs, "properties", "secretUri").casefold()
-        if wanted == base or wanted.startswith(f"{base}/"):
-            return row, wanted[len(base) :].strip("/")
-    return None
-
-
-def _value(row: Row, version: str) -> str | None:
-    values = fields(row.private, "values")
-    return values.get(version or str(row.private.get("version")))
-
-
-def _reader(site: Row, tables: Tables) -> str:
-    """Principal id of the identity that resolves references."""
-    named = text(site.inputs, "keyVaultReferenceIdentity")
-    if named in ("", "SystemAssigned"):
-        return text(site.outputs, "identity", "principalId")
-    rows = (r for r in tables.all(IDENTITY) if r.id.casefold() == named.casefold())
-    return next((text(row.outputs, "principalId") for row in rows), "")
-
-
-def _may_read(principal: str, secret: Row, tables: Tables) -> bool:
-    vault = next(
-        (v for v in tables.all(VAULT) if secret.id.casefold().startswith(f"{v.id.casefold()}/")), None
-    )
-    if not principal or vault is None:
-        return False
-    if at(vault.outputs, "properties", "enableRbacAuthorization") is True:
-        return any(
-            text(row.inputs, "principalId") == principal
-            and role_name(text(row.inputs, "roleDefinitionId")) in SECRET_ROLES
-            and covers(text(row.inputs, "scope"), secret.id)
-            for row in tables.all(ROLE_ASSIGNMENT)
-        )
-    policies = items(vault.inputs, "properties", "accessPolicies")
-    mine = (policy for policy in policies if text(policy, "objectId") == principal)
-    return any("get" in [str(p).lower() for p in items(m, "permissions", "secrets")] for m in mine)
-
-
-def covers(scope: str, resource: str) -> bool:
-    """A role on a scope holds for everything below it."""
-    return f"{resource.casefold()}/".startswith(f"{scope.casefold().rstrip('/')}/")
+    kept = fields(row.private, "settings")
+    if kept and tables.now < number(row.private, "settingsUntil"):
+        return {name: str(value) for name, value in kept.items()}
+    reader = Reader(tables.rows, tuple(tables.effective(ROLE_ASSIGNMENT)))
+    return reader.settings(row.inputs, text(row.outputs, "identity", "principalId"))
 
 
 def _grants(tables: Tables) -> Iterator[Grant]:
-    for row in tables.all(ROLE_ASSIGNMENT):
+    for row in tables.effective(ROLE_ASSIGNMENT):
         actions = BLOB_ROLES.get(role_name(text(row.inputs, "roleDefinitionId")) or "", ())
         for resource in _covered(text(row.inputs, "scope"), tables) if actions else ():
             for action in actions:

@@ -1,14 +1,15 @@
 """Physical names the way each provider makes them up, and no other way.
 
-The rule of this file: a name once given stays (it is read back from the old inputs), and the same seed gives
-the same name. AWS and GCP append a dash and 7 hex digits, azure-native appends 8 hex digits without a dash,
-storage accounts keep only lower-case letters and digits, role assignments are named by a UUID.
+The rule of this file: a name once given stays (it is read back from the old inputs), and the same seed
+gives the same name. AWS and GCP append a dash and 7 hex digits. azure-native appends 8 hex digits without a
+dash and cuts or changes nothing, so that a long name is refused by the cloud
+(provider/pkg/provider/provider.go, getDefaultName: `NewUniqueName(randomSeed, name, 8, 0, nil)`); it names
+role assignments by a UUID.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Literal
 
 from infra.local.providers.values import DEFAULTS, Json, Properties, items
 
-Style = Literal["dash", "lower-dash", "plain", "account", "uuid", "exact", "fixed"]
+Style = Literal["dash", "lower-dash", "plain", "uuid", "exact", "fixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,7 @@ def physical_name(naming: Naming, logical: str, seed: bytes) -> str:
     if naming.style == "uuid":
         return str(uuid.UUID(digest[:32]))
     if naming.style == "plain":
-        return logical[: naming.limit - 8] + digest[:8]
-    if naming.style == "account":
-        return re.sub(r"[^a-z0-9]", "", logical.lower())[: naming.limit - 8] + digest[:8]
+        return logical + digest[:8]
     base = logical.lower() if naming.style == "lower-dash" else logical
     return f"{base[: naming.limit - 8]}-{digest[:7]}"
 

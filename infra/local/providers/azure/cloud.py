@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.local.providers.azure import access, monitoring, storage, web
+from infra.local.providers.azure import access, monitoring, storage, vaults, web
 from infra.local.providers.azure.common import CLIENT, OPERATOR, SUBSCRIPTION, TENANT
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
 from infra.local.providers.values import Json, Properties
 
-KINDS = (*monitoring.KINDS, *storage.KINDS, *access.KINDS, *web.KINDS)
+KINDS = (*monitoring.KINDS, *storage.KINDS, *access.KINDS, *vaults.KINDS, *web.KINDS)
 DEFAULTS: Mapping[str, Json] = {}
 
 

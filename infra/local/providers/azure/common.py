@@ -26,6 +26,7 @@ PLAN = "azure-native:web:AppServicePlan"
 SITE = "azure-native:web:WebApp"
 IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
 ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+POLICY = "azure-native:authorization:PolicyAssignment"
 VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"  # noqa: S105 - a type's name
 

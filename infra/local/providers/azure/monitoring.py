@@ -1,6 +1,12 @@
-"""Resource groups, and what watches a function: workspaces, Application Insights, alerts, diagnostics."""
+"""Resource groups, and what watches a function: workspaces, Application Insights, alerts, diagnostics.
+
+A deleted workspace stays recoverable for 14 days, and making one of the same name in the same group brings it
+back (learn.microsoft.com/azure/azure-monitor/logs/delete-workspace).
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from infra.local.errors import CloudError
 from infra.local.providers.azure.common import GROUP, TENANT, Arm, group_id, need_id
@@ -10,6 +16,7 @@ from infra.local.providers.rules import between, one_of, pattern, rule, rules
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties, items, text
 
+RECOVERABLE_S = 14 * 86_400.0
 WORKSPACE = "azure-native:operationalinsights:Workspace"
 
 
@@ -36,6 +43,11 @@ def _workspace(inputs: Properties, context: Context) -> Properties:
         "createdDate": context.keep("createdDate", context.timestamp),
         "modifiedDate": context.timestamp(),
     }
+
+
+def _deleted_workspace(row: Row, context: Context) -> None:
+    name = text(row.outputs, "name")
+    context.leave(row.key, f"log workspace {name}, soft-deleted with its logs", seconds=RECOVERABLE_S)
 
 
 def _insights(inputs: Properties, context: Context) -> Properties:
@@ -111,24 +123,27 @@ KINDS = (
         on_delete=_empty,
         exists="Conflict",
     ),
-    Arm(
-        WORKSPACE,
-        "Microsoft.OperationalInsights/workspaces/{workspaceName}",
-        Naming("workspaceName", "plain", 63),
-        _workspace,
-        rules=rules(
-            pattern(
-                "workspaceName",
-                r"[a-zA-Z0-9][a-zA-Z0-9-]{2,61}[a-zA-Z0-9]",
-                "must be 4 to 63 letters, digits, hyphens",
+    replace(
+        Arm(
+            WORKSPACE,
+            "Microsoft.OperationalInsights/workspaces/{workspaceName}",
+            Naming("workspaceName", "plain", 63),
+            _workspace,
+            rules=rules(
+                pattern(
+                    "workspaceName",
+                    r"[a-zA-Z0-9][a-zA-Z0-9-]{2,61}[a-zA-Z0-9]",
+                    "must be 4 to 63 letters, digits, hyphens",
+                ),
+                rule(
+                    "retentionInDays",
+                    lambda days: days == 7 or 30 <= days <= 730,
+                    "must be 30 to 730 days (7 on the free tier)",
+                ),
             ),
-            rule(
-                "retentionInDays",
-                lambda days: days == 7 or 30 <= days <= 730,
-                "must be 30 to 730 days (7 on the free tier)",
-            ),
-        ),
-    ).kind(),
+        ).kind(),
+        on_delete=_deleted_workspace,
+    ),
     Arm(
         "azure-native:applicationinsights:Component",
         "Microsoft.Insights/components/{resourceName}",

@@ -1,6 +1,9 @@
 """Storage: accounts whose names nobody else in the world has, containers, blobs, and signed addresses (SAS).
 
-Limits: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules.
+Limits: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules. A deleted account
+can be recovered for 14 days, and its name is free at once (learn.microsoft.com/azure/storage/common/
+storage-account-recover). Soft delete of blobs is off in an account that Resource Manager makes (it is on
+where the portal makes one), so nothing else stays.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from infra.local.errors import CloudError
 from infra.local.providers import objects
-from infra.local.providers.azure.common import ACCOUNT, BLOB, CONTAINER, Arm, same_name
+from infra.local.providers.azure.common import ACCOUNT, BLOB, CONTAINER, POLICY, Arm, group_id, same_name
+from infra.local.providers.azure.roles import covers
 from infra.local.providers.kinds import Context
 from infra.local.providers.naming import Naming
 from infra.local.providers.rules import one_of, pattern, rules
@@ -22,6 +26,7 @@ from infra.local.providers.table import Row
 from infra.local.providers.values import Json, Properties, text
 
 API = "2023-11-03"
+RECOVERABLE_S = 14 * 86_400.0
 
 
 def _account(inputs: Properties, context: Context) -> Properties:
@@ -37,6 +42,26 @@ def _account(inputs: Properties, context: Context) -> Properties:
         "enableHttpsTrafficOnly": inputs.get("enableHttpsTrafficOnly", True),
         "privateEndpointConnections": [],
     }
+
+
+def _allowed_by_policy(inputs: Properties, context: Context) -> None:
+    """A tenant may deny accounts whose key opens them; not set means that it does."""
+    if inputs.get("allowSharedKeyAccess") is False:
+        return
+    place = group_id(text(inputs, "resourceGroupName"))
+    for row in context.all(POLICY):
+        denies = text(row.inputs, "parameters", "effect", "value") == "Deny"
+        if denies and covers(text(row.inputs, "scope"), place):
+            raise CloudError(
+                "RequestDisallowedByPolicy",
+                f"Resource '{inputs['accountName']}' was disallowed by policy. Policy identifiers: "
+                f"'Storage accounts should prevent shared key access' ({row.id}).",
+            )
+
+
+def _deleted_account(row: Row, context: Context) -> None:
+    name = text(row.outputs, "name")
+    context.leave(row.key, f"storage account {name}, which can be recovered", seconds=RECOVERABLE_S)
 
 
 def _account_key(inputs: Properties, context: Context) -> None:
@@ -126,17 +151,21 @@ _BLOB = Arm(
 )
 
 KINDS = (
-    Arm(
-        ACCOUNT,
-        "Microsoft.Storage/storageAccounts/{accountName}",
-        Naming("accountName", "account", 24),
-        _account,
-        unique=True,
-        fixed=("isHnsEnabled",),
-        rules=pattern("accountName", r"[a-z0-9]{3,24}", "must be 3 to 24 lower-case letters and digits"),
-        effects=_account_key,
-        exists="StorageAccountAlreadyTaken",
-    ).kind(),
+    replace(
+        Arm(
+            ACCOUNT,
+            "Microsoft.Storage/storageAccounts/{accountName}",
+            Naming("accountName", "plain", 24),
+            _account,
+            unique=True,
+            fixed=("isHnsEnabled",),
+            rules=pattern("accountName", r"[a-z0-9]{3,24}", "must be 3 to 24 lower-case letters and digits"),
+            refers=_allowed_by_policy,
+            effects=_account_key,
+            exists="StorageAccountAlreadyTaken",
+        ).kind(),
+        on_delete=_deleted_account,
+    ),
     replace(
         Arm(
             CONTAINER,

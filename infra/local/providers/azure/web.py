@@ -1,7 +1,14 @@
 """App Service: Flex Consumption plans, function apps, and the deployment that makes one take a package.
 
-Sources: learn.microsoft.com/azure/azure-functions/flex-consumption-plan (sizes, bounds, settings it forbids),
-the ARM reference of Microsoft.Web/sites/extensions (onedeploy). The emulator's host names: addresses.py.
+Sources: learn.microsoft.com/azure/azure-functions/flex-consumption-plan (sizes, bounds, regions, settings it
+forbids; a spent regional quota slows an app down and hinders no deployment), the ARM reference of
+Microsoft.Web/sites/extensions (onedeploy). The emulator's host names: addresses.py.
+
+A deployment writes the package to the site's container with the site's own identity: 403 while its role
+does not act yet (github.com/Azure/azure-functions-core-tools/issues/4346, and
+nathanmcnulty/defender-reporting PR #49). The site's own deployment endpoint answers 200 even then, and the
+failure is in the state of the deployment that it names; Resource Manager, which the program asks, ends its
+deployment as failed.
 """
 
 from __future__ import annotations
@@ -16,14 +23,19 @@ from infra.local.providers import addresses, objects
 from infra.local.providers.azure.common import (
     CONTAINER,
     DEPLOYMENT,
+    IDENTITY,
     PLAN,
+    ROLE_ASSIGNMENT,
     SITE,
     TENANT,
     Arm,
     by_id,
+    location,
     need_id,
     same_name,
 )
+from infra.local.providers.azure.references import KEPT_S, Reader
+from infra.local.providers.azure.roles import WRITE_BLOB_ROLES, has_role
 from infra.local.providers.azure.settings import app_settings
 from infra.local.providers.azure.storage import signed_blob
 from infra.local.providers.kinds import Context
@@ -45,6 +57,14 @@ from infra.local.providers.values import (
 ONE_DEPLOY = "Microsoft.Web/sites/extensions"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 ZIPPED_MB, UNZIPPED_MB = 1024, 4096  # no limit is documented for Flex; these keep a mistake off the disk
+# Where the plan is offered: `az functionapp list-flexconsumption-locations`.
+FLEX_REGIONS = """
+    australiacentral australiaeast australiasoutheast brazilsouth canadacentral canadaeast centralindia
+    centralus eastasia eastus eastus2 francecentral germanywestcentral israelcentral italynorth japaneast
+    japanwest koreacentral koreasouth mexicocentral newzealandnorth northcentralus northeurope norwayeast
+    polandcentral southafricanorth southcentralus southeastasia southindia spaincentral swedencentral
+    switzerlandnorth uaenorth uksouth ukwest westcentralus westeurope westus westus2 westus3
+"""
 # Flex takes these from functionAppConfig and fails a deployment that sets them.
 FORBIDDEN_SETTINGS = ("FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE", "FUNCTIONS_EXTENSION_VERSION")
 
@@ -65,15 +85,18 @@ def _config_rules(inputs: Properties) -> Iterator[Failure]:
     config = inputs.get("functionAppConfig")
     if config is None and "functionapp" in (text(inputs, "kind") or "functionapp"):
         yield Failure("functionAppConfig", "missing: a site on Flex Consumption needs it")
-    for path in ("deployment.storage", "runtime", "scaleAndConcurrency") if config is not None else ():
+    parts = ("deployment.storage.authentication", "runtime", "scaleAndConcurrency")
+    for path in parts if config is not None else ():
         if not is_unknown(config) and at(config, *path.split(".")) is None:
             yield Failure(f"functionAppConfig.{path}", "missing: Flex Consumption needs it")
 
 
 _SCALE = "functionAppConfig.scaleAndConcurrency"
+_AUTHENTICATION = "functionAppConfig.deployment.storage.authentication.type"
 _SITE_RULES: Rule = rules(
     pattern("name", r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]", "must be 2 to 60 letters, digits, hyphens"),
     one_of("functionAppConfig.runtime.name", "python"),
+    one_of(_AUTHENTICATION, "UserAssignedIdentity", "SystemAssignedIdentity"),
     one_of("functionAppConfig.runtime.version", *PYTHONS),
     one_of(f"{_SCALE}.instanceMemoryMB", 512, 2048, 4096),
     between(f"{_SCALE}.maximumInstanceCount", 40, 1000),
@@ -81,6 +104,12 @@ _SITE_RULES: Rule = rules(
     _settings_rules,
     _config_rules,
 )
+
+
+def _offered(inputs: Properties, context: Context) -> None:
+    region = location(inputs, context).replace(" ", "").lower()
+    if region not in FLEX_REGIONS.split():
+        raise CloudError("BadRequest", f"The plan FlexConsumption is not offered in the region '{region}'.")
 
 
 def _plan_exists(inputs: Properties, context: Context) -> None:
@@ -97,13 +126,37 @@ def _site_refers(inputs: Properties, context: Context) -> None:
     for id in [*identities, text(inputs, "keyVaultReferenceIdentity")]:
         if id and id != "SystemAssigned":
             need_id(context, id, "FailedIdentityOperation")
-    container = text(inputs, "functionAppConfig", "deployment", "storage", "value")
-    found = re.fullmatch(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9-]+)/?", container)
-    rows = [row.inputs for row in context.all(CONTAINER)]
-    known = {(text(row, "accountName"), text(row, "containerName")) for row in rows}
-    if found is None or (found[1], found[2]) not in known:
+    _package_container(inputs, context)
+
+
+def _package_container(inputs: Properties, context: Context) -> Row:
+    """Where a deployment puts the package of the site with these inputs."""
+    address = text(inputs, "functionAppConfig", "deployment", "storage", "value")
+    found = re.fullmatch(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9-]+)/?", address)
+    for row in context.all(CONTAINER):
+        named = (text(row.inputs, "accountName"), text(row.inputs, "containerName"))
+        if found is not None and (found[1], found[2]) == named:
+            return row
+    raise CloudError(
+        "BadRequest", f"functionAppConfig.deployment.storage.value: no blob container at '{address}'"
+    )
+
+
+def _may_write_package(row: Row, context: Context) -> None:
+    """Refuses a deployment while the role of the site's identity on its container does not act."""
+    container = _package_container(row.inputs, context)
+    means = fields(row.inputs, "functionAppConfig", "deployment", "storage", "authentication")
+    principal = text(row.outputs, "identity", "principalId")
+    if text(means, "type") == "UserAssignedIdentity":
+        named = by_id(context, text(means, "userAssignedIdentityResourceId"))
+        principal = text(named.outputs, "principalId") if named and named.token == IDENTITY else ""
+    acting = (each for each in context.all(ROLE_ASSIGNMENT) if context.effective(each))
+    if not has_role(acting, principal, WRITE_BLOB_ROLES, container.id):
         raise CloudError(
-            "BadRequest", f"functionAppConfig.deployment.storage.value: no blob container at '{container}'"
+            "DeploymentFailed",
+            "BlobUploadFailedException: Failed to upload blob package to storage account with Error: "
+            "Response status code does not indicate success: 403 (This request is not authorized to perform "
+            f"this operation.). Site {row.outputs['name']}, container {container.id}",
         )
 
 
@@ -128,6 +181,8 @@ def _site(inputs: Properties, context: Context) -> Properties:
     host = f"{addresses.site(text(inputs, 'name'), text(inputs, 'location'), scope)}:{context.port()}"
     context.private.setdefault("hostKey", context.hex(40))
     context.private.setdefault("masterKey", context.hex(40))
+    identity = _site_identity(inputs, context)
+    _resolve(inputs, text(identity, "identity", "principalId"), context)
     return {
         "defaultHostName": host,
         "hostNames": [host],
@@ -142,8 +197,15 @@ def _site(inputs: Properties, context: Context) -> Properties:
         "outboundIpAddresses": "127.0.0.1",
         "possibleOutboundIpAddresses": "127.0.0.1",
         "lastModifiedTimeUtc": context.timestamp(),
-        **_site_identity(inputs, context),
+        **identity,
     }
+
+
+def _resolve(inputs: Properties, principal: str, context: Context) -> None:
+    """Reads what the settings refer to, now that the configuration has changed, and keeps it for a day."""
+    acting = tuple(row for row in context.all(ROLE_ASSIGNMENT) if context.effective(row))
+    context.private["settings"] = Reader(context.rows, acting).settings(inputs, principal)
+    context.private["settingsUntil"] = context.machine.clock() + context.machine.scaled(KEPT_S)
 
 
 def site(context: Context, name: str) -> Row:
@@ -218,6 +280,7 @@ def _one_deploy(inputs: Properties, context: Context) -> None:
     for resource in _template_resources(inputs):
         name = _resolved(resource.get("name"), parameters, template).partition("/")[0]
         row = site(context, name)
+        _may_write_package(row, context)
         if at(resource, "properties", "remoteBuild") is True:
             raise CloudError("BadRequest", "the sky takes built packages: set remoteBuild to false")
         blob = signed_blob(_resolved(at(resource, "properties", "packageUri"), parameters, template), context)
@@ -254,6 +317,7 @@ KINDS = (
             "numberOfSites": sum(text(row.inputs, "serverFarmId") != "" for row in context.all(SITE)),
         },
         fixed=("reserved", "hyperV", "isXenon"),
+        refers=_offered,
         rules=rules(
             pattern("name", r"[a-zA-Z0-9-]{1,60}", "must be 1 to 60 letters, digits or hyphens"),
             one_of("sku.name", "FC1"),
