@@ -27,6 +27,7 @@ SLEEP = "time:index/sleep:Sleep"
 VAULT = "azure-native:keyvault:Vault"
 ROLES = ("agent", "router", "checker")
 PLACE = "azure-westeurope"
+LOCKS = Path(__file__).resolve().parents[2] / "locks"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,15 @@ def test_purge_protection_is_a_setting(azure: list[Resource], tmp_path: Path) ->
     asked = settings_for("azure", azure={"purgeProtection": True})
     (protected,) = of_type(recorded(asked, tmp_path), VAULT)
     assert protected.inputs["properties"]["enablePurgeProtection"] is True
+
+
+@pytest.mark.pure
+def test_packages_run_in_the_worker_library_that_they_were_tried_in() -> None:
+    """Pinned in what is deployed, to the version under which the emulator runs it."""
+    pin = re.compile(r"^azure-functions-runtime==(\S+)", re.MULTILINE)
+    locks = [LOCKS / f"{name}.txt" for name in ("agent-azure", "router-azure", "sky-azure")]
+    found = [pin.findall(lock.read_text()) for lock in locks]
+    assert found[0] == found[1] == found[2] != []
 
 
 @pytest.mark.pure
