@@ -33,6 +33,7 @@ check: setup ## format, lint and types: what CI checks before the tests
 
 test: setup ## all tests: pure, in-process and the emulated clouds with the real Pulumi engine
 	@$(SETUP) pulumi >/dev/null
+	@$(SETUP) extras
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup ## the tests without the emulated clouds

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from infra.cli import values
 from infra.cli.admin import SkyNote, healthy, parse_note
 from infra.cli.errors import SkyFailed
 from infra.cli.layout import Layout
+from infra.setup.extras.adapter import ADAPTER
 
 MODULE = "infra.local.daemon"
 # Unpacking wheels for the platforms' runtimes is part of a first start.
@@ -81,6 +83,12 @@ def runs_this_code(layout: Layout, note: SkyNote) -> bool:
     return written.get("pid") == note.pid and written.get("code") == code_identity(layout.root)
 
 
+def adapter_named(environ: Mapping[str, str]) -> dict[str, str]:
+    """The real Lambda Web Adapter that the tests have built, unless `environ` has one: never built here."""
+    cached = None if shutil.which(ADAPTER.program, path=environ.get("PATH")) else ADAPTER.cached(environ)
+    return {"SKYFLEET_LAMBDA_ADAPTER": str(cached)} if cached else {}
+
+
 def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) -> SkyNote:
     """Start the daemon in a session of its own and wait until it is ready."""
     layout.logs.mkdir(parents=True, exist_ok=True)
@@ -89,7 +97,7 @@ def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) 
         child = subprocess.Popen(
             [sys.executable, "-m", MODULE, "--root", str(layout.home)],
             cwd=layout.root,
-            env=dict(environ),
+            env={**adapter_named(environ), **environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -82,6 +82,7 @@ def sky_facts(world: Facts, python: str) -> Facts:
     instances = [values.many(function.get("instances")) for function in functions]
     return {
         "python": values.text(world.get("python"), python),
+        "adapter": values.text(world.get("adapter"), "stand-in"),
         "faults": world.get("faults") or [],
         "functions": len(functions),
         "instances": sum(len(each) for each in instances),
@@ -262,13 +263,19 @@ def _sky_lines(sky: Facts) -> list[RenderableType]:
     functions, instances = values.number(sky.get("functions")) or 0, values.number(sky.get("instances")) or 0
     lines: list[RenderableType] = [
         f"Emulated clouds: {functions:.0f} functions, {instances:.0f} running instances, "
-        f"on Python {values.text(sky.get('python'), 'unknown')}"
+        f"on Python {values.text(sky.get('python'), 'unknown')}, {_adapter(sky)}"
     ]
     for fault in values.many(sky.get("faults")):
         where = f"{values.text(fault.get('cloud'))} ({values.text(fault.get('scope'))})"
         heal = f"skyfleet chaos {values.text(fault.get('cloud'))} heal"
         lines.append(f"[red]fault[/red] {where}: {values.text(fault.get('fault'))}   to end it: {heal}")
     return lines
+
+
+def _adapter(sky: Facts) -> str:
+    """With what emulated Lambda functions are driven."""
+    real = values.text(sky.get("adapter"), "stand-in") != "stand-in"
+    return "the real Lambda Web Adapter" if real else "a stand-in for the Lambda Web Adapter"
 
 
 def _figure(value: object, form: str) -> str:

@@ -1,5 +1,5 @@
-"""`python -m infra.setup ready|venv|pulumi|lock`: what the Makefile calls; errors go to stderr with exit
-code 1.
+"""`python -m infra.setup ready|venv|pulumi|extras|lock`: what the Makefile calls; errors go to stderr with
+exit code 1.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
     jobs.add_parser("ready", help="exit 0 when the environment that runs this needs nothing")
     jobs.add_parser("venv", help="make .venv what locks/project.txt says")
     jobs.add_parser("pulumi", help="find or make the Pulumi CLI and print its folder")
+    jobs.add_parser("extras", help="make the tools that only tests need")
     jobs.add_parser("lock", help="write locks/*.txt anew").add_argument("--upgrade", action="store_true")
     asked = parser.parse_args(arguments)
     venv, console = Venv(ROOT), Console(sys.stderr)
@@ -41,6 +42,11 @@ def main(arguments: list[str]) -> int:
         from infra.setup.pulumi.choose import ensure_pulumi
 
         sys.stdout.write(f"{ensure_pulumi(ROOT, os.environ, console).folder}\n")
+    elif asked.job == "extras":
+        from infra.setup.extras.all import ensure_all, in_ci
+
+        if ensure_all(os.environ, console) and in_ci(os.environ):
+            raise SetupError("in CI no test may be left out for want of a tool: install what is named above")
     else:
         from infra.setup.locks import write_all
 

@@ -4,6 +4,7 @@ SetupError
 ├── StepFailed     a program we started (pip, uv, go) ended badly
 ├── LockUnreadable a lock file is missing or lacks an entry we need
 ├── BadOverride    a path the user named through the environment does not serve
+├── Unavailable    this machine lacks what a tool of the tests is made with
 └── NoPulumi       none of the three ways gave a Pulumi CLI
 """
 
@@ -26,6 +27,10 @@ class BadOverride(SetupError):
     """An explicit wish (`SKYFLEET_PULUMI`) cannot be fulfilled; other ways are not tried behind the user's
     back.
     """
+
+
+class Unavailable(SetupError):
+    """A tool of the tests cannot be made here; the message names what is missing and what to do."""
 
 
 class NoPulumi(SetupError):

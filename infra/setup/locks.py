@@ -7,11 +7,14 @@ it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.setup.console import Console
+from infra.setup.errors import Unavailable
+from infra.setup.extras import azurite
 from infra.setup.pip_settings import read_configs, uv_environment
 from infra.setup.steps import run_step
 from infra.setup.venv import NETWORK_ADVICE, Venv
@@ -94,4 +97,22 @@ def write_all(venv: Venv, environ: Mapping[str, str], console: Console, *, upgra
                 changed.append(lock.name)
         finally:
             fresh.unlink(missing_ok=True)
-    return changed
+    return changed + _npm_lock(venv.root, environ, console, upgrade=upgrade)
+
+
+def _npm_lock(root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
+    """The lock of what npm installs for tests; it stays as it is where there is no npm."""
+    final = root / "locks" / azurite.LOCK.name
+    before = final.read_text() if final.exists() else ""
+    with tempfile.TemporaryDirectory() as folder:
+        if before and not upgrade:  # npm keeps the versions it finds
+            (Path(folder) / "package-lock.json").write_text(before)
+        try:
+            fresh = azurite.write_lock(Path(folder), environ, console)
+        except Unavailable as missing:
+            console.line(f"lock: {final.name} stays as it is: {missing}")
+            return []
+    if fresh == before:
+        return []
+    final.write_text(fresh)
+    return [final.name]

@@ -123,6 +123,7 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
     assert facts["targets"] == STATUS["targets"]
     assert facts["sky"] == {
         "python": "3.13.0 (/p)",
+        "adapter": "stand-in",
         "faults": WORLD["faults"],
         "functions": 2,
         "instances": 2,

@@ -42,17 +42,9 @@ USUAL_GO = Path("/usr/local/go/bin/go")
 
 def build(root: Path, folder: Path, environ: Mapping[str, str], console: Console) -> Lack | None:
     """Put the CLI's files into `folder`; None when that worked, else what was in the way."""
-    needed = needed_go((root / CLI_MODULE / "go.mod").read_text())
-    remedy = f"install Go {needed} or newer"
-    program = shutil.which("go", path=environ.get("PATH", os.defpath))
-    go = program or (str(USUAL_GO) if os.access(USUAL_GO, os.X_OK) else None)
-    if go is None:
-        return Lack(WAY, "no go on PATH", remedy)
-    told = go_environment(environ)
-    version = _go_version(go, told, root)
-    found = parse_version(version if version.count(".") == 2 else f"{version}.0")
-    if found is None or found < (parse_version(needed) or found):
-        return Lack(WAY, f"{go} is {version or 'of unknown version'}, needed is {needed} or newer", remedy)
+    go, told = find_go(root / CLI_MODULE, environ), go_environment(environ)
+    if isinstance(go, Lack):
+        return go
     console.line(f"pulumi: building {RELEASE} from Go modules (once per user; the first time takes minutes)")
     try:
         _build_all(go, root, folder, told, console)
@@ -61,6 +53,21 @@ def build(root: Path, folder: Path, environ: Mapping[str, str], console: Console
             WAY, str(failure), "check the network and the Go settings (`go env GOPROXY`), run it again"
         )
     return None
+
+
+def find_go(module: Path, environ: Mapping[str, str]) -> str | Lack:
+    """A Go that builds the module in the folder `module`."""
+    needed = needed_go((module / "go.mod").read_text())
+    remedy = f"install Go {needed} or newer"
+    program = shutil.which("go", path=environ.get("PATH", os.defpath))
+    go = program or (str(USUAL_GO) if os.access(USUAL_GO, os.X_OK) else None)
+    if go is None:
+        return Lack(WAY, "no go on PATH", remedy)
+    version = _go_version(go, go_environment(environ), module)
+    found = parse_version(version if version.count(".") == 2 else f"{version}.0")
+    if found is None or found < (parse_version(needed) or found):
+        return Lack(WAY, f"{go} is {version or 'of unknown version'}, needed is {needed} or newer", remedy)
+    return go
 
 
 def needed_go(mod: str) -> str:
@@ -115,12 +122,12 @@ def _build_all(go: str, root: Path, folder: Path, environ: Mapping[str, str], co
         (folder / name).chmod(0o755)
 
 
-def _go_version(go: str, environ: Mapping[str, str], root: Path) -> str:
+def _go_version(go: str, environ: Mapping[str, str], folder: Path) -> str:
     """Such as 1.26.8; empty when this go does not say."""
     try:
         asked = subprocess.run(
             [go, "env", "GOVERSION"],
-            cwd=root,
+            cwd=folder,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,

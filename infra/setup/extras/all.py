@@ -1,0 +1,32 @@
+"""`python -m infra.setup extras`: make all of them; what cannot be made is said, and in CI it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.setup.console import Console
+from infra.setup.errors import SetupError
+from infra.setup.extras.adapter import ADAPTER
+from infra.setup.extras.azurite import AZURITE
+from infra.setup.extras.fake_gcs import FAKE_GCS
+from infra.setup.extras.tool import Tool
+
+TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS)
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """In CI nothing may be left out."""
+    return environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def ensure_all(environ: Mapping[str, str], console: Console, tools: Sequence[Tool] = TOOLS) -> list[str]:
+    """What could not be made, one line each; empty when all are there."""
+    missing: list[str] = []
+    for tool in tools:
+        try:
+            tool.ensure(environ, console)
+        except SetupError as error:
+            missing.append(f"{tool.name}: {error}")
+    for line in missing:
+        console.line(f"tests that need it are left out. {line}")
+    return missing

@@ -1,0 +1,78 @@
+"""A tool that is made once per user: found in the cache, or made aside and renamed when it is whole.
+
+The folder's name holds all that decides the content, so a new version never meets an old folder. What is not
+possible on this machine is an `Unavailable` with the remedy; a process that only wants to know never builds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.setup.console import Console
+from infra.setup.errors import StepFailed, Unavailable
+from infra.setup.exclusive import exclusive
+from infra.setup.places import cache_folder
+
+UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool.
+
+    name: for people, and the shelf in the cache. identity: of its content. program: what is run, inside its
+    folder. make: puts it into an empty folder; raises Unavailable or StepFailed.
+    """
+
+    name: str
+    identity: str
+    program: str
+    make: Callable[[Path, Mapping[str, str], Console], None]
+
+    def folder(self, environ: Mapping[str, str]) -> Path:
+        return cache_folder(environ) / self.name / self.identity
+
+    def cached(self, environ: Mapping[str, str]) -> Path | None:
+        """The program, when an earlier run has made it."""
+        program = self.folder(environ) / self.program
+        return program if program.is_file() else None
+
+    def ensure(self, environ: Mapping[str, str], console: Console) -> Path:
+        """The program; made now when it is not there yet."""
+        if (found := self.cached(environ)) is not None:
+            return found
+        final = self.folder(environ)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        waiting = f"{self.name}: another process is making it: waiting for it"
+        with exclusive(final.parent, lambda: console.line(waiting)):
+            return self.cached(environ) or self._make(final, environ, console)
+
+    def _make(self, final: Path, environ: Mapping[str, str], console: Console) -> Path:
+        for left in final.parent.glob(f"{UNFINISHED}*"):  # of a killed run; the lock is ours
+            shutil.rmtree(left, ignore_errors=True)
+        folder = final.parent / f"{UNFINISHED}{os.getpid()}"
+        folder.mkdir()
+        try:
+            self.make(folder, environ, console)
+            if not (folder / self.program).is_file():
+                raise StepFailed(f"{self.name}: its installation ended well but {self.program} is not there")
+            shutil.rmtree(final, ignore_errors=True)  # one without its program
+            folder.rename(final)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        console.line(f"{self.name}: ready in {final}")
+        return final / self.program
+
+
+def need(program: str, environ: Mapping[str, str], usual: Path, remedy: str) -> str:
+    """The path of `program`: on PATH, else at its usual place. Raises Unavailable."""
+    found = shutil.which(program, path=environ.get("PATH", os.defpath))
+    if found is None and os.access(usual, os.X_OK):
+        return str(usual)
+    if found is None:
+        raise Unavailable(f"no {program} on PATH: {remedy}")
+    return found
