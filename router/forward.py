@@ -1,13 +1,11 @@
 """The way of one request through the router, as plain callbacks: ask the plan, obey it, tell the board.
 
 Rules
-- `Exchange` is all this file knows of the server in front; a server of our own may drive it directly.
-- The plan decides; nothing here chooses, repeats, hedges or gives up by itself.
+- `Exchange` is all this file knows of the server in front. The plan decides what happens; nothing here does.
 - The attempt whose reply the plan passes on owns the exchange; all others are closed, so that their agents
   see the caller leave. Replies that were not passed on are held, paused and bounded, until then.
-- Each attempt's outcome is recorded once. A reply is a success only after its last byte. Who was overtaken is
-  not blamed; its time tells enough.
-- The caller gone: everything upstream is closed, and nobody is blamed.
+- An attempt's outcome is recorded once: a success after its last byte, no blame when another overtook it or
+  the caller left, which closes everything upstream.
 - A reply cut by the target never ends cleanly: an event stream that may be repeated goes on with another
   target's reply if that is the same so far (router.passage), or gets an explicit error event; others are
   aborted. The last two also when the caller's own deadline comes in the middle of it.
@@ -26,6 +24,7 @@ from router.door import MARK, is_ordinary, stream_fault
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first
 from router.means import hedge_after_s, means
+from router.midstream import receiver
 from router.outgoing import attempt_bytes
 from router.passage import Passage
 from router.plan import Failure
@@ -289,7 +288,8 @@ class Relay:
         self._attempts.append(attempt)
         left_s = self._terms.deadline - now if self._limit < math.inf else None
         data = attempt_bytes(request, target, self._arrived, left_s, plane.sign)
-        attempt.call = plane.pool.send(target.origin, data, attempt, head_only=request.method == "HEAD")
+        sink = receiver(attempt, target.cloud)
+        attempt.call = plane.pool.send(target.origin, data, sink, head_only=request.method == "HEAD")
 
     def _ask(self, attempt: Attempt) -> None:
         plane, now = self._plane, self._plane.ticks()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -355,29 +354,3 @@ async def test_concurrent_requests_share_an_instance_of_cloud_run(here: Lab) -> 
     spec = agent(here, "gcp")
     pids = await asyncio.gather(*(pid_of(here, spec) for _ in range(8)))
     assert len(set(pids)) == 1
-
-
-async def test_the_real_adapter_does_what_the_stand_in_does(tmp_path: Path) -> None:
-    """With the `lambda-adapter` binary: request, stream, crash, event, over the real Runtime API."""
-    from infra.local.daemon import adapter_program
-
-    adapter = adapter_program(os.environ)
-    if adapter is None:
-        pytest.skip("no lambda-adapter: cargo install lambda_web_adapter --version 1.0.0-rc1")
-    async with lab(tmp_path, adapter=adapter) as here:
-        spec = here.spec("aws", GATE_FILE=str(tmp_path / "gate"))
-        await here.deploy(spec)
-        async with here.session.post(here.url(spec, "/a%20b?x=1"), data=b"123") as reply:
-            seen = await reply.json()
-            assert (reply.status, seen["path"], seen["query"], seen["size"]) == (201, "/a b", "x=1", 3)
-            assert reply.headers["x-own"] == "1"
-        async with here.session.get(here.url(spec, "/stream")) as reply:
-            assert await reply.content.readuntil(b"\n\n") == b"data: first\n\n"
-            (tmp_path / "gate").touch()
-            assert await reply.content.read() == b"data: last\n\n"
-        async with here.session.get(here.url(spec, "/crash")) as reply:
-            assert reply.status == 502
-        assert await pid_of(here, spec)
-        outcome = await here.sky.hosts[spec.key].event("", b'{"source": "aws.scheduler"}')
-        assert outcome.ok
-        assert b"aws.scheduler" in (tmp_path / "aws-events").read_bytes()

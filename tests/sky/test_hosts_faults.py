@@ -216,12 +216,17 @@ async def test_cut_breaks_a_stream_after_its_first_event(here: Lab) -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_a_reply_without_its_end_is_cut_and_one_line_in_the_log(here: Lab, cloud: Cloud) -> None:
-    """What a router does when a reply breaks off that it has passed on: no runtime makes it look whole."""
+    """What a router does when a reply breaks off that it has passed on. Lambda's adapter makes it look whole,
+    but for the error at its end; the other runtimes cut it.
+    """
     spec = agent(here, cloud)
     async with here.session.get(here.url(spec, "/half")) as reply:
         assert reply.status == 200
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await reply.read()
+        if cloud == "aws":
+            assert (await reply.read()).startswith(b"halfLambda-Runtime-Function-Error-Type: ")
+        else:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await reply.read()
     logs = here.folder / "logs"
     await until(lambda: any("id-7" in line for line in _logged(logs, cloud)))
     own = [line for line in _logged(logs, cloud) if "[sky]" not in line]

@@ -5,19 +5,26 @@ runtime and proxies each invocation to the web server it starts. The adapter's p
 readiness path every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context`
 and `x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is
 installed, `lambda_runtime_api.py` drives that instead.
+
+A streamed reply that breaks off while its process lives ends well, with the error as its last text: the
+runtime library under the adapter sends its "trailer" as data (aws-lambda-rust-runtime, `requests.rs`,
+`types.rs`; seen with the real binary).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 import uuid
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from infra.local.hosts import environment, http_child, lambda_event
 from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
+from infra.local.hosts.errors import Trouble
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.messages import Call, Headers, Outcome, Reply
 from infra.local.hosts.tools import Tools, drop
@@ -31,6 +38,36 @@ MODE = "AWS_LWA_INVOKE_MODE"
 def streams(spec: Function) -> bool:
     """Whether the adapter runs in `response_stream` mode; else Lambda buffers the reply."""
     return spec.environment.get(MODE, "buffered").lower() == "response_stream"
+
+
+# A process that crashes is gone within this time; one that only broke a reply off lives on.
+DEATH_S = 0.2
+
+
+def midstream_error(why: str) -> bytes:
+    """What ends a reply that broke off."""
+    return (
+        b"Lambda-Runtime-Function-Error-Type: Runtime.StreamError\r\n"
+        b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(why.encode()) + b"\r\n"
+    )
+
+
+class StreamedReply:
+    """A reply as the adapter streams it. child: the runtime's process."""
+
+    def __init__(self, reply: Reply, child: Child) -> None:
+        self._reply, self._child = reply, child
+        self.status, self.headers = reply.status, reply.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        try:
+            async for chunk in self._reply.chunks():
+                yield chunk
+        except Trouble:
+            if await self._child.ended_within(DEATH_S):
+                raise
+            yield midstream_error("error reading a body from connection")
 
 
 class Sandbox(OneChild):
@@ -52,16 +89,20 @@ class Sandbox(OneChild):
         """Whether the runtime still runs."""
         return self._child.alive
 
-    def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
+    @asynccontextmanager
+    async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
         """One function URL request."""
         now = time.time()
         added: Headers = (
             ("x-amzn-request-context", json.dumps(lambda_event.request_context(call, now))),
             ("x-amzn-lambda-context", self._context(call.id, now)),
         )
+        if not call.body:  # the adapter's client says so of a request without a body, whatever its method
+            added += (("content-length", "0"),)
         headers = tuple(lambda_event.joined(call.headers).items())
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
-        return http_child.exchange(self._session, self._base, sent, added)
+        async with http_child.exchange(self._session, self._base, sent, added) as reply:
+            yield StreamedReply(reply, self._child) if streams(self._spec) else reply
 
     async def event(self, name: str, payload: bytes) -> Outcome:
         """An event that is not HTTP, posted to the pass-through path."""
