@@ -61,8 +61,12 @@ def deploy(settings: Settings, packages: Packages) -> None:
 
 if __name__ == "__main__":
     try:
-        stack_settings = read(pulumi.runtime.get_config_env(), pulumi.get_stack())
+        config = pulumi.runtime.get_config_env()
+        stack_settings = read(config, pulumi.get_stack())
         preflight.need_aim(stack_settings, os.environ)
+        preflight.need_accounts(stack_settings, config, os.environ)
         deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))
+    except preflight.Ended:
+        pass
     except InfraError as error:
         raise pulumi.RunError(str(error)) from None

@@ -11,6 +11,7 @@ from infra.cli.faults import meant
 
 COMMANDS: Mapping[str, str] = {
     "up": "Deploy to the emulated clouds on this machine.",
+    "preflight": "Which accounts a stack goes to, and what there is in its way.",
     "down": "Destroy the deployment and remove .skyfleet/.",
     "status": "Routers, targets and their health, faults.",
     "outputs": "The stack's outputs.",

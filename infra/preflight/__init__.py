@@ -1,19 +1,72 @@
 """What must be true before anything is created, asked before the first resource is registered.
 
-aim       is the shell aimed where the stack says (pure)
-findings  what is told: one line each, with the command that mends it
+aim          is the shell aimed where the stack says (pure)
+credentials  is there a credential for each cloud (pure)
+amazon, microsoft, google   what is asked of an account, and what an answer means (pure)
+asking       the questions themselves, put through the providers
+findings     what is told: one line each, with the command that mends it
+
+All that is found is told at once. `skyfleet preflight` runs this program for one cloud after the other and
+ends it here, so that a provider that fails by itself hides nothing of the others.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
+from infra.contract import CLOUDS, Cloud
 from infra.errors import PreflightError
+from infra.preflight import amazon, asking, google, microsoft
 from infra.preflight.aim import misaimed
+from infra.preflight.credentials import Surroundings, metadata_answers, without_credential
+from infra.preflight.findings import Report
 from infra.settings import Settings
+
+# Where `skyfleet preflight` wants the report, and of which clouds.
+REPORT, ONLY = "SKYFLEET_PREFLIGHT_REPORT", "SKYFLEET_PREFLIGHT_CLOUDS"
+
+
+class Ended(Exception):
+    """The report is written; nothing is to be deployed."""
 
 
 def need_aim(settings: Settings, environ: Mapping[str, str]) -> None:
     """PreflightError when the shell is aimed elsewhere than the stack says."""
     if found := misaimed(settings.stack, settings.clouds, environ, local=settings.local):
         raise PreflightError([finding.line for finding in found])
+
+
+def need_accounts(settings: Settings, config: Mapping[str, object], environ: Mapping[str, str]) -> Report:
+    """What is known of the accounts; PreflightError with all that would make the deployment fail.
+
+    Ended when only the report was asked for.
+    """
+    chosen: list[Cloud] = [
+        cloud for cloud in settings.clouds if cloud in environ.get(ONLY, ",".join(CLOUDS)).split(",")
+    ]
+    missing = {} if settings.local else without_credential(chosen, _surroundings(config, environ))
+    asked = [ask(settings, cloud) for cloud in chosen if cloud not in missing]
+    report = Report.of([Report({}, tuple(missing.values())), *asked])
+    if path := environ.get(REPORT):
+        Path(path).write_text(json.dumps(report.facts))
+        raise Ended
+    if report.stops:
+        raise PreflightError(report.stops)
+    return report
+
+
+def ask(settings: Settings, cloud: Cloud) -> Report:
+    """One cloud's questions."""
+    match cloud:
+        case "aws":
+            return amazon.check(settings, asking.Aws())
+        case "azure":
+            return microsoft.check(settings, asking.Azure())
+        case "gcp":
+            return google.check(settings, asking.Gcp())
+
+
+def _surroundings(config: Mapping[str, object], environ: Mapping[str, str]) -> Surroundings:
+    return Surroundings(config, environ, Path(environ.get("HOME") or Path.home()), metadata_answers)

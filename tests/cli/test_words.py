@@ -114,7 +114,7 @@ def test_a_word_that_is_near_no_cloud_gets_the_names_and_no_guess(word: str) -> 
 
 def test_the_commands_are_those_others_script_against() -> None:
     """Stable names; each has help of its own."""
-    names = ["up", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
+    names = ["up", "preflight", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
     assert list(COMMANDS) == names
     for name in COMMANDS:
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0

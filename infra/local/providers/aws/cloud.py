@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra.local.errors import CloudError
-from infra.local.providers.aws import functions, iam, s3, services
+from infra.local.providers.aws import account, functions, iam, s3, services
 from infra.local.providers.aws.common import ACCOUNT, PARTITION
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
@@ -46,4 +46,6 @@ INVOKES: Mapping[str, Invoke] = {
     "aws:index/getCallerIdentity:getCallerIdentity": _caller,
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getPartition:getPartition": _partition,
+    "aws:index/getRegions:getRegions": account.regions,
+    "aws:servicequotas/getServiceQuota:getServiceQuota": account.service_quota,
 }

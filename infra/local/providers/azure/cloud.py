@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra.local.errors import CloudError
 from infra.local.providers.azure import access, monitoring, storage, vaults, web
-from infra.local.providers.azure.common import CLIENT, OPERATOR, SUBSCRIPTION, TENANT
+from infra.local.providers.azure.common import CLIENT, GROUP, OPERATOR, SUBSCRIPTION, TENANT, same_name
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
-from infra.local.providers.values import Json, Properties
+from infra.local.providers.values import Json, Properties, text
 
 KINDS = (*monitoring.KINDS, *storage.KINDS, *access.KINDS, *vaults.KINDS, *web.KINDS)
 DEFAULTS: Mapping[str, Json] = {}
@@ -23,8 +24,22 @@ def _client(inputs: Properties, context: Context) -> Properties:
     }
 
 
+def _group(inputs: Properties, context: Context) -> Properties:
+    """Azure says by its code why a group is not told: learn.microsoft.com/azure/azure-resource-manager/
+    troubleshooting/error-not-found."""
+    name = text(inputs, "resourceGroupName")
+    found = same_name(context, GROUP, "name", name)
+    if found is None:
+        raise CloudError(
+            "ResourceGroupNotFound",
+            f'Status=404 Code="ResourceGroupNotFound" group {name} could not be found',
+        )
+    return found.outputs
+
+
 INVOKES: Mapping[str, Invoke] = {
     "azure-native:authorization:getClientConfig": _client,
+    "azure-native:resources:getResourceGroup": _group,
     "azure-native:storage:listStorageAccountKeys": storage.account_keys,
     "azure-native:storage:listStorageAccountServiceSAS": storage.service_sas,
     "azure-native:web:listWebAppHostKeys": web.host_keys,

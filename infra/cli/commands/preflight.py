@@ -1,0 +1,99 @@
+"""`skyfleet preflight`: which accounts a stack goes to, and all that would make its deployment fail.
+
+The questions are those that the Pulumi program asks before its first resource (infra/preflight). Here the
+program runs once for each cloud and ends there: `pulumi preview` starts the cloud's provider as a deployment
+would, and one that fails by itself, such as for an expired login, hides nothing of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli import stacks, values
+from infra.cli.context import engine, json_option, layout, need_sky, pulumi_cli
+from infra.cli.engine import Engine
+from infra.cli.errors import Failed, PulumiFailed
+from infra.cli.layout import STACK, Layout
+from infra.cli.preparation import read_settings
+from infra.cli.progress import progress, step
+from infra.cli.stacks import is_real, stack_option
+from infra.cli.values import Facts
+
+if TYPE_CHECKING:
+    from infra.contract import Cloud
+    from infra.settings import Settings
+
+
+@click.command("preflight")
+@stack_option
+@json_option
+def command(stack: str | None, as_json: bool) -> None:
+    """Ask the clouds whether the stack can be deployed. Nothing is created."""
+    place, name = layout(), stack or STACK
+    settings = read_settings(place, name)
+    _need_aim(settings)
+    shown = progress()
+    pulumi = _engine(place, stack)
+    reports: list[Facts] = []
+    for cloud in settings.clouds:
+        with step(shown, f"asking {cloud}"):
+            reports.append(_ask(pulumi, name, cloud))
+    facts: Facts = {
+        "stack": name,
+        "accounts": {key: value for one in reports for key, value in values.facts(one["accounts"]).items()},
+        "stops": [line for one in reports for line in values.texts(one["stops"])],
+        "notes": [line for one in reports for line in values.texts(one["notes"])],
+    }
+    click.echo(json.dumps(facts, indent=2) if as_json else sentence(facts))
+    if facts["stops"]:
+        raise click.exceptions.Exit(1)
+
+
+def sentence(facts: Facts) -> str:
+    """For a person: accounts, what is worth knowing, what is in the way."""
+    stops, notes = values.texts(facts.get("stops")), values.texts(facts.get("notes"))
+    accounts = [f"{cloud:7}{told}" for cloud, told in values.facts(facts.get("accounts")).items()]
+    verdict = f"Nothing is in the way of `pulumi up --stack {facts['stack']}`."
+    if stops:
+        verdict = f"A deployment of {facts['stack']} would fail:"
+    worth = ["Worth knowing:", *(f"  - {note}" for note in notes)] if notes else []
+    return "\n".join([*accounts, *worth, verdict, *(f"  - {stop}" for stop in stops)])
+
+
+def _need_aim(settings: Settings) -> None:
+    from infra.preflight.aim import misaimed
+
+    # The command aims at the emulator by itself; a real stack goes where the shell is aimed.
+    if found := [] if settings.local else misaimed(settings.stack, settings.clouds, os.environ, local=False):
+        raise Failed("\n".join(finding.line for finding in found))
+
+
+def _engine(place: Layout, stack: str | None) -> Engine:
+    cli = pulumi_cli(place)
+    if stack is not None and is_real(stack):
+        return Engine(cli.program, place.root, stacks.environment(cli, os.environ))
+    return engine(place, cli, need_sky(place).providers)
+
+
+def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
+    """One cloud's report; what Pulumi said when the program was ended before it had one."""
+    from infra.preflight import ONLY, REPORT
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        asking = {**pulumi.environ, REPORT: str(path), ONLY: cloud}
+        try:
+            Engine(pulumi.program, pulumi.root, asking).capture("preview", "--stack", stack)
+            said = "it wrote no report"
+        except PulumiFailed as failed:
+            said = failed.message
+        report = values.facts(values.parse(path.read_text())) if path.exists() else {}
+    if "stops" in report:
+        return report
+    return {"accounts": {}, "stops": [f"{cloud}: {' '.join(said.split())}"], "notes": []}

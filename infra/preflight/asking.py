@@ -1,0 +1,94 @@
+"""The questions of a preflight, put through the clouds' own providers: with the credential, region and
+project that the deployment will use, and answered by the emulator on its stacks.
+
+The rule of this file: one question, one call of an SDK; what an answer means is decided in amazon.py,
+microsoft.py and google.py. A provider that does not even accept its configuration ends the deployment by
+itself, in its own words: no answer comes back for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+
+from infra.preflight import amazon, google
+from infra.preflight.findings import Refused, words
+
+
+@contextmanager
+def refusals() -> Generator[None]:
+    """The SDKs raise bare Exceptions with the provider's words."""
+    try:
+        yield
+    except Exception as error:
+        raise Refused(words(str(error)) or type(error).__name__) from error
+
+
+class Aws:
+    """An account, see amazon.Account."""
+
+    def identity(self) -> tuple[str, str]:
+        import pulumi_aws as aws
+
+        with refusals():
+            caller = aws.get_caller_identity()
+        return caller.account_id, caller.arn
+
+    def regions(self) -> Collection[str]:
+        import pulumi_aws as aws
+
+        with refusals():
+            return aws.get_regions().names
+
+    def concurrency(self, region: str) -> float:
+        import pulumi_aws as aws
+
+        with refusals():
+            return aws.servicequotas.get_service_quota(
+                service_code=amazon.SERVICE, quota_code=amazon.QUOTA, region=region
+            ).value
+
+
+class Azure:
+    """A subscription, see microsoft.Subscription."""
+
+    def identity(self) -> tuple[str, str]:
+        from pulumi_azure_native import authorization
+
+        with refusals():
+            client = authorization.get_client_config()
+        return client.subscription_id, client.object_id
+
+    def has_group(self, name: str) -> bool:
+        from pulumi_azure_native import resources
+
+        try:
+            with refusals():
+                resources.get_resource_group(resource_group_name=name)
+        except Refused as refused:
+            if "ResourceGroupNotFound" in str(refused):
+                return False
+            raise
+        return True
+
+
+class Gcp:
+    """A project, see google.Project."""
+
+    def number(self, project: str) -> str:
+        import pulumi_gcp as gcp
+
+        with refusals():
+            return gcp.organizations.get_project(project_id=project).number
+
+    def milli_cpu(self, project: str, region: str) -> float | None:
+        """Of the entries that count for a region the most special one comes first."""
+        import pulumi_gcp as gcp
+
+        with refusals():
+            told = gcp.cloudquota.get_s_quota_info(
+                parent=f"projects/{project}", service=google.QUOTA_SERVICE, quota_id=google.QUOTA
+            )
+        fit = [one for one in told.dimensions_infos if region in one.applicable_locations]
+        fit.sort(key=lambda one: one.dimensions.get("region") != region)
+        return next((float(detail.value) for one in fit for detail in one.details), None)

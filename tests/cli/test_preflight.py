@@ -1,0 +1,98 @@
+"""`skyfleet preflight`: each cloud is asked in a run of its own, and all that is found is told at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.cli.app import cli
+from infra.cli.commands.preflight import sentence
+from infra.cli.layout import Layout
+from infra.setup.pulumi.cli import FILES
+from tests.cli.fakes import script
+
+CONFIG = """config:
+  skyfleet:clouds:
+    aws: {regions: [eu-west-1]}
+    azure: {regions: [westeurope]}
+    gcp: {regions: [europe-west1], project: my-project-123}
+"""
+# Azure's provider fails by itself, the others answer.
+PULUMI = """
+[ "$1" = version ] && { echo v3.250.0; exit; }
+echo "$* for $SKYFLEET_PREFLIGHT_CLOUDS" >>"$(dirname "$0")/asked"
+case "$SKYFLEET_PREFLIGHT_CLOUDS" in
+  aws) echo '{"accounts": {"aws": "account 1"}, "stops": ["aws: no region"], "notes": ["aws: small"]}' ;;
+  gcp) echo '{"accounts": {"gcp": "project p"}, "stops": [], "notes": []}' ;;
+  azure) echo "error: the login has expired" >&2; exit 255 ;;
+esac >"$SKYFLEET_PREFLIGHT_REPORT"
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    for name in [name for name in os.environ if name.startswith("PULUMI_")]:
+        monkeypatch.delenv(name)
+    for name in FILES:
+        script(tmp_path / "bin" / name, PULUMI if name == "pulumi" else "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    root = tmp_path / "checkout"
+    root.mkdir()
+    (root / "Pulumi.prod.yaml").write_text(CONFIG)
+    (root / "Pulumi.local.yaml").write_text(f"{CONFIG}  skyfleet:sky: {{}}\n")
+    return Layout(root)
+
+
+def run(layout: Layout, *words: str, code: int) -> Result:
+    done = CliRunner().invoke(cli, ["preflight", *words], obj=layout)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: Layout) -> None:
+    """One line for each thing, of all clouds; a preview for each cloud creates nothing."""
+    told = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)
+    assert told["accounts"] == {"aws": "account 1", "gcp": "project p"}
+    assert told["stops"][0] == "aws: no region"
+    assert told["stops"][1].startswith("azure: ")
+    assert "the login has expired" in told["stops"][1]
+    assert told["notes"] == ["aws: small"]
+    asked = (checkout.root.parent / "bin" / "asked").read_text().splitlines()
+    assert [line.partition(" ")[0] for line in asked] == ["preview"] * 3
+    assert all("--stack prod" in line for line in asked)
+    assert [line.rpartition(" ")[2] for line in asked] == ["aws", "azure", "gcp"]
+
+
+def test_a_shell_that_is_aimed_at_the_emulator_is_told_before_anything_is_asked(
+    checkout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real stack in the emulator's shell."""
+    monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "aws:1")
+    said = run(checkout, "--stack", "prod", code=1).output
+    assert "new shell" in said
+    assert not (checkout.root.parent / "bin" / "asked").exists()
+
+
+def test_the_emulators_stack_is_asked_of_the_emulator(checkout: Layout) -> None:
+    """Which must run."""
+    assert "nothing is up" in run(checkout, code=1).output
+
+
+def test_a_person_reads_accounts_first_and_what_is_in_the_way_last() -> None:
+    """And what to run when nothing is."""
+    facts: dict[str, object] = {"stack": "prod", "accounts": {"aws": "account 1"}, "stops": [], "notes": []}
+    assert sentence(facts).splitlines() == [
+        "aws    account 1",
+        "Nothing is in the way of `pulumi up --stack prod`.",
+    ]
+    facts |= {"stops": ["gcp: x"], "notes": ["aws: y"]}
+    assert sentence(facts).splitlines()[1:] == [
+        "Worth knowing:",
+        "  - aws: y",
+        "A deployment of prod would fail:",
+        "  - gcp: x",
+    ]

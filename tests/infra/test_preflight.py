@@ -1,0 +1,300 @@
+"""What a preflight asks of accounts, and the one line with its command that each failure becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from infra import preflight
+from infra.contract import CLOUDS, Cloud
+from infra.errors import PreflightError
+from infra.preflight import amazon, google, microsoft
+from infra.preflight.credentials import Surroundings, without_credential
+from infra.preflight.findings import Finding, Refused, Report, words
+from infra.settings import Settings
+from tests.infra.recorded import settings_for
+
+T = TypeVar("T")
+CRM_OFF = (
+    "googleapi: Error 403: Cloud Resource Manager API has not been used in project 42 before or it is "
+    "disabled. Enable it by visiting https://console.developers.google.com/apis, SERVICE_DISABLED"
+)
+PLENTY = 1_000_000.0
+
+
+def answer(value: T | Refused) -> T:
+    if isinstance(value, Refused):
+        raise value
+    return value
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An account that answers as told."""
+
+    who: tuple[str, str] | Refused = ("123456789012", "arn:aws:iam::123456789012:user/me")
+    enabled: Collection[str] | Refused = ("eu-west-1", "us-east-1")
+    quota: float | Refused = 1000.0
+
+    def identity(self) -> tuple[str, str]:
+        return answer(self.who)
+
+    def regions(self) -> Collection[str]:
+        return answer(self.enabled)
+
+    def concurrency(self, region: str) -> float:
+        return answer(self.quota)
+
+
+@dataclass(frozen=True)
+class Azure:
+    """A subscription that answers as told."""
+
+    who: tuple[str, str] | Refused = ("sub-1", "me")
+    group: bool | Refused = False
+
+    def identity(self) -> tuple[str, str]:
+        return answer(self.who)
+
+    def has_group(self, name: str) -> bool:
+        assert name == "skyfleet-test-fleet-westeurope"
+        return answer(self.group)
+
+
+@dataclass(frozen=True)
+class Gcp:
+    """A project that answers as told."""
+
+    found: str | Refused = "42"
+    quotas: Mapping[str, float | Refused | None] = field(default_factory=dict[str, float | Refused | None])
+
+    def number(self, project: str) -> str:
+        assert project == "test-project"
+        return answer(self.found)
+
+    def milli_cpu(self, project: str, region: str) -> float | None:
+        return answer(self.quotas.get(region, PLENTY))
+
+
+def test_accounts_that_fit_are_named_and_nothing_is_found() -> None:
+    """Which account, subscription and project: a person sees at a glance whether they are meant."""
+    report = Report.of([checked(Aws()), checked(Azure()), checked(Gcp())])
+    assert report.findings == ()
+    assert report.accounts == {
+        "aws": "account 123456789012 as arn:aws:iam::123456789012:user/me",
+        "azure": "subscription sub-1 as me",
+        "gcp": "project test-project (42)",
+    }
+
+
+def checked(account: Aws | Azure | Gcp) -> Report:
+    """Of a stack on all three clouds."""
+    settings = settings_for(*CLOUDS)
+    match account:
+        case Aws():
+            return amazon.check(settings, account)
+        case Azure():
+            return microsoft.check(settings, account)
+        case Gcp():
+            return google.check(settings, account)
+
+
+@pytest.mark.parametrize(
+    ("account", "found", "command"),
+    [
+        (
+            Aws(who=Refused("ExpiredToken")),
+            "aws: the credential is not accepted: ExpiredToken",
+            "aws sso login",
+        ),
+        (
+            Aws(enabled=("us-east-1",)),
+            "aws: the region eu-west-1 is not enabled in account 123456789012",
+            "aws account enable-region --region-name eu-west-1",
+        ),
+        (
+            Azure(who=Refused("no token")),
+            "azure: the credential is not accepted: no token",
+            "az login",
+        ),
+        (
+            Azure(group=Refused('Code="SubscriptionNotFound" Message="..."')),
+            "azure: there is no subscription sub-1 for this credential",
+            "pulumi config set azure-native:subscriptionId ID",
+        ),
+        (
+            Azure(group=Refused("Status=403 AuthorizationFailed")),
+            "azure: this credential may not read subscription sub-1",
+            "az role assignment create",
+        ),
+        (
+            Gcp(found=Refused(CRM_OFF)),
+            "gcp: the Cloud Resource Manager API is off in project test-project",
+            "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com "
+            "--project test-project",
+        ),
+        (
+            Gcp(found=Refused("projects/test-project not found")),
+            "gcp: the project test-project is not there or may not be read",
+            "gcloud projects list",
+        ),
+        (
+            Gcp(found=Refused("could not find default credentials")),
+            "gcp: the credential is not accepted",
+            "gcloud auth application-default login",
+        ),
+        (
+            Gcp(quotas={"europe-west1": 1_000.0}),
+            "gcp: Cloud Run may use 1 vCPU in europe-west1",
+            "Set maxInstances in skyfleet:clouds.gcp to 1 or fewer",
+        ),
+    ],
+)
+def test_what_would_fail_the_deployment_is_one_line_with_the_command_that_mends_it(
+    account: Aws | Azure | Gcp, found: str, command: str
+) -> None:
+    """No credential that works, a wrong account, an API that is off, a quota that is too small."""
+    report = checked(account)
+    (line,) = report.stops
+    assert line.startswith(found)
+    assert command in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("account", "found", "command"),
+    [
+        (
+            Aws(quota=10.0),
+            "aws: Lambda runs at most 10 requests at once in eu-west-1",
+            "aws service-quotas request-service-quota-increase",
+        ),
+        (
+            Aws(quota=Refused("NoSuchResourceException")),
+            "aws: Lambda's quota in eu-west-1 was not told: NoSuchResourceException",
+            "aws lambda get-account-settings",
+        ),
+        (
+            Aws(enabled=Refused("UnauthorizedOperation")),
+            "aws: its regions were not told",
+            "ec2:DescribeRegions",
+        ),
+        (
+            Gcp(quotas={"europe-west1": Refused(CRM_OFF)}),
+            "gcp: the quota of europe-west1 was not told: the Cloud Quotas API is off",
+            "gcloud services enable cloudquotas.googleapis.com",
+        ),
+        (
+            Gcp(quotas={"europe-west1": None}),
+            "gcp: Google names no quota of vCPU in europe-west1",
+            "gcloud beta quotas info list",
+        ),
+    ],
+)
+def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
+    account: Aws | Azure | Gcp, found: str, command: str
+) -> None:
+    """A small quota, an account without default quotas, a question that may not be asked."""
+    report = checked(account)
+    assert report.stops == ()
+    (line,) = report.notes
+    assert line.startswith(found)
+    assert command in line
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def around(home: Path, **environ: str) -> Surroundings:
+    return Surroundings({}, environ, home, lambda: False)
+
+
+def test_each_cloud_without_a_credential_is_told_at_once(home: Path) -> None:
+    """Before a provider is started, which would end the deployment at the first of them."""
+    found = without_credential(CLOUDS, around(home))
+    assert list(found) == list(CLOUDS)
+    for cloud, command in zip(CLOUDS, ("aws configure", "az login", "gcloud auth"), strict=True):
+        assert command in found[cloud].line
+        assert str(home) in found[cloud].line
+
+
+@pytest.mark.parametrize(
+    ("cloud", "environ", "file", "key"),
+    [
+        ("aws", {"AWS_PROFILE": "prod"}, ".aws/credentials", "aws:profile"),
+        ("azure", {"ARM_CLIENT_ID": "c"}, ".azure/azureProfile.json", "azure-native:clientId"),
+        (
+            "gcp",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/k.json"},
+            ".config/gcloud/application_default_credentials.json",
+            "gcp:credentials",
+        ),
+    ],
+)
+def test_a_credential_is_found_where_the_providers_look(
+    home: Path, cloud: Cloud, environ: dict[str, str], file: str, key: str
+) -> None:
+    """The environment, the vendor's own files, the stack's config, the identity of a cloud's machine."""
+    assert without_credential([cloud], around(home, **environ)) == {}
+    assert without_credential([cloud], Surroundings({key: "x"}, {}, home, lambda: False)) == {}
+    assert without_credential([cloud], Surroundings({}, {}, home, lambda: True)) == {}
+    (home / file).parent.mkdir(parents=True)
+    (home / file).write_text("{}")
+    assert without_credential([cloud], around(home)) == {}
+
+
+def test_no_credential_is_told_together_with_what_the_other_clouds_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once; a cloud without a credential is not asked."""
+    asked: list[str] = []
+
+    def ask(settings: Settings, cloud: Cloud) -> Report:
+        asked.append(cloud)
+        return Report({}, (Finding(cloud, "wrong", "Mend it"),))
+
+    monkeypatch.setattr(preflight, "ask", ask)
+    monkeypatch.setattr(preflight, "metadata_answers", lambda: False)
+    environ = {"HOME": str(home), "AWS_PROFILE": "prod"}
+    with pytest.raises(PreflightError) as raised:
+        preflight.need_accounts(settings_for(*CLOUDS), {}, environ)
+    assert asked == ["aws"]
+    assert len(raised.value.problems) == 3
+    assert "aws: wrong. Mend it." in raised.value.problems
+
+
+def test_a_report_is_written_and_nothing_is_deployed_when_only_that_was_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the clouds that were named."""
+
+    def ask(settings: Settings, cloud: Cloud) -> Report:
+        return Report({cloud: "account 1"})
+
+    monkeypatch.setattr(preflight, "ask", ask)
+    path = home.parent / "report.json"
+    environ = {
+        "HOME": str(home),
+        "AWS_PROFILE": "prod",
+        "SKYFLEET_PREFLIGHT_REPORT": str(path),
+        "SKYFLEET_PREFLIGHT_CLOUDS": "aws",
+    }
+    with pytest.raises(preflight.Ended):
+        preflight.need_accounts(settings_for(*CLOUDS), {}, environ)
+    assert json.loads(path.read_text()) == {"accounts": {"aws": "account 1"}, "stops": [], "notes": []}
+
+
+def test_a_providers_message_becomes_one_line() -> None:
+    """Without the engine's words before it, and not a page of it."""
+    said = words(
+        "invocation of aws:index/x:x returned an error: 1 error occurred:\n\t* reading: AccessDenied.\n\n"
+    )
+    assert said == "reading: AccessDenied"
+    assert len(words("word " * 200)) < 250
