@@ -32,7 +32,7 @@ from infra.local.hosts.errors import RequestError
 from infra.local.hosts.faults import Injected
 from infra.local.hosts.listener import Listener
 from infra.local.hosts.sky import Sky
-from infra.local.providers import drift, remains
+from infra.local.providers import drift
 from infra.local.providers.operations import Operations
 from infra.local.providers.weather import LONGEST_S as LONGEST_STORM_S
 from infra.local.providers.weather import STATUSES
@@ -132,7 +132,7 @@ async def _settings(request: web.BaseRequest, clouds: Clouds) -> Json:
 async def _leftovers(_: web.BaseRequest, clouds: Clouds) -> Json:
     return {
         "leftovers": clouds.operations.remaining(),
-        "deployed": [row.key for row in clouds.operations.rows.values() if row.token != remains.TOKEN],
+        "deployed": [row.key for row in clouds.operations.rows.values() if row.urn],
     }
 
 

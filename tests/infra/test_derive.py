@@ -313,3 +313,31 @@ def test_a_job_fires_with_an_invokers_token_for_that_service(
     (entry,) = found.schedules
     assert entry.function == "gcp/europe-west1/agent"
     assert (entry.refused is None) if reason is None else (entry.refused and reason in entry.refused)
+
+
+def test_a_condition_on_a_project_narrows_a_role_to_buckets_that_begin_alike() -> None:
+    """A builder reads the buckets of sources and no other of the project."""
+    given: dict[str, Any] = {
+        "project": "p",
+        "role": "roles/storage.objectViewer",
+        "member": "serviceAccount:a@p",
+        "condition": {
+            "title": "only sources",
+            "expression": 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-")',
+        },
+    }
+    grants = world(row(gcp.PROJECT_MEMBER, "m", given)).grants
+    assert {grant.resource for grant in grants} == {"gcf-v2-sources-*"}
+
+
+@pytest.mark.parametrize(("path", "refused"), [("", False), ("/agent", True)])
+def test_the_scheduler_is_internal_at_the_services_own_address_only(path: str, refused: bool) -> None:
+    """A service that takes internal calls only is called at its run.app URL."""
+    function = google()[0]
+    function.inputs["serviceConfig"]["ingressSettings"] = "ALLOW_INTERNAL_ONLY"
+    function.outputs["serviceConfig"]["uri"] = "http://127.0.0.1:4002"
+    function.outputs["url"] = "http://127.0.0.9:4002/agent"
+    fired = job("scheduler@p", f"http://127.0.0.{'9' if path else '1'}:4002{path}")
+    fired.inputs["httpTarget"]["uri"] = fired.inputs["httpTarget"]["oidcToken"]["audience"]
+    (entry,) = world(function, invoker("serviceAccount:scheduler@p"), fired).schedules
+    assert (entry.refused is not None) is refused

@@ -10,6 +10,7 @@ import pytest
 
 from infra.local.errors import CloudError
 from infra.local.providers.gcp import common as gcp
+from infra.local.providers.gcp.project import Settings, settings_row
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties
 from infra.local.world import Address
@@ -233,3 +234,113 @@ def test_a_job_has_five_fields_of_cron(account: Google, schedule: str, right: bo
     else:
         with pytest.raises(Mistakes, match="schedule: must be five fields"):
             account.checked("gcp:cloudscheduler/job:Job", "j", inputs, {})
+
+
+def test_a_service_that_is_on_may_be_said_to_be_on_by_several(account: Google) -> None:
+    """Enabling is no ownership: the provider finds the service enabled and is done."""
+    again = account.create(
+        gcp.SERVICE, "another-stacks", service="run.googleapis.com", disableOnDestroy=False
+    )
+    assert again.id == "my-project/run.googleapis.com"
+    account.delete(again)
+    account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
+    (left,) = (each for each in account.operations.remaining() if "run.google" in str(each["what"]))
+    assert (left["costs"], left["until"]) == ("", None)
+
+
+def test_a_service_switched_off_answers_no_more(account: Google) -> None:
+    """With disableOnDestroy, which is the provider's default."""
+    row = next(r for r in account.table.rows.values() if r.id == "my-project/iam.googleapis.com")
+    account.delete(row)
+    with pytest.raises(CloudError, match=r"SERVICE_DISABLED: iam\.googleapis\.com"):
+        account.identity()
+
+
+def test_a_fresh_project_enables_nothing(tmp_path: Path) -> None:
+    """Not even Cloud Resource Manager itself: enabling it reads the project through it."""
+    fresh = Google(tmp_path)
+    fresh.table.change(put=[settings_row("my-project", Settings(fresh=True))])
+    with pytest.raises(CloudError, match=r"cloudresourcemanager\.googleapis\.com has not been used"):
+        fresh.enable("cloudresourcemanager")
+    fresh.enable("logging")  # a new project has it on
+    member = {"project": "my-project", "role": "roles/logging.logWriter", "member": "user:a@b.test"}
+    with pytest.raises(CloudError, match=r"cloudresourcemanager\.googleapis\.com has not been used"):
+        fresh.create(gcp.PROJECT_MEMBER, "m", **member)
+
+
+def test_a_domain_restricted_organisation_refuses_all_users(account: Google) -> None:
+    """In Google's words; members of the organisation get their roles."""
+    account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
+    account.table.change(put=[settings_row("my-project", Settings(domain_restricted=True))])
+    member = {"name": "agent", "location": "europe-west1", "role": "roles/run.invoker"}
+    with pytest.raises(CloudError, match="do not belong to a permitted customer"):
+        account.create(gcp.SERVICE_MEMBER, "m", **member, member="allUsers")
+    account.create(gcp.SERVICE_MEMBER, "m", **member, member="user:a@b.test")
+
+
+def test_all_users_may_call_two_minutes_after_they_are_let_in(account: Google) -> None:
+    """Until then Google answers 403."""
+    account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
+    account.delays = 1.0
+    member = {"name": "agent", "location": "europe-west1", "role": "roles/run.invoker", "member": "allUsers"}
+    account.create(gcp.SERVICE_MEMBER, "m", **member)
+    closed = [account.operations.world().functions[0].closed]
+    account.wait(120)
+    closed.append(account.operations.world().functions[0].closed)
+    assert closed[0] is not None
+    assert closed[1] is None
+
+
+SOURCES = 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-")'
+
+
+@pytest.mark.parametrize(
+    ("expression", "images", "refusal"),
+    [
+        (SOURCES, True, None),
+        (SOURCES, False, "missing permission on the build service account"),
+        (SOURCES.replace("gcf-v2-sources-", "other-"), True, "You must grant Storage Object Viewer"),
+    ],
+)
+def test_a_builder_needs_the_sources_and_the_repository(
+    account: Google, expression: str, images: bool, refusal: str | None
+) -> None:
+    """A role limited to the buckets of sources is enough, and one on the function's own repository."""
+    builder = account.identity("some-builder")
+    place = {"project": "my-project", "location": "europe-west1"}
+    repository = account.create(gcp.REPOSITORY, "images", **place, repositoryId="images", format="DOCKER")
+    viewer = {"project": "my-project", "role": "roles/storage.objectViewer"}
+    condition = {"title": "only sources", "expression": expression}
+    who = builder.outputs["member"]
+    account.create(gcp.PROJECT_MEMBER, "reads", **viewer, member=who, condition=condition)
+    if images:
+        writer = {"repository": "images", "role": "roles/artifactregistry.writer", "member": who}
+        account.create(gcp.REPOSITORY_MEMBER, "writes", **place, **writer)
+    inputs = account.function_inputs(account.identity(), account.source())
+    inputs["buildConfig"] |= {"serviceAccount": builder.id, "dockerRepository": repository.id}
+    if refusal is None:
+        account.create(gcp.FUNCTION, "f", **inputs)
+    else:
+        with pytest.raises(CloudError, match=refusal):
+            account.create(gcp.FUNCTION, "f", **inputs)
+
+
+def test_a_job_stands_where_there_is_a_scheduler(account: Google) -> None:
+    """Cloud Run has more regions than Cloud Scheduler."""
+    target = {"uri": "https://x.example"}
+    inputs = {"region": "europe-west8", "schedule": "* * * * *", "httpTarget": target}
+    with pytest.raises(Mistakes, match="region: must be one of"):
+        account.checked("gcp:cloudscheduler/job:Job", "j", inputs, {})
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(None, True), (0, False), (604800, True)])
+def test_a_deleted_bucket_is_kept_for_seven_days_unless_told_otherwise(
+    account: Google, seconds: int | None, kept: bool
+) -> None:
+    """Soft delete is on by default, and billed."""
+    account.delays = 1.0
+    policy = {} if seconds is None else {"softDeletePolicy": {"retentionDurationSeconds": seconds}}
+    account.delete(account.create(gcp.BUCKET, "b", location="EU", **policy))
+    assert bool(account.operations.remaining()) is kept
+    account.wait(604800)
+    assert not account.operations.remaining()

@@ -30,7 +30,7 @@ from infra.local.providers.gcp.common import (
     memory_mb,
     runs_as,
 )
-from infra.local.providers.gcp.iam import CONDITION
+from infra.local.providers.gcp.iam import BUCKETS, CONDITION
 from infra.local.providers.table import Row
 from infra.local.providers.values import Json, fields, items, number, text
 from infra.local.world import Function, Grant, Schedule
@@ -50,6 +50,9 @@ INVOKERS = (
     (RUN_MEMBER, "service", INVOKER),
     (FUNCTION_MEMBER, "cloudFunction", FUNCTION_INVOKER),
 )
+
+
+PUBLIC = ("", "ALLOW_ALL")
 
 
 def derive(tables: Tables) -> Part:
@@ -99,7 +102,7 @@ def invokers(row: Row, tables: Tables) -> set[str]:
     """Members that may invoke the function, on its service, on the function or in the whole project."""
     found: set[str] = set()
     for token, prop, role in INVOKERS:
-        for member in tables.all(token):
+        for member in tables.effective(token):
             where = text(member.inputs, "location")
             here = last(text(member.inputs, prop)) == row.inputs["name"] and where in (
                 "",
@@ -107,13 +110,13 @@ def invokers(row: Row, tables: Tables) -> set[str]:
             )
             if here and text(member.inputs, "role") in (role, "roles/run.admin"):
                 found.add(text(member.inputs, "member"))
-    in_project = (m.inputs for m in tables.all(PROJECT_MEMBER) if text(m.inputs, "role") == INVOKER)
+    in_project = (m.inputs for m in tables.effective(PROJECT_MEMBER) if text(m.inputs, "role") == INVOKER)
     return found | {text(inputs, "member") for inputs in in_project}
 
 
 def _closed(row: Row, tables: Tables) -> str | None:
     ingress = text(row.inputs, "serviceConfig", "ingressSettings")
-    if ingress not in ("", "ALLOW_ALL"):
+    if ingress not in PUBLIC:
         return f"ingress from outside is not allowed (ingressSettings {ingress})"
     if "allUsers" not in invokers(row, tables):
         return f"only members with {INVOKER} may call it, and allUsers is none"
@@ -133,8 +136,10 @@ def _secrets(row: Row, tables: Tables) -> tuple[dict[str, str], str | None]:
 
 def _secret(variable: Json, member: str, tables: Tables) -> str | None:
     name, version = last(text(variable, "secret")), text(variable, "version")
-    on_secret = (m.inputs for m in tables.all(SECRET_MEMBER) if last(text(m.inputs, "secretId")) == name)
-    on_project = (m.inputs for m in tables.all(PROJECT_MEMBER))
+    on_secret = (
+        m.inputs for m in tables.effective(SECRET_MEMBER) if last(text(m.inputs, "secretId")) == name
+    )
+    on_project = (m.inputs for m in tables.effective(PROJECT_MEMBER))
     mine = [inputs for inputs in (*on_secret, *on_project) if text(inputs, "member") == member]
     if not any(text(inputs, "role") == ACCESSOR for inputs in mine):
         return None
@@ -148,16 +153,17 @@ def _secret(variable: Json, member: str, tables: Tables) -> str | None:
 
 
 def _grants(tables: Tables) -> Iterator[Grant]:
-    for row in tables.all(BUCKET_MEMBER):
+    for row in tables.effective(BUCKET_MEMBER):
         condition = re.fullmatch(CONDITION, text(row.inputs, "condition", "expression"))
         for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
             if condition is None:
                 yield Grant(_principal(row), action, text(row.inputs, "bucket"))
             elif condition[1] == text(row.inputs, "bucket") and action != "object:list":
                 yield Grant(_principal(row), action, f"{condition[1]}/{condition[2]}*")
-    for row in tables.all(PROJECT_MEMBER):
+    for row in tables.effective(PROJECT_MEMBER):
+        condition = re.fullmatch(BUCKETS, text(row.inputs, "condition", "expression"))
         for action in OBJECT_ROLES.get(text(row.inputs, "role"), ()):
-            yield Grant(_principal(row), action, "*")
+            yield Grant(_principal(row), action, f"{condition[1]}*" if condition else "*")
 
 
 def _principal(row: Row) -> str:
@@ -196,6 +202,9 @@ def _refused(row: Row, function: Row | None, tables: Tables) -> str | None:
     if function is None:
         return f"no function answers at {text(row.inputs, 'httpTarget', 'uri')}"
     allowed = invokers(function, tables)
+    ingress = text(function.inputs, "serviceConfig", "ingressSettings")
+    if ingress not in PUBLIC and not text(row.inputs, "httpTarget", "uri").startswith(_urls(function)[0]):
+        return f"Cloud Scheduler is internal at {_urls(function)[0]} only (ingressSettings {ingress})"
     email = text(row.inputs, "httpTarget", "oidcToken", "serviceAccountEmail")
     audience = text(row.inputs, "httpTarget", "oidcToken", "audience")
     if "allUsers" in allowed:

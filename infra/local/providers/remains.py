@@ -39,6 +39,11 @@ def held_key(key: str) -> str:
     return _key(HELD, key)
 
 
+def left_key(key: str) -> str:
+    """Key of the row that says what a cloud kept under `key`."""
+    return _key(LEFT, key)
+
+
 def listed(rows: Mapping[str, Row], now: float) -> Iterator[dict[str, Json]]:
     """What remains: cloud, what it is, what it costs (empty: nothing), until when (None: for ever)."""
     for each in rows.values():

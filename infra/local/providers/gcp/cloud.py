@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.local.providers.gcp import functions, iam, services, storage
+from infra.local.providers.gcp import functions, iam, images, project, services, storage
 from infra.local.providers.gcp.common import PROJECT, PROJECT_NUMBER
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
 from infra.local.providers.values import Json, Properties, text
 
-KINDS = (*iam.KINDS, *storage.KINDS, *functions.KINDS, *services.KINDS)
+KINDS = (
+    *project.KINDS,
+    *iam.KINDS,
+    *storage.KINDS,
+    *images.KINDS,
+    *functions.KINDS,
+    *services.KINDS,
+)
 # The emulated credentials belong to a project, as application default credentials do.
 DEFAULTS: Mapping[str, Json] = {"project": PROJECT}
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from infra.local.errors import CloudError
-from infra.local.providers.kinds import Context
 from infra.local.providers.naming import Naming
 from infra.local.providers.values import Properties, fields, text
 
@@ -28,6 +26,8 @@ SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"  # noqa: S105 -
 SECRET_MEMBER = "gcp:secretmanager/secretIamMember:SecretIamMember"  # noqa: S105 - a type's name
 JOB = "gcp:cloudscheduler/job:Job"
 LOG_BUCKET = "gcp:logging/projectBucketConfig:ProjectBucketConfig"
+REPOSITORY = "gcp:artifactregistry/repository:Repository"
+REPOSITORY_MEMBER = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
 
 
 _MEMORY = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
@@ -40,18 +40,6 @@ def named(prop: str = "name", limit: int = 63) -> Naming:
 def last(reference: str) -> str:
     """The short name in a full one: `projects/p/secrets/s` -> `s`."""
     return reference.rpartition("/")[2]
-
-
-def need_api(context: Context, project: str, *names: str) -> None:
-    """A new project has nearly all services switched off; calls to them fail until they are enabled."""
-    on = {text(r.inputs, "service") for r in context.all(SERVICE) if text(r.inputs, "project") == project}
-    for name in names:
-        if f"{name}.googleapis.com" not in on:
-            raise CloudError(
-                "SERVICE_DISABLED",
-                f"{name}.googleapis.com has not been used in project {project} before or it is disabled; "
-                "enable it with gcp.projects.Service and make this resource depend on that",
-            )
 
 
 def labels(inputs: Properties, prop: str = "labels") -> Properties:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from infra.local.errors import CloudError
 from infra.local.providers import addresses, objects
+from infra.local.providers.gcp import building
 from infra.local.providers.gcp.common import (
     ACCESSOR,
     BUCKET,
     FUNCTION,
     OBJECT,
-    PROJECT_MEMBER,
     PROJECT_NUMBER,
     SECRET,
     SECRET_MEMBER,
@@ -25,10 +25,10 @@ from infra.local.providers.gcp.common import (
     last,
     memory_mb,
     named,
-    need_api,
     runs_as,
 )
 from infra.local.providers.gcp.iam import members_of, need_account
+from infra.local.providers.gcp.project import need_api, settings_of
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.rules import Rule, between, needs, one_of, pattern, rule, rules
 from infra.local.providers.schema import Failure
@@ -37,7 +37,6 @@ from infra.local.providers.values import Json, Properties, at, fields, items, nu
 
 PYTHONS = tuple(f"python3{minor}" for minor in (10, 11, 12, 13, 14))
 ZIPPED_MB, UNZIPPED_MB = 100, 500
-BUILDERS = ("roles/cloudbuild.builds.builder", "roles/editor", "roles/owner")
 RESERVED = (
     *("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "PORT"),
     "GOOGLE_CLOUD_PROJECT",
@@ -49,7 +48,8 @@ def _is_memory(said: Json) -> bool:
     return size is not None and 122 <= size <= 32768  # 128M is 122 of our MB
 
 
-def _cpu(inputs: Properties) -> float:
+def cpus(inputs: Properties) -> float:
+    """Of one instance; 0 when it is no number."""
     said = text(inputs, "serviceConfig", "availableCpu") or "1"
     try:
         return float(said.removesuffix("m")) / 1000 if said.endswith("m") else float(said)
@@ -59,9 +59,9 @@ def _cpu(inputs: Properties) -> float:
 
 def _cpu_rules(inputs: Properties) -> Iterator[Failure]:
     requests = number(inputs, "serviceConfig", "maxInstanceRequestConcurrency", default=1)
-    if _cpu(inputs) <= 0:
+    if cpus(inputs) <= 0:
         yield Failure("serviceConfig.availableCpu", "must be a number of CPUs such as 1 or 0.5")
-    elif requests > 1 and _cpu(inputs) < 1:
+    elif requests > 1 and cpus(inputs) < 1:
         path = "serviceConfig.maxInstanceRequestConcurrency"
         yield Failure(path, "total cpu < 1 is not supported with concurrency > 1")
     low, high = (number(inputs, "serviceConfig", f"{m}InstanceCount", default=d) for m, d in _BOUNDS)
@@ -111,16 +111,31 @@ def _refers(inputs: Properties, context: Context) -> None:
     email = text(inputs, "serviceConfig", "serviceAccountEmail")
     if email:
         need_account(context, email)
-    builder = text(inputs, "buildConfig", "serviceAccount")
-    if builder:
-        member = text(need_account(context, builder).outputs, "member")
-        if not any(member in members_of(context, PROJECT_MEMBER, "project", project, r) for r in BUILDERS):
-            raise CloudError(
-                "PERMISSION_DENIED",
-                f"the build service account {last(builder)} may not build: it needs {BUILDERS[0]}",
-            )
+    _quota(inputs, context)
+    building.need_builder(inputs, context)
     for variable in items(inputs, "serviceConfig", "secretEnvironmentVariables"):
         _readable(variable, runs_as(inputs), context)
+
+
+def _quota(inputs: Properties, context: Context) -> None:
+    """What all instances may need at once is checked against the region's quota when a service is deployed.
+
+    A function that names no bound gets one that fits. The words are those of
+    github.com/googlecodelabs/feedback/issues/1856; firebase-tools issue 11001 and PR 5867 show the same.
+    """
+    project = settings_of(context, text(inputs, "project"))
+    most = int(number(inputs, "serviceConfig", "maxInstanceCount", default=0))
+    milli_cpu = round(cpus(inputs) * 1000)
+    memory = (memory_mb(text(inputs, "serviceConfig", "availableMemory")) or 256) * 2**20
+    if most * milli_cpu <= project.milli_cpu and most * memory <= project.memory_bytes:
+        return
+    fits = min(project.milli_cpu // milli_cpu, project.memory_bytes // memory)
+    raise CloudError(
+        "InvalidArgument",
+        f"Max instances must be set to {fits} or fewer in order to set the requested total CPU. Quota "
+        f"violated: CpuAllocPerProjectRegion requested: {most * milli_cpu} allowed: {project.milli_cpu}; "
+        f"MemAllocPerProjectRegion requested: {most * memory} allowed: {project.memory_bytes}",
+    )
 
 
 def _readable(variable: Json, email: str, context: Context) -> None:
@@ -193,9 +208,8 @@ def _function(inputs: Properties, context: Context) -> Properties:
         "uri": f"http://{service_host}:{context.port()}",
         "service": f"{path}/services/{name}",
     }
-    repository = f"projects/{project}/locations/{where}/repositories/gcf-artifacts"
     build = {
-        "dockerRepository": repository,
+        "dockerRepository": building.repository(inputs),
         **fields(inputs, "buildConfig"),
         "build": f"projects/{PROJECT_NUMBER}/locations/{where}/builds/{context.uuid()}",
     }
@@ -223,6 +237,7 @@ KINDS = (
         rules=_RULES,
         refers=_refers,
         effects=_build,
+        on_delete=building.leave,
         exists="ALREADY_EXISTS",
     ),
 )

@@ -1,4 +1,8 @@
-"""Service accounts, the services of a project, and members: one principal's one role on one resource."""
+"""Service accounts, and members: one principal's one role on one resource.
+
+A role acts two minutes after it was given: cloud.google.com/iam/docs/access-change-propagation ("typically
+within 2 minutes, potentially 7 minutes or longer").
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,27 @@ from infra.local.providers.gcp.common import (
     FUNCTION,
     FUNCTION_MEMBER,
     PROJECT_MEMBER,
+    REPOSITORY,
+    REPOSITORY_MEMBER,
     RUN_MEMBER,
     SECRET,
     SECRET_MEMBER,
-    SERVICE,
     SERVICE_MEMBER,
     last,
-    need_api,
 )
+from infra.local.providers.gcp.project import need_api, need_project, settings_of
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.naming import Naming
 from infra.local.providers.rules import pattern, rules
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties, at, text
 
-# The condition that is emulated: objects of one bucket whose names begin alike.
+EFFECTIVE_S = 120.0
+# The emulated conditions: objects of one bucket whose names begin alike; on a project, buckets that do.
+BUCKETS = r'resource\.name\.startsWith\("projects/_/buckets/([^/"]+)"\)'
 CONDITION = r'resource\.name\.startsWith\("projects/_/buckets/([^/"]+)/objects/([^"]+)"\)'
 MEMBER = r"allUsers|allAuthenticatedUsers|(user|group|serviceAccount):[^@\s]+@[^@\s]+|domain:\S+|principal(Set)?://\S+"
 ROLE = r"(roles|projects/[^/]+/roles|organizations/[^/]+/roles)/[A-Za-z0-9_.]+"
-
-
-def _service(inputs: Properties, context: Context) -> Properties:
-    return {"id": f"{inputs['project']}/{inputs['service']}"}
 
 
 def _account(inputs: Properties, context: Context) -> Properties:
@@ -58,9 +61,13 @@ def need_account(context: Context, reference: str) -> Row:
 
 
 def members_of(context: Context, token: str, prop: str, name: str, role: str) -> set[str]:
-    """Who has `role` on the resource called `name` by members of type `token`."""
+    """The principals for which `role` acts on the resource called `name`, by members of type `token`."""
     rows = [row for row in context.all(token) if last(text(row.inputs, prop)) == last(name)]
-    return {text(row.inputs, "member") for row in rows if text(row.inputs, "role") == role}
+    acting = [row for row in rows if text(row.inputs, "role") == role and context.effective(row)]
+    return {text(row.inputs, "member") for row in acting}
+
+
+_CONDITIONS = {BUCKET_MEMBER: CONDITION, PROJECT_MEMBER: BUCKETS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class Members:
 
     def refers(self, inputs: Properties, context: Context) -> None:
         self.on(inputs, context)
+        _permitted(inputs, context)
         kind, _, email = text(inputs, "member").partition(":")
         own = email.endswith(f"@{text(inputs, 'project')}.iam.gserviceaccount.com")
         if kind == "serviceAccount" and (own or email.endswith(".iam.gserviceaccount.com")):
@@ -105,10 +113,11 @@ class Members:
                 pattern("role", ROLE, "must be the full name of a role"),
                 pattern(
                     "condition.expression",
-                    CONDITION if self.token == BUCKET_MEMBER else r"(?!)",
+                    _CONDITIONS.get(self.token, r"(?!)"),
                     "must be, on a bucket, "
-                    'resource.name.startsWith("projects/_/buckets/NAME/objects/PREFIX"); the emulated cloud '
-                    "evaluates no other condition",
+                    'resource.name.startsWith("projects/_/buckets/NAME/objects/PREFIX"), or on a project '
+                    'resource.name.startsWith("projects/_/buckets/PREFIX"); the emulated cloud evaluates no '
+                    "other condition",
                 ),
                 pattern(
                     "role",
@@ -117,6 +126,18 @@ class Members:
                 ),
             ),
             refers=self.refers,
+            effective_after_s=EFFECTIVE_S,
+        )
+
+
+def _permitted(inputs: Properties, context: Context) -> None:
+    """Domain restricted sharing; words of github.com/GoogleCloudPlatform/genai-for-marketing/issues/153."""
+    public = text(inputs, "member") in ("allUsers", "allAuthenticatedUsers")
+    if public and settings_of(context, text(inputs, "project")).domain_restricted:
+        raise CloudError(
+            "failedPrecondition",
+            "Error 400: One or more users named in the policy do not belong to a permitted customer, perhaps "
+            "due to an organization policy.",
         )
 
 
@@ -156,7 +177,15 @@ def _on_secret(inputs: Properties, context: Context) -> None:
 
 
 def _on_project(inputs: Properties, context: Context) -> None:
-    """The project is there: it is where everything else is."""
+    """Its policy is read and written through Cloud Resource Manager:
+    github.com/terraform-google-modules/terraform-google-project-factory/issues/717"""
+    need_project(context, text(inputs, "project"))
+
+
+def _on_repository(inputs: Properties, context: Context) -> None:
+    name = last(text(inputs, "repository"))
+    missing = CloudError("NOT_FOUND", f"Requested entity was not found: repository {name}")
+    context.need(REPOSITORY, "name", name, missing)
 
 
 def _iam_is_on(inputs: Properties, context: Context) -> None:
@@ -166,14 +195,6 @@ def _iam_is_on(inputs: Properties, context: Context) -> None:
 _RUN = "projects/{project}/locations/{location}/services"
 
 KINDS = (
-    Kind(
-        SERVICE,
-        lambda inputs, _: f"gcp/service/{inputs['project']}/{inputs['service']}",
-        _service,
-        force_new=frozenset(("project", "service")),
-        filled=("project",),
-        rules=pattern("service", r"[a-z0-9-]+\.googleapis\.com", "must end in .googleapis.com"),
-    ),
     Kind(
         ACCOUNT,
         lambda inputs, _: f"gcp/serviceAccount/{inputs['project']}/{inputs['accountId']}",
@@ -196,6 +217,13 @@ KINDS = (
         "projects/{project}/secrets/{secretId}",
         r"roles/secretmanager\.",
         _on_secret,
+    ).kind(),
+    Members(
+        REPOSITORY_MEMBER,
+        "repository",
+        "projects/{project}/locations/{location}/repositories/{repository}",
+        r"roles/artifactregistry\.",
+        _on_repository,
     ).kind(),
     Members(SERVICE_MEMBER, "name", f"{_RUN}/{{name}}", r"roles/run\.", _on_function("name")).kind(),
     Members(RUN_MEMBER, "service", f"v1/{_RUN}/{{service}}", r"roles/run\.", _on_function("service")).kind(),

@@ -1,4 +1,8 @@
-"""Cloud Storage: buckets whose names nobody else in the world has, and objects with generations."""
+"""Cloud Storage: buckets whose names are unique in the world, and objects with generations.
+
+What is deleted or overwritten is kept, and billed, for seven days unless the bucket says otherwise, and
+lifecycle rules do not change that: cloud.google.com/storage/docs/soft-delete
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,16 @@ from infra.local.providers import objects
 from infra.local.providers.assets import base64_of
 from infra.local.providers.gcp.common import BUCKET, OBJECT, PROJECT_NUMBER, labels, named
 from infra.local.providers.kinds import Context, Kind
-from infra.local.providers.rules import one_of, pattern, rules
+from infra.local.providers.rules import one_of, pattern, rule, rules
 from infra.local.providers.table import Row
-from infra.local.providers.values import Properties, text
+from infra.local.providers.values import Json, Properties, number, text
 
+SOFT_DELETE_S = 604800.0
 API = "https://www.googleapis.com/storage/v1/b"
+
+
+def _is_soft_delete(seconds: Json) -> bool:
+    return seconds == 0 or (isinstance(seconds, int | float) and SOFT_DELETE_S <= seconds <= 7776000)
 
 
 def _bucket(inputs: Properties, context: Context) -> Properties:
@@ -43,6 +52,14 @@ def _empty_or_forced(row: Row, context: Context) -> None:
             "`forceDestroy` set to true; delete them, or set forceDestroy and deploy that first",
         )
     objects.remove_bucket(folder, context)
+    kept = number(row.inputs, "softDeletePolicy", "retentionDurationSeconds", default=SOFT_DELETE_S)
+    if kept:
+        context.leave(
+            f"gcp/softDeleted/{row.id}",
+            f"soft-deleted objects of the bucket {row.id}",
+            costs="as stored objects: 0.02 USD per GiB and month",
+            seconds=kept,
+        )
 
 
 def _bucket_exists(inputs: Properties, context: Context) -> None:
@@ -92,6 +109,11 @@ KINDS = (
             ),
             pattern("location", r"[A-Za-z]{2,4}|[A-Za-z]+-[A-Za-z]+\d+|[A-Za-z]+\d+", "must be a location"),
             one_of("publicAccessPrevention", "enforced", "inherited"),
+            rule(
+                "softDeletePolicy.retentionDurationSeconds",
+                _is_soft_delete,
+                "must be 0, or 604800 (7 days) to 7776000 (90 days)",
+            ),
         ),
         effects=_make_folder,
         on_delete=_empty_or_forced,
