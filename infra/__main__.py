@@ -18,7 +18,7 @@ from infra.specs import Specs
 def deploy(settings: Settings, packages: Packages) -> None:
     keys = credentials.create(settings.key_generation)
     fleet = Fleet(settings.stack, settings.prefix, keys.suffix)
-    at = {place: prepare(fleet, place, settings) for place in settings.places}
+    at = prepare(fleet, settings)
     specs = Specs(settings, keys, pulumi.Config().get_secret("modelApiKey"))
 
     agents = [

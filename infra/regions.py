@@ -58,3 +58,31 @@ REGIONS: Mapping[Cloud, tuple[str, ...]] = {
         us-west4"""
     ),
 }
+
+# Where Cloud Scheduler is for certain. It comes to regions later than Cloud Run does, and a region missing
+# here costs nothing: the job may stand anywhere. docs.cloud.google.com/scheduler/docs/locations and its
+# release notes of 2026-04-17 and 2026-09-24.
+SCHEDULER_REGIONS = _names(
+    """asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-south2
+    asia-southeast1 asia-southeast2 australia-southeast1 europe-central2 europe-west1 europe-west12
+    europe-west2 europe-west3 europe-west4 europe-west6 me-central1 me-central2 me-west1
+    northamerica-northeast1 northamerica-northeast2 southamerica-east1 us-central1 us-east1 us-east4 us-west1
+    us-west2 us-west3 us-west4"""
+)
+SCHEDULER_DEFAULTS: Mapping[str, str] = {
+    "africa": "europe-west1",
+    "asia": "asia-southeast1",
+    "australia": "australia-southeast1",
+    "europe": "europe-west1",
+    "me": "me-central1",
+    "northamerica": "us-central1",
+    "southamerica": "southamerica-east1",
+    "us": "us-central1",
+}
+
+
+def scheduler_region(region: str) -> str:
+    """Where the schedule of a function in Google's `region` stands: there, or on the same continent."""
+    if region in SCHEDULER_REGIONS:
+        return region
+    return SCHEDULER_DEFAULTS[region.partition("-")[0]]

@@ -21,6 +21,8 @@ from infra.contract import CLOUDS, Cloud, Place, stack_prefix
 from infra.emulator_settings import EMULATED, Emulated, read_emulated
 from infra.emulator_settings import EXAMPLE as EMULATED_EXAMPLE
 from infra.errors import ConfigError
+from infra.google import KEYS as GOOGLE_KEYS
+from infra.google import Google, read_google
 from infra.mistakes import Mistakes, one_of, suggestion
 from infra.policy_settings import read_policy
 from infra.regions import REGIONS, UNFIT
@@ -107,7 +109,7 @@ class Settings:
     checks: Checks
     key_generation: int
     model: Model | None
-    project: str | None
+    google: Google | None
     local: bool
     emulated: Emulated = EMULATED
     amazon: Amazon = AMAZON
@@ -117,6 +119,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", stack_prefix(self.name, self.stack))
+
+    @property
+    def project(self) -> str | None:
+        """Google's; None in a stack without it."""
+        return self.google.project if self.google else None
 
     @property
     def clouds(self) -> tuple[Cloud, ...]:
@@ -155,7 +162,6 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         mistakes.add(
             "skyfleet:router.open", True, "false on real clouds: only an emulated stack is open", "false"
         )
-    project = _project(mistakes, config, values.get("clouds"))
     settings = Settings(
         stack=stack,
         name=_name(mistakes, values.get("name")),
@@ -173,7 +179,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
             mistakes.number("skyfleet:keyGeneration", values.get("keyGeneration"), 1, least=1, whole=True)
         ),
         model=_model(mistakes, values.get("model"), has_key="modelApiKey" in values),
-        project=project,
+        google=read_google(mistakes, config, values.get("clouds")),
         local="sky" in values,
         emulated=read_emulated(mistakes, values.get("sky")),
         amazon=read_amazon(mistakes, values.get("aws")),
@@ -224,7 +230,7 @@ def _cloud_targets(mistakes: Mistakes, key: str, cloud: Cloud, given: object) ->
     example = f"{{regions: [{first}], weight: 1}}"
     entry = mistakes.mapping(key, given, example)
     allowed = ("regions", "weight", "price")
-    mistakes.known_keys(key, entry, (*allowed, "project") if cloud == "gcp" else allowed, example)
+    mistakes.known_keys(key, entry, (*allowed, *GOOGLE_KEYS) if cloud == "gcp" else allowed, example)
     weight = mistakes.number(f"{key}.weight", entry.get("weight"), 1, least=0, example="3")
     price = None
     if entry.get("price") is not None:
@@ -335,17 +341,3 @@ def _model(mistakes: Mistakes, value: object, *, has_key: bool) -> Model | None:
     if not isinstance(name, str) or not name:
         mistakes.add(f"{key}.name", name, "the model's name", "small")
     return Model(str(base), str(name))
-
-
-def _project(mistakes: Mistakes, config: Mapping[str, object], clouds: object) -> str | None:
-    """Google's project: of the cloud's own entry, else of the provider's config; a must where gcp is used."""
-    if not isinstance(clouds, Mapping) or "gcp" not in clouds:
-        return None
-    entry = cast("Mapping[str, object]", clouds)["gcp"]
-    own = cast("Mapping[str, object]", entry).get("project") if isinstance(entry, Mapping) else None
-    project = own if own is not None else config.get("gcp:project")
-    if isinstance(project, str) and re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", project):
-        return project
-    expected = "the id of your Google Cloud project (or set gcp:project)"
-    mistakes.add("skyfleet:clouds.gcp.project", project, expected, "my-project-123")
-    return None

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from infra.contract import Fleet, FunctionEndpoint, FunctionSpec, Place
+from infra.google import Google
 from infra.settings import Settings
 
 Deploy = Callable[[FunctionSpec], FunctionEndpoint]
 
 
-def prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
-    """Creates what the functions of one place share and returns what deploys a function there."""
+def prepare(fleet: Fleet, settings: Settings) -> dict[Place, Deploy]:
+    """Creates what the functions of each place share and returns what deploys a function there."""
+    elsewhere = {place: _prepare(fleet, place, settings) for place in settings.places if place.cloud != "gcp"}
+    on_google = [place for place in settings.places if place.cloud == "gcp"]
+    if settings.google and on_google:
+        elsewhere |= _on_google(fleet, on_google, settings.google)
+    return elsewhere
+
+
+def _on_google(fleet: Fleet, places: Sequence[Place], google: Google) -> dict[Place, Deploy]:
+    """Its regions share a project, and the services that are switched on there."""
+    from infra.clouds import gcp
+    from infra.foundations.gcp import Foundation, Project
+
+    project = Project(fleet, google.project)
+
+    def at(place: Place) -> Deploy:
+        foundation = Foundation(fleet, place, project)
+        return lambda spec: gcp.Function(spec, foundation, google).endpoint
+
+    return {place: at(place) for place in places}
+
+
+def _prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
     match place.cloud:
         case "aws":
             from infra.clouds import aws
@@ -28,8 +51,4 @@ def prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
             microsoft = OnMicrosoft(fleet, place, today, purge_protection=protected)
             return lambda spec: azure.Function(spec, microsoft).endpoint
         case "gcp":
-            from infra.clouds import gcp
-            from infra.foundations.gcp import Foundation as OnGoogle
-
-            google = OnGoogle(fleet, place, settings.project or "")
-            return lambda spec: gcp.Function(spec, google).endpoint
+            raise ValueError(f"{place} is prepared with its project")

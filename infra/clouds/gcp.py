@@ -17,32 +17,38 @@ from infra.contract import (
     ready,
     regional_name,
 )
-from infra.foundations.gcp import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, Foundation, member
+from infra.foundations.gcp import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, ROLES_WAIT_S, Foundation, member
+from infra.google import Google
+from infra.regions import scheduler_region
+from infra.waits import wait
 
 RUNTIME = "python313"
 ENTRY_POINT = "main"
 # Cloud Run lets an instance take several requests at once only when it has a whole CPU.
 CPU = "1"
-# A bound on the bill when something calls in a loop; far above what one agent needs.
-MAX_INSTANCES = 100
+# A checker takes one request at a time and mostly waits, but it is paid for most of every minute.
+CHECKER_CPU = "0.5"
+# The next minute's run may begin before the one before it has ended.
+CHECKER_INSTANCES = 2
 FUNCTION_NAME_LIMIT = 63
 
 
 class Function(pulumi.ComponentResource):
     """One Cloud Run function with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+    def __init__(self, spec: FunctionSpec, shared: Foundation, google: Google) -> None:
         self.name = fit(f"{shared.fleet.prefix}-{spec.role}", FUNCTION_NAME_LIMIT)
         self._resource = f"gcp-{shared.place.region}-{spec.role}"
         super().__init__("skyfleet:gcp:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))
-        self.spec, self.shared = spec, shared
-        self.region, self.project = shared.place.region, shared.project
+        self.spec, self.shared, self.google = spec, shared, google
+        self.region, self.project = shared.place.region, shared.project.id
         self._child = pulumi.ResourceOptions(parent=self)
         self._labels = shared.fleet.labels(spec.role)
 
         account, grants, secrets = self._identity()
         package = self._package()
-        function = self._function(account, package, secrets, grants)
+        may_run = wait(f"{self._resource}-roles-take-effect", ROLES_WAIT_S, grants, parent=self)
+        function = self._function(account, package, secrets, [*grants, may_run])
         url = self._public_url(function) if spec.public else pulumi.Output.from_input("")
         if spec.schedule:
             self._schedule(function)
@@ -54,11 +60,11 @@ class Function(pulumi.ComponentResource):
         self,
     ) -> tuple[
         gcp.serviceaccount.Account,
-        list[pulumi.Resource],
+        list[pulumi.CustomResource],
         list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs],
     ]:
         account = self._account(self.spec.role, "Runs")
-        grants: list[pulumi.Resource] = []
+        grants: list[pulumi.CustomResource] = []
         variables: list[gcp.cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs] = []
         for key, value in self.spec.secrets.items():
             what = key.removeprefix("SKYFLEET_").lower().replace("_", "-")
@@ -140,6 +146,7 @@ class Function(pulumi.ComponentResource):
                 runtime=RUNTIME,
                 entry_point=ENTRY_POINT,
                 service_account=self.shared.builder.id,
+                docker_repository=self.shared.images.id,
                 source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceArgs(
                     storage_source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceStorageSourceArgs(
                         bucket=package.bucket, object=package.name
@@ -149,12 +156,14 @@ class Function(pulumi.ComponentResource):
             service_config=gcp.cloudfunctionsv2.FunctionServiceConfigArgs(
                 service_account_email=account.email,
                 available_memory=f"{self.spec.memory_mb}Mi",
-                available_cpu=CPU,
+                available_cpu=CHECKER_CPU if self.spec.schedule else CPU,
                 timeout_seconds=self.spec.timeout_s,
                 max_instance_request_concurrency=self.spec.concurrency,
                 min_instance_count=0,
-                max_instance_count=MAX_INSTANCES,
-                ingress_settings="ALLOW_ALL",
+                max_instance_count=CHECKER_INSTANCES if self.spec.schedule else self.google.max_instances,
+                # Cloud Scheduler of the same project counts as internal at the run.app URL:
+                # cloud.google.com/run/docs/securing/ingress
+                ingress_settings="ALLOW_ALL" if self.spec.public else "ALLOW_INTERNAL_ONLY",
                 all_traffic_on_latest_revision=True,
                 environment_variables=environment,
                 secret_environment_variables=list(secrets),
@@ -166,12 +175,23 @@ class Function(pulumi.ComponentResource):
         )
 
     def _public_url(self, function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
-        """Open to all at Google's door: agents check our HMAC signature, routers an API key."""
-        invoker = self._invoker("public", function, "allUsers")
+        """Open to all at Google's door: agents check our HMAC signature, routers an API key.
+
+        The other way, a service without Google's check of callers, is not to be had through the API of Cloud
+        Functions (cloud.google.com/run/docs/authenticating/public): where an organisation refuses `allUsers`,
+        the operator switches the check off by hand, and this program grants nothing.
+        """
+        if not self.google.public:
+            return ready(service_url(function), [function.id])
+        invoker = self._invoker("public", function, "allUsers", hooks=self.shared.project.on_public)
         return ready(service_url(function), [invoker.id])
 
     def _invoker(
-        self, what: str, function: gcp.cloudfunctionsv2.Function, who: pulumi.Input[str]
+        self,
+        what: str,
+        function: gcp.cloudfunctionsv2.Function,
+        who: pulumi.Input[str],
+        hooks: pulumi.ResourceHookBinding | None = None,
     ) -> gcp.cloudrunv2.ServiceIamMember:
         """On the Cloud Run service under the function, which bears its name."""
         return gcp.cloudrunv2.ServiceIamMember(
@@ -181,7 +201,7 @@ class Function(pulumi.ComponentResource):
             name=function.name,
             role="roles/run.invoker",
             member=who,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
         )
 
     def _schedule(self, function: gcp.cloudfunctionsv2.Function) -> None:
@@ -190,7 +210,7 @@ class Function(pulumi.ComponentResource):
         gcp.cloudscheduler.Job(
             self._resource,
             project=self.project,
-            region=self.region,
+            region=scheduler_region(self.region),
             name=self.name,
             description="Probes every agent once a minute",
             schedule="* * * * *",
@@ -231,6 +251,7 @@ class Function(pulumi.ComponentResource):
                 ],
             ),
         )
+        # Last of all, so that everything else stands by then.
         gcp.monitoring.AlertPolicy(
             self._resource,
             project=self.project,
@@ -238,7 +259,9 @@ class Function(pulumi.ComponentResource):
             combiner="OR",
             conditions=[condition],
             user_labels=self._labels,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=self.shared.services),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[function, *self.shared.services], hooks=self.shared.project.on_alarm
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pulumi
 from pulumi.runtime import mocks as engine
 from pulumi.runtime import rpc
+from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
 
 from infra.__main__ import deploy
@@ -108,11 +109,17 @@ class Recorder(engine.Mocks):
 
 
 class Monitor(engine.MockMonitor):
-    """Keeps of each registration what Pulumi's own mocks do not tell."""
+    """Keeps of each registration what Pulumi's own mocks do not tell; calls no hooks, which they cannot."""
 
     def __init__(self, mocks: engine.Mocks) -> None:
         super().__init__(mocks)
         self.options: dict[str, tuple[frozenset[str], bool]] = {}
+
+    def GetDeploymentInfo(self, request: object) -> resource_pb2.DeploymentInfo:
+        told = super().GetDeploymentInfo(request)  # pyright: ignore[reportUnknownMemberType]
+        hooks = resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS
+        kept = [feature for feature in told.supportedFeatures if feature != hooks]
+        return resource_pb2.DeploymentInfo(supportedFeatures=kept)
 
     def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:
         # `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`, without the parents' types.

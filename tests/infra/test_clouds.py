@@ -43,8 +43,7 @@ UNLABELLED = {
     "azure-native:web:WebAppScmAllowed",
     "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
     "gcp:cloudscheduler/job:Job",
-    "gcp:logging/projectBucketConfig:ProjectBucketConfig",
-    "gcp:logging/projectSink:ProjectSink",
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
     "gcp:projects/iAMMember:IAMMember",
     "gcp:projects/service:Service",
     "gcp:secretmanager/secretIamMember:SecretIamMember",
@@ -106,7 +105,7 @@ def test_every_cloud_gets_the_three_functions(fleet: list[Resource], cloud: str)
 def test_nothing_is_deployed_that_nobody_counts(fleet: list[Resource]) -> None:
     """A resource more or less in a cloud is a decision, made here too."""
     clouds = Counter(resource.token.partition(":")[0] for resource in fleet)
-    assert clouds == {"aws": 41, "azure-native": 60, "gcp": 43, "random": 4, "skyfleet": 12, "time": 3}
+    assert clouds == {"aws": 41, "azure-native": 60, "gcp": 47, "random": 4, "skyfleet": 13, "time": 8}
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
@@ -190,9 +189,11 @@ def test_logs_are_kept_for_thirty_days(fleet: list[Resource]) -> None:
         f"/aws/lambda/skyfleet-test-{name}" for name in ("agent", "router", "checker")
     }
     (workspace,) = of_type(fleet, "azure-native:operationalinsights:Workspace")
-    (bucket,) = of_type(fleet, "gcp:logging/projectBucketConfig:ProjectBucketConfig")
     kept = [group.inputs["retentionInDays"] for group in groups]
-    assert {*kept, workspace.inputs["retentionInDays"], bucket.inputs["retentionDays"]} == {30}
+    assert {*kept, workspace.inputs["retentionInDays"]} == {30}
+    assert not [r for r in fleet if r.token.startswith("gcp:logging/")], (
+        "Google's own bucket keeps them 30 days"
+    )
 
 
 def test_no_bucket_is_public(fleet: list[Resource]) -> None:
@@ -295,6 +296,7 @@ def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource],
 def test_children_hang_under_their_component(fleet: list[Resource]) -> None:
     """`pulumi stack` shows a fleet as places, functions and their parts."""
     components = Counter(r.token for r in fleet if r.token.startswith("skyfleet:"))
+    assert components.pop("skyfleet:gcp:Project") == 1
     assert components == {
         f"skyfleet:{cloud}:{kind}": count
         for cloud in FUNCTIONS

@@ -153,6 +153,15 @@ def test_googles_project_may_come_from_the_providers_config() -> None:
     assert read(config, "dev").project == "other-project"
 
 
+def test_a_project_given_twice_must_be_the_same() -> None:
+    """One of the two would win in silence, and the provider reads the other."""
+    entry = {"regions": ["europe-west1"], "project": "one-project"}
+    config = {"skyfleet:clouds": {"gcp": entry}, "gcp:project": "other-project"}
+    with pytest.raises(ConfigError, match="got one-project here and other-project as gcp:project"):
+        read(config, "dev")
+    assert read(config | {"gcp:project": "one-project"}, "dev").project == "one-project"
+
+
 def test_all_mistakes_come_in_one_error() -> None:
     """Nobody fixes a config one deploy at a time."""
     wrong = {
