@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.clouds.gcp import MAX_INSTANCES
 from infra.preflight.findings import Finding, Refused, Report
 from infra.settings import Settings
 
@@ -68,7 +67,7 @@ def _refusal(name: str, said: str) -> Finding:
 
 
 def _quotas(settings: Settings, project: Project, name: str) -> Iterator[Finding]:
-    needed = MAX_INSTANCES * MILLI
+    needed = (settings.google.max_instances if settings.google else 0) * MILLI
     for region in dict.fromkeys(place.region for place in settings.places if place.cloud == "gcp"):
         try:
             quota = project.milli_cpu(name, region)
