@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from functions.keys import derived
+from functions.runtimes import load
 from infra.contract import CLOUDS, Cloud
 from tests.infra.recorded import CLOUD_CONFIG, Resource, of_type, recorded, settings_for
 from tests.infra.test_clouds import FUNCTIONS, environment, functions, role, shown
@@ -76,6 +77,12 @@ def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], clo
     for keys, name in ((agent, "agent"), (checker, "checker")):
         own = derived(ROOTS, name, place(cloud))  # pyright: ignore[reportArgumentType]  # one of the two roles
         assert list(json.loads(keys["SKYFLEET_SIGNING_KEYS"]).items()) == list(own.items())
+
+
+def test_every_secret_is_one_that_leaves_the_environment(fleet: list[Resource]) -> None:
+    """functions/runtimes/load.py lists them: no variable may be forgotten there."""
+    variables = {name for cloud in CLOUDS for own in stored(fleet, cloud).values() for name in own}
+    assert variables == {*load.KEYS, *load.OTHERS}
 
 
 def test_no_secret_stands_anywhere_but_in_a_store(fleet: list[Resource]) -> None:
