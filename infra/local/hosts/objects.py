@@ -59,17 +59,21 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold before a write or delete. absent: no such object yet."""
+    """What must hold before a write or delete. absent: no such object yet; etag: it has this one, `*`: it is
+    there; not_etag: it has another one or is not there.
+    """
 
     absent: bool = False
     etag: str | None = None
     generation: int | None = None
+    not_etag: str | None = None
 
     def check(self, found: Stored | None) -> None:
         """Raise PreconditionFailed when it does not hold."""
         wrong = (
             (self.absent and found is not None)
-            or (self.etag is not None and (found is None or found.etag != self.etag))
+            or (self.etag is not None and (found is None or self.etag not in ("*", found.etag)))
+            or (self.not_etag is not None and found is not None and found.etag == self.not_etag)
             or (self.generation is not None and (found is None or found.generation != self.generation))
         )
         if wrong:
@@ -77,6 +81,7 @@ class Condition:
 
 
 ANY = Condition()
+MOST_LISTED = 1000  # names in one page: S3 and Cloud Storage; Azure's 5000 is more than anything here keeps
 
 
 class Objects:
@@ -137,22 +142,26 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One answer to a list request: objects, and the common prefixes up to the delimiter."""
+    """One page of a listing: objects, and the common prefixes up to the delimiter. after: the last name of
+    this page, from which the next one goes on; empty on the last page.
+    """
 
     objects: list[Stored]
     prefixes: list[str]
+    after: str = ""
 
 
-def listing(objects: list[Stored], prefix: str, delimiter: str) -> Listing:
-    """Group `objects` by what follows `prefix` up to `delimiter` (none: no groups)."""
-    if not delimiter:
-        return Listing(objects, [])
-    kept: list[Stored] = []
-    groups: dict[str, None] = {}
+def listing(
+    objects: list[Stored], prefix: str, delimiter: str, after: str = "", most: int = MOST_LISTED
+) -> Listing:
+    """`most` names from `after`; grouped by what follows `prefix` up to `delimiter`, if there is one."""
+    named: dict[str, Stored | None] = {}
     for stored in objects:
-        head, found, _ = stored.key[len(prefix) :].partition(delimiter)
-        if found:
-            groups[prefix + head + delimiter] = None
-        else:
-            kept.append(stored)
-    return Listing(kept, list(groups))
+        head, found, _ = stored.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+        name = prefix + head + delimiter if found else stored.key
+        if name > after and not (found and after.startswith(name)):
+            named[name] = None if found else stored
+    page = list(named)[:most]
+    kept = [stored for name in page if (stored := named[name]) is not None]
+    groups = [name for name in page if named[name] is None]
+    return Listing(kept, groups, page[-1] if len(named) > most and page else "")

@@ -1,7 +1,8 @@
 """Amazon S3, path style: what obstore's S3Store uses. Signatures and grants are checked; multipart uploads
 are not there.
 
-Source: Amazon S3 API reference (PutObject, GetObject, HeadObject, DeleteObject(s), ListObjectsV2).
+Source: Amazon S3 API reference (PutObject, GetObject, HeadObject, DeleteObject(s), ListObjectsV2) and user
+guide (`conditional-writes`: If-Match on a key without an object is 404). tests/opinions compares with moto.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from infra.local.hosts.identity import Denied
-from infra.local.hosts.objects import Condition, PreconditionFailed, Stored, listing
+from infra.local.hosts.objects import ANY, MOST_LISTED, Condition, PreconditionFailed, Stored, listing
 from infra.local.hosts.services import Asked, Services, Told, action
 from infra.local.hosts.sigv4 import Signed, verify
 from infra.local.world import Bucket
@@ -40,15 +41,16 @@ def handle(asked: Asked, services: Services) -> Told:
     return error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 
-def error(status: int, code: str, message: str) -> Told:
-    """An error document as S3 and GCS write it."""
+def error(status: int, code: str, message: str, *, range: str = "") -> Told:
+    """An error document as S3 and GCS write it. range: the object's, of which nothing was asked for."""
     text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    return Told(status, XML, text.encode())
+    return Told(status, {**XML, "content-range": range} if range else XML, text.encode())
 
 
 def condition(asked: Asked) -> Condition:
     """Conditional write by entity tag."""
-    return Condition(asked.headers.get("if-none-match") == "*", asked.headers.get("if-match"))
+    other = asked.headers.get("if-none-match")
+    return Condition(other == "*", asked.headers.get("if-match"), not_etag=None if other == "*" else other)
 
 
 def read(asked: Asked, stored: Stored | None, extra: dict[str, str]) -> Told:
@@ -64,7 +66,7 @@ def read(asked: Asked, stored: Stored | None, extra: dict[str, str]) -> Told:
     }
     if asked.headers.get("if-none-match") == stored.etag:
         return Told(304, headers)
-    if asked.headers.get("if-match", stored.etag) != stored.etag:
+    if asked.headers.get("if-match", "*") not in ("*", stored.etag):
         return error(
             412, "PreconditionFailed", "At least one of the preconditions you specified did not hold."
         )
@@ -79,7 +81,7 @@ def _ranged(wanted: str, stored: Stored, headers: dict[str, str]) -> Told:
     start = int(first) if first else max(0, size - int(last))
     end = min(int(last), size - 1) if first and last else size - 1
     if start > end:
-        return error(416, "InvalidRange", "The requested range is not satisfiable")
+        return error(416, "InvalidRange", "The requested range is not satisfiable", range=f"bytes */{size}")
     headers["content-range"] = f"bytes {start}-{end}/{size}"
     return Told(206, headers, stored.body[start : end + 1])
 
@@ -87,14 +89,18 @@ def _ranged(wanted: str, stored: Stored, headers: dict[str, str]) -> Told:
 def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
     principal, key = who
     objects = services.open(bucket, principal, action(asked.method), key)
+    if asked.method == "PUT" and "if-match" in asked.headers:  # comparing is reading: GetObject is needed too
+        services.open(bucket, principal, "object:read", key)
     try:
         match asked.method:
             case "GET" | "HEAD":
                 return read(asked, services.find(bucket, principal, key), {})
+            case "PUT" if "if-match" in asked.headers and objects.get(key) is None:
+                return error(404, "NoSuchKey", "The specified key does not exist.")
             case "PUT":
                 return Told(200, {"etag": objects.put(key, asked.body, condition(asked)).etag})
             case "DELETE":
-                objects.delete(key)
+                objects.delete(key, condition(asked) if objects.get(key) else ANY)
                 return Told(204)
             case _:
                 return error(405, "MethodNotAllowed", "The specified method is not allowed.")
@@ -110,9 +116,11 @@ def _list(asked: Asked, services: Services, bucket: Bucket, principal: str) -> T
 
 
 def listed(asked: Asked, name: str, objects: list[Stored]) -> Told:
-    """A whole listing in one page, as S3 (ListObjectsV2) and GCS's XML API write it."""
-    prefix, after = asked.query.get("prefix", ""), asked.query.get("start-after", "")
-    found = listing([each for each in objects if each.key > after], prefix, asked.query.get("delimiter", ""))
+    """One page of a listing, as S3 (ListObjectsV2) and GCS's XML API write it."""
+    query = asked.query
+    prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
+    most = min(int(query.get("max-keys", MOST_LISTED)), MOST_LISTED)
+    found = listing(objects, prefix, query.get("delimiter", ""), after, most)
     entries = "".join(
         f"<Contents><Key>{escape(each.key)}</Key><LastModified>{iso(each)}</LastModified>"
         f"<ETag>{escape(each.etag)}</ETag><Size>{each.size}</Size></Contents>"
@@ -123,8 +131,11 @@ def listed(asked: Asked, name: str, objects: list[Stored]) -> Told:
     )
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="{XMLNS}"><Name>{escape(name)}</Name>'
-        f"<Prefix>{escape(prefix)}</Prefix><KeyCount>{len(found.objects)}</KeyCount>"
-        f"<IsTruncated>false</IsTruncated>{entries}{groups}</ListBucketResult>"
+        f"<Prefix>{escape(prefix)}</Prefix><MaxKeys>{most}</MaxKeys>"
+        f"<KeyCount>{len(found.objects) + len(found.prefixes)}</KeyCount>"
+        f"<IsTruncated>{'true' if found.after else 'false'}</IsTruncated>"
+        + (f"<NextContinuationToken>{escape(found.after)}</NextContinuationToken>" if found.after else "")
+        + f"{entries}{groups}</ListBucketResult>"
     )
     return Told(200, XML, text.encode())
 

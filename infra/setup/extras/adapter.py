@@ -1,10 +1,10 @@
 """The real AWS Lambda Web Adapter, built by cargo from its crate.
 
-The layer that is deployed is a release; of the 1.x crates only the release candidate is published, so this is
-its binary. From 1.0.0-rc1 to 1.0.0 the adapter changed four things (its repository, `git diff v1.0.0-rc1
-v1.0.0 -- src`), none of which this program meets: no `?` after a path without query, no pooled connections
-with SnapStart, the body of replies named by AWS_LWA_ERROR_STATUS_CODES, and the removed
-AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS.
+The layer that is deployed is a release (infra/web_adapter.py); of the 1.x crates only the candidate before
+the first release is published, so this is its binary. Up to 1.0.0 the adapter changed four things (its
+repository, `git diff v1.0.0-rc1 v1.0.0 -- src`): no `?` after a path without query, no connection pool with
+SnapStart, an error named by AWS_LWA_ERROR_STATUS_CODES keeps the body of the reply, and the variable
+AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS is gone. This program depends on none of them.
 
 The crate brings the Cargo.lock of all its dependencies (`--locked`); the crate itself is pinned here.
 """
