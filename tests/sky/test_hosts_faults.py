@@ -90,7 +90,7 @@ async def test_refuse_closes_the_port_and_resets_open_connections(here: Lab, clo
     """Nobody listens any more; a connection that was open is reset; healed, the same port answers."""
     spec = agent(here, cloud)
     reader, writer = await asyncio.open_connection("127.0.0.1", spec.port)
-    writer.write(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+    writer.write(f"GET /x HTTP/1.1\r\nhost: {spec.authority}\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     await inject(here, cloud, "refuse")
     with pytest.raises(ConnectionResetError):
@@ -106,7 +106,7 @@ async def test_refuse_closes_the_port_and_resets_open_connections(here: Lab, clo
 async def test_blackhole_answers_nothing_not_even_on_open_connections(here: Lab, cloud: Cloud) -> None:
     """A request on a kept-alive connection and one on a new connection both stay without a byte."""
     spec = agent(here, cloud)
-    request = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
+    request = f"GET /x HTTP/1.1\r\nhost: {spec.authority}\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", spec.port)
     writer.write(request)
     await reader.readuntil(b"\r\n0\r\n\r\n")

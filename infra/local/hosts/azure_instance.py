@@ -23,6 +23,7 @@ from infra.local.hosts.azure_routes import App
 from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
+from infra.local.hosts.http_client import exchange
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.messages import Call, Instance, Outcome, Reply, Timer
 from infra.local.hosts.packages import BadPackage
@@ -37,8 +38,7 @@ Answer = Mapping[str, Any]
 class Site(OneChild):
     """One instance of a function app."""
 
-    def __init__(self, tools: Tools, child: Child) -> None:
-        self._session = tools.session
+    def __init__(self, child: Child) -> None:
         super().__init__(child)
         self._uri = ""
         self._app = App((), ())
@@ -93,7 +93,7 @@ class Site(OneChild):
         done = self._send(invocation, {"function": route.function, "input": route.input, "http": http})
         try:
             added = (("x-ms-invocation-id", invocation),)
-            async with http_child.exchange(self._session, self._uri, call, added) as reply:
+            async with exchange(self._uri, call, added) as reply:
                 yield reply
         finally:
             done.cancel()
@@ -191,7 +191,7 @@ class AzureBackend:
             )
         )
         child.ended.add_done_callback(lambda _: drop(scratch))
-        site = Site(tools, child)
+        site = Site(child)
         limit = LIMITS["azure"].start_s
         try:
             async with asyncio.timeout(limit):

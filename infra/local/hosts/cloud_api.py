@@ -7,6 +7,7 @@ import logging
 from aiohttp import web
 
 from infra.local.hosts import azure_blobs, gcs, s3, secrets_manager
+from infra.local.hosts.connections import invite_body
 from infra.local.hosts.listener import Listener
 from infra.local.hosts.objects import BadKey
 from infra.local.hosts.services import Asked, Services, Told
@@ -47,6 +48,7 @@ class CloudApi:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = bytearray()
+        invite_body(request)
         async for chunk in request.content.iter_any():
             body += chunk
             if len(body) > MOST_BYTES:

@@ -12,6 +12,7 @@ from infra.local.hosts import environment, http_child
 from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
+from infra.local.hosts.http_client import exchange
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.messages import Call, Headers, Instance, Outcome, Reply, Timer
 from infra.local.hosts.packages import BadPackage
@@ -25,8 +26,7 @@ JSON: Headers = (("content-type", "application/json"),)
 class Container(OneChild):
     """One Cloud Run instance."""
 
-    def __init__(self, tools: Tools, child: Child, port: int) -> None:
-        self._session = tools.session
+    def __init__(self, child: Child, port: int) -> None:
         super().__init__(child)
         self._base = f"http://127.0.0.1:{port}"
 
@@ -42,13 +42,13 @@ class Container(OneChild):
 
     def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
         """One request."""
-        return http_child.exchange(self._session, self._base, call)
+        return exchange(self._base, call)
 
     async def event(self, name: str, payload: bytes) -> Outcome:
         """Cloud Scheduler's call is plain HTTP; `name` carries its bearer token."""
         headers = (*JSON, ("user-agent", "Google-Cloud-Scheduler"), ("authorization", f"Bearer {name}"))
         call = Call("scheduler", "POST", "/", headers, payload)
-        async with http_child.exchange(self._session, self._base, call) as reply:
+        async with exchange(self._base, call) as reply:
             text = await http_child.outcome_text(reply)
             return Outcome(reply.status < 300, reply.status, text)
 
@@ -112,7 +112,7 @@ class CloudRunBackend:
                 raise http_child.death(child, f"nothing listens on PORT={port}", log.tail(written)) from None
             raise
         log.say(f"instance {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return Container(tools, child, port)
+        return Container(child, port)
 
     async def timers(self) -> tuple[Timer, ...]:
         """Cloud Run has no timers in the code."""

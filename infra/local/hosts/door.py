@@ -20,13 +20,14 @@ from multidict import CIMultiDict
 from infra.local.hosts import faults, headers, replies, routing
 from infra.local.hosts.board import Board
 from infra.local.hosts.children import Log
+from infra.local.hosts.connections import invite_body, refuse_body
 from infra.local.hosts.errors import Trouble
-from infra.local.hosts.http_child import HOP_BY_HOP
+from infra.local.hosts.http_client import HOP_BY_HOP
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.listener import Listener, reset
-from infra.local.hosts.messages import Call, Instance
+from infra.local.hosts.messages import Call, Headers, Instance
 from infra.local.hosts.relay import Dropped, Relay
-from infra.local.world import Function
+from infra.local.world import Cloud, Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class Behind:
     log: Log
 
 
+# A front end answers `expect` itself; `host` is told anew, for a URL as target names it too.
+ENDS_HERE = frozenset(("expect", "host"))
+# cloud.google.com/run/docs/issues: TRACE and CONNECT do not reach a service.
+METHODS_REFUSED: dict[Cloud, frozenset[str]] = {"gcp": frozenset(("CONNECT", "TRACE"))}
 # Between a connection that broke and the end of its process: gunicorn's master needs a moment to give up.
 END_S = 1.0
 
@@ -50,6 +55,7 @@ class Upload:
     def __init__(self, request: web.BaseRequest, limit: int) -> None:
         self._request = request
         self._limit = limit
+        self.begun = False
         self.too_large = (request.content_length or 0) > limit
 
     async def whole(self) -> bytes:
@@ -59,6 +65,8 @@ class Upload:
     async def chunks(self) -> AsyncIterator[bytes]:
         """As it arrives. Raises Trouble beyond the limit."""
         size = 0
+        self.begun = True
+        invite_body(self._request)
         async for chunk in self._request.content.iter_any():
             size += len(chunk)
             if size > self._limit:
@@ -97,7 +105,8 @@ class Door:
     async def _through(self, request: web.BaseRequest) -> web.StreamResponse:
         spec, board = self._behind.spec(), self._behind.board
         request_id = str(uuid.uuid4())
-        probe = request.method == "GET" and request.path == "/health"
+        aimed = routing.aim(request.headers.get("Host", ""), target_of(request))
+        probe = request.method == "GET" and aimed is not None and aimed[1].partition("?")[0] == "/health"
         verdict = faults.decide(board.of(spec), self._behind.draw, probe=probe)
         if verdict.swallowed:
             await board.healed(spec)
@@ -108,31 +117,31 @@ class Door:
         try:
             if verdict.answer is not None:
                 raise Trouble(verdict.answer, "by an injected fault")
-            target = routing.route(spec, request.headers.get("Host", ""), request.raw_path)
-            if target is None:
-                raise Trouble("no-host", f"no function of this name: {request.headers.get('Host')!r}")
+            aim = _arrive(request.method, aimed, spec)
             if spec.closed is not None:
                 raise Trouble("forbidden", spec.closed)
             if upload.too_large:
                 raise Trouble("request-too-large")
-            call = await self._call(request, target, upload, spec, request_id)
+            call = await self._call(request, aim, upload, spec, request_id)
             return await self._exchange(request, call, spec, cut=verdict.cut)
         except Trouble as trouble:
             found = Trouble("request-too-large") if upload.too_large else trouble
-            return self._answer(spec, request_id, found)
+            answer = self._answer(spec, request_id, found)
+            if not upload.begun:
+                refuse_body(request, answer)
+            return answer
 
     async def _call(
-        self, request: web.BaseRequest, target: str, upload: Upload, spec: Function, call_id: str
+        self, request: web.BaseRequest, aim: tuple[str, str], upload: Upload, spec: Function, call_id: str
     ) -> Call:
         body: bytes | AsyncIterator[bytes] = b""
         if request.body_exists:
             body = await upload.whole() if spec.cloud == "aws" else upload.chunks()
-        passed = tuple(
-            (name.lower(), value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP
-        )
+        host, target = aim
+        passed = tuple(pair for pair in fields_of(request) if pair[0] not in HOP_BY_HOP | ENDS_HERE)
         peer = request.remote or "127.0.0.1"
-        added = headers.request(spec, passed, peer, call_id)
-        return Call(call_id, request.method, target, added, body, peer, request.host)
+        added = headers.request(spec, (("host", host), *passed), peer, call_id)
+        return Call(call_id, request.method, target, added, body, peer, host)
 
     async def _exchange(
         self, request: web.BaseRequest, call: Call, spec: Function, *, cut: bool
@@ -170,6 +179,30 @@ class Door:
         status, own, body = replies.answer(spec.cloud, trouble.cause)
         added = headers.platform(spec.cloud, call_id)
         return web.Response(status=status, headers=CIMultiDict([*own.items(), *added]), body=body)
+
+
+def target_of(request: web.BaseRequest) -> str:
+    """The request target as sent, octets as latin-1."""
+    return request.raw_path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def fields_of(request: web.BaseRequest) -> Headers:
+    """The header fields as sent, names in lower case, octets as latin-1."""
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.raw_headers
+    )
+
+
+def _arrive(method: str, aimed: tuple[str, str] | None, spec: Function) -> tuple[str, str]:
+    """Host and path for the function. Raises Trouble for what the cloud does not pass to it."""
+    if method in METHODS_REFUSED.get(spec.cloud, ()):
+        raise Trouble("bad-method", method)
+    if aimed is None:
+        raise Trouble("bad-request", "the request target is neither a path nor a URL")
+    target = routing.route(spec, *aimed)
+    if target is None:
+        raise Trouble("no-host", f"no function of this name: {aimed[0]!r}")
+    return aimed[0], target
 
 
 async def _see_off(instance: Instance, spec: Function) -> None:

@@ -24,6 +24,8 @@ class RequestError(SkyError):
 
 
 Cause = Literal[
+    "bad-request",  # a request target of no form that is served
+    "bad-method",  # a method that the cloud passes to no function
     "no-host",  # the request is for another host name than the function's
     "forbidden",  # the cloud refuses callers of this URL
     "crashed",  # the instance died or broke off before it answered

@@ -61,7 +61,7 @@ class LambdaBackend:
             await child.stop()
             raise
         tools.log(spec.key).say(f"sandbox {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return lambda_sandbox.Sandbox(spec, tools, child, port)
+        return lambda_sandbox.Sandbox(spec, child, port)
 
     async def timers(self) -> tuple[Timer, ...]:
         """Lambda has no timers in the code."""

@@ -24,6 +24,7 @@ from infra.local.hosts import http_child, lambda_event
 from infra.local.hosts.children import Child, Command
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
+from infra.local.hosts.http_client import HOP_BY_HOP
 from infra.local.hosts.lambda_event import Result
 from infra.local.hosts.lambda_sandbox import start_runtime
 from infra.local.hosts.limits import LIMITS
@@ -43,7 +44,7 @@ class Answer:
 
     def __init__(self, result: Result, rest: web.Request | None) -> None:
         self.status = result.status
-        self.headers: Headers = tuple(pair for pair in result.headers if pair[0] not in http_child.HOP_BY_HOP)
+        self.headers: Headers = tuple(pair for pair in result.headers if pair[0] not in HOP_BY_HOP)
         self._first = result.body
         self._rest = rest
         self.read = asyncio.Event()

@@ -25,6 +25,7 @@ from infra.local.hosts import environment, http_child, lambda_event
 from infra.local.hosts.children import Child, Command, OneChild
 from infra.local.hosts.environment import Place
 from infra.local.hosts.errors import Trouble
+from infra.local.hosts.http_client import exchange
 from infra.local.hosts.limits import LIMITS
 from infra.local.hosts.messages import Call, Headers, Outcome, Reply
 from infra.local.hosts.tools import Tools, drop
@@ -73,9 +74,8 @@ class StreamedReply:
 class Sandbox(OneChild):
     """One execution environment."""
 
-    def __init__(self, spec: Function, tools: Tools, child: Child, port: int) -> None:
+    def __init__(self, spec: Function, child: Child, port: int) -> None:
         self._spec = spec
-        self._session = tools.session
         super().__init__(child)
         self._base = f"http://127.0.0.1:{port}"
 
@@ -101,7 +101,7 @@ class Sandbox(OneChild):
             added += (("content-length", "0"),)
         headers = tuple(lambda_event.joined(call.headers).items())
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
-        async with http_child.exchange(self._session, self._base, sent, added) as reply:
+        async with exchange(self._base, sent, added) as reply:
             yield StreamedReply(reply, self._child) if streams(self._spec) else reply
 
     async def event(self, name: str, payload: bytes) -> Outcome:
@@ -112,9 +112,7 @@ class Sandbox(OneChild):
             ("x-amzn-lambda-context", self._context(request_id, time.time())),
         )
         path = self._spec.environment.get(PASS_THROUGH, "/events")
-        async with http_child.exchange(
-            self._session, self._base, Call(request_id, "POST", path, headers, payload)
-        ) as reply:
+        async with exchange(self._base, Call(request_id, "POST", path, headers, payload)) as reply:
             text = await http_child.outcome_text(reply)
             return Outcome(reply.status < 500, reply.status, text)
 
@@ -151,7 +149,7 @@ async def ready(spec: Function, tools: Tools, child: Child, port: int) -> None:
     limit = LIMITS["aws"].start_s
     try:
         async with asyncio.timeout(limit):
-            while not await http_child.answers(tools.session, f"http://127.0.0.1:{port}", path):
+            while not await http_child.answers(f"http://127.0.0.1:{port}", path):
                 if not child.alive:
                     raise http_child.death(child, "it ended", log.tail(since))
                 await asyncio.sleep(http_child.POLL_S)

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from infra.local.errors import PortTaken
+from infra.local.hosts.connections import Server
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -44,20 +45,9 @@ class Listener:
     def __init__(self, port: int, purpose: str, handler: Handler, *, cancels: bool = False) -> None:
         self.port = port
         self._purpose = purpose
-        app = web.Application(client_max_size=2**62)
-        app.router.add_route("*", "/{path:.*}", handler)
-        app.on_response_prepare.append(_no_server_header)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            handler_cancellation=cancels,
-            shutdown_timeout=SHUTDOWN_S,
-            keepalive_timeout=75.0,
-            auto_decompress=False,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-        )
+        self._handler = handler
+        self._cancels = cancels
+        self._runner: web.ServerRunner | None = None
         self._site: web.SockSite | None = None
         self._held: socket.socket | None = None
         self._changing = asyncio.Lock()
@@ -65,6 +55,18 @@ class Listener:
     async def open(self) -> None:
         """Bind and listen. Raises PortTaken."""
         self._held = bind(self.port, self._purpose)
+        self._runner = web.ServerRunner(
+            Server(
+                self._handler,
+                handler_cancellation=self._cancels,
+                access_log=None,
+                keepalive_timeout=75.0,
+                auto_decompress=False,
+                max_line_size=HEADER_BYTES,
+                max_field_size=HEADER_BYTES,
+            ),
+            shutdown_timeout=SHUTDOWN_S,
+        )
         await self._runner.setup()
         await self.listen()
 
@@ -76,7 +78,7 @@ class Listener:
     async def listen(self) -> None:
         """Accept connections (again)."""
         async with self._changing:
-            if self._site is None and self._held is not None:
+            if self._site is None and self._held is not None and self._runner is not None:
                 self._site = web.SockSite(self._runner, self._held, backlog=1024)
                 self._held = None
                 await self._site.start()
@@ -92,13 +94,14 @@ class Listener:
 
     def reset(self) -> None:
         """Reset all open connections."""
-        server = self._runner.server
+        server = self._runner.server if self._runner is not None else None
         for connection in list(server.connections) if server is not None else []:
             reset(connection.transport)
 
     async def close(self) -> None:
         """Stop, end open connections, free the port."""
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
         if self._held is not None:
             self._held.close()
             self._held = None
@@ -113,9 +116,3 @@ def reset(transport: asyncio.BaseTransport | None) -> None:
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     transport.abort()
-
-
-async def _no_server_header(_: web.Request, response: web.StreamResponse) -> None:
-    """Only what the cloud or the function says about itself goes out."""
-    if response.headers.get("Server", "").startswith("Python/"):
-        del response.headers["Server"]

@@ -38,6 +38,7 @@ _RETRY = {"retry-after": RETRY_AFTER_S}
 
 ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
     "aws": {
+        "bad-request": _json(400, "BadRequestException", b'{"message":"Bad Request"}'),
         "no-host": _json(403, "AccessDeniedException", b'{"Message":"Forbidden"}'),
         "forbidden": _json(
             403,
@@ -65,6 +66,7 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "response-too-large": _AWS_502,
     },
     "azure": {
+        "bad-request": _html(400, "Bad Request", "The request target is invalid."),
         "no-host": _html(404, "Web Site not found", "This web app does not exist, or it has another name."),
         "forbidden": _html(403, "Forbidden", "This web app is not open to you."),
         "throttled": _plain(429, "Too Many Requests", **_RETRY),
@@ -78,6 +80,8 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "unauthorized": (401, {}, b""),
     },
     "gcp": {
+        "bad-request": _html(400, "Bad Request", "Your client has issued a malformed or illegal request."),
+        "bad-method": _html(405, "Method Not Allowed", "The request method is inappropriate for the URL."),
         "no-host": _html(404, "Page not found", "The requested URL was not found on this server."),
         "forbidden": _html(403, "Forbidden", "Your client does not have permission to get this URL."),
         "throttled": _plain(429, "Rate exceeded.", **_RETRY),

@@ -16,6 +16,21 @@ from infra.local.world import Function
 LOOPBACK = frozenset(("127.0.0.1", "localhost"))
 
 
+def aim(host: str, target: str) -> tuple[str, str] | None:
+    """Host and path of a request, or None for a target that has neither.
+
+    A target may be a whole URL, whose host then counts (RFC 9112, section 3.2.2).
+    """
+    if target.startswith("/"):
+        return host, target
+    scheme, mark, rest = target.partition("://")
+    if not mark or scheme.lower() not in ("http", "https"):
+        return None
+    end = min((place for place in map(rest.find, "/?") if place >= 0), default=len(rest))
+    path = rest[end:]
+    return (rest[:end], path if path.startswith("/") else f"/{path}") if end else None
+
+
 def route(spec: Function, host: str, target: str) -> str | None:
     """The request target for the function, or None when `host` (and the path) are not the function's."""
     try:

@@ -17,12 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
 from infra.local.delays import DEFAULT as DEFAULT_DELAYS
 from infra.local.delays import Delays
 from infra.local.errors import ApplyError, PortTaken
-from infra.local.hosts import faults, http_child, schedules
+from infra.local.hosts import faults, schedules
 from infra.local.hosts.board import Board
 from infra.local.hosts.children import Children
 from infra.local.hosts.cloud_api import CloudApi
@@ -78,7 +76,6 @@ class Sky:
         self._packages = Packages(site.folder / "functions")
         self._lock = asyncio.Lock()
         self._apis: list[CloudApi] = []
-        self._session: aiohttp.ClientSession | None = None
         self._tools: Tools | None = None
         self._tidying: asyncio.Task[None] | None = None
 
@@ -94,7 +91,6 @@ class Sky:
             log.warning("ended %d processes that an earlier daemon left", len(killed))
         scratch = self.site.folder / "run"
         _empty(scratch)
-        self._session = http_child.client()
         services = Services(self.identities, lambda: self.world, time.time)
         for cloud in CLOUDS:
             api = CloudApi(cloud, self._ports.named(f"{cloud} services"), services)
@@ -103,7 +99,6 @@ class Sky:
         self._tools = Tools(
             interpreter=self.site.interpreter,
             children=self._children,
-            session=self._session,
             packages=self._packages,
             wheels=self.site.wheels,
             identities=self.identities,
@@ -125,8 +120,6 @@ class Sky:
         self.hosts.clear()
         await asyncio.gather(*(api.close() for api in self._apis))
         await self._children.close()
-        if self._session is not None:
-            await self._session.close()
 
     async def restore(self, world: World) -> None:
         """The world as it was before a restart: doors open, instances start at their first request.

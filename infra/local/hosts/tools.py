@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from infra.local.hosts.children import Children, Log
 from infra.local.hosts.environment import Credentials
 from infra.local.hosts.identity import Identities
@@ -30,7 +28,6 @@ class Tools:
 
     interpreter: Interpreter
     children: Children
-    session: aiohttp.ClientSession
     packages: Packages
     wheels: Wheels
     identities: Identities
