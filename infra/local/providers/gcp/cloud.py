@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from infra.local.providers.gcp import functions, iam, images, project, services, storage
 from infra.local.providers.gcp.common import PROJECT, PROJECT_NUMBER
+from infra.local.providers.gcp.project import need_project
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
 from infra.local.providers.values import Json, Properties, text
@@ -27,7 +28,9 @@ def _project_id(context: Context) -> str:
 
 
 def _project(inputs: Properties, context: Context) -> Properties:
+    """Read through Cloud Resource Manager, as everything about a project is."""
     project = text(inputs, "projectId") or _project_id(context)
+    need_project(context, project)
     return {
         "id": f"projects/{project}",
         "projectId": project,
