@@ -37,11 +37,15 @@ class Said:
 
 @dataclass(slots=True)
 class Stack:
-    """The stack `dev` of a program in `root`. `hosts` is told each world; `worlds` keeps them."""
+    """The stack `dev` of a program in `root`. `hosts` is told each world; `worlds` keeps them.
+
+    delays: of a real cloud's seconds, how many pass here.
+    """
 
     root: Path
     pulumi_path: str
     hosts: Callable[[World], None] = nothing
+    delays: float = 0.0
     worlds: list[World] = field(default_factory=list[World])
     _providers: Providers | None = field(default=None, init=False)
     _environment: dict[str, str] = field(default_factory=dict[str, str], init=False)
@@ -85,7 +89,7 @@ class Stack:
         wanted = {package: kept.named(package) for package in packages}
         folder = self.root / "program"
         self._providers = Providers(
-            self.table, self._apply, wanted, kept.allocate, self.sky, folder, Delays(0)
+            self.table, self._apply, wanted, kept.allocate, self.sky, folder, Delays(self.delays)
         )
         ports = self._providers.start()
         self._environment = {
