@@ -1,4 +1,4 @@
-"""Who keeps what in the bucket of a place, for how long, and who may touch it; on all three clouds."""
+"""Which function keeps what in the bucket of a place, for how long, and which may touch it; on all clouds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def on_buckets(fleet: list[Resource], name: str) -> dict[str, list[str]]:
 
 
 def test_routers_reach_the_snapshots_and_agents_the_replies(fleet: list[Resource]) -> None:
-    """Nobody reaches the other's: by a policy, by container, by a condition. Checkers reach neither."""
+    """Neither reaches what is the other's: by policy, container or condition. Checkers reach neither."""
     for cloud in FUNCTIONS:
         for name, function in functions(fleet, cloud).items():
             assert ("SKYFLEET_BUCKET" in environment(function)) == (name != "checker")

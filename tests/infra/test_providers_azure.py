@@ -1,4 +1,4 @@
-"""Azure's rules: what must exist before what, who may do what, and how a site takes a package."""
+"""Azure's rules: what must exist before what, which identity may do what, and how a site takes a package."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
 def test_a_package_is_read_by_its_signed_address_only(
     account: Azure, part: str, other: str, code: str
 ) -> None:
-    """The account is private: who has no signature for that very blob gets nothing."""
+    """The account is private: a caller without a signature for that very blob gets nothing."""
     account.storage()
     account.site()
     address = account.signed(account.blob("a.zip")).replace(part, other)
@@ -209,7 +209,7 @@ def test_a_signature_ends(account: Azure) -> None:
 
 
 def test_the_same_question_gets_the_same_signature(account: Azure) -> None:
-    """Or every `up` would deploy the same package anew."""
+    """Or every `up` would deploy the same package again."""
     account.storage()
     blob = account.blob("a.zip")
     assert account.signed(blob) == account.signed(blob)

@@ -97,7 +97,7 @@ def _identities(row: Row, tables: Tables) -> dict[str, str]:
 
 
 def _principal(row: Row, tables: Tables) -> str:
-    """Whom the code gets tokens for: the identity its settings name, else the first, else the site's own."""
+    """The principal of the code's tokens: the identity its settings name, else the first, else the site's."""
     assigned, settings = _identities(row, tables), app_settings(row.inputs)
     for name in ("AZURE_CLIENT_ID", "AzureWebJobsStorage__clientId"):
         if settings.get(name) in assigned:

@@ -1,4 +1,4 @@
-"""Storage: accounts whose names nobody else in the world has, containers, blobs, and signed addresses (SAS).
+"""Storage: accounts whose names are unique in the world, containers, blobs, and signed addresses (SAS).
 
 Limits: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules. A deleted account
 can be recovered for 14 days, and its name is free at once (learn.microsoft.com/azure/storage/common/
