@@ -22,6 +22,10 @@ _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
 _FATAL = re.compile(r"^error: ")
 
+# What the program waits for (infra/verify.py): once as it is said, and once more at the end.
+_WAITING = re.compile(r"^ .*\bpulumi:pulumi:Stack \S+ .*?\b(waiting for the .+)$")
+_WAITED = re.compile(r"^\s+waiting for the ")
+
 # Enough for a list of config mistakes or the end of a traceback; what is longer hides its own point.
 SHOWN_LINES = 40
 SHOWN_HEAD = 8
@@ -53,6 +57,12 @@ def step(line: str) -> Step | None:
     return Step(found["mark"].strip(), found["type"], found["name"], what, failed is not None)
 
 
+def waiting(line: str) -> str:
+    """What the program waits for, empty for every other line."""
+    found = _WAITING.match(line)
+    return found[1] if found else ""
+
+
 def diagnostics(lines: Iterable[str]) -> list[str]:
     """What Pulumi says went wrong, at most SHOWN_LINES lines; the last lines of all when it has no such
     section.
@@ -63,7 +73,7 @@ def diagnostics(lines: Iterable[str]) -> list[str]:
     for line in everything:
         if (header := _SECTION.match(line)) is not None:
             inside = header[1] == "Diagnostics"
-        elif inside or _FATAL.match(line):
+        elif (inside or _FATAL.match(line)) and not _WAITED.match(line):
             section.append(line)
     chosen = [line for line in section if line.strip()] or [line for line in everything if line.strip()][-15:]
     if len(chosen) <= SHOWN_LINES:

@@ -19,6 +19,7 @@ from infra.settings import Settings
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
 # Fewer at once, and router, agent and checker are in each other's way soon.
 FEW = 100
+UNRESERVED = 100
 
 
 class Account(Protocol):
@@ -63,10 +64,16 @@ def _findings(settings: Settings, account: Account, number: str) -> Iterator[Fin
                 f"Run `aws account enable-region --region-name {region}` and wait some minutes",
             )
         else:
-            yield from _quota(account, region)
+            yield from _quota(account, region, reserved(settings, region))
 
 
-def _quota(account: Account, region: str) -> Iterator[Finding]:
+def reserved(settings: Settings, region: str) -> int:
+    """What the agent and the router of a region reserve."""
+    routed = any(place.cloud == "aws" and place.region == region for place in settings.routers)
+    return (settings.amazon.concurrency or 0) * (2 if routed else 1)
+
+
+def _quota(account: Account, region: str, wanted: int) -> Iterator[Finding]:
     try:
         most = account.concurrency(region)
     except Refused as refused:
@@ -77,11 +84,24 @@ def _quota(account: Account, region: str) -> Iterator[Finding]:
             stops=False,
         )
         return
-    if most < FEW:
+    if wanted and most - wanted < UNRESERVED:
+        yield Finding(
+            "aws",
+            f"skyfleet:aws.concurrency reserves {wanted} of the {most:g} requests that Lambda runs at once "
+            f"in {region}, and {UNRESERVED} must stay unreserved",
+            f"Lower or remove it, or run {_increase(region)}",
+        )
+    elif most < FEW:
         yield Finding(
             "aws",
             f"Lambda runs at most {most:g} requests at once in {region}, of all functions; more get 429",
-            f"Run `aws service-quotas request-service-quota-increase --service-code {SERVICE} --quota-code "
-            f"{QUOTA} --desired-value 1000 --region {region}`",
+            f"Run {_increase(region)}",
             stops=False,
         )
+
+
+def _increase(region: str) -> str:
+    return (
+        f"`aws service-quotas request-service-quota-increase --service-code {SERVICE} --quota-code {QUOTA} "
+        f"--desired-value 1000 --region {region}`"
+    )

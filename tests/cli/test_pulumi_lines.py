@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cli.pulumi_lines import SHOWN_LINES, counts, diagnostics, step
+from infra.cli.pulumi_lines import SHOWN_LINES, counts, diagnostics, step, waiting
 
 pytestmark = pytest.mark.pure
 
@@ -46,6 +46,21 @@ def test_only_what_ended_is_shown() -> None:
         "+- replaced  aws:lambda:Function agent",
         "+  creating failed pulumi:pulumi:Stack skyfleet-local",
     ]
+
+
+def test_what_the_program_waits_for_is_told_when_it_is_said_and_is_no_reason_of_a_failure() -> None:
+    """Pulumi prints it as it comes and once more under the diagnostics."""
+    told = "waiting for the agent on gcp/r to serve build b: so far no answer (30 of at most 300 s)"
+    lines = [
+        f" +  pulumi:pulumi:Stack skyfleet-local creating (31s) {told}",
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (skyfleet-local):",
+        f"    {told}",
+        "    error: it does not serve",
+    ]
+    assert [waiting(line) for line in lines] == [told, "", "", "", ""]
+    assert [waiting(line) for line in OUTPUT if waiting(line)] == []
+    assert diagnostics(lines) == [lines[2], lines[4]]
 
 
 def test_a_failure_is_a_step_that_failed() -> None:

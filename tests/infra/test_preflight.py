@@ -92,9 +92,9 @@ def test_accounts_that_fit_are_named_and_nothing_is_found() -> None:
     }
 
 
-def checked(account: Aws | Azure | Gcp) -> Report:
+def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
     """Of a stack on all three clouds."""
-    settings = settings_for(*CLOUDS)
+    settings = settings_for(*CLOUDS, **more)
     match account:
         case Aws():
             return amazon.check(settings, account)
@@ -205,6 +205,15 @@ def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
     (line,) = report.notes
     assert line.startswith(found)
     assert command in line
+
+
+def test_a_reservation_that_lambda_would_refuse_stops_the_deployment() -> None:
+    """Agent and router of a region reserve it each, and 100 must stay unreserved."""
+    assert checked(Aws(), aws={"concurrency": 450}).stops == ()
+    (line,) = checked(Aws(), aws={"concurrency": 451}).stops
+    assert "reserves 902 of the 1000 requests" in line
+    (line,) = checked(Aws(quota=10.0), aws={"concurrency": 1}).stops
+    assert "aws service-quotas request-service-quota-increase" in line
 
 
 @pytest.fixture

@@ -11,23 +11,29 @@ import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 
 from infra.cli import summary
-from infra.cli.context import engine, json_option, need_outputs, pulumi_cli
+from infra.cli.context import engine, json_option, need_outputs, need_sky, pulumi_cli
 from infra.cli.context import layout as here
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
+from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
 from infra.cli.layout import STACK, Layout
+from infra.cli.outputs import Outputs
 from infra.cli.preparation import build_packages, check_room, read_settings
 from infra.cli.progress import Progress, progress, step
-from infra.cli.pulumi_lines import counts, diagnostics
+from infra.cli.pulumi_lines import counts, diagnostics, waiting
 from infra.cli.pulumi_lines import step as parse_step
 from infra.cli.recovery import check_state, free_the_stack, pending
 from infra.cli.sky import awake, child_environment
 from infra.cli.stacks import emulator_only
 from infra.setup.exclusive import exclusive
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
 
 DISK_FULL = "no space left on device"  # as Pulumi says it
 
@@ -43,19 +49,22 @@ def command(as_json: bool) -> None:
         with exclusive(
             layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
         ):
-            printed, keyed = _up(layout, shown)
+            printed, settings = _up(layout, shown)
     except OSError as error:
         where = error.filename or "the disk"
         raise Failed(
             f"{where}: {error.strerror}. Free the disk or make it writable, then run `make up` again."
         ) from None
     outputs = need_outputs(layout)
+    _first_checks(layout, outputs, settings, shown)
     facts = summary.as_facts(outputs.router_urls, counts(printed), layout)
-    click.echo(json.dumps(facts, indent=2) if as_json else summary.closing(facts, layout, keyed=keyed))
+    click.echo(
+        json.dumps(facts, indent=2) if as_json else summary.closing(facts, layout, keyed=not settings.open)
+    )
 
 
-def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
-    """What the engine printed, and whether callers need a key."""
+def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
+    """What the engine printed, and what was deployed."""
     layout.home.mkdir(mode=0o700, exist_ok=True)
     layout.home.chmod(0o700)  # also one that somebody else has made: keys and state lie in it
     check_room(layout, lambda folder: shutil.disk_usage(folder).free)
@@ -70,7 +79,16 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], bool]:
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)
         printed = _deploy(layout, pulumi, shown)
-    return printed, not settings.open
+    return printed, settings
+
+
+def _first_checks(layout: Layout, outputs: Outputs, settings: Settings, shown: Progress) -> None:
+    """A fleet is up without them, but the status says little until then."""
+    rounds_s = settings.checks.probes * settings.checks.apart_s
+    with step(shown, "first health checks"):
+        expected = [str(place) for place in settings.checkers]
+        if missing := wait_for_all(outputs, need_sky(layout), expected, rounds_s):
+            shown.say(sentence(missing, rounds_s + GRACE_S))
 
 
 def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
@@ -110,6 +128,8 @@ class _Watch:
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+        if said := waiting(text):
+            self.shown.say(said)
         if (done := parse_step(text)) is not None:
             self.shown.say(str(done))
             self.shown.now(f"{done.type} {done.name}")
