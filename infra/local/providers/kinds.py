@@ -176,7 +176,8 @@ class Kind:
     volatile: outputs that an update gives anew, or that say more than the input of that name.
     exists: the cloud's error code for a taken name.
     effective_after_s: real seconds from its creation until what it grants acts. hold: what stays of its name.
-    stateless: lives only in Pulumi's state, as random's resources do.
+    stateless: lives only in Pulumi's state, as random's resources do. numbered: the cloud gives each one a
+    number or id of its own, so that a replacement stands beside what it replaces until that is deleted.
     """
 
     token: str
@@ -193,5 +194,6 @@ class Kind:
     alive: Callable[[Row, Machine], bool] = always
     exists: str = "AlreadyExists"
     stateless: bool = False
+    numbered: bool = False
     effective_after_s: float = 0.0
     hold: Callable[[Row], Hold | None] = no_hold

@@ -74,9 +74,13 @@ def difference(subject: Subject, old: Properties, new: Properties, operations: O
 
 
 def _same_place(subject: Subject, old: Properties, new: Properties, operations: Operations) -> bool:
-    """Whether old and new cannot both exist: an automatic name will be made anew, a given one will not."""
+    """Whether old and new cannot both exist: an automatic name is made again, a given one is not.
+
+    So do the vendors' providers (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace): what has no name
+    of its own, like a version of a secret, is created before the old one is deleted.
+    """
     kind = subject.kind
-    if kind.stateless or is_autonamed(kind.naming, new):
+    if kind.stateless or kind.numbered or is_autonamed(kind.naming, new):
         return False
     context = operations.context(subject)
     before = kind.key(program_inputs(old), context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from infra.local.derivation.periods import FIELD
 from infra.local.errors import CloudError
@@ -81,6 +82,18 @@ def _secret_version(inputs: Properties, context: Context) -> Properties:
         "versionId": version,
         "versionStages": inputs.get("versionStages", ["AWSCURRENT"]),
     }
+
+
+def _label(inputs: Properties, context: Context) -> None:
+    """A new version takes the label AWSCURRENT from the one that has it, which gets AWSPREVIOUS
+    (docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html)."""
+    if context.old is not None or "AWSCURRENT" not in inputs.get("versionStages", ["AWSCURRENT"]):
+        return
+    for row in context.all(SECRET_VERSION):
+        stages = items(row.outputs, "versionStages")
+        if stages and text(row.inputs, "secretId") == text(inputs, "secretId"):
+            left = ["AWSPREVIOUS"] if "AWSCURRENT" in stages else []
+            context.extra.append(replace(row, outputs={**row.outputs, "versionStages": left}))
 
 
 def _one_value(inputs: Properties) -> Iterator[Failure]:
@@ -188,6 +201,8 @@ KINDS = (
         force_new=frozenset(("secretId", "secretString", "secretBinary", "region")),
         filled=("region",),
         rules=_one_value,
+        effects=_label,
+        numbered=True,
     ),
     Kind(
         SCHEDULE,

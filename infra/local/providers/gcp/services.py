@@ -178,6 +178,7 @@ KINDS = (
         force_new=frozenset(("secret", "secretData", "isSecretDataBase64")),
         rules=needs("secretData", "a version needs secretData"),
         effects=_count_version,
+        numbered=True,
     ),
     Kind(
         JOB,
@@ -227,5 +228,6 @@ KINDS = (
         force_new=frozenset(("project",)),
         filled=("project",),
         refers=_monitoring_on,
+        numbered=True,
     ),
 )
