@@ -3,6 +3,7 @@
 aim          is the shell aimed where the stack says (pure)
 credentials  is there a credential for each cloud (pure)
 amazon, microsoft, google   what is asked of an account, and what an answer means (pure)
+organisation  whether an organisation lets functions be open to all (pure)
 asking       the questions themselves, put through the providers
 findings     what is told: one line each, with the command that mends it
 

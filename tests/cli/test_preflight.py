@@ -37,6 +37,7 @@ esac >"$SKYFLEET_PREFLIGHT_REPORT"
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     for name in [name for name in os.environ if name.startswith("PULUMI_")]:
         monkeypatch.delenv(name)
+    script(tmp_path / "bin" / "gcloud", 'echo "$*" >>"$(dirname "$0")/gcloud-asked"; echo "$GCLOUD_SAYS"')
     for name in FILES:
         script(tmp_path / "bin" / name, PULUMI if name == "pulumi" else "exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -60,11 +61,22 @@ def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: L
     assert told["stops"][0] == "aws: no region"
     assert told["stops"][1].startswith("azure: ")
     assert "the login has expired" in told["stops"][1]
-    assert told["notes"] == ["aws: small"]
+    assert told["notes"][0] == "aws: small"
     asked = (checkout.root.parent / "bin" / "asked").read_text().splitlines()
     assert [line.partition(" ")[0] for line in asked] == ["preview"] * 3
     assert all("--stack prod" in line for line in asked)
     assert [line.rpartition(" ")[2] for line in asked] == ["aws", "azure", "gcp"]
+
+
+def test_an_organisation_that_refuses_open_functions_is_told_by_googles_own_command(
+    checkout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is mostly inherited, which no provider tells."""
+    monkeypatch.setenv("GCLOUD_SAYS", '{"listPolicy": {"allowedValues": ["C01"]}}')
+    stops = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)["stops"]
+    assert "domain restricted sharing" in stops[-1]
+    asked = (checkout.root.parent / "bin" / "gcloud-asked").read_text()
+    assert "--project my-project-123 --effective" in asked
 
 
 def test_a_shell_that_is_aimed_at_the_emulator_is_told_before_anything_is_asked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ import pytest
 from infra import preflight
 from infra.contract import CLOUDS, Cloud
 from infra.errors import PreflightError
-from infra.preflight import amazon, google, microsoft
+from infra.preflight import amazon, google, microsoft, organisation
 from infra.preflight.credentials import Surroundings, without_credential
 from infra.preflight.findings import Finding, Refused, Report, words
 from infra.settings import Settings
@@ -307,3 +307,37 @@ def test_a_providers_message_becomes_one_line() -> None:
     )
     assert said == "reading: AccessDenied"
     assert len(words("word " * 200)) < 250
+
+
+@pytest.mark.parametrize(
+    ("printed", "restricted"),
+    [
+        ('{"constraint": "c", "listPolicy": {"allowedValues": ["C0123"]}}', True),
+        ('{"listPolicy": {"allValues": "DENY"}}', True),
+        ('{"listPolicy": {"allValues": "ALLOW"}}', False),
+        ('{"constraint": "c"}', False),
+    ],
+)
+def test_a_domain_restricted_organisation_stops_the_deployment(printed: str, restricted: bool) -> None:
+    """Google would refuse `allUsers` after everything else is made."""
+    found = organisation.check("my-project", lambda command: printed)
+    assert (found is not None) == restricted
+    if found is not None:
+        assert found.stops
+        assert "constraints/iam.allowedPolicyMemberDomains" in found.line
+        assert "public: false" in found.line
+
+
+@pytest.mark.parametrize("said", ["No such file or directory: 'gcloud'", "PERMISSION_DENIED"])
+def test_an_organisation_that_cannot_be_asked_is_worth_knowing(said: str) -> None:
+    """The command to ask it is named."""
+
+    def run(command: Sequence[str]) -> str:
+        raise Refused(said)
+
+    found = organisation.check("my-project", run)
+    assert found is not None
+    assert not found.stops
+    assert "gcloud resource-manager org-policies describe" in found.line
+    with pytest.raises(Refused):
+        organisation.is_restricted("Listed 0 items.")

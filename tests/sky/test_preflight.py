@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.local.providers.aws import account
+from infra.local.providers.gcp import project
 from infra.local.providers.table import Row
 from tests.sky.stack import Said, Stack
 
@@ -65,6 +66,25 @@ def test_a_region_that_is_not_enabled_stops_the_deployment_before_anything_is_ma
     assert said.code != 0
     assert "aws account enable-region --region-name af-south-1" in said.text
     assert "Preflight failed; nothing was deployed" in said.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (project.Settings(absent=True), "gcp: the project my-project is not there or may not be read"),
+        (project.Settings(fresh=True), "gcloud services enable cloudresourcemanager.googleapis.com"),
+        (project.Settings(milli_cpu=5000), "Cloud Run may use 5 vCPU in europe-west1"),
+    ],
+)
+def test_a_project_that_does_not_fit_stops_the_deployment(
+    stack: Stack, settings: project.Settings, said: str
+) -> None:
+    """A wrong project, an API that is off, a quota that is too small."""
+    rows = (project.settings_row("my-project", settings), project.enabled_row("my-project", "cloudquotas"))
+    found = told(stack, *rows)
+    assert found.code != 0
+    assert said in found.text
+    assert "Preflight failed; nothing was deployed" in found.text
 
 
 @pytest.mark.parametrize("quota", [10, None])

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from infra.contract import Cloud
     from infra.settings import Settings
 
+GCLOUD_S = 60.0  # it may be slow to start
+
 
 @click.command("preflight")
 @stack_option
@@ -44,6 +48,8 @@ def command(stack: str | None, as_json: bool) -> None:
     for cloud in settings.clouds:
         with step(shown, f"asking {cloud}"):
             reports.append(_ask(pulumi, name, cloud))
+    if not settings.local and (found := _organisation(settings)):
+        reports.append(found)
     facts: Facts = {
         "stack": name,
         "accounts": {key: value for one in reports for key, value in values.facts(one["accounts"]).items()},
@@ -64,6 +70,26 @@ def sentence(facts: Facts) -> str:
         verdict = f"A deployment of {facts['stack']} would fail:"
     worth = ["Worth knowing:", *(f"  - {note}" for note in notes)] if notes else []
     return "\n".join([*accounts, *worth, verdict, *(f"  - {stop}" for stop in stops)])
+
+
+def _organisation(settings: Settings) -> Facts | None:
+    """What only Google's own command tells, and only where the stack needs to know it."""
+    from infra.preflight.findings import Refused, Report
+    from infra.preflight.organisation import check
+
+    def run(command: Sequence[str]) -> str:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=GCLOUD_S, check=True)
+        except subprocess.CalledProcessError as error:
+            raise Refused(str(error.stderr)) from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Refused(str(error)) from None
+        return done.stdout
+
+    if settings.google is None or not settings.google.public:
+        return None
+    finding = check(settings.google.project, run)
+    return None if finding is None else Report({}, (finding,)).facts
 
 
 def _need_aim(settings: Settings) -> None:

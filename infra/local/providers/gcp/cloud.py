@@ -57,4 +57,5 @@ def _client(inputs: Properties, context: Context) -> Properties:
 INVOKES: Mapping[str, Invoke] = {
     "gcp:organizations/getProject:getProject": _project,
     "gcp:organizations/getClientConfig:getClientConfig": _client,
+    "gcp:cloudquota/getSQuotaInfo:getSQuotaInfo": project.quota_info,
 }

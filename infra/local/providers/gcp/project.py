@@ -19,7 +19,7 @@ from typing import Final
 
 from infra.local.errors import CloudError
 from infra.local.providers import remains
-from infra.local.providers.gcp.common import PROJECT_NUMBER, SERVICE
+from infra.local.providers.gcp.common import PROJECT_NUMBER, RUN_REGIONS, SERVICE
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.rules import pattern
 from infra.local.providers.table import Row
@@ -43,6 +43,8 @@ BY_DEFAULT: Final = frozenset(
     )
 )
 ENABLING_S: Final = 30.0
+QUOTAS: Final = "cloudquotas"
+CPU_QUOTA: Final = ("run.googleapis.com", "CpuAllocPerProjectRegion")
 MILLI_CPU: Final = 20_000
 MEMORY_BYTES: Final = 40 * 2**30
 
@@ -51,11 +53,13 @@ MEMORY_BYTES: Final = 40 * 2**30
 class Settings:
     """fresh: Cloud Resource Manager is off. domain_restricted: members must be of the organisation.
 
-    milli_cpu, memory_bytes: what one service's instances may need in a region.
+    milli_cpu, memory_bytes: what one service's instances may need in a region. absent: there is no such
+    project, or the credential may not see it.
     """
 
     fresh: bool = False
     domain_restricted: bool = False
+    absent: bool = False
     milli_cpu: int = MILLI_CPU
     memory_bytes: int = MEMORY_BYTES
 
@@ -65,6 +69,7 @@ def settings_row(project: str, settings: Settings) -> Row:
     outputs: Properties = {
         "fresh": settings.fresh,
         "domainRestricted": settings.domain_restricted,
+        "absent": settings.absent,
         "milliCpu": settings.milli_cpu,
         "memoryBytes": settings.memory_bytes,
     }
@@ -78,6 +83,7 @@ def settings_of(context: Context, project: str) -> Settings:
     return Settings(
         row.outputs["fresh"] is True,
         row.outputs["domainRestricted"] is True,
+        row.outputs["absent"] is True,
         int(number(row.outputs, "milliCpu")),
         int(number(row.outputs, "memoryBytes")),
     )
@@ -98,8 +104,38 @@ def need_api(context: Context, project: str, *names: str) -> None:
 
 
 def need_project(context: Context, project: str) -> None:
-    """For what the provider reads or changes on the project itself."""
+    """For what the provider reads or changes on the project itself.
+
+    The words of a missing one: terraform-provider-google google/services/resourcemanager/
+    data_source_google_project.go.
+    """
+    if settings_of(context, project).absent:
+        raise CloudError("NotFound", f"projects/{project} not found or not in ACTIVE state")
     need_api(context, project, RESOURCE_MANAGER)
+
+
+def enabled_row(project: str, service: str) -> Row:
+    """To put into the table: a service that has been on for long."""
+    key = _key(project, service)
+    return Row(key, ENABLED, key, "", {}, {})
+
+
+def quota_info(inputs: Properties, context: Context) -> Properties:
+    """One quota, through the Cloud Quotas API, which is off by default: docs.cloud.google.com/docs/quotas/
+    api-overview. An entry counts for a region unless there is one for that region alone."""
+    project = text(inputs, "parent").split("/")[1]
+    need_api(context, project, QUOTAS)
+    quota, service = text(inputs, "quotaId"), text(inputs, "service")
+    if (service, quota) != CPU_QUOTA:
+        raise CloudError("NOT_FOUND", f"{service} has no quota {quota}")
+    value = str(settings_of(context, project).milli_cpu)
+    everywhere: Properties = {
+        "applicableLocations": list(RUN_REGIONS),
+        "details": [{"value": value}],
+        "dimensions": {},
+    }
+    named = f"{text(inputs, 'parent')}/locations/global/services/{service}/quotaInfos/{quota}"
+    return {**inputs, "id": named, "name": named, "dimensions": ["region"], "dimensionsInfos": [everywhere]}
 
 
 def _key(project: str, service: str) -> str:
