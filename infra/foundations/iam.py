@@ -28,6 +28,6 @@ def assumed_by(service: str, only: Mapping[str, object] | None = None) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [trust]})
 
 
-def only_for(account: str, source_arn: str) -> dict[str, object]:
-    """A service acts for many customers: as this role it acts only for the account's own resource."""
-    return {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": source_arn}}
+def only_for(account: str) -> dict[str, object]:
+    """A service acts for many customers: as this role it acts only for the account's own resources."""
+    return {"StringEquals": {"aws:SourceAccount": account}}

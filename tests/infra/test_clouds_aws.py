@@ -106,14 +106,11 @@ def test_a_wrong_concurrency_is_a_mistake_of_the_config(given: object, said: str
 
 
 def test_a_schedulers_role_acts_for_its_own_account_only(amazon: list[Resource]) -> None:
-    """The service acts for many customers; the source must be a schedule group, never a schedule."""
+    """The service acts for many customers; a condition on the source's ARN would fail CreateSchedule."""
     trusts = [json.loads(role.inputs["assumeRolePolicy"]) for role in of_type(amazon, "aws:iam/role:Role")]
     statements = {each["Statement"][0]["Principal"]["Service"]: each["Statement"][0] for each in trusts}
     assert statements["scheduler.amazonaws.com"]["Condition"] == {
-        "StringEquals": {
-            "aws:SourceAccount": ACCOUNT,
-            "aws:SourceArn": f"arn:aws:scheduler:here:{ACCOUNT}:schedule-group/default",
-        }
+        "StringEquals": {"aws:SourceAccount": ACCOUNT}
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.hosts import azure_routes, faults, lambda_event, ncrontab, replies
+from infra.local.hosts import azure_routes, faults, lambda_event, lambda_sandbox, ncrontab, replies
 from infra.local.hosts.errors import RequestError
 from infra.local.hosts.faults import Fault, Injected, Verdict
 from infra.local.hosts.identity import Denied, Identities, allowed
@@ -248,3 +248,18 @@ def test_every_cloud_has_an_answer_to_everything() -> None:
             status, headers, _ = replies.answer(cloud, cause)
             assert status >= 400
             assert ("retry-after" in headers) == (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("codes", "failing"),
+    [
+        ({}, []),
+        ({"AWS_LWA_ERROR_STATUS_CODES": "500-599"}, [500, 503]),
+        ({"AWS_LWA_ERROR_STATUS_CODES": "404, 502-504"}, [404, 503]),
+    ],
+)
+def test_a_status_fails_an_invocation_only_where_the_adapter_is_told(
+    codes: dict[str, str], failing: list[int]
+) -> None:
+    """Else Lambda counts a 500 as a success, retries nothing and alarms nobody."""
+    assert [status for status in (200, 404, 500, 503) if lambda_sandbox.fails(codes, status)] == failing

@@ -1,6 +1,8 @@
 """Amazon's table as a world: Lambda functions with their doors, roles as grants, EventBridge schedules.
 
-How IAM is read: Allow statements of a role's own policies, whatever their conditions; Deny is not read.
+How IAM is read: Allow statements of a role's own policies that act already, whatever their conditions; Deny
+is not read. A function without a reservation may take all of the account's concurrency; that functions share
+it is not modelled.
 Resources of buckets lose `arn:aws:s3:::`, so they read `bucket` or `bucket/key*`; secrets keep their ARN.
 """
 
@@ -11,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from infra.local.derivation import periods
 from infra.local.derivation.common import Part, Tables, addresses_of, port_of, role_of
+from infra.local.providers.aws.account import settings_in
 from infra.local.providers.aws.common import (
     BUCKET,
     FUNCTION,
@@ -23,9 +26,9 @@ from infra.local.providers.aws.common import (
     function_name,
     region,
 )
-from infra.local.providers.aws.iam import assumable_by
+from infra.local.providers.aws.iam import assumable_by, matches, statements
 from infra.local.providers.table import Row
-from infra.local.providers.values import Json, document, fields, items, number, text
+from infra.local.providers.values import Json, fields, items, number, text
 from infra.local.world import Function, Grant, Schedule
 
 S3 = "arn:aws:s3:::"
@@ -77,7 +80,7 @@ def _function(row: Row, tables: Tables) -> Function:
         memory_mb=int(number(row.outputs, "memorySize")),
         timeout_s=number(row.outputs, "timeout"),
         concurrency=1,
-        max_instances=int(reserved) if reserved >= 0 else 1000,
+        max_instances=int(reserved) if reserved >= 0 else settings_in(tables.rows).most_at_once,
         runtime=text(row.inputs, "runtime"),
         web_adapter=text(variables, "AWS_LAMBDA_EXEC_WRAPPER") == "/opt/bootstrap"
         and any(":layer:LambdaAdapterLayer" in layer for layer in layers),
@@ -106,33 +109,19 @@ def _closed(url: Row, function: Row, tables: Tables) -> str | None:
         if _is_of(row, "function", function) and text(row.inputs, "principal") == "*"
     ]
     by_url = any(
-        _matches(text(inputs, "action"), INVOKE_URL) and text(inputs, "functionUrlAuthType") in ("", "NONE")
+        matches(text(inputs, "action"), INVOKE_URL) and text(inputs, "functionUrlAuthType") in ("", "NONE")
         for inputs in public
     )
-    invoke = any(_matches(text(inputs, "action"), INVOKE) for inputs in public)
+    invoke = any(matches(text(inputs, "action"), INVOKE) for inputs in public)
     missing = [name for name, there in ((INVOKE_URL, by_url), (INVOKE, invoke)) if not there]
     if not missing:
         return None
     return f"the function's resource policy does not allow everybody {' and '.join(missing)}"
 
 
-def _matches(pattern: str, action: str) -> bool:
-    """IAM's action patterns: `*` and `?`, without regard to case."""
-    return fnmatchcase(action.lower(), pattern.lower())
-
-
 def _statements(role: Row, tables: Tables) -> Iterator[Json]:
-    """Allow statements of a role's policies."""
-    documents = [row.inputs.get("policy") for row in tables.all(ROLE_POLICY) if _on_role(row, role)]
-    documents += [text(policy, "policy") for policy in items(role.inputs, "inlinePolicies")]
-    for policy in documents:
-        for statement in items(document(policy), "Statement"):
-            if text(statement, "Effect") == "Allow":
-                yield statement
-
-
-def _on_role(policy: Row, role: Row) -> bool:
-    return text(policy.inputs, "role") in (role.id, text(role.outputs, "arn"))
+    """Allow statements of a role's policies that act already."""
+    return statements(role, tables.effective(ROLE_POLICY))
 
 
 def _grants(tables: Tables) -> Iterator[Grant]:
@@ -140,7 +129,7 @@ def _grants(tables: Tables) -> Iterator[Grant]:
         for statement in _statements(role, tables):
             patterns = [str(pattern) for pattern in items(statement, "Action")]
             for action, ours in ACTIONS.items():
-                if any(_matches(pattern, action) for pattern in patterns):
+                if any(matches(pattern, action) for pattern in patterns):
                     for resource in items(statement, "Resource"):
                         plain = str(resource).removeprefix(S3)
                         yield Grant(text(role.outputs, "arn"), ours, plain)
@@ -172,7 +161,7 @@ def _refused(row: Row, target: str, function: Row | None, tables: Tables) -> str
     if role is None or not assumable_by(role, "scheduler.amazonaws.com"):
         return f"its role {role_arn} does not exist or does not trust scheduler.amazonaws.com"
     for statement in _statements(role, tables):
-        actions = any(_matches(str(action), INVOKE) for action in items(statement, "Action"))
+        actions = any(matches(str(action), INVOKE) for action in items(statement, "Action"))
         if actions and any(fnmatchcase(target, str(r)) for r in items(statement, "Resource")):
             return None
     return f"its role {role.id} may not {INVOKE} on {target}"

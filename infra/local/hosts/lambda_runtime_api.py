@@ -250,7 +250,8 @@ class AdaptedSandbox:
         """Any other event."""
         async with self._api.invoke(str(uuid.uuid4()), payload) as answer:
             text = await http_child.outcome_text(answer)
-            return Outcome(answer.status < 500, answer.status, text)
+            # What counts as failed the adapter reports as an error, which is raised here.
+            return Outcome(True, answer.status, text)
 
     def on_end(self, then: Callable[[], None]) -> None:
         """Run `then` when the runtime ends; the adapter's end ends it too."""

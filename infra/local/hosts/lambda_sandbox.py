@@ -18,7 +18,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from infra.local.hosts import environment, http_child, lambda_event
@@ -34,11 +34,21 @@ from infra.local.world import Function
 READINESS = ("AWS_LWA_READINESS_CHECK_PATH", "READINESS_CHECK_PATH")
 PASS_THROUGH = "AWS_LWA_PASS_THROUGH_PATH"  # noqa: S105 (a variable's name)
 MODE = "AWS_LWA_INVOKE_MODE"
+ERROR_CODES = "AWS_LWA_ERROR_STATUS_CODES"
 
 
 def streams(spec: Function) -> bool:
     """Whether the adapter runs in `response_stream` mode; else Lambda buffers the reply."""
     return spec.environment.get(MODE, "buffered").lower() == "response_stream"
+
+
+def fails(environment: Mapping[str, str], status: int) -> bool:
+    """Whether the adapter reports a reply of this status as a failed invocation: none, unless it is told so
+    ("500,502-504", its README)."""
+    ranges = [
+        part.strip().partition("-") for part in environment.get(ERROR_CODES, "").split(",") if part.strip()
+    ]
+    return any(int(low) <= status <= int(high or low) for low, _, high in ranges)
 
 
 # A process that crashes is gone within this time; one that only broke a reply off lives on.
@@ -114,7 +124,7 @@ class Sandbox(OneChild):
         path = self._spec.environment.get(PASS_THROUGH, "/events")
         async with exchange(self._base, Call(request_id, "POST", path, headers, payload)) as reply:
             text = await http_child.outcome_text(reply)
-            return Outcome(reply.status < 500, reply.status, text)
+            return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
 
     def _context(self, request_id: str, now: float) -> str:
         return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))

@@ -31,12 +31,14 @@ def instantly(real_s: float) -> float:
 class Hold:
     """What stays of a name after its resource is deleted.
 
-    seconds: real seconds until it is free again; code, message: the cloud's refusal until then.
+    seconds: real seconds until it is free again; code, message: the cloud's refusal until then. retried_s:
+    real seconds for which the vendor's provider repeats a refused creation.
     """
 
     seconds: float
     code: str
     message: str
+    retried_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

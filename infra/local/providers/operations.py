@@ -195,7 +195,8 @@ class Operations:
         if hold is None:
             return []
         until = self._machine.clock() + self._machine.scaled(hold.seconds)
-        return [remains.row(remains.HELD, row.key, hold.message, until=until, code=hold.code)]
+        what, code, retried_s = hold.message, hold.code, hold.retried_s
+        return [remains.row(remains.HELD, row.key, what, until=until, code=code, retried_s=retried_s)]
 
     def find(self, subject: Subject, row_id: str) -> Row | None:
         """The row the engine means by `row_id`: unique in its type, except that regions may repeat it."""

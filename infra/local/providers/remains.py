@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from infra.local.errors import CloudError
+from infra.local.errors import CloudError, NotYet
 from infra.local.providers.table import Row
-from infra.local.providers.values import Json, Properties, text
+from infra.local.providers.values import Json, Properties, number, text
 
 TOKEN: Final = "emulator:index/remains:Remains"  # noqa: S105 - a type's name
 HELD: Final = "held"
@@ -19,10 +19,24 @@ LEFT: Final = "left"
 
 
 def row(
-    kind: str, key: str, what: str, *, costs: str = "", until: float | None = None, code: str = ""
+    kind: str,
+    key: str,
+    what: str,
+    *,
+    costs: str = "",
+    until: float | None = None,
+    code: str = "",
+    retried_s: float = 0.0,
 ) -> Row:
     """kind: HELD (the name `key` is taken; `what` is the refusal, `code` its code) or LEFT."""
-    outputs: Properties = {"key": key, "what": what, "costs": costs, "until": until, "code": code}
+    outputs: Properties = {
+        "key": key,
+        "what": what,
+        "costs": costs,
+        "until": until,
+        "code": code,
+        "retriedS": retried_s,
+    }
     return Row(_key(kind, key), TOKEN, key, "", {}, outputs)
 
 
@@ -31,7 +45,8 @@ def held(rows: Mapping[str, Row], key: str, now: float) -> CloudError | None:
     found = rows.get(_key(HELD, key))
     if found is None or not _stands(found, now):
         return None
-    return CloudError(text(found.outputs, "code"), text(found.outputs, "what"))
+    code, what = text(found.outputs, "code"), text(found.outputs, "what")
+    return NotYet(code, what, number(found.outputs, "retriedS"))
 
 
 def held_key(key: str) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from infra.local.errors import CloudError
-from infra.local.providers.aws import account, functions, iam, s3, services
-from infra.local.providers.aws.common import ACCOUNT, PARTITION
+from infra.local.providers.aws import account, functions, iam, regions, s3, services
+from infra.local.providers.aws.common import ACCOUNT, OPERATOR, PARTITION
 from infra.local.providers.kinds import Context
 from infra.local.providers.registry import Invoke
 from infra.local.providers.values import Json, Properties, text
 
-KINDS = (*functions.KINDS, *iam.KINDS, *s3.KINDS, *services.KINDS)
+_KINDS = (*functions.KINDS, *iam.KINDS, *s3.KINDS, *services.KINDS)
+KINDS = tuple(regions.in_enabled_regions(kind) for kind in _KINDS)
 DEFAULTS: Mapping[str, Json] = {}
 
 
 def _caller(inputs: Properties, context: Context) -> Properties:
-    arn = f"arn:aws:iam::{ACCOUNT}:user/operator"
-    return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": arn, "userId": "AIDASKYOPERATOR000000"}
+    return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": OPERATOR, "userId": "AIDASKYOPERATOR000000"}
 
 
 def _region(inputs: Properties, context: Context) -> Properties:

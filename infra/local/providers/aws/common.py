@@ -7,6 +7,7 @@ from infra.local.providers.naming import Naming
 from infra.local.providers.values import Properties, fields, text
 
 ACCOUNT = "123456789012"  # the account of AWS's own documentation
+OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/operator"
 PARTITION = "aws"
 
 FUNCTION = "aws:lambda/function:Function"
@@ -17,6 +18,7 @@ ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 ROLE_POLICY_ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 BUCKET = "aws:s3/bucket:Bucket"
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type's name
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105 - a type's name
 SCHEDULE = "aws:scheduler/schedule:Schedule"

@@ -9,34 +9,40 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from infra.local.errors import CloudError
+from infra.local.errors import CloudError, NotYet
 from infra.local.providers import addresses, assets, objects, schema
 from infra.local.providers.aws.common import (
     BUCKET,
     FUNCTION,
     FUNCTION_URL,
+    LOG_GROUP,
     OBJECT,
     PERMISSION,
+    ROLE,
     arn,
     function_name,
     named,
     region,
     tags_all,
 )
-from infra.local.providers.aws.iam import need_role
+from infra.local.providers.aws.concurrency import need_unreserved
+from infra.local.providers.aws.iam import allows, need_role
+from infra.local.providers.aws.regions import need_function_urls, need_layer
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.naming import Naming
 from infra.local.providers.rules import between, one_of, pattern, rule, rules
 from infra.local.providers.schema import Failure
 from infra.local.providers.table import Row
-from infra.local.providers.values import Properties, fields, has_unknown, is_unknown, items, text
+from infra.local.providers.values import Properties, fields, has_unknown, is_unknown, items, number, text
 
 # Runtimes that take new functions and that the sky has an interpreter for.
 PYTHONS = tuple(f"python3.{minor}" for minor in (10, 11, 12, 13, 14))
 ZIPPED_MB, UNZIPPED_MB = 50, 250
 ENVIRONMENT_BYTES = 4096
 MOST_LAYERS = 5
-UNRESERVED = 1000  # an account's default quota of concurrent executions
+PROVIDER_REPEATS_S = 300.0
+# How long an update is in progress; the provider looks for its end every five seconds.
+UPDATE_S = 5.0
 # Variables that Lambda itself sets and refuses to have set.
 RESERVED = {
     "_HANDLER",
@@ -58,7 +64,7 @@ RESERVED = {
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
 }
-# The one layer the sky has: the AWS Lambda Web Adapter (its README, release 1.0.0-rc1).
+# The one layer the sky has: the AWS Lambda Web Adapter (its README).
 WEB_ADAPTER = r"arn:aws:lambda:[a-z0-9-]+:753240598075:layer:LambdaAdapterLayer(X86|Arm64):\d+"
 
 
@@ -101,12 +107,31 @@ def _layer_rules(inputs: Properties) -> Iterator[Failure]:
 
 
 def _refers(inputs: Properties, context: Context) -> None:
-    refusal = CloudError(
-        "InvalidParameterValueException",
-        "The role defined for the function cannot be assumed by Lambda "
-        f"(no role {text(inputs, 'role')}, or it does not trust lambda.amazonaws.com).",
-    )
-    need_role(context, text(inputs, "role"), "lambda.amazonaws.com", refusal)
+    """Role, layers and concurrency must be there; the provider repeats what only takes its time.
+
+    terraform-provider-aws, internal/service/lambda/function.go `retryFunctionOp`: five minutes, for a role
+    that Lambda cannot assume and for a function whose last update still runs.
+    """
+    _not_updating(context)
+    name, code = text(inputs, "role"), "InvalidParameterValueException"
+    refusal = f"The role defined for the function cannot be assumed by Lambda. ({name})"
+    need_role(context, name, "lambda.amazonaws.com", (code, refusal), PROVIDER_REPEATS_S)
+    for layer in items(inputs, "layers"):
+        need_layer(str(layer), region(inputs))
+    need_unreserved(inputs, context)
+
+
+def _not_updating(context: Context) -> None:
+    """One update at a time (docs.aws.amazon.com/lambda/latest/dg/functions-states.html; the sentence:
+    github.com/claudiajs/claudia/issues/226)."""
+    old = context.old
+    if old is not None and context.machine.clock() < number(old.private, "updatingUntil"):
+        raise NotYet(
+            "ResourceConflictException",
+            "The operation cannot be performed at this time. An update is in progress for resource: "
+            f"{old.outputs['arn']}",
+            PROVIDER_REPEATS_S,
+        )
 
 
 def _take_code(inputs: Properties, context: Context) -> None:
@@ -120,6 +145,7 @@ def _take_code(inputs: Properties, context: Context) -> None:
         target, sha256, size = _from_s3(text(inputs, "s3Bucket"), text(inputs, "s3Key"), context)
     objects.keep_package(target, sha256, context, (ZIPPED_MB, UNZIPPED_MB))
     context.private["size"] = size
+    context.private["updatingUntil"] = context.machine.clock() + context.machine.scaled(UPDATE_S)
     context.private["version"] = int(context.private.get("version", 0)) + bool(inputs.get("publish"))
 
 
@@ -218,6 +244,27 @@ def _need(prop: str) -> Callable[[Properties, Context], None]:
     return refers
 
 
+def _url_refers(inputs: Properties, context: Context) -> None:
+    _function_exists("functionName", inputs, context)
+    need_function_urls(region(inputs))
+
+
+def _leave_logs(row: Row, context: Context) -> None:
+    """A log group that no program made was made by Lambda at the first call, if the role let it. It stays
+    with all that was logged (github.com/aws/aws-cdk/pull/21820).
+    """
+    group = text(row.outputs, "loggingConfig", "logGroup")
+    role = context.find(ROLE, "arn", text(row.inputs, "role"))
+    made = any(text(each.inputs, "name") == group for each in context.all(LOG_GROUP))
+    if role is not None and not made and allows(role, "logs:CreateLogGroup", context.rows.values()):
+        where = region(row.outputs)
+        context.leave(
+            f"aws/logGroup/{where}/{group}",
+            f"log group {group} in {where}, made by Lambda, kept for ever",
+            costs="0.03 USD per GB and month",
+        )
+
+
 _NAMES = pattern("name", r"[a-zA-Z0-9_-]{1,64}", "must be 1 to 64 letters, digits, - or _")
 
 KINDS = (
@@ -244,7 +291,7 @@ KINDS = (
             one_of("runtime", *PYTHONS),
             between("memorySize", 128, 10240, "MB"),
             between("timeout", 1, 900, "seconds"),
-            between("reservedConcurrentExecutions", -1, UNRESERVED),
+            rule("reservedConcurrentExecutions", lambda value: value >= -1, "must be -1 or more"),
             between("ephemeralStorage.size", 512, 10240, "MB"),
             rule(
                 "architectures",
@@ -254,6 +301,7 @@ KINDS = (
         ),
         refers=_refers,
         effects=_take_code,
+        on_delete=_leave_logs,
         exists="ResourceConflictException",
     ),
     Kind(
@@ -266,7 +314,7 @@ KINDS = (
             one_of("authorizationType", "NONE", "AWS_IAM"),
             one_of("invokeMode", "BUFFERED", "RESPONSE_STREAM"),
         ),
-        refers=_need("functionName"),
+        refers=_url_refers,
         exists="ResourceConflictException",
     ),
     Kind(

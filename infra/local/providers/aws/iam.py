@@ -1,11 +1,17 @@
 """IAM: roles with the services that may assume them, and what their policies allow.
 
 Limits: IAM's quotas and name patterns (docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+What is new takes time until other services know of it. "15 seconds is not enough, I'll still occasionally get
+errors" (github.com/aws/chalice/pull/172), five minutes were too few once (github.com/hashicorp/
+terraform-provider-aws/issues/44517); `aws iam wait role-exists` says nothing of it (aws-cli/issues/7700).
 """
 
 from __future__ import annotations
 
-from infra.local.errors import CloudError
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from infra.local.errors import CloudError, NotYet
 from infra.local.providers.aws.common import (
     ACCOUNT,
     ROLE,
@@ -17,24 +23,82 @@ from infra.local.providers.aws.common import (
 from infra.local.providers.kinds import Context, Kind
 from infra.local.providers.rules import between, is_policy, pattern, rules
 from infra.local.providers.table import Row
-from infra.local.providers.values import Properties, document, items, text
+from infra.local.providers.values import Json, Properties, document, fields, items, text
 
 NAME = r"[\w+=,.@-]{1,64}"
+ASSUMABLE_AFTER_S = 15.0
+POLICY_ACTS_AFTER_S = 20.0
+# What a service says of itself when it assumes a role. No `aws:SourceArn` is among it: EventBridge Scheduler
+# checks a role when a schedule is made, and that check fulfils no condition on the source's ARN, although the
+# documents recommend one (several public projects bisected it on live accounts in 2026).
+SAID = {"aws:SourceAccount": ACCOUNT}
+EQUAL, LIKE = ("StringEquals", "ArnEquals"), ("StringLike", "ArnLike")
 
 
 def assumable_by(role: Row, service: str) -> bool:
     """Whether the role's trust policy lets `service` assume it."""
     for statement in items(document(role.inputs.get("assumeRolePolicy")), "Statement"):
         principals = items(statement, "Principal", "Service")
-        if text(statement, "Effect") == "Allow" and {service, "*"} & {str(p) for p in principals}:
+        allowed = text(statement, "Effect") == "Allow" and {service, "*"} & {str(p) for p in principals}
+        if allowed and _fulfilled(statement):
             return True
     return False
 
 
-def need_role(context: Context, role_arn: str, service: str, refusal: CloudError) -> None:
-    """The role exists and `service` may assume it; else the service's own refusal."""
-    if not assumable_by(context.need(ROLE, "arn", role_arn, refusal), service):
-        raise refusal
+def _fulfilled(statement: Json) -> bool:
+    """Whether all conditions hold; an operator that is not known here never does."""
+    for operator, wanted in fields(statement, "Condition").items():
+        for key, values in fields(wanted).items():
+            said = SAID.get(key, "")
+            if operator in EQUAL and said in items(wanted, key):
+                continue
+            if not said or operator not in LIKE or not any(fnmatchcase(said, str(v)) for v in items(values)):
+                return False
+    return True
+
+
+def statements(role: Row, policies: Iterable[Row]) -> Iterator[Json]:
+    """The Allow statements of a role: those of its own policies among `policies`, and the inline ones."""
+    documents = [row.inputs.get("policy") for row in policies if _on_role(row, role)]
+    documents += [text(policy, "policy") for policy in items(role.inputs, "inlinePolicies")]
+    for policy in documents:
+        for statement in items(document(policy), "Statement"):
+            if text(statement, "Effect") == "Allow":
+                yield statement
+
+
+def matches(pattern: str, action: str) -> bool:
+    """IAM's action patterns: `*` and `?`, without regard to case."""
+    return fnmatchcase(action.lower(), pattern.lower())
+
+
+def allows(role: Row, action: str, rows: Iterable[Row]) -> bool:
+    """Whether a policy of the role lets it do `action`, on whatever resource."""
+    policies = (row for row in rows if row.token == ROLE_POLICY)
+    return any(
+        matches(str(pattern), action)
+        for statement in statements(role, policies)
+        for pattern in items(statement, "Action")
+    )
+
+
+def _on_role(policy: Row, role: Row) -> bool:
+    return text(policy.inputs, "role") in (role.id, text(role.outputs, "arn"))
+
+
+def need_role(
+    context: Context, role_arn: str, service: str, refusal: tuple[str, str], retried_s: float
+) -> None:
+    """The role exists, acts already and `service` may assume it; else the service's own refusal.
+
+    retried_s: real seconds for which the provider repeats the call. A role that is not there or does not
+    trust the service is refused at once here, since waiting ends the same.
+    """
+    row = context.need(ROLE, "arn", role_arn, CloudError(*refusal))
+    if not assumable_by(row, service):
+        raise CloudError(*refusal)
+    if not context.effective(row):
+        raise NotYet(*refusal, retried_s)
 
 
 def _role(inputs: Properties, context: Context) -> Properties:
@@ -90,6 +154,7 @@ KINDS = (
         ),
         on_delete=_not_in_use,
         exists="EntityAlreadyExists",
+        effective_after_s=ASSUMABLE_AFTER_S,
     ),
     Kind(
         ROLE_POLICY,
@@ -100,6 +165,7 @@ KINDS = (
         rules=is_policy("policy"),
         refers=_role_exists,
         exists="EntityAlreadyExists",
+        effective_after_s=POLICY_ACTS_AFTER_S,
     ),
     Kind(
         ROLE_POLICY_ATTACHMENT,

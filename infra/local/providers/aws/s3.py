@@ -5,12 +5,13 @@ from __future__ import annotations
 from infra.local.errors import CloudError
 from infra.local.providers import objects
 from infra.local.providers.aws.common import BUCKET, OBJECT, region, tags_all
-from infra.local.providers.kinds import Context, Kind
+from infra.local.providers.kinds import Context, Hold, Kind
 from infra.local.providers.naming import Naming
 from infra.local.providers.rules import Rule, is_policy, pattern, rules
 from infra.local.providers.table import Row
 from infra.local.providers.values import Properties, text
 
+BUCKET_HELD_S, BUCKET_REPEATED_S = 60.0, 1200.0
 BUCKET_NAME = r"(?!xn--|sthree-)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 
 
@@ -43,6 +44,13 @@ def _empty_or_forced(row: Row, context: Context) -> None:
             "delete them, or set forceDestroy and deploy that first",
         )
     objects.remove_bucket(folder, context)
+
+
+def _bucket_hold(row: Row) -> Hold:
+    """A deletion spreads before the name can be used again; the provider repeats a refused creation for its
+    whole timeout of twenty minutes (terraform-provider-aws, internal/service/s3/bucket.go)."""
+    said = "A conflicting conditional operation is currently in progress against this resource."
+    return Hold(BUCKET_HELD_S, "OperationAborted", f"{said} Please try again.", BUCKET_REPEATED_S)
 
 
 def _bucket_exists(inputs: Properties, context: Context) -> None:
@@ -102,6 +110,7 @@ KINDS = (
         effects=_make_folder,
         on_delete=_empty_or_forced,
         exists="BucketAlreadyOwnedByYou",
+        hold=_bucket_hold,
     ),
     Kind(
         OBJECT,

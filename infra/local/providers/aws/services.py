@@ -9,6 +9,7 @@ from infra.local.derivation.periods import FIELD
 from infra.local.errors import CloudError
 from infra.local.providers.aws.common import (
     ACCOUNT,
+    LOG_GROUP,
     QUEUE,
     SCHEDULE,
     SCHEDULE_GROUP,
@@ -20,17 +21,22 @@ from infra.local.providers.aws.common import (
     tags_all,
 )
 from infra.local.providers.aws.iam import need_role
-from infra.local.providers.kinds import Context, Kind
+from infra.local.providers.kinds import Context, Hold, Kind
 from infra.local.providers.rules import between, needs, one_of, pattern, rule, rules
 from infra.local.providers.schema import Failure
 from infra.local.providers.table import Row
-from infra.local.providers.values import Properties, is_unknown, items, text
+from infra.local.providers.values import Properties, is_unknown, items, number, text
 
 # docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html; 0 is for ever.
 RETENTION = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
+DAY_S = 86_400
+FORCED_DELETION_S = 5.0
+# For how long the real providers repeat a creation, in seconds.
+SECRET_REPEATED_S, QUEUE_REPEATED_S = 120.0, 90.0
+SCHEDULE_REPEATED_S = 120.0  # terraform-provider-aws, internal/service/scheduler/retry.go
 SCHEDULE_EXPRESSION = (
     rf"rate\([1-9]\d* (minute|hour|day)s?\)|cron\({FIELD} {FIELD}( \S+){{4}}\)|at\([0-9T:-]+\)"
 )
@@ -102,17 +108,37 @@ def _one_value(inputs: Properties) -> Iterator[Failure]:
         yield Failure("secretString", "give one of secretString, secretBinary, secretStringWo")
 
 
+def _secret_hold(row: Row) -> Hold:
+    """The name stays taken while the deletion can be taken back, and for a moment where it cannot.
+
+    Secrets Manager's API_DeleteSecret: "there might be a short delay". The provider repeats the creation for
+    two minutes; its source has the two sentences (terraform-provider-aws, service/secretsmanager/secret.go).
+    """
+    days = number(row.outputs, "recoveryWindowInDays")
+    if days:
+        said = (
+            "You can't create this secret because a secret with this name is already scheduled for deletion."
+        )
+        return Hold(days * DAY_S, "InvalidRequestException", said, SECRET_REPEATED_S)
+    said = "You can't perform this operation on the secret because it was deleted."
+    return Hold(FORCED_DELETION_S, "InvalidRequestException", said, SECRET_REPEATED_S)
+
+
+def _queue_hold(row: Row) -> Hold:
+    """SQS's own rule (error QueueDeletedRecently); the provider repeats for half its timeout of three minutes
+    (terraform-provider-aws, internal/service/sqs/queue.go)."""
+    said = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
+    return Hold(60, "AWS.SimpleQueueService.QueueDeletedRecently", said, QUEUE_REPEATED_S)
+
+
 def _schedule_refers(inputs: Properties, context: Context) -> None:
     group = text(inputs, "groupName") or "default"
     if group != "default":
         refusal = CloudError("ResourceNotFoundException", f"Schedule group {group} does not exist.")
         context.need(SCHEDULE_GROUP, "name", group, refusal)
-    refusal = CloudError(
-        "ValidationException",
-        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role "
-        f"(no role {text(inputs, 'target', 'roleArn')}, or it does not trust scheduler.amazonaws.com).",
-    )
-    need_role(context, text(inputs, "target", "roleArn"), "scheduler.amazonaws.com", refusal)
+    name, code = text(inputs, "target", "roleArn"), "ValidationException"
+    said = f"The execution role you provide must allow AWS EventBridge Scheduler to assume the role. ({name})"
+    need_role(context, name, "scheduler.amazonaws.com", (code, said), SCHEDULE_REPEATED_S)
 
 
 def _schedule(inputs: Properties, context: Context) -> Properties:
@@ -169,7 +195,7 @@ _FORCE = frozenset(("name", "namePrefix", "region"))
 
 KINDS = (
     Kind(
-        "aws:cloudwatch/logGroup:LogGroup",
+        LOG_GROUP,
         lambda inputs, _: f"aws/logGroup/{region(inputs)}/{inputs['name']}",
         _log_group,
         naming=named(limit=512),
@@ -193,6 +219,7 @@ KINDS = (
             rule("recoveryWindowInDays", lambda days: days == 0 or 7 <= days <= 30, "must be 0, or 7 to 30"),
         ),
         exists="ResourceExistsException",
+        hold=_secret_hold,
     ),
     Kind(
         SECRET_VERSION,
@@ -247,6 +274,7 @@ KINDS = (
             between("delaySeconds", 0, 900, "seconds"),
         ),
         exists="QueueAlreadyExists",
+        hold=_queue_hold,
     ),
     Kind(
         "aws:cloudwatch/metricAlarm:MetricAlarm",
