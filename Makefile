@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover format lock
+.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover format permissions lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -50,6 +50,9 @@ bench-simulate: setup ## simulate the router's core against other rules, minutes
 
 bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
 	$(BIN)/python -m bench.failover $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUTERS),--routers "$(ROUTERS)") $(BENCH_ARGS)
+
+permissions: setup ## write docs/permissions: what the deploying identity must be allowed
+	$(BIN)/python -m infra.permissions
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,3 @@
+from typing import Any
+
+def get_session() -> Any: ...  # noqa: ANN401
