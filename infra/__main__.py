@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pulumi
 
-from infra import credentials, preflight, verify
+from infra import credentials, partial, preflight, verify
 from infra.archive import Packages, build_all
 from infra.clouds import prepare
 from infra.contract import Fleet
@@ -25,36 +26,30 @@ def deploy(settings: Settings, packages: Packages) -> None:
         at[target.place](specs.agent(target.place, packages.of("agent", target.place)))
         for target in settings.targets
     ]
-    targets = list(zip(settings.targets, agents, strict=True))
+    last = partial.LastDeployment()
+    agent_urls = partial.urls(agents, last.url_in("agents"))
     routers = [
-        at[place](specs.router(place, packages.of("router", place), targets, repeatable=packages.repeatable))
+        at[place](
+            specs.router(place, packages.of("router", place), agent_urls, repeatable=packages.repeatable)
+        )
         for place in settings.routers
     ]
+    router_urls = partial.urls(routers, last.url_in("routers"))
     for place in settings.checkers:
-        at[place](specs.checker(place, packages.of("router", place), targets, routers))
+        at[place](specs.checker(place, packages.of("router", place), agent_urls, router_urls))
 
     for agent in agents:
         verify.deployed(agent, "agent", packages.build["agent"], keys.suffix)
-    router_urls = [
-        verify.deployed(router, "router", packages.build["router"], keys.suffix) for router in routers
+    verified = [
+        replace(router, url=verify.deployed(router, "router", packages.build["router"], keys.suffix))
+        for router in routers
     ]
+    entrypoints = partial.urls(verified, last.url_in("routers"))
 
-    pulumi.export("routerUrl", router_urls[0])
-    pulumi.export("routerUrls", router_urls)
-    pulumi.export(
-        "routers",
-        [
-            {"cloud": place.cloud, "region": place.region, "url": url}
-            for place, url in zip(settings.routers, router_urls, strict=True)
-        ],
-    )
-    pulumi.export(
-        "agents",
-        [
-            {"cloud": t.place.cloud, "region": t.place.region, "url": agent.url, "weight": t.weight}
-            for t, agent in targets
-        ],
-    )
+    pulumi.export("routerUrl", entrypoints.apply(lambda urls: next(filter(None, urls))))
+    pulumi.export("routerUrls", entrypoints.apply(lambda urls: list(filter(None, urls))))
+    pulumi.export("routers", entrypoints.apply(lambda urls: partial.listed(settings.routers, urls)))
+    pulumi.export("agents", agent_urls.apply(lambda urls: partial.listed(settings.targets, urls)))
     pulumi.export("apiKey", keys.api_key)
     pulumi.export("build", dict(packages.build))
 

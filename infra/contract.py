@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import pulumi
@@ -24,6 +24,7 @@ Cloud = Literal["aws", "azure", "gcp"]
 Role = Literal["agent", "router", "checker"]
 Kind = Literal["agent", "router"]
 Store = Literal["health", "replies"]
+T = TypeVar("T")
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
 KINDS: tuple[Kind, ...] = ("agent", "router")
@@ -172,6 +173,14 @@ def base_url(host_or_url: str) -> str:
 def ready(url: pulumi.Input[str], gates: Iterable[pulumi.Input[object]]) -> pulumi.Output[str]:
     """`url` as a base URL, held back until every gate (ids of resources) is known."""
     return pulumi.Output.all(url, *gates).apply(lambda values: base_url(str(values[0])))
+
+
+def made_of(output: pulumi.Output[T], make: Callable[[T], str]) -> pulumi.Output[str]:
+    """`make` of an output, or an empty text for one of a resource that is not there.
+
+    The engine tells the outputs of a resource that a deployment leaves out as None (infra/partial.py).
+    """
+    return output.apply(lambda value: make(value) if value is not None else "")
 
 
 def compact(value: object) -> str:

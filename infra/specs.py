@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import room
-from infra.contract import FunctionEndpoint, FunctionSpec, Package, Place, Role, Store, compact
+from infra.contract import FunctionSpec, Package, Place, Role, Store, compact
 from infra.credentials import Credentials
 from infra.settings import Settings, Target
 
@@ -47,12 +47,13 @@ class Specs:
         self,
         place: Place,
         package: Package,
-        targets: Sequence[tuple[Target, FunctionEndpoint]],
+        urls: pulumi.Output[list[str]],
         *,
         repeatable: bool,
     ) -> FunctionSpec:
+        """urls: of the agents, in the order of the targets; empty for one that is not there."""
         environment: dict[str, pulumi.Input[str]] = {
-            "SKYFLEET_TARGETS": target_list(targets, repeatable=repeatable),
+            "SKYFLEET_TARGETS": target_list(self.settings.targets, urls, repeatable=repeatable),
             "SKYFLEET_STRATEGY": self.settings.strategy,
             "SKYFLEET_API_KEY_SHA256": self.credentials.api_key_sha256,
         }
@@ -67,15 +68,16 @@ class Specs:
         self,
         place: Place,
         package: Package,
-        targets: Sequence[tuple[Target, FunctionEndpoint]],
-        routers: Sequence[FunctionEndpoint],
+        urls: pulumi.Output[list[str]],
+        routers: pulumi.Output[list[str]],
     ) -> FunctionSpec:
+        """urls, routers: of the agents and the routers; empty for one that is not there."""
         # Probing does not depend on weights or prices: leaving them out keeps checkers as they are when one
         # changes.
-        even = [(Target(target.place, 1), endpoint) for target, endpoint in targets]
+        even = [Target(target.place, 1) for target in self.settings.targets]
         environment: dict[str, pulumi.Input[str]] = {
-            "SKYFLEET_TARGETS": target_list(even, repeatable=False),
-            "SKYFLEET_ROUTERS": pulumi.Output.all(*(router.url for router in routers)).apply(compact),
+            "SKYFLEET_TARGETS": target_list(even, urls, repeatable=False),
+            "SKYFLEET_ROUTERS": routers.apply(lambda found: compact([url for url in found if url])),
             "SKYFLEET_CHECK": room.check_plan(self.settings.checks),
         }
         secrets = {SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
@@ -121,9 +123,12 @@ def checker_seconds(settings: Settings) -> int:
 
 
 def target_list(
-    targets: Sequence[tuple[Target, FunctionEndpoint]], *, repeatable: bool
+    targets: Sequence[Target], urls: pulumi.Output[list[str]], *, repeatable: bool
 ) -> pulumi.Output[str]:
-    """SKYFLEET_TARGETS, when every URL is known."""
-    listed = [target for target, _ in targets]
-    urls = pulumi.Output.all(*(endpoint.url for _, endpoint in targets))
-    return urls.apply(lambda found: room.target_list(listed, found, repeatable=repeatable))
+    """SKYFLEET_TARGETS, when every URL is known: the targets that have one."""
+
+    def listed(found: Sequence[str]) -> str:
+        there = [(target, url) for target, url in zip(targets, found, strict=True) if url]
+        return room.target_list([t for t, _ in there], [url for _, url in there], repeatable=repeatable)
+
+    return urls.apply(listed)

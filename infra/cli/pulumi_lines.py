@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.cli.faults import CLOUDS
+from infra.cli.layout import PROJECT, STACK
+
 # ` +  aws:iam:Role agent created (0.01s)`; a marker such as `+-` or `++` announces a replacement.
 _STEP = re.compile(
     r"^ ?(?P<mark>[-+~<>=|@ ]{1,3}) +(?P<type>\S+:\S+) (?P<name>\S+) (?P<what>[a-z*][^(\[]*?)\s*(?:[(\[].*)?$"
@@ -20,6 +23,8 @@ _ENDS = re.compile(
 _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
+# What an emulated cloud says on a bad day (infra/local/providers/weather.py).
+_OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
 
 # What the program waits for (infra/verify.py): once as it is said, and once more at the end.
@@ -61,6 +66,21 @@ def waiting(line: str) -> str:
     """What the program waits for, empty for every other line."""
     found = _WAITING.match(line)
     return found[1] if found else ""
+
+
+def outages(lines: Iterable[str]) -> dict[str, str]:
+    """Clouds whose management API was out of order, each with what it said; empty when anything else failed
+    too.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        if (failed := step(line)) is None or not failed.failed or failed.name == f"{PROJECT}-{STACK}":
+            continue
+        cloud, reason = failed.name.partition("-")[0], _OUTAGE.search(line)
+        if cloud not in CLOUDS or reason is None:
+            return {}
+        found[cloud] = reason[0]
+    return found
 
 
 def diagnostics(lines: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from infra.contract import (
     LOG_RETENTION_DAYS,
     FunctionEndpoint,
     FunctionSpec,
+    made_of,
     ready,
     regional_name,
 )
@@ -274,7 +275,7 @@ class Function(pulumi.ComponentResource):
         role = aws.iam.Role(
             resource,
             name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),
-            assume_role_policy=function.arn.apply(_schedules_of_its_account),
+            assume_role_policy=made_of(function.arn, _schedules_of_its_account),
             tags=self._tags,
             opts=self._child,
         )

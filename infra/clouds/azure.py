@@ -24,6 +24,7 @@ from infra.contract import (
     FunctionEndpoint,
     FunctionSpec,
     fit,
+    made_of,
     ready,
 )
 from infra.foundations.azure import Foundation, storage_account
@@ -198,7 +199,10 @@ class Function(pulumi.ComponentResource):
             https_only=True,
             client_affinity_enabled=False,
             identity=web.ManagedServiceIdentityArgs(
-                type=web.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity.id]
+                type=web.ManagedServiceIdentityType.USER_ASSIGNED,
+                # One output, which is unknown as a whole in a deployment that leaves this cloud out: the SDK
+                # takes a list with an unknown in it for what the property is as an output, a mapping.
+                user_assigned_identities=identity.id.apply(lambda id: [id]),
             ),
             key_vault_reference_identity=identity.id,
             function_app_config=self._app_config(identity),
@@ -245,12 +249,12 @@ class Function(pulumi.ComponentResource):
         ]
 
     def _app_config(self, identity: managedidentity.UserAssignedIdentity) -> web.FunctionAppConfigArgs:
-        endpoint = self.shared.package_account.primary_endpoints.blob
+        blobs = made_of(self.shared.package_account.primary_endpoints, lambda found: found.blob)
         return web.FunctionAppConfigArgs(
             deployment=web.FunctionsDeploymentArgs(
                 storage=web.FunctionsDeploymentStorageArgs(
                     type=web.FunctionsDeploymentStorageType.BLOB_CONTAINER,
-                    value=pulumi.Output.concat(endpoint, self._deployments.name),
+                    value=pulumi.Output.format("{0}{1}", blobs, self._deployments.name),
                     authentication=web.FunctionsDeploymentStorageAuthenticationArgs(
                         type=web.AuthenticationType.USER_ASSIGNED_IDENTITY,
                         user_assigned_identity_resource_id=identity.id,
@@ -305,7 +309,7 @@ class Function(pulumi.ComponentResource):
                 {
                     "type": "Microsoft.Web/sites/extensions",
                     "apiVersion": ONE_DEPLOY_API,
-                    "name": pulumi.Output.concat(site.name, "/onedeploy"),
+                    "name": pulumi.Output.format("{0}/onedeploy", site.name),
                     "location": self.region,
                     "properties": {"packageUri": "[parameters('packageUri')]", "remoteBuild": False},
                 }
@@ -377,6 +381,6 @@ def dashed(variable: str) -> str:
 
 def reference(secret: keyvault.Secret) -> pulumi.Output[str]:
     """An app setting the platform resolves; with its version, so that a rotated secret restarts the app."""
-    return secret.properties.apply(
-        lambda properties: f"@Microsoft.KeyVault(SecretUri={properties.secret_uri_with_version})"
+    return made_of(
+        secret.properties, lambda found: f"@Microsoft.KeyVault(SecretUri={found.secret_uri_with_version})"
     )

@@ -14,6 +14,7 @@ from infra.contract import (
     FunctionEndpoint,
     FunctionSpec,
     fit,
+    made_of,
     ready,
     regional_name,
 )
@@ -272,14 +273,15 @@ def service_url(function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
     origins only. Source: cloud.google.com/run/docs/triggering/https-request; the provider's own example of a
     scheduled function uses `service_config.uri` as target and audience.
     """
-    return function.service_config.apply(_uri)
+    # The id is unknown for a function that this deployment leaves out (infra/partial.py).
+    told = made_of(function.service_config, lambda service: service.uri if service and service.uri else "")
+    return pulumi.Output.all(function.id, told).apply(lambda known: _present(str(known[1])))
 
 
-def _uri(service: gcp.cloudfunctionsv2.outputs.FunctionServiceConfig | None) -> str:
-    if service is not None and service.uri:
-        return service.uri
-    if pulumi.runtime.is_dry_run():
-        return ""  # not known before the function exists
+def _present(uri: str) -> str:
+    # A preview does not know it before the function exists.
+    if uri or pulumi.runtime.is_dry_run():
+        return uri
     raise pulumi.RunError(
         "Google reported a function without the URI of its Cloud Run service (serviceConfig.uri); run "
         "`pulumi refresh`, then `pulumi up` again"

@@ -84,15 +84,21 @@ class Resource:
 
 @dataclass(slots=True)
 class Recorder(engine.Mocks):
-    """Answers the program as an engine with three clouds would and keeps what it asked for."""
+    """Answers the program as an engine with three clouds would and keeps what it asked for.
+
+    left_out: a cloud whose resources do not exist and are left out of the deployment (`--exclude`).
+    """
 
     found: list[Resource] = field(default_factory=list[Resource])
+    left_out: str = ""
 
     def new_resource(self, args: engine.MockResourceArgs) -> tuple[str, Properties]:
         inputs = cast(Properties, args.inputs)
         secret = frozenset(name for name, value in inputs.items() if _holds_secret(value))
         plain = cast(Properties, _plain(inputs))
         self.found.append(Resource(args.typ, args.name, plain, secret))
+        if self.left_out and args.name.startswith(f"{self.left_out}-"):
+            return "", {}
         computed = COMPUTED.get(args.typ, lambda name: {})(args.name)
         if args.typ == "azure-native:web:WebApp":  # identities go in as a list and come out as a mapping
             identities = {one: Properties() for one in plain["identity"]["userAssignedIdentities"]}
@@ -145,18 +151,18 @@ def packages_at(folder: Path) -> Packages:
     return Packages(built, {"agent": "build-of-agent", "router": "build-of-router"}, repeatable=True)
 
 
-def recorded(settings: Settings, folder: Path) -> list[Resource]:
+def recorded(settings: Settings, folder: Path, *, left_out: str = "") -> list[Resource]:
     """Everything the program registers, after all of it was."""
-    recorder = Recorder()
+    recorder = Recorder(left_out=left_out)
     monitor = Monitor(recorder)
-    contextvars.Context().run(_run, monitor, settings, packages_at(folder))
+    contextvars.Context().run(_run, monitor, settings, packages_at(folder), preview=not left_out)
     return [
         replace(found, depends=monitor.options[found.label][0], retained=monitor.options[found.label][1])
         for found in recorder.found
     ]
 
 
-def _run(monitor: Monitor, settings: Settings, packages: Packages) -> None:
+def _run(monitor: Monitor, settings: Settings, packages: Packages, *, preview: bool) -> None:
     """In a context of its own: Pulumi keeps its stack in context variables and its futures on event loops,
     one per thread; all of them end here."""
     loops = [asyncio.new_event_loop()]
@@ -171,7 +177,7 @@ def _run(monitor: Monitor, settings: Settings, packages: Packages) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         loops[0].set_default_executor(threads)
         pulumi.runtime.set_mocks(
-            monitor.mocks, project="skyfleet", stack=settings.stack, preview=True, monitor=monitor
+            monitor.mocks, project="skyfleet", stack=settings.stack, preview=preview, monitor=monitor
         )
         run = cast("Callable[[Callable[[], None]], Callable[[], None]]", engine.test)
         run(lambda: deploy(settings, packages))()

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,13 @@ from infra.cli.context import engine, json_option, need_outputs, need_sky, pulum
 from infra.cli.context import layout as here
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
+from infra.cli.faults import CLOUDS
 from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
 from infra.cli.layout import STACK, Layout
 from infra.cli.outputs import Outputs
 from infra.cli.preparation import build_packages, check_room, read_settings
 from infra.cli.progress import Progress, progress, step
-from infra.cli.pulumi_lines import counts, diagnostics, waiting
+from infra.cli.pulumi_lines import counts, diagnostics, outages, waiting
 from infra.cli.pulumi_lines import step as parse_step
 from infra.cli.recovery import check_state, free_the_stack, pending
 from infra.cli.sky import awake, child_environment
@@ -111,11 +113,33 @@ def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
 
 
 def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
-    watch = _Watch(shown)
-    up = ("up", "--yes", "--skip-preview", "--stack", STACK)
-    code = pulumi.stream(*up, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
+    """Deploy everything; without the clouds whose management API does not answer, if some do not.
+
+    Those come to light one after the other, since each provider repeats its calls for a time of its own.
+    """
+    down: dict[str, str] = {}
+    while True:
+        watch = _Watch(shown)
+        without = [part for cloud in down for part in ("--exclude", f"**::{cloud}-*")]
+        up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
+        code = pulumi.stream(*up, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
+        more = {} if code <= 0 or watch.stopped else outages(watch.lines)
+        if not more or len(down | more) == len(CLOUDS):
+            break
+        down |= more
+        shown.say(f"{_said(more)}. Deploying to the other clouds")
     watch.conclude(code, layout, "the deployment failed")
+    if down:
+        raise PulumiFailed(
+            f"{', '.join(down)} could not be deployed: {_said(down)}.\n"
+            "The other clouds are deployed, and the router runs with what is there: "
+            f"{need_outputs(layout).router_urls[0]}\n`make up` again deploys the rest once the API answers."
+        )
     return watch.lines
+
+
+def _said(down: Mapping[str, str]) -> str:
+    return "; ".join(f"{cloud}: {reason}" for cloud, reason in down.items())
 
 
 @dataclass(slots=True)

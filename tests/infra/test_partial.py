@@ -1,0 +1,128 @@
+"""A deployment in which a cloud fails: what the others are told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra import partial, verify
+from infra.contract import Cloud, FunctionEndpoint, Place
+from infra.settings import Target
+from infra.specs import target_list
+from tests.infra.recorded import Resource, recorded, settings_for
+from tests.infra.test_clouds import FUNCTIONS, environment
+
+FORMER = {"gcp": "https://former.run.app"}
+
+
+def output(url: str | None) -> pulumi.Output[str]:
+    """A URL as the engine tells it: None for that of a function whose deployment failed."""
+
+    async def value() -> str:
+        return url or ""
+
+    async def known() -> bool:
+        return url is not None
+
+    return pulumi.Output(set(), value(), known())
+
+
+async def former(endpoint: FunctionEndpoint) -> str:
+    return FORMER.get(endpoint.cloud, "")
+
+
+def told(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] | None:
+    """What `partial.urls` says; None when it is unknown."""
+
+    async def run() -> list[str] | None:
+        pulumi.runtime.settings.configure(pulumi.runtime.Settings("p", "s", dry_run=dry_run))
+        endpoints = [FunctionEndpoint(cloud, "r", cloud, output(url)) for cloud, url in urls.items()]
+        found = partial.urls(endpoints, former)
+        return await found.future() if await found.is_known() else None
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ({"aws": "https://a", "azure": "https://b"}, ["https://a", "https://b"]),
+        ({"aws": "https://a", "azure": None}, ["https://a", ""]),
+        ({"aws": "https://a", "gcp": None}, ["https://a", "https://former.run.app"]),
+        ({"aws": None, "azure": None}, None),
+        ({"aws": None, "gcp": None}, ["", "https://former.run.app"]),
+    ],
+)
+def test_a_failed_function_is_left_out_or_keeps_its_former_url(
+    urls: dict[Cloud, str | None], expected: Sequence[str] | None
+) -> None:
+    """Where no function at all is there, nothing that needs one is deployed."""
+    assert told(urls) == expected
+
+
+def test_a_preview_does_not_ask_what_was_there_before() -> None:
+    """In a preview every new URL is unknown, which is no failure."""
+    assert told({"aws": "https://a", "gcp": None}, dry_run=True) is None
+
+
+def test_routers_are_told_of_the_targets_that_are_there() -> None:
+    """Weights of the others stay as they are configured."""
+    targets = [Target(Place("aws", "eu-west-1"), 3), Target(Place("gcp", "europe-west1"), 1)]
+
+    async def run() -> str | None:
+        urls = pulumi.Output.from_input(["", "https://g.run.app"])
+        return await target_list(targets, urls, repeatable=True).future()
+
+    (only,) = json.loads(asyncio.run(run()) or "")
+    assert (only["cloud"], only["url"], only["weight"]) == ("gcp", "https://g.run.app", 1)
+
+
+def test_a_stack_lists_what_is_there() -> None:
+    """Targets with their weight, routers without."""
+    aws, gcp = Place("aws", "eu-west-1"), Place("gcp", "europe-west1")
+    assert partial.listed([Target(aws, 3), Target(gcp, 1)], ["https://a", ""]) == [
+        {"cloud": "aws", "region": "eu-west-1", "url": "https://a", "weight": 3}
+    ]
+    assert partial.listed([aws, gcp], ["", "https://g"]) == [
+        {"cloud": "gcp", "region": "europe-west1", "url": "https://g"}
+    ]
+
+
+@pytest.mark.parametrize("left_out", ["aws", "azure", "gcp"])
+def test_the_program_runs_through_without_a_cloud(
+    left_out: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs of resources that do not exist are None: nothing of the program stumbles over one.
+
+    Routers and checkers of the other clouds know the two other targets.
+    """
+    monkeypatch.setattr(verify, "deployed", unverified)
+    monkeypatch.setattr(partial.LastDeployment, "url_in", first_deployment)
+    found = recorded(settings_for("aws", "azure", "gcp"), tmp_path, left_out=left_out)
+    told = [text for resource in found if (text := targets_of(resource, left_out))]
+    assert len(told) == 4
+    for text in told:
+        assert {each["cloud"] for each in json.loads(text)} == {"aws", "azure", "gcp"} - {left_out}
+
+
+def unverified(endpoint: FunctionEndpoint, *_: object) -> pulumi.Output[str]:
+    return endpoint.url
+
+
+def first_deployment(_: partial.LastDeployment, output: str) -> partial.Former:
+    async def none(endpoint: FunctionEndpoint) -> str:
+        return ""
+
+    return none
+
+
+def targets_of(resource: Resource, left_out: str) -> str | None:
+    """SKYFLEET_TARGETS of a function in one of the clouds that are deployed."""
+    if resource.token not in FUNCTIONS.values() or resource.name.startswith(left_out):
+        return None
+    return environment(resource).get("SKYFLEET_TARGETS")

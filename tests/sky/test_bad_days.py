@@ -1,0 +1,99 @@
+"""Days on which a cloud's management API fails, and changes behind the stack's back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.sky.fleet import Fleet
+
+pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("bad-days"), pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A checkout in which nothing was ever deployed."""
+    fleet = Fleet.copy(tmp_path_factory.mktemp("bad-days"))
+    try:
+        yield fleet
+    finally:
+        fleet.run("down", code=None)
+
+
+def up_on_a_bad_day(fleet: Fleet, *clouds: str) -> str:
+    """`skyfleet up`, during which the API of each of `clouds` begins to answer 503 as soon as it exists."""
+    process = fleet.start("up")
+    note = fleet.root / ".skyfleet" / "sky.json"
+    end = time.monotonic() + 120
+    while not note.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    for cloud in clouds:
+        fleet.run("chaos", cloud, "api:503")
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, printed
+    return printed
+
+
+def answering(fleet: Fleet) -> set[str]:
+    """The clouds that answer twelve requests through the first router."""
+    url = fleet.url
+    replies = [requests.post(f"{url}/invoke", json={"input": "reverse abc"}, timeout=30) for _ in range(12)]
+    assert {reply.status_code for reply in replies} == {200}
+    return {reply.headers["x-skyfleet-target"].partition("/")[0] for reply in replies}
+
+
+def test_clouds_that_answer_are_deployed_and_the_next_up_completes(bare: Fleet) -> None:
+    """A first `up` with two of three management APIs down ends with a router and a target on the third.
+
+    The failure says which clouds are missing, why, and what to do; once they answer, `up` adds them.
+    """
+    printed = up_on_a_bad_day(bare, "aws", "azure")
+    alone = answering(bare)
+    for cloud in ("aws", "azure"):
+        bare.run("chaos", cloud, "heal")
+    bare.run("up", seconds=500)
+    bare.wait_until_healthy()
+    assert "could not be deployed" in printed
+    assert "answered 503" in printed
+    assert "`make up` again" in printed
+    assert alone == {"gcp"}
+    assert answering(bare) == {"aws", "azure", "gcp"}
+
+
+def test_an_update_on_a_bad_day_keeps_what_ran(bare: Fleet) -> None:
+    """The cloud whose API is down keeps its function and its place among the targets."""
+    config = bare.root / "Pulumi.local.yaml"
+    config.write_text(config.read_text().replace("weight: 3", "weight: 4"))
+    bare.run("chaos", "gcp", "api:429")
+    printed = bare.run("up", code=1, seconds=400)
+    clouds = answering(bare)
+    bare.run("chaos", "gcp", "heal")
+    assert "gcp could not be deployed" in printed
+    assert clouds == {"aws", "azure", "gcp"}
+    assert "no changes" not in bare.run("up", seconds=400)
+
+
+def test_a_change_by_hand_is_shown_and_mended(bare: Fleet) -> None:
+    """`preview --refresh` names the property and the deleted resource; `up --refresh` puts both right."""
+    bare.run("chaos", "aws", "set:aws/function/eu-west-1/skyfleet-local-agent:memorySize=1024")
+    bare.run("chaos", "gcp", "delete:gcp-europe-west1-router-public")
+    seen = bare.shell("pulumi preview --refresh --diff --non-interactive --color never")
+    mended = bare.shell("pulumi up --refresh --yes --skip-preview --non-interactive --color never")
+    again = bare.shell("pulumi preview --refresh --non-interactive --color never --expect-no-changes")
+    assert "memorySize: 1024 => 512" in seen
+    assert "gcp-europe-west1-router-public" in seen
+    assert "1 created" in mended
+    assert "1 updated" in mended
+    assert "unchanged" in again
+    assert answering(bare) == {"aws", "azure", "gcp"}
+
+
+def test_an_unknown_resource_is_no_change_by_hand(bare: Fleet) -> None:
+    """A name that several resources bear lists their keys; one that none bears says so."""
+    several = bare.run("chaos", "aws", "delete:aws-eu-west-1-agent", code=1)
+    none = bare.run("chaos", "aws", "delete:nothing-like-it", code=1)
+    assert "take a key: " in several
+    assert "no resource has the key, id, URN or name" in none
