@@ -1,11 +1,11 @@
 """A deployment in which a cloud fails: the others' functions are deployed, and routers use what is there.
 
-`pulumi up --exclude '**::gcp-*'` leaves a cloud's resources as they are: the engine neither checks nor
-creates them, and ids of those that do not exist are unknown (pulumi, pkg/resource/deploy/step_generator.go,
-skipped creates). A router depends on the URLs of all agents, so one cloud left out would cost all routers.
-Here a list of URLs depends only on the functions that are there; the URL of one that is not is the one that
-the stack had before, or nothing. `--continue-on-error` alone does not do: the engine checks what depends on a
-failed resource with its unknown inputs left out, and ends there.
+`pulumi up --exclude '**skyfleet:gcp:**'` leaves a cloud's resources as they are: the engine neither checks
+nor creates them, and ids of those that do not exist are unknown (skipped creates, in pulumi's
+pkg/resource/deploy/step_generator.go). A router depends on the URLs of all agents, so one cloud left out
+would cost all routers. Here a list of URLs depends only on the functions that are there; in place of the URL
+of one that is not stands the one that the stack had before, or nothing. `--continue-on-error` alone does not
+do: the engine checks what depends on a failed resource with its unknown inputs left out, and ends there.
 """
 
 from __future__ import annotations

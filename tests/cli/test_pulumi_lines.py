@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cli.pulumi_lines import SHOWN_LINES, counts, diagnostics, step, waiting
+from infra.cli.pulumi_lines import SHOWN_LINES, counts, diagnostics, outages, step, waiting
 
 pytestmark = pytest.mark.pure
 
@@ -114,3 +114,28 @@ def test_the_counts_become_one_line() -> None:
 def test_other_lines_are_no_steps(line: str) -> None:
     """What is not known is not shown, and is in the log whole."""
     assert step(line) is None
+
+
+FAILED = " +  {type} {name} **creating failed** error: {said}"
+SAID = "ServiceUnavailable: the cloud's management API answered 503; it may answer again in some minutes"
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        ([("gcp:projects:Service", "gcp-run", SAID)], {"gcp": "the cloud's management API answered 503"}),
+        (
+            [("azure-native:web:WebApp", "site", SAID), ("pulumi:pulumi:Stack", "s", "update failed")],
+            {"azure": "the cloud's management API answered 503"},
+        ),
+        ([("gcp:projects:Service", "x", SAID), ("aws:s3:Bucket", "y", "BucketAlreadyExists: z")], {}),
+        ([("time:index:Sleep", "x", SAID)], {}),
+        ([], {}),
+    ],
+)
+def test_outages_are_told_from_all_other_failures(
+    failed: list[tuple[str, str, str]], expected: dict[str, str]
+) -> None:
+    """Only when nothing else failed are the other clouds deployed without the one that is out of order."""
+    lines = [FAILED.format(type=type, name=name, said=said) for type, name, said in failed]
+    assert outages(lines) == expected

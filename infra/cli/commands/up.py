@@ -120,7 +120,7 @@ def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
     down: dict[str, str] = {}
     while True:
         watch = _Watch(shown)
-        without = [part for cloud in down for part in ("--exclude", f"**::{cloud}-*")]
+        without = [part for cloud in down for part in ("--exclude", f"**skyfleet:{cloud}:**")]
         up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
         code = pulumi.stream(*up, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
         more = {} if code <= 0 or watch.stopped else outages(watch.lines)
@@ -131,7 +131,7 @@ def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
     watch.conclude(code, layout, "the deployment failed")
     if down:
         raise PulumiFailed(
-            f"{', '.join(down)} could not be deployed: {_said(down)}.\n"
+            f"not deployed: {_said(down)}.\n"
             "The other clouds are deployed, and the router runs with what is there: "
             f"{need_outputs(layout).router_urls[0]}\n`make up` again deploys the rest once the API answers."
         )
