@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, str] = {
     "router": "{clouds: [gcp, aws], strategy: weighted}",
     "agent": "functions.agent:agent",
     "name": "skyfleet",
-    "checks": "{probes: 6, apartS: 10, timeoutS: 3, coldTimeoutS: 30}",
+    "checks": "{probes: 3, apartS: 5, timeoutS: 3, coldTimeoutS: 30}",
     "model": "{baseUrl: https://api.example.com/v1, name: small}",
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
@@ -73,10 +73,10 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Checks:
     """One invocation of a checker: `probes` rounds, `apart_s` seconds apart (6 x 10 s fill the scheduler's
-    minute)."""
+    minute). As many as make a verdict, and no more: what more costs and brings is in docs/costs.md."""
 
-    probes: int = 6
-    apart_s: float = 10
+    probes: int = 3
+    apart_s: float = 5
     timeout_s: float = 3
     cold_timeout_s: float = 30
 

@@ -69,11 +69,11 @@ def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
 
 
 def test_defaults_need_nothing_but_clouds() -> None:
-    """A router and a checker in every cloud, the default agent, an API key, six probes ten seconds apart."""
+    """A router and a checker in every cloud, the default agent, an API key, three probes a minute."""
     found = settings()
     assert found.routers == found.checkers == found.places
     assert (found.strategy, found.open, found.agent) == ("adaptive", False, "functions.agent:agent")
-    assert found.checks == Checks(probes=6, apart_s=10, timeout_s=3, cold_timeout_s=30)
+    assert found.checks == Checks(probes=3, apart_s=5, timeout_s=3, cold_timeout_s=30)
     assert (found.model, found.key_generation, found.local) == (None, 1, False)
 
 

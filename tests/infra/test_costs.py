@@ -1,0 +1,86 @@
+"""What an idle stack costs: the arithmetic, and that the document says the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.costs import DOCUMENT, example, tables, written
+from infra.clouds.gcp import CHECKER_CPU, CPU
+from infra.contract import CLOUDS, Cloud
+from infra.costs import AGENT_CPU, FALL, MEMORY_GB, RATES, detection_s, idle, run_s, total
+from infra.costs import CHECKER_CPU as PRICED_CPU
+from infra.settings import Checks
+from infra.specs import MEMORY_MB
+from router.policy import Policy
+from tests.infra.recorded import of_type, recorded, settings_for
+
+
+@pytest.mark.parametrize(
+    ("cloud", "usd"),
+    [
+        ("aws", 0.5 * 52 * 43_800 * 0.0000166667),
+        ("azure", 0.5 * 52 * 43_800 * 0.000026),
+        ("gcp", 52 * 43_800 * (0.5 * 0.0000025 + 0.5 * 0.000024)),
+    ],
+)
+def test_a_checker_that_fills_its_minute_costs_what_it_computes(cloud: Cloud, usd: float) -> None:
+    """Memory, and on Google half a vCPU, for 52 of 60 seconds."""
+    costs = idle(settings_for(cloud, checks={"probes": 6, "apartS": 10}))
+    (checker,) = [cost for cost in costs if cost.what == "checker"]
+    assert math.isclose(checker.usd, usd)
+
+
+@pytest.mark.parametrize(
+    ("checks", "seconds"),
+    [(Checks(6, 10), 33), (Checks(3, 5), 63), (Checks(2, 20), 103), (Checks(1, 10), 183)],
+)
+def test_how_late_a_checker_may_see_a_death(checks: Checks, seconds: float) -> None:
+    """From just after a probe, over the rest of the minute, to the time-out of the third that fails."""
+    assert detection_s(checks) == seconds
+
+
+def test_the_default_costs_a_fraction_of_what_fills_the_minute_and_sees_a_death_in_about_a_minute() -> None:
+    """The reason for it, see docs/costs.md."""
+    settings = settings_for(*CLOUDS)
+    filled = replace(settings, checks=Checks(6, 10))
+    checker = [cost.usd for cost in idle(settings) if cost.what == "checker"]
+    assert sum(checker) < sum(cost.usd for cost in idle(filled) if cost.what == "checker") / 4
+    assert total(idle(settings)) < total(idle(filled)) / 2
+    assert detection_s(settings.checks) < 70
+    assert settings.checks.probes >= FALL
+
+
+def test_what_is_priced_is_what_is_deployed(tmp_path: Path) -> None:
+    """Sizes, and as many secrets, alarms and jobs as the program registers."""
+    assert (MEMORY_MB, Policy().fall) == (MEMORY_GB * 1024, FALL)
+    assert (f"{AGENT_CPU:g}", f"{PRICED_CPU:g}") == (CPU, CHECKER_CPU)
+    settings = settings_for(*CLOUDS)
+    made = recorded(settings, tmp_path)
+    tokens = {
+        ("aws", "secrets"): "aws:secretsmanager/secret:Secret",
+        ("aws", "alarms"): "aws:cloudwatch/metricAlarm:MetricAlarm",
+        ("azure", "alarms"): "azure-native:monitor:MetricAlert",
+        ("gcp", "secrets"): "gcp:secretmanager/secretVersion:SecretVersion",
+        ("gcp", "schedule"): "gcp:cloudscheduler/job:Job",
+    }
+    priced = {(cost.cloud, cost.what): cost.amount for cost in idle(settings)}
+    for key, token in tokens.items():
+        assert priced[key].startswith(f"{len(of_type(made, token))} x")
+
+
+def test_the_document_says_what_is_computed() -> None:
+    """`python -m bench.costs` writes it."""
+    document = DOCUMENT.read_text()
+    assert document == written(document, tables(example()))
+
+
+def test_every_price_has_its_source() -> None:
+    """So that it can be checked."""
+    for rates in RATES.values():
+        for price in (rates.gb, rates.cpu, rates.million, rates.secret, rates.alarm, rates.schedule):
+            assert price is None or ("." in price.source and price.usd > 0)
+    assert run_s(Checks(1, 10)) >= 1
