@@ -97,3 +97,23 @@ def test_an_unknown_resource_is_no_change_by_hand(bare: Fleet) -> None:
     none = bare.run("chaos", "aws", "delete:nothing-like-it", code=1)
     assert "take a key: " in several
     assert "no resource has the key, id, URN or name" in none
+
+
+def test_destroy_leaves_nothing_that_costs_but_what_the_docs_name(bare: Fleet) -> None:
+    """After `pulumi destroy` no resource is deployed, and only two buckets are kept and billed.
+
+    Cloud Functions makes them for the sources of builds; the page on deploying to Google names them.
+    """
+    bare.shell("pulumi destroy --yes --skip-preview --non-interactive --color never")
+    note = bare.sky
+    reply = requests.get(
+        f"{note['admin']}/v1/leftovers", headers={"authorization": f"Bearer {note['token']}"}, timeout=30
+    )
+    found = reply.json()
+    billed = sorted(each["what"] for each in found["leftovers"] if each["costs"])
+    named = (bare.root / "docs" / "deploy-gcp.md").read_text()
+    assert found["deployed"] == []
+    assert len(billed) == 2
+    for what, bucket in zip(billed, ("gcf-v2-sources", "gcf-v2-uploads"), strict=True):
+        assert bucket in what
+        assert bucket in named
