@@ -2,8 +2,8 @@
 
 Only signed requests get in; /health is open and costs nothing. In order: whether it is signed at all, the
 limit of the body, the signature, whether an `Idempotency-Key` is known, the application. Every reply says how
-busy the instance is, the first one that it was cold. Who is turned away at the signature is told neither: by
-that a router knows that no agent has spoken.
+busy the instance is, the first one that it was cold. A refusal of the signature says neither: by that a
+router knows that no agent has spoken.
 
 Truthful ends: an application that fails before its reply has begun is answered with an error; one that fails
 later raises on into the server, which cuts the connection instead of closing it as a success.

@@ -1,4 +1,4 @@
-"""The router as an ASGI app: its own few paths, who may come in, and everything else to an agent.
+"""The router as an ASGI app: its own few paths, the check of API keys, and everything else to an agent.
 
 Rules
 - `GET /health` is open and costs nothing; `GET /api/status` and `GET` or `PUT /api/control` need the caller's

@@ -21,7 +21,7 @@ names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20
 places = st.tuples(names, names).map("/".join)
 roots = st.text("abcdefghijABCDEFGHIJ0123456789", min_size=16, max_size=43)
 generations = st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True)
-who = st.tuples(st.sampled_from(["k1", "k2"]), roles, places)
+holders = st.tuples(st.sampled_from(["k1", "k2"]), roles, places)
 BY_ID = {"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}
 ROOTS = Roots.parse(json.dumps(BY_ID))
 
@@ -60,7 +60,7 @@ def test_distinct_names_have_distinct_keys(one: tuple[str, Role, str], other: tu
     assert (derive(*one) == derive(*other)) is (one == other)
 
 
-@given(who, who, who)
+@given(holders, holders, holders)
 @settings(max_examples=300, deadline=None)
 def test_no_key_is_accepted_for_another_role_place_or_generation(
     holder: tuple[str, Role, str], receiver: tuple[str, Role, str], claim: tuple[str, Role, str]
@@ -72,7 +72,7 @@ def test_no_key_is_accepted_for_another_role_place_or_generation(
     assert let_in is (holder == claim and claim[1:] == receiver[1:])
 
 
-@given(who, who)
+@given(holders, holders)
 @settings(max_examples=300, deadline=None)
 def test_a_router_hears_a_checker_under_its_own_name_only(
     holder: tuple[str, Role, str], claim: tuple[str, Role, str]
@@ -86,7 +86,7 @@ def test_a_router_hears_a_checker_under_its_own_name_only(
         assert found in ("unknown-key", "wrong-signature")
 
 
-@given(who)
+@given(holders)
 @settings(max_examples=100, deadline=None)
 def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
     """It is only ever derived from, so that nothing signed with it fits anywhere."""
