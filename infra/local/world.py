@@ -109,7 +109,7 @@ class Bucket:
 class World:
     """Everything that should run.
 
-    Actions in grants: `secret:read`, `object:read`, `object:write`, `object:list`.
+    Actions in grants: `secret:read`, `object:read`, `object:write`, `object:delete`, `object:list`.
     """
 
     functions: tuple[Function, ...] = ()

@@ -267,8 +267,11 @@ def test_a_function_that_lost_its_secret_is_closed() -> None:
 @pytest.mark.parametrize(
     ("expression", "granted"),
     [
-        (None, {("object:read", "b"), ("object:write", "b"), ("object:list", "b")}),
-        ("b/objects/replies/", {("object:read", "b/replies/*"), ("object:write", "b/replies/*")}),
+        (None, {(f"object:{action}", "b") for action in ("read", "write", "delete", "list")}),
+        (
+            "b/objects/replies/",
+            {(f"object:{action}", "b/replies/*") for action in ("read", "write", "delete")},
+        ),
         ("another/objects/replies/", set[tuple[str, str]]()),
     ],
 )

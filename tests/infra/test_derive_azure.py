@@ -135,7 +135,7 @@ def test_storage_roles_become_grants_on_containers_and_accounts() -> None:
     """A role on a container names it; a role on the account or above names all of the account."""
     on_container = world(*storage(), assignment(BLOB_CONTRIBUTOR, CONTAINER)).grants
     on_group = world(*storage(), assignment(BLOB_CONTRIBUTOR, GROUP)).grants
-    actions = ("object:read", "object:write", "object:list")
+    actions = ("object:read", "object:write", "object:delete", "object:list")
     assert on_container == tuple(Grant("principal", action, "store/health") for action in actions)
     assert on_group == tuple(Grant("principal", action, "store/*") for action in actions)
 

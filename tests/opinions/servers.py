@@ -41,7 +41,7 @@ URLS: Mapping[Cloud, str] = {"aws": "s3://bkt", "azure": "az://devstoreaccount1/
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 START_S = 20.0
-ALL = ("read", "write", "list")
+ALL = ("read", "write", "delete", "list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +192,21 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def emulator_store(cloud: Cloud, folder: Path, grants: tuple[Grant, ...] | None = None) -> Generator[Store]:
-    """Our emulated services of one cloud; the caller is `caller` and may do all unless `grants` say else."""
+def emulator_store(cloud: Cloud, folder: Path) -> Generator[Store]:
+    """Our emulated services of one cloud; the caller is `caller` and may do all."""
     bucket = Bucket(cloud, BUCKETS[cloud], folder)
-    own = grants or tuple(Grant("caller", f"object:{action}", bucket.name) for action in ALL)
-    world, identities, port = World(buckets=(bucket,), grants=own), Identities(), free_port()
+    own = tuple(Grant("caller", f"object:{action}", bucket.name) for action in ALL)
+    identities = Identities()
+    with emulator_of(cloud, World(buckets=(bucket,), grants=own), identities) as address:
+        yield caller(cloud, address, identities, "caller")
+
+
+@contextmanager
+def emulator_of(cloud: Cloud, world: World, identities: Identities) -> Generator[str]:
+    """The emulated services of one cloud with that world in it; their address."""
+    port = free_port()
     with _services(CloudApi(cloud, port, Services(identities, lambda: world, time.time))):
-        yield caller(cloud, f"http://127.0.0.1:{port}", identities, "caller")
+        yield f"http://127.0.0.1:{port}"
 
 
 def caller(cloud: Cloud, address: str, identities: Identities, principal: str) -> Store:

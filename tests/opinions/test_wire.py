@@ -18,7 +18,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.remembered.bucket import CloudBucket
-from tests.opinions.servers import Store, amazon, azurite_store, emulator_store, fake_gcs_store, moto_store
+from infra.local.hosts.identity import Identities
+from infra.local.world import Bucket, Grant, World
+from tests.opinions.servers import (
+    Store,
+    amazon,
+    azurite_store,
+    caller,
+    emulator_of,
+    emulator_store,
+    fake_gcs_store,
+    moto_store,
+)
 
 pytestmark = pytest.mark.xdist_group("opinions")
 
@@ -276,6 +287,16 @@ def test_our_client_reads_what_fake_gcs_server_keeps(gcs: Pair, monkeypatch: pyt
         assert await bucket.read("none") is None
 
     asyncio.run(story())
+
+
+def test_google_wants_the_permission_to_delete_for_writing_over(tmp_path: Path) -> None:
+    """A role that may only create keeps what is there (`access-control/iam-xml`)."""
+    identities = Identities()
+    creator = Grant("creator", "object:write", "bkt")
+    world = World(buckets=(Bucket("gcp", "bkt", tmp_path),), grants=(creator,))
+    with emulator_of("gcp", world, identities) as address:
+        store = caller("gcp", address, identities, "creator")
+        assert [store.request("PUT", "/bkt/a", {}, b"1").status_code for _ in range(2)] == [200, 403]
 
 
 def test_each_store_of_ours_lies_in_a_folder(tmp_path: Path) -> None:

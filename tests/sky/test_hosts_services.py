@@ -124,7 +124,7 @@ async def test_obstore_finds_its_bucket_by_the_environment(here: Lab, cloud: Clo
     """Put, get, head, list, delete and both conditional writes work with nothing but the child's
     environment.
     """
-    await world(here, *grants_of(cloud, "read", "write", "list"))
+    await world(here, *grants_of(cloud, "read", "write", "delete", "list"))
     said = await run(JOURNEY, cloud, child_environment(here, cloud))
     assert said == {
         "missing": "FileNotFoundError",
@@ -161,7 +161,7 @@ async def test_credentials_that_were_made_up_are_refused(here: Lab) -> None:
         "gcp": {"GCE_METADATA_HOST": here.sky.api["gcp"].removeprefix("http://") + "/instance/wrong"},
     }
     for cloud in CLOUDS:
-        await world(here, *grants_of(cloud, "read", "write", "list"))
+        await world(here, *grants_of(cloud, "read", "write", "delete", "list"))
         said = await run(TRY, cloud, child_environment(here, cloud) | changes[cloud])
         assert all("Error" in str(value) for value in said.values())
 

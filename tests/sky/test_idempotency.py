@@ -212,11 +212,14 @@ def child_environment(here: Lab, cloud: Cloud) -> dict[str, str]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_an_agents_grants_are_enough_and_no_more(here: Lab, cloud: Cloud) -> None:
-    """Reading and writing below `replies/`, without listing: creates and replaces are really conditional."""
+    """Reading and writing below `replies/`, without listing: creates and replaces are really conditional.
+    Google wants the permission to delete for a replacement too.
+    """
     name = URLS[cloud].partition("://")[2]
     bucket = Bucket(cloud, name, here.folder / "buckets" / cloud)
     bucket.folder.mkdir(parents=True)
-    grants = tuple(Grant(f"{cloud}-agent", f"object:{can}", GRANTED[cloud]) for can in ("read", "write"))
+    may = ("read", "write", "delete") if cloud == "gcp" else ("read", "write")
+    grants = tuple(Grant(f"{cloud}-agent", f"object:{can}", GRANTED[cloud]) for can in may)
     await here.deploy(world=World(buckets=(bucket,), grants=grants))
     own = child_environment(here, cloud) | {"SKYFLEET_BUCKET": URLS[cloud], "CHECKOUT": str(CHECKOUT)}
     own.pop("PYTHONPATH", None)

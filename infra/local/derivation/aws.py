@@ -35,7 +35,7 @@ S3 = "arn:aws:s3:::"
 ACTIONS = {
     "s3:GetObject": "object:read",
     "s3:PutObject": "object:write",
-    "s3:DeleteObject": "object:write",
+    "s3:DeleteObject": "object:delete",
     "s3:ListBucket": "object:list",
     "secretsmanager:GetSecretValue": "secret:read",
 }

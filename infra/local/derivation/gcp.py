@@ -37,12 +37,13 @@ from infra.local.world import Function, Grant, Schedule
 
 INVOKER = "roles/run.invoker"
 FUNCTION_INVOKER = "roles/cloudfunctions.invoker"
+ALL_OBJECTS = ("object:read", "object:write", "object:delete", "object:list")
 OBJECT_ROLES = {
     "roles/storage.objectViewer": ("object:read", "object:list"),
     "roles/storage.objectCreator": ("object:write",),
-    "roles/storage.objectUser": ("object:read", "object:write", "object:list"),
-    "roles/storage.objectAdmin": ("object:read", "object:write", "object:list"),
-    "roles/storage.admin": ("object:read", "object:write", "object:list"),
+    "roles/storage.objectUser": ALL_OBJECTS,
+    "roles/storage.objectAdmin": ALL_OBJECTS,
+    "roles/storage.admin": ALL_OBJECTS,
 }
 # type of member, the input that names the service, its invoker role
 INVOKERS = (

@@ -1,8 +1,9 @@
 """Google Cloud Storage's XML API, as obstore's GCSStore uses it, and the part of the metadata server that
 it asks.
 
-Conditions are by generation. The metadata server is one for all instances here, so each instance finds it
-under a path of its own (GCE_METADATA_HOST), and the token it gets stands for that instance's service
+Conditions are by generation. Writing over an object needs the permission to delete it (Google,
+`access-control/iam-xml`: PUT Object). The metadata server is one for all instances here, so each instance
+finds it under a path of its own (GCE_METADATA_HOST), and the token it gets stands for that instance's service
 account.
 """
 
@@ -60,6 +61,8 @@ def _condition(asked: Asked) -> Condition:
 def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
     principal, key = who
     objects = services.open(bucket, principal, action(asked.method), key)
+    if asked.method == "PUT" and objects.get(key) is not None:
+        services.open(bucket, principal, "object:delete", key)
     try:
         match asked.method:
             case "GET" | "HEAD":

@@ -153,6 +153,6 @@ def _delete_many(asked: Asked, services: Services, bucket: Bucket, principal: st
     done: list[str] = []
     for element in root.iter(f"{{{XMLNS}}}Key"):
         key = element.text or ""
-        services.open(bucket, principal, "object:write", key).delete(key)
+        services.open(bucket, principal, "object:delete", key).delete(key)
         done.append(f"<Deleted><Key>{escape(key)}</Key></Deleted>")
     return Told(200, XML, f'<DeleteResult xmlns="{XMLNS}">{"".join(done)}</DeleteResult>'.encode())

@@ -87,4 +87,6 @@ class Services:
 
 def action(method: str) -> str:
     """The permission that a method on an object needs."""
-    return "object:read" if method in ("GET", "HEAD") else "object:write"
+    if method in ("GET", "HEAD"):
+        return "object:read"
+    return "object:delete" if method == "DELETE" else "object:write"

@@ -27,9 +27,10 @@ ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
 }
 READ_BLOBS, WRITE_BLOBS, LIST_BLOBS = "object:read", "object:write", "object:list"
+ALL_BLOBS = (READ_BLOBS, WRITE_BLOBS, "object:delete", LIST_BLOBS)
 BLOB_ROLES = {
-    "Storage Blob Data Owner": (READ_BLOBS, WRITE_BLOBS, LIST_BLOBS),
-    "Storage Blob Data Contributor": (READ_BLOBS, WRITE_BLOBS, LIST_BLOBS),
+    "Storage Blob Data Owner": ALL_BLOBS,
+    "Storage Blob Data Contributor": ALL_BLOBS,
     "Storage Blob Data Reader": (READ_BLOBS, LIST_BLOBS),
 }
 WRITE_BLOB_ROLES = tuple(name for name, actions in BLOB_ROLES.items() if WRITE_BLOBS in actions)
