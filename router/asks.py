@@ -14,6 +14,7 @@ Rules
   overtaken target that had shown nothing is asked too (`suspect`), and silence is reported without anybody
   waiting for it. A reply of its agent to any request in the meantime is as good as an answer. A timer that
   rings much too late was frozen with its sandbox and proves nothing.
+- A question that fails much too late was frozen too, and is no answer.
 - While somebody waits for a target's answer it is in doubt, and new requests go elsewhere if they can: mostly
   for a few milliseconds; before a black hole until it is ejected.
 """
@@ -163,6 +164,11 @@ class Asker:
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return False
 
+    def _forget(self, key: str, asking: _Asking) -> None:
+        """It was frozen with its sandbox, and its connection may have ended meanwhile: that is no answer."""
+        if self.running.get(key) is asking:
+            del self.running[key]
+
     async def _run(self, target: Target, asking: _Asking) -> None:
         question = Question(target.origin, "GET", "/health")
         try:
@@ -171,6 +177,9 @@ class Asker:
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply, target))
         except FetchFailed:
             alive = False
+            if self._clock() - asking.since >= self._policy.cold_timeout_s + _FROZEN_S:
+                self._forget(target.key, asking)
+                return
         if self.running.get(target.key) is not asking and not alive:
             return
         self._last[target.key] = (self._clock(), alive)

@@ -3,7 +3,8 @@
 Rules
 - Never in the way of a request: a refresh is kicked off on the request path at most every `REFRESH_S` and
   runs beside it. Only the answer to a snapshot waits for its write, because a sandbox may freeze right after
-  a reply.
+  a reply. Time in which the sandbox was frozen does not count, and what fails after such a time is read
+  again by the next request: it proves nothing about the bucket.
 - One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
   write folds what is stored first, and folding is a union, so even two writers only delay an observation.
 - The store down or slow: serve on, decide alone, say so in the status; also when it can be read but the
@@ -54,6 +55,8 @@ T = TypeVar("T")
 REFRESH_S: Final = 5.0
 # A snapshot's answer waits so long for the bucket, then goes without it.
 SAVE_S: Final = 3.0
+# A loop that is so much later than it wanted to be was frozen with its sandbox.
+_LATE_S: Final = 0.5
 # Ten observations of 300 targets are below 600 kB.
 _MOST_BYTES: Final = 1_048_576
 # Of a bucket that is down every object fails alike; more names would say nothing new.
@@ -260,10 +263,14 @@ class Keeper:
         self._tags.pop(name, None)
 
     async def _refresh(self, bucket: Bucket) -> None:
+        began = self._clock()
         names = [object_name(vantage) for vantage in self._board.targets] + list(self._followed)
         results = await asyncio.gather(
             *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
+        if any(isinstance(result, Exception) for result in results) and self._slept_since(began):
+            self._kicked_at = float("-inf")
+            return
         documents: list[Document] = []
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
@@ -290,6 +297,10 @@ class Keeper:
             self._note("down", "; ".join(failures[:_MOST_NAMED]) + more)
         else:
             self._note("unwritten" if self._unwritten else "ok", self._unwritten)
+
+    def _slept_since(self, began: float) -> bool:
+        """Whether the sandbox was frozen meanwhile: awake, everything ends in `SAVE_S`."""
+        return not 0 <= self._clock() - began < SAVE_S + _LATE_S
 
     def _read(self, name: str, found: Found) -> Document | None:
         """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""
@@ -341,11 +352,19 @@ def newer(data: bytes, version: int) -> bool:
 
 
 async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    """Its result within `SAVE_S`, counted again from the end of a time in which the loop did not run."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
     try:
-        async with asyncio.timeout(SAVE_S):
-            return await work
-    except TimeoutError:
-        raise StoreFailed(f"it did not answer within {SAVE_S:g} s") from None
+        while True:
+            began = loop.time()
+            done, _ = await asyncio.wait({task}, timeout=SAVE_S)
+            if done:
+                return task.result()
+            if loop.time() - began < SAVE_S + _LATE_S:
+                raise StoreFailed(f"it did not answer within {SAVE_S:g} s")
+    finally:
+        task.cancel()
 
 
 def _first_line(error: Exception) -> str:

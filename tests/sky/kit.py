@@ -64,6 +64,12 @@ async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         cuts.tell(b"id-7", "The reply of aws/r0 broke off.")
+    elif path == "/later":
+        async def later():
+            await asyncio.sleep(0.05)
+            with open(os.environ["EVENTS_FILE"] + "-later", "w") as f: f.write("done")
+        PAUSES["later"] = asyncio.create_task(later())
+        await reply(200, b"{}")
     elif path == "/hang": await asyncio.sleep(600)
     elif path == "/big":
         size = scope["query_string"]

@@ -186,6 +186,50 @@ async def test_lambda_takes_6_mb_the_others_more(here: Lab, cloud: Cloud, status
             assert (await reply.json())["size"] == 7 * MB
 
 
+@pytest.mark.parametrize(
+    ("size", "kind", "char", "status"),
+    [
+        (5 * MB, "application/octet-stream", b"x", 413),  # 6.7 MB as base64
+        (4 * MB, "application/octet-stream", b"x", 201),
+        (4 * MB, "application/json", b'"', 413),  # each quote is escaped
+        (6 * MB - 4096, "text/plain", b"x", 201),
+        (6 * MB, "text/plain", b"x", 413),  # the event holds more than the body
+    ],
+)
+async def test_lambda_measures_the_event(here: Lab, size: int, kind: str, char: bytes, status: int) -> None:
+    """Base64 and the escapes of JSON count, and so do the headers and the context."""
+    url = here.url(agent(here, "aws"), "/x")
+    async with here.session.post(url, data=io.BytesIO(char * size), headers={"content-type": kind}) as reply:
+        assert reply.status == status
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def test_lambda_freezes_a_sandbox_between_invocations(here: Lab) -> None:
+    """What a function left running goes on with the next invocation, and not before."""
+    spec = agent(here, "aws")
+    pid = await pid_of(here, spec)
+    await until(lambda: state_of(pid) == "T")
+    written = here.folder / "aws-events-later"
+    async with here.session.get(here.url(spec, "/later")) as reply:
+        assert reply.status == 200
+    await until(lambda: state_of(pid) == "T")
+    assert not written.exists()
+    async with asyncio.timeout(20):
+        while not written.exists():
+            assert await pid_of(here, spec) == pid
+
+
+@pytest.mark.parametrize("cloud", ["azure", "gcp"])
+async def test_the_others_let_it_go_on(here: Lab, cloud: Cloud) -> None:
+    """Nothing stops an instance of Azure or of Google after its reply."""
+    async with here.session.get(here.url(agent(here, cloud), "/later")) as reply:
+        assert reply.status == 200
+    await until((here.folder / f"{cloud}-events-later").exists)
+
+
 async def test_cloud_run_takes_32_mb_also_when_it_cannot_know_before(here: Lab) -> None:
     """A chunked upload is cut off at the limit with 413."""
 

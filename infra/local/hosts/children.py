@@ -106,6 +106,14 @@ class Child:
         done, _ = await asyncio.wait({self.ended}, timeout=seconds)
         return bool(done)
 
+    def freeze(self) -> None:
+        """Stop the whole group where it is."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the whole group now."""
         self._killed = True

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from multidict import CIMultiDict
 
-from infra.local.hosts import faults, headers, replies, routing
+from infra.local.hosts import faults, headers, lambda_event, replies, routing
 from infra.local.hosts.board import Board
 from infra.local.hosts.children import Log
 from infra.local.hosts.connections import invite_body, refuse_body
@@ -141,7 +141,10 @@ class Door:
         passed = tuple(pair for pair in fields_of(request) if pair[0] not in HOP_BY_HOP | ENDS_HERE)
         peer = request.remote or "127.0.0.1"
         added = headers.request(spec, (("host", host), *passed), peer, call_id)
-        return Call(call_id, request.method, target, added, body, peer, host)
+        call = Call(call_id, request.method, target, added, body, peer, host)
+        if spec.cloud == "aws" and lambda_event.is_too_large(call):
+            raise Trouble("request-too-large")
+        return call
 
     async def _exchange(
         self, request: web.BaseRequest, call: Call, spec: Function, *, cut: bool

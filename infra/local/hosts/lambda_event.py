@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qsl, unquote
 
+from infra.local.hosts.limits import LIMITS, MIB
 from infra.local.hosts.messages import Call, Headers
 from infra.local.world import Function
 
 TEXT = ("text/", "application/json", "application/xml", "application/javascript")
+EVENT_BYTES = LIMITS["aws"].request
+# Of a result: the quota and 100 bytes, as the error of a larger one says ("maximum allowed payload size").
+RESULT_BYTES = LIMITS["aws"].reply + 100
 ACCOUNT = "123456789012"
 
 
@@ -81,9 +85,9 @@ def url_event(call: Call, now: float) -> bytes:
     """The event of one function URL request."""
     path, _, query = call.target.partition("?")
     body = call.body if isinstance(call.body, bytes) else b""
-    headers = joined(call.headers)
+    headers = {name: _text(value) for name, value in joined(call.headers).items()}
     cookies = headers.pop("cookie", "")
-    binary = bool(body) and not headers.get("content-type", "").startswith(TEXT)
+    binary = bool(body) and not _is_text(headers)
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -102,7 +106,42 @@ def url_event(call: Call, now: float) -> bytes:
         event["cookies"] = cookies.split("; ")
     if body:
         event["body"] = base64.b64encode(body).decode() if binary else body.decode("utf-8", "replace")
-    return json.dumps(event).encode()
+    return _json(event)
+
+
+def is_too_large(call: Call) -> bool:
+    """Whether a request with its body read is more than Lambda takes, which counts the event: base64 makes a
+    third more of what is no text, and JSON escapes count.
+
+    6 MB: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, invocation payload.
+    """
+    body = call.body if isinstance(call.body, bytes) else b""
+    # A byte of a body becomes six characters at most, and headers are far below a megabyte.
+    return 6 * len(body) > EVENT_BYTES - MIB and len(url_event(call, 0.0)) > EVENT_BYTES
+
+
+def returned(status: int, headers: Headers, body: bytes) -> bytes:
+    """What the adapter returns for a buffered reply; the inverse of `buffered`."""
+    fields = joined(headers)
+    binary = bool(body) and not _is_text(fields)
+    text = base64.b64encode(body).decode() if binary else body.decode("utf-8", "replace")
+    return _json({"statusCode": status, "headers": fields, "isBase64Encoded": binary, "body": text})
+
+
+def _is_text(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith(TEXT) and not headers.get("content-encoding")
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _text(octets: str) -> str:
+    """A header field as JSON text: UTF-8 where it is that, else latin-1."""
+    try:
+        return octets.encode("latin-1").decode()
+    except UnicodeError:
+        return octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +174,20 @@ def _object(raw: bytes) -> Mapping[str, object]:
     return cast(Mapping[str, object], found)
 
 
+def _octets(text: str) -> str:
+    """The other way: as front doors write it, octets as latin-1."""
+    return text.encode().decode("latin-1")
+
+
 def _result(found: Mapping[str, object]) -> Result:
     headers: list[tuple[str, str]] = []
     for name, value in cast(Mapping[str, object], found.get("headers") or {}).items():
-        headers.append((name.lower(), str(value)))
+        headers.append((name.lower(), _octets(str(value))))
     for name, values in cast(Mapping[str, list[object]], found.get("multiValueHeaders") or {}).items():
         headers = [pair for pair in headers if pair[0] != name.lower()]
-        headers += [(name.lower(), str(value)) for value in values]
+        headers += [(name.lower(), _octets(str(value))) for value in values]
     cookies = cast(list[object], found.get("cookies") or [])
-    headers += [("set-cookie", str(cookie)) for cookie in cookies]
+    headers += [("set-cookie", _octets(str(cookie))) for cookie in cookies]
     text = str(found.get("body") or "")
     body = base64.b64decode(text) if found.get("isBase64Encoded") else text.encode()
     return Result(int(str(found.get("statusCode", 200))), tuple(headers), body)

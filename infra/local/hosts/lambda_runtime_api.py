@@ -81,6 +81,8 @@ class RuntimeApi:
         self._queue: asyncio.Queue[Invocation] = asyncio.Queue()
         self._invocations: dict[str, Invocation] = {}
         self.asked = asyncio.Event()  # set at the first `next`: the init phase is over
+        self.on_idle: Callable[[], None] = _nothing  # called when the runtime asks and there is no event
+        self.on_event: Callable[[], None] = _nothing  # called before it gets one
         app = web.Application(client_max_size=2**40)
         app.router.add_get(f"{RUNTIME}/invocation/next", self._next)
         app.router.add_post(f"{RUNTIME}/invocation/{{id}}/response", self._response)
@@ -118,6 +120,7 @@ class RuntimeApi:
         deadline = time.time() + self._spec.timeout_s
         invocation = Invocation(invocation_id, event, deadline, loop.create_future())
         self._invocations[invocation_id] = invocation
+        self.on_event()
         self._queue.put_nowait(invocation)
         try:
             answer = await invocation.answer
@@ -131,6 +134,8 @@ class RuntimeApi:
     async def _next(self, request: web.Request) -> web.Response:
         _acknowledge_at_once(request)
         self.asked.set()
+        if self._queue.empty():
+            self.on_idle()
         invocation = await self._queue.get()
         return web.Response(
             body=invocation.event,
@@ -150,7 +155,7 @@ class RuntimeApi:
             return web.Response(status=400)
         if request.headers.get(MODE) != "streaming":
             body = await request.read()
-            if len(body) > LIMITS["aws"].reply + 100:
+            if len(body) > lambda_event.RESULT_BYTES:
                 self._settle(invocation, Trouble("response-too-large", f"{len(body)} bytes"))
                 return web.Response(status=413)
             self._settle(invocation, Answer(lambda_event.buffered(body), None))
@@ -199,6 +204,10 @@ class RuntimeApi:
             invocation.answer.set_result(result)
 
 
+def _nothing() -> None:
+    """No sandbox is there yet."""
+
+
 def _acknowledge_at_once(request: web.Request) -> None:
     """The adapter sends in small pieces and waits for each to be acknowledged: 40 ms on Linux unless told."""
     raw = request.transport.get_extra_info("socket") if request.transport is not None else None
@@ -229,6 +238,16 @@ class AdaptedSandbox:
         self._closing: asyncio.Task[None] | None = None
         for child in (runtime, adapter):
             child.ended.add_done_callback(self._broken)
+        api.on_idle, api.on_event = self._freeze, self._thaw
+
+    def _freeze(self) -> None:
+        """As Lambda does once the runtime and each extension have asked for the next event."""
+        self._runtime.freeze()
+        self._adapter.freeze()
+
+    def _thaw(self) -> None:
+        self._adapter.thaw()
+        self._runtime.thaw()
 
     @property
     def pid(self) -> int:

@@ -6,6 +6,10 @@ readiness path every 10 ms until a status from 100 to 499, HTTP events proxied w
 and `x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is
 installed, `lambda_runtime_api.py` drives that instead.
 
+Between invocations the sandbox is frozen: "Lambda freezes the execution environment when the runtime and each
+extension have completed and there are no pending events" (docs.aws.amazon.com/lambda/latest/dg/
+lambda-runtime-environment.html). Work that a function leaves running goes on with the next invocation.
+
 A streamed reply that breaks off while its process lives ends well, with the error as its last text: the
 runtime library under the adapter sends its "trailer" as data (aws-lambda-rust-runtime, `requests.rs`,
 `types.rs`; seen with the real binary).
@@ -88,6 +92,14 @@ class Sandbox(OneChild):
         self._spec = spec
         super().__init__(child)
         self._base = f"http://127.0.0.1:{port}"
+        child.freeze()
+
+    @asynccontextmanager
+    async def _awake(self) -> AsyncGenerator[None]:
+        """Run for one invocation. One that failed is looked at by the platform, so it stays awake."""
+        self._child.thaw()
+        yield
+        self._child.freeze()
 
     @property
     def pid(self) -> int:
@@ -111,7 +123,7 @@ class Sandbox(OneChild):
             added += (("content-length", "0"),)
         headers = tuple(lambda_event.joined(call.headers).items())
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
-        async with exchange(self._base, sent, added) as reply:
+        async with self._awake(), exchange(self._base, sent, added) as reply:
             yield StreamedReply(reply, self._child) if streams(self._spec) else reply
 
     async def event(self, name: str, payload: bytes) -> Outcome:
@@ -122,7 +134,8 @@ class Sandbox(OneChild):
             ("x-amzn-lambda-context", self._context(request_id, time.time())),
         )
         path = self._spec.environment.get(PASS_THROUGH, "/events")
-        async with exchange(self._base, Call(request_id, "POST", path, headers, payload)) as reply:
+        asked = Call(request_id, "POST", path, headers, payload)
+        async with self._awake(), exchange(self._base, asked) as reply:
             text = await http_child.outcome_text(reply)
             return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 from multidict import CIMultiDict
 
-from infra.local.hosts import headers
+from infra.local.hosts import headers, lambda_event
 from infra.local.hosts.errors import Trouble
 from infra.local.hosts.lambda_sandbox import streams
 from infra.local.hosts.limits import LIMITS
@@ -50,6 +50,9 @@ class Relay:
             said = headers.renamed(said)
         if cloud == "aws" and not streams(self._spec):
             whole = await _whole(chunks, limits.reply)
+            result = lambda_event.returned(reply.status, reply.headers, whole)
+            if len(result) > lambda_event.RESULT_BYTES:
+                raise Trouble("response-too-large", f"{len(result)} bytes as JSON")
             chunks, length = _one(whole), len(whole)
             said = (*said, ("content-length", str(length)))
         elif cloud != "aws" and length is not None and length > limits.reply:
