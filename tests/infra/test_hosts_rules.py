@@ -8,15 +8,42 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.hosts import azure_routes, faults, lambda_event, lambda_sandbox, ncrontab, replies
+from infra.local.hosts import azure_routes, faults, lambda_event, lambda_sandbox, ncrontab, replies, reserved
 from infra.local.hosts.errors import RequestError
 from infra.local.hosts.faults import Fault, Injected, Verdict
 from infra.local.hosts.identity import Denied, Identities, allowed
 from infra.local.hosts.messages import Call
 from infra.local.hosts.objects import BadKey, Condition, Objects, PreconditionFailed, listing
-from infra.local.world import CLOUDS, Grant
+from infra.local.world import CLOUDS, Cloud, Grant
 
 pytestmark = pytest.mark.pure
+
+
+@pytest.mark.parametrize(
+    ("cloud", "target", "cause"),
+    [
+        ("gcp", "/eventlog", "no-host"),
+        ("gcp", "/_ah/warmup?x", "no-host"),
+        ("gcp", "/healthz?x=1", "no-host"),
+        ("gcp", "/quiz/1", None),
+        ("gcp", "/events", None),
+        ("gcp", "/health?z", None),
+        ("azure", "/admin/host/status", "unauthorized"),
+        ("azure", "/Runtime/webhooks/x", "no-route"),
+        ("azure", "/administer", None),
+        ("azure", "/healthz", None),
+        ("aws", "/admin", None),
+    ],
+)
+def test_clouds_keep_paths_for_themselves(cloud: Cloud, target: str, cause: str | None) -> None:
+    """Whatever routes an application has, such a request does not reach it."""
+    assert reserved.reserved(cloud, target) == cause
+
+
+def test_google_decodes_what_need_not_be_encoded() -> None:
+    """In the path alone; a slash, a space and a percent sign stay encoded, and so does all at the others."""
+    assert reserved.passed_on("gcp", "/%41%7e%2F%20%25%zz?%41") == "/A~%2F%20%25%zz?%41"
+    assert reserved.passed_on("azure", "/%41") == "/%41"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from multidict import CIMultiDict
 
-from infra.local.hosts import faults, headers, lambda_event, replies, routing
+from infra.local.hosts import faults, headers, lambda_event, replies, reserved, routing
 from infra.local.hosts.board import Board
 from infra.local.hosts.children import Log
 from infra.local.hosts.connections import invite_body, refuse_body
@@ -205,7 +205,9 @@ def _arrive(method: str, aimed: tuple[str, str] | None, spec: Function) -> tuple
     target = routing.route(spec, *aimed)
     if target is None:
         raise Trouble("no-host", f"no function of this name: {aimed[0]!r}")
-    return aimed[0], target
+    if (cause := reserved.reserved(spec.cloud, target)) is not None:
+        raise Trouble(cause, "a path that the cloud keeps for itself")
+    return aimed[0], reserved.passed_on(spec.cloud, target)
 
 
 async def _see_off(instance: Instance, spec: Function) -> None:
