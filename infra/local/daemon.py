@@ -149,6 +149,7 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     token = document.content.setdefault("token", secrets.token_urlsafe(32))
     sky = Sky(site, ports, document)
     async with contextlib.AsyncExitStack() as open_things:
+        open_things.callback(ports.close)
         open_things.push_async_callback(sky.close)
         await sky.start()
         providers, addresses = await _providers(chosen, sky, ports, open_things)
@@ -185,7 +186,7 @@ async def _providers(
     world = providers.world()
     for spec in world.functions:
         if spec.port is not None:
-            ports.reserve(spec.port)
+            ports.reserve(spec.port, f"function {spec.key}")
     await sky.restore(world)
     # Stopping waits for operations under way, which wait for this loop.
     open_things.push_async_callback(functools.partial(asyncio.to_thread, providers.stop))

@@ -257,6 +257,7 @@ async def lab(
             yield Lab(folder, sky, ports, session, imports)
     finally:
         await sky.close()
+        ports.close()
 
 
 async def until(holds: object, within_s: float = 20) -> None:

@@ -48,6 +48,7 @@ class Stack:
     delays: float = 0.0
     worlds: list[World] = field(default_factory=list[World])
     _providers: Providers | None = field(default=None, init=False)
+    _ports: Ports | None = field(default=None, init=False)
     _environment: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     @property
@@ -84,7 +85,7 @@ class Stack:
 
     def start(self) -> None:
         """Serves the providers at the ports they had before."""
-        kept = Ports(Document(self.root / "ports.json"))
+        kept = self._ports = Ports(Document(self.root / "ports.json"))
         packages = ("aws", "azure-native", "gcp", "random")
         wanted = {package: kept.named(package) for package in packages}
         folder = self.root / "program"
@@ -106,6 +107,9 @@ class Stack:
         if self._providers is not None:
             self._providers.stop()
             self._providers = None
+        if self._ports is not None:
+            self._ports.close()
+            self._ports = None
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
