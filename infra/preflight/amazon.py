@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from infra.preflight.findings import Finding, Refused, Report
+from infra.preflight.findings import Finding, Refused, Report, silent
 from infra.settings import Settings
 
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
@@ -42,6 +42,8 @@ def check(settings: Settings, account: Account) -> Report:
     try:
         number, arn = account.identity()
     except Refused as refused:
+        if refused.busy:
+            return Report({}, (silent("aws", refused),))
         remedy = "Run `aws sts get-caller-identity`, and when that fails `aws sso login` or `aws configure`"
         return Report({}, (Finding("aws", f"the credential is not accepted: {refused}", remedy),))
     return Report({"aws": f"account {number} as {arn}"}, tuple(_findings(settings, account, number)))

@@ -14,8 +14,22 @@ from typing import Self
 WORDS = 240
 
 
+# What a management API says on a bad day (infra/partial.py: the other clouds are deployed all the same).
+BUSY = re.compile(
+    r"\b(408|429|50[0-4])\b|throttl|too ?many ?requests|service ?unavailable|internal ?(server )?error"
+    r"|bad ?gateway|timed out|timeout|connection (refused|reset)|no such host",
+    re.IGNORECASE,
+)
+
+
 class Refused(Exception):
     """A cloud, or its provider, did not answer; the text is its own."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the cloud has a bad day, which says nothing of the account."""
+        said = str(self)
+        return BUSY.search(said) is not None and "credential" not in said.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,16 @@ class Report:
             accounts |= report.accounts
             findings += report.findings
         return cls(accounts, tuple(findings))
+
+
+def silent(where: str, refused: Refused) -> Finding:
+    """A cloud that does not answer now stops no deployment: the others are deployed all the same."""
+    return Finding(
+        where,
+        f"it does not answer now: {refused}",
+        "Its part of a deployment would fail, the others would not: run it again later",
+        stops=False,
+    )
 
 
 def words(message: str) -> str:

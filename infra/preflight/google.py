@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.preflight.findings import Finding, Refused, Report
+from infra.preflight.findings import Finding, Refused, Report, silent
 from infra.settings import Settings
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
@@ -42,7 +42,8 @@ def check(settings: Settings, project: Project) -> Report:
     try:
         number = project.number(name)
     except Refused as refused:
-        return Report({}, (_refusal(name, str(refused)),))
+        found = silent("gcp", refused) if refused.busy else _refusal(name, str(refused))
+        return Report({}, (found,))
     return Report({"gcp": f"project {name} ({number})"}, tuple(_quotas(settings, project, name)))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from infra.contract import regional_name
-from infra.preflight.findings import Finding, Refused, Report
+from infra.preflight.findings import Finding, Refused, Report, silent
 from infra.settings import Settings
 
 WRONG_SUBSCRIPTION = re.compile(
@@ -40,6 +40,8 @@ def check(settings: Settings, subscription: Subscription) -> Report:
     try:
         number, caller = subscription.identity()
     except Refused as refused:
+        if refused.busy:
+            return Report({}, (silent("azure", refused),))
         remedy = "Run `az account show`, and when that fails `az login`"
         return Report({}, (Finding("azure", f"the credential is not accepted: {refused}", remedy),))
     found = next(_findings(settings, subscription, number), None)
@@ -54,7 +56,7 @@ def _findings(settings: Settings, subscription: Subscription, number: str) -> It
         try:
             subscription.has_group(regional_name(settings.prefix, "fleet", place.region, 90))
         except Refused as refused:
-            yield _refusal(number, str(refused))
+            yield silent("azure", refused) if refused.busy else _refusal(number, str(refused))
 
 
 def _refusal(number: str, said: str) -> Finding:

@@ -207,6 +207,30 @@ def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
     assert command in line
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ServiceUnavailable: the cloud's management API answered 503",
+        "googleapi: Error 429: Quota exceeded for requests per minute",
+        "ThrottlingException: Rate exceeded",
+        "dial tcp: lookup sts.amazonaws.com: no such host",
+        "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+    ],
+)
+def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None:
+    """It says nothing of the account, and the other clouds are deployed all the same."""
+    for account in (Aws(who=Refused(said)), Azure(group=Refused(said)), Gcp(found=Refused(said))):
+        report = checked(account)
+        assert report.stops == ()
+        assert "does not answer now" in report.notes[0]
+
+
+def test_a_credential_that_cannot_be_had_is_no_bad_day_of_the_cloud() -> None:
+    """A machine without an identity is asked until a time-out."""
+    refused = Refused("no valid credential sources found: ec2imds: GetMetadata, request timed out")
+    assert "the credential is not accepted" in checked(Aws(who=refused)).stops[0]
+
+
 def test_a_reservation_that_lambda_would_refuse_stops_the_deployment() -> None:
     """Agent and router of a region reserve it each, and 100 must stay unreserved."""
     assert checked(Aws(), aws={"concurrency": 450}).stops == ()

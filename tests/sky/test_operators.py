@@ -86,6 +86,20 @@ def test_a_local_stack_in_a_plain_shell_is_not_deployed(operated: Fleet) -> None
     assert "does not name aws, azure-native, gcp" in said
 
 
+def test_a_real_stack_in_the_emulators_shell_is_not_deployed(fleet: Fleet) -> None:
+    """After `eval "$(skyfleet env)"`: the emulator would take it, and `make down` its state."""
+    config = fleet.root / "Pulumi.real.yaml"
+    config.write_text((fleet.root / "Pulumi.example.yaml").read_text())
+    try:
+        said = fleet.shell("pulumi stack init real; pulumi preview --stack real", code=None)
+    finally:
+        fleet.shell("pulumi stack rm real --yes")
+        config.unlink(missing_ok=True)
+    assert "Preflight failed; nothing was deployed" in said
+    assert "the stack real is for real accounts" in said
+    assert "Open a new shell" in said
+
+
 def test_preflight_names_the_accounts_of_the_emulator(fleet: Fleet) -> None:
     """The same questions as on real accounts, and nothing in the way."""
     said = fleet.run("preflight", "--json")
