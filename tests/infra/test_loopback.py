@@ -75,7 +75,10 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(port: int) -> None:
-    """The front end still sees its own name."""
+def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The front end still sees its own name, and no proxy is asked."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     url = f"http://x.run.app.localhost:{port}/health"
     assert asyncio.run(verify.get(url)) == f"x.run.app.localhost:{port}"
