@@ -256,6 +256,9 @@ def test_a_function_url_event_has_payload_2() -> None:
     assert event["requestContext"]["requestId"] == "id-1"
     raw = Call("id-2", "POST", "/", (("content-type", "image/png"),), b"\xff\x00")
     assert json.loads(lambda_event.url_event(raw, 0.0))["isBase64Encoded"] is True
+    no_text = Call("id-3", "POST", "/", (("content-type", "application/json"),), b"\xff\xfe")
+    found = json.loads(lambda_event.url_event(no_text, 0.0))
+    assert (found["isBase64Encoded"], found["body"]) == (True, "//4=")
 
 
 def test_a_lambda_result_becomes_a_reply() -> None:

@@ -74,6 +74,7 @@ async def app(scope, receive, send):
     elif path == "/big":
         size = scope["query_string"]
         await reply(200, b"x" * int(size), b"text/plain", [(b"content-length", size)])
+    elif path == "/echo": await reply(200, body, b"application/octet-stream")
     elif path == "/env": await reply(200, json.dumps(dict(os.environ)).encode())
     elif path == "/events" or (path == "/" and scope["method"] == "POST"):
         with open(os.environ["EVENTS_FILE"], "ab") as f: f.write(body + b"\\n")

@@ -62,6 +62,10 @@ async def test_a_request_arrives_as_it_was_sent(here: Lab) -> None:
     assert (found["method"], found["path"], found["query"]) == ("PUT", "/a b", "x=1&y=%20")
     assert found["size"] == len(OCTETS)
     assert (await seen(here, "GET", "/a"))["query"] == ""
+    for kind in ("application/json", "text/plain; charset=latin-1", "application/octet-stream"):
+        url = here.url(agent(here), "/echo")
+        async with here.session.post(url, data=OCTETS, headers={"content-type": kind}) as reply:
+            assert await reply.read() == OCTETS, kind
 
 
 async def test_both_ways_add_the_same_fields(labs: dict[str, Lab]) -> None:

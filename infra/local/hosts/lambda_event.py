@@ -87,7 +87,7 @@ def url_event(call: Call, now: float) -> bytes:
     body = call.body if isinstance(call.body, bytes) else b""
     headers = {name: _text(value) for name, value in joined(call.headers).items()}
     cookies = headers.pop("cookie", "")
-    binary = bool(body) and not _is_text(headers)
+    binary = bool(body) and not (_is_text(headers) and _is_utf8(body))
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -105,8 +105,17 @@ def url_event(call: Call, now: float) -> bytes:
     if cookies:
         event["cookies"] = cookies.split("; ")
     if body:
-        event["body"] = base64.b64encode(body).decode() if binary else body.decode("utf-8", "replace")
+        event["body"] = base64.b64encode(body).decode() if binary else body.decode()
     return _json(event)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """What is not cannot be text in a JSON event. That it is base64 then is chosen: no document says it."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def is_too_large(call: Call) -> bool:
