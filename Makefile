@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover format permissions lock
+.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover bench-router format permissions lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -53,6 +53,9 @@ bench-failover: setup ## this router and its peers under the same faults, in 40 
 
 permissions: setup ## write docs/permissions: what the deploying identity must be allowed
 	$(BIN)/python -m infra.permissions
+
+bench-router: setup ## the router's speed beside its peers', 10 minutes; writes docs/benchmarks/router.md (QUICK=1: two)
+	$(BIN)/python -m bench.router $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -19,8 +19,12 @@ from infra.setup.venv import NETWORK_ADVICE
 _STAMP: Final = "skyfleet-lock"
 
 
-def ensure(folder: Path, lock: Path, environ: Mapping[str, str], console: Console) -> Path:
-    """The interpreter of an environment in `folder` that has what `lock` says; StepFailed without it."""
+def ensure(
+    folder: Path, lock: Path, environ: Mapping[str, str], console: Console, of: Path = Path(sys.executable)
+) -> Path:
+    """The interpreter of an environment in `folder` that has what `lock` says; StepFailed without it.
+
+    of: the Python that it is an environment of."""
     text, stamp, python = lockfile.read(lock), folder / _STAMP, folder / "bin" / "python"
     if stamp.is_file() and stamp.read_text() == lockfile.identity(text):
         return python
@@ -28,7 +32,7 @@ def ensure(folder: Path, lock: Path, environ: Mapping[str, str], console: Consol
     uv = Path(sys.executable).with_name("uv")
     asked = ["--quiet", "--require-hashes", "--python", python, lock]
     for argv in (
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder],
+        [uv, "venv", "--quiet", "--clear", "--python", of, folder],
         [uv, "pip", "sync", *asked],
     ):
         run_step(argv, title=f"bench: {lock.stem}", console=console, environ=told, advice=NETWORK_ADVICE)

@@ -50,8 +50,10 @@ def all_locks() -> tuple[Lock, ...]:
         AZURE_PLATFORM_PYTHON,
     )
     plots = Lock("bench.txt", ("bench/requirements.in",))
+    framework = Lock("bench-router.txt", ("bench/router/requirements.in",))
     litellm = Lock("bench-litellm.txt", ("bench/failover/peers/litellm.in",))
-    return (*packages, platform, plots, litellm, Lock("project.txt", ("pyproject.toml",), groups=("dev",)))
+    project = Lock("project.txt", ("pyproject.toml",), groups=("dev",))
+    return (*packages, platform, plots, framework, litellm, project)
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:

@@ -18,6 +18,9 @@ from bench.failover.peers.base import (
 )
 from bench.failover.peers.debian import Program, program
 
+# What a small machine lacks beside the package.
+LIBRARIES: Final = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
+
 CONFIG: Final = """\
 global
   maxconn 2000
@@ -68,8 +71,7 @@ def config(ground: Ground, port: int) -> str:
 
 def install(bench: Bench) -> Installed:
     """From PATH or Debian's package, with the three libraries that a small machine lacks."""
-    extra = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
-    haproxy = program(bench, "haproxy", "usr/sbin/haproxy", ("haproxy", *extra))
+    haproxy = program(bench, "haproxy", "usr/sbin/haproxy", ("haproxy", *LIBRARIES))
     version = haproxy.says("-v").splitlines()[0].split(" 20")[0]
     return Installed(version, lambda ground: plan(haproxy, ground))
 
