@@ -136,3 +136,15 @@ def outgrown(path: Path) -> Iterator[str]:
             listed = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             if (count := sum(one.arg not in ("self", "cls") for one in listed)) > 7:
                 yield f"{name}:{node.lineno} {node.name}: {count} parameters"
+
+
+def test_each_test_states_its_rule_in_its_docstring() -> None:
+    """The name says the case, the docstring the rule."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources("tests")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []

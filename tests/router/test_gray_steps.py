@@ -55,6 +55,7 @@ def test_a_step_up_takes_longer_after_relapses_and_where_nothing_is_heard(
 
 
 def test_getting_worse_after_a_step_up_is_a_relapse_and_worse_after_worse_is_none() -> None:
+    """A relapse is a step up that was wrong; a target that only gets worse has made none."""
     risen = gray.moved(Level(3, NOW), Verdict.GOOD, NOW + 2, DEFAULT)
     worse = gray.moved(risen, Verdict.BAD, NOW + 4, DEFAULT)
     assert worse == Level(3, NOW + 4, relapses=1)
