@@ -184,10 +184,12 @@ def report(groups: Sequence[tuple[str, Sequence[Row]]], sizes: Sequence[tuple[st
     machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
     parts = [
         "# Measurements\n",
-        "Written by `make bench` (`bench/measure.py`); nothing here is typed by hand. "
-        "It measures the *emulated* clouds on one machine: "
-        "real clouds add the network and start-up times of their own. "
-        "The first row is measured with `--cold` only and else kept from the last such run.\n",
+        (
+            "Written by `make bench` (`bench/measure.py`); nothing here is typed by hand. "
+            "It measures the *emulated* clouds on one machine: "
+            "real clouds add the network and start-up times of their own. "
+            "The first row is measured with `--cold` only and else kept from the last such run.\n"
+        ),
         f"{datetime.now(UTC):%Y-%m-%d}, {machine}.\n",
         *(table(title, rows) for title, rows in groups),
         "## Packages\n\n| package | zip, MB | unpacked, MB |\n| --- | --- | --- |\n"

@@ -58,7 +58,7 @@ async def read_body(headers: list[Header], receive: Receive, limit: int) -> byte
 def request_target(scope: Scope) -> bytes:
     """The request target as it was sent, without the host."""
     raw = scope.get("raw_path")
-    target: bytes = raw if raw else quote(scope["path"]).encode()
+    target: bytes = raw or quote(scope["path"]).encode()
     target = target.split(b"?", 1)[0]
     query: bytes = scope.get("query_string", b"")
     return target + b"?" + query if query else target

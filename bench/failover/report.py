@@ -54,8 +54,11 @@ def document(lines: Lines) -> str:
     found = {router: goals.verdicts(lines, router) for router in OURS}
     parts = [
         "# Failover scoreboard\n",
-        "Written by `make bench-failover` (`bench/failover`); nothing here is typed by hand but the words. "
-        "It measures emulated targets on one machine: what counts is the comparison, not the milliseconds.\n",
+        (
+            "Written by `make bench-failover` (`bench/failover`); nothing here is typed by hand but the "
+            "words. It measures emulated targets on one machine: what counts is the comparison, not the "
+            "milliseconds.\n"
+        ),
         summary.text(lines, found),
         _how(lines),
         "## Floor and goals\n",

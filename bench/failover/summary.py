@@ -39,9 +39,11 @@ def text(lines: Lines, found: Mapping[str, Sequence[Verdict]]) -> str:
         "## Where it is best, and where not\n",
         _two_lines(),
         *(_missed(router, found[router]) for router in OURS),
-        f"\nBest means: of {peers} and the one line itself, never of the other one. A time within "
-        f"{100 * goals.TIE_SHARE:.0f} % or {goals.TIE_MS:.0f} ms of the lowest is a tie, and a tie counts as "
-        "best; requests lost are compared exactly.",
+        (
+            f"\nBest means: of {peers} and the one line itself, never of the other one. A time within "
+            f"{100 * goals.TIE_SHARE:.0f} % or {goals.TIE_MS:.0f} ms of the lowest is a tie, and a tie "
+            "counts as best; requests lost are compared exactly."
+        ),
         *(_bests(router, lines) for router in OURS if found[router]),
     ]
     return "\n".join(parts) + "\n"

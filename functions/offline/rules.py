@@ -28,7 +28,7 @@ REFERENCE: Final = re.compile(
 )
 REFERENCE_INSIDE: Final = re.compile(r"\b(?:it|that|the (?:result|answer|sum|value|number))\b", re.IGNORECASE)
 FILLER: Final = re.compile(
-    r"^(?:the |this |my )?(?:word|text|string|sentence|phrase|line|list)s?:?\s+(?=\S)", re.I
+    r"^(?:the |this |my )?(?:word|text|string|sentence|phrase|line|list)s?:?\s+(?=\S)", re.IGNORECASE
 )
 NUMBERS: Final = {
     "a": "1",

@@ -129,7 +129,7 @@ class _Run:
                 self._why = str(error)
         return False
 
-    async def _claim(self, bucket: Bucket) -> bool:
+    async def _claim(self, bucket: Bucket) -> bool:  # noqa: RET503  # _turn_away never returns
         """False when somebody else changed something meanwhile."""
         now = self._once.now()
         name, mine = f"{self._folder}claim", documents.claim(self._request, self._run, now)

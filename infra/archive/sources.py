@@ -156,9 +156,8 @@ def asked_for(root: Path, files: Sequence[str]) -> dict[str, str]:
 
 
 def locked_names(lock: str) -> set[str]:
-    return {
-        normalised(match[1]) for match in re.finditer(r"^([A-Za-z0-9][\w.-]*)(?:\[.*?\])?\s*==", lock, re.M)
-    }
+    found = re.finditer(r"^([A-Za-z0-9][\w.-]*)(?:\[.*?\])?\s*==", lock, re.MULTILINE)
+    return {normalised(match[1]) for match in found}
 
 
 def normalised(name: str) -> str:

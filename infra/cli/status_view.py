@@ -262,8 +262,10 @@ def _vantages(vantages: Iterable[Facts]) -> Fitting:
 def _sky_lines(sky: Facts) -> list[RenderableType]:
     functions, instances = values.number(sky.get("functions")) or 0, values.number(sky.get("instances")) or 0
     lines: list[RenderableType] = [
-        f"Emulated clouds: {functions:.0f} functions, {instances:.0f} running instances, "
-        f"on Python {values.text(sky.get('python'), 'unknown')}, {_adapter(sky)}"
+        (
+            f"Emulated clouds: {functions:.0f} functions, {instances:.0f} running instances, "
+            f"on Python {values.text(sky.get('python'), 'unknown')}, {_adapter(sky)}"
+        )
     ]
     for fault in values.many(sky.get("faults")):
         where = f"{values.text(fault.get('cloud'))} ({values.text(fault.get('scope'))})"

@@ -20,7 +20,7 @@ from infra.settings import Settings
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
 API_OFF = re.compile(r"has not been used in project|SERVICE_DISABLED|it is disabled|accessNotConfigured")
-NO_CREDENTIAL = re.compile(r"default credentials|invalid_grant|oauth2|reauth|401", re.I)
+NO_CREDENTIAL = re.compile(r"default credentials|invalid_grant|oauth2|reauth|401", re.IGNORECASE)
 QUOTA_SERVICE, QUOTA = "run.googleapis.com", "CpuAllocPerProjectRegion"
 MILLI = 1000  # of a vCPU, in which the quota counts
 

@@ -19,7 +19,7 @@ from infra.preflight.findings import Finding, Refused, Report, silent
 from infra.settings import Settings
 
 WRONG_SUBSCRIPTION = re.compile(
-    r"SubscriptionNotFound|InvalidSubscriptionId|could not be found in.*subscr", re.I
+    r"SubscriptionNotFound|InvalidSubscriptionId|could not be found in.*subscr", re.IGNORECASE
 )
 NO_RIGHT = re.compile(r"AuthorizationFailed|does not have authorization|\b403\b")
 

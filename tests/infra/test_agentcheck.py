@@ -76,8 +76,10 @@ GOOD = {
     "generator": ("async def agent(request):\n    yield 'x'\n", False),
     "asgi": ("async def agent(scope, receive, send):\n    pass\n", False),
     "repeatable": (
-        "from functions.contract import repeatable\n\n\n"
-        "@repeatable\nasync def agent(request):\n    return 'x'\n",
+        (
+            "from functions.contract import repeatable\n\n\n"
+            "@repeatable\nasync def agent(request):\n    return 'x'\n"
+        ),
         True,
     ),
 }

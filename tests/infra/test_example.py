@@ -28,7 +28,7 @@ def test_the_example_is_a_whole_config_of_a_real_stack() -> None:
 
 def test_what_is_commented_out_in_the_example_may_be_said() -> None:
     """Each line with a key."""
-    text = re.sub(r"^  # (?=(skyfleet|azure-native):\w+: )", "  ", EXAMPLE, flags=re.M)
+    text = re.sub(r"^  # (?=(skyfleet|azure-native):\w+: )", "  ", EXAMPLE, flags=re.MULTILINE)
     assert text.count("\n  skyfleet:") > EXAMPLE.count("\n  skyfleet:")
     read(cast("dict[str, Any]", yaml.safe_load(text))["config"], "prod")
 

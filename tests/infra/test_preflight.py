@@ -135,8 +135,10 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
         (
             Gcp(found=Refused(CRM_OFF)),
             "gcp: the Cloud Resource Manager API is off in project test-project",
-            "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com "
-            "--project test-project",
+            (
+                "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com "
+                "--project test-project"
+            ),
         ),
         (
             Gcp(found=Refused("projects/test-project not found")),

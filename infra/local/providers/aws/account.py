@@ -85,8 +85,16 @@ def service_quota(inputs: Properties, context: Context) -> Properties:
         raise CloudError("NoSuchResourceException", f"getting Default Service Quota for ({service}/{code})")
     arn = f"arn:aws:servicequotas:{text(inputs, 'region')}:{ACCOUNT}:{service}/{code}"
     return {
-        **{"id": arn, "arn": arn, "adjustable": True, "globalQuota": False, "usageMetrics": []},
-        **{"quotaCode": code, "quotaName": "Concurrent executions", "region": text(inputs, "region")},
-        **{"serviceCode": service, "serviceName": "AWS Lambda"},
-        **{"value": most, "defaultValue": DEFAULT_CONCURRENCY},
+        "id": arn,
+        "arn": arn,
+        "adjustable": True,
+        "globalQuota": False,
+        "usageMetrics": [],
+        "quotaCode": code,
+        "quotaName": "Concurrent executions",
+        "region": text(inputs, "region"),
+        "serviceCode": service,
+        "serviceName": "AWS Lambda",
+        "value": most,
+        "defaultValue": DEFAULT_CONCURRENCY,
     }

@@ -243,7 +243,7 @@ def signed_blob(address: str, context: Context) -> Row:
 
 def _ended(text_of_time: str, context: Context) -> bool:
     try:
-        end = datetime.fromisoformat(text_of_time.replace("Z", "+00:00"))
+        end = datetime.fromisoformat(text_of_time)
     except ValueError:
         return True
     return (end if end.tzinfo else end.replace(tzinfo=UTC)) <= context.machine.now()
