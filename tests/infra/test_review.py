@@ -137,6 +137,8 @@ PERMISSION = "aws:lambda/permission:Permission"
 OWNER = "/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 BUILDER_OF_ALL = "roles/cloudbuild.builds.builder"
 HEX_KEY = "0123456789abcdef" * 3
+SCHEDULER = {"Service": "scheduler.amazonaws.com"}
+ANY_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "*"}}
 # A rule, and a change that it must find.
 EXAMPLES: list[tuple[Rule, Change]] = [
     (access.no_wildcard_is_allowed, policy("agent", Action=["s3:*"])),
@@ -164,7 +166,8 @@ EXAMPLES: list[tuple[Rule, Change]] = [
     ),
     (access.roles_are_assumed_by_one_service, trust(Principal={"AWS": "*"})),
     (access.roles_are_assumed_by_one_service, trust(Principal={"Service": "ec2.amazonaws.com"})),
-    (access.roles_are_assumed_by_one_service, trust(Principal={"Service": "scheduler.amazonaws.com"})),
+    (access.roles_are_assumed_by_one_service, trust(Principal=SCHEDULER)),
+    (access.roles_are_assumed_by_one_service, trust(Principal=SCHEDULER, Condition=ANY_ACCOUNT)),
     (
         access.roles_are_assumed_by_one_service,
         put("aws:iam/role:Role", "managedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),

@@ -1,4 +1,4 @@
-"""Who may do what: least rights of each identity, and what may be called from outside.
+"""Least rights of each identity, and what may be called from outside.
 
 A rule is a pure function over all resources of a fleet and returns what it complains of. Exceptions are named
 here, with their reason.
@@ -6,6 +6,7 @@ here, with their reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 AWS_OF_EVERY_FUNCTION = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}
 AWS_ACTIONS: Mapping[str, set[str]] = {
     "agent": AWS_OF_EVERY_FUNCTION | {"s3:GetObject", "s3:PutObject"},
-    # S3 says "missing" instead of "denied" only to those who may list.
+    # S3 says "missing" instead of "denied" only to an identity that may list.
     "router": AWS_OF_EVERY_FUNCTION | {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
     "checker": AWS_OF_EVERY_FUNCTION,
     "schedule": {"lambda:InvokeFunction", "sqs:SendMessage"},
@@ -61,7 +62,10 @@ def no_wildcard_is_allowed(fleet: Fleet) -> list[str]:
 
 
 def roles_are_assumed_by_one_service(fleet: Fleet) -> list[str]:
-    """A function's by Lambda alone; a scheduler's for this account alone (confused deputy)."""
+    """A function's by Lambda alone; a scheduler's for this account alone (confused deputy).
+
+    Not also for the ARN of a schedule: docs/real-clouds.md (S7) says why.
+    """
     found: list[str] = []
     for role in of_type(fleet, "aws:iam/role:Role"):
         for one in statements(role.inputs["assumeRolePolicy"]):
@@ -69,7 +73,8 @@ def roles_are_assumed_by_one_service(fleet: Fleet) -> list[str]:
             if service not in ("lambda.amazonaws.com", "scheduler.amazonaws.com"):
                 found.append(f"{role.label}: is assumed by {one['Principal']}")
             own = cast("dict[str, Any]", at(one, "Condition.StringEquals") or {})
-            if service != "lambda.amazonaws.com" and not {"aws:SourceAccount", "aws:SourceArn"} <= set(own):
+            one_account = re.fullmatch(r"\d{12}", str(own.get("aws:SourceAccount")))
+            if service != "lambda.amazonaws.com" and not one_account:
                 found.append(f"{role.label}: is assumed by {service} for any account")
         if role.inputs.get("managedPolicyArns") or role.inputs.get("inlinePolicies"):
             found.append(f"{role.label}: has policies that are not reviewed here")
