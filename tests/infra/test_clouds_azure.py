@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.clouds.azure import PACKAGE_NAME, address_ends
+from infra.clouds.azure import address_ends
 from infra.contract import fit, stack_prefix, unique_name
 from infra.foundations.azure import AUTONAME_DIGITS, STORAGE_NAME_LIMIT, VAULT_NAME_LIMIT
 from infra.regions import REGIONS
@@ -63,7 +63,7 @@ def test_a_package_is_published_when_the_sites_configuration_rests(azure: list[R
 def test_a_package_has_the_name_and_the_place_that_the_document_says(azure: list[Resource]) -> None:
     """`released-package.zip`, in a resource with a location; still one blob per content."""
     names = [blob.inputs["blobName"] for blob in of_type(azure, BLOB)]
-    assert all(name.endswith(f"/{PACKAGE_NAME}") for name in names)
+    assert all(name.endswith("/released-package.zip") for name in names)
     assert len({name.split("/")[1] for name in names}) == 2, "agents and routers have different packages"
     for published in of_type(azure, DEPLOYMENT):
         (resource,) = published.inputs["properties"]["template"]["resources"]

@@ -19,10 +19,14 @@ MEMBERS = (
     "gcp:storage/bucketIAMMember:BucketIAMMember",
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
 )
+ACCOUNT = "gcp:serviceaccount/account:Account"
+REPOSITORY = "gcp:artifactregistry/repository:Repository"
+SECRET = "gcp:secretmanager/secret:Secret"
 SERVICE = "gcp:projects/service:Service"
 SLEEP = "time:index/sleep:Sleep"
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
 JOB = "gcp:cloudscheduler/job:Job"
+PLACE = "gcp-europe-west1"
 KEYS = json.dumps({"k1": "a-made-up-signing-key-of-32-bytes"})
 
 
@@ -60,11 +64,15 @@ def test_the_scheduler_calls_the_service_and_means_its_token_for_it(google: list
 
 
 def test_services_are_enabled_once_and_resource_manager_before_all(google: list[Resource]) -> None:
-    """Enabling one reads the project through Cloud Resource Manager."""
-    names = [each.inputs["service"].removesuffix(".googleapis.com") for each in of_type(google, SERVICE)]
+    """Enabling one reads the project through Cloud Resource Manager; all else waits for what is enabled."""
+    services = of_type(google, SERVICE)
+    names = [each.inputs["service"].removesuffix(".googleapis.com") for each in services]
     assert names[0] == "cloudresourcemanager"
     assert {"artifactregistry", "iam", "run", "storage"} < set(names)
-    assert not any(each.inputs["disableOnDestroy"] for each in of_type(google, SERVICE))
+    assert not any(each.inputs["disableOnDestroy"] for each in services)
+    assert all(services[0].label in each.depends for each in services[1:])
+    for token in (*MEMBERS[:1], BUCKET, REPOSITORY, ACCOUNT, SECRET, FUNCTION):
+        assert all(f"{SLEEP}::gcp-services-take-effect" in each.depends for each in of_type(google, token))
 
 
 def test_two_regions_share_the_services_and_nothing_else(tmp_path: Path) -> None:
@@ -74,11 +82,11 @@ def test_two_regions_share_the_services_and_nothing_else(tmp_path: Path) -> None
     services = [each.inputs["service"] for each in of_type(found, SERVICE)]
     assert len(services) == len(set(services))
     assert len(of_type(found, BUCKET)) == 4
-    assert len(of_type(found, "gcp:artifactregistry/repository:Repository")) == 2
+    assert len(of_type(found, REPOSITORY)) == 2
 
 
 def test_a_first_deployment_waits_for_services_and_roles(google: list[Resource]) -> None:
-    """Each wait names what it waits for, and starts again when that is made anew."""
+    """Each wait names what it waits for and starts again when that is replaced; a function comes after it."""
     waits = {each.name: each.inputs for each in of_type(google, SLEEP)}
     assert {name: inputs["createDuration"] for name, inputs in waits.items()} == {
         "gcp-services-take-effect": "60s",
@@ -88,6 +96,9 @@ def test_a_first_deployment_waits_for_services_and_roles(google: list[Resource])
         "gcp-europe-west1-checker-roles-take-effect": "150s",
     }
     assert all(inputs["triggers"] for inputs in waits.values())
+    for role in ("agent", "router", "checker"):
+        acting = {f"{PLACE}-builder-may-build", f"{PLACE}-{role}-roles-take-effect"}
+        assert {f"{SLEEP}::{name}" for name in acting} <= function(google, role).depends
 
 
 def test_instances_fit_into_the_quota_of_a_new_project(google: list[Resource], tmp_path: Path) -> None:
@@ -113,7 +124,7 @@ def test_nothing_deleted_is_kept_by_the_buckets(google: list[Resource]) -> None:
 
 def test_images_lie_in_a_repository_of_the_stack(google: list[Resource]) -> None:
     """It goes with the stack, and old images go before."""
-    (repository,) = of_type(google, "gcp:artifactregistry/repository:Repository")
+    (repository,) = of_type(google, REPOSITORY)
     actions = {policy["action"] for policy in repository.inputs["cleanupPolicies"]}
     assert actions == {"KEEP", "DELETE"}
     for role in ("agent", "router", "checker"):
