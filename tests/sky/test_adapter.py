@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -27,11 +28,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def labs(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[dict[str, Lab]]:
-    """One emulator of each way, each with the miniature agent on Lambda."""
-    adapter = program(ADAPTER)
+    """One emulator of each way that there is, each with the miniature agent on Lambda."""
+    adapter = ADAPTER.cached(os.environ)
     async with AsyncExitStack() as running:
         found: dict[str, Lab] = {}
-        for way in WAYS:
+        for way in WAYS if adapter else WAYS[:1]:
             folder = tmp_path_factory.mktemp(way)
             found[way] = await running.enter_async_context(
                 lab(folder, adapter=adapter if way == "adapter" else None)
@@ -42,6 +43,8 @@ async def labs(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[dict[
 
 @pytest.fixture(params=WAYS)
 def here(labs: dict[str, Lab], request: pytest.FixtureRequest) -> Lab:
+    if request.param == "adapter":
+        program(ADAPTER)
     return labs[str(request.param)]
 
 
@@ -70,6 +73,7 @@ async def test_a_request_arrives_as_it_was_sent(here: Lab) -> None:
 
 async def test_both_ways_add_the_same_fields(labs: dict[str, Lab]) -> None:
     """An agent sees the same names of fields, whichever carries its requests."""
+    program(ADAPTER)
     for method, data in (("POST", b"1"), ("POST", b""), ("GET", None), ("DELETE", None)):
         names = {
             way: sorted(name for name, _ in (await seen(here, method, "/a", data))["headers"])
