@@ -25,7 +25,8 @@ SHAPES = (
     r"[a-z0-9-]+\.azurewebsites\.net",
     r"[a-z0-9-]+\.run\.app",
 )
-KEYS = {"SKYFLEET_SIGNING_KEYS": '{"k1": "0123456789abcdef0123456789abcdef"}'}
+SECRET = '{"k1": "0123456789abcdef0123456789abcdef"}'
+KEYS = {"SKYFLEET_ROOT_KEYS": SECRET, "SKYFLEET_SIGNING_KEYS": SECRET}
 
 
 def told(resources: list[Resource], wanted: str) -> Iterator[Mapping[str, str]]:

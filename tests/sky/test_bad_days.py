@@ -13,14 +13,30 @@ from tests.sky.fleet import Fleet
 pytestmark = [pytest.mark.sky, pytest.mark.xdist_group("bad-days"), pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A checkout in which nothing was ever deployed."""
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of its own for these tests, deployed or not."""
     fleet = Fleet.copy(tmp_path_factory.mktemp("bad-days"))
     try:
         yield fleet
     finally:
         fleet.run("down", code=None)
+
+
+@pytest.fixture
+def bare(checkout: Fleet) -> Fleet:
+    """A checkout in which nothing is deployed."""
+    checkout.run("down", code=None)
+    return checkout
+
+
+@pytest.fixture
+def deployed(checkout: Fleet) -> Fleet:
+    """All three clouds are deployed and every target is healthy."""
+    if "nothing is up" in checkout.run("outputs", code=None):
+        checkout.run("up", seconds=500)
+    checkout.wait_until_healthy()
+    return checkout
 
 
 def up_on_a_bad_day(fleet: Fleet, *clouds: str) -> str:
@@ -63,57 +79,61 @@ def test_clouds_that_answer_are_deployed_and_the_next_up_completes(bare: Fleet) 
     assert answering(bare) == {"aws", "azure", "gcp"}
 
 
-def test_an_update_on_a_bad_day_keeps_what_ran(bare: Fleet) -> None:
+def test_an_update_on_a_bad_day_keeps_what_ran(deployed: Fleet) -> None:
     """The cloud whose API is down keeps its function and its place among the targets."""
-    config = bare.root / "Pulumi.local.yaml"
-    config.write_text(config.read_text().replace("weight: 3", "weight: 4"))
-    bare.run("chaos", "gcp", "api:429")
-    printed = bare.run("up", code=1, seconds=400)
-    clouds = answering(bare)
-    bare.run("chaos", "gcp", "heal")
+    config = deployed.root / "Pulumi.local.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("weight: 3", "weight: 4"))
+    deployed.run("chaos", "gcp", "api:429")
+    printed = deployed.run("up", code=1, seconds=400)
+    clouds = answering(deployed)
+    deployed.run("chaos", "gcp", "heal")
     assert "not deployed: gcp: the cloud's management API answered 429" in printed
     assert clouds == {"aws", "azure", "gcp"}
-    assert "no changes" not in bare.run("up", seconds=400)
+    assert "no changes" not in deployed.run("up", seconds=400)
+    config.write_text(before)
+    deployed.run("up", seconds=400)
 
 
-def test_a_change_by_hand_is_shown_and_mended(bare: Fleet) -> None:
+def test_a_change_by_hand_is_shown_and_mended(deployed: Fleet) -> None:
     """`preview --refresh` names the property and the deleted resource; `up --refresh` puts both right."""
-    bare.run("chaos", "aws", "set:aws/function/eu-west-1/skyfleet-local-agent:memorySize=1024")
-    bare.run("chaos", "gcp", "delete:gcp-europe-west1-router-public")
-    seen = bare.shell("pulumi preview --refresh --diff --non-interactive --color never")
-    mended = bare.shell("pulumi up --refresh --yes --skip-preview --non-interactive --color never")
-    again = bare.shell("pulumi preview --refresh --non-interactive --color never --expect-no-changes")
+    deployed.run("chaos", "aws", "set:aws/function/eu-west-1/skyfleet-local-agent:memorySize=1024")
+    deployed.run("chaos", "gcp", "delete:gcp-europe-west1-router-public")
+    seen = deployed.shell("pulumi preview --refresh --diff --non-interactive --color never")
+    mended = deployed.shell("pulumi up --refresh --yes --skip-preview --non-interactive --color never")
+    again = deployed.shell("pulumi preview --refresh --non-interactive --color never --expect-no-changes")
     assert "memorySize: 1024 => 512" in seen
     assert "gcp-europe-west1-router-public" in seen
     assert "1 created" in mended
     assert "1 updated" in mended
     assert "unchanged" in again
-    assert answering(bare) == {"aws", "azure", "gcp"}
+    assert answering(deployed) == {"aws", "azure", "gcp"}
 
 
-def test_an_unknown_resource_is_no_change_by_hand(bare: Fleet) -> None:
+def test_an_unknown_resource_is_no_change_by_hand(deployed: Fleet) -> None:
     """A name that several resources bear lists their keys; one that none bears says so."""
-    several = bare.run("chaos", "aws", "delete:aws-eu-west-1-agent", code=1)
-    none = bare.run("chaos", "aws", "delete:nothing-like-it", code=1)
+    several = deployed.run("chaos", "aws", "delete:aws-eu-west-1-agent", code=1)
+    none = deployed.run("chaos", "aws", "delete:nothing-like-it", code=1)
     assert "take a key: " in several
     assert "no resource has the key, id, URN or name" in none
 
 
-def test_destroy_leaves_nothing_that_costs_but_what_the_docs_name(bare: Fleet) -> None:
+def test_destroy_leaves_nothing_that_costs_but_what_the_docs_name(deployed: Fleet) -> None:
     """After `pulumi destroy` no resource is deployed, and only two buckets are kept and billed.
 
     Cloud Functions makes them for the sources of builds; the page on deploying to Google names them.
     """
-    bare.shell("pulumi destroy --yes --skip-preview --non-interactive --color never")
-    note = bare.sky
+    deployed.shell("pulumi destroy --yes --skip-preview --non-interactive --color never")
+    note = deployed.sky
     reply = requests.get(
         f"{note['admin']}/v1/leftovers", headers={"authorization": f"Bearer {note['token']}"}, timeout=30
     )
     found = reply.json()
     billed = sorted(each["what"] for each in found["leftovers"] if each["costs"])
-    named = (bare.root / "docs" / "deploy-gcp.md").read_text()
+    named = (deployed.root / "docs" / "deploy-gcp.md").read_text()
     assert found["deployed"] == []
     assert len(billed) == 2
     for what, bucket in zip(billed, ("gcf-v2-sources", "gcf-v2-uploads"), strict=True):
         assert bucket in what
         assert bucket in named
+    deployed.run("down")
