@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, cast
 
-VERSION: Final = "v1"
+VERSION: Final = b"v1"
 # Five minutes: what AWS SigV4 allows too. Serverless clocks are kept by the host; callers' clocks drift more.
 WINDOW_S: Final = 300
 # About 10 MB of memory when full. A flood beyond it shortens the window instead of forgetting (NonceCache).
@@ -172,11 +172,11 @@ def sign(
     path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
     nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    timestamp = str(int(now))
+    timestamp, key_id = str(int(now)), keys.signing_id
     text = _canonical(method, path, query, timestamp, nonce, body)
-    signature = hmac.digest(keys.secrets[keys.signing_id], text, "sha256").hex()
+    signature = hmac.digest(keys.secrets[key_id], text, "sha256").hex()
     return [
-        (KEY_ID, keys.signing_id.encode()),
+        (KEY_ID, key_id.encode()),
         (TIMESTAMP, timestamp.encode()),
         (NONCE, nonce.encode()),
         (SIGNATURE, signature.encode()),
@@ -217,16 +217,13 @@ class Verifier:
 
 def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:
     # A "?" inside the decoded path must not read as the start of the query.
-    where = path.replace("%", "%25").replace("?", "%3F").encode("utf-8", "surrogateescape")
+    if "%" in path or "?" in path:
+        path = path.replace("%", "%25").replace("?", "%3F")
+    where = path.encode("utf-8", "surrogateescape")
     if query:
         where += b"?" + query
-    digest = hashlib.sha256(body).hexdigest()
-    return b"%s\n%s\n%s\n%s" % (
-        VERSION.encode(),
-        method.encode(),
-        where,
-        f"{timestamp}\n{nonce}\n{digest}".encode(),
-    )
+    rest = f"{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
+    return b"%b\n%b\n%b\n%b" % (VERSION, method.encode(), where, rest.encode())
 
 
 def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:

@@ -47,6 +47,7 @@ from router.timing import Watch
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
 _KEY_FIELDS: Final = (b"authorization", b"x-api-key")
+_OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
 
 
 def create(environ: Mapping[str, str]) -> App:
@@ -97,7 +98,22 @@ class App:
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            headers: list[Header] = list(scope["headers"])
+            fields = dict(headers)  # one look at it says what is not there
+            # All that this request needs, in one call of the system; none is kept for the next, since a
+            # sandbox may be copied between two, and a nonce must be used once.
+            drawn = self._entropy(32).hex()
+            ident = (b"x-request-id" in fields and request_id(headers)) or drawn[:32].encode()
+            try:
+                if scope["path"] in _OWN:
+                    await self._answer(scope, headers, ident, receive, send)
+                else:
+                    await self._relay(scope, headers, fields, (ident, drawn[32:]), receive, send)
+            except CallerError as error:
+                value = {"error": {"code": error.code, "message": error.message}}
+                await _reply(send, ident, error.status, value)
+            except asgi.CallerGone:
+                return
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
@@ -121,35 +137,7 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _http(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        headers: list[Header] = list(scope["headers"])
-        ident = request_id(headers) or self._entropy(16).hex().encode()
-        reply = partial(_reply, send, ident)
-        try:
-            match scope["path"]:
-                case "/health":
-                    _only(scope, "GET", "HEAD")
-                    await reply(200, self._health())
-                case "/api/status":
-                    self._admit(headers)
-                    _only(scope, "GET", "HEAD")
-                    self._keeper.kick()
-                    await reply(200, status(self._plane.board, self._settings.place, self._keeper))
-                case "/api/control":
-                    self._admit(headers)
-                    _only(scope, "GET", "HEAD", "PUT")
-                    await reply(200, await self._control(scope, headers, receive))
-                case "/_skyfleet/health":
-                    _only(scope, "POST")
-                    await reply(200, await self._snapshot(scope, headers, receive))
-                case _:
-                    await self._relay(scope, headers, ident, receive, send)
-        except CallerError as error:
-            await reply(error.status, {"error": {"code": error.code, "message": error.message}})
-        except asgi.CallerGone:
-            return
-
-    async def _relay(
+    async def _answer(
         self,
         scope: asgi.Scope,
         headers: list[Header],
@@ -157,21 +145,51 @@ class App:
         receive: asgi.Receive,
         send: asgi.Send,
     ) -> None:
+        """One of the router's own paths."""
+        reply = partial(_reply, send, ident)
+        match scope["path"]:
+            case "/health":
+                _only(scope, "GET", "HEAD")
+                await reply(200, self._health())
+            case "/api/status":
+                self._admit(headers)
+                _only(scope, "GET", "HEAD")
+                self._keeper.kick()
+                await reply(200, status(self._plane.board, self._settings.place, self._keeper))
+            case "/api/control":
+                self._admit(headers)
+                _only(scope, "GET", "HEAD", "PUT")
+                await reply(200, await self._control(scope, headers, receive))
+            case _:
+                _only(scope, "POST")
+                await reply(200, await self._snapshot(scope, headers, receive))
+
+    async def _relay(
+        self,
+        scope: asgi.Scope,
+        headers: list[Header],
+        fields: Mapping[bytes, bytes],
+        marks: tuple[bytes, str],
+        receive: asgi.Receive,
+        send: asgi.Send,
+    ) -> None:
+        """marks: its id, and the nonce of its first attempt."""
         arrived = self._plane.ticks()
-        if first(headers, signing.SIGNATURE) is not None and first(headers, signing.KEY_ID) is not None:
+        if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = self._admit(headers)
         self._keeper.kick()
         request = Request(
-            method=scope["method"],
-            target=asgi.request_target(scope),
-            path=scope["path"],
-            query=scope.get("query_string", b""),
-            headers=headers,
-            body=await asgi.read_body(headers, receive, asgi.MOST_BODY),
-            id=ident,
-            drop=drop,
-            arrived=arrived,
+            scope["method"],
+            asgi.request_target(scope),
+            scope["path"],
+            scope.get("query_string", b""),
+            headers,
+            await asgi.read_body(fields.get(b"content-length"), receive, asgi.MOST_BODY),
+            marks[0],
+            drop,
+            arrived,
+            marks[1],
         )
         await asgi.relay(self._plane, request, receive, send)
 
@@ -198,7 +216,7 @@ class App:
     async def _snapshot(
         self, scope: asgi.Scope, headers: list[Header], receive: asgi.Receive
     ) -> dict[str, object]:
-        body = await asgi.read_body(headers, receive, _MOST_SNAPSHOT)
+        body = await asgi.read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
         try:
             path, query = scope["path"], scope.get("query_string", b"")
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
@@ -224,7 +242,8 @@ class App:
         if scope["method"] != "PUT":
             self._keeper.kick()
             return await self._controls.look()
-        return await self._controls.order(decode(await asgi.read_body(headers, receive, MOST_BYTES)))
+        length = first(headers, b"content-length")
+        return await self._controls.order(decode(await asgi.read_body(length, receive, MOST_BYTES)))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place
@@ -237,9 +256,16 @@ class App:
             "role": "router",
         }
 
-    def _sign(self, target: str, method: str, path: str, query: bytes, body: bytes) -> list[Header]:
-        nonce = self._entropy(16).hex()
-        return signing.sign(self._keys[target], method, path, query, body, now=self._clock(), nonce=nonce)
+    def _sign(self, target: str, request: Request, nonce: str) -> list[Header]:
+        return signing.sign(
+            self._keys[target],
+            request.method,
+            request.path,
+            request.query,
+            request.body,
+            now=self._clock(),
+            nonce=nonce or self._entropy(16).hex(),
+        )
 
     def _draw(self) -> float:
         # 53 bits are what a float below 1 can hold.

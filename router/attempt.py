@@ -49,7 +49,6 @@ class Attempt:
     __slots__ = (
         "_board",
         "_cut",
-        "_ended",
         "_first",
         "_flowing",
         "_held",
@@ -64,6 +63,7 @@ class Attempt:
         "broke",
         "call",
         "choice",
+        "ended",
         "extra",
         "headed_ms",
         "headers",
@@ -75,11 +75,12 @@ class Attempt:
         "status",
     )
 
+    call: Call
+
     def __init__(self, relay: Relay, board: Board, sent: Try, started: float) -> None:
         self._relay, self._board, self.started = relay, board, started
         self.number, self.choice, self.extra, self.key = sent.number, sent.choice, sent.extra, sent.choice.key
         self._seat = board.seat(self.key)
-        self.call: Call = Call()
         self.status = 0
         self.headers: list[Header] = []
         self.reading: Reading | None = None
@@ -94,7 +95,7 @@ class Attempt:
         self._first: FirstEvent | None = None
         self._last: LastEvent | None = None
         self._held: list[bytes] = []
-        self._flowing = self._ended = self._recorded = self._told = False
+        self._flowing = self.ended = self._recorded = self._told = False
         self._cut: str | None = None
 
     # The pool calls these.
@@ -126,7 +127,7 @@ class Attempt:
                 self.call.pause()
 
     def on_end(self) -> None:
-        self._ended = True
+        self.ended = True
         self._seat.close()
         judged = self.reading is not None and self.reading.at_end is not Outcome.NEUTRAL
         if judged and self._last is not None and (why := self._relay.fault(self._last)):
@@ -189,7 +190,7 @@ class Attempt:
                 self._relay.on_data(self, data)
         if not self._flowing:
             return
-        if self._ended:
+        if self.ended:
             self._relay.on_end(self)
         elif self._cut is not None:
             self._relay.on_cut(self, self._cut)
@@ -235,5 +236,7 @@ class Attempt:
         self._flowing = self.awaited = False
         self._recorded = True
         self._seat.close()
-        self.call.cancel()
-        self.stop_asking()
+        if not self.call.over:
+            self.call.cancel()
+        if self.asking is not None:
+            self.stop_asking()

@@ -31,7 +31,7 @@ from router.plan import Choice
 from router.policy import SKEW_S, Policy
 from router.refused import Refused
 from router.roster import Basis, expires_at, portions, prepare
-from router.selection import LEARNING, Roster, Strategy, named, pick, pick_again
+from router.selection import LEARNING, Roster, Strategy, named, pick, pick_again, wants_draw
 from router.targets import Target
 from router.traffic import NOTHING, Traffic, begun_anew, expected_ms, saw
 
@@ -115,6 +115,7 @@ class Board:
         with time; without it the clock."""
         self.targets = {target.key: target for target in targets}
         self.strategy, self.policy = strategy, policy
+        self.most_attempts = min(policy.attempts, len(targets))
         self.clock, self._draw = clock, draw
         self.ticks = clock if ticks is None else ticks
         self.fleet = f.start(targets, clock())
@@ -168,7 +169,7 @@ class Board:
             return choice
         key = named(desk.roster, name) if name else None
         if key is None:
-            key = pick(desk.roster, desk.turn, self.inflight, self._draw())
+            key = pick(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster))
             desk.turn += 1
         if key in avoid or (self.inflight[key] and strategy in LEARNING and self._is_stuck(key, now)):
             return self._around(desk, key, avoid, name, now)
@@ -334,6 +335,9 @@ class Board:
 
         return {one.key: (choice(one.key, False), choice(one.key, True)) for one in menu.candidates}
 
+    def _drawn(self, roster: Roster) -> float:
+        return self._draw() if wants_draw(roster) else 0.0
+
     def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
         return desk.choices[key][self._is_warm(key, now)]
 
@@ -357,7 +361,7 @@ class Board:
         else:
             turn = desk.turn
             for _ in range(_TURNS_PASSED):
-                other = pick(desk.roster, desk.turn, self.inflight, self._draw())
+                other = pick(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster))
                 desk.turn += 1
                 if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
                     return self._choice(desk, other, now)
@@ -379,7 +383,7 @@ class Board:
         if name:
             key = named(desk.roster, name, tried)
         else:
-            key = pick_again(desk.roster, desk.turn, self.inflight, self._draw(), tried)
+            key = pick_again(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster), tried)
         if key is not None:
             return self._choice(desk, key, now)
         # Everybody of the first tier was tried.
@@ -389,5 +393,5 @@ class Board:
         roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
         key = named(roster, name) if name else None
         if key is None:
-            key = pick(roster, desk.turn, self.inflight, self._draw())
+            key = pick(roster, desk.turn, self.inflight, self._drawn(roster))
         return self._choices(menu)[key][self._is_warm(key, now)]

@@ -61,6 +61,8 @@ def patience(budget: Budget, requests: int, policy: Policy) -> float:
 
     One request in twenty is slower than the delay, which is more than the share pays for. So mere noise must
     not use up what the first moments of a fault need."""
+    if budget.hedges >= policy.hedge_burst:
+        return 1.0
     earned = max(0, requests - budget.requests) * policy.hedge_share
     left = min(policy.hedge_burst, budget.hedges + earned) / policy.hedge_burst
     return 3.0 - 2.0 * left

@@ -23,7 +23,7 @@ from router.budget import Extra
 from router.door import MARK, is_ordinary, stream_fault
 from router.fleet import Outcome
 from router.headers import Header, check_request, downstream, first
-from router.means import hedge_after_s, means
+from router.means import means, terms
 from router.midstream import receiver
 from router.outgoing import attempt_bytes
 from router.passage import Passage
@@ -31,7 +31,7 @@ from router.plan import Failure
 from router.plane import Exchange, Plane, Request
 from router.reading import read
 from router.refusals import GiveUp
-from router.replies import error_reply, story_headers, target_headers
+from router.replies import error_reply, story_headers
 from router.sse import LastEvent, error_event
 from router.wishes import wishes
 from router.witness import given_up, overtaken
@@ -77,16 +77,7 @@ class Relay:
         self._means = plane.means
         if wished.strategy is not None or self._name:
             self._means = means(board, plane.asker, wished.strategy, self._name)
-        idempotent = request.method in p.IDEMPOTENT
-        self._terms = p.Terms(
-            board.policy,
-            min(board.policy.attempts, len(board.targets)),
-            min(self._started + board.policy.deadline_s, self._limit),
-            idempotent or wished.key is not None,
-            wished.copies,
-            hedge_after_s(board, wished.strategy or board.strategy),
-            not idempotent and board.policy.hedge != "on",
-        )
+        self._terms = terms(board, request.method, wished, self._started, self._limit)
         # Of this round; how many there were in rounds before; and what the caller is told if no other comes.
         self._attempts: list[Attempt] = []
         self._earlier = 0
@@ -117,10 +108,11 @@ class Relay:
             self._expect_more()
 
     def gone(self) -> None:
-        """The caller left, or has everything."""
+        """The caller left, or has everything. Nothing of it is used again."""
         if not self._over:
             self._tell_of_given_up()
             self._finish()
+        self._attempts = []  # each holds this
 
     # What time and the outage call.
 
@@ -167,10 +159,11 @@ class Relay:
 
     def on_head(self, attempt: Attempt) -> None:
         plane, request = self._plane, self._request
-        attempt.stop_asking()
+        if attempt.asking is not None:
+            attempt.stop_asking()
         head, strict = request.method == "HEAD", plane.door.marked
         reading = read(attempt.status, attempt.headers, bodiless=head, strict=strict, now=plane.board.clock())
-        if not plane.door.marked and first(attempt.headers, MARK) is not None:
+        if not strict and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
         worth = reading.worth
         if worth is p.Worth.AWAY or worth is p.Worth.STRANGE:
@@ -189,7 +182,8 @@ class Relay:
         self._do(*p.ready(self._plan, attempt.number))
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
-        self._expect_more()
+        if not attempt.ended:
+            self._expect_more()
         if self._passage is not None:
             ready = self._passage.feed(data)
             if ready is None:
@@ -250,16 +244,16 @@ class Relay:
             match action:
                 case p.Try():
                     self._try(action)
-                case p.Ask(number):
-                    self._ask(self._attempts[number])
-                case p.Drop(number, failure):
-                    self._attempts[number].drop(failure)
-                case p.PassOn(number):
-                    self._pass_on(self._attempts[number])
-                case GiveUp() if self._lost:
-                    self._break_off("stream-cut", self._lost)
+                case p.PassOn():
+                    self._pass_on(self._attempts[action.number])
+                case p.Ask():
+                    self._ask(self._attempts[action.number])
+                case p.Drop():
+                    self._attempts[action.number].drop(action.failure)
                 case GiveUp():
-                    if not self._hold(action):
+                    if self._lost:
+                        self._break_off("stream-cut", self._lost)
+                    elif not self._hold(action):
                         self._give_up(action)
         if self._passed is None and self._held_for is None and not self._over:
             self._set_due(p.due(self._plan))
@@ -287,7 +281,8 @@ class Relay:
         attempt = Attempt(self, plane.board, sent, now)
         self._attempts.append(attempt)
         left_s = self._terms.deadline - now if self._limit < math.inf else None
-        data = attempt_bytes(request, target, self._arrived, left_s, plane.sign)
+        nonce = "" if self._earlier or sent.number else request.nonce
+        data = attempt_bytes(request, target, self._arrived, left_s, plane.sign, nonce)
         sink = receiver(attempt, target.cloud)
         attempt.call = plane.pool.send(target.origin, data, sink, head_only=request.method == "HEAD")
 
@@ -311,24 +306,25 @@ class Relay:
         self._passed = attempt
         if self._name:
             self._plane.board.names.sent(self._name, attempt.key)
+        if attempt.asking is not None:
+            attempt.stop_asking()
         for other in self._attempts:
             if other is not attempt:
                 if attempt.extra is Extra.HEDGE and other.number < attempt.number:
                     overtaken(self._plane, other)
                 other.close()
-        attempt.stop_asking()
         if self._lost:
             self._go_on(attempt)
             return
         events = attempt.reading is not None and attempt.reading.events
         headers = downstream(attempt.headers, attempt.status, streamed=events)
         if events:
-            runs = [run.number for run in self._plan.runs]
-            may_go_on = attempt.number in runs and p.may_repeat(self._plan, attempt.number)
-            self._passage = Passage(may_go_on=may_go_on)
+            running = attempt.number in [run.number for run in self._plan.runs]
+            self._passage = Passage(may_go_on=running and p.may_repeat(self._plan, attempt.number))
         self._plane.board.failed += attempt.status >= 500
         self._exchange.head(attempt.status, headers + self._story(attempt))
-        self._expect_more()
+        if not attempt.ended:
+            self._expect_more()
         attempt.flow()
 
     def _go_on(self, attempt: Attempt) -> None:
@@ -384,12 +380,12 @@ class Relay:
 
     def _story(self, attempt: Attempt | None) -> list[Header]:
         now, attempts = self._plane.ticks(), self._attempts
-        hedged = any(one.extra is Extra.HEDGE for one in attempts)
+        hedged = len(attempts) > 1 and any(one.extra is Extra.HEDGE for one in attempts)
         total_ms = (now - self._started) * 1000
         spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
         sent = self._earlier + len(attempts)
-        headers = story_headers(self._request.id, sent, total_ms, spent_ms, hedged=hedged)
-        return headers if attempt is None else headers + target_headers(attempt.choice)
+        choice, times = None if attempt is None else attempt.choice, (total_ms, spent_ms)
+        return story_headers(self._request.id, sent, times, choice, hedged=hedged)
 
     def _finish(self) -> None:
         self._over = True

@@ -59,9 +59,9 @@ class Connection(asyncio.Protocol):
         "_over",
         "_parser",
         "_paused",
+        "_poll",
         "_received",
         "_release",
-        "_renamed",
         "_sink",
         "_status",
         "_transport",
@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         """release: called after an exchange and when it is lost. True: it can be used again."""
         self._release = release
         self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self.closed = False
@@ -88,7 +89,6 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._over = False
         self._paused = False
-        self._renamed = False
         # The length that a chunked body was announced to have, and what has come of it.
         self._announced: int | None = None
         self._received = 0
@@ -108,9 +108,7 @@ class Connection(asyncio.Protocol):
         """
         if self.closed or self._open.is_closing():
             return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def pause(self) -> None:
         if not self._paused and not self.closed:
@@ -146,6 +144,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(self._socket, select.POLLIN)
         option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
         if option is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, option, _UNACKNOWLEDGED_MS)
@@ -193,13 +192,10 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = []
-        self._renamed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # trailers come later and are dropped
-            name = name.lower()
-            self._headers.append((name, value))
-            self._renamed = self._renamed or name.startswith(PREFIX)
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -208,14 +204,16 @@ class Connection(asyncio.Protocol):
         if status > _MOST_STATUS:
             raise ValueError(f"a status of {status}")
         self._status = status
-        codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
-        if codings and codings != [b"chunked"]:
-            raise ValueError("a transfer coding other than chunked")
-        has_length = any(name == b"content-length" for name, _ in self._headers)
-        if codings and has_length:
-            raise ValueError("both a length and a transfer coding")
-        self._framed = bool(codings) or has_length or self._head_only or status in (204, 304)
-        if self._renamed:
+        fields = dict(self._headers)
+        has_length, coded = b"content-length" in fields, b"transfer-encoding" in fields
+        if coded:
+            codings = [value for name, value in self._headers if name == b"transfer-encoding"]
+            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+                raise ValueError("a transfer coding other than chunked")
+            if has_length:
+                raise ValueError("both a length and a transfer coding")
+        self._framed = coded or has_length or self._head_only or status in (204, 304)
+        if PREFIX in b"\n".join(fields):
             bodiless = self._head_only or status in (204, 304)
             self._headers, announced = restored(self._headers, framed=has_length)
             self._announced = None if bodiless else announced
@@ -244,7 +242,8 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         sink, self._sink = self._sink, None
-        self.resume()
+        if self._paused:
+            self.resume()
         reusable = self._keep and not self.closed and self._open.get_write_buffer_size() == 0
         self._release(self, reusable)
         if not reusable:

@@ -9,8 +9,9 @@ from functools import partial
 from router.asks import Asker
 from router.board import Board
 from router.budget import Extra, patience, pay
-from router.plan import Choice, Means
+from router.plan import IDEMPOTENT, Choice, Means, Terms
 from router.selection import LEARNING, Strategy
+from router.wishes import Wishes
 
 
 def means(board: Board, asker: Asker, strategy: Strategy | None = None, name: bytes = b"") -> Means:
@@ -35,6 +36,21 @@ def afford(board: Board, choice: Choice, extra: Extra) -> bool:
     usd = board.targets[choice.key].price / 1e6
     board.budget, paid = pay(board.budget, extra, usd, board.requests, board.ticks(), board.policy)
     return paid
+
+
+def terms(board: Board, method: str, wished: Wishes, started: float, limit: float) -> Terms:
+    """What is settled when a request begins. started, limit: in ticks."""
+    policy, idempotent = board.policy, method in IDEMPOTENT
+    deadline = started + policy.deadline_s
+    return Terms(
+        policy,
+        board.most_attempts,
+        deadline if deadline < limit else limit,
+        idempotent or wished.key is not None,
+        wished.copies,
+        hedge_after_s(board, wished.strategy or board.strategy),
+        not idempotent and policy.hedge != "on",
+    )
 
 
 def hedge_after_s(board: Board, strategy: Strategy) -> float:

@@ -21,7 +21,8 @@ class Request:
     """A caller's request, whole. target: the request target as sent (path and query). path: percent-decoded.
 
     id: from the caller or made for it. drop: header fields that carried the caller's API key. arrived: when
-    its head came, in ticks; None: just now.
+    its head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random
+    hexadecimal digits; empty: one has to be drawn, as for all others.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Request:
     id: bytes
     drop: frozenset[bytes] = frozenset()
     arrived: float | None = None
+    nonce: str = ""
 
 
 class Exchange(Protocol):
@@ -47,12 +49,12 @@ class Exchange(Protocol):
     def abort(self, why: str, /) -> None: ...
 
 
-Sign = Callable[[str, str, str, bytes, bytes], Iterable[Header]]
+Sign = Callable[[str, Request, str], Iterable[Header]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """What all requests of one instance share. sign: headers for (target key, method, path, query, body).
+    """What all requests of one instance share. sign: headers for (target key, request, nonce or nothing).
     ticks: seconds of a clock that never goes back. means: what plans ask of the board. door: what is known of
     the agents.
     """

@@ -35,15 +35,38 @@ _MOST_IDLE: Final = 64
 
 
 class Call:
-    """One running exchange, for whoever started it."""
+    """One running exchange, for its owner; and what stands between its connection and the sink.
 
-    __slots__ = ("_connection", "_paused", "_task", "over")
+    It notes the end, so that a late cancel closes no connection that serves another exchange by then. And it
+    lets go of the sink at the end: a sink holds its call, and what holds itself waits for the collector.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_connection", "_paused", "_sink", "_task", "on_data", "on_head", "over")
+
+    def __init__(self, sink: Sink) -> None:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._paused = False
-        self.over = False
+        self._paused = self.over = False
+        self._sink: Sink | None = sink
+        self.on_head = sink.on_head  # bound once: these two are called for every read
+        self.on_data = sink.on_data
+
+    # The connection calls these.
+
+    def on_end(self) -> None:
+        if (sink := self._ended()) is not None:
+            sink.on_end()
+
+    def on_failure(self, failure: Failure, why: str) -> None:
+        if (sink := self._ended()) is not None:
+            sink.on_failure(failure, why)
+
+    def _ended(self) -> Sink | None:
+        sink, self._sink, self._connection, self.over = self._sink, None, None, True
+        self.on_head, self.on_data = _no_head, _no_data
+        return sink
+
+    # The owner and the pool call these.
 
     def opening(self, task: asyncio.Task[None]) -> None:
         self._task = task
@@ -57,40 +80,39 @@ class Call:
         """Close whatever is open for it; the sink hears nothing more."""
         if self.over:
             return
-        self.over = True
+        connection = self._connection
+        self._ended()
         if self._task is not None:
             self._task.cancel()
-        if self._connection is not None:
-            self._connection.abandon()
+        if connection is not None:
+            connection.abandon()
 
     def pause(self) -> None:
         self._paused = True
-        if self._connection is not None and not self.over:
+        if self._connection is not None:
             self._connection.pause()
 
     def resume(self) -> None:
         self._paused = False
-        if self._connection is not None and not self.over:
+        if self._connection is not None:
             self._connection.resume()
 
 
-class _Ending:
-    """Passes a reply on and notes its end, so that a late cancel closes nobody else's connection."""
+def _no_head(status: int, headers: list[Header], /) -> None: ...
 
-    __slots__ = ("_call", "_sink", "on_data", "on_head")
 
-    def __init__(self, call: Call, sink: Sink) -> None:
-        self._call, self._sink = call, sink
-        self.on_head = sink.on_head  # bound once: these two are called for every read
-        self.on_data = sink.on_data
+def _no_data(data: bytes, /) -> None: ...
 
-    def on_end(self) -> None:
-        self._call.over = True
-        self._sink.on_end()
 
-    def on_failure(self, failure: Failure, why: str) -> None:
-        self._call.over = True
-        self._sink.on_failure(failure, why)
+class _Place:
+    """The connections to one origin. opening: how many are on their way."""
+
+    __slots__ = ("idle", "open", "opening")
+
+    def __init__(self) -> None:
+        self.idle: list[Connection] = []
+        self.open: set[Connection] = set()
+        self.opening = 0
 
 
 class Pool:
@@ -114,9 +136,7 @@ class Pool:
         self._clock = clock
         self._tls = tls
         self._lookup = Lookup()
-        self._idle: dict[Origin, list[Connection]] = {}
-        self._open: dict[Origin, set[Connection]] = {}
-        self._opening: dict[Origin, int] = {}
+        self._places: dict[Origin, _Place] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._prune_timer: asyncio.TimerHandle | None = None
 
@@ -124,71 +144,72 @@ class Pool:
         self, origin: Origin, request: bytes, sink: Sink, *, head_only: bool = False, limited: bool = True
     ) -> Call:
         """Start an exchange. The sink is never called before this returns. limited: only below the limit."""
-        call = Call()
-        wrapped = _Ending(call, sink)
-        connection = self._reuse(origin)
-        if connection is not None:
+        call = Call(sink)
+        place = self._places.get(origin)
+        if place is None:
+            place = self._places[origin] = _Place()
+        if place.idle and (connection := self._reuse(place)) is not None:
             call.attach(connection)
-            connection.start(wrapped, request, head_only=head_only)
+            connection.start(call, request, head_only=head_only)
             return call
         loop = asyncio.get_running_loop()
-        if limited and len(self._open.get(origin, ())) + self._opening.get(origin, 0) >= self._most:
+        if limited and len(place.open) + place.opening >= self._most:
             why = f"{self._most} connections to {origin.authority} are in use"
-            loop.call_soon(_refuse, call, wrapped, why, Failure.FULL)
+            loop.call_soon(_refuse, call, why, Failure.FULL)
             return call
-        start = partial(Connection.start, sink=wrapped, request=request, head_only=head_only)
-        task = loop.create_task(self._connect(origin, call, wrapped, start))
+        start = partial(Connection.start, sink=call, request=request, head_only=head_only)
+        task = loop.create_task(self._connect(origin, place, call, start))
         call.opening(task)
         self._tasks.add(task)
-        self._opening[origin] = self._opening.get(origin, 0) + 1
-        task.add_done_callback(partial(self._opened, origin))
+        place.opening += 1
+        task.add_done_callback(partial(self._opened, place))
         return call
 
-    def _opened(self, origin: Origin, task: asyncio.Task[None]) -> None:
+    def _opened(self, place: _Place, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._opening[origin] -= 1
+        place.opening -= 1
 
     def close(self) -> None:
         """Close everything, idle or not."""
         for task in self._tasks:
             task.cancel()
         self._lookup.close()
-        for connections in self._open.values():
-            for connection in list(connections):
+        for place in self._places.values():
+            for connection in list(place.open):
                 connection.abandon()
-        self._idle.clear()
-        self._open.clear()
+            place.idle.clear()
+            place.open.clear()
         if self._prune_timer is not None:
             self._prune_timer.cancel()
             self._prune_timer = None
 
-    def _reuse(self, origin: Origin) -> Connection | None:
-        idle = self._idle.get(origin)
-        while idle:
-            connection = idle.pop()  # the most recently used one: the others may then age out
-            if 0 <= self._clock() - connection.idle_since < IDLE_S and connection.usable():
+    def _reuse(self, place: _Place) -> Connection | None:
+        now = self._clock()
+        while place.idle:
+            connection = place.idle.pop()  # the most recently used one: the others may then age out
+            if 0 <= now - connection.idle_since < IDLE_S and connection.usable():
                 return connection
             connection.close()
         return None
 
     async def _connect(
-        self, origin: Origin, call: Call, sink: _Ending, start: Callable[[Connection], None]
+        self, origin: Origin, place: _Place, call: Call, start: Callable[[Connection], None]
     ) -> None:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                connection = await self._dial(origin)
+                connection = await self._dial(origin, place)
         except TimeoutError:
-            _refuse(call, sink, f"no connection within {self._connect_timeout_s:g} s")
+            _refuse(call, f"no connection within {self._connect_timeout_s:g} s")
         except (OSError, ValueError) as error:
-            _refuse(call, sink, _short(error))
+            _refuse(call, _short(error))
         else:
-            self._open.setdefault(origin, set()).add(connection)
+            place.open.add(connection)
             call.attach(connection)
             start(connection)
 
-    async def _dial(self, origin: Origin) -> Connection:
+    async def _dial(self, origin: Origin, place: _Place) -> Connection:
         loop = asyncio.get_running_loop()
-        release = partial(self._release, origin)
+        release = partial(self._release, place)
         tls = self._context() if origin.tls else None
         failure: OSError | None = None
         for address in await self._lookup.addresses(origin.host, origin.port):
@@ -206,14 +227,13 @@ class Pool:
                 return connection
         raise failure or OSError("the name has no address")
 
-    def _release(self, origin: Origin, connection: Connection, reusable: bool) -> None:
+    def _release(self, place: _Place, connection: Connection, reusable: bool) -> None:
+        idle = place.idle
         if not reusable:
-            self._open.get(origin, set[Connection]()).discard(connection)
-            idle = self._idle.get(origin, [])
+            place.open.discard(connection)
             if connection in idle:
                 idle.remove(connection)
             return
-        idle = self._idle.setdefault(origin, [])
         if len(idle) >= _MOST_IDLE:
             connection.close()
             return
@@ -225,11 +245,11 @@ class Pool:
     def _prune(self) -> None:
         self._prune_timer = None
         oldest = self._clock() - IDLE_S
-        for idle in self._idle.values():
-            for connection in [one for one in idle if one.idle_since <= oldest]:
-                idle.remove(connection)
+        for place in self._places.values():
+            for connection in [one for one in place.idle if one.idle_since <= oldest]:
+                place.idle.remove(connection)
                 connection.close()
-        if any(self._idle.values()):
+        if any(place.idle for place in self._places.values()):
             self._prune_timer = asyncio.get_running_loop().call_later(IDLE_S / 2, self._prune)
 
     def _context(self) -> ssl.SSLContext:
@@ -311,9 +331,9 @@ async def fetch(
         call.cancel()
 
 
-def _refuse(call: Call, sink: _Ending, why: str, failure: Failure = Failure.NOT_SENT) -> None:
+def _refuse(call: Call, why: str, failure: Failure = Failure.NOT_SENT) -> None:
     if not call.over:
-        sink.on_failure(failure, why)
+        call.on_failure(failure, why)
 
 
 def _short(error: Exception) -> str:

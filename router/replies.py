@@ -13,10 +13,12 @@ from router.refusals import GiveUp
 
 
 def story_headers(
-    request_id: bytes, attempts: int, total_ms: float, upstream_ms: float, *, hedged: bool
+    request_id: bytes, attempts: int, took_ms: tuple[float, float], choice: Choice | None, *, hedged: bool
 ) -> list[Header]:
-    """How a request came to its end. attempts: all of them. total_ms, upstream_ms: since its arrival, and the
-    part that the attempt took whose reply it is. hedged: one of them was a hedge."""
+    """How a request came to its end. attempts: all of them. took_ms: since its arrival, and the part that the
+    attempt took whose reply it is. choice: of that one; None: it is nobody's. hedged: one of them was a
+    hedge."""
+    total_ms, upstream_ms = took_ms
     router_ms = total_ms - upstream_ms if total_ms > upstream_ms else 0.0
     headers: list[Header] = [
         (b"x-request-id", request_id),
@@ -25,14 +27,10 @@ def story_headers(
     ]
     if hedged:
         headers.append((b"x-skyfleet-hedged", b"true"))
-    return headers
-
-
-def target_headers(choice: Choice) -> list[Header]:
-    """Whose reply it is."""
-    headers: list[Header] = [(b"x-skyfleet-target", choice.key.encode())]
-    if choice.panic:
-        headers.append((b"x-skyfleet-panic", b"true"))
+    if choice is not None:
+        headers.append((b"x-skyfleet-target", choice.key.encode()))
+        if choice.panic:
+            headers.append((b"x-skyfleet-panic", b"true"))
     return headers
 
 

@@ -160,6 +160,11 @@ def _key_part(key: str) -> float:
     return _part(key.encode())
 
 
+def wants_draw(roster: Roster) -> bool:
+    """Whether a pick looks at the draw at all: it is a call of the operating system."""
+    return roster.way is by_lot or roster.way is least_of_two
+
+
 def in_turn(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
     """`weighted`, `round-robin` and `cost`."""
     return roster.turns[turn % roster.length]

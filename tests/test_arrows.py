@@ -47,6 +47,7 @@ PLAIN: Final = {
     "itertools",
     "json",
     "math",
+    "re",
     "statistics",
     "typing",
     "urllib.parse",

@@ -129,16 +129,23 @@ def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> Non
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_slow_target_is_eased_off_within_two_seconds_and_does_not_own_the_p99(count: int) -> None:
-    """Ten times as slow: a few requests until it shows, then its floor, which is below one in a hundred."""
-    world = World([1.0] * count, per_s=100)
+    """Ten times as slow: a few requests until it shows, then its floor, which is below one in a hundred; by
+    the mean of six worlds, since luck alone moves one by a fifth."""
+    counts = [slow_share(count, seed) for seed in range(6)]
+    assert all(counts)
+    assert sum(counts) <= 6 * 0.01 * 3000
+
+
+def slow_share(count: int, seed: int) -> int:
+    """How many of 3,000 requests the first target gets once it has been ten times as slow for two seconds."""
+    world = World([1.0] * count, per_s=100, seed=seed)
     world.serve(1000, world.steady())
 
     def faulty(number: int, inflight: int) -> tuple[float, bool]:
         return (200 if number == 0 else 20) * world.noise(), False
 
     world.serve(200, faulty)
-    counted = world.serve(3000, faulty)
-    assert 0 < counted[0] <= 0.01 * 3000
+    return world.serve(3000, faulty)[0]
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
