@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from functions.signing import Keys, KeysError
+from functions.values import frozen
 
 Role = Literal["agent", "checker"]
 
@@ -50,7 +50,7 @@ def hkdf(secret: bytes, info: bytes) -> bytes:
     return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Roots:
     """A router's root secrets by id, inside `Keys` so that no repr shows them."""
 
@@ -83,7 +83,7 @@ class Roots:
         return derive(root.decode(), role, place).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckerKeys:
     """The keys of all checkers, for a `Verifier`: derived when one is asked for."""
 

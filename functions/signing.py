@@ -21,8 +21,10 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Protocol, cast
+
+from functions.values import frozen
 
 VERSION: Final = b"v1"
 # Five minutes: what AWS SigV4 allows too. Serverless clocks are kept by the host; callers' clocks drift more.
@@ -72,7 +74,7 @@ class KeysError(ValueError):
     """The configured signing keys cannot be used; says why without showing any of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """Signing keys by id. The first one signs; every one of them is accepted."""
 
@@ -183,7 +185,7 @@ def sign(
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verifier:
     """One receiver: the keys it accepts and the nonces it has seen."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from enum import StrEnum
 
+from functions.values import frozen
 from router.budget import Extra
 from router.refusals import GiveUp
 
@@ -37,7 +37,7 @@ class Worth(StrEnum):
     STRANGE = "strange"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """A target for one attempt. panic: it was not serving, but nobody else is left. warm: alive lately.
     resting: it throttles and has asked for a rest, but nobody else is left."""
@@ -54,7 +54,7 @@ class Choice:
         return self.panic or self.resting
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Means:
     """What the plan asks of the outside.
 
@@ -66,7 +66,7 @@ class Means:
     afford: Callable[[Choice, Extra], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Try:
     """Send the request to this target. number: of the attempt, from 0. extra: why once more."""
 
@@ -75,14 +75,14 @@ class Try:
     extra: Extra | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """Ask the /health of this attempt's target whether it lives."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drop:
     """End this attempt: it has failed."""
 
@@ -90,7 +90,7 @@ class Drop:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PassOn:
     """Give the caller the reply of this attempt and end the others."""
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median_low
 from typing import Final
 
 from router import fleet as f
@@ -25,6 +24,7 @@ from router.fleet import Menu, Outcome
 from router.health import Status
 from router.late import Row, late, noticed
 from router.learning import Known
+from router.median import lower_median
 from router.merge import Document
 from router.names import Names
 from router.plan import Choice
@@ -234,7 +234,7 @@ class Board:
         if not at <= now < at + self.policy.learn_s:
             known = [one for one in self.traffic.values() if one.samples]
             if sum(one.samples for one in known) >= _HEDGE_SAMPLES:
-                delay = max(median_low(one.p95_ms for one in known) / 1000, _LEAST_HEDGE_S)
+                delay = max(lower_median(one.p95_ms for one in known) / 1000, _LEAST_HEDGE_S)
             self._hedge = now, delay
         return delay
 

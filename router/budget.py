@@ -11,9 +11,9 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from functions.values import frozen
 from router.policy import Policy
 
 
@@ -25,7 +25,7 @@ class Extra(StrEnum):
     COPY = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Budget:
     """What was left after the last payment.
 

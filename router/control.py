@@ -20,9 +20,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from functions.values import frozen
 from router.board import Board
 from router.errors import CallerError, SnapshotRefused, StoreFailed
 from router.selection import Strategy
@@ -38,7 +38,7 @@ CONFIGURED: Final = "configured"
 _TRIES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Control:
     """What was ordered. strategy: None means as configured. revision: 0 means nothing was ever ordered."""
 

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from functions.values import frozen
 from router import gray, merge
 from router import health as h
 from router.gray import Doubt, Verdict
@@ -54,7 +55,7 @@ class Outcome(StrEnum):
     LATE = "late"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fleet:
     """health: one entry for each target. documents: the last good view of each vantage.
 
@@ -68,7 +69,7 @@ class Fleet:
     proven: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Menu:
     """Who may take the next attempt."""
 

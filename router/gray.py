@@ -31,10 +31,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from functions.values import frozen
 from router.policy import Policy
 from router.traffic import NOTHING, Traffic, expected_ms
 
@@ -55,7 +55,7 @@ class Verdict(Enum):
     UNSURE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doubt:
     """The tests of one target. at, outcomes, failures: how far its traffic has been counted. errors, slow:
     scores from 0 (good) to 1 (bad)."""
@@ -67,7 +67,7 @@ class Doubt:
     slow: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """How far a target is eased off. moved_at: unix s. risen: the last step was up."""
 
@@ -77,7 +77,7 @@ class Level:
     relapses: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opinion:
     """A verdict and, when it is bad, why."""
 

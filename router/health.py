@@ -25,10 +25,11 @@ further away than its cap counts as over, and so does what began more than `SKEW
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from functions.values import frozen
 from router import gray
 from router.errors import IllegalEvent
 from router.gray import Level, Verdict
@@ -146,7 +147,7 @@ _BACK: Final = "getting its share back, was "
 _STEPS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """One target as this router sees it.
 

@@ -7,12 +7,13 @@ when all other evidence is taken away, so words and turns cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import median_low
+from dataclasses import replace
 from typing import Final
 
+from functions.values import frozen
 from router import learning
 from router.learning import Known
+from router.median import lower_median
 from router.policy import Policy
 from router.selection import Candidate, Strategy
 from router.traffic import NOTHING, Traffic, expected_ms, failure_share
@@ -24,7 +25,7 @@ _TELLING: Final = 0.9
 _AGAIN: Final = "it was worse until now; its part grows back within seconds"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What the words are made from. now: unix seconds."""
 
@@ -108,7 +109,7 @@ def _word(key: str, factors: _Factors, evidence: Evidence) -> str:
 
 def _slow(key: str, evidence: Evidence) -> str:
     others = evidence.others(key, lambda one: expected_ms(one, evidence.now, evidence.policy))
-    beside = f", others {_ms(median_low(others))}" if others else ""
+    beside = f", others {_ms(lower_median(others))}" if others else ""
     # "or more": a sample counts as a few times the average at most, and who was overtaken by a hedge only
     # with the time until then.
     return f"slow: about {_latency(key, evidence)} or more{beside}"

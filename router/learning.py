@@ -29,10 +29,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median_low
 from typing import Final
 
+from functions.values import frozen
+from router.median import lower_median
 from router.policy import Policy
 from router.selection import Candidate
 from router.traffic import NOTHING, Traffic, expected_ms, failure_share
@@ -55,7 +55,7 @@ _LEAST_PART: Final = 1e-9
 _CENT: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What is known of the targets, by key. prices: USD per million requests."""
 
@@ -99,7 +99,7 @@ def _likeness(seen: Iterable[Traffic]) -> tuple[float, float]:
     tails = [one.p95_ms / max(one.usual_ms, 1.0) for one in seen if one.samples]
     if not tails:
         return _LIKE, _STEEP
-    like = min(max(_LIKE, _TAIL * median_low(tails)), _LIKE_MOST)
+    like = min(max(_LIKE, _TAIL * lower_median(tails)), _LIKE_MOST)
     return like, _STEEP * math.log(_TEN / _LIKE) / math.log(_TEN / like)
 
 

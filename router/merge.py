@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from functions.values import frozen
 from router.errors import SnapshotRefused
 from router.policy import SKEW_S, Policy
 
@@ -59,7 +60,7 @@ class Observation:
         return self.ok or self.cold
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """All that one vantage says. observations: per target, oldest first, at most KEEP."""
 
@@ -68,7 +69,7 @@ class Document:
     observations: Mapping[str, tuple[Observation, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Merged:
     """What the fresh vantages say of one target together. up: None when they reach no verdict. alone: one
     single vantage says so."""
@@ -79,7 +80,7 @@ class Merged:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Votes:
     """The verdicts of the fresh vantages on one target: how many see it up, why the others see it down, the
     newest observation among them, and how many without a verdict have seen it alive."""

@@ -30,9 +30,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from functions.values import frozen
 from router.actions import Action, Actions, Ask, Choice, Drop, Failure, Means, PassOn, Try, Worth
 from router.budget import Extra
 from router.policy import Policy
@@ -56,7 +57,7 @@ _BROKE: Final = frozenset({Failure.RESET, Failure.CUT})
 _SLOW: Final = frozenset({Failure.NO_ANSWER, Failure.TIMEOUT})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What is settled when a request begins. Times in seconds of one clock that never goes back.
 
@@ -74,7 +75,7 @@ class Terms:
     retries_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """An attempt on its way.
 
@@ -91,7 +92,7 @@ class Run:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """One request so far.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from functions.values import frozen
 from router.asks import Asker
 from router.board import Board
 from router.door import Door
@@ -16,7 +17,7 @@ from router.pool import Pool
 from router.timing import Watch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A caller's request, whole. target: the request target as sent (path and query). path: percent-decoded.
 
@@ -52,7 +53,7 @@ class Exchange(Protocol):
 Sign = Callable[[str, Request, str], Iterable[Header]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plane:
     """What all requests of one instance share. sign: headers for (target key, request, nonce or nothing).
     ticks: seconds of a clock that never goes back. means: what plans ask of the board. door: what is known of

@@ -7,11 +7,13 @@ Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, cast
 
+from functions.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Policy:
     """How patient, how strict, how gentle."""
 

@@ -16,10 +16,10 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from functions.values import frozen
 from router.errors import FetchFailed
 from router.headers import Header, request_head
 from router.http1 import Connection, Sink
@@ -258,7 +258,7 @@ class Pool:
         return self._tls
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """A small reply, read whole."""
 
@@ -297,7 +297,7 @@ class _Collector:
             self.future.set_exception(FetchFailed(why))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """A small request of our own."""
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from functions.values import frozen
 from router.door import MARK, Voice, voice
 from router.fleet import Outcome
 from router.headers import Header
@@ -30,7 +31,7 @@ MOST_WHOLE: Final = 65_536
 _LOAD: Final = b"application_utilization="
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """worth: see there. verdict: what is known of the target already; None: the end will tell. at_end: what
     it is if the reply ends well. why: of a bad verdict. load: as the agent reports it; None: it does not.

@@ -7,10 +7,11 @@ may be repeated, is said to be worth trying again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from functions.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp:
     """Give the caller an error of our own. again: with the time after which asking again may help."""
 

@@ -9,9 +9,9 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from functions.values import frozen
 from router.policy import SKEW_S
 
 # Long enough to be read by who looks why a snapshot changed nothing.
@@ -20,7 +20,7 @@ NAMED_S: Final = 300.0
 _STORED: Final = ".json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why, and when it was said last (unix s). lasting: it is named until it is forgotten."""
 

@@ -11,9 +11,10 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from functions.values import frozen
 from router import learning, turns
 from router import selection as s
 from router.learning import Known
@@ -31,7 +32,7 @@ _NEAR: Final = 0.8
 _LEARN_S_EACH: Final = 1 / 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Basis:
     """What a roster is prepared from besides its candidates. now: unix seconds."""
 

@@ -28,11 +28,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
+
+from functions.values import frozen
 
 
 class Strategy(StrEnum):
@@ -59,7 +61,7 @@ _SEEDS: Final = 2.0**26
 _SMALLEST: Final = 2.0**-48
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A permitted target. weight: as configured. share: the part of it that its health allows, above 0.
     doubted: that part is what own traffic has left of it (`gray`)."""
@@ -76,7 +78,7 @@ Entry = tuple[float, float]
 Busy = Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Roster:
     """Everything a pick needs, prepared.
 

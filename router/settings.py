@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from functions.keys import Roots
 from functions.signing import Keys, KeysError
+from functions.values import frozen
 from router import policy as policies
 from router.errors import SettingsError
 from router.policy import Policy
@@ -28,7 +29,7 @@ _NOT_JSON: Final = object()
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where this function runs, which build it is and of which fleet; no fleet: started by hand."""
 
@@ -42,7 +43,7 @@ class Place:
         return f"{self.cloud}/{self.region}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouterSettings:
     """What a router needs to know. api_key_sha256: of the callers' key, or None when it is open."""
 
@@ -55,7 +56,7 @@ class RouterSettings:
     bucket: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One invocation of a checker. Schedulers fire once a minute: six rounds, ten seconds apart, fill it."""
 
@@ -67,7 +68,7 @@ class Check:
     cold_timeout_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckerSettings:
     """What a checker looks at and whom it tells."""
 

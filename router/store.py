@@ -35,11 +35,11 @@ import importlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
+from functions.values import frozen
 from router import merge
 from router.board import Board
 from router.errors import SnapshotRefused, StoreFailed
@@ -68,7 +68,7 @@ _ANSWERED: Final = r"Server returned non-2xx status code: (\d{3}[^:]*)"
 _LONGEST_REASON: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """An object as read. tag: its ETag."""
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlsplit
+
+from functions.values import frozen
 
 EXAMPLE: Final = (
     '{"cloud": "aws", "region": "eu-west-1", "url": "https://abc.lambda-url.eu-west-1.on.aws", '
@@ -36,7 +37,7 @@ _FIELDS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where to connect: scheme, host and port of a URL without a path."""
 
@@ -59,7 +60,7 @@ class Origin:
         return self.host == "::1" or is_local_name(self.host)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """One deployed agent function.
 

@@ -29,9 +29,10 @@ Time. If the clock was set back, nothing decays for that one step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from functions.values import frozen
 from router.policy import Policy
 
 # More say nothing new of how much is known.
@@ -52,7 +53,7 @@ _YOUNG: Final = 10
 _UP, _DOWN = math.exp(0.2 * 0.95), math.exp(-0.2 * 0.05)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Traffic:
     """What attempts at one target showed. Times of `at` in unix seconds; -1 stands for: none yet.
 

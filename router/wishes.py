@@ -16,9 +16,9 @@ With both timeouts the shorter one counts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from functions.values import frozen
 from router.errors import CallerError
 from router.headers import Header
 from router.policy import Policy
@@ -38,7 +38,7 @@ _MOST_GRPC_DIGITS: Final = 8
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wishes:
     """strategy: None means the router's own. copies: at once. timeout_s: None means the router's own. key:
     its Idempotency-Key, which agents check; None: there is none."""

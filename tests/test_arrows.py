@@ -20,6 +20,7 @@ CORE: Final = (
     "fleet",
     "selection",
     "traffic",
+    "median",
     "late",
     "names",
     "turns",
@@ -41,6 +42,7 @@ PLAIN: Final = {
     "collections",
     "dataclasses",
     "enum",
+    "functions.values",
     "functools",
     "hashlib",
     "heapq",
@@ -94,11 +96,14 @@ def test_functions_stand_alone() -> None:
         assert all(within(name, "functions") for name in ours(path)), path
 
 
-def test_the_router_imports_itself_and_the_keys_and_signing_of_functions() -> None:
+def test_the_router_imports_itself_and_the_keys_signing_and_values_of_functions() -> None:
     """Nothing else of the other rooms."""
     for path in sources("router"):
         for name in ours(path):
-            assert within(name, "router", "functions.keys", "functions.signing"), (path, name)
+            assert within(name, "router", "functions.keys", "functions.signing", "functions.values"), (
+                path,
+                name,
+            )
 
 
 def test_nothing_imports_infra_and_only_its_operators_side_the_routers_core() -> None:

@@ -23,6 +23,7 @@ SHARED_FUNCTIONS = (
     "functions/__init__.py",
     "functions/keys.py",
     "functions/signing.py",
+    "functions/values.py",
     "functions/runtimes/",
 )
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "tests", "node_modules"})
