@@ -129,6 +129,8 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
     """Tables and lines for a terminal, to be printed one after the other. mend: what deploys again."""
     from rich.markup import escape
 
+    # Parts of it are texts of agents, whose code may be tricked.
+    status = values.facts(values.printable(status))
     routers = values.many(status.get("routers"))
     shown = _titled("Routers, in the order callers try them", _routers(routers))
     strategies = {_name(one): values.text(one.get("strategy")) for one in routers if one.get("strategy")}
@@ -146,7 +148,7 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
     if differing := disagreement(values.many(status.get("agents"))):
         shown.append(
-            f"[red]agents differ[/red]: {differing}. `{mend}` makes them one again, or says why not."
+            f"[red]agents differ[/red]: {escape(differing)}. `{mend}` makes them one again, or says why not."
         )
     if vantages := values.many(status.get("vantages")):
         shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))

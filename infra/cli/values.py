@@ -57,3 +57,14 @@ def place(told: Facts) -> str:
     """`cloud/region` as routers and targets say it; empty when it is not said."""
     cloud, region = text(told.get("cloud")), text(told.get("region"))
     return f"{cloud}/{region}" if cloud and region else ""
+
+
+def printable(value: object) -> object:
+    """A JSON value whose texts cannot move a terminal's cursor: control characters are replaced."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in value)
+    if isinstance(value, dict):
+        return {key: printable(item) for key, item in cast("Facts", value).items()}
+    if isinstance(value, list):
+        return [printable(item) for item in cast("list[object]", value)]
+    return value

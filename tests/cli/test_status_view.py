@@ -166,6 +166,18 @@ def test_agents_of_different_builds_are_named() -> None:
     assert "agents differ" not in shown({"targets": STATUS["targets"], "agents": agents[:1]})
 
 
+def test_what_an_agent_says_of_itself_changes_neither_terminal_nor_layout() -> None:
+    """A build or a reason with markup or control characters is shown as text: an agent's code may lie."""
+    odd = "[/red]\x1b]0;title\x07"
+    agents: list[Facts] = [
+        {"cloud": "aws", "region": "eu-west-1", "build": odd},
+        {"cloud": "gcp", "region": "europe-west1", "build": "b"},
+    ]
+    text = shown({**targets({"reason": odd}), "agents": agents})
+    assert "aws/eu-west-1 runs build [/red]" in text
+    assert not {"\x1b", "\x07"} & {*text}
+
+
 def test_without_any_router_it_says_so() -> None:
     """No targets are made up."""
     facts = assemble([RouterAnswer("http://x", None, "refused")], {}, None, "")
