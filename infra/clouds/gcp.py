@@ -191,7 +191,7 @@ class Function(pulumi.ComponentResource):
         self,
         what: str,
         function: gcp.cloudfunctionsv2.Function,
-        who: pulumi.Input[str],
+        caller: pulumi.Input[str],
         hooks: pulumi.ResourceHookBinding | None = None,
     ) -> gcp.cloudrunv2.ServiceIamMember:
         """On the Cloud Run service under the function, which bears its name."""
@@ -201,7 +201,7 @@ class Function(pulumi.ComponentResource):
             location=self.region,
             name=function.name,
             role="roles/run.invoker",
-            member=who,
+            member=caller,
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
         )
 

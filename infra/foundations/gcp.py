@@ -218,20 +218,20 @@ class Foundation(pulumi.ComponentResource):
         cloud.google.com/run/docs/configuring/services/build-service-account names the three roles on the
         whole project; the first two act here on what they are needed for only.
         """
-        resource, who = f"gcp-{self.place.region}-builder", self.builder.email.apply(member)
+        resource, builder = f"gcp-{self.place.region}-builder", self.builder.email.apply(member)
         return [
             gcp.storage.BucketIAMMember(
                 resource,
                 bucket=self.packages.name,
                 role="roles/storage.objectViewer",
-                member=who,
+                member=builder,
                 opts=self._child,
             ),
             gcp.projects.IAMMember(
                 f"{resource}-sources",
                 project=self.project.id,
                 role="roles/storage.objectViewer",
-                member=who,
+                member=builder,
                 condition=gcp.projects.IAMMemberConditionArgs(title="only sources", expression=SOURCES),
                 opts=self._after,
             ),
@@ -241,14 +241,14 @@ class Foundation(pulumi.ComponentResource):
                 location=self.place.region,
                 repository=self.images.name,
                 role="roles/artifactregistry.writer",
-                member=who,
+                member=builder,
                 opts=self._child,
             ),
             gcp.projects.IAMMember(
                 f"{resource}-log",
                 project=self.project.id,
                 role="roles/logging.logWriter",
-                member=who,
+                member=builder,
                 opts=self._after,
             ),
         ]

@@ -28,7 +28,7 @@ class Subscription(Protocol):
     """The questions; each raises Refused."""
 
     def identity(self) -> tuple[str, str]:
-        """Ids of the subscription and of who asks."""
+        """Ids of the subscription and of the caller."""
         ...
 
     def has_group(self, name: str) -> bool:

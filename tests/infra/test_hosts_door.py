@@ -238,7 +238,7 @@ async def test_a_whole_url_as_target_names_host_and_path(
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_a_broken_connection_repeats_nothing(cloud: Cloud, tmp_path: Path) -> None:
-    """Not even a GET: it may have run, and who repeats what is the router's business."""
+    """Not even a GET: it may have run, and repeating is the router's decision."""
 
     async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Closes after the head."""

@@ -291,5 +291,5 @@ def test_every_cloud_has_an_answer_to_everything() -> None:
 def test_a_status_fails_an_invocation_only_where_the_adapter_is_told(
     codes: dict[str, str], failing: list[int]
 ) -> None:
-    """Else Lambda counts a 500 as a success, retries nothing and alarms nobody."""
+    """Else Lambda counts a 500 as a success, retries nothing and raises no alarm."""
     assert [status for status in (200, 404, 500, 503) if lambda_sandbox.fails(codes, status)] == failing

@@ -37,12 +37,12 @@ def answer(value: T | Refused) -> T:
 class Aws:
     """An account that answers as told."""
 
-    who: tuple[str, str] | Refused = ("123456789012", "arn:aws:iam::123456789012:user/me")
+    caller: tuple[str, str] | Refused = ("123456789012", "arn:aws:iam::123456789012:user/me")
     enabled: Collection[str] | Refused = ("eu-west-1", "us-east-1")
     quota: float | Refused = 1000.0
 
     def identity(self) -> tuple[str, str]:
-        return answer(self.who)
+        return answer(self.caller)
 
     def regions(self) -> Collection[str]:
         return answer(self.enabled)
@@ -55,11 +55,11 @@ class Aws:
 class Azure:
     """A subscription that answers as told."""
 
-    who: tuple[str, str] | Refused = ("sub-1", "me")
+    caller: tuple[str, str] | Refused = ("sub-1", "me")
     group: bool | Refused = False
 
     def identity(self) -> tuple[str, str]:
-        return answer(self.who)
+        return answer(self.caller)
 
     def has_group(self, name: str) -> bool:
         assert name == "skyfleet-test-fleet-westeurope"
@@ -108,7 +108,7 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
     ("account", "found", "command"),
     [
         (
-            Aws(who=Refused("ExpiredToken")),
+            Aws(caller=Refused("ExpiredToken")),
             "aws: the credential is not accepted: ExpiredToken",
             "aws sso login",
         ),
@@ -118,7 +118,7 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
             "aws account enable-region --region-name eu-west-1",
         ),
         (
-            Azure(who=Refused("no token")),
+            Azure(caller=Refused("no token")),
             "azure: the credential is not accepted: no token",
             "az login",
         ),
@@ -221,7 +221,7 @@ def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
 )
 def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None:
     """It says nothing of the account, and the other clouds are deployed all the same."""
-    for account in (Aws(who=Refused(said)), Azure(group=Refused(said)), Gcp(found=Refused(said))):
+    for account in (Aws(caller=Refused(said)), Azure(group=Refused(said)), Gcp(found=Refused(said))):
         report = checked(account)
         assert report.stops == ()
         assert "does not answer now" in report.notes[0]
@@ -230,7 +230,7 @@ def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None
 def test_a_credential_that_cannot_be_had_is_no_bad_day_of_the_cloud() -> None:
     """A machine without an identity is asked until a time-out."""
     refused = Refused("no valid credential sources found: ec2imds: GetMetadata, request timed out")
-    assert "the credential is not accepted" in checked(Aws(who=refused)).stops[0]
+    assert "the credential is not accepted" in checked(Aws(caller=refused)).stops[0]
 
 
 def test_a_reservation_that_lambda_would_refuse_stops_the_deployment() -> None:

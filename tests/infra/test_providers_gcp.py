@@ -311,10 +311,10 @@ def test_a_builder_needs_the_sources_and_the_repository(
     repository = account.create(gcp.REPOSITORY, "images", **place, repositoryId="images", format="DOCKER")
     viewer = {"project": "my-project", "role": "roles/storage.objectViewer"}
     condition = {"title": "only sources", "expression": expression}
-    who = builder.outputs["member"]
-    account.create(gcp.PROJECT_MEMBER, "reads", **viewer, member=who, condition=condition)
+    identity = builder.outputs["member"]
+    account.create(gcp.PROJECT_MEMBER, "reads", **viewer, member=identity, condition=condition)
     if images:
-        writer = {"repository": "images", "role": "roles/artifactregistry.writer", "member": who}
+        writer = {"repository": "images", "role": "roles/artifactregistry.writer", "member": identity}
         account.create(gcp.REPOSITORY_MEMBER, "writes", **place, **writer)
     inputs = account.function_inputs(account.identity(), account.source())
     inputs["buildConfig"] |= {"serviceAccount": builder.id, "dockerRepository": repository.id}

@@ -1,8 +1,8 @@
 """What the program registers at Amazon, against moto's policies and Amazon's own models of inputs.
 
 Where moto differs from Amazon's documents: it tells every caller that a missing object is missing, while S3
-says *denied* to those who may not list (API reference, GetObject, *Permissions*). Beyond S3 it compares no
-resources of a policy, so it denies whatever is allowed on named ones.
+says *denied* to an identity that may not list (API reference, GetObject, *Permissions*). Beyond S3 it
+compares no resources of a policy, so it denies whatever is allowed on named ones.
 """
 
 from __future__ import annotations

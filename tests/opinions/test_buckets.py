@@ -143,7 +143,7 @@ def test_a_routers_document_is_read_when_it_changed(store: Store) -> None:
 
 
 def test_a_routers_order_is_swapped_only_as_it_was_read(store: Store) -> None:
-    """Create, replace, and lose to another writer: also to one who removed it."""
+    """Create, replace, and lose to another writer, also to one that removed it."""
 
     async def story() -> None:
         one, other = RouterBucket(store.url), RouterBucket(store.url)
