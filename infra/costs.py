@@ -64,9 +64,7 @@ RATES: Mapping[Cloud, Rates] = {
         Price(0.40, "million executions", AZURE_PAGE),
         1.0,
         "100,000 GB-seconds and 250,000 executions",
-        alarm=Price(
-            0.10, "signal and month", "azure.microsoft.com/pricing/details/monitor (from memory: check it)"
-        ),
+        alarm=Price(0.10, "signal and month", MONITOR_PAGE),
     ),
     "gcp": Rates(
         Price(0.0000025, "GiB-second", GCP_PAGE),
@@ -107,7 +105,7 @@ def detection_s(checks: Checks, fall: int = FALL, minute_s: float = 60) -> float
 
 
 def idle(settings: Settings) -> list[Cost]:
-    """A month of a stack that nobody calls."""
+    """A month of a stack without a request."""
     return [cost for cloud in settings.clouds for cost in _idle(settings, cloud)]
 
 
