@@ -38,7 +38,14 @@ class Allowed:
         return [f"{self.service}:{action}" for action in self.actions.split()]
 
 
-PREFLIGHT = (Allowed("lambda", "GetAccountSettings", ANY),)
+# By question of infra/preflight/asking.py; the provider reads a quota's default besides its value
+# (terraform-provider-aws, internal/service/servicequotas/service_quota_data_source.go).
+QUESTIONS: Mapping[str, tuple[Allowed, ...]] = {
+    "aws:index/getRegions:getRegions": (Allowed("ec2", "DescribeRegions", ANY),),
+    "aws:servicequotas/getServiceQuota:getServiceQuota": (
+        Allowed("servicequotas", "GetServiceQuota GetAWSDefaultServiceQuota", ANY),
+    ),
+}
 TYPES: Mapping[str, tuple[Allowed, ...]] = {
     "aws:cloudwatch/logGroup:LogGroup": (
         Allowed("logs", "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy", LOGS),
@@ -146,7 +153,7 @@ TYPES: Mapping[str, tuple[Allowed, ...]] = {
 def policy() -> dict[str, object]:
     """An IAM policy document: one statement for each kind of resource."""
     by_resource: dict[str, set[str]] = {}
-    for allowed in (*PREFLIGHT, *(each for entry in TYPES.values() for each in entry)):
+    for allowed in (each for entry in (*QUESTIONS.values(), *TYPES.values()) for each in entry):
         by_resource.setdefault(allowed.resource, set()).update(allowed.names)
     passing = {
         "Effect": "Allow",

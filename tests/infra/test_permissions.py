@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pulumi
 import pytest
 from botocore.session import get_session
 
 from infra.clouds.azure import ROLES
 from infra.permissions import aws, azure, gcp
 from infra.permissions.documents import documents
+from infra.preflight import asking
 from tests.infra.recorded import recorded, settings_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -57,6 +60,23 @@ def actions(cloud: str) -> set[str]:
             return set(cast("list[str]", gcp.role()["includedPermissions"]))
 
 
+def test_amazons_preflight_asks_what_its_document_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question of the preflight has its actions; the caller's identity needs none."""
+    asked: set[str] = set()
+
+    def invoke(token: str, *_: object, typ: type, **__: object) -> SimpleNamespace:
+        asked.add(token)
+        return SimpleNamespace(value=object.__new__(typ))
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
+    account = asking.Aws()
+    account.identity()
+    account.regions()
+    account.concurrency("eu-west-1")
+    assert asked == {*aws.QUESTIONS, "aws:index/getCallerIdentity:getCallerIdentity"}
+    assert {name for each in aws.QUESTIONS.values() for one in each for name in one.names} <= actions("aws")
+
+
 @pytest.mark.parametrize("cloud", BY_CLOUD)
 def test_permissions_are_named_one_by_one(cloud: str) -> None:
     """No wildcard, no data of any bucket, no owner."""
@@ -78,7 +98,7 @@ def test_amazons_actions_are_known_to_its_own_library() -> None:
         *(f"s3:Get{what}Configuration" for what in ("Accelerate", "Replication", "BucketObjectLock")),
         *(f"s3:{name}" for name in ("ListBucket", "TagResource", "UntagResource", "ListTagsForResource")),
     }
-    services = {"logs": "logs", "cloudwatch": "cloudwatch", "secretsmanager": "secretsmanager"}
+    services = {"servicequotas": "service-quotas"}
     for action in sorted(actions("aws") - named_otherwise):
         service, _, operation = action.partition(":")
         model = session.get_service_model(services.get(service, service))

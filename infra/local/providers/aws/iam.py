@@ -28,9 +28,9 @@ from infra.local.providers.values import Json, Properties, document, fields, ite
 NAME = r"[\w+=,.@-]{1,64}"
 ASSUMABLE_AFTER_S = 15.0
 POLICY_ACTS_AFTER_S = 20.0
-# What a service says of itself when it assumes a role. No `aws:SourceArn` is among it: EventBridge Scheduler
-# checks a role when a schedule is made, and that check fulfils no condition on the source's ARN, although the
-# documents recommend one (several public projects bisected it on live accounts in 2026).
+# What a service says of itself when it assumes a role. No `aws:SourceArn` is among it, the strict reading of
+# contradicting sources: AWS's guide and CDK write a condition on the group's ARN, and several public projects
+# saw the check at the creation of a schedule fulfil none on live accounts in 2026.
 SAID = {"aws:SourceAccount": ACCOUNT}
 EQUAL, LIKE = ("StringEquals", "ArnEquals"), ("StringLike", "ArnLike")
 
