@@ -5,7 +5,7 @@ A cloud may say "done" and go on serving the old package, and a function of anot
 URL (two fleets on one machine share its ports). Then `pulumi up` fails here and names the cloud and what it
 found.
 
-How long is waited
+How long is waited (less for the emulated clouds, whose delays are short: EMULATED)
 - FIRST_S while nothing has answered yet. Google: a grant acts after 2 minutes, sometimes 7 or more
   (cloud.google.com/iam/docs/access-change-propagation). Azure: an instance must start with the new package
   first (azure-functions-host #10169: fixed delays race).
@@ -34,6 +34,8 @@ from infra.loopback import is_loopback, plain
 
 FIRST_S = 300.0
 OLDER_S = 120.0
+EMULATED_FIRST_S = 60.0
+EMULATED_OLDER_S = 20.0
 SAY_S = 30.0
 FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.1, 1.6, 5.0
 REQUEST_S = 15.0
@@ -90,14 +92,15 @@ def deployed(
 async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callable[[str], None]) -> None:
     """Ask `url`/health until it reports the build, at growing pauses; StaleBuildError after the limit."""
     began = clock.now()
-    limit_s, said, pause, older = FIRST_S, began, FIRST_PAUSE_S, False
+    first_s, older_s = limits(function.url)
+    limit_s, said, pause, older = first_s, began, FIRST_PAUSE_S, False
     while True:
         found = await reported(function.url, get)
         if found == function.wanted:
             return
         now = clock.now()
         if found.startswith("build ") and not older:
-            older, limit_s = True, now - began + OLDER_S
+            older, limit_s = True, now - began + older_s
         if now + pause > began + limit_s:
             raise StaleBuildError(failure(function, found, limit_s))
         if now - said >= SAY_S:
@@ -108,6 +111,11 @@ async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callab
             )
         await clock.sleep(pause)
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
+
+
+def limits(url: str) -> tuple[float, float]:
+    """Seconds while nothing has answered, and from the first answer of an older build."""
+    return (EMULATED_FIRST_S, EMULATED_OLDER_S) if is_loopback(url) else (FIRST_S, OLDER_S)
 
 
 def failure(function: Function, found: str, limit_s: float) -> str:

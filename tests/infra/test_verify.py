@@ -12,6 +12,8 @@ import pytest
 from infra.contract import Cloud
 from infra.errors import StaleBuildError
 from infra.verify import (
+    EMULATED_FIRST_S,
+    EMULATED_OLDER_S,
     FIRST_S,
     LONGEST_PAUSE_S,
     OLDER_S,
@@ -20,6 +22,7 @@ from infra.verify import (
     Function,
     Get,
     failure,
+    limits,
     reported,
     wait_for_build,
 )
@@ -176,3 +179,15 @@ def test_the_same_build_of_another_fleet_is_not_ours(health: Mapping[str, str], 
         Time().wait(json.dumps(health))
     for part in (found, "A function that is not of this fleet answers at that address."):
         assert part in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://x.lambda-url.eu-west-1.on.aws", (FIRST_S, OLDER_S)),
+        ("http://x.lambda-url.eu-west-1.on.aws.localhost:2000", (EMULATED_FIRST_S, EMULATED_OLDER_S)),
+    ],
+)
+def test_emulated_clouds_are_waited_for_less(url: str, expected: tuple[float, float]) -> None:
+    """Their delays are a fraction of a real cloud's, so an older build is told sooner."""
+    assert limits(url) == expected
