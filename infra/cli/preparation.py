@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 
 def read_settings(layout: Layout, stack: str = STACK) -> Settings:
     """The stack's settings, or all its mistakes at once. stack: as Pulumi names it, also with owner."""
-    import yaml
-
     from infra.errors import InfraError
     from infra.settings import read
+
+    try:
+        return read(read_config(layout, stack), stack.rpartition("/")[2])
+    except InfraError as error:
+        raise SetUpFailed(str(error)) from None
+
+
+def read_config(layout: Layout, stack: str = STACK) -> values.Facts:
+    """The stack's config as its file has it, by full key."""
+    import yaml
 
     name = stack.rpartition("/")[2]
     path = layout.root / f"Pulumi.{name}.yaml"
@@ -46,11 +54,7 @@ def read_settings(layout: Layout, stack: str = STACK) -> Settings:
         ) from None
     except yaml.YAMLError as error:
         raise SetUpFailed(f"{layout.shown(path)} is not YAML: {error}") from None
-    config = {str(key): value for key, value in values.facts(values.facts(parsed).get("config")).items()}
-    try:
-        return read(config, name)
-    except InfraError as error:
-        raise SetUpFailed(str(error)) from None
+    return {str(key): value for key, value in values.facts(values.facts(parsed).get("config")).items()}
 
 
 def check_room(layout: Layout, free: Callable[[Path], int]) -> None:

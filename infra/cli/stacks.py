@@ -49,9 +49,14 @@ def emulator_only(instead: str) -> Decorated:
 
 
 def environment(cli: Cli, environ: Mapping[str, str]) -> dict[str, str]:
-    """The operator's own, with the CLI and this project's Python on PATH."""
-    folders = [*map(str, cli.path), str(Path(sys.executable).parent)]
-    return {**environ, "PATH": os.pathsep.join([environ.get("PATH", os.defpath), *folders])}
+    """The operator's own, with this project's Python first on PATH and the CLI last.
+
+    A language host that was built here is older than the CLI and hears nothing of `virtualenv` in
+    Pulumi.yaml: it runs the first python3 on PATH.
+    """
+    venv = str(Path(sys.executable).parent)
+    folders = [venv, environ.get("PATH", os.defpath), *map(str, cli.path)]
+    return {**environ, "PATH": os.pathsep.join(folders)}
 
 
 def real_outputs(stack: str, layout: Layout, cli: Cli, environ: Mapping[str, str]) -> Outputs:

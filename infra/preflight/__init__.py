@@ -1,6 +1,7 @@
 """What must be true before anything is created, asked before the first resource is registered.
 
 aim          is the shell aimed where the stack says (pure)
+backend      can Pulumi read the stack at all (pure)
 credentials  is there a credential for each cloud (pure)
 amazon, microsoft, google   what is asked of an account, and what an answer means (pure)
 organisation  whether an organisation lets functions be open to all (pure)

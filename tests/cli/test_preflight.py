@@ -68,6 +68,32 @@ def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: L
     assert [line.rpartition(" ")[2] for line in asked] == ["aws", "azure", "gcp"]
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", "`pulumi login`"),
+        ("no stack named 'prod' found", "`pulumi stack init prod`"),
+        ("get stack secrets manager: passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "`export PULUMI"),
+        ("getting stack configuration: get stack secrets manager: incorrect passphrase", "`export PULUMI"),
+    ],
+)
+def test_a_stack_that_pulumi_cannot_read_is_told_once_and_beside_it_each_missing_credential(
+    checkout: Layout, monkeypatch: pytest.MonkeyPatch, said: str, remedy: str
+) -> None:
+    """One line with the command that mends it, and not the same line for each cloud."""
+    monkeypatch.setenv("HOME", str(checkout.root))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setattr("infra.preflight.credentials.metadata_answers", lambda: False)
+    for name in ("ARM_CLIENT_ID", "GOOGLE_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    fails = f'[ "$1" = version ] && {{ echo v3.250.0; exit; }}\necho "error: {said}" >&2; exit 255'
+    script(checkout.root.parent / "bin" / "pulumi", fails)
+    stops = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)["stops"]
+    assert [line.partition(":")[0] for line in stops] == ["pulumi", "azure", "gcp"]
+    assert remedy in stops[0]
+    assert "`az login`" in stops[1]
+
+
 def test_an_organisation_that_refuses_open_functions_is_told_by_googles_own_command(
     checkout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from click.testing import CliRunner, Result
 from infra.cli.app import cli
 from infra.cli.cloud_logs import log_places
 from infra.cli.layout import Layout
+from infra.cli.stacks import environment
 from infra.contract import CLOUDS
-from infra.setup.pulumi.cli import FILES
+from infra.setup.pulumi.cli import FILES, Cli
 from tests.cli.fakes import Reply, Request, json_reply, script, serving
 from tests.infra.recorded import of_type, recorded, settings_for
 
@@ -179,3 +181,10 @@ def test_the_logs_that_are_named_are_those_that_the_program_makes(tmp_path: Path
     asked = re.findall(r"cloud_RoleName startswith \W*([\w-]+)", said)
     assert len(asked) == len(sites) == 3
     assert all(any(site.inputs["name"].startswith(name) for site in sites) for name in asked)
+
+
+def test_a_real_stack_runs_in_this_projects_python_and_in_the_operators_pulumi() -> None:
+    """Another python3 on the operator's PATH has no Pulumi SDK; a CLI that was built here comes last."""
+    cli = Cli(Path("/cache/pulumi"), "3.250.0", (Path("/cache"),), "built")
+    path = environment(cli, {"PATH": "/own/bin"})["PATH"].split(os.pathsep)
+    assert path == [str(Path(sys.executable).parent), "/own/bin", "/cache"]

@@ -22,13 +22,14 @@ from infra.cli.context import engine, json_option, layout, need_sky, pulumi_cli
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.layout import STACK, Layout
-from infra.cli.preparation import read_settings
+from infra.cli.preparation import read_config, read_settings
 from infra.cli.progress import progress, step
 from infra.cli.stacks import is_real, stack_option
 from infra.cli.values import Facts
 
 if TYPE_CHECKING:
     from infra.contract import Cloud
+    from infra.preflight.findings import Finding
     from infra.settings import Settings
 
 GCLOUD_S = 60.0  # it may be slow to start
@@ -47,7 +48,11 @@ def command(stack: str | None, as_json: bool) -> None:
     reports: list[Facts] = []
     for cloud in settings.clouds:
         with step(shown, f"asking {cloud}"):
-            reports.append(_ask(pulumi, name, cloud))
+            try:
+                reports.append(_ask(pulumi, name, cloud))
+            except Unreadable as error:
+                reports = [_unasked(error.finding, settings, read_config(place, name))]
+                break
     if not settings.local and (found := _organisation(settings)):
         reports.append(found)
     facts: Facts = {
@@ -107,9 +112,28 @@ def _engine(place: Layout, stack: str | None) -> Engine:
     return engine(place, cli, need_sky(place).providers)
 
 
+class Unreadable(Exception):
+    """Pulumi cannot read the stack, whatever the cloud."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.line)
+        self.finding = finding
+
+
+def _unasked(finding: Finding, settings: Settings, config: Facts) -> Facts:
+    """What can be told although no provider was started: why, and which clouds have no credential."""
+    from infra.preflight.credentials import Surroundings, metadata_answers, without_credential
+    from infra.preflight.findings import Report
+
+    home = Path(os.environ.get("HOME") or Path.home())
+    missing = without_credential(settings.clouds, Surroundings(config, os.environ, home, metadata_answers))
+    return Report({}, (finding, *missing.values())).facts
+
+
 def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
     """One cloud's report; what Pulumi said when the program was ended before it had one."""
     from infra.preflight import ONLY, REPORT
+    from infra.preflight.backend import unreadable
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
@@ -122,4 +146,6 @@ def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
         report = values.facts(values.parse(path.read_text())) if path.exists() else {}
     if "stops" in report:
         return report
+    if finding := unreadable(said, stack):
+        raise Unreadable(finding)
     return {"accounts": {}, "stops": [f"{cloud}: {' '.join(said.split())}"], "notes": []}
