@@ -54,6 +54,7 @@ ROLES_ACT_S = 180
 ONE_DEPLOY_API = "2022-09-01"
 # The name that Microsoft's document of the deployment demands of a package's file.
 PACKAGE_NAME = "released-package.zip"
+SITE_TAG = "skyfleet-site"  # of a deployment: which site took the package
 
 
 class Function(pulumi.ComponentResource):
@@ -199,7 +200,8 @@ class Function(pulumi.ComponentResource):
             https_only=True,
             client_affinity_enabled=False,
             identity=web.ManagedServiceIdentityArgs(
-                type=web.ManagedServiceIdentityType.USER_ASSIGNED,
+                # The one of its own has no role: it tells one site of this name from the next (see _deploy).
+                type=web.ManagedServiceIdentityType.SYSTEM_ASSIGNED_USER_ASSIGNED,
                 # One output, which is unknown as a whole in a deployment that leaves this cloud out: the SDK
                 # takes a list with an unknown in it for what the property is as an output, a mapping.
                 user_assigned_identities=identity.id.apply(lambda id: [id]),
@@ -299,6 +301,11 @@ class Function(pulumi.ComponentResource):
     ) -> resources.Deployment:
         """Publishes the package: `onedeploy` is an extension only a template can name.
 
+        A site that was deleted by hand is made again by the next `up`: empty, under the same name and id,
+        while this deployment stands as it was. Only the identity of its own is another (its life is its
+        resource's: learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview), so that
+        one's id in a tag is what publishes the package again.
+
         after: other writes of the site's configuration, each of which may restart the deployment site.
         """
         template = {
@@ -324,7 +331,7 @@ class Function(pulumi.ComponentResource):
                 template=template,
                 parameters={"packageUri": resources.DeploymentParameterArgs(value=package)},
             ),
-            tags=self._tags,
+            tags={**self._tags, SITE_TAG: site.identity.apply(lambda own: own.principal_id if own else "")},
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
 

@@ -102,7 +102,8 @@ class Recorder(engine.Mocks):
         computed = COMPUTED.get(args.typ, lambda name: {})(args.name)
         if args.typ == "azure-native:web:WebApp":  # identities go in as a list and come out as a mapping
             identities = {one: Properties() for one in plain["identity"]["userAssignedIdentities"]}
-            computed["identity"] = {**plain["identity"], "userAssignedIdentities": identities}
+            own = {"principalId": f"{args.name}-own", "tenantId": "tenant"}
+            computed["identity"] = {**plain["identity"], **own, "userAssignedIdentities": identities}
         if args.typ == "gcp:cloudfunctionsv2/function:Function":
             computed["serviceConfig"] = {**plain["serviceConfig"], **computed["serviceConfig"]}
         named = {"name": plain.get("name", args.name), "arn": f"arn:aws:test:here:123456789012:{args.name}"}

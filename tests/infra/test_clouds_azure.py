@@ -60,6 +60,21 @@ def test_a_package_is_published_when_the_sites_configuration_rests(azure: list[R
     } <= published.depends
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_site_that_was_deleted_by_hand_gets_its_package_again(azure: list[Resource], role: str) -> None:
+    """It comes back empty under the same name and id; only the identity of its own is another."""
+    site = named(azure, SITE, f"{PLACE}-{role}")
+    published = named(azure, DEPLOYMENT, f"{PLACE}-{role}-package")
+    assert site.inputs["identity"]["type"] == "SystemAssigned, UserAssigned"
+    assert published.inputs["tags"]["skyfleet-site"] == f"{PLACE}-{role}-own"
+
+
+def test_a_sites_own_identity_has_no_role(azure: list[Resource]) -> None:
+    """All that a function may do, it may do as the identity that was given its roles."""
+    principals = {grant.inputs["principalId"] for grant in of_type(azure, GRANT)}
+    assert principals == {f"{PLACE}-{role}-principal" for role in ROLES}
+
+
 def test_a_package_has_the_name_and_the_place_that_the_document_says(azure: list[Resource]) -> None:
     """`released-package.zip`, in a resource with a location; still one blob per content."""
     names = [blob.inputs["blobName"] for blob in of_type(azure, BLOB)]

@@ -16,12 +16,14 @@ from infra.local.providers.aws.account import OPTED_IN, Settings, settings_row
 from infra.local.providers.aws.common import (
     FUNCTION_URL,
     LOG_GROUP,
+    PERMISSION,
     QUEUE,
     ROLE_POLICY,
     SCHEDULE,
     SECRET,
     SECRET_VERSION,
 )
+from infra.local.providers.drift import drift
 from infra.local.providers.table import Row
 from infra.web_adapter import layer
 from tests.infra.account import BUCKET, FUNCTION, OBJECT, ROLE, Account
@@ -43,6 +45,9 @@ def policy(action: str, resource: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+ASYNC = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
+
+
 def trusting(service: str, **condition: object) -> str:
     document = json.loads(trust(service))
     document["Statement"][0]["Condition"] = condition
@@ -60,6 +65,19 @@ def test_a_function_waits_for_its_role_to_be_assumable(account: Account) -> None
     role = account.role()
     function(account, role)
     assert 15 - NEARLY <= account.seconds < 300
+
+
+def test_a_deleted_function_takes_its_url_and_its_policy_along(account: Account) -> None:
+    """A refresh finds them gone too, so the next `up` makes all of it again."""
+    role, package = account.role(), account.uploaded()
+    row = account.create(FUNCTION, "agent", name="agent", **account.function_inputs(role, package))
+    other = account.create(FUNCTION, "b", name="agent-b", **account.function_inputs(role, package))
+    account.create(FUNCTION_URL, "agent", functionName="agent", authorizationType="NONE")
+    account.create(PERMISSION, "open", function="agent", action="lambda:InvokeFunction", principal="*")
+    account.create(ASYNC, "agent", functionName="agent", maximumRetryAttempts=1)
+    drift(account.operations, "aws", row.key, None)
+    left = {each.key for each in account.table.rows.values() if each.token.startswith("aws:lambda/")}
+    assert left == {other.key}
 
 
 def test_a_role_that_spreads_for_longer_than_the_provider_waits_fails_this_up_and_not_the_next(

@@ -291,3 +291,24 @@ def test_a_group_with_resources_in_it_is_kept(account: Azure) -> None:
     (group,) = (row for row in account.table.rows.values() if row.token == azure.GROUP)
     with pytest.raises(CloudError, match="still holds 1 resources"):
         account.delete(group)
+
+
+def test_a_deleted_site_takes_its_own_settings_along_and_not_the_record_of_its_package(
+    account: Azure,
+) -> None:
+    """The site that is made again has an identity of its own that is new, and no package."""
+    account.storage()
+    site = account.site()
+    inputs = account.site_inputs(name="agent", identity={"type": "SystemAssigned"})
+    before = account.update(site, resourceGroupName=GROUP, **inputs).outputs["identity"]["principalId"]
+    ftp = account.arm("azure-native:web:WebAppFtpAllowed", "ftp", name="agent", allow=False)
+    published = account.arm(
+        azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(account.blob("a.zip")))
+    )
+    account.delete(site)
+    assert ftp.key not in account.table.rows
+    assert published.key in account.table.rows
+    again = account.arm(azure.SITE, "agent", **inputs)
+    assert again.id == site.id
+    assert again.outputs["identity"]["principalId"] != before
+    assert "package" not in again.private

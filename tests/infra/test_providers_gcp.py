@@ -98,6 +98,26 @@ def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
     assert function.principal == "agent-account@my-project.iam.gserviceaccount.com"
 
 
+def test_a_deleted_function_takes_the_policy_of_its_service_along(account: Google) -> None:
+    """The Cloud Run service goes with it; another function's members stay."""
+    identity, source = account.identity(), account.source()
+    row = account.create(gcp.FUNCTION, "f", **account.function_inputs(identity, source))
+    account.create(gcp.FUNCTION, "g", **{**account.function_inputs(identity, source), "name": "other"})
+    members = [
+        account.create(
+            gcp.SERVICE_MEMBER,
+            name,
+            name=name,
+            location="europe-west1",
+            role="roles/run.invoker",
+            member="allUsers",
+        )
+        for name in ("agent", "other")
+    ]
+    account.delete(row)
+    assert [member.key in account.table.rows for member in members] == [False, True]
+
+
 def test_a_source_without_main_does_not_build(account: Google) -> None:
     """Cloud Build's own words."""
     source = account.source(**{"main.py": "", "app.py": ""})

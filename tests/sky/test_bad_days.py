@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -108,6 +109,29 @@ def test_a_change_by_hand_is_shown_and_mended(deployed: Fleet) -> None:
     assert "1 updated" in mended
     assert "unchanged" in again
     assert answering(deployed) == {"aws", "azure", "gcp"}
+
+
+def test_functions_that_were_deleted_by_hand_come_back_in_every_cloud(deployed: Fleet) -> None:
+    """With what a cloud deletes along: a URL and its policy, a service's policy, a site's package."""
+    for cloud, what in (
+        ("aws", "aws/function/eu-west-1/skyfleet-local-agent"),
+        ("azure", site_key(deployed)),
+        ("gcp", "gcp/function/skyfleet-local/europe-west1/skyfleet-local-agent"),
+    ):
+        deployed.run("chaos", cloud, f"delete:{what}")
+    seen = deployed.shell("pulumi preview --refresh --non-interactive --color never")
+    deployed.shell("pulumi up --refresh --yes --skip-preview --non-interactive --color never")
+    again = deployed.shell("pulumi preview --refresh --non-interactive --color never --expect-no-changes")
+    assert "aws:lambda:FunctionUrl aws-eu-west-1-agent create" in seen
+    assert "unchanged" in again
+    deployed.wait_until_healthy()
+    assert answering(deployed) == {"aws", "azure", "gcp"}
+
+
+def site_key(fleet: Fleet) -> str:
+    """The agent's site on Azure; its name has the stack's random suffix."""
+    said = fleet.run("chaos", "azure", "delete:azure-westeurope-agent", code=1)
+    return next(key for key in re.split(r"[\s;]+", said) if key.startswith("azure/microsoft.web/sites/"))
 
 
 def test_an_unknown_resource_is_no_change_by_hand(deployed: Fleet) -> None:

@@ -153,6 +153,11 @@ def no_guard(row: Row, context: Context) -> None:
     """Nothing hinders the deletion."""
 
 
+def nothing(row: Row, context: Context) -> Iterable[str]:
+    """Nothing else goes with it."""
+    return ()
+
+
 def always(row: Row, machine: Machine) -> bool:
     return True
 
@@ -174,7 +179,8 @@ class Kind:
     naming: which input is the physical name. force_new: inputs that cannot change in place.
     filled: inputs the provider takes from its configuration. rules: the cloud's limits on the values.
     refers: whether what it refers to exists. effects: what else creating or updating it does.
-    on_delete: whether (and what with) it may go. alive: whether it is still there (refresh).
+    on_delete: whether it may go, and what that does. parts: keys of rows that go with it; the engine finds
+    them gone at its next refresh. alive: whether it is still there (refresh).
     volatile: outputs that an update gives anew, or that say more than the input of that name.
     exists: the cloud's error code for a taken name.
     effective_after_s: real seconds from its creation until what it grants acts. hold: what stays of its name.
@@ -193,6 +199,7 @@ class Kind:
     refers: Callable[[Properties, Context], None] = no_step
     effects: Callable[[Properties, Context], None] = no_step
     on_delete: Callable[[Row, Context], None] = no_guard
+    parts: Callable[[Row, Context], Iterable[str]] = nothing
     alive: Callable[[Row, Machine], bool] = always
     exists: str = "AlreadyExists"
     stateless: bool = False

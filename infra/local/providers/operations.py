@@ -186,7 +186,8 @@ class Operations:
             with self._all_or_nothing(context):
                 subject.kind.on_delete(row, context)
                 put = [*context.extra, *self._hold(subject.kind, row)]
-                self._table.change(put=put, remove=[row.key, *context.gone])
+                parts = list(subject.kind.parts(row, context))
+                self._table.change(put=put, remove=[row.key, *context.gone, *parts])
                 self._follow()
 
     def _hold(self, kind: Kind, row: Row) -> list[Row]:

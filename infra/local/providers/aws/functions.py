@@ -265,6 +265,14 @@ def _leave_logs(row: Row, context: Context) -> None:
         )
 
 
+def _parts(row: Row, context: Context) -> Iterator[str]:
+    """Its URL, its policy's statements, its aliases and what it does with asynchronous calls
+    (docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction; hashicorp/terraform-provider-aws,
+    internal/service/lambda: each read of one answers ResourceNotFoundException then).
+    """
+    return (key for key in context.rows if key.startswith(f"{row.key}/"))
+
+
 _NAMES = pattern("name", r"[a-zA-Z0-9_-]{1,64}", "must be 1 to 64 letters, digits, - or _")
 
 KINDS = (
@@ -302,6 +310,7 @@ KINDS = (
         refers=_refers,
         effects=_take_code,
         on_delete=_leave_logs,
+        parts=_parts,
         exists="ResourceConflictException",
     ),
     Kind(

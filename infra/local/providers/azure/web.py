@@ -234,6 +234,14 @@ def host_keys(inputs: Properties, context: Context) -> Properties:
     return {"masterKey": private["masterKey"], "functionKeys": functions, "systemKeys": {}}
 
 
+def _site_parts(row: Row, context: Context) -> Iterator[str]:
+    """A deleted site takes its child resources along; the record of a deployment is the group's and stays
+    (learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group).
+    """
+    inside = f"{row.id}/".casefold()
+    return (each.key for each in context.rows.values() if each.id.casefold().startswith(inside))
+
+
 def _template_resources(inputs: Properties) -> list[Properties]:
     return [cast(Properties, r) for r in items(inputs, "properties", "template", "resources")]
 
@@ -325,17 +333,20 @@ KINDS = (
             one_of("reserved", True),
         ),
     ).kind(),
-    Arm(
-        SITE,
-        "Microsoft.Web/sites/{name}",
-        Naming("name", "plain", 60),
-        _site,
-        unique=True,
-        rules=_SITE_RULES,
-        refers=_site_refers,
-        volatile=("lastModifiedTimeUtc", "identity"),
-        exists="Conflict",
-    ).kind(),
+    replace(
+        Arm(
+            SITE,
+            "Microsoft.Web/sites/{name}",
+            Naming("name", "plain", 60),
+            _site,
+            unique=True,
+            rules=_SITE_RULES,
+            refers=_site_refers,
+            volatile=("lastModifiedTimeUtc", "identity"),
+            exists="Conflict",
+        ).kind(),
+        parts=_site_parts,
+    ),
     _publishing("WebAppFtpAllowed", "ftp").kind(),
     _publishing("WebAppScmAllowed", "scm").kind(),
     Arm(

@@ -21,6 +21,7 @@ from infra.local.providers.gcp.common import (
     SECRET,
     SECRET_MEMBER,
     SECRET_VERSION,
+    SERVICE_MEMBER,
     labels,
     last,
     memory_mb,
@@ -225,6 +226,16 @@ def _function(inputs: Properties, context: Context) -> Properties:
     }
 
 
+def _parts(row: Row, context: Context) -> Iterator[str]:
+    """The Cloud Run service goes with its function, and the service's policy with that
+    (cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions/delete).
+    """
+    service = tuple(text(row.outputs, prop) for prop in ("project", "location", "name"))
+    for each in context.all(SERVICE_MEMBER):
+        if tuple(text(each.outputs, prop) for prop in ("project", "location", "name")) == service:
+            yield each.key
+
+
 KINDS = (
     Kind(
         FUNCTION,
@@ -238,6 +249,7 @@ KINDS = (
         refers=_refers,
         effects=_build,
         on_delete=building.leave,
+        parts=_parts,
         exists="ALREADY_EXISTS",
     ),
 )
