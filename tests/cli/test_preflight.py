@@ -68,6 +68,16 @@ def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: L
     assert [line.rpartition(" ")[2] for line in asked] == ["aws", "azure", "gcp"]
 
 
+def test_what_pulumi_tried_again_is_no_part_of_the_line(checkout: Layout) -> None:
+    """A provider that cannot be downloaded: the error holds the command, the tries before it are a page."""
+    tries = 'echo "warning: error downloading provider: no such host"; echo "Will retry in 80ms [1/5]"; ' * 5
+    error = "error: Could not install resource plugin, install it using 'pulumi plugin install resource aws'"
+    fails = f'[ "$1" = version ] && {{ echo v3.250.0; exit; }}\n{tries} echo "{error}" >&2; exit 1'
+    script(checkout.root.parent / "bin" / "pulumi", fails)
+    stops = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)["stops"]
+    assert stops[0] == f"aws: `pulumi preview --stack prod` ended with 1: {error}"
+
+
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [

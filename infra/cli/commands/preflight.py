@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -148,4 +149,12 @@ def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
         return report
     if finding := unreadable(said, stack):
         raise Unreadable(finding)
-    return {"accounts": {}, "stops": [f"{cloud}: {' '.join(said.split())}"], "notes": []}
+    return {"accounts": {}, "stops": [f"{cloud}: {_short(said)}"], "notes": []}
+
+
+def _short(said: str) -> str:
+    """Pulumi's error for one line, without what it warned of and tried again on the way to it."""
+    from infra.preflight.findings import words
+
+    lines = (line for line in said.splitlines() if not re.search(r"\bwarning: |\bWill retry in ", line))
+    return words(" ".join(lines))
