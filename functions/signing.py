@@ -174,7 +174,7 @@ def sign(
     path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
     nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    timestamp, key_id = str(int(now)), keys.signing_id
+    timestamp, key_id = f"{int(now)}", keys.signing_id
     text = _canonical(method, path, query, timestamp, nonce, body)
     signature = hmac.digest(keys.secrets[key_id], text, "sha256").hex()
     return [

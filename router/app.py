@@ -46,7 +46,7 @@ from router.timing import Watch
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
-_KEY_FIELDS: Final = (b"authorization", b"x-api-key")
+_KEY_FIELDS: Final = frozenset({b"authorization", b"x-api-key"})
 _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
 
 

@@ -235,7 +235,8 @@ class Attempt:
         """Nobody wants the rest."""
         self._flowing = self.awaited = False
         self._recorded = True
-        self._seat.close()
+        if self._seat.open:
+            self._seat.close()
         if not self.call.over:
             self.call.cancel()
         if self.asking is not None:

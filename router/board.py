@@ -57,11 +57,11 @@ _FAILED: Final = {
 class Seat:
     """A request in flight at one target; a context manager that may also be closed by hand, even twice."""
 
-    __slots__ = ("_counts", "_key", "_open", "_since")
+    __slots__ = ("_counts", "_key", "_since", "open")
 
     def __init__(self, counts: dict[str, int], key: str, since: dict[Seat, float], now: float) -> None:
         """since: when each open seat at that target was taken, the oldest first."""
-        self._counts, self._key, self._since, self._open = counts, key, since, True
+        self._counts, self._key, self._since, self.open = counts, key, since, True
         counts[key] += 1
         since[self] = now
 
@@ -72,8 +72,8 @@ class Seat:
         self.close()
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
+        if self.open:
+            self.open = False
             self._counts[self._key] -= 1
             del self._since[self]
 

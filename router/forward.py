@@ -239,6 +239,8 @@ class Relay:
     # Obeying the plan.
 
     def _do(self, plan: p.Plan, actions: p.Actions) -> None:
+        if not actions and plan is self._plan:
+            return  # nothing new, so nothing is due at another time either
         self._plan = plan
         for action in actions:
             match action:

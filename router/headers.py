@@ -99,10 +99,11 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
 def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     """The caller's fields that go to an agent. drop: fields that carried the caller's API key."""
     banned = _not_upstream(drop)
-    if named := _named_by_connection(headers):
+    names = b"\n".join([name for name, _ in headers])
+    if b"connection" in names and (named := _named_by_connection(headers)):
         banned |= named
     passed = [header for header in headers if header[0] not in banned]
-    if _PLATFORM_NAMED.search(b"\n".join([name for name, _ in passed])):
+    if _PLATFORM_NAMED.search(names):
         return [header for header in passed if not header[0].startswith(_PLATFORM_PREFIXES)]
     return passed
 

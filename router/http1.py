@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_announced",
         "_fed",
+        "_fields",
         "_framed",
         "_head_only",
         "_headers",
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self, *, head_only: bool) -> None:
         self._head_only = head_only
+        self._fields: list[bytes] = []  # names and values, one after another
         self._headers: list[Header] = []
         self._status = 0
         self._fed = 0
@@ -99,7 +101,8 @@ class Connection(asyncio.Protocol):
         """Send a request; its reply goes to the sink. head_only: the reply to HEAD has no body."""
         self._reset(head_only=head_only)
         self._sink = sink
-        self._open.write(request)
+        transport = self._transport or self._open
+        transport.write(request)
 
     def usable(self) -> bool:
         """Ask the kernel whether an idle connection has been closed by the other side (or talks unasked).
@@ -191,11 +194,11 @@ class Connection(asyncio.Protocol):
     # httptools calls these.
 
     def on_message_begin(self) -> None:
-        self._headers = []
+        self._fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # trailers come later and are dropped
-            self._headers.append((name.lower(), value))
+            self._fields += name, value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -204,6 +207,9 @@ class Connection(asyncio.Protocol):
         if status > _MOST_STATUS:
             raise ValueError(f"a status of {status}")
         self._status = status
+        # All names in one go; there is no line break in any of them.
+        names = b"\n".join(self._fields[::2]).lower()
+        self._headers = list(zip(names.split(b"\n"), self._fields[1::2], strict=True)) if self._fields else []
         fields = dict(self._headers)
         has_length, coded = b"content-length" in fields, b"transfer-encoding" in fields
         if coded:
@@ -213,7 +219,7 @@ class Connection(asyncio.Protocol):
             if has_length:
                 raise ValueError("both a length and a transfer coding")
         self._framed = coded or has_length or self._head_only or status in (204, 304)
-        if PREFIX in b"\n".join(fields):
+        if PREFIX in names:
             bodiless = self._head_only or status in (204, 304)
             self._headers, announced = restored(self._headers, framed=has_length)
             self._announced = None if bodiless else announced

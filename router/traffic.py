@@ -93,13 +93,12 @@ def saw(
 
     latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none.
     """
-    age = max(0.0, now - traffic.at) if traffic.at else 0.0
-    kept = 0.5 ** (age / policy.memory_s) if age else 1.0
+    kept = 0.5 ** ((now - traffic.at) / policy.memory_s) if 0 < traffic.at < now else 1.0
     latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
     samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
         latency, usual, p95, swift = _timed(traffic, latency_ms, now, policy)
-        samples, timed_at = min(samples + 1, MOST_SAMPLES), now
+        samples, timed_at = samples + 1 if samples < MOST_SAMPLES else MOST_SAMPLES, now
     return Traffic(
         now,
         latency,
@@ -154,7 +153,8 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     """Average, baseline, quantile and the row of fast ones after a sample."""
     if traffic.samples == 0:
         return sample, sample, 2 * sample, 0
-    age = max(0.0, now - traffic.timed_at)
+    age = now - traffic.timed_at
+    age = age if age > 0 else 0.0
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
     swift = 0
     if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
@@ -162,19 +162,28 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     if 2 * sample < latency + usual and latency > usual:
         latency = _faded(latency, usual, age, policy)
     first = 1 / (traffic.samples + 1)
-    part = min(_MOST, max(_LEAST, 1 - math.exp(-age / policy.memory_s)))
+    part = 1 - math.exp(-age / policy.memory_s)
+    part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
-    counted = min(sample, (_CAP + _CAP_RARE * (part - _LEAST)) * max(latency, 1.0))
-    part = min(_MOST, 2 * part) if counted > latency else part
-    latency += max(part, min(first, _MOST)) * (counted - latency)
+    most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1 else 1.0)
+    counted = sample if sample < most else most
+    if counted > latency:
+        part = 2 * part if 2 * part < _MOST else _MOST
+    if part < first:
+        part = first if first < _MOST else _MOST
+    latency += part * (counted - latency)
     slowly = 1 - math.exp(-age / policy.baseline_s)
-    counted = min(sample, _OUTLIER * max(usual, 1.0))
+    most = _OUTLIER * (usual if usual > 1 else 1.0)
+    counted = sample if sample < most else most
     if traffic.samples < _YOUNG:
-        slowly = max(slowly, first)
+        slowly = slowly if slowly > first else first
     elif sample > counted:
         slowly /= 10
     usual += slowly * (counted - usual)
-    p95 = p95 * _UP if sample > p95 else max(p95 * _DOWN, 1.0)
+    if sample > p95:
+        p95 *= _UP
+    else:
+        p95 = p95 * _DOWN if p95 * _DOWN > 1 else 1.0
     if swift == SWIFT_ROW:
         return _nearer(latency, usual, swift), usual, p95, 0
     return latency, usual, p95, swift

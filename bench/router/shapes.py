@@ -32,6 +32,7 @@ def router_environ(ports: Sequence[int], *, tls: bool = False) -> dict[str, str]
     ]
     return {
         "SKYFLEET_APP": "router.app:create",
+        "SKYFLEET_ROLE": "router",
         "SKYFLEET_CLOUD": "aws",
         "SKYFLEET_REGION": "local",
         "SKYFLEET_TARGETS": json.dumps(targets),

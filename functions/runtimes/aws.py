@@ -31,6 +31,8 @@ def serve(environ: MutableMapping[str, str]) -> None:
         log_level="warning",
         server_header=False,
         date_header=False,
+        # uvicorn works out the caller's address for each request; agents may ask for it, a router never does.
+        proxy_headers=environ.get("SKYFLEET_ROLE", "agent") == "agent",
         # A frozen sandbox wakes after minutes: its idle connection from the adapter must still be open.
         timeout_keep_alive=3600,
     )

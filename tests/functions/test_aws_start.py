@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from functions.runtimes import aws
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.secrets_manager import PAUSES_S, read_secret
 from functions.runtimes.sigv4 import Credentials, Service, sign
@@ -157,3 +158,14 @@ def test_missing_credentials_are_named() -> None:
     """Which variable, and who sets it."""
     with pytest.raises(SecretNotRead, match="AWS_ACCESS_KEY_ID"):
         read_secret(ARN, {}, lambda: AT, lambda _: None)
+
+
+@pytest.mark.parametrize(("role", "looked_up"), [("agent", True), ("router", False), ("checker", False)])
+def test_only_an_agent_is_told_its_callers_address(
+    role: str, looked_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router looks at none, and would pay for it with each request."""
+    told: dict[str, object] = {}
+    monkeypatch.setattr(aws.uvicorn, "run", lambda app, **options: told.update(options))  # pyright: ignore
+    aws.serve({"SKYFLEET_APP": "builtins:dict", "SKYFLEET_ROLE": role})
+    assert told["proxy_headers"] is looked_up
