@@ -22,8 +22,17 @@ from infra.setup.pulumi.cli import Cli
 
 Decorated = Callable[[Callable[..., None]], Callable[..., None]]
 
+
+def _named(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A shell's variable that is not set gives an empty name, which must not mean the emulator's stack."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; name a stack, or leave --stack out for the emulator's")
+    return value
+
+
 stack_option: Decorated = click.option(
     "--stack",
+    callback=_named,
     metavar="NAME",
     help="A stack on real accounts, as `pulumi stack ls` names it; else the emulator's.",
 )

@@ -188,3 +188,11 @@ def test_a_real_stack_runs_in_this_projects_python_and_in_the_operators_pulumi()
     cli = Cli(Path("/cache/pulumi"), "3.250.0", (Path("/cache"),), "built")
     path = environment(cli, {"PATH": "/own/bin"})["PATH"].split(os.pathsep)
     assert path == [str(Path(sys.executable).parent), "/own/bin", "/cache"]
+
+
+@pytest.mark.parametrize("command", ["status", "outputs", "logs", "strategy", "preflight"])
+def test_an_empty_name_is_no_stack(command: str, tmp_path: Path) -> None:
+    """It comes from a variable that is not set, and an operator's order must not go to the emulator."""
+    done = CliRunner().invoke(cli, [command, "--stack", ""], obj=Layout(tmp_path))
+    assert done.exit_code == 2
+    assert "it is empty" in done.output

@@ -118,6 +118,23 @@ def test_a_deleted_function_takes_the_policy_of_its_service_along(account: Googl
     assert [member.key in account.table.rows for member in members] == [False, True]
 
 
+def test_a_deleted_accounts_roles_are_not_those_of_the_next_of_its_name(account: Google) -> None:
+    """Policies name the account and not its address."""
+    first, other = account.identity(), account.identity("other-account")
+    secret = account.secret()
+
+    def reads(name: str, of: Row) -> Row:
+        given = {"role": "roles/secretmanager.secretAccessor", "secretId": secret.id}
+        return account.create(
+            gcp.SECRET_MEMBER, name, member=f"serviceAccount:{of.outputs['email']}", **given
+        )
+
+    members = [reads("a", first), reads("b", other)]
+    account.delete(first)
+    account.identity()
+    assert [member.key in account.table.rows for member in members] == [False, True]
+
+
 def test_a_source_without_main_does_not_build(account: Google) -> None:
     """Cloud Build's own words."""
     source = account.source(**{"main.py": "", "app.py": ""})

@@ -6,7 +6,7 @@ within 2 minutes, potentially 7 minutes or longer").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from infra.local.errors import CloudError
@@ -194,6 +194,17 @@ def _iam_is_on(inputs: Properties, context: Context) -> None:
 
 _RUN = "projects/{project}/locations/{location}/services"
 
+
+def _granted(row: Row, context: Context) -> Iterator[str]:
+    """The account's roles. Policies name a deleted account `deleted:serviceAccount:EMAIL?uid=N`, and another
+    account of its name is not that one (cloud.google.com/iam/docs/service-accounts-delete-undelete).
+    """
+    member = f"serviceAccount:{text(row.outputs, 'email')}"
+    for each in context.rows.values():
+        if each.key.startswith("gcp/member/") and text(each.inputs, "member") == member:
+            yield each.key
+
+
 KINDS = (
     Kind(
         ACCOUNT,
@@ -208,6 +219,7 @@ KINDS = (
             "must be 6 to 30 lower-case letters, digits or hyphens",
         ),
         refers=_iam_is_on,
+        parts=_granted,
     ),
     Members(PROJECT_MEMBER, "project", "{project}", "roles/", _on_project).kind(),
     Members(BUCKET_MEMBER, "bucket", "b/{bucket}", r"roles/storage\.", _on_bucket).kind(),
