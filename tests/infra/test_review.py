@@ -118,8 +118,9 @@ def policy(role: str, **more: object) -> Change:
             if each.token == access.ROLE_POLICY and each.name.endswith(f"-{role}"):
                 document = json.loads(each.inputs["policy"])
                 document["Statement"].append(statement)
-                each = _put(each, "policy", json.dumps(document))
-            found.append(each)
+                found.append(_put(each, "policy", json.dumps(document)))
+            else:
+                found.append(each)
         return found
 
     return changed

@@ -181,10 +181,11 @@ def wait_for_descendant(pid: int, name: str, argument: str, *, seconds: float) -
         processes = _processes()
         for child, (parent, command) in processes.items():
             fits = Path(command[0]).name == name and argument in command
-            while fits and parent > 1:
-                if parent == pid:
+            above = parent
+            while fits and above > 1:
+                if above == pid:
                     return child
-                parent = processes.get(parent, (0, []))[0]
+                above = processes.get(above, (0, []))[0]
         time.sleep(0.05)
     raise AssertionError(f"no process `{name} {argument}` appeared below {pid}")
 
