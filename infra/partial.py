@@ -31,7 +31,7 @@ def urls(endpoints: Sequence[FunctionEndpoint], former: Former) -> pulumi.Output
 
     async def one(endpoint: FunctionEndpoint) -> str:
         if await endpoint.url.is_known():
-            return cast(str, await endpoint.url.future())
+            return cast("str", await endpoint.url.future())
         return await former(endpoint)
 
     async def every() -> list[str]:

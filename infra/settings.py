@@ -168,7 +168,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         targets=targets,
         routers=_routers(mistakes, router.get("clouds"), targets, meant),
         strategy=cast(
-            Strategy,
+            "Strategy",
             mistakes.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "adaptive"),
         ),
         open=open_,

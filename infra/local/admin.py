@@ -60,7 +60,7 @@ async def _body(request: web.BaseRequest) -> Json:
         raise RequestError("the body is not JSON") from None
     if not isinstance(found, dict):
         raise RequestError("the body is not a JSON object")
-    return cast(Json, found)
+    return cast("Json", found)
 
 
 def _text(body: Json, key: str, default: str = "") -> str:
@@ -154,7 +154,7 @@ async def _weather(request: web.BaseRequest, clouds: Clouds) -> Json:
 async def _drift(request: web.BaseRequest, clouds: Clouds) -> Json:
     body = await _body(request)
     cloud, wanted, given = faults.parse_cloud(_text(body, "cloud")), _text(body, "id"), body.get("set")
-    change = cast(Json, given) if isinstance(given, dict) else None
+    change = cast("Json", given) if isinstance(given, dict) else None
     if (change is None) == (body.get("delete") is not True):
         raise RequestError('say either "delete": true or "set": {property: value}')
     found = await asyncio.to_thread(drift.drift, clouds.operations, cloud, wanted, change)

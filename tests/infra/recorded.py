@@ -93,9 +93,9 @@ class Recorder(engine.Mocks):
     left_out: str = ""
 
     def new_resource(self, args: engine.MockResourceArgs) -> tuple[str, Properties]:
-        inputs = cast(Properties, args.inputs)
+        inputs = cast("Properties", args.inputs)
         secret = frozenset(name for name, value in inputs.items() if _holds_secret(value))
-        plain = cast(Properties, _plain(inputs))
+        plain = cast("Properties", _plain(inputs))
         self.found.append(Resource(args.typ, args.name, plain, secret))
         if self.left_out and args.name.startswith(f"{self.left_out}-"):
             return "", {}
@@ -199,7 +199,7 @@ def _holds_secret(value: object) -> bool:
     if _is_secret(value):
         return True
     if isinstance(value, dict):
-        return any(_holds_secret(item) for item in cast(Properties, value).values())
+        return any(_holds_secret(item) for item in cast("Properties", value).values())
     if isinstance(value, list):
         return any(_holds_secret(item) for item in cast("list[object]", value))
     return False
@@ -207,9 +207,9 @@ def _holds_secret(value: object) -> bool:
 
 def _plain(value: object) -> object:
     if _is_secret(value):
-        return _plain(cast(Properties, value).get("value"))
+        return _plain(cast("Properties", value).get("value"))
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in cast(Properties, value).items()}
+        return {key: _plain(item) for key, item in cast("Properties", value).items()}
     if isinstance(value, list):
         return [_plain(item) for item in cast("list[object]", value)]
     return value

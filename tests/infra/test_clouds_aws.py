@@ -140,7 +140,7 @@ def test_names_fit_for_the_longest_stack_in_the_longest_region(tmp_path: Path) -
     }
     fleet = recorded(read(stack, "a-stack-of-a-name-that-goes-on-and-on-for-very-long-too"), tmp_path)
     for token, (prop, pattern) in NAMES.items():
-        found = [cast(str, each.inputs[prop]) for each in of_type(fleet, token)]
+        found = [cast("str", each.inputs[prop]) for each in of_type(fleet, token)]
         assert found, token
         for name in found:
             assert re.fullmatch(pattern, name), (token, name)

@@ -96,7 +96,7 @@ class Fleet:
         return printed
 
     def facts(self, *arguments: str) -> Json:
-        return cast(Json, json.loads(self.run(*arguments, "--json")))
+        return cast("Json", json.loads(self.run(*arguments, "--json")))
 
     def shell(self, script: str, *, code: int | None = 0) -> str:
         """Runs a shell script as a user would after `eval "$(skyfleet env)"`."""
@@ -117,7 +117,7 @@ class Fleet:
 
     @property
     def sky(self) -> Json:
-        return cast(Json, json.loads((self.root / ".skyfleet" / "sky.json").read_text()))
+        return cast("Json", json.loads((self.root / ".skyfleet" / "sky.json").read_text()))
 
     @property
     def url(self) -> str:

@@ -177,7 +177,7 @@ def test_ports_settings_and_faults_survive_a_restart(tmp_path: Path) -> None:
         before = first.note
     with daemon(root) as second:
         assert {**second.note, "pid": 0} == {**before, "pid": 0}
-        world = cast(dict[str, Any], second.call("GET", "/v1/world").json())
+        world = cast("dict[str, Any]", second.call("GET", "/v1/world").json())
         assert world["minute_s"] == 7
         assert world["faults"] == [{"cloud": "gcp", "scope": "all", "fault": "kill"}]
         assert second.call("DELETE", "/v1/faults?cloud=gcp").json()["faults"] == []

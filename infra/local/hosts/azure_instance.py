@@ -52,7 +52,7 @@ class Site(OneChild):
             error = "the worker ended" if first is None else f"{first['error']}\n{first['trace']}"
             raise Trouble("unstarted", str(error))
         self._uri = str(first["uri"])
-        self._app = azure_routes.read(cast(list[dict[str, Any]], first["functions"]), prefix)
+        self._app = azure_routes.read(cast("list[dict[str, Any]]", first["functions"]), prefix)
         if not self._app.routes and not self._app.timers:
             raise Trouble("unstarted", "function_app.py declares no HTTP or timer function")
         if self._app.routes and not self._uri:
@@ -127,7 +127,7 @@ class Site(OneChild):
     async def _line(self) -> Answer | None:
         pipe = self._child.process.stdout
         line = await pipe.readline() if pipe is not None else b""
-        return cast(Answer, json.loads(line)) if line else None
+        return cast("Answer", json.loads(line)) if line else None
 
     async def _read(self) -> None:
         while (answer := await self._line()) is not None:
@@ -215,7 +215,7 @@ class AzureBackend:
 def _prefix(host: Path) -> str:
     """routePrefix of host.json (`api` when it says nothing)."""
     try:
-        found = cast(dict[str, Any], json.loads(host.read_text()))
+        found = cast("dict[str, Any]", json.loads(host.read_text()))
         return str(found.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
     except (ValueError, AttributeError) as error:
         raise BadPackage(f"host.json is not a JSON object of Azure's shape ({error})") from error

@@ -69,7 +69,7 @@ def read(functions: Sequence[Mapping[str, Any]], prefix: str) -> App:
     timers: list[TimerTrigger] = []
     for function in functions:
         name, function_id = str(function["name"]), str(function["id"])
-        for binding in cast(list[dict[str, Any]], function["bindings"]):
+        for binding in cast("list[dict[str, Any]]", function["bindings"]):
             kind = str(binding.get("type", "")).lower()
             if kind == "httptrigger":
                 routes.append(_route(binding, name, function_id, prefix))

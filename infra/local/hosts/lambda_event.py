@@ -171,7 +171,7 @@ def buffered(raw: bytes) -> Result:
     """A returned JSON document: an object with `statusCode` is a reply, anything else is its body."""
     found: object = json.loads(raw)
     if isinstance(found, dict) and "statusCode" in found:
-        return _result(cast(Mapping[str, object], found))
+        return _result(cast("Mapping[str, object]", found))
     text = found if isinstance(found, str) else json.dumps(found)
     return Result(200, (("content-type", "application/json"),), text.encode())
 
@@ -180,7 +180,7 @@ def _object(raw: bytes) -> Mapping[str, object]:
     found: object = json.loads(raw)
     if not isinstance(found, dict):
         raise ValueError("the head of a streamed reply is not a JSON object")
-    return cast(Mapping[str, object], found)
+    return cast("Mapping[str, object]", found)
 
 
 def _octets(text: str) -> str:
@@ -190,12 +190,12 @@ def _octets(text: str) -> str:
 
 def _result(found: Mapping[str, object]) -> Result:
     headers: list[tuple[str, str]] = []
-    for name, value in cast(Mapping[str, object], found.get("headers") or {}).items():
+    for name, value in cast("Mapping[str, object]", found.get("headers") or {}).items():
         headers.append((name.lower(), _octets(str(value))))
-    for name, values in cast(Mapping[str, list[object]], found.get("multiValueHeaders") or {}).items():
+    for name, values in cast("Mapping[str, list[object]]", found.get("multiValueHeaders") or {}).items():
         headers = [pair for pair in headers if pair[0] != name.lower()]
         headers += [(name.lower(), _octets(str(value))) for value in values]
-    cookies = cast(list[object], found.get("cookies") or [])
+    cookies = cast("list[object]", found.get("cookies") or [])
     headers += [("set-cookie", _octets(str(cookie))) for cookie in cookies]
     text = str(found.get("body") or "")
     body = base64.b64decode(text) if found.get("isBase64Encoded") else text.encode()

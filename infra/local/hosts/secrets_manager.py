@@ -36,7 +36,7 @@ def _get(asked: Asked, services: Services, principal: str) -> Told:
         found: object = json.loads(asked.body or b"{}")
     except ValueError:
         return _error(400, "SerializationException", "the body is not JSON")
-    wanted = str(cast(dict[str, object], found).get("SecretId", "")) if isinstance(found, dict) else ""
+    wanted = str(cast("dict[str, object]", found).get("SecretId", "")) if isinstance(found, dict) else ""
     services.require(principal, "secret:read", wanted)
     value = services.world().secrets.get(wanted)
     if value is None:

@@ -22,7 +22,7 @@ class Document:
             found: object = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return cast(dict[str, Any], found) if isinstance(found, dict) else {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
     def save(self) -> None:
         """Write the content as it is now."""

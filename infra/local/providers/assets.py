@@ -159,7 +159,7 @@ def _zip(members: Iterator[tuple[str, Path | bytes]]) -> BinaryIO:
             info.external_attr = (0o755 if executable else 0o644) << 16
             archive.writestr(info, content.read_bytes() if isinstance(content, Path) else content)
     buffer.seek(0)
-    return cast(BinaryIO, buffer)
+    return cast("BinaryIO", buffer)
 
 
 def link(source: Path, target: Path) -> None:

@@ -61,9 +61,9 @@ def _value_changes(path: str, old: Json, new: Json) -> Iterator[tuple[str, Verb]
         if text(old, "hash") != text(new, "hash") or not text(new, "hash"):
             yield path, "update"
     elif isinstance(old, dict) and isinstance(new, dict):
-        yield from _object_changes(path, cast(Properties, old), cast(Properties, new))
+        yield from _object_changes(path, cast("Properties", old), cast("Properties", new))
     elif isinstance(old, list) and isinstance(new, list):
-        before, after = cast(list[Json], old), cast(list[Json], new)
+        before, after = cast("list[Json]", old), cast("list[Json]", new)
         for index in range(max(len(before), len(after))):
             where = f"{path}[{index}]"
             if index >= len(before):

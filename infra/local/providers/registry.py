@@ -41,7 +41,7 @@ class Cloud(Protocol):
 
 @cache
 def cloud(package: str) -> Cloud:
-    return cast(Cloud, importlib.import_module(f"infra.local.providers.{_FILES[package]}"))
+    return cast("Cloud", importlib.import_module(f"infra.local.providers.{_FILES[package]}"))
 
 
 @cache

@@ -194,18 +194,18 @@ def _check_one(kind: Json, value: Json, path: str, rules: Refuse) -> Iterator[Fa
     origin = typing.get_origin(kind) or kind
     if _is_args(kind):
         if isinstance(value, dict):
-            yield from _check_object(kind, cast(Properties, value), path, rules)
+            yield from _check_object(kind, cast("Properties", value), path, rules)
             return
     elif origin in (Mapping, dict):
         if isinstance(value, dict):
             inner = (*typing.get_args(kind), Any, Any)[1]
-            for name, item in cast(Properties, value).items():
+            for name, item in cast("Properties", value).items():
                 yield from _check_value(inner, item, f"{path}.{name}", rules)
             return
     elif origin in (Sequence, list):
         if isinstance(value, list):
             inner = (*typing.get_args(kind), Any)[0]
-            for index, item in enumerate(cast(list[Json], value)):
+            for index, item in enumerate(cast("list[Json]", value)):
                 yield from _check_value(inner, item, f"{path}[{index}]", rules)
             return
     elif _is_leaf(kind, value):
@@ -267,7 +267,7 @@ def _show(value: Json) -> str:
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
     if isinstance(value, list):
-        return f"a list of {len(cast(list[Json], value))}"
+        return f"a list of {len(cast('list[Json]', value))}"
     if is_marked(value, ASSET, ARCHIVE):
         return "an asset" if is_marked(value, ASSET) else "an archive"
     return "an object" if isinstance(value, dict) else repr(value)

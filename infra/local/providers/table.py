@@ -81,7 +81,7 @@ def _load(path: Path) -> Mapping[str, Row]:
     try:
         if document["version"] != VERSION:
             raise StoreError(path, f"has version {document['version']}, this sky reads {VERSION}; {ANEW}")
-        rows = [Row(**cast(dict[str, Any], row)) for row in document["rows"]]
+        rows = [Row(**cast("dict[str, Any]", row)) for row in document["rows"]]
     except (KeyError, TypeError) as error:
         reason = f"not a table of resources ({error}); {ANEW}"
         raise StoreError(path, reason) from error

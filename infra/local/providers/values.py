@@ -28,7 +28,7 @@ DEFAULTS = "__defaults"  # names of the inputs that the provider, not the progra
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
     """Reads properties; secrets that arrive wrapped are unwrapped (we ask the engine not to)."""
-    return cast(Properties, _plain(MessageToDict(struct)))
+    return cast("Properties", _plain(MessageToDict(struct)))
 
 
 def to_struct(properties: Mapping[str, Json]) -> struct_pb2.Struct:
@@ -41,9 +41,9 @@ def _plain(value: Json) -> Json:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
-        return [_plain(item) for item in cast(list[Json], value)]
+        return [_plain(item) for item in cast("list[Json]", value)]
     if isinstance(value, dict):
-        fields = cast(Properties, value)
+        fields = cast("Properties", value)
         if fields.get(SIGNATURE) == SECRET:
             return _plain(fields.get("value"))
         return {name: _plain(item) for name, item in fields.items()}
@@ -61,10 +61,10 @@ def has_unknown(value: Json) -> bool:
 
 def leaves(value: Json) -> Iterator[Json]:
     if isinstance(value, dict):
-        for item in cast(Properties, value).values():
+        for item in cast("Properties", value).values():
             yield from leaves(item)
     elif isinstance(value, list):
-        for item in cast(list[Json], value):
+        for item in cast("list[Json]", value):
             yield from leaves(item)
     else:
         yield value
@@ -72,16 +72,16 @@ def leaves(value: Json) -> Iterator[Json]:
 
 def is_marked(value: Json, *signatures: str) -> bool:
     """Whether `value` is an asset or archive (by the signatures given)."""
-    return isinstance(value, dict) and cast(Properties, value).get(SIGNATURE) in signatures
+    return isinstance(value, dict) and cast("Properties", value).get(SIGNATURE) in signatures
 
 
 def at(value: Json, *path: str | int) -> Json:
     """The value at `path`, or None when some step is missing, unknown or of another shape."""
     for step in path:
         if isinstance(value, dict) and isinstance(step, str):
-            value = cast(Properties, value).get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(cast(list[Json], value)):
-            value = cast(list[Json], value)[step]
+            value = cast("Properties", value).get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(cast("list[Json]", value)):
+            value = cast("list[Json]", value)[step]
         else:
             return None
     return value
@@ -101,7 +101,7 @@ def number(value: Json, *path: str | int, default: float = 0) -> float:
 def fields(value: Json, *path: str | int) -> Properties:
     """The object at `path`, else an empty one."""
     found = at(value, *path)
-    return cast(Properties, found) if isinstance(found, dict) else {}
+    return cast("Properties", found) if isinstance(found, dict) else {}
 
 
 def items(value: Json, *path: str | int) -> list[Json]:
@@ -109,20 +109,20 @@ def items(value: Json, *path: str | int) -> list[Json]:
     found = at(value, *path)
     if found is None:
         return []
-    return cast(list[Json], found) if isinstance(found, list) else [found]
+    return cast("list[Json]", found) if isinstance(found, list) else [found]
 
 
 def document(value: Json) -> Properties | None:
     """A JSON document given as text or as an object; None when it is neither."""
     if isinstance(value, dict):
-        return cast(Properties, value)
+        return cast("Properties", value)
     if not isinstance(value, str):
         return None
     try:
         loaded: Json = json.loads(value)
     except ValueError:
         return None
-    return cast(Properties, loaded) if isinstance(loaded, dict) else None
+    return cast("Properties", loaded) if isinstance(loaded, dict) else None
 
 
 def program_inputs(properties: Mapping[str, Json]) -> Properties:

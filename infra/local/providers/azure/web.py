@@ -243,7 +243,7 @@ def _site_parts(row: Row, context: Context) -> Iterator[str]:
 
 
 def _template_resources(inputs: Properties) -> list[Properties]:
-    return [cast(Properties, r) for r in items(inputs, "properties", "template", "resources")]
+    return [cast("Properties", r) for r in items(inputs, "properties", "template", "resources")]
 
 
 def _deployment_rules(inputs: Properties) -> Iterator[Failure]:
