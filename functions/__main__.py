@@ -14,6 +14,7 @@ from functions.settings import DEFAULT_AGENT
 
 
 def main(reference: str) -> int:
+    """Print whether the agent of that name can be deployed; the exit code says it too."""
     try:
         agent = load(reference)
     except AgentNotLoaded as error:

@@ -1,0 +1,1 @@
+"""The entrypoint: forwards each request to a target, and checks targets on a schedule."""

@@ -136,6 +136,7 @@ def end_of(status: int, headers: Sequence[Header], body: bytes) -> Kept:
 
 
 def dump_claim(made: Claim) -> bytes:
+    """The stored form of a claim, which `parse_claim` reads."""
     return json_bytes({"version": VERSION, **asdict(made)})
 
 

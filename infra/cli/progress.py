@@ -89,5 +89,5 @@ def progress() -> Progress:
 
 @contextmanager
 def step(shown: Progress, title: str) -> Generator[None]:
-    """`with step(progress, "packages"): ...`; a step that fails has no end line: the error is its end."""
+    """A part of a command, in a `with` statement; one that fails has no end line: the error is its end."""
     yield from shown.step(title)

@@ -37,6 +37,8 @@ bodies = st.binary(max_size=200)
 
 @dataclasses.dataclass(frozen=True)
 class Request:
+    """What a signature is made over."""
+
     method: str
     path: str
     query: bytes

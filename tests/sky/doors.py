@@ -15,6 +15,8 @@ from tests.sky.fleet import Fleet
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """A function and its URL."""
+
     place: str
     url: str
 

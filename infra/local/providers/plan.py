@@ -33,6 +33,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
+    """What an update would change; delete_before_replace: a replacement begins by deleting what is there."""
+
     changes: list[Change]
     delete_before_replace: bool
 
