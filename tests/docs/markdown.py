@@ -17,8 +17,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PARSER = MarkdownIt("commonmark").enable("table")
+# Where the program is, now or when the folder is made.
+SOURCES = ("functions", "router", "infra", "emulator", "skyfleet")
 # Text in backticks that begins with one of these and a slash names a file or folder of the repository.
-FOLDERS = ("functions", "router", "infra", "tests", "bench", "docs", "locks", "typings")
+FOLDERS = (*SOURCES, "tests", "bench", "docs", "locks", "typings")
 # `router/{core,net}` is a form and `make docs/x.md` a command: neither is one name.
 NAME = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./*-]*\w[\w./*-]*")
 
