@@ -112,7 +112,7 @@ class Relay:
         if not self._over:
             self._tell_of_given_up()
             self._finish()
-        self._attempts = []  # each holds this
+        self._attempts, self._passed = [], None  # each holds this
 
     # What time and the outage call.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from dataclasses import replace
 
 import pytest
 
 from functions import signing
+from router.attempt import Attempt
+from router.forward import Relay
 from tests.router.support import (
     QUICK,
     Peer,
@@ -66,6 +69,26 @@ def test_a_good_reply_passes_with_headers_that_say_what_happened() -> None:
             assert "upstream;dur=" in reply.headers["server-timing"]
             assert up.asked[0].target == "/invoke?x=%20y"
             assert up.asked[0].body == b"in"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("script", [ok, answers(500), resets], ids=["good", "failed", "broken"])
+def test_a_finished_request_leaves_nothing_to_the_collector(script: Script) -> None:
+    """What belongs to it is freed at its end: a collector that finds nothing stops no other request."""
+
+    async def run() -> None:
+        async with upstream(script) as up, router([up.url]) as front:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(3):
+                    await front.client.post("/invoke", content=b"in")
+                await eventually(
+                    lambda: not any(isinstance(one, Relay | Attempt) for one in gc.get_objects())
+                )
+            finally:
+                gc.enable()
 
     asyncio.run(run())
 
