@@ -39,9 +39,12 @@ def deploy(settings: Settings, packages: Packages) -> None:
         at[place](specs.checker(place, packages.of("router", place), agent_urls, router_urls))
 
     for agent in agents:
-        verify.deployed(agent, "agent", packages.build["agent"], keys.suffix)
+        verify.deployed(agent, "agent", packages.build["agent"], keys.suffix, settings.delays)
     verified = [
-        replace(router, url=verify.deployed(router, "router", packages.build["router"], keys.suffix))
+        replace(
+            router,
+            url=verify.deployed(router, "router", packages.build["router"], keys.suffix, settings.delays),
+        )
         for router in routers
     ]
     entrypoints = partial.urls(verified, last.url_in("routers"))

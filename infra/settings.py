@@ -121,6 +121,11 @@ class Settings:
         object.__setattr__(self, "prefix", stack_prefix(self.name, self.stack))
 
     @property
+    def delays(self) -> float:
+        """Seconds here for each second that something takes in a real cloud."""
+        return self.emulated.delays if self.local else 1
+
+    @property
     def project(self) -> str | None:
         """Google's; None in a stack without it."""
         return self.google.project if self.google else None

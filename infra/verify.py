@@ -5,7 +5,7 @@ A cloud may say "done" and go on serving the old package, and a function of anot
 URL (two fleets on one machine share its ports). Then `pulumi up` fails here and names the cloud and what it
 found.
 
-How long is waited (less for the emulated clouds, whose delays are short: EMULATED)
+How long is waited (the emulated clouds scale it with their delays: `limits`)
 - FIRST_S while nothing has answered yet. Google: a grant acts after 2 minutes, sometimes 7 or more
   (cloud.google.com/iam/docs/access-change-propagation). Azure: an instance must start with the new package
   first (azure-functions-host #10169: fixed delays race).
@@ -34,8 +34,8 @@ from infra.loopback import is_loopback, plain
 
 FIRST_S = 300.0
 OLDER_S = 120.0
-EMULATED_FIRST_S = 60.0
-EMULATED_OLDER_S = 20.0
+# However short an emulated cloud's delays are, its functions take some time to start.
+LEAST_FIRST_S, LEAST_OLDER_S = 60.0, 20.0
 SAY_S = 30.0
 FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.1, 1.6, 5.0
 REQUEST_S = 15.0
@@ -63,6 +63,7 @@ class Function:
     url: str
     build: str
     fleet: str
+    delays: float = 1
 
     @property
     def wanted(self) -> str:
@@ -71,16 +72,16 @@ class Function:
 
 
 def deployed(
-    endpoint: FunctionEndpoint, role: Role, build: str, fleet: pulumi.Output[str]
+    endpoint: FunctionEndpoint, role: Role, build: str, fleet: pulumi.Output[str], delays: float
 ) -> pulumi.Output[str]:
-    """The endpoint's URL once it serves `build` for `fleet`; a preview asks nothing."""
+    """The endpoint's URL once it serves `build` for `fleet`; a preview asks nothing. delays: see `limits`."""
     where = f"{role} on {endpoint.cloud}/{endpoint.region}"
 
     async def check(known: Sequence[str]) -> str:
         url, its_fleet = known
         if not pulumi.runtime.is_dry_run():
             try:
-                asked = Function(endpoint.cloud, where, url, build, its_fleet)
+                asked = Function(endpoint.cloud, where, url, build, its_fleet, delays)
                 await wait_for_build(asked, get, Clock(), pulumi.log.info)
             except StaleBuildError as error:
                 raise pulumi.RunError(str(error)) from None
@@ -92,7 +93,7 @@ def deployed(
 async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callable[[str], None]) -> None:
     """Ask `url`/health until it reports the build, at growing pauses; StaleBuildError after the limit."""
     began = clock.now()
-    first_s, older_s = limits(function.url)
+    first_s, older_s = limits(function.delays)
     limit_s, said, pause, older = first_s, began, FIRST_PAUSE_S, False
     while True:
         found = await reported(function.url, get)
@@ -113,9 +114,12 @@ async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callab
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
 
 
-def limits(url: str) -> tuple[float, float]:
-    """Seconds while nothing has answered, and from the first answer of an older build."""
-    return (EMULATED_FIRST_S, EMULATED_OLDER_S) if is_loopback(url) else (FIRST_S, OLDER_S)
+def limits(delays: float) -> tuple[float, float]:
+    """Seconds while nothing has answered, and from the first answer of an older build.
+
+    delays: seconds for each second that something takes in a real cloud; 1 in a real one.
+    """
+    return max(LEAST_FIRST_S, FIRST_S * delays), max(LEAST_OLDER_S, OLDER_S * delays)
 
 
 def failure(function: Function, found: str, limit_s: float) -> str:

@@ -11,10 +11,11 @@ import pytest
 
 from infra.contract import Cloud
 from infra.errors import StaleBuildError
+from infra.settings import read
 from infra.verify import (
-    EMULATED_FIRST_S,
-    EMULATED_OLDER_S,
     FIRST_S,
+    LEAST_FIRST_S,
+    LEAST_OLDER_S,
     LONGEST_PAUSE_S,
     OLDER_S,
     SAY_S,
@@ -182,12 +183,16 @@ def test_the_same_build_of_another_fleet_is_not_ours(health: Mapping[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://x.lambda-url.eu-west-1.on.aws", (FIRST_S, OLDER_S)),
-        ("http://x.lambda-url.eu-west-1.on.aws.localhost:2000", (EMULATED_FIRST_S, EMULATED_OLDER_S)),
-    ],
+    ("delays", "expected"),
+    [(1, (FIRST_S, OLDER_S)), (0.5, (FIRST_S / 2, OLDER_S / 2)), (0, (LEAST_FIRST_S, LEAST_OLDER_S))],
 )
-def test_emulated_clouds_are_waited_for_less(url: str, expected: tuple[float, float]) -> None:
-    """Their delays are a fraction of a real cloud's, so an older build is told sooner."""
-    assert limits(url) == expected
+def test_emulated_clouds_are_waited_for_less(delays: float, expected: tuple[float, float]) -> None:
+    """By as much as their delays are shorter; with those of a real cloud as long as there."""
+    assert limits(delays) == expected
+
+
+def test_a_real_stack_has_the_delays_of_its_clouds() -> None:
+    """Whatever the emulator's default is."""
+    clouds = {"aws": {"regions": ["eu-west-1"]}}
+    emulated = read({"skyfleet:clouds": clouds, "skyfleet:sky": {"delays": 0.25}}, "local")
+    assert (read({"skyfleet:clouds": clouds}, "prod").delays, emulated.delays) == (1, 0.25)
