@@ -18,6 +18,8 @@ from bench.router.run import DIRECT
 Samples = Mapping[str, Any]
 # Microseconds that a clock tick may hide.
 _LEAST_ADDED: Final = 1.0
+# On a quiet machine the rates of one contestant are closer together.
+_QUIET: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,13 @@ def _ratio(samples: Samples, name: str, other: str, field: str, kind: str = "req
 
 def _added(samples: Samples, name: str, field: str, kind: str = "requests") -> list[float]:
     pairs = zip(_of(samples, kind, name, field), _of(samples, kind, DIRECT, field), strict=False)
-    return [max(_LEAST_ADDED, one - two) for one, two in pairs]
+    return [one - two for one, two in pairs]
 
 
 def _added_ratio(samples: Samples, name: str, field: str, kind: str = "requests") -> list[float]:
     own, peers = _added(samples, name, field, kind), _added(samples, c.NGINX, field, kind)
-    return [one / two for one, two in zip(own, peers, strict=False)]
+    # Where a disturbance hid what a contestant adds, the round says nothing of it.
+    return [one / two for one, two in zip(own, peers, strict=False) if min(one, two) >= _LEAST_ADDED]
 
 
 def rows(samples: Samples) -> list[Row]:
@@ -177,6 +180,12 @@ def document(samples: Samples) -> str:
         if samples["pinned"]
         else ("This machine has one core, which proxies, targets and load share.")
     )
+    rates = _of(samples, "requests", c.NGINX, "per_s") or [1.0]
+    if max(rates) > _QUIET * min(rates):
+        pinned += " Other work ran beside this run: nginx's own rate moved by a factor of "
+        pinned += (
+            f"{max(rates) / min(rates):.1f}, so CPU time, memory and calls say more than rates and latencies."
+        )
     versions = "\n".join(f"- {name}: {version}" for name, version in samples["versions"].items())
     return _DOCUMENT.format(
         date=samples["date"],
