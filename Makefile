@@ -6,7 +6,7 @@
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
-# Two workers: the sky's processes need cores of their own. Tests of one xdist_group share a deployed fleet.
+# Two workers: the emulator's processes need cores of their own. Tests of one xdist_group share a deployed fleet.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -37,7 +37,7 @@ test: setup ## all tests: pure, in-process and the emulated clouds with the real
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup ## the tests without the emulated clouds
-	$(PYTEST) -m "not sky" $(PYTEST_ARGS)
+	$(PYTEST) -m "not emulator" $(PYTEST_ARGS)
 
 test-pure: setup ## the decisions alone, in about 90 s
 	$(BIN)/python -m pytest -q -m pure $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)

@@ -28,7 +28,7 @@ from typing import Any
 
 import requests
 
-from tests.sky.fleet import Fleet
+from tests.end_to_end.fleet import Fleet
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CLOUDS = ("aws", "azure", "gcp")
@@ -146,11 +146,13 @@ def resident_mb(pid: int) -> float:
 
 def memory(fleet: Fleet) -> list[Row]:
     """Resident memory of the daemon and of every instance's processes."""
-    sky = fleet.sky
+    emulator = fleet.emulator
     world: dict[str, Any] = requests.get(
-        f"{sky['admin']}/v1/world", headers={"authorization": f"Bearer {sky['token']}"}, timeout=30
+        f"{emulator['admin']}/v1/world", headers={"authorization": f"Bearer {emulator['token']}"}, timeout=30
     ).json()
-    rows = [Row("daemon (the four providers, front doors, buckets)", "MB", [resident_mb(int(sky["pid"]))])]
+    rows = [
+        Row("daemon (the four providers, front doors, buckets)", "MB", [resident_mb(int(emulator["pid"]))])
+    ]
     for cloud in CLOUDS:
         sizes = [
             sum(resident_mb(int(pid)) for pid in instance["pids"])

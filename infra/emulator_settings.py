@@ -1,6 +1,6 @@
-"""`skyfleet:sky`: how fast the emulated clouds are; every mistake in it is noted.
+"""`skyfleet:emulator`: how fast the emulated clouds are; every mistake in it is noted.
 
-The rule of this file: pure. A stack that says `skyfleet:sky` is an emulated one.
+The rule of this file: pure. A stack that says `skyfleet:emulator` is an emulated one.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ EMULATED = Emulated()
 
 def read_emulated(mistakes: Mistakes, value: object) -> Emulated:
     """Both numbers, each with its default."""
-    sky: Mapping[str, object] = mistakes.mapping("skyfleet:sky", value, EXAMPLE)
-    mistakes.known_keys("skyfleet:sky", sky, ("minuteS", "delays"), EXAMPLE)
+    emulator: Mapping[str, object] = mistakes.mapping("skyfleet:emulator", value, EXAMPLE)
+    mistakes.known_keys("skyfleet:emulator", emulator, ("minuteS", "delays"), EXAMPLE)
     delays = mistakes.number(
-        "skyfleet:sky.delays", sky.get("delays"), DEFAULT_DELAYS, least=0, most=1, example="0.02"
+        "skyfleet:emulator.delays", emulator.get("delays"), DEFAULT_DELAYS, least=0, most=1, example="0.02"
     )
-    return Emulated(_minute(mistakes, sky.get("minuteS")), delays)
+    return Emulated(_minute(mistakes, emulator.get("minuteS")), delays)
 
 
 def _minute(mistakes: Mistakes, value: object) -> float:
     """What the emulated clouds take as a minute."""
-    key, minute = "skyfleet:sky.minuteS", mistakes.number("skyfleet:sky.minuteS", value, 60, least=0.5)
+    key, minute = (
+        "skyfleet:emulator.minuteS",
+        mistakes.number("skyfleet:emulator.minuteS", value, 60, least=0.5),
+    )
     if minute > LONGEST_MINUTE_S:
         mistakes.add(key, value, f"at most {LONGEST_MINUTE_S} seconds", "5")
     return minute

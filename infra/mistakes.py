@@ -13,6 +13,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+# Keys of the config that bore another name before.
+RENAMED: Mapping[str, str] = {"skyfleet:sky": "skyfleet:emulator"}
+
 
 @dataclass(slots=True)
 class Mistakes:
@@ -36,7 +39,9 @@ class Mistakes:
         self, key: str, value: Mapping[str, object], allowed: Collection[str], example: str
     ) -> None:
         for name in value:
-            if name not in allowed:
+            if (renamed := RENAMED.get(_join(key, name))) is not None:
+                self.add(_join(key, name), "a key's former name", f"its name of today, {renamed}", example)
+            elif name not in allowed:
                 self.add(_join(key, name), "an unknown key", one_of(allowed, name), example)
 
     def strings(self, key: str, value: object, example: str) -> list[str]:

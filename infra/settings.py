@@ -44,7 +44,7 @@ EXAMPLES: Mapping[str, str] = {
     "agentPaceMs": "0",
     "aws": AMAZON_EXAMPLE,
     "azure": azure_settings.EXAMPLE,
-    "sky": EMULATED_EXAMPLE,
+    "emulator": EMULATED_EXAMPLE,
 }
 # What the router takes: of a region's weight, when it is no standby, and of a price.
 WEIGHTS = (0.000_001, 1_000_000)
@@ -54,7 +54,7 @@ AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # One invocation's rounds; Lambda ends a function after 900 s, and a cold start and sending come on top.
 LONGEST_CHECK_S = 600
 # Rooms of this project: an agent module of that name would hide one of them.
-RESERVED_MODULES = ("infra", "router", "tests")
+RESERVED_MODULES = ("emulator", "infra", "router", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
     )
     open_ = mistakes.flag("skyfleet:router.open", router.get("open"), default=False)
-    if open_ and "sky" not in values:
+    if open_ and "emulator" not in values:
         mistakes.add(
             "skyfleet:router.open", True, "false on real clouds: only an emulated stack is open", "false"
         )
@@ -185,8 +185,8 @@ def read(config: Mapping[str, object], stack: str) -> Settings:
         ),
         model=_model(mistakes, values.get("model"), has_key="modelApiKey" in values),
         google=read_google(mistakes, config, values.get("clouds")),
-        local="sky" in values,
-        emulated=read_emulated(mistakes, values.get("sky")),
+        local="emulator" in values,
+        emulated=read_emulated(mistakes, values.get("emulator")),
         amazon=read_amazon(mistakes, values.get("aws")),
         agent_pace_ms=mistakes.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, least=0),
         purge_protection=azure_settings.purge_protection(mistakes, values.get("azure")),

@@ -28,7 +28,7 @@ from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import Absent, Bench, Installed, Router
 from bench.failover.rows import ROWS, Row
 from bench.failover.run import NotStarted, Stage, run
-from infra.local.hosts.children import Children
+from emulator.runtime.processes import Children
 from infra.setup.console import Console
 from infra.setup.exclusive import exclusive
 from infra.setup.places import ROOT, cache_folder

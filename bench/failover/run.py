@@ -25,8 +25,8 @@ import aiohttp
 from bench.failover import load, scoring
 from bench.failover.peers.base import Ground, Installed, Plan, Process
 from bench.failover.rows import TARGETS, Row, Step
-from infra.local.hosts.children import Child, Children, Command, Log
-from infra.local.hosts.http_child import free_port
+from emulator.runtime.http_child import free_port
+from emulator.runtime.processes import Child, Children, Command, Log
 
 SEED: Final = 4
 # LiteLLM imports for six seconds on a quiet machine.

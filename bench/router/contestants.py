@@ -25,8 +25,8 @@ from bench.failover.peers.debian import Program, program
 from bench.failover.peers.haproxy import LIBRARIES
 from bench.router.configs import haproxy_config, nginx_config
 from bench.router.shapes import router_environ
+from emulator.runtime.interpreter import Interpreter
 from infra.archive.tools import Tools
-from infra.local.hosts.interpreter import Interpreter
 from infra.setup.errors import StepFailed
 from infra.setup.steps import run_step
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.runtime.interpreter import Interpreter, candidates, find
 from infra.archive.sources import File
-from infra.local.hosts.interpreter import Interpreter, candidates, find
 from infra.setup.places import cache_folder
 
 # What sets would be written in, were it not for this: compiled files shall not differ from run to run.

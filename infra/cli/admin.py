@@ -1,4 +1,4 @@
-"""The admin API of the emulated clouds' daemon, as `sky.json` announces it."""
+"""The admin API of the emulated clouds' daemon, as `emulator.json` announces it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.cli import values
-from infra.cli.errors import SkyFailed
+from infra.cli.errors import EmulatorFailed
 from infra.cli.http import session
 from infra.cli.values import Facts
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class SkyNote:
+class EmulatorNote:
     """What the daemon says about itself. providers: value of PULUMI_DEBUG_PROVIDERS; python: runs the
     functions.
     """
@@ -27,17 +27,19 @@ class SkyNote:
     python: str
 
 
-def parse_note(text: str) -> SkyNote | None:
-    """`sky.json`, None when it is not whole."""
+def parse_note(text: str) -> EmulatorNote | None:
+    """`emulator.json`, None when it is not whole."""
     told = values.facts(values.parse(text))
     pid, admin, token = told.get("pid"), told.get("admin"), told.get("token")
     if not isinstance(pid, int) or not isinstance(admin, str) or not isinstance(token, str):
         return None
-    return SkyNote(pid, admin, token, values.text(told.get("providers")), values.text(told.get("python")))
+    return EmulatorNote(
+        pid, admin, token, values.text(told.get("providers")), values.text(told.get("python"))
+    )
 
 
-def call(note: SkyNote, method: str, path: str, body: Mapping[str, object] | None = None) -> Facts:
-    """One request; SkyFailed when it is refused (with the daemon's own words) or not answered."""
+def call(note: EmulatorNote, method: str, path: str, body: Mapping[str, object] | None = None) -> Facts:
+    """One request; EmulatorFailed when it is refused (with the daemon's own words) or not answered."""
     import requests
 
     with session(note.admin) as http:
@@ -50,21 +52,21 @@ def call(note: SkyNote, method: str, path: str, body: Mapping[str, object] | Non
                 timeout=TIMEOUT_S,
             )
         except requests.RequestException as error:
-            raise SkyFailed(
+            raise EmulatorFailed(
                 f"the emulated clouds (pid {note.pid}) do not answer {method} {path}: "
                 f"{type(error).__name__}. `make up` starts them again if need be."
             ) from None
     answer = values.facts(values.parse(reply.text))
     if reply.status_code >= 400:
         said = values.text(values.facts(answer.get("error")).get("message"), reply.text[:300])
-        raise SkyFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {said}")
+        raise EmulatorFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {said}")
     return answer
 
 
-def healthy(note: SkyNote) -> bool:
+def healthy(note: EmulatorNote) -> bool:
     """Whether the daemon answers."""
     try:
         call(note, "GET", "/v1/health")
-    except SkyFailed:
+    except EmulatorFailed:
         return False
     return True

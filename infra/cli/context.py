@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from infra.cli.admin import SkyNote
+from infra.cli.admin import EmulatorNote
 from infra.cli.daemon import running
 from infra.cli.engine import Engine
 from infra.cli.environment import pulumi_variables
-from infra.cli.errors import NothingUp, SetUpFailed, SkyFailed
+from infra.cli.errors import EmulatorFailed, NothingUp, SetUpFailed
 from infra.cli.layout import Layout
 from infra.cli.outputs import Outputs, read
 from infra.cli.recovery import check_state
@@ -82,13 +82,13 @@ def need_outputs(place: Layout, stack: str | None = None) -> Outputs:
     return found
 
 
-def need_sky(place: Layout) -> SkyNote:
+def need_emulator(place: Layout) -> EmulatorNote:
     """The running daemon; says whether it never ran or was killed."""
     note = running(place)
     if note is not None:
         return note
-    if place.checkpoint.exists() or place.sky_note.exists():
-        raise SkyFailed(
+    if place.checkpoint.exists() or place.emulator_note.exists():
+        raise EmulatorFailed(
             "the emulated clouds are not running (stopped or killed): run `make up`; it starts them "
             "again as they were, without deploying anew"
         )

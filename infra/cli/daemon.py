@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.cli import values
-from infra.cli.admin import SkyNote, healthy, parse_note
-from infra.cli.errors import SkyFailed
+from infra.cli.admin import EmulatorNote, healthy, parse_note
+from infra.cli.errors import EmulatorFailed
 from infra.cli.layout import Layout
 from infra.setup.extras.adapter import ADAPTER
 
-MODULE = "infra.local.daemon"
+MODULE = "emulator"
 # Unpacking wheels for the platforms' runtimes is part of a first start.
 START_S = 120.0
 # It stops its functions' processes one after the other, each with a grace of its own.
@@ -33,10 +33,10 @@ POLL_S = 0.05
 PROC = Path("/proc")
 
 
-def read_note(layout: Layout) -> SkyNote | None:
+def read_note(layout: Layout) -> EmulatorNote | None:
     """What the daemon wrote; says nothing about whether it still lives."""
     try:
-        return parse_note(layout.sky_note.read_text(errors="replace"))
+        return parse_note(layout.emulator_note.read_text(errors="replace"))
     except OSError:
         return None
 
@@ -50,7 +50,7 @@ def is_ours(pid: int, layout: Layout, proc: Path = PROC) -> bool:
     return MODULE.encode() in words and os.fsencode(layout.home) in words
 
 
-def running(layout: Layout) -> SkyNote | None:
+def running(layout: Layout) -> EmulatorNote | None:
     """The living daemon that is ready, None when there is none."""
     note = read_note(layout)
     return note if note is not None and is_ours(note.pid, layout) else None
@@ -70,14 +70,14 @@ def code_identity(root: Path) -> str:
     follow.
     """
     digest = hashlib.sha256()
-    sources = sorted((root / "infra" / "local").rglob("*.py"))
-    locks = [root / "locks" / "project.txt", root / "locks" / "sky-azure.txt"]
+    sources = sorted((root / "emulator").rglob("*.py"))
+    locks = [root / "locks" / "project.txt", root / "locks" / "emulator-azure.txt"]
     for path in [*sources, *(lock for lock in locks if lock.exists())]:
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def runs_this_code(layout: Layout, note: SkyNote) -> bool:
+def runs_this_code(layout: Layout, note: EmulatorNote) -> bool:
     """Whether the living daemon was started from the sources as they are now."""
     written = _daemon_note(layout)
     return written.get("pid") == note.pid and written.get("code") == code_identity(layout.root)
@@ -89,7 +89,7 @@ def adapter_named(environ: Mapping[str, str]) -> dict[str, str]:
     return {"SKYFLEET_LAMBDA_ADAPTER": str(cached)} if cached else {}
 
 
-def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) -> SkyNote:
+def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) -> EmulatorNote:
     """Start the daemon in a session of its own and wait until it is ready."""
     layout.logs.mkdir(parents=True, exist_ok=True)
     code = code_identity(layout.root)
@@ -109,30 +109,30 @@ def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) 
 
 def await_ready(
     child: subprocess.Popen[bytes], layout: Layout, tick: Callable[[], None], patience_s: float = START_S
-) -> SkyNote:
+) -> EmulatorNote:
     """Wait for the note of this very child and for its answer; its last words are the error when it ends."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = child.wait(timeout=POLL_S)
-            raise SkyFailed(
+            raise EmulatorFailed(
                 f"the emulated clouds did not start (exit code {code}):\n{last_words(layout)}\n"
-                f"All of it: {layout.shown(layout.daemon_log)}, {layout.shown(layout.logs / 'sky.log')}"
+                f"All of it: {layout.shown(layout.daemon_log)}, {layout.shown(layout.logs / 'emulator.log')}"
             )
         tick()
         note = read_note(layout)
         if note is not None and note.pid == child.pid and healthy(note):
             return note
     stop(child.pid, layout, lambda: child.poll() is None)
-    raise SkyFailed(
+    raise EmulatorFailed(
         f"the emulated clouds were not ready after {patience_s:.0f} s and were stopped. "
-        f"Their log: {layout.shown(layout.logs / 'sky.log')}\n{last_words(layout)}"
+        f"Their log: {layout.shown(layout.logs / 'emulator.log')}\n{last_words(layout)}"
     )
 
 
 def last_words(layout: Layout, lines: int = 12) -> str:
     """The end of what the daemon printed, else of its log."""
-    for path in (layout.daemon_log, layout.logs / "sky.log"):
+    for path in (layout.daemon_log, layout.logs / "emulator.log"):
         with contextlib.suppress(OSError):
             said = path.read_text(errors="replace").strip()
             if said:
@@ -157,7 +157,7 @@ def stop(
             time.sleep(POLL_S)
         if not alive():
             return sign == signal.SIGTERM
-    raise SkyFailed(
+    raise EmulatorFailed(
         f"process {pid} of the emulated clouds cannot be ended, not even by SIGKILL: look at `ps {pid}`."
     )
 

@@ -28,7 +28,7 @@ def pulumi_variables(
     providers: str | None,
     environ: Mapping[str, str],
 ) -> dict[str, str]:
-    """Variables to add to `environ`. providers: `aws:PORT,...` of a running sky, or None when it is down.
+    """Variables to add to `environ`. providers: `aws:PORT,...` of a running emulator, None when it is down.
 
     The project's own Python comes first on PATH: the language host built from Go modules starts `python`
     from there.

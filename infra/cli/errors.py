@@ -3,7 +3,7 @@
 click.ClickException (exit code 1)
 └── Failed
     ├── NothingUp     no emulated clouds and no deployment in this checkout
-    ├── SkyFailed     the daemon of the emulated clouds does not start, answer or stop
+    ├── EmulatorFailed     the daemon of the emulated clouds does not start, answer or stop
     ├── SetUpFailed   no Pulumi CLI, no packages: something before the deployment
     ├── PulumiFailed  the engine ended with an error
     ├── Busy          another deployment of this checkout is running
@@ -27,7 +27,7 @@ class NothingUp(Failed):
         super().__init__(detail)
 
 
-class SkyFailed(Failed):
+class EmulatorFailed(Failed):
     """The emulated clouds' daemon."""
 
 

@@ -1,6 +1,6 @@
 """The words of `skyfleet chaos`: which clouds, which faults, which scopes; typos get a suggestion.
 
-The rule of this file: pure. The sky has the last word; what is refused here never reaches it.
+The rule of this file: pure. The emulator has the last word; what is refused here never reaches it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def check_cloud(word: str) -> str:
 
 
 def check_fault(text: str) -> str:
-    """A fault as the sky takes it (or `heal`), or a usage error with the grammar."""
+    """A fault as the emulator takes it (or `heal`), or a usage error with the grammar."""
     name, colon, amount = text.partition(":")
     if name in (*PLAIN, HEAL):
         if colon:

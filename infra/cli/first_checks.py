@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from infra.cli import values
-from infra.cli.admin import SkyNote, call
-from infra.cli.errors import SkyFailed
+from infra.cli.admin import EmulatorNote, call
+from infra.cli.errors import EmulatorFailed
 from infra.cli.outputs import Outputs
 from infra.cli.routers import ask_status
 
@@ -51,7 +51,7 @@ def fresh(outputs: Outputs) -> set[str]:
     return {values.text(one.get("vantage")) for one in told if one.get("fresh") is True}
 
 
-def wait_for_all(outputs: Outputs, note: SkyNote, expected: Sequence[str], rounds_s: float) -> list[str]:
+def wait_for_all(outputs: Outputs, note: EmulatorNote, expected: Sequence[str], rounds_s: float) -> list[str]:
     """Fire those that were not heard of yet, wait for them, and name those that stay silent."""
     missing = silent(partial(fresh, outputs), expected, 0, Clock())
     if not missing:
@@ -72,9 +72,9 @@ def sentence(missing: Sequence[str], waited_s: float) -> str:
     )
 
 
-def _fire(note: SkyNote, cloud: str) -> None:
+def _fire(note: EmulatorNote, cloud: str) -> None:
     """The answer comes when the run is over, which is not waited for: the routers tell of it."""
     try:
         call(note, "POST", "/v1/schedules/run", {"cloud": cloud})
-    except SkyFailed:
+    except EmulatorFailed:
         return

@@ -43,9 +43,9 @@ class Layout:
         return self.home / "packages"
 
     @property
-    def sky_note(self) -> Path:
+    def emulator_note(self) -> Path:
         """Written by the daemon once it is ready."""
-        return self.home / "sky.json"
+        return self.home / "emulator.json"
 
     @property
     def daemon_note(self) -> Path:

@@ -21,7 +21,7 @@ _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
 _PACKAGES = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
-# What an emulated cloud says on a bad day (infra/local/providers/weather.py).
+# What an emulated cloud says on a bad day (emulator/providers/weather.py).
 _OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
 

@@ -1,7 +1,7 @@
 """What `skyfleet status` says: one plain value for programs, one set of tables for people.
 
 Rules
-- Pure; replies of routers and of the sky come in as they were read.
+- Pure; replies of routers and of the emulator come in as they were read.
 - Readable at 60 columns, and whole at 80: figures in one table, sentences in another below it.
 - What a router goes on with is said only where it has it.
 """
@@ -72,11 +72,11 @@ def assemble(
         "routers": [router.as_facts(places.get(router.url, "")) for router in routers],
         "targets": values.many(plain_all(status.get("targets"))),
         "vantages": values.many(status.get("vantages")),
-        "sky": None if world is None else sky_facts(world, python),
+        "emulator": None if world is None else emulator_facts(world, python),
     }
 
 
-def sky_facts(world: Facts, python: str) -> Facts:
+def emulator_facts(world: Facts, python: str) -> Facts:
     """The emulated clouds in short: who runs the functions, what is broken on purpose, how much runs."""
     functions = values.many(world.get("functions"))
     instances = [values.many(function.get("instances")) for function in functions]
@@ -155,8 +155,8 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
     elif asked:
         told = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
         shown.append(f"[yellow]{told}[/yellow]")
-    if sky := values.facts(status.get("sky")):
-        shown.extend(_sky_lines(sky))
+    if emulator := values.facts(status.get("emulator")):
+        shown.extend(_emulator_lines(emulator))
     return shown
 
 
@@ -261,24 +261,27 @@ def _vantages(vantages: Iterable[Facts]) -> Fitting:
     return Fitting(("vantage", "age", "fresh"), rows, ("age",))
 
 
-def _sky_lines(sky: Facts) -> list[RenderableType]:
-    functions, instances = values.number(sky.get("functions")) or 0, values.number(sky.get("instances")) or 0
+def _emulator_lines(emulator: Facts) -> list[RenderableType]:
+    functions, instances = (
+        values.number(emulator.get("functions")) or 0,
+        values.number(emulator.get("instances")) or 0,
+    )
     lines: list[RenderableType] = [
         (
             f"Emulated clouds: {functions:.0f} functions, {instances:.0f} running instances, "
-            f"on Python {values.text(sky.get('python'), 'unknown')}, {_adapter(sky)}"
+            f"on Python {values.text(emulator.get('python'), 'unknown')}, {_adapter(emulator)}"
         )
     ]
-    for fault in values.many(sky.get("faults")):
+    for fault in values.many(emulator.get("faults")):
         where = f"{values.text(fault.get('cloud'))} ({values.text(fault.get('scope'))})"
         heal = f"skyfleet chaos {values.text(fault.get('cloud'))} heal"
         lines.append(f"[red]fault[/red] {where}: {values.text(fault.get('fault'))}   to end it: {heal}")
     return lines
 
 
-def _adapter(sky: Facts) -> str:
+def _adapter(emulator: Facts) -> str:
     """With what emulated Lambda functions are driven."""
-    real = values.text(sky.get("adapter"), "stand-in") != "stand-in"
+    real = values.text(emulator.get("adapter"), "stand-in") != "stand-in"
     return "the real Lambda Web Adapter" if real else "a stand-in for the Lambda Web Adapter"
 
 

@@ -46,8 +46,8 @@ def misaimed(
     return [
         Finding(
             "shell",
-            f"the stack {stack} is for the emulator (its config has skyfleet:sky), but this shell is aimed "
-            f"at real accounts ({PROVIDERS} does not name {', '.join(missing)})",
+            f"the stack {stack} is for the emulator (its config has skyfleet:emulator), but this shell is "
+            f"aimed at real accounts ({PROVIDERS} does not name {', '.join(missing)})",
             'Run `make up`, or in this shell first `eval "$(.venv/bin/skyfleet env)"`',
         )
     ]

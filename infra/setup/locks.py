@@ -45,8 +45,8 @@ def all_locks() -> tuple[Lock, ...]:
         for cloud in CLOUDS
     )
     platform = Lock(
-        "sky-azure.txt",
-        ("infra/local/runtimes/azure.in", "functions/runtimes/azure.in"),
+        "emulator-azure.txt",
+        ("emulator/runtime/azure/requirements.in", "functions/runtimes/azure.in"),
         AZURE_PLATFORM_PYTHON,
     )
     plots = Lock("bench.txt", ("bench/requirements.in",))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.cli import daemon
-from infra.cli.admin import SkyNote, call, parse_note
-from infra.cli.errors import SkyFailed
+from infra.cli.admin import EmulatorNote, call, parse_note
+from infra.cli.errors import EmulatorFailed
 from infra.cli.layout import Layout
 from tests.cli.fakes import Reply, Request, json_reply, serving
 
@@ -27,7 +27,7 @@ SLEEPER = (
 
 def test_a_note_that_is_not_whole_is_none() -> None:
     """A daemon that was killed while it wrote."""
-    assert parse_note(json.dumps(NOTE)) == SkyNote(7, "http://127.0.0.1:1", "t", "aws:1", "3.13.0 (/p)")
+    assert parse_note(json.dumps(NOTE)) == EmulatorNote(7, "http://127.0.0.1:1", "t", "aws:1", "3.13.0 (/p)")
     assert parse_note(json.dumps(NOTE)[:30]) is None
     assert parse_note("{}") is None
 
@@ -46,11 +46,11 @@ def test_a_process_is_ours_only_by_its_command_line(tmp_path: Path) -> None:
     assert [daemon.is_ours(pid, layout, tmp_path) for pid in (1, 2, 3, 4)] == [True, False, False, False]
 
 
-def test_a_stale_note_of_a_foreign_process_is_not_a_running_sky(tmp_path: Path) -> None:
+def test_a_stale_note_of_a_foreign_process_is_not_a_running_emulator(tmp_path: Path) -> None:
     """Our own pid is alive and is no daemon."""
     layout = Layout(tmp_path)
     layout.home.mkdir()
-    layout.sky_note.write_text(json.dumps(NOTE | {"pid": os.getpid()}))
+    layout.emulator_note.write_text(json.dumps(NOTE | {"pid": os.getpid()}))
     layout.daemon_note.write_text(json.dumps({"pid": os.getpid(), "code": "x"}))
     assert daemon.running(layout) is None
     assert daemon.living_pid(layout) is None
@@ -78,7 +78,7 @@ def test_it_is_found_by_its_note_and_stopped(sleeper: tuple[Layout, subprocess.P
     """Asked with SIGTERM, and it goes."""
     layout, child = sleeper
     layout.home.mkdir()
-    layout.sky_note.write_text(json.dumps(NOTE | {"pid": child.pid}))
+    layout.emulator_note.write_text(json.dumps(NOTE | {"pid": child.pid}))
     found = daemon.running(layout)
     assert found is not None
     assert found.pid == child.pid
@@ -112,7 +112,7 @@ def test_one_that_ends_at_its_start_is_quoted(tmp_path: Path) -> None:
     layout.daemon_log.write_text("Traceback\nPortTaken: port 4711 is taken\n")
     with (
         subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as child,
-        pytest.raises(SkyFailed) as raised,
+        pytest.raises(EmulatorFailed) as raised,
     ):
         daemon.await_ready(child, layout, lambda: None)
     assert "exit code 3" in raised.value.message
@@ -122,7 +122,7 @@ def test_one_that_ends_at_its_start_is_quoted(tmp_path: Path) -> None:
 def test_one_that_never_becomes_ready_is_stopped(tmp_path: Path) -> None:
     """Bounded, and nothing is left running."""
     with started(tmp_path, "lambda *_: sys.exit(0)") as child:
-        with pytest.raises(SkyFailed, match="not ready"):
+        with pytest.raises(EmulatorFailed, match="not ready"):
             daemon.await_ready(child, Layout(tmp_path), lambda: None, patience_s=0.2)
         assert child.poll() is not None
 
@@ -133,19 +133,19 @@ def test_it_is_ready_when_its_note_is_its_own_and_it_answers(
     """A note of the one before does not count."""
     layout, child = sleeper
     layout.home.mkdir()
-    layout.sky_note.write_text(json.dumps(NOTE))
+    layout.emulator_note.write_text(json.dumps(NOTE))
     with serving(lambda request: json_reply({"status": "ok"})) as admin:
 
         def tick() -> None:
-            layout.sky_note.write_text(json.dumps(NOTE | {"pid": child.pid, "admin": admin}))
+            layout.emulator_note.write_text(json.dumps(NOTE | {"pid": child.pid, "admin": admin}))
 
         assert daemon.await_ready(child, layout, tick).admin == admin
 
 
 def test_changed_sources_are_noticed(tmp_path: Path) -> None:
-    """The hash follows names and contents of infra/local."""
-    (tmp_path / "infra" / "local").mkdir(parents=True)
-    source = tmp_path / "infra" / "local" / "a.py"
+    """The hash follows names and contents of its files."""
+    (tmp_path / "emulator").mkdir()
+    source = tmp_path / "emulator" / "a.py"
     source.write_text("x = 1\n")
     before = daemon.code_identity(tmp_path)
     assert daemon.code_identity(tmp_path) == before
@@ -164,8 +164,8 @@ def test_a_refusal_of_the_admin_api_is_told_in_its_own_words() -> None:
         return json_reply({"error": {"code": "bad-fault", "message": "unknown fault x"}}, status=400)
 
     with serving(answer) as admin:
-        note = SkyNote(7, admin, "very-secret", "", "")
-        with pytest.raises(SkyFailed, match="unknown fault x") as raised:
+        note = EmulatorNote(7, admin, "very-secret", "", "")
+        with pytest.raises(EmulatorFailed, match="unknown fault x") as raised:
             call(note, "POST", "/v1/faults", {"cloud": "aws"})
     assert seen[0].headers["authorization"] == "Bearer very-secret"
     assert "very-secret" not in raised.value.message + repr(note)

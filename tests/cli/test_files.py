@@ -22,7 +22,12 @@ from tests.cli.fakes import script
 
 def logs(folder: Path) -> Path:
     """Logs of two clouds."""
-    for name in ("aws/skyfleet-agent.log", "aws/skyfleet-router.log", "gcp/skyfleet-agent.log", "sky.log"):
+    for name in (
+        "aws/skyfleet-agent.log",
+        "aws/skyfleet-router.log",
+        "gcp/skyfleet-agent.log",
+        "emulator.log",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("".join(f"{name} {number}\n" for number in range(5)))
     return folder
@@ -41,10 +46,10 @@ def test_logs_are_chosen_by_cloud_and_role(tmp_path: Path) -> None:
 
 def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Path) -> None:
     """No line twice, none lost, half lines held back until they are whole."""
-    path = logs(tmp_path) / "sky.log"
-    shown, end = tail(LogFile("sky", path), 2)
-    assert shown == ["sky.log 3", "sky.log 4"]
-    follower = Follower(LogFile("sky", path), end)
+    path = logs(tmp_path) / "emulator.log"
+    shown, end = tail(LogFile("emulator", path), 2)
+    assert shown == ["emulator.log 3", "emulator.log 4"]
+    follower = Follower(LogFile("emulator", path), end)
     assert list(follower.new_lines()) == []
     with path.open("a") as log:
         log.write("one\ntw")
@@ -56,8 +61,8 @@ def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Pat
 
 def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
     """A restarted function writes a new file; one that is removed is waited for."""
-    path = logs(tmp_path) / "sky.log"
-    follower = Follower(LogFile("sky", path), path.stat().st_size)
+    path = logs(tmp_path) / "emulator.log"
+    follower = Follower(LogFile("emulator", path), path.stat().st_size)
     path.write_text("anew\n")
     assert list(follower.new_lines()) == ["anew"]
     path.unlink()
@@ -66,18 +71,18 @@ def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
 
 def test_zero_lines_are_none(tmp_path: Path) -> None:
     """`-n 0 -f`: only what is new."""
-    assert tail(LogFile("sky", logs(tmp_path) / "sky.log"), 0)[0] == []
+    assert tail(LogFile("emulator", logs(tmp_path) / "emulator.log"), 0)[0] == []
 
 
 def test_read_only_folders_are_removed_too(tmp_path: Path) -> None:
     """Unpacked packages are read-only, as in the clouds."""
-    inside = tmp_path / "sky" / "code"
+    inside = tmp_path / "emulator" / "code"
     inside.mkdir(parents=True)
     (inside / "file").write_text("x")
     (inside / "file").chmod(0o444)
     inside.chmod(0o555)
-    remove(tmp_path / "sky")
-    remove(tmp_path / "sky")
+    remove(tmp_path / "emulator")
+    remove(tmp_path / "emulator")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,7 +139,7 @@ def deployed(folder: Path) -> tuple[Layout, Engine]:
 def test_notes_that_are_not_even_text_are_as_good_as_none(tmp_path: Path) -> None:
     """A disk that failed leaves any bytes; no command ends in a traceback of Python for it."""
     layout, engine = deployed(tmp_path)
-    for path in (layout.sky_note, layout.daemon_note, layout.outputs, layout.checkpoint):
+    for path in (layout.emulator_note, layout.daemon_note, layout.outputs, layout.checkpoint):
         path.write_bytes(BROKEN)
     assert running(layout) is None
     assert living_pid(layout) is None

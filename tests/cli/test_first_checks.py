@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from infra.cli import first_checks
-from infra.cli.admin import SkyNote
+from infra.cli.admin import EmulatorNote
 from infra.cli.first_checks import Clock, sentence, silent, wait_for_all
 from infra.cli.outputs import Outputs
 from tests.cli.fakes import Reply, Request, json_reply, serving
@@ -70,7 +70,7 @@ def test_only_those_that_were_not_heard_of_are_fired() -> None:
 
     with serving(answer) as url:
         outputs = Outputs({"routerUrl": url}, frozenset())
-        note = SkyNote(1, url, "token", "", "")
+        note = EmulatorNote(1, url, "token", "", "")
         assert wait_for_all(outputs, note, ["aws/eu-west-1"], 0) == []
         assert fired == []
         assert wait_for_all(outputs, note, ["aws/eu-west-1", "gcp/europe-west1"], 0) == []

@@ -44,7 +44,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     root = tmp_path / "checkout"
     root.mkdir()
     (root / "Pulumi.prod.yaml").write_text(CONFIG)
-    (root / "Pulumi.local.yaml").write_text(f"{CONFIG}  skyfleet:sky: {{}}\n")
+    (root / "Pulumi.local.yaml").write_text(f"{CONFIG}  skyfleet:emulator: {{}}\n")
     return Layout(root)
 
 

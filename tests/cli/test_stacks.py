@@ -156,7 +156,7 @@ def test_logs_of_a_real_stack_are_where_its_cloud_keeps_them(operator: Operator)
     one = operator.run("logs", "aws", "--role", "checker", "--stack", "acme/skyfleet/prod").stdout
     assert one.count("\n") == 2
     assert "skyfleet-prod-checker" in one
-    assert "is the emulator's own log" in operator.run("logs", "sky", "--stack", "prod", code=2).output
+    assert "is the emulator's own log" in operator.run("logs", "emulator", "--stack", "prod", code=2).output
     assert "Pulumi.absent.yaml cannot be read" in operator.run("logs", "--stack", "absent", code=1).output
 
 

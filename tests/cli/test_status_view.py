@@ -94,7 +94,7 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
         RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
     ]
     facts = assemble(answers, PLACES, WORLD, "3.13.0 (/p)")
-    assert list(facts) == ["router", "routers", "targets", "vantages", "sky"]
+    assert list(facts) == ["router", "routers", "targets", "vantages", "emulator"]
     assert facts["router"] == {
         "url": "http://g",
         "cloud": "gcp",
@@ -121,7 +121,7 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
         },
     ]
     assert facts["targets"] == STATUS["targets"]
-    assert facts["sky"] == {
+    assert facts["emulator"] == {
         "python": "3.13.0 (/p)",
         "adapter": "stand-in",
         "faults": WORLD["faults"],
@@ -183,7 +183,7 @@ def test_without_any_router_it_says_so() -> None:
     facts = assemble([RouterAnswer("http://x", None, "refused")], {}, None, "")
     assert facts["router"] is None
     assert facts["targets"] == []
-    assert facts["sky"] is None
+    assert facts["emulator"] is None
     assert "no router answers" in shown(facts)
 
 

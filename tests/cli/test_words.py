@@ -39,7 +39,7 @@ from tests.cli.fakes import script
     ],
 )
 def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
-    """As the sky knows them."""
+    """As the emulator knows them."""
     assert check_fault(fault) == fault
 
 
@@ -161,7 +161,7 @@ def test_the_exports_survive_a_shell(tmp_path: Path) -> None:
     assert said == f"file://{layout.state}?metadata=skip"
 
 
-def test_without_a_running_sky_no_providers_are_named() -> None:
+def test_without_a_running_emulator_no_providers_are_named() -> None:
     """`stack output` works without them."""
     told = pulumi_variables(
         Layout(Path("/c")), pulumi_path=[], venv_bin=Path("/v"), providers=None, environ={"PATH": "/bin"}

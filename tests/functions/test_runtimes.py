@@ -1,6 +1,6 @@
 """The contract suite where no emulated cloud is needed: in process, on a plain server, and as AWS starts it.
 
-The same cases run against the three vendors' own runtimes in the sky tier.
+The same cases run against the three vendors' own runtimes in the emulator tier.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def test_purge_protection_is_a_setting(azure: list[Resource], tmp_path: Path) ->
 def test_packages_run_in_the_worker_library_that_they_were_tried_in() -> None:
     """Pinned in what is deployed, to the version under which the emulator runs it."""
     pin = re.compile(r"^azure-functions-runtime==(\S+)", re.MULTILINE)
-    locks = [LOCKS / f"{name}.txt" for name in ("agent-azure", "router-azure", "sky-azure")]
+    locks = [LOCKS / f"{name}.txt" for name in ("agent-azure", "router-azure", "emulator-azure")]
     found = [pin.findall(lock.read_text()) for lock in locks]
     assert found[0] == found[1] == found[2] != []
 

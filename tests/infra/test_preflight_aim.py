@@ -52,9 +52,9 @@ def test_only_the_clouds_of_the_stack_must_be_emulated() -> None:
 
 
 def test_the_program_ends_before_it_asks_or_creates_anything() -> None:
-    """The stack config decides: with skyfleet:sky it is the emulator's."""
+    """The stack config decides: with skyfleet:emulator it is the emulator's."""
     real = read({"skyfleet:clouds": CLOUDS_CONFIG}, "prod")
-    local = read({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:sky": {}}, "local")
+    local = read({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:emulator": {}}, "local")
     need_aim(real, {})
     need_aim(local, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
     with pytest.raises(PreflightError, match="nothing was deployed"):

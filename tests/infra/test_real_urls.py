@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.hosts.routing import route
-from infra.local.providers import addresses
-from infra.local.providers.aws import common as aws
-from infra.local.providers.azure import common as azure
-from infra.local.world import Address, Function
+from emulator.desired.state import Address, Function
+from emulator.providers import addresses
+from emulator.providers.aws import common as aws
+from emulator.providers.azure import common as azure
+from emulator.runtime.hosts import route
 from router.settings import checker_settings, router_settings
-from tests.infra.account import Account
+from tests.emulator.account import Account
+from tests.emulator.rows import only, row, world
 from tests.infra.recorded import Resource, recorded, settings_for
-from tests.infra.rows import only, row, world
 from tests.infra.test_clouds import FUNCTIONS, environment, role
 
 SHAPES = (

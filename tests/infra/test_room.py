@@ -42,16 +42,21 @@ def mistake(counts: Mapping[Cloud, int], **more: object) -> str:
 
 
 @pytest.mark.pure
-@pytest.mark.parametrize("sky", [{}, {"sky": {}}])
-def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(sky: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("emulator", [{}, {"emulator": {}}])
+def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(
+    emulator: Mapping[str, object],
+) -> None:
     """With how many there are, how many fit and why; that many then are no mistake."""
-    said = mistake({"aws": 22, "azure": 8}, router={"clouds": ["aws"]}, **sky)
+    said = mistake({"aws": 22, "azure": 8}, router={"clouds": ["aws"]}, **emulator)
     assert "30 regions need up to" in said
     most = int(said.partition("at most ")[2].partition(" ")[0])
     assert said.startswith("skyfleet:clouds: got 30 regions in all; expected at most ")
     assert "list of all targets in its environment, which Lambda ends at 4096 bytes" in said
-    assert len(read(config({"aws": min(most, 22), "azure": max(0, most - 22)}, **sky), "dev").targets) == most
-    assert most == (15 if sky else 16)
+    assert (
+        len(read(config({"aws": min(most, 22), "azure": max(0, most - 22)}, **emulator), "dev").targets)
+        == most
+    )
+    assert most == (15 if emulator else 16)
 
 
 @pytest.mark.pure

@@ -92,7 +92,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
         model={"baseUrl": "https://api.example.com/v1", "name": "small"},
         keyGeneration=4,
         agentPaceMs=20,
-        sky={"minuteS": 5, "delays": 0.1},
+        emulator={"minuteS": 5, "delays": 0.1},
     )
     assert [place.cloud for place in found.routers] == ["gcp", "aws"]
     assert (found.strategy, found.open, found.policy) == ("random", True, {"stallS": 2, "fall": 3})
@@ -230,8 +230,13 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "unknown-key-of-the-router": (CLOUDS, {"router": {"stratgy": "random"}}, "did you mean strategy"),
     "strategy": (CLOUDS, {"router": {"strategy": "best"}}, "router.strategy: got 'best'"),
     "open-on-real-clouds": (CLOUDS, {"router": {"open": True}}, "only an emulated stack is open"),
-    "sky-delays": (CLOUDS, {"sky": {"delays": 2}}, "skyfleet:sky.delays"),
-    "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "sky": {}}, "true or false"),
+    "emulator-delays": (CLOUDS, {"emulator": {"delays": 2}}, "skyfleet:emulator.delays"),
+    "former-name": (
+        CLOUDS,
+        {"sky": {"minuteS": 5}},
+        "skyfleet:sky: got a key's former name; expected its name of today, skyfleet:emulator",
+    ),
+    "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
     "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
     "policy-too-much": (CLOUDS, {"router": {"policy": {"hedgeShare": 5}}}, "a number from 0.001 to 1"),
@@ -244,7 +249,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "callers-may": (CLOUDS, {"router": {"policy": {"callersMay": ["strategie"]}}}, "did you mean strategy"),
     "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
-    "agent-reserved": (CLOUDS, {"agent": "router.app:create"}, "outside of infra, router, tests"),
+    "agent-reserved": (CLOUDS, {"agent": "router.app:create"}, "outside of emulator, infra, router, tests"),
     "name": (CLOUDS, {"name": "My Fleet"}, "lower-case letters"),
     "checks": (CLOUDS, {"checks": {"probes": 0}}, "checks.probes: got 0"),
     "checks-too-long": (CLOUDS, {"checks": {"probes": 60, "apartS": 60}}, "skyfleet:checks"),
@@ -253,9 +258,9 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "model-key-alone": (CLOUDS, {"modelApiKey": "k"}, "skyfleet:model: got nothing"),
     "model-name": (CLOUDS, {"model": {"baseUrl": "https://example.com"}}, "model.name: got nothing"),
     "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
-    "sky-unknown": (CLOUDS, {"sky": {"minutes": 5}}, "did you mean minuteS"),
-    "sky-too-fast": (CLOUDS, {"sky": {"minuteS": 0.01}}, "sky.minuteS"),
-    "sky-too-slow": (CLOUDS, {"sky": {"minuteS": 99999}}, "at most 3600 seconds"),
+    "emulator-unknown": (CLOUDS, {"emulator": {"minutes": 5}}, "did you mean minuteS"),
+    "emulator-too-fast": (CLOUDS, {"emulator": {"minuteS": 0.01}}, "emulator.minuteS"),
+    "emulator-too-slow": (CLOUDS, {"emulator": {"minuteS": 99999}}, "at most 3600 seconds"),
     "unknown-key": (CLOUDS, {"regions": []}, "skyfleet:regions: got an unknown key"),
 }
 

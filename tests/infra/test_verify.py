@@ -194,5 +194,5 @@ def test_emulated_clouds_are_waited_for_less(delays: float, expected: tuple[floa
 def test_a_real_stack_has_the_delays_of_its_clouds() -> None:
     """Whatever the emulator's default is."""
     clouds = {"aws": {"regions": ["eu-west-1"]}}
-    emulated = read({"skyfleet:clouds": clouds, "skyfleet:sky": {"delays": 0.25}}, "local")
+    emulated = read({"skyfleet:clouds": clouds, "skyfleet:emulator": {"delays": 0.25}}, "local")
     assert (read({"skyfleet:clouds": clouds}, "prod").delays, emulated.delays) == (1, 0.25)

@@ -25,11 +25,11 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from infra.local.hosts.cloud_api import CloudApi
-from infra.local.hosts.http_child import free_port
-from infra.local.hosts.identity import Identities
-from infra.local.hosts.services import Services
-from infra.local.world import Bucket, Cloud, Grant, World
+from emulator.desired.state import Bucket, Cloud, Grant, World
+from emulator.runtime.http_child import free_port
+from emulator.runtime.service_port import CloudApi
+from emulator.services.identity import Identities
+from emulator.services.services import Services
 from infra.setup.extras.azurite import AZURITE, node
 from infra.setup.extras.fake_gcs import FAKE_GCS
 from tests.extras import program

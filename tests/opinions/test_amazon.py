@@ -19,11 +19,11 @@ import requests
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
+from emulator.desired.state import Bucket, World
+from emulator.services.identity import Identities
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.secrets_manager import read_secret
-from infra.local.hosts.identity import Identities
-from infra.local.world import Bucket, World
-from tests.infra import rows
+from tests.emulator import rows
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 from tests.opinions.servers import amazon, amazons, emulator_of, make_bucket, moto
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from emulator.desired.state import Bucket, Grant, World
+from emulator.services.identity import Identities
 from functions.remembered.bucket import CloudBucket
-from infra.local.hosts.identity import Identities
-from infra.local.world import Bucket, Grant, World
 from tests.opinions.servers import (
     Store,
     amazon,

@@ -132,7 +132,7 @@ def test_when_all_ways_fail_one_error_names_all_three(
     ):
         assert part in said
     assert "1.20.1" in said
-    assert f"install Go {needed_go((CHECKOUT / 'infra/local/pulumi-cli/go.mod').read_text())}" in said
+    assert f"install Go {needed_go((CHECKOUT / 'infra/setup/pulumi/modules/cli/go.mod').read_text())}" in said
 
 
 def test_a_failed_build_leaves_nothing_and_says_what_go_said(
@@ -202,8 +202,8 @@ def test_go_settings_that_would_change_the_build_are_taken_out() -> None:
 def test_both_modules_ask_for_the_same_go() -> None:
     """One version to name in the error, and no address of a registry in what is pinned."""
     mods = [
-        (CHECKOUT / "infra" / "local" / name / "go.mod").read_text()
-        for name in ("pulumi-cli", "pulumi-python")
+        (CHECKOUT / "infra" / "setup" / "pulumi" / "modules" / name / "go.mod").read_text()
+        for name in ("cli", "python")
     ]
     assert len({needed_go(mod) for mod in mods}) == 1
     assert not any("://" in mod for mod in mods)

@@ -109,6 +109,6 @@ def test_versions_are_read_with_their_suffixes() -> None:
 
 def test_the_go_module_pins_the_same_release() -> None:
     """What is fetched and what is built are one version."""
-    mod = (CHECKOUT / "infra" / "local" / "pulumi-cli" / "go.mod").read_text()
+    mod = (CHECKOUT / "infra" / "setup" / "pulumi" / "modules" / "cli" / "go.mod").read_text()
     assert f"github.com/pulumi/pulumi/pkg/v3 v{RELEASE}" in mod
     assert f"github.com/pulumi/pulumi/sdk/v3 v{RELEASE}" in mod

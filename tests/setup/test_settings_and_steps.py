@@ -90,7 +90,7 @@ def test_locks_are_universal_and_hashed() -> None:
         told = arguments(lock, Path("out.txt"))
         assert {"--universal", "--generate-hashes"} <= set(told)
         assert told[told.index("--python-version") + 1] == (
-            "3.13" if lock.name == "sky-azure.txt" else "3.11"
+            "3.13" if lock.name == "emulator-azure.txt" else "3.11"
         )
 
 

@@ -8,7 +8,7 @@ import click
 
 from infra.cli import values
 from infra.cli.admin import call
-from infra.cli.context import json_option, layout, need_sky
+from infra.cli.context import json_option, layout, need_emulator
 from infra.cli.faults import (
     API,
     API_S,
@@ -22,7 +22,7 @@ from infra.cli.faults import (
     check_fault,
 )
 from infra.cli.stacks import emulator_only
-from infra.cli.status_view import sky_facts
+from infra.cli.status_view import emulator_facts
 
 
 @click.command("chaos", epilog=f"FAULT: {GRAMMAR}. {NOTES}")
@@ -37,7 +37,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     """Put FAULT on CLOUD (aws, azure, gcp), or `heal` it."""
     check_cloud(cloud)
     check_fault(fault)
-    note = need_sky(layout())
+    note = need_emulator(layout())
     if fault == HEAL:
         call(note, "DELETE", f"/v1/faults?cloud={cloud}")
     elif (change := by_hand(cloud, fault)) is not None:
@@ -50,7 +50,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
         scope = "the management API"
     else:
         call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
-    faults = values.many(sky_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
+    faults = values.many(emulator_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
         return

@@ -18,7 +18,7 @@ from infra.cli.log_files import ROLES, Follower, LogFile, choose, tail
 from infra.cli.preparation import read_settings
 from infra.cli.stacks import is_real, stack_option
 
-SKY = "sky"
+EMULATOR = "emulator"
 LOOK_EVERY_S = 0.25
 
 
@@ -32,12 +32,13 @@ LOOK_EVERY_S = 0.25
 @stack_option
 def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack: str | None) -> None:
     """Print logs of the functions in CLOUD (aws, azure, gcp; all when left out), or of the emulated clouds
-    (sky). With --stack: where that stack's clouds keep them, and the command that shows them.
+    (emulator). With --stack: where that stack's clouds keep them, and the command that shows them.
     """
     place = layout()
-    if cloud is not None and cloud not in (*CLOUDS, SKY):
+    if cloud is not None and cloud not in (*CLOUDS, EMULATOR):
         raise click.UsageError(
-            f"unknown cloud {cloud!r}.{meant(cloud, (*CLOUDS, SKY))} Known: {', '.join(CLOUDS)}, {SKY}."
+            f"unknown cloud {cloud!r}.{meant(cloud, (*CLOUDS, EMULATOR))} Known: "
+            f"{', '.join(CLOUDS)}, {EMULATOR}."
         )
     if stack is not None and is_real(stack):
         _say_where(place, stack, cloud, role)
@@ -65,8 +66,8 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
 
 
 def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:
-    if cloud == SKY:
-        raise click.UsageError(f"{SKY} is the emulator's own log, and {stack} is another stack.")
+    if cloud == EMULATOR:
+        raise click.UsageError(f"{EMULATOR} is the emulator's own log, and {stack} is another stack.")
     found = log_places(read_settings(layout, stack), (cloud,) if cloud else CLOUDS, role)
     if not found:
         raise Failed(f"the stack {stack} has no function in {cloud or 'any cloud'} of role {role or 'any'}")
@@ -75,8 +76,10 @@ def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) 
 
 
 def _files(place: Layout, cloud: str | None, role: str | None) -> list[LogFile]:
-    if cloud == SKY:
+    if cloud == EMULATOR:
         return [
-            LogFile(path.stem, path) for path in (place.logs / "sky.log", place.daemon_log) if path.exists()
+            LogFile(path.stem, path)
+            for path in (place.logs / "emulator.log", place.daemon_log)
+            if path.exists()
         ]
     return choose(place.logs, (cloud,) if cloud else CLOUDS, role)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import stacks, values
-from infra.cli.context import engine, json_option, layout, need_sky, pulumi_cli
+from infra.cli.context import engine, json_option, layout, need_emulator, pulumi_cli
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.layout import STACK, Layout
@@ -110,7 +110,7 @@ def _engine(place: Layout, stack: str | None) -> Engine:
     cli = pulumi_cli(place)
     if stack is not None and is_real(stack):
         return Engine(cli.program, place.root, stacks.environment(cli, os.environ))
-    return engine(place, cli, need_sky(place).providers)
+    return engine(place, cli, need_emulator(place).providers)
 
 
 class Unreadable(Exception):

@@ -6,10 +6,10 @@ import json
 
 import click
 
-from infra.cli.admin import SkyNote, call
+from infra.cli.admin import EmulatorNote, call
 from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.daemon import running
-from infra.cli.errors import SkyFailed
+from infra.cli.errors import EmulatorFailed
 from infra.cli.routers import ask_status, builds
 from infra.cli.stacks import deploy_command, is_real, stack_option
 from infra.cli.status_view import assemble, render
@@ -41,10 +41,10 @@ def command(stack: str | None, as_json: bool) -> None:
         )
 
 
-def _world(note: SkyNote | None) -> Facts | None:
+def _world(note: EmulatorNote | None) -> Facts | None:
     if note is None:
         return None
     try:
         return call(note, "GET", "/v1/world")
-    except SkyFailed:
+    except EmulatorFailed:
         return None

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import summary
-from infra.cli.context import engine, json_option, need_outputs, need_sky, pulumi_cli
+from infra.cli.context import engine, json_option, need_emulator, need_outputs, pulumi_cli
 from infra.cli.context import layout as here
+from infra.cli.emulator import awake, child_environment
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.faults import CLOUDS
@@ -30,7 +31,6 @@ from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import counts, diagnostics, outages, waiting
 from infra.cli.pulumi_lines import step as parse_step
 from infra.cli.recovery import check_state, free_the_stack, pending
-from infra.cli.sky import awake, child_environment
 from infra.cli.stacks import emulator_only
 from infra.setup.exclusive import exclusive
 
@@ -89,7 +89,7 @@ def _first_checks(layout: Layout, outputs: Outputs, settings: Settings, shown: P
     rounds_s = settings.checks.probes * settings.checks.apart_s
     with step(shown, "first health checks"):
         expected = [str(place) for place in settings.checkers]
-        if missing := wait_for_all(outputs, need_sky(layout), expected, rounds_s):
+        if missing := wait_for_all(outputs, need_emulator(layout), expected, rounds_s):
             shown.say(sentence(missing, rounds_s + GRACE_S))
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# What we fetch or build, and what every test runs with. The go.mod beside infra/local pins the same.
+# What we fetch or build, and what every test runs with. The go.mod beside emulator pins the same.
 RELEASE = "3.250.0"
 # The oldest CLI that our SDKs and the attached providers (PULUMI_DEBUG_PROVIDERS) have been run with.
 LEAST = (3, 250, 0)

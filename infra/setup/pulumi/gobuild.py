@@ -29,8 +29,8 @@ from infra.setup.pulumi.cli import (
 from infra.setup.steps import run_step
 
 WAY = "building it from Go modules"
-CLI_MODULE = Path("infra/local/pulumi-cli")
-HOST_MODULE = Path("infra/local/pulumi-python")
+CLI_MODULE = Path("infra/setup/pulumi/modules/cli")
+HOST_MODULE = Path("infra/setup/pulumi/modules/python")
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
 SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"

@@ -1,0 +1,225 @@
+"""The emulated clouds as one process: `python -m emulator --root .skyfleet`.
+
+It takes an exclusive lock on its folder, brings the world back as it was, opens the admin API, starts the
+Pulumi providers and then writes `emulator.json`. SIGTERM and SIGINT stop everything; no child is left.
+Setting up costs no network: what the clouds install is installed at a deploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import functools
+import json
+import logging
+import logging.handlers
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emulator.admin import Admin
+from emulator.desired.state import World
+from emulator.errors import EmulatorError
+from emulator.runtime import interpreter
+from emulator.runtime.errors import SetupError
+from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.ports import Ports
+from emulator.runtime.reconciler import Reconciler, Site
+from emulator.runtime.state import Document, write_private
+from emulator.runtime.wheels import Wheels, cache_folder
+
+if TYPE_CHECKING:
+    from emulator.providers.server import Providers
+
+log = logging.getLogger("emulator")
+
+LOG_BYTES = 5 * 1024 * 1024
+APPLY_S = 600.0  # a deploy may install wheels from a slow index
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """root: the checkout's `.skyfleet`; project: the checkout."""
+
+    root: Path
+    project: Path
+
+    @property
+    def emulator(self) -> Path:
+        """State of the emulator."""
+        return self.root / "emulator"
+
+    @property
+    def logs(self) -> Path:
+        """All logs."""
+        return self.root / "logs"
+
+    @property
+    def note(self) -> Path:
+        """What a running emulator says about itself."""
+        return self.root / "emulator.json"
+
+
+def options(arguments: list[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="emulator", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the emulator (.skyfleet)")
+    parser.add_argument("--project", type=Path, help="the checkout (default: the folder of --root)")
+    found = parser.parse_args(arguments)
+    root: Path = found.root.resolve()
+    project: Path | None = found.project
+    return Options(root, (project or root.parent).resolve())
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Generator[None]:
+    """Hold the lock of the folder. Raises SetupError when another daemon does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise SetupError(
+                f"another daemon (pid {holder}) serves {path.parent}; run `make down` or kill that pid"
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def log_to(folder: Path) -> None:
+    """The daemon's own log, rotated by size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(folder / "emulator.log", maxBytes=LOG_BYTES, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def uv_program() -> Path:
+    """The uv beside our own interpreter, else the one on PATH."""
+    beside = Path(sys.executable).with_name("uv")
+    found = beside if beside.is_file() else shutil.which("uv")
+    if found is None:
+        raise SetupError("uv was found neither in the project's venv nor on PATH; run `make setup`")
+    return Path(found)
+
+
+def adapter_program(environ: Mapping[str, str]) -> Path | None:
+    """The real Lambda Web Adapter, where it is installed."""
+    told = environ.get("SKYFLEET_LAMBDA_ADAPTER") or shutil.which("lambda-adapter", path=environ.get("PATH"))
+    if told and not Path(told).is_file():
+        raise SetupError(f"SKYFLEET_LAMBDA_ADAPTER names {told}, which is not a file; unset it or correct it")
+    return Path(told) if told else None
+
+
+def find_interpreter(environ: Mapping[str, str], uv: Path) -> Interpreter:
+    """The interpreter for functions."""
+    return interpreter.find(Path(sys.executable), interpreter.candidates(environ, Path.home(), uv))
+
+
+async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
+    """Run until a signal comes."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    uv = uv_program()
+    site = Site(
+        folder=chosen.emulator,
+        logs=chosen.logs,
+        interpreter=find_interpreter(environ, uv),
+        wheels=Wheels(cache_folder(environ), uv, environ),
+        azure_lock=chosen.project / "locks" / "emulator-azure.txt",
+        adapter=adapter_program(environ),
+    )
+    document = Document(chosen.emulator / "settings.json")
+    ports = Ports(document)
+    token = document.content.setdefault("token", secrets.token_urlsafe(32))
+    emulator = Reconciler(site, ports, document)
+    async with contextlib.AsyncExitStack() as open_things:
+        open_things.callback(ports.close)
+        open_things.push_async_callback(emulator.close)
+        await emulator.start()
+        providers, addresses = await _providers(chosen, emulator, ports, open_things)
+        admin = Admin(ports.named("admin"), token, emulator, providers.operations)
+        open_things.push_async_callback(admin.close)
+        await admin.open()
+        write_note(chosen.note, admin.address, token, addresses, str(site.interpreter))
+        open_things.callback(chosen.note.unlink, missing_ok=True)
+        log.info("ready: %s, functions run on Python %s", admin.address, site.interpreter)
+        await stop.wait()
+        log.info("stopping")
+
+
+async def _providers(
+    chosen: Options, emulator: Reconciler, ports: Ports, open_things: contextlib.AsyncExitStack
+) -> tuple[Providers, Mapping[str, int]]:
+    """Bring the world back from the providers' table, then let the engine change it."""
+    from emulator.providers.registry import PACKAGES
+    from emulator.providers.server import Providers
+    from emulator.providers.table import Table
+
+    loop = asyncio.get_running_loop()
+
+    def apply(world: World) -> None:
+        """Called from the providers' threads."""
+        asyncio.run_coroutine_threadsafe(emulator.apply(world), loop).result(APPLY_S)
+
+    kept: dict[str, int] = {}
+    for package in PACKAGES:
+        kept[package] = ports.named(f"provider {package}")
+    table = Table(chosen.emulator / "resources.json")
+    program_folder = chosen.project / "infra"
+    providers = Providers(
+        table, apply, kept, ports.allocate, chosen.emulator, program_folder, emulator.delays
+    )
+    world = providers.world()
+    for spec in world.functions:
+        if spec.port is not None:
+            ports.reserve(spec.port, f"function {spec.key}")
+    await emulator.restore(world)
+    # Stopping waits for operations under way, which wait for this loop.
+    open_things.push_async_callback(functools.partial(asyncio.to_thread, providers.stop))
+    return providers, await asyncio.to_thread(providers.start)
+
+
+def write_note(path: Path, admin: str, token: str, providers: Mapping[str, int], python: str) -> None:
+    """emulator.json: written last, so that who reads it finds everything ready."""
+    note = {
+        "pid": os.getpid(),
+        "admin": admin,
+        "token": token,
+        "providers": ",".join(f"{name}:{port}" for name, port in providers.items()),
+        "python": python,
+    }
+    write_private(path, json.dumps(note, indent=1) + "\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point; what a user can act on goes to standard error."""
+    chosen = options(arguments)
+    try:
+        with exclusive(chosen.root / "emulator" / "daemon.lock"):
+            log_to(chosen.logs)
+            asyncio.run(serve(chosen, os.environ))
+    except EmulatorError as error:
+        sys.stderr.write(f"{error}\n")
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

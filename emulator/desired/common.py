@@ -1,0 +1,70 @@
+"""What the three clouds' tables have in common when they are read as a world."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from emulator.desired.state import Address, Bucket, Cloud, Function, Grant, Role, Schedule
+from emulator.providers.kinds import effective_at
+from emulator.providers.table import Row
+from emulator.providers.values import text
+
+ROLE_LABEL = "skyfleet-role"
+ROLES: tuple[Role, ...] = ("agent", "router", "checker")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One cloud's part of a world."""
+
+    functions: tuple[Function, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The rows by type, in the order they were made, and where the emulator keeps its files.
+
+    now: unix seconds, by which a grant acts already or not yet.
+    """
+
+    rows: Mapping[str, Row]
+    folder: Path
+    now: float = math.inf
+
+    def all(self, token: str) -> Iterable[Row]:
+        return (row for row in self.rows.values() if row.token == token)
+
+    def effective(self, token: str) -> Iterable[Row]:
+        """The rows of a type that grants something, without those whose grant does not act yet."""
+        return (row for row in self.all(token) if effective_at(row) <= self.now)
+
+    def package(self, row: Row) -> Path:
+        return self.folder / "code" / f"{row.private['package']}.zip"
+
+    def bucket(self, cloud: Cloud, name: str) -> Bucket:
+        return Bucket(cloud, name, self.folder / "buckets" / cloud / name)
+
+
+def role_of(row: Row, prop: str) -> Role:
+    """By the label; a function that bears none of ours is somebody's agent."""
+    label = text(row.inputs, prop, ROLE_LABEL)
+    return label if label in ROLES else "agent"
+
+
+def addresses_of(*urls: str) -> tuple[Address, ...]:
+    """Where the cloud's front end takes requests for a function: the URLs it reports for it."""
+    parts = [urlsplit(url if "://" in url else f"//{url}") for url in urls if url]
+    return tuple(Address(part.hostname or "", part.path.rstrip("/")) for part in parts)
+
+
+def port_of(row: Row) -> int | None:
+    port = row.private.get("port")
+    return int(port) if port is not None else None

@@ -1,0 +1,30 @@
+"""The table of resources, read as a world: what should run, who may do what. Pure; nothing is raised.
+
+The rule of this file: what a cloud would refuse at run time is said in the world (`closed`, `refused`, a
+missing grant), never an error: a half-made or half-destroyed stack is an ordinary state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from emulator.desired import aws, azure, gcp
+from emulator.desired.common import Tables
+from emulator.desired.state import World
+from emulator.providers.table import Row
+
+
+def derive(rows: Mapping[str, Row], folder: Path, now: float = math.inf) -> World:
+    """`folder`: the emulator's state, below which buckets and packages lie. now: unix seconds; grants that do
+    not act by then are left out."""
+    tables = Tables(rows, folder, now)
+    parts = [part.derive(tables) for part in (aws, azure, gcp)]
+    return World(
+        functions=tuple(function for part in parts for function in part.functions),
+        schedules=tuple(schedule for part in parts for schedule in part.schedules),
+        buckets=tuple(bucket for part in parts for bucket in part.buckets),
+        secrets={name: value for part in parts for name, value in part.secrets.items()},
+        grants=tuple(grant for part in parts for grant in part.grants),
+    )

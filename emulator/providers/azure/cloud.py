@@ -1,0 +1,46 @@
+"""Microsoft Azure as far as the emulator has it: a function app on Flex Consumption and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emulator.errors import CloudError
+from emulator.providers.azure import access, monitoring, storage, vaults, web
+from emulator.providers.azure.common import CLIENT, GROUP, OPERATOR, SUBSCRIPTION, TENANT, same_name
+from emulator.providers.kinds import Context
+from emulator.providers.registry import Invoke
+from emulator.providers.values import Json, Properties, text
+
+KINDS = (*monitoring.KINDS, *storage.KINDS, *access.KINDS, *vaults.KINDS, *web.KINDS)
+DEFAULTS: Mapping[str, Json] = {}
+
+
+def _client(inputs: Properties, context: Context) -> Properties:
+    return {
+        "clientId": CLIENT,
+        "objectId": OPERATOR,
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": TENANT,
+    }
+
+
+def _group(inputs: Properties, context: Context) -> Properties:
+    """Azure says by its code why a group is not told: learn.microsoft.com/azure/azure-resource-manager/
+    troubleshooting/error-not-found."""
+    name = text(inputs, "resourceGroupName")
+    found = same_name(context, GROUP, "name", name)
+    if found is None:
+        raise CloudError(
+            "ResourceGroupNotFound",
+            f'Status=404 Code="ResourceGroupNotFound" group {name} could not be found',
+        )
+    return found.outputs
+
+
+INVOKES: Mapping[str, Invoke] = {
+    "azure-native:authorization:getClientConfig": _client,
+    "azure-native:resources:getResourceGroup": _group,
+    "azure-native:storage:listStorageAccountKeys": storage.account_keys,
+    "azure-native:storage:listStorageAccountServiceSAS": storage.service_sas,
+    "azure-native:web:listWebAppHostKeys": web.host_keys,
+}

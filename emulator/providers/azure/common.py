@@ -1,0 +1,130 @@
+"""Azure Resource Manager's identifiers, and looking things up by them, in any case as Azure does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from emulator.errors import CloudError
+from emulator.providers.kinds import Context, Kind, no_guard, no_rules, no_step
+from emulator.providers.naming import Naming
+from emulator.providers.rules import Rule
+from emulator.providers.table import Row
+from emulator.providers.values import Properties, text
+
+SUBSCRIPTION = "5ca1ab1e-0000-4000-8000-000000000001"
+TENANT = "5ca1ab1e-0000-4000-8000-000000000002"
+CLIENT = "5ca1ab1e-0000-4000-8000-000000000003"
+OPERATOR = "5ca1ab1e-0000-4000-8000-000000000004"
+
+GROUP = "azure-native:resources:ResourceGroup"
+DEPLOYMENT = "azure-native:resources:Deployment"
+ACCOUNT = "azure-native:storage:StorageAccount"
+CONTAINER = "azure-native:storage:BlobContainer"
+BLOB = "azure-native:storage:Blob"
+PLAN = "azure-native:web:AppServicePlan"
+SITE = "azure-native:web:WebApp"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+POLICY = "azure-native:authorization:PolicyAssignment"
+VAULT = "azure-native:keyvault:Vault"
+SECRET = "azure-native:keyvault:Secret"  # noqa: S105 - a type's name
+
+
+def group_id(name: str) -> str:
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}"
+
+
+def by_id(context: Context, wanted: str) -> Row | None:
+    """The resource of any type with that id."""
+    low = wanted.casefold()
+    rows = (r for r in context.rows.values() if r.token.startswith("azure-native:"))
+    return next((row for row in rows if row.id.casefold() == low), None)
+
+
+def need_id(context: Context, wanted: str, code: str = "ResourceNotFound") -> Row:
+    row = by_id(context, wanted)
+    if row is None:
+        raise CloudError(code, f"The Resource '{wanted}' was not found.")
+    return row
+
+
+def same_name(context: Context, token: str, prop: str, name: str) -> Row | None:
+    """The row of type `token` whose output `prop` is `name` in any case."""
+    low = name.casefold()
+    return next((r for r in context.all(token) if text(r.outputs, prop).casefold() == low), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A type that lives in a resource group.
+
+    path: the ARM type with the input of each name: "Microsoft.Storage/storageAccounts/{accountName}".
+    more: outputs besides id, name, type. unique: in the whole world, not only in its group.
+    fixed: inputs that cannot change (the group, the names and the location never can).
+    """
+
+    token: str
+    path: str
+    naming: Naming | None = None
+    more: Callable[[Properties, Context], Properties] = field(default=lambda inputs, context: {})
+    unique: bool = False
+    fixed: tuple[str, ...] = ()
+    rules: Rule = no_rules
+    refers: Callable[[Properties, Context], None] = no_step
+    effects: Callable[[Properties, Context], None] = no_step
+    located: bool = True
+    volatile: tuple[str, ...] = ()
+    exists: str = "Conflict"
+
+    def id(self, inputs: Properties) -> str:
+        return f"{group_id(text(inputs, 'resourceGroupName'))}/providers/{self.path.format_map(inputs)}"
+
+    def key(self, inputs: Properties, context: Context) -> str:
+        own = self.path.format_map(inputs) if self.unique else self.id(inputs)
+        return f"azure/{own.lstrip('/')}".casefold()
+
+    def outputs(self, inputs: Properties, context: Context) -> Properties:
+        provider, *parts = self.path.split("/")
+        where = {"location": location(inputs, context)} if self.located else {}
+        return {
+            "id": self.id(inputs),
+            "name": parts[-1].format_map(inputs),
+            "type": "/".join([provider, *parts[::2]]),
+            **where,
+            **self.more(inputs, context),
+        }
+
+    def needs(self, inputs: Properties, context: Context) -> None:
+        group(inputs, context)
+        self.refers(inputs, context)
+
+    def kind(self) -> Kind:
+        names = [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+        return Kind(
+            self.token,
+            self.key,
+            self.outputs,
+            volatile=self.volatile,
+            naming=self.naming,
+            force_new=frozenset(("resourceGroupName", "location", *names, *self.fixed)),
+            rules=self.rules,
+            refers=self.needs,
+            effects=self.effects,
+            on_delete=no_guard,
+            exists=self.exists,
+        )
+
+
+def group(inputs: Properties, context: Context) -> Row:
+    name = text(inputs, "resourceGroupName")
+    row = same_name(context, GROUP, "name", name)
+    if row is None:
+        raise CloudError("ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+    return row
+
+
+def location(inputs: Properties, context: Context) -> str:
+    """Own location, else the provider's, else the resource group's."""
+    configured = text(dict(context.config), "location")
+    return text(inputs, "location") or configured or text(group(inputs, context).outputs, "location")

@@ -1,0 +1,61 @@
+"""Google Cloud as far as the emulator has it: a Cloud Run function and everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emulator.providers.gcp import functions, iam, images, project, services, storage
+from emulator.providers.gcp.common import PROJECT, PROJECT_NUMBER
+from emulator.providers.gcp.project import need_project
+from emulator.providers.kinds import Context
+from emulator.providers.registry import Invoke
+from emulator.providers.values import Json, Properties, text
+
+KINDS = (
+    *project.KINDS,
+    *iam.KINDS,
+    *storage.KINDS,
+    *images.KINDS,
+    *functions.KINDS,
+    *services.KINDS,
+)
+# The emulated credentials belong to a project, as application default credentials do.
+DEFAULTS: Mapping[str, Json] = {"project": PROJECT}
+
+
+def _project_id(context: Context) -> str:
+    return text(dict(context.config), "project") or PROJECT
+
+
+def _project(inputs: Properties, context: Context) -> Properties:
+    """Read through Cloud Resource Manager, as everything about a project is."""
+    project = text(inputs, "projectId") or _project_id(context)
+    need_project(context, project)
+    return {
+        "id": f"projects/{project}",
+        "projectId": project,
+        "name": project,
+        "number": PROJECT_NUMBER,
+        "labels": {},
+        "effectiveLabels": {},
+    }
+
+
+def _client(inputs: Properties, context: Context) -> Properties:
+    config = dict(context.config)
+    project, region = _project_id(context), text(config, "region")
+    return {
+        "id": f"projects/{project}/regions/{region}/zones/{text(config, 'zone')}",
+        "project": project,
+        "region": region,
+        "zone": text(config, "zone"),
+        "accessToken": "emulator",
+        "defaultLabels": config.get("defaultLabels") or {},
+    }
+
+
+INVOKES: Mapping[str, Invoke] = {
+    "gcp:organizations/getProject:getProject": _project,
+    "gcp:organizations/getClientConfig:getClientConfig": _client,
+    "gcp:cloudquota/getSQuotaInfo:getSQuotaInfo": project.quota_info,
+}

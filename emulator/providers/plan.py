@@ -1,0 +1,102 @@
+"""What the engine asks before anything happens: are these inputs right, what would change, what is foreseen.
+
+The rule of this file: nothing is changed. Unknown values may be anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emulator.providers import schema
+from emulator.providers.diff import Change, changes
+from emulator.providers.naming import is_autonamed, named, with_default
+from emulator.providers.operations import Operations, Subject
+from emulator.providers.schema import Failure
+from emulator.providers.table import Row
+from emulator.providers.values import UNKNOWN, Properties, program_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to check inputs: the `subject`, its old inputs (if any), the program's, and randomness.
+
+    rows: the table, for a resource that a killed engine made and does not know of.
+    """
+
+    subject: Subject
+    olds: Properties
+    news: Properties
+    seed: bytes
+    rows: Mapping[str, Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an update would change; delete_before_replace: a replacement begins by deleting what is there."""
+
+    changes: list[Change]
+    delete_before_replace: bool
+
+
+def checked(asked: Asked) -> tuple[Properties, list[Failure]]:
+    """The inputs with everything filled in that the provider fills in, and all that is wrong with them."""
+    kind, config = asked.subject.kind, asked.subject.config
+    inputs = program_inputs(asked.news)
+    failures = schema.check(kind.token, inputs)
+    for prop in kind.filled:
+        if inputs.get(prop) is None and config.get(prop) is not None:
+            inputs = with_default(inputs, prop, config[prop])
+        elif inputs.get(prop) is None:
+            package = schema.package_of(kind.token)
+            reason = f"none given and none configured: set {package}:{prop}, or give the provider one"
+            failures.append(Failure(prop, reason))
+    earlier = asked.olds or _orphan(asked, inputs)
+    inputs = named(kind.naming, inputs, earlier, (asked.subject.name, asked.seed))
+    if not failures:
+        failures = list(kind.rules(program_inputs(inputs)))
+    return inputs, failures
+
+
+def _orphan(asked: Asked, inputs: Properties) -> Properties:
+    """Inputs of the very resource asked for, made under an automatic name the engine never heard of."""
+    prop = asked.subject.kind.naming.prop if asked.subject.kind.naming else ""
+    for row in asked.rows.values():
+        if row.token == asked.subject.kind.token and row.urn == asked.subject.urn:
+            others = {name: value for name, value in row.inputs.items() if name != prop}
+            if not changes(others, inputs, frozenset()):
+                return row.inputs
+    return {}
+
+
+def difference(subject: Subject, old: Properties, new: Properties, operations: Operations) -> Difference:
+    found = changes(old, new, subject.kind.force_new)
+    replaces = any(change.replaces for change in found)
+    return Difference(found, replaces and _same_place(subject, old, new, operations))
+
+
+def _same_place(subject: Subject, old: Properties, new: Properties, operations: Operations) -> bool:
+    """Whether old and new cannot both exist: an automatic name is made again, a given one is not.
+
+    So do the vendors' providers (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace): what has no name
+    of its own, like a version of a secret, is created before the old one is deleted.
+    """
+    kind = subject.kind
+    if kind.stateless or kind.numbered or is_autonamed(kind.naming, new):
+        return False
+    context = operations.context(subject)
+    before = kind.key(program_inputs(old), context)
+    after = kind.key(program_inputs(new), context)
+    return before == after and UNKNOWN not in after
+
+
+def foreseen(subject: Subject, inputs: Properties) -> Properties:
+    """Outputs of a resource yet to be made: the inputs, and everything else unknown."""
+    later = dict.fromkeys(schema.outputs_of(subject.kind.token), UNKNOWN)
+    return {**later, **program_inputs(inputs), **dict.fromkeys(subject.kind.volatile, UNKNOWN)}
+
+
+def updated(subject: Subject, olds: Properties, news: Properties, *, preview: bool) -> Properties:
+    """Outputs after an update: the earlier ones, the new inputs, and unknown what any update gives anew."""
+    volatile = dict.fromkeys(subject.kind.volatile, UNKNOWN) if preview else {}
+    return {**olds, **program_inputs(news), **volatile}

@@ -1,0 +1,71 @@
+"""Which resource types and functions the emulator has, by token; a cloud's file is imported when needed.
+
+The rule of this file: an unknown type is refused with the names that come near, never let through.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Protocol, cast
+
+from emulator.errors import CloudError
+from emulator.providers import schema
+from emulator.providers.kinds import Context, Kind
+from emulator.providers.values import Json, Properties
+
+_FILES = {
+    "aws": "aws.cloud",
+    "azure-native": "azure.cloud",
+    "gcp": "gcp.cloud",
+    "random": "random",
+    "time": "time",
+}
+PACKAGES: tuple[str, ...] = tuple(_FILES)
+
+Invoke = Callable[[Properties, Context], Properties]
+
+
+class Cloud(Protocol):
+    """What each cloud's file offers.
+
+    DEFAULTS: configuration that the emulated credentials bring along (an account's own project).
+
+    """
+
+    KINDS: tuple[Kind, ...]
+    INVOKES: Mapping[str, Invoke]
+    DEFAULTS: Mapping[str, Json]
+
+
+@cache
+def cloud(package: str) -> Cloud:
+    return cast("Cloud", importlib.import_module(f"emulator.providers.{_FILES[package]}"))
+
+
+@cache
+def _kinds(package: str) -> Mapping[str, Kind]:
+    return {kind.token: kind for kind in cloud(package).KINDS}
+
+
+def kind_of(token: str) -> Kind:
+    """The record of a type, or what to say about a type the emulator does not have."""
+    package = schema.package_of(token)
+    if package in PACKAGES and token in _kinds(package):
+        return _kinds(package)[token]
+    raise _unknown("emulate", token, list(_kinds(package)) if package in PACKAGES else [])
+
+
+def invoke_of(token: str) -> Invoke:
+    package = schema.package_of(token)
+    if package in PACKAGES and token in cloud(package).INVOKES:
+        return cloud(package).INVOKES[token]
+    raise _unknown("answer", token, list(cloud(package).INVOKES) if package in PACKAGES else [])
+
+
+def _unknown(verb: str, token: str, known: list[str]) -> CloudError:
+    by_name = {name.rpartition(":")[2]: name for name in known}
+    near = schema.suggest(token.rpartition(":")[2], by_name)
+    of = ", ".join(sorted(known)) or "nothing of that package"
+    return CloudError("NotEmulated", f"the emulator does not {verb} {token}{near}; it has: {of}")

@@ -1,0 +1,35 @@
+"""The faults at work right now, and news of every change."""
+
+from __future__ import annotations
+
+import asyncio
+
+from emulator.desired.state import Function
+from emulator.runtime import faults
+from emulator.runtime.faults import Fault, Injected
+
+
+class Board:
+    """Holds the injected faults."""
+
+    def __init__(self, current: tuple[Injected, ...] = ()) -> None:
+        self.current = current
+        self._news = asyncio.Event()
+
+    def change(self, current: tuple[Injected, ...]) -> None:
+        """Replace all faults and wake everyone who waits for a change."""
+        self.current = current
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def of(self, spec: Function) -> tuple[Fault, ...]:
+        """Faults that hit a function."""
+        return faults.suffered(self.current, spec.cloud, spec.role)
+
+    async def healed(self, spec: Function) -> bool:
+        """Wait until no `blackhole` swallows what the function gets and says; whether there was one."""
+        waited = False
+        while faults.has(self.of(spec), "blackhole"):
+            waited = True
+            await self._news.wait()
+        return waited

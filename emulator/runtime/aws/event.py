@@ -1,0 +1,202 @@
+"""Lambda's shapes: the function URL event (payload 2.0), its request context, and a buffered result back to
+HTTP.
+
+The rule of this file: pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import parse_qsl, unquote
+
+from emulator.desired.state import Function
+from emulator.runtime.limits import LIMITS, MIB
+from emulator.runtime.types import Call, Headers
+
+TEXT = ("text/", "application/json", "application/xml", "application/javascript")
+EVENT_BYTES = LIMITS["aws"].request
+# Of a result: the quota and 100 bytes, as the error of a larger one says ("maximum allowed payload size").
+RESULT_BYTES = LIMITS["aws"].reply + 100
+ACCOUNT = "123456789012"
+
+
+def arn(spec: Function) -> str:
+    """ARN of a function."""
+    return f"arn:aws:lambda:{spec.region}:{ACCOUNT}:function:{spec.name}"
+
+
+def joined(headers: Headers) -> dict[str, str]:
+    """Lower-case names, repeated values joined by a comma, as Lambda has it; cookies by a semicolon."""
+    result: dict[str, str] = {}
+    for name, value in headers:
+        glue = "; " if name == "cookie" else ","
+        result[name] = f"{result[name]}{glue}{value}" if name in result else value
+    return result
+
+
+def request_context(call: Call, now: float) -> dict[str, object]:
+    """`requestContext` of the event; the adapter passes it as `x-amzn-request-context`."""
+    path = unquote(call.target.partition("?")[0])
+    return {
+        "accountId": "anonymous",
+        "apiId": "emulator",
+        "domainName": call.host,
+        "domainPrefix": call.host.partition(".")[0],
+        "http": {
+            "method": call.method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": call.peer,
+            "userAgent": call.header("user-agent"),
+        },
+        "requestId": call.id,
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+        "timeEpoch": int(now * 1000),
+    }
+
+
+def lambda_context(spec: Function, request_id: str, deadline: float, trace: str = "") -> dict[str, object]:
+    """The context, as the adapter passes it in `x-amzn-lambda-context`. deadline: unix seconds."""
+    return {
+        "request_id": request_id,
+        "deadline": int(deadline * 1000),
+        "invoked_function_arn": arn(spec),
+        "xray_trace_id": trace or None,
+        "client_context": None,
+        "identity": None,
+        "env_config": {
+            "function_name": spec.name,
+            "memory": spec.memory_mb,
+            "version": "$LATEST",
+            "log_group": f"/aws/lambda/{spec.name}",
+            "log_stream": "",
+        },
+    }
+
+
+def url_event(call: Call, now: float) -> bytes:
+    """The event of one function URL request."""
+    path, _, query = call.target.partition("?")
+    body = call.body if isinstance(call.body, bytes) else b""
+    headers = {name: _text(value) for name, value in joined(call.headers).items()}
+    cookies = headers.pop("cookie", "")
+    binary = bool(body) and not (_is_text(headers) and _is_utf8(body))
+    event: dict[str, object] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": unquote(path),
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": request_context(call, now),
+        "isBase64Encoded": binary,
+    }
+    pairs: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        pairs[name] = f"{pairs[name]},{value}" if name in pairs else value
+    if pairs:
+        event["queryStringParameters"] = pairs
+    if cookies:
+        event["cookies"] = cookies.split("; ")
+    if body:
+        event["body"] = base64.b64encode(body).decode() if binary else body.decode()
+    return _json(event)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """What is not cannot be text in a JSON event. That it is base64 then is chosen: no document says it."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_too_large(call: Call) -> bool:
+    """Whether a request with its body read is more than Lambda takes, which counts the event: base64 makes a
+    third more of what is no text, and JSON escapes count.
+
+    6 MB: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, invocation payload.
+    """
+    body = call.body if isinstance(call.body, bytes) else b""
+    # A byte of a body becomes six characters at most, and headers are far below a megabyte.
+    return 6 * len(body) > EVENT_BYTES - MIB and len(url_event(call, 0.0)) > EVENT_BYTES
+
+
+def returned(status: int, headers: Headers, body: bytes) -> bytes:
+    """What the adapter returns for a buffered reply; the inverse of `buffered`."""
+    fields = joined(headers)
+    binary = bool(body) and not _is_text(fields)
+    text = base64.b64encode(body).decode() if binary else body.decode("utf-8", "replace")
+    return _json({"statusCode": status, "headers": fields, "isBase64Encoded": binary, "body": text})
+
+
+def _is_text(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith(TEXT) and not headers.get("content-encoding")
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _text(octets: str) -> str:
+    """A header field as JSON text: UTF-8 where it is that, else latin-1."""
+    try:
+        return octets.encode("latin-1").decode()
+    except UnicodeError:
+        return octets
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a function returned, as HTTP."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def prelude(raw: bytes) -> Result:
+    """Head of a streamed result: the JSON before the eight NUL bytes."""
+    return _result(_object(raw))
+
+
+def buffered(raw: bytes) -> Result:
+    """A returned JSON document: an object with `statusCode` is a reply, anything else is its body."""
+    found: object = json.loads(raw)
+    if isinstance(found, dict) and "statusCode" in found:
+        return _result(cast("Mapping[str, object]", found))
+    text = found if isinstance(found, str) else json.dumps(found)
+    return Result(200, (("content-type", "application/json"),), text.encode())
+
+
+def _object(raw: bytes) -> Mapping[str, object]:
+    found: object = json.loads(raw)
+    if not isinstance(found, dict):
+        raise ValueError("the head of a streamed reply is not a JSON object")
+    return cast("Mapping[str, object]", found)
+
+
+def _octets(text: str) -> str:
+    """The other way: as front doors write it, octets as latin-1."""
+    return text.encode().decode("latin-1")
+
+
+def _result(found: Mapping[str, object]) -> Result:
+    headers: list[tuple[str, str]] = []
+    for name, value in cast("Mapping[str, object]", found.get("headers") or {}).items():
+        headers.append((name.lower(), _octets(str(value))))
+    for name, values in cast("Mapping[str, list[object]]", found.get("multiValueHeaders") or {}).items():
+        headers = [pair for pair in headers if pair[0] != name.lower()]
+        headers += [(name.lower(), _octets(str(value))) for value in values]
+    cookies = cast("list[object]", found.get("cookies") or [])
+    headers += [("set-cookie", _octets(str(cookie))) for cookie in cookies]
+    text = str(found.get("body") or "")
+    body = base64.b64decode(text) if found.get("isBase64Encoded") else text.encode()
+    return Result(int(str(found.get("statusCode", 200))), tuple(headers), body)

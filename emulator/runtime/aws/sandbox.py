@@ -1,0 +1,182 @@
+"""AWS Lambda with the Lambda Web Adapter, in our stand-in of the adapter's documented protocol.
+
+One instance is one execution environment: it runs the handler script of the package (`run.sh`) as the
+runtime and proxies each invocation to the web server it starts. The adapter's part, per its README: GET the
+readiness path every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context`
+and `x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is
+installed, `lambda_runtime_api.py` drives that instead.
+
+Between invocations the sandbox is frozen: "Lambda freezes the execution environment when the runtime and each
+extension have completed and there are no pending events" (docs.aws.amazon.com/lambda/latest/dg/
+lambda-runtime-environment.html). Work that a function leaves running goes on with the next invocation.
+
+A streamed reply that breaks off while its process lives ends well, with the error as its last text: the
+runtime library under the adapter sends its "trailer" as data (aws-lambda-rust-runtime, `requests.rs`,
+`types.rs`; seen with the real binary).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from emulator.desired.state import Function
+from emulator.runtime import environment, http_child
+from emulator.runtime.aws import event as lambda_event
+from emulator.runtime.context import Tools, drop
+from emulator.runtime.environment import Place
+from emulator.runtime.errors import Trouble
+from emulator.runtime.http_client import exchange
+from emulator.runtime.limits import LIMITS
+from emulator.runtime.processes import Child, Command, OneChild
+from emulator.runtime.types import Call, Headers, Outcome, Reply
+
+READINESS = ("AWS_LWA_READINESS_CHECK_PATH", "READINESS_CHECK_PATH")
+PASS_THROUGH = "AWS_LWA_PASS_THROUGH_PATH"  # noqa: S105 (a variable's name)
+MODE = "AWS_LWA_INVOKE_MODE"
+ERROR_CODES = "AWS_LWA_ERROR_STATUS_CODES"
+
+
+def streams(spec: Function) -> bool:
+    """Whether the adapter runs in `response_stream` mode; else Lambda buffers the reply."""
+    return spec.environment.get(MODE, "buffered").lower() == "response_stream"
+
+
+def fails(environment: Mapping[str, str], status: int) -> bool:
+    """Whether the adapter reports a reply of this status as a failed invocation: none, unless it is told so
+    ("500,502-504", its README)."""
+    ranges = [
+        part.strip().partition("-") for part in environment.get(ERROR_CODES, "").split(",") if part.strip()
+    ]
+    return any(int(low) <= status <= int(high or low) for low, _, high in ranges)
+
+
+# A process that crashes is gone within this time; one that only broke a reply off lives on.
+DEATH_S = 0.2
+
+
+def midstream_error(why: str) -> bytes:
+    """What ends a reply that broke off."""
+    return (
+        b"Lambda-Runtime-Function-Error-Type: Runtime.StreamError\r\n"
+        b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(why.encode()) + b"\r\n"
+    )
+
+
+class StreamedReply:
+    """A reply as the adapter streams it. child: the runtime's process."""
+
+    def __init__(self, reply: Reply, child: Child) -> None:
+        self._reply, self._child = reply, child
+        self.status, self.headers = reply.status, reply.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        try:
+            async for chunk in self._reply.chunks():
+                yield chunk
+        except Trouble:
+            if await self._child.ended_within(DEATH_S):
+                raise
+            yield midstream_error("error reading a body from connection")
+
+
+class Sandbox(OneChild):
+    """One execution environment."""
+
+    def __init__(self, spec: Function, child: Child, port: int) -> None:
+        self._spec = spec
+        super().__init__(child)
+        self._base = f"http://127.0.0.1:{port}"
+        child.freeze()
+
+    @asynccontextmanager
+    async def _awake(self) -> AsyncGenerator[None]:
+        """Run for one invocation. One that failed is looked at by the platform, so it stays awake."""
+        self._child.thaw()
+        yield
+        self._child.freeze()
+
+    @property
+    def pid(self) -> int:
+        """Leader of its process group."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runtime still runs."""
+        return self._child.alive
+
+    @asynccontextmanager
+    async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
+        """One function URL request."""
+        now = time.time()
+        added: Headers = (
+            ("x-amzn-request-context", json.dumps(lambda_event.request_context(call, now))),
+            ("x-amzn-lambda-context", self._context(call.id, now)),
+        )
+        if not call.body:  # the adapter's client says so of a request without a body, whatever its method
+            added += (("content-length", "0"),)
+        headers = tuple(lambda_event.joined(call.headers).items())
+        sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
+        async with self._awake(), exchange(self._base, sent, added) as reply:
+            yield StreamedReply(reply, self._child) if streams(self._spec) else reply
+
+    async def event(self, name: str, payload: bytes) -> Outcome:
+        """An event that is not HTTP, posted to the pass-through path."""
+        request_id = str(uuid.uuid4())
+        headers: Headers = (
+            ("content-type", "application/json"),
+            ("x-amzn-lambda-context", self._context(request_id, time.time())),
+        )
+        path = self._spec.environment.get(PASS_THROUGH, "/events")
+        asked = Call(request_id, "POST", path, headers, payload)
+        async with self._awake(), exchange(self._base, asked) as reply:
+            text = await http_child.outcome_text(reply)
+            return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
+
+    def _context(self, request_id: str, now: float) -> str:
+        return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))
+
+    async def stop(self) -> None:
+        """Lambda ends a sandbox without notice to the runtime."""
+        await self._child.stop()
+
+
+async def start_runtime(spec: Function, tools: Tools, place: Place, port: int, more: dict[str, str]) -> Child:
+    """Run the handler script as Lambda's bootstrap does; `more` is added to its environment."""
+    scratch = tools.private_folder()
+    credentials = tools.credentials("aws", spec.principal)
+    environ = environment.aws(spec, place, credentials, tools.api["aws"], port, uuid.uuid4().hex)
+    child = await tools.children.spawn(
+        Command(
+            [str(place.root / spec.entry)],
+            place.root,
+            {**environ, "TMPDIR": str(scratch), "HOME": str(scratch), **more},
+            tools.log(spec.key),
+        )
+    )
+    child.ended.add_done_callback(lambda _: drop(scratch))
+    return child
+
+
+async def ready(spec: Function, tools: Tools, child: Child, port: int) -> None:
+    """Wait for the web server. Raises Trouble when it dies or takes longer than Lambda's init phase may."""
+    log = tools.log(spec.key)
+    since = log.size()
+    path = next((spec.environment[name] for name in READINESS if name in spec.environment), "/")
+    limit = LIMITS["aws"].start_s
+    try:
+        async with asyncio.timeout(limit):
+            while not await http_child.answers(f"http://127.0.0.1:{port}", path):
+                if not child.alive:
+                    raise http_child.death(child, "it ended", log.tail(since))
+                await asyncio.sleep(http_child.POLL_S)
+    except TimeoutError:
+        what = f"GET {path} gave no answer within the init limit of {limit:g} s"
+        raise http_child.death(child, what, log.tail(since)) from None

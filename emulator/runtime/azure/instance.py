@@ -1,0 +1,235 @@
+"""Azure Functions (Flex Consumption): the host's part, around Microsoft's own worker library in a child.
+
+The host matches the route, starts the invocation over the worker's pipe and at the same time proxies the
+raw request to the worker's HTTP server (HTTP v2, which streams), as the real one does. Timers go over the
+pipe alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from emulator.desired.state import Function
+from emulator.runtime import environment, http_child
+from emulator.runtime.azure import routes as azure_routes
+from emulator.runtime.azure import worker as azure_worker
+from emulator.runtime.azure.routes import App
+from emulator.runtime.context import Tools, drop
+from emulator.runtime.environment import Place
+from emulator.runtime.errors import Trouble
+from emulator.runtime.http_client import exchange
+from emulator.runtime.limits import LIMITS
+from emulator.runtime.packages import BadPackage
+from emulator.runtime.processes import Child, Command, OneChild
+from emulator.runtime.types import Call, Instance, Outcome, Reply, Timer
+
+VENDORED = ".python_packages/lib/site-packages"
+TARGET = "3.13"  # of the worker library, which is pure Python but demands it
+Answer = Mapping[str, Any]
+
+
+class Site(OneChild):
+    """One instance of a function app."""
+
+    def __init__(self, child: Child) -> None:
+        super().__init__(child)
+        self._uri = ""
+        self._app = App((), ())
+        self._pending: dict[str, asyncio.Future[Answer]] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    async def ready(self, prefix: str) -> None:
+        """Wait until the app is indexed. Raises Trouble with the app's own error."""
+        first = await self._line()
+        if first is None or first["op"] != "ready":
+            error = "the worker ended" if first is None else f"{first['error']}\n{first['trace']}"
+            raise Trouble("unstarted", str(error))
+        self._uri = str(first["uri"])
+        self._app = azure_routes.read(cast("list[dict[str, Any]]", first["functions"]), prefix)
+        if not self._app.routes and not self._app.timers:
+            raise Trouble("unstarted", "function_app.py declares no HTTP or timer function")
+        if self._app.routes and not self._uri:
+            raise Trouble("unstarted", "the HTTP functions do not use azurefunctions-extensions-http-fastapi")
+        port = urlsplit(self._uri).port if self._uri else None
+        while port is not None and not await http_child.accepts(port):
+            if not self._child.alive:
+                raise Trouble("unstarted", "the worker ended")
+            await asyncio.sleep(http_child.POLL_S)
+        self._reader = asyncio.create_task(self._read())
+
+    @property
+    def app(self) -> App:
+        """What the app answers to."""
+        return self._app
+
+    @property
+    def pid(self) -> int:
+        """Leader of its process group."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker still runs."""
+        return self._child.alive
+
+    @asynccontextmanager
+    async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
+        """One HTTP request."""
+        found = self._app.find(call.method, call.target)
+        if found is None:
+            raise Trouble("no-route", f"no function takes {call.method} {call.target}")
+        route, parameters = found
+        if route.level != "anonymous":
+            raise Trouble("unauthorized", "the emulator knows no function keys; use auth level anonymous")
+        http = {"method": call.method, "url": f"http://{call.host}{call.target}", "params": parameters}
+        invocation = str(uuid.uuid4())
+        done = self._send(invocation, {"function": route.function, "input": route.input, "http": http})
+        try:
+            added = (("x-ms-invocation-id", invocation),)
+            async with exchange(self._uri, call, added) as reply:
+                yield reply
+        finally:
+            done.cancel()
+
+    async def event(self, name: str, payload: bytes) -> Outcome:
+        """One run of the timer `name`."""
+        trigger = next((each for each in self._app.timers if each.timer.name == name), None)
+        if trigger is None:
+            return Outcome(False, None, f"the app has no timer {name!r}")
+        invocation = str(uuid.uuid4())
+        command = {"function": trigger.function, "input": trigger.input, "json": payload.decode()}
+        answer = await self._send(invocation, command)
+        return Outcome(bool(answer["ok"]), None, str(answer["error"])[:2000])
+
+    async def stop(self) -> None:
+        """End it; the worker has no shutdown of its own."""
+        await self._child.stop()
+        if self._reader is not None:
+            await self._reader
+
+    def _send(self, invocation: str, command: Mapping[str, object]) -> asyncio.Future[Answer]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        pipe = self._child.process.stdin
+        if pipe is None or pipe.is_closing():
+            raise Trouble("crashed", "the worker has ended")
+        self._pending[invocation] = future
+        future.add_done_callback(lambda _: self._pending.pop(invocation, None))
+        pipe.write(json.dumps({"op": "invoke", "id": invocation, **command}).encode() + b"\n")
+        return future
+
+    async def _line(self) -> Answer | None:
+        pipe = self._child.process.stdout
+        line = await pipe.readline() if pipe is not None else b""
+        return cast("Answer", json.loads(line)) if line else None
+
+    async def _read(self) -> None:
+        while (answer := await self._line()) is not None:
+            future = self._pending.get(str(answer["id"]))
+            if future is not None and not future.done():
+                future.set_result(answer)
+        for future in list(self._pending.values()):
+            if not future.done():
+                future.set_exception(Trouble("crashed", "the worker ended"))
+                future.exception()  # an HTTP invocation may have nobody waiting for it
+
+
+class AzureBackend:
+    """One version of a function app."""
+
+    starts_at_deploy = True  # a deploy syncs triggers, which needs an indexed app
+
+    def __init__(self, spec: Function, tools: Tools) -> None:
+        self._spec = spec
+        self._tools = tools
+        self._place: Place | None = None
+        self._prefix = "api"
+        self._timers: tuple[Timer, ...] = ()
+
+    async def build(self) -> None:
+        """Unpack; host.json and function_app.py must be there. Installs the platform's own worker library."""
+        spec, tools = self._spec, self._tools
+        root = await asyncio.to_thread(tools.packages.unpack, spec.package, spec.package_hash)
+        for name in ("host.json", "function_app.py"):
+            if not (root / name).is_file():
+                found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
+                raise BadPackage(f"the package has no {name}; its root holds {found}")
+        self._prefix = _prefix(root / "host.json")
+        wheels = [root / VENDORED]
+        lock = root / "requirements.txt"
+        if not tools.interpreter.is_target and lock.is_file():
+            wheels.insert(0, await tools.wheels.install(lock.read_bytes(), tools.interpreter))
+        library = tools.azure_lock.read_bytes()
+        wheels.append(await tools.wheels.install(library, tools.interpreter, version=TARGET))
+        self._place = Place(root, tools.interpreter, tuple(wheels))
+
+    async def start(self) -> Instance:
+        """A new instance with an indexed app."""
+        place = self._place
+        if place is None:
+            raise Trouble("unstarted", "the package was not built")
+        spec, tools = self._spec, self._tools
+        log, scratch, since = tools.log(spec.key), tools.private_folder(), time.monotonic()
+        written = log.size()
+        credentials = tools.credentials("azure", spec.principal)
+        api = tools.api["azure"]
+        environ = environment.azure(spec, place, credentials, api, uuid.uuid4().hex)
+        program = [str(place.interpreter.path), "-P", azure_worker.__file__]
+        child = await tools.children.spawn(
+            Command(
+                [*program, str(place.root), *map(str, place.wheels)],
+                place.root,
+                {**environ, "TMPDIR": str(scratch), "HOME": str(scratch)},
+                log,
+                control=True,
+            )
+        )
+        child.ended.add_done_callback(lambda _: drop(scratch))
+        site = Site(child)
+        limit = LIMITS["azure"].start_s
+        try:
+            async with asyncio.timeout(limit):
+                await site.ready(self._prefix)
+        except BaseException as error:
+            await site.stop()
+            if isinstance(error, TimeoutError):
+                raise http_child.death(child, f"not indexed in {limit:g} s", log.tail(written)) from None
+            if isinstance(error, Trouble) and error.detail == "the worker ended":
+                raise http_child.death(child, "it ended", log.tail(written)) from None
+            raise
+        self._timers = tuple(each.timer for each in site.app.timers)
+        log.say(f"instance {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
+        return site
+
+    async def timers(self) -> tuple[Timer, ...]:
+        """Timers that the code declares, as the last start found them."""
+        return self._timers
+
+
+def _prefix(host: Path) -> str:
+    """routePrefix of host.json (`api` when it says nothing)."""
+    try:
+        found = cast("dict[str, Any]", json.loads(host.read_text()))
+        return str(found.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
+    except (ValueError, AttributeError) as error:
+        raise BadPackage(f"host.json is not a JSON object of Azure's shape ({error})") from error
+
+
+def timer_payload(last: float | None, following: float, now: float) -> bytes:
+    """What a timer function gets as `req`: times are unix seconds, of the emulated clock."""
+
+    def text(at: float) -> str:
+        return datetime.fromtimestamp(at, UTC).isoformat()
+
+    status = {"Last": text(last or 0.0), "Next": text(following), "LastUpdated": text(last or now)}
+    return json.dumps(
+        {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": False}
+    ).encode()

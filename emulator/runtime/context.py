@@ -1,0 +1,63 @@
+"""What every backend needs from the emulator, as one value."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.desired.state import Cloud
+from emulator.runtime.environment import Credentials
+from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.packages import Packages
+from emulator.runtime.processes import Children, Log
+from emulator.runtime.wheels import Wheels
+from emulator.services.identity import Identities
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """api: address of each cloud's own services. adapter: the real Lambda Web Adapter binary, where
+    there is one.
+
+    scratch: parent of the instances' private folders (their HOME and temporary folder).
+    azure_lock: the hash-pinned requirements of the Azure worker library.
+    """
+
+    interpreter: Interpreter
+    children: Children
+    packages: Packages
+    wheels: Wheels
+    identities: Identities
+    api: Mapping[Cloud, str]
+    logs: Path
+    scratch: Path
+    azure_lock: Path
+    adapter: Path | None = None
+
+    def log(self, key: str) -> Log:
+        """Log of the function `key` (`cloud/region/name`)."""
+        return Log(log_path(self.logs, key))
+
+    def credentials(self, cloud: Cloud, principal: str) -> Credentials:
+        """What instances that run as `principal` show to the cloud's services."""
+        return self.identities.credentials(cloud, principal)
+
+    def private_folder(self) -> Path:
+        """A folder for one instance, to be removed with `drop`."""
+        folder = self.scratch / uuid.uuid4().hex[:8]
+        folder.mkdir(parents=True)
+        return folder
+
+
+def log_path(logs: Path, key: str) -> Path:
+    """`logs/<cloud>/<function>.log`; with several regions of a cloud the region is part of the name."""
+    cloud, _, rest = key.partition("/")
+    return logs / cloud / f"{rest.replace('/', '-')}.log"
+
+
+def drop(folder: Path) -> None:
+    """Remove an instance's private folder."""
+    shutil.rmtree(folder, ignore_errors=True)

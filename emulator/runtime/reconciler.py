@@ -1,0 +1,257 @@
+"""The running half of the emulated clouds: makes reality equal to a World, and keeps it so.
+
+The rule of this file: `apply` is the only place where functions appear, change or go. What fails to come up
+is reported and changes nothing; what did not change is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.delays import DEFAULT as DEFAULT_DELAYS
+from emulator.delays import Delays
+from emulator.desired.state import CLOUDS, Cloud, Function, World
+from emulator.errors import ApplyError, PortTaken
+from emulator.runtime import faults, schedules
+from emulator.runtime.active_faults import Board
+from emulator.runtime.context import Tools
+from emulator.runtime.faults import Injected
+from emulator.runtime.function import FunctionHost, version
+from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.limits import IDLE_S
+from emulator.runtime.packages import Packages
+from emulator.runtime.ports import Ports
+from emulator.runtime.processes import Children
+from emulator.runtime.schedules import Schedules
+from emulator.runtime.service_port import CloudApi
+from emulator.runtime.state import Document
+from emulator.runtime.types import Outcome, Timer
+from emulator.runtime.wheels import Wheels
+from emulator.services.identity import Identities
+from emulator.services.services import Services
+
+log = logging.getLogger(__name__)
+
+MINUTE_S = 60.0
+TIDY_S = 60.0  # how often logs are looked at for their size
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Paths of the emulator on this machine. folder: its state; logs: of functions; azure_lock: see Tools."""
+
+    folder: Path
+    logs: Path
+    interpreter: Interpreter
+    wheels: Wheels
+    azure_lock: Path
+    adapter: Path | None = None
+    idle_s: float = IDLE_S
+    draw: Callable[[], float] = field(default=random.random)
+
+
+class Reconciler:
+    """All functions, schedules, buckets and secrets of a world, running."""
+
+    def __init__(self, site: Site, ports: Ports, document: Document) -> None:
+        self.site = site
+        self.world = World()
+        self.hosts: dict[str, FunctionHost] = {}
+        self._ports = ports
+        self._document = document
+        self.board = Board(_injected(document))
+        self.schedules = Schedules(self._fire, float(document.content.get("minute_s", MINUTE_S)))
+        self.delays = Delays(float(document.content.get("delays", DEFAULT_DELAYS)))
+        self.identities = Identities()
+        self._children = Children(site.folder / "children.journal")
+        self._packages = Packages(site.folder / "functions")
+        self._lock = asyncio.Lock()
+        self._apis: list[CloudApi] = []
+        self._tools: Tools | None = None
+        self._tidying: asyncio.Task[None] | None = None
+
+    @property
+    def api(self) -> dict[Cloud, str]:
+        """Address of each cloud's own services."""
+        return {cloud: api.address for cloud, api in zip(CLOUDS, self._apis, strict=True)}
+
+    async def start(self) -> None:
+        """Open the clouds' own services; end what an earlier daemon left. Raises PortTaken."""
+        killed = await self._children.open()
+        if killed:
+            log.warning("ended %d processes that an earlier daemon left", len(killed))
+        scratch = self.site.folder / "run"
+        _empty(scratch)
+        services = Services(self.identities, lambda: self.world, time.time)
+        for cloud in CLOUDS:
+            api = CloudApi(cloud, self._ports.named(f"{cloud} services"), services)
+            await api.open()
+            self._apis.append(api)
+        self._tools = Tools(
+            interpreter=self.site.interpreter,
+            children=self._children,
+            packages=self._packages,
+            wheels=self.site.wheels,
+            identities=self.identities,
+            api=self.api,
+            logs=self.site.logs,
+            scratch=scratch,
+            azure_lock=self.site.azure_lock,
+            adapter=self.site.adapter,
+        )
+        self.schedules.start()
+        self._tidying = asyncio.create_task(self._tidy())
+
+    async def close(self) -> None:
+        """Stop everything; no child is left."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        await self.schedules.close()
+        await asyncio.gather(*(host.close() for host in self.hosts.values()))
+        self.hosts.clear()
+        await asyncio.gather(*(api.close() for api in self._apis))
+        await self._children.close()
+
+    async def restore(self, world: World) -> None:
+        """The world as it was before a restart: doors open, instances start at their first request.
+
+        Raises PortTaken.
+        """
+        async with self._lock:
+            self.world = world
+            for spec in world.functions:
+                host = self._host(spec)
+                self.hosts[spec.key] = host
+                host.timers = self._known_timers(spec)
+                await host.open_door()
+            self._schedule()
+
+    async def apply(self, world: World) -> None:
+        """Make reality equal to `world`. Raises ApplyError for one function that does not come up."""
+        async with self._lock:
+            before, self.world = self.world, world
+            wanted = {spec.key for spec in world.functions}
+            gone = [self.hosts.pop(key) for key in list(self.hosts) if key not in wanted]
+            await asyncio.gather(*(host.close() for host in gone))
+            for host in gone:
+                log.info("%s is gone", host.spec.key)
+            errors = await asyncio.gather(*(self._settle(spec) for spec in world.functions))
+            self._schedule()
+            self._forget_packages()
+            failed = [error for error in errors if error is not None]
+            unchanged = {spec.key for spec in before.functions if spec in world.functions}
+            for error in sorted(failed, key=lambda error: error.key in unchanged):
+                raise error
+
+    async def set_faults(self, current: tuple[Injected, ...]) -> None:
+        """Inject exactly these faults."""
+        before = {key: self.board.of(host.spec) for key, host in self.hosts.items()}
+        self._document.content["faults"] = [
+            {"cloud": each.cloud, "scope": each.scope, "fault": str(each.fault)} for each in current
+        ]
+        self._document.save()
+        self.board.change(current)
+        for key, host in list(self.hosts.items()):  # not behind a deploy that takes its time
+            now = self.board.of(host.spec)
+            if faults.has(now, "cold") and now != before.get(key):
+                host.version.pool.recycle()
+            await host.obey_faults()
+        if any(faults.has(old, "stale") for old in before.values()):
+            try:
+                await self.apply(self.world)  # what a stale cloud did not take over
+            except ApplyError as error:
+                log.warning("after the stale cloud was healed: %s", error)
+
+    def set_minute(self, minute_s: float) -> None:
+        """Length of an emulated minute in seconds, kept over restarts."""
+        self._document.content["minute_s"] = minute_s
+        self._document.save()
+        self.schedules.set_minute(minute_s)
+
+    def set_delays(self, factor: float) -> None:
+        """How long everything takes that needs time in a real cloud, kept over restarts."""
+        self._document.content["delays"] = factor
+        self._document.save()
+        self.delays.factor = factor
+
+    async def _settle(self, spec: Function) -> ApplyError | None:
+        host = self.hosts.get(spec.key)
+        if host is not None and (host.spec == spec or faults.has(self.board.of(spec), "stale")):
+            return None
+        try:
+            if host is None:
+                host = self._host(spec)
+                await host.deploy()
+                self.hosts[spec.key] = host
+            else:
+                await host.update(spec)
+        except ApplyError as error:
+            return error
+        except PortTaken as error:
+            return ApplyError(spec.key, str(error))
+        log.info("%s is deployed (package %s)", spec.key, spec.package_hash[:12])
+        self._remember_timers(host)
+        return None
+
+    def _host(self, spec: Function) -> FunctionHost:
+        if self._tools is None:
+            raise RuntimeError("Reconciler.start() comes before functions")
+        return FunctionHost(spec, self._tools, self.board, self.site.draw, self.site.idle_s)
+
+    def _schedule(self) -> None:
+        functions = [(host.spec, host.timers) for host in self.hosts.values()]
+        self.schedules.update(schedules.entries(self.world.schedules, functions))
+
+    async def _fire(self, key: str, name: str, payload: bytes) -> Outcome:
+        host = self.hosts.get(key)
+        return Outcome(False, None, "no such function") if host is None else await host.event(name, payload)
+
+    def _remember_timers(self, host: FunctionHost) -> None:
+        """An app need not be started after a restart only to learn its timers."""
+        if host.spec.cloud == "azure":
+            kept = self._document.content.setdefault("timers", {})
+            kept[host.spec.key] = [_identity(host.spec), [[each.name, each.schedule] for each in host.timers]]
+            self._document.save()
+
+    def _known_timers(self, spec: Function) -> tuple[Timer, ...]:
+        identity, timers = self._document.content.get("timers", {}).get(spec.key, ["", []])
+        return tuple(Timer(*each) for each in timers) if identity == _identity(spec) else ()
+
+    def _forget_packages(self) -> None:
+        used = {spec.package_hash for spec in self.world.functions}
+        self._packages.forget_all_but(used | {host.version.spec.package_hash for host in self.hosts.values()})
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            for host in self.hosts.values():
+                host.log.rotate()
+
+
+def _identity(spec: Function) -> str:
+    """Short name of a version, the same after a restart; nothing secret can be read from it."""
+    return hashlib.sha256(json.dumps(version(spec), sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _injected(document: Document) -> tuple[Injected, ...]:
+    """Faults that were at work when the daemon ended: a broken cloud stays broken until it is healed."""
+    return tuple(
+        Injected(
+            faults.parse_cloud(each["cloud"]), faults.parse_scope(each["scope"]), faults.parse(each["fault"])
+        )
+        for each in document.content.get("faults", [])
+    )
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

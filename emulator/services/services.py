@@ -1,0 +1,92 @@
+"""What the clouds' own services (buckets, secrets, tokens) see of the world, and how a request reaches them.
+
+The rule of this file: a service is a plain function from `Asked` to `Told`; `cloud_api.py` does the HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+from emulator.desired.state import Bucket, Cloud, World
+from emulator.services.identity import Denied, Identities, allowed, matches
+from emulator.services.objects import Objects, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request to a service. target: raw path and query; headers: lower-case names."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """Decoded path without the leading slash."""
+        return unquote(self.target.partition("?")[0]).lstrip("/")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; the last of a name counts."""
+        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A service's answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """world: what exists at this moment; now: unix seconds."""
+
+    identities: Identities
+    world: Callable[[], World]
+    now: Callable[[], float]
+
+    def require(self, principal: str, action: str, *resources: str) -> None:
+        """Raise Denied unless a grant lets `principal` do `action` on one of the names of the resource."""
+        if not allowed(self.world().grants, principal, action, *resources):
+            raise Denied(
+                "AccessDenied", f"{principal} is not authorized to perform {action} on {resources[0]}"
+            )
+
+    def bucket(self, cloud: Cloud, name: str) -> Bucket | None:
+        """The bucket of that name."""
+        found = (each for each in self.world().buckets if each.cloud == cloud and each.name == name)
+        return next(found, None)
+
+    def may(self, principal: str, bucket: Bucket) -> bool:
+        """Whether `principal` has any permission on the bucket or a part of it."""
+        return any(
+            matches(grant.principal, principal)
+            and grant.action.startswith("object:")
+            and (matches(grant.resource, bucket.name) or grant.resource.startswith(f"{bucket.name}/"))
+            for grant in self.world().grants
+        )
+
+    def find(self, bucket: Bucket, principal: str, key: str) -> Stored | None:
+        """An object to read. S3 and Google tell those who may not list nothing of what is not there."""
+        found = self.open(bucket, principal, "object:read", key).get(key)
+        if found is None:
+            self.require(principal, "object:list", bucket.name)
+        return found
+
+    def open(self, bucket: Bucket, principal: str, action: str, key: str) -> Objects:
+        """The bucket's objects, if `principal` may do `action` on `key`."""
+        self.require(principal, action, f"{bucket.name}/{key}", bucket.name)
+        return Objects(bucket.folder)
+
+
+def action(method: str) -> str:
+    """The permission that a method on an object needs."""
+    if method in ("GET", "HEAD"):
+        return "object:read"
+    return "object:delete" if method == "DELETE" else "object:write"

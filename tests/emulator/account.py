@@ -1,0 +1,133 @@
+"""Cloud accounts without an engine: the providers' own steps (check, then create, update, delete) by hand."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from emulator.desired.state import World
+from emulator.providers import plan
+from emulator.providers.kinds import Machine
+from emulator.providers.operations import Later, Operations, Subject
+from emulator.providers.registry import kind_of
+from emulator.providers.schema import Failure
+from emulator.providers.table import Row, Table
+from emulator.providers.values import ASSET, SIGNATURE, Properties
+from tests.emulator.rows import trust
+
+CONFIG = {"region": "eu-west-1", "project": "my-project"}
+ROLE = "aws:iam/role:Role"
+BUCKET = "aws:s3/bucket:Bucket"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+FUNCTION = "aws:lambda/function:Function"
+
+
+class Mistakes(Exception):
+    """What a check found."""
+
+    def __init__(self, failures: list[Failure]) -> None:
+        super().__init__("; ".join(f"{f.path}: {f.reason}" for f in failures))
+
+
+@dataclass(slots=True)
+class Account:
+    """Accounts of all clouds in `folder`; `worlds` is what the hosts were told; `hosts` may refuse.
+
+    delays: of a real cloud's seconds, how many pass here; seconds: of time that has passed.
+    """
+
+    folder: Path
+    hosts: Callable[[World], None] = lambda world: None
+    delays: float = 0.0
+    seconds: float = 0.0
+    worlds: list[World] = field(default_factory=list[World])
+    operations: Operations = field(init=False)
+    table: Table = field(init=False)
+    machine: Machine = field(init=False)
+
+    def __post_init__(self) -> None:
+        ports = count(5000)
+        bytes_of = count(1)
+        self.machine = Machine(
+            self.folder / "emulator",
+            self.folder,
+            lambda: next(ports),
+            lambda: datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds),
+            lambda size: next(bytes_of).to_bytes(8).rjust(size, b"\1")[-size:],
+            lambda real_s: real_s * self.delays,
+            self.wait,
+        )
+        self.table = Table(self.folder / "emulator" / "resources.json")
+        self.operations = Operations(self.table, self.machine, self._apply)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        return self.machine.clock()
+
+    def operations_with(self, later: Later) -> Operations:
+        """Operations on the same table that ring an alarm."""
+        return Operations(self.table, self.machine, self._apply, later)
+
+    def _apply(self, world: World) -> None:
+        self.worlds.append(world)
+        self.hosts(world)
+
+    def subject(self, token: str, name: str, engine: str = "one") -> Subject:
+        return Subject(kind_of(token), name, f"urn:pulumi:s::p::{token}::{name}", CONFIG, engine)
+
+    def checked(
+        self, token: str, name: str, inputs: Properties, olds: Properties, engine: str = "one"
+    ) -> Properties:
+        seed = f"{engine}/{name}".encode()
+        asked = plan.Asked(self.subject(token, name), olds, inputs, seed, self.table.rows)
+        checked, failures = plan.checked(asked)
+        if failures:
+            raise Mistakes(failures)
+        return checked
+
+    def create(self, token: str, name: str, engine: str = "one", /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+        checked = self.checked(token, name, inputs, {}, engine)
+        return self.operations.create(self.subject(token, name, engine), checked)
+
+    def update(self, row: Row, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+        name = row.urn.rpartition("::")[2]
+        checked = self.checked(row.token, name, inputs, row.inputs)
+        return self.operations.update(self.subject(row.token, name), row.id, checked)
+
+    def delete(self, row: Row, engine: str = "one") -> None:
+        self.operations.delete(self.subject(row.token, row.urn.rpartition("::")[2], engine), row.id)
+
+    def package(self, name: str = "agent.zip", **files: str) -> dict[str, str]:
+        """A zip in the program's folder, as an asset."""
+        with zipfile.ZipFile(self.folder / name, "w") as archive:
+            for file, content in (files or {"run": "#!/bin/sh"}).items():
+                archive.writestr(file, content)
+        return {SIGNATURE: ASSET, "path": name}
+
+    def role(self) -> Row:
+        return self.create(ROLE, "agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
+
+    def uploaded(self, name: str = "agent.zip") -> Row:
+        """A package in a bucket."""
+        found = next((row for row in self.table.rows.values() if row.token == BUCKET), None)
+        bucket = found or self.create(BUCKET, "packages")
+        return self.create(OBJECT, name, bucket=bucket.id, source=self.package(name, main=name))
+
+    def function_inputs(self, role: Row, package: Row, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        return {
+            "role": role.outputs["arn"],
+            "runtime": "python3.13",
+            "handler": "run.sh",
+            "s3Bucket": package.outputs["bucket"],
+            "s3Key": package.outputs["key"],
+            **more,
+        }

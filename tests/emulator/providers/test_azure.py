@@ -1,0 +1,314 @@
+"""Azure's rules: what must exist before what, which identity may do what, and how a site takes a package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.errors import CloudError
+from emulator.providers.azure import common as azure
+from emulator.providers.azure.storage import service_sas
+from emulator.providers.table import Row
+from emulator.providers.values import Properties
+from tests.emulator.account import Account, Mistakes
+
+GROUP = "fleet"
+BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+IDENTITY_PATH = "Microsoft.ManagedIdentity/userAssignedIdentities/agent"
+
+
+class Azure(Account):
+    """A resource group with storage, and a site on it."""
+
+    def group(self) -> Row:
+        return self.create(azure.GROUP, "group", resourceGroupName=GROUP, location="westeurope")
+
+    def arm(self, token: str, name: str, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+        return self.create(token, name, resourceGroupName=GROUP, **inputs)
+
+    def storage(self, **more: Any) -> Row:  # noqa: ANN401 - JSON
+        inputs = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "accountName": "store", **more}
+        account = self.arm(azure.ACCOUNT, "store", **inputs)
+        self.arm(azure.CONTAINER, "packages", accountName="store", containerName="packages")
+        return account
+
+    def site_inputs(self, **more: Any) -> Properties:  # noqa: ANN401 - JSON
+        identity = f"{azure.group_id(GROUP)}/providers/{IDENTITY_PATH}"
+        container = {
+            "type": "blobContainer",
+            "value": "https://store.blob.core.windows.net/packages",
+            "authentication": {
+                "type": "UserAssignedIdentity",
+                "userAssignedIdentityResourceId": identity,
+            },
+        }
+        config = {
+            "deployment": {"storage": container},
+            "runtime": {"name": "python", "version": "3.13"},
+            "scaleAndConcurrency": {"instanceMemoryMB": 2048, "maximumInstanceCount": 40},
+        }
+        farm = f"{azure.group_id(GROUP)}/providers/Microsoft.Web/serverfarms/plan"
+        return {"kind": "functionapp,linux", "serverFarmId": farm, "functionAppConfig": config, **more}
+
+    def plan(self, **more: str) -> Row:
+        sku = {"name": "FC1", "tier": "FlexConsumption"}
+        return self.arm(azure.PLAN, "plan", name="plan", reserved=True, sku=sku, **more)
+
+    def identity(self) -> Row:
+        return self.arm(azure.IDENTITY, "agent", resourceName="agent")
+
+    def grant(self, identity: Row, role: str, scope: str) -> Row:
+        definition = f"/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        given = {"principalId": identity.outputs["principalId"], "scope": scope}
+        return self.create(azure.ROLE_ASSIGNMENT, role, roleDefinitionId=definition, **given)
+
+    def site(self) -> Row:
+        """A site whose identity may write its package."""
+        self.plan()
+        (container,) = (row for row in self.table.rows.values() if row.token == azure.CONTAINER)
+        self.grant(self.identity(), BLOB_CONTRIBUTOR, container.id)
+        return self.arm(azure.SITE, "agent", **self.site_inputs(name="agent"))
+
+    def vault(self, name: str = "vault", **more: Any) -> Row:  # noqa: ANN401 - JSON
+        given = {"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT}
+        properties = {**given, "enableRbacAuthorization": True, "softDeleteRetentionInDays": 7, **more}
+        return self.arm(azure.VAULT, name, vaultName=name, properties=properties)
+
+    def secret(self, value: str = "one", **more: Any) -> Row:  # noqa: ANN401 - JSON
+        properties = {"value": value}
+        return self.arm(
+            azure.SECRET, "keys", vaultName="vault", secretName="keys", properties=properties, **more
+        )
+
+    def blob(self, name: str) -> Row:
+        where = {"accountName": "store", "containerName": "packages", "blobName": name}
+        return self.arm(azure.BLOB, name, **where, source=self.package(name, main=name))
+
+    def signed(self, blob: Row, **more: str) -> str:
+        """The blob's address with a signature for reading."""
+        asked = {
+            "accountName": "store",
+            "canonicalizedResource": f"/blob/store/packages/{blob.outputs['name']}",
+            "permissions": "r",
+            "resource": "b",
+            "sharedAccessExpiryTime": "2099-12-31T00:00:00Z",
+            **more,
+        }
+        token = service_sas(asked, self.operations.view({}))["serviceSasToken"]
+        return f"{blob.outputs['url']}?{token}"
+
+    def deploy_inputs(self, address: str, kind: str = "Microsoft.Web/sites/extensions") -> Properties:
+        resource = {
+            "type": kind,
+            "name": "agent/onedeploy",
+            "properties": {"packageUri": "[parameters('uri')]", "remoteBuild": False},
+        }
+        template = {"parameters": {"uri": {"type": "secureString"}}, "resources": [resource]}
+        parameters = {"uri": {"value": address}}
+        return {"properties": {"mode": "Incremental", "template": template, "parameters": parameters}}
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Azure:
+    account = Azure(tmp_path)
+    account.group()
+    return account
+
+
+def test_names_are_made_up_as_azure_native_does(account: Azure) -> None:
+    """Eight hex digits without a dash; nothing is cut or changed, so a name that is too long is refused."""
+    name = account.arm(azure.IDENTITY, "agent").outputs["name"]
+    assert (name[:5], len(name), int(name[5:], 16) > 0) == ("agent", 13, True)
+    with pytest.raises(Mistakes, match="accountName: must be 3 to 24 lower-case letters and digits"):
+        account.arm(azure.ACCOUNT, "skyfleet-europe", kind="StorageV2", sku={"name": "Standard_LRS"})
+    with pytest.raises(Mistakes, match="vaultName: must be 3 to 24"):
+        account.arm(
+            azure.VAULT,
+            "a-name-of-17-chars",
+            properties={"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT},
+        )
+
+
+def test_a_location_is_the_resource_groups_unless_given(account: Azure) -> None:
+    """As azure-native fills it in."""
+    assert account.arm(azure.IDENTITY, "agent").outputs["location"] == "westeurope"
+
+
+def test_nothing_lives_outside_a_resource_group(account: Azure) -> None:
+    """The group must be there first."""
+    with pytest.raises(CloudError, match="ResourceGroupNotFound"):
+        account.create(azure.IDENTITY, "agent", resourceGroupName="elsewhere")
+
+
+def test_a_storage_accounts_name_is_taken_for_the_whole_world(account: Azure) -> None:
+    """Another group does not help."""
+    account.storage()
+    account.create(azure.GROUP, "second", resourceGroupName="second", location="westeurope")
+    inputs = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "accountName": "store"}
+    with pytest.raises(CloudError, match="StorageAccountAlreadyTaken"):
+        account.create(azure.ACCOUNT, "other", resourceGroupName="second", **inputs)
+
+
+def test_a_blob_cannot_be_uploaded_without_the_accounts_key(account: Azure) -> None:
+    """The provider's Blob knows no other way, and fails as it does on Azure."""
+    account.storage(allowSharedKeyAccess=False)
+    with pytest.raises(CloudError, match="KeyBasedAuthenticationNotPermitted"):
+        account.blob("a.zip")
+
+
+def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
+    """A blob alone changes nothing; onedeploy makes the site take it, and again with the next one."""
+    account.storage()
+    site = account.site()
+    first, second = account.blob("first.zip"), account.blob("second.zip")
+    assert all(world.functions == () for world in account.worlds)
+    deployment = account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(first)))
+    (function,) = account.worlds[-1].functions
+    assert function.package_hash == first.private["sha256"]
+    account.update(deployment, resourceGroupName=GROUP, **account.deploy_inputs(account.signed(second)))
+    (function,) = account.worlds[-1].functions
+    assert function.package_hash == second.private["sha256"]
+    account.delete(account.table.rows[deployment.key])
+    assert account.worlds[-1].functions == (function,)
+    assert account.table.rows[site.key].outputs["defaultHostName"] == function.authority
+    assert re.fullmatch(r"agent\.azurewebsites\.net\.localhost:\d+", function.authority)
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "code"),
+    [
+        ("sig=", "gis=", "AuthenticationFailed"),
+        ("a.zip", "b.zip", "AuthenticationFailed"),
+        ("store.", "other.", "PackageUriNotReachable"),
+        ("2099", "2020", "AuthenticationFailed"),
+    ],
+    ids=["unsigned", "another blob", "another account", "altered"],
+)
+def test_a_package_is_read_by_its_signed_address_only(
+    account: Azure, part: str, other: str, code: str
+) -> None:
+    """The account is private: a caller without a signature for that very blob gets nothing."""
+    account.storage()
+    account.site()
+    address = account.signed(account.blob("a.zip")).replace(part, other)
+    with pytest.raises(CloudError, match=code):
+        account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(address))
+
+
+def test_a_signature_ends(account: Azure) -> None:
+    """An address that was good once is not good for ever."""
+    account.storage()
+    account.site()
+    late = account.signed(account.blob("a.zip"), sharedAccessExpiryTime="2029-12-31T00:00:00Z")
+    with pytest.raises(CloudError, match="its signature ended at 2029-12-31"):
+        account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(late))
+
+
+def test_the_same_question_gets_the_same_signature(account: Azure) -> None:
+    """Or every `up` would deploy the same package again."""
+    account.storage()
+    blob = account.blob("a.zip")
+    assert account.signed(blob) == account.signed(blob)
+
+
+def test_a_template_deploys_nothing_but_packages(account: Azure) -> None:
+    """What the emulator would not make real, it refuses."""
+    inputs = {"resourceGroupName": GROUP, **account.deploy_inputs("x", kind="Microsoft.Web/sites")}
+    with pytest.raises(Mistakes, match="the emulator deploys Microsoft"):
+        account.checked(azure.DEPLOYMENT, "d", inputs, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"functionAppConfig": None}, "functionAppConfig: missing"),
+        ({"siteConfig": {"linuxFxVersion": "PYTHON|3.13"}}, "linuxFxVersion: not allowed here"),
+        (
+            {"siteConfig": {"appSettings": [{"name": "FUNCTIONS_WORKER_RUNTIME", "value": "python"}]}},
+            "FUNCTIONS_WORKER_RUNTIME is not allowed on Flex",
+        ),
+        (
+            {"siteConfig": {"appSettings": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+            "A is given twice",
+        ),
+    ],
+)
+def test_flex_consumption_has_its_own_demands(account: Azure, more: dict[str, Any], said: str) -> None:
+    """functionAppConfig says what settings say on other plans."""
+    inputs = {"resourceGroupName": GROUP, **account.site_inputs(**more)}
+    with pytest.raises(Mistakes, match=said):
+        account.checked(azure.SITE, "agent", inputs, {})
+
+
+def test_a_role_needs_a_principal_a_definition_and_a_scope_that_exist(account: Azure) -> None:
+    """And the same assignment cannot be made twice."""
+    storage = account.storage()
+    identity = account.arm(azure.IDENTITY, "agent")
+    definition = f"/providers/Microsoft.Authorization/roleDefinitions/{BLOB_CONTRIBUTOR}"
+    right = {
+        "principalId": identity.outputs["principalId"],
+        "roleDefinitionId": definition,
+        "scope": storage.id,
+    }
+    wrong = {
+        "PrincipalNotFound": {"principalId": "0" * 36},
+        "RoleDefinitionDoesNotExist": {"roleDefinitionId": definition.replace("ba92f5b4", "ba92f5b5")},
+        "ResourceNotFound": {"scope": f"{storage.id}x"},
+    }
+    for code, change in wrong.items():
+        with pytest.raises(CloudError, match=code):
+            account.create(azure.ROLE_ASSIGNMENT, "a", **{**right, **change})
+    account.create(azure.ROLE_ASSIGNMENT, "a", **right)
+    with pytest.raises(CloudError, match="RoleAssignmentExists"):
+        account.create(azure.ROLE_ASSIGNMENT, "b", **right)
+
+
+def test_a_new_value_of_a_secret_is_a_new_version(account: Azure) -> None:
+    """New tags are not; old versions stay readable, as references with a version need."""
+    vault = {"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT}
+    account.arm(azure.VAULT, "vault", vaultName="vault", properties=vault)
+
+    def inputs(value: str, **more: Any) -> Properties:  # noqa: ANN401 - JSON
+        given = {"vaultName": "vault", "secretName": "keys", "properties": {"value": value}}
+        return {"resourceGroupName": GROUP, **given, **more}
+
+    first = account.create(azure.SECRET, "keys", **inputs("one"))
+    tagged = account.update(first, **inputs("one", tags={"a": "b"}))
+    second = account.update(tagged, **inputs("two"))
+    uris = [row.outputs["properties"]["secretUriWithVersion"] for row in (first, tagged, second)]
+    assert uris[0] == uris[1] != uris[2]
+    assert "two" not in str(second.outputs["properties"])
+    assert list(second.private["values"].values()) == ["one", "two"]
+
+
+def test_a_group_with_resources_in_it_is_kept(account: Azure) -> None:
+    """Other stacks' resources would go with it."""
+    account.arm(azure.IDENTITY, "agent")
+    (group,) = (row for row in account.table.rows.values() if row.token == azure.GROUP)
+    with pytest.raises(CloudError, match="still holds 1 resources"):
+        account.delete(group)
+
+
+def test_a_deleted_site_takes_its_own_settings_along_and_not_the_record_of_its_package(
+    account: Azure,
+) -> None:
+    """The site that is made again has an identity of its own that is new, and no package."""
+    account.storage()
+    site = account.site()
+    inputs = account.site_inputs(name="agent", identity={"type": "SystemAssigned"})
+    before = account.update(site, resourceGroupName=GROUP, **inputs).outputs["identity"]["principalId"]
+    ftp = account.arm("azure-native:web:WebAppFtpAllowed", "ftp", name="agent", allow=False)
+    published = account.arm(
+        azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(account.blob("a.zip")))
+    )
+    account.delete(site)
+    assert ftp.key not in account.table.rows
+    assert published.key in account.table.rows
+    again = account.arm(azure.SITE, "agent", **inputs)
+    assert again.id == site.id
+    assert again.outputs["identity"]["principalId"] != before
+    assert "package" not in again.private

@@ -1,0 +1,186 @@
+"""What takes time, what stays and what fails for a while in the emulated clouds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emulator.desired.state import Cloud
+from emulator.errors import CloudError, NotYet
+from emulator.providers import registry
+from emulator.providers.drift import changed, drift
+from emulator.providers.kinds import Context, Hold, Kind
+from emulator.providers.operations import Subject
+from emulator.providers.time import seconds
+from emulator.providers.values import Properties
+from tests.emulator.account import CONFIG, ROLE, Account
+from tests.emulator.rows import trust
+
+THING = "aws:iam/role:Role"
+KIND = Kind(
+    THING,
+    lambda inputs, _: f"aws/role/{inputs['name']}",
+    lambda inputs, _: {"id": inputs["name"]},
+    effective_after_s=60,
+    hold=lambda row: (
+        Hold(3600, "InvalidRequestException", "scheduled for deletion") if row.id == "kept" else None
+    ),
+)
+
+
+def subject(kind: Kind = KIND, name: str = "one") -> Subject:
+    return Subject(kind, name, f"urn:pulumi:s::p::{kind.token}::{name}", CONFIG, "engine")
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    return Account(tmp_path, delays=0.5)
+
+
+def test_a_grant_acts_after_its_time(account: Account) -> None:
+    """60 real seconds are 30 where all delays are halved."""
+    row = account.operations.create(subject(), {"name": "one"})
+    context = account.operations.context(subject())
+    before = context.effective(row)
+    account.wait(29.9)
+    almost = context.effective(row)
+    account.wait(0.2)
+    assert (before, almost, context.effective(row)) == (False, False, True)
+
+
+def test_an_update_of_a_grant_acts_at_once(account: Account) -> None:
+    """Only creations wait: a stack that runs keeps running while its policies change."""
+    row = account.operations.create(subject(), {"name": "one"})
+    account.wait(31)
+    row = account.operations.update(subject(), row.id, {"name": "one", "description": "new"})
+    assert account.operations.context(subject()).effective(row)
+
+
+def test_the_emulator_wakes_when_a_grant_begins_to_act(tmp_path: Path) -> None:
+    """One alarm for the earliest of several grants, another one once that has rung."""
+    account = Account(tmp_path, delays=1)
+    alarms: list[float] = []
+    operations = account.operations_with(lambda due, step: alarms.append(due))
+    operations.create(subject(), {"name": "one"})
+    account.wait(10)
+    operations.create(subject(name="two"), {"name": "two"})
+    account.wait(50)
+    operations.catch_up()
+    assert alarms == [60, 10]
+
+
+def test_a_deleted_name_is_held_for_its_time(account: Account) -> None:
+    """The refusal is the cloud's; when the time is over the name is free, and nothing is left of the hold."""
+    row = account.operations.create(subject(), {"name": "kept"})
+    account.operations.delete(subject(), row.id)
+    with pytest.raises(CloudError, match="InvalidRequestException: scheduled for deletion"):
+        account.operations.create(subject(), {"name": "kept"})
+    (left,) = account.operations.remaining()
+    account.wait(1801)
+    made = account.operations.create(subject(), {"name": "kept"})
+    assert (left["cloud"], left["kind"], list(account.table.rows)) == ("aws", "held", [made.key])
+
+
+def test_what_a_cloud_keeps_is_listed_until_it_is_gone(account: Account) -> None:
+    """Things that cost money stand there with their price, whatever became of their resource."""
+
+    def outputs(inputs: Properties, context: Context) -> Properties:
+        context.leave("gcp/images/x", "an image repository", costs="0.10 USD per GB and month")
+        context.leave("gcp/log", "a log", seconds=100)
+        return {"id": inputs["name"]}
+
+    leaving = subject(replace(KIND, outputs=outputs))
+    row = account.operations.create(leaving, {"name": "one"})
+    account.operations.delete(leaving, row.id)
+    soon = {each["what"]: each["costs"] for each in account.operations.remaining()}
+    account.wait(51)
+    later = [each["what"] for each in account.operations.remaining()]
+    assert soon == {"an image repository": "0.10 USD per GB and month", "a log": ""}
+    assert later == ["an image repository"]
+
+
+def test_a_provider_repeats_what_its_cloud_refuses_for_now(account: Account) -> None:
+    """As long as the vendor's provider does, and no longer."""
+    refusals: list[float] = []
+
+    def refers(inputs: Properties, context: Context) -> None:
+        refusals.append(account.seconds)
+        if account.seconds < float(inputs["until"]):
+            raise NotYet("NotFound", "not visible yet", retried_s=10)
+
+    waiting = subject(replace(KIND, refers=refers))
+    account.operations.create(waiting, {"name": "soon", "until": 2})
+    tries = len(refusals)
+    with pytest.raises(NotYet, match="not visible yet"):
+        account.operations.create(
+            subject(replace(KIND, refers=refers), "late"), {"name": "late", "until": 99}
+        )
+    assert tries > 1
+    assert account.seconds < 10
+
+
+@pytest.mark.parametrize(("cloud", "longest"), [("aws", 400), ("gcp", 90), ("azure", 6)])
+def test_a_bad_day_shorter_than_the_providers_patience_is_not_seen(
+    tmp_path: Path, cloud: Cloud, longest: float
+) -> None:
+    """Each provider repeats 429 and 5xx for a time of its own; a longer bad day fails the call."""
+    account = Account(tmp_path, delays=0.01)
+    token = {"aws": ROLE, "gcp": "gcp:storage/bucket:Bucket", "azure": "azure-native:web:WebApp"}[cloud]
+    kind = replace(KIND, token=token)
+    weather = account.operations.weather
+    weather.begin(cloud, 429, account.clock() + longest * 0.01 * 0.8)
+    account.operations.create(subject(kind), {"name": "one"})
+    weather.begin(cloud, 503, account.clock() + longest * 0.01 + 10)
+    with pytest.raises(NotYet, match=r"ServiceUnavailable: .* answered 503"):
+        account.operations.create(subject(kind, "two"), {"name": "two"})
+    weather.end(cloud)
+    assert account.operations.create(subject(kind, "two"), {"name": "two"}).id == "two"
+
+
+def test_one_clouds_bad_day_is_not_anothers(account: Account) -> None:
+    """Google's API is down, and a role at Amazon is made at once."""
+    account.operations.weather.begin("gcp", 503, account.clock() + 1000)
+    account.operations.create(subject(), {"name": "one"})
+    assert account.seconds == 0
+
+
+def test_a_change_by_hand_is_what_a_refresh_reads(account: Account) -> None:
+    """The row has the new value; a deletion by hand leaves nothing to read."""
+    role = account.role()
+    drift(account.operations, "aws", role.id, {"description": "by hand"})
+    read = account.operations.read(account.subject(ROLE, "agent"), role.id)
+    drift(account.operations, "aws", role.key, None)
+    gone = account.operations.read(account.subject(ROLE, "agent"), role.id)
+    assert read is not None
+    assert (read.inputs["description"], gone) == ("by hand", None)
+
+
+def test_a_change_by_hand_names_one_resource(account: Account) -> None:
+    """None, or several of that name: the keys that come near are told."""
+    account.create(ROLE, "one", name="first", assumeRolePolicy=trust("lambda.amazonaws.com"))
+    with pytest.raises(
+        CloudError, match="no resource has the key, id, URN or name 'irst'; keys that hold it: "
+    ):
+        drift(account.operations, "aws", "irst", None)
+
+
+def test_a_nested_property_is_set_by_its_path() -> None:
+    """Neighbours stay as they are."""
+    assert changed({"a": {"b": 1, "c": 2}}, {"a.b": 3, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("1m30s", 90), ("500ms", 0.5), ("2h", 7200), ("90", None), ("", None)]
+)
+def test_durations_are_gos(text: str, expected: float | None) -> None:
+    """The provider is written in Go and takes its form."""
+    assert seconds(text) == expected
+
+
+def test_a_wait_takes_its_scaled_time(account: Account) -> None:
+    """`pulumiverse_time.Sleep` is created when the time is over, half of it where delays are halved."""
+    kind = registry.kind_of("time:index/sleep:Sleep")
+    made = kind.outputs({"createDuration": "60s"}, account.operations.context(subject(kind)))
+    assert (account.seconds, made["id"]) == (30, "2030-01-01T00:00:30Z")

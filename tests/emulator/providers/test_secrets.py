@@ -1,0 +1,60 @@
+"""Versions of secrets in the emulated clouds: a new one stands beside the old one, as the real ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emulator.providers import plan
+from emulator.providers.aws import common as aws
+from emulator.providers.gcp import common as gcp
+from emulator.providers.table import Row
+from tests.emulator.account import Account
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    """An account of each cloud without anything in it."""
+    return Account(tmp_path)
+
+
+def on_amazon(account: Account) -> tuple[Row, Row]:
+    secret = account.create(aws.SECRET, "keys")
+    return secret, account.create(aws.SECRET_VERSION, "keys", secretId=secret.id, secretString="old")
+
+
+def on_google(account: Account) -> tuple[Row, Row]:
+    account.create(gcp.SERVICE, "api", service="secretmanager.googleapis.com")
+    secret = account.create(gcp.SECRET, "keys", secretId="keys", replication={"auto": {}})
+    return secret, account.create(gcp.SECRET_VERSION, "keys", secret=secret.id, secretData="old")
+
+
+@pytest.mark.parametrize(
+    ("made", "value"), [(on_amazon, "secretString"), (on_google, "secretData")], ids=["aws", "gcp"]
+)
+def test_a_new_value_is_a_new_version_before_the_old_one_goes(
+    account: Account, made: Callable[[Account], tuple[Row, Row]], value: str
+) -> None:
+    """Or a function that starts in between would find no secret at all."""
+    _, version = made(account)
+    subject = account.subject(version.token, "keys")
+    found = plan.difference(subject, version.inputs, {**version.inputs, value: "new"}, account.operations)
+    assert [change.replaces for change in found.changes] == [True]
+    assert not found.delete_before_replace
+    assert account.create(version.token, "keys", **{**version.inputs, value: "new"}).id != version.id
+
+
+def test_the_newest_version_of_amazon_is_the_current_one(account: Account) -> None:
+    """The label moves; what functions read is never gone, before the old version is deleted and after."""
+    secret, old = on_amazon(account)
+    account.create(aws.SECRET_VERSION, "keys", secretId=secret.id, secretString="new")
+    assert account.worlds[-1].secrets == {secret.outputs["arn"]: "new"}
+    stages = {
+        row.id: row.outputs["versionStages"] for row in account.table.rows.values() if row.token == old.token
+    }
+    assert sorted(stages.values()) == [["AWSCURRENT"], ["AWSPREVIOUS"]]
+    assert stages[old.id] == ["AWSPREVIOUS"]
+    account.delete(old)
+    assert account.worlds[-1].secrets == {secret.outputs["arn"]: "new"}

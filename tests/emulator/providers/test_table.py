@@ -1,0 +1,60 @@
+"""The file of resources: whole or as before, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from emulator.errors import StoreError
+from emulator.providers.table import Row, Table
+
+
+def a_row(key: str, value: int = 1) -> Row:
+    return Row(key, "t", key, f"urn::{key}", {"value": value}, {"id": key})
+
+
+def test_rows_survive_a_restart(tmp_path: Path) -> None:
+    """What a change returned from is on the disk."""
+    path = tmp_path / "emulator" / "resources.json"
+    Table(path).change(put=[a_row("a"), a_row("b")])
+    again = Table(path)
+    again.change(put=[a_row("b", 2)], remove=["a"])
+    assert dict(Table(path).rows) == {"b": a_row("b", 2)}
+
+
+def test_the_file_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    """Secrets are in it."""
+    path = tmp_path / "resources.json"
+    Table(path).change(put=[a_row("a")])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_snapshot_does_not_change_under_its_reader(tmp_path: Path) -> None:
+    """Operations that read beside a writer see one state."""
+    table = Table(tmp_path / "resources.json")
+    before = table.rows
+    table.change(put=[a_row("a")])
+    assert (dict(before), dict(table.rows)) == ({}, {"a": a_row("a")})
+
+
+def test_a_failed_write_leaves_the_old_table(tmp_path: Path) -> None:
+    """As on a full disk: the operation fails with the file's name, memory and disk stay as they were."""
+    path = tmp_path / "resources.json"
+    table = Table(path)
+    table.change(put=[a_row("a")])
+    (tmp_path / ".resources.json.tmp").mkdir()  # where the new file would be written
+    with pytest.raises(StoreError, match=r"resources\.json: .*nothing was changed"):
+        table.change(put=[a_row("b")])
+    assert dict(table.rows) == dict(Table(path).rows) == {"a": a_row("a")}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"version": 2, "rows": []}', '{"version": 1, "rows": [1]}'])
+def test_a_file_that_is_no_table_is_named_and_kept(tmp_path: Path, content: str) -> None:
+    """Never an empty emulator in place of a damaged one."""
+    path = tmp_path / "resources.json"
+    path.write_text(content)
+    with pytest.raises(StoreError, match=r"resources\.json"):
+        Table(path)
+    assert path.read_text() == content

@@ -1,0 +1,121 @@
+"""Ports that one daemon gives to its functions, and that no other daemon may take over."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from emulator.errors import PortTaken
+from emulator.runtime.listening import bind
+from emulator.runtime.ports import HIGHEST, LOWEST, Ports, free
+from emulator.runtime.state import Document
+
+# A daemon as far as its ports go: allocates when it is told, prints them, holds them until it is told again.
+OTHER = """
+import sys
+from pathlib import Path
+from emulator.runtime import ports
+from emulator.runtime.state import Document
+ports.LOWEST, ports.HIGHEST = map(int, sys.argv[2:4])
+own = ports.Ports(Document(Path(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.readline()
+print(*(own.allocate() for _ in range(30)), flush=True)
+sys.stdin.readline()
+"""
+
+
+def daemon(document: Path, lowest: int, highest: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(document), str(lowest), str(highest)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def ports_of(folder: Path) -> Generator[Ports]:
+    """A daemon's ports, kept in `folder`."""
+    ports = Ports(Document(folder / "ports.json"))
+    try:
+        yield ports
+    finally:
+        ports.close()
+
+
+@contextmanager
+def held(folder: Path) -> Generator[int]:
+    """A port as a function's door holds it during a `refuse` fault: bound, not listening."""
+    with ports_of(folder) as ports:
+        port = ports.allocate()
+    with closing(bind(port, "a door")):
+        yield port
+
+
+def test_a_port_that_another_daemon_holds_without_listening_is_not_free(tmp_path: Path) -> None:
+    """Else two fleets would meet at it as soon as the other's fault is healed."""
+    with held(tmp_path) as port:
+        assert not free(port)
+
+
+def test_a_port_that_something_listens_at_is_not_free() -> None:
+    """On all addresses of the machine, too."""
+    with closing(socket.socket()) as other:
+        other.bind(("0.0.0.0", 0))  # noqa: S104 - closed at once
+        other.listen()
+        assert not free(other.getsockname()[1])
+
+
+def test_a_port_is_given_once(tmp_path: Path) -> None:
+    """Within the range that Linux leaves to servers, and the same for a purpose after a restart."""
+    with ports_of(tmp_path) as ports:
+        given = [ports.allocate() for _ in range(20)]
+        assert len(set(given)) == 20
+        assert all(LOWEST <= port < HIGHEST for port in given)
+        named = ports.named("admin")
+        assert ports.named("admin") == named
+    with ports_of(tmp_path) as ports:
+        assert ports.named("admin") == named
+
+
+def test_two_daemons_that_choose_at_the_same_time_never_choose_the_same(tmp_path: Path) -> None:
+    """Also while neither listens yet: 60 ports for both, out of 100."""
+    lowest = 31000 + 128 * (int.from_bytes(str(tmp_path).encode()) % 7)
+    daemons = [daemon(tmp_path / name, lowest, lowest + 100) for name in ("one", "two")]
+    said: list[list[str]] = []
+    try:
+        for each in daemons:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        for each in daemons:
+            assert each.stdin is not None
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        for each in daemons:
+            assert each.stdout is not None
+            said.append(each.stdout.readline().split())
+    finally:
+        for each in daemons:
+            each.communicate("end\n", timeout=20)
+    assert [len(ports) for ports in said] == [30, 30]
+    assert not set(said[0]) & set(said[1])
+
+
+def test_a_port_that_another_daemon_was_promised_meanwhile_is_named(tmp_path: Path) -> None:
+    """A daemon that comes back does not share it; the claim ends with its holder."""
+    with ports_of(tmp_path / "one") as one:
+        port = one.named("admin")
+    with ports_of(tmp_path / "two") as two, ports_of(tmp_path / "one") as one:
+        two.reserve(port, "a function")
+        with pytest.raises(PortTaken, match=f"{port}.*admin"):
+            one.named("admin")
+        two.close()
+        assert one.named("admin") == port

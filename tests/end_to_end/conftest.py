@@ -1,0 +1,29 @@
+"""Fixtures of the emulator tier: one deployed fleet per test process, left healthy by every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.fleet import Fleet
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet on three clouds, deployed by `skyfleet up` and taken down by `skyfleet down`."""
+    fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
+    try:
+        fleet.run("up", seconds=550)
+        yield fleet
+    finally:
+        fleet.run("down", code=None)
+
+
+@pytest.fixture
+def healed(fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet, with no fault before or after."""
+    fleet.heal()
+    fleet.wait_until_healthy()
+    yield fleet
+    fleet.heal()

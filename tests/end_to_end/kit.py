@@ -1,0 +1,269 @@
+"""Miniature function packages and an emulator in this process, for tests of the hosts.
+
+The app is one ASGI callable with a few paths that tests steer; its entry files have the shape of the
+project's own, so that each runs under the vendor's real runtime code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+import zipfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from emulator.desired.state import Address, Cloud, Function, Role, World
+from emulator.runtime import interpreter
+from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.ports import Ports
+from emulator.runtime.reconciler import Reconciler, Site
+from emulator.runtime.state import Document
+from emulator.runtime.wheels import Wheels, cache_folder
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).with_name("uv")
+
+APP = """
+import asyncio, json, os
+PAUSES = {}
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive(); await send({"type": "lifespan.startup.complete"})
+        await receive(); await send({"type": "lifespan.shutdown.complete"}); return
+    body, more = b"", True
+    path = scope["path"]
+    if path == "/crash": os._exit(3)
+    if path == "/go": PAUSES.setdefault("stream", asyncio.Event()).set()
+    while more and path != "/early":
+        message = await receive(); body += message.get("body", b""); more = message.get("more_body", False)
+    async def reply(status, data, kind=b"application/json", more=()):
+        await send({"type": "http.response.start", "status": status,
+                    "headers": [(b"content-type", kind), (b"x-own", b"1"), *more]})
+        await send({"type": "http.response.body", "body": data})
+    if path == "/stream":
+        gate = PAUSES["stream"] = asyncio.Event()
+        await send({"type": "http.response.start", "status": 200,
+                    "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: first\\n\\n", "more_body": True})
+        path_ = os.environ.get("GATE_FILE")
+        while path_ and not os.path.exists(path_): await asyncio.sleep(0.01)
+        if not path_: await gate.wait()
+        await send({"type": "http.response.body", "body": b"data: last\\n\\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    elif path == "/half":
+        import cuts
+        cuts.quieten_server()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        cuts.tell(b"id-7", "The reply of aws/r0 broke off.")
+    elif path == "/later":
+        async def later():
+            await asyncio.sleep(0.05)
+            with open(os.environ["EVENTS_FILE"] + "-later", "w") as f: f.write("done")
+        PAUSES["later"] = asyncio.create_task(later())
+        await reply(200, b"{}")
+    elif path == "/hang": await asyncio.sleep(600)
+    elif path == "/big":
+        size = scope["query_string"]
+        await reply(200, b"x" * int(size), b"text/plain", [(b"content-length", size)])
+    elif path == "/echo": await reply(200, body, b"application/octet-stream")
+    elif path == "/env": await reply(200, json.dumps(dict(os.environ)).encode())
+    elif path == "/events" or (path == "/" and scope["method"] == "POST"):
+        with open(os.environ["EVENTS_FILE"], "ab") as f: f.write(body + b"\\n")
+        await reply(200, b'{"rounds": 1}')
+    else:
+        headers = [[k.decode(), v.decode()] for k, v in scope["headers"]]
+        await reply(201, json.dumps({"method": scope["method"], "path": path, "pid": os.getpid(),
+            "query": scope["query_string"].decode(), "size": len(body), "headers": headers,
+            "name": os.environ.get("NAME")}).encode())
+"""
+
+RUN_SH = '#!/bin/sh\nexec "${SKYFLEET_PYTHON:-python3}" serve.py\n'
+SERVE = """
+import os, uvicorn
+from app import app
+uvicorn.run(app, host="127.0.0.1", port=int(os.environ["AWS_LWA_PORT"]), log_level="warning")
+"""
+
+AZURE_HTTP = """
+import os
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, Response
+from app import app as asgi
+
+class Relayed(Response.response_type if hasattr(Response, "response_type") else Response):
+    def __init__(self, request): self.inner = request; self.background = None
+    async def __call__(self, scope, receive, send):
+        await asgi(self.inner.scope, self.inner.receive, send)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+"""
+AZURE_ROUTE = """
+@app.route(route="{*path}", methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
+async def entry(req: Request) -> Response:
+    return Relayed(req)
+"""
+AZURE_TIMER = """
+import azure.functions as func
+import json, os
+app = func.FunctionApp()
+
+@app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+async def check(timer: func.TimerRequest) -> None:
+    with open(os.environ["EVENTS_FILE"], "ab") as f:
+        f.write(json.dumps({"past_due": timer.past_due}).encode() + b"\\n")
+"""
+
+GCP_MAIN = """
+import functions_framework.aio
+from starlette.responses import Response
+from app import app as asgi
+
+class Relayed(Response):
+    def __init__(self, request): self.inner = request; self.background = None
+    async def __call__(self, scope, receive, send):
+        await asgi(self.inner.scope, self.inner.receive, send)
+
+@functions_framework.aio.http
+async def main(request):
+    return Relayed(request)
+"""
+
+
+@cache
+def target() -> Interpreter:
+    """The interpreter that the daemon would choose on this machine."""
+    return interpreter.find(Path(sys.executable), interpreter.candidates(os.environ, Path.home(), UV))
+
+
+def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:
+    """Content of a package for one cloud."""
+    lock = (CHECKOUT / "locks" / f"agent-{cloud}.txt").read_bytes()
+    cuts = (CHECKOUT / "router" / "cuts.py").read_bytes()
+    files = {"app.py": APP.encode(), "cuts.py": cuts, "requirements.txt": lock}
+    match cloud:
+        case "aws":
+            files |= {"run.sh": RUN_SH.encode(), "serve.py": SERVE.encode()}
+        case "azure":
+            entry = AZURE_TIMER if timer else AZURE_HTTP + AZURE_ROUTE
+            host = b'{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}'
+            files |= {"function_app.py": entry.encode(), "host.json": host}
+        case "gcp":
+            files |= {"main.py": GCP_MAIN.encode()}
+    return files
+
+
+def pack(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, str]:
+    """A zip of `files` (scripts executable) and its sha256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    path = folder / f"{name}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inner, content in sorted(files.items()):
+            info = zipfile.ZipInfo(inner)
+            info.external_attr = (0o755 if inner.endswith(".sh") else 0o644) << 16
+            archive.writestr(info, content)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(slots=True)
+class Lab:
+    """An emulator in this process and its caller."""
+
+    folder: Path
+    emulator: Reconciler
+    ports: Ports
+    session: aiohttp.ClientSession
+    imports: Path
+    functions: dict[str, Function] = field(default_factory=dict[str, Function])
+
+    def spec(self, cloud: Cloud, *, role: Role = "agent", timer: bool = False, **environ: str) -> Function:
+        """A function of `cloud` with the miniature app."""
+        package, digest = pack(self.folder / "zips", files_of(cloud, timer=timer))
+        own = {"EVENTS_FILE": str(self.folder / f"{cloud}-events"), **environ}
+        if cloud == "aws":
+            own |= {
+                "PYTHONPATH": str(self.imports),
+                "AWS_LWA_INVOKE_MODE": "response_stream",
+                "AWS_LWA_READINESS_CHECK_PATH": "/ready",
+            } | environ
+        return Function(
+            key=f"{cloud}/here/mini-{role}",
+            cloud=cloud,
+            region="here",
+            name=f"mini-{role}",
+            role=role,
+            package=package,
+            package_hash=digest,
+            entry={"aws": "run.sh", "azure": "", "gcp": "main"}[cloud],
+            environment=own,
+            port=self.ports.allocate(),
+            closed=None,
+            principal=f"{cloud}-{role}",
+            memory_mb=512,
+            timeout_s=30,
+            concurrency=1 if cloud == "aws" else 8,
+            max_instances=4,
+            runtime="python3.13",
+            web_adapter=cloud == "aws",
+            addresses=(Address(f"mini-{role}.{cloud}.example.localhost"),),
+        )
+
+    async def deploy(self, *specs: Function, world: World | None = None) -> None:
+        """Add or change functions; the rest of the world is `world`'s or stays."""
+        self.functions |= {spec.key: spec for spec in specs}
+        base = world or self.emulator.world
+        await self.emulator.apply(replace(base, functions=tuple(self.functions.values())))
+
+    def url(self, spec: Function, path: str = "/") -> URL:
+        """Public URL of a function; `path` is sent as written."""
+        return URL(f"http://127.0.0.1:{spec.port}{path}", encoded=True)
+
+
+@asynccontextmanager
+async def lab(
+    folder: Path,
+    *,
+    idle_s: float = 60,
+    adapter: Path | None = None,
+    python: Interpreter | None = None,
+) -> AsyncGenerator[Lab]:
+    """A running emulator in `folder`; nothing of it is left afterwards. python: else the daemon's choice."""
+    document = Document(folder / "settings.json")
+    ports = Ports(document)
+    wheels = Wheels(cache_folder(os.environ), UV, os.environ)
+    site = Site(
+        folder=folder / "emulator",
+        logs=folder / "logs",
+        interpreter=python or target(),
+        wheels=wheels,
+        azure_lock=CHECKOUT / "locks" / "emulator-azure.txt",
+        adapter=adapter,
+        idle_s=idle_s,
+        draw=lambda: 0.0,
+    )
+    emulator = Reconciler(site, ports, document)
+    try:
+        await emulator.start()
+        imports = await wheels.install((CHECKOUT / "locks" / "agent-aws.txt").read_bytes(), site.interpreter)
+        async with aiohttp.ClientSession() as session:
+            yield Lab(folder, emulator, ports, session, imports)
+    finally:
+        await emulator.close()
+        ports.close()
+
+
+async def until(holds: object, within_s: float = 20) -> None:
+    """Wait until `holds()` is true; an assertion says when it never was."""
+    assert callable(holds)
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.01)

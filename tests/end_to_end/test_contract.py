@@ -1,0 +1,62 @@
+"""One contract, three clouds: the deployed agents under the vendors' runtimes, the same cases over all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+
+import pytest
+
+from functions.keys import Roots
+from functions.signing import Keys
+from tests.contract_cases import CASES, Case, check
+from tests.end_to_end.fleet import Fleet, Json
+from tests.over_http import send
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def agents(fleet: Fleet) -> dict[str, Json]:
+    """By cloud: its region and the agent's own URL."""
+    return {str(agent["cloud"]): agent for agent in fleet.facts("outputs")["agents"]}
+
+
+@pytest.fixture(scope="module")
+def keys(fleet: Fleet, agents: dict[str, Json]) -> dict[str, Keys]:
+    """By cloud: what a router signs with for the agent there."""
+    roots = Roots.parse(json.dumps(fleet.roots()))
+    return {cloud: roots.keys("agent", f"{cloud}/{agent['region']}") for cloud, agent in agents.items()}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_every_cloud_gives_the_same_reply(
+    case: Case, cloud: str, agents: dict[str, Json], keys: dict[str, Keys]
+) -> None:
+    """Same request in: same status, headers and bytes out, and chunks when they are made."""
+    headers = case.request_headers(keys[cloud], now=time.time(), nonce=secrets.token_hex(16))
+    check(case, send(agents[cloud]["url"], case.method, case.target, headers, case.body))
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_replayed_or_late_request_is_refused_like_an_unsigned_one(
+    cloud: str, agents: dict[str, Json], keys: dict[str, Keys]
+) -> None:
+    """Replayed, late, from the future or unsigned: 401 with one text that helps no attacker."""
+    case = next(case for case in CASES if case.status == 200 and case.signed and case.method == "POST")
+    headers = case.request_headers(keys[cloud], now=time.time(), nonce=secrets.token_hex(16))
+    assert send(agents[cloud]["url"], case.method, case.target, headers, case.body).status == 200
+    replayed = send(agents[cloud]["url"], case.method, case.target, headers, case.body)
+    bodies = {replayed.body}
+    assert replayed.status == 401
+    # The window is 300 s; what a loaded machine needs to send it must not bring it back inside.
+    for shift in (-330, 330):
+        shifted = case.request_headers(keys[cloud], now=time.time() + shift, nonce=secrets.token_hex(16))
+        reply = send(agents[cloud]["url"], case.method, case.target, shifted, case.body)
+        assert reply.status == 401
+        bodies.add(reply.body)
+    unsigned = send(agents[cloud]["url"], case.method, case.target, [], case.body)
+    assert unsigned.status == 401
+    assert len(bodies | {unsigned.body}) == 1

@@ -1,0 +1,162 @@
+"""The main job, end to end: deploy, call, lose a cloud, recover; each test is one claim of the README."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from openai import OpenAI
+
+from tests.end_to_end.fleet import Fleet, clouds, failures, steady
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("main-job"), pytest.mark.timeout(600)]
+
+FAULTS = ["kill", "refuse", "error:100%", "blackhole"]
+
+
+def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> None:
+    """600 calls at weights 3, 2 and 1 are 300, 200 and 100 calls, all answered."""
+    calls = asyncio.run(steady(healed.url, rate=60, seconds=10))
+    assert failures(calls) == []
+    assert clouds(calls) == {"aws": 300, "azure": 200, "gcp": 100}
+
+
+def test_a_second_up_changes_nothing(healed: Fleet) -> None:
+    """The same sources give the same packages, so a second deploy has nothing to do."""
+    printed = healed.run("up")
+    assert "no changes" in printed
+
+
+def test_pulumi_tells_the_clouds_form_of_a_url_and_the_command_line_the_plain_one(healed: Fleet) -> None:
+    """The first has the vendor's host name and works with curl, the second works with every client."""
+    told = json.loads(healed.shell("pulumi stack output --json"))
+    urls = {str(agent["cloud"]): str(agent["url"]) for agent in told["agents"]}
+    shapes = {
+        "aws": r"http://[a-z0-9]{32}\.lambda-url\.[a-z0-9-]+\.on\.aws\.localhost:\d+",
+        "azure": r"http://[a-z0-9-]+\.azurewebsites\.net\.localhost:\d+",
+        "gcp": r"http://[a-z0-9-]+-[a-z0-9]{10}-[a-z]{2}\.a\.run\.app\.localhost:\d+",
+    }
+    assert all(re.fullmatch(shapes[cloud], url) for cloud, url in urls.items()), urls
+    assert '"status"' in healed.shell(f"curl -s --noproxy '*' {told['routerUrl']}/health")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", healed.url)
+    assert ".localhost" not in healed.run("status", "--json")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> None:
+    """Under load, a lost cloud's calls are answered by another within the request; `heal` brings it back."""
+    url = healed.url
+    calls = asyncio.run(
+        steady(url, rate=50, seconds=8, events={2.0: lambda: healed.run("chaos", cloud, fault)})
+    )
+    assert failures(calls) == []
+    assert any(call.headers["x-skyfleet-attempts"] == "2" for call in calls)
+    assert max(call.seconds for call in calls) < 12
+    assert healed.wait_for(lambda states: states[cloud] in {"down", "ejected"})
+    told = {t["cloud"]: t["state"] for t in healed.facts("status")["targets"]}
+    assert told[cloud] in {"down", "ejected"}
+    healed.run("chaos", cloud, "heal")
+    healed.wait_for(lambda states: states[cloud] == "easing")
+    healed.wait_for(lambda states: states[cloud] == "healthy", seconds=90)
+
+
+def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone(healed: Fleet) -> None:
+    """No call is made: the scheduled checkers see the fault and tell every router."""
+    healed.run("chaos", "azure", "kill")
+    healed.wait_for(lambda states: states["azure"] == "down", seconds=60)
+
+
+def test_with_the_first_router_lost_the_next_one_answers(healed: Fleet) -> None:
+    """A cloud lost as a whole takes its router along; `skyfleet invoke` goes on through the next."""
+    healed.run("chaos", "gcp", "refuse", "--scope", "all")
+    for _ in range(3):
+        assert "84" in healed.run("invoke", "what is 12 * (3 + 4)?")
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_stream_arrives_as_it_is_made_from_each_cloud(healed: Fleet, cloud: str) -> None:
+    """Through the router the first chunk comes long before the last, whichever cloud answers."""
+    body = {"model": "skyfleet", "stream": True, "messages": [{"role": "user", "content": "wait 1 second"}]}
+    url = f"{healed.url}/v1/chat/completions"
+    for _ in range(12):
+        began = time.monotonic()
+        with requests.post(url, json=body, stream=True, timeout=30) as reply:
+            assert reply.status_code == 200
+            if not reply.headers["x-skyfleet-target"].startswith(cloud):
+                continue
+            moments = [time.monotonic() - began for line in reply.iter_lines() if line.startswith(b"data:")]
+        assert len(moments) > 3
+        assert moments[-1] - moments[0] > 0.2
+        return
+    pytest.fail(f"twelve streams and none came from {cloud}")
+
+
+def test_the_official_openai_client_works_plain_and_streaming(healed: Fleet) -> None:
+    """Any OpenAI client needs only the base URL."""
+    with OpenAI(base_url=f"{healed.url}/v1", api_key="unused", max_retries=0) as client:
+        question = "what is 12 * (3 + 4)?"
+        plain = client.chat.completions.create(
+            model="skyfleet", messages=[{"role": "user", "content": question}]
+        )
+        assert "84" in (plain.choices[0].message.content or "")
+        stream = client.chat.completions.create(
+            model="skyfleet", messages=[{"role": "user", "content": question}], stream=True
+        )
+        assert "84" in "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        assert [model.id for model in client.models.list()]
+
+
+def test_a_stream_that_its_cloud_breaks_off_is_whole_for_the_caller(healed: Fleet) -> None:
+    """The next cloud's reply begins with the same bytes, so it goes on where the first one stopped."""
+    healed.run("chaos", "aws", "cut:100%")
+    targets: set[str] = set()
+    with OpenAI(base_url=f"{healed.url}/v1", api_key="unused", max_retries=0) as client:
+        for number in range(12):
+            asked = client.chat.completions.with_streaming_response.create(
+                model="skyfleet",
+                messages=[{"role": "user", "content": f"what is {number} * (3 + 4)?"}],
+                stream=True,
+            )
+            with asked as reply:
+                targets.add(reply.headers["x-skyfleet-target"].partition("/")[0])
+                said = [chunk for chunk in reply.parse() if chunk.choices]
+            assert str(number * 7) in "".join(chunk.choices[0].delta.content or "" for chunk in said)
+            assert said[-1].choices[0].finish_reason == "stop"
+            assert len({chunk.id for chunk in said}) == 1
+    # It had begun to answer before it broke off, and was then left alone.
+    assert "aws" in targets
+
+
+def test_a_killed_daemon_comes_back_without_redeploying(healed: Fleet) -> None:
+    """After kill -9 of the emulator, `up` starts it again: same URLs, same packages, nothing to deploy."""
+    url, pid = healed.url, int(healed.emulator["pid"])
+    Path(f"/proc/{pid}").stat()
+    healed.shell(f"kill -9 {pid}")
+    assert "no changes" in healed.run("up")
+    assert int(healed.emulator["pid"]) != pid
+    assert healed.url == url
+    assert requests.post(f"{url}/invoke", json={"input": "reverse abc"}, timeout=30).status_code == 200
+
+
+def test_preview_lists_real_types_and_a_changed_weight_changes_only_what_depends_on_it(healed: Fleet) -> None:
+    """With `skyfleet env` the plain Pulumi CLI works; a weight lives in the routers' environment alone."""
+    clean = healed.shell("pulumi preview --show-sames --non-interactive --color never")
+    for kind in ("aws:lambda:Function", "azure-native:web:WebApp", "gcp:cloudfunctionsv2:Function"):
+        assert kind in clean
+    assert re.search(r"Resources:\s+\d+ unchanged\s*$", clean), clean[-500:]
+    config = healed.root / "Pulumi.local.yaml"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("weight: 3", "weight: 4"))
+        changed = json.loads(healed.shell("pulumi preview --json 2>/dev/null"))
+    finally:
+        config.write_text(before)
+    touched = {step["urn"].split("::")[-1] for step in changed["steps"] if step["op"] != "same"}
+    assert touched
+    assert not any("agent" in name for name in touched), touched

@@ -1,0 +1,100 @@
+"""The questions of a preflight, answered by the emulator through the real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.providers.aws import account
+from emulator.providers.gcp import project
+from emulator.providers.table import Row
+from tests.end_to_end.stack import Said, Stack
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input")]
+
+PROGRAM = """
+import os
+import pulumi
+from infra import preflight
+from infra.errors import InfraError
+from infra.settings import read
+
+CLOUDS = {"aws": {"regions": ["af-south-1"]}, "azure": {"regions": ["westeurope"]},
+          "gcp": {"regions": ["europe-west1"], "project": "my-project"}}
+settings = read({"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}}, "local")
+try:
+    preflight.need_aim(settings, os.environ)
+    report = preflight.need_accounts(settings, {}, os.environ)
+    pulumi.export("report", report.facts)
+except InfraError as error:
+    raise pulumi.RunError(str(error)) from None
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, pulumi_path: str) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("preflight"), pulumi_path)
+    stack.init()
+    stack.program(PROGRAM)
+    yield stack
+    stack.stop()
+
+
+def told(stack: Stack, *rows: Row) -> Said:
+    """An update of accounts that are like that."""
+    stack.stop()
+    table = stack.table
+    table.change(put=rows, remove=[key for key in table.rows if key.startswith("emulator/")])
+    stack.start()
+    return stack.up()
+
+
+def test_accounts_that_fit_are_named(stack: Stack) -> None:
+    """By the identity that the deployment has; nothing stands in the way."""
+    said = told(stack)
+    assert said.code == 0, said.text
+    report = json.loads(stack.run("stack", "output", "report").text)
+    assert list(report["accounts"]) == ["aws", "azure", "gcp"]
+    assert report["stops"] == []
+
+
+def test_a_region_that_is_not_enabled_stops_the_deployment_before_anything_is_made(stack: Stack) -> None:
+    """The line holds the command that mends it."""
+    said = told(stack, account.settings_row(account.Settings(closed=("af-south-1",))))
+    assert said.code != 0
+    assert "aws account enable-region --region-name af-south-1" in said.text
+    assert "Preflight failed; nothing was deployed" in said.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (project.Settings(absent=True), "gcp: the project my-project is not there or may not be read"),
+        (project.Settings(fresh=True), "gcloud services enable cloudresourcemanager.googleapis.com"),
+        (project.Settings(milli_cpu=5000), "Cloud Run may use 5 vCPU in europe-west1"),
+    ],
+)
+def test_a_project_that_does_not_fit_stops_the_deployment(
+    stack: Stack, settings: project.Settings, said: str
+) -> None:
+    """A wrong project, an API that is off, a quota that is too small."""
+    rows = (project.settings_row("my-project", settings), project.enabled_row("my-project", "cloudquotas"))
+    found = told(stack, *rows)
+    assert found.code != 0
+    assert said in found.text
+    assert "Preflight failed; nothing was deployed" in found.text
+
+
+@pytest.mark.parametrize("quota", [10, None])
+def test_a_small_quota_or_none_is_only_worth_knowing(stack: Stack, quota: int | None) -> None:
+    """A new account; an account without default quotas."""
+    said = told(stack, account.settings_row(account.Settings(concurrency=quota)))
+    assert said.code == 0, said.text
+    (note,) = [
+        note
+        for note in json.loads(stack.run("stack", "output", "report").text)["notes"]
+        if note.startswith("aws")
+    ]
+    assert "Lambda" in note
