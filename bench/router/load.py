@@ -1,4 +1,4 @@
-"""One slice of load: wrk, a C program, with the same request for everybody; its figures as JSON.
+"""One slice of load: wrk, a C program, with the same request for each contestant; its figures as JSON.
 
 Closed loop: each connection sends its next request when it has the reply. Latencies in microseconds.
 """
