@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ from infra.cli.context import layout as here
 from infra.cli.emulator import awake, child_environment
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
-from infra.cli.faults import CLOUDS
 from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
 from infra.cli.layout import STACK, Layout
 from infra.cli.outputs import Outputs
@@ -35,6 +34,7 @@ from infra.cli.stacks import emulator_only
 from infra.setup.exclusive import exclusive
 
 if TYPE_CHECKING:
+    from infra.contract import Place
     from infra.settings import Settings
 
 DISK_FULL = "no space left on device"  # as Pulumi says it
@@ -80,7 +80,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
     pulumi = engine(layout, cli, note.providers)
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)
-        printed = _deploy(layout, pulumi, shown)
+        printed = _deploy(layout, settings, pulumi, shown)
     return printed, settings
 
 
@@ -112,7 +112,7 @@ def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
         watch.conclude(code, layout, "the state could not be read anew")
 
 
-def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
+def _deploy(layout: Layout, settings: Settings, pulumi: Engine, shown: Progress) -> list[str]:
     """Deploy everything; without the clouds whose management API does not answer, if some do not.
 
     Those come to light one after the other, since each provider repeats its calls for a time of its own.
@@ -124,7 +124,7 @@ def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
         up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
         code = pulumi.stream(*up, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
         more = {} if code <= 0 or watch.stopped else outages(watch.lines)
-        if not more or len(down | more) == len(CLOUDS):
+        if not more or not worth_deploying(settings.routers, down | more):
             break
         down |= more
         shown.say(f"{_said(more)}. Deploying to the other clouds")
@@ -136,6 +136,11 @@ def _deploy(layout: Layout, pulumi: Engine, shown: Progress) -> list[str]:
             f"{need_outputs(layout).router_urls[0]}\n`make up` again deploys the rest once the API answers."
         )
     return watch.lines
+
+
+def worth_deploying(routers: Sequence[Place], down: Collection[str]) -> bool:
+    """Whether a fleet without the clouds `down` has a router, and with it an agent beside that."""
+    return any(place.cloud not in down for place in routers)
 
 
 def _said(down: Mapping[str, str]) -> str:
