@@ -69,7 +69,7 @@ def cores() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens at just now."""
+    """A port without a listener just now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])

@@ -15,7 +15,7 @@ POLL_S = 0.01  # the Lambda Web Adapter's own readiness period
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at this moment, for an instance that starts right away."""
+    """A loopback port without a listener at this moment, for an instance that starts right away."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

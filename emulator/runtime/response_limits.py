@@ -85,7 +85,7 @@ class Relay:
             if size > most:
                 raise Trouble("response-too-large", f"more than {most} bytes")
             if gone:
-                continue  # Lambda lets the function finish although nobody listens
+                continue  # Lambda lets the function finish although its caller is gone
             cut = self._cut and number >= uncut
             try:
                 await sent.write(chunk[: (len(chunk) + 1) // 2] if cut else chunk)

@@ -119,7 +119,7 @@ def run(layout: Layout, *arguments: str) -> Result:
 
 @pytest.fixture
 def nobody() -> Iterator[str]:
-    """A URL nobody listens on."""
+    """A URL without a listener."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -51,7 +51,7 @@ esac
 
 @pytest.fixture
 def nowhere() -> Iterator[Source]:
-    """A source behind a port that nobody listens on."""
+    """A source behind a port without a listener."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{closed.getsockname()[1]}"
