@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import yaml
 
+from infra.config.parse import Checks, Settings, read
 from infra.costs import RATES, READ, Price, detection_s, idle, run_s, total
-from infra.settings import Checks, Settings, read
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "costs.md"

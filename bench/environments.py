@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from infra.setup import lockfile
-from infra.setup.console import Console
+from infra.setup import read_lock
 from infra.setup.pip_settings import read_configs, uv_environment
-from infra.setup.steps import run_step
+from infra.setup.progress import Console
+from infra.setup.subprocess_step import run_step
 from infra.setup.venv import NETWORK_ADVICE
 
 _STAMP: Final = "skyfleet-lock"
@@ -25,8 +25,8 @@ def ensure(
     """The interpreter of an environment in `folder` that has what `lock` says; StepFailed without it.
 
     of: the Python that it is an environment of."""
-    text, stamp, python = lockfile.read(lock), folder / _STAMP, folder / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == lockfile.identity(text):
+    text, stamp, python = read_lock.read(lock), folder / _STAMP, folder / "bin" / "python"
+    if stamp.is_file() and stamp.read_text() == read_lock.identity(text):
         return python
     told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
     uv = Path(sys.executable).with_name("uv")
@@ -36,5 +36,5 @@ def ensure(
         [uv, "pip", "sync", *asked],
     ):
         run_step(argv, title=f"bench: {lock.stem}", console=console, environ=told, advice=NETWORK_ADVICE)
-    stamp.write_text(lockfile.identity(text))
+    stamp.write_text(read_lock.identity(text))
     return python

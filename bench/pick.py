@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from router.board import Board
-from router.fleet import Outcome, menu
-from router.learning import Known
-from router.policy import DEFAULT
-from router.roster import Basis, prepare
-from router.selection import Strategy, pick
-from router.targets import Origin, Target
+from router.core.balance.balancer import Board
+from router.core.balance.picker import Basis, prepare
+from router.core.balance.quality import Known
+from router.core.balance.strategies import Strategy, pick
+from router.core.health.fleet import Outcome, menu
+from router.core.policy import DEFAULT
+from router.core.targets import Origin, Target
 
 RESULTS: Final = Path(__file__).parent / "results" / "pick.json"
 SIZES: Final = (3, 30, 300)

@@ -3,7 +3,7 @@
 Return text or a mapping, or yield text as it is written and a `Step` for each thing done; see contract.py.
 Import what you need, list it in functions/requirements.in, and run `make lock`.
 
-The agent here works without a model: rules plan, tools act (functions/offline, functions/tools). With
+The agent here works without a model: rules plan, tools act (functions/demo). With
 MODEL_BASE_URL and MODEL_NAME set (and MODEL_API_KEY where one is needed) any OpenAI-compatible model plans
 instead, with the same tools.
 
@@ -19,10 +19,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from functions.contract import AgentRequest, Event, repeatable
-from functions.offline.loop import answer
-from functions.offline.pace import paced, seconds_per_word
-from functions.tools.base import Context
+from functions.api import AgentRequest, Event, repeatable
+from functions.demo.loop import answer
+from functions.demo.pacing import paced, seconds_per_word
+from functions.demo.tools.base import Context
 
 
 @repeatable
@@ -30,7 +30,9 @@ async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
     """Plan, call tools, look at what came out, answer."""
     context = Context(messages=request.messages, now=time.time, wait=asyncio.sleep)
     if "MODEL_BASE_URL" in request.environ:
-        from functions.model import Model  # brings an HTTP client: not worth a cold start without a model
+        from functions.demo.model import (
+            Model,  # brings an HTTP client: not worth a cold start without a model
+        )
 
         events = Model.from_env(request.environ).answer(request, context)
     else:

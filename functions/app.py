@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 from functions import IMPORTED_AT
 from functions.asgi import ASGIApp, Receive, Scope, Send, begin
 from functions.endpoints import Endpoints
-from functions.guard import Guard, Keyed
+from functions.instance import Vitals
 from functions.loading import Kind, LoadedAgent, load
+from functions.middleware import Guard, Keyed
 from functions.settings import Settings
-from functions.signing import Verifier
-from functions.vitals import Vitals
+from skyfleet.signing import Verifier
 
 if TYPE_CHECKING:
-    from functions.remembered.once import Once
+    from functions.idempotency.middleware import Once
 
 # Where replies to requests with an `Idempotency-Key` are kept: `s3://…`, `az://…` or `gs://…`.
 BUCKET: Final = "SKYFLEET_BUCKET"
@@ -63,7 +63,7 @@ def _remembering(url: str | None, now: Callable[[], float]) -> Keyed:
     async def answer(app: ASGIApp, scope: Scope, body: bytes, send: Send) -> None:
         nonlocal loaded
         if loaded is None:
-            from functions.remembered.once import Once
+            from functions.idempotency.middleware import Once
 
             loaded = Once.at(url, now)
         await loaded.answer(app, scope, body, send)

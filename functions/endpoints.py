@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from functions import sse
+from functions.api import AgentRequest, Failed, Step
 from functions.asgi import (
     JSON_TYPE,
     ClientGone,
@@ -28,12 +29,11 @@ from functions.asgi import (
     read_body,
     send_reply,
 )
-from functions.completions import MODEL, Completion, model_json
-from functions.contract import AgentRequest, Failed, Step
 from functions.errors import FunctionError, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
+from functions.openai_format import MODEL, Completion, model_json
 from functions.parsing import Origin, chat_request, invoke_request
-from functions.running import Finished, run
+from functions.runner import Finished, run
 
 Frames = AsyncGenerator[bytes, None]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]

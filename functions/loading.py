@@ -15,7 +15,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any, NoReturn
 
-from functions.contract import is_repeatable
+from functions.api import is_repeatable
 from functions.errors import AgentNotLoaded
 
 EXPECTED = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
 
-from functions.contract import AgentRequest, Message
+from functions.api import AgentRequest, Message
 from functions.errors import BadJson, BadRequest
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from functions.errors import SetupError
-from functions.signing import Keys, KeysError
+from skyfleet.signing import Keys, KeysError
 
 # Of a checkout; a built package names its own.
 DEFAULT_AGENT: Final = "functions.agent:agent"

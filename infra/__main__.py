@@ -7,17 +7,18 @@ from dataclasses import replace
 
 import pulumi
 
-from infra import credentials, partial, preflight, verify
-from infra.archive import Packages, build_all
+from infra import partial, preflight, rollout
 from infra.clouds import prepare
-from infra.contract import Fleet
+from infra.component import Fleet
+from infra.config.parse import Settings, read
 from infra.errors import InfraError
-from infra.settings import Settings, read
-from infra.specs import Specs
+from infra.keys import create as create_keys
+from infra.packaging import Packages, build_all
+from infra.roles import Specs
 
 
 def deploy(settings: Settings, packages: Packages) -> None:
-    keys = credentials.create(settings.key_generation)
+    keys = create_keys(settings.key_generation)
     fleet = Fleet(settings.stack, settings.prefix, keys.suffix)
     at = prepare(fleet, settings)
     specs = Specs(settings, keys, pulumi.Config().get_secret("modelApiKey"))
@@ -39,11 +40,11 @@ def deploy(settings: Settings, packages: Packages) -> None:
         at[place](specs.checker(place, packages.of("router", place), agent_urls, router_urls))
 
     for agent in agents:
-        verify.deployed(agent, "agent", packages.build["agent"], keys.suffix, settings.delays)
+        rollout.deployed(agent, "agent", packages.build["agent"], keys.suffix, settings.delays)
     verified = [
         replace(
             router,
-            url=verify.deployed(router, "router", packages.build["router"], keys.suffix, settings.delays),
+            url=rollout.deployed(router, "router", packages.build["router"], keys.suffix, settings.delays),
         )
         for router in routers
     ]

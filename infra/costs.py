@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from infra.contract import Cloud
-from infra.settings import Checks, Settings
+from infra.component import Cloud
+from infra.config.parse import Checks, Settings
 
 READ = "2026-11-26"
 MINUTES = 730 * 60  # of a month: a checker's runs
@@ -18,7 +18,7 @@ MEMORY_GB = 0.5
 # A run goes on after its last probe: its answer, and the snapshots.
 BEYOND_S = 2.0
 AGENT_CPU, CHECKER_CPU = 1.0, 0.5  # of Google's functions; the others price memory alone
-FALL = 3  # router/policy.py: failed probes in a row until a checker calls a target down
+FALL = 3  # router/core/policy.py: failed probes in a row until a checker calls a target down
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from typing import cast
 
 import pulumi
 
-from infra.contract import FunctionEndpoint, Place
-from infra.settings import Target
+from infra.component import FunctionEndpoint, Place
+from infra.config.parse import Target
 
 # The former URL of a function of this role, empty when it had none.
 Former = Callable[[FunctionEndpoint], Awaitable[str]]

@@ -2,7 +2,7 @@
 
 The rule of this file: a wait is a resource, so the engine keeps that it is over. It depends on the ids of
 what it waits for: an update that changes none of them waits for nothing, one that makes a grant again waits
-again. What can be asked is asked instead (`infra/verify.py`).
+again. What can be asked is asked instead (`infra/rollout.py`).
 """
 
 from __future__ import annotations

@@ -26,23 +26,24 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from functions import keys, signing
-from router import asgi, cuts, merge
-from router.asks import Asker
-from router.board import Board
-from router.control import MOST_BYTES, Controls, decode
-from router.door import Door
-from router.errors import CallerError, SnapshotRefused
-from router.headers import Header, first, request_id
-from router.hearsay import hear
-from router.means import means
-from router.outage import Outage
-from router.plane import Plane, Request
-from router.pool import Pool
-from router.settings import Place, RouterSettings, build_id, router_settings
+from router.config import Place, RouterSettings, build_id, router_settings
+from router.core.balance.balancer import Board
+from router.core.errors import CallerError, SnapshotRefused
+from router.core.health import snapshots
+from router.core.request.front_end import Door
+from router.net.deadlines import Watch
+from router.net.fields import Header, first, request_id
+from router.net.pool import Pool
+from router.proxy import cuts, server
+from router.proxy.context import Plane, Request
+from router.proxy.hearsay import hear
+from router.proxy.means import means
+from router.proxy.prober import Asker
+from router.proxy.request_queue import Outage
 from router.status import status
-from router.store import Bucket, CloudBucket, Keeper
-from router.timing import Watch
+from router.sync.control import MOST_BYTES, Controls, decode
+from router.sync.snapshots import Bucket, CloudBucket, Keeper
+from skyfleet import keys, signing
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
@@ -96,7 +97,7 @@ class App:
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def __call__(self, scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
         if scope["type"] == "http":
             headers: list[Header] = list(scope["headers"])
             fields = dict(headers)  # one look at it says what is not there
@@ -112,7 +113,7 @@ class App:
             except CallerError as error:
                 value = {"error": {"code": error.code, "message": error.message}}
                 await _reply(send, ident, error.status, value)
-            except asgi.CallerGone:
+            except server.CallerGone:
                 return
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -127,7 +128,7 @@ class App:
         self._plane.watch.close()
         await self._keeper.close()
 
-    async def _lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def _lifespan(self, receive: server.Receive, send: server.Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -139,11 +140,11 @@ class App:
 
     async def _answer(
         self,
-        scope: asgi.Scope,
+        scope: server.Scope,
         headers: list[Header],
         ident: bytes,
-        receive: asgi.Receive,
-        send: asgi.Send,
+        receive: server.Receive,
+        send: server.Send,
     ) -> None:
         """One of the router's own paths."""
         reply = partial(_reply, send, ident)
@@ -166,12 +167,12 @@ class App:
 
     async def _relay(
         self,
-        scope: asgi.Scope,
+        scope: server.Scope,
         headers: list[Header],
         fields: Mapping[bytes, bytes],
         marks: tuple[bytes, str],
-        receive: asgi.Receive,
-        send: asgi.Send,
+        receive: server.Receive,
+        send: server.Send,
     ) -> None:
         """marks: its id, and the nonce of its first attempt."""
         arrived = self._plane.ticks()
@@ -181,17 +182,17 @@ class App:
         self._keeper.kick()
         request = Request(
             scope["method"],
-            asgi.request_target(scope),
+            server.request_target(scope),
             scope["path"],
             scope.get("query_string", b""),
             headers,
-            await asgi.read_body(fields.get(b"content-length"), receive, asgi.MOST_BODY),
+            await server.read_body(fields.get(b"content-length"), receive, server.MOST_BODY),
             marks[0],
             drop,
             arrived,
             marks[1],
         )
-        await asgi.relay(self._plane, request, receive, send)
+        await server.relay(self._plane, request, receive, send)
 
     def _admit(self, headers: list[Header]) -> frozenset[bytes]:
         """Let in callers with the key, or all when open; the answer is which fields carried the key."""
@@ -214,9 +215,9 @@ class App:
         return frozenset(carried)
 
     async def _snapshot(
-        self, scope: asgi.Scope, headers: list[Header], receive: asgi.Receive
+        self, scope: server.Scope, headers: list[Header], receive: server.Receive
     ) -> dict[str, object]:
-        body = await asgi.read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
+        body = await server.read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
         try:
             path, query = scope["path"], scope.get("query_string", b"")
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
@@ -224,7 +225,7 @@ class App:
             raise CallerError(error.status, error.code, error.message) from None
         board, checker = self._plane.board, keys.place_of(signed_by)
         try:
-            document = merge.parse(_decoded(body), board.targets, self._clock())
+            document = snapshots.parse(_decoded(body), board.targets, self._clock())
             if document.vantage != checker:
                 raise SnapshotRefused(
                     f"It speaks for {document.vantage}, but the key of {checker} signed it; a checker speaks "
@@ -237,13 +238,13 @@ class App:
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
     async def _control(
-        self, scope: asgi.Scope, headers: list[Header], receive: asgi.Receive
+        self, scope: server.Scope, headers: list[Header], receive: server.Receive
     ) -> Mapping[str, object]:
         if scope["method"] != "PUT":
             self._keeper.kick()
             return await self._controls.look()
         length = first(headers, b"content-length")
-        return await self._controls.order(decode(await asgi.read_body(length, receive, MOST_BYTES)))
+        return await self._controls.order(decode(await server.read_body(length, receive, MOST_BYTES)))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place
@@ -272,7 +273,7 @@ class App:
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
 
 
-def _only(scope: asgi.Scope, *methods: str) -> None:
+def _only(scope: server.Scope, *methods: str) -> None:
     if scope["method"] not in methods:
         raise CallerError(
             405,
@@ -297,7 +298,7 @@ def _decoded(body: bytes) -> object:
         raise SnapshotRefused("The snapshot is not JSON; send the document that a checker makes.") from None
 
 
-async def _reply(send: asgi.Send, ident: bytes, code: int, value: Mapping[str, object]) -> None:
+async def _reply(send: server.Send, ident: bytes, code: int, value: Mapping[str, object]) -> None:
     body = json.dumps(value).encode()
     headers: list[Header] = [
         (b"content-type", b"application/json"),

@@ -23,16 +23,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from functions import signing
-from router import asgi, merge
-from router.errors import FetchFailed
-from router.headers import Header
-from router.identity import stranger
-from router.merge import MOST_NUMBER, Document, Observation
-from router.policy import DEFAULT, SKEW_S
-from router.pool import Pool, Question, Reply, fetch
-from router.settings import CheckerSettings, build_id, checker_settings
-from router.targets import Origin, Target
+from router.config import CheckerSettings, build_id, checker_settings
+from router.core.errors import FetchFailed
+from router.core.health import snapshots
+from router.core.health.snapshots import MOST_NUMBER, Document, Observation
+from router.core.identity import stranger
+from router.core.policy import DEFAULT, SKEW_S
+from router.core.targets import Origin, Target
+from router.net.fields import Header
+from router.net.pool import Pool, Question, Reply, fetch
+from router.proxy import server
+from skyfleet import signing
 
 _SNAPSHOT_PATH: Final = "/_skyfleet/health"
 # A router may have to start cold before it can listen.
@@ -61,7 +62,7 @@ class Checker:
         self._alive_at: dict[str, float] = {}
         self._busy = False
 
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def __call__(self, scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
@@ -71,7 +72,7 @@ class Checker:
             await send({"type": "http.response.start", "status": code, "headers": headers})
             await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def _lifespan(self, receive: server.Receive, send: server.Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
         self._pool.close()
@@ -113,16 +114,16 @@ class Checker:
             self._alive_at[target.key] = at
         # What lies in the future was seen before this clock was set back, and would hide all that comes now.
         known = [one for one in self._seen[target.key] if one.at <= at + SKEW_S]
-        self._seen[target.key] = merge.keep(known, (seen,))
+        self._seen[target.key] = snapshots.keep(known, (seen,))
 
     def verdicts(self) -> dict[str, bool | None]:
         """What this checker alone thinks of each target."""
-        return {key: merge.verdict(seen, DEFAULT) for key, seen in self._seen.items()}
+        return {key: snapshots.verdict(seen, DEFAULT) for key, seen in self._seen.items()}
 
     async def tell(self, router: Origin) -> None:
         """Send the snapshot to one router; FetchFailed when it does not take it."""
         document = Document(self._settings.place.key, self._clock(), self._seen)
-        body = json.dumps(merge.dump(document)).encode()
+        body = json.dumps(snapshots.dump(document)).encode()
         signed = signing.sign(
             self._settings.keys,
             "POST",

@@ -7,18 +7,18 @@ the last change of state; what the vantages say right now are the counts `vantag
 
 from __future__ import annotations
 
-from router import fleet as f
-from router import health as h
-from router import merge
-from router.board import Board
-from router.health import Status
-from router.learned import Evidence, learned
-from router.learning import Known
-from router.merge import Observation
-from router.selection import COMPARING, Strategy
-from router.settings import Place
-from router.store import Keeper
-from router.traffic import expected_ms, failure_share
+from router.config import Place
+from router.core.balance.balancer import Board
+from router.core.balance.metrics import expected_ms, failure_share
+from router.core.balance.quality import Known
+from router.core.balance.strategies import COMPARING, Strategy
+from router.core.health import fleet as f
+from router.core.health import machine as h
+from router.core.health import snapshots
+from router.core.health.machine import Status
+from router.core.health.snapshots import Observation
+from router.explain import Evidence, learned
+from router.sync.snapshots import Keeper
 
 
 def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
@@ -50,7 +50,7 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
                 "vantage": one.vantage,
                 "at": one.at,
                 "age_s": round(max(0.0, now - one.at), 1),
-                "fresh": merge.is_fresh(one, now, board.policy),
+                "fresh": snapshots.is_fresh(one, now, board.policy),
             }
             for one in board.fleet.documents.values()
         ],
@@ -77,7 +77,7 @@ def _target(board: Board, key: str, now: float) -> dict[str, object]:
     seen = [one.observations[key][-1] for one in board.fleet.documents.values() if one.observations.get(key)]
     last = max(seen, default=None)
     out = health.status is Status.EJECTED
-    votes = merge.votes(board.fleet.documents.values(), key, now, board.policy)
+    votes = snapshots.votes(board.fleet.documents.values(), key, now, board.policy)
     return {
         "cloud": target.cloud,
         "region": target.region,

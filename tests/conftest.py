@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.setup.console import Console
+from infra.setup.progress import Console
 from infra.setup.pulumi.choose import ensure_pulumi
 
 CHECKOUT = Path(__file__).resolve().parents[1]

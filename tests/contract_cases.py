@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
-from functions.signing import Keys, sign
+from skyfleet.signing import Keys, sign
 from tests.asgi import Reply
 
 # The same in every case, so that ids derived from it are equal.

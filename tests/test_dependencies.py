@@ -10,39 +10,16 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parent.parent
-ROOMS: Final = ("functions", "router", "infra", "emulator")
-CORE: Final = (
-    "targets",
-    "policy",
-    "gray",
-    "health",
-    "merge",
-    "fleet",
-    "selection",
-    "traffic",
-    "median",
-    "late",
-    "names",
-    "turns",
-    "learning",
-    "learned",
-    "roster",
-    "budget",
-    "refusals",
-    "actions",
-    "plan",
-    "headers",
-    "sse",
-    "errors",
-)
+ROOMS: Final = ("skyfleet", "functions", "router", "infra", "emulator", "tools")
 # Data in, data out: none of these reads a clock, the environment, the network or a file.
 PLAIN: Final = {
     "__future__",
     "bisect",
     "collections",
     "dataclasses",
+    "email.utils",
     "enum",
-    "functions.values",
+    "skyfleet.values",
     "functools",
     "hashlib",
     "heapq",
@@ -81,44 +58,61 @@ def within(name: str, *allowed: str) -> bool:
     return any(name == one or name.startswith(one + ".") for one in allowed)
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_the_core_imports_plain_data_modules_and_siblings_only(name: str) -> None:
+def test_the_core_imports_plain_data_modules_and_itself_only() -> None:
     """Clock, randomness, environment, network and logging come in as arguments."""
-    siblings = tuple(f"router.{sibling}" for sibling in CORE)
-    for found in imports(ROOT / "router" / f"{name}.py"):
-        by_parent = found.startswith("router.") and found.count(".") == 1
-        assert within(found, *PLAIN, *siblings) or (by_parent and found.split(".")[1] in CORE), found
-
-
-def test_functions_stand_alone() -> None:
-    """What runs everywhere imports nothing of ours but itself."""
-    for path in sources("functions"):
-        assert all(within(name, "functions") for name in ours(path)), path
-
-
-def test_the_router_imports_itself_and_the_keys_signing_and_values_of_functions() -> None:
-    """Nothing else of the other rooms."""
-    for path in sources("router"):
-        for name in ours(path):
-            assert within(name, "router", "functions.keys", "functions.signing", "functions.values"), (
+    for path in sources("router/core"):
+        for found in imports(path):
+            assert within(found, *PLAIN, "router.core", "skyfleet.sse", "skyfleet.signing.Header"), (
                 path,
-                name,
+                found,
             )
 
 
+def test_what_is_shared_imports_nothing_else_of_ours() -> None:
+    """The agent, the router and the checker carry it."""
+    for path in sources("skyfleet"):
+        assert all(within(name, "skyfleet") for name in ours(path)), path
+
+
+def test_functions_import_themselves_and_what_is_shared() -> None:
+    """What runs everywhere knows no router and no deployment."""
+    for path in sources("functions"):
+        assert all(within(name, "functions", "skyfleet") for name in ours(path)), path
+
+
+# Which sub-package of the router may import which, beside itself and the shared package.
+LAYERS: Final = {
+    "core": (),
+    "net": ("router.core",),
+    "proxy": ("router.core", "router.net"),
+    "sync": ("router.core", "router.net"),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_routers_layers_import_downwards_only(layer: str) -> None:
+    """The core knows no network, the network no target list, and neither of them an instance."""
+    for path in sources(f"router/{layer}"):
+        for name in ours(path):
+            assert within(name, f"router.{layer}", *LAYERS[layer], "skyfleet"), (path, name)
+
+
+def test_the_router_imports_itself_and_what_is_shared() -> None:
+    """Nothing of the agent, of the deployment or of the emulator."""
+    for path in sources("router"):
+        assert all(within(name, "router", "skyfleet") for name in ours(path)), path
+
+
 def test_nothing_imports_infra_and_only_its_operators_side_the_routers_core() -> None:
-    """The program knows the other rooms as paths and environment keys; and it derives keys as routers do."""
-    core = tuple(f"router.{name}" for name in CORE)
-    for path in [*sources("functions"), *sources("router")]:
-        assert not any(within(name, "infra") for name in ours(path)), path
+    """The program knows the other packages as paths and environment keys; it derives keys as routers do."""
     for path in sources("infra"):
         operators = path.relative_to(ROOT).parts[1] in ("cli", "manager", "dashboard")
         for name in ours(path):
-            derives = path == ROOT / "infra" / "credentials.py" and within(name, "functions.keys")
+            derives = path == ROOT / "infra" / "keys.py" and within(name, "skyfleet.keys")
             # The interpreter that the emulator runs functions on also tries an agent before a deployment.
-            tries = path == ROOT / "infra" / "archive" / "tools.py" and within(name, "emulator.runtime")
-            allowed = within(name, "infra") or derives or tries or (operators and within(name, *core))
-            assert allowed, (path, name)
+            tries = path == ROOT / "infra" / "packaging" / "tools.py" and within(name, "emulator.runtime")
+            allowed = within(name, "infra") or derives or tries
+            assert allowed or (operators and within(name, "router.core", "skyfleet")), (path, name)
 
 
 def test_the_emulator_imports_nothing_else_of_ours() -> None:

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import pytest
 
 from functions import app as agents
-from infra.contract import CLOUDS
+from infra.component import CLOUDS
 from router import app as routers
 from tests.asgi import App, Reply, call
+from tests.infra.clouds.test_clouds import FUNCTIONS, environment
 from tests.infra.recorded import of_type, recorded, settings_for
-from tests.infra.test_clouds import FUNCTIONS, environment
 from tests.infra.test_secrets import place, stored
 from tests.thief import claims, forgeries, loot, snapshot
 

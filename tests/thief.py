@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from functions.keys import Role, derive, derived_id
-from functions.signing import Header, Keys, sign
+from skyfleet.keys import Role, derive, derived_id
+from skyfleet.signing import Header, Keys, sign
 
 ROLES: Final[tuple[Role, ...]] = ("agent", "checker")
-# A shorter text is no secret, and no receiver takes it for one (functions.signing).
+# A shorter text is no secret, and no receiver takes it for one (skyfleet.signing).
 SHORTEST: Final = 16
 
 

@@ -29,9 +29,9 @@ from bench.failover.peers.base import Absent, Bench, Installed, Router
 from bench.failover.rows import ROWS, Row
 from bench.failover.run import NotStarted, Stage, run
 from emulator.runtime.processes import Children
-from infra.setup.console import Console
-from infra.setup.exclusive import exclusive
-from infra.setup.places import ROOT, cache_folder
+from infra.setup.file_lock import exclusive
+from infra.setup.paths import ROOT, cache_folder
+from infra.setup.progress import Console
 
 
 def install(routers: Sequence[Router], bench: Bench) -> tuple[dict[str, Installed], dict[str, str]]:

@@ -20,7 +20,7 @@ from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
 from bench.failover.rows import ROWS
 from bench.failover.summary import DEMANDS, KINDS
-from infra.setup.console import Console
+from infra.setup.progress import Console
 
 DOCUMENT: Final = Path("docs") / "failover.md"
 PLOTS: Final = Path("docs") / "plots"

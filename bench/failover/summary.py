@@ -13,7 +13,7 @@ from bench.failover.goals import DEFAULTS, OURS, TUNED, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.skyfleet import POLICY
 from bench.failover.rows import END_S, FAULT_S, HEAL_S
-from router.policy import Policy
+from router.core.policy import Policy
 
 DEMANDS: Final[Mapping[str, str]] = {
     "floor": "floor: no peer loses fewer",

@@ -24,9 +24,9 @@ from bench.failover.peers.base import Absent, Bench
 from bench.router import contestants as c
 from bench.router import imports, load, report
 from bench.router.run import FULL, QUICK, Length, cores, measure, staged
-from infra.setup.console import Console
-from infra.setup.exclusive import exclusive
-from infra.setup.places import ROOT, cache_folder
+from infra.setup.file_lock import exclusive
+from infra.setup.paths import ROOT, cache_folder
+from infra.setup.progress import Console
 
 
 def install(asked: Sequence[c.Contestant], bench: Bench) -> tuple[dict[str, c.Installed], dict[str, str]]:

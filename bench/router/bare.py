@@ -11,11 +11,11 @@ import itertools
 import json
 from collections.abc import Mapping
 
-from functions.runtimes.load import ASGIApp, Message, Receive, Send
-from router.headers import Header, downstream, request_head, upstream
-from router.plan import Failure
-from router.pool import Pool
-from router.targets import Origin, parse_targets
+from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send
+from router.core.request.machine import Failure
+from router.core.targets import Origin, parse_targets
+from router.net.fields import Header, downstream, request_head, upstream
+from router.net.pool import Pool
 
 
 def create(environ: Mapping[str, str]) -> ASGIApp:

@@ -21,7 +21,7 @@ import sys
 from typing import Final, cast
 
 from bench.router.shapes import BODY, HEADERS, router_environ
-from functions.runtimes.load import ASGIApp, Message, Receive, Send
+from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send
 from router.app import create
 
 _WARM: Final = 300

@@ -26,9 +26,9 @@ from bench.failover.peers.haproxy import LIBRARIES
 from bench.router.configs import haproxy_config, nginx_config
 from bench.router.shapes import router_environ
 from emulator.runtime.interpreter import Interpreter
-from infra.archive.tools import Tools
+from infra.packaging.tools import Tools
 from infra.setup.errors import StepFailed
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 NGINX, NGINX_TLS, AWS, AWS_TLS, GOOGLE = (
     "nginx",

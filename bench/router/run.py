@@ -152,7 +152,7 @@ def staged(
 ) -> Generator[Stage]:
     """Targets and contestants, started and stopped. streaming: which run the event streams."""
     proxy_pin, other_pin = cores()
-    path, certificate = os.environ.get("PATH", ""), root / "tests" / "router" / "tls" / "cert.pem"
+    path, certificate = os.environ.get("PATH", ""), root / "tests" / "router" / "net" / "tls" / "cert.pem"
     running: list[Group] = []
 
     def started(name: str, start: Start, pin: Sequence[str], url: str) -> Group:

@@ -16,12 +16,12 @@ from typing import Final, Protocol
 from bench.simulation.agents import RETRY_AFTER_S, Agent, End, Job
 from bench.simulation.events import Event, Loop
 from bench.simulation.questions import Questions
-from router import plan as p
-from router.budget import Extra
-from router.fleet import Outcome
-from router.plan import Choice, Failure, Worth
-from router.policy import Policy
-from router.refusals import GiveUp
+from router.core.health.fleet import Outcome
+from router.core.policy import Policy
+from router.core.request import machine as p
+from router.core.request.budget import Extra
+from router.core.request.failures import GiveUp
+from router.core.request.machine import Choice, Failure, Worth
 
 PATIENCE_S: Final = 30.0
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from bench.simulation.agents import Agent
 from bench.simulation.events import Loop
-from router import fleet, merge
-from router.fleet import Fleet
-from router.merge import Document, Observation
-from router.policy import Policy
-from router.targets import Target
+from router.core.health import fleet, snapshots
+from router.core.health.fleet import Fleet
+from router.core.health.snapshots import Document, Observation
+from router.core.policy import Policy
+from router.core.targets import Target
 
 ROUNDS: Final = 6
 APART_S: Final = 10.0
@@ -96,7 +96,7 @@ class Checker:
         for key, agent in self._agents.items():
             silent = agent.fault.unreachable
             observation = Observation(now, ok=not silent, latency_ms=-1.0 if silent else 20.0)
-            self._seen[key] = merge.keep(self._seen[key], (observation,))
+            self._seen[key] = snapshots.keep(self._seen[key], (observation,))
         self._round += 1
         if self._round % ROUNDS == 0 or self._verdicts() != before:
             # What does not answer is known only when its time is over.
@@ -104,7 +104,7 @@ class Checker:
         self._loop.after(APART_S, self._look)
 
     def _verdicts(self) -> list[bool | None]:
-        return [merge.verdict(seen, self._policy) for seen in self._seen.values()]
+        return [snapshots.verdict(seen, self._policy) for seen in self._seen.values()]
 
     def _write(self) -> None:
         self._store.put(Document(self._name, self._loop.now, dict(self._seen)))

@@ -18,7 +18,7 @@ from typing import Final
 from bench.simulation.runs import Setup
 from bench.simulation.scenarios import SCENARIOS
 from bench.simulation.worlds import World
-from router.policy import DEFAULT, Policy
+from router.core.policy import DEFAULT, Policy
 
 SIZES: Final = (3, 30, 300)
 INSTANCES: Final = (1, 100, 10_000)
@@ -90,12 +90,14 @@ class Dial:
 
     def default(self) -> float:
         """Its value in the sources."""
-        owner: object = DEFAULT if self.where == "policy" else importlib.import_module(f"router.{self.where}")
+        owner: object = (
+            DEFAULT if self.where == "core.policy" else importlib.import_module(f"router.{self.where}")
+        )
         return float(getattr(owner, self.name))
 
     def policy(self, value: float) -> Policy:
         """The policy with this value, if it is a field of it."""
-        if self.where != "policy":
+        if self.where != "core.policy":
             return DEFAULT
         whole = next(one for one in fields(Policy) if one.name == self.name).type == "int"
         changes: dict[str, float] = {self.name: int(value) if whole else value}
@@ -104,7 +106,7 @@ class Dial:
     @contextmanager
     def turned(self, value: float) -> Generator[None]:
         """A constant has this value for a while."""
-        if self.where == "policy":
+        if self.where == "core.policy":
             yield
             return
         module = importlib.import_module(f"router.{self.where}")

@@ -8,14 +8,14 @@ from collections.abc import Collection
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
 from bench.simulation.questions import Questions
-from router import means
-from router.board import Board, Seat
-from router.budget import Extra
-from router.fleet import Outcome
-from router.plan import Choice
-from router.policy import Policy
-from router.selection import Strategy
-from router.targets import Target
+from router.core.balance.balancer import Board, Seat
+from router.core.balance.strategies import Strategy
+from router.core.health.fleet import Outcome
+from router.core.policy import Policy
+from router.core.request.budget import Extra
+from router.core.request.machine import Choice
+from router.core.targets import Target
+from router.proxy import means
 
 
 class Ours:

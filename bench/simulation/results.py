@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.simulation.study import Found
-from infra.setup import lockfile
+from infra.setup import read_lock
 from infra.setup.pip_settings import read_configs, uv_environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -114,9 +114,9 @@ def _cell(row: Mapping[str, Any]) -> str:
 
 def _python() -> Path:
     """The interpreter that has what the lock says."""
-    text, stamp = lockfile.read(_LOCK), _ENVIRONMENT / "lock"
+    text, stamp = read_lock.read(_LOCK), _ENVIRONMENT / "lock"
     python = _ENVIRONMENT / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == lockfile.identity(text):
+    if stamp.is_file() and stamp.read_text() == read_lock.identity(text):
         return python
     told = {**os.environ, **uv_environment(os.environ, read_configs(os.environ))}
     uv = Path(sys.executable).with_name("uv")
@@ -125,5 +125,5 @@ def _python() -> Path:
     )
     asked = ["--quiet", "--require-hashes", "--python", python, _LOCK]
     subprocess.run([uv, "pip", "sync", *asked], check=True, env=told)
-    stamp.write_text(lockfile.identity(text))
+    stamp.write_text(read_lock.identity(text))
     return python

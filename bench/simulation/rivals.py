@@ -16,9 +16,9 @@ import random
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from router.budget import Extra
-from router.fleet import Outcome
-from router.plan import Choice
+from router.core.health.fleet import Outcome
+from router.core.request.budget import Extra
+from router.core.request.machine import Choice
 
 
 class Rival:

@@ -28,9 +28,9 @@ from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.scenarios import arrange, rate
 from bench.simulation.shapes import FAR_S, HOMES, NEAR_S
 from bench.simulation.worlds import World
-from router.plan import Means
-from router.policy import Policy
-from router.selection import Strategy
+from router.core.balance.strategies import Strategy
+from router.core.policy import Policy
+from router.core.request.machine import Means
 
 # A rule for an instance: its ways to the targets, its questions.
 Make = Callable[[dict[str, float], Questions], Rule]

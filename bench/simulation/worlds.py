@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.simulation.shapes import SHAPES, Shape
-from router.targets import Origin, Target
+from router.core.targets import Origin, Target
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import cast
 
 import uvicorn
 
+from functions.runtimes.app_loader import load_app
 from functions.runtimes.errors import SecretNotRead
-from functions.runtimes.load import load_app
 from functions.runtimes.secrets_manager import read_secret
 
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import azure.functions as func
 
+from functions.runtimes.app_loader import Message, Receive, Send, load_app
 from functions.runtimes.events import post_event
-from functions.runtimes.load import Message, Receive, Send, load_app
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Six fields, the first is seconds: once a minute, as the other clouds' schedulers at their finest.

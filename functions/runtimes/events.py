@@ -6,8 +6,8 @@ import asyncio
 import json
 from collections.abc import Mapping
 
+from functions.runtimes.app_loader import ASGIApp, Message
 from functions.runtimes.errors import EventFailed
-from functions.runtimes.load import ASGIApp, Message
 
 
 async def post_event(app: ASGIApp, event: Mapping[str, object]) -> bytes:

@@ -14,7 +14,7 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.runtimes.load import ASGIApp, Message, Receive, Send, load_app
+from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send, load_app
 
 APP: Final[ASGIApp] = load_app(os.environ)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.errors import EmulatorFailed
 from infra.cli.http import session
-from infra.cli.values import Facts
+from infra.cli.json_access import Facts
 
 # Loopback and no work behind most calls; setting a fault may have to stop instances.
 TIMEOUT_S = 10.0
@@ -29,12 +29,12 @@ class EmulatorNote:
 
 def parse_note(text: str) -> EmulatorNote | None:
     """`emulator.json`, None when it is not whole."""
-    told = values.facts(values.parse(text))
+    told = json_access.facts(json_access.parse(text))
     pid, admin, token = told.get("pid"), told.get("admin"), told.get("token")
     if not isinstance(pid, int) or not isinstance(admin, str) or not isinstance(token, str):
         return None
     return EmulatorNote(
-        pid, admin, token, values.text(told.get("providers")), values.text(told.get("python"))
+        pid, admin, token, json_access.text(told.get("providers")), json_access.text(told.get("python"))
     )
 
 
@@ -56,9 +56,9 @@ def call(note: EmulatorNote, method: str, path: str, body: Mapping[str, object] 
                 f"the emulated clouds (pid {note.pid}) do not answer {method} {path}: "
                 f"{type(error).__name__}. `make up` starts them again if need be."
             ) from None
-    answer = values.facts(values.parse(reply.text))
+    answer = json_access.facts(json_access.parse(reply.text))
     if reply.status_code >= 400:
-        said = values.text(values.facts(answer.get("error")).get("message"), reply.text[:300])
+        said = json_access.text(json_access.facts(answer.get("error")).get("message"), reply.text[:300])
         raise EmulatorFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {said}")
     return answer
 

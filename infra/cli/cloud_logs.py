@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.contract import Place, fit, regional_name
-from infra.settings import Settings
+from infra.component import Place, fit, regional_name
+from infra.config.parse import Settings
 
 QUERY = (
     "union traces, exceptions, requests | where cloud_RoleName startswith '{name}' "

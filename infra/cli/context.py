@@ -14,14 +14,14 @@ from infra.cli.daemon import running
 from infra.cli.engine import Engine
 from infra.cli.environment import pulumi_variables
 from infra.cli.errors import EmulatorFailed, NothingUp, SetUpFailed
-from infra.cli.layout import Layout
 from infra.cli.outputs import Outputs, read
-from infra.cli.recovery import check_state
+from infra.cli.paths import Layout
+from infra.cli.stack_recovery import check_state
 from infra.cli.stacks import is_real, real_outputs
-from infra.setup.console import Console
 from infra.setup.errors import SetupError
+from infra.setup.paths import ROOT
 from infra.setup.pip_settings import read_configs, uv_environment
-from infra.setup.places import ROOT
+from infra.setup.progress import Console
 from infra.setup.pulumi.choose import ensure_pulumi
 from infra.setup.pulumi.cli import Cli
 

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.http import session
+from infra.cli.json_access import Facts
 from infra.cli.outputs import Outputs
 from infra.cli.routers import ask_health, credentials
 from infra.cli.status_view import split
-from infra.cli.values import Facts
 
 # A router waits for its bucket for three seconds.
 ORDER_S = 4.0
@@ -71,7 +71,7 @@ def sentence(answer: ControlAnswer) -> str:
     if answer.problem:
         return f"{answer.name}: {answer.problem}"
     told = answer.control
-    effective, configured = values.text(told.get("effective")), values.text(told.get("configured"))
+    effective, configured = json_access.text(told.get("effective")), json_access.text(told.get("configured"))
     ordered = "as configured" if told.get("strategy") is None else f"ordered; configured: {configured}"
     kept = ", until this instance ends" if told.get("kept") == "instance" and told.get("revision") else ""
     unread = f"; what is kept cannot be read: {told['unread']}" if told.get("unread") else ""
@@ -80,7 +80,9 @@ def sentence(answer: ControlAnswer) -> str:
 
 def disagreement(answers: Sequence[ControlAnswer]) -> str:
     """That the routers differ, as far as they answered; empty when they do not."""
-    return split({one.name: values.text(one.control.get("effective")) for one in answers if not one.problem})
+    return split(
+        {one.name: json_access.text(one.control.get("effective")) for one in answers if not one.problem}
+    )
 
 
 def _all(outputs: Outputs, order: Mapping[str, object] | None) -> list[ControlAnswer]:
@@ -98,7 +100,7 @@ def _one(
     import requests
 
     health = ask_health(url)
-    place = values.place(health.health or {}) or places.get(url, "")
+    place = json_access.place(health.health or {}) or places.get(url, "")
     if health.health is None:
         return ControlAnswer(url, {}, health.problem, place)
     with session(url) as http:
@@ -113,8 +115,8 @@ def _one(
         except requests.RequestException as error:
             taken = "" if order is None else "; it may have taken the order"
             return ControlAnswer(url, {}, f"no answer ({type(error).__name__}){taken}", place)
-    told = values.facts(values.parse(reply.text))
+    told = json_access.facts(json_access.parse(reply.text))
     if reply.status_code != 200 or "effective" not in told:
-        said = values.text(values.facts(told.get("error")).get("message"), reply.text.strip()[:80])
+        said = json_access.text(json_access.facts(told.get("error")).get("message"), reply.text.strip()[:80])
         return ControlAnswer(url, {}, f"HTTP {reply.status_code}: {said or 'no body'}", place)
     return ControlAnswer(url, told, place=place)

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.admin import EmulatorNote, healthy, parse_note
 from infra.cli.errors import EmulatorFailed
-from infra.cli.layout import Layout
+from infra.cli.paths import Layout
 from infra.setup.extras.adapter import ADAPTER
 
 MODULE = "emulator"
@@ -162,8 +162,8 @@ def stop(
     )
 
 
-def _daemon_note(layout: Layout) -> values.Facts:
+def _daemon_note(layout: Layout) -> json_access.Facts:
     try:
-        return values.facts(values.parse(layout.daemon_note.read_text(errors="replace")))
+        return json_access.facts(json_access.parse(layout.daemon_note.read_text(errors="replace")))
     except OSError:
         return {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from infra.cli import daemon
 from infra.cli.admin import EmulatorNote, call, healthy
 from infra.cli.environment import KEEP_BYTECODE
-from infra.cli.layout import Layout
+from infra.cli.paths import Layout
 from infra.cli.progress import Progress
 from infra.setup.pip_settings import read_configs, uv_environment
 

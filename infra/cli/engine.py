@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from infra.cli.errors import PulumiFailed
-from infra.cli.orphans import end_session
+from infra.cli.process_cleanup import end_session
 from infra.cli.pulumi_lines import diagnostics
 
 # SIGHUP: the terminal is closed; Pulumi itself no longer hears of it.

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.cli.layout import STACK, Layout
+from infra.cli.paths import STACK, Layout
 
 # Guards nothing: the emulated stack's secrets are made up on this machine and live beside it in plain files.
 LOCAL_PASSPHRASE = "skyfleet-local"  # noqa: S105

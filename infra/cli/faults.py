@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import click
 
-from infra.cli import values
-from infra.cli.values import Facts
+from infra.cli import json_access
+from infra.cli.json_access import Facts
 
 CLOUDS = ("aws", "azure", "gcp")
 SCOPES = ("agents", "routers", "checkers", "all")
@@ -58,7 +58,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 def active(faults: Iterable[Facts]) -> str:
     """All that is broken on purpose now, in one sentence."""
     told = [
-        f"{values.text(one.get('cloud'))} {values.text(one.get('fault'))} ({values.text(one.get('scope'))})"
+        "{} {} ({})".format(*(json_access.text(one.get(key)) for key in ("cloud", "fault", "scope")))
         for one in faults
     ]
     return f"Active now: {', '.join(told) or 'no fault'}."
@@ -127,6 +127,6 @@ def by_hand(cloud: str, fault: str) -> dict[str, object] | None:
         return {"cloud": cloud, "id": amount, "delete": True}
     if name == SET:
         resource, path, given = _change(amount)
-        parsed = values.parse(given)
+        parsed = json_access.parse(given)
         return {"cloud": cloud, "id": resource, "set": {path: given if parsed is None else parsed}}
     return None

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.engine import Engine
-from infra.cli.layout import Layout
-from infra.cli.values import Facts
+from infra.cli.json_access import Facts
+from infra.cli.paths import Layout
 from infra.loopback import plain_all
 
 HIDDEN = "[secret]"  # what Pulumi itself prints
@@ -40,30 +40,32 @@ class Outputs:
     @property
     def router_urls(self) -> list[str]:
         """In the order callers should try them."""
-        first = [values.text(self.all.get("routerUrl"))]
+        first = [json_access.text(self.all.get("routerUrl"))]
         return [
-            url.rstrip("/") for url in dict.fromkeys(first + values.texts(self.all.get("routerUrls"))) if url
+            url.rstrip("/")
+            for url in dict.fromkeys(first + json_access.texts(self.all.get("routerUrls")))
+            if url
         ]
 
     @property
     def agent_urls(self) -> list[str]:
         """One a cloud and region."""
-        agents = values.many(self.all.get("agents"))
-        return [url.rstrip("/") for agent in agents if (url := values.text(agent.get("url")))]
+        agents = json_access.many(self.all.get("agents"))
+        return [url.rstrip("/") for agent in agents if (url := json_access.text(agent.get("url")))]
 
     @property
     def router_places(self) -> dict[str, str]:
         """`gcp/europe-west1` by URL, for routers that do not say it themselves; empty for what an earlier
         release deployed."""
         return {
-            values.text(router.get("url")).rstrip("/"): values.place(router)
-            for router in values.many(self.all.get("routers"))
+            json_access.text(router.get("url")).rstrip("/"): json_access.place(router)
+            for router in json_access.many(self.all.get("routers"))
         }
 
     @property
     def api_key(self) -> str:
         """Empty on an open stack."""
-        return values.text(self.all.get("apiKey"))
+        return json_access.text(self.all.get("apiKey"))
 
 
 def read(layout: Layout, engine: Callable[[], Engine]) -> Outputs:
@@ -88,8 +90,8 @@ def ask(engine: Engine, *stack: str) -> Outputs:
         plain = both.submit(engine.capture, "stack", "output", "--json", *stack)
         whole = both.submit(engine.capture, "stack", "output", "--json", "--show-secrets", *stack)
         hidden, everything = (
-            values.facts(values.parse(plain.result())),
-            values.facts(values.parse(whole.result())),
+            json_access.facts(json_access.parse(plain.result())),
+            json_access.facts(json_access.parse(whole.result())),
         )
     secret = (key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN)
     return _told(everything, frozenset(secret))
@@ -97,16 +99,16 @@ def ask(engine: Engine, *stack: str) -> Outputs:
 
 def _kept(layout: Layout, changed: int) -> Outputs | None:
     try:
-        copy = values.facts(values.parse(layout.outputs.read_text(errors="replace")))
+        copy = json_access.facts(json_access.parse(layout.outputs.read_text(errors="replace")))
     except OSError:
         return None
     if copy.get("changed") != changed:
         return None
-    return _told(values.facts(copy.get("outputs")), frozenset(values.texts(copy.get("secret"))))
+    return _told(json_access.facts(copy.get("outputs")), frozenset(json_access.texts(copy.get("secret"))))
 
 
 def _told(everything: Facts, secret: frozenset[str]) -> Outputs:
-    return Outputs(values.facts(plain_all(everything)), secret)
+    return Outputs(json_access.facts(plain_all(everything)), secret)
 
 
 def _keep(layout: Layout, changed: int, found: Outputs) -> None:

@@ -25,7 +25,7 @@ _PACKAGES = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
 _OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
 
-# What the program waits for (infra/verify.py): once as it is said, and once more at the end.
+# What the program waits for (infra/rollout.py): once as it is said, and once more at the end.
 _WAITING = re.compile(r"^ .*\bpulumi:pulumi:Stack \S+ .*?\b(waiting for the .+)$")
 _WAITED = re.compile(r"^\s+waiting for the ")
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.errors import RouterSilent
 from infra.cli.http import session
+from infra.cli.json_access import Facts
 from infra.cli.status_view import RouterAnswer
-from infra.cli.values import Facts
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +39,7 @@ def ask_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) ->
             return RouterAnswer(url, None, "connection refused or cut")
         except requests.RequestException as error:
             return RouterAnswer(url, None, type(error).__name__)
-    health = values.facts(values.parse(reply.text))
+    health = json_access.facts(json_access.parse(reply.text))
     if reply.status_code != 200 or not health:
         return RouterAnswer(url, None, f"HTTP {reply.status_code}: {reply.text.strip()[:80] or 'no body'}")
     return RouterAnswer(url, health)
@@ -60,7 +60,7 @@ def builds(urls: Sequence[str]) -> list[Facts]:
     with ThreadPoolExecutor(len(urls)) as pool:
         answers = list(pool.map(partial(ask_health, seconds=BUILD_S), urls))
     return [
-        {key: values.text(health.get(key)) for key in ("cloud", "region", "build")}
+        {key: json_access.text(health.get(key)) for key in ("cloud", "region", "build")}
         for answer in answers
         if (health := answer.health) is not None
     ]
@@ -73,8 +73,8 @@ def _ask_status(url: str, *, api_key: str) -> RouterAnswer:
     # First how it chooses: for that an instance that slept through an order looks at what is kept.
     control = _get(f"{url}/api/control", api_key)
     status = _get(f"{url}/api/status", api_key)
-    strategy = values.text(control.get("effective")) or values.text(
-        values.facts(status.get("router")).get("strategy")
+    strategy = json_access.text(control.get("effective")) or json_access.text(
+        json_access.facts(status.get("router")).get("strategy")
     )
     return replace(answer, status=status, strategy=strategy)
 
@@ -88,7 +88,7 @@ def _get(url: str, api_key: str) -> Facts:
             reply = http.get(url, headers=credentials(api_key), timeout=HEALTH_S)
         except requests.RequestException:
             return {}
-    return values.facts(values.parse(reply.text)) if reply.status_code == 200 else {}
+    return json_access.facts(json_access.parse(reply.text)) if reply.status_code == 200 else {}
 
 
 def never_sent(error: requests.RequestException) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from infra.cli import values
+from infra.cli import json_access
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,13 @@ class Verdict:
 
 def parse_lock(text: str) -> LockNote | None:
     """A lock note; None when it is not one (a note half written by a killed process is worth nothing)."""
-    told = values.facts(values.parse(text))
+    told = json_access.facts(json_access.parse(text))
     pid, host = told.get("pid"), told.get("hostname")
     if not isinstance(pid, int) or not isinstance(host, str):
         return None
-    return LockNote(pid, values.text(told.get("username")), host, values.text(told.get("timestamp")))
+    return LockNote(
+        pid, json_access.text(told.get("username")), host, json_access.text(told.get("timestamp"))
+    )
 
 
 def judge(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> Verdict:
@@ -66,21 +68,21 @@ def judge(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> Verd
 def pending_operations(checkpoint: str) -> list[str]:
     """`creating <name>` for each operation that was begun and has no end."""
     return [
-        f"{values.text(operation.get('type'), 'changing')} {_name(operation)}"
-        for operation in values.many(_latest(checkpoint).get("pending_operations"))
+        f"{json_access.text(operation.get('type'), 'changing')} {_name(operation)}"
+        for operation in json_access.many(_latest(checkpoint).get("pending_operations"))
     ]
 
 
 def has_resources(checkpoint: str) -> bool:
     """Whether a checkpoint holds any resource."""
-    return bool(values.many(_latest(checkpoint).get("resources")))
+    return bool(json_access.many(_latest(checkpoint).get("resources")))
 
 
-def _name(operation: values.Facts) -> str:
-    urn = values.text(values.facts(operation.get("resource")).get("urn"), "an unknown resource")
+def _name(operation: json_access.Facts) -> str:
+    urn = json_access.text(json_access.facts(operation.get("resource")).get("urn"), "an unknown resource")
     return urn.rpartition("::")[2]
 
 
-def _latest(checkpoint: str) -> values.Facts:
-    whole = values.facts(values.parse(checkpoint))
-    return values.facts(values.facts(whole.get("checkpoint")).get("latest"))
+def _latest(checkpoint: str) -> json_access.Facts:
+    whole = json_access.facts(json_access.parse(checkpoint))
+    return json_access.facts(json_access.facts(whole.get("checkpoint")).get("latest"))

@@ -16,8 +16,8 @@ import click
 
 from infra.cli.engine import Engine
 from infra.cli.errors import NothingUp, PulumiFailed
-from infra.cli.layout import STACK, Layout
 from infra.cli.outputs import Outputs, ask
+from infra.cli.paths import STACK, Layout
 from infra.setup.pulumi.cli import Cli
 
 Decorated = Callable[[Callable[..., None]], Callable[..., None]]

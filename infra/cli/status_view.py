@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.cli import values
-from infra.cli.reasons import outage, why
+from infra.cli import json_access
+from infra.cli.explain import outage, why
+from infra.cli.json_access import Facts
 from infra.cli.tables import Fitting
-from infra.cli.values import Facts
 from infra.loopback import plain_all
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class RouterAnswer:
         strategy = {"strategy": self.strategy} if self.strategy else {}
         kept = {key: self.status[key] for key in ("store", "refused") if self.status.get(key)}
         if "refused" in kept:
-            seen = values.many(self.status.get("vantages"))
-            kept["views"] = [values.text(vantage.get("vantage")) for vantage in seen]
+            seen = json_access.many(self.status.get("vantages"))
+            kept["views"] = [json_access.text(vantage.get("vantage")) for vantage in seen]
         return {"url": self.url, "ok": True, **told, **strategy, **kept}
 
 
@@ -68,21 +68,21 @@ def assemble(
     first = next((router for router in routers if router.status), None)
     status = first.status if first else {}
     return {
-        "router": {"url": first.url, **values.facts(status.get("router"))} if first else None,
+        "router": {"url": first.url, **json_access.facts(status.get("router"))} if first else None,
         "routers": [router.as_facts(places.get(router.url, "")) for router in routers],
-        "targets": values.many(plain_all(status.get("targets"))),
-        "vantages": values.many(status.get("vantages")),
+        "targets": json_access.many(plain_all(status.get("targets"))),
+        "vantages": json_access.many(status.get("vantages")),
         "emulator": None if world is None else emulator_facts(world, python),
     }
 
 
 def emulator_facts(world: Facts, python: str) -> Facts:
     """The emulated clouds in short: who runs the functions, what is broken on purpose, how much runs."""
-    functions = values.many(world.get("functions"))
-    instances = [values.many(function.get("instances")) for function in functions]
+    functions = json_access.many(world.get("functions"))
+    instances = [json_access.many(function.get("instances")) for function in functions]
     return {
-        "python": values.text(world.get("python"), python),
-        "adapter": values.text(world.get("adapter"), "stand-in"),
+        "python": json_access.text(world.get("python"), python),
+        "adapter": json_access.text(world.get("adapter"), "stand-in"),
         "faults": world.get("faults") or [],
         "functions": len(functions),
         "instances": sum(len(each) for each in instances),
@@ -99,11 +99,11 @@ def split(strategies: Mapping[str, str]) -> str:
 
 def alone(router: Facts) -> list[str]:
     """What this router cannot read of what is kept in its cloud's bucket, and what that means."""
-    name, store = _name(router), values.facts(router.get("store"))
-    views = values.texts(router.get("views"))
+    name, store = _name(router), json_access.facts(router.get("store"))
+    views = json_access.texts(router.get("views"))
     lines = [
-        f"{name} refuses {source}: {values.text(reason)} {_stays(source, views)}"
-        for source, reason in values.facts(router.get("refused")).items()
+        f"{name} refuses {source}: {json_access.text(reason)} {_stays(source, views)}"
+        for source, reason in json_access.facts(router.get("refused")).items()
     ]
     if store.get("state") == "down":
         lines.append(
@@ -130,32 +130,32 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
     from rich.markup import escape
 
     # Parts of it are texts of agents, whose code may be tricked.
-    status = values.facts(values.printable(status))
-    routers = values.many(status.get("routers"))
+    status = json_access.facts(json_access.printable(status))
+    routers = json_access.many(status.get("routers"))
     shown = _titled("Routers, in the order callers try them", _routers(routers))
-    strategies = {_name(one): values.text(one.get("strategy")) for one in routers if one.get("strategy")}
+    strategies = {_name(one): json_access.text(one.get("strategy")) for one in routers if one.get("strategy")}
     if differ := split(strategies):
         shown.append(f"[yellow]{differ}[/yellow]")
     shown.extend(f"[yellow]{escape(line)}[/yellow]" for one in routers for line in alone(one))
-    asked = values.facts(status.get("router"))
-    if targets := values.many(status.get("targets")):
-        seen_by = values.place(asked) or "the first router that answers"
-        if out := outage(targets, values.number(asked.get("hold_s"))):
+    asked = json_access.facts(status.get("router"))
+    if targets := json_access.many(status.get("targets")):
+        seen_by = json_access.place(asked) or "the first router that answers"
+        if out := outage(targets, json_access.number(asked.get("hold_s"))):
             shown.append(f"[red]{out}[/red]")
         shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets, bad=bool(out)))
         shown.append(_reasons(targets))
     elif not asked:
         shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
-    if differing := disagreement(values.many(status.get("agents"))):
+    if differing := disagreement(json_access.many(status.get("agents"))):
         shown.append(
             f"[red]agents differ[/red]: {escape(differing)}. `{mend}` makes them one again, or says why not."
         )
-    if vantages := values.many(status.get("vantages")):
+    if vantages := json_access.many(status.get("vantages")):
         shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))
     elif asked:
         told = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
         shown.append(f"[yellow]{told}[/yellow]")
-    if emulator := values.facts(status.get("emulator")):
+    if emulator := json_access.facts(status.get("emulator")):
         shown.extend(_emulator_lines(emulator))
     return shown
 
@@ -164,8 +164,8 @@ def disagreement(agents: Iterable[Facts]) -> str:
     """Which agent runs which build, empty while all run the same; a deploy that failed midway leaves two."""
     places: dict[str, list[str]] = {}
     for agent in agents:
-        where = f"{values.text(agent.get('cloud'), '?')}/{values.text(agent.get('region'), '?')}"
-        places.setdefault(values.text(agent.get("build"), "?"), []).append(where)
+        where = f"{json_access.text(agent.get('cloud'), '?')}/{json_access.text(agent.get('region'), '?')}"
+        places.setdefault(json_access.text(agent.get("build"), "?"), []).append(where)
     if len(places) < 2:
         return ""
     fewest = sorted(places.items(), key=lambda item: len(item[1]))  # the odd one out comes first
@@ -180,7 +180,7 @@ def _titled(title: str, table: Fitting) -> list[RenderableType]:
 
 
 def _name(facts: Facts) -> str:
-    return values.place(facts) or values.text(facts.get("url"), "?")
+    return json_access.place(facts) or json_access.text(facts.get("url"), "?")
 
 
 def _routers(routers: Iterable[Facts]) -> Fitting:
@@ -188,12 +188,12 @@ def _routers(routers: Iterable[Facts]) -> Fitting:
 
     rows = [
         (
-            values.place(router) or "?",
-            values.text(router.get("url")),
-            values.text(router.get("strategy")),
+            json_access.place(router) or "?",
+            json_access.text(router.get("url")),
+            json_access.text(router.get("strategy")),
             "[green]yes[/green]"
             if router.get("ok")
-            else f"[red]{escape(values.text(router.get('reason'), 'no'))}[/red]",
+            else f"[red]{escape(json_access.text(router.get('reason'), 'no'))}[/red]",
         )
         for router in routers
     ]
@@ -219,7 +219,7 @@ def _targets(targets: Iterable[Facts], *, bad: bool) -> Fitting:
 
 def _gets(target: Facts, bad: bool) -> str:
     """Its part; where all are bad only who is asked first, for that is no health."""
-    portion = values.number(target.get("portion"))
+    portion = json_access.number(target.get("portion"))
     if portion is None:
         return "-" if "portion" in target else ""
     return "[yellow]first[/yellow]" if portion and bad else percent(portion)
@@ -231,15 +231,15 @@ def percent(part: float) -> str:
 
 
 def _state(target: Facts) -> str:
-    state = values.text(target.get("state"), "unknown")
+    state = json_access.text(target.get("state"), "unknown")
     shown = f"[{COLOURS.get(state, 'default')}]{state}[/]"
     if target.get("cold") is True and state != "cold":
         shown += ", [blue]cold[/blue]"
     if target.get("failing") is True:
         shown += ", [red]fails[/red]"
-    if (ejected := values.number(target.get("ejected_s")) or 0.0) > 0:
+    if (ejected := json_access.number(target.get("ejected_s")) or 0.0) > 0:
         shown += f", {max(ejected, 1):.0f} s left"
-    rests = values.number(target.get("rests_s")) or 0.0
+    rests = json_access.number(target.get("rests_s")) or 0.0
     return f"{shown}, [yellow]rests {max(rests, 1):.0f} s[/yellow]" if rests > 0 else shown
 
 
@@ -252,7 +252,7 @@ def _reasons(targets: Iterable[Facts]) -> Fitting:
 def _vantages(vantages: Iterable[Facts]) -> Fitting:
     rows = [
         (
-            values.text(vantage.get("vantage")),
+            json_access.text(vantage.get("vantage")),
             _figure(vantage.get("age_s"), "{:.0f} s"),
             "[green]yes[/green]" if vantage.get("fresh") else "[yellow]no[/yellow]",
         )
@@ -263,28 +263,28 @@ def _vantages(vantages: Iterable[Facts]) -> Fitting:
 
 def _emulator_lines(emulator: Facts) -> list[RenderableType]:
     functions, instances = (
-        values.number(emulator.get("functions")) or 0,
-        values.number(emulator.get("instances")) or 0,
+        json_access.number(emulator.get("functions")) or 0,
+        json_access.number(emulator.get("instances")) or 0,
     )
     lines: list[RenderableType] = [
         (
             f"Emulated clouds: {functions:.0f} functions, {instances:.0f} running instances, "
-            f"on Python {values.text(emulator.get('python'), 'unknown')}, {_adapter(emulator)}"
+            f"on Python {json_access.text(emulator.get('python'), 'unknown')}, {_adapter(emulator)}"
         )
     ]
-    for fault in values.many(emulator.get("faults")):
-        where = f"{values.text(fault.get('cloud'))} ({values.text(fault.get('scope'))})"
-        heal = f"skyfleet chaos {values.text(fault.get('cloud'))} heal"
-        lines.append(f"[red]fault[/red] {where}: {values.text(fault.get('fault'))}   to end it: {heal}")
+    for fault in json_access.many(emulator.get("faults")):
+        where = f"{json_access.text(fault.get('cloud'))} ({json_access.text(fault.get('scope'))})"
+        heal = f"skyfleet chaos {json_access.text(fault.get('cloud'))} heal"
+        lines.append(f"[red]fault[/red] {where}: {json_access.text(fault.get('fault'))}   to end it: {heal}")
     return lines
 
 
 def _adapter(emulator: Facts) -> str:
     """With what emulated Lambda functions are driven."""
-    real = values.text(emulator.get("adapter"), "stand-in") != "stand-in"
+    real = json_access.text(emulator.get("adapter"), "stand-in") != "stand-in"
     return "the real Lambda Web Adapter" if real else "a stand-in for the Lambda Web Adapter"
 
 
 def _figure(value: object, form: str) -> str:
-    number = values.number(value)
+    number = json_access.number(value)
     return "" if number is None else form.format(number)

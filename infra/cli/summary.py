@@ -8,9 +8,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from infra.cli import values
-from infra.cli.layout import Layout
-from infra.cli.values import Facts
+from infra.cli import json_access
+from infra.cli.json_access import Facts
+from infra.cli.paths import Layout
 
 QUESTION = "what is 12 * (3 + 4)?"
 
@@ -41,11 +41,11 @@ def as_facts(urls: Sequence[str], counts: str, layout: Layout) -> Facts:
 
 def closing(facts: Facts, layout: Layout, *, keyed: bool) -> str:
     """What a person reads at the end."""
-    urls = values.texts(facts.get("routerUrls"))
+    urls = json_access.texts(facts.get("routerUrls"))
     key = "\n  key      .venv/bin/skyfleet outputs --json --show-secrets (apiKey)" if keyed else ""
     others = "".join(f"\n           {url}" for url in urls[1:])
     return (
-        f"Skyfleet is up ({values.text(facts.get('changes'))}).\n"
+        f"Skyfleet is up ({json_access.text(facts.get('changes'))}).\n"
         f"  router   {urls[0]}{others}\n"
         f"  try      {try_line(urls[0], keyed=keyed)}{key}\n"
         f"  watch    .venv/bin/skyfleet status\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from infra.contract import Fleet, FunctionEndpoint, FunctionSpec, Place
-from infra.google import Google
-from infra.settings import Settings
+from infra.component import Fleet, FunctionEndpoint, FunctionSpec, Place
+from infra.config.gcp import Google
+from infra.config.parse import Settings
 
 Deploy = Callable[[FunctionSpec], FunctionEndpoint]
 
@@ -23,14 +23,14 @@ def prepare(fleet: Fleet, settings: Settings) -> dict[Place, Deploy]:
 
 def _on_google(fleet: Fleet, places: Sequence[Place], google: Google) -> dict[Place, Deploy]:
     """Its regions share a project, and the services that are switched on there."""
-    from infra.clouds import gcp
-    from infra.foundations.gcp import Foundation, Project
+    from infra.clouds.gcp import function
+    from infra.clouds.gcp.region import Foundation, Project
 
     project = Project(fleet, google.project)
 
     def at(place: Place) -> Deploy:
         foundation = Foundation(fleet, place, project)
-        return lambda spec: gcp.Function(spec, foundation, google).endpoint
+        return lambda spec: function.Function(spec, foundation, google).endpoint
 
     return {place: at(place) for place in places}
 
@@ -38,17 +38,17 @@ def _on_google(fleet: Fleet, places: Sequence[Place], google: Google) -> dict[Pl
 def _prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
     match place.cloud:
         case "aws":
-            from infra.clouds import aws
-            from infra.foundations.aws import Foundation as OnAmazon
+            from infra.clouds.aws import function
+            from infra.clouds.aws.region import Foundation as OnAmazon
 
             amazon = OnAmazon(fleet, place)
-            return lambda spec: aws.Function(spec, amazon, settings.amazon).endpoint
+            return lambda spec: function.Function(spec, amazon, settings.amazon).endpoint
         case "azure":
-            from infra.clouds import azure
-            from infra.foundations.azure import Foundation as OnMicrosoft
+            from infra.clouds.azure import function
+            from infra.clouds.azure.region import Foundation as OnMicrosoft
 
             today, protected = datetime.now(UTC).date(), settings.purge_protection
             microsoft = OnMicrosoft(fleet, place, today, purge_protection=protected)
-            return lambda spec: azure.Function(spec, microsoft).endpoint
+            return lambda spec: function.Function(spec, microsoft).endpoint
         case "gcp":
             raise ValueError(f"{place} is prepared with its project")

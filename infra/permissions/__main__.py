@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.permissions.documents import documents
-from infra.setup.places import ROOT
+from infra.setup.paths import ROOT
 
 if __name__ == "__main__":
     for path, text in documents().items():

@@ -3,7 +3,7 @@
 Sources: the calls in the provider's create, read, update and delete (hashicorp/terraform-provider-aws,
 `internal/service/*`, which pulumi-aws carries), named by the Service Authorization Reference. A function's
 read asks for its versions and its code signing; a bucket's for every setting a bucket can have. Names are
-those of infra.contract: they begin with `skyfleet-` unless `skyfleet:name` says otherwise.
+those of infra.component: they begin with `skyfleet-` unless `skyfleet:name` says otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra.web_adapter import LAYER_ACCOUNT, LAYER_NAME
+from infra.clouds.aws.web_adapter import LAYER_ACCOUNT, LAYER_NAME
 
 NAME = "skyfleet-*"
 BUCKET, OBJECTS = f"arn:aws:s3:::{NAME}", f"arn:aws:s3:::{NAME}/*"

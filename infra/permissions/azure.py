@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.clouds.azure import ROLES
+from infra.clouds.azure.function import ROLES
 
 WHOLE = "read write delete"
 PREFLIGHT = ("Microsoft.Resources/subscriptions/read",)

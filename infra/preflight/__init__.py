@@ -18,13 +18,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.contract import CLOUDS, Cloud
+from infra.component import CLOUDS, Cloud
+from infra.config.parse import Settings
 from infra.errors import PreflightError
 from infra.preflight import amazon, asking, google, microsoft
 from infra.preflight.aim import misaimed
 from infra.preflight.credentials import Surroundings, metadata_answers, without_credential
 from infra.preflight.findings import Report
-from infra.settings import Settings
 
 # Where `skyfleet preflight` wants the report, and of which clouds.
 REPORT, ONLY = "SKYFLEET_PREFLIGHT_REPORT", "SKYFLEET_PREFLIGHT_CLOUDS"

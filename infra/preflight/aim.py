@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from infra.contract import Cloud
+from infra.component import Cloud
 from infra.preflight.findings import Finding
 
 PROVIDERS = "PULUMI_DEBUG_PROVIDERS"

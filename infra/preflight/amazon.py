@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
+from infra.config.parse import Settings
 from infra.preflight.findings import Finding, Refused, Report, silent
-from infra.settings import Settings
 
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
 # Fewer at once, and router, agent and checker are in each other's way soon.

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
+from infra.config.parse import Settings
 from infra.preflight.findings import Finding, Refused, Report, silent
-from infra.settings import Settings
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
 API_OFF = re.compile(r"has not been used in project|SERVICE_DISABLED|it is disabled|accessNotConfigured")

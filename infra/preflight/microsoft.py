@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.contract import regional_name
+from infra.component import regional_name
+from infra.config.parse import Settings
 from infra.preflight.findings import Finding, Refused, Report, silent
-from infra.settings import Settings
 
 WRONG_SUBSCRIPTION = re.compile(
     r"SubscriptionNotFound|InvalidSubscriptionId|could not be found in.*subscr", re.IGNORECASE

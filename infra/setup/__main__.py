@@ -10,9 +10,9 @@ import signal
 import sys
 from types import FrameType
 
-from infra.setup.console import Console
 from infra.setup.errors import SetupError
-from infra.setup.places import ROOT
+from infra.setup.paths import ROOT
+from infra.setup.progress import Console
 from infra.setup.venv import Venv, ensure, is_ready
 
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         if ensure_all(os.environ, console) and in_ci(os.environ):
             raise SetupError("in CI no test may be left out for want of a tool: install what is named above")
     else:
-        from infra.setup.locks import write_all
+        from infra.setup.compile_locks import write_all
 
         changed = write_all(venv, os.environ, console, upgrade=asked.upgrade)
         console.line(f"changed: {', '.join(changed)}" if changed else "all locks are what they were")

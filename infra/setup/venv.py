@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from infra.setup import lockfile
-from infra.setup.console import Console
+from infra.setup import read_lock
 from infra.setup.errors import SetupError
-from infra.setup.exclusive import exclusive
+from infra.setup.file_lock import exclusive
 from infra.setup.pip_settings import read_configs, uv_environment
-from infra.setup.steps import run_step
+from infra.setup.progress import Console
+from infra.setup.subprocess_step import run_step
 
 # Raise it when the launcher or the way of making the environment changes: every checkout is then brought in
 # line.
@@ -69,7 +69,7 @@ class Venv:
 
 def wanted_stamp(root: Path, lock_text: str, python: str) -> dict[str, object]:
     """What the stamp of a finished environment says. `python`: its own version, such as 3.11."""
-    return {"recipe": RECIPE, "root": str(root), "lock": lockfile.identity(lock_text), "python": python}
+    return {"recipe": RECIPE, "root": str(root), "lock": read_lock.identity(lock_text), "python": python}
 
 
 def read_stamp(venv: Venv) -> dict[str, object] | None:
@@ -87,7 +87,7 @@ def is_ready(venv: Venv, python: str) -> bool:
     """
     if not venv.launcher.exists():
         return False
-    return read_stamp(venv) == wanted_stamp(venv.root, lockfile.read(venv.lock), python)
+    return read_stamp(venv) == wanted_stamp(venv.root, read_lock.read(venv.lock), python)
 
 
 def ensure(venv: Venv, environ: Mapping[str, str], console: Console, maker: str | None = None) -> bool:
@@ -101,7 +101,7 @@ def ensure(venv: Venv, environ: Mapping[str, str], console: Console, maker: str 
     ):
         if _own_word(venv, environ):
             return False
-        text = lockfile.read(venv.lock)
+        text = read_lock.read(venv.lock)
         stamp = read_stamp(venv)
         venv.stamp.unlink(missing_ok=True)
         if not _can_be_mended(venv, stamp, environ):
@@ -174,7 +174,7 @@ def _create(venv: Venv, lock_text: str, environ: Mapping[str, str], console: Con
         advice="On Debian and Ubuntu python3-venv is needed; PYTHON=/path/to/python3 names another one.",
     )
     with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="skyfleet-uv-") as requirement:
-        requirement.write(lockfile.entry(lock_text, "uv"))
+        requirement.write(read_lock.entry(lock_text, "uv"))
         requirement.flush()
         pip: list[str | Path] = [venv.python, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]
         run_step(

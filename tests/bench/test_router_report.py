@@ -10,7 +10,7 @@ from bench.router import contestants as c
 from bench.router import report
 from bench.router.run import DIRECT
 from bench.router.shapes import router_environ
-from router.settings import router_settings
+from router.config import router_settings
 
 pytestmark = pytest.mark.pure
 

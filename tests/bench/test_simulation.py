@@ -22,7 +22,7 @@ from bench.simulation.runs import Run
 from bench.simulation.shapes import AWS, AZURE, Shape
 from bench.simulation.sweeps import SWEEPS
 from bench.simulation.worlds import World
-from router.fleet import Outcome
+from router.core.health.fleet import Outcome
 
 pytestmark = pytest.mark.pure
 
@@ -285,8 +285,8 @@ def test_a_dial_turns_a_constant_only_for_a_while() -> None:
         with sweep.dial.turned(before * 2):
             turned = sweep.dial.default()
         assert sweep.dial.default() == before
-        assert (turned == before) is (sweep.dial.where == "policy")
-    assert Dial("policy", "failures").policy(5.0).failures == 5
+        assert (turned == before) is (sweep.dial.where == "core.policy")
+    assert Dial("core.policy", "failures").policy(5.0).failures == 5
 
 
 def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
@@ -298,7 +298,9 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
 def test_each_swept_default_names_its_plot() -> None:
     """In the comment beside the number."""
     for sweep in SWEEPS:
-        text = (results.DOCS.parents[1] / "router" / f"{sweep.dial.where}.py").read_text("utf-8")
+        text = (results.DOCS.parents[1] / "router" / f"{sweep.dial.where.replace('.', '/')}.py").read_text(
+            "utf-8"
+        )
         assert f"docs/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import requests
 
-from functions.signing import Header, Keys, sign
+from skyfleet.signing import Header, Keys, sign
 from tests.end_to_end.fleet import Fleet
 
 

@@ -100,7 +100,7 @@ async def test_a_crash_is_a_502_and_the_next_request_is_served(here: Lab) -> Non
 
 
 async def test_a_reply_that_breaks_off_ends_well_with_an_error_in_its_text(here: Lab) -> None:
-    """The runtime library sends as data what should be a trailer; `router.midstream` knows these lines."""
+    """The runtime library sends as data what should be a trailer (see `router.net.lambda_errors`)."""
     async with here.session.get(here.url(agent(here), "/half")) as reply:
         assert reply.status == 200
         assert await reply.read() == b"half" + midstream_error("error reading a body from connection")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from emulator.providers.azure import common as azure
-from infra.cli.orphans import end_session
+from infra.cli.process_cleanup import end_session
 from tests.end_to_end.stack import Gate, Stack
 
 pytestmark = pytest.mark.emulator
 
-# A region's vault as the program makes it (infra/foundations/azure.py), with secrets of functions.
+# A region's vault as the program makes it (infra/clouds/azure/region.py), with secrets of functions.
 PROGRAM = """
 import pulumi
 from pulumi_azure_native import authorization, keyvault, resources

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from functions.keys import Roots
-from functions.signing import Keys
+from skyfleet.keys import Roots
+from skyfleet.signing import Keys
 from tests.contract_cases import CASES, Case, check
 from tests.end_to_end.fleet import Fleet, Json
 from tests.over_http import send

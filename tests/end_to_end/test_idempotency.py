@@ -24,8 +24,8 @@ import requests
 from emulator.desired.state import CLOUDS, Bucket, Cloud, Grant, World
 from emulator.runtime import environment
 from emulator.runtime.environment import Place
-from functions.keys import Roots
-from functions.signing import Keys, sign
+from skyfleet.keys import Roots
+from skyfleet.signing import Keys, sign
 from tests.end_to_end.fleet import Fleet
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target
 from tests.over_http import send
@@ -158,7 +158,7 @@ def test_a_run_whose_instance_was_killed_does_not_run_again(healed: Fleet, agent
 JOURNEY = """
 import asyncio, json, os, sys
 sys.path.insert(0, os.environ["CHECKOUT"])
-from functions.remembered.bucket import BucketFailed, CloudBucket
+from functions.idempotency.bucket import BucketFailed, CloudBucket
 async def run():
     bucket, said = CloudBucket(os.environ["SKYFLEET_BUCKET"]), {}
     said["missing"] = await bucket.read("replies/a/claim")

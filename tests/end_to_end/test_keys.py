@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from functions.keys import Roots, derived
-from functions.signing import Keys
+from skyfleet.keys import Roots, derived
+from skyfleet.signing import Keys
 from tests.end_to_end.fleet import Fleet, Json
 from tests.end_to_end.ingress import places, signed, statuses
 from tests.thief import forgeries, loot, snapshot
@@ -26,7 +26,7 @@ import gc, json, os, time
 
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.secrets_manager import read_secret
-from functions.signing import Keys
+from skyfleet.signing import Keys
 
 
 def asked(arn):

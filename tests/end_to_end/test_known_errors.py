@@ -15,7 +15,7 @@ pytestmark = pytest.mark.emulator
 # The smallest resource of Google's that is open to all, in place of a function's.
 PROGRAM = """
 import pulumi, pulumi_gcp as gcp
-from infra.foundations.gcp import PUBLIC_REFUSED
+from infra.clouds.gcp.region import PUBLIC_REFUSED
 from infra.hooks import Known, hook
 place = {"project": "my-project", "location": "europe-west1"}
 on = gcp.projects.Service("on", service="artifactregistry.googleapis.com", disable_on_destroy=False)

@@ -19,7 +19,7 @@ import os
 import pulumi
 from infra import preflight
 from infra.errors import InfraError
-from infra.settings import read
+from infra.config.parse import read
 
 CLOUDS = {"aws": {"regions": ["af-south-1"]}, "azure": {"regions": ["westeurope"]},
           "gcp": {"regions": ["europe-west1"], "project": "my-project"}}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.keys import Roots
+from skyfleet.keys import Roots
 from tests.end_to_end.fleet import Call, Fleet, failures, steady
 from tests.end_to_end.ingress import Target, places, signed, statuses
 

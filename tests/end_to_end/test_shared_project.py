@@ -14,7 +14,7 @@ pytestmark = pytest.mark.emulator
 
 PROGRAM = """
 import pulumi, pulumi_gcp as gcp
-from infra.foundations.gcp import RESOURCE_MANAGER, SERVICES
+from infra.clouds.gcp.region import RESOURCE_MANAGER, SERVICES
 on = [gcp.projects.Service(name, service=f"{name}.googleapis.com", disable_on_destroy=False)
     for name in (RESOURCE_MANAGER, *SERVICES)]
 gcp.serviceaccount.Account("agent", account_id=f"agent-of-{pulumi.get_stack()}",

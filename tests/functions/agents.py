@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from functions.contract import AgentRequest, Event, Failed, Step, Usage, repeatable
+from functions.api import AgentRequest, Event, Failed, Step, Usage, repeatable
 from functions.errors import ModelFailed
 from tests.asgi import Message, Receive, Send
 

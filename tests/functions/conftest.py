@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functions import memory_bucket
-from tests.functions.memory_bucket import RUNS
+from tests.functions.idempotency import memory_bucket
+from tests.functions.idempotency.memory_bucket import RUNS
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from typing import Any
 
 import uvicorn
 
+from functions.api import AgentRequest, Message
 from functions.app import create
-from functions.contract import AgentRequest, Message
-from functions.guard import Guard
-from functions.signing import Keys, sign
+from functions.middleware import Guard
+from skyfleet.signing import Keys, sign
 from tests.asgi import App, Reply, call
 
 KEYS_JSON = '{"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}'

@@ -19,9 +19,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from functions.runtimes.app_loader import load_app
 from functions.runtimes.errors import AppNotLoaded, EventFailed
 from functions.runtimes.events import post_event
-from functions.runtimes.load import load_app
 from tests.asgi import Message, Receive, Reply, Send, call
 from tests.contract_cases import CASES, Case, check
 from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, free_socket, serving, until
@@ -76,9 +76,8 @@ def test_on_a_plain_server(server: str, case: Case) -> None:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A package started as the Lambda Web Adapter starts it, keys in a stand-in for Secrets Manager."""
     package = tmp_path_factory.mktemp("package")
-    shutil.copytree(
-        CHECKOUT / "functions", package / "functions", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for carried in ("functions", "skyfleet"):
+        shutil.copytree(CHECKOUT / carried, package / carried, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CHECKOUT / "functions/runtimes/entry/aws/run.sh", package)
     (package / "build.json").write_text('{"build": "0123456789abcdef", "kind": "agent", "repeatable": true}')
     with free_socket() as bound:

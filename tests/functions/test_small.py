@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions import sse
+from functions.api import is_repeatable, repeatable
 from functions.asgi import json_bytes
-from functions.contract import is_repeatable, repeatable
 from functions.errors import AgentNotLoaded, SetupError
+from functions.instance import WINDOW_S, Vitals
 from functions.loading import Kind, load
 from functions.settings import Settings, read_package
-from functions.vitals import WINDOW_S, Vitals
 from tests.functions.support import ENVIRON, KEYS_JSON
 
 HERE = "tests.functions.agents"

@@ -6,9 +6,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from infra.archive import FOLDER, ROOT, Packages, build_all
-from infra.contract import CLOUDS, KINDS
-from infra.settings import Settings, read
+from infra.component import CLOUDS, KINDS
+from infra.config.parse import Settings, read
+from infra.packaging import FOLDER, ROOT, Packages, build_all
 
 CONFIG: dict[str, object] = {
     "skyfleet:clouds": {
@@ -26,7 +26,7 @@ class Checkout:
         self.root = folder / "checkout"
         self.cache = folder / "cache"
         self.said: list[str] = []
-        for room in ("functions", "router"):
+        for room in ("skyfleet", "functions", "router"):
             shutil.copytree(
                 ROOT / room, self.root / room, ignore=shutil.ignore_patterns("__pycache__", "*.in")
             )

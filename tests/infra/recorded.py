@@ -19,9 +19,9 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
 
 from infra.__main__ import deploy
-from infra.archive import Packages
-from infra.contract import CLOUDS, KINDS, Package
-from infra.settings import Settings, read
+from infra.component import CLOUDS, KINDS, Package
+from infra.config.parse import Settings, read
+from infra.packaging import Packages
 
 Properties = dict[str, Any]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.clouds.test_clouds import FUNCTIONS, environment, functions
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
-from tests.infra.test_clouds import FUNCTIONS, environment, functions
 
 
 @pytest.fixture(scope="module")

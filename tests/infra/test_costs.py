@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench.costs import DOCUMENT, example, tables, written
-from infra.clouds.gcp import CHECKER_CPU, CPU
-from infra.contract import CLOUDS, Cloud
+from infra.clouds.gcp.function import CHECKER_CPU, CPU
+from infra.component import CLOUDS, Cloud
+from infra.config.parse import Checks
 from infra.costs import AGENT_CPU, FALL, MEMORY_GB, RATES, detection_s, idle, run_s, total
 from infra.costs import CHECKER_CPU as PRICED_CPU
-from infra.settings import Checks
-from infra.specs import MEMORY_MB
-from router.policy import Policy
+from infra.roles import MEMORY_MB
+from router.core.policy import Policy
 from tests.infra.recorded import of_type, recorded, settings_for
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import yaml
 
 from infra.cli.app import COMMANDS
-from infra.settings import Checks, read
+from infra.config.parse import Checks, read
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "Pulumi.example.yaml").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.foundations.gcp import METRIC_UNKNOWN, PUBLIC_REFUSED
+from infra.clouds.gcp.region import METRIC_UNKNOWN, PUBLIC_REFUSED
 from infra.hooks import Known, verdict
 
 REFUSED = (

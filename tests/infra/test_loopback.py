@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from infra import verify
+from infra import rollout
 from infra.loopback import is_loopback, plain, plain_all
 
 
@@ -81,4 +81,4 @@ def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(
     """The front end still sees its own name, and no proxy is asked."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     url = f"http://x.run.app.localhost:{port}/health"
-    assert asyncio.run(verify.get(url)) == f"x.run.app.localhost:{port}"
+    assert asyncio.run(rollout.get(url)) == f"x.run.app.localhost:{port}"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra import partial, verify
-from infra.contract import Cloud, FunctionEndpoint, Place
-from infra.settings import Target
-from infra.specs import target_list
+from infra import partial, rollout
+from infra.component import Cloud, FunctionEndpoint, Place
+from infra.config.parse import Target
+from infra.roles import target_list
+from tests.infra.clouds.test_clouds import FUNCTIONS, environment
 from tests.infra.recorded import Resource, recorded, settings_for
-from tests.infra.test_clouds import FUNCTIONS, environment
 
 FORMER = {"gcp": "https://former.run.app"}
 
@@ -101,7 +101,7 @@ def test_the_program_runs_through_without_a_cloud(
 
     Routers and checkers of the other clouds know the two other targets.
     """
-    monkeypatch.setattr(verify, "deployed", unverified)
+    monkeypatch.setattr(rollout, "deployed", unverified)
     monkeypatch.setattr(partial.LastDeployment, "url_in", first_deployment)
     found = recorded(settings_for("aws", "azure", "gcp"), tmp_path, left_out=left_out)
     told = [text for resource in found if (text := targets_of(resource, left_out))]

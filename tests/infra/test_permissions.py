@@ -13,7 +13,7 @@ import pulumi
 import pytest
 from botocore.session import get_session
 
-from infra.clouds.azure import ROLES
+from infra.clouds.azure.function import ROLES
 from infra.permissions import aws, azure, gcp
 from infra.permissions.documents import documents
 from infra.preflight import asking

@@ -11,12 +11,12 @@ from typing import TypeVar
 import pytest
 
 from infra import preflight
-from infra.contract import CLOUDS, Cloud
+from infra.component import CLOUDS, Cloud
+from infra.config.parse import Settings
 from infra.errors import PreflightError
 from infra.preflight import amazon, google, microsoft, organisation
 from infra.preflight.credentials import Surroundings, without_credential
 from infra.preflight.findings import Finding, Refused, Report, words
-from infra.settings import Settings
 from tests.infra.recorded import settings_for
 
 T = TypeVar("T")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from infra.contract import CLOUDS
+from infra.component import CLOUDS
+from infra.config.parse import read
 from infra.errors import PreflightError
 from infra.preflight import need_aim
 from infra.preflight.aim import misaimed
-from infra.settings import read
 
 EMULATOR = "aws:1,azure-native:2,gcp:3,random:4"
 CLOUDS_CONFIG = {"aws": {"regions": ["eu-west-1"]}, "azure": {"regions": ["westeurope"]}}

@@ -14,11 +14,11 @@ from emulator.providers import addresses
 from emulator.providers.aws import common as aws
 from emulator.providers.azure import common as azure
 from emulator.runtime.hosts import route
-from router.settings import checker_settings, router_settings
+from router.config import checker_settings, router_settings
 from tests.emulator.account import Account
 from tests.emulator.rows import only, row, world
+from tests.infra.clouds.test_clouds import FUNCTIONS, environment, role
 from tests.infra.recorded import Resource, recorded, settings_for
-from tests.infra.test_clouds import FUNCTIONS, environment, role
 
 SHAPES = (
     r"[a-z0-9]{32}\.lambda-url\.eu-west-1\.on\.aws",

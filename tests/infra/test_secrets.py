@@ -9,11 +9,11 @@ from typing import cast
 
 import pytest
 
-from functions.keys import derived
-from functions.runtimes import load
-from infra.contract import CLOUDS, Cloud
+from functions.runtimes import app_loader
+from infra.component import CLOUDS, Cloud
+from skyfleet.keys import derived
+from tests.infra.clouds.test_clouds import FUNCTIONS, environment, functions, role, shown
 from tests.infra.recorded import CLOUD_CONFIG, Resource, of_type, recorded, settings_for
-from tests.infra.test_clouds import FUNCTIONS, environment, functions, role, shown
 
 STORES: Mapping[Cloud, tuple[str, str]] = {
     "aws": ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
@@ -80,9 +80,9 @@ def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], clo
 
 
 def test_every_secret_is_one_that_leaves_the_environment(fleet: list[Resource]) -> None:
-    """functions/runtimes/load.py lists them: no variable may be forgotten there."""
+    """functions/runtimes/app_loader.py lists them: no variable may be forgotten there."""
     variables = {name for cloud in CLOUDS for own in stored(fleet, cloud).values() for name in own}
-    assert variables == {*load.KEYS, *load.OTHERS}
+    assert variables == {*app_loader.KEYS, *app_loader.OTHERS}
 
 
 def test_no_secret_stands_anywhere_but_in_a_store(fleet: list[Resource]) -> None:

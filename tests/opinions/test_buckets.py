@@ -17,11 +17,11 @@ import obstore as library
 import pytest
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from functions.remembered.bucket import CloudBucket as AgentBucket
-from functions.remembered.bucket import Found
-from router.store import CloudBucket as RouterBucket
-from router.store import Found as RouterFound
-from router.store import Unchanged
+from functions.idempotency.bucket import CloudBucket as AgentBucket
+from functions.idempotency.bucket import Found
+from router.sync.snapshots import CloudBucket as RouterBucket
+from router.sync.snapshots import Found as RouterFound
+from router.sync.snapshots import Unchanged
 from tests.opinions.servers import Store, azurite_store, emulator_store, moto_store
 
 pytestmark = pytest.mark.xdist_group("opinions")

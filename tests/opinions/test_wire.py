@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from emulator.desired.state import Bucket, Grant, World
 from emulator.services.identity import Identities
-from functions.remembered.bucket import CloudBucket
+from functions.idempotency.bucket import CloudBucket
 from tests.opinions.servers import (
     Store,
     amazon,

@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 import uvicorn
 
-from functions.guard import Guard
-from functions.keys import Role, derived
+from functions.middleware import Guard
 from router.app import App
 from router.checker import Checker
-from router.policy import Policy
-from router.settings import RouterSettings, router_settings
-from router.store import Bucket
+from router.config import RouterSettings, router_settings
+from router.core.policy import Policy
+from router.sync.snapshots import Bucket
+from skyfleet.keys import Role, derived
 
 ROOTS = '{"k1": "a made-up secret"}'
 API_KEY = "a made-up key"

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from functions import signing
-from router import asgi
 from router.app import App, create
-from router.errors import SettingsError
+from router.core.errors import SettingsError
+from router.proxy import server
+from skyfleet import signing
 from tests.router.support import (
     API_KEY,
     CALM,
@@ -299,10 +299,10 @@ def test_what_could_smuggle_a_second_line_is_a_400(
     async def run() -> None:
         sent: list[Any] = []
 
-        async def receive() -> asgi.Message:
+        async def receive() -> server.Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def record(message: asgi.Message) -> None:
+        async def record(message: server.Message) -> None:
             sent.append(message)
 
         app = App(settings(["http://127.0.0.1:9"]))

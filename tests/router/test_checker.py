@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from router.checker import Checker
-from router.settings import Check, CheckerSettings, checker_settings
-from router.targets import Origin
+from router.config import Check, CheckerSettings, checker_settings
+from router.core.targets import Origin
 from tests.router.support import (
     Mortal,
     Peer,

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router import headers, policy, sse
-from router.board import Seat
-from router.errors import CallerError
-from router.targets import Origin, parse_origin, parse_targets
+from router.core import policy
+from router.core.balance.balancer import Seat
+from router.core.errors import CallerError
+from router.core.targets import Origin, parse_origin, parse_targets
+from router.net import fields
+from skyfleet import sse
 
 pytestmark = pytest.mark.pure
 
@@ -129,19 +131,19 @@ def test_what_may_be_switched_off_takes_a_zero_and_attempts_are_counted_whole() 
 
 def test_a_callers_request_id_is_copied_only_when_it_is_one() -> None:
     """A token of at most 128 bytes."""
-    assert headers.request_id([(b"x-request-id", b"a-1")]) == b"a-1"
+    assert fields.request_id([(b"x-request-id", b"a-1")]) == b"a-1"
     for value in (b"", b"a b", b"a" * 129, "ä".encode()):
-        assert headers.request_id([(b"x-request-id", value)]) is None
+        assert fields.request_id([(b"x-request-id", value)]) is None
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_no_header_field_can_add_a_line(name: bytes, value: bytes) -> None:
     """What passes the check is one line of the request head."""
     try:
-        headers.check_request("GET", b"/", [(name, value)])
+        fields.check_request("GET", b"/", [(name, value)])
     except CallerError:
         return
-    head = headers.request_head("GET", b"/", "h", [(name, value)], 0)
+    head = fields.request_head("GET", b"/", "h", [(name, value)], 0)
     assert head.count(b"\n") == 4
     assert head.count(b"\r") == 4
 
@@ -201,7 +203,7 @@ def test_seats_are_given_back_once(closes: list[int]) -> None:
 
 def test_a_reply_without_a_body_goes_on_without_a_length() -> None:
     """Of 204 and 304; a server in front would wait for the body and then complain."""
-    fields = [(b"content-length", b"5"), (b"etag", b"x")]
-    assert headers.downstream(fields) == fields
+    sent = [(b"content-length", b"5"), (b"etag", b"x")]
+    assert fields.downstream(sent) == sent
     for status in (204, 304):
-        assert headers.downstream(fields, status) == [(b"etag", b"x")]
+        assert fields.downstream(sent, status) == [(b"etag", b"x")]

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from router import merge
-from router.board import Board
-from router.errors import SettingsError
-from router.fleet import Outcome
-from router.health import Status
-from router.merge import Document, Observation
-from router.policy import DEFAULT
-from router.selection import Strategy
-from router.settings import Place, router_settings
+from router.config import Place, router_settings
+from router.core.balance.balancer import Board
+from router.core.balance.strategies import Strategy
+from router.core.errors import SettingsError
+from router.core.health import snapshots
+from router.core.health.fleet import Outcome
+from router.core.health.machine import Status
+from router.core.health.snapshots import Document, Observation
+from router.core.policy import DEFAULT
 from router.status import status
-from router.store import Found, Keeper, Unchanged, object_name
+from router.sync.snapshots import Found, Keeper, Unchanged, object_name
+from tests.router.core.health.test_machine import targets
 from tests.router.support import ROOTS, eventually
-from tests.router.test_health import targets
-from tests.router.test_store import Shelf
+from tests.router.sync.test_snapshots import Shelf
 
 NOW = 1_000_000_000.0
 YEAR = 365 * 86_400.0
@@ -50,7 +50,7 @@ def document(*oks: bool, vantage: str = "aws/r0", key: str = "aws/r0", at: float
 
 
 def dumped(one: Document, **changes: object) -> bytes:
-    return json.dumps({**merge.dump(one), **changes}).encode()
+    return json.dumps({**snapshots.dump(one), **changes}).encode()
 
 
 def told(one: Board, keeper: Keeper) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def test_a_write_replaces_a_damaged_document() -> None:
         keeper = Keeper(shelf, board(clock), clock)
         shelf.objects[object_name("aws/r0")] = b'{"version"'
         assert await keeper.save(GOOD)
-        assert merge.parse(json.loads(shelf.objects[object_name("aws/r0")]), ("aws/r0",), NOW) == GOOD
+        assert snapshots.parse(json.loads(shelf.objects[object_name("aws/r0")]), ("aws/r0",), NOW) == GOOD
 
     asyncio.run(run())
 
@@ -189,7 +189,7 @@ def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Traffic goes on and ejects who fails; when the store is back, so are the documents."""
-    monkeypatch.setattr("router.store.SAVE_S", 0.05)
+    monkeypatch.setattr("router.sync.snapshots.SAVE_S", 0.05)
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from infra.setup.console import Console
+from infra.setup.progress import Console
 
 # One attempt may take this long before a router gives it up, if the request may be repeated.
 ATTEMPT_S: Final = 2.0

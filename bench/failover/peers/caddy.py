@@ -21,7 +21,7 @@ from bench.failover.peers.base import (
 from bench.failover.peers.debian import Program
 from infra.setup.errors import StepFailed
 from infra.setup.pulumi.gobuild import USUAL_GO, go_environment
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 CONFIG: Final = """\
 {{

@@ -19,7 +19,7 @@ from typing import Final
 
 from bench.failover.peers.base import Absent, Bench
 from infra.setup.errors import StepFailed
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 _STAMP: Final = "unpacked"
 

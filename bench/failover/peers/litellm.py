@@ -10,7 +10,7 @@ import yaml
 from bench import environments
 from bench.failover.peers.base import ATTEMPT_S, Absent, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.shapes import MODEL
-from infra.setup import lockfile
+from infra.setup import read_lock
 from infra.setup.errors import StepFailed
 
 _LOCK: Final = Path("locks") / "bench-litellm.txt"
@@ -65,7 +65,7 @@ def install(bench: Bench) -> Installed:
         python = environments.ensure(bench.cache / "bench" / "litellm", lock, bench.environ, bench.console)
     except StepFailed as error:
         raise Absent(f"litellm cannot be installed: {error}") from None
-    version = lockfile.entry(lockfile.read(lock), "litellm").split()[0].replace("==", " ")
+    version = read_lock.entry(read_lock.read(lock), "litellm").split()[0].replace("==", " ")
     return Installed(version, lambda ground: plan(python.with_name("litellm"), ground))
 
 

@@ -47,7 +47,8 @@ http {{
       proxy_pass http://agents;
       proxy_read_timeout {attempt};
       # non_idempotent: a POST that was sent may be sent again, for it carries an Idempotency-Key.
-      proxy_next_upstream error timeout invalid_header http_429 http_500 http_502 http_503 http_504 non_idempotent;
+      proxy_next_upstream error timeout invalid_header http_429 http_500 http_502 http_503 http_504
+      non_idempotent;
     }}
     location = /once {{
       internal;
@@ -59,7 +60,7 @@ http {{
     }}
   }}
 }}
-"""  # noqa: E501 - one directive
+"""
 
 
 def config(ground: Ground, port: int) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from bench.failover.goals import DEFAULTS, TUNED
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.rows import TARGETS
-from functions.keys import derived
+from skyfleet.keys import derived
 
 STRATEGY: Final = "adaptive"
 ROOTS: Final[Mapping[str, str]] = {"bench": "only-for-this-loopback-bench"}

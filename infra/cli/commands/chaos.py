@@ -6,7 +6,7 @@ import json
 
 import click
 
-from infra.cli import values
+from infra.cli import json_access
 from infra.cli.admin import call
 from infra.cli.context import json_option, layout, need_emulator
 from infra.cli.faults import (
@@ -50,7 +50,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
         scope = "the management API"
     else:
         call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
-    faults = values.many(emulator_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
+    faults = json_access.many(emulator_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
         return
@@ -61,7 +61,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     click.echo(active(faults))
 
 
-def _mending(done: values.Facts) -> str:
+def _mending(done: json_access.Facts) -> str:
     verb, key = next(iter(done.items()))
     return (
         f'{verb} by hand: {key}. After `eval "$(.venv/bin/skyfleet env)"`, `pulumi preview --refresh` shows '

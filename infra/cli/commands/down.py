@@ -13,14 +13,14 @@ from infra.cli.context import layout as here
 from infra.cli.emulator import awake, child_environment
 from infra.cli.engine import Engine
 from infra.cli.errors import Busy, Failed, PulumiFailed
-from infra.cli.layout import STACK, Layout
+from infra.cli.paths import STACK, Layout
 from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import diagnostics
-from infra.cli.recovery import free_the_stack
-from infra.cli.removal import remove
+from infra.cli.remove_tree import remove
+from infra.cli.stack_recovery import free_the_stack
 from infra.cli.stack_state import has_resources
 from infra.cli.stacks import emulator_only
-from infra.setup.exclusive import exclusive
+from infra.setup.file_lock import exclusive
 
 
 @click.command("down")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import values
-from infra.cli.calling import answer_text, body_for, event_text, stream_problem, trail
+from infra.cli import json_access
 from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.errors import Failed
+from infra.cli.invoke_format import answer_text, body_for, event_text, stream_problem, trail
 from infra.cli.routers import call_first, credentials
 from infra.cli.sse import Event, events
 from infra.cli.stacks import deploy_command, stack_option
@@ -52,7 +52,7 @@ def command(text: str, path: str, stream: bool, stack: str | None, as_json: bool
 def _show_reply(url: str, reply: requests.Response, *, as_json: bool) -> None:
     body = reply.text
     if as_json:
-        parsed = values.parse(body)
+        parsed = json_access.parse(body)
         click.echo(json.dumps({**_facts(url, reply), "reply": body if parsed is None else parsed}, indent=2))
     elif reply.ok:
         click.echo(answer_text(body))
@@ -70,7 +70,9 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
         for event in events(reply.iter_lines(chunk_size=None, decode_unicode=True)):
             seen.append(event)
             if as_json:
-                click.echo(json.dumps({"event": event.name, "data": values.parse(event.data) or event.data}))
+                click.echo(
+                    json.dumps({"event": event.name, "data": json_access.parse(event.data) or event.data})
+                )
             else:
                 click.echo(event_text(event), nl=False)
     except requests.RequestException as error:
@@ -86,7 +88,7 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
         raise Failed(problem)
 
 
-def _facts(url: str, reply: requests.Response) -> values.Facts:
+def _facts(url: str, reply: requests.Response) -> json_access.Facts:
     attempts = reply.headers.get("x-skyfleet-attempts", "")
     return {
         "status": reply.status_code,

@@ -13,9 +13,9 @@ from infra.cli.cloud_logs import log_places
 from infra.cli.context import layout
 from infra.cli.errors import Failed, NothingUp
 from infra.cli.faults import CLOUDS, meant
-from infra.cli.layout import Layout
 from infra.cli.log_files import ROLES, Follower, LogFile, choose, tail
-from infra.cli.preparation import read_settings
+from infra.cli.paths import Layout
+from infra.cli.preflight import read_settings
 from infra.cli.stacks import is_real, stack_option
 
 EMULATOR = "emulator"

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import stacks, values
+from infra.cli import json_access, stacks
 from infra.cli.context import engine, json_option, layout, need_emulator, pulumi_cli
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
-from infra.cli.layout import STACK, Layout
-from infra.cli.preparation import read_config, read_settings
+from infra.cli.json_access import Facts
+from infra.cli.paths import STACK, Layout
+from infra.cli.preflight import read_config, read_settings
 from infra.cli.progress import progress, step
 from infra.cli.stacks import is_real, stack_option
-from infra.cli.values import Facts
 
 if TYPE_CHECKING:
-    from infra.contract import Cloud
+    from infra.component import Cloud
+    from infra.config.parse import Settings
     from infra.preflight.findings import Finding
-    from infra.settings import Settings
 
 GCLOUD_S = 60.0  # it may be slow to start
 
@@ -58,9 +58,11 @@ def command(stack: str | None, as_json: bool) -> None:
         reports.append(found)
     facts: Facts = {
         "stack": name,
-        "accounts": {key: value for one in reports for key, value in values.facts(one["accounts"]).items()},
-        "stops": [line for one in reports for line in values.texts(one["stops"])],
-        "notes": [line for one in reports for line in values.texts(one["notes"])],
+        "accounts": {
+            key: value for one in reports for key, value in json_access.facts(one["accounts"]).items()
+        },
+        "stops": [line for one in reports for line in json_access.texts(one["stops"])],
+        "notes": [line for one in reports for line in json_access.texts(one["notes"])],
     }
     click.echo(json.dumps(facts, indent=2) if as_json else sentence(facts))
     if facts["stops"]:
@@ -69,8 +71,8 @@ def command(stack: str | None, as_json: bool) -> None:
 
 def sentence(facts: Facts) -> str:
     """For a person: accounts, what is worth knowing, what is in the way."""
-    stops, notes = values.texts(facts.get("stops")), values.texts(facts.get("notes"))
-    accounts = [f"{cloud:7}{told}" for cloud, told in values.facts(facts.get("accounts")).items()]
+    stops, notes = json_access.texts(facts.get("stops")), json_access.texts(facts.get("notes"))
+    accounts = [f"{cloud:7}{told}" for cloud, told in json_access.facts(facts.get("accounts")).items()]
     verdict = f"Nothing is in the way of `pulumi up --stack {facts['stack']}`."
     if stops:
         verdict = f"A deployment of {facts['stack']} would fail:"
@@ -144,7 +146,7 @@ def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
             said = "it wrote no report"
         except PulumiFailed as failed:
             said = failed.message
-        report = values.facts(values.parse(path.read_text())) if path.exists() else {}
+        report = json_access.facts(json_access.parse(path.read_text())) if path.exists() else {}
     if "stops" in report:
         return report
     if finding := unreadable(said, stack):

@@ -10,10 +10,10 @@ from infra.cli.admin import EmulatorNote, call
 from infra.cli.context import json_option, layout, need_outputs
 from infra.cli.daemon import running
 from infra.cli.errors import EmulatorFailed
+from infra.cli.json_access import Facts
 from infra.cli.routers import ask_status, builds
 from infra.cli.stacks import deploy_command, is_real, stack_option
 from infra.cli.status_view import assemble, render
-from infra.cli.values import Facts
 
 
 @click.command("status")

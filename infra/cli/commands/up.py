@@ -23,19 +23,19 @@ from infra.cli.emulator import awake, child_environment
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
-from infra.cli.layout import STACK, Layout
 from infra.cli.outputs import Outputs
-from infra.cli.preparation import build_packages, check_room, read_settings
+from infra.cli.paths import STACK, Layout
+from infra.cli.preflight import build_packages, check_room, read_settings
 from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import counts, diagnostics, outages, waiting
 from infra.cli.pulumi_lines import step as parse_step
-from infra.cli.recovery import check_state, free_the_stack, pending
+from infra.cli.stack_recovery import check_state, free_the_stack, pending
 from infra.cli.stacks import emulator_only
-from infra.setup.exclusive import exclusive
+from infra.setup.file_lock import exclusive
 
 if TYPE_CHECKING:
-    from infra.contract import Place
-    from infra.settings import Settings
+    from infra.component import Place
+    from infra.config.parse import Settings
 
 DISK_FULL = "no space left on device"  # as Pulumi says it
 

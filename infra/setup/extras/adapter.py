@@ -1,10 +1,10 @@
 """The real AWS Lambda Web Adapter, built by cargo from its crate.
 
-The layer that is deployed is a release (infra/web_adapter.py); of the 1.x crates only the candidate before
-the first release is published, so this is its binary. Up to 1.0.0 the adapter changed four things (its
-repository, `git diff v1.0.0-rc1 v1.0.0 -- src`): no `?` after a path without query, no connection pool with
-SnapStart, an error named by AWS_LWA_ERROR_STATUS_CODES keeps the body of the reply, and the variable
-AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS is gone. This program depends on none of them.
+The layer that is deployed is a release (infra/clouds/aws/web_adapter.py); of the 1.x crates only the
+candidate before the first release is published, so this is its binary. Up to 1.0.0 the adapter changed four
+things (its repository, `git diff v1.0.0-rc1 v1.0.0 -- src`): no `?` after a path without query, no connection
+pool with SnapStart, an error named by AWS_LWA_ERROR_STATUS_CODES keeps the body of the reply, and the
+variable AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS is gone. This program depends on none of them.
 
 The crate brings the Cargo.lock of all its dependencies (`--locked`); the crate itself is pinned here.
 """
@@ -15,10 +15,10 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.setup.console import Console
 from infra.setup.errors import StepFailed
 from infra.setup.extras.tool import Tool, need
-from infra.setup.steps import run_step
+from infra.setup.progress import Console
+from infra.setup.subprocess_step import run_step
 
 CRATE, VERSION = "lambda_web_adapter", "1.0.0-rc1"
 SHA256 = "c8e1452df90403ccd806450da170a543965187a7edb93558115e6d60cc26eb80"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.setup.console import Console
 from infra.setup.errors import SetupError
 from infra.setup.extras.adapter import ADAPTER
 from infra.setup.extras.azurite import AZURITE
 from infra.setup.extras.fake_gcs import FAKE_GCS
 from infra.setup.extras.tool import Tool
+from infra.setup.progress import Console
 
 TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS)
 

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from infra.setup import lockfile
-from infra.setup.console import Console
+from infra.setup import read_lock
 from infra.setup.errors import Unavailable
 from infra.setup.extras.tool import Tool, need
-from infra.setup.places import ROOT
+from infra.setup.paths import ROOT
+from infra.setup.progress import Console
 from infra.setup.pulumi.cli import parse_version
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 NAME, VERSION = "azurite", "3.35.0"
 LOCK = ROOT / "locks" / "azurite.json"
@@ -50,7 +50,7 @@ def _make(folder: Path, environ: Mapping[str, str], console: Console) -> None:
     node(environ)
     npm = need("npm", environ, USUAL / "npm", REMEDY)
     (folder / "package.json").write_text(json.dumps(MANIFEST))
-    (folder / "package-lock.json").write_text(lockfile.read(LOCK))
+    (folder / "package-lock.json").write_text(read_lock.read(LOCK))
     run_step(
         [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
         title=f"{NAME}: npm ci",

@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.setup.console import Console
 from infra.setup.errors import Unavailable
 from infra.setup.extras.tool import Tool
+from infra.setup.progress import Console
 from infra.setup.pulumi.cli import Lack
 from infra.setup.pulumi.gobuild import find_go, go_environment
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 NAME, VERSION = "fake-gcs-server", "1.54.0"
 MODULE = Path(__file__).with_name(NAME)

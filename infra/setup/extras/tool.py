@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.setup.console import Console
 from infra.setup.errors import StepFailed, Unavailable
-from infra.setup.exclusive import exclusive
-from infra.setup.places import cache_folder
+from infra.setup.file_lock import exclusive
+from infra.setup.paths import cache_folder
+from infra.setup.progress import Console
 
 UNFINISHED = ".unfinished-"
 

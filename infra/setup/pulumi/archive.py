@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from infra.setup.console import Console
+from infra.setup.progress import Console
 from infra.setup.pulumi.cli import FILES, RELEASE, Lack
 
 WAY = "the official release archive"

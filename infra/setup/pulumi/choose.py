@@ -15,10 +15,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from infra.setup.console import Console
 from infra.setup.errors import NoPulumi
-from infra.setup.exclusive import exclusive
-from infra.setup.places import cache_folder
+from infra.setup.file_lock import exclusive
+from infra.setup.paths import cache_folder
+from infra.setup.progress import Console
 from infra.setup.pulumi import archive, found, gobuild
 from infra.setup.pulumi.archive import Source
 from infra.setup.pulumi.cli import PULUMI, RELEASE, Cli, Lack

@@ -15,8 +15,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.setup.console import Console
 from infra.setup.errors import StepFailed
+from infra.setup.progress import Console
 from infra.setup.pulumi.cli import (
     DYNAMIC_PROVIDER,
     LANGUAGE_EXEC,
@@ -26,7 +26,7 @@ from infra.setup.pulumi.cli import (
     Lack,
     parse_version,
 )
-from infra.setup.steps import run_step
+from infra.setup.subprocess_step import run_step
 
 WAY = "building it from Go modules"
 CLI_MODULE = Path("infra/setup/pulumi/modules/cli")

@@ -24,8 +24,8 @@ from emulator.providers.aws.common import (
 )
 from emulator.providers.drift import drift
 from emulator.providers.table import Row
-from infra import regions as program
-from infra.web_adapter import layer
+from infra.clouds.aws.web_adapter import layer
+from infra.config import regions as program
 from tests.emulator.account import BUCKET, FUNCTION, OBJECT, ROLE, Account
 from tests.emulator.rows import trust
 

@@ -16,7 +16,7 @@ from emulator.errors import CloudError
 from emulator.providers.gcp import common as gcp
 from emulator.providers.gcp.project import Settings, settings_row
 from emulator.providers.table import Row
-from router.settings import SettingsError, router_settings
+from router.config import SettingsError, router_settings
 from tests.emulator.account import Account
 
 PROJECT = "my-project"

@@ -1,0 +1,203 @@
+"""A small client of any OpenAI-compatible chat completions endpoint: one turn of a model, plain or streamed.
+
+Rules of this file
+- Every way a model can fail is one ModelFailed that says what to look at. It never holds the key, and of what
+  the endpoint answered only the status: some endpoints repeat the key in their errors.
+- A stream that ends without its end (`finish_reason` or `[DONE]`) is a failure, never a short answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import httpx
+
+from functions.api import Usage
+from functions.errors import ModelFailed
+
+CONNECT_TIMEOUT_S: Final = 10.0
+# Between two pieces of an answer. Models think for a while; half of the shortest limit among the clouds.
+READ_TIMEOUT_S: Final = 110.0
+HINTS: Final = {
+    401: "Check MODEL_API_KEY.",
+    403: "Check MODEL_API_KEY and what it may use.",
+    404: "Check MODEL_BASE_URL and MODEL_NAME.",
+    429: "It is over its rate limit or quota; try again later.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model wants a tool called; arguments: JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All a model said in one turn."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    usage: Usage | None
+
+
+@dataclass(slots=True)
+class _Parts:
+    """A streamed turn, being put together."""
+
+    texts: list[str] = field(default_factory=list[str])
+    calls: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
+    usage: Usage | None = None
+    ended: bool = False
+
+    def turn(self) -> Turn:
+        calls = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for _, c in sorted(self.calls.items()))
+        return Turn("".join(self.texts), calls, self.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatApi:
+    """base_url: up to and with /v1."""
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    timeout_s: float = READ_TIMEOUT_S
+
+    async def plain(self, body: Mapping[str, object]) -> Turn:
+        """One turn, whole."""
+        try:
+            async with self._client() as client:
+                response = await client.post(self._url, json=body, headers=self._headers())
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        self._check(response.status_code)
+        reply = self._json(response.content)
+        try:
+            message: dict[str, Any] = reply["choices"][0]["message"]
+            calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
+            return Turn(message.get("content") or "", calls, _usage(reply.get("usage")))
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise ModelFailed(
+                f"The model at {self._host} answered in no shape of chat completions."
+            ) from None
+
+    async def streamed(self, body: Mapping[str, object]) -> AsyncGenerator[str | Turn, None]:
+        """Pieces of text as they come, then the turn."""
+        parts = _Parts()
+        try:
+            async with (
+                self._client() as client,
+                client.stream("POST", self._url, json=body, headers=self._headers()) as response,
+            ):
+                self._check(response.status_code)
+                async with aclosing(cast("AsyncGenerator[str]", response.aiter_lines())) as lines:
+                    async for line in lines:
+                        if (text := self._line(line, parts)) is not None:
+                            yield text
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        if not parts.ended:
+            raise ModelFailed(f"The model at {self._host} broke off in the middle of its answer.")
+        yield parts.turn()
+
+    def _line(self, line: str, parts: _Parts) -> str | None:
+        """Read one line of the event stream into the parts; the answer is the text in it."""
+        if not line.startswith("data:"):
+            return None
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            parts.ended = True
+            return None
+        chunk = self._json(data.encode())
+        if chunk.get("error"):
+            raise ModelFailed(f"The model at {self._host} reported an error in the middle of its answer.")
+        try:
+            parts.usage = _usage(chunk.get("usage")) or parts.usage
+            return _read_choice(chunk.get("choices") or [], parts)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise ModelFailed(
+                f"The model at {self._host} streamed in no shape of chat completions."
+            ) from None
+
+    def _client(self) -> httpx.AsyncClient:
+        timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
+        return httpx.AsyncClient(timeout=timeout, verify=_tls(), follow_redirects=False)
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+    @property
+    def _url(self) -> str:
+        return f"{self.base_url.rstrip('/')}/chat/completions"
+
+    @property
+    def _host(self) -> str:
+        # Not the whole URL: people put keys into user names and queries.
+        return httpx.URL(self.base_url).host or "MODEL_BASE_URL"
+
+    def _check(self, status: int) -> None:
+        if status != 200:
+            hint = HINTS.get(status, "Check that it serves the chat completions API.")
+            raise ModelFailed(f"The model at {self._host} answered with status {status}. {hint}")
+
+    def _json(self, data: bytes) -> dict[str, Any]:
+        try:
+            parsed: object = json.loads(data)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ModelFailed(f"The model at {self._host} sent something that is no JSON object.")
+        return cast("dict[str, Any]", parsed)
+
+    def _unreachable(self, error: Exception) -> ModelFailed:
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return ModelFailed("MODEL_BASE_URL is no address like https://api.example.com/v1.")
+        if isinstance(error, httpx.TimeoutException):
+            return ModelFailed(f"The model at {self._host} was silent for {self.timeout_s:g} seconds.")
+        kind = type(error).__name__
+        return ModelFailed(f"The model at {self._host} cannot be reached or broke off ({kind}).")
+
+
+def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | None:
+    if not choices:
+        return None
+    choice = choices[0]
+    parts.ended = parts.ended or choice.get("finish_reason") is not None
+    delta: dict[str, Any] = choice.get("delta") or {}
+    for position, piece in enumerate(delta.get("tool_calls") or ()):
+        call = parts.calls.setdefault(piece.get("index", position), {"id": "", "name": "", "arguments": ""})
+        function = piece.get("function") or {}
+        call["id"] = piece.get("id") or call["id"]
+        call["name"] += function.get("name") or ""
+        call["arguments"] += function.get("arguments") or ""
+    text = delta.get("content")
+    if not isinstance(text, str) or not text:
+        return None
+    parts.texts.append(text)
+    return text
+
+
+def _tool_call(call: dict[str, Any]) -> ToolCall:
+    return ToolCall(call.get("id") or "", call["function"]["name"], call["function"].get("arguments") or "{}")
+
+
+def _usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    counts = cast("dict[str, Any]", value)
+    return Usage(int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0))
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certificates takes tens of milliseconds; once an instance is enough.
+    return httpx.create_ssl_context()

@@ -1,0 +1,35 @@
+"""The tools there are, by name; and calling one so that a failure is an observation, not the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from functions.demo.tools.arithmetic import ARITHMETIC
+from functions.demo.tools.base import Arguments, Context, Observation, Tool, ToolFailed
+from functions.demo.tools.clock import CLOCK
+from functions.demo.tools.memory import MEMORY
+from functions.demo.tools.text import TEXT
+from functions.demo.tools.wait import WAIT
+
+TOOLS: Final[dict[str, Tool]] = {tool.name: tool for tool in (ARITHMETIC, CLOCK, TEXT, MEMORY, WAIT)}
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The outcome of one call; when it failed, the observation says why."""
+
+    ok: bool
+    observation: Observation
+
+
+async def call(name: str, arguments: Arguments, context: Context) -> Called:
+    """Run a tool by name. Unknown tools and refused arguments come back as observations to go on from."""
+    tool = TOOLS.get(name)
+    if tool is None:
+        text = f"There is no tool {name[:40]!r}; there is {', '.join(TOOLS)}."
+        return Called(ok=False, observation=Observation(text, text))
+    try:
+        return Called(ok=True, observation=await tool.run(arguments, context))
+    except ToolFailed as error:
+        return Called(ok=False, observation=Observation(str(error), str(error)))

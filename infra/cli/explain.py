@@ -1,0 +1,71 @@
+"""Why a target stands as it does, in one line for a person.
+
+The rule of this file: pure. A router's `reason` is that of the last change of state and may be hours old;
+what counts now comes first, and a count of vantages is always the present one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from infra.cli import json_access
+from infra.cli.json_access import Facts
+
+# What a target that was found up keeps as its reason, while more vantages come and go.
+_SEEN_UP = re.compile(r"\d+ of \d+ vantages see it up")
+
+# A target in one of these states is asked only when no other is left.
+_OUT = ("ejected", "down", "draining")
+
+
+def outage(targets: Sequence[Facts], hold_s: float | None) -> str:
+    """That no target serves, or none well, and what becomes of requests; empty while one does.
+
+    hold_s: how long a request waits that can be sent to nobody, if the router says it."""
+    serving = [one for one in targets if one.get("state") not in _OUT]
+    if not targets or any(not _rests(one) and not one.get("failing") for one in serving):
+        return ""
+    if serving and all(_rests(one) for one in serving):
+        return "Every target that serves throttles: requests go to the one that rests shortest."
+    fail = "fails" if all(one.get("failing") for one in serving) else "fails or throttles"
+    what = f"Every target that is left {fail}" if serving else "No target serves"
+    until = "a while" if hold_s is None else f"up to {hold_s:g} s"
+    end = "fails at once" if hold_s == 0 else f"waits {until} for one to come back"
+    return (
+        f"{what}: requests are tried all the same, at the least bad first; "
+        f"a request that can be sent to no target {end}."
+    )
+
+
+def _rests(target: Facts) -> bool:
+    return (json_access.number(target.get("rests_s")) or 0) > 0
+
+
+def why(target: Facts) -> str:
+    """What was learned, that it throttles, and what its health follows from."""
+    parts: list[str] = []
+    if told := json_access.text(target.get("learned")):
+        parts.append(f"gets little because of what was learned: {told}")
+    if _rests(target):
+        parts.append("it throttled, so it rests: 60 s at most, whatever it asked for")
+    if target.get("failing") is True:
+        parts.append("its last attempts all failed")
+    return "; ".join([*parts, *_health(target)])
+
+
+def _health(target: Facts) -> list[str]:
+    reason = json_access.text(target.get("reason"))
+    ups, downs = (
+        json_access.number(target.get("vantages_up")),
+        json_access.number(target.get("vantages_down")),
+    )
+    if ups is None or downs is None:  # a router of another release
+        return [reason] if reason else []
+    seen = f"{ups:.0f} of {ups + downs:.0f} vantages see it up"
+    # How it became healthy is over, and reads like the present beside what is wrong with it now.
+    if target.get("state") == "healthy" or _SEEN_UP.fullmatch(reason):
+        return [seen if ups + downs else "no vantage has fresh news of it"]
+    # Who was put out by traffic may look well to the probes, and who serves may not: both are worth knowing.
+    differs = downs if target.get("state") not in ("down", "ejected") else ups
+    return [one for one in (reason, seen if differs else "") if one]

@@ -1,0 +1,83 @@
+"""Bring a stack that a killed Pulumi has left back into a state in which `up` works.
+
+Two things may be left: a lock note of a process that is gone, and operations that were begun and have no
+end. Both are mended only when it is certain that nobody is working on the stack any more.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.cli import json_access
+from infra.cli.engine import Engine
+from infra.cli.errors import Busy, PulumiFailed
+from infra.cli.paths import STACK, Layout
+from infra.cli.process_cleanup import end_session
+from infra.cli.stack_state import Hold, judge, pending_operations
+
+PROC = Path("/proc")
+
+
+def pulumi_lives(pid: int, proc: Path = PROC) -> bool:
+    """Whether process `pid` is a Pulumi: the number alone may belong to somebody else by now."""
+    try:
+        return (proc / str(pid) / "comm").read_text().strip() == "pulumi"
+    except OSError:
+        return False
+
+
+def free_the_stack(layout: Layout, engine: Engine, say: Callable[[str], None]) -> None:
+    """Remove the lock of a Pulumi that is gone; Busy when one is at work or cannot be judged."""
+    notes = sorted(layout.stack_locks.glob("*.json")) if layout.stack_locks.is_dir() else []
+    verdict = judge((path.read_text(errors="replace") for path in notes), socket.gethostname(), pulumi_lives)
+    note = verdict.note
+    match verdict.hold:
+        case Hold.FREE:
+            return
+        case Hold.HELD if note:
+            raise Busy(
+                f"another Pulumi (pid {note.pid}, since {note.since}) is working on this stack: wait for it "
+                f"to end, or stop it with `kill -INT {note.pid}`, then run this again"
+            )
+        case Hold.FOREIGN if note:
+            raise Busy(
+                f"the stack is locked by {note.user}@{note.host} (pid {note.pid}, since {note.since}), "
+                "a machine whose processes cannot be seen from here. If that Pulumi is gone: "
+                f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
+            )
+        case _:
+            who = f"pid {note.pid}, since {note.since}" if note else "its note is not whole"
+            say(f"an earlier Pulumi was killed ({who}): removing its lock")
+            if note:
+                end_session(note.pid)
+            engine.capture("cancel", "--yes", "--stack", STACK)
+            for path in notes:
+                path.unlink(missing_ok=True)  # one that is not whole stays behind after `cancel`
+
+
+def check_state(layout: Layout) -> None:
+    """PulumiFailed, with what to do, when the stack's state is there but damaged."""
+
+    def whole(path: Path) -> bool:
+        return bool(json_access.facts(json_access.parse(path.read_text(errors="replace"))))
+
+    path = layout.checkpoint
+    if path.exists() and not whole(path):
+        older = path.with_name(f"{path.name}.bak")
+        back = ""
+        if older.exists() and whole(older):
+            back = f"`cp {layout.shown(older)} {layout.shown(path)}` takes the one before it; "
+        raise PulumiFailed(
+            f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {back}"
+            "`make down` and `make up` deploy anew"
+        )
+
+
+def pending(layout: Layout) -> list[str]:
+    """Operations of the stack without an end."""
+    try:
+        return pending_operations(layout.checkpoint.read_text(errors="replace"))
+    except OSError:
+        return []

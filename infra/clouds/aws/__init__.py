@@ -1,0 +1,1 @@
+"""AWS: what each region needs, and the functions in it."""

@@ -1,0 +1,1 @@
+"""Azure: what each region needs, and the functions in it."""

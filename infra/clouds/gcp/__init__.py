@@ -1,0 +1,1 @@
+"""Google Cloud: what each region needs, and the functions in it."""

@@ -1,0 +1,62 @@
+"""`skyfleet:router.core.policy`: what may be said of how the router decides; every mistake in it is noted.
+
+The rule of this file: pure. Defaults live with the router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.config.validation import Mistakes, one_of
+
+# Knobs of the router's deciding, with the least and the most that each may be; their defaults live with the
+# router, here is only what may be said.
+POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
+    "connectTimeoutS": (0.01, 60),
+    "stallS": (0.01, 3600),
+    "deadlineS": (0.1, 3600),
+    "slowStartS": (0.1, 3600),
+    "ejectionS": (0.1, 300),
+    "fall": (1, 10),
+    "rise": (1, 10),
+    "freshS": (1, 3600),
+    "hedgeShare": (0.001, 1),
+    "extraUsdPerHour": (0, 1_000_000),
+    "goalMs": (1, 3_600_000),
+    "holdS": (0, 3600),
+    "attempts": (1, 10),
+}
+WHOLE_NUMBERS = ("fall", "rise", "attempts")
+HEDGES = ("auto", "on", "off")
+CALLERS_MAY = ("strategy", "redundant")
+POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "callersMay")
+
+
+def read_policy(mistakes: Mistakes, value: object) -> dict[str, object]:
+    key, example = "skyfleet:router.core.policy", "{stallS: 2}"
+    policy = mistakes.mapping(key, value, example)
+    mistakes.known_keys(key, policy, POLICY_KEYS, example)
+    found: dict[str, object] = {}
+    for name, (least, most) in POLICY_NUMBERS.items():
+        if name in policy:
+            whole, example = name in WHOLE_NUMBERS, "0.5" if most == 1 else "2"
+            found[name] = mistakes.number(
+                f"{key}.{name}", policy[name], 1, least=least, most=most, example=example, whole=whole
+            )
+    if "hedge" in policy:
+        given = policy["hedge"]
+        if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`
+            given = "on" if given else "off"
+        found["hedge"] = mistakes.choice(f"{key}.hedge", given, HEDGES, "auto")
+    if "callersMay" in policy:
+        found["callersMay"] = _callers_may(mistakes, f"{key}.callersMay", policy["callersMay"])
+    return found
+
+
+def _callers_may(mistakes: Mistakes, key: str, value: object) -> list[str]:
+    """An empty list: callers may choose nothing."""
+    names = [] if value == [] else mistakes.strings(key, value, "[strategy]")
+    for name in names:
+        if name not in CALLERS_MAY:
+            mistakes.add(key, name, one_of(CALLERS_MAY, name), "[strategy]")
+    return names

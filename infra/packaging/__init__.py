@@ -1,0 +1,119 @@
+"""The packages that are deployed: two kinds (agent, router) for each cloud, built alike on every machine.
+
+A package is named by the hash of everything that went in (sources, entry files, lock, build.json), so the
+same input is never built or uploaded twice and a second `pulumi up` changes nothing. Compiled files are in
+it only where a Python 3.13 was at hand: they make the first start faster and mean nothing else, so they
+count neither for the name nor for the build id, and machines with and without one agree on both. Clouds
+keep what was uploaded under a name first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from infra.component import KINDS, Cloud, Kind, Package, Place
+from infra.config.parse import Settings
+from infra.errors import PackageError
+from infra.packaging import dependencies, preflight, sources, zips
+from infra.packaging.sources import File
+from infra.packaging.tools import Tools
+from infra.setup.file_lock import exclusive
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(".skyfleet", "packages")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What was built. build: what `/health` must report, by kind; repeatable: the agent declared itself
+    so."""
+
+    built: Mapping[tuple[Kind, Cloud], Package]
+    build: Mapping[Kind, str]
+    repeatable: bool
+
+    def of(self, kind: Kind, place: Place) -> Package:
+        return self.built[kind, place.cloud]
+
+
+def silent(message: str) -> None:
+    """Progress nobody watches."""
+
+
+def build_all(
+    settings: Settings,
+    progress: Progress = silent,
+    *,
+    root: Path = ROOT,
+    environ: Mapping[str, str] = os.environ,
+) -> Packages:
+    """Every package the stack needs, built or found; AgentError or PackageError before anything is
+    deployed."""
+    folder = root / FOLDER
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tools = Tools.find(Path(sys.executable), environ)
+        with exclusive(folder, lambda: progress("waiting for another build of the packages")):
+            return _build_all(settings, progress, root, tools)
+
+
+def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools) -> Packages:
+    recipes: dict[Kind, sources.Recipe] = {kind: sources.recipe(root, kind, settings.agent) for kind in KINDS}
+    for recipe in recipes.values():
+        recipe.check_locks()
+    agent = recipes["agent"]
+    progress("checking the agent")
+    verdict = preflight.check(settings, agent, tools, root / FOLDER, progress)
+    built: dict[tuple[Kind, Cloud], Package] = {}
+    for kind, recipe in recipes.items():
+        compiled = cache(partial(tools.compiled, recipe.shared))
+        for cloud in settings.clouds:
+            files = recipe.files(cloud, repeatable=verdict.repeatable)
+            inputs = sources.digest(files)[:16]
+            path = root / FOLDER / f"{kind}-{cloud}-{inputs}.zip"
+            built[kind, cloud] = Package(kind, cloud, path, inputs, recipe.build)
+            if not zips.is_whole(path):
+                progress(f"building {path.name}")
+                _build(path, recipe.locks[cloud], cloud, files, compiled, tools, progress)
+    return Packages(built, {kind: recipe.build for kind, recipe in recipes.items()}, verdict.repeatable)
+
+
+def _build(
+    path: Path,
+    lock: bytes,
+    cloud: Cloud,
+    files: Sequence[File],
+    compiled: Callable[[], Sequence[File]],
+    tools: Tools,
+    progress: Progress,
+) -> None:
+    site = sources.SITE_FOLDER[cloud]
+    if site is None:  # the cloud installs and compiles by itself
+        zips.write(path, files, None, "")
+    else:
+        installed = dependencies.install(lock, dependencies.CLOUD_TARGET, tools, progress)
+        zips.write(path, [*files, *compiled()], installed, site)
+    zips.prune(path)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Generator[None]:
+    """A full disk told as what it is; whatever was half written is thrown away by those who wrote it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+            raise
+        where = error.filename or folder
+        raise PackageError(
+            f"The packages could not be built: {error.strerror} ({where}). Make room or give access there "
+            "and run it again; no half-built package is left."
+        ) from error

@@ -1,0 +1,112 @@
+"""Would the agent start? Asked before anything is deployed, of the very files that would be.
+
+The package's files are unpacked and loaded in a child process by the loader that runs in the clouds, under
+their Python where one is found, with the locked dependencies: so a mistake shows its file and line here
+and not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from infra.config.parse import Settings
+from infra.errors import AgentError
+from infra.packaging import dependencies
+from infra.packaging.sources import Recipe
+from infra.packaging.tools import Tools, unpack
+
+PROBE = Path(__file__).with_name("preflight_child.py")
+IMPORT_LIMIT_S = 30.0  # clouds give a cold start about ten seconds; slower machines get some more
+LAST_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What loading the agent told. kind: function, generator or asgi."""
+
+    kind: str
+    repeatable: bool
+
+
+def check(
+    settings: Settings, recipe: Recipe, tools: Tools, folder: Path, progress: Callable[[str], None]
+) -> Verdict:
+    """The verdict on this build of the agent, asked once; AgentError names file, line and reason."""
+    remembered = folder / f"agent-{recipe.build}.json"
+    known = _remembered(remembered)
+    if known is not None:
+        return known
+    installed = dependencies.install(recipe.locks["aws"], _here(tools), tools, progress)
+    with tempfile.TemporaryDirectory(prefix="skyfleet-agent-") as package:
+        unpack(recipe.shared, Path(package))
+        answer = _ask(settings, Path(package), installed, tools)
+    verdict = _judge(settings.agent, answer)
+    draft = remembered.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(asdict(verdict)))
+    draft.replace(remembered)
+    return verdict
+
+
+def _here(tools: Tools) -> dependencies.Target:
+    """What can be imported on this machine; on Linux with a 3.13 that is what the clouds get."""
+    if tools.python.is_target and sys.platform == "linux" and platform.machine() == "x86_64":
+        return dependencies.CLOUD_TARGET
+    return dependencies.Target(tools.python.minor, None)
+
+
+def _remembered(path: Path) -> Verdict | None:
+    try:
+        found = cast("dict[str, object]", json.loads(path.read_text()))
+        return Verdict(str(found["kind"]), found["repeatable"] is True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
+    """Runs the probe as a cloud would run the package: with its own environment only."""
+    variables = {"PATH": tools.environ.get("PATH", os.defpath)}
+    variables |= {"SKYFLEET_ROLE": "agent", "HOME": str(package)}
+    if settings.model:
+        variables |= {"MODEL_BASE_URL": settings.model.base_url, "MODEL_NAME": settings.model.name}
+    answer = package / ".answer.json"
+    command = [str(tools.python.path), "-I", "-B", str(PROBE), settings.agent]
+    try:
+        done = subprocess.run(
+            [*command, str(package), str(installed), str(answer)],
+            cwd=package,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=IMPORT_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AgentError(
+            f"The agent {settings.agent} was still importing after {IMPORT_LIMIT_S:g} s. Move slow "
+            "work (network calls, large models) from the top of the module into the function."
+        ) from None
+    try:
+        return cast("dict[str, object]", json.loads(answer.read_text()))
+    except (OSError, ValueError):
+        said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
+        raise AgentError(
+            f"Python ended with exit code {done.returncode} while it imported the agent {settings.agent}. "
+            f"Its last lines:\n{said}"
+        ) from None
+
+
+def _judge(agent: str, answer: dict[str, object]) -> Verdict:
+    if "problem" in answer:
+        raise AgentError(f"The agent {agent} cannot be deployed; nothing was changed: {answer['problem']}")
+    return Verdict(str(answer.get("kind")), answer.get("repeatable") is True)

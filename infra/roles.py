@@ -1,0 +1,136 @@
+"""What the three roles are: agents answer, routers choose, checkers probe. The same on every cloud.
+
+A spec's environment is the contract with functions/ and router/: they read these keys and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.component import FunctionSpec, Package, Place, Role, Store, compact
+from infra.config import lambda_limits
+from infra.config.parse import Settings, Target
+from infra.keys import Credentials
+
+MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
+REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
+CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
+CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
+SIGNING_KEYS = "SKYFLEET_SIGNING_KEYS"
+STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """Specs of one stack's functions. model_api_key: of the model the default agent may use."""
+
+    settings: Settings
+    credentials: Credentials
+    model_api_key: pulumi.Output[str] | None = None
+
+    def agent(self, place: Place, package: Package) -> FunctionSpec:
+        environment: dict[str, pulumi.Input[str]] = {}
+        if self.settings.agent_pace_ms:
+            environment["AGENT_PACE_MS"] = f"{self.settings.agent_pace_ms:g}"
+        if model := self.settings.model:
+            environment |= {"MODEL_BASE_URL": model.base_url, "MODEL_NAME": model.name}
+        secrets = {SIGNING_KEYS: self.credentials.signing_keys("agent", place)}
+        if self.model_api_key is not None:
+            secrets["MODEL_API_KEY"] = self.model_api_key
+        return self._spec("agent", "functions.app:create", place, package, environment, secrets)
+
+    def router(
+        self,
+        place: Place,
+        package: Package,
+        urls: pulumi.Output[list[str]],
+        *,
+        repeatable: bool,
+    ) -> FunctionSpec:
+        """urls: of the agents, in the order of the targets; empty for one that is not there."""
+        environment: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_TARGETS": target_list(self.settings.targets, urls, repeatable=repeatable),
+            "SKYFLEET_STRATEGY": self.settings.strategy,
+            "SKYFLEET_API_KEY_SHA256": self.credentials.api_key_sha256,
+        }
+        if self.settings.open:
+            environment["SKYFLEET_OPEN"] = "1"
+        if self.settings.policy:
+            environment["SKYFLEET_POLICY"] = compact(self.settings.policy)
+        secrets = {"SKYFLEET_ROOT_KEYS": self.credentials.root_keys()}
+        return self._spec("router", "router.app:create", place, package, environment, secrets)
+
+    def checker(
+        self,
+        place: Place,
+        package: Package,
+        urls: pulumi.Output[list[str]],
+        routers: pulumi.Output[list[str]],
+    ) -> FunctionSpec:
+        """urls, routers: of the agents and the routers; empty for one that is not there."""
+        # Probing does not depend on weights or prices: leaving them out keeps checkers as they are when one
+        # changes.
+        even = [Target(target.place, 1) for target in self.settings.targets]
+        environment: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_TARGETS": target_list(even, urls, repeatable=False),
+            "SKYFLEET_ROUTERS": routers.apply(lambda found: compact([url for url in found if url])),
+            "SKYFLEET_CHECK": lambda_limits.check_plan(self.settings.checks),
+        }
+        secrets = {SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
+        return self._spec("checker", "router.checker:create", place, package, environment, secrets)
+
+    def _spec(
+        self,
+        role: Role,
+        app: str,
+        place: Place,
+        package: Package,
+        environment: Mapping[str, pulumi.Input[str]],
+        secrets: Mapping[str, pulumi.Input[str]],
+    ) -> FunctionSpec:
+        common: dict[str, pulumi.Input[str]] = {
+            "SKYFLEET_CLOUD": place.cloud,
+            "SKYFLEET_REGION": place.region,
+            "SKYFLEET_ROLE": role,
+            "SKYFLEET_APP": app,
+            "SKYFLEET_FLEET": self.credentials.suffix,
+            # No function reads it: a new value makes every instance start afresh and fetch the rotated keys.
+            "SKYFLEET_KEY_GENERATION": str(self.settings.key_generation),
+        }
+        return FunctionSpec(
+            role=role,
+            package=package,
+            environment={**common, **environment},
+            public=role != "checker",
+            schedule=role == "checker",
+            stores=STORES.get(role),
+            memory_mb=MEMORY_MB,
+            timeout_s=checker_seconds(self.settings) if role == "checker" else REQUEST_S,
+            concurrency=1 if role == "checker" else CONCURRENCY,
+            secrets=secrets,
+        )
+
+
+def checker_seconds(settings: Settings) -> int:
+    """All rounds of one invocation, the last of them waiting for a cold start."""
+    checks = settings.checks
+    slowest = max(checks.timeout_s, checks.cold_timeout_s)
+    return math.ceil(checks.probes * checks.apart_s + slowest) + CHECKER_GRACE_S
+
+
+def target_list(
+    targets: Sequence[Target], urls: pulumi.Output[list[str]], *, repeatable: bool
+) -> pulumi.Output[str]:
+    """SKYFLEET_TARGETS, when every URL is known: the targets that have one."""
+
+    def listed(found: Sequence[str]) -> str:
+        there = [(target, url) for target, url in zip(targets, found, strict=True) if url]
+        return lambda_limits.target_list(
+            [t for t, _ in there], [url for _, url in there], repeatable=repeatable
+        )
+
+    return urls.apply(listed)

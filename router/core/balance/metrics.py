@@ -1,0 +1,199 @@
+"""What this instance's own attempts show of one target: errors, latency, load.
+
+Rules
+- Counts of outcomes are decayed (half-life `memory_s`), so the share of failures is that of the last moments,
+  and `failure_share` always says how much evidence is left of it.
+- Only good warm replies tell a latency: a cold start is slow for a known reason, an error is fast for a bad
+  one.
+- `latency_ms` is an average that leans to the bad side: slower moves it twice as far as faster. One sample
+  counts as at most four times the average, so that a single outlier, however large, moves it by no more than
+  0.6 of itself, while three slow ones in a row are believed. Where samples are rare it counts as up to eight
+  times: there the next one would cost another caller as much.
+- Samples count by number and by age: a tenth each in dense traffic, up to a half when the average is old,
+  because with a request each minute the last one is nearly all that is known.
+- `usual_ms` is the same over minutes: the target's own baseline. What is more than three times as slow
+  counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
+- `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
+  twenty is above: a quantile without a histogram.
+- While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
+  `fade_s`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
+  average goes on from there; another takes the old average back.
+- Recovery is a change, not a drift: of a target over three times as slow as usual, each sample in a row that
+  is below one and a half times the baseline leaves a quarter of the distance. `SWIFT_ROW` of them and the
+  average is there; one that is not, and they were luck: of a model with a heavy tail, ten times as slow, one
+  in nine is.
+
+Time. If the clock was set back, nothing decays for that one step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final
+
+from router.core.policy import Policy
+from skyfleet.values import frozen
+
+# More say nothing new of how much is known.
+MOST_SAMPLES: Final = 1_000
+# The part of the latest sample in the average: at least, and at most however old the average is.
+_LEAST, _MOST = 0.1, 0.5
+# How many times the average a sample may count, and how many times the baseline makes it an outlier.
+_CAP, _OUTLIER = 4.0, 3.0
+_CAP_RARE: Final = 10.0
+# So many fast ones in a row end a slowness, how many times the baseline is fast, and what each of them leaves
+# of the distance.
+SWIFT_ROW: Final = 4
+_SWIFT: Final = 0.25
+_LIKE_USUAL: Final = 1.5
+# Until so many samples the baseline is their plain mean: the first of them may have been the odd one.
+_YOUNG: Final = 10
+# Steps of the 95 % quantile, as factors: 0.95 and 0.05 parts of a fifth.
+_UP, _DOWN = math.exp(0.2 * 0.95), math.exp(-0.2 * 0.05)
+
+
+@frozen
+class Traffic:
+    """What attempts at one target showed. Times of `at` in unix seconds; -1 stands for: none yet.
+
+    at: of the newest outcome. latency_ms: to the first event of good warm replies, leaning to the slow ones.
+    usual_ms: its baseline over minutes. samples: how many good warm replies were timed, capped. outcomes,
+    failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
+    utilization that the agent reported, in requests at work. p95_ms: what one good warm reply in twenty is
+    slower than. timed_at: of the newest latency, which cold starts and errors do not renew. swift: how many
+    fast ones in a row there were since it was slow.
+    """
+
+    at: float = 0.0
+    latency_ms: float = -1.0
+    usual_ms: float = -1.0
+    samples: int = 0
+    outcomes: float = 0.0
+    failures: float = 0.0
+    load: float = -1.0
+    p95_ms: float = -1.0
+    timed_at: float = 0.0
+    swift: int = 0
+
+
+NOTHING: Final = Traffic()
+
+
+def saw(
+    traffic: Traffic,
+    now: float,
+    policy: Policy,
+    *,
+    failed: bool | None,
+    latency_ms: float = -1.0,
+    load: float = -1.0,
+) -> Traffic:
+    """After one more outcome. failed: None when this is no verdict, only a latency or a load.
+
+    latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none.
+    """
+    kept = 0.5 ** ((now - traffic.at) / policy.memory_s) if 0 < traffic.at < now else 1.0
+    latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
+    samples, timed_at = traffic.samples, traffic.timed_at
+    if latency_ms >= 0:
+        latency, usual, p95, swift = _timed(traffic, latency_ms, now, policy)
+        samples, timed_at = samples + 1 if samples < MOST_SAMPLES else MOST_SAMPLES, now
+    return Traffic(
+        now,
+        latency,
+        usual,
+        samples,
+        traffic.outcomes * kept + (failed is not None),
+        traffic.failures * kept + (failed is True),
+        load if load >= 0 else traffic.load,
+        p95,
+        timed_at,
+        swift,
+    )
+
+
+def begun_anew(traffic: Traffic, now: float) -> Traffic:
+    """For a target that has just come back: what it showed until then says nothing of it any more, except
+    how it usually is."""
+    return replace(
+        traffic,
+        at=now,
+        latency_ms=traffic.usual_ms,
+        outcomes=0.0,
+        failures=0.0,
+        load=-1.0,
+        timed_at=now,
+        swift=0,
+    )
+
+
+def failure_share(traffic: Traffic, now: float, policy: Policy) -> tuple[float, float]:
+    """The share of failed attempts lately, and its evidence: how many outcomes it still stands on."""
+    if not traffic.outcomes:
+        return 0.0, 0.0
+    age = max(0.0, now - traffic.at)
+    return traffic.failures / traffic.outcomes, traffic.outcomes * 0.5 ** (age / policy.memory_s)
+
+
+def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
+    """The latency that the next good warm reply may have; -1: nothing is known."""
+    if traffic.samples == 0:
+        return -1.0
+    if traffic.latency_ms <= traffic.usual_ms:
+        return traffic.latency_ms
+    latency, usual = traffic.latency_ms, traffic.usual_ms
+    if traffic.swift:
+        latency = _nearer(latency, usual, traffic.swift)
+    return _faded(latency, usual, max(0.0, now - traffic.timed_at), policy)
+
+
+# Written out with plain numbers: this is on the way of every good reply.
+def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float, int]:
+    """Average, baseline, quantile and the row of fast ones after a sample."""
+    if traffic.samples == 0:
+        return sample, sample, 2 * sample, 0
+    age = now - traffic.timed_at
+    age = age if age > 0 else 0.0
+    latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
+    swift = 0
+    if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
+        swift = traffic.swift + 1
+    if 2 * sample < latency + usual and latency > usual:
+        latency = _faded(latency, usual, age, policy)
+    first = 1 / (traffic.samples + 1)
+    part = 1 - math.exp(-age / policy.memory_s)
+    part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
+    # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
+    most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1 else 1.0)
+    counted = sample if sample < most else most
+    if counted > latency:
+        part = 2 * part if 2 * part < _MOST else _MOST
+    if part < first:
+        part = first if first < _MOST else _MOST
+    latency += part * (counted - latency)
+    slowly = 1 - math.exp(-age / policy.baseline_s)
+    most = _OUTLIER * (usual if usual > 1 else 1.0)
+    counted = sample if sample < most else most
+    if traffic.samples < _YOUNG:
+        slowly = slowly if slowly > first else first
+    elif sample > counted:
+        slowly /= 10
+    usual += slowly * (counted - usual)
+    if sample > p95:
+        p95 *= _UP
+    else:
+        p95 = p95 * _DOWN if p95 * _DOWN > 1 else 1.0
+    if swift == SWIFT_ROW:
+        return _nearer(latency, usual, swift), usual, p95, 0
+    return latency, usual, p95, swift
+
+
+def _faded(latency_ms: float, usual_ms: float, age_s: float, policy: Policy) -> float:
+    """What is left of a latency above the baseline of which nothing was heard for so long."""
+    return usual_ms + (latency_ms - usual_ms) * 0.5 ** (age_s / policy.fade_s)
+
+
+def _nearer(latency_ms: float, usual_ms: float, swift: int) -> float:
+    """The average after so many fast ones in a row."""
+    return usual_ms + (latency_ms - usual_ms) * _SWIFT**swift

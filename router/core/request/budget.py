@@ -1,0 +1,79 @@
+"""What extra attempts may cost: a share of the requests for hedges, an amount of money for everything extra.
+
+Rules
+- Two buckets. Each request earns `hedge_share` of a hedge, kept up to `hedge_burst`; each second earns its
+  part of `extra_usd_per_hour`, kept up to one hour's worth. Both begin full.
+- A retry, a hedge and a redundant send all pay the price of their target; only hedges pay from the share as
+  well. What cannot be paid in full is not sent.
+- Nothing is written per request: what was earned since the last payment is worked out at the next one.
+- A clock that goes back earns nothing; a bucket never holds less than nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from router.core.policy import Policy
+from skyfleet.values import frozen
+
+
+class Extra(StrEnum):
+    """Why a request is sent once more."""
+
+    RETRY = "retry"
+    HEDGE = "hedge"
+    COPY = "copy"
+
+
+@frozen
+class Budget:
+    """What was left after the last payment.
+
+    hedges: how many. requests: how many requests there had been. usd: how much money. at: when, in seconds of
+    any clock.
+    """
+
+    hedges: float
+    requests: int
+    usd: float
+    at: float
+
+
+def full(now: float, policy: Policy) -> Budget:
+    """The budget of a router instance that begins."""
+    return Budget(policy.hedge_burst, 0, policy.extra_usd_per_hour, now)
+
+
+def refilled(budget: Budget, requests: int, now: float, policy: Policy) -> Budget:
+    """With what was earned since. requests: how many there have been in all."""
+    earned = max(0, requests - budget.requests) * policy.hedge_share
+    per_s = policy.extra_usd_per_hour / 3600
+    return Budget(
+        min(policy.hedge_burst, budget.hedges + earned),
+        requests,
+        min(policy.extra_usd_per_hour, budget.usd + max(0.0, now - budget.at) * per_s),
+        now,
+    )
+
+
+def patience(budget: Budget, requests: int, policy: Policy) -> float:
+    """How many times the learned delay a hedge waits: once with a full bucket, three times with an empty one.
+
+    One request in twenty is slower than the delay, which is more than the share pays for. So mere noise must
+    not use up what the first moments of a fault need."""
+    if budget.hedges >= policy.hedge_burst:
+        return 1.0
+    earned = max(0, requests - budget.requests) * policy.hedge_share
+    left = min(policy.hedge_burst, budget.hedges + earned) / policy.hedge_burst
+    return 3.0 - 2.0 * left
+
+
+def pay(
+    budget: Budget, extra: Extra, usd: float, requests: int, now: float, policy: Policy
+) -> tuple[Budget, bool]:
+    """Pay for one more attempt at the price of `usd`, if there is enough; else only what was earned."""
+    have = refilled(budget, requests, now, policy)
+    hedges = 1.0 if extra is Extra.HEDGE else 0.0
+    if have.hedges < hedges or have.usd < usd:
+        return have, False
+    return Budget(have.hedges - hedges, requests, have.usd - usd, now), True

@@ -1,0 +1,125 @@
+"""What a caller may ask of the router for one request, in header fields of its own.
+
+    x-skyfleet-strategy: latency      how to choose the target
+    x-skyfleet-redundant: 2           send it to so many at once, the first good reply wins
+    x-skyfleet-timeout-ms: 1500       the reply must be complete by then, counted from the request's arrival
+    grpc-timeout: 1500m               the same, as gRPC says it (H M S m u n)
+
+and Idempotency-Key, which is for the agent too.
+
+Rules: a value that is not understood is a 400 with an example, a wish that the deployment does not grant
+(`callersMay`) a 403. A field that is repeated with another value is a 400: nobody can know which was meant;
+an Idempotency-Key that is repeated at all too.
+With both timeouts the shorter one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from router.core.balance.strategies import Strategy
+from router.core.errors import CallerError
+from router.core.policy import Policy
+from skyfleet.signing import Header
+from skyfleet.values import frozen
+
+STRATEGY: Final = b"x-skyfleet-strategy"
+REDUNDANT: Final = b"x-skyfleet-redundant"
+TIMEOUT: Final = b"x-skyfleet-timeout-ms"
+GRPC_TIMEOUT: Final = b"grpc-timeout"
+KEY: Final = b"idempotency-key"
+_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY})
+# One for each of the three clouds; the budgets of attempts and of money hold beside it.
+_COPIES: Final = (b"1", b"2", b"3")
+# With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
+_MOST_DIGITS: Final = 10
+_MOST_GRPC_DIGITS: Final = 8
+_UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+@frozen
+class Wishes:
+    """strategy: None means the router's own. copies: at once. timeout_s: None means the router's own. key:
+    its Idempotency-Key, which agents check; None: there is none."""
+
+    strategy: Strategy | None = None
+    copies: int = 1
+    timeout_s: float | None = None
+    key: bytes | None = None
+
+
+NONE: Final = Wishes()
+
+
+def wishes(headers: Iterable[Header], policy: Policy) -> Wishes:
+    """What these header fields ask for; CallerError 400 or 403 for what cannot be granted."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name not in _FIELDS:
+            continue
+        # Clouds join repeated fields or keep the first: a key that is there twice would be another in each.
+        if name in found and (found[name] != value or name == KEY):
+            raise _bad(name, found[name] + b" and " + value, "it once")
+        found[name] = value
+    if not found:
+        return NONE
+    timeouts = [read(found[name]) for name, read in _TIMEOUTS if name in found]
+    return Wishes(
+        _strategy(found[STRATEGY], policy) if STRATEGY in found else None,
+        _copies(found[REDUNDANT], policy) if REDUNDANT in found else 1,
+        min(timeouts, default=None),
+        found.get(KEY),
+    )
+
+
+def _strategy(value: bytes, policy: Policy) -> Strategy:
+    _granted(STRATEGY, "strategy", policy)
+    try:
+        return Strategy(value.decode("latin-1"))
+    except ValueError:
+        raise _bad(STRATEGY, value, f"one of {', '.join(Strategy)}") from None
+
+
+def _copies(value: bytes, policy: Policy) -> int:
+    _granted(REDUNDANT, "redundant", policy)
+    if value not in _COPIES:
+        raise _bad(REDUNDANT, value, "1, 2 or 3")
+    return int(value)
+
+
+def _milliseconds(value: bytes) -> float:
+    if not _is_count(value):
+        expected = "a whole number of milliseconds above 0 of at most 10 digits, e.g. 1500"
+        raise _bad(TIMEOUT, value, expected)
+    return int(value) / 1000
+
+
+def _grpc(value: bytes) -> float:
+    unit = _UNITS_S.get(value[-1:])
+    if unit is None or not _is_count(value[:-1], _MOST_GRPC_DIGITS):
+        expected = "a whole number above 0 of at most 8 digits and a unit of H, M, S, m, u, n, e.g. 1500m"
+        raise _bad(GRPC_TIMEOUT, value, expected)
+    return int(value[:-1]) * unit
+
+
+_TIMEOUTS: Final = ((TIMEOUT, _milliseconds), (GRPC_TIMEOUT, _grpc))
+
+
+def _is_count(value: bytes, most_digits: int = _MOST_DIGITS) -> bool:
+    return value.isdigit() and len(value) <= most_digits and int(value) > 0
+
+
+def _granted(field: bytes, wish: str, policy: Policy) -> None:
+    if wish not in policy.callers_may:
+        raise CallerError(
+            403,
+            "not-granted",
+            f"This router does not let callers set {field.decode()}; leave it out, or allow '{wish}' in "
+            "callersMay of its policy.",
+        )
+
+
+def _bad(field: bytes, value: bytes, expected: str) -> CallerError:
+    found = value[:40].decode("latin-1")
+    return CallerError(400, "bad-request", f"{field.decode()}: got {found!r}, expected {expected}.")

@@ -1,0 +1,1 @@
+"""Carries out on the network what the core decides."""

@@ -1,0 +1,1 @@
+"""What router instances share through the bucket of their cloud."""

@@ -1,0 +1,380 @@
+"""Health documents in this cloud's own bucket: one object per vantage, `health/aws-eu-west-1.json`.
+
+Rules
+- Never in the way of a request: a refresh is kicked off on the request path at most every `REFRESH_S` and
+  runs beside it. Only the answer to a snapshot waits for its write, because a sandbox may freeze right after
+  a reply. Time in which the sandbox was frozen does not count, and what fails after such a time is read
+  again by the next request: it proves nothing about the bucket.
+- One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
+  write folds what is stored first, and folding is a union, so even two writers only delay an observation.
+- The store down or slow: serve on, decide alone, say so in the status; also when it can be read but the
+  newest write failed. No bucket configured: the same, without complaint. One object that cannot be read or
+  believed never hides the others: its last good view stays, and the status names it until it can be read
+  again. A write replaces what is damaged, but never a document of a newer version: it belongs to the release
+  that wrote it.
+- Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
+  `swap`, which fails when somebody else was first.
+
+obstore (0.12.1) is imported at first use and configured from the process environment, as tried:
+- `s3://name`: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (all set by Lambda); an
+  emulator adds AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL, AWS_ENDPOINT) and AWS_ALLOW_HTTP=true. Requests are
+  path-style: `PUT /name/health/...`.
+- `az://account/container`: IDENTITY_ENDPOINT and IDENTITY_HEADER (set by Azure; asked with api-version
+  2019-08-01 and resource https://storage.azure.com); AZURE_CLIENT_ID for a user-assigned identity; an
+  emulator adds AZURE_STORAGE_ENDPOINT (or AZURE_ENDPOINT; requests go to ENDPOINT/container/...) and
+  AZURE_ALLOW_HTTP=true.
+- `gs://name`: the metadata server (an emulator sets GCE_METADATA_HOST=host:port and GOOGLE_BASE_URL), or
+  GOOGLE_SERVICE_ACCOUNT_KEY as JSON with `gcs_base_url` and `disable_oauth`; http needs no further permission
+  there. Object names are percent-encoded: `PUT /name/health%2Faws-eu-west-1%2Ejson`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from urllib.parse import unquote
+
+from router.core.balance.balancer import Board
+from router.core.errors import SnapshotRefused, StoreFailed
+from router.core.health import snapshots
+from router.core.health.snapshots import Document
+from skyfleet.values import frozen
+
+if TYPE_CHECKING:
+    from obstore import PutMode
+    from obstore.store import ObjectStore, RetryConfig
+
+T = TypeVar("T")
+
+# Documents change every ten seconds at most; half of that keeps the view close at little cost.
+REFRESH_S: Final = 5.0
+# A snapshot's answer waits so long for the bucket, then goes without it.
+SAVE_S: Final = 3.0
+# A loop that is so much later than it wanted to be was frozen with its sandbox.
+_LATE_S: Final = 0.5
+# Ten observations of 300 targets are below 600 kB.
+_MOST_BYTES: Final = 1_048_576
+# Of a bucket that is down every object fails alike; more names would say nothing new.
+_MOST_NAMED: Final = 3
+# What obstore says of a failed request: its method, URL, time and retries, then what came of it.
+# Compiled by the first failure, not by every start.
+_REQUEST: Final = r"Error performing ([A-Z]+) \w+://[^/\s]+/[^/\s]+/([^\s?]+)\S* in .*? - (.+)"
+_ANSWERED: Final = r"Server returned non-2xx status code: (\d{3}[^:]*)"
+_LONGEST_REASON: Final = 200
+
+
+@frozen
+class Found:
+    """An object as read. tag: its ETag."""
+
+    data: bytes
+    tag: str | None
+
+
+class Unchanged:
+    """The object still has the tag that was asked about."""
+
+
+class Bucket(Protocol):
+    """A bucket; every failure is a StoreFailed."""
+
+    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+        """The object, Unchanged if it still has this tag, None if there is none."""
+        ...
+
+    async def put(self, name: str, data: bytes) -> None: ...
+
+    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
+        """Write if the object still has this tag (None: if there is none); False if somebody was first."""
+        ...
+
+
+def object_name(vantage: str) -> str:
+    """Where a vantage's document is kept."""
+    return f"health/{vantage.replace('/', '-')}.json"
+
+
+class CloudBucket:
+    """A bucket of S3, Azure Blob Storage or Google Cloud Storage through obstore."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: ObjectStore | None = None
+        # Google Cloud Storage compares generations instead of tags, so each is kept with its tag.
+        self._versions: dict[str, tuple[str | None, str | None]] = {}
+
+    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import BaseError, NotModifiedError
+
+        try:
+            result = await obstore.get_async(store, name, options={"if_none_match": tag} if tag else None)
+            if result.meta["size"] > _MOST_BYTES:
+                raise StoreFailed(f"{name} has {result.meta['size']} bytes, more than {_MOST_BYTES}")
+            tag = result.meta.get("e_tag")
+            self._versions[name] = tag, result.meta.get("version")
+            return Found(bytes(await result.bytes_async()), tag)
+        except FileNotFoundError:
+            return None
+        except NotModifiedError:
+            return Unchanged()
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+
+    async def put(self, name: str, data: bytes) -> None:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            await obstore.put_async(store, name, data)
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+
+    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
+        store = await self._opened()
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        mode: PutMode = "create"
+        if tag is not None:
+            known, version = self._versions.get(name, (None, None))
+            if known != tag:  # read again since: what was to be replaced is no longer there
+                return False
+            mode = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
+        try:
+            await obstore.put_async(store, name, data, mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except (BaseError, ValueError, OSError) as error:
+            raise StoreFailed(_first_line(error)) from None
+        return True
+
+    async def _opened(self) -> ObjectStore:
+        store = self._store
+        if store is None:
+            # Loading the library takes 15 ms and more: not on the loop that serves requests.
+            store = await asyncio.get_running_loop().run_in_executor(None, _open, self._url)
+            self._store = store
+        return store
+
+
+def _open(url: str) -> ObjectStore:
+    try:
+        importlib.import_module("obstore")
+        from obstore.exceptions import BaseError
+        from obstore.store import AzureStore, GCSStore, S3Store
+    except ImportError as error:
+        raise StoreFailed(f"obstore is not in this package ({error})") from None
+    scheme, _, rest = url.partition("://")
+    # Default: ten retries within three minutes. No client_options here: giving any makes obstore forget those
+    # of the environment, AWS_ALLOW_HTTP among them.
+    retry: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=SAVE_S)}
+    try:
+        if scheme == "s3":
+            return S3Store(rest, retry_config=retry)
+        if scheme == "gs":
+            return GCSStore(rest, retry_config=retry)
+        account, _, container = rest.partition("/")
+        return AzureStore(container, account_name=account, retry_config=retry)
+    except (BaseError, ValueError) as error:
+        raise StoreFailed(_first_line(error)) from None
+
+
+Hear = Callable[[Iterable[Document]], Awaitable[None]]
+
+
+class Keeper:
+    """Reads and writes the documents of one router."""
+
+    def __init__(
+        self, bucket: Bucket | None, board: Board, clock: Callable[[], float], hear: Hear | None = None
+    ) -> None:
+        """hear: takes in what vantages say; without it the board does, at once."""
+        self._bucket, self._board, self._clock, self._hear = bucket, board, clock, hear
+        self._tags: dict[str, str] = {}
+        self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
+        self._kicked_at = float("-inf")
+        self._unwritten = ""  # why the newest write failed, though the bucket could be read
+        self._task: asyncio.Task[None] | None = None
+        self.state = "off" if bucket is None else "unread"
+        self.reason = "no bucket is configured" if bucket is None else "not read yet"
+        self.at: float | None = None
+
+    def kick(self) -> None:
+        """Refresh beside the request, if the last time is long enough ago and over."""
+        if self._bucket is None or self._task is not None:
+            return
+        now = self._clock()
+        if 0 <= now - self._kicked_at < REFRESH_S:
+            return
+        self._kicked_at = now
+        self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
+        self._task.add_done_callback(self._refreshed)
+
+    async def save(self, document: Document) -> bool:
+        """Fold a document into its stored form; False if the store has it not in time, or a newer one."""
+        if self._bucket is None:
+            return False
+        name = object_name(document.vantage)
+        try:
+            kept = await _in_time(self._fold_in(self._bucket, name, document))
+        except StoreFailed as error:
+            if self.state != "down":
+                self._unwritten = str(error)
+            self._note("down", str(error))
+            return False
+        self._unwritten = ""
+        self._note("ok", "")
+        return kept
+
+    async def _fold_in(self, bucket: Bucket, name: str, document: Document) -> bool:
+        found = await bucket.get(name, None)
+        if isinstance(found, Found):
+            stored = self._parse(name, found.data)
+            if stored is None and newer(found.data, snapshots.VERSION):
+                return False
+            document = document if stored is None else snapshots.fold(stored, document)
+        await bucket.put(name, json.dumps(snapshots.dump(document)).encode())
+        # What was there cannot be refused any more.
+        self._board.refused.forget(name)
+        return True
+
+    async def close(self) -> None:
+        """Stop a running refresh."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def follow(self, name: str, take: Callable[[bytes, str | None], None]) -> None:
+        """Read one more object in each refresh; `take` gets its bytes and its tag when it has changed.
+
+        It refuses what it cannot believe by raising SnapshotRefused; the status then names the object."""
+        self._followed[name] = take
+
+    def reread(self, name: str) -> None:
+        """Have the next refresh read an object even if it has not changed since."""
+        self._tags.pop(name, None)
+
+    async def _refresh(self, bucket: Bucket) -> None:
+        began = self._clock()
+        names = [object_name(vantage) for vantage in self._board.targets] + list(self._followed)
+        results = await asyncio.gather(
+            *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
+        )
+        if any(isinstance(result, Exception) for result in results) and self._slept_since(began):
+            self._kicked_at = float("-inf")
+            return
+        documents: list[Document] = []
+        failures: list[str] = []
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, Exception):
+                said = _first_line(result)
+                failures.append(said if name in said else f"{name}: {said}")
+            elif isinstance(result, BaseException):
+                raise result
+            elif isinstance(result, Found):
+                document = self._read(name, result)
+                if document is not None:
+                    documents.append(document)
+            elif result is None:
+                # What is gone is not refused any more, and is read anew when it comes back.
+                self._board.refused.forget(name)
+                self._tags.pop(name, None)
+        if self._hear is None:
+            self._board.fold(documents)
+        else:
+            await self._hear(documents)
+        more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
+        if failures:
+            self._unwritten = ""
+            self._note("down", "; ".join(failures[:_MOST_NAMED]) + more)
+        else:
+            self._note("unwritten" if self._unwritten else "ok", self._unwritten)
+
+    def _slept_since(self, began: float) -> bool:
+        """Whether the sandbox was frozen meanwhile: awake, everything ends in `SAVE_S`."""
+        return not 0 <= self._clock() - began < SAVE_S + _LATE_S
+
+    def _read(self, name: str, found: Found) -> Document | None:
+        """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""
+        if found.tag is not None:
+            self._tags[name] = found.tag
+        take = self._followed.get(name)
+        if take is None:
+            return self._parse(name, found.data)
+        try:
+            take(found.data, found.tag)
+            self._board.refused.forget(name)
+        except SnapshotRefused as refused:
+            self._board.refused.note(name, refused.message)
+        return None
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note("down", f"{type(error).__name__}: {error}")
+
+    def _parse(self, name: str, data: bytes) -> Document | None:
+        try:
+            if len(data) > _MOST_BYTES:
+                raise SnapshotRefused(f"It has {len(data)} bytes, more than {_MOST_BYTES}.")
+            document = snapshots.parse(json.loads(data), self._board.targets, self._clock())
+            if object_name(document.vantage) != name:
+                raise SnapshotRefused(f"It is of another vantage, {document.vantage}.")
+        except SnapshotRefused as refused:
+            self._board.refused.note(name, refused.message)
+        except (ValueError, RecursionError):
+            self._board.refused.note(name, "The stored document is not JSON.")
+        else:
+            self._board.refused.forget(name)
+            return document
+        return None
+
+    def _note(self, state: str, reason: str) -> None:
+        self.state, self.reason, self.at = state, reason, self._clock()
+
+
+def newer(data: bytes, version: int) -> bool:
+    """Whether these bytes are a document of a later release than this one, which writes this version."""
+    try:
+        found: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    said = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
+    return isinstance(said, int) and said > version
+
+
+async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    """Its result within `SAVE_S`, counted again from the end of a time in which the loop did not run."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    try:
+        while True:
+            began = loop.time()
+            done, _ = await asyncio.wait({task}, timeout=SAVE_S)
+            if done:
+                return task.result()
+            if loop.time() - began < SAVE_S + _LATE_S:
+                raise StoreFailed(f"it did not answer within {SAVE_S:g} s")
+    finally:
+        task.cancel()
+
+
+def _first_line(error: Exception) -> str:
+    """What failed, for a person: method, object and status where the library says them."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    if request := re.search(_REQUEST, line):
+        method, name, end = request.groups()
+        answered = re.match(_ANSWERED, end)
+        line = f"{method} {unquote(name)}: {answered.group(1).strip() if answered else end}"
+    if len(line) <= _LONGEST_REASON:
+        return line
+    whole = line[: _LONGEST_REASON - 1]
+    return f"{whole.rpartition(' ')[0] or whole}…"

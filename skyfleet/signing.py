@@ -1,0 +1,268 @@
+"""Signed requests: with a key that sender and receiver know (HMAC-SHA256), in time and only once.
+
+Rules of this file
+- One canonical text (`_canonical`) for both sides: sender and receiver run this code.
+- Which key that is, for which receiver or sender, says `skyfleet.keys`.
+- Clock and nonce come in as arguments. The standard library only: all roles in all clouds import this file.
+- Every refusal looks the same to the caller; the cause is an attribute, for the log.
+
+Theory. The signed text is six lines: `v1`, method, path with query, time, nonce, SHA-256 of the body.
+The last three have a fixed form without line breaks, so no path reads as another request. A receiver accepts
+a time within `WINDOW_S` of its own clock and remembers each nonce as long as its time would be accepted, so a
+copied request works nowhere twice on one instance; across instances the window bounds it.
+
+Rotation: `Keys` holds several keys, the first signs and all are accepted. Add the new key in front, deploy,
+then remove the old one. `infra/keys.py` keeps three at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from typing import Final, Literal, Protocol, cast
+
+from skyfleet.values import frozen
+
+VERSION: Final = b"v1"
+# Five minutes: what AWS SigV4 allows too. Serverless clocks are kept by the host; callers' clocks drift more.
+WINDOW_S: Final = 300
+# About 10 MB of memory when full. A flood beyond it shortens the window instead of forgetting (NonceCache).
+NONCE_CAPACITY: Final = 65_536
+# 16 random letters are 75 bits and more, and what the Pulumi program makes is longer. A shorter one was typed
+# by hand and can be guessed offline from one signed request.
+SHORTEST_SECRET: Final = 16
+_ID_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:/")
+
+KEY_ID: Final = b"x-skyfleet-key-id"
+TIMESTAMP: Final = b"x-skyfleet-timestamp"
+NONCE: Final = b"x-skyfleet-nonce"
+SIGNATURE: Final = b"x-skyfleet-signature"
+HEADERS: Final = (KEY_ID, TIMESTAMP, NONCE, SIGNATURE)
+
+Header = tuple[bytes, bytes]
+Cause = Literal[
+    "missing-header",
+    "repeated-header",
+    "malformed-header",
+    "unknown-key",
+    "wrong-signature",
+    "too-old",
+    "too-new",
+    "replayed",
+]
+
+
+class Unauthorized(Exception):
+    """The request may not come in. The text is the same for every cause; `cause` is for the log only."""
+
+    status = 401
+    code = "unauthorized"
+    message = (
+        "This endpoint only takes requests signed by its router. "
+        "Call the router's URL, or sign the request with a current key and clock."
+    )
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(self.message)
+        self.cause: Cause = cause
+
+
+class KeysError(ValueError):
+    """The configured signing keys cannot be used; says why without showing any of them."""
+
+
+@frozen
+class Keys:
+    """Signing keys by id. The first one signs; every one of them is accepted."""
+
+    secrets: Mapping[str, bytes] = field(repr=False)
+    signing_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Keys:
+        """Read `{"k2": "secret", "k1": "secret"}`, as in SKYFLEET_SIGNING_KEYS."""
+        if text.startswith("@Microsoft.KeyVault"):
+            raise KeysError(
+                "The signing keys are still a Key Vault reference: the platform did not resolve it. "
+                "Check that the function's identity may read that secret."
+            )
+        try:
+            parsed: object = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise KeysError(
+                f"The signing keys are not JSON (position {error.pos} of {len(text)}). {_KEYS_EXPECTED}"
+            ) from None
+        if not isinstance(parsed, dict):
+            raise KeysError(f"The signing keys are a {type(parsed).__name__}. {_KEYS_EXPECTED}")
+        entries = cast("dict[str, object]", parsed)
+        if not entries:
+            raise KeysError(f"The signing keys are an empty object. {_KEYS_EXPECTED}")
+        secrets: dict[str, bytes] = {}
+        for key_id, secret in entries.items():
+            if not key_id or not _ID_CHARS.issuperset(key_id):
+                raise KeysError(
+                    f"Key id {key_id!r} is not made of letters, digits, '-', ':' and '/'. {_KEYS_EXPECTED}"
+                )
+            if not isinstance(secret, str) or not secret:
+                raise KeysError(f"Key {key_id!r} is not a non-empty string. {_KEYS_EXPECTED}")
+            if len(secret) < SHORTEST_SECRET:
+                raise KeysError(
+                    f"Key {key_id!r} has {len(secret)} characters, at least {SHORTEST_SECRET} are needed. "
+                    "Use a random secret, e.g. of `openssl rand -hex 32`."
+                )
+            secrets[key_id] = secret.encode()
+        return cls(secrets=secrets, signing_id=next(iter(secrets)))
+
+    def find(self, key_id: str) -> bytes | None:
+        """The key of that id, if it is accepted."""
+        return self.secrets.get(key_id)
+
+
+class Accepted(Protocol):
+    """The keys that a receiver accepts, by id."""
+
+    def find(self, key_id: str, /) -> bytes | None: ...
+
+
+class NonceCache:
+    """Remembers the nonces of accepted requests for as long as their time would be accepted again.
+
+    It is bounded. When it is full it forgets the oldest second and from then on refuses that second and all
+    before it: under a flood the window gets shorter, a replay never gets through.
+    """
+
+    def __init__(self, capacity: int = NONCE_CAPACITY) -> None:
+        self._capacity = capacity
+        self._seconds: dict[int, set[bytes]] = {}
+        self._count = 0
+        self._oldest_allowed = 0
+        self._pruned_at = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def remember(self, nonce: bytes, timestamp: int, now: float) -> Cause | None:
+        """Note a nonce; the answer is None, or why the request must be refused."""
+        if int(now) != self._pruned_at:  # at most once a second
+            self._pruned_at = int(now)
+            self._forget_before(int(now) - WINDOW_S)
+        if timestamp < self._oldest_allowed:
+            return "too-old"
+        nonces = self._seconds.setdefault(timestamp, set())
+        if nonce in nonces:
+            return "replayed"
+        nonces.add(nonce)
+        self._count += 1
+        if self._count > self._capacity:
+            self._oldest_allowed = min(self._seconds) + 1
+            self._forget_before(self._oldest_allowed)
+        return None
+
+    def _forget_before(self, second: int) -> None:
+        for old in [known for known in self._seconds if known < second]:
+            self._count -= len(self._seconds.pop(old))
+
+
+def sign(
+    keys: Keys, method: str, path: str, query: bytes, body: bytes, *, now: float, nonce: str
+) -> list[Header]:
+    """The four headers that let this request in.
+
+    path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
+    nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
+    """
+    timestamp, key_id = f"{int(now)}", keys.signing_id
+    text = _canonical(method, path, query, timestamp, nonce, body)
+    signature = hmac.digest(keys.secrets[key_id], text, "sha256").hex()
+    return [
+        (KEY_ID, key_id.encode()),
+        (TIMESTAMP, timestamp.encode()),
+        (NONCE, nonce.encode()),
+        (SIGNATURE, signature.encode()),
+    ]
+
+
+@frozen
+class Verifier:
+    """One receiver: the keys it accepts and the nonces it has seen."""
+
+    keys: Accepted
+    seen: NonceCache = field(default_factory=NonceCache)
+
+    def check(
+        self, headers: Iterable[Header], method: str, path: str, query: bytes, body: bytes, *, now: float
+    ) -> str:
+        """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized.
+        Returns the id of the key that signed."""
+        found = signature_headers(headers)
+        secret = self.keys.find(found[KEY_ID])
+        if secret is None:
+            raise Unauthorized("unknown-key")
+        timestamp, nonce = _timestamp(found[TIMESTAMP]), _nonce(found[NONCE])
+        text = _canonical(method, path, query, found[TIMESTAMP], found[NONCE], body)
+        expected = hmac.digest(secret, text, "sha256").hex()
+        if not hmac.compare_digest(expected.encode(), found[SIGNATURE].encode()):
+            raise Unauthorized("wrong-signature")
+        if timestamp < now - WINDOW_S:
+            raise Unauthorized("too-old")
+        if timestamp > now + WINDOW_S:
+            raise Unauthorized("too-new")
+        # Only now: a nonce noted before the signature is known to be right would let anyone fill the cache.
+        cause = self.seen.remember(nonce, timestamp, now)
+        if cause is not None:
+            raise Unauthorized(cause)
+        return found[KEY_ID]
+
+
+def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:
+    # A "?" inside the decoded path must not read as the start of the query.
+    if "%" in path or "?" in path:
+        path = path.replace("%", "%25").replace("?", "%3F")
+    where = path.encode("utf-8", "surrogateescape")
+    if query:
+        where += b"?" + query
+    rest = f"{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
+    return b"%b\n%b\n%b\n%b" % (VERSION, method.encode(), where, rest.encode())
+
+
+def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
+    """The four values by name; Unauthorized when one is missing, twice there or no ASCII.
+
+    It needs no body: by it a receiver turns away an unsigned request before it reads one.
+    """
+    found: dict[bytes, str] = {}
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if name in HEADERS:
+            if name in found:
+                raise Unauthorized("repeated-header")
+            try:
+                found[name] = value.decode("ascii")
+            except UnicodeDecodeError:
+                raise Unauthorized("malformed-header") from None
+    if len(found) != len(HEADERS):
+        raise Unauthorized("missing-header")
+    return found
+
+
+def _timestamp(text: str) -> int:
+    # 12 digits last for 30,000 years and keep int() from long inputs.
+    if not text.isdigit() or len(text) > 12:
+        raise Unauthorized("malformed-header")
+    return int(text)
+
+
+def _nonce(text: str) -> bytes:
+    try:
+        nonce = bytes.fromhex(text)
+    except ValueError:
+        raise Unauthorized("malformed-header") from None
+    if len(nonce) != 16 or len(text) != 32:
+        raise Unauthorized("malformed-header")
+    return nonce
+
+
+_KEYS_EXPECTED = 'Expected a JSON object of key ids and secrets, e.g. {"k2": "...", "k1": "..."}.'

@@ -1,0 +1,115 @@
+"""A bucket in memory that does what the clouds' do, and fails when told to; agents that count their runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from functions.api import AgentRequest, Event, Step
+from functions.errors import ModelFailed
+from functions.idempotency.bucket import BucketFailed, Found
+from tests.asgi import Message, Receive, Send
+
+RUNS: list[str] = []
+GO_ON = asyncio.Event()
+
+
+@dataclass(slots=True)
+class MemoryBucket:
+    """down: nothing works. lost: creates work, but their caller is told that they failed (False: again).
+    unanswered: writes that take effect, and fail for their caller all the same. now: its own clock.
+    """
+
+    objects: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    down: bool = False
+    lost: int = 0
+    unanswered: int = 0
+    asked: int = 0
+    now: Callable[[], float] = time.time
+    written: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def create(self, name: str, data: bytes) -> bool:
+        self._ask()
+        if name in self.objects:
+            return False
+        self._write(name, data)
+        if self.lost:
+            # What a client sees that tries again by itself after the first answer was lost.
+            self.lost -= 1
+            return False
+        return True
+
+    async def read(self, name: str) -> Found | None:
+        self._ask()
+        data = self.objects.get(name)
+        return None if data is None else Found(data, str(hash(data)), None, self.written[name])
+
+    async def replace(self, name: str, data: bytes, known: Found) -> bool:
+        self._ask()
+        if self.objects.get(name) != known.data:
+            return False
+        self._write(name, data)
+        return True
+
+    def _write(self, name: str, data: bytes) -> None:
+        self.objects[name], self.written[name] = data, self.now()
+        if self.unanswered:
+            self.unanswered -= 1
+            raise BucketFailed("it did not answer")
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if self.down:
+            raise BucketFailed("the bucket is down")
+
+
+async def counting(request: AgentRequest) -> str:
+    RUNS.append(request.input)
+    return f"run {len(RUNS)} of {request.input}"
+
+
+async def streaming(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    RUNS.append(request.input)
+    yield Step("count", request.input, len(RUNS))
+    yield "first "
+    yield f"run {len(RUNS)}"
+
+
+async def failing(request: AgentRequest) -> str:
+    RUNS.append(request.input)
+    raise ModelFailed(f"The model failed in run {len(RUNS)}.")
+
+
+async def breaking(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    RUNS.append(request.input)
+    yield "half an "
+    raise RuntimeError("broken")
+
+
+async def waiting(request: AgentRequest) -> str:
+    RUNS.append(request.input)
+    await GO_ON.wait()
+    return f"run {len(RUNS)} went on"
+
+
+async def application(scope: Message, receive: Receive, send: Send) -> None:
+    """An ASGI agent: `/busy` is refused with 503 and `/limited` with 429 the first time, `/cut` breaks off,
+    `/silent` is, `/large` has 2 MB, in pieces.
+    """
+    body = (await receive())["body"]
+    RUNS.append(scope["path"])
+    path, count = scope["path"], len(RUNS)
+    if path == "/silent":
+        return
+    status = {"/busy": 503, "/limited": 429}.get(path, 207) if count == 1 else 207
+    headers = [(b"x-run", b"%d" % count), (b"date", b"today"), (b"server", b"mine"), (b"x-run", b"twice")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"one " + body, "more_body": True})
+    if path == "/cut":
+        raise RuntimeError("cut")
+    if path == "/large":
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": bytes(40_000), "more_body": True})
+    await send({"type": "http.response.body", "body": b" and two"})

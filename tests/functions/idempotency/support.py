@@ -1,0 +1,60 @@
+"""What the tests of remembered requests share: instances of one function with one bucket and one clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from functions.idempotency.middleware import Once
+from functions.middleware import Guard
+from tests.asgi import Caller, Reply, Send, scope
+from tests.functions.idempotency.memory_bucket import MemoryBucket
+from tests.functions.support import application, signature, signed
+
+HERE = "tests.functions.idempotency.memory_bucket"
+ASK = b'{"input": "hi"}'
+KEY = "a-key-that-no-log-may-show"
+
+
+@dataclass(slots=True)
+class Cloud:
+    """Instances of one function with one bucket and one clock (unix seconds); skew: by how much the clocks
+    of instances are ahead of it.
+    """
+
+    agent: str
+    bucket: MemoryBucket | None = field(default_factory=MemoryBucket)
+    time: float = 1_800_000_000.0
+    skew: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.bucket is not None:
+            self.bucket.now = lambda: self.time
+
+    def instance(self) -> Guard:
+        once = Once(self.bucket, lambda: self.time + self.skew)
+        return dataclasses.replace(application(f"{HERE}:{self.agent}"), keyed=once.answer)
+
+    async def ask(
+        self,
+        body: bytes = ASK,
+        path: str = "/invoke",
+        key: str = KEY,
+        method: str = "POST",
+        query: bytes = b"",
+    ) -> Reply:
+        headers = {"idempotency-key": key, "x-request-id": "r-7"}
+        return await signed(self.instance(), method, path, body, query=query, headers=headers)
+
+    async def ask_into(self, send: Send, body: bytes = ASK, path: str = "/invoke", key: str = KEY) -> None:
+        """For a caller of its own kind."""
+        headers = [(b"idempotency-key", key.encode()), *signature("POST", path, b"", body)]
+        await self.instance()(scope("POST", path, b"", headers), Caller([body]).receive, send)
+
+
+def code(reply: Reply) -> tuple[int, str]:
+    return reply.status, reply.json["error"]["code"]
+
+
+def replayed(reply: Reply) -> bool:
+    return reply.header("idempotency-replayed") == "true"

@@ -1,0 +1,174 @@
+"""Log files, the removal of everything, and the outputs kept beside the state."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from infra.cli.daemon import living_pid, running
+from infra.cli.engine import Engine
+from infra.cli.errors import SetUpFailed
+from infra.cli.log_files import Follower, LogFile, choose, tail
+from infra.cli.outputs import read
+from infra.cli.paths import Layout
+from infra.cli.preflight import check_room, read_settings
+from infra.cli.remove_tree import remove
+from infra.cli.stack_recovery import pending
+from tests.infra.cli.fakes import script
+
+
+def logs(folder: Path) -> Path:
+    """Logs of two clouds."""
+    for name in (
+        "aws/skyfleet-agent.log",
+        "aws/skyfleet-router.log",
+        "gcp/skyfleet-agent.log",
+        "emulator.log",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("".join(f"{name} {number}\n" for number in range(5)))
+    return folder
+
+
+def test_logs_are_chosen_by_cloud_and_role(tmp_path: Path) -> None:
+    """A role is a part of the function's name."""
+    folder = logs(tmp_path)
+    assert [file.label for file in choose(folder, ("aws", "gcp"), "agent")] == [
+        "aws/skyfleet-agent",
+        "gcp/skyfleet-agent",
+    ]
+    assert len(choose(folder, ("aws",), None)) == 2
+    assert choose(folder, ("azure",), None) == []
+
+
+def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Path) -> None:
+    """No line twice, none lost, half lines held back until they are whole."""
+    path = logs(tmp_path) / "emulator.log"
+    shown, end = tail(LogFile("emulator", path), 2)
+    assert shown == ["emulator.log 3", "emulator.log 4"]
+    follower = Follower(LogFile("emulator", path), end)
+    assert list(follower.new_lines()) == []
+    with path.open("a") as log:
+        log.write("one\ntw")
+    assert list(follower.new_lines()) == ["one"]
+    with path.open("a") as log:
+        log.write("o\n")
+    assert list(follower.new_lines()) == ["two"]
+
+
+def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    """A restarted function writes a new file; one that is removed is waited for."""
+    path = logs(tmp_path) / "emulator.log"
+    follower = Follower(LogFile("emulator", path), path.stat().st_size)
+    path.write_text("anew\n")
+    assert list(follower.new_lines()) == ["anew"]
+    path.unlink()
+    assert list(follower.new_lines()) == []
+
+
+def test_zero_lines_are_none(tmp_path: Path) -> None:
+    """`-n 0 -f`: only what is new."""
+    assert tail(LogFile("emulator", logs(tmp_path) / "emulator.log"), 0)[0] == []
+
+
+def test_read_only_folders_are_removed_too(tmp_path: Path) -> None:
+    """Unpacked packages are read-only, as in the clouds."""
+    inside = tmp_path / "emulator" / "code"
+    inside.mkdir(parents=True)
+    (inside / "file").write_text("x")
+    (inside / "file").chmod(0o444)
+    inside.chmod(0o555)
+    remove(tmp_path / "emulator")
+    remove(tmp_path / "emulator")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_asked_for_once_per_state(tmp_path: Path) -> None:
+    """Again after the state has changed; the copy is for the user's eyes alone."""
+    layout = Layout(tmp_path)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text("{}")
+    log = tmp_path / "asked"
+    body = f"""echo asked >> {log}
+case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}' ;;
+*) echo '{{"routerUrl": "http://r/", "apiKey": "[secret]"}}' ;; esac"""
+    engine = Engine(script(tmp_path / "pulumi", body), tmp_path, {"PATH": os.defpath})
+    assert read(layout, lambda: engine) == (found := read(layout, lambda: engine))
+    assert found.secret == {"apiKey"}
+    assert found.shown == {"routerUrl": "http://r/", "apiKey": "[secret]"}
+    assert found.api_key == "k"
+    assert found.router_urls == ["http://r"]
+    assert log.read_text().count("asked") == 2, "once plain and once with secrets"
+    assert layout.outputs.stat().st_mode & 0o077 == 0
+    assert "k" in json.loads(layout.outputs.read_text())["outputs"]["apiKey"]
+    layout.checkpoint.write_text("{ }")
+    os.utime(layout.checkpoint, ns=(1, 1))
+    read(layout, lambda: engine)
+    assert log.read_text().count("asked") == 4
+
+
+def test_outputs_are_told_with_urls_that_every_client_can_call(tmp_path: Path) -> None:
+    """A name below `localhost` becomes 127.0.0.1, read from Pulumi or from the copy."""
+    layout, engine = deployed(tmp_path)
+    urls = ["http://a.run.app.localhost:9"]
+    agents = [{"url": "http://b.azurewebsites.net.localhost:8/", "weight": 1}]
+    said = f"echo '{json.dumps({'routerUrl': urls[0], 'routerUrls': urls, 'agents': agents})}'"
+    engine = Engine(script(tmp_path / "pulumi", said), tmp_path, {"PATH": os.defpath})
+    for _ in range(2):
+        found = read(layout, lambda: engine)
+        assert found.router_urls == ["http://127.0.0.1:9"]
+        assert found.agent_urls == ["http://127.0.0.1:8"]
+        assert found.shown["agents"] == [{"url": "http://127.0.0.1:8/", "weight": 1}]
+
+
+BROKEN = b"\xff\xfe\x00{"
+
+
+def deployed(folder: Path) -> tuple[Layout, Engine]:
+    """A checkout with a state, and a Pulumi that tells its one output."""
+    layout = Layout(folder)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text("{}")
+    body = """echo '{"routerUrl": "http://r/"}'"""
+    return layout, Engine(script(folder / "pulumi", body), folder, {"PATH": os.defpath})
+
+
+def test_notes_that_are_not_even_text_are_as_good_as_none(tmp_path: Path) -> None:
+    """A disk that failed leaves any bytes; no command ends in a traceback of Python for it."""
+    layout, engine = deployed(tmp_path)
+    for path in (layout.emulator_note, layout.daemon_note, layout.outputs, layout.checkpoint):
+        path.write_bytes(BROKEN)
+    assert running(layout) is None
+    assert living_pid(layout) is None
+    assert pending(layout) == []
+    assert read(layout, lambda: engine).router_urls == ["http://r"]
+
+
+def test_outputs_are_told_though_no_copy_can_be_kept(tmp_path: Path) -> None:
+    """A full disk makes the next call slower; it does not take this one's answer."""
+    layout, engine = deployed(tmp_path)
+    layout.outputs.mkdir()
+    assert read(layout, lambda: engine).router_urls == ["http://r"]
+    assert sorted(path.name for path in layout.home.iterdir()) == ["outputs.json", "state"]
+
+
+def test_settings_that_are_not_text_are_named(tmp_path: Path) -> None:
+    """With the file and what to do."""
+    (tmp_path / "Pulumi.local.yaml").write_bytes(BROKEN)
+    with pytest.raises(SetUpFailed, match=r"Pulumi\.local\.yaml is not text in UTF-8 \(byte 0\)\. Save it"):
+        read_settings(Layout(tmp_path))
+
+
+def test_a_deployment_begins_only_where_there_is_room(tmp_path: Path) -> None:
+    """The first takes more than the next; the refusal says how much is there and how much is needed."""
+    layout = Layout(tmp_path)
+    check_room(layout, lambda folder: 300 * 2**20)
+    with pytest.raises(SetUpFailed, match=r"only 100 MB are free where \.skyfleet/ lies.* 256 MB"):
+        check_room(layout, lambda folder: 100 * 2**20)
+    deployed(tmp_path)
+    check_room(layout, lambda folder: 100 * 2**20)
+    with pytest.raises(SetUpFailed, match=r"only 5 MB.*Free the disk"):
+        check_room(layout, lambda folder: 5 * 2**20)

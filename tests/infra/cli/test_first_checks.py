@@ -1,0 +1,82 @@
+"""`up` ends when each checker has spoken once, or says which has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from infra.cli import first_checks
+from infra.cli.admin import EmulatorNote
+from infra.cli.first_checks import Clock, sentence, silent, wait_for_all
+from infra.cli.outputs import Outputs
+from tests.infra.cli.fakes import Reply, Request, json_reply, serving
+
+ALL = ("aws/eu-west-1", "azure/westeurope", "gcp/europe-west1")
+
+
+@dataclass
+class Time:
+    """A clock that moves only when something sleeps."""
+
+    now: float = 0.0
+    news: list[set[str]] = field(default_factory=list[set[str]])
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self.sleep)
+
+    def heard(self) -> set[str]:
+        return self.news.pop(0) if len(self.news) > 1 else self.news[0]
+
+
+def test_checkers_that_have_spoken_are_not_waited_for() -> None:
+    """A second `up` ends at once."""
+    time = Time(news=[set(ALL)])
+    assert silent(time.heard, ALL, 10, time.clock) == []
+    assert time.now == 0
+
+
+def test_the_wait_ends_when_the_last_has_spoken() -> None:
+    """Not at the end of its time."""
+    time = Time(news=[set(), set(ALL[:1]), set(ALL)])
+    assert silent(time.heard, ALL, 10, time.clock) == []
+    assert time.now < 1
+
+
+def test_one_that_stays_silent_is_named_when_the_time_is_over() -> None:
+    """The fleet is up all the same."""
+    time = Time(news=[set(ALL[:2])])
+    assert silent(time.heard, ALL, 10, time.clock) == ["gcp/europe-west1"]
+    assert 10 <= time.now < 11
+    assert "gcp/europe-west1" in sentence(["gcp/europe-west1"], 10)
+    assert "skyfleet logs --role checker" in sentence(["gcp/europe-west1"], 10)
+
+
+def test_only_those_that_were_not_heard_of_are_fired() -> None:
+    """By the emulator, as their schedulers would; a stale one counts as silent."""
+    fired: list[bytes] = []
+
+    def answer(request: Request) -> Reply:
+        if request.path == "/v1/schedules/run":
+            fired.append(request.body)
+            return json_reply({"schedules": []})
+        vantages = [
+            {"vantage": "aws/eu-west-1", "fresh": True},
+            {"vantage": "gcp/europe-west1", "fresh": bool(fired)},
+        ]
+        return json_reply({"status": "ok", "router": {"strategy": "cost"}, "vantages": vantages})
+
+    with serving(answer) as url:
+        outputs = Outputs({"routerUrl": url}, frozenset())
+        note = EmulatorNote(1, url, "token", "", "")
+        assert wait_for_all(outputs, note, ["aws/eu-west-1"], 0) == []
+        assert fired == []
+        assert wait_for_all(outputs, note, ["aws/eu-west-1", "gcp/europe-west1"], 0) == []
+    assert fired == [b'{"cloud": "gcp"}']
+
+
+def test_the_bound_is_a_few_seconds_beside_the_checkers_own_rounds() -> None:
+    """Nothing that a person would take for a hang."""
+    assert first_checks.GRACE_S <= 15

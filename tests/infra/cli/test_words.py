@@ -1,0 +1,199 @@
+"""The grammar of `chaos`, commands and their typos, the environment, the last lines of `up`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from infra.cli.app import COMMANDS, cli
+from infra.cli.environment import exports, pulumi_variables
+from infra.cli.faults import active, by_hand, check_cloud, check_fault
+from infra.cli.json_access import Facts
+from infra.cli.paths import Layout
+from infra.cli.summary import as_facts, changes, closing
+from tests.infra.cli.fakes import script
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill",
+        "refuse",
+        "blackhole",
+        "stale",
+        "heal",
+        "slow:800ms",
+        "slow:1.5s",
+        "gray:800ms",
+        "cold:10s",
+        "error:30%",
+        "cut:100%",
+        "api:503",
+        "delete:aws-eu-west-1-agent",
+        "set:aws/function/x:memorySize=1024",
+    ],
+)
+def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
+    """As the emulator knows them."""
+    assert check_fault(fault) == fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("blakchole", "Did you mean blackhole"),
+        ("kil", "Did you mean kill"),
+        ("grey:800ms", "Did you mean gray"),
+        ("explode", "gray:800ms"),
+        ("gray", "gray:800ms"),
+        ("eror:30%", "Did you mean error"),
+        ("explode", "Faults: kill | refuse"),
+        ("kill:50%", "takes no amount"),
+        ("error:0%", "above 0%"),
+        ("slow:99999999s", "up to 600 s"),
+        ("slow", "slow:800ms"),
+        ("slow:800", "slow:800ms"),
+        ("error:120%", "up to 100%"),
+        ("error:30", "up to 100%"),
+        ("api:200", "one of 429, 500"),
+        ("delete:", "the name, id or key of a resource"),
+        ("set:aws-role:path", "set:RESOURCE:memorySize=1024"),
+        ("set:memorySize=1", "set:RESOURCE:memorySize=1024"),
+    ],
+)
+def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
+    """A suggestion, or the whole grammar."""
+    with pytest.raises(click.UsageError) as raised:
+        check_fault(fault)
+    assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"),
+    [
+        ("delete:a:b", {"cloud": "aws", "id": "a:b", "delete": True}),
+        ("set:a:b:tags.x=5", {"cloud": "aws", "id": "a:b", "set": {"tags.x": 5}}),
+        ("set:a:policy=x=y", {"cloud": "aws", "id": "a", "set": {"policy": "x=y"}}),
+        ("kill", None),
+    ],
+)
+def test_changes_by_hand_are_read_from_their_fault(fault: str, body: dict[str, object] | None) -> None:
+    """A key of a resource may hold colons; a value is JSON where it can be, else text."""
+    assert by_hand("aws", fault) == body
+
+
+def test_all_active_faults_are_said() -> None:
+    """They add up, so the one just set is not all there is."""
+    faults: list[Facts] = [
+        {"cloud": "aws", "scope": "agents", "fault": "slow:800ms"},
+        {"cloud": "aws", "scope": "all", "fault": "kill"},
+    ]
+    assert active(faults) == "Active now: aws slow:800ms (agents), aws kill (all)."
+    assert active([]) == "Active now: no fault."
+
+
+def test_a_wrong_cloud_is_told_what_was_meant() -> None:
+    """Three names only."""
+    assert check_cloud("gcp") == "gcp"
+    with pytest.raises(click.UsageError, match="Did you mean azure"):
+        check_cloud("azur")
+
+
+@pytest.mark.parametrize("word", ["mars", "ec2", "mercury"])
+def test_a_word_that_is_near_no_cloud_gets_the_names_and_no_guess(word: str) -> None:
+    """A wrong guess is worse than none."""
+    with pytest.raises(click.UsageError) as raised:
+        check_cloud(word)
+    assert raised.value.message == f"unknown cloud '{word}'. Known: aws, azure, gcp."
+
+
+def test_the_commands_are_those_others_script_against() -> None:
+    """Stable names; each has help of its own."""
+    names = ["up", "preflight", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
+    assert list(COMMANDS) == names
+    for name in COMMANDS:
+        assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
+
+
+def test_an_unknown_command_is_a_usage_error_with_a_suggestion() -> None:
+    """Exit code 2."""
+    done = CliRunner().invoke(cli, ["statsu"])
+    assert done.exit_code == 2
+    assert "Did you mean status" in done.output
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """No rich, no requests, no Pulumi behind `--help`."""
+    code = (
+        "import sys; from click.testing import CliRunner; from infra.cli.app import cli;"
+        "CliRunner().invoke(cli, ['--help']);"
+        "print(sorted({'rich', 'requests', 'pulumi', 'yaml'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
+
+
+def test_the_exports_survive_a_shell(tmp_path: Path) -> None:
+    """Spaces and quotes in the checkout's path included; the project's Python comes before the CLI's
+    folder.
+    """
+    layout = Layout(tmp_path / "it's here")
+    told = pulumi_variables(
+        layout,
+        pulumi_path=[Path("/cli"), Path("/host")],
+        venv_bin=Path("/venv/bin"),
+        providers="aws:1,gcp:2",
+        environ={"PATH": "/usr/bin:/cli", "PYTHONPATH": "/mine"},
+    )
+    assert told["PATH"] == "/venv/bin:/cli:/host:/usr/bin"
+    assert told["PYTHONPATH"] == f"{layout.root}:/mine"
+    assert told["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
+    show = script(tmp_path / "show", 'printf %s "$PULUMI_BACKEND_URL"')
+    shell = f"{exports(told)}\n/bin/sh {show}"
+    said = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True).stdout
+    assert said == f"file://{layout.state}?metadata=skip"
+
+
+def test_without_a_running_emulator_no_providers_are_named() -> None:
+    """`stack output` works without them."""
+    told = pulumi_variables(
+        Layout(Path("/c")), pulumi_path=[], venv_bin=Path("/v"), providers=None, environ={"PATH": "/bin"}
+    )
+    assert "PULUMI_DEBUG_PROVIDERS" not in told
+    assert told["PULUMI_STACK"] == "local"
+
+
+def test_a_second_up_says_that_nothing_changed() -> None:
+    """Unchanged resources are no change."""
+    assert changes("41 unchanged") == "no changes"
+    assert changes("") == "no changes"
+    assert changes("2 created, 1 updated, 37 unchanged") == "2 created, 1 updated"
+
+
+def test_the_last_lines_name_router_curl_and_logs() -> None:
+    """What a person needs next, to paste."""
+    layout = Layout(Path("/c"))
+    facts = as_facts(["http://a", "http://b"], "3 created", layout)
+    said = closing(facts, layout, keyed=False)
+    assert "http://a" in said
+    assert "http://b" in said
+    assert "curl -s http://a/invoke" in said
+    assert ".skyfleet/logs" in said
+
+
+def test_where_callers_need_a_key_the_line_to_paste_is_short_and_holds_none() -> None:
+    """The command line knows the key; other callers are told where it is."""
+    layout = Layout(Path("/c"))
+    said = closing(as_facts(["http://a"], "3 created", layout), layout, keyed=True)
+    assert "skyfleet invoke 'what is 12 * (3 + 4)?'" in said
+    assert "--show-secrets (apiKey)" in said
+    assert "curl" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "--show-secrets" not in closing(as_facts(["http://a"], "", layout), layout, keyed=False)

@@ -1,0 +1,275 @@
+"""The stack config: what is understood, and every mistake told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+import yaml
+
+from infra.component import Place
+from infra.config.emulator import Emulated
+from infra.config.parse import MOST_PRICE, STRATEGIES, WEIGHTS, Checks, Model, Settings, read
+from infra.config.policy import POLICY_KEYS, POLICY_NUMBERS
+from infra.errors import ConfigError
+from infra.packaging import ROOT
+from router.core import policy as router_policy
+from router.core import targets as router_targets
+from router.core.balance.strategies import Strategy
+
+pytestmark = pytest.mark.pure
+
+CLOUDS: Mapping[str, object] = {
+    "aws": {"regions": ["eu-west-1"], "weight": 3},
+    "azure": {"regions": ["westeurope"], "weight": 2},
+    "gcp": {"regions": ["europe-west1"], "weight": 1, "project": "test-project"},
+}
+
+
+def settings(clouds: object = CLOUDS, **more: object) -> Settings:
+    return read({"skyfleet:clouds": clouds} | {f"skyfleet:{k}": v for k, v in more.items()}, "dev")
+
+
+def mistakes(clouds: object = CLOUDS, **more: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        settings(clouds, **more)
+    for mistake in caught.value.mistakes:
+        assert "; expected " in mistake, mistake
+        assert ", e.g. " in mistake, mistake
+    return list(caught.value.mistakes)
+
+
+@pytest.mark.parametrize("name", ["local", "example"])
+def test_the_stacks_beside_the_program_have_no_mistake(name: str) -> None:
+    """The committed stack and the example for real accounts are both valid."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    found = read(config, name)
+    assert found.clouds == ("aws", "azure", "gcp")
+    assert found.local == (name == "local")
+    assert found.open == (name == "local")
+
+
+def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
+    """The CLI reads the file, the program gets JSON text from the engine."""
+    more: dict[str, object] = {"router": {"clouds": ["gcp"]}, "keyGeneration": 2, "name": "fleet1"}
+    parsed: dict[str, object] = {"skyfleet:clouds": CLOUDS} | {f"skyfleet:{k}": v for k, v in more.items()}
+    texts: dict[str, object] = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in parsed.items()
+    }
+    assert read(parsed, "dev") == read(texts, "dev")
+
+
+def test_defaults_need_nothing_but_clouds() -> None:
+    """A router and a checker in every cloud, the default agent, an API key, three probes a minute."""
+    found = settings()
+    assert found.routers == found.checkers == found.places
+    assert (found.strategy, found.open, found.agent) == ("adaptive", False, "functions.agent:agent")
+    assert found.checks == Checks(probes=3, apart_s=5, timeout_s=3, cold_timeout_s=30)
+    assert (found.model, found.key_generation, found.local) == (None, 1, False)
+
+
+def test_everything_that_can_be_said_is_heard() -> None:
+    """Each key reaches the settings."""
+    found = settings(
+        router={
+            "clouds": ["gcp", "aws"],
+            "strategy": "random",
+            "open": True,
+            "policy": {"stallS": 2, "fall": 3},
+        },
+        agent="mymodule.sub:app",
+        name="shop",
+        checks={"probes": 3, "apartS": 0.5},
+        model={"baseUrl": "https://api.example.com/v1", "name": "small"},
+        keyGeneration=4,
+        agentPaceMs=20,
+        emulator={"minuteS": 5, "delays": 0.1},
+    )
+    assert [place.cloud for place in found.routers] == ["gcp", "aws"]
+    assert (found.strategy, found.open, found.policy) == ("random", True, {"stallS": 2, "fall": 3})
+    assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
+    assert found.checks == Checks(probes=3, apart_s=0.5)
+    assert found.model == Model("https://api.example.com/v1", "small")
+    assert (found.key_generation, found.agent_pace_ms, found.emulated) == (4, 20, Emulated(5, 0.1))
+
+
+def test_what_the_config_may_say_the_router_understands() -> None:
+    """Strategies, knobs and prices are listed in both rooms: here, what is taken there is taken."""
+    assert list(STRATEGIES) == [strategy.value for strategy in Strategy]
+    assert POLICY_NUMBERS == router_policy.RANGES
+    assert (WEIGHTS, MOST_PRICE) == (router_targets.WEIGHTS, router_targets.MOST_PRICE)
+    for end in (0, 1):
+        knobs: dict[str, object] = {
+            **{name: span[end] for name, span in POLICY_NUMBERS.items()},
+            "hedge": "off",
+            "callersMay": ["redundant"],
+        }
+        assert tuple(knobs) == POLICY_KEYS
+        found = settings(router={"policy": knobs})
+        assert found.policy == knobs
+        policy, wrong = router_policy.parse(found.policy)
+        assert wrong == []
+    assert (policy.hedge, policy.callers_may) == ("off", frozenset({"redundant"}))
+    assert settings(router={"policy": {"hedge": False, "callersMay": []}}).policy == {
+        "hedge": "off",
+        "callersMay": [],
+    }
+
+
+def test_a_price_is_of_every_region_of_its_cloud() -> None:
+    """Unlike a weight it is not shared out; without one the router has a list price."""
+    priced = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "price": 0.25}})
+    assert [target.price for target in priced.targets] == [0.25, 0.25]
+    assert [target.price for target in settings().targets] == [None, None, None]
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_any_single_cloud_is_a_fleet(cloud: str) -> None:
+    """Subsets deploy; the router is where the agents are."""
+    found = settings({cloud: CLOUDS[cloud]})
+    assert found.clouds == (cloud,)
+    assert found.routers == found.places
+
+
+def test_a_clouds_weight_is_shared_by_its_regions() -> None:
+    """Two regions of weight 3 get 1.5 each; routers and checkers stand in the first."""
+    found = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "weight": 3}})
+    assert [target.weight for target in found.targets] == [1.5, 1.5]
+    assert found.routers == found.checkers == (Place("aws", "eu-west-1"),)
+
+
+def test_googles_project_may_come_from_the_providers_config() -> None:
+    """`gcp:project` is where the provider looks for it too."""
+    config = {"skyfleet:clouds": {"gcp": {"regions": ["europe-west1"]}}, "gcp:project": "other-project"}
+    assert read(config, "dev").project == "other-project"
+
+
+def test_a_project_given_twice_must_be_the_same() -> None:
+    """One of the two would win in silence, and the provider reads the other."""
+    entry = {"regions": ["europe-west1"], "project": "one-project"}
+    config = {"skyfleet:clouds": {"gcp": entry}, "gcp:project": "other-project"}
+    with pytest.raises(ConfigError, match="got one-project here and other-project as gcp:project"):
+        read(config, "dev")
+    assert read(config | {"gcp:project": "one-project"}, "dev").project == "one-project"
+
+
+def test_all_mistakes_come_in_one_error() -> None:
+    """Nobody fixes a config one deploy at a time."""
+    wrong = {
+        "aws": {"regions": ["eu-west-1"], "weight": -3},
+        "azur": {"regions": ["westeurope"], "weight": 2},
+        "gcp": {"regions": ["europe-west99"], "weight": 1, "project": "test-project"},
+    }
+    found = mistakes(wrong, router={"clouds": ["aws", "azure"], "strategy": "heaviest"}, agnet="x:y")
+    assert len(found) == 5
+    for word in (
+        "azur",
+        "did you mean azure",
+        "europe-west99",
+        "-3",
+        "heaviest",
+        "agnet",
+        "did you mean agent",
+    ):
+        assert any(word in mistake for mistake in found), word
+
+
+@pytest.mark.parametrize(
+    ("clouds", "expected"),
+    [({}, "at least one cloud"), ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, "weight 0 for every")],
+)
+def test_what_is_wrong_with_the_clouds_as_a_whole_is_told_beside_other_mistakes(
+    clouds: object, expected: str
+) -> None:
+    """An unrelated typo does not put it off to the next attempt."""
+    found = mistakes(clouds, agnet="x:y")
+    assert len(found) == 2, found
+    assert expected in found[1]
+
+
+def test_misspelt_clouds_are_not_missing_too() -> None:
+    """The suggestion says enough."""
+    with pytest.raises(ConfigError) as caught:
+        read({"skyfleet:cluods": CLOUDS}, "dev")
+    (only,) = caught.value.mistakes
+    assert "did you mean clouds" in only
+
+
+ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
+    "no-cloud": ({}, {}, "skyfleet:clouds"),
+    "clouds-not-a-mapping": (["aws"], {}, "a mapping"),
+    "weight-not-a-number": (
+        {"aws": {"regions": ["eu-west-1"], "weight": "much"}},
+        {},
+        "aws.weight: got 'much'",
+    ),
+    "weight-is-a-flag": ({"aws": {"regions": ["eu-west-1"], "weight": True}}, {}, "aws.weight: got true"),
+    "weight-not-finite": ({"aws": {"regions": ["eu-west-1"], "weight": float("nan")}}, {}, "aws.weight"),
+    "all-weights-0": ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, {}, "weight 0 for every cloud"),
+    "no-region": ({"aws": {"weight": 1}}, {}, "aws.regions: got nothing"),
+    "region-twice": ({"aws": {"regions": ["eu-west-1", "eu-west-1"]}}, {}, "eu-west-1 twice"),
+    "region-of-another-cloud": ({"aws": {"regions": ["westeurope"]}}, {}, "aws.regions: got 'westeurope'"),
+    "unknown-key-of-a-cloud": ({"aws": {"regions": ["eu-west-1"], "wieght": 1}}, {}, "did you mean weight"),
+    "no-project": ({"gcp": {"regions": ["europe-west1"]}}, {}, "gcp.project: got nothing"),
+    "router-elsewhere": (
+        {"aws": CLOUDS["aws"]},
+        {"router": {"clouds": ["gcp"]}},
+        "under skyfleet:clouds (aws)",
+    ),
+    "router-nowhere": (CLOUDS, {"router": {"clouds": []}}, "router.clouds"),
+    "router-on-no-cloud": (CLOUDS, {"router": {"clouds": ["ibm"]}}, "router.clouds: got 'ibm'"),
+    "unknown-key-of-the-router": (CLOUDS, {"router": {"stratgy": "random"}}, "did you mean strategy"),
+    "strategy": (CLOUDS, {"router": {"strategy": "best"}}, "router.strategy: got 'best'"),
+    "open-on-real-clouds": (CLOUDS, {"router": {"open": True}}, "only an emulated stack is open"),
+    "emulator-delays": (CLOUDS, {"emulator": {"delays": 2}}, "skyfleet:emulator.delays"),
+    "former-name": (
+        CLOUDS,
+        {"sky": {"minuteS": 5}},
+        "skyfleet:sky: got a key's former name; expected its name of today, skyfleet:emulator",
+    ),
+    "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
+    "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
+    "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
+    "policy-too-much": (CLOUDS, {"router": {"policy": {"hedgeShare": 5}}}, "a number from 0.001 to 1"),
+    "policy-endless": (CLOUDS, {"router": {"policy": {"stallS": 10**400}}}, "policy.stallS: got 1000"),
+    "weight-endless": ({"aws": {**CLOUDS["aws"], "weight": 10**400}}, {}, "aws.weight: got 1000"),
+    "weight-too-small": ({"aws": {**CLOUDS["aws"], "weight": 1e-9}}, {}, "from 0.000001 to 1000000"),
+    "price-too-high": ({"aws": {**CLOUDS["aws"], "price": 1e12}}, {}, "from 0 to 1000000000"),
+    "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
+    "hedge": (CLOUDS, {"router": {"policy": {"hedge": "always"}}}, "policy.hedge: got 'always'"),
+    "callers-may": (CLOUDS, {"router": {"policy": {"callersMay": ["strategie"]}}}, "did you mean strategy"),
+    "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
+    "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
+    "agent-reserved": (
+        CLOUDS,
+        {"agent": "router.app:create"},
+        "outside of bench, emulator, infra, router, skyfleet, tests, tools",
+    ),
+    "name": (CLOUDS, {"name": "My Fleet"}, "lower-case letters"),
+    "checks": (CLOUDS, {"checks": {"probes": 0}}, "checks.probes: got 0"),
+    "checks-too-long": (CLOUDS, {"checks": {"probes": 60, "apartS": 60}}, "skyfleet:checks"),
+    "checks-unknown": (CLOUDS, {"checks": {"probe": 3}}, "did you mean probes"),
+    "model-url": (CLOUDS, {"model": {"baseUrl": "example.com", "name": "small"}}, "model.baseUrl"),
+    "model-key-alone": (CLOUDS, {"modelApiKey": "k"}, "skyfleet:model: got nothing"),
+    "model-name": (CLOUDS, {"model": {"baseUrl": "https://example.com"}}, "model.name: got nothing"),
+    "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
+    "emulator-unknown": (CLOUDS, {"emulator": {"minutes": 5}}, "did you mean minuteS"),
+    "emulator-too-fast": (CLOUDS, {"emulator": {"minuteS": 0.01}}, "emulator.minuteS"),
+    "emulator-too-slow": (CLOUDS, {"emulator": {"minuteS": 99999}}, "at most 3600 seconds"),
+    "unknown-key": (CLOUDS, {"regions": []}, "skyfleet:regions: got an unknown key"),
+}
+
+
+@pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
+def test_a_mistake_is_named_once(clouds: object, more: Mapping[str, object], expected: str) -> None:
+    """One cause, one sentence: no other complaint follows from it."""
+    found = mistakes(clouds, **more)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_a_secret_is_never_shown() -> None:
+    """The model's key is somebody else's to read; a mistake beside it does not print it."""
+    found = mistakes(modelApiKey="not-to-be-printed", agent="?")
+    assert "not-to-be-printed" not in "".join(found)

@@ -1,0 +1,128 @@
+"""An agent that would not start in the clouds stops the deploy, with file, line and reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.errors import AgentError
+from infra.packaging import preflight
+from tests.infra.checkout import Checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout nobody else builds in."""
+    return Checkout(tmp_path)
+
+
+BROKEN = {
+    "does-not-parse": ("async def agent(request:\n", "agent.py:1: SyntaxError", "was never closed"),
+    "does-not-import": (
+        "import json\nimport nosuchmodule\n",
+        "agent.py:2: ModuleNotFoundError",
+        "nosuchmodule",
+    ),
+    "raises": ("LIMIT = 1\n\nraise ValueError('too low')\n", "agent.py:3: ValueError", "too low"),
+    "needs-what-no-cloud-has": ("import os\nos.environ['MY_SHELL']\n", "agent.py:2: KeyError", "MY_SHELL"),
+    "exits": ("import sys\nsys.exit(3)\n", "agent.py:2", "SystemExit"),
+    "has-no-entry": ("async def agnet(request):\n    return 'x'\n", "agent.py has no 'agent'", "agnet"),
+    "not-callable": ("agent = 'me'\n", "is a str", "async def agent(request)"),
+    "not-async": (
+        "def agent(request):\n    return 'x'\n",
+        "not async",
+        "Expected `async def agent(request)`",
+    ),
+    "wrong-parameters": ("async def agent(a, b):\n    return 'x'\n", "of 2 parameters", "ASGI application"),
+    "crashes": ("import os\nos.write(2, b'going down')\nos._exit(9)\n", "exit code 9", "going down"),
+}
+
+
+@pytest.mark.parametrize(("source", "where", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_agent_is_told_where_and_why(
+    checkout: Checkout, source: str, where: str, reason: str
+) -> None:
+    """Nothing is built, so nothing can be deployed."""
+    checkout.write("functions/agent.py", source)
+    with pytest.raises(AgentError) as caught:
+        checkout.build()
+    assert where in str(caught.value)
+    assert reason in str(caught.value)
+    assert str(checkout.root.parent) not in str(caught.value), "paths are those of the package"
+    assert list(checkout.packages.glob("*.zip")) == []
+
+
+def test_a_file_that_is_imported_late_is_parsed_early(checkout: Checkout) -> None:
+    """A syntax error does not wait for the request that needs the file."""
+    checkout.write("functions/late.py", "x = 1\ny = = 2\n")
+    with pytest.raises(AgentError, match=r"functions/late\.py:2: SyntaxError"):
+        checkout.build()
+
+
+def test_an_agent_that_never_ends_importing_is_stopped(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloud would not wait either."""
+    checkout.write("functions/agent.py", "import threading\nthreading.Event().wait()\n")
+    monkeypatch.setattr(preflight, "IMPORT_LIMIT_S", 1.0)
+    with pytest.raises(AgentError, match="still importing after 1 s"):
+        checkout.build()
+
+
+GOOD = {
+    "function": ("async def agent(request):\n    return 'x'\n", False),
+    "generator": ("async def agent(request):\n    yield 'x'\n", False),
+    "asgi": ("async def agent(scope, receive, send):\n    pass\n", False),
+    "repeatable": (
+        (
+            "from functions.api import repeatable\n\n\n"
+            "@repeatable\nasync def agent(request):\n    return 'x'\n"
+        ),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "repeatable"), GOOD.values(), ids=GOOD.keys())
+def test_what_an_agent_declares_reaches_the_packages(
+    checkout: Checkout, source: str, repeatable: bool
+) -> None:
+    """Only one that says so may be sent the same request twice."""
+    checkout.write("functions/agent.py", source)
+    assert checkout.build().repeatable is repeatable
+
+
+def test_the_default_agent_is_repeatable(checkout: Checkout) -> None:
+    """It has no side effects, so any cloud may answer in another's place."""
+    assert checkout.build().repeatable is True
+
+
+def test_what_an_agent_prints_is_no_verdict(checkout: Checkout) -> None:
+    """Its output and the answer go separate ways."""
+    checkout.write(
+        "functions/agent.py",
+        'print(\'{"kind": "asgi", "repeatable": true}\')\n\n\nasync def agent(request):\n    return "x"\n',
+    )
+    assert checkout.build().repeatable is False
+
+
+def test_an_agent_is_asked_once_per_build_and_entry(checkout: Checkout) -> None:
+    """The verdict is remembered by build id, of which the entry is a part: another one is asked anew."""
+    checkout.write(
+        "mine.py", "async def one(request):\n    return ''\n\n\nasync def two(a, b, c):\n    pass\n"
+    )
+    first = checkout.build(agent="mine:one")
+    (remembered,) = checkout.packages.glob("agent-????????????????.json")
+    remembered.write_text(json.dumps({"kind": "function", "repeatable": True}))
+    assert checkout.build(agent="mine:one").repeatable is True
+    assert first.repeatable is checkout.build(agent="mine:two").repeatable is False
+
+
+def test_a_damaged_memory_is_asked_anew(checkout: Checkout) -> None:
+    """Half a file is no verdict."""
+    checkout.build()
+    (remembered,) = checkout.packages.glob("agent-????????????????.json")
+    remembered.write_text('{"kind": ')
+    assert checkout.build().repeatable is True

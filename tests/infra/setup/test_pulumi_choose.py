@@ -1,0 +1,210 @@
+"""Which way to a Pulumi CLI is taken, and what is said when there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.setup.errors import NoPulumi
+from infra.setup.progress import Console
+from infra.setup.pulumi.archive import Source
+from infra.setup.pulumi.choose import ensure_pulumi, folder_name
+from infra.setup.pulumi.cli import FILES, RELEASE
+from infra.setup.pulumi.gobuild import go_environment, needed_go
+from tests.infra.setup.fakes import (
+    CHECKOUT,
+    SUMS,
+    Lines,
+    checksums,
+    install,
+    pulumi_script,
+    release,
+    script,
+    serving,
+)
+from tests.infra.setup.test_pulumi_archive import NAME
+
+# A go that writes what it is asked to build, and has the module cache in $MODULES.
+GO = f"""
+case "$1" in
+env) echo go$GO_SAYS ;;
+build)
+  while [ "$1" != -o ]; do shift; done
+  [ -n "$GO_FAILS" ] && {{ echo "no such module"; exit 1; }}
+  [ -n "$GO_HANGS" ] && {{ echo $$ > "$GO_HANGS"; exec sleep 600; }}
+  printf '#!/bin/sh\\n%s\\n' '{pulumi_script("v" + RELEASE)}' > "$2"
+  chmod +x "$2"; echo built >> "$MODULES/built" ;;
+list) echo "$MODULES" ;;
+*) exit 9 ;;
+esac
+"""
+
+
+@pytest.fixture
+def nowhere() -> Iterator[Source]:
+    """A source behind a port without a listener."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        yield Source(base, base)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A machine with a fake go, an empty cache and no Pulumi."""
+    tools = tmp_path / "tools"
+    script(tools / "go", GO)
+    for name in ("sh", "sleep", "chmod"):
+        (tools / name).symlink_to(shutil.which(name) or "")
+    modules = tmp_path / "modules"
+    script(modules / "python" / "cmd" / "pulumi-language-python-exec", "exit 0")
+    script(modules / "python" / "dist" / "pulumi-resource-pulumi-python", "exit 0")
+    return {
+        "PATH": str(tools),
+        "HOME": str(tmp_path),
+        "SKYFLEET_CACHE": str(tmp_path / "cache"),
+        "MODULES": str(modules),
+        "GO_SAYS": "1.99.0",
+    }
+
+
+def test_it_is_built_from_go_modules_when_nothing_can_be_fetched(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """The third way gives a whole CLI, kept for the next time."""
+    cli = ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
+    assert cli.folder == tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
+    assert {path.name for path in cli.folder.iterdir()} == set(FILES)
+    assert [path.name for path in cli.folder.parent.iterdir()] == [cli.folder.name]
+    ensure_pulumi(CHECKOUT, environ | {"GO_FAILS": "1"}, Console(None), nowhere)
+    assert (tmp_path / "modules" / "built").read_text().count("built") == 2, "CLI and host, built once"
+
+
+def test_the_archive_comes_before_the_build(environ: dict[str, str], tmp_path: Path) -> None:
+    """Seconds before minutes."""
+    packed = release()
+    with serving({SUMS: checksums(NAME, packed), f"/archives/{NAME}": packed}) as source:
+        cli = ensure_pulumi(CHECKOUT, environ, Console(None), source)
+    assert cli.version == RELEASE
+    assert not (tmp_path / "modules" / "built").exists()
+
+
+def test_one_on_path_comes_first(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
+    """Nothing is fetched, built or kept."""
+    folder = install(tmp_path / "bin", "v3.251.0")
+    cli = ensure_pulumi(CHECKOUT, environ | {"PATH": f"{folder}:{environ['PATH']}"}, Console(None), nowhere)
+    assert cli.folder == folder
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_old_one_on_path_is_said_and_passed_over(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """The next ways are tried, and the user knows why."""
+    folder = install(tmp_path / "bin", "v3.99.0")
+    lines = Lines()
+    console = Console(lines)  # pyright: ignore[reportArgumentType] - what Console uses of a stream
+    cli = ensure_pulumi(CHECKOUT, environ | {"PATH": f"{folder}:{environ['PATH']}"}, console, nowhere)
+    assert cli.folder != folder
+    assert f"{folder}/pulumi is 3.99.0, needed is {RELEASE}" in lines.text
+
+
+def test_when_all_ways_fail_one_error_names_all_three(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """Each way with what it lacked and what would help."""
+    with pytest.raises(NoPulumi) as raised:
+        ensure_pulumi(CHECKOUT, environ | {"GO_SAYS": "1.20.1"}, Console(None), nowhere)
+    said = str(raised.value)
+    for part in (
+        "1. a pulumi on PATH: none found",
+        "2. the official release archive: no download",
+        "3. building it",
+    ):
+        assert part in said
+    assert "1.20.1" in said
+    assert f"install Go {needed_go((CHECKOUT / 'infra/setup/pulumi/modules/cli/go.mod').read_text())}" in said
+
+
+def test_a_failed_build_leaves_nothing_and_says_what_go_said(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """No half CLI is ever used."""
+    with pytest.raises(NoPulumi, match="no such module"):
+        ensure_pulumi(CHECKOUT, environ | {"GO_FAILS": "1"}, Console(None), nowhere)
+    assert list((tmp_path / "cache" / "pulumi").iterdir()) == []
+
+
+def test_a_broken_cli_in_the_cache_is_made_again(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """Somebody emptied a file: that must not stop everything for ever."""
+    kept = tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
+    install(kept, "v3.250.0")
+    (kept / "pulumi").write_text("")
+    cli = ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
+    assert cli.version == RELEASE
+
+
+def test_an_interrupted_build_ends_go_and_is_done_again(environ: dict[str, str], tmp_path: Path) -> None:
+    """SIGTERM in the middle: no compiler goes on, nothing half is kept, the next run works."""
+    marker = tmp_path / "hanging"
+    code = (
+        "import os, sys; from infra.setup.progress import Console; from infra.setup.paths import ROOT;"
+        "from infra.setup.pulumi.archive import Source; from infra.setup.pulumi.choose import ensure_pulumi;"
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3));"
+        "ensure_pulumi(ROOT, os.environ, Console(None), Source('http://127.0.0.1:9', 'http://127.0.0.1:9'))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env=environ | {"GO_HANGS": str(marker)},
+        stdin=subprocess.DEVNULL,
+    )
+    with child:
+        deadline = time.monotonic() + 60
+        while not (marker.exists() and marker.read_text().strip()):
+            assert time.monotonic() < deadline, "the build never began"
+            assert child.poll() is None, "the set-up ended early"
+            time.sleep(0.02)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=30) == 3
+    assert not Path(f"/proc/{marker.read_text().strip()}").exists(), "go is still running"
+    assert list((tmp_path / "cache" / "pulumi").iterdir()) == []
+
+
+def test_folders_of_killed_runs_are_cleared(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
+    """kill -9 leaves its temporary folder; the next run that makes something takes it away."""
+    left = tmp_path / "cache" / "pulumi" / ".unfinished-1"
+    left.mkdir(parents=True)
+    (left / "pulumi").write_text("half")
+    ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
+    assert not left.exists()
+
+
+def test_go_settings_that_would_change_the_build_are_taken_out() -> None:
+    """Users set GOFLAGS=-mod=mod or a workspace for their own modules."""
+    told = go_environment(
+        {"GOFLAGS": "-mod=vendor -v -modfile=x.mod --mod=mod", "GOWORK": "/x", "HOME": "/h"}
+    )
+    assert told == {"GOFLAGS": "-v", "GOWORK": "off", "GOTOOLCHAIN": "local", "HOME": "/h"}
+
+
+def test_both_modules_ask_for_the_same_go() -> None:
+    """One version to name in the error, and no address of a registry in what is pinned."""
+    mods = [
+        (CHECKOUT / "infra" / "setup" / "pulumi" / "modules" / name / "go.mod").read_text()
+        for name in ("cli", "python")
+    ]
+    assert len({needed_go(mod) for mod in mods}) == 1
+    assert not any("://" in mod for mod in mods)
+    assert os.sep not in folder_name(CHECKOUT)

@@ -1,0 +1,320 @@
+"""Claims about one target's health and about the fleet's rules for few targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.core.errors import IllegalEvent
+from router.core.health import fleet as f
+from router.core.health import machine as h
+from router.core.health.fleet import Outcome
+from router.core.health.machine import Event, Health, Status
+from router.core.health.snapshots import Document, Observation
+from router.core.policy import DEFAULT, Policy
+from router.core.targets import Origin, Target
+from tools.health_diagram import refreshed
+
+pytestmark = pytest.mark.pure
+
+NOW = 1_000_000.0
+BAD = (Outcome.FAILURE, Outcome.SILENT)
+
+
+def targets(*weights: float) -> tuple[Target, ...]:
+    origin = Origin(False, "127.0.0.1", 9)
+    return tuple(
+        Target("aws", f"r{n}", "http://127.0.0.1:9", origin, weight) for n, weight in enumerate(weights)
+    )
+
+
+def fail(health: Health, now: float, times: int = 3, *, may_eject: bool = True) -> Health:
+    for _ in range(times):
+        health = h.failed(health, now, DEFAULT, why="x", decisive=False, may_eject=may_eject)
+    return health
+
+
+def seen(vantage: str, *oks: bool, key: str = "aws/r0", at: float = NOW) -> Document:
+    looks = tuple(Observation(at - len(oks) + n + 1, good) for n, good in enumerate(oks))
+    return Document(vantage, at, {key: looks})
+
+
+def test_the_table_answers_every_event_that_evidence_can_bring() -> None:
+    """Probes, traffic and orders may come in any status; only time's events belong to one."""
+    timed = {
+        Event.ENDED: Status.EJECTED,
+        Event.EASED: Status.EASING,
+        Event.CLEAR: Status.DEGRADED,
+        Event.RESUME: Status.DRAINING,
+    }
+    for status, event in product(Status, Event):
+        expected = timed.get(event, status) is status
+        assert ((status, event) in h.TABLE) is expected, (status, event)
+
+
+def test_an_illegal_event_raises_and_changes_nothing() -> None:
+    """A healthy target cannot end an ejection."""
+    before = Health(Status.HEALTHY)
+    with pytest.raises(IllegalEvent):
+        h.step(before, Event.ENDED, NOW, "")
+    assert before == Health(Status.HEALTHY)
+
+
+def test_three_failures_in_a_row_eject_and_a_success_between_them_does_not() -> None:
+    """Consecutive means consecutive."""
+    assert fail(Health(), NOW, 2).status is Status.UNKNOWN
+    assert fail(Health(), NOW, 3).status is Status.EJECTED
+    healed = h.succeeded(fail(Health(), NOW, 2), NOW, cold=False)
+    assert fail(healed, NOW, 2).status is Status.HEALTHY
+
+
+def test_ejections_grow_are_capped_and_are_forgiven() -> None:
+    """10, 20, 30 s, never above 300, and from the start after five quiet minutes."""
+    health, now = Health(), NOW
+    for number in range(1, 40):
+        health = fail(health, now)
+        assert health.ejected_until - now == min(10 * number, 300)
+        assert h.settle(health, health.ejected_until - 0.001, DEFAULT).status is Status.EJECTED
+        now = health.ejected_until
+        health = h.settle(health, now, DEFAULT)
+        assert (health.status, health.failures) == (Status.EASING, 2)
+    late = fail(h.settle(health, now + 301, DEFAULT), now + 301)
+    assert late.ejected_until == now + 311
+
+
+@given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from(Outcome)), max_size=60))
+def test_a_deadline_only_ever_moves_later(story: list[tuple[float, Outcome]]) -> None:
+    """Whatever comes between, an earlier end never replaces a later one while it lasts."""
+    fleet, now = f.start(targets(1, 1), NOW), NOW
+    for passed, outcome in story:
+        now += passed
+        before = fleet.health["aws/r0"]
+        fleet = f.record(f.settle(fleet, now, DEFAULT), "aws/r0", outcome, now, DEFAULT)
+        after = fleet.health["aws/r0"]
+        assert after.ejected_until >= before.ejected_until
+        assert after.ejected_until <= now + DEFAULT.ejection_cap_s
+        assert 0 <= after.failures <= DEFAULT.failures
+
+
+def test_no_answer_to_the_free_question_ejects_at_once() -> None:
+    """One decisive failure is enough."""
+    gone = h.failed(Health(), NOW, DEFAULT, why="x", decisive=True, may_eject=True)
+    assert gone.status is Status.EJECTED
+
+
+def test_a_target_that_was_out_comes_back_in_ten_steps() -> None:
+    """From a tenth of its weight to all of it over the slow start."""
+    easing = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
+    shares = [h.share(easing, NOW + 10 + second, DEFAULT) for second in range(30)]
+    assert shares[0] == 0.1
+    assert shares == sorted(shares)
+    assert sorted(set(shares)) == pytest.approx([n / 10 for n in range(1, 11)])
+    assert h.settle(easing, NOW + 40, DEFAULT).status is Status.HEALTHY
+    assert h.share(Health(), NOW, DEFAULT) == 1.0
+
+
+def test_a_target_that_is_down_with_stale_probes_is_tried_again() -> None:
+    """When no checker speaks any more, nobody knows: it eases in, on trial: one failure and it is out."""
+    fleet = f.fold(f.start(targets(1, 1), NOW), [seen("a/a", False, False, False)], NOW, DEFAULT)
+    assert fleet.health["aws/r0"].status is Status.DOWN
+    assert f.settle(fleet, NOW + 149, DEFAULT) is fleet
+    back = f.settle(fleet, NOW + 151, DEFAULT)
+    assert back.health["aws/r0"].status is Status.EASING
+    out = f.record(back, "aws/r0", Outcome.FAILURE, NOW + 152, DEFAULT).health["aws/r0"]
+    assert (out.status, out.ejected_until) == (Status.EJECTED, NOW + 152 + DEFAULT.ejection_s)
+
+
+def test_a_clock_that_was_set_back_does_not_eject_for_ever() -> None:
+    """A deadline further away than the cap is over."""
+    ejected = fail(Health(), NOW)
+    assert h.settle(ejected, NOW - 10_000, DEFAULT).status is Status.EASING
+
+
+def test_probes_decide_down_by_majority_of_the_fresh() -> None:
+    """One of two is not enough, two of three are, and stale ones have no say."""
+    start = f.start(targets(1, 1), NOW)
+    down, up = (False, False, False), (True, True)
+    one_of_two = f.fold(start, [seen("a/a", *down), seen("b/b", *up)], NOW, DEFAULT)
+    assert one_of_two.health["aws/r0"].status is Status.HEALTHY
+    two_of_three = f.fold(one_of_two, [seen("c/c", *down)], NOW, DEFAULT)
+    assert two_of_three.health["aws/r0"].status is Status.DOWN
+    stale = f.fold(start, [seen("a/a", *down), seen("b/b", *down, at=NOW - 200)], NOW, DEFAULT)
+    assert "1 of 1" in stale.health["aws/r0"].reason
+
+
+def test_looks_that_are_sent_again_make_no_verdict_anew() -> None:
+    """Also under a later date, or beside news of another target: what has come back since stays."""
+    looks = seen("a/a", False, False, False)
+    fleet = f.fold(f.start(targets(1, 1), NOW), [looks], NOW, DEFAULT)
+    fleet = f.back(fleet, "aws/r0", NOW + 1)
+    for later in (replace(looks, at=NOW + 2), seen("a/a", True, True, key="aws/r1", at=NOW + 3)):
+        fleet = f.fold(fleet, [later], NOW + 4, DEFAULT)
+        assert fleet.health["aws/r0"].status is Status.EASING
+    fleet = f.fold(fleet, [seen("a/a", False, at=NOW + 5)], NOW + 5, DEFAULT)
+    assert fleet.health["aws/r0"].status is Status.DOWN
+
+
+@pytest.mark.parametrize("up", [True, False, None])
+def test_the_time_of_the_newest_look_never_goes_back(up: bool | None) -> None:
+    """A late document does not make probes stale; one from a future that is none any more does."""
+    late = h.probed(Health(Status.DOWN, probed_at=NOW), up, NOW - 100, NOW, DEFAULT, "x")
+    assert late.probed_at == NOW
+    newer = h.probed(Health(Status.DOWN, probed_at=NOW - 100), up, NOW, NOW, DEFAULT, "x")
+    assert newer.probed_at == NOW
+    after = h.probed(Health(Status.DOWN, probed_at=NOW + 3_600), up, NOW, NOW, DEFAULT, "x")
+    assert after.probed_at == NOW
+
+
+def test_draining_is_ended_only_by_its_order() -> None:
+    """No evidence brings a drained target back."""
+    fleet = f.order(f.start(targets(1, 1), NOW), "aws/r0", Event.DRAIN, NOW)
+    fleet = f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW, DEFAULT)
+    assert fleet.health["aws/r0"].status is Status.DRAINING
+    assert [one.key for one in f.menu(fleet, (), NOW, DEFAULT).candidates] == ["aws/r1"]
+    fleet = f.order(fleet, "aws/r0", Event.RESUME, NOW)
+    assert fleet.health["aws/r0"].status is Status.UNKNOWN
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(Outcome), st.floats(0, 60)), max_size=80),
+)
+def test_traffic_never_ejects_the_last_serving_target(
+    count: int, story: list[tuple[int, Outcome, float]]
+) -> None:
+    """At least one is kept, with one target or five."""
+    fleet, now = f.start(targets(*[1.0] * count), NOW), NOW
+    for number, outcome, passed in story:
+        now += passed
+        fleet = f.settle(fleet, now, DEFAULT)
+        fleet = f.record(fleet, f"aws/r{number % count}", outcome, now, DEFAULT)
+        assert any(one.status in h.SERVING for one in fleet.health.values())
+
+
+def test_a_good_reply_of_a_healthy_target_changes_nothing_at_all() -> None:
+    """The hot path makes no new values, but for the note of each five seconds that its traffic succeeds."""
+    fleet = f.record(f.start(targets(1), NOW), "aws/r0", Outcome.SUCCESS, NOW, DEFAULT)
+    assert f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW + 4.9, DEFAULT) is fleet
+    noted = f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW + 5, DEFAULT)
+    assert (noted.health, noted.proven) == (fleet.health, {"aws/r0": NOW + 5})
+    assert f.settle(fleet, NOW + 1, DEFAULT) is fleet
+
+
+def test_standbys_serve_only_when_nobody_with_a_weight_can() -> None:
+    """Weight 0 is the second tier, panic the third, ejected before down."""
+    fleet = f.start(targets(2, 0, 1), NOW)
+
+    def menu(*tried: str) -> tuple[list[str], bool]:
+        found = f.menu(fleet, tried, NOW, DEFAULT)
+        return [one.key for one in found.candidates], found.panic
+
+    assert menu() == (["aws/r0", "aws/r2"], False)
+    assert menu("aws/r0", "aws/r2") == (["aws/r1"], False)
+    assert menu("aws/r0", "aws/r1", "aws/r2") == ([], True)
+    out = {
+        "aws/r0": Health(Status.DOWN),
+        "aws/r1": Health(Status.EJECTED, ejected_until=NOW + 9),
+        "aws/r2": Health(Status.EJECTED, ejected_until=NOW + 5),
+    }
+    fleet = replace(fleet, health=out)
+    assert menu() == (["aws/r2"], True)
+    assert menu("aws/r2") == (["aws/r1"], True)
+    assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
+    assert f.retry_after_s(fleet, NOW, DEFAULT) == 5
+
+
+def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> None:
+    """Before a standby it comes last, the one that rests shortest first, and it is no panic."""
+    fleet = f.start(targets(1, 1, 0), NOW)
+
+    def menu(*tried: str) -> tuple[list[str], bool]:
+        found = f.menu(fleet, tried, NOW + 0.5, DEFAULT)
+        assert not found.panic
+        return [one.key for one in found.candidates], found.resting
+
+    for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
+        fleet = f.record(fleet, key, Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=asked)
+    assert menu() == (["aws/r2"], False)
+    fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=1.0)
+    assert menu() == (["aws/r2"], True)
+    assert menu("aws/r2") == (["aws/r1"], True)
+    assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
+    assert f.changes_at(fleet, NOW + 0.5, DEFAULT) == NOW + 1
+    assert f.retry_after_s(fleet, NOW + 1.5, DEFAULT) == 4
+    assert all(one.status is Status.UNKNOWN for one in fleet.health.values())
+    assert [f.effective_weight(fleet, one, NOW + 6, DEFAULT) for one in fleet.targets] == [0, 1, 0]
+
+
+def test_who_goes_out_again_and_again_eases_in_longer_and_is_forgiven() -> None:
+    """One, two, at most three slow starts; after five quiet minutes one again."""
+    health, now, lasted = Health(), NOW, list[float]()
+    for _ in range(4):
+        health = fail(health, now)
+        now = health.ejected_until
+        health = h.settle(health, now, DEFAULT)
+        began = now
+        while h.settle(health, now, DEFAULT).status is Status.EASING:
+            now = h.changes_at(health, now, DEFAULT)
+        health = h.settle(health, now, DEFAULT)
+        lasted.append(now - began)
+    assert lasted == pytest.approx([10, 20, 30, 30])
+    again = fail(health, now + 301)
+    assert (again.outs, again.ejections) == (1, 1)
+
+
+def test_probes_that_flap_are_damped_like_traffic() -> None:
+    """A target that vantages see down, up, down eases in longer the second time."""
+    fleet, now = f.start(targets(1, 1), NOW), NOW
+    for _ in range(2):
+        for looks in ((False, False, False), (True, True)):
+            now += 10
+            fleet = f.fold(fleet, [seen("a/a", *looks, at=now)], now, DEFAULT)
+    health = fleet.health["aws/r0"]
+    assert (health.status, h.easing_s(health, DEFAULT)) == (Status.EASING, 20)
+
+
+def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() -> None:
+    """It is on trial: three more lost requests would teach nothing new."""
+    back = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
+    assert fail(back, NOW + 11, 1).status is Status.EJECTED
+    proved = h.succeeded(back, NOW + 11, cold=False)
+    assert fail(proved, NOW + 12, 2).status is Status.EASING
+
+
+@given(
+    st.lists(st.sampled_from(sorted(Status)), min_size=1, max_size=5),
+    st.sets(st.integers(0, 4)),
+    st.lists(st.floats(0, 9), min_size=5, max_size=5),
+)
+def test_never_an_empty_choice_while_a_target_is_untried(
+    statuses: list[Status], tried: set[int], weights: list[float]
+) -> None:
+    """And never one that was tried."""
+    fleet = f.start(targets(*weights[: len(statuses)]), NOW)
+    health = {f"aws/r{n}": Health(status, since=NOW) for n, status in enumerate(statuses)}
+    keys = {f"aws/r{n}" for n in tried}
+    menu = f.menu(replace(fleet, health=health), keys, NOW, DEFAULT)
+    assert bool(menu.candidates) is bool(set(health) - keys)
+    assert not keys & {one.key for one in menu.candidates}
+    assert all(one.share > 0 for one in menu.candidates)
+
+
+def test_slow_start_is_seen_in_the_effective_weight() -> None:
+    """What `status` shows is what selection counts with."""
+    policy = Policy(slow_start_s=10)
+    fleet = f.start(targets(3), NOW)
+    easing = replace(fleet, health={"aws/r0": Health(Status.EASING, since=NOW)})
+    assert f.effective_weight(easing, fleet.targets[0], NOW + 4.5, policy) == pytest.approx(1.5)
+    down = replace(fleet, health={"aws/r0": Health(Status.DOWN)})
+    assert f.effective_weight(down, fleet.targets[0], NOW, policy) == 0
+
+
+def test_the_figure_in_the_docs_is_that_of_the_table() -> None:
+    """`python -m tools.health_diagram docs/routing.md` has nothing to change."""
+    text = (Path(__file__).parents[4] / "docs" / "routing.md").read_text("utf-8")
+    assert refreshed(text) == text

@@ -1,0 +1,93 @@
+"""Claims about what a reply says of its target: whose fault, who is meant, and how a stream ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.core.health.fleet import Outcome
+from router.core.request.classify import Reading, read
+from router.core.request.front_end import MARK, Door, stream_fault
+from router.core.request.machine import Worth
+from skyfleet.sse import LastEvent
+
+pytestmark = pytest.mark.pure
+
+LOAD = (MARK, b"TEXT application_utilization=1")
+
+
+def reading(status: int, *headers: tuple[bytes, bytes]) -> Reading:
+    return read(status, [LOAD, *headers], bodiless=False, strict=True, now=0.0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_that_is_about_the_caller_counts_against_nobody(status: int) -> None:
+    """It goes elsewhere, and the target takes no rest for the others."""
+    one = reading(status, (b"x-skyfleet-outcome", b"caller"), (b"retry-after", b"3600"))
+    assert (one.worth, one.verdict, one.at_end, one.rest_s) == (Worth.UNDONE, None, Outcome.NEUTRAL, None)
+    other = reading(status, (b"retry-after", b"3600"))
+    assert other.verdict is Outcome.THROTTLED
+
+
+@pytest.mark.parametrize("status", [200, 400, 500, 503])
+def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
+    """Neither that it failed nor how fast it is; it is worth the same."""
+    kept = reading(status, (b"idempotency-replayed", b"true"), (b"content-length", b"2"))
+    assert (kept.verdict, kept.at_end) == (None, Outcome.NEUTRAL)
+    assert kept.worth is reading(status, (b"content-length", b"2")).worth
+
+
+@pytest.mark.parametrize(
+    ("path", "end", "sound"),
+    [
+        ("/invoke", b'event: done\ndata: {"output": "x"}\n\n', True),
+        ("/invoke", b'event: error\ndata: {"error": {}}\n\n', False),
+        ("/invoke", b'event: error\r\ndata: {"error": {}}\r\n\r\n', False),
+        ("/invoke", b'data: {"error": {"message": "no"}}\n\n', False),
+        ("/invoke", b"event: delta\ndata: the error is mine\n\n", True),
+        ("/v1/chat/completions", b'data: {"choices": []}\n\ndata: [DONE]\n\n', True),
+        ("/v1/chat/completions", b'data: {"choices": []}\n\n', False),
+        ("/v1/chat/completions", b'data: {"error": {"message": "no"}}\n\n', False),
+        ("/other", b"data: anything\n\n", True),
+        ("/invoke", b"event: done\r\rdata: x\r\revent: error\rdata: {}\r\r", False),
+        ("/invoke", b"event: error\ndata: x\n\n\n\n\ndata: and on\n\n", True),
+        ("/invoke", b"event: error\ndata: " + b"x" * 5000 + b"\n\n", False),
+        ("/v1/chat/completions", b"data: " + b"x" * 5000 + b"\n\ndata: [DONE]\n\n", True),
+        ("/v1/chat/completions", b"data: [DONE]\n\n: bye\n\n", True),
+        ("/v1/chat/completions", b"data: [DONE]\r\n\r\n\n: one\n\n: two\r\r", True),
+        ("/v1/chat/completions", b": one\n\n: two\n\n", False),
+        ("/invoke", b"event: error\ndata: x\n\n: bye\n\n", False),
+        ("/invoke", b"event: error\ndata: x\n\n: and on\n\ndata: y\n\n", True),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000, 100_000])
+def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: bool, size: int) -> None:
+    """However it arrives."""
+    last = LastEvent()
+    data = b"event: delta\ndata: one\n\n" * 200 + end
+    for at in range(0, len(data), size):
+        last.feed(data[at : at + size])
+    assert (stream_fault(last, path, Door()) == "") is sound
+
+
+def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> None:
+    """An agent of another kind may end as it likes."""
+    done, short = LastEvent(), LastEvent()
+    done.feed(b"event: done\ndata: {}\n\n")
+    short.feed(b"event: delta\ndata: {}\n\n")
+    door = Door()
+    assert stream_fault(short, "/invoke", door) == ""
+    assert stream_fault(done, "/invoke", door) == ""
+    assert stream_fault(short, "/invoke", door) != ""
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000])
+def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
+    """It has the whole reply in it; a target that says much is not broken for it."""
+    door, short = Door(), LastEvent()
+    short.feed(b"event: done\ndata: {}\n\n")
+    assert stream_fault(short, "/invoke", door) == ""
+    long = LastEvent()
+    data = b"event: delta\ndata: x\n\nevent: done\ndata: " + b"x" * 70_000 + b"\n\n"
+    for at in range(0, len(data), size):
+        long.feed(data[at : at + size])
+    assert stream_fault(long, "/invoke", door) == ""

@@ -1,0 +1,268 @@
+"""Claims about redundant sends and a strategy of a request's own: what a caller may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from router.core.balance.strategies import Strategy
+from router.core.errors import CallerError
+from router.core.policy import DEFAULT
+from router.core.policy import parse as parse_policy
+from router.core.request import machine as p
+from router.core.request.budget import Extra
+from router.core.request.failures import GiveUp
+from router.core.request.machine import Choice, Failure, PassOn, Terms, Try, Worth
+from router.core.request.options import NONE, Wishes, wishes
+from tests.router.core.request.test_machine import ALL, KEYS, NOW, means
+from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
+
+
+def terms(copies: int, *, repeatable: bool = True, budget: int = 3) -> Terms:
+    return Terms(DEFAULT, budget, NOW + 230, repeatable, copies)
+
+
+def test_as_many_as_asked_for_begin_at_once() -> None:
+    """On different targets; no more than there are."""
+    for copies, budget, count in ((2, 3, 2), (3, 3, 3), (3, 2, 2), (3, 1, 1)):
+        _, actions = p.begin(terms(copies, budget=budget), ALL, NOW)
+        expected = [Try(at, Choice(key), Extra.COPY if at else None) for at, key in enumerate(KEYS)]
+        assert list(actions) == expected[:count]
+
+
+def test_what_must_not_be_repeated_runs_once() -> None:
+    """Also when the agent of one target would allow it and that of the next does not."""
+    assert len(p.begin(terms(3, repeatable=False), ALL, NOW)[1]) == 1
+    assert len(p.begin(terms(3, repeatable=False), means(*KEYS, repeatable=True), NOW)[1]) == 3
+
+
+def test_without_money_only_one_is_sent() -> None:
+    """The first is no extra attempt."""
+    assert len(p.begin(terms(3), means(*KEYS, rich=False), NOW)[1]) == 1
+
+
+def test_who_fails_is_replaced_and_bad_replies_lose_to_good_ones() -> None:
+    """Two are to run; the first good reply is passed on."""
+    plan, _ = p.begin(terms(2), ALL, NOW)
+    plan, actions = p.replied(plan, 0, 500, Worth.BROKEN, ALL, NOW)
+    assert actions == (Try(2, Choice("c"), Extra.RETRY),)
+    plan, actions = p.failed(plan, 2, Failure.RESET, ALL, NOW)
+    assert actions == ()
+    assert p.replied(plan, 1, 200, Worth.ANSWER, ALL, NOW)[1] == (PassOn(1),)
+    _, actions = p.failed(plan, 1, Failure.RESET, ALL, NOW)
+    assert actions == (PassOn(0),)
+
+
+def test_all_copies_lost_is_one_error() -> None:
+    """It names them all."""
+    plan, _ = p.begin(terms(3), ALL, NOW)
+    actions: p.Actions = ()
+    for number in (1, 0, 2):
+        plan, actions = p.failed(plan, number, Failure.RESET, ALL, NOW)
+    (action,) = actions
+    assert isinstance(action, GiveUp)
+    assert "b: reset; a: reset; c: reset" in action.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wished"),
+    [
+        ("x-skyfleet-strategy", "latency", Wishes(strategy=Strategy.LATENCY)),
+        ("x-skyfleet-redundant", "3", Wishes(copies=3)),
+        ("x-skyfleet-timeout-ms", "1500", Wishes(timeout_s=1.5)),
+        ("grpc-timeout", "2H", Wishes(timeout_s=7200.0)),
+        ("grpc-timeout", "1500m", Wishes(timeout_s=1.5)),
+        ("grpc-timeout", "12345678m", Wishes(timeout_s=12345.678)),
+        ("x-other", "1", NONE),
+    ],
+)
+def test_wishes_are_read(field: str, value: str, wished: Wishes) -> None:
+    """Each from its field."""
+    assert wishes([(field.encode(), value.encode())], DEFAULT) == wished
+
+
+def test_of_two_timeouts_the_shorter_counts() -> None:
+    """Whoever set the longer one will have left by the other."""
+    both = [(b"x-skyfleet-timeout-ms", b"900"), (b"grpc-timeout", b"1S")]
+    assert wishes(both, DEFAULT).timeout_s == 0.9
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("x-skyfleet-strategy", "best", "one of weighted"),
+        ("x-skyfleet-redundant", "4", "1, 2 or 3"),
+        ("x-skyfleet-redundant", "", "1, 2 or 3"),
+        ("x-skyfleet-timeout-ms", "0", "e.g. 1500"),
+        ("x-skyfleet-timeout-ms", "-1", "e.g. 1500"),
+        ("x-skyfleet-timeout-ms", "1.5", "e.g. 1500"),
+        ("x-skyfleet-timeout-ms", "9" * 11, "at most 10 digits"),
+        ("x-skyfleet-timeout-ms", "9" * 400, "at most 10 digits"),
+        ("grpc-timeout", "1500", "e.g. 1500m"),
+        ("grpc-timeout", "m", "e.g. 1500m"),
+        ("grpc-timeout", "1s", "e.g. 1500m"),
+        ("grpc-timeout", "123456789m", "at most 8 digits"),
+    ],
+)
+def test_a_wish_that_is_not_understood_is_a_400(field: str, value: str, expected: str) -> None:
+    """It says what was found and what would do."""
+    with pytest.raises(CallerError, match="got") as caught:
+        wishes([(field.encode(), value.encode())], DEFAULT)
+    assert caught.value.status == 400
+    assert expected in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("x-skyfleet-timeout-ms", "1000", "0"),
+        ("x-skyfleet-timeout-ms", "1000", "2000"),
+        ("grpc-timeout", "1S", "1M"),
+        ("x-skyfleet-strategy", "latency", "cost"),
+        ("x-skyfleet-redundant", "2", "3"),
+    ],
+)
+def test_a_wish_that_is_repeated_with_another_value_is_a_400(field: str, one: str, other: str) -> None:
+    """In either order; the same value twice is one wish."""
+    name = field.encode()
+    for first, last in ((one, other), (other, one)):
+        with pytest.raises(CallerError, match="expected it once") as caught:
+            wishes([(name, first.encode()), (b"x-other", b"1"), (name, last.encode())], DEFAULT)
+        assert caught.value.status == 400
+        assert f"{first} and {last}" in caught.value.message
+    assert wishes([(name, one.encode())] * 2, DEFAULT) == wishes([(name, one.encode())], DEFAULT)
+
+
+@pytest.mark.parametrize("other", [b"one", b"two"])
+def test_a_key_that_is_there_twice_goes_to_no_agent(other: bytes) -> None:
+    """Clouds join repeated fields or keep one of them, so it would be another key in each."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url]) as front:
+            keys = [(b"idempotency-key", b"one"), (b"idempotency-key", other)]
+            reply = await front.client.post("/invoke", headers=keys)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad-request")
+            assert "idempotency-key: got 'one and " in reply.json()["error"]["message"]
+            assert not up.asked
+
+    asyncio.run(run())
+
+
+def test_a_deployment_may_refuse_wishes() -> None:
+    """By `callersMay`, each by its name; timeouts are nobody's privilege."""
+    policy, mistakes = parse_policy({"callersMay": ["strategy"], "hedge": "off"})
+    assert (mistakes, policy.hedge) == ([], "off")
+    assert wishes([(b"x-skyfleet-strategy", b"random")], policy).strategy is Strategy.RANDOM
+    with pytest.raises(CallerError, match="x-skyfleet-redundant") as caught:
+        wishes([(b"x-skyfleet-redundant", b"2")], policy)
+    assert caught.value.status == 403
+    for bad in ({"callersMay": "strategy"}, {"callersMay": ["all"]}, {"hedge": True}, {"hedgeShare": 0}):
+        assert len(parse_policy(bad)[1]) == 1
+
+
+# With real sockets.
+
+
+def test_the_first_good_reply_of_copies_wins_and_the_others_see_their_caller_leave() -> None:
+    """All three agents get the request at once; bad and slow ones do not matter."""
+
+    async def run() -> None:
+        left = asyncio.Event()
+
+        async def hangs(request: Received, peer: Peer) -> None:
+            if request.target != "/health":
+                await peer.until_closed()
+                left.set()
+
+        async def bad(request: Received, peer: Peer) -> None:
+            await peer.reply(500)
+
+        async with (
+            upstream(hangs) as a,
+            upstream(bad) as b,
+            upstream(ok) as c,
+            router([a.url, b.url, c.url]) as front,
+        ):
+            reply = await front.client.post(
+                "/invoke", content=b"x", headers={"x-skyfleet-redundant": "3", "x-mine": "1"}
+            )
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "gcp/r2")
+            assert reply.headers["x-skyfleet-attempts"] == "3"
+            assert "x-skyfleet-hedged" not in reply.headers
+            await asyncio.wait_for(left.wait(), 5)
+            assert [len(one.asked) for one in (a, b, c)] == [1, 1, 1]
+            assert "x-skyfleet-redundant" not in c.asked[0].headers
+            status = await front.status()
+            assert status["attempts"] == {"requests": 1, "retried": 0, "failed": 0}
+            assert [one["inflight"] for one in status["targets"]] == [0, 0, 0]
+
+    asyncio.run(run())
+
+
+def test_copies_of_what_must_not_be_repeated_are_one() -> None:
+    """And the reply says so."""
+
+    async def run() -> None:
+        async with (
+            upstream(ok) as a,
+            upstream(ok) as b,
+            router([a.url, b.url], repeatable=False) as front,
+        ):
+            wish = {"x-skyfleet-redundant": "2"}
+            reply = await front.client.post("/invoke", content=b"x", headers=wish)
+            assert reply.headers["x-skyfleet-attempts"] == "1"
+            keyed = await front.client.post("/invoke", content=b"x", headers={**wish, "idempotency-key": "1"})
+            assert keyed.headers["x-skyfleet-attempts"] == "2"
+
+    asyncio.run(run())
+
+
+def test_a_request_may_choose_its_own_strategy() -> None:
+    """For itself alone; a name that is none is a 400, and what is not granted a 403."""
+
+    async def run() -> None:
+        mine = replace(QUICK, callers_may=frozenset({"strategy"}))
+        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=mine) as front:
+            replies = [
+                await front.client.get("/", headers={"x-skyfleet-strategy": "round-robin"}) for _ in range(4)
+            ]
+            assert {reply.status_code for reply in replies} == {200}
+            assert [len(one.asked) for one in (a, b)] == [2, 2]
+            assert "x-skyfleet-strategy" not in a.asked[0].headers
+            wrong = await front.client.get("/", headers={"x-skyfleet-strategy": "best"})
+            assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "bad-request")
+            denied = await front.client.get("/", headers={"x-skyfleet-redundant": "2"})
+            assert (denied.status_code, denied.json()["error"]["code"]) == (403, "not-granted")
+
+    asyncio.run(run())
+
+
+def answers(status: int, *, headers: str) -> Script:
+    async def script(request: Received, peer: Peer) -> None:
+        await (alive(peer) if request.target == "/health" else peer.reply(status, b"sorry", headers=headers))
+
+    return script
+
+
+def test_an_answer_that_its_agent_calls_an_error_goes_elsewhere_like_a_500() -> None:
+    """If it may be repeated; else it is passed on. Either way the target has failed."""
+
+    async def run() -> None:
+        wrong = answers(200, headers="x-skyfleet-outcome: error\r\n")
+        for repeatable, expected in ((True, "azure/r1"), (False, "aws/r0")):
+            async with (
+                upstream(wrong) as a,
+                upstream(ok) as b,
+                router([a.url, b.url], repeatable=repeatable) as front,
+            ):
+                reply = await front.client.post("/invoke", content=b"x")
+                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, expected)
+                for _ in range(6):
+                    await front.client.post("/invoke", content=b"x")
+                target = await front.target("aws/r0")
+                assert target["state"] == "ejected"
+                assert "called its reply an error" in target["reason"]
+
+    asyncio.run(run())

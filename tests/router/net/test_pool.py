@@ -1,0 +1,263 @@
+"""Claims about connections to targets: reuse, staleness, limits, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from router.core.errors import FetchFailed
+from router.core.targets import Origin
+from router.net.pool import Pool, Question, Reply, fetch
+from tests.router.support import QUICK, Peer, Received, alive, eventually, ok, router, upstream
+
+TLS: Final = Path(__file__).parent / "tls"
+
+
+async def get(pool: Pool, port: int, *, path: str = "/", timeout_s: float = 5) -> Reply:
+    return await fetch(pool, Question(Origin(False, "127.0.0.1", port), "GET", path), timeout_s=timeout_s)
+
+
+def test_connections_are_kept_and_used_again() -> None:
+    """Twenty requests in a row share one connection; ten at once open at most ten."""
+
+    async def run() -> None:
+        async with upstream(ok) as up, router([up.url]) as front:
+            for _ in range(20):
+                await front.client.get("/x")
+            assert up.connections == 1
+            await asyncio.gather(*(front.client.get("/x") for _ in range(10)))
+            assert up.connections <= 10
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_the_target_closed_is_never_used_again() -> None:
+    """A POST that must not be repeated survives a keep-alive connection closed while idle."""
+
+    async def closes(request: Received, peer: Peer) -> None:
+        await peer.reply(200)
+        peer.writer.close()
+
+    async def run() -> None:
+        async with upstream(closes) as up, router([up.url], repeatable=False) as front:
+            for _ in range(20):
+                assert (await front.client.post("/x", content=b"y")).status_code == 200
+            assert up.connections == 20
+
+    asyncio.run(run())
+
+
+def test_the_kernel_knows_of_a_close_that_the_loop_has_not_seen() -> None:
+    """After a freeze the first request meets a dead connection before the loop has read its end."""
+
+    async def run() -> None:
+        peers: list[Peer] = []
+
+        async def keeps(request: Received, peer: Peer) -> None:
+            peers.append(peer)
+            await peer.reply(200)
+
+        async with upstream(keeps) as up:
+            pool = Pool(connect_timeout_s=2)
+            try:
+                await get(pool, up.port)
+                peers[0].writer.close()
+                await peers[0].writer.wait_closed()
+                # No await in between: the pool's side has not had a turn of the loop to read the close.
+                reply = await get(pool, up.port)
+                assert reply.status == 200
+                assert up.connections == 2
+            finally:
+                pool.close()
+
+    asyncio.run(run())
+
+
+def test_idle_connections_age_by_the_wall_clock() -> None:
+    """A sandbox frozen for a minute opens a new connection, whatever the monotonic clock says."""
+
+    async def run() -> None:
+        now = 1000.0
+        async with upstream(ok) as up:
+            pool = Pool(connect_timeout_s=2, clock=lambda: now)
+            try:
+                await get(pool, up.port)
+                now += 3.9
+                await get(pool, up.port)
+                assert up.connections == 1
+                now += 60
+                await get(pool, up.port)
+                assert up.connections == 2
+            finally:
+                pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_reply_before_the_question_closes_the_connection() -> None:
+    """Bytes on an idle connection belong to nobody and never become the next reply."""
+
+    async def talks(request: Received, peer: Peer) -> None:
+        await peer.reply(200, b"first")
+        await peer.reply(200, b"smuggled")
+
+    async def run() -> None:
+        async with upstream(talks) as up:
+            pool = Pool(connect_timeout_s=2)
+            try:
+                for _ in range(5):
+                    assert (await get(pool, up.port)).body == b"first"
+            finally:
+                pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
+    """Who does not answer costs the timeout and no connection."""
+
+    async def run() -> None:
+        closed = asyncio.Event()
+
+        async def silent(request: Received, peer: Peer) -> None:
+            await peer.until_closed()
+            closed.set()
+
+        async with upstream(silent) as up:
+            pool = Pool(connect_timeout_s=2)
+            began = time.monotonic()
+            with pytest.raises(FetchFailed, match="no answer within"):
+                await get(pool, up.port, timeout_s=0.1)
+            assert time.monotonic() - began < 2
+            await asyncio.wait_for(closed.wait(), 5)
+            pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_fetch_refuses_a_reply_above_its_limit() -> None:
+    """A health answer cannot fill the memory."""
+
+    async def large(request: Received, peer: Peer) -> None:
+        await peer.reply(200, b"x" * 2_000_000)
+
+    async def run() -> None:
+        async with upstream(large) as up:
+            pool = Pool(connect_timeout_s=2)
+            with pytest.raises(FetchFailed, match="larger than"):
+                await get(pool, up.port)
+            pool.close()
+
+    asyncio.run(run())
+
+
+def test_tls_is_spoken_and_verified() -> None:
+    """A trusted certificate is used with keep-alive; to one that is not trusted nothing is sent."""
+
+    async def run() -> None:
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+        async with upstream(ok, tls=serving) as up:
+            trusting = Pool(connect_timeout_s=5, tls=ssl.create_default_context(cafile=TLS / "cert.pem"))
+            question = Question(Origin(True, "localhost", up.port), "GET", "/")
+            for _ in range(3):
+                assert (await fetch(trusting, question, timeout_s=5)).status == 200
+            assert up.connections == 1
+            trusting.close()
+            strict = Pool(connect_timeout_s=5)
+            with pytest.raises(FetchFailed, match="not-sent: SSLCertVerificationError"):
+                await fetch(strict, question, timeout_s=5)
+            strict.close()
+            assert len(up.received) == 3
+
+    asyncio.run(run())
+
+
+def test_a_name_that_hangs_takes_one_thread_and_no_other_cloud_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forty requests to a name that the resolver never answers share one lookup; other names still work."""
+    resolve, released = socket.getaddrinfo, threading.Event()
+    asked: list[object] = []
+
+    def hangs(host: str, *rest: Any, **more: Any) -> object:  # noqa: ANN401 - getaddrinfo's own
+        if host == "gone.invalid":
+            asked.append(host)
+            released.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return resolve("127.0.0.1" if host == "there.invalid" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+
+    async def run() -> None:
+        async with upstream(ok) as up:
+            pool = Pool(connect_timeout_s=2)
+            gone = Question(Origin(False, "gone.invalid", 80), "GET", "/")
+            waiting = [asyncio.create_task(fetch(pool, gone, timeout_s=10)) for _ in range(40)]
+            await eventually(lambda: bool(asked))
+            named = Question(Origin(False, "there.invalid", up.port), "GET", "/")
+            assert (await fetch(pool, named, timeout_s=5)).status == 200
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all("no connection within 2 s" in str(result) for result in results)
+            assert asked == ["gone.invalid"]
+            released.set()
+            pool.close()
+
+    asyncio.run(run())
+
+
+def test_connections_to_one_origin_are_limited() -> None:
+    """Beyond the limit nothing is sent, and the failure says so; a freed place is used again."""
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def waits(request: Received, peer: Peer) -> None:
+            await go.wait()
+            await peer.reply(200)
+
+        async with upstream(waits) as up:
+            pool = Pool(connect_timeout_s=5, most=2)
+            running = [asyncio.create_task(get(pool, up.port)) for _ in range(2)]
+            await eventually(lambda: len(up.received) == 2)
+            with pytest.raises(FetchFailed, match="too-many-connections"):
+                await get(pool, up.port)
+            go.set()
+            await asyncio.gather(*running)
+            assert (await get(pool, up.port)).status == 200
+            assert up.connections == 2
+            pool.close()
+
+    asyncio.run(run())
+
+
+def test_requests_that_fill_all_places_are_waited_for_and_their_target_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The question to /health finds a place beyond the limit, or they would all be lost for want of one."""
+    monkeypatch.setattr("router.app.Pool", partial(Pool, most=3))
+
+    async def slow(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await asyncio.sleep(0.5)
+        await peer.reply(200)
+
+    async def run() -> None:
+        async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
+            replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(3)))
+            assert [reply.status_code for reply in replies] == [200, 200, 200]
+            assert len(one.asked) == 3
+            assert len(one.received) > 3
+            assert (await front.target("aws/r0"))["state"] == "healthy"
+
+    asyncio.run(run())

@@ -1,0 +1,125 @@
+"""A sandbox that freezes between requests: what ran beside a reply goes on later and proves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from router.core.balance.balancer import Board
+from router.core.balance.strategies import Strategy
+from router.core.health.snapshots import Document, Observation, dump
+from router.core.policy import DEFAULT
+from router.net.pool import Pool
+from router.proxy import prober
+from router.proxy.prober import Asker
+from router.sync import snapshots
+from router.sync.snapshots import Keeper, object_name
+from tests.router.support import CALM, Peer, Received, eventually, settings, upstream
+from tests.router.sync.test_snapshots import Shelf
+
+FROZEN_S = 0.5  # a loop that does not run is what freezing looks like from inside
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All times so short that a test can outlast them."""
+    monkeypatch.setattr(snapshots, "SAVE_S", 0.1)
+    monkeypatch.setattr(snapshots, "_LATE_S", 0.1)
+    monkeypatch.setattr(prober, "_FROZEN_S", 0.1)
+
+
+def board() -> Board:
+    return Board(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, time.time, lambda: 0.5)
+
+
+def shelf_with_news() -> Shelf:
+    shelf = Shelf()
+    document = Document("aws/r0", time.time(), {"aws/r0": (Observation(time.time(), ok=True),)})
+    shelf.objects[object_name("aws/r0")] = json.dumps(dump(document)).encode()
+    return shelf
+
+
+def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
+    """The time in which nothing ran is not the bucket's, so its answer is still waited for."""
+
+    async def run() -> None:
+        shelf = shelf_with_news()
+        shelf.hang.clear()
+        keeper = Keeper(shelf, board(), time.time)
+        keeper.kick()
+        await asyncio.sleep(0.02)
+        time.sleep(FROZEN_S)
+        asyncio.get_running_loop().call_later(0.05, shelf.hang.set)
+        await eventually(lambda: keeper.state != "unread")
+        assert (keeper.state, keeper.reason) == ("ok", "")
+
+    asyncio.run(run())
+
+
+def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
+    """Awake, the time counts."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        shelf.hang.clear()
+        keeper = Keeper(shelf, board(), time.time)
+        keeper.kick()
+        await eventually(lambda: keeper.state != "unread")
+        assert (keeper.state, "did not answer within 0.1 s" in keeper.reason) == ("down", True)
+        await keeper.close()
+
+    asyncio.run(run())
+
+
+def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request() -> None:
+    """Its connections may have ended meanwhile; nothing is said of the bucket, and nothing waits for it."""
+
+    async def run() -> None:
+        shelf = shelf_with_news()
+        shelf.hang.clear()
+        keeper = Keeper(shelf, board(), time.time)
+        keeper.kick()
+        await asyncio.sleep(0.02)
+        time.sleep(FROZEN_S)
+        shelf.broken = True
+        shelf.hang.set()
+        await eventually(lambda: shelf.reads > 0)
+        await asyncio.sleep(0.01)
+        assert keeper.state == "unread"
+        shelf.broken = False
+        keeper.kick()
+        await eventually(lambda: keeper.state == "ok")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> None:
+    """Awake, silence for as long as a cold start takes is one: the target is not alive."""
+
+    async def run() -> None:
+        async def silent(request: Received, peer: Peer) -> None:
+            await asyncio.sleep(60)
+
+        heard: list[bool] = []
+        async with upstream(silent) as up:
+            pool = Pool(connect_timeout_s=1)
+            policy = replace(DEFAULT, cold_timeout_s=0.1)
+            asker = Asker(pool, policy, asyncio.get_running_loop().time)
+            (target,) = settings([f"http://127.0.0.1:{up.port}"]).targets
+            asker.ask(target, heard.append)
+            await eventually(partial(bool, up.received))
+            if frozen:
+                time.sleep(FROZEN_S)
+            await eventually(lambda: not asker.running)
+            await asyncio.sleep(0)
+            assert heard == ([] if frozen else [False])
+            asker.close()
+            pool.close()
+
+    asyncio.run(run())

@@ -1,0 +1,282 @@
+"""Claims about attempts that nobody waits for any more: callers who give up still teach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import cast
+
+import httpx
+import pytest
+
+from router.app import App
+from router.core.health.fleet import Outcome
+from router.core.policy import DEFAULT
+from router.net.pool import Pool
+from router.proxy.attempt import Attempt
+from router.proxy.context import Plane
+from router.proxy.prober import Asker
+from router.proxy.witness import given_up
+from tests.router.support import (
+    QUICK,
+    Peer,
+    Received,
+    alive,
+    eventually,
+    from_the_top,
+    ok,
+    router,
+    served,
+    settings,
+    swallows,
+    upstream,
+)
+
+IMPATIENT = {"x-skyfleet-timeout-ms": "400"}
+
+
+async def swallows_requests(request: Received, peer: Peer) -> None:
+    """Its /health is fine."""
+    await (alive(peer) if request.target == "/health" else peer.until_closed())
+
+
+@pytest.mark.parametrize("strategy", ["weighted", "adaptive"])
+def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_router(strategy: str) -> None:
+    """The first deadline that passes makes the router ask; until the answer others go elsewhere."""
+
+    async def run() -> None:
+        async with (
+            upstream(swallows) as bad,
+            upstream(ok) as good,
+            router(
+                [bad.url, good.url], policy=DEFAULT, repeatable=False, SKYFLEET_STRATEGY=strategy
+            ) as front,
+        ):
+            codes = [(await front.client.post("/invoke", headers=IMPATIENT)).status_code for _ in range(20)]
+            assert codes.count(504) == 1
+            assert codes.count(200) == 19
+
+    asyncio.run(run())
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("status", "awaited", "elapsed", "lasted", "recorded", "asked"),
+    [
+        (0, False, 0.04, True, [], []),
+        (200, False, 9.0, True, [], []),
+        (200, True, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.05, True, [], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.75, True, [], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
+        (0, False, 0.76, False, [], [DEFAULT.ask_timeout_s]),
+    ],
+    ids=["too soon", "has begun", "is held", "asked", "three times the delay", "later", "as expected of it"],
+)
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_a_caller_teaches_who_gives_up(
+    status: int,
+    awaited: bool,
+    elapsed: float,
+    lasted: bool,
+    recorded: list[Outcome],
+    asked: list[float],
+    warm: bool,
+) -> None:
+    """Nothing before any reply can be there, an error only far later; who may start cold is given time."""
+    outcomes, patience = list[Outcome](), list[float]()
+
+    def suspect(target: object, patience_s: float, dead: object) -> None:
+        patience.append(patience_s)
+
+    board = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
+    plane = SimpleNamespace(board=board, asker=SimpleNamespace(suspect=suspect))
+    attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
+    attempt.choice = SimpleNamespace(warm=warm)
+    attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
+    given_up(cast("Plane", plane), [cast("Attempt", attempt)], 10.0 + elapsed)
+    assert outcomes == recorded
+    assert patience == (asked if warm else [DEFAULT.cold_timeout_s] * len(asked))
+
+
+def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
+    """Who hangs up tells the same as a deadline."""
+
+    async def run() -> None:
+        async with (
+            upstream(swallows) as bad,
+            upstream(ok) as good,
+            router([bad.url, good.url], policy=DEFAULT, repeatable=False) as front,
+        ):
+            lost = 0
+            for _ in range(12):
+                try:
+                    assert (await front.client.post("/invoke", timeout=0.4)).status_code == 200
+                except httpx.ReadTimeout:
+                    lost += 1
+            assert lost == 1
+
+    asyncio.run(run())
+
+
+def test_an_impatient_caller_puts_no_living_target_out() -> None:
+    """It is slow for its callers alone: /health answers, nobody else is worse off."""
+
+    async def run() -> None:
+        async def slow(request: Received, peer: Peer) -> None:
+            if request.target != "/health":
+                await asyncio.sleep(0.6)
+            await ok(request, peer)
+
+        async with (
+            upstream(slow) as one,
+            upstream(slow) as two,
+            router([one.url, two.url], policy=QUICK) as front,
+        ):
+            for _ in range(10):
+                reply = await front.client.post("/invoke", headers=IMPATIENT)
+                assert reply.status_code == 504
+            states = {target["state"] for target in (await front.status())["targets"]}
+            assert not states & {"ejected", "down", "degraded"}
+
+    asyncio.run(run())
+
+
+def test_a_target_that_swallows_requests_behind_a_fine_health_is_eased_off() -> None:
+    """Each passed deadline counts as an error of it, compared with the others."""
+
+    async def run() -> None:
+        async with (
+            upstream(ok) as good,
+            upstream(ok) as other,
+            upstream(ok) as bad,
+            router(
+                [good.url, other.url, bad.url],
+                policy=DEFAULT,
+                repeatable=False,
+                SKYFLEET_STRATEGY="round-robin",
+            ) as front,
+        ):
+            for _ in range(60):
+                assert (await front.client.post("/invoke")).status_code == 200
+            bad.script = swallows_requests
+            state = ""
+            for _ in range(120):
+                await front.client.post("/invoke", headers=IMPATIENT)
+                state = (await front.target("gcp/r2"))["state"]
+                if state == "degraded":
+                    break
+            assert state == "degraded"
+
+    asyncio.run(run())
+
+
+def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all() -> None:
+    """A cold start that took longer than the question waited: cold is not down."""
+
+    async def run() -> None:
+        warm = asyncio.Event()
+
+        async def starts(request: Received, peer: Peer) -> None:
+            await warm.wait()
+            await ok(request, peer)
+
+        async with (
+            upstream(starts) as slow,
+            upstream(ok) as good,
+            router([slow.url, good.url], policy=QUICK) as front,
+        ):
+            for _ in range(4):
+                assert (await front.client.post("/invoke")).status_code == 200
+            assert (await front.target("aws/r0"))["state"] == "ejected"
+            warm.set()
+            async with asyncio.timeout(5):
+                while (await front.target("aws/r0"))["state"] != "easing":
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+def test_who_has_replied_meanwhile_is_in_doubt_no_longer() -> None:
+    """A question that is never answered keeps nobody away from a target that serves."""
+
+    async def run() -> None:
+        async with upstream(swallows) as one:
+            (target,) = settings([one.url]).targets
+            pool, dead = Pool(connect_timeout_s=2), list[str]()
+            asker = Asker(pool, QUICK, time.monotonic)
+            asker.suspect(target, 0.05, dead.append)
+            assert asker.doubtful() == [target.key]
+            assert asker.acquit(target.key)
+            assert asker.doubtful() == []
+            await asyncio.sleep(0.1)
+            assert dead == []
+            asker.close()
+            pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_clock_that_is_set_forth_while_a_question_runs_drops_nobody() -> None:
+    """How long it has been asked is measured by a clock that is never set."""
+
+    async def run() -> None:
+        ahead = 0.0
+
+        async def slow(request: Received, peer: Peer) -> None:
+            await asyncio.sleep(0.3 if request.target == "/health" else 0.8)
+            await ok(request, peer)
+
+        async with upstream(slow) as one, contextlib.AsyncExitStack() as stack:
+            policy = replace(QUICK, ask_timeout_s=2.0)
+            app = App(
+                settings([one.url], policy=policy), clock=lambda: time.time() + ahead, entropy=from_the_top()
+            )
+            port = await stack.enter_async_context(served(app))
+            client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+            first = asyncio.create_task(client.post("/invoke"))
+            await eventually(lambda: any(asked.target == "/health" for asked in one.received))
+            ahead = 3600.0
+            second = asyncio.create_task(client.post("/invoke"))
+            assert [reply.status_code for reply in await asyncio.gather(first, second)] == [200, 200]
+            assert len(one.asked) == 2
+
+    asyncio.run(run())
+
+
+def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
+    """However late that is by now, others pass it by: anywhere else the same work would begin again."""
+    ran: list[int] = []
+
+    async def run() -> None:
+        async def works(number: int, request: Received, peer: Peer) -> None:
+            if request.target != "/health":
+                ran.append(number)
+                await peer.until_closed()
+            await alive(peer)
+
+        async with (
+            upstream(partial(works, 0)) as one,
+            upstream(partial(works, 1)) as other,
+            router(
+                [one.url, other.url], policy=QUICK, repeatable=False, SKYFLEET_STRATEGY="adaptive"
+            ) as front,
+        ):
+            for number in range(4):
+                ran.clear()
+                headers = {"idempotency-key": f"key-{number}"}
+                first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
+                await eventually(lambda: bool(ran))
+                await asyncio.sleep(2 * QUICK.stall_s)
+                for _ in range(2):
+                    reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
+                    assert reply.status_code == 504
+                first.cancel()
+                assert len(ran) == 3
+                assert len(set(ran)) == 1
+
+    asyncio.run(run())

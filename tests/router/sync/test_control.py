@@ -1,0 +1,258 @@
+"""Claims about changing the strategy while routers run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.core.balance.balancer import Board
+from router.core.balance.strategies import Strategy
+from router.core.errors import CallerError, SnapshotRefused
+from router.core.policy import DEFAULT
+from router.core.targets import Origin, Target
+from router.sync import control as c
+from router.sync.control import NAME, Control, Controls
+from router.sync.snapshots import Bucket, Keeper
+from tests.router.sync.test_snapshots import Shelf
+
+pytestmark = pytest.mark.pure
+
+TARGETS = tuple(Target("aws", f"r{n}", "http://127.0.0.1:9", Origin(False, "127.0.0.1", 9)) for n in range(2))
+
+
+class Instance:
+    """One router instance as far as orders are concerned."""
+
+    def __init__(self, bucket: Bucket | None) -> None:
+        self.now = 1_000_000.0
+        self.board = Board(TARGETS, Strategy.WEIGHTED, DEFAULT, lambda: self.now, lambda: 0.5)
+        self.keeper = Keeper(bucket, self.board, lambda: self.now)
+        self.controls = Controls(bucket, self.board, self.keeper)
+
+    async def refreshed(self) -> None:
+        """As after the next request that comes late enough."""
+        self.now += 10
+        at = self.keeper.at
+        async with asyncio.timeout(5):
+            while self.keeper.at == at:
+                self.keeper.kick()
+                await asyncio.sleep(0)
+
+
+def refusal(order: Callable[[], Any]) -> CallerError:
+    with pytest.raises(CallerError) as caught:
+        order()
+    return caught.value
+
+
+async def refused(instance: Instance, value: object) -> CallerError:
+    with pytest.raises(CallerError) as caught:
+        await instance.controls.order(value)
+    return caught.value
+
+
+@given(st.sampled_from([None, *Strategy]), st.integers(1, 2**53))
+def test_what_is_written_is_what_is_read(strategy: Strategy | None, revision: int) -> None:
+    """Every document that this release writes."""
+    assert c.parse(c.dump(Control(strategy, revision))) == Control(strategy, revision)
+
+
+@given(st.binary(max_size=80) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_nothing_but_a_document_is_believed(data: bytes | str) -> None:
+    """Refused by its own name, whatever it is; nothing else is raised."""
+    with pytest.raises(SnapshotRefused):
+        c.parse(data if isinstance(data, bytes) else data.encode())
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": 2}, {"version": True}, {"strategy": "best"}, {"revision": 0}, {"revision": "1"}]
+)
+def test_a_wrong_field_is_named(change: dict[str, object]) -> None:
+    """With what was found."""
+    document = {"version": 1, "strategy": "latency", "revision": 3, **change}
+    with pytest.raises(SnapshotRefused, match=next(iter(change))):
+        c.parse(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"strategy": "best"}, {"strategy": 1}, {"stratgy": "cost"}])
+def test_an_order_that_is_none_is_400(value: object) -> None:
+    """It says what may be ordered."""
+    assert refusal(lambda: c.wish(value)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"[]", "expected a JSON object"),
+        (b"{}", "strategy is missing"),
+        (b'{"revision": 1}', "strategy is missing"),
+        (b'{"strategy": NaN}', "not JSON"),
+        (b'{"strategy": "cost", "strategy": "latency"}', "strategy is there more than once"),
+        (b'{"strategy": ""}', "got ''"),
+        (b'{"strategy": "cost", "revision": "1"}', "revision: got '1'"),
+        (b"\xff", "not JSON"),
+        (b"[" * 3000, "not JSON"),
+    ],
+)
+def test_a_wrong_order_is_told_its_mistake(body: bytes, says: str) -> None:
+    """And an example of a right one."""
+    found = refusal(lambda: c.wish(c.decode(body)))
+    assert (found.status, found.code) == (400, "bad-control")
+    assert says in found.message
+    assert '{"strategy": "latency"}' in found.message
+
+
+@pytest.mark.parametrize("body", [b'{"strategy": null}', b'{"strategy": "configured"}'])
+def test_an_order_is_undone_by_null_or_by_name(body: bytes) -> None:
+    """The command line's word for it is taken as well."""
+    assert c.wish(c.decode(body)) == (None, None)
+
+
+def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
+    """So the revision that was read is the one to order with, whichever instance takes it."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        asked, fresh = Instance(shelf), Instance(shelf)
+        await asked.controls.order({"strategy": "cost"})
+        told = await fresh.controls.look()
+        assert (told["revision"], told["effective"]) == (1, "cost")
+        assert fresh.board.strategy is Strategy.COST
+        assert (await fresh.controls.order({"strategy": "latency", "revision": 1}))["revision"] == 2
+        assert (await asked.controls.look())["revision"] == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("broken", "says"), [(True, "on fire"), (False, "not JSON")])
+def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
+    """With what this instance follows meanwhile."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        shelf.broken = broken
+        shelf.objects[NAME] = b"{"
+        told = await Instance(shelf).controls.look()
+        assert (told["revision"], told["effective"]) == (0, "weighted")
+        assert says in str(told["unread"])
+
+    asyncio.run(run())
+
+
+def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
+    """There is nothing to read."""
+    told = asyncio.run(Instance(None).controls.look())
+    assert (told["kept"], "unread" in told) == ("instance", False)
+
+
+def test_every_instance_follows_the_one_that_was_asked() -> None:
+    """That one at once, the others with their next refresh; null goes back to what is configured."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        asked, other = Instance(shelf), Instance(shelf)
+        await other.refreshed()
+        told = await asked.controls.order({"strategy": "latency"})
+        assert (told["strategy"], told["revision"], told["kept"]) == ("latency", 1, "bucket")
+        assert (asked.board.strategy, other.board.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
+        await other.refreshed()
+        assert other.board.strategy is Strategy.LATENCY
+        await other.controls.order({"strategy": None})
+        await asked.refreshed()
+        assert (asked.board.strategy, asked.controls.told()["revision"]) == (Strategy.WEIGHTED, 2)
+
+    asyncio.run(run())
+
+
+def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
+    """Without a revision the later one is done on top; with one it changes only what was looked at."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        one, two = Instance(shelf), Instance(shelf)
+        await asyncio.gather(
+            one.controls.order({"strategy": "cost"}), two.controls.order({"strategy": "random"})
+        )
+        assert json.loads(shelf.objects[NAME])["revision"] == 2
+        late = await refused(one, {"strategy": "latency", "revision": 1})
+        assert (late.status, late.code) == (409, "changed-meanwhile")
+        assert json.loads(shelf.objects[NAME])["revision"] == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("damaged", "says"),
+    [
+        (b"{", "not JSON"),
+        (b'{"version": 2, "strategy": "best", "revision": 9}', "version"),
+        (b'{"version": 1, "strategy": "random", "revision": 1}', "older"),
+    ],
+)
+def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says: str) -> None:
+    """Corrupt, of a newer release, or replayed; the status says so until it can be believed again."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        one = Instance(shelf)
+        await one.controls.order({"strategy": "cost"})
+        await one.controls.order({"strategy": "latency"})
+        await one.refreshed()
+        good, shelf.objects[NAME] = shelf.objects[NAME], damaged
+        await one.refreshed()
+        assert one.board.strategy is Strategy.LATENCY
+        assert says in one.board.refused.told()[NAME]
+        shelf.objects[NAME] = good
+        await one.refreshed()
+        assert NAME not in one.board.refused.told()
+
+    asyncio.run(run())
+
+
+def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> None:
+    """An operator must be able to mend the one, and must not undo the other unawares."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        one = Instance(shelf)
+        await one.controls.order({"strategy": "cost"})
+        shelf.objects[NAME] = b"{"
+        assert (await one.controls.order({"strategy": "latency"}))["revision"] == 2
+        shelf.objects[NAME] = b'{"version": 2}'
+        assert (await refused(one, {"strategy": "cost"})).code == "newer-version"
+        assert one.board.strategy is Strategy.LATENCY
+
+    asyncio.run(run())
+
+
+def test_a_bucket_that_is_down_is_said_and_nothing_changes() -> None:
+    """An order that only one instance knew would be worse than none."""
+
+    async def run() -> None:
+        shelf = Shelf()
+        shelf.broken = True
+        one = Instance(shelf)
+        found = await refused(one, {"strategy": "cost"})
+        assert (found.status, found.code) == (503, "not-kept")
+        assert "on fire" in found.message
+        assert one.board.strategy is Strategy.WEIGHTED
+
+    asyncio.run(run())
+
+
+def test_without_a_bucket_an_order_lives_in_the_instance() -> None:
+    """And the answer says so."""
+
+    async def run() -> None:
+        one = Instance(None)
+        told = await one.controls.order({"strategy": "cost"})
+        assert (told["kept"], told["effective"], told["configured"]) == ("instance", "cost", "weighted")
+        assert (await refused(one, {"strategy": "random", "revision": 0})).status == 409
+
+    asyncio.run(run())

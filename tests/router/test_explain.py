@@ -1,0 +1,190 @@
+"""Claims about the words for what was learned: they name the factor that decides, and only where one does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.config import Place
+from router.core.balance.balancer import Board
+from router.core.balance.quality import Known
+from router.core.balance.strategies import Candidate, Strategy
+from router.core.health import fleet as f
+from router.core.health.fleet import Outcome
+from router.core.policy import DEFAULT
+from router.core.targets import Origin, Target
+from router.explain import Evidence, learned
+from router.status import status
+from router.sync.snapshots import Keeper
+
+pytestmark = pytest.mark.pure
+
+PLACE = Place("aws", "r0", "b1")
+# What a target answers: (latency in ms, load, whether it fails).
+Answer = tuple[float, float, bool]
+GOOD: Answer = (6.0, 1.0, False)
+
+
+class Desk:
+    """A board whose targets each gave some answers over some seconds."""
+
+    def __init__(
+        self,
+        weights: Sequence[float] = (1, 1, 1),
+        strategy: Strategy = Strategy.ADAPTIVE,
+        prices: Sequence[float] | None = None,
+    ) -> None:
+        self.now = 1_000_000.0
+        origin = Origin(False, "127.0.0.1", 9)
+        targets = [
+            Target("aws", f"r{n}", "http://127.0.0.1:9", origin, weight, price=price)
+            for n, (weight, price) in enumerate(zip(weights, prices or [0.2] * len(weights), strict=True))
+        ]
+        self.board = Board(tuple(targets), strategy, DEFAULT, lambda: self.now, lambda: 0.5)
+
+    def hear(self, answers: Sequence[Answer], times: int = 40) -> Desk:
+        for _ in range(times):
+            self.now += 0.05
+            for number, (ms, load, fails) in enumerate(answers):
+                if not fails:
+                    self.board.saw_reply(f"aws/r{number}", ms, load, False)
+                self.board.record(f"aws/r{number}", Outcome.NEUTRAL if fails else Outcome.SUCCESS)
+        return self
+
+    def words(self) -> dict[str, str]:
+        board = self.board
+        known = Known(board.traffic, {key: one.price for key, one in board.targets.items()})
+        menu = f.menu(board.fleet, (), self.now, DEFAULT)
+        evidence = Evidence(menu.candidates, known, self.now, DEFAULT)
+        return learned(board.strategy, evidence, board.portions())
+
+
+def test_a_slow_target_is_said_to_be_slow_beside_the_others() -> None:
+    """Latencies of both, so that a person can judge."""
+    words = Desk().hear([GOOD, GOOD, (80, 1, False)]).words()
+    assert words == {"aws/r2": "slow: about 80 ms or more, others 6 ms"}
+
+
+def test_who_is_eased_off_too_is_explained_by_its_quality() -> None:
+    """`adaptive` counts the share of the gray test as whole, so what it learned alone decides."""
+    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    known = Known(desk.board.traffic, dict.fromkeys(desk.board.targets, 0.2))
+    candidates = [Candidate("aws/r0", 1), Candidate("aws/r1", 1), Candidate("aws/r2", 1, 1 / 64, True)]
+    portions = {"aws/r0": 0.496, "aws/r1": 0.496, "aws/r2": 1 / 128}
+    evidence = Evidence(candidates, known, desk.now, DEFAULT)
+    assert learned(Strategy.ADAPTIVE, evidence, portions)["aws/r2"].startswith("slow: about 80 ms")
+    assert learned(Strategy.COST, evidence, portions) == {}
+
+
+def test_errors_are_said_as_a_share() -> None:
+    """Of the last attempts."""
+    desk = Desk().hear([GOOD] * 3)
+    for number in range(40):
+        outcome = Outcome.FAILURE if number % 3 == 0 else Outcome.SUCCESS
+        desk.board.record("aws/r1", outcome)
+    assert desk.words() == {"aws/r1": "errors: 18% of its attempts lately"}
+
+
+def test_a_busy_target_is_said_to_be_busy() -> None:
+    """By what its agent reports."""
+    words = Desk().hear([GOOD, GOOD, (6, 40, False)]).words()
+    assert words == {"aws/r2": "busy: its agent reports a load of 40.0, others 1.0"}
+
+
+def test_a_dear_target_is_said_to_be_dear() -> None:
+    """With the price of the cheapest."""
+    words = Desk(prices=[0.2, 0.2, 20.0]).hear([GOOD] * 3).words()
+    assert words == {"aws/r2": "price: 20 USD per million requests, others 0.2"}
+
+
+def test_a_target_that_recovers_is_said_to_come_back() -> None:
+    """Its evidence is good already and its part still small."""
+    desk = Desk().hear([GOOD, GOOD, (300, 1, False)])
+    assert desk.words()["aws/r2"].startswith("slow")
+    for _ in range(40):
+        desk.board.saw_reply("aws/r2", 6.0, 1.0, False)
+    assert desk.words()["aws/r2"].startswith("it was worse until now")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([GOOD, GOOD], "price: 0.4 USD per million requests, others 0.2"),
+        ([GOOD, (3000.0, 1.0, False)], "slow: about 3000 ms or more, the goal is 1000 ms"),
+    ],
+)
+def test_cost_says_whether_it_is_the_price_or_the_goal(answers: list[Answer], said: str) -> None:
+    """Its turns follow from both."""
+    words = Desk((1, 1), Strategy.COST, prices=[0.2, 0.4]).hear(answers).words()
+    assert words == {"aws/r1": said}
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.0, 0.0]), min_size=2, max_size=5), st.sampled_from(Strategy))
+def test_nothing_is_said_of_likes(weights: list[float], strategy: Strategy) -> None:
+    """Whatever their weights and the strategy."""
+    assert Desk(weights, strategy).hear([GOOD] * len(weights)).words() == {}
+
+
+@pytest.mark.parametrize("strategy", [Strategy.WEIGHTED, Strategy.LATENCY, Strategy.RANDOM])
+def test_strategies_whose_turns_learn_nothing_have_no_words(strategy: Strategy) -> None:
+    """Their portions are those of the weights."""
+    assert Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)]).words() == {}
+
+
+def test_the_status_has_the_words_beside_the_portion() -> None:
+    """Empty for those that have about their part."""
+    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    told = status(desk.board, PLACE, Keeper(None, desk.board, lambda: desk.now))
+    targets = cast("list[dict[str, Any]]", told["targets"])
+    assert [one["learned"][:4] for one in targets] == ["", "", "slow"]
+    assert targets[2]["portion"] < 0.02
+
+
+@pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.LEAST_LOAD])
+def test_no_part_is_told_where_what_is_in_flight_decides(strategy: Strategy) -> None:
+    """The turns are by weight and say nothing of who gets a request; that one is out is known all the same,
+    and so is that one alone gets all."""
+    desk = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
+    keeper = Keeper(None, desk.board, lambda: desk.now)
+
+    def portions() -> list[float | None]:
+        told = status(desk.board, PLACE, keeper)
+        return [one["portion"] for one in cast("list[dict[str, Any]]", told["targets"])]
+
+    assert portions() == [None, None, None]
+    desk.board.record("aws/r0", Outcome.SILENT)
+    assert portions() == [0.0, None, None]
+    desk.board.record("aws/r1", Outcome.SILENT)
+    assert portions() == [0.0, 0.0, 1.0]
+
+
+def test_the_last_target_that_fails_is_told_to_until_it_answers() -> None:
+    """Its state stays, since nobody else serves."""
+    desk = Desk((1, 1))
+    keeper = Keeper(None, desk.board, lambda: desk.now)
+
+    def failing() -> list[bool]:
+        told = status(desk.board, PLACE, keeper)
+        return [one["failing"] for one in cast("list[dict[str, Any]]", told["targets"])]
+
+    for key in desk.board.targets:
+        desk.board.record(key, Outcome.SILENT)
+    assert failing() == [False, True]
+    desk.board.record("aws/r1", Outcome.SUCCESS)
+    assert failing() == [False, False]
+
+
+def test_in_panic_nothing_was_learned() -> None:
+    """Who is asked then is the least bad."""
+    desk = Desk((1, 1)).hear([GOOD, (800, 1, False)])
+    for _ in range(3):
+        desk.board.record("aws/r0", Outcome.SILENT)
+    desk.board.fleet = f.order(desk.board.fleet, "aws/r1", f.h.Event.DRAIN, desk.now)
+    desk.board.fleet = f.order(desk.board.fleet, "aws/r0", f.h.Event.DRAIN, desk.now)
+    told = status(desk.board, PLACE, Keeper(None, desk.board, lambda: desk.now))
+    targets = cast("list[dict[str, Any]]", told["targets"])
+    assert [one["learned"] for one in targets] == ["", ""]

@@ -1,0 +1,151 @@
+"""Which key signs for which role: what is derived is apart from all else, and no key passes for another."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skyfleet.keys import CheckerKeys, Role, Roots, derive, derived, derived_id, hkdf, place_of
+from skyfleet.signing import Keys, KeysError, Unauthorized, Verifier, sign
+
+pytestmark = pytest.mark.pure
+
+NOW = 1_800_000_000.0
+NONCE = "0123456789abcdef" * 2
+roles = st.sampled_from(["agent", "checker"])
+names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
+places = st.tuples(names, names).map("/".join)
+roots = st.text("abcdefghijABCDEFGHIJ0123456789", min_size=16, max_size=43)
+generations = st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True)
+holders = st.tuples(st.sampled_from(["k1", "k2"]), roles, places)
+BY_ID = {"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}
+ROOTS = Roots.parse(json.dumps(BY_ID))
+
+
+def accepted(receiver: Verifier, sender: Keys) -> str:
+    """The id that a receiver accepts a request of this sender under, or the cause of its refusal."""
+    headers = sign(sender, "POST", "/invoke", b"", b"{}", now=NOW, nonce=NONCE)
+    try:
+        return receiver.check(headers, "POST", "/invoke", b"", b"{}", now=NOW)
+    except Unauthorized as error:
+        return error.cause
+
+
+def named(key: str, key_id: str) -> Keys:
+    """A stolen key under an id of the thief's choice."""
+    return Keys({key_id: key.encode()}, key_id)
+
+
+def test_the_derivation_is_hkdf_as_published() -> None:
+    """RFC 5869, test case 3 (no salt, no info): its first block."""
+    expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
+    assert hkdf(bytes([0x0B] * 22), b"").hex() == expected
+
+
+def test_a_derived_key_stays_what_it_is() -> None:
+    """Pinned, since another derivation would refuse every request between two builds of one generation."""
+    made = derive("a-newer-made-up-secret", "agent", "aws/eu-west-1")
+    assert made == hkdf(b"a-newer-made-up-secret", b"skyfleet signing key v1: agent:aws/eu-west-1").hex()
+    assert made == "6d4cc4fbe320fd65787d8b88f736b1fcf81ed66bf601b71510602a45631a9bd4"
+
+
+@given(st.tuples(roots, roles, places), st.tuples(roots, roles, places))
+@settings(max_examples=200, deadline=None)
+def test_distinct_names_have_distinct_keys(one: tuple[str, Role, str], other: tuple[str, Role, str]) -> None:
+    """Root, role and place all count."""
+    assert (derive(*one) == derive(*other)) is (one == other)
+
+
+@given(holders, holders, holders)
+@settings(max_examples=300, deadline=None)
+def test_no_key_is_accepted_for_another_role_place_or_generation(
+    holder: tuple[str, Role, str], receiver: tuple[str, Role, str], claim: tuple[str, Role, str]
+) -> None:
+    """A holder may sign under any id: an agent or checker accepts its own key under its own id only."""
+    stolen = named(derive(BY_ID[holder[0]], *holder[1:]), derived_id(*claim))
+    own = ROOTS.keys(*receiver[1:])
+    let_in = accepted(Verifier(own), stolen) not in ("unknown-key", "wrong-signature")
+    assert let_in is (holder == claim and claim[1:] == receiver[1:])
+
+
+@given(holders, holders)
+@settings(max_examples=300, deadline=None)
+def test_a_router_hears_a_checker_under_its_own_name_only(
+    holder: tuple[str, Role, str], claim: tuple[str, Role, str]
+) -> None:
+    """An agent's key is never a checker's, and a checker's key is never that of another checker."""
+    stolen = named(derive(BY_ID[holder[0]], *holder[1:]), derived_id(*claim))
+    found = accepted(Verifier(CheckerKeys(ROOTS)), stolen)
+    if holder == claim and holder[1] == "checker":
+        assert place_of(found) == holder[2]
+    else:
+        assert found in ("unknown-key", "wrong-signature")
+
+
+@given(holders)
+@settings(max_examples=100, deadline=None)
+def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
+    """It is only ever derived from, so that nothing signed with it fits anywhere."""
+    for root in BY_ID.values():
+        for receiver in (Verifier(CheckerKeys(ROOTS)), Verifier(ROOTS.keys(*claim[1:]))):
+            for key_id in (derived_id(*claim), "k1", "k2"):
+                assert accepted(receiver, named(root, key_id)) in ("unknown-key", "wrong-signature")
+
+
+@given(generations, generations, roles, places)
+@settings(max_examples=100, deadline=None)
+def test_both_sides_meet_whenever_the_receiver_knows_the_signing_generation(
+    senders: list[int], receivers: list[int], role: Role, place: str
+) -> None:
+    """What rotation rests on: the order of the other generations does not matter."""
+
+    def secrets(numbers: list[int]) -> dict[str, str]:
+        return {f"k{number}": f"a-made-up-secret-number-{number}" for number in numbers}
+
+    sender = Roots.parse(json.dumps(secrets(senders))).keys(role, place)
+    receiver = Verifier(Keys.parse(json.dumps(derived(secrets(receivers), role, place))))
+    expected = derived_id(f"k{senders[0]}", role, place) if senders[0] in receivers else "unknown-key"
+    assert accepted(receiver, sender) == expected
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    [
+        "",
+        ":",
+        "k2",
+        "k2:",
+        "k2:checker",
+        "k2:checker:",
+        "k3:checker:aws/a",
+        "k2:agent:aws/a",
+        "K2:checker:a/b",
+    ],
+)
+def test_an_odd_id_finds_no_checkers_key(key_id: str) -> None:
+    """Only a known root, the role and a place."""
+    assert CheckerKeys(ROOTS).find(key_id) is None
+
+
+def test_a_router_that_is_given_derived_keys_does_not_start() -> None:
+    """It could sign for one target only; the mistake is named and the key is not."""
+    text = json.dumps(derived(BY_ID, "agent", "aws/eu-west-1"))
+    with pytest.raises(KeysError, match="derived for one function") as raised:
+        Roots.parse(text)
+    assert not any(key in str(raised.value) for key in cast("dict[str, str]", json.loads(text)).values())
+
+
+def test_no_repr_shows_a_root() -> None:
+    """Settings are printed one day."""
+    assert "made-up-secret" not in repr(ROOTS)
+    assert "made-up-secret" not in repr(CheckerKeys(ROOTS))
+
+
+@given(places)
+def test_a_place_is_read_back_from_an_id(place: str) -> None:
+    """Whatever the place is called."""
+    assert place_of(derived_id("k1", "checker", place)) == place

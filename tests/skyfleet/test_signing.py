@@ -1,0 +1,185 @@
+"""Who gets in: properties of the signature, its window and its memory of nonces."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skyfleet.signing import (
+    NONCE,
+    SIGNATURE,
+    TIMESTAMP,
+    WINDOW_S,
+    Cause,
+    Keys,
+    KeysError,
+    NonceCache,
+    Unauthorized,
+    Verifier,
+    sign,
+)
+
+pytestmark = pytest.mark.pure
+
+NOW = 1_800_000_000.0
+KEYS = Keys.parse('{"k2": "a-newer-made-up-secret", "k1": "an-older-made-up-secret"}')
+FRESH = "0123456789abcdef" * 2
+Headers = list[tuple[bytes, bytes]]
+
+methods = st.sampled_from(["GET", "POST", "DELETE"])
+paths = st.text(max_size=30).map(lambda text: f"/{text}")
+queries = st.binary(max_size=30)
+bodies = st.binary(max_size=200)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a signature is made over."""
+
+    method: str
+    path: str
+    query: bytes
+    body: bytes
+
+    def sign(self, keys: Keys = KEYS, now: float = NOW, nonce: str = FRESH) -> Headers:
+        return sign(keys, self.method, self.path, self.query, self.body, now=now, nonce=nonce)
+
+    def verify(self, headers: Headers, *, keys: Keys = KEYS, now: float = NOW, seen: NonceCache) -> None:
+        receiver = Verifier(keys, seen)
+        receiver.check(headers, self.method, self.path, self.query, self.body, now=now)
+
+    def cause(
+        self, headers: Headers, *, keys: Keys = KEYS, now: float = NOW, seen: NonceCache | None = None
+    ) -> Cause:
+        with pytest.raises(Unauthorized) as raised:
+            self.verify(headers, keys=keys, now=now, seen=seen or NonceCache())
+        assert str(raised.value) == Unauthorized.message
+        return raised.value.cause
+
+
+requests = st.builds(Request, methods, paths, queries, bodies)
+PLAIN = Request("POST", "/invoke", b"a=1", b'{"input": "x"}')
+
+
+@given(requests)
+@settings(max_examples=60, deadline=None)
+def test_what_is_signed_is_let_in_once(request: Request) -> None:
+    """Any request passes with its own signature, and its copy does not."""
+    seen, headers = NonceCache(), request.sign()
+    request.verify(headers, seen=seen)
+    assert request.cause(headers, seen=seen) == "replayed"
+
+
+@given(requests, requests)
+@settings(max_examples=100, deadline=None)
+def test_a_signature_fits_one_request_only(one: Request, other: Request) -> None:
+    """Method, path, query and body are all covered."""
+    if one != other:
+        assert other.cause(one.sign()) == "wrong-signature"
+
+
+def test_a_question_mark_in_the_path_is_not_a_query() -> None:
+    """`/a%3Fb` decodes to the path `/a?b`, which is another request than `/a` with the query `b`."""
+    assert Request("GET", "/a", b"b", b"").cause(Request("GET", "/a?b", b"", b"").sign()) == "wrong-signature"
+
+
+@pytest.mark.parametrize(
+    ("late", "cause"), [(-WINDOW_S - 1, "too-new"), (WINDOW_S + 1, "too-old"), (0, None)]
+)
+def test_the_window_is_five_minutes_both_ways(late: float, cause: Cause | None) -> None:
+    """A signature is good within WINDOW_S of the receiver's clock."""
+    if cause is None:
+        PLAIN.verify(PLAIN.sign(), now=NOW, seen=NonceCache())
+    else:
+        assert PLAIN.cause(PLAIN.sign(), now=NOW + late) == cause
+
+
+def test_every_configured_key_is_accepted_and_the_first_one_signs() -> None:
+    """Keys rotate: a receiver with old and new takes both, one with the new alone refuses the old."""
+    old, new = Keys.parse('{"k1": "an-older-made-up-secret"}'), Keys.parse('{"k2": "a-newer-made-up-secret"}')
+    PLAIN.verify(PLAIN.sign(old), seen=NonceCache())
+    PLAIN.verify(PLAIN.sign(KEYS), keys=new, seen=NonceCache())
+    assert PLAIN.cause(PLAIN.sign(old), keys=new) == "unknown-key"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cause"),
+    [
+        (TIMESTAMP, b"yesterday", "malformed-header"),
+        (TIMESTAMP, b"9" * 40, "malformed-header"),
+        (NONCE, b"xyz", "malformed-header"),
+        (NONCE, b"00 " * 10 + b"00", "malformed-header"),
+        (SIGNATURE, b"00", "wrong-signature"),
+        (SIGNATURE, b"\xff\xfe", "malformed-header"),
+    ],
+)
+def test_malformed_headers_are_refused(name: bytes, value: bytes, cause: Cause) -> None:
+    """Whatever stands in a header, the answer is Unauthorized and nothing else."""
+    headers = [(k, value if k == name else v) for k, v in PLAIN.sign()]
+    assert PLAIN.cause(headers) == cause
+
+
+def test_missing_and_repeated_headers_are_refused() -> None:
+    """Exactly one of each: a second value might be what another reader looks at."""
+    headers = PLAIN.sign()
+    for index in range(len(headers)):
+        assert PLAIN.cause(headers[:index] + headers[index + 1 :]) == "missing-header"
+        assert PLAIN.cause([*headers, headers[index]]) == "repeated-header"
+
+
+def test_a_wrong_signature_leaves_its_nonce_free() -> None:
+    """A stranger cannot fill the memory or use up someone's nonce."""
+    seen = NonceCache()
+    forged = [(k, b"0" * 64 if k == SIGNATURE else v) for k, v in PLAIN.sign()]
+    assert PLAIN.cause(forged, seen=seen) == "wrong-signature"
+    assert len(seen) == 0
+    PLAIN.verify(PLAIN.sign(), seen=seen)
+
+
+def test_nonces_are_forgotten_when_their_time_is_over() -> None:
+    """Memory holds only what could still be replayed."""
+    seen = NonceCache()
+    for second in range(1000):
+        assert seen.remember(second.to_bytes(16), int(NOW) + second, NOW + second) is None
+    assert len(seen) == WINDOW_S + 1
+
+
+def test_a_full_memory_shortens_the_window_and_lets_no_copy_through() -> None:
+    """Beyond its capacity the cache refuses old requests instead of forgetting that it saw them."""
+    seen = NonceCache(capacity=10)
+    for second in range(20):
+        assert seen.remember(second.to_bytes(16), int(NOW) + second, NOW) is None
+    assert len(seen) <= 10
+    for second in range(20):
+        assert seen.remember(second.to_bytes(16), int(NOW) + second, NOW) in ("replayed", "too-old")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "a list"),
+        ("{}", "empty"),
+        ('{"k1": ""}', "'k1'"),
+        ('{"k1": "x"}', "'k1' has 1 characters, at least 16"),
+        ('{"k2": "a-newer-made-up-secret", "k1": "15-characters-x"}', "'k1' has 15 characters"),
+        ('{"k 1": "x"}', "'k 1'"),
+        ("@Microsoft.KeyVault(SecretUri=https://v.test/s)", "Key Vault reference"),
+    ],
+)
+def test_unusable_keys_are_named_without_being_shown(text: str, words: str) -> None:
+    """The error says which key and why."""
+    with pytest.raises(KeysError, match=words):
+        Keys.parse(text)
+
+
+def test_no_repr_shows_a_secret() -> None:
+    """Keys end up in logs one day."""
+    assert "a-newer-made-up-secret" not in repr(KEYS)
+    assert "an-older-made-up-secret" not in str(KEYS)
+    with pytest.raises(KeysError) as raised:
+        Keys.parse('{"k1": "hush-hush"')
+    assert "hush" not in str(raised.value)
