@@ -42,10 +42,10 @@ test-fast: setup ## the tests without the emulated clouds
 test-pure: setup ## the decisions alone, in about 90 s
 	$(BIN)/python -m pytest -q -m pure $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)
 
-bench: setup ## measure the main job on this machine and write docs/measurements.md
+bench: setup ## measure the main job on this machine and write docs/benchmarks/measurements.md
 	$(BIN)/python -m bench.measure $(BENCH_ARGS)
 
-bench-simulate: setup ## simulate the router's core against other rules, minutes; writes docs/plots (QUICK=1: one to three)
+bench-simulate: setup ## simulate the router's core against baselines, minutes; writes docs/benchmarks/simulation.md (QUICK=1: one to three)
 	$(BIN)/python -m bench.simulate $(if $(QUICK),--quick)
 
 bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)

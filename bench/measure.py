@@ -1,4 +1,4 @@
-"""Measures the main job on this machine and writes `docs/measurements.md`.
+"""Measures the main job on this machine and writes `docs/benchmarks/measurements.md`.
 
     make bench            (or: .venv/bin/python -m bench.measure [--cold])
 
@@ -225,7 +225,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     groups = [("Deploy", cold + up), ("Latency", fast), ("Memory", held)]
     text = report(groups, sizes)
-    (CHECKOUT / "docs" / "measurements.md").write_text(text)
+    (CHECKOUT / "docs" / "benchmarks" / "measurements.md").write_text(text)
     RESULTS.parent.mkdir(exist_ok=True)
     samples = {
         row.name: {"unit": row.unit, "samples": list(row.samples)} for _, rows in groups for row in rows

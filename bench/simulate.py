@@ -2,9 +2,9 @@
 
     make bench-simulate       (or: .venv/bin/python -m bench.simulate [--quick])
 
-Writes `bench/results/simulation.json`, the plots under `docs/plots/`, and the generated part of
-`docs/routing.md`. Fixed seeds: the same sources give the same figures. `--quick` runs a few small worlds and
-prints what it finds without writing anything.
+Writes `bench/results/simulation.json`, the plots in `docs/benchmarks/plots` and the generated part of
+`docs/benchmarks/simulation.md`. Seeds are fixed: the same sources give the same figures. `--quick` runs a few
+small topologies and prints the figures without writing a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make bench-failover`: run the board's rows, write bench/results/failover.json and docs/failover.md.
+"""`make bench-failover`: measures the scoreboard and writes docs/benchmarks/failover.md.
 
     python -m bench.failover [--rows kill,slow] [--routers skyfleet,nginx] [--report]
 

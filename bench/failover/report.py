@@ -1,4 +1,4 @@
-"""docs/failover.md and its plots, made from bench/results/failover.json and nothing else.
+"""docs/benchmarks/failover.md and its plots, made from bench/results/failover.json and nothing else.
 
 Rule: every number and every verdict is computed here; only what the words around them explain is typed.
 """
@@ -22,8 +22,8 @@ from bench.failover.rows import ROWS
 from bench.failover.summary import DEMANDS, KINDS
 from infra.setup.progress import Console
 
-DOCUMENT: Final = Path("docs") / "failover.md"
-PLOTS: Final = Path("docs") / "plots"
+DOCUMENT: Final = Path("docs") / "benchmarks" / "failover.md"
+PLOTS: Final = DOCUMENT.with_name("plots")
 
 _TABLE: Final[Mapping[str, str]] = {
     "router": "router",

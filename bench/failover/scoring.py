@@ -1,7 +1,7 @@
 """From what callers saw and what targets noted to one line of the board.
 
 Rule: pure. Times are seconds from the first request. What each figure means is said at its function and, in
-words for readers, in docs/failover.md, which takes them from `MEANINGS`.
+words for readers, in docs/benchmarks/failover.md, which takes them from `MEANINGS`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rules
 - `simulation.json` has one row a line, sorted, so that a change of a figure is a change of a line.
 - Plots are drawn by matplotlib in an environment of its own (locks/bench.txt): the project needs it nowhere
   else.
-- The part of docs/routing.md between the marks is made from the file of figures alone.
+- The part of docs/benchmarks/simulation.md between the marks is made from the file of figures alone.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from infra.setup.pip_settings import read_configs, uv_environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = ROOT / "bench" / "results" / "simulation.json"
-PLOTS: Final = ROOT / "docs" / "plots"
-DOCS: Final = ROOT / "docs" / "routing.md"
+PLOTS: Final = ROOT / "docs" / "benchmarks" / "plots"
+DOCS: Final = ROOT / "docs" / "benchmarks" / "simulation.md"
 BEGIN: Final = "<!-- simulation: made by make bench-simulate -->"
 END: Final = "<!-- end of simulation -->"
 _LOCK: Final = ROOT / "locks" / "bench.txt"

@@ -20,36 +20,36 @@ class Policy:
     # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
     connect_timeout_s: float = 3.0
     # Most warm replies begin well within 2 s; a model that thinks longer costs one free /health question.
-    # Sooner shortens an outage a little (docs/plots/stall.svg).
+    # Sooner shortens an outage a little (docs/benchmarks/plots/stall.svg).
     stall_s: float = 2.0
     # Azure's front door answers for the function after 230 s, so no reply can begin later than that.
     deadline_s: float = 230.0
     # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
-    # (docs/plots/slow-start.svg).
+    # (docs/benchmarks/plots/slow-start.svg).
     slow_start_s: float = 10.0
     # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner
-    # (docs/plots/ejection.svg).
+    # (docs/benchmarks/plots/ejection.svg).
     ejection_s: float = 10.0
-    # Three failed probes in a row: one may be a packet, two a deployment (docs/plots/fall.svg).
+    # Three failed probes in a row: one may be a packet, two a deployment (docs/benchmarks/plots/fall.svg).
     fall: int = 3
-    # Two good answers: one may be the last breath (docs/plots/rise.svg).
+    # Two good answers: one may be the last breath (docs/benchmarks/plots/rise.svg).
     rise: int = 2
     # A checker speaks each minute; two and a half minutes forgive one lost invocation.
     fresh_s: float = 150.0
 
     # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to
-    # (docs/plots/failures.svg).
+    # (docs/benchmarks/plots/failures.svg).
     failures: int = 3
     # Envoy's cap of ejection time.
     ejection_cap_s: float = 300.0
     # Every target of a fleet of up to five gets its chance; more only adds load to an outage.
-    # See docs/plots/attempts.svg.
+    # See docs/benchmarks/plots/attempts.svg.
     attempts: int = 5
     # /health never does work, so a warm function answers within one slow round trip.
-    # See docs/plots/ask-timeout.svg.
+    # See docs/benchmarks/plots/ask-timeout.svg.
     ask_timeout_s: float = 2.0
     # The slowest cold starts seen with an image this small, with room: cold is not down.
-    # See docs/plots/cold-timeout.svg.
+    # See docs/benchmarks/plots/cold-timeout.svg.
     cold_timeout_s: float = 30.0
     # The vendors freeze idle functions after some minutes; within two an answer proves a warm one.
     warm_for_s: float = 120.0
@@ -60,23 +60,23 @@ class Policy:
 
     # Choosing (traffic, selection).
     # Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
-    # a fault and its end are both seen within seconds (docs/plots/memory.svg).
+    # a fault and its end are both seen within seconds (docs/benchmarks/plots/memory.svg).
     memory_s: float = 10.0
     # Half-life of a bad latency of which nothing more is heard: what was ten times as slow is fully trusted
     # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least
-    # (docs/plots/fade.svg).
+    # (docs/benchmarks/plots/fade.svg).
     fade_s: float = 30.0
     # A quality doubles in this time at most: from the floor to full in about three seconds, slower than the
     # evidence comes in, so that everybody's return does not overload what has just recovered
-    # (docs/plots/regain.svg).
+    # (docs/benchmarks/plots/regain.svg).
     regain_s: float = 0.5
     # Learned anew: at 100 requests a second 25 more are spent by what was known before.
-    # See docs/plots/learn.svg.
+    # See docs/benchmarks/plots/learn.svg.
     learn_s: float = 0.25
     # `cost`: who waits for an agent notices a second.
     goal_ms: float = 1000.0
     # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
-    # tide (docs/plots/baseline.svg).
+    # tide (docs/benchmarks/plots/baseline.svg).
     baseline_s: float = 300.0
 
     # Acting (plan, budget, wishes).
@@ -85,9 +85,10 @@ class Policy:
     # repeat.
     hedge: str = "auto"
     # One request in twenty is slower than the learned delay; most of what a hedge gains lies in the slower
-    # half of those (docs/plots/hedge-share.svg).
+    # half of those (docs/benchmarks/plots/hedge-share.svg).
     hedge_share: float = 0.03
-    # A fault begins at once: this many are hedged before the share counts (docs/plots/hedge-burst.svg).
+    # A fault begins at once: this many are hedged before the share counts
+    # (docs/benchmarks/plots/hedge-burst.svg).
     hedge_burst: float = 10.0
     # All extra attempts together, by the targets' prices. Five million an hour at the price of a function
     # call: no limit to failing over, but one where `price` says what a model call costs.
@@ -103,35 +104,35 @@ class Policy:
 
     # Standing (health, fleet, gray).
     # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
-    # long rest drives the others into their own limits (docs/plots/rest.svg).
+    # long rest drives the others into their own limits (docs/benchmarks/plots/rest.svg).
     rest_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     rest_cap_s: float = 60.0
     # Easing in again and again takes up to three times as long: longer than most flapping, and an end.
-    # See docs/plots/easing-most.svg.
+    # See docs/benchmarks/plots/easing-most.svg.
     easing_most: int = 3
     # A lone vantage is not believed against own good traffic as old as this: three failed attempts put a
     # target out sooner.
     proof_s: float = 15.0
     # The least share of a target that is eased off: at three targets below 1 % of the requests, so that it
     # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
-    # (docs/plots/gray-floor.svg).
+    # (docs/benchmarks/plots/gray-floor.svg).
     gray_floor: float = 1 / 64
-    # From full to the floor within 12 s (docs/plots/gray-step.svg), and back within 12 s of good evidence
-    # (docs/plots/gray-back.svg).
+    # From full to the floor within 12 s (docs/benchmarks/plots/gray-step.svg), and back within 12 s of good
+    # evidence (docs/benchmarks/plots/gray-back.svg).
     gray_step_s: float = 2.0
     gray_back_s: float = 2.0
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
     gray_errors_fine: float = 0.05
     gray_errors_bad: float = 0.35
     # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests
-    # (docs/plots/gray-proof.svg).
+    # (docs/benchmarks/plots/gray-proof.svg).
     gray_proof: float = 8.0
     # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
     # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
     # test_gray.py). Where the others are no measure, as they are near and it is far, only its own usual
     # speaks, and of a heavy tail (lognormal, sigma 1) whose first replies were fast that needs six.
-    # See docs/plots/gray-times.svg.
+    # See docs/benchmarks/plots/gray-times.svg.
     gray_times: float = 5.0
     gray_times_far: float = 6.0
     gray_peers: float = 3.0
@@ -140,7 +141,7 @@ class Policy:
     gray_late_times: float = 5.0
     gray_late_ms: float = 1000.0
     # An average of fewer is no average; and how many requests at a slow average make it an answer
-    # (docs/plots/gray-slow.svg).
+    # (docs/benchmarks/plots/gray-slow.svg).
     gray_samples: int = 10
     gray_slow: int = 20
 

@@ -31,5 +31,5 @@ async def replies(folder: Path, *, stream: bool) -> set[bytes]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_every_target_says_the_same_to_the_byte(tmp_path: Path, stream: bool) -> None:
-    """A stream that breaks off can go on with another target's reply, as docs/failover.md says."""
+    """A stream that breaks off can go on with another target's reply, as docs/benchmarks/failover.md says."""
     assert len(asyncio.run(replies(tmp_path, stream=stream))) == 1

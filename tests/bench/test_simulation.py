@@ -298,10 +298,8 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
 def test_each_swept_default_names_its_plot() -> None:
     """In the comment beside the number."""
     for sweep in SWEEPS:
-        text = (results.DOCS.parents[1] / "router" / f"{sweep.dial.where.replace('.', '/')}.py").read_text(
-            "utf-8"
-        )
-        assert f"docs/plots/{sweep.name}.svg" in text, sweep.name
+        text = (results.ROOT / "router" / f"{sweep.dial.where.replace('.', '/')}.py").read_text("utf-8")
+        assert f"docs/benchmarks/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
 
 
@@ -319,7 +317,7 @@ def test_the_values_of_each_dial_have_room_on_the_axis() -> None:
 
 
 def test_the_docs_show_what_the_file_of_figures_says() -> None:
-    """The generated part of docs/routing.md is fresh."""
+    """The generated part of docs/benchmarks/simulation.md is fresh."""
     text = results.DOCS.read_text("utf-8")
     part = text.partition(results.BEGIN)[2].partition(results.END)[0].strip()
     assert part == results.section(results.read()).strip()

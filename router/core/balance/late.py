@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-# See docs/plots/late-row.svg.
+# See docs/benchmarks/plots/late-row.svg.
 LATE_ROW: Final = 3
 # Longer than the quarter of a second in which averages are learned, shorter than anybody waits for recovery
-# (docs/plots/late-s.svg).
+# (docs/benchmarks/plots/late-s.svg).
 LATE_S: Final = 2.0
 
 # By target: how many in a row, and when the newest was noticed (unix s).

@@ -38,7 +38,7 @@ from router.core.policy import Policy
 from skyfleet.values import frozen
 
 # One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds
-# (docs/plots/floor.svg).
+# (docs/benchmarks/plots/floor.svg).
 FLOOR: Final = 1 / 128
 # Up to so many targets have that floor each; more share what these would have, or floors would be the most.
 _FLOORS: Final = 4
@@ -47,7 +47,8 @@ _LIKE, _SLACK_MS = 1.5, 10.0
 # Of lognormal replies up to a sigma of 0.5 the averages of likes stay within the band; with 1.0 they are
 # twice as far apart. That tail's one in twenty is at three times the mean; 0.7 of it leaves the others alone.
 _TAIL, _LIKE_MOST = 0.7, 2.5
-# Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor (docs/plots/steep.svg).
+# Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor
+# (docs/benchmarks/plots/steep.svg).
 _STEEP, _TEN = 3, 10.0
 _FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9
