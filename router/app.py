@@ -31,7 +31,8 @@ from router.core.balance.balancer import Board
 from router.core.errors import CallerError, SnapshotRefused
 from router.core.health import snapshots
 from router.core.request.front_end import Door
-from router.net.deadlines import Watch
+from router.net.deadlines import Deadlines
+from router.net.errors import InvalidRequest
 from router.net.fields import Header, first, request_id
 from router.net.pool import Pool
 from router.proxy import cuts, server
@@ -84,7 +85,7 @@ class App:
             board=board,
             pool=pool,
             asker=asker,
-            watch=Watch(ticks),
+            watch=Deadlines(ticks),
             sign=self._sign,
             ticks=ticks,
             means=means(board, asker),
@@ -110,6 +111,8 @@ class App:
                     await self._answer(scope, headers, ident, receive, send)
                 else:
                     await self._relay(scope, headers, fields, (ident, drawn[32:]), receive, send)
+            except InvalidRequest as error:
+                await _reply(send, ident, 400, {"error": {"code": "bad-request", "message": str(error)}})
             except CallerError as error:
                 value = {"error": {"code": error.code, "message": error.message}}
                 await _reply(send, ident, error.status, value)

@@ -24,16 +24,18 @@ from pathlib import Path
 from typing import Final, cast
 
 from router.config import CheckerSettings, build_id, checker_settings
-from router.core.errors import FetchFailed
 from router.core.health import snapshots
 from router.core.health.snapshots import MOST_NUMBER, Document, Observation
 from router.core.identity import stranger
 from router.core.policy import DEFAULT, SKEW_S
-from router.core.targets import Origin, Target
+from router.core.targets import Target
+from router.net.errors import FetchError
+from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.fields import Header
-from router.net.pool import Pool, Question, Reply, fetch
+from router.net.pool import Pool
 from router.proxy import server
 from skyfleet import signing
+from skyfleet.origin import Origin
 
 _SNAPSHOT_PATH: Final = "/_skyfleet/health"
 # A router may have to start cold before it can listen.
@@ -102,13 +104,13 @@ class Checker:
         """Ask one target once and remember what came."""
         at = self._clock()
         timeout = self._timeout_s(target.key, at)
-        question = Question(target.origin, "GET", "/health")
+        question = FetchRequest(target.origin, "GET", "/health")
         began = time.perf_counter()
         try:
             reply = await fetch(self._pool, question, timeout_s=timeout, limit=_LONGEST_HEALTH)
             took = (time.perf_counter() - began) * 1000
             seen = _observed(reply, target, self._settings.place.fleet, at, took)
-        except FetchFailed as error:
+        except FetchError as error:
             seen = Observation(at, ok=False, reason=str(error))
         if seen.alive:
             self._alive_at[target.key] = at
@@ -121,7 +123,7 @@ class Checker:
         return {key: snapshots.verdict(seen, DEFAULT) for key, seen in self._seen.items()}
 
     async def tell(self, router: Origin) -> None:
-        """Send the snapshot to one router; FetchFailed when it does not take it."""
+        """Send the snapshot to one router; FetchError when it does not take it."""
         document = Document(self._settings.place.key, self._clock(), self._seen)
         body = json.dumps(snapshots.dump(document)).encode()
         signed = signing.sign(
@@ -134,10 +136,10 @@ class Checker:
             nonce=self._entropy(16).hex(),
         )
         headers: tuple[Header, ...] = ((b"content-type", b"application/json"), *signed)
-        question = Question(router, "POST", _SNAPSHOT_PATH, headers, body)
+        question = FetchRequest(router, "POST", _SNAPSHOT_PATH, headers, body)
         reply = await fetch(self._pool, question, timeout_s=_TELL_S, limit=_LONGEST_HEALTH)
         if reply.status != 200:
-            raise FetchFailed(f"status {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}")
+            raise FetchError(f"status {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}")
 
     @property
     def settings(self) -> CheckerSettings:
@@ -209,11 +211,11 @@ class _Invocation:
             await self._checker.tell(router)
             self._sent += 1
             self._failed.pop(router.authority, None)
-        except FetchFailed as error:
+        except FetchError as error:
             self._failed[router.authority] = str(error)
 
 
-def _observed(reply: Reply, target: Target, fleet: str, at: float, took_ms: float) -> Observation:
+def _observed(reply: FetchResponse, target: Target, fleet: str, at: float, took_ms: float) -> Observation:
     if reply.status == 429:  # at its limit is not down: calling it so would push its load onto the others
         return Observation(at, ok=True, reason="busy (status 429)")
     if reply.status != 200:

@@ -16,8 +16,9 @@ from router.core import policy as policies
 from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.policy import Policy
-from router.core.targets import Origin, Target, is_name, parse_origin, parse_targets
+from router.core.targets import Target, is_name, parse_origin, parse_targets
 from skyfleet.keys import Roots
+from skyfleet.origin import Origin
 from skyfleet.signing import Keys, KeysError
 from skyfleet.values import frozen
 

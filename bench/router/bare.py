@@ -12,10 +12,11 @@ import json
 from collections.abc import Mapping
 
 from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send
-from router.core.request.machine import Failure
-from router.core.targets import Origin, parse_targets
+from router.core.targets import parse_targets
+from router.net.errors import TransportError
 from router.net.fields import Header, downstream, request_head, upstream
 from router.net.pool import Pool
+from skyfleet.origin import Origin
 
 
 def create(environ: Mapping[str, str]) -> ASGIApp:
@@ -53,7 +54,7 @@ class _Reply:
         self.ended = True
         self._notify()
 
-    def on_failure(self, failure: Failure, why: str) -> None:
+    def on_failure(self, error: TransportError, why: str) -> None:
         self.failed = why
         self._notify()
 

@@ -5,7 +5,6 @@
     ├── CallerError     the caller's: answered with `status` and a JSON error
     │   └── SnapshotRefused   a health document that cannot be believed
     ├── StoreFailed     the cloud's: the bucket with the health documents did not do as asked
-    ├── FetchFailed     a target's or a router's: a small exchange of our own did not work out
     └── IllegalEvent    ours: an event that the health table does not know
 
 A message says what happened, what was found and what to do. No secret is ever part of one.
@@ -46,10 +45,6 @@ class SnapshotRefused(CallerError):
 
 class StoreFailed(RouterError):
     """The bucket could not be read or written; the router serves on and decides alone."""
-
-
-class FetchFailed(RouterError):
-    """A health question or a snapshot got no usable answer."""
 
 
 class IllegalEvent(RouterError):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+from skyfleet.origin import Origin
 from skyfleet.values import frozen
 
 EXAMPLE: Final = (
@@ -35,29 +36,6 @@ WEIGHTS: Final = (0.000_001, 1_000_000)
 MOST_PRICE: Final = 1_000_000_000
 _FIELDS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-
-@frozen
-class Origin:
-    """Where to connect: scheme, host and port of a URL without a path."""
-
-    tls: bool
-    host: str
-    port: int
-
-    @property
-    def authority(self) -> str:
-        """What the Host header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
-
-    @property
-    def loopback(self) -> bool:
-        """Whether it can only be reached from this machine."""
-        parts = self.host.split(".")
-        if len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts):
-            return parts[0] == "127"
-        return self.host == "::1" or is_local_name(self.host)
 
 
 @frozen
@@ -80,11 +58,6 @@ class Target:
     @property
     def key(self) -> str:
         return f"{self.cloud}/{self.region}"
-
-
-def is_local_name(host: str) -> bool:
-    """Whether a name always means this machine: `localhost` and all below it (RFC 6761, section 6.3)."""
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_name(text: object) -> bool:

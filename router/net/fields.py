@@ -1,11 +1,12 @@
-"""Which header fields cross the router, in both directions, and what may never be inside them.
+"""Which header fields the router forwards in both directions, and which bytes they may have.
 
 Rules
-- Hop-by-hop fields stop here both ways: those of RFC 9110 section 7.6.1 and whatever `Connection` names.
-- What proves the caller to us (the API key) or us to an agent (signature fields) never comes from outside.
-- Platform credentials that a vendor's front door added stay with that vendor.
-- A name is a token, a value has no control character: a line break cannot smuggle a second field or request.
-- Names are lower-case bytes here, as ASGI has them; repeated fields stay repeated, in order.
+- Hop-by-hop fields are never forwarded: those of RFC 9110, section 7.6.1, and the fields that `Connection`
+  names.
+- The field with the caller's API key is not forwarded, and signature fields are never taken from a caller.
+- Credentials that a platform's front end added stay on that platform.
+- A name is a token and a value has no control character, so a line break cannot inject a field or a request.
+- Names are lower-case bytes, as in ASGI. Repeated fields stay repeated, in order.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from router.core.errors import CallerError
+from router.net.errors import InvalidRequest
 
 Header = tuple[bytes, bytes]
 
@@ -32,8 +33,10 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# The connection to the target has its own; the body is sent whole, so nothing is expected first.
-_OURS_TO_SET: Final = frozenset({b"host", b"content-length", b"expect", b"x-request-id", b"x-request-start"})
+# The router sets these itself; the body is sent at once, so `expect` has no use.
+_SET_BY_ROUTER: Final = frozenset(
+    {b"host", b"content-length", b"expect", b"x-request-id", b"x-request-start"}
+)
 _SIGNATURE: Final = frozenset(
     {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature"}
 )
@@ -47,9 +50,9 @@ _PLATFORM: Final = frozenset(
         b"x-serverless-authorization",
     }
 )
-# One search for all of them, over a request's names: they are rare, and one by one each name costs as much.
-_PLATFORM_NAMED: Final = re.compile(rb"(?:^|\n)x-(?:amzn-oidc-|arr-|goog-|ms-)")
-# Who signed in at Azure's, Google's or AWS's front door, with tokens; and what Azure's tells its own workers.
+# One search over all names of a request: these fields are rare, and a check of each name costs as much.
+_PLATFORM_NAMES: Final = re.compile(rb"(?:^|\n)x-(?:amzn-oidc-|arr-|goog-|ms-)")
+# The identity and tokens that the front ends of Azure, Google and AWS add, and what Azure's adds for workers.
 _PLATFORM_PREFIXES: Final = (
     b"x-amzn-oidc-",
     b"x-arr-",
@@ -58,14 +61,13 @@ _PLATFORM_PREFIXES: Final = (
     b"x-ms-client-principal",
     b"x-ms-token-",
 )
-# What the caller asks of this router (router.core.request.options); the time that is left is told anew for
-# each attempt.
-_WISHES: Final = frozenset(
+# Options for this router (router.core.request.options). Each attempt gets the remaining time of its own.
+_OPTIONS: Final = frozenset(
     {b"grpc-timeout", b"x-skyfleet-redundant", b"x-skyfleet-strategy", b"x-skyfleet-timeout-ms"}
 )
-_NOT_UPSTREAM: Final = _HOP_BY_HOP | _OURS_TO_SET | _SIGNATURE | _PLATFORM | _WISHES
-# `date` and `server`: the server in front of us stamps its own. `alt-svc` and `strict-transport-security`
-# speak of the agent's host, not of ours. The rest are this router's words.
+_NOT_UPSTREAM: Final = _HOP_BY_HOP | _SET_BY_ROUTER | _SIGNATURE | _PLATFORM | _OPTIONS
+# `date` and `server`: the server in front of the router sets its own. `alt-svc` and
+# `strict-transport-security` are about the agent's host, not the router's. The rest is set by the router.
 _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
     {
         b"alt-svc",
@@ -82,11 +84,11 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
 _TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TOKEN: Final = frozenset(_TOKEN_BYTES)
 _USUAL_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-# A target is visible ASCII; anything else has to be percent-encoded (RFC 9112, section 3.2).
+# A request target is visible ASCII; all else has to be percent-encoded (RFC 9112, section 3.2).
 _TARGET: Final = bytes(range(0x21, 0x7F))
-# Tabs are allowed in values, all other control characters are not (RFC 9110, section 5.5).
+# A value may have tabs and no other control character (RFC 9110, section 5.5).
 _CONTROLS: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
-_LONGEST_REQUEST_ID: Final = 128
+_MAX_REQUEST_ID: Final = 128
 
 
 def first(headers: Iterable[Header], name: bytes) -> bytes | None:
@@ -98,28 +100,28 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
 
 
 def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
-    """The caller's fields that go to an agent. drop: fields that carried the caller's API key."""
+    """The caller's fields for an agent. drop: names of the fields that carried the caller's API key."""
     banned = _not_upstream(drop)
     names = b"\n".join([name for name, _ in headers])
     if b"connection" in names and (named := _named_by_connection(headers)):
         banned |= named
     passed = [header for header in headers if header[0] not in banned]
-    if _PLATFORM_NAMED.search(names):
+    if _PLATFORM_NAMES.search(names):
         return [header for header in passed if not header[0].startswith(_PLATFORM_PREFIXES)]
     return passed
 
 
 @lru_cache(maxsize=8)
 def _not_upstream(drop: frozenset[bytes]) -> frozenset[bytes]:
-    """There are two fields that may carry a key, so four of these sets."""
+    """Two fields may carry a key, so there are four of these sets."""
     return _NOT_UPSTREAM | drop
 
 
 def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool = False) -> list[Header]:
-    """The agent's fields that go to the caller.
+    """The agent's fields for the caller.
 
-    status: with 204 and 304 a length would be one of a body that never comes. streamed: an event stream, in
-    which a length would leave no room for the error event of a cut one."""
+    status: 204 and 304 have no body, so no length. streamed: an event stream has no length either, since an
+    error event may be added to it."""
     named = _named_by_connection(headers)
     banned = _NOT_DOWNSTREAM | named if named else _NOT_DOWNSTREAM
     if streamed or status in (204, 304):
@@ -128,37 +130,33 @@ def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool =
 
 
 def check_request(method: str, target: bytes, headers: Sequence[Header]) -> None:
-    """CallerError 400 for what must not be written to a connection."""
+    """InvalidRequest for a request whose bytes must not be written to a connection."""
     if method not in _USUAL_METHODS and not (
         method and _TOKEN.issuperset(method.encode("utf-8", "surrogateescape"))
     ):
-        raise CallerError(400, "bad-request", f"The method {method[:20]!r} is not a token; use e.g. POST.")
+        raise InvalidRequest(f"The method {method[:20]!r} is not a token; use e.g. POST.")
     if target[:1] != b"/" or target.translate(None, _TARGET):
-        raise CallerError(400, "bad-request", "The path has characters that must be percent-encoded.")
-    # All of them in one look: one by one costs ten times as much, and nearly always nothing is wrong.
+        raise InvalidRequest("The path has characters that must be percent-encoded.")
+    # One check for all fields: one by one costs ten times as much, and requests are nearly always valid.
     names, values = [name for name, _ in headers], b"".join([value for _, value in headers])
-    sound = values.translate(None, _CONTROLS) == values and not b"".join(names).translate(None, _TOKEN_BYTES)
-    if sound and b"" not in names:
+    valid = values.translate(None, _CONTROLS) == values and not b"".join(names).translate(None, _TOKEN_BYTES)
+    if valid and b"" not in names:
         return
     for name, value in headers:
         if not name or name.translate(None, _TOKEN_BYTES) or value.translate(None, _CONTROLS) != value:
-            raise CallerError(
-                400,
-                "bad-request",
-                f"The header field {name[:40]!r} has characters that are not allowed in it.",
-            )
+            raise InvalidRequest(f"The header field {name[:40]!r} has characters that are not allowed in it.")
 
 
 def request_id(headers: Iterable[Header]) -> bytes | None:
-    """The caller's own id for the request, if it is fit to be copied."""
+    """The caller's own id of the request, if it is a short token."""
     value = first(headers, b"x-request-id")
-    if value and len(value) <= _LONGEST_REQUEST_ID and _TOKEN.issuperset(value):
+    if value and len(value) <= _MAX_REQUEST_ID and _TOKEN.issuperset(value):
         return value
     return None
 
 
 def request_head(method: str, target: bytes, authority: str, headers: Iterable[Header], length: int) -> bytes:
-    """The head of a request as HTTP/1.1 bytes; the fields have been checked. length: of the body."""
+    """The head of a request in HTTP/1.1, of valid fields (`check_request`). length: bytes of the body."""
     fields = b"".join([b"%b: %b\r\n" % header for header in headers])
     start = (method.encode(), target, authority.encode(), fields)
     if length or method in ("POST", "PUT", "PATCH"):

@@ -17,8 +17,9 @@ from router.core.balance.balancer import Board
 from router.core.health.fleet import Outcome
 from router.core.request.classify import MOST_WHOLE, Reading
 from router.core.request.machine import Failure, Try, Worth
+from router.net.errors import TransportError
 from router.net.fields import Header, first
-from router.net.pool import Call
+from router.net.pool import Exchange
 from skyfleet.sse import FirstEvent, LastEvent
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 MOST_HELD: Final = MOST_WHOLE
 
 
+_FAILURES: Final = {
+    TransportError.CONNECT: Failure.NOT_SENT,
+    TransportError.OVERFLOW: Failure.FULL,
+    TransportError.RESET: Failure.RESET,
+}
 _BLAME: Final = {
     Failure.NO_ANSWER: Outcome.SILENT,
     # The deadline passed although /health answered: slow, not broken.
@@ -75,7 +81,7 @@ class Attempt:
         "status",
     )
 
-    call: Call
+    call: Exchange
 
     def __init__(self, relay: Relay, board: Board, sent: Try, started: float) -> None:
         self._relay, self._board, self.started = relay, board, started
@@ -140,8 +146,9 @@ class Attempt:
         elif self.awaited:
             self._relay.on_ready(self)
 
-    def on_failure(self, failure: Failure, why: str) -> None:
+    def on_failure(self, error: TransportError, why: str) -> None:
         """Called by the pool."""
+        failure = _FAILURES[error]
         self._seat.close()
         if not self.status:
             self.record(_BLAME.get(failure, Outcome.FAILURE), why)

@@ -9,7 +9,7 @@ from typing import Protocol
 from router.core.balance.balancer import Board
 from router.core.request.front_end import Door
 from router.core.request.machine import Means
-from router.net.deadlines import Watch
+from router.net.deadlines import Deadlines
 from router.net.fields import Header
 from router.net.pool import Pool
 from router.proxy.prober import Asker
@@ -63,7 +63,7 @@ class Plane:
     board: Board
     pool: Pool
     asker: Asker
-    watch: Watch
+    watch: Deadlines
     sign: Sign
     ticks: Callable[[], float]
     means: Means

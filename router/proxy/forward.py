@@ -28,7 +28,7 @@ from router.core.request.options import wishes
 from router.core.request.replies import error_reply, story_headers
 from router.core.request.stream import Passage
 from router.net.fields import Header, check_request, downstream, first
-from router.net.lambda_errors import receiver
+from router.net.lambda_errors import response_handler
 from router.proxy.attempt import Attempt
 from router.proxy.context import Exchange, Plane, Request
 from router.proxy.means import means, terms
@@ -63,7 +63,7 @@ class Relay:
     )
 
     def __init__(self, plane: Plane, request: Request, exchange: Exchange) -> None:
-        """CallerError for what cannot be sent on, or asks for what cannot be granted."""
+        """InvalidRequest for what cannot be sent on, CallerError for an option that is not granted."""
         check_request(request.method, request.target, request.headers)
         board = plane.board
         wished = wishes(request.headers, board.policy)
@@ -285,8 +285,8 @@ class Relay:
         left_s = self._terms.deadline - now if self._limit < math.inf else None
         nonce = "" if self._earlier or sent.number else request.nonce
         data = attempt_bytes(request, target, self._arrived, left_s, plane.sign, nonce)
-        sink = receiver(attempt, target.cloud)
-        attempt.call = plane.pool.send(target.origin, data, sink, head_only=request.method == "HEAD")
+        handler = response_handler(attempt, target.cloud)
+        attempt.call = plane.pool.send(target.origin, data, handler, head_only=request.method == "HEAD")
 
     def _ask(self, attempt: Attempt) -> None:
         plane, now = self._plane, self._plane.ticks()

@@ -27,13 +27,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from router.core.errors import FetchFailed
 from router.core.identity import stranger
 from router.core.policy import Policy
 from router.core.request.front_end import MARK, Door
 from router.core.targets import Target
+from router.net.errors import FetchError
+from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.fields import first
-from router.net.pool import Pool, Question, Reply, fetch
+from router.net.pool import Pool
 
 Listener = Callable[[bool], None]
 # A loop that is this much late was not running.
@@ -154,7 +155,7 @@ class Asker:
             task.cancel()
         self.running.clear()
 
-    def _is_agents(self, reply: Reply, target: Target) -> bool:
+    def _is_agents(self, reply: FetchResponse, target: Target) -> bool:
         marked = not self._door.marked or first(reply.headers, MARK) is not None
         if marked and not self._fleet:
             return True
@@ -170,12 +171,12 @@ class Asker:
             del self.running[key]
 
     async def _run(self, target: Target, asking: _Asking) -> None:
-        question = Question(target.origin, "GET", "/health")
+        question = FetchRequest(target.origin, "GET", "/health")
         try:
             timeout_s = self._policy.cold_timeout_s
             reply = await fetch(self._pool, question, timeout_s=timeout_s, limited=False)
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply, target))
-        except FetchFailed:
+        except FetchError:
             alive = False
             if self._clock() - asking.since >= self._policy.cold_timeout_s + _FROZEN_S:
                 self._forget(target.key, asking)

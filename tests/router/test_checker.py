@@ -11,7 +11,7 @@ import httpx
 
 from router.checker import Checker
 from router.config import Check, CheckerSettings, checker_settings
-from router.core.targets import Origin
+from skyfleet.origin import Origin
 from tests.router.support import (
     Mortal,
     Peer,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from router.core.request.retry_after import retry_after_s
-from router.net.deadlines import Watch
+from router.net.deadlines import Deadlines
 from tests.router.support import QUICK, Peer, Received, alive, ok, router, upstream
 
 # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110's examples.
@@ -150,21 +150,21 @@ class _Due:
         self.due += 1000
 
 
-def test_the_watch_wakes_for_the_earliest_and_again_for_the_rest() -> None:
-    """Whoever comes later but is due sooner brings it forward; far times cost nothing."""
+def test_the_timer_fires_for_the_earliest_deadline_first() -> None:
+    """A deadline that is added later but due sooner moves it forward; a far one costs nothing."""
 
     async def run() -> None:
         seen: list[tuple[float, float]] = []
-        watch, now = Watch(time.monotonic), time.monotonic()
+        deadlines, now = Deadlines(time.monotonic), time.monotonic()
         for wait in (float("inf"), 60.0, 0.12, 0.03, 0.09):
-            watch.add(_Due(now + wait, seen))
+            deadlines.add(_Due(now + wait, seen))
         gone = _Due(now + 0.05, seen)
-        watch.add(gone)
-        watch.discard(gone)
+        deadlines.add(gone)
+        deadlines.discard(gone)
         async with asyncio.timeout(5):
             while len(seen) < 3:
                 await asyncio.sleep(0.005)
-        watch.close()
+        deadlines.close()
         assert sorted(round(due - now, 2) for due, _ in seen) == [0.03, 0.09, 0.12]
         assert all(at >= due for due, at in seen)
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from router.net.dns import Lookup
+from router.net.dns import Resolver
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_addresses_and_names_of_this_machine_are_not_looked_up(
 ) -> None:
     """RFC 6761, section 6.3; many systems' resolvers know no name below `localhost`."""
     monkeypatch.setattr(socket, "getaddrinfo", None)
-    assert asyncio.run(Lookup().addresses(host, 1)) == [address]
+    assert asyncio.run(Resolver().addresses(host, 1)) == [address]
 
 
 def test_a_name_that_only_contains_localhost_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,4 +34,4 @@ def test_a_name_that_only_contains_localhost_is_looked_up(monkeypatch: pytest.Mo
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 1))]
 
     monkeypatch.setattr(socket, "getaddrinfo", somewhere)
-    assert asyncio.run(Lookup().addresses("localhost.example.net", 1)) == ["192.0.2.1"]
+    assert asyncio.run(Resolver().addresses("localhost.example.net", 1)) == ["192.0.2.1"]

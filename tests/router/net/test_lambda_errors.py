@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.request.machine import Failure
+from router.net.errors import TransportError
 from router.net.fields import Header
-from router.net.lambda_errors import Midstream, error_begins
+from router.net.lambda_errors import LambdaErrorFilter, error_begins
 from tests.router.proxy.test_streams import CHUNKED, chunk, sends
 from tests.router.support import router, upstream
 
@@ -39,17 +39,17 @@ class Receiver:
     def on_end(self) -> None:
         self.end = "whole"
 
-    def on_failure(self, failure: Failure, why: str) -> None:
-        self.end = failure.name
+    def on_failure(self, error: TransportError, why: str) -> None:
+        self.end = error.name
 
 
 def received(*parts: bytes) -> tuple[bytes, str]:
     """The body and the end of a reply that comes in these parts and ends well."""
     receiver = Receiver()
-    sink = Midstream(receiver)
+    handler = LambdaErrorFilter(receiver)
     for part in parts:
-        sink.on_data(part)
-    sink.on_end()
+        handler.on_data(part)
+    handler.on_end()
     return receiver.body, receiver.end
 
 

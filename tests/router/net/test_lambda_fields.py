@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from router.net.fields import Header
-from router.net.lambda_fields import restored
+from router.net.lambda_fields import restore_fields
 from tests.router.proxy.test_streams import chunk, sends
 from tests.router.support import QUICK, router, upstream
 
@@ -38,7 +38,7 @@ def test_a_renamed_length_counts_only_where_it_can_be_the_bodys(
     fields: list[Header], framed: bool, length: int | None
 ) -> None:
     """Not beside a length of its own, not Lambda's own 0, not the length of a body that was decompressed."""
-    headers, announced = restored(fields, framed=framed)
+    headers, announced = restore_fields(fields, framed=framed)
     assert announced == length
     assert [value for name, value in headers if name == b"content-length"] == (
         [b"%d" % length] if length else []
@@ -49,9 +49,9 @@ def test_a_renamed_length_counts_only_where_it_can_be_the_bodys(
 def test_a_renamed_challenge_gets_its_name_back_and_displaces_none() -> None:
     """Clients of MCP servers find their way by `www-authenticate`."""
     renamed: Header = (b"x-amzn-remapped-www-authenticate", b"Bearer a")
-    assert restored([renamed], framed=False)[0] == [(b"www-authenticate", b"Bearer a")]
+    assert restore_fields([renamed], framed=False)[0] == [(b"www-authenticate", b"Bearer a")]
     own: Header = (b"www-authenticate", b"Bearer b")
-    assert restored([renamed, own], framed=False)[0] == [own]
+    assert restore_fields([renamed, own], framed=False)[0] == [own]
 
 
 def test_callers_see_the_length_and_nothing_of_the_renaming() -> None:

@@ -13,16 +13,17 @@ from typing import Any, Final
 
 import pytest
 
-from router.core.errors import FetchFailed
-from router.core.targets import Origin
-from router.net.pool import Pool, Question, Reply, fetch
+from router.net.errors import FetchError
+from router.net.fetch import FetchRequest, FetchResponse, fetch
+from router.net.pool import Pool
+from skyfleet.origin import Origin
 from tests.router.support import QUICK, Peer, Received, alive, eventually, ok, router, upstream
 
 TLS: Final = Path(__file__).parent / "tls"
 
 
-async def get(pool: Pool, port: int, *, path: str = "/", timeout_s: float = 5) -> Reply:
-    return await fetch(pool, Question(Origin(False, "127.0.0.1", port), "GET", path), timeout_s=timeout_s)
+async def get(pool: Pool, port: int, *, path: str = "/", timeout_s: float = 5) -> FetchResponse:
+    return await fetch(pool, FetchRequest(Origin(False, "127.0.0.1", port), "GET", path), timeout_s=timeout_s)
 
 
 def test_connections_are_kept_and_used_again() -> None:
@@ -102,8 +103,8 @@ def test_idle_connections_age_by_the_wall_clock() -> None:
     asyncio.run(run())
 
 
-def test_a_reply_before_the_question_closes_the_connection() -> None:
-    """Bytes on an idle connection belong to nobody and never become the next reply."""
+def test_a_response_before_its_request_closes_the_connection() -> None:
+    """Unrequested bytes on an idle connection close it and never become the next response."""
 
     async def talks(request: Received, peer: Peer) -> None:
         await peer.reply(200, b"first")
@@ -122,7 +123,7 @@ def test_a_reply_before_the_question_closes_the_connection() -> None:
 
 
 def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
-    """Who does not answer costs the timeout and no connection."""
+    """A target that does not answer costs the timeout, and its connection is closed."""
 
     async def run() -> None:
         closed = asyncio.Event()
@@ -134,7 +135,7 @@ def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
         async with upstream(silent) as up:
             pool = Pool(connect_timeout_s=2)
             began = time.monotonic()
-            with pytest.raises(FetchFailed, match="no answer within"):
+            with pytest.raises(FetchError, match="no answer within"):
                 await get(pool, up.port, timeout_s=0.1)
             assert time.monotonic() - began < 2
             await asyncio.wait_for(closed.wait(), 5)
@@ -144,7 +145,7 @@ def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
 
 
 def test_a_fetch_refuses_a_reply_above_its_limit() -> None:
-    """A health answer cannot fill the memory."""
+    """A large response to a probe cannot exhaust the memory."""
 
     async def large(request: Received, peer: Peer) -> None:
         await peer.reply(200, b"x" * 2_000_000)
@@ -152,7 +153,7 @@ def test_a_fetch_refuses_a_reply_above_its_limit() -> None:
     async def run() -> None:
         async with upstream(large) as up:
             pool = Pool(connect_timeout_s=2)
-            with pytest.raises(FetchFailed, match="larger than"):
+            with pytest.raises(FetchError, match="larger than"):
                 await get(pool, up.port)
             pool.close()
 
@@ -167,21 +168,21 @@ def test_tls_is_spoken_and_verified() -> None:
         serving.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
         async with upstream(ok, tls=serving) as up:
             trusting = Pool(connect_timeout_s=5, tls=ssl.create_default_context(cafile=TLS / "cert.pem"))
-            question = Question(Origin(True, "localhost", up.port), "GET", "/")
+            request = FetchRequest(Origin(True, "localhost", up.port), "GET", "/")
             for _ in range(3):
-                assert (await fetch(trusting, question, timeout_s=5)).status == 200
+                assert (await fetch(trusting, request, timeout_s=5)).status == 200
             assert up.connections == 1
             trusting.close()
             strict = Pool(connect_timeout_s=5)
-            with pytest.raises(FetchFailed, match="not-sent: SSLCertVerificationError"):
-                await fetch(strict, question, timeout_s=5)
+            with pytest.raises(FetchError, match="connect: SSLCertVerificationError"):
+                await fetch(strict, request, timeout_s=5)
             strict.close()
             assert len(up.received) == 3
 
     asyncio.run(run())
 
 
-def test_a_name_that_hangs_takes_one_thread_and_no_other_cloud_with_it(
+def test_a_name_that_hangs_takes_one_thread_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Forty requests to a name that the resolver never answers share one lookup; other names still work."""
@@ -200,10 +201,10 @@ def test_a_name_that_hangs_takes_one_thread_and_no_other_cloud_with_it(
     async def run() -> None:
         async with upstream(ok) as up:
             pool = Pool(connect_timeout_s=2)
-            gone = Question(Origin(False, "gone.invalid", 80), "GET", "/")
+            gone = FetchRequest(Origin(False, "gone.invalid", 80), "GET", "/")
             waiting = [asyncio.create_task(fetch(pool, gone, timeout_s=10)) for _ in range(40)]
             await eventually(lambda: bool(asked))
-            named = Question(Origin(False, "there.invalid", up.port), "GET", "/")
+            named = FetchRequest(Origin(False, "there.invalid", up.port), "GET", "/")
             assert (await fetch(pool, named, timeout_s=5)).status == 200
             results = await asyncio.gather(*waiting, return_exceptions=True)
             assert all("no connection within 2 s" in str(result) for result in results)
@@ -215,7 +216,7 @@ def test_a_name_that_hangs_takes_one_thread_and_no_other_cloud_with_it(
 
 
 def test_connections_to_one_origin_are_limited() -> None:
-    """Beyond the limit nothing is sent, and the failure says so; a freed place is used again."""
+    """Beyond the limit nothing is sent, and the failure says so; a free connection is reused."""
 
     async def run() -> None:
         go = asyncio.Event()
@@ -225,10 +226,10 @@ def test_connections_to_one_origin_are_limited() -> None:
             await peer.reply(200)
 
         async with upstream(waits) as up:
-            pool = Pool(connect_timeout_s=5, most=2)
+            pool = Pool(connect_timeout_s=5, max_connections=2)
             running = [asyncio.create_task(get(pool, up.port)) for _ in range(2)]
             await eventually(lambda: len(up.received) == 2)
-            with pytest.raises(FetchFailed, match="too-many-connections"):
+            with pytest.raises(FetchError, match="overflow"):
                 await get(pool, up.port)
             go.set()
             await asyncio.gather(*running)
@@ -239,11 +240,11 @@ def test_connections_to_one_origin_are_limited() -> None:
     asyncio.run(run())
 
 
-def test_requests_that_fill_all_places_are_waited_for_and_their_target_lives(
+def test_a_probe_is_exempt_from_the_connection_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The question to /health finds a place beyond the limit, or they would all be lost for want of one."""
-    monkeypatch.setattr("router.app.Pool", partial(Pool, most=3))
+    """Slow requests that use all connections are waited for, since the probe of /health still succeeds."""
+    monkeypatch.setattr("router.app.Pool", partial(Pool, max_connections=3))
 
     async def slow(request: Received, peer: Peer) -> None:
         if request.target == "/health":

@@ -15,10 +15,11 @@ from router.core.balance.balancer import Board
 from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError, SnapshotRefused
 from router.core.policy import DEFAULT
-from router.core.targets import Origin, Target
+from router.core.targets import Target
 from router.sync import control as c
 from router.sync.control import NAME, Control, Controls
 from router.sync.snapshots import Bucket, Keeper
+from skyfleet.origin import Origin
 from tests.router.sync.test_snapshots import Shelf
 
 pytestmark = pytest.mark.pure
