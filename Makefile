@@ -10,6 +10,9 @@ SETUP := sh infra/setup/run.sh
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# Folders and files in the words of docs/glossary.md.
+WORDS_CHECKED := .ci .github .pre-commit-config.yaml CONTRIBUTING.md Makefile SECURITY.md \
+	Pulumi.example.yaml pyproject.toml docs/glossary.md docs/adr docs/permissions skyfleet tools tests/tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +29,11 @@ down: setup ## destroy the deployment, stop the emulated clouds, remove .skyflee
 status: setup ## targets, their health, faults
 	@$(BIN)/skyfleet status
 
-check: setup ## format, lint and types: what CI checks before the tests
+check: setup ## format, lint, types and words: what CI checks before the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
+	$(BIN)/python -m tools.check_words $(WORDS_CHECKED)
 
 test: setup ## all tests: pure, in-process and the emulated clouds with the real Pulumi engine
 	@$(SETUP) pulumi >/dev/null
@@ -61,5 +65,5 @@ format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup ## write locks/*.txt anew from what the rooms ask for (UPGRADE=1: with newer versions)
+lock: setup ## write locks/*.txt from the requirements of each package (UPGRADE=1: with newer versions)
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)

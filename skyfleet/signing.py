@@ -210,7 +210,7 @@ class Verifier:
             raise Unauthorized("too-old")
         if timestamp > now + WINDOW_S:
             raise Unauthorized("too-new")
-        # Only now: a nonce noted before the signature is known to be right would let anyone fill the cache.
+        # Only now: nonces noted before the signature is checked would let unsigned requests fill the cache.
         cause = self.seen.remember(nonce, timestamp, now)
         if cause is not None:
             raise Unauthorized(cause)

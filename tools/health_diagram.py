@@ -1,7 +1,7 @@
 """The figure in docs/routing.md, drawn from the health table itself.
 
 `python -m tools.health_diagram docs/routing.md` writes it between the two marks; a test fails when it is
-stale. Arrows that stay in place are left out, and so is `draining`, which every status enters the same way.
+stale. Transitions that change nothing are left out, and so is `draining`, which every status enters alike.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ END: Final = "<!-- end of health table -->"
 
 
 def mermaid() -> str:
-    """The table as a Mermaid state diagram, one arrow for each pair of statuses."""
-    arrows: dict[tuple[Status, Status], list[str]] = {}
+    """The table as a Mermaid state diagram, one transition for each pair of statuses."""
+    merged: dict[tuple[Status, Status], list[str]] = {}
     for (status, event), after in TABLE.items():
         if status is not after and Status.DRAINING not in (status, after):
-            arrows.setdefault((status, after), []).append(event)
-    lines = [f"    {before} --> {after}: {', '.join(events)}" for (before, after), events in arrows.items()]
+            merged.setdefault((status, after), []).append(event)
+    lines = [f"    {before} --> {after}: {', '.join(events)}" for (before, after), events in merged.items()]
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> unknown", *lines, "```"])
 
 
