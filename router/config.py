@@ -177,7 +177,7 @@ def _policy(environ: Mapping[str, str], mistakes: list[str]) -> Policy:
     if value is _NOT_JSON:
         return policies.DEFAULT
     if not isinstance(value, dict):
-        mistakes.append('SKYFLEET_POLICY: expected a JSON object, e.g. {"stallS": 2}')
+        mistakes.append('SKYFLEET_POLICY: expected a JSON object, e.g. {"probeAfterS": 2}')
         return policies.DEFAULT
     policy, wrong = policies.parse(cast("dict[str, object]", value))
     mistakes += [f"SKYFLEET_POLICY: {text}" for text in wrong]

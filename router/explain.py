@@ -116,7 +116,9 @@ def _slow(key: str, evidence: Evidence) -> str:
 
 
 def _misses_goal(key: str, evidence: Evidence) -> str:
-    return f"slow: about {_latency(key, evidence)} or more, the goal is {_ms(evidence.policy.goal_ms)}"
+    return (
+        f"slow: about {_latency(key, evidence)} or more, the goal is {_ms(evidence.policy.latency_goal_ms)}"
+    )
 
 
 def _fails(key: str, evidence: Evidence) -> str:

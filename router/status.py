@@ -24,7 +24,7 @@ from router.sync.snapshots import Keeper
 def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
     """The status as JSON values. Times are unix seconds; latency is that of a reply's first event;
     portion is the part of the requests that the strategy means a target to have, null where what is in
-    flight decides that; hold_s is how long a request waits that can be sent to nobody."""
+    flight decides that; queue_timeout_s is how long a request waits that can be sent to nobody."""
     now = board.clock()
     board.fleet = f.settle(board.fleet, now, board.policy)
     portions = board.portions()
@@ -35,7 +35,7 @@ def status(board: Board, place: Place, keeper: Keeper) -> dict[str, object]:
             "region": place.region,
             "build": place.build,
             "strategy": board.strategy,
-            "hold_s": board.policy.hold_s,
+            "queue_timeout_s": board.policy.queue_timeout_s,
         },
         "targets": [
             {

@@ -26,8 +26,8 @@ ACTING: Final = (
         "most of what hedges gain, they gain by 3 %; 5 % would take more off cold starts.",
     ),
     Sweep(
-        "stall",
-        Dial("core.policy", "stall_s"),
+        "probe-after",
+        Dial("core.policy", "probe_after_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
         "no difference to an outage in these worlds; at half a second slow agents are asked too often.",

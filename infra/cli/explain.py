@@ -19,10 +19,10 @@ _SEEN_UP = re.compile(r"\d+ of \d+ vantages see it up")
 _OUT = ("ejected", "down", "draining")
 
 
-def outage(targets: Sequence[Facts], hold_s: float | None) -> str:
+def outage(targets: Sequence[Facts], queue_timeout_s: float | None) -> str:
     """That no target serves, or none well, and what becomes of requests; empty while one does.
 
-    hold_s: how long a request waits that can be sent to nobody, if the router says it."""
+    queue_timeout_s: how long a request waits that can be sent to nobody, if the router says it."""
     serving = [one for one in targets if one.get("state") not in _OUT]
     if not targets or any(not _rests(one) and not one.get("failing") for one in serving):
         return ""
@@ -30,8 +30,8 @@ def outage(targets: Sequence[Facts], hold_s: float | None) -> str:
         return "Every target that serves throttles: requests go to the one that rests shortest."
     fail = "fails" if all(one.get("failing") for one in serving) else "fails or throttles"
     what = f"Every target that is left {fail}" if serving else "No target serves"
-    until = "a while" if hold_s is None else f"up to {hold_s:g} s"
-    end = "fails at once" if hold_s == 0 else f"waits {until} for one to come back"
+    until = "a while" if queue_timeout_s is None else f"up to {queue_timeout_s:g} s"
+    end = "fails at once" if queue_timeout_s == 0 else f"waits {until} for one to come back"
     return (
         f"{what}: requests are tried all the same, at the least bad first; "
         f"a request that can be sent to no target {end}."

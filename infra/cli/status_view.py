@@ -140,7 +140,7 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
     asked = json_access.facts(status.get("router"))
     if targets := json_access.many(status.get("targets")):
         seen_by = json_access.place(asked) or "the first router that answers"
-        if out := outage(targets, json_access.number(asked.get("hold_s"))):
+        if out := outage(targets, json_access.number(asked.get("queue_timeout_s"))):
             shown.append(f"[red]{out}[/red]")
         shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets, bad=bool(out)))
         shown.append(_reasons(targets))

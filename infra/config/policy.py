@@ -1,4 +1,4 @@
-"""`skyfleet:router.core.policy`: what may be said of how the router decides; every mistake in it is noted.
+"""`skyfleet:router.policy`: what may be said of how the router decides; every mistake in it is noted.
 
 The rule of this file: pure. Defaults live with the router.
 """
@@ -13,7 +13,7 @@ from infra.config.validation import Mistakes, one_of
 # router, here is only what may be said.
 POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
     "connectTimeoutS": (0.01, 60),
-    "stallS": (0.01, 3600),
+    "probeAfterS": (0.01, 3600),
     "deadlineS": (0.1, 3600),
     "slowStartS": (0.1, 3600),
     "ejectionS": (0.1, 300),
@@ -22,18 +22,18 @@ POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
     "freshS": (1, 3600),
     "hedgeShare": (0.001, 1),
     "extraUsdPerHour": (0, 1_000_000),
-    "goalMs": (1, 3_600_000),
-    "holdS": (0, 3600),
+    "latencyGoalMs": (1, 3_600_000),
+    "queueTimeoutS": (0, 3600),
     "attempts": (1, 10),
 }
 WHOLE_NUMBERS = ("fall", "rise", "attempts")
 HEDGES = ("auto", "on", "off")
-CALLERS_MAY = ("strategy", "redundant")
-POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "callersMay")
+OVERRIDES = ("strategy", "redundant")
+POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "allowedOverrides")
 
 
 def read_policy(mistakes: Mistakes, value: object) -> dict[str, object]:
-    key, example = "skyfleet:router.core.policy", "{stallS: 2}"
+    key, example = "skyfleet:router.policy", "{probeAfterS: 2}"
     policy = mistakes.mapping(key, value, example)
     mistakes.known_keys(key, policy, POLICY_KEYS, example)
     found: dict[str, object] = {}
@@ -48,15 +48,17 @@ def read_policy(mistakes: Mistakes, value: object) -> dict[str, object]:
         if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`
             given = "on" if given else "off"
         found["hedge"] = mistakes.choice(f"{key}.hedge", given, HEDGES, "auto")
-    if "callersMay" in policy:
-        found["callersMay"] = _callers_may(mistakes, f"{key}.callersMay", policy["callersMay"])
+    if "allowedOverrides" in policy:
+        found["allowedOverrides"] = _allowed_overrides(
+            mistakes, f"{key}.allowedOverrides", policy["allowedOverrides"]
+        )
     return found
 
 
-def _callers_may(mistakes: Mistakes, key: str, value: object) -> list[str]:
+def _allowed_overrides(mistakes: Mistakes, key: str, value: object) -> list[str]:
     """An empty list: callers may choose nothing."""
     names = [] if value == [] else mistakes.strings(key, value, "[strategy]")
     for name in names:
-        if name not in CALLERS_MAY:
-            mistakes.add(key, name, one_of(CALLERS_MAY, name), "[strategy]")
+        if name not in OVERRIDES:
+            mistakes.add(key, name, one_of(OVERRIDES, name), "[strategy]")
     return names

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import cast
 
 # Keys of the config that bore another name before.
-RENAMED: Mapping[str, str] = {"skyfleet:sky": "skyfleet:emulator"}
+_POLICY = "skyfleet:router.policy"
+RENAMED: Mapping[str, str] = {
+    "skyfleet:sky": "skyfleet:emulator",
+    f"{_POLICY}.holdS": f"{_POLICY}.queueTimeoutS",
+    f"{_POLICY}.stallS": f"{_POLICY}.probeAfterS",
+    f"{_POLICY}.callersMay": f"{_POLICY}.allowedOverrides",
+    f"{_POLICY}.goalMs": f"{_POLICY}.latencyGoalMs",
+}
 
 
 @dataclass(slots=True)

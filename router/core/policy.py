@@ -20,8 +20,8 @@ class Policy:
     # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
     connect_timeout_s: float = 3.0
     # Most warm replies begin well within 2 s; a model that thinks longer costs one free /health question.
-    # Sooner shortens an outage a little (docs/benchmarks/plots/stall.svg).
-    stall_s: float = 2.0
+    # Sooner shortens an outage a little (docs/benchmarks/plots/probe-after.svg).
+    probe_after_s: float = 2.0
     # Azure's front door answers for the function after 230 s, so no reply can begin later than that.
     deadline_s: float = 230.0
     # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
@@ -55,7 +55,7 @@ class Policy:
     warm_for_s: float = 120.0
     # An answer of /health serves everybody who waits for that target and asks within this time.
     ask_fresh_s: float = 1.0
-    # Pauses between questions double from stall_s up to this.
+    # Pauses between questions double from probe_after_s up to this.
     ask_pause_cap_s: float = 30.0
 
     # Choosing (traffic, selection).
@@ -74,7 +74,7 @@ class Policy:
     # See docs/benchmarks/plots/learn.svg.
     learn_s: float = 0.25
     # `cost`: who waits for an agent notices a second.
-    goal_ms: float = 1000.0
+    latency_goal_ms: float = 1000.0
     # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
     # tide (docs/benchmarks/plots/baseline.svg).
     baseline_s: float = 300.0
@@ -94,13 +94,13 @@ class Policy:
     # call: no limit to failing over, but one where `price` says what a model call costs.
     extra_usd_per_hour: float = 1.0
     # What a request may ask for in its header fields.
-    callers_may: frozenset[str] = frozenset({"strategy", "redundant"})
+    allowed_overrides: frozenset[str] = frozenset({"strategy", "redundant"})
 
     # When nothing can be sent to any target, a request waits this long for one to come back: most callers
     # are more patient than a restart takes, and less than a cold start.
-    hold_s: float = 10.0
+    queue_timeout_s: float = 10.0
     # Between two rounds of questions meanwhile: soon enough to be seen, rare enough to be free.
-    hold_pause_s: float = 0.25
+    queue_pause_s: float = 0.25
 
     # Standing (health, fleet, gray).
     # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
@@ -150,7 +150,7 @@ DEFAULT: Final = Policy()
 
 _NAMES: Final = {
     "connectTimeoutS": "connect_timeout_s",
-    "stallS": "stall_s",
+    "probeAfterS": "probe_after_s",
     "deadlineS": "deadline_s",
     "slowStartS": "slow_start_s",
     "ejectionS": "ejection_s",
@@ -159,15 +159,15 @@ _NAMES: Final = {
     "freshS": "fresh_s",
     "hedgeShare": "hedge_share",
     "extraUsdPerHour": "extra_usd_per_hour",
-    "goalMs": "goal_ms",
-    "holdS": "hold_s",
+    "latencyGoalMs": "latency_goal_ms",
+    "queueTimeoutS": "queue_timeout_s",
     "attempts": "attempts",
 }
 # The least and the most that each may be. Below, a timer of the event loop or one round trip is the limit;
 # above, it is a mistake in the unit, or another limit comes first. Zero switches off what has a 0 here.
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "connectTimeoutS": (0.01, 60),
-    "stallS": (0.01, 3600),
+    "probeAfterS": (0.01, 3600),
     # No platform waits longer than an hour for a reply.
     "deadlineS": (0.1, 3600),
     "slowStartS": (0.1, 3600),
@@ -179,8 +179,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "freshS": (1, 3600),
     "hedgeShare": (0.001, 1),
     "extraUsdPerHour": (0, 1_000_000),
-    "goalMs": (1, 3_600_000),
-    "holdS": (0, 3600),
+    "latencyGoalMs": (1, 3_600_000),
+    "queueTimeoutS": (0, 3600),
     "attempts": (1, 10),
 }
 _COUNTS: Final = frozenset({"fall", "rise", "attempts"})
@@ -201,15 +201,15 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
                 changes[name] = got
             else:
                 mistakes.append(f"hedge: got {got!r}, expected one of {', '.join(HEDGES)}")
-        elif name == "callersMay":
+        elif name == "allowedOverrides":
             if isinstance(got, list) and all(one in MAY for one in cast("list[object]", got)):
-                changes["callers_may"] = frozenset(cast("list[str]", got))
+                changes["allowed_overrides"] = frozenset(cast("list[str]", got))
             else:
                 mistakes.append(
-                    f'callersMay: got {got!r}, expected a list of {", ".join(MAY)}, e.g. ["strategy"]'
+                    f'allowedOverrides: got {got!r}, expected a list of {", ".join(MAY)}, e.g. ["strategy"]'
                 )
         elif field is None:
-            expected = ", ".join([*_NAMES, "hedge", "callersMay"])
+            expected = ", ".join([*_NAMES, "hedge", "allowedOverrides"])
             mistakes.append(f"{name}: unknown; expected one of {expected}")
         elif _fits(name, got):
             changes[field] = got

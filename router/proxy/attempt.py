@@ -180,12 +180,12 @@ class Attempt:
         """Whether it is a stream that has sent something, but no event yet."""
         return self.awaited and self._first is not None and bool(self._held)
 
-    def has_stopped(self, stall_s: float) -> bool:
+    def has_stopped(self, probe_after_s: float) -> bool:
         """Whether a small reply was announced so long ago and is not whole: whoever knows its length has made
         it, so what is missing was lost on the way."""
         waited_ms = self._relay.elapsed_ms(self.started) - self.headed_ms
         small = self.awaited and self._first is None and first(self.headers, b"content-length") is not None
-        return small and waited_ms >= stall_s * 1000
+        return small and waited_ms >= probe_after_s * 1000
 
     def flow(self) -> None:
         """From now on everything goes straight to the caller, beginning with what was held."""

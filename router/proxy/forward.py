@@ -298,7 +298,7 @@ class Relay:
     def _on_answer(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_asking()
         number, now = attempt.number, self._plane.ticks()
-        if alive and not attempt.has_stopped(self._plane.board.policy.stall_s):
+        if alive and not attempt.has_stopped(self._plane.board.policy.probe_after_s):
             self._do(*p.lives(self._plan, number, now, beating=attempt.beating))
         else:
             failure = Failure.CUT if alive else Failure.NO_ANSWER
@@ -351,7 +351,7 @@ class Relay:
 
     def _hold(self, action: GiveUp) -> bool:
         """Wait for a target to come back, if nobody could be reached and there is time."""
-        until = min(self._started + self._plane.board.policy.hold_s, self._terms.deadline)
+        until = min(self._started + self._plane.board.policy.queue_timeout_s, self._terms.deadline)
         unserved = action.code in ("no-target", "no-answer") and self._may_wait()
         if not unserved or self._plane.ticks() >= until:
             return False

@@ -60,5 +60,5 @@ def hedge_after_s(board: Board, strategy: Strategy) -> float:
         return math.inf
     delay = board.hedge_delay_s()
     if delay is None:
-        return board.policy.stall_s
+        return board.policy.probe_after_s
     return delay * patience(board.budget, board.requests, board.policy)

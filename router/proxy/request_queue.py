@@ -3,14 +3,14 @@
 Rules
 - Requests of which nothing was sent wait, so waiting is safe for every request, also for one that must not be
   repeated; and requests that may be repeated, when somebody could not be reached. Each waits at most
-  `hold_s` from its start, and never past its deadline.
+  `queue_timeout_s` from its start, and never past its deadline.
 - Nobody is woken for a target where its request may have run already; except where its connection broke, a
   repeat does no harm, and the target did not answer for a while since: that one died and is back. Who goes
   on answering was not away; a request that has nobody else to wait for is told so.
 - While somebody waits, all targets are asked for their free /health, a few a round, a round each
-  `hold_pause_s`: one question per target, however many requests wait. The first answer wakes them all.
-- The loop goes on for `hold_s` after the last request has left, so that the others that come back are noticed
-  too: a total outage is nobody's own fault, and who answers serves again at once, easing in.
+  `queue_pause_s`: one question per target, however many requests wait. The first answer wakes them all.
+- The loop goes on for `queue_timeout_s` after the last request has left, so that the others that come back
+  are noticed too: a total outage is nobody's own fault, and who answers serves again at once, easing in.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Outage:
     def wait(self, one: Waiting) -> None:
         """Call `again` of this one once, when a target has answered."""
         self._waiting[one] = self._ticks()
-        self._until = self._ticks() + self._board.policy.hold_s
+        self._until = self._ticks() + self._board.policy.queue_timeout_s
         if self._timer is None:
             self._round()
 
@@ -73,7 +73,7 @@ class Outage:
             leave()
         self._leaves = []
         if self._waiting:
-            self._until = self._ticks() + self._board.policy.hold_s
+            self._until = self._ticks() + self._board.policy.queue_timeout_s
         # A target that broke one request off need not be out yet, and may be away all the same.
         keys = list(self._board.targets) if self._waiting else self._board.out()
         if not keys or self._ticks() >= self._until:
@@ -84,7 +84,7 @@ class Outage:
                 self._heard(key, False)
             self._leaves.append(self._asker.ask(self._board.targets[key], partial(self._heard, key), 0.0)[1])
         self._next += _ROUND
-        self._timer = asyncio.get_running_loop().call_later(self._board.policy.hold_pause_s, self._round)
+        self._timer = asyncio.get_running_loop().call_later(self._board.policy.queue_pause_s, self._round)
 
     def _heard(self, key: str, alive: bool) -> None:
         if not alive:

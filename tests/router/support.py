@@ -29,10 +29,15 @@ API_KEY = "a made-up key"
 
 # Short times, so that what waits in production does not wait here.
 QUICK = Policy(
-    connect_timeout_s=2.0, stall_s=0.1, ask_timeout_s=0.5, deadline_s=5.0, cold_timeout_s=1.0, hold_s=0.01
+    connect_timeout_s=2.0,
+    probe_after_s=0.1,
+    ask_timeout_s=0.5,
+    deadline_s=5.0,
+    cold_timeout_s=1.0,
+    queue_timeout_s=0.01,
 )
 # For everything else: a machine that stops for a moment is no reason to ask, to drop or to give up.
-CALM = Policy(hold_s=0.01)
+CALM = Policy(queue_timeout_s=0.01)
 
 
 @dataclass

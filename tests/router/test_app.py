@@ -146,7 +146,7 @@ def test_all_mistakes_of_the_environment_are_reported_at_once() -> None:
                 "SKYFLEET_ROOT_KEYS": "hush",
                 "SKYFLEET_STRATEGY": "best",
                 "SKYFLEET_BUCKET": "file:///x",
-                "SKYFLEET_POLICY": '{"stallS": 0, "fall": 2.5, "speed": 1}',
+                "SKYFLEET_POLICY": '{"probeAfterS": 0, "fall": 2.5, "speed": 1}',
             }
         )
     text = str(caught.value)
@@ -158,7 +158,7 @@ def test_all_mistakes_of_the_environment_are_reported_at_once() -> None:
         "[1]",
         "STRATEGY",
         "BUCKET",
-        "stallS",
+        "probeAfterS",
         "speed",
     ):
         assert found in text
@@ -323,7 +323,7 @@ def test_status_has_what_the_command_line_needs() -> None:
             await front.client.get("/x")
             status = await front.status()
             where = {"cloud": "gcp", "region": "r2", "build": "b1", "strategy": "round-robin"}
-            assert status["router"] == {**where, "hold_s": CALM.hold_s}
+            assert status["router"] == {**where, "queue_timeout_s": CALM.queue_timeout_s}
             target = status["targets"][0]
             assert target["latency_ms"] > 0
             names = ("cloud", "region", "url", "state", "weight", "latency_ms", "cold", "inflight", "reason")

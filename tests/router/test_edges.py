@@ -90,11 +90,11 @@ def test_loopback_is_decided_by_the_address_not_by_its_looks() -> None:
 
 def test_a_policy_is_read_by_its_camel_case_names() -> None:
     """All of the contract's names, and nothing else."""
-    names = ("connectTimeoutS", "stallS", "deadlineS", "slowStartS", "ejectionS", "freshS")
+    names = ("connectTimeoutS", "probeAfterS", "deadlineS", "slowStartS", "ejectionS", "freshS")
     found, mistakes = policy.parse({**dict.fromkeys(names, 1.5), "fall": 2, "rise": 4})
     assert mistakes == []
-    assert (found.stall_s, found.fresh_s, found.fall, found.rise) == (1.5, 1.5, 2, 4)
-    bad: dict[str, object] = {"stallS": float("nan"), "fall": 0, "rise": True, "freshS": "1", "x": 1}
+    assert (found.probe_after_s, found.fresh_s, found.fall, found.rise) == (1.5, 1.5, 2, 4)
+    bad: dict[str, object] = {"probeAfterS": float("nan"), "fall": 0, "rise": True, "freshS": "1", "x": 1}
     assert len(policy.parse(bad)[1]) == 5
 
 
@@ -115,7 +115,7 @@ def test_each_number_of_a_policy_has_a_range_and_the_mistake_names_it(name: str)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hedgeShare", 5), ("freshS", 0.001), ("deadlineS", 1e-9), ("ejectionS", 1e9), ("stallS", 1e300)],
+    [("hedgeShare", 5), ("freshS", 0.001), ("deadlineS", 1e-9), ("ejectionS", 1e9), ("probeAfterS", 1e300)],
 )
 def test_a_number_that_makes_no_sense_is_refused(name: str, value: float) -> None:
     """Mostly a wrong unit, which would otherwise show in the worst hour."""
@@ -124,9 +124,9 @@ def test_a_number_that_makes_no_sense_is_refused(name: str, value: float) -> Non
 
 def test_what_may_be_switched_off_takes_a_zero_and_attempts_are_counted_whole() -> None:
     """No holding, nothing extra; one attempt is no repeat at all."""
-    found, mistakes = policy.parse({"holdS": 0, "extraUsdPerHour": 0, "attempts": 1})
+    found, mistakes = policy.parse({"queueTimeoutS": 0, "extraUsdPerHour": 0, "attempts": 1})
     assert mistakes == []
-    assert (found.hold_s, found.extra_usd_per_hour, found.attempts) == (0, 0, 1)
+    assert (found.queue_timeout_s, found.extra_usd_per_hour, found.attempts) == (0, 0, 1)
     assert len(policy.parse({"attempts": 2.0})[1]) == 1
 
 

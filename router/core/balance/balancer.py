@@ -241,7 +241,7 @@ class Board:
     def _patience_s(self) -> float:
         """After which time an attempt is late: the delay of hedges, as long as it is known."""
         delay = self._hedge[1]
-        return self.policy.stall_s if delay is None else delay
+        return self.policy.probe_after_s if delay is None else delay
 
     def _is_stuck(self, key: str, now: float) -> bool:
         """Whether its oldest attempt in flight is late, and nothing was heard since that was sent."""

@@ -14,7 +14,7 @@ eases off counts as whole: its quality says the same. Quality is a product, 1 at
 A quality falls at once and doubles at most every `regain_s`.
 
 Rules of `cost`: from the cheapest up, each takes what its share allows and its latency deserves: all of it
-within `goal_ms`, nothing beyond a fifth more. What is left goes to the fastest.
+within `latency_goal_ms`, nothing beyond a fifth more. What is left goes to the fastest.
 
 In both nobody falls below `FLOOR` of the requests (or its whole part, if that is less), so every recovery
 is seen by real traffic; where traffic is too rare for that, what was bad fades (`fade_s`).
@@ -108,7 +108,7 @@ def fits(candidates: Sequence[Candidate], known: Known, now: float, policy: Poli
     """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more or when it fails."""
     found: dict[str, float] = {}
     for key, ms in _remembered(candidates, known, now, policy).items():
-        over = 6 - 5 * ms / policy.goal_ms
+        over = 6 - 5 * ms / policy.latency_goal_ms
         found[key] = min(1.0, max(0.0, over)) * success(known.traffic.get(key, NOTHING), now, policy)
     return found
 

@@ -19,8 +19,9 @@ Rules
 - Redundant: as many as the caller asked for run at once; who fails is replaced while the budget lasts.
 - A small reply is passed on when it is whole and an event stream from its first event, if the request may be
   repeated: what breaks off before that goes elsewhere.
-- An attempt without an answer for `stall_s` leads to a question to the target's free /health. Alive: keep
-  waiting and ask again after a growing pause, because a slow model is not dead and must not be billed twice.
+- After `probe_after_s` without an answer an attempt leads to a question to the target's free /health. Alive:
+  keep waiting and ask again after a growing pause, because a slow model is not dead and must not be billed
+  twice.
   Silent: the attempt has failed, and nobody knows whether it ran. A target that may still be starting cold
   gets the cold patience when the request cannot be repeated.
 - When all attempts failed and one of them replied, the caller gets that reply: 429 or 503 before others, the
@@ -176,7 +177,7 @@ def lives(plan: Plan, number: int, now: float, *, beating: bool = False) -> tupl
     if beating and len(plan.runs) == 1:
         return plan, (PassOn(number),)
     run, policy = _run(plan, number), plan.terms.policy
-    pause = min(policy.stall_s * 2**run.asked, policy.ask_pause_cap_s)
+    pause = min(policy.probe_after_s * 2**run.asked, policy.ask_pause_cap_s)
     return _changed(plan, replace(run, asking=False, due=now + pause)), ()
 
 
@@ -290,7 +291,7 @@ def _send(plan: Plan, means: Means, now: float, extra: Extra) -> tuple[Plan, Try
         return None
     if plan.paid and not means.afford(choice, extra):
         return None
-    run = Run(number, choice, now, min(now + terms.policy.stall_s, terms.deadline))
+    run = Run(number, choice, now, min(now + terms.policy.probe_after_s, terms.deadline))
     runs, tried = (*plan.runs, run), (*plan.tried, choice.key)
     at = _hedge_at(terms, runs, plan.paid + 1, now)
     # Written out, because this is on the way of every request and `replace` takes three times as long.

@@ -8,7 +8,7 @@
 and Idempotency-Key, which is for the agent too.
 
 Rules: a value that is not understood is a 400 with an example, a wish that the deployment does not grant
-(`callersMay`) a 403. A field that is repeated with another value is a 400: nobody can know which was meant;
+(`allowedOverrides`) a 403. A field that is repeated with another value is a 400, since either may be meant;
 an Idempotency-Key that is repeated at all too.
 With both timeouts the shorter one counts.
 """
@@ -111,12 +111,12 @@ def _is_count(value: bytes, most_digits: int = _MOST_DIGITS) -> bool:
 
 
 def _granted(field: bytes, wish: str, policy: Policy) -> None:
-    if wish not in policy.callers_may:
+    if wish not in policy.allowed_overrides:
         raise CallerError(
             403,
             "not-granted",
             f"This router does not let callers set {field.decode()}; leave it out, or allow '{wish}' in "
-            "callersMay of its policy.",
+            "allowedOverrides of its policy.",
         )
 
 

@@ -53,14 +53,14 @@ def test_no_rest_is_said_to_last_as_long_as_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hold_s", "end"), [(10.0, "waits up to 10 s"), (0, "fails at once"), (None, "waits")]
+    ("queue_timeout_s", "end"), [(10.0, "waits up to 10 s"), (0, "fails at once"), (None, "waits")]
 )
-def test_a_total_outage_is_said_above_the_table(hold_s: float | None, end: str) -> None:
+def test_a_total_outage_is_said_above_the_table(queue_timeout_s: float | None, end: str) -> None:
     """With what becomes of requests; and who is asked first does not look like one that serves all."""
     facts = targets(
         {"state": "down"}, {"state": "ejected", "portion": 1.0}, {"state": "draining", "portion": 0.0}
     )
-    facts["router"] = {"cloud": "gcp", "region": "r1", "hold_s": hold_s}
+    facts["router"] = {"cloud": "gcp", "region": "r1", "queue_timeout_s": queue_timeout_s}
     text = shown(facts)
     said = " ".join(text[: text.index("Targets, as")].split())
     assert "No target serves: requests are tried all the same, at the least bad first;" in said

@@ -288,9 +288,9 @@ def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource],
     variables = environment(functions(fleet, "aws")["router"])
     assert len(bytes.fromhex(variables["SKYFLEET_API_KEY_SHA256"])) == 32
     assert "SKYFLEET_OPEN" not in variables
-    local = settings_for("aws", router={"open": True, "policy": {"stallS": 2}}, emulator={"minuteS": 5})
+    local = settings_for("aws", router={"open": True, "policy": {"probeAfterS": 2}}, emulator={"minuteS": 5})
     opened = environment(functions(recorded(local, tmp_path), "aws")["router"])
-    assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"stallS": 2})
+    assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
 
 
 def test_children_hang_under_their_component(fleet: list[Resource]) -> None:

@@ -101,7 +101,7 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never less, or a deploy would fail in its middle; little more, or it would refuse what works."""
-    more = {"policy": {"stallS": 2.5, "hedge": "off"}, "strategy": "round-robin"}
+    more = {"policy": {"probeAfterS": 2.5, "hedge": "off"}, "strategy": "round-robin"}
     settings = read(config({"aws": 2, "azure": 1, "gcp": 1}, router=more, keyGeneration=100), stack)
     urls = {f"{place.cloud}-{place.region}": place for place in settings.places}
 

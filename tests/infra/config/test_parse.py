@@ -76,7 +76,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
             "clouds": ["gcp", "aws"],
             "strategy": "random",
             "open": True,
-            "policy": {"stallS": 2, "fall": 3},
+            "policy": {"probeAfterS": 2, "fall": 3},
         },
         agent="mymodule.sub:app",
         name="shop",
@@ -87,7 +87,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
         emulator={"minuteS": 5, "delays": 0.1},
     )
     assert [place.cloud for place in found.routers] == ["gcp", "aws"]
-    assert (found.strategy, found.open, found.policy) == ("random", True, {"stallS": 2, "fall": 3})
+    assert (found.strategy, found.open, found.policy) == ("random", True, {"probeAfterS": 2, "fall": 3})
     assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
     assert found.checks == Checks(probes=3, apart_s=0.5)
     assert found.model == Model("https://api.example.com/v1", "small")
@@ -103,17 +103,17 @@ def test_what_the_config_may_say_the_router_understands() -> None:
         knobs: dict[str, object] = {
             **{name: span[end] for name, span in POLICY_NUMBERS.items()},
             "hedge": "off",
-            "callersMay": ["redundant"],
+            "allowedOverrides": ["redundant"],
         }
         assert tuple(knobs) == POLICY_KEYS
         found = settings(router={"policy": knobs})
         assert found.policy == knobs
         policy, wrong = router_policy.parse(found.policy)
         assert wrong == []
-    assert (policy.hedge, policy.callers_may) == ("off", frozenset({"redundant"}))
-    assert settings(router={"policy": {"hedge": False, "callersMay": []}}).policy == {
+    assert (policy.hedge, policy.allowed_overrides) == ("off", frozenset({"redundant"}))
+    assert settings(router={"policy": {"hedge": False, "allowedOverrides": []}}).policy == {
         "hedge": "off",
-        "callersMay": [],
+        "allowedOverrides": [],
     }
 
 
@@ -229,16 +229,24 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
         "skyfleet:sky: got a key's former name; expected its name of today, skyfleet:emulator",
     ),
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
-    "policy-unknown": (CLOUDS, {"router": {"policy": {"stallMs": 2}}}, "did you mean stallS"),
-    "policy-not-positive": (CLOUDS, {"router": {"policy": {"stallS": 0}}}, "policy.stallS: got 0"),
+    "policy-unknown": (CLOUDS, {"router": {"policy": {"probeAfterMs": 2}}}, "did you mean probeAfterS"),
+    "policy-not-positive": (CLOUDS, {"router": {"policy": {"probeAfterS": 0}}}, "policy.probeAfterS: got 0"),
     "policy-too-much": (CLOUDS, {"router": {"policy": {"hedgeShare": 5}}}, "a number from 0.001 to 1"),
-    "policy-endless": (CLOUDS, {"router": {"policy": {"stallS": 10**400}}}, "policy.stallS: got 1000"),
+    "policy-endless": (
+        CLOUDS,
+        {"router": {"policy": {"probeAfterS": 10**400}}},
+        "policy.probeAfterS: got 1000",
+    ),
     "weight-endless": ({"aws": {**CLOUDS["aws"], "weight": 10**400}}, {}, "aws.weight: got 1000"),
     "weight-too-small": ({"aws": {**CLOUDS["aws"], "weight": 1e-9}}, {}, "from 0.000001 to 1000000"),
     "price-too-high": ({"aws": {**CLOUDS["aws"], "price": 1e12}}, {}, "from 0 to 1000000000"),
     "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
     "hedge": (CLOUDS, {"router": {"policy": {"hedge": "always"}}}, "policy.hedge: got 'always'"),
-    "callers-may": (CLOUDS, {"router": {"policy": {"callersMay": ["strategie"]}}}, "did you mean strategy"),
+    "allowed-overrides": (
+        CLOUDS,
+        {"router": {"policy": {"allowedOverrides": ["strategie"]}}},
+        "did you mean strategy",
+    ),
     "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
     "agent-reserved": (
@@ -259,6 +267,27 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "emulator-too-slow": (CLOUDS, {"emulator": {"minuteS": 99999}}, "at most 3600 seconds"),
     "unknown-key": (CLOUDS, {"regions": []}, "skyfleet:regions: got an unknown key"),
 }
+
+
+# Former name in the policy, a value that was valid under it, and the name of today.
+RENAMED_IN_POLICY = (
+    ("holdS", 5, "queueTimeoutS"),
+    ("stallS", 2, "probeAfterS"),
+    ("callersMay", ["strategy"], "allowedOverrides"),
+    ("goalMs", 800, "latencyGoalMs"),
+)
+
+
+@pytest.mark.parametrize(("former", "value", "today"), RENAMED_IN_POLICY)
+@pytest.mark.parametrize("mixed", [False, True], ids=["alone", "beside-its-new-name"])
+def test_a_former_name_in_the_policy_is_refused_with_the_new_one(
+    former: str, value: object, today: str, *, mixed: bool
+) -> None:
+    """The former name is a mistake of its own, also where the new name is set as well."""
+    policy = {former: value} | ({today: value} if mixed else {})
+    (found,) = mistakes(CLOUDS, router={"policy": policy})
+    assert f"skyfleet:router.policy.{former}: got a key's former name" in found
+    assert f"its name of today, skyfleet:router.policy.{today}" in found
 
 
 @pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())

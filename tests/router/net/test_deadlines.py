@@ -53,7 +53,7 @@ def test_a_callers_deadline_ends_its_request_and_blames_nobody(field: dict[str, 
     """504 `deadline`, in time, and the agent sees its caller leave."""
 
     async def run() -> None:
-        patient = replace(QUICK, stall_s=2.0)
+        patient = replace(QUICK, probe_after_s=2.0)
         async with upstream(never) as up, router([up.url], policy=patient) as front:
             began = time.monotonic()
             reply = await front.client.get("/", headers=field)

@@ -16,7 +16,9 @@ def test_nobody_waits_for_a_target_to_which_nothing_can_be_sent() -> None:
     """The purse is empty, so the untried target is no hope; the hold would last a minute."""
 
     async def run() -> None:
-        policy = replace(PATIENT, extra_usd_per_hour=0.0, hold_s=60.0, hold_pause_s=0.1, ask_fresh_s=0.3)
+        policy = replace(
+            PATIENT, extra_usd_per_hour=0.0, queue_timeout_s=60.0, queue_pause_s=0.1, ask_fresh_s=0.3
+        )
         async with (
             upstream(breaks) as bad,
             upstream(ok) as good,
@@ -74,7 +76,7 @@ def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
         await (swallows if request.target == "/health" else breaks)(request, peer)
 
     async def run() -> None:
-        policy = replace(PATIENT, hold_s=1.0, cold_timeout_s=30.0)
+        policy = replace(PATIENT, queue_timeout_s=1.0, cold_timeout_s=30.0)
         async with (
             upstream(dies) as one,
             away(1) as gone,
@@ -92,7 +94,7 @@ def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old()
     """An answer that serves others for a minute does not serve who waits."""
 
     async def run() -> None:
-        policy = replace(CALM, hold_s=30.0, hold_pause_s=0.02, ask_fresh_s=60.0)
+        policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, ask_fresh_s=60.0)
         async with away(2) as them, router([one.one.url for one in them], policy=policy) as front:
             call = asyncio.create_task(front.client.post("/invoke"))
             await eventually(lambda: len(front.app._plane.outage._waiting) == 1)  # pyright: ignore
@@ -103,8 +105,10 @@ def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old()
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("hold_s", [0.0, 4.0])
-def test_a_target_where_it_must_not_run_too_is_passed_over_for_one_where_it_may(hold_s: float) -> None:
+@pytest.mark.parametrize("queue_timeout_s", [0.0, 4.0])
+def test_a_target_where_it_must_not_run_too_is_passed_over_for_one_where_it_may(
+    queue_timeout_s: float,
+) -> None:
     """Of three agents the one in between does not declare itself repeatable."""
 
     async def run() -> None:
@@ -119,7 +123,7 @@ def test_a_target_where_it_must_not_run_too_is_passed_over_for_one_where_it_may(
                 }
                 for cloud, up, weight in (("aws", bad, 3), ("azure", other, 2), ("gcp", good, 1))
             ]
-            policy = replace(PATIENT, hold_s=hold_s)
+            policy = replace(PATIENT, queue_timeout_s=queue_timeout_s)
             told = json.dumps(targets)
             async with router([], policy=policy, SKYFLEET_REGION="r", SKYFLEET_TARGETS=told) as front:
                 reply = await front.client.post("/invoke")

@@ -14,7 +14,7 @@ import pytest
 from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router, upstream
 
 MARK = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
-PATIENT = replace(QUICK, hold_s=4.0, hold_pause_s=0.02, ask_fresh_s=0.02)
+PATIENT = replace(QUICK, queue_timeout_s=4.0, queue_pause_s=0.02, ask_fresh_s=0.02)
 
 
 async def agent(request: Received, peer: Peer) -> None:
@@ -99,7 +99,7 @@ def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
     """503 with Retry-After, as before; and nobody who has left is kept."""
 
     async def story() -> None:
-        policy = replace(PATIENT, hold_s=0.2)
+        policy = replace(PATIENT, queue_timeout_s=0.2)
         async with away(2) as targets, router([one.one.url for one in targets], policy=policy) as front:
             reply = await front.client.post("/invoke", content=b"{}")
             assert reply.status_code == 503
@@ -110,10 +110,10 @@ def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
 
 
 def test_without_a_hold_the_caller_is_told_at_once_and_nobody_is_asked() -> None:
-    """`holdS: 0`: for callers that have a better idea than to wait."""
+    """`queueTimeoutS: 0`: for callers that have a better idea than to wait."""
 
     async def story() -> None:
-        policy = replace(PATIENT, hold_s=0)
+        policy = replace(PATIENT, queue_timeout_s=0)
         async with away(2) as targets, router([one.one.url for one in targets], policy=policy) as front:
             began = time.monotonic()
             reply = await front.client.post("/invoke", content=b"{}")
@@ -152,7 +152,7 @@ def test_a_held_request_does_not_run_twice_at_one_target() -> None:
 
     async def story() -> None:
         async with upstream(breaks) as bad, away(1) as gone:
-            policy = replace(PATIENT, hold_s=0.5)
+            policy = replace(PATIENT, queue_timeout_s=0.5)
             async with router([bad.url, gone[0].one.url], policy=policy) as front:
                 reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
                 assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
@@ -167,7 +167,7 @@ def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets
     """They answer all the while, so there is nobody whose return would help; the hold would last a minute."""
 
     async def story() -> None:
-        policy = replace(PATIENT, hold_s=60.0)
+        policy = replace(PATIENT, queue_timeout_s=60.0)
         async with (
             upstream(breaks) as one,
             upstream(breaks) as two,

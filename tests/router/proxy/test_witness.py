@@ -271,7 +271,7 @@ def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
                 headers = {"idempotency-key": f"key-{number}"}
                 first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
                 await eventually(lambda: bool(ran))
-                await asyncio.sleep(2 * QUICK.stall_s)
+                await asyncio.sleep(2 * QUICK.probe_after_s)
                 for _ in range(2):
                     reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
                     assert reply.status_code == 504

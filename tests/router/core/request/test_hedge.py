@@ -179,7 +179,7 @@ def test_the_first_event_is_one_with_data(parts: list[bytes], here: bool) -> Non
 
 # With real sockets.
 
-HEDGED = replace(QUICK, hedge="on", stall_s=1.0, ask_timeout_s=1.0, learn_s=1e-6)
+HEDGED = replace(QUICK, hedge="on", probe_after_s=1.0, ask_timeout_s=1.0, learn_s=1e-6)
 
 
 async def learned(front: Front) -> int:
@@ -279,7 +279,7 @@ def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
     be repeated does not get lost there. When nobody else is left, it is tried all the same."""
 
     async def run() -> None:
-        patient = replace(HEDGED, ask_timeout_s=30.0, stall_s=30.0)
+        patient = replace(HEDGED, ask_timeout_s=30.0, probe_after_s=30.0)
         async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
             await learned(front)
             a.script, seen = swallows, len(a.asked)

@@ -151,14 +151,19 @@ def test_a_key_that_is_there_twice_goes_to_no_agent(other: bytes) -> None:
 
 
 def test_a_deployment_may_refuse_wishes() -> None:
-    """By `callersMay`, each by its name; timeouts are nobody's privilege."""
-    policy, mistakes = parse_policy({"callersMay": ["strategy"], "hedge": "off"})
+    """By `allowedOverrides`, each by its name; timeouts are nobody's privilege."""
+    policy, mistakes = parse_policy({"allowedOverrides": ["strategy"], "hedge": "off"})
     assert (mistakes, policy.hedge) == ([], "off")
     assert wishes([(b"x-skyfleet-strategy", b"random")], policy).strategy is Strategy.RANDOM
     with pytest.raises(CallerError, match="x-skyfleet-redundant") as caught:
         wishes([(b"x-skyfleet-redundant", b"2")], policy)
     assert caught.value.status == 403
-    for bad in ({"callersMay": "strategy"}, {"callersMay": ["all"]}, {"hedge": True}, {"hedgeShare": 0}):
+    for bad in (
+        {"allowedOverrides": "strategy"},
+        {"allowedOverrides": ["all"]},
+        {"hedge": True},
+        {"hedgeShare": 0},
+    ):
         assert len(parse_policy(bad)[1]) == 1
 
 
@@ -223,7 +228,7 @@ def test_a_request_may_choose_its_own_strategy() -> None:
     """For itself alone; a name that is none is a 400, and what is not granted a 403."""
 
     async def run() -> None:
-        mine = replace(QUICK, callers_may=frozenset({"strategy"}))
+        mine = replace(QUICK, allowed_overrides=frozenset({"strategy"}))
         async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=mine) as front:
             replies = [
                 await front.client.get("/", headers={"x-skyfleet-strategy": "round-robin"}) for _ in range(4)

@@ -282,7 +282,7 @@ def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, 
         peer.reset()
 
     async def run() -> None:
-        policy = replace(CALM, hedge="on", stall_s=0.1)
+        policy = replace(CALM, hedge="on", probe_after_s=0.1)
         async with (
             upstream(slow) as one,
             upstream(cut) as two,
