@@ -30,7 +30,6 @@ from emulator.desired.state import World
 from emulator.errors import EmulatorError
 from emulator.runtime import interpreter
 from emulator.runtime.errors import SetupError
-from emulator.runtime.interpreter import Interpreter
 from emulator.runtime.ports import Ports
 from emulator.runtime.reconciler import Reconciler, Site
 from emulator.runtime.state import Document, write_private
@@ -47,10 +46,11 @@ APPLY_S = 600.0  # a deploy may install wheels from a slow index
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """root: the checkout's `.skyfleet`; project: the checkout."""
+    """root: the checkout's `.skyfleet`; project: the checkout; python: runs functions, None for our own."""
 
     root: Path
     project: Path
+    python: Path | None = None
 
     @property
     def emulator(self) -> Path:
@@ -73,10 +73,11 @@ def options(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="emulator", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of the emulator (.skyfleet)")
     parser.add_argument("--project", type=Path, help="the checkout (default: the folder of --root)")
+    parser.add_argument("--python", type=Path, help="the Python that functions run on (default: this one)")
     found = parser.parse_args(arguments)
     root: Path = found.root.resolve()
     project: Path | None = found.project
-    return Options(root, (project or root.parent).resolve())
+    return Options(root, (project or root.parent).resolve(), found.python)
 
 
 @contextlib.contextmanager
@@ -124,11 +125,6 @@ def adapter_program(environ: Mapping[str, str]) -> Path | None:
     return Path(told) if told else None
 
 
-def find_interpreter(environ: Mapping[str, str], uv: Path) -> Interpreter:
-    """The interpreter for functions."""
-    return interpreter.find(Path(sys.executable), interpreter.candidates(environ, Path.home(), uv))
-
-
 async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     """Run until a signal comes."""
     stop = asyncio.Event()
@@ -139,7 +135,7 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     site = Site(
         folder=chosen.emulator,
         logs=chosen.logs,
-        interpreter=find_interpreter(environ, uv),
+        interpreter=interpreter.at(chosen.python) if chosen.python else interpreter.own(),
         wheels=Wheels(cache_folder(environ), uv, environ),
         azure_lock=chosen.project / "locks" / "emulator-azure.txt",
         adapter=adapter_program(environ),

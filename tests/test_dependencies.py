@@ -111,9 +111,7 @@ def test_nothing_imports_infra_and_only_its_operators_side_the_routers_core() ->
         operators = path.relative_to(ROOT).parts[1] in ("cli", "manager", "dashboard")
         for name in ours(path):
             derives = path == ROOT / "infra" / "keys.py" and within(name, "skyfleet.keys")
-            # The interpreter that the emulator runs functions on also tries an agent before a deployment.
-            tries = path == ROOT / "infra" / "packaging" / "tools.py" and within(name, "emulator.runtime")
-            allowed = within(name, "infra") or derives or tries
+            allowed = within(name, "infra") or derives
             assert allowed or (operators and within(name, "router.core", "skyfleet")), (path, name)
 
 
@@ -121,6 +119,13 @@ def test_the_emulator_imports_nothing_else_of_ours() -> None:
     """It knows the program by Pulumi's protocol, and runs built packages in child processes."""
     for path in sources("emulator"):
         assert all(within(name, "emulator") for name in ours(path)), path
+
+
+def test_no_other_package_imports_the_emulator() -> None:
+    """The command line starts it as a process: `python -m emulator`."""
+    for room in (*ROOMS, "bench"):
+        for path in sources(room) if room != "emulator" else ():
+            assert not any(within(name, "emulator") for name in ours(path)), path
 
 
 @pytest.mark.parametrize("room", ROOMS)

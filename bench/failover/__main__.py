@@ -28,7 +28,7 @@ from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import Absent, Bench, Installed, Router
 from bench.failover.rows import ROWS, Row
 from bench.failover.run import NotStarted, Stage, run
-from emulator.runtime.processes import Children
+from bench.processes import Processes
 from infra.setup.file_lock import exclusive
 from infra.setup.paths import ROOT, cache_folder
 from infra.setup.progress import Console
@@ -49,13 +49,11 @@ def install(routers: Sequence[Router], bench: Bench) -> tuple[dict[str, Installe
 
 async def measure(rows: Sequence[Row], there: Mapping[str, Installed], folder: Path) -> None:
     """Run every router through every row, one after another, and keep each line at once."""
-    children = Children(folder / "children.journal")
-    await children.open()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _current().cancel)
-    try:
+    async with Processes() as processes:
         for row in rows:
             for name, installed in there.items():
-                stage = Stage(children, ROOT, folder / f"{row.fault}-{name}", os.environ.get("PATH", ""))
+                stage = Stage(processes, ROOT, folder / f"{row.fault}-{name}", os.environ.get("PATH", ""))
                 began = time.monotonic()
                 try:
                     line = await run(row, name, installed, stage)
@@ -66,8 +64,6 @@ async def measure(rows: Sequence[Row], there: Mapping[str, Installed], folder: P
                 line |= {"took_s": took_s}
                 results.keep([line])
                 print(f"{took_s:5.1f} s  {results.shown(line)}", flush=True)
-    finally:
-        await children.close()
 
 
 def _current() -> asyncio.Task[Any]:

@@ -2,8 +2,7 @@
 
 Rules
 - Targets and router are new for every run, so nothing is carried over.
-- Every process is a child in the journal of `Children`: it is ended by its number when the run is over, when
-  the bench is interrupted, and by the guardian when the bench itself is killed.
+- Every process ends with the run, with an interrupted bench and with a killed bench (`bench/processes.py`).
 - A fault is not awaited by the load: if it comes late, `late_ms` says by how much.
 """
 
@@ -25,8 +24,7 @@ import aiohttp
 from bench.failover import load, scoring
 from bench.failover.peers.base import Ground, Installed, Plan, Process
 from bench.failover.rows import TARGETS, Row, Step
-from emulator.runtime.http_child import free_port
-from emulator.runtime.processes import Child, Children, Command, Log
+from bench.processes import Child, Command, Processes, free_port, tail
 
 SEED: Final = 4
 # LiteLLM imports for six seconds on a quiet machine.
@@ -46,7 +44,7 @@ class NotStarted(Exception):
 class Stage:
     """What all runs share. folder: for this run alone."""
 
-    children: Children
+    processes: Processes
     root: Path
     folder: Path
     path: str
@@ -129,7 +127,8 @@ async def _world(
             await _start(world, [*world.instances, *world.helpers])
             yield world, plan, [f"http://127.0.0.1:{port}" for port in instances]
         finally:
-            await asyncio.gather(*(part.child.stop() for part in parts if part.child is not None))
+            children = [part.child for part in parts if part.child is not None]
+            await asyncio.gather(*(stage.processes.stop(child) for child in children))
 
 
 def _agent(name: str, port: int, control_port: int, journal: Path, control: str) -> Process:
@@ -151,8 +150,10 @@ async def _spawn(world: _World, part: _Part, *more: str) -> None:
         "PYTHONPATH": str(stage.root),
         **part.process.environ,
     }
-    log = Log(stage.folder / f"{part.name}.log")
-    part.child = await stage.children.spawn(Command((*part.process.argv, *more), stage.folder, environ, log))
+    if part.child is not None:
+        await stage.processes.stop(part.child)
+    log = stage.folder / f"{part.name}.log"
+    part.child = await stage.processes.spawn(Command((*part.process.argv, *more), stage.folder, environ, log))
 
 
 async def _ready(world: _World, part: _Part) -> None:
@@ -166,7 +167,7 @@ async def _ready(world: _World, part: _Part) -> None:
                 if reply.status < 500:
                     return
         await asyncio.sleep(_POLL_S)
-    said = Log(world.stage.folder / f"{part.name}.log").tail(0)
+    said = tail(world.stage.folder / f"{part.name}.log")
     raise NotStarted(f"{part.name} did not become ready within {_START_S:g} s or ended; its output: {said}")
 
 

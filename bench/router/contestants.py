@@ -25,7 +25,7 @@ from bench.failover.peers.debian import Program, program
 from bench.failover.peers.haproxy import LIBRARIES
 from bench.router.configs import haproxy_config, nginx_config
 from bench.router.shapes import router_environ
-from emulator.runtime.interpreter import Interpreter
+from infra.packaging.interpreter import Interpreter
 from infra.packaging.tools import Tools
 from infra.setup.errors import StepFailed
 from infra.setup.subprocess_step import run_step

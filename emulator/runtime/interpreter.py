@@ -1,19 +1,17 @@
-"""Which Python runs the functions: 3.13 as in the clouds when one is found, else the project's own.
-
-A candidate counts only after it was executed: a pyenv shim on PATH may name an interpreter that is not there.
-"""
+"""The Python that functions run on: the one that the command line names, else the daemon's own."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.runtime.errors import SetupError
+
 TARGET = (3, 13)  # runtime of the deployed functions: Lambda python3.13, Flex 3.13, GCP python313
-PROBE = "import sys; print(*sys.version_info[:3])"
-PROBE_TIMEOUT_S = 10.0
+VERSION = "import sys; print(*sys.version_info[:3])"
+TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +27,6 @@ class Interpreter:
         return self.version[:2] == TARGET
 
     @property
-    def tag(self) -> str:
-        """Wheel tag of its C extensions, e.g. `cp313`."""
-        return f"cp{self.version[0]}{self.version[1]}"
-
-    @property
     def minor(self) -> str:
         """`3.13`, as package tools want it."""
         return f"{self.version[0]}.{self.version[1]}"
@@ -42,52 +35,23 @@ class Interpreter:
         return f"{'.'.join(map(str, self.version))} ({self.path})"
 
 
-Probe = Callable[[Path], tuple[int, int, int] | None]
+def own() -> Interpreter:
+    """The interpreter of this process."""
+    major, minor, patch = sys.version_info[:3]
+    return Interpreter(Path(sys.executable), (major, minor, patch))
 
 
-def probe(path: Path) -> tuple[int, int, int] | None:
-    """Version that `path` reports when run, or None when it does not run."""
+def at(path: Path) -> Interpreter:
+    """The interpreter at `path`, by the version that it reports. Raises SetupError when it does not run."""
     try:
         found = subprocess.run(
-            [str(path), "-I", "-S", "-c", PROBE],
+            [str(path), "-I", "-S", "-c", VERSION],
             capture_output=True,
             text=True,
-            timeout=PROBE_TIMEOUT_S,
+            timeout=TIMEOUT_S,
             check=True,
         )
         major, minor, patch = map(int, found.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-    return major, minor, patch
-
-
-def candidates(environ: Mapping[str, str], home: Path, uv: Path | None) -> Iterator[Path]:
-    """Places where a 3.13 may be, best first; lazily, because asking uv costs a process."""
-    if told := environ.get("SKYFLEET_PYTHON313"):
-        yield Path(told)
-    for folder in environ.get("PATH", "").split(os.pathsep):
-        yield Path(folder, "python3.13")
-    yield from sorted((home / ".pyenv" / "versions").glob("3.13*/bin/python"), reverse=True)
-    if uv is not None:
-        try:
-            found = subprocess.run(
-                [str(uv), "python", "find", "--managed-python", "--no-python-downloads", "3.13"],
-                capture_output=True,
-                text=True,
-                timeout=PROBE_TIMEOUT_S,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return
-        yield Path(found.stdout.strip())
-
-
-def find(own: Path, places: Iterator[Path], run: Probe = probe) -> Interpreter:
-    """The first candidate that is a 3.13, else `own`."""
-    for path in places:
-        if path.is_file() and (version := run(path)) is not None and version[:2] == TARGET:
-            return Interpreter(path, version)
-    version = run(own)
-    if version is None:
-        raise RuntimeError(f"the project's own interpreter {own} does not run; recreate the venv")
-    return Interpreter(own, version)
+        raise SetupError(f"--python {path} is not a Python that runs") from None
+    return Interpreter(path, (major, minor, patch))

@@ -22,6 +22,7 @@ from infra.cli import json_access
 from infra.cli.admin import EmulatorNote, healthy, parse_note
 from infra.cli.errors import EmulatorFailed
 from infra.cli.paths import Layout
+from infra.packaging.tools import Tools
 from infra.setup.extras.adapter import ADAPTER
 
 MODULE = "emulator"
@@ -93,9 +94,10 @@ def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) 
     """Start the daemon in a session of its own and wait until it is ready."""
     layout.logs.mkdir(parents=True, exist_ok=True)
     code = code_identity(layout.root)
+    python = Tools.find(Path(sys.executable), environ).python.path
     with layout.daemon_log.open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", MODULE, "--root", str(layout.home)],
+            [sys.executable, "-m", MODULE, "--root", str(layout.home), "--python", str(python)],
             cwd=layout.root,
             env={**adapter_named(environ), **environ},
             stdin=subprocess.DEVNULL,

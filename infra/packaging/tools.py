@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator.runtime.interpreter import Interpreter, candidates, find
+from infra.packaging.interpreter import Interpreter, candidates, find
 from infra.packaging.sources import File
 from infra.setup.paths import cache_folder
 

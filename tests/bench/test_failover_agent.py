@@ -11,7 +11,7 @@ import pytest
 from bench.failover import shapes
 from bench.failover.agent import Agent
 from bench.failover.rows import TARGETS
-from emulator.runtime.http_child import free_port
+from bench.processes import free_port
 
 
 async def replies(folder: Path, *, stream: bool) -> set[bytes]:

@@ -21,12 +21,12 @@ import aiohttp
 from yarl import URL
 
 from emulator.desired.state import Address, Cloud, Function, Role, World
-from emulator.runtime import interpreter
-from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.interpreter import Interpreter, at
 from emulator.runtime.ports import Ports
 from emulator.runtime.reconciler import Reconciler, Site
 from emulator.runtime.state import Document
 from emulator.runtime.wheels import Wheels, cache_folder
+from infra.packaging.tools import Tools
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -141,7 +141,7 @@ async def main(request):
 @cache
 def target() -> Interpreter:
     """The interpreter that the daemon would choose on this machine."""
-    return interpreter.find(Path(sys.executable), interpreter.candidates(os.environ, Path.home(), UV))
+    return at(Tools.find(Path(sys.executable), os.environ).python.path)
 
 
 def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 import requests
 
-from tests.end_to_end.kit import CHECKOUT
+from tests.end_to_end.kit import CHECKOUT, target
 
 pytestmark = [pytest.mark.emulator]
 
@@ -127,7 +127,17 @@ class Daemon:
 
 def start(root: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "emulator", "--root", str(root), "--project", str(CHECKOUT)],
+        [
+            sys.executable,
+            "-m",
+            "emulator",
+            "--root",
+            str(root),
+            "--project",
+            str(CHECKOUT),
+            "--python",
+            str(target().path),
+        ],
         cwd=CHECKOUT,
         stderr=subprocess.PIPE,
         text=True,

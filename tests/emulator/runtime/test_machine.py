@@ -33,34 +33,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def test_an_interpreter_counts_only_when_it_runs(tmp_path: Path) -> None:
-    """A shim that names nothing is passed over; without a 3.13 the project's own serves."""
-    shim, good, own = tmp_path / "shim", tmp_path / "good", tmp_path / "own"
-    for path in (shim, good, own):
-        path.touch()
-    versions = {good: (3, 13, 1), own: (3, 11, 7)}
-    found = interpreter.find(own, iter([tmp_path / "absent", shim, good]), versions.get)
-    assert (found.path, found.is_target, found.minor) == (good, True, "3.13")
-    assert str(interpreter.find(own, iter([shim]), versions.get)) == f"3.11.7 ({own})"
-
-
-def test_a_broken_candidate_is_executed_and_passed_over(tmp_path: Path) -> None:
-    """The probe runs the file and believes only its answer."""
+def test_a_named_interpreter_must_run(tmp_path: Path) -> None:
+    """Its version is the one that it reports; one that does not run is a mistake with its path."""
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    assert interpreter.probe(shim) is None
-    assert interpreter.probe(Path(sys.executable)) == sys.version_info[:3]
-
-
-def test_the_told_interpreter_comes_first(tmp_path: Path) -> None:
-    """SKYFLEET_PYTHON313, then PATH, then pyenv's folder."""
-    pyenv = tmp_path / ".pyenv" / "versions" / "3.13.2" / "bin"
-    pyenv.mkdir(parents=True)
-    (pyenv / "python").touch()
-    environ = {"SKYFLEET_PYTHON313": "/told", "PATH": "/one:/two"}
-    found = [str(path) for path in interpreter.candidates(environ, tmp_path, None)]
-    assert found == ["/told", "/one/python3.13", "/two/python3.13", str(pyenv / "python")]
+    assert interpreter.at(Path(sys.executable)) == interpreter.own()
+    with pytest.raises(SetupError, match=f"--python {shim}"):
+        interpreter.at(shim)
 
 
 def zipped(path: Path, entries: dict[str, tuple[bytes, int]]) -> Path:
