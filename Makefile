@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure bench bench-simulate bench-failover bench-router format permissions lock
+.PHONY: help setup up down status check test test-fast test-pure test-long bench bench-simulate bench-failover bench-router format permissions lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -43,8 +43,13 @@ test: setup ## all tests: pure, in-process and the emulated clouds with the real
 test-fast: setup ## the tests without the emulated clouds
 	$(PYTEST) -m "not emulator" $(PYTEST_ARGS)
 
-test-pure: setup ## the decisions alone, in about 90 s
+test-pure: setup ## the decisions alone, in about 15 s
 	$(BIN)/python -m pytest -q -m pure $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)
+
+test-long: setup ## all tests with all examples: each fault in each cloud, long simulated worlds, 300 examples a property
+	@$(SETUP) pulumi >/dev/null
+	@$(SETUP) extras
+	$(PYTEST) --long $(PYTEST_ARGS)
 
 bench: setup ## measure the main job on this machine and write docs/benchmarks/measurements.md
 	$(BIN)/python -m bench.measure $(BENCH_ARGS)

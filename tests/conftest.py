@@ -1,21 +1,57 @@
-"""What tests of several rooms need."""
+"""Options and fixtures of the whole test suite.
+
+`--long` (`make test-long`) runs further examples of the same claims: tests and cases marked `long`, longer
+simulated worlds, and 300 examples of each property.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from infra.setup.progress import Console
 from infra.setup.pulumi.choose import ensure_pulumi
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
+
+# No deadline for one example: the machine may be busy.
+settings.register_profile("default", max_examples=20, stateful_step_count=30, deadline=None)
+settings.register_profile("long", max_examples=300, stateful_step_count=30, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--long`."""
+    parser.addoption("--long", action="store_true", help="run further examples of the same claims")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the number of examples of each property before test modules are imported."""
+    settings.load_profile("long" if config.getoption("--long") else "default")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is marked `long` without `--long`."""
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may take its time: more seeds, longer worlds."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture(scope="session")
 def pulumi_path() -> str:
-    """Folders to put first on PATH so that `pulumi` is one that serves, with its Python language host."""
+    """Folders to put first on PATH so that `pulumi` is a usable one, with its Python language host."""
     found = ensure_pulumi(CHECKOUT, os.environ, Console(sys.stderr))
     return os.pathsep.join(str(folder) for folder in found.path)

@@ -250,7 +250,18 @@ def test_settling_and_recovery_are_taken_from_windows() -> None:
 # Runs.
 
 
-@pytest.mark.parametrize("rule", [*FEW, "ours/cost", "least-request"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "ours/adaptive",
+        "envoy",
+        *(
+            pytest.param(rule, marks=pytest.mark.long)
+            for rule in (*FEW, "ours/cost", "least-request")
+            if rule not in ("ours/adaptive", "envoy")
+        ),
+    ],
+)
 def test_the_same_seed_gives_the_same_figures(rule: str) -> None:
     """With any rule, on a day with a fault; another seed gives others."""
     setup = setup_of(TINY, "gray", rule)

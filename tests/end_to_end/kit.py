@@ -147,7 +147,7 @@ def target() -> Interpreter:
 def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:
     """Content of a package for one cloud."""
     lock = (CHECKOUT / "locks" / f"agent-{cloud}.txt").read_bytes()
-    cuts = (CHECKOUT / "router" / "cuts.py").read_bytes()
+    cuts = (CHECKOUT / "router" / "proxy" / "cuts.py").read_bytes()
     files = {"app.py": APP.encode(), "cuts.py": cuts, "requirements.txt": lock}
     match cloud:
         case "aws":

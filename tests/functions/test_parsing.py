@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.asgi import json_bytes
@@ -91,7 +91,6 @@ def test_more_than_one_answer_is_not_promised() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(max_examples=200)
 def test_any_bytes_are_a_request_or_the_callers_mistake(body: bytes) -> None:
     """Nothing a caller sends is our failure."""
     for parse in (invoke_request, chat_request):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions import sse
@@ -27,7 +27,6 @@ HERE = "tests.functions.agents"
 @given(
     st.recursive(st.none() | st.booleans() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 )
-@settings(max_examples=40, deadline=None)
 def test_one_event_is_one_line_of_data(value: object) -> None:
     """Line breaks and lone surrogates in the data never break the framing."""
     framed = sse.frame(value, "step").decode()

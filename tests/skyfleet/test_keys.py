@@ -6,7 +6,7 @@ import json
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from skyfleet.keys import CheckerKeys, Role, Roots, derive, derived, derived_id, hkdf, place_of
@@ -54,14 +54,12 @@ def test_a_derived_key_stays_what_it_is() -> None:
 
 
 @given(st.tuples(roots, roles, places), st.tuples(roots, roles, places))
-@settings(max_examples=200, deadline=None)
 def test_distinct_names_have_distinct_keys(one: tuple[str, Role, str], other: tuple[str, Role, str]) -> None:
     """Root, role and place all count."""
     assert (derive(*one) == derive(*other)) is (one == other)
 
 
 @given(holders, holders, holders)
-@settings(max_examples=300, deadline=None)
 def test_no_key_is_accepted_for_another_role_place_or_generation(
     holder: tuple[str, Role, str], receiver: tuple[str, Role, str], claim: tuple[str, Role, str]
 ) -> None:
@@ -73,7 +71,6 @@ def test_no_key_is_accepted_for_another_role_place_or_generation(
 
 
 @given(holders, holders)
-@settings(max_examples=300, deadline=None)
 def test_a_router_hears_a_checker_under_its_own_name_only(
     holder: tuple[str, Role, str], claim: tuple[str, Role, str]
 ) -> None:
@@ -87,7 +84,6 @@ def test_a_router_hears_a_checker_under_its_own_name_only(
 
 
 @given(holders)
-@settings(max_examples=100, deadline=None)
 def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
     """It is only ever derived from, so that nothing signed with it fits anywhere."""
     for root in BY_ID.values():
@@ -97,7 +93,6 @@ def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
 
 
 @given(generations, generations, roles, places)
-@settings(max_examples=100, deadline=None)
 def test_both_sides_meet_whenever_the_receiver_knows_the_signing_generation(
     senders: list[int], receivers: list[int], role: Role, place: str
 ) -> None:

@@ -7,7 +7,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.api import Message
@@ -96,7 +96,6 @@ def test_arithmetic_that_is_none_or_too_big_is_refused_at_once(expression: str) 
     assert not called.ok or len(called.observation.value) < MAX_BITS
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.fractions(max_denominator=10**6))
 def test_a_number_is_shown_as_what_it_is(number: Fraction) -> None:
     """Reading a shown number back gives it again, to the digits shown."""

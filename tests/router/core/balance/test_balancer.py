@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -373,5 +372,4 @@ class AnyLife(RuleBasedStateMachine):
         assert delay is None or delay > 0
 
 
-AnyLife.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestAnyLife = AnyLife.TestCase

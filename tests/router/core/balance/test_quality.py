@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.core.balance.balancer import Board, Seat
@@ -85,7 +85,7 @@ class World:
         return lambda number, inflight: (50 * self.source.lognormvariate(0, 1), False)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 30])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, pytest.param(30, marks=pytest.mark.long)])
 def test_noise_moves_nobodys_part_by_much(count: int) -> None:
     """Alike targets keep their parts, whatever spikes there are."""
     world = World([1.0] * count)
@@ -96,11 +96,11 @@ def test_noise_moves_nobodys_part_by_much(count: int) -> None:
 
 
 @pytest.mark.parametrize(("per_s", "part"), [(10, 0.95), (200, 0.85)])
-def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float) -> None:
+def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float, long: bool) -> None:
     """Sigma 1: one reply in a hundred takes ten times the median. Averages of likes are then twice as far
     apart by chance, and most looks still find nobody below half of its part or half above it."""
     looks: list[float] = []
-    for seed in range(4):
+    for seed in range(4 if long else 2):
         world = World([1, 1, 1], per_s=per_s, seed=seed)
         world.serve(300, world.heavy())
         for _ in range(60):
@@ -127,7 +127,7 @@ def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> Non
     assert quality(500, 3, 3) == pytest.approx(quality(500, 1.7, 1.7), rel=0.1)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", [3, *(pytest.param(other, marks=pytest.mark.long) for other in (2, 5))])
 def test_a_slow_target_is_eased_off_within_two_seconds_and_does_not_own_the_p99(count: int) -> None:
     """Ten times as slow: a few requests until it shows, then its floor, which is below one in a hundred; by
     the mean of six worlds, since luck alone moves one by a fifth."""
@@ -189,8 +189,8 @@ def test_with_a_request_each_minute_a_slow_target_is_avoided_and_tried_again() -
 
 
 @pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.COST])
-@pytest.mark.parametrize("count", [3, 6])
-@pytest.mark.parametrize("per_s", [1 / 60, 1.0, 4.0])
+@pytest.mark.parametrize("count", [3, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.parametrize("per_s", [1 / 60, 1.0, pytest.param(4.0, marks=pytest.mark.long)])
 def test_who_was_slow_when_it_was_first_seen_is_tried_again(
     strategy: Strategy, count: int, per_s: float
 ) -> None:
@@ -235,7 +235,7 @@ def test_with_constant_inputs_parts_settle(strategy: Strategy) -> None:
     assert len(seen) == 1
 
 
-def test_many_instances_that_decide_alike_settle_at_what_a_target_can_carry() -> None:
+def test_many_instances_that_decide_alike_settle_at_what_a_target_can_carry(long: bool) -> None:
     """No herding: 20 instances, and a target that gets slow when it has more than a fifth of all requests.
 
     All see the same latencies, so all leave and come back together; yet its part ends near what it can carry,
@@ -251,7 +251,7 @@ def test_many_instances_that_decide_alike_settle_at_what_a_target_can_carry() ->
         return behave
 
     parts_of_first: list[float] = []
-    for second in range(90):
+    for second in range(90 if long else 60):
         counted: Counter[int] = Counter()
         for world in instances:
             counted += world.serve(10, crowded(world))
@@ -264,7 +264,6 @@ def test_many_instances_that_decide_alike_settle_at_what_a_target_can_carry() ->
     assert max(parts_of_first) - min(parts_of_first) < 0.22
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(
         st.tuples(

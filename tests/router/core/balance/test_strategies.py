@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.balance.metrics import NOTHING, Traffic
@@ -70,7 +70,6 @@ def fleets(draw: st.DrawFn) -> tuple[list[Candidate], Known, dict[str, int]]:
     return listed, Known(seen, prices), {one.key: draw(st.integers(0, 50)) for one in listed}
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(Strategy), fleets(), st.integers(0, 2**32), draws)
 def test_whatever_is_known_there_is_always_a_choice_and_only_of_candidates(
     strategy: Strategy, fleet: tuple[list[Candidate], Known, dict[str, int]], turn: int, draw: float

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -156,6 +155,4 @@ class Jumps(Story):
 
 
 TestStory = pytest.mark.pure(Story.TestCase)
-TestStory.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestJumps = pytest.mark.pure(Jumps.TestCase)
-TestJumps.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

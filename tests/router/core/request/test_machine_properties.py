@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -263,4 +262,3 @@ class Story(RuleBasedStateMachine):
 
 
 TestStory = pytest.mark.pure(Story.TestCase)
-TestStory.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
