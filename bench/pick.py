@@ -21,11 +21,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.picker import Basis, prepare
 from router.core.balance.quality import Known
 from router.core.balance.strategies import Strategy, pick
-from router.core.health.fleet import Outcome, menu
+from router.core.health.fleet import Outcome, tier
 from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
 
@@ -38,7 +38,7 @@ _NAMED, _NAMED_CALLS = 15, 100
 _COLUMNS: Final = "ns per call; of all batches' means"
 
 
-def board(count: int, strategy: Strategy) -> Board:
+def balancer(count: int, strategy: Strategy) -> Balancer:
     """A board that has seen traffic: latencies, some errors, loads and requests in flight, two prices."""
     source = random.Random(count)
     origin = Origin(True, "agent.example.net", 443)
@@ -47,13 +47,13 @@ def board(count: int, strategy: Strategy) -> Board:
         for number, price in enumerate(source.choices((0.2, 0.4), k=count))
     )
     now = [1_000_000.0]
-    one = Board(targets, strategy, DEFAULT, time.time, source.random)
+    one = Balancer(targets, strategy, DEFAULT, time.time, source.random)
     one.clock = lambda: now[0]
     for key in one.targets:
         around = source.choice((20, 25, 80, 200))
         for _ in range(20):
             now[0] += 0.001
-            one.saw_reply(key, around * source.lognormvariate(0, 0.3), source.random(), False)
+            one.report_first_event(key, around * source.lognormvariate(0, 0.3), source.random(), False)
             one.record(key, Outcome.SUCCESS)
         for _ in range(source.randrange(4)):
             one.seat(key)
@@ -81,16 +81,16 @@ def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, 
     return spread(found)
 
 
-def layers(one: Board, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
+def layers(one: Balancer, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
     """All measurements of one board."""
     now = one.clock()
-    candidates = menu(one.fleet, (), now, DEFAULT).candidates
+    candidates = tier(one.fleet, (), now, DEFAULT).candidates
     prices = {key: target.price for key, target in one.targets.items()}
     basis = Basis(Known(one.traffic, prices), now, DEFAULT)
-    roster = prepare(strategy, candidates, basis)
+    picker = prepare(strategy, candidates, basis)
     busy, draw = one.inflight, 0.37
     return {
-        "pick": timed(lambda number: pick(roster, number, busy, draw), batches, _CALLS),
+        "pick": timed(lambda number: pick(picker, number, busy, draw), batches, _CALLS),
         "choose": timed(lambda number: one.choose(()), batches, _CALLS),
         "named": timed(lambda number: one.choose((), name=b"key-%d" % number), _NAMED, _NAMED_CALLS),
         "prepare": timed(lambda number: prepare(strategy, candidates, basis), _PREPARED, 1),
@@ -103,7 +103,7 @@ def rows(batches: int) -> list[dict[str, object]]:
         {"layer": layer, "strategy": strategy.value, "targets": count, **figures}
         for count in SIZES
         for strategy in Strategy
-        for layer, figures in layers(board(count, strategy), strategy, batches).items()
+        for layer, figures in layers(balancer(count, strategy), strategy, batches).items()
     ]
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Final
 
 from router.config import Place, RouterSettings, build_id, router_settings
-from router.core.balance.balancer import Board
-from router.core.errors import CallerError, SnapshotRefused
+from router.core.balance.balancer import Balancer
+from router.core.errors import CallerError, SnapshotRejected
 from router.core.health import snapshots
 from router.core.request.front_end import Door
 from router.net.deadlines import Deadlines
@@ -39,11 +39,11 @@ from router.proxy import cuts, server
 from router.proxy.context import Plane, Request
 from router.proxy.hearsay import hear
 from router.proxy.means import means
-from router.proxy.prober import Asker
-from router.proxy.request_queue import Outage
+from router.proxy.prober import Prober
+from router.proxy.request_queue import RequestQueue
 from router.status import status
-from router.sync.control import MOST_BYTES, Controls, decode
-from router.sync.snapshots import Bucket, CloudBucket, Keeper
+from router.sync.control import MOST_BYTES, ControlDocument, decode
+from router.sync.snapshots import Bucket, CloudBucket, SnapshotStore
 from skyfleet import keys, signing
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
@@ -74,27 +74,27 @@ class App:
         """clock: unix seconds. ticks: seconds that never go back. entropy: that many random bytes."""
         self._settings, self._clock, self._entropy = settings, clock, entropy
         policy = settings.policy
-        board = Board(settings.targets, settings.strategy, policy, clock, self._draw, ticks)
+        balancer = Balancer(settings.targets, settings.strategy, policy, clock, self._draw, ticks)
         # Now, at the start: later it would hold up every request that runs beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         door = Door()
-        asker = Asker(pool, policy, ticks, door, settings.place.fleet)
-        asker.on_alive = board.answered
+        prober = Prober(pool, policy, ticks, door, settings.place.fleet)
+        prober.on_alive = balancer.answered
         self._plane = Plane(
-            board=board,
+            balancer=balancer,
             pool=pool,
-            asker=asker,
+            prober=prober,
             watch=Deadlines(ticks),
             sign=self._sign,
             ticks=ticks,
-            means=means(board, asker),
-            outage=Outage(board, asker, ticks),
+            means=means(balancer, prober),
+            outage=RequestQueue(balancer, prober, ticks),
             door=door,
         )
-        self._hear = partial(hear, board, asker)
-        self._keeper = Keeper(bucket, board, clock, self._hear)
-        self._controls = Controls(bucket, board, self._keeper)
+        self._hear = partial(hear, balancer, prober)
+        self._keeper = SnapshotStore(bucket, balancer, clock, self._hear)
+        self._controls = ControlDocument(bucket, balancer, self._keeper)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -126,7 +126,7 @@ class App:
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""
         self._plane.outage.close()
-        self._plane.asker.close()
+        self._plane.prober.close()
         self._plane.pool.close()
         self._plane.watch.close()
         await self._keeper.close()
@@ -158,8 +158,8 @@ class App:
             case "/api/status":
                 self._admit(headers)
                 _only(scope, "GET", "HEAD")
-                self._keeper.kick()
-                await reply(200, status(self._plane.board, self._settings.place, self._keeper))
+                self._keeper.refresh_soon()
+                await reply(200, status(self._plane.balancer, self._settings.place, self._keeper))
             case "/api/control":
                 self._admit(headers)
                 _only(scope, "GET", "HEAD", "PUT")
@@ -182,7 +182,7 @@ class App:
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = self._admit(headers)
-        self._keeper.kick()
+        self._keeper.refresh_soon()
         request = Request(
             scope["method"],
             server.request_target(scope),
@@ -226,16 +226,16 @@ class App:
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None
-        board, checker = self._plane.board, keys.place_of(signed_by)
+        balancer, checker = self._plane.balancer, keys.place_of(signed_by)
         try:
-            document = snapshots.parse(_decoded(body), board.targets, self._clock())
-            if document.vantage != checker:
-                raise SnapshotRefused(
-                    f"It speaks for {document.vantage}, but the key of {checker} signed it; a checker speaks "
+            document = snapshots.parse(_decoded(body), balancer.targets, self._clock())
+            if document.checker != checker:
+                raise SnapshotRejected(
+                    f"It speaks for {document.checker}, but the key of {checker} signed it; a checker speaks "
                     "for itself only."
                 )
-        except SnapshotRefused as refused:
-            board.refused.note(checker, refused.message)
+        except SnapshotRejected as refused:
+            balancer.rejected.note(checker, refused.message)
             raise
         await self._hear([document])
         return {"accepted": True, "stored": await self._keeper.save(document)}
@@ -244,7 +244,7 @@ class App:
         self, scope: server.Scope, headers: list[Header], receive: server.Receive
     ) -> Mapping[str, object]:
         if scope["method"] != "PUT":
-            self._keeper.kick()
+            self._keeper.refresh_soon()
             return await self._controls.look()
         length = first(headers, b"content-length")
         return await self._controls.order(decode(await server.read_body(length, receive, MOST_BYTES)))
@@ -298,7 +298,7 @@ def _decoded(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise SnapshotRefused("The snapshot is not JSON; send the document that a checker makes.") from None
+        raise SnapshotRejected("The snapshot is not JSON; send the document that a checker makes.") from None
 
 
 async def _reply(send: server.Send, ident: bytes, code: int, value: Mapping[str, object]) -> None:

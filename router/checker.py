@@ -25,8 +25,8 @@ from typing import Final, cast
 
 from router.config import CheckerSettings, build_id, checker_settings
 from router.core.health import snapshots
-from router.core.health.snapshots import MOST_NUMBER, Document, Observation
-from router.core.identity import stranger
+from router.core.health.snapshots import MOST_NUMBER, ProbeResult, Snapshot
+from router.core.identity import mismatch
 from router.core.policy import DEFAULT, SKEW_S
 from router.core.targets import Target
 from router.net.errors import FetchError
@@ -60,7 +60,7 @@ class Checker:
     ) -> None:
         self._settings, self._clock, self._entropy = settings, clock, entropy
         self._pool = Pool(connect_timeout_s=settings.check.cold_timeout_s, clock=clock)
-        self._seen: dict[str, tuple[Observation, ...]] = {target.key: () for target in settings.targets}
+        self._seen: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in settings.targets}
         self._alive_at: dict[str, float] = {}
         self._busy = False
 
@@ -111,7 +111,7 @@ class Checker:
             took = (time.perf_counter() - began) * 1000
             seen = _observed(reply, target, self._settings.place.fleet, at, took)
         except FetchError as error:
-            seen = Observation(at, ok=False, reason=str(error))
+            seen = ProbeResult(at, ok=False, reason=str(error))
         if seen.alive:
             self._alive_at[target.key] = at
         # What lies in the future was seen before this clock was set back, and would hide all that comes now.
@@ -124,7 +124,7 @@ class Checker:
 
     async def tell(self, router: Origin) -> None:
         """Send the snapshot to one router; FetchError when it does not take it."""
-        document = Document(self._settings.place.key, self._clock(), self._seen)
+        document = Snapshot(self._settings.place.key, self._clock(), self._seen)
         body = json.dumps(snapshots.dump(document)).encode()
         signed = signing.sign(
             self._settings.keys,
@@ -215,24 +215,24 @@ class _Invocation:
             self._failed[router.authority] = str(error)
 
 
-def _observed(reply: FetchResponse, target: Target, fleet: str, at: float, took_ms: float) -> Observation:
+def _observed(reply: FetchResponse, target: Target, fleet: str, at: float, took_ms: float) -> ProbeResult:
     if reply.status == 429:  # at its limit is not down: calling it so would push its load onto the others
-        return Observation(at, ok=True, reason="busy (status 429)")
+        return ProbeResult(at, ok=True, reason="busy (status 429)")
     if reply.status != 200:
-        return Observation(at, ok=False, reason=f"status {reply.status}")
+        return ProbeResult(at, ok=False, reason=f"status {reply.status}")
     try:
         decoded: object = json.loads(reply.body)
     except (ValueError, RecursionError):
         decoded = None
     if not isinstance(decoded, dict):
-        return Observation(at, ok=False, reason="its /health is not a JSON object")
+        return ProbeResult(at, ok=False, reason="its /health is not a JSON object")
     fields = cast("dict[str, object]", decoded)
     if fields.get("status") != "ok":
-        return Observation(at, ok=False, reason=f"its status is {str(fields.get('status'))[:40]!r}")
-    if other := stranger(fields, target, fleet):
-        return Observation(at, ok=False, reason=other)
+        return ProbeResult(at, ok=False, reason=f"its status is {str(fields.get('status'))[:40]!r}")
+    if other := mismatch(fields, target, fleet):
+        return ProbeResult(at, ok=False, reason=other)
     build, inflight = fields.get("build"), fields.get("inflight")
-    return Observation(
+    return ProbeResult(
         at,
         ok=True,
         cold=fields.get("cold") is True,

@@ -43,21 +43,21 @@ class Evidence:
         return [one for one in found if one >= 0]
 
 
-def learned(strategy: Strategy, evidence: Evidence, portions: Mapping[str, float]) -> dict[str, str]:
+def learned(strategy: Strategy, evidence: Evidence, shares: Mapping[str, float]) -> dict[str, str]:
     """Why a target's part of the turns is far below what its weight and health would give, by key; those with
     about their part are left out, and so are strategies whose turns learn nothing."""
     candidates = [one for one in evidence.candidates if one.weight] or list(evidence.candidates)
     if strategy not in (Strategy.ADAPTIVE, Strategy.COST) or len(candidates) < 2:
         return {}
     if strategy is Strategy.ADAPTIVE:  # as its roster has it: what eases a target off is in its quality
-        candidates = [replace(one, share=1.0) if one.doubted else one for one in candidates]
+        candidates = [replace(one, share=1.0) if one.derated else one for one in candidates]
     evidence = replace(evidence, candidates=candidates)
-    allowed = quality.allowances(candidates)
+    allowed = quality.base_weights(candidates)
     fair = {one.key: part / sum(allowed) for one, part in zip(candidates, allowed, strict=True)}
-    little = [key for key, part in fair.items() if portions.get(key, 0.0) < _LITTLE * part]
+    little = [key for key, part in fair.items() if shares.get(key, 0.0) < _LITTLE * part]
     if not little:
         return {}
-    factors = _factors(evidence) if strategy is Strategy.ADAPTIVE else _thrifty_factors(evidence)
+    factors = _factors(evidence) if strategy is Strategy.ADAPTIVE else _cost_factors(evidence)
     return {key: _word(key, factors, evidence) for key in little}
 
 
@@ -75,19 +75,19 @@ def _factors(evidence: Evidence) -> _Factors:
     return [
         (_slow, _qualities(evidence, Known(timed, alike))),
         (_fails, _successes(evidence)),
-        (_busy, _qualities(evidence, Known(loaded, alike))),
-        (_dear, _qualities(evidence, Known({}, evidence.known.prices))),
+        (_loaded, _qualities(evidence, Known(loaded, alike))),
+        (_expensive, _qualities(evidence, Known({}, evidence.known.prices))),
     ]
 
 
-def _thrifty_factors(evidence: Evidence) -> _Factors:
+def _cost_factors(evidence: Evidence) -> _Factors:
     """Those of `cost`: the goal, failures, and that cheaper ones do."""
     timed = {key: replace(one, outcomes=0.0, failures=0.0) for key, one in evidence.known.traffic.items()}
     known = Known(timed, evidence.known.prices)
-    good = quality.fits(evidence.candidates, known, evidence.now, evidence.policy)
+    good = quality.meets_goal(evidence.candidates, known, evidence.now, evidence.policy)
     cheapest = min(evidence.known.prices[one.key] for one in evidence.candidates)
     dear = {one.key: 0.0 if evidence.known.prices[one.key] > cheapest else 1.0 for one in evidence.candidates}
-    return [(_misses_goal, good), (_fails, _successes(evidence)), (_dear, dear)]
+    return [(_misses_goal, good), (_fails, _successes(evidence)), (_expensive, dear)]
 
 
 def _qualities(evidence: Evidence, known: Known) -> dict[str, float]:
@@ -126,7 +126,7 @@ def _fails(key: str, evidence: Evidence) -> str:
     return f"errors: {share:.0%} of its attempts lately"
 
 
-def _busy(key: str, evidence: Evidence) -> str:
+def _loaded(key: str, evidence: Evidence) -> str:
     def load(one: Traffic) -> float:
         return quality.recent_load(one, evidence.now, evidence.policy)
 
@@ -134,7 +134,7 @@ def _busy(key: str, evidence: Evidence) -> str:
     return f"busy: its agent reports a load of {load(evidence.seen(key)):.1f}, others {least:.1f}"
 
 
-def _dear(key: str, evidence: Evidence) -> str:
+def _expensive(key: str, evidence: Evidence) -> str:
     prices = evidence.known.prices
     cheapest = min(prices[one.key] for one in evidence.candidates)
     return f"price: {prices[key]:g} USD per million requests, others {cheapest:g}"

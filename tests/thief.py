@@ -68,7 +68,7 @@ def forgeries(
                 yield Forgery(claim, tuple(headers))
 
 
-def snapshot(vantage: str, now: float) -> bytes:
+def snapshot(checker: str, now: float) -> bytes:
     """A document of one good look, as a checker would send it."""
-    seen = {"target": vantage, "at": now, "ok": True, "latency_ms": 3.0, "cold": False, "reason": ""}
-    return json.dumps({"version": 1, "vantage": vantage, "at": now, "observations": [seen]}).encode()
+    seen = {"target": checker, "at": now, "ok": True, "latency_ms": 3.0, "cold": False, "reason": ""}
+    return json.dumps({"version": 1, "checker": checker, "at": now, "results": [seen]}).encode()

@@ -54,7 +54,7 @@ class End(Enum):
     GOOD = auto()
     COLD = auto()
     ERROR = auto()
-    THROTTLED = auto()
+    RATE_LIMITED = auto()
     FULL = auto()
     REFUSED = auto()
     RESET = auto()
@@ -131,7 +131,7 @@ class Agent:
         elif self.fault.silent:
             pass
         elif self.fault.throttled and not self._may_pass():
-            self._finish(job, End.THROTTLED)
+            self._finish(job, End.RATE_LIMITED)
         else:
             if now - self._used > self.shape.idle_s:
                 self.warm = 0

@@ -41,11 +41,11 @@ class Rule(Protocol):
 
     def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None: ...
 
-    def saw_reply(self, key: str, milliseconds: float, load: float, cold: bool) -> None: ...
+    def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None: ...
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None: ...
 
-    def is_late(self, key: str) -> None: ...
+    def attempt_is_slow(self, key: str) -> None: ...
 
     def suspected(self, choice: Choice, silent: bool) -> None: ...
 
@@ -91,7 +91,7 @@ _ANSWERS: Final = {
     End.GOOD: (200, Worth.ANSWER),
     End.COLD: (200, Worth.ANSWER),
     End.ERROR: (500, Worth.BROKEN),
-    End.THROTTLED: (429, Worth.UNDONE),
+    End.RATE_LIMITED: (429, Worth.UNDONE),
     End.FULL: (429, Worth.UNDONE),
 }
 _FAILURES: Final = {End.REFUSED: Failure.NOT_SENT, End.RESET: Failure.RESET}
@@ -99,8 +99,8 @@ _OUTCOMES: Final = {
     End.GOOD: Outcome.SUCCESS,
     End.COLD: Outcome.COLD,
     End.ERROR: Outcome.FAILURE,
-    End.THROTTLED: Outcome.THROTTLED,
-    End.FULL: Outcome.THROTTLED,
+    End.RATE_LIMITED: Outcome.RATE_LIMITED,
+    End.FULL: Outcome.RATE_LIMITED,
     End.REFUSED: Outcome.FAILURE,
     End.RESET: Outcome.FAILURE,
 }
@@ -145,7 +145,7 @@ class Caller:
                 case p.Try(number, choice, extra):
                     if extra is Extra.HEDGE:
                         for attempt in self._attempts.values():
-                            self._place.rule.is_late(attempt.key)
+                            self._place.rule.attempt_is_slow(attempt.key)
                     self._try(number, choice, extra)
                 case p.Ask(number):
                     self._ask(number)
@@ -179,10 +179,10 @@ class Caller:
         attempt = self._over(number)
         rule, key, now = self._place.rule, attempt.key, self._loop.now
         rule.settled(key)
-        rule.record(key, _OUTCOMES[end], RETRY_AFTER_S if end is End.THROTTLED else None)
+        rule.record(key, _OUTCOMES[end], RETRY_AFTER_S if end is End.RATE_LIMITED else None)
         if end in _GOOD:
             load = self._place.agents[key].utilization
-            rule.saw_reply(key, (now - attempt.sent) * 1e3, load, end is End.COLD)
+            rule.report_first_event(key, (now - attempt.sent) * 1e3, load, end is End.COLD)
         if end in _ANSWERS:
             self._ended = end
             self._hedge_won = attempt.extra is Extra.HEDGE

@@ -1,7 +1,7 @@
 """The scheduled checkers of three clouds, and the one store through which all router instances hear of them.
 
 Rules (design section 6)
-- A vantage is invoked each minute and looks at every target six times, 10 s apart. It writes its document
+- A checker is invoked each minute and looks at every target six times, 10 s apart. It writes its document
   when one of its verdicts changes and at the end of each invocation.
 - A router instance reads the store on its request path, at most every `REFRESH_S`, beside the request: what
   it read counts from `READ_S` later on.
@@ -18,7 +18,7 @@ from bench.simulation.agents import Agent
 from bench.simulation.events import Loop
 from router.core.health import fleet, snapshots
 from router.core.health.fleet import Fleet
-from router.core.health.snapshots import Document, Observation
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import Policy
 from router.core.targets import Target
 
@@ -26,20 +26,20 @@ ROUNDS: Final = 6
 APART_S: Final = 10.0
 REFRESH_S: Final = 5.0
 READ_S: Final = 0.05
-VANTAGES: Final = 3
+CHECKERS: Final = 3
 _TIMEOUT_S: Final = 3.0
 
 
 class Store:
-    """One object for each vantage. version: rises with each write."""
+    """One object for each checker. version: rises with each write."""
 
     def __init__(self) -> None:
-        self.documents: dict[str, Document] = {}
+        self.documents: dict[str, Snapshot] = {}
         self.version = 0
 
-    def put(self, document: Document) -> None:
-        """Write one vantage's document."""
-        self.documents[document.vantage] = document
+    def put(self, document: Snapshot) -> None:
+        """Write one checker's document."""
+        self.documents[document.checker] = document
         self.version += 1
 
 
@@ -50,7 +50,7 @@ def shared_folds() -> Generator[None]:
     It is a pure function of values that never change, and at thousands of instances most of the work; only
     the moment at which a status began is that of the first instance.
     """
-    known: dict[tuple[int, ...], tuple[Fleet, tuple[Document, ...], Fleet]] = {}
+    known: dict[tuple[int, ...], tuple[Fleet, tuple[Snapshot, ...], Fleet]] = {}
     begun: dict[tuple[Target, ...], Fleet] = {}
     honest, honest_start = fleet.fold, fleet.start
 
@@ -59,7 +59,7 @@ def shared_folds() -> Generator[None]:
             begun[targets] = honest_start(targets, now)
         return begun[targets]
 
-    def fold(before: Fleet, news: Iterable[Document], now: float, policy: Policy) -> Fleet:
+    def fold(before: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> Fleet:
         documents = tuple(news)
         name = (id(before), *map(id, documents))
         if name not in known:
@@ -75,15 +75,15 @@ def shared_folds() -> Generator[None]:
 
 
 class Checker:
-    """One vantage."""
+    """One checker."""
 
     def __init__(
-        self, loop: Loop, vantage: int, targets: Sequence[Target], agents: Sequence[Agent], store: Store
+        self, loop: Loop, checker: int, targets: Sequence[Target], agents: Sequence[Agent], store: Store
     ) -> None:
         self._loop, self._store = loop, store
-        self._name = targets[vantage].key
+        self._name = targets[checker].key
         self._agents = {target.key: agent for target, agent in zip(targets, agents, strict=True)}
-        self._seen: dict[str, tuple[Observation, ...]] = {target.key: () for target in targets}
+        self._seen: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in targets}
         self._round = 0
         self._policy = Policy()
 
@@ -95,8 +95,8 @@ class Checker:
         now, before = self._loop.now, self._verdicts()
         for key, agent in self._agents.items():
             silent = agent.fault.unreachable
-            observation = Observation(now, ok=not silent, latency_ms=-1.0 if silent else 20.0)
-            self._seen[key] = snapshots.keep(self._seen[key], (observation,))
+            result = ProbeResult(now, ok=not silent, latency_ms=-1.0 if silent else 20.0)
+            self._seen[key] = snapshots.keep(self._seen[key], (result,))
         self._round += 1
         if self._round % ROUNDS == 0 or self._verdicts() != before:
             # What does not answer is known only when its time is over.
@@ -107,4 +107,4 @@ class Checker:
         return [snapshots.verdict(seen, self._policy) for seen in self._seen.values()]
 
     def _write(self) -> None:
-        self._store.put(Document(self._name, self._loop.now, dict(self._seen)))
+        self._store.put(Snapshot(self._name, self._loop.now, dict(self._seen)))

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
 from bench.simulation.questions import Questions
-from router.core.balance.balancer import Board, Seat
+from router.core.balance.balancer import ActiveRequest, Balancer
 from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import Policy
@@ -31,49 +31,49 @@ class Ours:
         around: tuple[Questions, random.Random],
     ) -> None:
         """around: the questions of this instance, and its chance."""
-        self.board = Board(targets, strategy, policy, loop.clock, around[1].random)
+        self.balancer = Balancer(targets, strategy, policy, loop.clock, around[1].random)
         self._questions = around[0]
         self._loop, self._store = loop, store
         self._suspects: set[str] = set()
-        self._seats: dict[str, list[Seat]] = {}
+        self._seats: dict[str, list[ActiveRequest]] = {}
         self._read_at = float("-inf")
         self._version: int = 0
 
     def choose(self, tried: Collection[str]) -> Choice | None:
         if not tried:
-            self.board.requests += 1
+            self.balancer.requests += 1
             self._kick()
-        late = () if tried else self.board.late_now()
-        return self.board.choose(tried, avoid=[*self._questions.doubtful(), *late])
+        late = () if tried else self.balancer.slow_now()
+        return self.balancer.choose(tried, avoid=[*self._questions.pending(), *late])
 
     def afford(self, choice: Choice, extra: Extra) -> bool:
-        return means.afford(self.board, choice, extra)
+        return means.afford(self.balancer, choice, extra)
 
     def hedge_after_s(self) -> float:
-        return means.hedge_after_s(self.board, self.board.strategy)
+        return means.hedge_after_s(self.balancer, self.balancer.strategy)
 
     def sent(self, key: str) -> None:
-        self._seats.setdefault(key, []).append(self.board.seat(key))
+        self._seats.setdefault(key, []).append(self.balancer.seat(key))
 
     def settled(self, key: str) -> None:
         self._seats[key].pop().close()
 
     def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
-        self.board.record(key, outcome, retry_after_s=retry_after_s)
+        self.balancer.record(key, outcome, retry_after_s=retry_after_s)
 
-    def saw_reply(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
-        self.board.saw_reply(key, milliseconds, load if load >= 0 else None, cold)
+    def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
+        self.balancer.report_first_event(key, milliseconds, load if load >= 0 else None, cold)
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None:
         """As the shell tells it: it takes at least so long."""
-        self.board.overtaken(choice.key, milliseconds, not choice.warm)
+        self.balancer.lost_to_hedge(choice.key, milliseconds, not choice.warm)
 
-    def is_late(self, key: str) -> None:
-        self.board.is_late(key)
+    def attempt_is_slow(self, key: str) -> None:
+        self.balancer.attempt_is_slow(key)
 
     def suspected(self, choice: Choice, silent: bool) -> None:
         """One question for each target at a time; only silence counts."""
-        key, policy = choice.key, self.board.policy
+        key, policy = choice.key, self.balancer.policy
         if not silent or key in self._suspects:
             return
         self._suspects.add(key)
@@ -82,7 +82,7 @@ class Ours:
 
     def _condemn(self, key: str) -> None:
         self._suspects.discard(key)
-        self.board.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")
+        self.balancer.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")
 
     def _kick(self) -> None:
         """The keeper's part: read the store beside the request."""
@@ -91,4 +91,4 @@ class Ours:
             return
         self._read_at, self._version = now, self._store.version
         documents = tuple(self._store.documents.values())
-        self._loop.after(READ_S, lambda: self.board.fold(documents))
+        self._loop.after(READ_S, lambda: self.balancer.fold(documents))

@@ -25,6 +25,6 @@ class Questions:
             del self._waiting[key]
             del self._since[key]
 
-    def doubtful(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Targets that somebody waits for."""
         return list(self._waiting)

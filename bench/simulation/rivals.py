@@ -63,13 +63,13 @@ class Rival:
     def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
         """How an attempt ended."""
 
-    def saw_reply(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
+    def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
         """How long a good reply took, and what it said of its target's load."""
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None:
         """An attempt had no reply after so long."""
 
-    def is_late(self, key: str) -> None:
+    def attempt_is_slow(self, key: str) -> None:
         """An attempt has no reply after the learned delay."""
 
     def suspected(self, choice: Choice, silent: bool) -> None:

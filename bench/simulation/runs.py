@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from bench.simulation.agents import Agent
 from bench.simulation.callers import PATIENCE_S, Caller, Place, Rule, Told
-from bench.simulation.checkers import APART_S, VANTAGES, Checker, Store, shared_folds
+from bench.simulation.checkers import APART_S, CHECKERS, Checker, Store, shared_folds
 from bench.simulation.envoy import Envoy
 from bench.simulation.events import Loop
 from bench.simulation.figures import Figures, figures
@@ -81,9 +81,9 @@ class Run:
         world, loop = self.world, self.loop
         arrange(self.setup.scenario, world, loop, self.agents)
         if self.setup.rule.startswith("ours"):
-            for vantage in range(VANTAGES):
-                checker = Checker(loop, vantage, world.fleet, self.agents, self.store)
-                checker.begin(vantage * APART_S / VANTAGES)
+            for number in range(CHECKERS):
+                checker = Checker(loop, number, world.fleet, self.agents, self.store)
+                checker.begin(number * APART_S / CHECKERS)
         self._next()
         with shared_folds():
             loop.run(world.end_s + _DRAIN_S)
@@ -131,11 +131,11 @@ class Run:
             "least-request": lambda ways, questions: LeastRequest(keys, chance),
             "p2c": lambda ways, questions: PowerOfTwo(keys, chance),
             "envoy": lambda ways, questions: Envoy(keys, chance, loop.clock),
-            "prequal": lambda ways, questions: Prequal(keys, chance, loop.clock, self._asker(ways)),
+            "prequal": lambda ways, questions: Prequal(keys, chance, loop.clock, self._prober(ways)),
         }
         return makers[name]
 
-    def _asker(self, ways: dict[str, float]) -> Callable[[str, Callable[[int, float], None]], None]:
+    def _prober(self, ways: dict[str, float]) -> Callable[[str, Callable[[int, float], None]], None]:
         def ask(key: str, answer: Callable[[int, float], None]) -> None:
             agent = self.by_key[key]
             if not agent.fault.unreachable:

@@ -34,7 +34,7 @@ ACTING: Final = (
     ),
     Sweep(
         "rest",
-        Dial("core.policy", "rest_s"),
+        Dial("core.policy", "backoff_s"),
         (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
         (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
         "a long rest after a 429 without Retry-After drives the others into their own limits.",
@@ -108,7 +108,7 @@ STANDING: Final = (
     ),
     Sweep(
         "easing-most",
-        Dial("core.policy", "easing_most"),
+        Dial("core.policy", "slow_start_most"),
         (1, 2, 3, 5),
         (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),
         "callers see no difference here; more keeps a flapping target away for longer.",
@@ -132,7 +132,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-times",
-        Dial("core.policy", "gray_times"),
+        Dial("core.policy", "outlier_times"),
         (2.0, 3.0, 5.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "p99_ms")),
         "ten times as slow is seen with any of them; what noise looks like decides "
@@ -141,7 +141,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-step",
-        Dial("core.policy", "gray_step_s"),
+        Dial("core.policy", "derating_step_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("gray", "errors")),
         "a longer pause leaves callers at a slow target, a shorter one gains nothing: evidence comes no "
@@ -150,7 +150,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-back",
-        Dial("core.policy", "gray_back_s"),
+        Dial("core.policy", "derating_back_s"),
         (1.0, 2.0, 5.0, 10.0),
         (("slow", "recovered_s"), ("slow", "after_ms"), ("slow", "p99_ms")),
         "a shorter pause takes a healed target back sooner; below 2 s callers notice it.",
@@ -158,7 +158,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-proof",
-        Dial("core.policy", "gray_proof"),
+        Dial("core.policy", "outlier_proof"),
         (2, 4, 8, 16, 32),
         (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
         "more proof loses more requests; none of these values eases off a healthy fleet.",
@@ -166,7 +166,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-slow",
-        Dial("core.policy", "gray_slow"),
+        Dial("core.policy", "outlier_slow_requests"),
         (5, 10, 20, 40, 80),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "settled_s")),
         "fewer slow requests as proof find a slow target sooner.",
@@ -174,7 +174,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-floor",
-        Dial("core.policy", "gray_floor"),
+        Dial("core.policy", "derating_floor"),
         (1 / 256, 1 / 64, 1 / 16, 1 / 4),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a higher floor finds the recovery sooner and gives more requests to a slow target.",

@@ -25,7 +25,7 @@ GRAMMAR = (
 TIMED: frozenset[Kind] = frozenset({"slow", "gray", "cold"})
 SHARED: frozenset[Kind] = frozenset({"error", "throttle", "cut"})
 
-# A router's cloud that is cut off takes its checker along: both hold the same vantage.
+# A router's cloud that is cut off takes its checker along: both hold the same checker.
 ROLES: dict[Scope, frozenset[Role]] = {
     "agents": frozenset({"agent"}),
     "routers": frozenset({"router", "checker"}),

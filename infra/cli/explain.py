@@ -1,7 +1,7 @@
 """Why a target stands as it does, in one line for a person.
 
 The rule of this file: pure. A router's `reason` is that of the last change of state and may be hours old;
-what counts now comes first, and a count of vantages is always the present one.
+what counts now comes first, and a count of checkers is always the present one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from infra.cli import json_access
 from infra.cli.json_access import Facts
 
-# What a target that was found up keeps as its reason, while more vantages come and go.
-_SEEN_UP = re.compile(r"\d+ of \d+ vantages see it up")
+# What a target that was found up keeps as its reason, while more checkers come and go.
+_SEEN_UP = re.compile(r"\d+ of \d+ checkers see it up")
 
 # A target in one of these states is asked only when no other is left.
 _OUT = ("ejected", "down", "draining")
@@ -24,10 +24,10 @@ def outage(targets: Sequence[Facts], queue_timeout_s: float | None) -> str:
 
     queue_timeout_s: how long a request waits that can be sent to nobody, if the router says it."""
     serving = [one for one in targets if one.get("state") not in _OUT]
-    if not targets or any(not _rests(one) and not one.get("failing") for one in serving):
+    if not targets or any(not _in_backoff(one) and not one.get("failing") for one in serving):
         return ""
-    if serving and all(_rests(one) for one in serving):
-        return "Every target that serves throttles: requests go to the one that rests shortest."
+    if serving and all(_in_backoff(one) for one in serving):
+        return "Every target that serves throttles: requests go to the one whose backoff ends first."
     fail = "fails" if all(one.get("failing") for one in serving) else "fails or throttles"
     what = f"Every target that is left {fail}" if serving else "No target serves"
     until = "a while" if queue_timeout_s is None else f"up to {queue_timeout_s:g} s"
@@ -38,17 +38,17 @@ def outage(targets: Sequence[Facts], queue_timeout_s: float | None) -> str:
     )
 
 
-def _rests(target: Facts) -> bool:
-    return (json_access.number(target.get("rests_s")) or 0) > 0
+def _in_backoff(target: Facts) -> bool:
+    return (json_access.number(target.get("backoff_s")) or 0) > 0
 
 
 def why(target: Facts) -> str:
     """What was learned, that it throttles, and what its health follows from."""
     parts: list[str] = []
     if told := json_access.text(target.get("learned")):
-        parts.append(f"gets little because of what was learned: {told}")
-    if _rests(target):
-        parts.append("it throttled, so it rests: 60 s at most, whatever it asked for")
+        parts.append(f"small share: {told}")
+    if _in_backoff(target):
+        parts.append("rate-limited: in backoff for 60 s at most, whatever it asked for")
     if target.get("failing") is True:
         parts.append("its last attempts all failed")
     return "; ".join([*parts, *_health(target)])
@@ -57,15 +57,15 @@ def why(target: Facts) -> str:
 def _health(target: Facts) -> list[str]:
     reason = json_access.text(target.get("reason"))
     ups, downs = (
-        json_access.number(target.get("vantages_up")),
-        json_access.number(target.get("vantages_down")),
+        json_access.number(target.get("checkers_up")),
+        json_access.number(target.get("checkers_down")),
     )
     if ups is None or downs is None:  # a router of another release
         return [reason] if reason else []
-    seen = f"{ups:.0f} of {ups + downs:.0f} vantages see it up"
+    seen = f"{ups:.0f} of {ups + downs:.0f} checkers see it up"
     # How it became healthy is over, and reads like the present beside what is wrong with it now.
     if target.get("state") == "healthy" or _SEEN_UP.fullmatch(reason):
-        return [seen if ups + downs else "no vantage has fresh news of it"]
+        return [seen if ups + downs else "no checker has fresh news of it"]
     # Who was put out by traffic may look well to the probes, and who serves may not: both are worth knowing.
     differs = downs if target.get("state") not in ("down", "ejected") else ups
     return [one for one in (reason, seen if differs else "") if one]

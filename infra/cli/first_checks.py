@@ -47,8 +47,8 @@ def fresh(outputs: Outputs) -> set[str]:
     """`cloud/region` of the checkers with fresh news, as the first router that answers knows them."""
     answers = ask_status(outputs.router_urls, outputs.api_key)
     status = next((answer.status for answer in answers if answer.status), None)
-    told = json_access.many(status.get("vantages")) if status else []
-    return {json_access.text(one.get("vantage")) for one in told if one.get("fresh") is True}
+    told = json_access.many(status.get("checkers")) if status else []
+    return {json_access.text(one.get("checker")) for one in told if one.get("fresh") is True}
 
 
 def wait_for_all(outputs: Outputs, note: EmulatorNote, expected: Sequence[str], rounds_s: float) -> list[str]:

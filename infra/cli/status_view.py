@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = {
     "healthy": "green",
-    "easing": "cyan",
+    "slow-start": "cyan",
     "cold": "blue",
     "degraded": "yellow",
     "draining": "yellow",
@@ -52,17 +52,17 @@ class RouterAnswer:
             return {"url": self.url, "ok": False, "reason": self.problem, **known}
         told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
         strategy = {"strategy": self.strategy} if self.strategy else {}
-        kept = {key: self.status[key] for key in ("store", "refused") if self.status.get(key)}
-        if "refused" in kept:
-            seen = json_access.many(self.status.get("vantages"))
-            kept["views"] = [json_access.text(vantage.get("vantage")) for vantage in seen]
+        kept = {key: self.status[key] for key in ("store", "rejected") if self.status.get(key)}
+        if "rejected" in kept:
+            seen = json_access.many(self.status.get("checkers"))
+            kept["views"] = [json_access.text(checker.get("checker")) for checker in seen]
         return {"url": self.url, "ok": True, **told, **strategy, **kept}
 
 
 def assemble(
     routers: Sequence[RouterAnswer], places: Mapping[str, str], world: Facts | None, python: str
 ) -> Facts:
-    """The value of `status --json`; targets and vantages are as the first router sees them that says it.
+    """The value of `status --json`; targets and checkers are as the first router sees them that says it.
 
     places: `cloud/region` of the routers by URL."""
     first = next((router for router in routers if router.status), None)
@@ -71,7 +71,7 @@ def assemble(
         "router": {"url": first.url, **json_access.facts(status.get("router"))} if first else None,
         "routers": [router.as_facts(places.get(router.url, "")) for router in routers],
         "targets": json_access.many(plain_all(status.get("targets"))),
-        "vantages": json_access.many(status.get("vantages")),
+        "checkers": json_access.many(status.get("checkers")),
         "emulator": None if world is None else emulator_facts(world, python),
     }
 
@@ -103,7 +103,7 @@ def alone(router: Facts) -> list[str]:
     views = json_access.texts(router.get("views"))
     lines = [
         f"{name} refuses {source}: {json_access.text(reason)} {_stays(source, views)}"
-        for source, reason in json_access.facts(router.get("refused")).items()
+        for source, reason in json_access.facts(router.get("rejected")).items()
     ]
     if store.get("state") == "down":
         lines.append(
@@ -118,7 +118,7 @@ def alone(router: Facts) -> list[str]:
 
 
 def _stays(source: str, views: Iterable[str]) -> str:
-    """What a router goes on with instead of what it refuses. views: the vantages that it has heard of."""
+    """What a router goes on with instead of what it refuses. views: the checkers that it has heard of."""
     if source == "control.json":
         return "Its strategy stays."
     known = {name for view in views for name in (view, f"health/{view.replace('/', '-')}.json")}
@@ -150,8 +150,8 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
         shown.append(
             f"[red]agents differ[/red]: {escape(differing)}. `{mend}` makes them one again, or says why not."
         )
-    if vantages := json_access.many(status.get("vantages")):
-        shown += _titled("Vantages: who checks, and when they last did", _vantages(vantages))
+    if checkers := json_access.many(status.get("checkers")):
+        shown += _titled("Checkers, and when each last reported", _checkers(checkers))
     elif asked:
         told = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
         shown.append(f"[yellow]{told}[/yellow]")
@@ -206,23 +206,23 @@ def _targets(targets: Iterable[Facts], *, bad: bool) -> Fitting:
         (
             _name(target),
             _state(target),
-            _gets(target, bad),
+            _share(target, bad),
             _figure(target.get("weight"), "{:g}"),
             _figure(target.get("latency_ms"), "{:.1f} ms"),
             _figure(target.get("inflight"), "{:.0f}"),
         )
         for target in targets
     ]
-    figures = ("gets", "weight", "latency", "in flight")
+    figures = ("share", "weight", "latency", "in flight")
     return Fitting(("target", "state", *figures), rows, figures, ("in flight", "weight", "latency"))
 
 
-def _gets(target: Facts, bad: bool) -> str:
+def _share(target: Facts, bad: bool) -> str:
     """Its part; where all are bad only who is asked first, for that is no health."""
-    portion = json_access.number(target.get("portion"))
-    if portion is None:
-        return "-" if "portion" in target else ""
-    return "[yellow]first[/yellow]" if portion and bad else percent(portion)
+    share = json_access.number(target.get("share"))
+    if share is None:
+        return "-" if "share" in target else ""
+    return "[yellow]first[/yellow]" if share and bad else percent(share)
 
 
 def percent(part: float) -> str:
@@ -239,8 +239,8 @@ def _state(target: Facts) -> str:
         shown += ", [red]fails[/red]"
     if (ejected := json_access.number(target.get("ejected_s")) or 0.0) > 0:
         shown += f", {max(ejected, 1):.0f} s left"
-    rests = json_access.number(target.get("rests_s")) or 0.0
-    return f"{shown}, [yellow]rests {max(rests, 1):.0f} s[/yellow]" if rests > 0 else shown
+    backoff = json_access.number(target.get("backoff_s")) or 0.0
+    return f"{shown}, [yellow]backoff {max(backoff, 1):.0f} s[/yellow]" if backoff > 0 else shown
 
 
 def _reasons(targets: Iterable[Facts]) -> Fitting:
@@ -249,16 +249,16 @@ def _reasons(targets: Iterable[Facts]) -> Fitting:
     return Fitting(("target", "why"), [(_name(target), escape(why(target))) for target in targets])
 
 
-def _vantages(vantages: Iterable[Facts]) -> Fitting:
+def _checkers(checkers: Iterable[Facts]) -> Fitting:
     rows = [
         (
-            json_access.text(vantage.get("vantage")),
-            _figure(vantage.get("age_s"), "{:.0f} s"),
-            "[green]yes[/green]" if vantage.get("fresh") else "[yellow]no[/yellow]",
+            json_access.text(checker.get("checker")),
+            _figure(checker.get("age_s"), "{:.0f} s"),
+            "[green]yes[/green]" if checker.get("fresh") else "[yellow]no[/yellow]",
         )
-        for vantage in vantages
+        for checker in checkers
     ]
-    return Fitting(("vantage", "age", "fresh"), rows, ("age",))
+    return Fitting(("checker", "age", "fresh"), rows, ("age",))
 
 
 def _emulator_lines(emulator: Facts) -> list[RenderableType]:

@@ -140,7 +140,7 @@ class Settings:
 
     @property
     def checkers(self) -> tuple[Place, ...]:
-        """One vantage per cloud, in its first region."""
+        """One checker per cloud, in its first region."""
         return tuple(self.first_place(cloud) for cloud in self.clouds)
 
     def first_place(self, cloud: Cloud) -> Place:

@@ -36,11 +36,11 @@ class CallerError(RouterError):
         super().__init__(message)
 
 
-class SnapshotRefused(CallerError):
+class SnapshotRejected(CallerError):
     """A health document is not folded in; the last good view stays."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(400, "snapshot-refused", reason)
+        super().__init__(400, "snapshot-rejected", reason)
 
 
 class StoreFailed(RouterError):

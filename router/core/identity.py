@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from router.core.targets import Target
 
 
-def stranger(health: Mapping[str, object], target: Target, fleet: str) -> str:
+def mismatch(health: Mapping[str, object], target: Target, fleet: str) -> str:
     """In words, what answers in place of this target; empty: itself does. health: its decoded reply."""
     if not fleet:
         return ""

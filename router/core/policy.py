@@ -105,45 +105,45 @@ class Policy:
     # Standing (health, fleet, gray).
     # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
     # long rest drives the others into their own limits (docs/benchmarks/plots/rest.svg).
-    rest_s: float = 0.1
+    backoff_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
-    rest_cap_s: float = 60.0
+    backoff_cap_s: float = 60.0
     # Easing in again and again takes up to three times as long: longer than most flapping, and an end.
     # See docs/benchmarks/plots/easing-most.svg.
-    easing_most: int = 3
-    # A lone vantage is not believed against own good traffic as old as this: three failed attempts put a
+    slow_start_most: int = 3
+    # A lone checker is not believed against own good traffic as old as this: three failed attempts put a
     # target out sooner.
     proof_s: float = 15.0
     # The least share of a target that is eased off: at three targets below 1 % of the requests, so that it
     # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
     # (docs/benchmarks/plots/gray-floor.svg).
-    gray_floor: float = 1 / 64
+    derating_floor: float = 1 / 64
     # From full to the floor within 12 s (docs/benchmarks/plots/gray-step.svg), and back within 12 s of good
     # evidence (docs/benchmarks/plots/gray-back.svg).
-    gray_step_s: float = 2.0
-    gray_back_s: float = 2.0
+    derating_step_s: float = 2.0
+    derating_back_s: float = 2.0
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
-    gray_errors_fine: float = 0.05
-    gray_errors_bad: float = 0.35
+    outlier_errors_fine: float = 0.05
+    outlier_errors_bad: float = 0.35
     # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests
     # (docs/benchmarks/plots/gray-proof.svg).
-    gray_proof: float = 8.0
+    outlier_proof: float = 8.0
     # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
     # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
     # test_gray.py). Where the others are no measure, as they are near and it is far, only its own usual
     # speaks, and of a heavy tail (lognormal, sigma 1) whose first replies were fast that needs six.
     # See docs/benchmarks/plots/gray-times.svg.
-    gray_times: float = 5.0
-    gray_times_far: float = 6.0
-    gray_peers: float = 3.0
-    gray_gap_ms: float = 50.0
+    outlier_times: float = 5.0
+    outlier_times_far: float = 6.0
+    outlier_peers: float = 3.0
+    outlier_gap_ms: float = 50.0
     # Slow from the start: no way around the Earth explains a second.
-    gray_late_times: float = 5.0
-    gray_late_ms: float = 1000.0
+    outlier_slow_times: float = 5.0
+    outlier_slow_ms: float = 1000.0
     # An average of fewer is no average; and how many requests at a slow average make it an answer
     # (docs/benchmarks/plots/gray-slow.svg).
-    gray_samples: int = 10
-    gray_slow: int = 20
+    outlier_samples: int = 10
+    outlier_slow_requests: int = 20
 
 
 DEFAULT: Final = Policy()
@@ -173,7 +173,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "slowStartS": (0.1, 3600),
     # The cap of an ejection.
     "ejectionS": (0.1, 300),
-    # A vantage keeps 10 observations of a target, so no longer streak can be seen.
+    # A checker keeps 10 observations of a target, so no longer streak can be seen.
     "fall": (1, 10),
     "rise": (1, 10),
     "freshS": (1, 3600),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.core.request.classify import MOST_WHOLE, Reading
 from router.core.request.machine import Failure, Try, Worth
@@ -53,7 +53,7 @@ class Attempt:
     """A sink for one target's reply."""
 
     __slots__ = (
-        "_board",
+        "_balancer",
         "_cut",
         "_first",
         "_flowing",
@@ -83,10 +83,10 @@ class Attempt:
 
     call: Exchange
 
-    def __init__(self, relay: Relay, board: Board, sent: Try, started: float) -> None:
-        self._relay, self._board, self.started = relay, board, started
+    def __init__(self, relay: Relay, balancer: Balancer, sent: Try, started: float) -> None:
+        self._relay, self._balancer, self.started = relay, balancer, started
         self.number, self.choice, self.extra, self.key = sent.number, sent.choice, sent.extra, sent.choice.key
-        self._seat = board.seat(self.key)
+        self._seat = balancer.seat(self.key)
         self.status = 0
         self.headers: list[Header] = []
         self.reading: Reading | None = None
@@ -169,7 +169,7 @@ class Attempt:
         """Its head has been read; tell the board what it says."""
         self.reading = reading
         if reading.verdict is not None:
-            self.record(reading.verdict, reading.why, reading.rest_s)
+            self.record(reading.verdict, reading.why, reading.backoff_s)
         elif reading.events:
             self._first, self._last = FirstEvent(), LastEvent()
         elif reading.at_end is not Outcome.NEUTRAL and reading.worth is not Worth.WHOLE:
@@ -214,7 +214,7 @@ class Attempt:
         if not self._told and self.reading is not None:
             self._told = True
             cold = self.reading.at_end is Outcome.COLD
-            self._board.saw_reply(self.key, milliseconds, self.reading.load, cold)
+            self._balancer.report_first_event(self.key, milliseconds, self.reading.load, cold)
 
     def outlasted(self) -> bool:
         """A later one was faster, or time is up: it takes at least as long as it has taken. Whether it has
@@ -222,16 +222,16 @@ class Attempt:
         if self._told or self._recorded:
             return False
         elapsed = self._relay.elapsed_ms(self.started)
-        self._told = self._board.overtaken(self.key, elapsed, not self.choice.warm)
+        self._told = self._balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
         return self.awaited or not self.status
 
-    def record(self, outcome: Outcome, why: str = "", rest_s: float | None = None) -> None:
+    def record(self, outcome: Outcome, why: str = "", backoff_s: float | None = None) -> None:
         if not self._recorded:
             self._recorded = True
             if self.choice.panic and outcome in _BAD:
                 # It was out already, so this is no news, and must not put off its return.
                 outcome = Outcome.NEUTRAL
-            self._board.record(self.key, outcome, why, rest_s)
+            self._balancer.record(self.key, outcome, why, backoff_s)
 
     def stop_asking(self) -> None:
         if self.asking is not None:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import Protocol
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.request.front_end import Door
 from router.core.request.machine import Means
 from router.net.deadlines import Deadlines
 from router.net.fields import Header
 from router.net.pool import Pool
-from router.proxy.prober import Asker
-from router.proxy.request_queue import Outage
+from router.proxy.prober import Prober
+from router.proxy.request_queue import RequestQueue
 from skyfleet.values import frozen
 
 
@@ -60,12 +60,12 @@ class Plane:
     the agents.
     """
 
-    board: Board
+    balancer: Balancer
     pool: Pool
-    asker: Asker
+    prober: Prober
     watch: Deadlines
     sign: Sign
     ticks: Callable[[], float]
     means: Means
-    outage: Outage
+    outage: RequestQueue
     door: Door = field(default_factory=Door)

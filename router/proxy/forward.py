@@ -33,7 +33,7 @@ from router.proxy.attempt import Attempt
 from router.proxy.context import Exchange, Plane, Request
 from router.proxy.means import means, terms
 from router.proxy.outgoing import attempt_bytes
-from router.proxy.witness import given_up, overtaken
+from router.proxy.witness import given_up, lost_to_hedge
 from skyfleet.sse import LastEvent, error_event
 
 
@@ -65,19 +65,19 @@ class Relay:
     def __init__(self, plane: Plane, request: Request, exchange: Exchange) -> None:
         """InvalidRequest for what cannot be sent on, CallerError for an option that is not granted."""
         check_request(request.method, request.target, request.headers)
-        board = plane.board
-        wished = wishes(request.headers, board.policy)
+        balancer = plane.balancer
+        wished = wishes(request.headers, balancer.policy)
         self._plane, self._request, self._exchange = plane, request, exchange
         now = plane.ticks()
         self._started = now if request.arrived is None else request.arrived
-        self._arrived = board.clock() - (now - self._started)  # unix seconds, the same in all attempts
+        self._arrived = balancer.clock() - (now - self._started)  # unix seconds, the same in all attempts
         self._limit = math.inf if wished.timeout_s is None else self._started + wished.timeout_s
         # On safe methods agents do not look at a key, so its repeats need not meet.
         self._name = b"" if request.method in p.SAFE else wished.key or b""
         self._means = plane.means
         if wished.strategy is not None or self._name:
-            self._means = means(board, plane.asker, wished.strategy, self._name)
-        self._terms = terms(board, request.method, wished, self._started, self._limit)
+            self._means = means(balancer, plane.prober, wished.strategy, self._name)
+        self._terms = terms(balancer, request.method, wished, self._started, self._limit)
         # Of this round; how many there were in rounds before; and what the caller is told if no other comes.
         self._attempts: list[Attempt] = []
         self._earlier = 0
@@ -91,7 +91,7 @@ class Relay:
     # What the server in front calls.
 
     def start(self) -> None:
-        self._plane.board.requests += 1
+        self._plane.balancer.requests += 1
         self._do(*p.begin(self._terms, self._means, self._plane.ticks()))
 
     def pause(self) -> None:
@@ -151,7 +151,7 @@ class Relay:
         elif now >= self._limit:
             self._break_off("deadline", f"The caller's deadline came amid the reply of {self._passed.key}.")
         else:
-            why = f"nothing came for {self._plane.board.policy.deadline_s:g} s in the middle of its reply"
+            why = f"nothing came for {self._plane.balancer.policy.deadline_s:g} s in the middle of its reply"
             self._passed.record(Outcome.FAILURE, why)
             self.on_cut(self._passed, why)
 
@@ -162,7 +162,9 @@ class Relay:
         if attempt.asking is not None:
             attempt.stop_asking()
         head, strict = request.method == "HEAD", plane.door.marked
-        reading = read(attempt.status, attempt.headers, bodiless=head, strict=strict, now=plane.board.clock())
+        reading = read(
+            attempt.status, attempt.headers, bodiless=head, strict=strict, now=plane.balancer.clock()
+        )
         if not strict and first(attempt.headers, MARK) is not None:
             plane.door.marked = True
         worth = reading.worth
@@ -170,8 +172,8 @@ class Relay:
             attempt.over = not p.is_free(worth, attempt.status)
             if not is_ordinary(request.method, request.target):
                 attempt.record(Outcome.NEUTRAL)
-        elif plane.asker.suspects:
-            plane.asker.acquit(attempt.key)
+        elif plane.prober.suspects:
+            plane.prober.clear(attempt.key)
         attempt.read(reading)
         attempt.awaited = worth is p.Worth.WHOLE or worth is p.Worth.EVENTS
         now = plane.ticks()
@@ -266,21 +268,21 @@ class Relay:
             self._plane.watch.add(self)
 
     def _expect_more(self) -> None:
-        quiet_s = math.inf if self._paused else self._plane.board.policy.deadline_s
+        quiet_s = math.inf if self._paused else self._plane.balancer.policy.deadline_s
         self._set_due(min(self._limit, self._plane.ticks() + quiet_s))
 
     def _try(self, sent: p.Try) -> None:
         plane, request = self._plane, self._request
-        target = plane.board.targets[sent.choice.key]
-        plane.board.retried += sent.extra is Extra.RETRY
+        target = plane.balancer.targets[sent.choice.key]
+        plane.balancer.retried += sent.extra is Extra.RETRY
         if sent.extra is Extra.HEDGE:
             for run in self._plan.runs:
                 if run.number < sent.number:
-                    plane.board.is_late(run.choice.key)
+                    plane.balancer.attempt_is_slow(run.choice.key)
         elif self._name and sent.extra is not Extra.COPY:
-            plane.board.names.sent(self._name, target.key)
+            plane.balancer.names.sent(self._name, target.key)
         now = plane.ticks()
-        attempt = Attempt(self, plane.board, sent, now)
+        attempt = Attempt(self, plane.balancer, sent, now)
         self._attempts.append(attempt)
         left_s = self._terms.deadline - now if self._limit < math.inf else None
         nonce = "" if self._earlier or sent.number else request.nonce
@@ -290,15 +292,15 @@ class Relay:
 
     def _ask(self, attempt: Attempt) -> None:
         plane, now = self._plane, self._plane.ticks()
-        target = plane.board.targets[attempt.key]
-        since, attempt.asking = plane.asker.ask(target, partial(self._on_answer, attempt))
+        target = plane.balancer.targets[attempt.key]
+        since, attempt.asking = plane.prober.ask(target, partial(self._on_answer, attempt))
         if (asked_before := now - since) > 0:
             self._plan = p.waited(self._plan, attempt.number, asked_before, now)
 
     def _on_answer(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_asking()
         number, now = attempt.number, self._plane.ticks()
-        if alive and not attempt.has_stopped(self._plane.board.policy.probe_after_s):
+        if alive and not attempt.has_stopped(self._plane.balancer.policy.probe_after_s):
             self._do(*p.lives(self._plan, number, now, beating=attempt.beating))
         else:
             failure = Failure.CUT if alive else Failure.NO_ANSWER
@@ -307,13 +309,13 @@ class Relay:
     def _pass_on(self, attempt: Attempt) -> None:
         self._passed = attempt
         if self._name:
-            self._plane.board.names.sent(self._name, attempt.key)
+            self._plane.balancer.names.sent(self._name, attempt.key)
         if attempt.asking is not None:
             attempt.stop_asking()
         for other in self._attempts:
             if other is not attempt:
                 if attempt.extra is Extra.HEDGE and other.number < attempt.number:
-                    overtaken(self._plane, other)
+                    lost_to_hedge(self._plane, other)
                 other.close()
         if self._lost:
             self._go_on(attempt)
@@ -323,7 +325,7 @@ class Relay:
         if events:
             running = attempt.number in [run.number for run in self._plan.runs]
             self._passage = Passage(may_go_on=running and p.may_repeat(self._plan, attempt.number))
-        self._plane.board.failed += attempt.status >= 500
+        self._plane.balancer.failed += attempt.status >= 500
         self._exchange.head(attempt.status, headers + self._story(attempt))
         if not attempt.ended:
             self._expect_more()
@@ -341,7 +343,7 @@ class Relay:
 
     def _break_off(self, code: str, text: str) -> None:
         """End a reply that has begun, so that nobody takes it for whole."""
-        self._plane.board.failed += 1
+        self._plane.balancer.failed += 1
         self._finish()
         if self._passage is not None and self._passage.repairable:
             self._exchange.body(error_event(code, text))
@@ -351,7 +353,7 @@ class Relay:
 
     def _hold(self, action: GiveUp) -> bool:
         """Wait for a target to come back, if nobody could be reached and there is time."""
-        until = min(self._started + self._plane.board.policy.queue_timeout_s, self._terms.deadline)
+        until = min(self._started + self._plane.balancer.policy.queue_timeout_s, self._terms.deadline)
         unserved = action.code in ("no-target", "no-answer") and self._may_wait()
         if not unserved or self._plane.ticks() >= until:
             return False
@@ -365,11 +367,11 @@ class Relay:
         return p.may_wait(self._plan, self._earlier + len(self._attempts), back=back)
 
     def _give_up(self, action: GiveUp) -> None:
-        board = self._plane.board
-        board.failed += 1
+        balancer = self._plane.balancer
+        balancer.failed += 1
         if action.code == "deadline":
             self._tell_of_given_up()
-        headers, body = error_reply(action, board.retry_after_s())
+        headers, body = error_reply(action, balancer.retry_after_s())
         headers += self._story(self._attempts[-1] if self._attempts else None)
         self._finish()
         self._exchange.head(action.status, headers)

@@ -6,59 +6,61 @@ import math
 from collections.abc import Collection
 from functools import partial
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import LEARNING, Strategy
 from router.core.request.budget import Extra, patience, pay
 from router.core.request.machine import IDEMPOTENT, Choice, Means, Terms
 from router.core.request.options import Wishes
-from router.proxy.prober import Asker
+from router.proxy.prober import Prober
 
 
-def means(board: Board, asker: Asker, strategy: Strategy | None = None, name: bytes = b"") -> Means:
+def means(balancer: Balancer, prober: Prober, strategy: Strategy | None = None, name: bytes = b"") -> Means:
     """What a plan asks of this board. strategy: None means the board's own. name: of the request, if it has
     one."""
-    return Means(partial(_choose, board, asker, strategy, name), partial(afford, board))
+    return Means(partial(_choose, balancer, prober, strategy, name), partial(afford, balancer))
 
 
 def _choose(
-    board: Board, asker: Asker, strategy: Strategy | None, name: bytes, tried: Collection[str]
+    balancer: Balancer, prober: Prober, strategy: Strategy | None, name: bytes, tried: Collection[str]
 ) -> Choice | None:
-    if not asker.running and not board.late:
-        return board.choose(tried, strategy, (), name)
-    avoid = asker.doubtful()
+    if not prober.running and not balancer.late:
+        return balancer.choose(tried, strategy, (), name)
+    avoid = prober.pending()
     if not tried:
-        avoid += board.late_now()
-    return board.choose(tried, strategy, avoid, name)
+        avoid += balancer.slow_now()
+    return balancer.choose(tried, strategy, avoid, name)
 
 
-def afford(board: Board, choice: Choice, extra: Extra) -> bool:
+def afford(balancer: Balancer, choice: Choice, extra: Extra) -> bool:
     """Pay for one more attempt there, if the budget has as much."""
-    usd = board.targets[choice.key].price / 1e6
-    board.budget, paid = pay(board.budget, extra, usd, board.requests, board.ticks(), board.policy)
+    usd = balancer.targets[choice.key].price / 1e6
+    balancer.budget, paid = pay(
+        balancer.budget, extra, usd, balancer.requests, balancer.ticks(), balancer.policy
+    )
     return paid
 
 
-def terms(board: Board, method: str, wished: Wishes, started: float, limit: float) -> Terms:
+def terms(balancer: Balancer, method: str, wished: Wishes, started: float, limit: float) -> Terms:
     """What is settled when a request begins. started, limit: in ticks."""
-    policy, idempotent = board.policy, method in IDEMPOTENT
+    policy, idempotent = balancer.policy, method in IDEMPOTENT
     deadline = started + policy.deadline_s
     return Terms(
         policy,
-        board.most_attempts,
+        balancer.most_attempts,
         deadline if deadline < limit else limit,
         idempotent or wished.key is not None,
         wished.copies,
-        hedge_after_s(board, wished.strategy or board.strategy),
+        hedge_after_s(balancer, wished.strategy or balancer.strategy),
         not idempotent and policy.hedge != "on",
     )
 
 
-def hedge_after_s(board: Board, strategy: Strategy) -> float:
+def hedge_after_s(balancer: Balancer, strategy: Strategy) -> float:
     """How long a lone attempt of this strategy may take before it is hedged; infinite: never."""
-    hedge = board.policy.hedge
+    hedge = balancer.policy.hedge
     if hedge == "off" or (hedge == "auto" and strategy not in LEARNING):
         return math.inf
-    delay = board.hedge_delay_s()
+    delay = balancer.hedge_delay_s()
     if delay is None:
-        return board.policy.probe_after_s
-    return delay * patience(board.budget, board.requests, board.policy)
+        return balancer.policy.probe_after_s
+    return delay * patience(balancer.budget, balancer.requests, balancer.policy)

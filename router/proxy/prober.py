@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from router.core.identity import stranger
+from router.core.identity import mismatch
 from router.core.policy import Policy
 from router.core.request.front_end import MARK, Door
 from router.core.targets import Target
@@ -54,7 +54,7 @@ class _Asking:
         self.listeners.pop(ticket, None)
 
 
-class Asker:
+class Prober:
     """Asks targets whether they live."""
 
     def __init__(
@@ -124,11 +124,11 @@ class Asker:
         due = loop.time() + patience_s
         self.suspects[key] = loop.call_at(due, self._unheard, key, due, dead), leave
 
-    def doubtful(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Targets for whose answer somebody waits right now: whoever can had better go elsewhere."""
         return [key for key, asking in self.running.items() if asking.listeners]
 
-    def acquit(self, key: str) -> bool:
+    def clear(self, key: str) -> bool:
         """It has given a sign of life, so nobody needs its answer any more. Whether it was suspected."""
         if key not in self.suspects:
             return False
@@ -138,11 +138,11 @@ class Asker:
         return True
 
     def _heard(self, key: str, dead: Callable[[str], None], alive: bool) -> None:
-        if self.acquit(key) and not alive:
+        if self.clear(key) and not alive:
             dead(key)
 
     def _unheard(self, key: str, due: float, dead: Callable[[str], None]) -> None:
-        self.acquit(key)
+        self.clear(key)
         if asyncio.get_running_loop().time() - due < _FROZEN_S:
             dead(key)
 
@@ -161,7 +161,7 @@ class Asker:
             return True
         try:
             said = json.loads(reply.body)
-            return bool(marked or said["status"] == "ok") and not stranger(said, target, self._fleet)
+            return bool(marked or said["status"] == "ok") and not mismatch(said, target, self._fleet)
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return False
 

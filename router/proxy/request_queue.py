@@ -20,8 +20,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from router.core.balance.balancer import Board
-from router.proxy.prober import Asker
+from router.core.balance.balancer import Balancer
+from router.proxy.prober import Prober
 
 
 class Waiting(Protocol):
@@ -40,11 +40,11 @@ class Waiting(Protocol):
 _ROUND = 5
 
 
-class Outage:
+class RequestQueue:
     """The waiting requests of one router instance."""
 
-    def __init__(self, board: Board, asker: Asker, ticks: Callable[[], float]) -> None:
-        self._board, self._asker, self._ticks = board, asker, ticks
+    def __init__(self, balancer: Balancer, prober: Prober, ticks: Callable[[], float]) -> None:
+        self._balancer, self._prober, self._ticks = balancer, prober, ticks
         self._waiting: dict[Waiting, float] = {}  # since when
         self._timer: asyncio.TimerHandle | None = None
         self._until = 0.0
@@ -54,7 +54,7 @@ class Outage:
     def wait(self, one: Waiting) -> None:
         """Call `again` of this one once, when a target has answered."""
         self._waiting[one] = self._ticks()
-        self._until = self._ticks() + self._board.policy.queue_timeout_s
+        self._until = self._ticks() + self._balancer.policy.queue_timeout_s
         if self._timer is None:
             self._round()
 
@@ -73,28 +73,30 @@ class Outage:
             leave()
         self._leaves = []
         if self._waiting:
-            self._until = self._ticks() + self._board.policy.queue_timeout_s
+            self._until = self._ticks() + self._balancer.policy.queue_timeout_s
         # A target that broke one request off need not be out yet, and may be away all the same.
-        keys = list(self._board.targets) if self._waiting else self._board.out()
+        keys = list(self._balancer.targets) if self._waiting else self._balancer.out()
         if not keys or self._ticks() >= self._until:
             return
         for step in range(min(_ROUND, len(keys))):
             key = keys[(self._next + step) % len(keys)]
-            if self._asker.unanswered(key):
+            if self._prober.unanswered(key):
                 self._heard(key, False)
-            self._leaves.append(self._asker.ask(self._board.targets[key], partial(self._heard, key), 0.0)[1])
+            self._leaves.append(
+                self._prober.ask(self._balancer.targets[key], partial(self._heard, key), 0.0)[1]
+            )
         self._next += _ROUND
-        self._timer = asyncio.get_running_loop().call_later(self._board.policy.queue_pause_s, self._round)
+        self._timer = asyncio.get_running_loop().call_later(self._balancer.policy.queue_pause_s, self._round)
 
     def _heard(self, key: str, alive: bool) -> None:
         if not alive:
             for one in self._waiting:
                 one.away(key)
             return
-        self._board.is_back(key)
+        self._balancer.is_back(key)
         waiting = [one for one in self._waiting if one.wants(key)]
         # An answer may be as old as this; what came before the connection broke says nothing.
-        before = self._ticks() - self._board.policy.ask_fresh_s
+        before = self._ticks() - self._balancer.policy.ask_fresh_s
         others = [one for one, since in self._waiting.items() if since < before and not one.wants(key)]
         for one in waiting:
             del self._waiting[one]

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.proxy.context import Plane
 
@@ -28,7 +28,7 @@ _TIMES: Final = 3.0
 _LEAST_S: Final = 0.05
 
 
-def overtaken(plane: Plane, attempt: Attempt) -> None:
+def lost_to_hedge(plane: Plane, attempt: Attempt) -> None:
     """A later attempt gave the first event."""
     if attempt.outlasted():
         _suspect(plane, attempt)
@@ -36,7 +36,7 @@ def overtaken(plane: Plane, attempt: Attempt) -> None:
 
 def given_up(plane: Plane, attempts: Iterable[Attempt], now: float) -> None:
     """The caller left, or its deadline came, before any reply was passed on. now: in ticks."""
-    delay = plane.board.hedge_delay_s()
+    delay = plane.balancer.hedge_delay_s()
     for attempt in attempts:
         elapsed = now - attempt.started
         if (attempt.status and not attempt.awaited) or elapsed < _LEAST_S:
@@ -47,10 +47,10 @@ def given_up(plane: Plane, attempts: Iterable[Attempt], now: float) -> None:
 
 
 def _suspect(plane: Plane, attempt: Attempt) -> None:
-    policy = plane.board.policy
+    policy = plane.balancer.policy
     patience_s = policy.ask_timeout_s if attempt.choice.warm else policy.cold_timeout_s
-    plane.asker.suspect(plane.board.targets[attempt.key], patience_s, partial(_dead, plane.board))
+    plane.prober.suspect(plane.balancer.targets[attempt.key], patience_s, partial(_dead, plane.balancer))
 
 
-def _dead(board: Board, key: str) -> None:
-    board.record(key, Outcome.SILENT, "gave neither a reply in time nor an answer to /health")
+def _dead(balancer: Balancer, key: str) -> None:
+    balancer.record(key, Outcome.SILENT, "gave neither a reply in time nor an answer to /health")

@@ -22,10 +22,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
-from router.core.errors import CallerError, SnapshotRefused, StoreFailed
-from router.sync.snapshots import SAVE_S, Bucket, Found, Keeper, newer
+from router.core.errors import CallerError, SnapshotRejected, StoreFailed
+from router.sync.snapshots import SAVE_S, Bucket, Found, SnapshotStore, newer
 from skyfleet.values import frozen
 
 NAME: Final = "control.json"
@@ -51,18 +51,18 @@ def parse(data: bytes) -> Control:
     try:
         found: object = json.loads(data)
     except (ValueError, RecursionError):
-        raise SnapshotRefused("The control document is not JSON.") from None
+        raise SnapshotRejected("The control document is not JSON.") from None
     if not isinstance(found, dict):
-        raise SnapshotRefused("The control document is not a JSON object.")
+        raise SnapshotRejected("The control document is not a JSON object.")
     fields = cast("dict[str, object]", found)
     version, revision = fields.get("version"), fields.get("revision")
     if version != VERSION or isinstance(version, bool):
-        raise SnapshotRefused(f"Its version is {_short(version)}; this router reads version {VERSION}.")
+        raise SnapshotRejected(f"Its version is {_short(version)}; this router reads version {VERSION}.")
     if isinstance(revision, bool) or not isinstance(revision, int) or revision < 1:
-        raise SnapshotRefused(f"Its revision is {_short(revision)}; expected a whole number from 1.")
+        raise SnapshotRejected(f"Its revision is {_short(revision)}; expected a whole number from 1.")
     strategy = fields.get("strategy")
     if strategy is not None and strategy not in tuple(Strategy):
-        raise SnapshotRefused(f"Its strategy is {_short(strategy)}; expected one of {', '.join(Strategy)}.")
+        raise SnapshotRejected(f"Its strategy is {_short(strategy)}; expected one of {', '.join(Strategy)}.")
     return Control(None if strategy is None else Strategy(str(strategy)), revision)
 
 
@@ -103,20 +103,20 @@ def wish(value: object) -> tuple[Strategy | None, int | None]:
     return None if strategy is None else Strategy(str(strategy)), revision
 
 
-class Controls:
+class ControlDocument:
     """The orders that one router instance knows and follows."""
 
-    def __init__(self, bucket: Bucket | None, board: Board, keeper: Keeper) -> None:
-        self._bucket, self._board, self._keeper = bucket, board, keeper
-        self._configured = board.strategy
+    def __init__(self, bucket: Bucket | None, balancer: Balancer, keeper: SnapshotStore) -> None:
+        self._bucket, self._balancer, self._keeper = bucket, balancer, keeper
+        self._configured = balancer.strategy
         self._known = Control()
-        keeper.follow(NAME, self.take)
+        keeper.watch(NAME, self.take)
 
     def take(self, data: bytes, tag: str | None) -> None:
         """Follow a stored document; SnapshotRefused when it cannot be believed."""
         found = parse(data)
         if found.revision < self._known.revision:
-            raise SnapshotRefused(
+            raise SnapshotRejected(
                 f"Its revision {found.revision} is older than the last one known, {self._known.revision}."
             )
         self._follow(found)
@@ -127,7 +127,7 @@ class Controls:
             "version": VERSION,
             "strategy": self._known.strategy,
             "revision": self._known.revision,
-            "effective": self._board.strategy,
+            "effective": self._balancer.strategy,
             "configured": self._configured,
             "kept": "instance" if self._bucket is None else "bucket",
         }
@@ -144,7 +144,7 @@ class Controls:
                 self.take(found.data, found.tag)
         except TimeoutError:
             return {**self.told(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
-        except (StoreFailed, SnapshotRefused) as error:
+        except (StoreFailed, SnapshotRejected) as error:
             return {**self.told(), "unread": str(error)}
         return self.told()
 
@@ -182,7 +182,7 @@ class Controls:
             return Control()
         try:
             return parse(found.data)
-        except SnapshotRefused as refused:
+        except SnapshotRejected as refused:
             if newer(found.data, VERSION):
                 raise CallerError(
                     409, "newer-version", f"{refused.message} Change it with the release that wrote it."
@@ -191,7 +191,7 @@ class Controls:
 
     def _follow(self, control: Control) -> None:
         self._known = control
-        self._board.strategy = control.strategy or self._configured
+        self._balancer.strategy = control.strategy or self._configured
 
 
 def _expect(replaces: int | None, now: Control) -> None:

@@ -1,11 +1,11 @@
-"""Health documents in this cloud's own bucket: one object per vantage, `health/aws-eu-west-1.json`.
+"""Health documents in this cloud's own bucket: one object per checker, `health/aws-eu-west-1.json`.
 
 Rules
 - Never in the way of a request: a refresh is kicked off on the request path at most every `REFRESH_S` and
   runs beside it. Only the answer to a snapshot waits for its write, because a sandbox may freeze right after
   a reply. Time in which the sandbox was frozen does not count, and what fails after such a time is read
   again by the next request: it proves nothing about the bucket.
-- One writer per object (its vantage's checker speaks to one router of each cloud), so nothing is locked; a
+- One writer per object (its checker's checker speaks to one router of each cloud), so nothing is locked; a
   write folds what is stored first, and folding is a union, so even two writers only delay an observation.
 - The store down or slow: serve on, decide alone, say so in the status; also when it can be read but the
   newest write failed. No bucket configured: the same, without complaint. One object that cannot be read or
@@ -39,10 +39,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
-from router.core.balance.balancer import Board
-from router.core.errors import SnapshotRefused, StoreFailed
+from router.core.balance.balancer import Balancer
+from router.core.errors import SnapshotRejected, StoreFailed
 from router.core.health import snapshots
-from router.core.health.snapshots import Document
+from router.core.health.snapshots import Snapshot
 from skyfleet.values import frozen
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class Bucket(Protocol):
         ...
 
 
-def object_name(vantage: str) -> str:
-    """Where a vantage's document is kept."""
-    return f"health/{vantage.replace('/', '-')}.json"
+def object_name(checker: str) -> str:
+    """Where a checker's document is kept."""
+    return f"health/{checker.replace('/', '-')}.json"
 
 
 class CloudBucket:
@@ -187,17 +187,17 @@ def _open(url: str) -> ObjectStore:
         raise StoreFailed(_first_line(error)) from None
 
 
-Hear = Callable[[Iterable[Document]], Awaitable[None]]
+Hear = Callable[[Iterable[Snapshot]], Awaitable[None]]
 
 
-class Keeper:
+class SnapshotStore:
     """Reads and writes the documents of one router."""
 
     def __init__(
-        self, bucket: Bucket | None, board: Board, clock: Callable[[], float], hear: Hear | None = None
+        self, bucket: Bucket | None, balancer: Balancer, clock: Callable[[], float], hear: Hear | None = None
     ) -> None:
-        """hear: takes in what vantages say; without it the board does, at once."""
-        self._bucket, self._board, self._clock, self._hear = bucket, board, clock, hear
+        """hear: takes in what checkers say; without it the board does, at once."""
+        self._bucket, self._balancer, self._clock, self._hear = bucket, balancer, clock, hear
         self._tags: dict[str, str] = {}
         self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
@@ -207,7 +207,7 @@ class Keeper:
         self.reason = "no bucket is configured" if bucket is None else "not read yet"
         self.at: float | None = None
 
-    def kick(self) -> None:
+    def refresh_soon(self) -> None:
         """Refresh beside the request, if the last time is long enough ago and over."""
         if self._bucket is None or self._task is not None:
             return
@@ -218,11 +218,11 @@ class Keeper:
         self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
         self._task.add_done_callback(self._refreshed)
 
-    async def save(self, document: Document) -> bool:
+    async def save(self, document: Snapshot) -> bool:
         """Fold a document into its stored form; False if the store has it not in time, or a newer one."""
         if self._bucket is None:
             return False
-        name = object_name(document.vantage)
+        name = object_name(document.checker)
         try:
             kept = await _in_time(self._fold_in(self._bucket, name, document))
         except StoreFailed as error:
@@ -234,7 +234,7 @@ class Keeper:
         self._note("ok", "")
         return kept
 
-    async def _fold_in(self, bucket: Bucket, name: str, document: Document) -> bool:
+    async def _fold_in(self, bucket: Bucket, name: str, document: Snapshot) -> bool:
         found = await bucket.get(name, None)
         if isinstance(found, Found):
             stored = self._parse(name, found.data)
@@ -243,7 +243,7 @@ class Keeper:
             document = document if stored is None else snapshots.fold(stored, document)
         await bucket.put(name, json.dumps(snapshots.dump(document)).encode())
         # What was there cannot be refused any more.
-        self._board.refused.forget(name)
+        self._balancer.rejected.forget(name)
         return True
 
     async def close(self) -> None:
@@ -252,7 +252,7 @@ class Keeper:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def follow(self, name: str, take: Callable[[bytes, str | None], None]) -> None:
+    def watch(self, name: str, take: Callable[[bytes, str | None], None]) -> None:
         """Read one more object in each refresh; `take` gets its bytes and its tag when it has changed.
 
         It refuses what it cannot believe by raising SnapshotRefused; the status then names the object."""
@@ -264,14 +264,14 @@ class Keeper:
 
     async def _refresh(self, bucket: Bucket) -> None:
         began = self._clock()
-        names = [object_name(vantage) for vantage in self._board.targets] + list(self._followed)
+        names = [object_name(checker) for checker in self._balancer.targets] + list(self._followed)
         results = await asyncio.gather(
             *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
         if any(isinstance(result, Exception) for result in results) and self._slept_since(began):
             self._kicked_at = float("-inf")
             return
-        documents: list[Document] = []
+        documents: list[Snapshot] = []
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
             if isinstance(result, Exception):
@@ -285,10 +285,10 @@ class Keeper:
                     documents.append(document)
             elif result is None:
                 # What is gone is not refused any more, and is read anew when it comes back.
-                self._board.refused.forget(name)
+                self._balancer.rejected.forget(name)
                 self._tags.pop(name, None)
         if self._hear is None:
-            self._board.fold(documents)
+            self._balancer.fold(documents)
         else:
             await self._hear(documents)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
@@ -302,7 +302,7 @@ class Keeper:
         """Whether the sandbox was frozen meanwhile: awake, everything ends in `SAVE_S`."""
         return not 0 <= self._clock() - began < SAVE_S + _LATE_S
 
-    def _read(self, name: str, found: Found) -> Document | None:
+    def _read(self, name: str, found: Found) -> Snapshot | None:
         """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""
         if found.tag is not None:
             self._tags[name] = found.tag
@@ -311,9 +311,9 @@ class Keeper:
             return self._parse(name, found.data)
         try:
             take(found.data, found.tag)
-            self._board.refused.forget(name)
-        except SnapshotRefused as refused:
-            self._board.refused.note(name, refused.message)
+            self._balancer.rejected.forget(name)
+        except SnapshotRejected as refused:
+            self._balancer.rejected.note(name, refused.message)
         return None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -321,19 +321,19 @@ class Keeper:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._note("down", f"{type(error).__name__}: {error}")
 
-    def _parse(self, name: str, data: bytes) -> Document | None:
+    def _parse(self, name: str, data: bytes) -> Snapshot | None:
         try:
             if len(data) > _MOST_BYTES:
-                raise SnapshotRefused(f"It has {len(data)} bytes, more than {_MOST_BYTES}.")
-            document = snapshots.parse(json.loads(data), self._board.targets, self._clock())
-            if object_name(document.vantage) != name:
-                raise SnapshotRefused(f"It is of another vantage, {document.vantage}.")
-        except SnapshotRefused as refused:
-            self._board.refused.note(name, refused.message)
+                raise SnapshotRejected(f"It has {len(data)} bytes, more than {_MOST_BYTES}.")
+            document = snapshots.parse(json.loads(data), self._balancer.targets, self._clock())
+            if object_name(document.checker) != name:
+                raise SnapshotRejected(f"It is of another checker, {document.checker}.")
+        except SnapshotRejected as refused:
+            self._balancer.rejected.note(name, refused.message)
         except (ValueError, RecursionError):
-            self._board.refused.note(name, "The stored document is not JSON.")
+            self._balancer.rejected.note(name, "The stored document is not JSON.")
         else:
-            self._board.refused.forget(name)
+            self._balancer.rejected.forget(name)
             return document
         return None
 

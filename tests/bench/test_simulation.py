@@ -218,10 +218,12 @@ def test_turns_do_not_oscillate_and_chance_is_one() -> None:
     """0 is perfectly even, 1 what independent draws show, and swinging together is far above."""
     draw = random.Random(1)
     even = [[told(0.0, key) for key in KEYS * 40] for _ in range(20)]
-    by_lot = [[told(0.0, draw.choice(KEYS)) for _ in range(int(120 + draw.gauss(0, 11)))] for _ in range(300)]
+    at_random = [
+        [told(0.0, draw.choice(KEYS)) for _ in range(int(120 + draw.gauss(0, 11)))] for _ in range(300)
+    ]
     swinging = [[told(0.0, KEYS[number % 2])] * 120 for number in range(20)]
     assert oscillation(even) == 0.0
-    assert oscillation(by_lot) == pytest.approx(1.0, abs=0.1)
+    assert oscillation(at_random) == pytest.approx(1.0, abs=0.1)
     assert oscillation(swinging) > 5
 
 

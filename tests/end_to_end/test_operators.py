@@ -53,7 +53,7 @@ def test_status_shows_routers_targets_and_checkers(operated: Fleet) -> None:
     status = facts(operated, "status")
     assert {target["cloud"] for target in status["targets"]} == CLOUDS
     assert {router["cloud"] for router in status["routers"]} == CLOUDS
-    assert len(status["vantages"]) == 3
+    assert len(status["checkers"]) == 3
     assert status["emulator"] is None
 
 

@@ -35,14 +35,14 @@ PATH = "/_skyfleet/health"
 NONCES = (f"{number:032x}" for number in range(1, 1_000_000))
 
 
-def snapshot(*oks: bool, at: float, vantage: str = "aws/r0", target: str = "aws/r0") -> dict[str, Any]:
+def snapshot(*oks: bool, at: float, checker: str = "aws/r0", target: str = "aws/r0") -> dict[str, Any]:
     """A document with one observation a second, the last one at `at`."""
     times = [at - len(oks) + number + 1 for number in range(len(oks))]
-    observations = [
+    results = [
         {"target": target, "at": when, "ok": good, "latency_ms": 3.0, "cold": False, "reason": "r"}
         for when, good in zip(times, oks, strict=True)
     ]
-    return {"version": 1, "vantage": vantage, "at": at, "observations": observations}
+    return {"version": 1, "checker": checker, "at": at, "results": results}
 
 
 async def send(
@@ -72,10 +72,10 @@ async def send(
 
 def _named(body: bytes) -> str:
     try:
-        vantage = json.loads(body)["vantage"]
+        checker = json.loads(body)["checker"]
     except (ValueError, RecursionError, TypeError, KeyError):
-        vantage = ""
-    return vantage if "/" in vantage else "aws/r0"
+        checker = ""
+    return checker if "/" in checker else "aws/r0"
 
 
 def test_health_is_open_and_says_who_this_is() -> None:
@@ -188,10 +188,10 @@ def test_snapshots_change_what_the_router_thinks() -> None:
             one.well = True
             await send(front, json.dumps(snapshot(True, True, at=now)).encode())
             target = await front.target("aws/r0")
-            assert target["state"] == "easing"
+            assert target["state"] == "slow-start"
             assert target["effective_weight"] == pytest.approx(0.3)
-            vantages = (await front.status())["vantages"]
-            assert [(one["vantage"], one["fresh"]) for one in vantages] == [("aws/r0", True)]
+            checkers = (await front.status())["checkers"]
+            assert [(one["checker"], one["fresh"]) for one in checkers] == [("aws/r0", True)]
 
     asyncio.run(run())
 

@@ -69,12 +69,12 @@ def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone() -> 
                     assert (await front.target("aws/r0"))["state"] == "down"
                     assert (await front.target("azure/r1"))["state"] == "healthy"
                     dead, well = await front.target("aws/r0"), await front.target("azure/r1")
-                    assert (dead["vantages_up"], dead["vantages_down"]) == (0, 1)
-                    assert (well["vantages_up"], well["vantages_down"]) == (1, 0)
+                    assert (dead["checkers_up"], dead["checkers_down"]) == (0, 1)
+                    assert (well["checkers_up"], well["checkers_down"]) == (1, 0)
                 mortal.well = True
                 back = checker(urls, routers)
                 await back.run()
-                assert (await first.target("aws/r0"))["state"] == "easing"
+                assert (await first.target("aws/r0"))["state"] == "slow-start"
 
     asyncio.run(run())
 

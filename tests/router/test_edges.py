@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core import policy
-from router.core.balance.balancer import Seat
+from router.core.balance.balancer import ActiveRequest
 from router.core.targets import parse_origin, parse_targets
 from router.net import fields
 from router.net.errors import InvalidRequest
@@ -192,8 +192,8 @@ def test_an_endless_event_is_passed_on_and_cannot_be_repaired() -> None:
 @given(st.lists(st.integers(1, 3), max_size=10))
 def test_seats_are_given_back_once(closes: list[int]) -> None:
     """However often they are closed the count never falls below nothing."""
-    counts, since = {"a": 0}, dict[Seat, float]()
-    seats = [Seat(counts, "a", since, 1.0) for _ in closes]
+    counts, since = {"a": 0}, dict[ActiveRequest, float]()
+    seats = [ActiveRequest(counts, "a", since, 1.0) for _ in closes]
     assert counts["a"] == len(closes)
     for seat, times in zip(seats, closes, strict=True):
         with seat:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.config import Place
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.quality import Known
 from router.core.balance.strategies import Candidate, Strategy
 from router.core.health import fleet as f
@@ -19,7 +19,7 @@ from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
 from router.explain import Evidence, learned
 from router.status import status
-from router.sync.snapshots import Keeper
+from router.sync.snapshots import SnapshotStore
 
 pytestmark = pytest.mark.pure
 
@@ -44,23 +44,23 @@ class Desk:
             Target("aws", f"r{n}", "http://127.0.0.1:9", origin, weight, price=price)
             for n, (weight, price) in enumerate(zip(weights, prices or [0.2] * len(weights), strict=True))
         ]
-        self.board = Board(tuple(targets), strategy, DEFAULT, lambda: self.now, lambda: 0.5)
+        self.balancer = Balancer(tuple(targets), strategy, DEFAULT, lambda: self.now, lambda: 0.5)
 
     def hear(self, answers: Sequence[Answer], times: int = 40) -> Desk:
         for _ in range(times):
             self.now += 0.05
             for number, (ms, load, fails) in enumerate(answers):
                 if not fails:
-                    self.board.saw_reply(f"aws/r{number}", ms, load, False)
-                self.board.record(f"aws/r{number}", Outcome.NEUTRAL if fails else Outcome.SUCCESS)
+                    self.balancer.report_first_event(f"aws/r{number}", ms, load, False)
+                self.balancer.record(f"aws/r{number}", Outcome.NEUTRAL if fails else Outcome.SUCCESS)
         return self
 
     def words(self) -> dict[str, str]:
-        board = self.board
-        known = Known(board.traffic, {key: one.price for key, one in board.targets.items()})
-        menu = f.menu(board.fleet, (), self.now, DEFAULT)
-        evidence = Evidence(menu.candidates, known, self.now, DEFAULT)
-        return learned(board.strategy, evidence, board.portions())
+        balancer = self.balancer
+        known = Known(balancer.traffic, {key: one.price for key, one in balancer.targets.items()})
+        tier = f.tier(balancer.fleet, (), self.now, DEFAULT)
+        evidence = Evidence(tier.candidates, known, self.now, DEFAULT)
+        return learned(balancer.strategy, evidence, balancer.shares())
 
 
 def test_a_slow_target_is_said_to_be_slow_beside_the_others() -> None:
@@ -71,22 +71,22 @@ def test_a_slow_target_is_said_to_be_slow_beside_the_others() -> None:
 
 def test_who_is_eased_off_too_is_explained_by_its_quality() -> None:
     """`adaptive` counts the share of the gray test as whole, so what it learned alone decides."""
-    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
-    known = Known(desk.board.traffic, dict.fromkeys(desk.board.targets, 0.2))
+    cached = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    known = Known(cached.balancer.traffic, dict.fromkeys(cached.balancer.targets, 0.2))
     candidates = [Candidate("aws/r0", 1), Candidate("aws/r1", 1), Candidate("aws/r2", 1, 1 / 64, True)]
-    portions = {"aws/r0": 0.496, "aws/r1": 0.496, "aws/r2": 1 / 128}
-    evidence = Evidence(candidates, known, desk.now, DEFAULT)
-    assert learned(Strategy.ADAPTIVE, evidence, portions)["aws/r2"].startswith("slow: about 80 ms")
-    assert learned(Strategy.COST, evidence, portions) == {}
+    shares = {"aws/r0": 0.496, "aws/r1": 0.496, "aws/r2": 1 / 128}
+    evidence = Evidence(candidates, known, cached.now, DEFAULT)
+    assert learned(Strategy.ADAPTIVE, evidence, shares)["aws/r2"].startswith("slow: about 80 ms")
+    assert learned(Strategy.COST, evidence, shares) == {}
 
 
 def test_errors_are_said_as_a_share() -> None:
     """Of the last attempts."""
-    desk = Desk().hear([GOOD] * 3)
+    cached = Desk().hear([GOOD] * 3)
     for number in range(40):
         outcome = Outcome.FAILURE if number % 3 == 0 else Outcome.SUCCESS
-        desk.board.record("aws/r1", outcome)
-    assert desk.words() == {"aws/r1": "errors: 18% of its attempts lately"}
+        cached.balancer.record("aws/r1", outcome)
+    assert cached.words() == {"aws/r1": "errors: 18% of its attempts lately"}
 
 
 def test_a_busy_target_is_said_to_be_busy() -> None:
@@ -103,11 +103,11 @@ def test_a_dear_target_is_said_to_be_dear() -> None:
 
 def test_a_target_that_recovers_is_said_to_come_back() -> None:
     """Its evidence is good already and its part still small."""
-    desk = Desk().hear([GOOD, GOOD, (300, 1, False)])
-    assert desk.words()["aws/r2"].startswith("slow")
+    cached = Desk().hear([GOOD, GOOD, (300, 1, False)])
+    assert cached.words()["aws/r2"].startswith("slow")
     for _ in range(40):
-        desk.board.saw_reply("aws/r2", 6.0, 1.0, False)
-    assert desk.words()["aws/r2"].startswith("it was worse until now")
+        cached.balancer.report_first_event("aws/r2", 6.0, 1.0, False)
+    assert cached.words()["aws/r2"].startswith("it was worse until now")
 
 
 @pytest.mark.parametrize(
@@ -137,54 +137,54 @@ def test_strategies_whose_turns_learn_nothing_have_no_words(strategy: Strategy) 
 
 def test_the_status_has_the_words_beside_the_portion() -> None:
     """Empty for those that have about their part."""
-    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
-    told = status(desk.board, PLACE, Keeper(None, desk.board, lambda: desk.now))
+    cached = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    told = status(cached.balancer, PLACE, SnapshotStore(None, cached.balancer, lambda: cached.now))
     targets = cast("list[dict[str, Any]]", told["targets"])
     assert [one["learned"][:4] for one in targets] == ["", "", "slow"]
-    assert targets[2]["portion"] < 0.02
+    assert targets[2]["share"] < 0.02
 
 
 @pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.LEAST_LOAD])
 def test_no_part_is_told_where_what_is_in_flight_decides(strategy: Strategy) -> None:
     """The turns are by weight and say nothing of who gets a request; that one is out is known all the same,
     and so is that one alone gets all."""
-    desk = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
-    keeper = Keeper(None, desk.board, lambda: desk.now)
+    cached = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
+    keeper = SnapshotStore(None, cached.balancer, lambda: cached.now)
 
-    def portions() -> list[float | None]:
-        told = status(desk.board, PLACE, keeper)
-        return [one["portion"] for one in cast("list[dict[str, Any]]", told["targets"])]
+    def shares() -> list[float | None]:
+        told = status(cached.balancer, PLACE, keeper)
+        return [one["share"] for one in cast("list[dict[str, Any]]", told["targets"])]
 
-    assert portions() == [None, None, None]
-    desk.board.record("aws/r0", Outcome.SILENT)
-    assert portions() == [0.0, None, None]
-    desk.board.record("aws/r1", Outcome.SILENT)
-    assert portions() == [0.0, 0.0, 1.0]
+    assert shares() == [None, None, None]
+    cached.balancer.record("aws/r0", Outcome.SILENT)
+    assert shares() == [0.0, None, None]
+    cached.balancer.record("aws/r1", Outcome.SILENT)
+    assert shares() == [0.0, 0.0, 1.0]
 
 
 def test_the_last_target_that_fails_is_told_to_until_it_answers() -> None:
     """Its state stays, since nobody else serves."""
-    desk = Desk((1, 1))
-    keeper = Keeper(None, desk.board, lambda: desk.now)
+    cached = Desk((1, 1))
+    keeper = SnapshotStore(None, cached.balancer, lambda: cached.now)
 
     def failing() -> list[bool]:
-        told = status(desk.board, PLACE, keeper)
+        told = status(cached.balancer, PLACE, keeper)
         return [one["failing"] for one in cast("list[dict[str, Any]]", told["targets"])]
 
-    for key in desk.board.targets:
-        desk.board.record(key, Outcome.SILENT)
+    for key in cached.balancer.targets:
+        cached.balancer.record(key, Outcome.SILENT)
     assert failing() == [False, True]
-    desk.board.record("aws/r1", Outcome.SUCCESS)
+    cached.balancer.record("aws/r1", Outcome.SUCCESS)
     assert failing() == [False, False]
 
 
 def test_in_panic_nothing_was_learned() -> None:
     """Who is asked then is the least bad."""
-    desk = Desk((1, 1)).hear([GOOD, (800, 1, False)])
+    cached = Desk((1, 1)).hear([GOOD, (800, 1, False)])
     for _ in range(3):
-        desk.board.record("aws/r0", Outcome.SILENT)
-    desk.board.fleet = f.order(desk.board.fleet, "aws/r1", f.h.Event.DRAIN, desk.now)
-    desk.board.fleet = f.order(desk.board.fleet, "aws/r0", f.h.Event.DRAIN, desk.now)
-    told = status(desk.board, PLACE, Keeper(None, desk.board, lambda: desk.now))
+        cached.balancer.record("aws/r0", Outcome.SILENT)
+    cached.balancer.fleet = f.order(cached.balancer.fleet, "aws/r1", f.h.Event.DRAIN, cached.now)
+    cached.balancer.fleet = f.order(cached.balancer.fleet, "aws/r0", f.h.Event.DRAIN, cached.now)
+    told = status(cached.balancer, PLACE, SnapshotStore(None, cached.balancer, lambda: cached.now))
     targets = cast("list[dict[str, Any]]", told["targets"])
     assert [one["learned"] for one in targets] == ["", ""]

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from router.config import Place, router_settings
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.health import snapshots
 from router.core.health.fleet import Outcome
 from router.core.health.machine import Status
-from router.core.health.snapshots import Document, Observation
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT
 from router.status import status
-from router.sync.snapshots import Found, Keeper, Unchanged, object_name
+from router.sync.snapshots import Found, SnapshotStore, Unchanged, object_name
 from tests.router.core.health.test_machine import targets
 from tests.router.support import ROOTS, eventually
 from tests.router.sync.test_snapshots import Shelf
@@ -40,28 +40,28 @@ class Clock:
         return self.now
 
 
-def board(clock: Clock, count: int = 3) -> Board:
-    return Board(targets(*[1.0] * count), Strategy.ROUND_ROBIN, DEFAULT, clock, lambda: 0.5)
+def balancer(clock: Clock, count: int = 3) -> Balancer:
+    return Balancer(targets(*[1.0] * count), Strategy.ROUND_ROBIN, DEFAULT, clock, lambda: 0.5)
 
 
-def document(*oks: bool, vantage: str = "aws/r0", key: str = "aws/r0", at: float = NOW) -> Document:
-    seen = tuple(Observation(at - len(oks) + n + 1, good) for n, good in enumerate(oks))
-    return Document(vantage, at, {key: seen})
+def document(*oks: bool, checker: str = "aws/r0", key: str = "aws/r0", at: float = NOW) -> Snapshot:
+    seen = tuple(ProbeResult(at - len(oks) + n + 1, good) for n, good in enumerate(oks))
+    return Snapshot(checker, at, {key: seen})
 
 
-def dumped(one: Document, **changes: object) -> bytes:
+def dumped(one: Snapshot, **changes: object) -> bytes:
     return json.dumps({**snapshots.dump(one), **changes}).encode()
 
 
-def told(one: Board, keeper: Keeper) -> dict[str, Any]:
+def told(one: Balancer, keeper: SnapshotStore) -> dict[str, Any]:
     return status(one, Place("aws", "r0", "b1"), keeper)
 
 
-def state(one: Board, number: int = 0) -> Status:
+def state(one: Balancer, number: int = 0) -> Status:
     return one.fleet.health[f"aws/r{number}"].status
 
 
-def served(one: Board, requests: int = 30) -> set[str]:
+def served(one: Balancer, requests: int = 30) -> set[str]:
     """Who gets some requests, all of which go well."""
     keys: set[str] = set()
     for _ in range(requests):
@@ -72,12 +72,12 @@ def served(one: Board, requests: int = 30) -> set[str]:
     return keys
 
 
-async def refresh(keeper: Keeper, clock: Clock) -> None:
+async def refresh(keeper: SnapshotStore, clock: Clock) -> None:
     """The refresh that requests six seconds later cause; the first may come before the last one is over."""
     clock.now += 6
 
     def done() -> bool:
-        keeper.kick()
+        keeper.refresh_soon()
         return keeper.at == clock.now
 
     await eventually(done)
@@ -95,12 +95,12 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "newer": (dumped(GOOD, version=2), "version is 2"),
     "version as text": (dumped(GOOD, version="1"), "version is '1'"),
     "from the future": (dumped(document(*DOWN, at=NOW + YEAR)), "in the future"),
-    "of another vantage": (dumped(document(*DOWN, vantage="aws/r1")), "another vantage"),
-    "of nobody": (dumped(GOOD, vantage="mars/r9"), "not one of"),
+    "of another checker": (dumped(document(*DOWN, checker="aws/r1")), "another checker"),
+    "of nobody": (dumped(GOOD, checker="mars/r9"), "not one of"),
     "about nobody": (dumped(document(True, True, key="mars/r9")), "None of its targets"),
     "endless": (dumped(GOOD, at=float("inf")), "expected a number"),
-    "wrong types": (dumped(GOOD, observations={"aws/r0": True}), "not a list"),
-    "wrong inside": (dumped(GOOD, observations=[None]), "JSON object"),
+    "wrong types": (dumped(GOOD, results={"aws/r0": True}), "not a list"),
+    "wrong inside": (dumped(GOOD, results=[None]), "JSON object"),
 }
 
 
@@ -111,8 +111,8 @@ def test_of_a_document_that_cannot_be_believed_the_last_good_view_stays(case: st
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
+        one = balancer(clock)
+        keeper = SnapshotStore(shelf, one, clock)
         shelf.objects[object_name("aws/r0")] = dumped(GOOD)
         await refresh(keeper, clock)
         assert state(one) is Status.DOWN
@@ -120,11 +120,11 @@ def test_of_a_document_that_cannot_be_believed_the_last_good_view_stays(case: st
         for _ in range(2):
             await refresh(keeper, clock)
             assert state(one) is Status.DOWN
-            assert why in told(one, keeper)["refused"]["health/aws-r0.json"]
+            assert why in told(one, keeper)["rejected"]["health/aws-r0.json"]
         shelf.objects[object_name("aws/r0")] = dumped(document(True, True, at=clock.now))
         await refresh(keeper, clock)
-        assert state(one) is Status.EASING
-        assert told(one, keeper)["refused"] == {}
+        assert state(one) is Status.SLOW_START
+        assert told(one, keeper)["rejected"] == {}
 
     asyncio.run(run())
 
@@ -134,7 +134,7 @@ def test_a_write_replaces_a_damaged_document() -> None:
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        keeper = Keeper(shelf, board(clock), clock)
+        keeper = SnapshotStore(shelf, balancer(clock), clock)
         shelf.objects[object_name("aws/r0")] = b'{"version"'
         assert await keeper.save(GOOD)
         assert snapshots.parse(json.loads(shelf.objects[object_name("aws/r0")]), ("aws/r0",), NOW) == GOOD
@@ -147,8 +147,8 @@ def test_documents_that_are_gone_leave_what_was_known() -> None:
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
+        one = balancer(clock)
+        keeper = SnapshotStore(shelf, one, clock)
         shelf.objects[object_name("aws/r0")] = dumped(GOOD)
         await refresh(keeper, clock)
         shelf.objects.clear()
@@ -156,7 +156,7 @@ def test_documents_that_are_gone_leave_what_was_known() -> None:
         assert (keeper.state, state(one)) == ("ok", Status.DOWN)
         clock.now += DEFAULT.fresh_s
         assert "aws/r0" in served(one)
-        assert told(one, keeper)["vantages"][0]["fresh"] is False
+        assert told(one, keeper)["checkers"][0]["fresh"] is False
 
     asyncio.run(run())
 
@@ -175,8 +175,8 @@ def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
 
     async def run() -> None:
         clock, shelf = Clock(), Partly()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
+        one = balancer(clock)
+        keeper = SnapshotStore(shelf, one, clock)
         shelf.objects[object_name("aws/r0")] = dumped(GOOD)
         await refresh(keeper, clock)
         assert state(one) is Status.DOWN
@@ -193,8 +193,8 @@ def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
+        one = balancer(clock)
+        keeper = SnapshotStore(shelf, one, clock)
         for trouble, words in (("broken", "on fire"), ("hang", "did not answer")):
             if trouble == "broken":
                 shelf.broken = True
@@ -211,10 +211,10 @@ def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
             one.record("aws/r1", Outcome.FAILURE)
         assert served(one) == {"aws/r0", "aws/r2"}
         shelf.hang.set()
-        shelf.objects[object_name("aws/r1")] = dumped(document(*DOWN, vantage="aws/r1", key="aws/r2"))
+        shelf.objects[object_name("aws/r1")] = dumped(document(*DOWN, checker="aws/r1", key="aws/r2"))
         await refresh(keeper, clock)
         assert told(one, keeper)["store"]["state"] == "ok"
-        assert told(one, keeper)["targets"][2]["vantages_down"] == 1
+        assert told(one, keeper)["targets"][2]["checkers_down"] == 1
 
     asyncio.run(run())
 
@@ -225,7 +225,7 @@ def test_a_router_of_many_targets_names_only_some_of_what_failed() -> None:
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
         shelf.broken = True
-        keeper = Keeper(shelf, board(clock, 50), clock)
+        keeper = SnapshotStore(shelf, balancer(clock, 50), clock)
         await refresh(keeper, clock)
         assert keeper.reason.endswith("; and 47 more")
         assert len(keeper.reason) < 400
@@ -236,7 +236,7 @@ def test_a_router_of_many_targets_names_only_some_of_what_failed() -> None:
 def test_a_replayed_document_has_no_effect() -> None:
     """Older than what is known, or the same again: no status changes."""
     clock = Clock()
-    one = board(clock)
+    one = balancer(clock)
     one.fold([document(*DOWN, at=NOW - 20), document(True, True, at=NOW - 10)])
     assert state(one) is Status.HEALTHY
     before = one.fleet.health
@@ -246,68 +246,68 @@ def test_a_replayed_document_has_no_effect() -> None:
 
 
 def test_documents_of_another_target_list_change_only_what_is_known_here() -> None:
-    """About targets that are gone: left out. Of a vantage that is gone: not read. New targets serve."""
+    """About targets that are gone: left out. Of a checker that is gone: not read. New targets serve."""
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        old = Document("aws/r0", NOW, {**GOOD.observations, "aws/gone": GOOD.observations["aws/r0"]})
+        old = Snapshot("aws/r0", NOW, {**GOOD.results, "aws/gone": GOOD.results["aws/r0"]})
         shelf.objects[object_name("aws/r0")] = dumped(old)
-        shelf.objects[object_name("aws/gone")] = dumped(document(*DOWN, vantage="aws/gone"))
-        one = board(clock, 4)
-        keeper = Keeper(shelf, one, clock)
+        shelf.objects[object_name("aws/gone")] = dumped(document(*DOWN, checker="aws/gone"))
+        one = balancer(clock, 4)
+        keeper = SnapshotStore(shelf, one, clock)
         await refresh(keeper, clock)
         assert [state(one, number) for number in range(4)] == [Status.DOWN] + [Status.UNKNOWN] * 3
         assert served(one) == {"aws/r1", "aws/r2", "aws/r3"}
-        assert told(one, keeper)["refused"] == {}
-        assert [each["vantage"] for each in told(one, keeper)["vantages"]] == ["aws/r0"]
+        assert told(one, keeper)["rejected"] == {}
+        assert [each["checker"] for each in told(one, keeper)["checkers"]] == ["aws/r0"]
 
     asyncio.run(run())
 
 
-def test_a_vantage_that_lies_is_not_believed_alone_against_own_traffic() -> None:
+def test_a_checker_that_lies_is_not_believed_alone_against_own_traffic() -> None:
     """While real requests succeed there, its word is counted in the status and changes nothing."""
     clock = Clock()
-    one = board(clock)
-    keeper = Keeper(None, one, clock)
+    one = balancer(clock)
+    keeper = SnapshotStore(None, one, clock)
     for _ in range(20):
         clock.now += 1
         assert served(one) == {"aws/r0", "aws/r1", "aws/r2"}
         one.fold([document(*DOWN, at=clock.now, key=f"aws/r{number}") for number in range(3)])
     assert {each["state"] for each in told(one, keeper)["targets"]} == {"healthy"}
-    assert [each["vantages_down"] for each in told(one, keeper)["targets"]] == [1, 1, 1]
+    assert [each["checkers_down"] for each in told(one, keeper)["targets"]] == [1, 1, 1]
 
 
-def test_a_lone_vantage_is_believed_where_traffic_shows_nothing() -> None:
+def test_a_lone_checker_is_believed_where_traffic_shows_nothing() -> None:
     """Without requests, or with failed ones, it is the only witness."""
     clock = Clock()
-    quiet = board(clock)
+    quiet = balancer(clock)
     quiet.fold([document(*DOWN)])
     assert state(quiet) is Status.DOWN
-    stopped = board(clock)
+    stopped = balancer(clock)
     served(stopped)
     clock.now += DEFAULT.proof_s + 1
     stopped.fold([document(*DOWN, at=clock.now)])
     assert state(stopped) is Status.DOWN
 
 
-def test_a_vantage_that_lies_is_outvoted_by_one_other_and_two_are_believed() -> None:
+def test_a_checker_that_lies_is_outvoted_by_one_other_and_two_are_believed() -> None:
     """More than half, whatever traffic says; so one never decides."""
     clock = Clock()
-    one = board(clock)
-    one.fold([document(*DOWN), document(True, True, vantage="aws/r1")])
+    one = balancer(clock)
+    one.fold([document(*DOWN), document(True, True, checker="aws/r1")])
     assert state(one) is Status.HEALTHY
     served(one)
     clock.now += 10
-    one.fold([document(*DOWN, at=clock.now), document(*DOWN, vantage="aws/r1", at=clock.now)])
+    one.fold([document(*DOWN, at=clock.now), document(*DOWN, checker="aws/r1", at=clock.now)])
     assert state(one) is Status.DOWN
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_vantage_that_lies_does_not_decide_beside_one_that_has_begun_only_now(at_once: bool) -> None:
+def test_a_checker_that_lies_does_not_decide_beside_one_that_has_begun_only_now(at_once: bool) -> None:
     """One good look of the other is enough to keep the target in, whoever speaks first."""
     clock = Clock()
-    one = board(clock)
-    honest, liar = document(True, vantage="aws/r1"), document(*DOWN)
+    one = balancer(clock)
+    honest, liar = document(True, checker="aws/r1"), document(*DOWN)
     for news in [[liar, honest]] if at_once else [[honest], [liar]]:
         one.fold(news)
     assert state(one) is Status.UNKNOWN
@@ -318,10 +318,10 @@ def test_a_vantage_that_lies_does_not_decide_beside_one_that_has_begun_only_now(
 def test_a_clock_that_jumps_locks_nobody_out_for_longer_than_the_cap(jump: float) -> None:
     """Ejected, resting and down targets all serve again in time, whatever the clock was set to."""
     clock = Clock()
-    one = board(clock, 4)
+    one = balancer(clock, 4)
     served(one)
     one.record("aws/r0", Outcome.SILENT)
-    one.record("aws/r1", Outcome.THROTTLED, retry_after_s=YEAR)
+    one.record("aws/r1", Outcome.RATE_LIMITED, retry_after_s=YEAR)
     clock.now += DEFAULT.proof_s + 1
     one.fold([document(*DOWN, at=clock.now, key="aws/r2")])
     assert served(one) <= {"aws/r0", "aws/r3"}
@@ -334,7 +334,7 @@ def test_a_clock_that_jumps_locks_nobody_out_for_longer_than_the_cap(jump: float
 def test_after_the_clock_was_set_back_new_documents_are_believed_again() -> None:
     """What was told from a future that is none any more does not hide them."""
     clock = Clock(NOW + YEAR)
-    one = board(clock)
+    one = balancer(clock)
     one.fold([document(True, True, at=clock.now)])
     clock.now = NOW
     one.fold([document(*DOWN, at=NOW)])
@@ -346,11 +346,11 @@ def test_after_the_clock_was_set_back_new_documents_are_believed_again() -> None
 def test_a_retry_after_of_a_year_is_a_minute(asked: float | None) -> None:
     """And one that is none is a second."""
     clock = Clock()
-    one = board(clock)
-    one.record("aws/r0", Outcome.THROTTLED, retry_after_s=asked)
+    one = balancer(clock)
+    one.record("aws/r0", Outcome.RATE_LIMITED, retry_after_s=asked)
     assert served(one) == {"aws/r1", "aws/r2"}
     assert state(one) is Status.UNKNOWN
-    clock.now += DEFAULT.rest_cap_s if asked and asked > 0 else DEFAULT.rest_s
+    clock.now += DEFAULT.backoff_cap_s if asked and asked > 0 else DEFAULT.backoff_s
     assert "aws/r0" in served(one)
 
 

@@ -20,7 +20,7 @@ from infra.cli.status_view import assemble, render
 @stack_option
 @json_option
 def command(stack: str | None, as_json: bool) -> None:
-    """Show routers, targets with their health, vantages and faults."""
+    """Show routers, targets with their health, checkers and faults."""
     place = layout()
     outputs = need_outputs(place, stack)
     note = None if is_real(stack) else running(place)

@@ -15,7 +15,7 @@ from typing import Final
 MOST: Final = 1000
 
 
-class Names:
+class Affinity:
     """Targets by name."""
 
     __slots__ = ("_places",)

@@ -1,14 +1,12 @@
-"""The one place that changes: the fleet, the turns of selection, and what this instance has counted.
+"""The load balancer of one router instance: its only mutable object in the core.
 
 Rules
-- All thinking is in the core; this class keeps the latest values and hands in the clock and the draw.
-- Every attempt tells its outcome here by a direct call, never through a log or a queue.
-- Requests in flight are counted by seats: taken once, given back once, never below 0.
-- With the strategies that learn, a first attempt passes by a target whose oldest attempt in flight is late,
-  with nothing heard since that was sent: where requests are rare, that is all that can be known of it yet.
-- A choice costs the same with 3 and with 300 targets: menu and roster are kept until the fleet, time or what
-  was learned changes them (`_Desk`, one for each strategy in use).
-- Turns begin at a random place: thousands of short-lived instances that all began with the heaviest target
+- Decisions are pure functions of the core; this class keeps the latest values and supplies clock and chance.
+- Each attempt reports here by a direct call.
+- Adaptive strategies skip a target whose oldest active request exceeds the hedge delay and that has sent
+  nothing since. At low traffic this is the only signal.
+- A pick costs the same with 3 and with 300 targets: tier and picker are cached per strategy.
+- Slots begin at a random place: thousands of short-lived instances that all began with the heaviest target
   would give it everything.
 """
 
@@ -18,17 +16,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from router.core.balance.affinity import Names
+from router.core.balance import strategies as s
+from router.core.balance.affinity import Affinity
 from router.core.balance.late import Row, late, noticed
-from router.core.balance.metrics import NOTHING, Traffic, begun_anew, expected_ms, saw
-from router.core.balance.picker import Basis, expires_at, portions, prepare
+from router.core.balance.metrics import NOTHING, Traffic, expected_ms, restarted, saw
+from router.core.balance.picker import Basis, expires_at, prepare, shares
 from router.core.balance.quality import Known
-from router.core.balance.strategies import LEARNING, Roster, Strategy, named, pick, pick_again, wants_draw
+from router.core.balance.strategies import LEARNING, Picker, Strategy, pick_alternative, pick_by_key
 from router.core.health import fleet as f
-from router.core.health.fleet import Menu, Outcome
+from router.core.health.fleet import Outcome, Tier
 from router.core.health.machine import Status
-from router.core.health.rejected import Refused
-from router.core.health.snapshots import Document
+from router.core.health.rejected import Rejected
+from router.core.health.snapshots import Snapshot
 from router.core.median import lower_median
 from router.core.policy import SKEW_S, Policy
 from router.core.request.budget import full
@@ -41,8 +40,8 @@ _REVIEW_S: Final = 1.0
 _HEDGE_SAMPLES: Final = 20
 # A timer of the event loop is no finer than this.
 _LEAST_HEDGE_S: Final = 0.005
-# How many turns of avoided targets are passed over before anybody else will do.
-_TURNS_PASSED: Final = 8
+# So many slots of avoided targets are skipped.
+_SLOTS_SKIPPED: Final = 8
 _OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 # What the outcome says of the target's failures; of the others, nothing.
 _FAILED: Final = {
@@ -54,18 +53,20 @@ _FAILED: Final = {
 }
 
 
-class Seat:
-    """A request in flight at one target; a context manager that may also be closed by hand, even twice."""
+class ActiveRequest:
+    """A request in flight at one target; closing it twice does no harm."""
 
     __slots__ = ("_counts", "_key", "_since", "open")
 
-    def __init__(self, counts: dict[str, int], key: str, since: dict[Seat, float], now: float) -> None:
+    def __init__(
+        self, counts: dict[str, int], key: str, since: dict[ActiveRequest, float], now: float
+    ) -> None:
         """since: when each open seat at that target was taken, the oldest first."""
         self._counts, self._key, self._since, self.open = counts, key, since, True
         counts[key] += 1
         since[self] = now
 
-    def __enter__(self) -> Seat:
+    def __enter__(self) -> ActiveRequest:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,27 +80,25 @@ class Seat:
 
 
 @dataclass(slots=True)
-class _Desk:
-    """What one strategy needs for the next choice, as long as `epoch` is the board's and the time within
-    `since` and `until`.
+class _CachedPicker:
+    """The picker of one strategy, valid while `epoch` is the balancer's and from `since` until `until`.
 
-    choices: (not alive lately, alive lately) by key. expires: when the roster has to learn anew. turn: the
-    next one. Each strategy counts its own, or requests that name another would take every second turn of one
-    target.
+    choices: (not alive lately, alive lately) by key. expires: when it must be prepared again. slot: the next
+    one, counted per strategy.
     """
 
     strategy: Strategy
     epoch: int
-    menu: Menu
-    roster: Roster
+    tier: Tier
+    picker: Picker
     choices: Mapping[str, tuple[Choice, Choice]]
     since: float
     until: float
     expires: float
-    turn: int
+    slot: int
 
 
-class Board:
+class Balancer:
     """What this router instance knows."""
 
     def __init__(
@@ -111,8 +110,7 @@ class Board:
         draw: Callable[[], float],
         ticks: Callable[[], float] | None = None,
     ) -> None:
-        """clock: unix seconds. draw: uniform in [0, 1). ticks: seconds that never go back, for what is earned
-        with time; without it the clock."""
+        """clock: unix seconds. draw: uniform in [0, 1). ticks: monotonic seconds; default: the clock."""
         self.targets = {target.key: target for target in targets}
         self.strategy, self.policy = strategy, policy
         self.most_attempts = min(policy.attempts, len(targets))
@@ -121,63 +119,62 @@ class Board:
         self.fleet = f.start(targets, clock())
         self.budget = full(self.ticks(), policy)
         self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
-        self._since: dict[str, dict[Seat, float]] = {key: {} for key in self.targets}
+        self._since: dict[str, dict[ActiveRequest, float]] = {key: {} for key in self.targets}
         self._heard_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
         self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
         self._known = Known(self.traffic, {target.key: target.price for target in targets})
-        self._first_turn = int(draw() * (1 << 32))
-        self._desks: dict[Strategy, _Desk] = {}
-        self._desk: _Desk | None = None
+        self._first_slot = int(draw() * (1 << 32))
+        self._cached: dict[Strategy, _CachedPicker] = {}
+        self._current: _CachedPicker | None = None
         self._epoch = 0
         self._seen: f.Fleet | None = None
         self._seen_at = self._look_at = self._reviewed_at = float("-inf")
         self.late: dict[str, Row] = {}
         self._hedge: tuple[float, float | None] = (float("-inf"), None)
         self._alive_at: dict[str, float] = dict.fromkeys(self.targets, float("-inf"))
-        self.names = Names()
+        self.names = Affinity()
         self.requests = self.retried = self.failed = 0
-        self.refused = Refused(self.targets, clock)
+        self.rejected = Rejected(self.targets, clock)
         # Out because not even /health answered.
         self._silent: set[str] = set()
 
     def choose(
         self,
-        tried: Collection[str],
+        excluded: Collection[str],
         strategy: Strategy | None = None,
         avoid: Collection[str] = (),
         name: bytes = b"",
     ) -> Choice | None:
-        """The target for the next attempt; None when all were tried.
+        """The target for the next attempt; None when all are excluded.
 
-        strategy: of this request only. avoid: targets to pass over where another serves. name: of the
-        request, whose repeats should meet the same target."""
+        strategy: of this request only. avoid: skipped where another target serves. name: the affinity key."""
         now = self.clock()
         if strategy is None:
             strategy = self.strategy
-        desk = self._desk
+        cached = self._current
         if (
-            desk is None
-            or desk.strategy is not strategy
-            or desk.epoch != self._epoch
+            cached is None
+            or cached.strategy is not strategy
+            or cached.epoch != self._epoch
             or self.fleet is not self._seen
-            or not desk.since <= now < desk.until
+            or not cached.since <= now < cached.until
         ):
-            desk = self._ready(strategy, now)
-        if tried:
-            return self._again(desk, tried, avoid, name, now)
-        if name and (choice := self._met(name, now)) is not None:
+            cached = self._picker_now(strategy, now)
+        if excluded:
+            return self._retry(cached, excluded, avoid, name, now)
+        if name and (choice := self._remembered_choice(name, now)) is not None:
             return choice
-        key = named(desk.roster, name) if name else None
+        key = pick_by_key(cached.picker, name) if name else None
         if key is None:
-            key = pick(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster))
-            desk.turn += 1
+            key = s.pick(cached.picker, cached.slot, self.inflight, self._drawn(cached.picker))
+            cached.slot += 1
         if key in avoid or (self.inflight[key] and strategy in LEARNING and self._is_stuck(key, now)):
-            return self._around(desk, key, avoid, name, now)
-        return self._choice(desk, key, now)
+            return self._skip_avoided(cached, key, avoid, name, now)
+        return self._choice(cached, key, now)
 
-    def seat(self, key: str) -> Seat:
+    def seat(self, key: str) -> ActiveRequest:
         """One more request in flight."""
-        return Seat(self.inflight, key, self._since[key], self.clock())
+        return ActiveRequest(self.inflight, key, self._since[key], self.clock())
 
     def record(self, key: str, outcome: Outcome, why: str = "", retry_after_s: float | None = None) -> None:
         """How an attempt ended. retry_after_s: what a throttled reply asked for."""
@@ -193,10 +190,10 @@ class Board:
                 self._silent.discard(key)
         before, why = self.fleet, why or "failed attempts"
         self.fleet = f.record(before, key, outcome, now, self.policy, why, retry_after_s)
-        if before is self._seen and f.same_menu(before.health[key], self.fleet.health[key]):
+        if before is self._seen and f.same_tier(before.health[key], self.fleet.health[key]):
             self._seen = self.fleet
 
-    def saw_reply(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
+    def report_first_event(self, key: str, first_event_ms: float, load: float | None, cold: bool) -> None:
         """A good reply's first event came after so long. load: as its agent reports it, in requests at
         work. cold: it met a cold start, whose time says nothing of the next."""
         now = self.clock()
@@ -206,10 +203,9 @@ class Board:
         ms, load = -1.0 if cold else first_event_ms, -1.0 if load is None else load
         self.traffic[key] = saw(self.traffic[key], now, self.policy, failed=None, latency_ms=ms, load=load)
 
-    def overtaken(self, key: str, taken_ms: float, cold: bool) -> bool:
-        """An attempt was given up for a faster one, or as time was up, before its first event. Whether that
-        tells anything: less than was expected does not. Else it counts twice, because what is late already
-        goes on, with a heavy tail, for about as long again."""
+    def lost_to_hedge(self, key: str, taken_ms: float, cold: bool) -> bool:
+        """A censored sample: an attempt ended unheard after so long. Returns whether it counts, which it does
+        if it took longer than expected, as twice its elapsed time."""
         now, before = self.clock(), self.traffic[key]
         if taken_ms <= expected_ms(before, now, self.policy):
             return False
@@ -217,18 +213,16 @@ class Board:
         self.traffic[key] = saw(before, now, self.policy, failed=None, latency_ms=ms)
         return True
 
-    def is_late(self, key: str) -> None:
+    def attempt_is_slow(self, key: str) -> None:
         """An attempt there has no first event although the learned delay has passed."""
         self.late = noticed(self.late, key, self.clock())
 
-    def late_now(self) -> list[str]:
+    def slow_now(self) -> list[str]:
         """Targets that a new request had better avoid, if it can."""
         return late(self.late, self.clock())
 
     def hedge_delay_s(self) -> float | None:
-        """How long nineteen of twenty good replies take at most to begin; None while too few were seen.
-
-        The lower median of the targets' own estimates: one slow target does not raise it."""
+        """The lower median of the targets' 95 % quantiles; None while too few replies were seen."""
         now = self.clock()
         at, delay = self._hedge
         if not at <= now < at + self.policy.learn_s:
@@ -248,29 +242,29 @@ class Board:
         since = next(iter(self._since[key].values()), now)
         return since < now - self._patience_s() and not since <= self._heard_at[key] <= now
 
-    def portions(self) -> dict[str, float]:
+    def shares(self) -> dict[str, float]:
         """The part of the turns that each target has now by the strategy; of others than these, none."""
-        roster = self._ready(self.strategy, self.clock()).roster
-        return {**dict.fromkeys(self.targets, 0.0), **portions(roster)}
+        picker = self._picker_now(self.strategy, self.clock()).picker
+        return {**dict.fromkeys(self.targets, 0.0), **shares(picker)}
 
-    def fold(self, documents: Iterable[Document]) -> None:
-        """Take in what vantages say."""
+    def fold(self, documents: Iterable[Snapshot]) -> None:
+        """Take in what checkers say."""
         documents = tuple(documents)
         self.fleet = f.fold(self.fleet, documents, self.clock(), self.policy)
         for document in documents:
-            self.refused.forget(document.vantage)
-            for key, seen in document.observations.items():
+            self.rejected.forget(document.checker)
+            for key, seen in document.results.items():
                 alive = next((one.at for one in reversed(seen) if one.alive), 0.0)
                 known = self._alive_at.get(key, alive)
                 self._alive_at[key] = max(known, alive) if known <= self.clock() + SKEW_S else alive
 
-    def accused(self, documents: Collection[Document]) -> tuple[str, ...]:
-        """Targets that these put out by a lone vantage's word."""
-        return f.accused(self.fleet, documents, self.clock(), self.policy)
+    def unconfirmed_down(self, documents: Collection[Snapshot]) -> tuple[str, ...]:
+        """Targets that these put out by a lone checker's word."""
+        return f.unconfirmed_down(self.fleet, documents, self.clock(), self.policy)
 
-    def vouch(self, key: str) -> None:
+    def confirm_up(self, key: str) -> None:
         """An accused target has answered."""
-        self.fleet = f.vouched(self.fleet, key, self.clock())
+        self.fleet = f.confirmed_up(self.fleet, key, self.clock())
 
     def out(self) -> list[str]:
         """Targets that are ejected or down."""
@@ -282,8 +276,7 @@ class Board:
         self.fleet = f.back(self.fleet, key, self.clock())
 
     def answered(self, key: str) -> None:
-        """A target answered /health after all: a cold start that took longer than anybody waited. Who was put
-        out for its silence alone need not wait for the end of that."""
+        """A target answered /health late: an ejection for being unresponsive ends at once."""
         if key in self._silent:
             self.is_back(key)
 
@@ -291,22 +284,22 @@ class Board:
         """What to tell a caller whom nobody could serve."""
         return f.retry_after_s(self.fleet, self.clock(), self.policy)
 
-    def _ready(self, strategy: Strategy, now: float) -> _Desk:
+    def _picker_now(self, strategy: Strategy, now: float) -> _CachedPicker:
         """The strategy's desk as of now, which is then the one at hand."""
         if self.fleet is not self._seen or not self._seen_at <= now < self._look_at:
             self._look(now)
-        desk = self._desks.get(strategy)
-        if desk is None or desk.epoch != self._epoch or not desk.since <= now < desk.until:
-            desk = self._desks[strategy] = self._renewed(strategy, desk, now)
-        self._desk = desk
-        return desk
+        cached = self._cached.get(strategy)
+        if cached is None or cached.epoch != self._epoch or not cached.since <= now < cached.until:
+            cached = self._cached[strategy] = self._renewed(strategy, cached, now)
+        self._current = cached
+        return cached
 
     def _look(self, now: float) -> None:
         """Apply what time and traffic have done to the fleet."""
         fleet = f.settle(self.fleet, now, self.policy)
         for key, health in fleet.health.items():
             if 0 < self.traffic[key].at < health.back_at <= now:
-                self.traffic[key] = begun_anew(self.traffic[key], now)
+                self.traffic[key] = restarted(self.traffic[key], now)
         if not 0 <= now - self._reviewed_at < _REVIEW_S:
             fleet = f.review(fleet, self.traffic, now, self.policy)
             self._reviewed_at = now
@@ -315,83 +308,93 @@ class Board:
         self._seen_at = now
         self._look_at = min(self._reviewed_at + _REVIEW_S, f.changes_at(fleet, now, self.policy))
 
-    def _renewed(self, strategy: Strategy, desk: _Desk | None, now: float) -> _Desk:
-        menu = f.menu(self.fleet, (), now, self.policy)
-        if desk is not None and menu == desk.menu and desk.since <= now < desk.expires:
-            until = min(desk.expires, self._look_at)
-            desk.epoch, desk.until = self._epoch, until
-            return desk
+    def _renewed(self, strategy: Strategy, cached: _CachedPicker | None, now: float) -> _CachedPicker:
+        tier = f.tier(self.fleet, (), now, self.policy)
+        if cached is not None and tier == cached.tier and cached.since <= now < cached.expires:
+            until = min(cached.expires, self._look_at)
+            cached.epoch, cached.until = self._epoch, until
+            return cached
         basis = Basis(self._known, now, self.policy)
-        roster = prepare(strategy, menu.candidates, basis, desk.roster if desk else None)
-        choices = desk.choices if desk is not None and menu == desk.menu else self._choices(menu)
-        expires = expires_at(roster, self.policy)
+        picker = prepare(strategy, tier.candidates, basis, cached.picker if cached else None)
+        choices = cached.choices if cached is not None and tier == cached.tier else self._choices(tier)
+        expires = expires_at(picker, self.policy)
         until = min(expires, self._look_at)
-        turn = desk.turn if desk is not None else self._first_turn
-        return _Desk(strategy, self._epoch, menu, roster, choices, now, until, expires, turn)
+        slot = cached.slot if cached is not None else self._first_slot
+        return _CachedPicker(strategy, self._epoch, tier, picker, choices, now, until, expires, slot)
 
-    def _choices(self, menu: Menu) -> dict[str, tuple[Choice, Choice]]:
+    def _choices(self, tier: Tier) -> dict[str, tuple[Choice, Choice]]:
         def choice(key: str, warm: bool) -> Choice:
-            return Choice(key, self.targets[key].repeatable, menu.panic, warm, menu.resting)
+            return Choice(key, self.targets[key].repeatable, tier.panic, warm, tier.in_backoff)
 
-        return {one.key: (choice(one.key, False), choice(one.key, True)) for one in menu.candidates}
+        return {one.key: (choice(one.key, False), choice(one.key, True)) for one in tier.candidates}
 
-    def _drawn(self, roster: Roster) -> float:
-        return self._draw() if wants_draw(roster) else 0.0
+    def _drawn(self, picker: Picker) -> float:
+        return self._draw() if s.needs_random(picker) else 0.0
 
-    def _choice(self, desk: _Desk, key: str, now: float) -> Choice:
-        return desk.choices[key][self._is_warm(key, now)]
+    def _choice(self, cached: _CachedPicker, key: str, now: float) -> Choice:
+        return cached.choices[key][self._is_warm(key, now)]
 
     def _is_warm(self, key: str, now: float) -> bool:
         return -SKEW_S <= now - self._alive_at[key] < self.policy.warm_for_s
 
-    def _met(self, name: bytes, now: float) -> Choice | None:
+    def _remembered_choice(self, name: bytes, now: float) -> Choice | None:
         """Where a request of this name was sent before, if that serves."""
         key = self.names.place(name)
         if key is None or not f.serves(self.fleet, key, now, self.policy):
             return None
         return Choice(key, self.targets[key].repeatable, warm=self._is_warm(key, now))
 
-    def _around(self, desk: _Desk, key: str, avoid: Collection[str], name: bytes, now: float) -> Choice:
-        """Instead of the key in turn the next turn of somebody else, or whom the name says next. Turns are
-        spent on the way, so the others keep their ratio."""
+    def _skip_avoided(
+        self, cached: _CachedPicker, key: str, avoid: Collection[str], name: bytes, now: float
+    ) -> Choice:
+        """Another target than `key`: by the next slots, which are used up, or by the affinity key."""
         if name:
-            stuck = [one for one in desk.roster.keys if self.inflight[one] and self._is_stuck(one, now)]
-            if (other := named(desk.roster, name, (*avoid, *stuck))) is not None:
-                return self._choice(desk, other, now)
+            stuck = [one for one in cached.picker.keys if self.inflight[one] and self._is_stuck(one, now)]
+            if (other := pick_by_key(cached.picker, name, (*avoid, *stuck))) is not None:
+                return self._choice(cached, other, now)
         else:
-            turn = desk.turn
-            for _ in range(_TURNS_PASSED):
-                other = pick(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster))
-                desk.turn += 1
+            slot = cached.slot
+            for _ in range(_SLOTS_SKIPPED):
+                other = s.pick(cached.picker, cached.slot, self.inflight, self._drawn(cached.picker))
+                cached.slot += 1
                 if other not in avoid and not (self.inflight[other] and self._is_stuck(other, now)):
-                    return self._choice(desk, other, now)
-            desk.turn = turn
-        choice = self._beside(desk, avoid, name, now)
-        return choice if choice is not None and not choice.needed_only else self._choice(desk, key, now)
+                    return self._choice(cached, other, now)
+            cached.slot = slot
+        choice = self._alternative(cached, avoid, name, now)
+        return choice if choice is not None and not choice.needed_only else self._choice(cached, key, now)
 
-    def _again(
-        self, desk: _Desk, tried: Collection[str], avoid: Collection[str], name: bytes, now: float
+    def _retry(
+        self,
+        cached: _CachedPicker,
+        excluded: Collection[str],
+        avoid: Collection[str],
+        name: bytes,
+        now: float,
     ) -> Choice | None:
         if avoid:
-            choice = self._beside(desk, (*tried, *avoid), name, now)
+            choice = self._alternative(cached, (*excluded, *avoid), name, now)
             if choice is not None and not choice.needed_only:
                 return choice
-        return self._beside(desk, tried, name, now)
+        return self._alternative(cached, excluded, name, now)
 
-    def _beside(self, desk: _Desk, tried: Collection[str], name: bytes, now: float) -> Choice | None:
+    def _alternative(
+        self, cached: _CachedPicker, excluded: Collection[str], name: bytes, now: float
+    ) -> Choice | None:
         """Somebody else than these; it takes no turn."""
         if name:
-            key = named(desk.roster, name, tried)
+            key = pick_by_key(cached.picker, name, excluded)
         else:
-            key = pick_again(desk.roster, desk.turn, self.inflight, self._drawn(desk.roster), tried)
+            key = pick_alternative(
+                cached.picker, cached.slot, self.inflight, self._drawn(cached.picker), excluded
+            )
         if key is not None:
-            return self._choice(desk, key, now)
+            return self._choice(cached, key, now)
         # Everybody of the first tier was tried.
-        menu = f.menu(self.fleet, tried, now, self.policy)
-        if not menu.candidates:
+        tier = f.tier(self.fleet, excluded, now, self.policy)
+        if not tier.candidates:
             return None
-        roster = prepare(desk.strategy, menu.candidates, Basis(self._known, now, self.policy))
-        key = named(roster, name) if name else None
+        picker = prepare(cached.strategy, tier.candidates, Basis(self._known, now, self.policy))
+        key = pick_by_key(picker, name) if name else None
         if key is None:
-            key = pick(roster, desk.turn, self.inflight, self._drawn(roster))
-        return self._choices(menu)[key][self._is_warm(key, now)]
+            key = s.pick(picker, cached.slot, self.inflight, self._drawn(picker))
+        return self._choices(tier)[key][self._is_warm(key, now)]

@@ -113,7 +113,7 @@ def saw(
     )
 
 
-def begun_anew(traffic: Traffic, now: float) -> Traffic:
+def restarted(traffic: Traffic, now: float) -> Traffic:
     """For a target that has just come back: what it showed until then says nothing of it any more, except
     how it usually is."""
     return replace(

@@ -18,13 +18,13 @@ from typing import Final
 from router.core.balance import quality, wrr
 from router.core.balance import strategies as s
 from router.core.balance.quality import Known
-from router.core.balance.strategies import Candidate, Entry, Roster, Strategy
+from router.core.balance.strategies import Candidate, Entry, Picker, Strategy
 from router.core.policy import Policy
 from skyfleet.values import frozen
 
 # The floor of `adaptive` is one turn of so many.
-_LEAST_TURNS: Final = round(1 / quality.FLOOR)
-_TURNS_EACH: Final = 8
+_MIN_SLOTS: Final = round(1 / quality.MIN_SHARE)
+_SLOTS_EACH: Final = 8
 # A cycle of this many turns is sorted in a quarter of a millisecond.
 _MOST_LEARNED: Final = 512
 # `latency`: who is in turn keeps it unless another is faster by more than this part.
@@ -43,8 +43,8 @@ class Basis:
 
 
 def prepare(
-    strategy: Strategy, candidates: Sequence[Candidate], basis: Basis, before: Roster | None = None
-) -> Roster:
+    strategy: Strategy, candidates: Sequence[Candidate], basis: Basis, before: Picker | None = None
+) -> Picker:
     """A roster of these candidates, at least one. before: the last one of this strategy, if any."""
     if not candidates:
         raise ValueError("There is no candidate to pick from; ask only when at least one is permitted.")
@@ -52,36 +52,36 @@ def prepare(
         before = None
     # A standby among targets with a weight has no part to be given.
     candidates = [one for one in candidates if one.weight] or candidates
-    allowed = quality.allowances(candidates)
+    allowed = quality.base_weights(candidates)
     match strategy:
         case Strategy.ROUND_ROBIN | Strategy.RANDOM:
-            way = s.by_lot if strategy is Strategy.RANDOM else s.in_turn
-            roster = _roster(strategy, way, candidates, [one.share for one in candidates], before)
+            way = s.at_random if strategy is Strategy.RANDOM else s.in_order
+            picker = _roster(strategy, way, candidates, [one.share for one in candidates], before)
         case Strategy.WEIGHTED:
-            roster = _roster(strategy, s.in_turn, candidates, allowed, before)
+            picker = _roster(strategy, s.in_order, candidates, allowed, before)
         case Strategy.LEAST_LOAD | Strategy.LATENCY:
             way = s.least_of_all if len(candidates) <= s.FEW else s.least_of_two
-            roster = _roster(strategy, way, candidates, allowed, before)
+            picker = _roster(strategy, way, candidates, allowed, before)
             entries = _entries(strategy, candidates, basis)
             near = _NEAR if strategy is Strategy.LATENCY else 1.0
-            roster = replace(roster, entries=entries, near=near)
+            picker = replace(picker, entries=entries, near=near)
         case Strategy.COST:
-            roster = _thrifty(candidates, basis, before)
+            picker = _cost(candidates, basis, before)
         case Strategy.ADAPTIVE:
-            roster = _adaptive(candidates, basis, before)
-    return replace(roster, at=basis.now)
+            picker = _adaptive(candidates, basis, before)
+    return replace(picker, at=basis.now)
 
 
-def expires_at(roster: Roster, policy: Policy) -> float:
+def expires_at(picker: Picker, policy: Policy) -> float:
     """When it should be prepared anew though its menu stays (unix seconds); inf if never."""
-    if roster.strategy not in s.LEARNING or len(roster.keys) == 1:
+    if picker.strategy not in s.LEARNING or len(picker.keys) == 1:
         return float("inf")
-    return roster.at + max(policy.learn_s, _LEARN_S_EACH * len(roster.keys))
+    return picker.at + max(policy.learn_s, _LEARN_S_EACH * len(picker.keys))
 
 
-def portions(roster: Roster) -> Mapping[str, float]:
+def shares(picker: Picker) -> Mapping[str, float]:
     """The part of the turns that each has; they sum to 1."""
-    return {key: count / roster.length for key, count in zip(roster.keys, roster.counts, strict=True)}
+    return {key: count / picker.length for key, count in zip(picker.keys, picker.counts, strict=True)}
 
 
 def _roster(
@@ -89,29 +89,29 @@ def _roster(
     way: s.Way,
     candidates: Sequence[Candidate],
     weights: list[float],
-    before: Roster | None,
-) -> Roster:
+    before: Picker | None,
+) -> Picker:
     """With a cycle that is as exact as its length allows."""
-    counts = tuple(wrr.exact(weights) or wrr.rounded(weights, wrr.MOST_TURNS // 2))
+    counts = tuple(wrr.exact(weights) or wrr.rounded(weights, wrr.MOST_SLOTS // 2))
     return _cycle(strategy, way, tuple(one.key for one in candidates), counts, before)
 
 
 def _learned(weights: list[float]) -> tuple[int, ...]:
     """Turns for parts that were learned."""
     size = len(weights)
-    least = max(_LEAST_TURNS, _TURNS_EACH * size)
+    least = max(_MIN_SLOTS, _SLOTS_EACH * size)
     length = max(least, round(min(sum(weights) / min(weights), _MOST_LEARNED)))
-    return tuple(wrr.exact(weights, _LEAST_TURNS) or wrr.rounded(weights, length))
+    return tuple(wrr.exact(weights, _MIN_SLOTS) or wrr.rounded(weights, length))
 
 
 def _cycle(
-    strategy: Strategy, way: s.Way, keys: tuple[str, ...], counts: tuple[int, ...], before: Roster | None
-) -> Roster:
+    strategy: Strategy, way: s.Way, keys: tuple[str, ...], counts: tuple[int, ...], before: Picker | None
+) -> Picker:
     if before is not None and before.keys == keys and before.counts == counts:
-        cycle = before.turns
+        cycle = before.slots
     else:
         cycle = tuple(keys[index] for index in wrr.spread(counts))
-    return Roster(strategy, way, keys, cycle, len(cycle), counts)
+    return Picker(strategy, way, keys, cycle, len(cycle), counts)
 
 
 def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) -> dict[str, Entry]:
@@ -120,50 +120,50 @@ def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) 
         slow = quality.slowness(candidates, known, now, policy)
         return {one.key: (1.0, slow[one.key] / one.share) for one in candidates}
     found: dict[str, Entry] = {}
-    for one, allowed in zip(candidates, quality.allowances(candidates), strict=True):
+    for one, allowed in zip(candidates, quality.base_weights(candidates), strict=True):
         seen = known.traffic.get(one.key, quality.NOTHING)
         # Who fails fast is never busy; its failures must not draw everything to it.
-        worth = allowed * max(quality.FLOOR, quality.success(seen, now, policy))
+        worth = allowed * max(quality.MIN_SHARE, quality.success(seen, now, policy))
         found[one.key] = (quality.recent_load(seen, now, policy), 1 / worth)
     return found
 
 
-def _thrifty(candidates: Sequence[Candidate], basis: Basis, before: Roster | None) -> Roster:
+def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) -> Picker:
     known, now, policy = basis.known, basis.now, basis.policy
-    learned = quality.fits(candidates, known, now, policy)
+    learned = quality.meets_goal(candidates, known, now, policy)
     if before is not None:
         learned = quality.settled(before.qualities, learned, now - before.at, policy)
     slow = quality.slowness(candidates, known, now, policy)
-    weights = quality.thrifty_parts(candidates, learned, known.prices, min(slow, key=slow.__getitem__))
+    weights = quality.cost_shares(candidates, learned, known.prices, min(slow, key=slow.__getitem__))
     keys = tuple(one.key for one in candidates)
-    roster = _cycle(Strategy.COST, s.in_turn, keys, _learned(weights), before)
-    return replace(roster, ranked=quality.ranking(candidates, known, now, policy), qualities=learned)
+    picker = _cycle(Strategy.COST, s.in_order, keys, _learned(weights), before)
+    return replace(picker, ranked=quality.ranking(candidates, known, now, policy), qualities=learned)
 
 
-def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Roster | None) -> Roster:
+def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) -> Picker:
     # What `gray` concludes and what is learned come from the same replies; both together would count them
     # twice, and what recovers would have to prove itself twice.
-    candidates = [replace(one, share=1.0) if one.doubted else one for one in candidates]
+    candidates = [replace(one, share=1.0) if one.derated else one for one in candidates]
     learned = quality.qualities(candidates, basis.known, basis.now, basis.policy)
     if before is not None:
         learned = quality.settled(before.qualities, learned, basis.now - before.at, basis.policy)
     keys = tuple(one.key for one in candidates)
-    counts = _learned(quality.parts(candidates, learned))
-    roster = _cycle(Strategy.ADAPTIVE, s.less_busy, keys, counts, before)
-    steps = before.steps if before is not None and before.turns is roster.turns else _steps(roster)
-    return replace(roster, steps=steps, qualities=learned)
+    counts = _learned(quality.shares(candidates, learned))
+    picker = _cycle(Strategy.ADAPTIVE, s.less_loaded, keys, counts, before)
+    steps = before.steps if before is not None and before.slots is picker.slots else _steps(picker)
+    return replace(picker, steps=steps, qualities=learned)
 
 
-def _steps(roster: Roster) -> tuple[tuple[str, str, float], ...]:
+def _steps(picker: Picker) -> tuple[tuple[str, str, float], ...]:
     """Each turn with the next other target, and how much busier than that its own may be: twice as busy for
     its part, and never less than as busy."""
-    counts = dict(zip(roster.keys, roster.counts, strict=True))
+    counts = dict(zip(picker.keys, picker.counts, strict=True))
     # Who follows the last turn is found from the start of the cycle, past the last one's own further turns.
-    last = roster.turns[-1]
-    follower = next((key for key in roster.turns if key != last), last)
+    last = picker.slots[-1]
+    follower = next((key for key in picker.slots if key != last), last)
     steps: list[tuple[str, str, float]] = []
     after = last
-    for key in reversed(roster.turns):
+    for key in reversed(picker.slots):
         if key != after:
             follower, after = after, key
         steps.append((key, follower, max(1.0, 2 * counts[key] / counts[follower])))

@@ -39,14 +39,14 @@ from skyfleet.values import frozen
 
 # One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds
 # (docs/benchmarks/plots/floor.svg).
-FLOOR: Final = 1 / 128
+MIN_SHARE: Final = 1 / 128
 # Up to so many targets have that floor each; more share what these would have, or floors would be the most.
-_FLOORS: Final = 4
+_MOST_MIN_SHARES: Final = 4
 # Network distances between neighbouring regions, a busy processor and the noise of a short average: likes.
-_LIKE, _SLACK_MS = 1.5, 10.0
+_COMPARABLE, _SLACK_MS = 1.5, 10.0
 # Of lognormal replies up to a sigma of 0.5 the averages of likes stay within the band; with 1.0 they are
 # twice as far apart. That tail's one in twenty is at three times the mean; 0.7 of it leaves the others alone.
-_TAIL, _LIKE_MOST = 0.7, 2.5
+_TAIL, _COMPARABLE_MOST = 0.7, 2.5
 # Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor
 # (docs/benchmarks/plots/steep.svg).
 _STEEP, _TEN = 3, 10.0
@@ -69,10 +69,10 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
     expected = {key: expected_ms(one, now, policy) for key, one in seen.items()}
     timed = sorted(ms for ms in expected.values() if ms >= 0)
-    like, steep = _likeness(seen.values())
+    like, steep = _comparability(seen.values())
     like_ms = like * timed[len(timed) // 10] + _SLACK_MS if timed else 0.0
     loads = {key: recent_load(one, now, policy) for key, one in seen.items()}
-    like_load = _LIKE * (1 + min(loads.values()))
+    like_load = _COMPARABLE * (1 + min(loads.values()))
     found: dict[str, float] = {}
     for key, one in seen.items():
         quality = success(one, now, policy)
@@ -84,14 +84,14 @@ def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy:
             quality *= (like_load / (1 + loads[key])) ** 0.5
         found[key] = quality
     prices = {key: known.prices[key] + _CENT for key in found}
-    cheapest = min(prices[key] / max(quality, FLOOR) for key, quality in found.items())
+    cheapest = min(prices[key] / max(quality, MIN_SHARE) for key, quality in found.items())
     for key, price in prices.items():
         if price > cheapest:
             found[key] *= (cheapest / price) ** 0.5
     return found
 
 
-def _likeness(seen: Iterable[Traffic]) -> tuple[float, float]:
+def _comparability(seen: Iterable[Traffic]) -> tuple[float, float]:
     """How many times the best's latency is still like it, and the exponent beyond.
 
     What a short average does by chance grows with the tail of the replies. The lower median, so that one
@@ -99,12 +99,12 @@ def _likeness(seen: Iterable[Traffic]) -> tuple[float, float]:
     whatever the tails."""
     tails = [one.p95_ms / max(one.usual_ms, 1.0) for one in seen if one.samples]
     if not tails:
-        return _LIKE, _STEEP
-    like = min(max(_LIKE, _TAIL * lower_median(tails)), _LIKE_MOST)
-    return like, _STEEP * math.log(_TEN / _LIKE) / math.log(_TEN / like)
+        return _COMPARABLE, _STEEP
+    like = min(max(_COMPARABLE, _TAIL * lower_median(tails)), _COMPARABLE_MOST)
+    return like, _STEEP * math.log(_TEN / _COMPARABLE) / math.log(_TEN / like)
 
 
-def fits(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
+def meets_goal(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
     """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more or when it fails."""
     found: dict[str, float] = {}
     for key, ms in _remembered(candidates, known, now, policy).items():
@@ -137,14 +137,14 @@ def settled(
     """Qualities that fall at once and rise slowly. elapsed: seconds since `before`."""
     growth = 2.0 ** min(max(0.0, elapsed) / policy.regain_s, 60.0)
     return {
-        key: min(quality, max(before[key], FLOOR) * growth) if key in before else quality
+        key: min(quality, max(before[key], MIN_SHARE) * growth) if key in before else quality
         for key, quality in after.items()
     }
 
 
 def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> tuple[str, ...]:
     """The keys as `cost` goes through them when it repeats: who meets the goal by price, then the fastest."""
-    good = fits(candidates, known, now, policy)
+    good = meets_goal(candidates, known, now, policy)
     slow = slowness(candidates, known, now, policy)
     return tuple(
         sorted(
@@ -158,7 +158,7 @@ def slowness(candidates: Sequence[Candidate], known: Known, now: float, policy: 
     little better than the best, so that it is tried; when nobody is known, all are equal."""
     found: dict[str, float] = {}
     for key, ms in _remembered(candidates, known, now, policy).items():
-        found[key] = ms / max(FLOOR, success(known.traffic.get(key, NOTHING), now, policy))
+        found[key] = ms / max(MIN_SHARE, success(known.traffic.get(key, NOTHING), now, policy))
     timed = [ms for ms in found.values() if ms >= 0]
     unknown = 0.9 * min(timed, default=1.0)
     # A latency of 0 times any number in flight would be 0.
@@ -180,17 +180,19 @@ def _remembered(
     return found
 
 
-def parts(candidates: Sequence[Candidate], learned: Mapping[str, float]) -> list[float]:
+def shares(candidates: Sequence[Candidate], learned: Mapping[str, float]) -> list[float]:
     """The part of the requests that each candidate should have, by `adaptive`; their sum is any number."""
-    allowed = allowances(candidates)
-    return _floored([part * learned[one.key] for one, part in zip(candidates, allowed, strict=True)], allowed)
+    allowed = base_weights(candidates)
+    return _with_min_share(
+        [part * learned[one.key] for one, part in zip(candidates, allowed, strict=True)], allowed
+    )
 
 
-def thrifty_parts(
+def cost_shares(
     candidates: Sequence[Candidate], learned: Mapping[str, float], prices: Mapping[str, float], fastest: str
 ) -> list[float]:
     """The same by `cost`. learned: how each meets the goal. fastest: who takes what is left."""
-    allowed = dict(zip((one.key for one in candidates), allowances(candidates), strict=True))
+    allowed = dict(zip((one.key for one in candidates), base_weights(candidates), strict=True))
     whole = {one.key: allowed[one.key] / one.share for one in candidates}
     taken = dict.fromkeys(allowed, 0.0)
     left = 1.0
@@ -201,10 +203,10 @@ def thrifty_parts(
             taken[key] = left * allowed[key] * learned[key] / weight
         left = max(0.0, left - sum(taken[key] for key in group))
     taken[fastest] += left
-    return _floored(list(taken.values()), list(allowed.values()))
+    return _with_min_share(list(taken.values()), list(allowed.values()))
 
 
-def allowances(candidates: Sequence[Candidate]) -> list[float]:
+def base_weights(candidates: Sequence[Candidate]) -> list[float]:
     """Weight times share, the largest as 1 and none below a billionth, so that all arithmetic with them is
     sound; standbys among themselves count as equal."""
     weighted = any(one.weight for one in candidates)
@@ -214,7 +216,7 @@ def allowances(candidates: Sequence[Candidate]) -> list[float]:
     return [max(one / most, _LEAST_PART) for one in found]
 
 
-def _floored(wanted: list[float], allowed: list[float]) -> list[float]:
-    least = sum(wanted) * FLOOR * min(1.0, _FLOORS / len(wanted))
+def _with_min_share(wanted: list[float], allowed: list[float]) -> list[float]:
+    least = sum(wanted) * MIN_SHARE * min(1.0, _MOST_MIN_SHARES / len(wanted))
     scale = sum(wanted) / sum(allowed)
     return [max(part, min(least, most * scale)) for part, most in zip(wanted, allowed, strict=True)]

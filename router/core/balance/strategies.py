@@ -69,7 +69,7 @@ class Candidate:
     key: str
     weight: float
     share: float = 1.0
-    doubted: bool = False
+    derated: bool = False
 
 
 # A target as `least-load` and `latency` compare it, (extra, factor): (in flight + extra) * factor, less is
@@ -79,7 +79,7 @@ Busy = Mapping[str, int]
 
 
 @frozen
-class Roster:
+class Picker:
     """Everything a pick needs, prepared.
 
     turns: the cycle. steps: for each turn of `adaptive` (key, rival, how many times busier than the rival
@@ -91,7 +91,7 @@ class Roster:
     strategy: Strategy
     way: Way
     keys: tuple[str, ...]
-    turns: tuple[str, ...]
+    slots: tuple[str, ...]
     length: int
     counts: tuple[int, ...] = ()
     steps: tuple[tuple[str, str, float], ...] = ()
@@ -102,49 +102,51 @@ class Roster:
     at: float = 0.0
 
 
-Way = Callable[[Roster, int, Busy, float], str]
+Way = Callable[[Picker, int, Busy, float], str]
 
 
-def pick(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def pick(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """The target of a first attempt. busy: own requests in flight by key. draw: uniform in [0, 1)."""
-    return roster.way(roster, turn, busy, draw)
+    return picker.way(picker, slot, busy, draw)
 
 
-def pick_again(roster: Roster, turn: int, busy: Busy, draw: float, tried: Collection[str]) -> str | None:
+def pick_alternative(
+    picker: Picker, slot: int, busy: Busy, draw: float, excluded: Collection[str]
+) -> str | None:
     """The target of a repeat; None when all were tried."""
-    start = int(draw * roster.length) if roster.strategy is Strategy.RANDOM else turn
-    order = roster.ranked or (roster.turns[(start + step) % roster.length] for step in range(roster.length))
-    best = next((key for key in order if key not in tried), None)
-    if best is None or not roster.entries or len(roster.keys) > FEW:
+    start = int(draw * picker.length) if picker.strategy is Strategy.RANDOM else slot
+    order = picker.ranked or (picker.slots[(start + step) % picker.length] for step in range(picker.length))
+    best = next((key for key in order if key not in excluded), None)
+    if best is None or not picker.entries or len(picker.keys) > FEW:
         return best
     scores = {
         key: (busy[key] + extra) * factor
-        for key, (extra, factor) in roster.entries.items()
-        if key not in tried
+        for key, (extra, factor) in picker.entries.items()
+        if key not in excluded
     }
     return min(scores, key=scores.__getitem__)
 
 
-def named(roster: Roster, name: bytes, passed: Collection[str] = ()) -> str | None:
+def pick_by_key(picker: Picker, name: bytes, passed: Collection[str] = ()) -> str | None:
     """The target of a request of this name, the same at every instance that knows the same; None when all are
     passed over. passed: those that are not to be taken.
 
     Never who has the least to do just now: that a target is busy may be by the first try of the same name,
     which would run a second time elsewhere."""
-    own = _drawn(roster, name, passed)
-    if own is None or roster.strategy is not Strategy.LATENCY:
+    own = _drawn(picker, name, passed)
+    if own is None or picker.strategy is not Strategy.LATENCY:
         return own
-    turn = roster.turns.index(own)
-    key = pick(roster, turn, dict.fromkeys(roster.keys, 0), (turn + 0.5) / roster.length)
+    slot = picker.slots.index(own)
+    key = pick(picker, slot, dict.fromkeys(picker.keys, 0), (slot + 0.5) / picker.length)
     return own if key in passed else key
 
 
-def _drawn(roster: Roster, name: bytes, passed: Collection[str]) -> str | None:
+def _drawn(picker: Picker, name: bytes, passed: Collection[str]) -> str | None:
     """Targets draw lots from the name, weighted by their turns (rendezvous hashing, Thaler and Ravishankar,
     1998): when one's part shrinks, or it is passed over, only its own names move, each to its own next."""
     seed = _SEEDS * _part(name)
     best, least = None, math.inf
-    for key, count in zip(roster.keys, roster.counts, strict=True):
+    for key, count in zip(picker.keys, picker.counts, strict=True):
         if key not in passed:
             lot = -math.log(seed * _key_part(key) % 1.0 or _SMALLEST) / count
             if lot < least:
@@ -162,27 +164,27 @@ def _key_part(key: str) -> float:
     return _part(key.encode())
 
 
-def wants_draw(roster: Roster) -> bool:
+def needs_random(picker: Picker) -> bool:
     """Whether a pick looks at the draw at all: it is a call of the operating system."""
-    return roster.way is by_lot or roster.way is least_of_two
+    return picker.way is at_random or picker.way is least_of_two
 
 
-def in_turn(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def in_order(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`weighted`, `round-robin` and `cost`."""
-    return roster.turns[turn % roster.length]
+    return picker.slots[slot % picker.length]
 
 
-def by_lot(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def at_random(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`random`."""
-    return roster.turns[int(draw * roster.length)]
+    return picker.slots[int(draw * picker.length)]
 
 
-def least_of_all(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def least_of_all(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`least-load` and `latency` with few targets."""
-    best = roster.turns[turn % roster.length]
-    entries = roster.entries
+    best = picker.slots[slot % picker.length]
+    entries = picker.entries
     extra, factor = entries[best]
-    least = (busy[best] + extra) * factor * roster.near
+    least = (busy[best] + extra) * factor * picker.near
     for key, (extra, factor) in entries.items():
         score = (busy[key] + extra) * factor
         if score < least:
@@ -190,19 +192,19 @@ def least_of_all(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
     return best
 
 
-def least_of_two(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def least_of_two(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`least-load` and `latency` with many targets."""
-    turns, length, entries = roster.turns, roster.length, roster.entries
-    one = turns[turn % length]
+    slots, length, entries = picker.slots, picker.length, picker.entries
+    one = slots[slot % length]
     # Never the same turn twice; two turns of one target only happen where it has many.
-    other = turns[(turn + 1 + int(draw * (length - 1))) % length]
+    other = slots[(slot + 1 + int(draw * (length - 1))) % length]
     extra, factor = entries[one]
-    own = (busy[one] + extra) * factor * roster.near
+    own = (busy[one] + extra) * factor * picker.near
     extra, factor = entries[other]
     return other if (busy[other] + extra) * factor < own else one
 
 
-def less_busy(roster: Roster, turn: int, busy: Busy, draw: float) -> str:
+def less_loaded(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`adaptive`."""
-    key, rival, times = roster.steps[turn % roster.length]
+    key, rival, times = picker.steps[slot % picker.length]
     return rival if busy[key] > times * (busy[rival] + 1) else key

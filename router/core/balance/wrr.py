@@ -20,12 +20,12 @@ from typing import Final
 # Percentages with one decimal, thirds, and steps of an easing target in tenths are all exact within it.
 _MOST_SCALE: Final = 1_000
 # A cycle is sorted anew when a share changes: this many turns take about two milliseconds.
-MOST_TURNS: Final = 4_096
+MOST_SLOTS: Final = 4_096
 # Float noise of weight * share, far below any ratio that is meant.
 _NOISE: Final = 1e-9
 
 
-def exact(weights: Sequence[float], most: int = MOST_TURNS) -> list[int] | None:
+def exact(weights: Sequence[float], most: int = MOST_SLOTS) -> list[int] | None:
     """The smallest whole numbers in this ratio, if their sum is at most `most`. weights: all above 0."""
     least = min(weights)
     if sum(weights) / most > least:
@@ -50,10 +50,10 @@ def spread(counts: Sequence[int]) -> tuple[int, ...]:
     for index, count in enumerate(counts):
         alike.setdefault(count, []).append(index)
     places = [
-        ((turn + (nth + 0.5) / len(members)) / count, -count, index)
+        ((slot + (nth + 0.5) / len(members)) / count, -count, index)
         for count, members in alike.items()
         for nth, index in enumerate(members)
-        for turn in range(count)
+        for slot in range(count)
     ]
     places.sort()
     return tuple(index for _, _, index in places)

@@ -8,11 +8,11 @@ Rules, written for few targets (1 to 5), where percentages mislead
   is not offered again.
 - Our own traffic never ejects the last serving target, nor eases off the last one at its full share: at
   least one is always kept.
-- Probes may call every target down; that is what panic is for. But one vantage alone never puts a target out
+- Probes may call every target down; that is what panic is for. But one checker alone never puts a target out
   while our own traffic succeeds there: that is, when our last attempt that says anything got a good reply,
   within `proof_s`. Then its word changes nothing but the counts in the status. An answer of its /health to
   this router itself is as good (`router.proxy.hearsay`).
-- Only an observation newer than all that its vantage told of a target makes a new verdict, so a replayed or
+- Only an observation newer than all that its checker told of a target makes a new verdict, so a replayed or
   late document changes no status.
 - An outcome that changes nothing returns the very same fleet, which is what a good reply mostly does.
 """
@@ -31,8 +31,8 @@ from router.core.balance.strategies import Candidate
 from router.core.health import machine as h
 from router.core.health import outlier, snapshots
 from router.core.health.machine import Health, Status
-from router.core.health.outlier import Doubt, Verdict
-from router.core.health.snapshots import Document, Observation
+from router.core.health.outlier import Conclusion, SequentialTest
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import Policy
 from router.core.targets import Target
 from skyfleet.values import frozen
@@ -51,31 +51,31 @@ class Outcome(StrEnum):
     FAILURE = "failure"
     SILENT = "silent"
     NEUTRAL = "neutral"
-    THROTTLED = "throttled"
+    RATE_LIMITED = "throttled"
     LATE = "late"
 
 
 @frozen
 class Fleet:
-    """health: one entry for each target. documents: the last good view of each vantage.
+    """health: one entry for each target. documents: the last good view of each checker.
 
     doubts: the open tests of `gray`. proven: where own traffic succeeds, as noted last then (unix s).
     """
 
     targets: tuple[Target, ...]
     health: Mapping[str, Health]
-    documents: Mapping[str, Document]
-    doubts: Mapping[str, Doubt] = field(default_factory=dict[str, Doubt])
+    documents: Mapping[str, Snapshot]
+    tests: Mapping[str, SequentialTest] = field(default_factory=dict[str, SequentialTest])
     proven: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @frozen
-class Menu:
+class Tier:
     """Who may take the next attempt."""
 
     candidates: tuple[Candidate, ...]
     panic: bool
-    resting: bool = False
+    in_backoff: bool = False
 
 
 def start(targets: tuple[Target, ...], now: float) -> Fleet:
@@ -88,7 +88,7 @@ def settle(fleet: Fleet, now: float, policy: Policy) -> Fleet:
     changed = {
         key: after
         for key, before in fleet.health.items()
-        if (before.rests_until or before.status not in _TIMELESS)
+        if (before.backoff_until or before.status not in _TIMELESS)
         and (after := h.settle(before, now, policy)) is not before
     }
     return replace(fleet, health={**fleet.health, **changed}) if changed else fleet
@@ -103,7 +103,7 @@ def changes_at(fleet: Fleet, now: float, policy: Policy) -> float:
     moments = (
         h.changes_at(one, now, policy)
         for one in fleet.health.values()
-        if one.rests_until or one.status not in _TIMELESS
+        if one.backoff_until or one.status not in _TIMELESS
     )
     return min(moments, default=math.inf)
 
@@ -130,8 +130,8 @@ def record(
             after = h.succeeded(before, now, cold=outcome is Outcome.COLD)
         case Outcome.NEUTRAL | Outcome.LATE:
             return fleet
-        case Outcome.THROTTLED:
-            after = h.throttled(before, now, policy, retry_after_s)
+        case Outcome.RATE_LIMITED:
+            after = h.rate_limited(before, now, policy, retry_after_s)
         case Outcome.FAILURE | Outcome.SILENT:
             if key in fleet.proven:
                 left = {one: at for one, at in fleet.proven.items() if one != key}
@@ -146,27 +146,27 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
 
     A fleet that nobody doubts is returned as it is."""
     keys = [key for key, one in fleet.health.items() if one.status in h.SERVING]
-    eased = {
-        key: fleet.health[key].level.halvings for key in keys if fleet.health[key].status is Status.DEGRADED
+    derated = {
+        key: fleet.health[key].derating.steps for key in keys if fleet.health[key].status is Status.DEGRADED
     }
-    doubts, opinions = outlier.look(keys, traffic, fleet.doubts, now, policy, eased)
-    full = {one.key for one in fleet.targets if one.weight} & set(keys) - eased.keys()
+    tests, verdicts = outlier.look(keys, traffic, fleet.tests, now, policy, derated)
+    full = {one.key for one in fleet.targets if one.weight} & set(keys) - derated.keys()
     moved: dict[str, Health] = {}
-    for key, opinion in opinions.items():
+    for key, verdict in verdicts.items():
         before = fleet.health[key]
-        if key not in eased and (opinion.verdict is not Verdict.BAD or not full - {key}):
+        if key not in derated and (verdict.verdict is not Conclusion.BAD or not full - {key}):
             continue
-        after = h.eased(before, opinion.verdict, now, policy, opinion.why)
+        after = h.derated(before, verdict.verdict, now, policy, verdict.why)
         if after is before:
             continue
         moved[key] = after
         full.discard(key)
-        doubts = {one: doubt for one, doubt in doubts.items() if one != key}
+        tests = {one: test for one, test in tests.items() if one != key}
         if after.status is Status.DEGRADED:
-            doubts[key] = outlier.begin_again(traffic[key])
-    if not moved and doubts is fleet.doubts:
+            tests[key] = outlier.new_test(traffic[key])
+    if not moved and tests is fleet.tests:
         return fleet
-    return replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, doubts=doubts)
+    return replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, tests=tests)
 
 
 def back(fleet: Fleet, key: str, now: float) -> Fleet:
@@ -182,16 +182,16 @@ def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
     return replace(fleet, health={**fleet.health, key: after})
 
 
-def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> Fleet:
-    """Take in what vantages say. First all documents, then one verdict for each target with news: so a new
+def fold(fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> Fleet:
+    """Take in what checkers say. First all documents, then one verdict for each target with news: so a new
     instance that reads three stored documents judges by three, not by the first of them."""
     known, documents = _together(fleet, news, now)
-    changed = [one for vantage, one in documents.items() if one is not known.get(vantage)]
+    changed = [one for checker, one in documents.items() if one is not known.get(checker)]
     if not changed:
         return fleet
     health = dict(fleet.health)
     for key, before in fleet.health.items():
-        seen = [_news(known.get(one.vantage), one, key) for one in changed]
+        seen = [_news(known.get(one.checker), one, key) for one in changed]
         latest = max((one for one in seen if one is not None), default=None)
         if latest is None:
             continue
@@ -205,10 +205,10 @@ def fold(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> 
     return replace(fleet, health=health, documents=documents)
 
 
-def accused(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) -> tuple[str, ...]:
-    """Targets that this news would put or keep out by one lone vantage's word, and nothing else."""
+def unconfirmed_down(fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> tuple[str, ...]:
+    """Targets that this news would put or keep out by one lone checker's word, and nothing else."""
     news = tuple(news)
-    suspects = {key for one in news for key, seen in one.observations.items() if seen and not seen[-1].alive}
+    suspects = {key for one in news for key, seen in one.results.items() if seen and not seen[-1].alive}
     if not suspects:
         return ()
     _, documents = _together(fleet, news, now)
@@ -222,28 +222,28 @@ def accused(fleet: Fleet, news: Iterable[Document], now: float, policy: Policy) 
     )
 
 
-def vouched(fleet: Fleet, key: str, now: float) -> Fleet:
+def confirmed_up(fleet: Fleet, key: str, now: float) -> Fleet:
     """An accused target has answered this router itself."""
     return back(replace(fleet, proven={**fleet.proven, key: now}), key, now)
 
 
 def _together(
-    fleet: Fleet, news: Iterable[Document], now: float
-) -> tuple[dict[str, Document], dict[str, Document]]:
-    """What was known of each vantage and is still to be believed; and that with the news."""
+    fleet: Fleet, news: Iterable[Snapshot], now: float
+) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
+    """What was known of each checker and is still to be believed; and that with the news."""
     known = {one: left for one, old in fleet.documents.items() if (left := snapshots.believable(old, now))}
     documents = dict(known)
     for document in news:
-        documents[document.vantage] = snapshots.fold(documents.get(document.vantage), document)
+        documents[document.checker] = snapshots.fold(documents.get(document.checker), document)
     return known, documents
 
 
-def _news(known: Document | None, document: Document, key: str) -> Observation | None:
+def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult | None:
     """The newest observation of a target, if this document has a newer one than was known."""
-    seen = document.observations.get(key, ())
+    seen = document.results.get(key, ())
     if not seen:
         return None
-    before = known.observations.get(key, ()) if known is not None else ()
+    before = known.results.get(key, ()) if known is not None else ()
     return seen[-1] if not before or seen[-1].at > before[-1].at else None
 
 
@@ -251,67 +251,67 @@ def _is_proven(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
     return 0 <= now - fleet.proven.get(key, -math.inf) <= policy.proof_s
 
 
-def menu(fleet: Fleet, tried: Collection[str], now: float, policy: Policy) -> Menu:
+def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) -> Tier:
     """The best tier that still has an untried target; empty only when all were tried."""
     serving: list[Candidate] = []
     standby: list[Candidate] = []
-    resting: list[Target] = []
+    in_backoff: list[Target] = []
     rest: list[Target] = []
     for target in fleet.targets:
         key = target.key
-        if key in tried:
+        if key in excluded:
             continue
         health = fleet.health[key]
         if health.status not in h.SERVING:
             rest.append(target)
-        elif health.rests_until and h.resting(health, now, policy):
-            resting.append(target)
+        elif health.backoff_until and h.in_backoff(health, now, policy):
+            in_backoff.append(target)
         else:
-            doubted = health.status is Status.DEGRADED
-            candidate = _candidate(key, target.weight, h.share(health, now, policy), doubted)
+            derated = health.status is Status.DEGRADED
+            candidate = _candidate(key, target.weight, h.share(health, now, policy), derated)
             (serving if target.weight else standby).append(candidate)
     if serving or standby:
-        return Menu(tuple(serving or standby), panic=False)
-    if resting:
-        soonest = min(resting, key=lambda target: fleet.health[target.key].rests_until)
-        return Menu((Candidate(soonest.key, soonest.weight),), panic=False, resting=True)
+        return Tier(tuple(serving or standby), panic=False)
+    if in_backoff:
+        soonest = min(in_backoff, key=lambda target: fleet.health[target.key].backoff_until)
+        return Tier((Candidate(soonest.key, soonest.weight),), panic=False, in_backoff=True)
     if not rest:
-        return Menu((), panic=True)
+        return Tier((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))
-    return Menu((Candidate(best.key, best.weight),), panic=True)
+    return Tier((Candidate(best.key, best.weight),), panic=True)
 
 
 # Alike in the menu: serving at full share.
 _PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
 
 
-def same_menu(before: Health, after: Health) -> bool:
+def same_tier(before: Health, after: Health) -> bool:
     """Whether an outcome left its target's place in the menu as it was, as nearly all do: a failure that is
     counted need not have 300 targets looked at."""
     if before is after:
         return True
     if before.status in _PLAIN and after.status in _PLAIN:
-        return before.rests_until == after.rests_until
+        return before.backoff_until == after.backoff_until
     return before == replace(after, failures=before.failures)
 
 
 def serves(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
     """Whether this target is neither out nor resting."""
     health = fleet.health[key]
-    return health.status in h.SERVING and not h.resting(health, now, policy)
+    return health.status in h.SERVING and not h.in_backoff(health, now, policy)
 
 
 # Most menus are like the one before: making 300 values anew would cost ten times as much.
 @lru_cache(maxsize=1024)
-def _candidate(key: str, weight: float, share: float, doubted: bool) -> Candidate:
-    return Candidate(key, weight, share, doubted)
+def _candidate(key: str, weight: float, share: float, derated: bool) -> Candidate:
+    return Candidate(key, weight, share, derated)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
     """When asking again may help: the first end of an ejection or a rest, from 1 s up to the shortest
     ejection."""
     ends = [one.ejected_until - now for one in fleet.health.values() if one.status is Status.EJECTED]
-    ends += [one.rests_until - now for one in fleet.health.values() if h.resting(one, now, policy)]
+    ends += [one.backoff_until - now for one in fleet.health.values() if h.in_backoff(one, now, policy)]
     soonest = min([end for end in ends if end > 0], default=policy.ejection_s)
     return max(1, min(round(soonest), round(policy.ejection_s)))
 
@@ -319,7 +319,7 @@ def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
 def effective_weight(fleet: Fleet, target: Target, now: float, policy: Policy) -> float:
     """What `weighted` counts it with right now."""
     health = fleet.health[target.key]
-    if health.status not in h.SERVING or h.resting(health, now, policy):
+    if health.status not in h.SERVING or h.in_backoff(health, now, policy):
         return 0.0
     return target.weight * h.share(health, now, policy)
 

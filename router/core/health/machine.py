@@ -6,9 +6,9 @@ Rules
 - Probes and traffic are two witnesses. Probes decide `down` and its end; traffic decides `ejected`, time
   ends it, and `degraded` (see `gray`), which serves with a share that is eased off in steps and back.
 - A cold answer is a sign of life, never a failure. `unknown` and `cold` serve at full weight.
-- Whoever was out comes back through `easing`: its share grows in ten steps over `slow_start_s`, and over a
-  multiple of it, up to `easing_most`, when it was out several times lately. After an ejection, or when its
-  probes went stale, it is on trial until its first good reply: one failed attempt ejects it again.
+- A target that was out returns through `slow-start`: its share grows in ten steps over `slow_start_s`, or
+  over a multiple of that, up to `slow_start_most`, when it was out several times lately. After an ejection,
+  or when its probes went stale, one failed attempt ejects it again until its first good reply.
 - Ejection lasts `ejection_s` times the number of ejections, at most the cap; a deadline only ever moves
   later. A target that stays in for the cap's time after it was out last is forgiven.
 - Throttled is not failed: the target rests until the time it asked for, at most `rest_cap_s`, and how it
@@ -31,7 +31,7 @@ from typing import Final
 
 from router.core.errors import IllegalEvent
 from router.core.health import outlier
-from router.core.health.outlier import Level, Verdict
+from router.core.health.outlier import Conclusion, Derating
 from router.core.policy import SKEW_S, Policy
 from skyfleet.values import frozen
 
@@ -42,7 +42,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
     HEALTHY = "healthy"
     COLD = "cold"
-    EASING = "easing"
+    SLOW_START = "slow-start"
     DEGRADED = "degraded"
     EJECTED = "ejected"
     DOWN = "down"
@@ -58,18 +58,18 @@ class Event(StrEnum):
     COLD = "cold answer"
     SUCCESS = "success"
     EJECT = "failures"
-    GRAY = "worse than the others"
-    CLEAR = "good again"
+    DERATE = "worse than the others"
+    RESTORE = "good again"
     ENDED = "ejection over"
-    EASED = "eased in"
+    SLOW_START_OVER = "slow start over"
     DRAIN = "drain"
     RESUME = "resume"
 
 
-SERVING: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD, Status.EASING, Status.DEGRADED})
+SERVING: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD, Status.SLOW_START, Status.DEGRADED})
 
 _U, _H, _C, _G = Status.UNKNOWN, Status.HEALTHY, Status.COLD, Status.DEGRADED
-_E, _J, _D, _R = Status.EASING, Status.EJECTED, Status.DOWN, Status.DRAINING
+_E, _J, _D, _R = Status.SLOW_START, Status.EJECTED, Status.DOWN, Status.DRAINING
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_U, Event.UP): _H,
@@ -78,7 +78,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_U, Event.COLD): _C,
     (_U, Event.SUCCESS): _H,
     (_U, Event.EJECT): _J,
-    (_U, Event.GRAY): _G,
+    (_U, Event.DERATE): _G,
     (_U, Event.DRAIN): _R,
     (_H, Event.UP): _H,
     (_H, Event.DOWN): _D,
@@ -86,7 +86,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_H, Event.COLD): _C,
     (_H, Event.SUCCESS): _H,
     (_H, Event.EJECT): _J,
-    (_H, Event.GRAY): _G,
+    (_H, Event.DERATE): _G,
     (_H, Event.DRAIN): _R,
     (_C, Event.UP): _H,
     (_C, Event.DOWN): _D,
@@ -94,7 +94,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_C, Event.COLD): _C,
     (_C, Event.SUCCESS): _H,
     (_C, Event.EJECT): _J,
-    (_C, Event.GRAY): _G,
+    (_C, Event.DERATE): _G,
     (_C, Event.DRAIN): _R,
     (_E, Event.UP): _E,
     (_E, Event.DOWN): _D,
@@ -102,8 +102,8 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_E, Event.COLD): _E,
     (_E, Event.SUCCESS): _E,
     (_E, Event.EJECT): _J,
-    (_E, Event.GRAY): _G,
-    (_E, Event.EASED): _H,
+    (_E, Event.DERATE): _G,
+    (_E, Event.SLOW_START_OVER): _H,
     (_E, Event.DRAIN): _R,
     (_G, Event.UP): _G,
     (_G, Event.DOWN): _D,
@@ -111,8 +111,8 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_G, Event.COLD): _G,
     (_G, Event.SUCCESS): _G,
     (_G, Event.EJECT): _J,
-    (_G, Event.GRAY): _G,
-    (_G, Event.CLEAR): _H,
+    (_G, Event.DERATE): _G,
+    (_G, Event.RESTORE): _H,
     (_G, Event.DRAIN): _R,
     (_J, Event.UP): _J,
     (_J, Event.DOWN): _D,
@@ -120,7 +120,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_J, Event.COLD): _J,
     (_J, Event.SUCCESS): _J,
     (_J, Event.EJECT): _J,
-    (_J, Event.GRAY): _J,
+    (_J, Event.DERATE): _J,
     (_J, Event.ENDED): _E,
     (_J, Event.DRAIN): _R,
     (_D, Event.UP): _E,
@@ -129,7 +129,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_D, Event.COLD): _D,
     (_D, Event.SUCCESS): _E,
     (_D, Event.EJECT): _D,
-    (_D, Event.GRAY): _D,
+    (_D, Event.DERATE): _D,
     (_D, Event.DRAIN): _R,
     (_R, Event.UP): _R,
     (_R, Event.DOWN): _R,
@@ -137,7 +137,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_R, Event.COLD): _R,
     (_R, Event.SUCCESS): _R,
     (_R, Event.EJECT): _R,
-    (_R, Event.GRAY): _R,
+    (_R, Event.DERATE): _R,
     (_R, Event.DRAIN): _R,
     (_R, Event.RESUME): _U,
 }
@@ -164,10 +164,10 @@ class Health:
     ejections: int = 0
     ejected_until: float = 0.0
     probed_at: float = 0.0
-    outs: int = 0
+    flap_count: int = 0
     back_at: float = 0.0
-    rests_until: float = 0.0
-    level: Level = outlier.FULL
+    backoff_until: float = 0.0
+    derating: Derating = outlier.FULL
 
 
 def step(health: Health, event: Event, now: float, reason: str) -> Health:
@@ -177,23 +177,25 @@ def step(health: Health, event: Event, now: float, reason: str) -> Health:
         raise IllegalEvent(f"A target that is {health.status} cannot take the event {event!r}.")
     if status is health.status:
         return health
-    back_at = now if status is Status.EASING else health.back_at
+    back_at = now if status is Status.SLOW_START else health.back_at
     return replace(health, status=status, since=now, reason=reason, back_at=back_at)
 
 
 def settle(health: Health, now: float, policy: Policy) -> Health:
     """What time alone has done by now: ejections end, easing completes, old probes lose their say."""
     trial = policy.failures - 1
-    if health.rests_until and not resting(health, now, policy):
-        health = replace(health, rests_until=0.0)
+    if health.backoff_until and not in_backoff(health, now, policy):
+        health = replace(health, backoff_until=0.0)
     if health.status is Status.DOWN and not _since(probed_or_since(health), now, policy.fresh_s):
         health = step(health, Event.STALE, now, "its probes are stale, so traffic tries it")
         health = replace(health, failures=trial)
     if health.status is Status.EJECTED and not 0 < health.ejected_until - now <= policy.ejection_cap_s:
         health = step(health, Event.ENDED, now, f"back after ejection {health.ejections}")
         health = replace(health, failures=trial)
-    if health.status is Status.EASING and not _since(health.since, now, easing_s(health, policy)):
-        health = step(health, Event.EASED, now, "eased in")
+    if health.status is Status.SLOW_START and not _since(
+        health.since, now, slow_start_length_s(health, policy)
+    ):
+        health = step(health, Event.SLOW_START_OVER, now, "slow start over")
     return health
 
 
@@ -235,15 +237,15 @@ def back(health: Health, now: float) -> Health:
     return health
 
 
-def throttled(health: Health, now: float, policy: Policy, retry_after_s: float | None) -> Health:
+def rate_limited(health: Health, now: float, policy: Policy, retry_after_s: float | None) -> Health:
     """It is at its limit. retry_after_s: how long it wants to be left alone, if it said so."""
-    asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else policy.rest_s
-    until = _later(health.rests_until, now + min(asked, policy.rest_cap_s), now, policy.rest_cap_s)
-    return health if until == health.rests_until else replace(health, rests_until=until)
+    asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else policy.backoff_s
+    until = _later(health.backoff_until, now + min(asked, policy.backoff_cap_s), now, policy.backoff_cap_s)
+    return health if until == health.backoff_until else replace(health, backoff_until=until)
 
 
 def probed(health: Health, up: bool | None, at: float, now: float, policy: Policy, reason: str) -> Health:
-    """The vantages' merged verdict after new observations; None when they reach none."""
+    """The checkers' merged verdict after new observations; None when they reach none."""
     known = health.probed_at if health.probed_at <= now + SKEW_S else 0.0
     health = replace(health, probed_at=max(known, at))
     if up is None:
@@ -251,58 +253,58 @@ def probed(health: Health, up: bool | None, at: float, now: float, policy: Polic
     if not up and health.status in SERVING:
         health = _out(health, now, policy)
     health = step(health, Event.UP if up else Event.DOWN, now, reason)
-    # Later vantages add to the reason though the status stays.
+    # Later checkers add to the reason though the status stays.
     return replace(health, reason=reason) if health.status is Status.DOWN else health
 
 
-def eased(health: Health, verdict: Verdict, now: float, policy: Policy, why: str) -> Health:
+def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why: str) -> Health:
     """What the tests of `gray` say of a serving target; the very same health if it is no time for a step."""
     if health.status is not Status.DEGRADED:
-        if verdict is not Verdict.BAD:
+        if verdict is not Conclusion.BAD:
             return health
-        level = outlier.begun(health.level, share(health, now, policy), now, policy)
-        return replace(step(health, Event.GRAY, now, why), level=level)
-    level = outlier.moved(health.level, verdict, now, policy)
-    if level is health.level:
+        derating = outlier.first_step(health.derating, share(health, now, policy), now, policy)
+        return replace(step(health, Event.DERATE, now, why), derating=derating)
+    derating = outlier.next_step(health.derating, verdict, now, policy)
+    if derating is health.derating:
         return health
     was = _BACK + health.reason.removeprefix(_BACK)
-    health = replace(health, level=level, reason=why if verdict is Verdict.BAD else was)
-    return health if level.halvings else step(health, Event.CLEAR, now, "as good as the others again")
+    health = replace(health, derating=derating, reason=why if verdict is Conclusion.BAD else was)
+    return health if derating.steps else step(health, Event.RESTORE, now, "as good as the others again")
 
 
-def resting(health: Health, now: float, policy: Policy) -> bool:
+def in_backoff(health: Health, now: float, policy: Policy) -> bool:
     """Whether it asked to be left alone for now."""
-    return 0 < health.rests_until - now <= policy.rest_cap_s
+    return 0 < health.backoff_until - now <= policy.backoff_cap_s
 
 
 def share(health: Health, now: float, policy: Policy) -> float:
     """The part of its weight that a serving target gets: 1, or less while it eases in or is eased off."""
     if health.status is Status.DEGRADED:
-        return outlier.share(health.level, policy)
-    if health.status is not Status.EASING:
+        return outlier.share(health.derating, policy)
+    if health.status is not Status.SLOW_START:
         return 1.0
-    done = int(_STEPS * max(0.0, now - health.since) / easing_s(health, policy))
+    done = int(_STEPS * max(0.0, now - health.since) / slow_start_length_s(health, policy))
     return min(1 + done, _STEPS) / _STEPS
 
 
 def changes_at(health: Health, now: float, policy: Policy) -> float:
     """When time alone next changes what this target may get; inf if never. It is to be settled first."""
-    ends = [health.rests_until] if resting(health, now, policy) else []
+    ends = [health.backoff_until] if in_backoff(health, now, policy) else []
     if health.status is Status.EJECTED:
         ends.append(health.ejected_until)
     elif health.status is Status.DOWN:
         ends.append(probed_or_since(health) + policy.fresh_s)
-    elif health.status is Status.EASING:
-        lasts = easing_s(health, policy)
+    elif health.status is Status.SLOW_START:
+        lasts = slow_start_length_s(health, policy)
         done = int(_STEPS * max(0.0, now - health.since) / lasts)
         ends.append(health.since + lasts * (done + 1) / _STEPS)
     # Not before the next tick of a clock in floats, or somebody would wait for a moment that is now.
     return max(min(ends), math.nextafter(now, math.inf)) if ends else math.inf
 
 
-def easing_s(health: Health, policy: Policy) -> float:
+def slow_start_length_s(health: Health, policy: Policy) -> float:
     """How long it eases in, after as many times out."""
-    return policy.slow_start_s * max(1, min(health.outs, policy.easing_most))
+    return policy.slow_start_s * max(1, min(health.flap_count, policy.slow_start_most))
 
 
 def probed_or_since(health: Health) -> float:
@@ -313,7 +315,7 @@ def probed_or_since(health: Health) -> float:
 def _out(health: Health, now: float, policy: Policy) -> Health:
     """It goes out once more; who was in for long starts anew."""
     forgiven = now - health.back_at > policy.ejection_cap_s
-    return replace(health, outs=1 if forgiven else health.outs + 1)
+    return replace(health, flap_count=1 if forgiven else health.flap_count + 1)
 
 
 def _since(began: float, now: float, lasts: float) -> bool:

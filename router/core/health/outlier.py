@@ -47,7 +47,7 @@ _MIDDLE: Final = 0.5
 _UNHEARD: Final = 10
 
 
-class Verdict(Enum):
+class Conclusion(Enum):
     """What the evidence says of a target."""
 
     BAD = auto()
@@ -56,7 +56,7 @@ class Verdict(Enum):
 
 
 @frozen
-class Doubt:
+class SequentialTest:
     """The tests of one target. at, outcomes, failures: how far its traffic has been counted. errors, slow:
     scores from 0 (good) to 1 (bad)."""
 
@@ -68,119 +68,123 @@ class Doubt:
 
 
 @frozen
-class Level:
+class Derating:
     """How far a target is eased off. moved_at: unix s. risen: the last step was up."""
 
-    halvings: int = 0
+    steps: int = 0
     moved_at: float = 0.0
     risen: bool = False
     relapses: int = 0
 
 
 @frozen
-class Opinion:
+class Verdict:
     """A verdict and, when it is bad, why."""
 
-    verdict: Verdict
+    verdict: Conclusion
     why: str = ""
 
 
-FULL: Final = Level()
+FULL: Final = Derating()
 
 
-def share(level: Level, policy: Policy) -> float:
+def share(derating: Derating, policy: Policy) -> float:
     """The part of its weight that is left."""
-    return max(policy.gray_floor, 0.5**level.halvings)
+    return max(policy.derating_floor, 0.5**derating.steps)
 
 
-def begun(last: Level, current: float, now: float, policy: Policy) -> Level:
+def first_step(last: Derating, current: float, now: float, policy: Policy) -> Derating:
     """The first step down, to half of the `current` share or less. last: from the time before."""
-    halvings = 1
-    while 0.5**halvings > current / 2 and 0.5**halvings > policy.gray_floor:
-        halvings += 1
+    steps = 1
+    while 0.5**steps > current / 2 and 0.5**steps > policy.derating_floor:
+        steps += 1
     lately = 0 <= now - last.moved_at <= policy.ejection_cap_s
-    return Level(halvings, now, relapses=last.relapses + 1 if lately and last.moved_at else 0)
+    return Derating(steps, now, relapses=last.relapses + 1 if lately and last.moved_at else 0)
 
 
-def moved(level: Level, verdict: Verdict, now: float, policy: Policy) -> Level:
+def next_step(derating: Derating, verdict: Conclusion, now: float, policy: Policy) -> Derating:
     """One step further down or up when it is time for it; else the very same level."""
-    age = now - level.moved_at if now >= level.moved_at else math.inf
-    if verdict is Verdict.BAD:
-        if age < policy.gray_step_s:
-            return level
-        lowest = 0.5**level.halvings <= policy.gray_floor
-        return Level(
-            level.halvings if lowest else level.halvings + 1, now, relapses=level.relapses + level.risen
+    age = now - derating.moved_at if now >= derating.moved_at else math.inf
+    if verdict is Conclusion.BAD:
+        if age < policy.derating_step_s:
+            return derating
+        lowest = 0.5**derating.steps <= policy.derating_floor
+        return Derating(
+            derating.steps if lowest else derating.steps + 1, now, relapses=derating.relapses + derating.risen
         )
-    patience = policy.gray_back_s * (1 + level.relapses) * (1 if verdict is Verdict.GOOD else _UNHEARD)
+    patience = (
+        policy.derating_back_s * (1 + derating.relapses) * (1 if verdict is Conclusion.GOOD else _UNHEARD)
+    )
     if age < min(patience, policy.ejection_cap_s):
-        return level
-    return Level(level.halvings - 1, now, risen=True, relapses=level.relapses)
+        return derating
+    return Derating(derating.steps - 1, now, risen=True, relapses=derating.relapses)
 
 
-def begin_again(seen: Traffic) -> Doubt:
+def new_test(seen: Traffic) -> SequentialTest:
     """The tests of the next step, from the middle."""
-    return Doubt(seen.at, seen.outcomes, seen.failures, _MIDDLE, _MIDDLE)
+    return SequentialTest(seen.at, seen.outcomes, seen.failures, _MIDDLE, _MIDDLE)
 
 
 def look(
     keys: Sequence[str],
     traffic: Mapping[str, Traffic],
-    doubts: Mapping[str, Doubt],
+    tests: Mapping[str, SequentialTest],
     now: float,
     policy: Policy,
-    eased: Mapping[str, int] | None = None,
-) -> tuple[Mapping[str, Doubt], Mapping[str, Opinion]]:
+    derated: Mapping[str, int] | None = None,
+) -> tuple[Mapping[str, SequentialTest], Mapping[str, Verdict]]:
     """Count what is new in the traffic of the serving targets `keys`.
 
     eased: those that are eased off, which stay in doubt, and their halvings. The doubts after that (the
     very same ones if nothing changed), and an opinion on each target that is in doubt.
     """
-    eased = eased or {}
+    derated = derated or {}
     others = _Others(keys, traffic, now, policy)
-    after: dict[str, Doubt] = {}
+    after: dict[str, SequentialTest] = {}
     for key in keys:
-        seen, known = traffic.get(key, NOTHING), doubts.get(key)
-        if known is None and key in eased:
-            known = begin_again(seen)
-        doubt = _counted(known, seen, others.pace(key), policy)
-        if doubt is not None and (key in eased or not _over(doubt, seen)):
-            after[key] = doubt
+        seen, known = traffic.get(key, NOTHING), tests.get(key)
+        if known is None and key in derated:
+            known = new_test(seen)
+        test = _counted(known, seen, others.pace(key), policy)
+        if test is not None and (key in derated or not _over(test, seen)):
+            after[key] = test
     if not after:
-        return after if doubts else doubts, {}
+        return after if tests else tests, {}
     others.learn_errors(after)
-    opinions = {key: others.opinion(key, doubt, eased.get(key, 0)) for key, doubt in after.items()}
-    return (doubts if after == doubts else after), opinions
+    verdicts = {key: others.verdict(key, test, derated.get(key, 0)) for key, test in after.items()}
+    return (tests if after == tests else after), verdicts
 
 
-def _counted(known: Doubt | None, seen: Traffic, slow: bool | None, policy: Policy) -> Doubt | None:
+def _counted(
+    known: SequentialTest | None, seen: Traffic, slow: bool | None, policy: Policy
+) -> SequentialTest | None:
     """The tests of a target after its newest traffic. slow: None between slow and fast."""
     if known is None:
         if seen.failures < _SOME and slow is not True:
             return None
-        known, outcomes, failures = Doubt(seen.at, 0, 0), seen.outcomes, seen.failures
+        known, outcomes, failures = SequentialTest(seen.at, 0, 0), seen.outcomes, seen.failures
     else:
         kept = 0.5 ** (max(0.0, seen.at - known.at) / policy.memory_s)
         outcomes = max(0, round(seen.outcomes - known.outcomes * kept))
         failures = min(outcomes, max(0, round(seen.failures - known.failures * kept)))
         if seen.at == known.at and not outcomes:
             return known
-    fine, bad = policy.gray_errors_fine, policy.gray_errors_bad
+    fine, bad = policy.outlier_errors_fine, policy.outlier_errors_bad
     against = failures * math.log(bad / fine) - (outcomes - failures) * math.log((1 - fine) / (1 - bad))
     # Something came even when no outcome did: a latency of its own, of an attempt that was overtaken.
     votes = 0.0 if slow is None else min(max(outcomes, 1), _MOST_A_LOOK) * (1 if slow else -1)
-    return Doubt(
+    return SequentialTest(
         seen.at,
         seen.outcomes,
         seen.failures,
-        _within(known.errors + against / policy.gray_proof),
-        _within(known.slow + votes / policy.gray_slow),
+        _within(known.errors + against / policy.outlier_proof),
+        _within(known.slow + votes / policy.outlier_slow_requests),
     )
 
 
-def _over(doubt: Doubt, seen: Traffic) -> bool:
+def _over(test: SequentialTest, seen: Traffic) -> bool:
     """Neither wrong nor slow, and no failure for some time: nothing left to count."""
-    return doubt.errors == doubt.slow == 0 and seen.failures < _SOME
+    return test.errors == test.slow == 0 and seen.failures < _SOME
 
 
 class _Others:
@@ -193,58 +197,60 @@ class _Others:
         self._expected = {
             key: expected_ms(seen, now, policy)
             for key in keys
-            if (seen := traffic.get(key, NOTHING)).samples >= policy.gray_samples
+            if (seen := traffic.get(key, NOTHING)).samples >= policy.outlier_samples
         }
         self._paces = sorted(self._expected.values())
         self._parts: dict[str, float] = {}
         self._sorted_parts: list[float] = []
         self._sorted_errors: list[float] = []
-        self._doubts: Mapping[str, Doubt] = {}
+        self._doubts: Mapping[str, SequentialTest] = {}
 
     def pace(self, key: str) -> bool | None:
         """Slow, fast, or neither."""
         if key not in self._expected:
             return None
         policy, own, usual = self._policy, self._traffic[key].latency_ms, self._traffic[key].usual_ms
-        if own <= usual * policy.gray_times / 2 and own < policy.gray_late_ms:
+        if own <= usual * policy.outlier_times / 2 and own < policy.outlier_slow_ms:
             return False
         rest = self._rest(key)
         if rest is None:
             return None
         gap, times = own - rest, own / max(rest, 1.0)
         alike = usual <= 2 * rest
-        grown = own > usual * (policy.gray_times if alike else policy.gray_times_far)
-        changed = grown and times > policy.gray_peers and gap >= policy.gray_gap_ms
-        if changed or (times > policy.gray_late_times and gap >= policy.gray_late_ms):
+        grown = own > usual * (policy.outlier_times if alike else policy.outlier_times_far)
+        changed = grown and times > policy.outlier_peers and gap >= policy.outlier_gap_ms
+        if changed or (times > policy.outlier_slow_times and gap >= policy.outlier_slow_ms):
             return True
-        fast = own <= usual * policy.gray_times / 2 and times <= policy.gray_late_times / 2
-        return False if fast or times <= policy.gray_peers / 2 else None
+        fast = own <= usual * policy.outlier_times / 2 and times <= policy.outlier_slow_times / 2
+        return False if fast or times <= policy.outlier_peers / 2 else None
 
-    def learn_errors(self, doubts: Mapping[str, Doubt]) -> None:
+    def learn_errors(self, tests: Mapping[str, SequentialTest]) -> None:
         """Prepare for opinions on these."""
         for key in self._keys:
             seen = self._traffic.get(key, NOTHING)
             if seen.outcomes:
                 self._parts[key] = seen.failures / seen.outcomes
-        self._doubts = doubts
+        self._doubts = tests
         self._sorted_parts = sorted(self._parts.values())
-        self._sorted_errors = sorted(doubts[key].errors if key in doubts else 0.0 for key in self._parts)
+        self._sorted_errors = sorted(tests[key].errors if key in tests else 0.0 for key in self._parts)
 
-    def opinion(self, key: str, doubt: Doubt, halvings: int) -> Opinion:
+    def verdict(self, key: str, test: SequentialTest, steps: int) -> Verdict:
         """What the tests of a target say, which was halved so many times."""
-        if doubt.slow >= 1 and (rest := self._rest(key)) is not None:
+        if test.slow >= 1 and (rest := self._rest(key)) is not None:
             seen = self._traffic[key]
             own, usual = seen.latency_ms, seen.usual_ms
-            return Opinion(Verdict.BAD, f"slow: {own:.0f} ms, usually {usual:.0f} ms, others {rest:.0f} ms")
-        if doubt.errors >= 1 and key in self._parts:
+            return Verdict(
+                Conclusion.BAD, f"slow: {own:.0f} ms, usually {usual:.0f} ms, others {rest:.0f} ms"
+            )
+        if test.errors >= 1 and key in self._parts:
             part = self._parts[key]
             rest = _lower_median_without(self._sorted_parts, part)
-            same = _lower_median_without(self._sorted_errors, doubt.errors)
-            if rest is not None and same is not None and part >= 3 * rest and same <= doubt.errors / 2:
+            same = _lower_median_without(self._sorted_errors, test.errors)
+            if rest is not None and same is not None and part >= 3 * rest and same <= test.errors / 2:
                 why = f"errors: lately {part:.0%} of its requests, others {rest:.0%}"
-                return Opinion(Verdict.BAD, why)
-        good = max(doubt.errors, doubt.slow) <= _enough(halvings)
-        return Opinion(Verdict.GOOD if good else Verdict.UNSURE)
+                return Verdict(Conclusion.BAD, why)
+        good = max(test.errors, test.slow) <= _enough(steps)
+        return Verdict(Conclusion.GOOD if good else Conclusion.UNSURE)
 
     def _rest(self, key: str) -> float | None:
         own = self._expected.get(key)
@@ -260,9 +266,9 @@ def _lower_median_without(values: Sequence[float], own: float) -> float | None:
     return values[middle if bisect_left(values, own) > middle else middle + 1]
 
 
-def _enough(halvings: int) -> float:
+def _enough(steps: int) -> float:
     """The score that is good enough for a step up: of a small share a wrong one costs little."""
-    return _MIDDLE * (1 - 0.5 ** ((halvings - 1) / 2)) if halvings else 0.0
+    return _MIDDLE * (1 - 0.5 ** ((steps - 1) / 2)) if steps else 0.0
 
 
 def _within(score: float) -> float:

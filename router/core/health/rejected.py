@@ -1,7 +1,7 @@
 """Documents that were not believed, and why, for the status.
 
 Rules
-- What was refused of a configured vantage or of a stored object is named until something good comes from
+- What was refused of a configured checker or of a stored object is named until something good comes from
   there. Of anybody else nothing good can come, so that is named for five minutes only.
 - Only the newest few sources are kept.
 """
@@ -16,12 +16,12 @@ from skyfleet.values import frozen
 
 # Long enough to be read by who looks why a snapshot changed nothing.
 NAMED_S: Final = 300.0
-# No vantage's name has a dot (`targets.is_name`), every stored object ends like this.
+# No checker's name has a dot (`targets.is_name`), every stored object ends like this.
 _STORED: Final = ".json"
 
 
 @frozen
-class Refusal:
+class Rejection:
     """Why, and when it was said last (unix s). lasting: it is named until it is forgotten."""
 
     reason: str
@@ -29,7 +29,7 @@ class Refusal:
     lasting: bool
 
 
-def still_named(refusals: Mapping[str, Refusal], now: float) -> dict[str, Refusal]:
+def still_named(refusals: Mapping[str, Rejection], now: float) -> dict[str, Rejection]:
     """Those that have not had their time. What is said to come from the future was noted before the clock was
     set back, so its age is not known: it goes."""
     return {
@@ -37,20 +37,20 @@ def still_named(refusals: Mapping[str, Refusal], now: float) -> dict[str, Refusa
     }
 
 
-class Refused:
-    """What one router instance refuses, by source: a vantage, a stored object, or neither."""
+class Rejected:
+    """What one router instance refuses, by source: a checker, a stored object, or neither."""
 
-    def __init__(self, vantages: Collection[str], clock: Callable[[], float]) -> None:
-        """vantages: the configured ones. clock: unix seconds."""
-        self._vantages, self._clock = vantages, clock
-        self._refusals: dict[str, Refusal] = {}
+    def __init__(self, checkers: Collection[str], clock: Callable[[], float]) -> None:
+        """checkers: the configured ones. clock: unix seconds."""
+        self._checkers, self._clock = checkers, clock
+        self._refusals: dict[str, Rejection] = {}
 
     def note(self, source: str, reason: str) -> None:
         """Remember why a document was not believed."""
         self.forget(source)
-        lasting = source in self._vantages or source.endswith(_STORED)
-        self._refusals[source] = Refusal(reason, self._clock(), lasting)
-        while len(self._refusals) > len(self._vantages) + 1:
+        lasting = source in self._checkers or source.endswith(_STORED)
+        self._refusals[source] = Rejection(reason, self._clock(), lasting)
+        while len(self._refusals) > len(self._checkers) + 1:
             del self._refusals[next(iter(self._refusals))]
 
     def forget(self, source: str) -> None:

@@ -44,7 +44,7 @@ class Reading:
     why: str = ""
     load: float | None = None
     events: bool = False
-    rest_s: float | None = None
+    backoff_s: float | None = None
 
 
 def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool, now: float) -> Reading:
@@ -52,7 +52,7 @@ def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool
     fields = dict(reversed(headers))  # of repeated fields the first counts
     reading = _read(status, fields, bodiless=bodiless, strict=strict, now=now)
     if b"idempotency-replayed" in fields and MARK in fields:
-        return replace(reading, verdict=None, at_end=Outcome.NEUTRAL, rest_s=None)
+        return replace(reading, verdict=None, at_end=Outcome.NEUTRAL, backoff_s=None)
     return reading
 
 
@@ -68,10 +68,15 @@ def _read(status: int, fields: dict[bytes, bytes], *, bodiless: bool, strict: bo
         return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
     if status in UNDONE and fields.get(b"x-skyfleet-outcome") == b"caller":
         return Reading(Worth.UNDONE, None, Outcome.NEUTRAL, load=load)
-    rest_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
-    if status == 429 or rest_s is not None:
+    backoff_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
+    if status == 429 or backoff_s is not None:
         return Reading(
-            Worth.UNDONE, Outcome.THROTTLED, Outcome.THROTTLED, f"status {status}", load, rest_s=rest_s
+            Worth.UNDONE,
+            Outcome.RATE_LIMITED,
+            Outcome.RATE_LIMITED,
+            f"status {status}",
+            load,
+            backoff_s=backoff_s,
         )
     if status >= 500:
         worth = Worth.UNDONE if status in UNDONE else Worth.BROKEN if status in BROKEN else Worth.ANSWER

@@ -16,18 +16,21 @@ pytestmark = pytest.mark.pure
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "3 of 3 vantages see it up"),
-        ({"vantages_up": 0}, "no vantage has fresh news of it"),
-        ({"learned": "slow: about 81 ms or more, others 6 ms"}, "what was learned: slow: about 81 ms"),
+        ({}, "3 of 3 checkers see it up"),
+        ({"checkers_up": 0}, "no checker has fresh news of it"),
+        ({"learned": "slow: about 81 ms or more, others 6 ms"}, "small share: slow: about 81 ms"),
         ({"state": "degraded", "reason": "slow: 81 ms"}, "slow: 81 ms"),
         (
             {"state": "ejected", "reason": "status 502 (ejection 1)"},
-            "status 502 (ejection 1); 3 of 3 vantages see it up",
+            "status 502 (ejection 1); 3 of 3 checkers see it up",
         ),
-        ({"state": "easing", "reason": "answers", "vantages_down": 1}, "answers; 3 of 4 vantages see it up"),
-        ({"reason": "eased in", "vantages_down": 1}, "3 of 4 vantages see it up"),
-        ({"rests_s": 2.0}, "it throttled, so it rests"),
-        ({"vantages_up": None}, "1 of 1 vantages see it up"),
+        (
+            {"state": "slow-start", "reason": "answers", "checkers_down": 1},
+            "answers; 3 of 4 checkers see it up",
+        ),
+        ({"reason": "slow start over", "checkers_down": 1}, "3 of 4 checkers see it up"),
+        ({"backoff_s": 2.0}, "rate-limited: in backoff"),
+        ({"checkers_up": None}, "1 of 1 checkers see it up"),
     ],
 )
 def test_why_says_what_counts_now(change: Facts, said: str) -> None:
@@ -48,8 +51,8 @@ def test_how_a_healthy_target_became_so_is_not_said_beside_a_new_fault(old: str)
 
 def test_no_rest_is_said_to_last_as_long_as_was_asked_for() -> None:
     """A Retry-After of a year is a minute, as the words say."""
-    (target,) = json_access.many(targets({"rests_s": 59.0})["targets"])
-    assert f"rests: {Policy().rest_cap_s:g} s at most, whatever it asked for" in why(target)
+    (target,) = json_access.many(targets({"backoff_s": 59.0})["targets"])
+    assert f"in backoff for {Policy().backoff_cap_s:g} s at most, whatever it asked for" in why(target)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_no_rest_is_said_to_last_as_long_as_was_asked_for() -> None:
 def test_a_total_outage_is_said_above_the_table(queue_timeout_s: float | None, end: str) -> None:
     """With what becomes of requests; and who is asked first does not look like one that serves all."""
     facts = targets(
-        {"state": "down"}, {"state": "ejected", "portion": 1.0}, {"state": "draining", "portion": 0.0}
+        {"state": "down"}, {"state": "ejected", "share": 1.0}, {"state": "draining", "share": 0.0}
     )
     facts["router"] = {"cloud": "gcp", "region": "r1", "queue_timeout_s": queue_timeout_s}
     text = shown(facts)
@@ -71,24 +74,24 @@ def test_a_total_outage_is_said_above_the_table(queue_timeout_s: float | None, e
 
 def test_the_last_target_does_not_look_healthy_while_it_fails() -> None:
     """Own traffic never puts it out, whatever it does."""
-    facts = targets({"state": "ejected"}, {"failing": True, "portion": 1.0})
+    facts = targets({"state": "ejected"}, {"failing": True, "share": 1.0})
     text = shown(facts)
     said = " ".join(text.split())
     assert "Every target that is left fails: requests are tried all the same" in said
     assert "healthy, fails first" in said
-    assert "its last attempts all failed; 3 of 3 vantages see it up" in said
+    assert "its last attempts all failed; 3 of 3 checkers see it up" in said
     assert "100%" not in text
     assert "that is left" not in shown(targets({"failing": True}, {}))
-    assert "left fails or throttles" in shown(targets({"failing": True}, {"rests_s": 9.0}))
+    assert "left fails or throttles" in shown(targets({"failing": True}, {"backoff_s": 9.0}))
 
 
 def test_that_all_targets_rest_is_said_and_one_that_serves_is_no_outage() -> None:
-    """A target that rests is asked only where all do."""
-    resting: Facts = {"rests_s": 9.0}
+    """A target that backoff is asked only where all do."""
+    resting: Facts = {"backoff_s": 9.0}
     assert "Every target that serves throttles" in shown(targets(resting, {"state": "down"}, resting))
     for facts in (
         targets(resting, {"state": "down"}, {}),
-        targets({"state": "ejected"}, {"state": "easing"}),
+        targets({"state": "ejected"}, {"state": "slow-start"}),
     ):
         assert "target serves" not in shown(facts)
         assert "target that serves" not in shown(facts)

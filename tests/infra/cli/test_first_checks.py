@@ -62,11 +62,11 @@ def test_only_those_that_were_not_heard_of_are_fired() -> None:
         if request.path == "/v1/schedules/run":
             fired.append(request.body)
             return json_reply({"schedules": []})
-        vantages = [
-            {"vantage": "aws/eu-west-1", "fresh": True},
-            {"vantage": "gcp/europe-west1", "fresh": bool(fired)},
+        checkers = [
+            {"checker": "aws/eu-west-1", "fresh": True},
+            {"checker": "gcp/europe-west1", "fresh": bool(fired)},
         ]
-        return json_reply({"status": "ok", "router": {"strategy": "cost"}, "vantages": vantages})
+        return json_reply({"status": "ok", "router": {"strategy": "cost"}, "checkers": checkers})
 
     with serving(answer) as url:
         outputs = Outputs({"routerUrl": url}, frozenset())

@@ -256,7 +256,7 @@ def test_down_with_nothing_up_is_no_error(tmp_path: Path) -> None:
 
 def test_status_asks_the_first_router_that_answers(deployed: Layout, nobody: str) -> None:
     """And shows which ones do not."""
-    status = {"router": {"cloud": "gcp"}, "targets": [{"cloud": "aws", "state": "healthy"}], "vantages": []}
+    status = {"router": {"cloud": "gcp"}, "targets": [{"cloud": "aws", "state": "healthy"}], "checkers": []}
 
     def answer(request: Request) -> Reply:
         return json_reply(ROUTER if request.path == "/health" else status)
@@ -271,7 +271,7 @@ def test_status_asks_the_first_router_that_answers(deployed: Layout, nobody: str
 
 def test_status_asks_each_router_how_it_chooses(deployed: Layout) -> None:
     """Of what is kept, not of an instance that slept through the order."""
-    asleep: Facts = {"router": {"strategy": "weighted"}, "targets": [], "vantages": []}
+    asleep: Facts = {"router": {"strategy": "weighted"}, "targets": [], "checkers": []}
 
     def answer(request: Request) -> Reply:
         kept: Facts = {"effective": "cost"} if request.path == "/api/control" else asleep

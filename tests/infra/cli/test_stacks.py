@@ -45,7 +45,7 @@ def answer(request: Request) -> Reply:
         return json_reply({"effective": wanted or "adaptive", "strategy": wanted, "configured": "adaptive"})
     if request.path == "/api/status":
         target = {"cloud": "aws", "region": "eu-west-1", "state": "healthy", "weight": 1}
-        return json_reply({"router": {"strategy": "adaptive"}, "targets": [target], "vantages": []})
+        return json_reply({"router": {"strategy": "adaptive"}, "targets": [target], "checkers": []})
     return json_reply({"output": "84."}, x_skyfleet_target="aws/eu-west-1", x_skyfleet_attempts="1")
 
 

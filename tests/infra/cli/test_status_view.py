@@ -31,7 +31,7 @@ STATUS: Facts = {
             "latency_ms": 12.34,
             "cold": False,
             "inflight": 0,
-            "reason": "3 of 3 vantages",
+            "reason": "3 of 3 checkers",
         },
         {
             "cloud": "gcp",
@@ -42,7 +42,7 @@ STATUS: Facts = {
             "cold": True,
         },
     ],
-    "vantages": [{"vantage": "aws/eu-west-1", "at": 1.0, "age_s": 61.2, "fresh": False}],
+    "checkers": [{"checker": "aws/eu-west-1", "at": 1.0, "age_s": 61.2, "fresh": False}],
 }
 WORLD: Facts = {
     "functions": [{"key": "a", "instances": [{"pids": [1]}, {"pids": [2]}]}, {"key": "b", "instances": []}],
@@ -62,15 +62,15 @@ def targets(*changes: Facts) -> Facts:
     healthy: Facts = {
         "region": "r1",
         "state": "healthy",
-        "reason": "1 of 1 vantages see it up",
+        "reason": "1 of 1 checkers see it up",
         "weight": 3,
         "latency_ms": 6.0,
         "inflight": 0,
-        "portion": 0.5,
-        "rests_s": 0.0,
+        "share": 0.5,
+        "backoff_s": 0.0,
         "ejected_s": 0.0,
-        "vantages_up": 3,
-        "vantages_down": 0,
+        "checkers_up": 3,
+        "checkers_down": 0,
         "learned": "",
     }
     told = [{**healthy, "cloud": cloud, **change} for cloud, change in zip(CLOUDS, changes, strict=False)]
@@ -94,7 +94,7 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
         RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
     ]
     facts = assemble(answers, PLACES, WORLD, "3.13.0 (/p)")
-    assert list(facts) == ["router", "routers", "targets", "vantages", "emulator"]
+    assert list(facts) == ["router", "routers", "targets", "checkers", "emulator"]
     assert facts["router"] == {
         "url": "http://g",
         "cloud": "gcp",
@@ -141,7 +141,7 @@ def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
         "aws/eu-west-1",
         "down",
         "12.3 ms",
-        "3 of 3 vantages",
+        "3 of 3 checkers",
         "no answer within 4 s",
         "61 s",
         "3.13.0 (/p)",
@@ -180,7 +180,7 @@ def test_what_an_agent_says_of_itself_changes_neither_terminal_nor_layout() -> N
 
 def test_without_any_router_it_says_so() -> None:
     """No targets are made up."""
-    facts = assemble([RouterAnswer("http://x", None, "refused")], {}, None, "")
+    facts = assemble([RouterAnswer("http://x", None, "rejected")], {}, None, "")
     assert facts["router"] is None
     assert facts["targets"] == []
     assert facts["emulator"] is None
@@ -189,7 +189,7 @@ def test_without_any_router_it_says_so() -> None:
 
 def test_odd_replies_do_not_break_it() -> None:
     """A router of another version may say less or more."""
-    status: Facts = {"targets": "x", "vantages": [1, {}], "router": None}
+    status: Facts = {"targets": "x", "checkers": [1, {}], "router": None}
     facts = assemble([RouterAnswer("http://g", HEALTH, status=status)], {}, {"functions": None}, "")
     assert facts["targets"] == []
     assert "0 functions" in shown(facts)
@@ -216,7 +216,7 @@ def test_the_strategy_of_each_router_is_shown_and_that_they_differ(second: str, 
 
 def test_the_part_of_the_turns_is_shown_beside_the_weight() -> None:
     """At 1/64 of the share the weight is what it was."""
-    text = shown(targets({"portion": 0.0156}, {"portion": 0.6}, {"portion": 0}))
+    text = shown(targets({"share": 0.0156}, {"share": 0.6}, {"share": 0}))
     for part in ("1.6%", "60%", "0%"):
         assert part in text
 
@@ -229,19 +229,19 @@ def test_a_target_that_gets_something_is_never_shown_as_getting_nothing(part: fl
 
 def test_how_long_a_target_rests_or_is_out_stands_with_its_state() -> None:
     """Where one looks first."""
-    assert "healthy, rests 12 s" in shown(targets({"rests_s": 12.3}))
+    assert "healthy, backoff 12 s" in shown(targets({"backoff_s": 12.3}))
     assert "ejected, 40 s left" in shown(targets({"state": "ejected", "ejected_s": 39.8}))
 
 
 def test_a_part_that_is_not_known_is_a_dash() -> None:
     """Where what is in flight decides; a router that does not know the field says nothing."""
-    lines = shown(targets({"portion": None, "weight": 7})).splitlines()
+    lines = shown(targets({"share": None, "weight": 7})).splitlines()
     assert " -        7 " in next(line for line in lines if "healthy" in line)
 
 
 def test_a_router_without_any_checker_says_so() -> None:
-    """The table of vantages would only be missing."""
-    silent: Facts = {**STATUS, "vantages": []}
+    """The table of checkers would only be missing."""
+    silent: Facts = {**STATUS, "checkers": []}
     told = "gcp/europe-west1 has heard of no checker yet, so it decides by its own traffic alone."
     heard, unheard = (
         " ".join(shown(assemble([router("http://g", HEALTH, status)], {}, None, "")).split())
@@ -264,21 +264,21 @@ def test_a_router_without_any_checker_says_so() -> None:
 )
 def test_a_last_good_view_is_said_to_stay_only_where_there_is_one(source: str, goes_on: str) -> None:
     """Of a stranger there never was one, and a fresh instance has none."""
-    facts = assemble([router("http://g", HEALTH, {**STATUS, "refused": {source: "No."}})], {}, None, "")
+    facts = assemble([router("http://g", HEALTH, {**STATUS, "rejected": {source: "No."}})], {}, None, "")
     assert f"gcp/europe-west1 refuses {source}: No. {goes_on}" in " ".join(shown(facts).split())
 
 
 def test_documents_that_a_router_cannot_believe_are_named() -> None:
     """A broken bucket costs no request, so nobody would look for it if the status kept silent."""
     refused = {"health/aws-eu-west-1.json": "The stored document is not JSON."}
-    broken = {**STATUS, "refused": refused, "store": {"state": "ok", "reason": "", "at": 1.0}}
+    broken = {**STATUS, "rejected": refused, "store": {"state": "ok", "reason": "", "at": 1.0}}
     cut_off = {
         **STATUS,
-        "refused": {},
+        "rejected": {},
         "store": {"state": "down", "reason": "control.json: [/500] no", "at": 1.0},
     }
     facts = assemble([router("http://g", HEALTH, broken), router("http://h", {}, cut_off)], {}, None, "")
-    assert json_access.many(facts["routers"])[0]["refused"] == refused
+    assert json_access.many(facts["routers"])[0]["rejected"] == refused
     said = " ".join(shown(facts).split())
     assert "gcp/europe-west1 refuses health/aws-eu-west-1.json: The stored document is not JSON." in said
     assert "http://h does not reach its bucket" in said
@@ -301,13 +301,13 @@ def test_a_narrow_terminal_still_shows_states_in_words() -> None:
 @pytest.mark.parametrize("width", [60, 72, 80])
 def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
     """Sentences fold and figures that can be spared give way, so that what is left can be read."""
-    rests: Facts = {
+    backoff: Facts = {
         "region": "germanywestcentral",
         "state": "degraded",
-        "rests_s": 12.0,
+        "backoff_s": 12.0,
         "reason": "slow " * 30,
     }
-    facts = targets({"region": "eu-west-1"}, rests, {"region": "us-gov-west-1"})
+    facts = targets({"region": "eu-west-1"}, backoff, {"region": "us-gov-west-1"})
     lines = shown(facts, width).splitlines()
     assert sum("azure/germanywestcentral" in line for line in lines) == 2
     assert sum("gcp/us-gov-west-1" in line for line in lines) == 2
@@ -327,7 +327,7 @@ def test_words_in_brackets_are_shown_as_they_are(kind: str) -> None:
 def test_it_is_readable_on_a_terminal(width: int) -> None:
     """One line of figures for each target, nothing cut off, and a long reason below them."""
     learned = "slow: about 812 ms or more, others 6 ms"
-    facts = targets({"region": "us-gov-west-1", "learned": learned, "rests_s": 30.0, "cold": True}, {}, {})
+    facts = targets({"region": "us-gov-west-1", "learned": learned, "backoff_s": 30.0, "cold": True}, {}, {})
     lines = shown(facts, width).splitlines()
     assert not any("…" in line for line in lines)
     assert sum("6.0 ms" in line for line in lines) == 3

@@ -14,7 +14,7 @@ import pytest
 from functions.app import create
 from router.checker import Checker
 from router.config import checker_settings
-from router.core.identity import stranger
+from router.core.identity import mismatch
 from router.core.targets import parse_targets
 from tests.router.support import (
     QUICK,
@@ -63,11 +63,11 @@ def says(**changes: object) -> Script:
 )
 def test_an_answer_is_ours_when_fleet_and_place_fit(changes: Mapping[str, object], words: str) -> None:
     """In words otherwise, short ones."""
-    found = stranger({**HEALTH, **changes}, TARGET, OURS)
+    found = mismatch({**HEALTH, **changes}, TARGET, OURS)
     assert found.startswith(words)
     assert bool(found) is bool(words)
     assert len(found) < 160
-    assert stranger({**HEALTH, **changes}, TARGET, "") == ""
+    assert mismatch({**HEALTH, **changes}, TARGET, "") == ""
 
 
 @pytest.mark.parametrize("changes", [{"fleet": "ffffffff"}, {"fleet": ""}, {"region": "r1"}])
@@ -154,13 +154,13 @@ def test_a_snapshot_counts_for_the_checker_whose_key_signed_it() -> None:
 
     async def run() -> None:
         async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"]) as front:
-            body = json.dumps(snapshot(False, False, False, at=time.time(), vantage="azure/r1")).encode()
+            body = json.dumps(snapshot(False, False, False, at=time.time(), checker="azure/r1")).encode()
             reply = await send(front, body, checker="aws/r0")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-refused")
+            assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-rejected")
             status = await front.status()
-            assert list(status["refused"]) == ["aws/r0"]
-            assert "speaks for azure/r1, but the key of aws/r0 signed it" in status["refused"]["aws/r0"]
-            assert status["vantages"] == [] or not any(one["fresh"] for one in status["vantages"])
+            assert list(status["rejected"]) == ["aws/r0"]
+            assert "speaks for azure/r1, but the key of aws/r0 signed it" in status["rejected"]["aws/r0"]
+            assert status["checkers"] == [] or not any(one["fresh"] for one in status["checkers"])
             assert (await send(front, body)).status_code == 200
 
     asyncio.run(run())

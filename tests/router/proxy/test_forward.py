@@ -196,7 +196,7 @@ def test_a_target_that_asks_for_rest_is_left_alone_for_so_long_and_is_no_failure
             assert len(first.asked) == 1
             target = await front.target("aws/r0")
             assert target["state"] == "unknown"
-            assert 0 < target["rests_s"] <= 60
+            assert 0 < target["backoff_s"] <= 60
             assert target["inflight"] == 0
 
     asyncio.run(run())

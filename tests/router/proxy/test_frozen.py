@@ -10,15 +10,15 @@ from functools import partial
 
 import pytest
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
-from router.core.health.snapshots import Document, Observation, dump
+from router.core.health.snapshots import ProbeResult, Snapshot, dump
 from router.core.policy import DEFAULT
 from router.net.pool import Pool
 from router.proxy import prober
-from router.proxy.prober import Asker
+from router.proxy.prober import Prober
 from router.sync import snapshots
-from router.sync.snapshots import Keeper, object_name
+from router.sync.snapshots import SnapshotStore, object_name
 from tests.router.support import CALM, Peer, Received, eventually, settings, upstream
 from tests.router.sync.test_snapshots import Shelf
 
@@ -33,13 +33,13 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prober, "_FROZEN_S", 0.1)
 
 
-def board() -> Board:
-    return Board(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, time.time, lambda: 0.5)
+def balancer() -> Balancer:
+    return Balancer(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, time.time, lambda: 0.5)
 
 
 def shelf_with_news() -> Shelf:
     shelf = Shelf()
-    document = Document("aws/r0", time.time(), {"aws/r0": (Observation(time.time(), ok=True),)})
+    document = Snapshot("aws/r0", time.time(), {"aws/r0": (ProbeResult(time.time(), ok=True),)})
     shelf.objects[object_name("aws/r0")] = json.dumps(dump(document)).encode()
     return shelf
 
@@ -50,8 +50,8 @@ def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
     async def run() -> None:
         shelf = shelf_with_news()
         shelf.hang.clear()
-        keeper = Keeper(shelf, board(), time.time)
-        keeper.kick()
+        keeper = SnapshotStore(shelf, balancer(), time.time)
+        keeper.refresh_soon()
         await asyncio.sleep(0.02)
         time.sleep(FROZEN_S)
         asyncio.get_running_loop().call_later(0.05, shelf.hang.set)
@@ -67,8 +67,8 @@ def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
     async def run() -> None:
         shelf = Shelf()
         shelf.hang.clear()
-        keeper = Keeper(shelf, board(), time.time)
-        keeper.kick()
+        keeper = SnapshotStore(shelf, balancer(), time.time)
+        keeper.refresh_soon()
         await eventually(lambda: keeper.state != "unread")
         assert (keeper.state, "did not answer within 0.1 s" in keeper.reason) == ("down", True)
         await keeper.close()
@@ -82,8 +82,8 @@ def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request()
     async def run() -> None:
         shelf = shelf_with_news()
         shelf.hang.clear()
-        keeper = Keeper(shelf, board(), time.time)
-        keeper.kick()
+        keeper = SnapshotStore(shelf, balancer(), time.time)
+        keeper.refresh_soon()
         await asyncio.sleep(0.02)
         time.sleep(FROZEN_S)
         shelf.broken = True
@@ -92,7 +92,7 @@ def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request()
         await asyncio.sleep(0.01)
         assert keeper.state == "unread"
         shelf.broken = False
-        keeper.kick()
+        keeper.refresh_soon()
         await eventually(lambda: keeper.state == "ok")
 
     asyncio.run(run())
@@ -110,16 +110,16 @@ def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> N
         async with upstream(silent) as up:
             pool = Pool(connect_timeout_s=1)
             policy = replace(DEFAULT, cold_timeout_s=0.1)
-            asker = Asker(pool, policy, asyncio.get_running_loop().time)
+            prober = Prober(pool, policy, asyncio.get_running_loop().time)
             (target,) = settings([f"http://127.0.0.1:{up.port}"]).targets
-            asker.ask(target, heard.append)
+            prober.ask(target, heard.append)
             await eventually(partial(bool, up.received))
             if frozen:
                 time.sleep(FROZEN_S)
-            await eventually(lambda: not asker.running)
+            await eventually(lambda: not prober.running)
             await asyncio.sleep(0)
             assert heard == ([] if frozen else [False])
-            asker.close()
+            prober.close()
             pool.close()
 
     asyncio.run(run())

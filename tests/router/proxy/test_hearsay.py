@@ -1,4 +1,4 @@
-"""Claims about one vantage's word: it decides nothing against a target that answers this router."""
+"""Claims about one checker's word: it decides nothing against a target that answers this router."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import asyncio
 import time
 from dataclasses import replace
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
-from router.core.health.snapshots import Document, Observation
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.proxy.hearsay import hear
 from tests.router.support import QUICK, Front, Mortal, Peer, Received, eventually, ok, router, upstream
 
 
-def word(vantage: str, alive: bool, at: float, target: str = "aws/r0") -> Document:
+def word(checker: str, alive: bool, at: float, target: str = "aws/r0") -> Snapshot:
     """Three looks in a row."""
-    looks = tuple(Observation(at - ago, alive, reason="" if alive else "lies") for ago in (0.2, 0.1, 0.0))
-    return Document(vantage, at, {target: looks})
+    looks = tuple(ProbeResult(at - ago, alive, reason="" if alive else "lies") for ago in (0.2, 0.1, 0.0))
+    return Snapshot(checker, at, {target: looks})
 
 
-async def tell(front: Front, *words: Document) -> None:
+async def tell(front: Front, *words: Snapshot) -> None:
     plane = front.app._plane  # pyright: ignore[reportPrivateUsage]
-    await hear(plane.board, plane.asker, words)
+    await hear(plane.balancer, plane.prober, words)
 
 
-def board(front: Front) -> Board:
-    return front.app._plane.board  # pyright: ignore[reportPrivateUsage]
+def balancer(front: Front) -> Balancer:
+    return front.app._plane.balancer  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_lone_vantage_that_lies_decides_nothing_even_without_any_traffic() -> None:
+def test_a_lone_checker_that_lies_decides_nothing_even_without_any_traffic() -> None:
     """Its word is in the counts; the target, asked by the router itself, answers."""
 
     async def run() -> None:
@@ -37,9 +37,9 @@ def test_a_lone_vantage_that_lies_decides_nothing_even_without_any_traffic() -> 
                 await tell(front, word("gcp/r2", False, time.time()))
                 target = await front.target("aws/r0")
                 assert target["state"] in ("unknown", "healthy")
-                assert target["vantages_down"] == 1
+                assert target["checkers_down"] == 1
                 # No time for the proof to last: it is asked again at the next word.
-                board(front).fleet = replace(board(front).fleet, proven={})
+                balancer(front).fleet = replace(balancer(front).fleet, proven={})
             assert sum(request.target == "/health" for request in one.received) >= 1
             assert not other.received
 
@@ -47,7 +47,7 @@ def test_a_lone_vantage_that_lies_decides_nothing_even_without_any_traffic() -> 
 
 
 def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
-    """Though the lone vantage says the same for ever."""
+    """Though the lone checker says the same for ever."""
 
     async def run() -> None:
         mortal = Mortal(well=False)
@@ -63,12 +63,12 @@ def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
             async with asyncio.timeout(20):
                 while (await front.target("aws/r0"))["state"] == "down":
                     await tell(front, word("gcp/r2", False, time.time()))
-            assert (await front.target("aws/r0"))["state"] == "easing"
+            assert (await front.target("aws/r0"))["state"] == "slow-start"
 
     asyncio.run(run())
 
 
-def test_two_vantages_are_believed_without_a_question() -> None:
+def test_two_checkers_are_believed_without_a_question() -> None:
     """Whatever answers this router: most of those who look cannot reach it."""
 
     async def run() -> None:
@@ -87,7 +87,7 @@ def test_an_answer_does_not_end_an_ejection_by_own_traffic() -> None:
     async def run() -> None:
         async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
             for _ in range(3):
-                board(front).record("aws/r0", Outcome.FAILURE)
+                balancer(front).record("aws/r0", Outcome.FAILURE)
             assert (await front.target("aws/r0"))["state"] == "ejected"
             for _ in range(2):
                 await tell(front, word("gcp/r2", False, time.time()))
@@ -110,9 +110,9 @@ def test_an_answer_that_comes_with_the_end_of_our_patience_is_heard_by_all() -> 
         async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
             plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
             told = asyncio.create_task(tell(front, word("gcp/r2", False, time.time())))
-            await eventually(lambda: bool(plane.asker.running))
-            plane.asker.ask(plane.board.targets["aws/r0"], heard.append)
-            asking = plane.asker.running["aws/r0"]
+            await eventually(lambda: bool(plane.prober.running))
+            plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)
+            asking = plane.prober.running["aws/r0"]
             told.cancel()  # what the patience's timer does
             for listener in list(asking.listeners.values()):
                 listener(True)

@@ -85,7 +85,7 @@ def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
             plane = front.app._plane  # pyright: ignore[reportPrivateUsage]
             assert (await front.client.get("/invoke")).status_code == 503
             await eventually(lambda: plane.outage._timer is None)  # pyright: ignore
-            assert plane.asker.doubtful() == []
+            assert plane.prober.pending() == []
 
     asyncio.run(run())
 

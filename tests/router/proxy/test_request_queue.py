@@ -62,7 +62,7 @@ def test_requests_of_a_total_outage_are_answered_when_one_target_is_back(repeata
             router([one.one.url for one in targets], policy=PATIENT, repeatable=repeatable) as front,
         ):
             calls = [asyncio.create_task(front.client.post("/invoke", content=b"{}")) for _ in range(20)]
-            await eventually(lambda: front.app._plane.board.requests == 20)  # pyright: ignore
+            await eventually(lambda: front.app._plane.balancer.requests == 20)  # pyright: ignore
             await targets[1].returns()
             replies = await asyncio.gather(*calls)
             assert {reply.status_code for reply in replies} == {200}
@@ -89,8 +89,8 @@ def test_everybody_who_comes_back_after_a_total_outage_serves_again_at_once() ->
             for one in targets:
                 await one.returns()
             assert (await call).status_code == 200
-            board = front.app._plane.board  # pyright: ignore
-            await eventually(lambda: not board.out())
+            balancer = front.app._plane.balancer  # pyright: ignore
+            await eventually(lambda: not balancer.out())
 
     asyncio.run(story())
 
@@ -208,7 +208,7 @@ def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_w
         policy = replace(PATIENT, ask_fresh_s=0.3)
         async with upstream(one) as up, router([up.url], policy=policy) as front:
             plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
-            plane.asker.ask(plane.board.targets["aws/r0"], heard.append)
+            plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)
             await eventually(lambda: heard == [True])
             one.well = False
             call = asyncio.create_task(front.client.post("/invoke"))

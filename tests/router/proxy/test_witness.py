@@ -19,7 +19,7 @@ from router.core.policy import DEFAULT
 from router.net.pool import Pool
 from router.proxy.attempt import Attempt
 from router.proxy.context import Plane
-from router.proxy.prober import Asker
+from router.proxy.prober import Prober
 from router.proxy.witness import given_up
 from tests.router.support import (
     QUICK,
@@ -93,8 +93,8 @@ def test_what_a_caller_teaches_who_gives_up(
     def suspect(target: object, patience_s: float, dead: object) -> None:
         patience.append(patience_s)
 
-    board = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
-    plane = SimpleNamespace(board=board, asker=SimpleNamespace(suspect=suspect))
+    balancer = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
+    plane = SimpleNamespace(balancer=balancer, prober=SimpleNamespace(suspect=suspect))
     attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
     attempt.choice = SimpleNamespace(warm=warm)
     attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
@@ -195,7 +195,7 @@ def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all()
             assert (await front.target("aws/r0"))["state"] == "ejected"
             warm.set()
             async with asyncio.timeout(5):
-                while (await front.target("aws/r0"))["state"] != "easing":
+                while (await front.target("aws/r0"))["state"] != "slow-start":
                     await asyncio.sleep(0.01)
 
     asyncio.run(run())
@@ -208,14 +208,14 @@ def test_who_has_replied_meanwhile_is_in_doubt_no_longer() -> None:
         async with upstream(swallows) as one:
             (target,) = settings([one.url]).targets
             pool, dead = Pool(connect_timeout_s=2), list[str]()
-            asker = Asker(pool, QUICK, time.monotonic)
-            asker.suspect(target, 0.05, dead.append)
-            assert asker.doubtful() == [target.key]
-            assert asker.acquit(target.key)
-            assert asker.doubtful() == []
+            prober = Prober(pool, QUICK, time.monotonic)
+            prober.suspect(target, 0.05, dead.append)
+            assert prober.pending() == [target.key]
+            assert prober.clear(target.key)
+            assert prober.pending() == []
             await asyncio.sleep(0.1)
             assert dead == []
-            asker.close()
+            prober.close()
             pool.close()
 
     asyncio.run(run())

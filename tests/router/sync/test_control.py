@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
-from router.core.errors import CallerError, SnapshotRefused
+from router.core.errors import CallerError, SnapshotRejected
 from router.core.policy import DEFAULT
 from router.core.targets import Target
 from router.sync import control as c
-from router.sync.control import NAME, Control, Controls
-from router.sync.snapshots import Bucket, Keeper
+from router.sync.control import NAME, Control, ControlDocument
+from router.sync.snapshots import Bucket, SnapshotStore
 from skyfleet.origin import Origin
 from tests.router.sync.test_snapshots import Shelf
 
@@ -32,9 +32,9 @@ class Instance:
 
     def __init__(self, bucket: Bucket | None) -> None:
         self.now = 1_000_000.0
-        self.board = Board(TARGETS, Strategy.WEIGHTED, DEFAULT, lambda: self.now, lambda: 0.5)
-        self.keeper = Keeper(bucket, self.board, lambda: self.now)
-        self.controls = Controls(bucket, self.board, self.keeper)
+        self.balancer = Balancer(TARGETS, Strategy.WEIGHTED, DEFAULT, lambda: self.now, lambda: 0.5)
+        self.keeper = SnapshotStore(bucket, self.balancer, lambda: self.now)
+        self.controls = ControlDocument(bucket, self.balancer, self.keeper)
 
     async def refreshed(self) -> None:
         """As after the next request that comes late enough."""
@@ -42,7 +42,7 @@ class Instance:
         at = self.keeper.at
         async with asyncio.timeout(5):
             while self.keeper.at == at:
-                self.keeper.kick()
+                self.keeper.refresh_soon()
                 await asyncio.sleep(0)
 
 
@@ -67,7 +67,7 @@ def test_what_is_written_is_what_is_read(strategy: Strategy | None, revision: in
 @given(st.binary(max_size=80) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_nothing_but_a_document_is_believed(data: bytes | str) -> None:
     """Refused by its own name, whatever it is; nothing else is raised."""
-    with pytest.raises(SnapshotRefused):
+    with pytest.raises(SnapshotRejected):
         c.parse(data if isinstance(data, bytes) else data.encode())
 
 
@@ -77,7 +77,7 @@ def test_nothing_but_a_document_is_believed(data: bytes | str) -> None:
 def test_a_wrong_field_is_named(change: dict[str, object]) -> None:
     """With what was found."""
     document = {"version": 1, "strategy": "latency", "revision": 3, **change}
-    with pytest.raises(SnapshotRefused, match=next(iter(change))):
+    with pytest.raises(SnapshotRejected, match=next(iter(change))):
         c.parse(json.dumps(document).encode())
 
 
@@ -124,7 +124,7 @@ def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
         await asked.controls.order({"strategy": "cost"})
         told = await fresh.controls.look()
         assert (told["revision"], told["effective"]) == (1, "cost")
-        assert fresh.board.strategy is Strategy.COST
+        assert fresh.balancer.strategy is Strategy.COST
         assert (await fresh.controls.order({"strategy": "latency", "revision": 1}))["revision"] == 2
         assert (await asked.controls.look())["revision"] == 2
 
@@ -161,12 +161,12 @@ def test_every_instance_follows_the_one_that_was_asked() -> None:
         await other.refreshed()
         told = await asked.controls.order({"strategy": "latency"})
         assert (told["strategy"], told["revision"], told["kept"]) == ("latency", 1, "bucket")
-        assert (asked.board.strategy, other.board.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
+        assert (asked.balancer.strategy, other.balancer.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
         await other.refreshed()
-        assert other.board.strategy is Strategy.LATENCY
+        assert other.balancer.strategy is Strategy.LATENCY
         await other.controls.order({"strategy": None})
         await asked.refreshed()
-        assert (asked.board.strategy, asked.controls.told()["revision"]) == (Strategy.WEIGHTED, 2)
+        assert (asked.balancer.strategy, asked.controls.told()["revision"]) == (Strategy.WEIGHTED, 2)
 
     asyncio.run(run())
 
@@ -207,11 +207,11 @@ def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says
         await one.refreshed()
         good, shelf.objects[NAME] = shelf.objects[NAME], damaged
         await one.refreshed()
-        assert one.board.strategy is Strategy.LATENCY
-        assert says in one.board.refused.told()[NAME]
+        assert one.balancer.strategy is Strategy.LATENCY
+        assert says in one.balancer.rejected.told()[NAME]
         shelf.objects[NAME] = good
         await one.refreshed()
-        assert NAME not in one.board.refused.told()
+        assert NAME not in one.balancer.rejected.told()
 
     asyncio.run(run())
 
@@ -227,7 +227,7 @@ def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> 
         assert (await one.controls.order({"strategy": "latency"}))["revision"] == 2
         shelf.objects[NAME] = b'{"version": 2}'
         assert (await refused(one, {"strategy": "cost"})).code == "newer-version"
-        assert one.board.strategy is Strategy.LATENCY
+        assert one.balancer.strategy is Strategy.LATENCY
 
     asyncio.run(run())
 
@@ -242,7 +242,7 @@ def test_a_bucket_that_is_down_is_said_and_nothing_changes() -> None:
         found = await refused(one, {"strategy": "cost"})
         assert (found.status, found.code) == (503, "not-kept")
         assert "on fire" in found.message
-        assert one.board.strategy is Strategy.WEIGHTED
+        assert one.balancer.strategy is Strategy.WEIGHTED
 
     asyncio.run(run())
 

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 from router.core.health.machine import Status
-from router.sync.snapshots import Keeper, object_name
+from router.sync.snapshots import SnapshotStore, object_name
 from tests.router.support import Peer, Received, eventually, ok, router, upstream
 from tests.router.sync.test_snapshots import Shelf
 from tests.router.test_app import send, snapshot
-from tests.router.test_hard_times import GOOD, Clock, board, document, dumped, refresh, state, told
+from tests.router.test_hard_times import GOOD, Clock, balancer, document, dumped, refresh, state, told
 
 
 def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> None:
@@ -26,38 +26,38 @@ def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> N
                 (b"{", "not JSON", "aws/r0"),
                 (b"[" * 100_000, "not JSON", "aws/r0"),
                 (b"[]", "JSON object", "aws/r0"),
-                (json.dumps(snapshot(False, at=now, vantage="no place")).encode(), "vantage", "aws/r0"),
+                (json.dumps(snapshot(False, at=now, checker="no place")).encode(), "checker", "aws/r0"),
                 (json.dumps({**snapshot(False, at=now), "version": 2}).encode(), "version", "aws/r0"),
-                (json.dumps(snapshot(False, at=now, vantage="mars/x")).encode(), "vantage", "mars/x"),
+                (json.dumps(snapshot(False, at=now, checker="mars/x")).encode(), "checker", "mars/x"),
                 (json.dumps(snapshot(False, at=now, target="mars/x")).encode(), "configured", "aws/r0"),
                 (json.dumps(snapshot(False, at=now + 120)).encode(), "future", "aws/r0"),
                 (json.dumps({**snapshot(False, at=now), "at": float("nan")}).encode(), "at", "aws/r0"),
                 (
-                    json.dumps({**snapshot(False, at=now), "observations": 3}).encode(),
-                    "observations",
+                    json.dumps({**snapshot(False, at=now), "results": 3}).encode(),
+                    "results",
                     "aws/r0",
                 ),
             ]
             for body, reason, source in bad:
                 reply = await send(front, body)
-                assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-refused")
-                assert reason in (await front.status())["refused"][source]
+                assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-rejected")
+                assert reason in (await front.status())["rejected"][source]
             assert (await front.target("aws/r0"))["state"] == "healthy"
 
     asyncio.run(run())
 
 
-def test_what_was_refused_of_a_vantage_is_forgotten_with_its_next_good_snapshot() -> None:
+def test_what_was_refused_of_a_checker_is_forgotten_with_its_next_good_snapshot() -> None:
     """And not with that of another; the key that signed it says whose it is, not the document."""
 
     async def run() -> None:
         async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"]) as front:
             now = time.time()
 
-            async def tell(vantage: str, **changes: object) -> list[str]:
-                body = {**snapshot(True, at=now, vantage=vantage), **changes}
+            async def tell(checker: str, **changes: object) -> list[str]:
+                body = {**snapshot(True, at=now, checker=checker), **changes}
                 await send(front, json.dumps(body).encode())
-                return sorted((await front.status())["refused"])
+                return sorted((await front.status())["rejected"])
 
             assert await tell("azure/r1", version=2) == ["azure/r1"]
             assert await tell("", version=2) == ["aws/r0", "azure/r1"]
@@ -82,15 +82,15 @@ def test_a_snapshot_of_another_target_list_does_no_harm_to_requests_in_flight() 
             calls = [asyncio.create_task(front.client.post("/invoke", content=b"{}")) for _ in range(6)]
             await eventually(lambda: len(one.asked) + len(two.asked) == 6)
             now = time.time()
-            unknown = snapshot(True, at=now, target="aws/gone")["observations"]
+            unknown = snapshot(True, at=now, target="aws/gone")["results"]
             mixed = snapshot(False, False, False, at=now)
-            mixed["observations"] += unknown
-            nothing: dict[str, Any] = {"observations": []}
+            mixed["results"] += unknown
+            nothing: dict[str, Any] = {"results": []}
             for body, status in (
                 (mixed, 200),
-                ({**mixed, "observations": unknown}, 400),
+                ({**mixed, "results": unknown}, 400),
                 ({**mixed, **nothing}, 200),
-                ({**mixed, "vantage": "aws/gone"}, 400),
+                ({**mixed, "checker": "aws/gone"}, 400),
             ):
                 assert (await send(front, json.dumps(body).encode())).status_code == status
             for strategy, status in (("latency", 200), ("aws/gone", 400), (None, 200)):
@@ -110,8 +110,8 @@ def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        one, name = board(clock), object_name("aws/r0")
-        keeper = Keeper(shelf, one, clock)
+        one, name = balancer(clock), object_name("aws/r0")
+        keeper = SnapshotStore(shelf, one, clock)
         theirs = shelf.objects[name] = dumped(GOOD, version=2)
         one.fold([GOOD])
         assert await keeper.save(GOOD) is False
@@ -120,7 +120,7 @@ def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
         assert shelf.objects[name] == theirs
         found = told(one, keeper)
         assert found["store"]["state"] == "ok"
-        assert "version is 2; this router reads version 1" in found["refused"][name]
+        assert "version is 2; this router reads version 1" in found["rejected"][name]
         assert state(one) is Status.DOWN
 
     asyncio.run(run())
@@ -131,18 +131,18 @@ def test_what_was_refused_is_forgotten_when_it_is_overwritten_or_gone() -> None:
 
     async def run() -> None:
         clock, shelf = Clock(), Shelf()
-        one = board(clock)
-        keeper = Keeper(shelf, one, clock)
+        one = balancer(clock)
+        keeper = SnapshotStore(shelf, one, clock)
         shelf.objects |= {object_name("aws/r0"): b"{", object_name("aws/r1"): b"{"}
         await refresh(keeper, clock)
-        assert list(one.refused.told()) == ["health/aws-r0.json", "health/aws-r1.json"]
+        assert list(one.rejected.told()) == ["health/aws-r0.json", "health/aws-r1.json"]
         assert await keeper.save(GOOD)
-        assert list(one.refused.told()) == ["health/aws-r1.json"]
+        assert list(one.rejected.told()) == ["health/aws-r1.json"]
         del shelf.objects[object_name("aws/r1")]
         await refresh(keeper, clock)
-        assert one.refused.told() == {}
+        assert one.rejected.told() == {}
         shelf.objects[object_name("aws/r1")] = b"{"
         await refresh(keeper, clock)
-        assert list(one.refused.told()) == ["health/aws-r1.json"]
+        assert list(one.rejected.told()) == ["health/aws-r1.json"]
 
     asyncio.run(run())

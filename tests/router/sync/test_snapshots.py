@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.errors import StoreFailed
-from router.core.health.snapshots import Document, Observation
-from router.sync.snapshots import REFRESH_S, CloudBucket, Found, Keeper, Unchanged, object_name
+from router.core.health.snapshots import ProbeResult, Snapshot
+from router.sync.snapshots import REFRESH_S, CloudBucket, Found, SnapshotStore, Unchanged, object_name
 from tests.router.support import CALM, Front, eventually, ok, router, settings, upstream
 from tests.router.test_app import send, snapshot
 
@@ -70,8 +70,8 @@ def test_a_new_instance_reads_the_documents_and_thinks_the_same() -> None:
         urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
         now = time.time()
         async with router(urls, bucket=shelf) as told:
-            for vantage in ("aws/r0", "azure/r1"):
-                body = json.dumps(snapshot(False, False, False, at=now, vantage=vantage)).encode()
+            for checker in ("aws/r0", "azure/r1"):
+                body = json.dumps(snapshot(False, False, False, at=now, checker=checker)).encode()
                 assert (await send(told, body)).json() == {"accepted": True, "stored": True}
             first = await told.target("aws/r0")
         assert sorted(shelf.objects) == ["health/aws-r0.json", "health/azure-r1.json"]
@@ -94,7 +94,7 @@ def test_a_write_keeps_the_last_ten_observations_of_what_was_stored() -> None:
             async with router(["http://127.0.0.1:9"], bucket=shelf) as front:
                 await send(front, json.dumps(snapshot(*[True] * 4, at=now - age)).encode())
         stored = json.loads(shelf.objects[object_name("aws/r0")])
-        times = [one["at"] for one in stored["observations"]]
+        times = [one["at"] for one in stored["results"]]
         assert len(times) == 10
         assert times == sorted(times)
         assert times[-1] == now - 10
@@ -129,16 +129,16 @@ def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
 
     async def run() -> None:
         shelf, now = Shelf(), [2_000_000_000.0]
-        board = Board(
+        balancer = Balancer(
             settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: now[0], lambda: 0
         )
-        keeper = Keeper(shelf, board, lambda: now[0])
-        document = Document("aws/r0", now[0], {"aws/r0": (Observation(now[0], ok=True),)})
+        keeper = SnapshotStore(shelf, balancer, lambda: now[0])
+        document = Snapshot("aws/r0", now[0], {"aws/r0": (ProbeResult(now[0], ok=True),)})
 
         async def read() -> str:
             now[0] += REFRESH_S
             before = shelf.reads
-            keeper.kick()
+            keeper.refresh_soon()
             await eventually(lambda: shelf.reads > before and keeper.at == now[0])
             return keeper.state
 
@@ -159,12 +159,12 @@ def test_corrupt_documents_are_refused_and_named() -> None:
 
     async def run() -> None:
         shelf = Shelf()
-        good = snapshot(False, False, False, at=time.time(), vantage="azure/r1")
+        good = snapshot(False, False, False, at=time.time(), checker="azure/r1")
         shelf.objects["health/azure-r1.json"] = json.dumps(good).encode()
         shelf.objects["health/aws-r0.json"] = b'{"version": 1, "vanta'
         async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"], bucket=shelf) as front:
             status = await until_read(front)
-            assert "not JSON" in status["refused"]["health/aws-r0.json"]
+            assert "not JSON" in status["rejected"]["health/aws-r0.json"]
             assert (await front.target("aws/r0"))["state"] == "down"
 
     asyncio.run(run())
@@ -178,7 +178,7 @@ def test_the_bucket_is_read_beside_requests_and_not_for_each() -> None:
         async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
             for _ in range(100):
                 await front.client.get("/")
-            # Its one vantage, and the orders of operators.
+            # Its one checker, and the orders of operators.
             assert shelf.reads == 2
 
     asyncio.run(run())
@@ -344,10 +344,12 @@ def test_a_long_reason_ends_with_a_whole_word() -> None:
             raise StoreFailed(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
 
     async def run() -> None:
-        board = Board(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0)
-        keeper = Keeper(Talks(), board, lambda: 9)
-        keeper.follow("control.json", lambda data, tag: None)
-        keeper.kick()
+        balancer = Balancer(
+            settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0
+        )
+        keeper = SnapshotStore(Talks(), balancer, lambda: 9)
+        keeper.watch("control.json", lambda data, tag: None)
+        keeper.refresh_soon()
         await eventually(lambda: keeper.state == "down")
         health, control = keeper.reason.split("; ")
         assert health.endswith(" nonsense…")

@@ -9,7 +9,7 @@ import pytest
 
 from router.core.balance.late import LATE_ROW, LATE_S, Row, late, noticed
 from router.proxy.means import means
-from router.proxy.prober import Asker
+from router.proxy.prober import Prober
 from tests.router.core.balance.test_balancer import Desk
 
 pytestmark = pytest.mark.pure
@@ -41,26 +41,26 @@ def test_three_late_ones_count_for_two_seconds() -> None:
 
 def test_a_reply_in_time_ends_it() -> None:
     """A slower one does not, whatever it was."""
-    desk = Desk([1, 1, 1])
+    cached = Desk([1, 1, 1])
     for _ in range(40):
-        desk.reply("aws/r0", 20.0)
-    delay = desk.board.hedge_delay_s()
+        cached.reply("aws/r0", 20.0)
+    delay = cached.balancer.hedge_delay_s()
     assert delay is not None
     for _ in range(LATE_ROW):
-        desk.board.is_late("aws/r1")
-    desk.reply("aws/r1", delay * 2000)
-    assert desk.board.late_now() == ["aws/r1"]
-    desk.reply("aws/r1", 10.0)
-    assert desk.board.late_now() == []
+        cached.balancer.attempt_is_slow("aws/r1")
+    cached.reply("aws/r1", delay * 2000)
+    assert cached.balancer.slow_now() == ["aws/r1"]
+    cached.reply("aws/r1", 10.0)
+    assert cached.balancer.slow_now() == []
 
 
 def test_new_requests_avoid_who_is_late() -> None:
     """A repeat that has nobody else left gets it all the same."""
-    desk = Desk([1, 1])
+    cached = Desk([1, 1])
     for _ in range(LATE_ROW):
-        desk.board.is_late("aws/r0")
-    asker = SimpleNamespace(running={}, doubtful=list[str])
-    choose = means(desk.board, cast("Asker", asker)).choose
+        cached.balancer.attempt_is_slow("aws/r0")
+    prober = SimpleNamespace(running={}, pending=list[str])
+    choose = means(cached.balancer, cast("Prober", prober)).choose
     chosen = [choice.key for _ in range(6) if (choice := choose(()))]
     assert chosen == ["aws/r1"] * 6
     again = choose(("aws/r1",))

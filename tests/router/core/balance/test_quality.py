@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router.core.balance.balancer import Board, Seat
+from router.core.balance.balancer import ActiveRequest, Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
-from router.core.balance.quality import FLOOR, Known, allowances, parts, qualities, settled
+from router.core.balance.quality import MIN_SHARE, Known, base_weights, qualities, settled, shares
 from router.core.balance.strategies import Candidate, Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import DEFAULT
@@ -46,8 +46,8 @@ class World:
             for number, (weight, price) in enumerate(zip(weights, prices, strict=True))
         )
         self.keys = [target.key for target in targets]
-        self.board = Board(targets, strategy, DEFAULT, lambda: self.now, self.source.random)
-        self.running: list[tuple[float, int, str, float, bool, Seat]] = []
+        self.balancer = Balancer(targets, strategy, DEFAULT, lambda: self.now, self.source.random)
+        self.running: list[tuple[float, int, str, float, bool, ActiveRequest]] = []
         self.sent = 0
 
     def noise(self) -> float:
@@ -59,13 +59,13 @@ class World:
         counted: Counter[int] = Counter()
         for _ in range(requests):
             self.advance(self.now + 1 / self.per_s)
-            choice = self.board.choose(())
+            choice = self.balancer.choose(())
             assert choice is not None
             number = self.keys.index(choice.key)
             counted[number] += 1
-            ms, fails = behave(number, self.board.inflight[choice.key])
+            ms, fails = behave(number, self.balancer.inflight[choice.key])
             self.sent += 1
-            end, seat = self.now + ms / 1000, self.board.seat(choice.key)
+            end, seat = self.now + ms / 1000, self.balancer.seat(choice.key)
             heapq.heappush(self.running, (end, self.sent, choice.key, ms, fails, seat))
         return counted
 
@@ -74,8 +74,8 @@ class World:
             self.now, _, key, ms, fails, seat = heapq.heappop(self.running)
             seat.close()
             if not fails:
-                self.board.saw_reply(key, ms, None, False)
-            self.board.record(key, Outcome.FAILURE if fails else Outcome.SUCCESS)
+                self.balancer.report_first_event(key, ms, None, False)
+            self.balancer.record(key, Outcome.FAILURE if fails else Outcome.SUCCESS)
         self.now = until
 
     def steady(self, ms: float = 20.0) -> Behaviour:
@@ -105,7 +105,7 @@ def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float, long
         world.serve(300, world.heavy())
         for _ in range(60):
             world.serve(15, world.heavy())
-            looks += world.board.portions().values()
+            looks += world.balancer.shares().values()
     assert sum(1 / 6 < one < 1 / 2 for one in looks) > part * len(looks)
 
 
@@ -231,7 +231,7 @@ def test_with_constant_inputs_parts_settle(strategy: Strategy) -> None:
         return (20.0, 30.0, 45.0, 400.0)[number], False
 
     world.serve(2000, constant)
-    seen = {tuple(world.board.portions().items()) for _ in range(20) if world.serve(40, constant)}
+    seen = {tuple(world.balancer.shares().items()) for _ in range(20) if world.serve(40, constant)}
     assert len(seen) == 1
 
 
@@ -289,11 +289,11 @@ def test_nobody_starves_and_nobody_gets_more_than_health_allows(
     known = Known(traffic, {one.key: 0.2 for one in candidates})
     found = qualities(candidates, known, 1_000_000.0, DEFAULT)
     assert all(0 < quality <= 1 for quality in found.values())
-    wanted = parts(candidates, found)
+    wanted = shares(candidates, found)
     whole = sum(one.weight * one.share for one in candidates)
     for one, part in zip(candidates, wanted, strict=True):
-        floor = FLOOR * min(1.0, 4 / len(candidates))
-        assert part / sum(wanted) >= min(floor, one.weight * one.share / whole) / (1 + 8 * FLOOR) - 1e-9
+        floor = MIN_SHARE * min(1.0, 4 / len(candidates))
+        assert part / sum(wanted) >= min(floor, one.weight * one.share / whole) / (1 + 8 * MIN_SHARE) - 1e-9
 
 
 def _seen(latency: float, failures: int) -> Traffic:
@@ -313,7 +313,7 @@ def test_a_quality_falls_at_once_and_rises_in_time(
     if "a" not in before or after <= before["a"]:
         assert found == after
     elif elapsed <= 0:
-        assert found <= max(before["a"], FLOOR)
+        assert found <= max(before["a"], MIN_SHARE)
 
 
 @given(
@@ -326,5 +326,5 @@ def test_a_quality_falls_at_once_and_rises_in_time(
 @example([(5e-324, 0.5)])
 def test_allowances_are_sound_for_every_weight(listed: list[tuple[float, float]]) -> None:
     """Above nothing and at most 1, though a weight times a share may be too small for any float."""
-    found = allowances([Candidate(f"t{n}", weight, share) for n, (weight, share) in enumerate(listed)])
+    found = base_weights([Candidate(f"t{n}", weight, share) for n, (weight, share) in enumerate(listed)])
     assert all(0 < one <= 1 for one in found)

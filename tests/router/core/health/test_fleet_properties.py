@@ -14,7 +14,7 @@ from router.core.health import fleet as f
 from router.core.health import machine as h
 from router.core.health.fleet import Fleet, Outcome
 from router.core.health.machine import Event, Status
-from router.core.health.snapshots import Document, Observation, keep
+from router.core.health.snapshots import ProbeResult, Snapshot, keep
 from router.core.policy import DEFAULT
 from tests.router.core.health.test_machine import targets
 
@@ -33,10 +33,10 @@ class Story(RuleBasedStateMachine):
     fleet: Fleet
     now: float
 
-    @initialize(parts=weights)
-    def begin(self, parts: list[float]) -> None:
+    @initialize(shares=weights)
+    def begin(self, shares: list[float]) -> None:
         self.now = NOW
-        self.fleet = f.start(targets(*parts), self.now)
+        self.fleet = f.start(targets(*shares), self.now)
         self.keys = [target.key for target in self.fleet.targets]
         self.traffic: dict[str, Traffic] = {}
         self.drained = False
@@ -48,7 +48,7 @@ class Story(RuleBasedStateMachine):
             self.attempt(self.keys[number % len(self.keys)], outcome, milliseconds)
 
     def attempt(self, key: str, outcome: Outcome, milliseconds: float) -> None:
-        if outcome not in (Outcome.NEUTRAL, Outcome.THROTTLED):
+        if outcome not in (Outcome.NEUTRAL, Outcome.RATE_LIMITED):
             failed = outcome in (Outcome.FAILURE, Outcome.SILENT)
             latency = milliseconds if outcome is Outcome.SUCCESS else -1.0
             seen = self.traffic.get(key, NOTHING)
@@ -65,11 +65,11 @@ class Story(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(vantage=numbers, number=numbers, looks=st.lists(st.booleans(), min_size=1, max_size=5))
-    def probe(self, vantage: int, number: int, looks: list[bool]) -> None:
+    @rule(checker=numbers, number=numbers, looks=st.lists(st.booleans(), min_size=1, max_size=5))
+    def probe(self, checker: int, number: int, looks: list[bool]) -> None:
         key = self.keys[number % len(self.keys)]
-        seen = tuple(Observation(self.now - len(looks) + at + 1, good) for at, good in enumerate(looks))
-        document = Document(self.keys[vantage % len(self.keys)], self.now, {key: keep(seen)})
+        seen = tuple(ProbeResult(self.now - len(looks) + at + 1, good) for at, good in enumerate(looks))
+        document = Snapshot(self.keys[checker % len(self.keys)], self.now, {key: keep(seen)})
         self.fleet = f.fold(self.fleet, [document], self.now, DEFAULT)
         self.probed = True
 
@@ -88,23 +88,23 @@ class Story(RuleBasedStateMachine):
         self.settle()
         tried: list[str] = []
         for _ in self.keys:
-            menu = f.menu(self.fleet, tried, self.now, DEFAULT)
-            offered = [one.key for one in menu.candidates]
+            tier = f.tier(self.fleet, tried, self.now, DEFAULT)
+            offered = [one.key for one in tier.candidates]
             assert offered
             assert set(offered) <= set(self.keys) - set(tried)
-            assert all(0 < one.share <= 1 for one in menu.candidates)
+            assert all(0 < one.share <= 1 for one in tier.candidates)
             tried.append(offered[0])
-        assert f.menu(self.fleet, tried, self.now, DEFAULT).candidates == ()
+        assert f.tier(self.fleet, tried, self.now, DEFAULT).candidates == ()
 
     @invariant()
     def counters_stay_within_their_bounds(self) -> None:
         for one in self.fleet.health.values():
             assert 0 <= one.failures <= DEFAULT.failures
-            assert one.ejections >= 0 <= one.outs
-            assert 0 <= one.level.halvings <= 6
-            assert one.level.relapses >= 0
-        for doubt in self.fleet.doubts.values():
-            assert 0 <= doubt.errors <= 1 >= doubt.slow >= 0
+            assert one.ejections >= 0 <= one.flap_count
+            assert 0 <= one.derating.steps <= 6
+            assert one.derating.relapses >= 0
+        for test in self.fleet.tests.values():
+            assert 0 <= test.errors <= 1 >= test.slow >= 0
         for target in self.fleet.targets:
             assert 0 <= f.effective_weight(self.fleet, target, self.now, DEFAULT) <= target.weight
 
@@ -114,7 +114,7 @@ class Story(RuleBasedStateMachine):
             return
         assert any(one.status in h.SERVING for one in self.fleet.health.values())
         self.settle()
-        assert not f.menu(self.fleet, (), self.now, DEFAULT).panic
+        assert not f.tier(self.fleet, (), self.now, DEFAULT).panic
 
     @invariant()
     def nothing_lasts_longer_than_its_cap(self) -> None:
@@ -122,7 +122,9 @@ class Story(RuleBasedStateMachine):
         for one in self.fleet.health.values():
             if one.status is Status.EJECTED:
                 assert 0 < one.ejected_until - self.now <= DEFAULT.ejection_cap_s
-            assert not h.resting(one, self.now, DEFAULT) or (one.rests_until - self.now <= DEFAULT.rest_cap_s)
+            assert not h.in_backoff(one, self.now, DEFAULT) or (
+                one.backoff_until - self.now <= DEFAULT.backoff_cap_s
+            )
         assert 1 <= f.retry_after_s(self.fleet, self.now, DEFAULT) <= DEFAULT.ejection_s
 
     @invariant()
@@ -130,10 +132,10 @@ class Story(RuleBasedStateMachine):
         self.settle()
         change = f.changes_at(self.fleet, self.now, DEFAULT)
         assert change > self.now
-        before = f.menu(self.fleet, (), self.now, DEFAULT)
+        before = f.tier(self.fleet, (), self.now, DEFAULT)
         # A float near 1e9 s is exact to a tenth of a microsecond.
         moment = max(self.now, min(change, self.now + 500) - 1e-6)
-        assert f.menu(f.settle(self.fleet, moment, DEFAULT), (), moment, DEFAULT) == before
+        assert f.tier(f.settle(self.fleet, moment, DEFAULT), (), moment, DEFAULT) == before
 
 
 class Jumps(Story):
@@ -151,7 +153,7 @@ class Jumps(Story):
         later = self.now + DEFAULT.ejection_cap_s + 1
         fleet = f.settle(fleet, later, DEFAULT)
         assert all(one.status in h.SERVING for one in fleet.health.values())
-        assert not any(h.resting(one, later, DEFAULT) for one in fleet.health.values())
+        assert not any(h.in_backoff(one, later, DEFAULT) for one in fleet.health.values())
 
 
 TestStory = pytest.mark.pure(Story.TestCase)

@@ -15,7 +15,7 @@ from router.core.health import fleet as f
 from router.core.health import machine as h
 from router.core.health.fleet import Outcome
 from router.core.health.machine import Event, Health, Status
-from router.core.health.snapshots import Document, Observation
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT, Policy
 from router.core.targets import Origin, Target
 from tools.health_diagram import refreshed
@@ -39,17 +39,17 @@ def fail(health: Health, now: float, times: int = 3, *, may_eject: bool = True) 
     return health
 
 
-def seen(vantage: str, *oks: bool, key: str = "aws/r0", at: float = NOW) -> Document:
-    looks = tuple(Observation(at - len(oks) + n + 1, good) for n, good in enumerate(oks))
-    return Document(vantage, at, {key: looks})
+def seen(checker: str, *oks: bool, key: str = "aws/r0", at: float = NOW) -> Snapshot:
+    looks = tuple(ProbeResult(at - len(oks) + n + 1, good) for n, good in enumerate(oks))
+    return Snapshot(checker, at, {key: looks})
 
 
 def test_the_table_answers_every_event_that_evidence_can_bring() -> None:
     """Probes, traffic and orders may come in any status; only time's events belong to one."""
     timed = {
         Event.ENDED: Status.EJECTED,
-        Event.EASED: Status.EASING,
-        Event.CLEAR: Status.DEGRADED,
+        Event.SLOW_START_OVER: Status.SLOW_START,
+        Event.RESTORE: Status.DEGRADED,
         Event.RESUME: Status.DRAINING,
     }
     for status, event in product(Status, Event):
@@ -82,7 +82,7 @@ def test_ejections_grow_are_capped_and_are_forgiven() -> None:
         assert h.settle(health, health.ejected_until - 0.001, DEFAULT).status is Status.EJECTED
         now = health.ejected_until
         health = h.settle(health, now, DEFAULT)
-        assert (health.status, health.failures) == (Status.EASING, 2)
+        assert (health.status, health.failures) == (Status.SLOW_START, 2)
     late = fail(h.settle(health, now + 301, DEFAULT), now + 301)
     assert late.ejected_until == now + 311
 
@@ -124,7 +124,7 @@ def test_a_target_that_is_down_with_stale_probes_is_tried_again() -> None:
     assert fleet.health["aws/r0"].status is Status.DOWN
     assert f.settle(fleet, NOW + 149, DEFAULT) is fleet
     back = f.settle(fleet, NOW + 151, DEFAULT)
-    assert back.health["aws/r0"].status is Status.EASING
+    assert back.health["aws/r0"].status is Status.SLOW_START
     out = f.record(back, "aws/r0", Outcome.FAILURE, NOW + 152, DEFAULT).health["aws/r0"]
     assert (out.status, out.ejected_until) == (Status.EJECTED, NOW + 152 + DEFAULT.ejection_s)
 
@@ -132,7 +132,7 @@ def test_a_target_that_is_down_with_stale_probes_is_tried_again() -> None:
 def test_a_clock_that_was_set_back_does_not_eject_for_ever() -> None:
     """A deadline further away than the cap is over."""
     ejected = fail(Health(), NOW)
-    assert h.settle(ejected, NOW - 10_000, DEFAULT).status is Status.EASING
+    assert h.settle(ejected, NOW - 10_000, DEFAULT).status is Status.SLOW_START
 
 
 def test_probes_decide_down_by_majority_of_the_fresh() -> None:
@@ -154,7 +154,7 @@ def test_looks_that_are_sent_again_make_no_verdict_anew() -> None:
     fleet = f.back(fleet, "aws/r0", NOW + 1)
     for later in (replace(looks, at=NOW + 2), seen("a/a", True, True, key="aws/r1", at=NOW + 3)):
         fleet = f.fold(fleet, [later], NOW + 4, DEFAULT)
-        assert fleet.health["aws/r0"].status is Status.EASING
+        assert fleet.health["aws/r0"].status is Status.SLOW_START
     fleet = f.fold(fleet, [seen("a/a", False, at=NOW + 5)], NOW + 5, DEFAULT)
     assert fleet.health["aws/r0"].status is Status.DOWN
 
@@ -175,7 +175,7 @@ def test_draining_is_ended_only_by_its_order() -> None:
     fleet = f.order(f.start(targets(1, 1), NOW), "aws/r0", Event.DRAIN, NOW)
     fleet = f.record(fleet, "aws/r0", Outcome.SUCCESS, NOW, DEFAULT)
     assert fleet.health["aws/r0"].status is Status.DRAINING
-    assert [one.key for one in f.menu(fleet, (), NOW, DEFAULT).candidates] == ["aws/r1"]
+    assert [one.key for one in f.tier(fleet, (), NOW, DEFAULT).candidates] == ["aws/r1"]
     fleet = f.order(fleet, "aws/r0", Event.RESUME, NOW)
     assert fleet.health["aws/r0"].status is Status.UNKNOWN
 
@@ -209,22 +209,22 @@ def test_standbys_serve_only_when_nobody_with_a_weight_can() -> None:
     """Weight 0 is the second tier, panic the third, ejected before down."""
     fleet = f.start(targets(2, 0, 1), NOW)
 
-    def menu(*tried: str) -> tuple[list[str], bool]:
-        found = f.menu(fleet, tried, NOW, DEFAULT)
+    def tier(*tried: str) -> tuple[list[str], bool]:
+        found = f.tier(fleet, tried, NOW, DEFAULT)
         return [one.key for one in found.candidates], found.panic
 
-    assert menu() == (["aws/r0", "aws/r2"], False)
-    assert menu("aws/r0", "aws/r2") == (["aws/r1"], False)
-    assert menu("aws/r0", "aws/r1", "aws/r2") == ([], True)
+    assert tier() == (["aws/r0", "aws/r2"], False)
+    assert tier("aws/r0", "aws/r2") == (["aws/r1"], False)
+    assert tier("aws/r0", "aws/r1", "aws/r2") == ([], True)
     out = {
         "aws/r0": Health(Status.DOWN),
         "aws/r1": Health(Status.EJECTED, ejected_until=NOW + 9),
         "aws/r2": Health(Status.EJECTED, ejected_until=NOW + 5),
     }
     fleet = replace(fleet, health=out)
-    assert menu() == (["aws/r2"], True)
-    assert menu("aws/r2") == (["aws/r1"], True)
-    assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
+    assert tier() == (["aws/r2"], True)
+    assert tier("aws/r2") == (["aws/r1"], True)
+    assert tier("aws/r2", "aws/r1") == (["aws/r0"], True)
     assert f.retry_after_s(fleet, NOW, DEFAULT) == 5
 
 
@@ -232,18 +232,18 @@ def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> N
     """Before a standby it comes last, the one that rests shortest first, and it is no panic."""
     fleet = f.start(targets(1, 1, 0), NOW)
 
-    def menu(*tried: str) -> tuple[list[str], bool]:
-        found = f.menu(fleet, tried, NOW + 0.5, DEFAULT)
+    def tier(*tried: str) -> tuple[list[str], bool]:
+        found = f.tier(fleet, tried, NOW + 0.5, DEFAULT)
         assert not found.panic
-        return [one.key for one in found.candidates], found.resting
+        return [one.key for one in found.candidates], found.in_backoff
 
     for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
-        fleet = f.record(fleet, key, Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=asked)
-    assert menu() == (["aws/r2"], False)
-    fleet = f.record(fleet, "aws/r2", Outcome.THROTTLED, NOW, DEFAULT, retry_after_s=1.0)
-    assert menu() == (["aws/r2"], True)
-    assert menu("aws/r2") == (["aws/r1"], True)
-    assert menu("aws/r2", "aws/r1") == (["aws/r0"], True)
+        fleet = f.record(fleet, key, Outcome.RATE_LIMITED, NOW, DEFAULT, retry_after_s=asked)
+    assert tier() == (["aws/r2"], False)
+    fleet = f.record(fleet, "aws/r2", Outcome.RATE_LIMITED, NOW, DEFAULT, retry_after_s=1.0)
+    assert tier() == (["aws/r2"], True)
+    assert tier("aws/r2") == (["aws/r1"], True)
+    assert tier("aws/r2", "aws/r1") == (["aws/r0"], True)
     assert f.changes_at(fleet, NOW + 0.5, DEFAULT) == NOW + 1
     assert f.retry_after_s(fleet, NOW + 1.5, DEFAULT) == 4
     assert all(one.status is Status.UNKNOWN for one in fleet.health.values())
@@ -258,24 +258,24 @@ def test_who_goes_out_again_and_again_eases_in_longer_and_is_forgiven() -> None:
         now = health.ejected_until
         health = h.settle(health, now, DEFAULT)
         began = now
-        while h.settle(health, now, DEFAULT).status is Status.EASING:
+        while h.settle(health, now, DEFAULT).status is Status.SLOW_START:
             now = h.changes_at(health, now, DEFAULT)
         health = h.settle(health, now, DEFAULT)
         lasted.append(now - began)
     assert lasted == pytest.approx([10, 20, 30, 30])
     again = fail(health, now + 301)
-    assert (again.outs, again.ejections) == (1, 1)
+    assert (again.flap_count, again.ejections) == (1, 1)
 
 
 def test_probes_that_flap_are_damped_like_traffic() -> None:
-    """A target that vantages see down, up, down eases in longer the second time."""
+    """A target that checkers see down, up, down eases in longer the second time."""
     fleet, now = f.start(targets(1, 1), NOW), NOW
     for _ in range(2):
         for looks in ((False, False, False), (True, True)):
             now += 10
             fleet = f.fold(fleet, [seen("a/a", *looks, at=now)], now, DEFAULT)
     health = fleet.health["aws/r0"]
-    assert (health.status, h.easing_s(health, DEFAULT)) == (Status.EASING, 20)
+    assert (health.status, h.slow_start_length_s(health, DEFAULT)) == (Status.SLOW_START, 20)
 
 
 def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() -> None:
@@ -283,7 +283,7 @@ def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() ->
     back = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
     assert fail(back, NOW + 11, 1).status is Status.EJECTED
     proved = h.succeeded(back, NOW + 11, cold=False)
-    assert fail(proved, NOW + 12, 2).status is Status.EASING
+    assert fail(proved, NOW + 12, 2).status is Status.SLOW_START
 
 
 @given(
@@ -298,17 +298,17 @@ def test_never_an_empty_choice_while_a_target_is_untried(
     fleet = f.start(targets(*weights[: len(statuses)]), NOW)
     health = {f"aws/r{n}": Health(status, since=NOW) for n, status in enumerate(statuses)}
     keys = {f"aws/r{n}" for n in tried}
-    menu = f.menu(replace(fleet, health=health), keys, NOW, DEFAULT)
-    assert bool(menu.candidates) is bool(set(health) - keys)
-    assert not keys & {one.key for one in menu.candidates}
-    assert all(one.share > 0 for one in menu.candidates)
+    tier = f.tier(replace(fleet, health=health), keys, NOW, DEFAULT)
+    assert bool(tier.candidates) is bool(set(health) - keys)
+    assert not keys & {one.key for one in tier.candidates}
+    assert all(one.share > 0 for one in tier.candidates)
 
 
 def test_slow_start_is_seen_in_the_effective_weight() -> None:
     """What `status` shows is what selection counts with."""
     policy = Policy(slow_start_s=10)
     fleet = f.start(targets(3), NOW)
-    easing = replace(fleet, health={"aws/r0": Health(Status.EASING, since=NOW)})
+    easing = replace(fleet, health={"aws/r0": Health(Status.SLOW_START, since=NOW)})
     assert f.effective_weight(easing, fleet.targets[0], NOW + 4.5, policy) == pytest.approx(1.5)
     down = replace(fleet, health={"aws/r0": Health(Status.DOWN)})
     assert f.effective_weight(down, fleet.targets[0], NOW, policy) == 0

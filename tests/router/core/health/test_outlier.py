@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from router.config import Place
-from router.core.balance.balancer import Board
+from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.balance.strategies import Strategy
 from router.core.health import fleet as f
@@ -21,7 +21,7 @@ from router.core.health.fleet import Fleet, Outcome
 from router.core.health.machine import Status
 from router.core.policy import DEFAULT
 from router.status import status
-from router.sync.snapshots import Keeper
+from router.sync.snapshots import SnapshotStore
 from tests.router.core.health.test_machine import targets
 
 pytestmark = pytest.mark.pure
@@ -74,17 +74,17 @@ class World:
         self.reviewed = NOW
         self.known: Fleet | None = None
         self.numbers: list[int] = []
-        self.parts: list[float] = []
+        self.shares: list[float] = []
 
     def run(self, requests: int) -> None:
         for _ in range(requests):
             self.now += self.rnd.expovariate(self.rate)
             if self.fleet is not self.known:
                 self.known = self.fleet
-                menu = f.menu(self.fleet, (), self.now, DEFAULT).candidates
-                self.numbers = [int(one.key.removeprefix("aws/r")) for one in menu]
-                self.parts = list(accumulate(one.share for one in menu))
-            self.request(self.rnd.choices(self.numbers, cum_weights=self.parts)[0])
+                tier = f.tier(self.fleet, (), self.now, DEFAULT).candidates
+                self.numbers = [int(one.key.removeprefix("aws/r")) for one in tier]
+                self.shares = list(accumulate(one.share for one in tier))
+            self.request(self.rnd.choices(self.numbers, cum_weights=self.shares)[0])
             if self.now - self.reviewed >= 1:
                 self.reviewed = self.now
                 self.fleet = f.review(
@@ -241,7 +241,7 @@ def test_a_slow_target_is_eased_off_in_steps_to_the_floor_and_back_when_it_is_we
         if world.share() != shares[-1]:
             shares.append(world.share())
     assert shares[:7] == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
-    assert min(shares) == DEFAULT.gray_floor
+    assert min(shares) == DEFAULT.derating_floor
     world.slow = {}
     healed = world.now
     back = [world.share()]
@@ -284,7 +284,7 @@ def test_who_gets_worse_again_waits_longer() -> None:
             world.run(20)
         spent.append(world.now - began)
     assert spent[0] < spent[1] < spent[2] < spent[3]
-    assert world.fleet.health["aws/r0"].level.relapses == 3
+    assert world.fleet.health["aws/r0"].derating.relapses == 3
 
 
 def test_three_hundred_targets_lose_only_the_bad_ones() -> None:
@@ -312,18 +312,20 @@ class Served:
 
     def __post_init__(self) -> None:
         self.rnd, self.now = random.Random(4), NOW
-        self.board = Board(targets(3, 2, 1), Strategy.WEIGHTED, DEFAULT, lambda: self.now, self.rnd.random)
+        self.balancer = Balancer(
+            targets(3, 2, 1), Strategy.WEIGHTED, DEFAULT, lambda: self.now, self.rnd.random
+        )
 
     def run(self, requests: int) -> Counter[str]:
         got: Counter[str] = Counter()
         for _ in range(requests):
             self.now += 1 / 30
-            choice = self.board.choose(())
+            choice = self.balancer.choose(())
             assert choice is not None
             got[choice.key] += 1
             milliseconds = spiky(self.rnd, 0) * (self.slow if choice.key == "aws/r0" else 1)
-            self.board.saw_reply(choice.key, milliseconds, None, False)
-            self.board.record(choice.key, Outcome.SUCCESS)
+            self.balancer.report_first_event(choice.key, milliseconds, None, False)
+            self.balancer.record(choice.key, Outcome.SUCCESS)
         return got
 
 
@@ -338,8 +340,8 @@ def test_the_board_eases_off_a_slow_target_and_its_status_says_so() -> None:
     world.run(600)
     world.slow = 10
     world.run(900)
-    keeper = Keeper(None, world.board, lambda: world.now)
-    targets_told: Any = status(world.board, Place("aws", "r0", "b1"), keeper)["targets"]
+    keeper = SnapshotStore(None, world.balancer, lambda: world.now)
+    targets_told: Any = status(world.balancer, Place("aws", "r0", "b1"), keeper)["targets"]
     assert (targets_told[0]["state"], targets_told[1]["state"]) == ("degraded", "healthy")
     assert targets_told[0]["reason"].startswith("slow: ")
     assert 0 < targets_told[0]["share"] <= 1 / 16

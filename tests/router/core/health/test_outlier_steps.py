@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.core.health import outlier
-from router.core.health.outlier import FULL, Level, Verdict
+from router.core.health.outlier import FULL, Conclusion, Derating
 from router.core.policy import DEFAULT
 
 pytestmark = pytest.mark.pure
@@ -17,27 +17,27 @@ LOWEST = 6
 @pytest.mark.parametrize("current", [1.0, 0.9, 0.5, 0.3, 0.1, 0.02])
 def test_the_first_step_takes_half_of_what_there_is_or_more(current: float) -> None:
     """Who is still easing in has less than its whole share; nobody falls below the floor."""
-    left = outlier.share(outlier.begun(FULL, current, NOW, DEFAULT), DEFAULT)
-    assert left == DEFAULT.gray_floor or current / 4 < left <= current / 2
+    left = outlier.share(outlier.first_step(FULL, current, NOW, DEFAULT), DEFAULT)
+    assert left == DEFAULT.derating_floor or current / 4 < left <= current / 2
 
 
 def test_who_was_eased_off_lately_has_relapsed() -> None:
     """Not after the cap of ejections, nor by what lies in the future of a clock that was set back."""
     for ago, relapses in ((1.0, 4), (300.0, 4), (301.0, 0), (-1.0, 0), (-1e6, 0)):
-        last = Level(0, NOW - ago, risen=True, relapses=3)
-        assert outlier.begun(last, 1.0, NOW, DEFAULT).relapses == relapses
-    assert outlier.begun(FULL, 1.0, 100.0, DEFAULT).relapses == 0
+        last = Derating(0, NOW - ago, risen=True, relapses=3)
+        assert outlier.first_step(last, 1.0, NOW, DEFAULT).relapses == relapses
+    assert outlier.first_step(FULL, 1.0, 100.0, DEFAULT).relapses == 0
 
 
 def test_a_step_down_each_two_seconds_and_none_below_the_floor() -> None:
     """At the floor it is only noted, which a step up has to wait for again."""
-    level, now = outlier.begun(FULL, 1.0, NOW, DEFAULT), NOW
-    for halvings in (2, 3, 4, 5, LOWEST, LOWEST):
-        assert outlier.moved(level, Verdict.BAD, now + 1.9, DEFAULT) is level
+    derating, now = outlier.first_step(FULL, 1.0, NOW, DEFAULT), NOW
+    for steps in (2, 3, 4, 5, LOWEST, LOWEST):
+        assert outlier.next_step(derating, Conclusion.BAD, now + 1.9, DEFAULT) is derating
         now += 2.0
-        level = outlier.moved(level, Verdict.BAD, now, DEFAULT)
-        assert (level.halvings, level.moved_at) == (halvings, now)
-    assert outlier.share(level, DEFAULT) == DEFAULT.gray_floor
+        derating = outlier.next_step(derating, Conclusion.BAD, now, DEFAULT)
+        assert (derating.steps, derating.moved_at) == (steps, now)
+    assert outlier.share(derating, DEFAULT) == DEFAULT.derating_floor
 
 
 @pytest.mark.parametrize(
@@ -47,23 +47,23 @@ def test_a_step_up_takes_longer_after_relapses_and_where_nothing_is_heard(
     relapses: int, good: float, unsure: float
 ) -> None:
     """The cap of ejections is the most."""
-    level = Level(3, NOW, relapses=relapses)
-    for verdict, wait in ((Verdict.GOOD, good), (Verdict.UNSURE, unsure)):
-        assert outlier.moved(level, verdict, NOW + wait - 0.1, DEFAULT) is level
-        after = outlier.moved(level, verdict, NOW + wait, DEFAULT)
-        assert after == Level(2, NOW + wait, risen=True, relapses=relapses)
+    derating = Derating(3, NOW, relapses=relapses)
+    for verdict, wait in ((Conclusion.GOOD, good), (Conclusion.UNSURE, unsure)):
+        assert outlier.next_step(derating, verdict, NOW + wait - 0.1, DEFAULT) is derating
+        after = outlier.next_step(derating, verdict, NOW + wait, DEFAULT)
+        assert after == Derating(2, NOW + wait, risen=True, relapses=relapses)
 
 
 def test_getting_worse_after_a_step_up_is_a_relapse_and_worse_after_worse_is_none() -> None:
     """A relapse is a step up that was wrong; a target that only gets worse has made none."""
-    risen = outlier.moved(Level(3, NOW), Verdict.GOOD, NOW + 2, DEFAULT)
-    worse = outlier.moved(risen, Verdict.BAD, NOW + 4, DEFAULT)
-    assert worse == Level(3, NOW + 4, relapses=1)
-    assert outlier.moved(worse, Verdict.BAD, NOW + 6, DEFAULT) == Level(4, NOW + 6, relapses=1)
+    risen = outlier.next_step(Derating(3, NOW), Conclusion.GOOD, NOW + 2, DEFAULT)
+    worse = outlier.next_step(risen, Conclusion.BAD, NOW + 4, DEFAULT)
+    assert worse == Derating(3, NOW + 4, relapses=1)
+    assert outlier.next_step(worse, Conclusion.BAD, NOW + 6, DEFAULT) == Derating(4, NOW + 6, relapses=1)
 
 
-@pytest.mark.parametrize("verdict", list(Verdict))
-def test_after_the_clock_was_set_back_the_next_step_need_not_wait_for_it(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", list(Conclusion))
+def test_after_the_clock_was_set_back_the_next_step_need_not_wait_for_it(verdict: Conclusion) -> None:
     """It would wait as long as the clock was set back."""
-    moved = outlier.moved(Level(3, NOW), verdict, NOW - 86_400, DEFAULT)
+    moved = outlier.next_step(Derating(3, NOW), verdict, NOW - 86_400, DEFAULT)
     assert moved.moved_at == NOW - 86_400

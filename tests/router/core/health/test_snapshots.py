@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.errors import SnapshotRefused
+from router.core.errors import SnapshotRejected
 from router.core.health import snapshots
-from router.core.health.snapshots import Document, Observation
+from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT
 
 pytestmark = pytest.mark.pure
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.pure
 NOW = 1_000_000.0
 KNOWN = ("aws/a", "gcp/b")
 
-observations = st.builds(
-    Observation,
+results = st.builds(
+    ProbeResult,
     at=st.integers(0, 30).map(lambda age: NOW - age),
     ok=st.booleans(),
     cold=st.booleans(),
@@ -31,19 +31,19 @@ observations = st.builds(
 )
 
 
-def document(age: int, seen: list[Observation]) -> Document:
-    return Document("aws/a", NOW - age, {"gcp/b": snapshots.keep(seen)})
+def document(age: int, seen: list[ProbeResult]) -> Snapshot:
+    return Snapshot("aws/a", NOW - age, {"gcp/b": snapshots.keep(seen)})
 
 
-documents = st.builds(document, st.integers(0, 30), st.lists(observations, min_size=1, max_size=12))
+documents = st.builds(document, st.integers(0, 30), st.lists(results, min_size=1, max_size=12))
 
 
-def looks(*oks: bool) -> list[Observation]:
-    return [Observation(NOW - len(oks) + number, good) for number, good in enumerate(oks)]
+def looks(*oks: bool) -> list[ProbeResult]:
+    return [ProbeResult(NOW - len(oks) + number, good) for number, good in enumerate(oks)]
 
 
 @given(st.lists(documents, min_size=1, max_size=4))
-def test_order_and_repetition_of_documents_change_nothing(several: list[Document]) -> None:
+def test_order_and_repetition_of_documents_change_nothing(several: list[Snapshot]) -> None:
     """Every order, and every document twice, ends in the same view."""
     results = [reduce(snapshots.fold, order, None) for order in permutations(several)]
     results.append(reduce(snapshots.fold, [*several, *several], None))
@@ -51,7 +51,7 @@ def test_order_and_repetition_of_documents_change_nothing(several: list[Document
 
 
 @given(documents, documents)
-def test_folding_what_is_known_returns_the_very_same_view(one: Document, two: Document) -> None:
+def test_folding_what_is_known_returns_the_very_same_view(one: Snapshot, two: Snapshot) -> None:
     """So nobody judges again without news."""
     known = snapshots.fold(one, two)
     assert snapshots.fold(known, one) is known
@@ -59,12 +59,12 @@ def test_folding_what_is_known_returns_the_very_same_view(one: Document, two: Do
 
 
 @given(documents)
-def test_what_is_written_is_what_is_read(one: Document) -> None:
+def test_what_is_written_is_what_is_read(one: Snapshot) -> None:
     """The stored form and the wire form are one."""
     assert snapshots.parse(json.loads(json.dumps(snapshots.dump(one))), KNOWN, NOW) == one
 
 
-def test_a_vantage_needs_three_failures_or_two_good_answers() -> None:
+def test_a_checker_needs_three_failures_or_two_good_answers() -> None:
     """Before that it abstains, and single outliers change nothing."""
     cases: list[tuple[list[bool], bool | None]] = [
         ([], None),
@@ -83,23 +83,23 @@ def test_a_vantage_needs_three_failures_or_two_good_answers() -> None:
 
 def test_a_cold_answer_is_a_sign_of_life() -> None:
     """Even one that came after the checker's patience."""
-    cold = [Observation(NOW + n, ok=False, cold=True) for n in range(3)]
+    cold = [ProbeResult(NOW + n, ok=False, cold=True) for n in range(3)]
     assert snapshots.verdict(cold, DEFAULT) is True
 
 
-def test_without_a_fresh_vantage_there_is_no_verdict() -> None:
+def test_without_a_fresh_checker_there_is_no_verdict() -> None:
     """Neither up nor down is made up."""
-    old = Document("aws/a", NOW - 500, {"gcp/b": (Observation(NOW - 500, False),) * 3})
+    old = Snapshot("aws/a", NOW - 500, {"gcp/b": (ProbeResult(NOW - 500, False),) * 3})
     assert snapshots.merged([old], "gcp/b", NOW, DEFAULT).up is None
     assert snapshots.merged([], "gcp/b", NOW, DEFAULT).up is None
 
 
 def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
-    """Stale vantages and those without a verdict are not among them."""
+    """Stale checkers and those without a verdict are not among them."""
 
-    def says(vantage: str, *oks: bool, age: float = 0) -> Document:
-        return Document(
-            vantage, NOW, {"gcp/b": tuple(Observation(one.at - age, one.ok) for one in looks(*oks))}
+    def says(checker: str, *oks: bool, age: float = 0) -> Snapshot:
+        return Snapshot(
+            checker, NOW, {"gcp/b": tuple(ProbeResult(one.at - age, one.ok) for one in looks(*oks))}
         )
 
     down, up = (False, False, False), (True, True)
@@ -118,72 +118,72 @@ def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
 def test_who_has_seen_a_target_alive_dissents_before_it_has_a_verdict() -> None:
     """Against `down` only: one good look may be the last breath, so it brings nobody up either."""
 
-    def says(vantage: str, *oks: bool) -> Document:
-        return Document(vantage, NOW, {"gcp/b": tuple(looks(*oks))})
+    def says(checker: str, *oks: bool) -> Snapshot:
+        return Snapshot(checker, NOW, {"gcp/b": tuple(looks(*oks))})
 
     liar = says("a", False, False, False)
-    for begun in ((True,), (True, False), (False, True), (True, False, False), (True, False) * 5):
-        assert snapshots.merged([liar, says("b", *begun)], "gcp/b", NOW, DEFAULT).up is None
-    for doubtful in ((False,), (False, False)):
-        assert snapshots.merged([liar, says("b", *doubtful)], "gcp/b", NOW, DEFAULT).up is False
+    for first_step in ((True,), (True, False), (False, True), (True, False, False), (True, False) * 5):
+        assert snapshots.merged([liar, says("b", *first_step)], "gcp/b", NOW, DEFAULT).up is None
+    for pending in ((False,), (False, False)):
+        assert snapshots.merged([liar, says("b", *pending)], "gcp/b", NOW, DEFAULT).up is False
     two = [liar, says("b", False, False, False), says("c", True)]
     assert snapshots.merged(two, "gcp/b", NOW, DEFAULT).up is False
-    stale = Document("b", NOW, {"gcp/b": (Observation(NOW - 200, True), Observation(NOW, False))})
+    stale = Snapshot("b", NOW, {"gcp/b": (ProbeResult(NOW - 200, True), ProbeResult(NOW, False))})
     assert snapshots.merged([liar, stale], "gcp/b", NOW, DEFAULT).up is False
-    cold = Document("b", NOW, {"gcp/b": (Observation(NOW, ok=False, cold=True),)})
+    cold = Snapshot("b", NOW, {"gcp/b": (ProbeResult(NOW, ok=False, cold=True),)})
     assert snapshots.merged([liar, cold], "gcp/b", NOW, DEFAULT).up is None
     assert snapshots.merged([says("b", True)], "gcp/b", NOW, DEFAULT).up is None
 
 
-@given(st.lists(st.lists(observations, min_size=1, max_size=12), min_size=1, max_size=4))
-def test_one_vantage_alone_never_outvotes_another_that_has_seen_the_target_alive(
-    several: list[list[Observation]],
+@given(st.lists(st.lists(results, min_size=1, max_size=12), min_size=1, max_size=4))
+def test_one_checker_alone_never_outvotes_another_that_has_seen_the_target_alive(
+    several: list[list[ProbeResult]],
 ) -> None:
     """Whatever the others saw: where one of them saw it alive lately, down needs two verdicts."""
-    views = [Document(f"v{n}", NOW, {"gcp/b": snapshots.keep(seen)}) for n, seen in enumerate(several)]
-    liar = Document("liar", NOW, {"gcp/b": tuple(looks(False, False, False))})
-    verdicts = [snapshots.verdict(one.observations["gcp/b"], DEFAULT) for one in views]
-    alive = any(look.alive for one in views for look in one.observations["gcp/b"])
+    views = [Snapshot(f"v{n}", NOW, {"gcp/b": snapshots.keep(seen)}) for n, seen in enumerate(several)]
+    liar = Snapshot("liar", NOW, {"gcp/b": tuple(looks(False, False, False))})
+    verdicts = [snapshots.verdict(one.results["gcp/b"], DEFAULT) for one in views]
+    alive = any(look.alive for one in views for look in one.results["gcp/b"])
     if alive and False not in verdicts:
         assert snapshots.merged([*views, liar], "gcp/b", NOW, DEFAULT).up is not False
 
 
 @pytest.mark.parametrize("ahead", [61.0, 3_600.0, 1e9])
-def test_a_vantage_that_speaks_from_the_future_has_no_say(ahead: float) -> None:
+def test_a_checker_that_speaks_from_the_future_has_no_say(ahead: float) -> None:
     """Nor is it fresh; what two good clocks may differ by is no future."""
-    said = Document("a", NOW + ahead, {"gcp/b": tuple(Observation(NOW + ahead + n, False) for n in range(3))})
+    said = Snapshot("a", NOW + ahead, {"gcp/b": tuple(ProbeResult(NOW + ahead + n, False) for n in range(3))})
     assert snapshots.merged([said], "gcp/b", NOW, DEFAULT).up is None
     assert not snapshots.is_fresh(said, NOW, DEFAULT)
-    near = Document("a", NOW + 59, {"gcp/b": tuple(Observation(NOW + 57 + n, False) for n in range(3))})
+    near = Snapshot("a", NOW + 59, {"gcp/b": tuple(ProbeResult(NOW + 57 + n, False) for n in range(3))})
     assert snapshots.merged([near], "gcp/b", NOW, DEFAULT).up is False
     assert snapshots.is_fresh(near, NOW, DEFAULT)
 
 
 def test_what_a_clock_in_the_future_left_behind_is_not_believed() -> None:
     """After the clock was set back: the whole document, or only the looks that lie ahead."""
-    ahead = Document("aws/a", NOW + 3_600, {"gcp/b": (Observation(NOW, True),)})
+    ahead = Snapshot("aws/a", NOW + 3_600, {"gcp/b": (ProbeResult(NOW, True),)})
     assert snapshots.believable(ahead, NOW) is None
     assert snapshots.believable(ahead, NOW + 3_600) is ahead
-    mixed = Document("aws/a", NOW, {"gcp/b": (Observation(NOW, True), Observation(NOW + 3_600, False))})
+    mixed = Snapshot("aws/a", NOW, {"gcp/b": (ProbeResult(NOW, True), ProbeResult(NOW + 3_600, False))})
     left = snapshots.believable(mixed, NOW)
     assert left is not None
-    assert left.observations == {"gcp/b": (Observation(NOW, True),)}
+    assert left.results == {"gcp/b": (ProbeResult(NOW, True),)}
 
 
 def test_only_the_last_ten_observations_are_kept() -> None:
     """By their own time, not by arrival."""
-    many = [Observation(NOW - age, True) for age in range(25)]
+    many = [ProbeResult(NOW - age, True) for age in range(25)]
     kept = snapshots.keep(many)
     assert [one.at for one in kept] == [NOW - age for age in range(9, -1, -1)]
 
 
 def test_observations_of_targets_unknown_here_are_left_out() -> None:
     """While a region is being added the others stay judged."""
-    one = snapshots.dump(Document("aws/a", NOW, {"gcp/b": tuple(looks(True)), "mars/x": tuple(looks(True))}))
-    assert list(snapshots.parse(one, KNOWN, NOW).observations) == ["gcp/b"]
+    one = snapshots.dump(Snapshot("aws/a", NOW, {"gcp/b": tuple(looks(True)), "mars/x": tuple(looks(True))}))
+    assert list(snapshots.parse(one, KNOWN, NOW).results) == ["gcp/b"]
 
 
-fields = st.sampled_from(["version", "vantage", "at", "observations", "target", "ok"])
+fields = st.sampled_from(["version", "checker", "at", "results", "target", "ok"])
 leaves = st.none() | st.booleans() | st.floats() | st.text()
 anything = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(fields, inner), max_leaves=12)
 
@@ -191,8 +191,8 @@ anything = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(
 @given(anything)
 def test_whatever_json_comes_it_is_read_or_refused(value: object) -> None:
     """Never another exception."""
-    for attempt in (value, {"version": 1, "vantage": "aws/a", "at": NOW, "observations": [value]}):
-        with suppress(SnapshotRefused):
+    for attempt in (value, {"version": 1, "checker": "aws/a", "at": NOW, "results": [value]}):
+        with suppress(SnapshotRejected):
             snapshots.parse(attempt, KNOWN, NOW)
 
 
@@ -200,8 +200,8 @@ def test_whatever_json_comes_it_is_read_or_refused(value: object) -> None:
 def test_a_field_of_the_wrong_type_is_refused(field: str) -> None:
     """A text is not a number, nor true or false."""
     wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: "x"}
-    with pytest.raises(SnapshotRefused):
-        snapshots.parse({"version": 1, "vantage": "aws/a", "at": NOW, "observations": [wrong]}, KNOWN, NOW)
+    with pytest.raises(SnapshotRejected):
+        snapshots.parse({"version": 1, "checker": "aws/a", "at": NOW, "results": [wrong]}, KNOWN, NOW)
 
 
 @pytest.mark.parametrize("field", ["at", "latency_ms", "inflight"])
@@ -211,16 +211,16 @@ def test_a_field_of_the_wrong_type_is_refused(field: str) -> None:
 def test_a_number_that_is_none_is_refused(field: str, number: float) -> None:
     """Counters are never negative, and nothing is beyond what a float holds exactly."""
     wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: number}
-    with pytest.raises(SnapshotRefused):
-        snapshots.parse({"version": 1, "vantage": "aws/a", "at": NOW, "observations": [wrong]}, KNOWN, NOW)
+    with pytest.raises(SnapshotRejected):
+        snapshots.parse({"version": 1, "checker": "aws/a", "at": NOW, "results": [wrong]}, KNOWN, NOW)
 
 
 def test_sizes_have_limits() -> None:
     """Of a list, and of a text that may be shown; and the version is a number."""
     look = {"target": "gcp/b", "at": NOW, "ok": True, "reason": "x" * 10_000, "build": "y" * 10_000}
-    written: dict[str, object] = {"version": 1, "vantage": "aws/a", "at": NOW, "observations": [look] * 3_000}
-    (seen,) = snapshots.parse(written, KNOWN, NOW).observations["gcp/b"]
+    written: dict[str, object] = {"version": 1, "checker": "aws/a", "at": NOW, "results": [look] * 3_000}
+    (seen,) = snapshots.parse(written, KNOWN, NOW).results["gcp/b"]
     assert (len(seen.reason), len(seen.build)) == (200, 200)
-    for wrong in ({"observations": [look] * 3_001}, {"version": True}, {"version": "1"}):
-        with pytest.raises(SnapshotRefused):
+    for wrong in ({"results": [look] * 3_001}, {"version": True}, {"version": "1"}):
+        with pytest.raises(SnapshotRejected):
             snapshots.parse({**written, **wrong}, KNOWN, NOW)

@@ -23,9 +23,9 @@ def reading(status: int, *headers: tuple[bytes, bytes]) -> Reading:
 def test_a_refusal_that_is_about_the_caller_counts_against_nobody(status: int) -> None:
     """It goes elsewhere, and the target takes no rest for the others."""
     one = reading(status, (b"x-skyfleet-outcome", b"caller"), (b"retry-after", b"3600"))
-    assert (one.worth, one.verdict, one.at_end, one.rest_s) == (Worth.UNDONE, None, Outcome.NEUTRAL, None)
+    assert (one.worth, one.verdict, one.at_end, one.backoff_s) == (Worth.UNDONE, None, Outcome.NEUTRAL, None)
     other = reading(status, (b"retry-after", b"3600"))
-    assert other.verdict is Outcome.THROTTLED
+    assert other.verdict is Outcome.RATE_LIMITED
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
