@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import yaml
 
-from infra.config.parse import Checks, Settings, read
+from infra.config.model import Checks, Settings
+from infra.config.parse import parse_settings
 from infra.costs import RATES, READ, Price, detection_s, idle, run_s, total
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ COMPARED = (Checks(), Checks(6, 10), Checks(3, 1), Checks(2, 20), Checks(1, 10))
 def example(root: Path = ROOT) -> Settings:
     """The stack that users copy."""
     parsed = cast("dict[str, Any]", yaml.safe_load((root / "Pulumi.example.yaml").read_text()))
-    return read(parsed["config"], "prod")
+    return parse_settings(parsed["config"], "prod")
 
 
 def tables(settings: Settings) -> str:

@@ -10,7 +10,8 @@ import pulumi
 from infra import partial, preflight, rollout
 from infra.clouds import prepare
 from infra.component import Fleet
-from infra.config.parse import Settings, read
+from infra.config.model import Settings
+from infra.config.parse import parse_settings
 from infra.errors import InfraError
 from infra.keys import create as create_keys
 from infra.packaging import Packages, build_all
@@ -61,7 +62,7 @@ def deploy(settings: Settings, packages: Packages) -> None:
 if __name__ == "__main__":
     try:
         config = pulumi.runtime.get_config_env()
-        stack_settings = read(config, pulumi.get_stack())
+        stack_settings = parse_settings(config, pulumi.get_stack())
         preflight.need_aim(stack_settings, os.environ)
         preflight.need_accounts(stack_settings, config, os.environ)
         deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))

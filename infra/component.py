@@ -7,9 +7,6 @@ cloud's file. Names and labels are pure functions of their arguments, within eac
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,33 +15,19 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from infra import names
+from infra.config.model import Cloud
 from infra.loopback import is_local_name
 
-Cloud = Literal["aws", "azure", "gcp"]
 Role = Literal["agent", "router", "checker"]
 Kind = Literal["agent", "router"]
 Store = Literal["health", "replies"]
 T = TypeVar("T")
 
-CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
 KINDS: tuple[Kind, ...] = ("agent", "router")
-
-STACK_LABEL = "skyfleet-stack"
-ROLE_LABEL = "skyfleet-role"
 
 # Long enough to look back over a long weekend and a week of holidays, short enough to cost next to nothing.
 LOG_RETENTION_DAYS = 30
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """One region of one cloud."""
-
-    cloud: Cloud
-    region: str
-
-    def __str__(self) -> str:
-        return f"{self.cloud}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,51 +93,11 @@ class Fleet:
     suffix: pulumi.Output[str]
 
     def labels(self, role: str) -> dict[str, str]:
-        return labels(self.stack, role)
+        return names.labels(self.stack, role)
 
     def unique(self, base: str, limit: int, *, dashes: bool = True) -> pulumi.Output[str]:
         """A name nobody else in the world has; see `unique_name`."""
-        return self.suffix.apply(lambda suffix: unique_name(base, suffix, limit, dashes=dashes))
-
-
-def slug(text: str) -> str:
-    """Lower-case letters, digits and single dashes, starting with a letter: the charset every cloud
-    allows."""
-    cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return cleaned if cleaned[:1].isalpha() else f"s-{cleaned}".rstrip("-")
-
-
-def fit(text: str, limit: int) -> str:
-    """`text` when it is short enough, else its start and six hex digits of its hash, so different texts
-    stay different."""
-    if len(text) <= limit:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return f"{text[: limit - 7].rstrip('-')}-{digest}"
-
-
-def stack_prefix(name: str, stack: str) -> str:
-    """Start of all names of one stack, at most 24 characters."""
-    return fit(slug(f"{name}-{stack}"), 24)
-
-
-def regional_name(prefix: str, role: str, region: str, limit: int) -> str:
-    """For names that are unique per account but not per region (IAM roles, service accounts, resource
-    groups)."""
-    return fit(f"{prefix}-{role}-{slug(region)}", limit)
-
-
-def unique_name(base: str, suffix: str, limit: int, *, dashes: bool = True) -> str:
-    """`base` and a random suffix within `limit`; without dashes for storage accounts, which allow none."""
-    if dashes:
-        return f"{fit(slug(base), limit - len(suffix) - 1)}-{suffix}"
-    return fit(slug(base), limit - len(suffix)).replace("-", "") + suffix
-
-
-def labels(stack: str, role: str) -> dict[str, str]:
-    """Tags and labels of every resource; GCP's label values are the strictest (63 of lower case, digits, -
-    and _)."""
-    return {STACK_LABEL: fit(slug(stack), 63), ROLE_LABEL: role}
+        return self.suffix.apply(lambda suffix: names.unique_name(base, suffix, limit, dashes=dashes))
 
 
 def base_url(host_or_url: str) -> str:
@@ -181,8 +124,3 @@ def made_of(output: pulumi.Output[T], make: Callable[[T], str]) -> pulumi.Output
     The engine tells the outputs of a resource that a deployment leaves out as None (infra/partial.py).
     """
     return output.apply(lambda value: make(value) if value is not None else "")
-
-
-def compact(value: object) -> str:
-    """JSON for environment variables: no spaces, key order kept."""
-    return json.dumps(value, separators=(",", ":"))

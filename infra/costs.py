@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from infra.component import Cloud
-from infra.config.parse import Checks, Settings
+from infra.config.model import Checks, Cloud, Settings
 
 READ = "2026-11-26"
 MINUTES = 730 * 60  # of a month: a checker's runs

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
-from infra.component import Place, compact
+from infra.config.lambda_limits import compact
+from infra.config.model import Place
 from skyfleet.keys import Role, derived
 
 KEY_LENGTH = 43  # letters and digits: 256 bits

@@ -17,8 +17,8 @@ from typing import cast
 
 import pulumi
 
-from infra.component import FunctionEndpoint, Place
-from infra.config.parse import Target
+from infra.component import FunctionEndpoint
+from infra.config.model import Place, Target
 
 # The former URL of a function of this role, empty when it had none.
 Former = Callable[[FunctionEndpoint], Awaitable[str]]

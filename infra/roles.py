@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.component import FunctionSpec, Package, Place, Role, Store, compact
+from infra.component import FunctionSpec, Package, Role, Store
 from infra.config import lambda_limits
-from infra.config.parse import Settings, Target
+from infra.config.lambda_limits import compact
+from infra.config.model import Place, Settings, Target
 from infra.keys import Credentials
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU

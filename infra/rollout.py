@@ -28,7 +28,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.component import Cloud, FunctionEndpoint, Role
+from infra.component import FunctionEndpoint, Role
+from infra.config.model import Cloud
 from infra.errors import StaleBuildError
 from infra.loopback import is_loopback, plain
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import pytest
 
 from functions import app as agents
-from infra.component import CLOUDS
+from infra.config.model import CLOUDS
 from router import app as routers
 from tests.asgi import App, Reply, call
 from tests.infra.clouds.test_clouds import FUNCTIONS, environment

@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.component import Place, fit, regional_name
-from infra.config.parse import Settings
+from infra.config.model import Place, Settings
+from infra.names import fit, regional_name
 
 QUERY = (
     "union traces, exceptions, requests | where cloud_RoleName startswith '{name}' "

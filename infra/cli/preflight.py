@@ -21,16 +21,16 @@ AGAIN_MB = 96
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from infra.config.parse import Settings
+    from infra.config.model import Settings
 
 
 def read_settings(layout: Layout, stack: str = STACK) -> Settings:
     """The stack's settings, or all its mistakes at once. stack: as Pulumi names it, also with owner."""
-    from infra.config.parse import read
+    from infra.config.parse import parse_settings
     from infra.errors import InfraError
 
     try:
-        return read(read_config(layout, stack), stack.rpartition("/")[2])
+        return parse_settings(read_config(layout, stack), stack.rpartition("/")[2])
     except InfraError as error:
         raise SetUpFailed(str(error)) from None
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.config.model import PULUMI_PACKAGES
+
 # ` +  aws:iam:Role agent created (0.01s)`; a marker such as `+-` or `++` announces a replacement.
 _STEP = re.compile(
     r"^ ?(?P<mark>[-+~<>=|@ ]{1,3}) +(?P<type>\S+:\S+) (?P<name>\S+) (?P<what>[a-z*][^(\[]*?)\s*(?:[(\[].*)?$"
@@ -20,7 +22,7 @@ _ENDS = re.compile(
 _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
-_PACKAGES = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
+_CLOUDS = {package: cloud for cloud, package in PULUMI_PACKAGES.items()}
 # What an emulated cloud says on a bad day (emulator/providers/weather.py).
 _OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
@@ -74,7 +76,7 @@ def outages(lines: Iterable[str]) -> dict[str, str]:
     for line in lines:
         if (failed := step(line)) is None or not failed.failed or failed.type == "pulumi:pulumi:Stack":
             continue
-        cloud, reason = _PACKAGES.get(failed.type.partition(":")[0]), _OUTAGE.search(line)
+        cloud, reason = _CLOUDS.get(failed.type.partition(":")[0]), _OUTAGE.search(line)
         if cloud is None or reason is None:
             return {}
         found[cloud] = reason[0]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from infra.component import Fleet, FunctionEndpoint, FunctionSpec, Place
-from infra.config.gcp import Google
-from infra.config.parse import Settings
+from infra.component import Fleet, FunctionEndpoint, FunctionSpec
+from infra.config.model import GcpSettings, Place, Settings
 
 Deploy = Callable[[FunctionSpec], FunctionEndpoint]
 
@@ -16,12 +15,12 @@ def prepare(fleet: Fleet, settings: Settings) -> dict[Place, Deploy]:
     """Creates what the functions of each place share and returns what deploys a function there."""
     elsewhere = {place: _prepare(fleet, place, settings) for place in settings.places if place.cloud != "gcp"}
     on_google = [place for place in settings.places if place.cloud == "gcp"]
-    if settings.google and on_google:
-        elsewhere |= _on_google(fleet, on_google, settings.google)
+    if settings.gcp and on_google:
+        elsewhere |= _on_google(fleet, on_google, settings.gcp)
     return elsewhere
 
 
-def _on_google(fleet: Fleet, places: Sequence[Place], google: Google) -> dict[Place, Deploy]:
+def _on_google(fleet: Fleet, places: Sequence[Place], google: GcpSettings) -> dict[Place, Deploy]:
     """Its regions share a project, and the services that are switched on there."""
     from infra.clouds.gcp import function
     from infra.clouds.gcp.region import Foundation, Project
@@ -42,7 +41,7 @@ def _prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
             from infra.clouds.aws.region import Foundation as OnAmazon
 
             amazon = OnAmazon(fleet, place)
-            return lambda spec: function.Function(spec, amazon, settings.amazon).endpoint
+            return lambda spec: function.Function(spec, amazon, settings.aws).endpoint
         case "azure":
             from infra.clouds.azure import function
             from infra.clouds.azure.region import Foundation as OnMicrosoft

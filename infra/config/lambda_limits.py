@@ -1,10 +1,10 @@
-"""What routers and checkers are told of their fleet in their environment, and whether Lambda has room for it.
+"""Size of the environment that routers and checkers get, and Lambda's limit on it.
 
-Lambda alone ends an environment as a whole. Google ends each variable, at 32 KiB, which is more than all
-regions there are need (a test says so); Azure documents no end. A checker runs in every cloud of a fleet, so
-a fleet with agents on AWS meets the limit also when its routers are elsewhere.
+Lambda limits the environment as a whole, to 4 KiB. Google limits each variable, to 32 KiB, which holds every
+region (tests/infra/config/test_lambda_limits.py); Azure documents no limit. A checker runs in every cloud of
+a fleet, so a fleet with agents on AWS meets the limit even if its routers run elsewhere.
 
-Pure. The URLs of targets are not known before the deploy: the longest form that each cloud gives counts.
+Pure. The targets' URLs are unknown before the deployment: the longest form that each cloud gives counts.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from infra.component import Place, compact
-from infra.config.validation import Mistakes
+from infra.config.model import Checks, Place, Settings, Target
+from infra.config.validation import Validator
 
-if TYPE_CHECKING:
-    from infra.config.parse import Checks, Settings, Target
-
-Knowing = Literal["router", "checker"]
+# The roles that get the list of targets.
+ListedRole = Literal["router", "checker"]
 
 LAMBDA_BYTES = 4096
 PROJECT_NUMBER_DIGITS = 13  # of a Google project; 12 in most
-# All other variables on AWS: the Web Adapter's, the place, the fleet, the role, the secret's ARN; a router's
-# bucket, strategy and key hash besides. With the longest names a stack can have; a test measures them.
-REST_BYTES: Mapping[Knowing, int] = {"router": 785, "checker": 640}
+# All other variables on AWS: the Web Adapter's, the place, the fleet, the role and the secret's ARN; for a
+# router also the bucket, the strategy and the key hash. With the longest names; a test measures it.
+FIXED_BYTES: Mapping[ListedRole, int] = {"router": 785, "checker": 640}
+
+
+def compact(value: object) -> str:
+    """JSON for environment variables: no spaces, key order kept."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def target_list(targets: Sequence[Target], urls: Sequence[str], *, repeatable: bool) -> str:
-    """SKYFLEET_TARGETS: the agents a router chooses from, as JSON."""
+    """SKYFLEET_TARGETS: the targets of a router or a checker, as JSON."""
     return compact(
         [
             {
@@ -59,75 +62,76 @@ def check_plan(checks: Checks) -> str:
     )
 
 
-def need_room(mistakes: Mistakes, settings: Settings) -> None:
-    """A mistake when the list of targets does not fit into a function on AWS."""
+def check_environment_size(validator: Validator, settings: Settings) -> None:
+    """An error if the list of targets does not fit into the environment of a function on AWS."""
     if "aws" not in settings.clouds:
         return
     routed = any(place.cloud == "aws" for place in settings.routers)
-    checker = most_targets(settings, "checker")
-    most = min(checker, most_targets(settings, "router")) if routed else checker
+    checker = max_targets(settings, "checker")
+    most = min(checker, max_targets(settings, "router")) if routed else checker
     count = len(settings.targets)
     if count <= most:
         return
-    role: Knowing = "router" if routed and most < checker else "checker"
+    role: ListedRole = "router" if routed and most < checker else "checker"
     others = ", ".join(cloud for cloud in settings.clouds if cloud != "aws")
-    instead = f"; or no router on AWS (skyfleet:router.clouds: [{others}]), which leaves room for {checker}"
-    mistakes.add(
+    instead = f"; or no router on AWS (skyfleet:router.clouds: [{others}]), which allows {checker}"
+    validator.error(
         "skyfleet:clouds",
         f"{count} regions in all",
         f"at most {most} like these: the {role} on AWS gets the list of all targets in its environment, "
-        f"which Lambda ends at {LAMBDA_BYTES} bytes ({count} regions need up to {needed(settings, role)})",
+        f"which Lambda limits to {LAMBDA_BYTES} bytes ({count} regions need up to "
+        f"{environment_bytes(settings, role)})",
         f"fewer regions{instead if others and role == 'router' else ''}",
     )
 
 
-def needed(settings: Settings, role: Knowing) -> int:
-    """Bytes of such a function's whole environment on AWS, at most."""
-    return _without_targets(settings, role) + sum(_entries(settings, role))
+def environment_bytes(settings: Settings, role: ListedRole) -> int:
+    """Upper bound of the bytes of the whole environment of a function of this role on AWS."""
+    return _base_bytes(settings, role) + sum(_entry_bytes(settings, role))
 
 
-def most_targets(settings: Settings, role: Knowing) -> int:
-    """How many targets such a function on AWS can be told of; those with the longest entries count first."""
-    left = LAMBDA_BYTES - _without_targets(settings, role)
-    longest = sorted(_entries(settings, role), reverse=True)
+def max_targets(settings: Settings, role: ListedRole) -> int:
+    """How many targets fit into the environment of this role on AWS; the longest entries count first."""
+    left = LAMBDA_BYTES - _base_bytes(settings, role)
+    longest = sorted(_entry_bytes(settings, role), reverse=True)
     return sum(size <= left for size in accumulate(longest))
 
 
 def longest_url(settings: Settings, place: Place, role: str = "agent") -> str:
-    """A URL as long as the longest that this place gives; the emulator's have its suffix and a port."""
+    """A URL as long as the longest of this place; the emulator's URLs have its suffix and a port."""
     host = _longest_host(settings, place, role)
-    return f"http://{host}.localhost:32000" if settings.local else f"https://{host}"
+    return f"http://{host}.localhost:32000" if settings.emulated else f"https://{host}"
 
 
 def _longest_host(settings: Settings, place: Place, role: str) -> str:
     name, region = f"{settings.prefix}-{role}", place.region
     if place.cloud == "aws":
         return f"{'x' * 32}.lambda-url.{region}.on.aws"
-    if place.cloud == "azure":  # a site's name has 60 characters at most; a hash and the region may follow
+    if place.cloud == "azure":  # a site's name has at most 60 characters; a hash and the region follow
         site = f"{name}-{region}-{'x' * 8}"[:60]
         return f"{site}-{'x' * 16}.{region}-01.azurewebsites.net"
-    # Google: SERVICE-PROJECTNUMBER.REGION.run.app where the first part has 63 characters at most, which our
-    # names keep; else a shorter one with a hash. cloud.google.com/run/docs/triggering/https-request
+    # Google: SERVICE-PROJECTNUMBER.REGION.run.app if the first part has at most 63 characters, as ours has;
+    # otherwise a shorter form with a hash. cloud.google.com/run/docs/triggering/https-request
     return f"{name}-{'1' * PROJECT_NUMBER_DIGITS}.{region}.run.app"
 
 
-def _entries(settings: Settings, role: Knowing) -> list[int]:
+def _entry_bytes(settings: Settings, role: ListedRole) -> list[int]:
     """Bytes of each target's entry and the comma after it."""
     sizes: list[int] = []
     for target in settings.targets:
-        told = target if role == "router" else replace(target, weight=1, price=None)
-        text = target_list([told], [longest_url(settings, target.place)], repeatable=False)
-        sizes.append(_quoted(text.removeprefix("[").removesuffix("]")) + 1)
+        listed = target if role == "router" else replace(target, weight=1, price=None)
+        text = target_list([listed], [longest_url(settings, target.place)], repeatable=False)
+        sizes.append(_json_bytes(text.removeprefix("[").removesuffix("]")) + 1)
     return sizes
 
 
-def _without_targets(settings: Settings, role: Knowing) -> int:
+def _base_bytes(settings: Settings, role: ListedRole) -> int:
     if role == "router":
-        return REST_BYTES[role] + _quoted(compact(settings.policy))
+        return FIXED_BYTES[role] + _json_bytes(compact(settings.policy))
     urls = [longest_url(settings, place, "router") for place in settings.routers]
-    return REST_BYTES[role] + _quoted(compact(urls)) + _quoted(check_plan(settings.checks))
+    return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_plan(settings.checks))
 
 
-def _quoted(text: str) -> int:
-    """Bytes of a value inside the JSON that Lambda measures, its quotation marks left out."""
+def _json_bytes(text: str) -> int:
+    """Bytes of a value inside the JSON that Lambda measures, without its quotation marks."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2

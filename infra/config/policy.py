@@ -1,16 +1,15 @@
-"""`skyfleet:router.policy`: what may be said of how the router decides; every mistake in it is noted.
+"""`skyfleet:router.policy`: ranges and names that the config may set.
 
-The rule of this file: pure. Defaults live with the router.
+Pure. The defaults are the router's (router/core/policy.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.config.validation import Mistakes, one_of
+from infra.config.validation import Validator, one_of
 
-# Knobs of the router's deciding, with the least and the most that each may be; their defaults live with the
-# router, here is only what may be said.
+# Minimum and maximum of each number.
 POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
     "connectTimeoutS": (0.01, 60),
     "probeAfterS": (0.01, 3600),
@@ -32,33 +31,33 @@ OVERRIDES = ("strategy", "redundant")
 POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "allowedOverrides")
 
 
-def read_policy(mistakes: Mistakes, value: object) -> dict[str, object]:
+def read_policy(validator: Validator, value: object) -> dict[str, object]:
     key, example = "skyfleet:router.policy", "{probeAfterS: 2}"
-    policy = mistakes.mapping(key, value, example)
-    mistakes.known_keys(key, policy, POLICY_KEYS, example)
+    policy = validator.mapping(key, value, example)
+    validator.known_keys(key, policy, POLICY_KEYS, example)
     found: dict[str, object] = {}
     for name, (least, most) in POLICY_NUMBERS.items():
         if name in policy:
             whole, example = name in WHOLE_NUMBERS, "0.5" if most == 1 else "2"
-            found[name] = mistakes.number(
-                f"{key}.{name}", policy[name], 1, least=least, most=most, example=example, whole=whole
+            found[name] = validator.number(
+                f"{key}.{name}", policy[name], 1, minimum=least, maximum=most, example=example, integer=whole
             )
     if "hedge" in policy:
         given = policy["hedge"]
         if isinstance(given, bool):  # what some readers of YAML make of a bare `on` or `off`
             given = "on" if given else "off"
-        found["hedge"] = mistakes.choice(f"{key}.hedge", given, HEDGES, "auto")
+        found["hedge"] = validator.choice(f"{key}.hedge", given, HEDGES, "auto")
     if "allowedOverrides" in policy:
         found["allowedOverrides"] = _allowed_overrides(
-            mistakes, f"{key}.allowedOverrides", policy["allowedOverrides"]
+            validator, f"{key}.allowedOverrides", policy["allowedOverrides"]
         )
     return found
 
 
-def _allowed_overrides(mistakes: Mistakes, key: str, value: object) -> list[str]:
+def _allowed_overrides(validator: Validator, key: str, value: object) -> list[str]:
     """An empty list: callers may choose nothing."""
-    names = [] if value == [] else mistakes.strings(key, value, "[strategy]")
+    names = [] if value == [] else validator.strings(key, value, "[strategy]")
     for name in names:
         if name not in OVERRIDES:
-            mistakes.add(key, name, one_of(OVERRIDES, name), "[strategy]")
+            validator.error(key, name, one_of(OVERRIDES, name), "[strategy]")
     return names

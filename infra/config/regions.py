@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.component import Cloud
+from infra.config.model import Cloud
 
 
 def _names(text: str) -> tuple[str, ...]:

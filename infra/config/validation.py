@@ -1,7 +1,7 @@
-"""Reading a config value by value while collecting every mistake, so that all are told at once.
+"""Check config values one by one and collect every error, so that one run reports all of them.
 
-Each reader returns a usable value even after a mistake (the default, or what could be saved), which lets
-the rest be checked; nobody sees those values, because the collected mistakes are raised at the end.
+Each method returns a usable value even after an error (the default, or the valid part), so that later checks
+can run. Such values are never used: `parse_settings` raises the collected errors at its end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-# Keys of the config that bore another name before.
+# Former config keys and their present names.
 _POLICY = "skyfleet:router.policy"
 RENAMED: Mapping[str, str] = {
     "skyfleet:sky": "skyfleet:emulator",
@@ -25,41 +25,42 @@ RENAMED: Mapping[str, str] = {
 
 
 @dataclass(slots=True)
-class Mistakes:
-    """Collects complete sentences: key, got, expected, example."""
+class Validator:
+    """errors: complete sentences, each with the key, the value found, what is expected and an example."""
 
-    found: list[str] = field(default_factory=list[str])
+    errors: list[str] = field(default_factory=list[str])
 
-    def add(self, key: str, got: object, expected: str, example: str) -> None:
-        self.found.append(f"{key}: got {_shown(got)}; expected {expected}, e.g. {example}")
+    def error(self, key: str, got: object, expected: str, example: str) -> None:
+        self.errors.append(f"{key}: got {_shown(got)}; expected {expected}, e.g. {example}")
 
     def mapping(self, key: str, value: object, example: str) -> dict[str, object]:
-        """A mapping with string keys; nothing at all counts as an empty one."""
+        """A mapping with string keys; a missing value counts as an empty one."""
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            self.add(key, value, "a mapping", example)
+            self.error(key, value, "a mapping", example)
             return {}
         return {str(name): item for name, item in cast("Mapping[object, object]", value).items()}
 
     def known_keys(
         self, key: str, value: Mapping[str, object], allowed: Collection[str], example: str
     ) -> None:
+        """An error for each key of `value` that is not in `allowed`; a former name gets its present one."""
         for name in value:
             if (renamed := RENAMED.get(_join(key, name))) is not None:
-                self.add(_join(key, name), "a key's former name", f"its name of today, {renamed}", example)
+                self.error(_join(key, name), "a former key", f"its present name, {renamed}", example)
             elif name not in allowed:
-                self.add(_join(key, name), "an unknown key", one_of(allowed, name), example)
+                self.error(_join(key, name), "an unknown key", one_of(allowed, name), example)
 
     def strings(self, key: str, value: object, example: str) -> list[str]:
-        """A list of strings without repetitions, not empty."""
+        """A list of distinct strings, not empty."""
         items = cast("list[object]", value) if isinstance(value, list) else []
         if not items or not all(isinstance(item, str) for item in items):
-            self.add(key, cast("object", value), "a list with at least one name", example)
+            self.error(key, cast("object", value), "a list with at least one name", example)
             return []
         names = [str(item) for item in items]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            self.add(key, f"{name} twice", "each name once", example)
+            self.error(key, f"{name} twice", "each name once", example)
         return list(dict.fromkeys(names))
 
     def choice(self, key: str, value: object, allowed: Collection[str], default: str) -> str:
@@ -67,7 +68,7 @@ class Mistakes:
             return default
         if isinstance(value, str) and value in allowed:
             return value
-        self.add(key, value, one_of(allowed, str(value)), default)
+        self.error(key, value, one_of(allowed, str(value)), default)
         return default
 
     def number(
@@ -76,23 +77,27 @@ class Mistakes:
         value: object,
         default: float,
         *,
-        least: float,
-        most: float = math.inf,
+        minimum: float,
+        maximum: float = math.inf,
         example: str = "",
-        whole: bool = False,
+        integer: bool = False,
     ) -> float:
-        """A finite number of at least `least`, at most `most`."""
+        """A finite number from `minimum` to `maximum`."""
         if value is None:
             return default
-        kind = "a whole number" if whole else "a number"
-        expected = f"{kind} of at least {least:g}" if most == math.inf else f"{kind} from {least:g} to {most}"
-        # Compared with a float, since a whole number may be too large to become one.
+        kind = "an integer" if integer else "a number"
+        expected = (
+            f"{kind} of at least {minimum:g}"
+            if maximum == math.inf
+            else f"{kind} from {minimum:g} to {maximum}"
+        )
+        # Compared with a float, because an int can be too large to become one.
         finite = isinstance(value, int | float) and abs(value) < 1e300
         if isinstance(value, bool) or not isinstance(value, int | float) or not finite:
-            self.add(key, value, expected, example or f"{default:g}")
+            self.error(key, value, expected, example or f"{default:g}")
             return default
-        if not least <= value <= most or (whole and value != int(value)):
-            self.add(key, value, expected, example or f"{default:g}")
+        if not minimum <= value <= maximum or (integer and value != int(value)):
+            self.error(key, value, expected, example or f"{default:g}")
             return default
         return int(value) if value == int(value) else float(value)
 
@@ -101,17 +106,17 @@ class Mistakes:
             return default
         if isinstance(value, bool):
             return value
-        self.add(key, value, "true or false", "true")
+        self.error(key, value, "true or false", "true")
         return default
 
 
 def suggestion(name: str, allowed: Collection[str]) -> str | None:
-    """The allowed name that was probably meant."""
+    """The allowed name most similar to `name`, or None."""
     return next(iter(difflib.get_close_matches(name.lower(), allowed, n=1, cutoff=0.6)), None)
 
 
 def one_of(allowed: Collection[str], got: str) -> str:
-    """`one of a, b, c (did you mean b?)`; long lists show only what is near."""
+    """`one of a, b, c (did you mean b?)`; a long list is cut to the most similar names."""
     meant = suggestion(got, allowed)
     hint = f" (did you mean {meant}?)" if meant else ""
     names = list(allowed)

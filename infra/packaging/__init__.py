@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from infra.component import KINDS, Cloud, Kind, Package, Place
-from infra.config.parse import Settings
+from infra.component import KINDS, Kind, Package
+from infra.config.model import Cloud, Place, Settings
 from infra.errors import PackageError
 from infra.packaging import dependencies, preflight, sources, zips
 from infra.packaging.sources import File

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-from infra.config.parse import Settings
+from infra.config.model import Settings
 from infra.errors import AgentError
 from infra.packaging import dependencies
 from infra.packaging.sources import Recipe

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.component import CLOUDS, Cloud, Kind
+from infra.component import Kind
+from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")

@@ -18,8 +18,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.component import CLOUDS, Cloud
-from infra.config.parse import Settings
+from infra.config.model import CLOUDS, Cloud, Settings
 from infra.errors import PreflightError
 from infra.preflight import amazon, asking, google, microsoft
 from infra.preflight.aim import misaimed
@@ -36,7 +35,7 @@ class Ended(Exception):
 
 def need_aim(settings: Settings, environ: Mapping[str, str]) -> None:
     """PreflightError when the shell is aimed elsewhere than the stack says."""
-    if found := misaimed(settings.stack, settings.clouds, environ, local=settings.local):
+    if found := misaimed(settings.stack, settings.clouds, environ, emulated=settings.emulated):
         raise PreflightError([finding.line for finding in found])
 
 
@@ -48,7 +47,7 @@ def need_accounts(settings: Settings, config: Mapping[str, object], environ: Map
     chosen: list[Cloud] = [
         cloud for cloud in settings.clouds if cloud in environ.get(ONLY, ",".join(CLOUDS)).split(",")
     ]
-    missing = {} if settings.local else without_credential(chosen, _surroundings(config, environ))
+    missing = {} if settings.emulated else without_credential(chosen, _surroundings(config, environ))
     asked = [ask(settings, cloud) for cloud in chosen if cloud not in missing]
     report = Report.of([Report({}, tuple(missing.values())), *asked])
     if path := environ.get(REPORT):

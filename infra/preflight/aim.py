@@ -12,19 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from infra.component import Cloud
+from infra.config.model import PULUMI_PACKAGES, Cloud
 from infra.preflight.findings import Finding
 
 PROVIDERS = "PULUMI_DEBUG_PROVIDERS"
-PACKAGES: Mapping[Cloud, str] = {"aws": "aws", "azure": "azure-native", "gcp": "gcp"}
 
 
 def misaimed(
-    stack: str, clouds: Iterable[Cloud], environ: Mapping[str, str], *, local: bool
+    stack: str, clouds: Iterable[Cloud], environ: Mapping[str, str], *, emulated: bool
 ) -> list[Finding]:
-    """What is wrong with the shell for this stack; empty when it is right. local: an emulated stack."""
+    """Why this shell does not fit the stack; empty if it does. emulated: the stack runs in the emulator."""
     given = environ.get(PROVIDERS, "")
-    if not local:
+    if not emulated:
         if not given:
             return []
         return [
@@ -40,7 +39,7 @@ def misaimed(
     # As the engine reads it: exact names, each with a port.
     pairs = [part.partition(":") for part in given.split(",")]
     named = {package for package, _, port in pairs if port}
-    missing = [PACKAGES[cloud] for cloud in clouds if PACKAGES[cloud] not in named]
+    missing = [PULUMI_PACKAGES[cloud] for cloud in clouds if PULUMI_PACKAGES[cloud] not in named]
     if not missing:
         return []
     return [

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from infra.config.parse import Settings
+from infra.config.model import Settings
 from infra.preflight.findings import Finding, Refused, Report, silent
 
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
@@ -72,7 +72,7 @@ def _findings(settings: Settings, account: Account, number: str) -> Iterator[Fin
 def reserved(settings: Settings, region: str) -> int:
     """What the agent and the router of a region reserve."""
     routed = any(place.cloud == "aws" and place.region == region for place in settings.routers)
-    return (settings.amazon.concurrency or 0) * (2 if routed else 1)
+    return (settings.aws.concurrency or 0) * (2 if routed else 1)
 
 
 def _quota(account: Account, region: str, wanted: int) -> Iterator[Finding]:

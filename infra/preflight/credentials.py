@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.component import Cloud
+from infra.config.model import Cloud
 from infra.preflight.findings import Finding
 
 METADATA = ("169.254.169.254", 80)  # the same address on the machines of all three clouds

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.config.parse import Settings
+from infra.config.model import Settings
 from infra.preflight.findings import Finding, Refused, Report, silent
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
@@ -68,7 +68,7 @@ def _refusal(name: str, said: str) -> Finding:
 
 
 def _quotas(settings: Settings, project: Project, name: str) -> Iterator[Finding]:
-    needed = (settings.google.max_instances if settings.google else 0) * MILLI
+    needed = (settings.gcp.max_instances if settings.gcp else 0) * MILLI
     for region in dict.fromkeys(place.region for place in settings.places if place.cloud == "gcp"):
         try:
             quota = project.milli_cpu(name, region)

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.component import regional_name
-from infra.config.parse import Settings
+from infra.config.model import Settings
+from infra.names import regional_name
 from infra.preflight.findings import Finding, Refused, Report, silent
 
 WRONG_SUBSCRIPTION = re.compile(

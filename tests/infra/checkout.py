@@ -6,8 +6,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from infra.component import CLOUDS, KINDS
-from infra.config.parse import Settings, read
+from infra.component import KINDS
+from infra.config.model import CLOUDS, Settings
+from infra.config.parse import parse_settings
 from infra.packaging import FOLDER, ROOT, Packages, build_all
 
 CONFIG: dict[str, object] = {
@@ -56,4 +57,4 @@ class Checkout:
         return build_all(self.settings(**config), self.said.append, root=self.root, environ=self.environ)
 
     def settings(self, **config: object) -> Settings:
-        return read(CONFIG | {f"skyfleet:{key}": value for key, value in config.items()}, "test")
+        return parse_settings(CONFIG | {f"skyfleet:{key}": value for key, value in config.items()}, "test")

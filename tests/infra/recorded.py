@@ -19,8 +19,9 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
 
 from infra.__main__ import deploy
-from infra.component import CLOUDS, KINDS, Package
-from infra.config.parse import Settings, read
+from infra.component import KINDS, Package
+from infra.config.model import CLOUDS, Settings
+from infra.config.parse import parse_settings
 from infra.packaging import Packages
 
 Properties = dict[str, Any]
@@ -138,7 +139,7 @@ class Monitor(engine.MockMonitor):
 
 def settings_for(*clouds: str, **more: object) -> Settings:
     config: dict[str, object] = {"skyfleet:clouds": {cloud: CLOUD_CONFIG[cloud] for cloud in clouds}}
-    return read(config | {f"skyfleet:{key}": value for key, value in more.items()}, "test")
+    return parse_settings(config | {f"skyfleet:{key}": value for key, value in more.items()}, "test")
 
 
 def packages_at(folder: Path) -> Packages:

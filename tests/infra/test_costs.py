@@ -10,8 +10,7 @@ import pytest
 
 from bench.costs import DOCUMENT, example, tables, written
 from infra.clouds.gcp.function import CHECKER_CPU, CPU
-from infra.component import CLOUDS, Cloud
-from infra.config.parse import Checks
+from infra.config.model import CLOUDS, Checks, Cloud
 from infra.costs import AGENT_CPU, FALL, MEMORY_GB, RATES, detection_s, idle, run_s, total
 from infra.costs import CHECKER_CPU as PRICED_CPU
 from infra.roles import MEMORY_MB

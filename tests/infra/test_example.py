@@ -9,7 +9,8 @@ from typing import Any, cast
 import yaml
 
 from infra.cli.app import COMMANDS
-from infra.config.parse import Checks, read
+from infra.config.model import Checks
+from infra.config.parse import parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "Pulumi.example.yaml").read_text()
@@ -19,9 +20,9 @@ WAY = README.partition("## Deploy for real")[2].partition("\n## ")[0]
 
 def test_the_example_is_a_whole_config_of_a_real_stack() -> None:
     """All clouds, routers and checkers; nothing to be taken out on a new account."""
-    found = read(cast("dict[str, Any]", yaml.safe_load(EXAMPLE))["config"], "prod")
+    found = parse_settings(cast("dict[str, Any]", yaml.safe_load(EXAMPLE))["config"], "prod")
     assert found.clouds == ("aws", "azure", "gcp")
-    assert not found.local
+    assert not found.emulated
     assert not found.open
     assert found.checks == Checks()
 
@@ -30,7 +31,7 @@ def test_what_is_commented_out_in_the_example_may_be_said() -> None:
     """Each line with a key."""
     text = re.sub(r"^  # (?=(skyfleet|azure-native):\w+: )", "  ", EXAMPLE, flags=re.MULTILINE)
     assert text.count("\n  skyfleet:") > EXAMPLE.count("\n  skyfleet:")
-    read(cast("dict[str, Any]", yaml.safe_load(text))["config"], "prod")
+    parse_settings(cast("dict[str, Any]", yaml.safe_load(text))["config"], "prod")
 
 
 def test_the_project_is_said_once() -> None:

@@ -11,8 +11,8 @@ import pulumi
 import pytest
 
 from infra import partial, rollout
-from infra.component import Cloud, FunctionEndpoint, Place
-from infra.config.parse import Target
+from infra.component import FunctionEndpoint
+from infra.config.model import Cloud, Place, Target
 from infra.roles import target_list
 from tests.infra.clouds.test_clouds import FUNCTIONS, environment
 from tests.infra.recorded import Resource, recorded, settings_for

@@ -11,8 +11,7 @@ from typing import TypeVar
 import pytest
 
 from infra import preflight
-from infra.component import CLOUDS, Cloud
-from infra.config.parse import Settings
+from infra.config.model import CLOUDS, Cloud, Settings
 from infra.errors import PreflightError
 from infra.preflight import amazon, google, microsoft, organisation
 from infra.preflight.credentials import Surroundings, without_credential

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.component import CLOUDS
-from infra.config.parse import read
+from infra.config.model import CLOUDS
+from infra.config.parse import parse_settings
 from infra.errors import PreflightError
 from infra.preflight import need_aim
 from infra.preflight.aim import misaimed
@@ -16,15 +16,15 @@ CLOUDS_CONFIG = {"aws": {"regions": ["eu-west-1"]}, "azure": {"regions": ["weste
 
 def test_a_real_stack_in_a_plain_shell_and_a_local_one_in_the_emulators_are_right() -> None:
     """Nothing is said."""
-    assert misaimed("prod", CLOUDS, {}, local=False) == []
-    assert misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": ""}, local=False) == []
-    assert misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": EMULATOR}, local=True) == []
+    assert misaimed("prod", CLOUDS, {}, emulated=False) == []
+    assert misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": ""}, emulated=False) == []
+    assert misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": EMULATOR}, emulated=True) == []
 
 
 @pytest.mark.parametrize("providers", [EMULATOR, "random:4", "gcp:1"])
 def test_a_real_stack_in_a_shell_aimed_at_the_emulator_is_refused(providers: str) -> None:
     """One line: what was found, and to open a new shell."""
-    (found,) = misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, local=False)
+    (found,) = misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=False)
     assert "stack prod is for real accounts" in found.line
     assert "new shell" in found.line
     assert "\n" not in found.line
@@ -41,20 +41,20 @@ def test_a_real_stack_in_a_shell_aimed_at_the_emulator_is_refused(providers: str
 )
 def test_a_local_stack_in_a_plain_shell_is_refused(providers: str, missing: str) -> None:
     """Also when only some of its clouds are emulated: the others would be real."""
-    (found,) = misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, local=True)
+    (found,) = misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=True)
     assert f"does not name {missing})" in found.line
     assert "make up" in found.line
 
 
 def test_only_the_clouds_of_the_stack_must_be_emulated() -> None:
     """A stack without Google asks nothing of Google's provider."""
-    assert misaimed("local", ("aws",), {"PULUMI_DEBUG_PROVIDERS": "aws:1"}, local=True) == []
+    assert misaimed("local", ("aws",), {"PULUMI_DEBUG_PROVIDERS": "aws:1"}, emulated=True) == []
 
 
 def test_the_program_ends_before_it_asks_or_creates_anything() -> None:
     """The stack config decides: with skyfleet:emulator it is the emulator's."""
-    real = read({"skyfleet:clouds": CLOUDS_CONFIG}, "prod")
-    local = read({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:emulator": {}}, "local")
+    real = parse_settings({"skyfleet:clouds": CLOUDS_CONFIG}, "prod")
+    local = parse_settings({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:emulator": {}}, "local")
     need_aim(real, {})
     need_aim(local, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
     with pytest.raises(PreflightError, match="nothing was deployed"):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from infra.component import Cloud
-from infra.config.parse import read
+from infra.config.model import Cloud
+from infra.config.parse import parse_settings
 from infra.errors import StaleBuildError
 from infra.rollout import (
     FIRST_S,
@@ -194,5 +194,5 @@ def test_emulated_clouds_are_waited_for_less(delays: float, expected: tuple[floa
 def test_a_real_stack_has_the_delays_of_its_clouds() -> None:
     """Whatever the emulator's default is."""
     clouds = {"aws": {"regions": ["eu-west-1"]}}
-    emulated = read({"skyfleet:clouds": clouds, "skyfleet:emulator": {"delays": 0.25}}, "local")
-    assert (read({"skyfleet:clouds": clouds}, "prod").delays, emulated.delays) == (1, 0.25)
+    emulated = parse_settings({"skyfleet:clouds": clouds, "skyfleet:emulator": {"delays": 0.25}}, "local")
+    assert (parse_settings({"skyfleet:clouds": clouds}, "prod").delays, emulated.delays) == (1, 0.25)

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from functions.runtimes import app_loader
-from infra.component import CLOUDS, Cloud
+from infra.config.model import CLOUDS, Cloud
 from skyfleet.keys import derived
 from tests.infra.clouds.test_clouds import FUNCTIONS, environment, functions, role, shown
 from tests.infra.recorded import CLOUD_CONFIG, Resource, of_type, recorded, settings_for

@@ -29,8 +29,7 @@ from infra.cli.progress import progress, step
 from infra.cli.stacks import is_real, stack_option
 
 if TYPE_CHECKING:
-    from infra.component import Cloud
-    from infra.config.parse import Settings
+    from infra.config.model import Cloud, Settings
     from infra.preflight.findings import Finding
 
 GCLOUD_S = 60.0  # it may be slow to start
@@ -54,7 +53,7 @@ def command(stack: str | None, as_json: bool) -> None:
             except Unreadable as error:
                 reports = [_unasked(error.finding, settings, read_config(place, name))]
                 break
-    if not settings.local and (found := _organisation(settings)):
+    if not settings.emulated and (found := _organisation(settings)):
         reports.append(found)
     facts: Facts = {
         "stack": name,
@@ -94,9 +93,9 @@ def _organisation(settings: Settings) -> Facts | None:
             raise Refused(str(error)) from None
         return done.stdout
 
-    if settings.google is None or not settings.google.public:
+    if settings.gcp is None or not settings.gcp.public:
         return None
-    finding = check(settings.google.project, run)
+    finding = check(settings.gcp.project, run)
     return None if finding is None else Report({}, (finding,)).facts
 
 
@@ -104,7 +103,9 @@ def _need_aim(settings: Settings) -> None:
     from infra.preflight.aim import misaimed
 
     # The command aims at the emulator by itself; a real stack goes where the shell is aimed.
-    if found := [] if settings.local else misaimed(settings.stack, settings.clouds, os.environ, local=False):
+    if settings.emulated:
+        return
+    if found := misaimed(settings.stack, settings.clouds, os.environ, emulated=False):
         raise Failed("\n".join(finding.line for finding in found))
 
 

@@ -11,7 +11,7 @@ from infra.cli.control import CONFIGURED, ask, disagreement, sentence, tell
 from infra.cli.errors import Failed
 from infra.cli.faults import meant
 from infra.cli.stacks import stack_option
-from infra.config.parse import STRATEGIES
+from infra.config.model import STRATEGIES
 
 NAMES = (*STRATEGIES, CONFIGURED)
 

@@ -34,8 +34,7 @@ from infra.cli.stacks import emulator_only
 from infra.setup.file_lock import exclusive
 
 if TYPE_CHECKING:
-    from infra.component import Place
-    from infra.config.parse import Settings
+    from infra.config.model import Place, Settings
 
 DISK_FULL = "no space left on device"  # as Pulumi says it
 
@@ -76,7 +75,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
     with step(shown, "packages"):
         build_packages(layout, settings, environ, shown.now)
     with step(shown, "emulated clouds"):
-        note = awake(layout, environ, shown, asdict(settings.emulated))
+        note = awake(layout, environ, shown, asdict(settings.emulator))
     pulumi = engine(layout, cli, note.providers)
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)

@@ -19,8 +19,9 @@ from infra.clouds.aws.region import (
     Foundation,
 )
 from infra.clouds.aws.web_adapter import layer
-from infra.component import LOG_RETENTION_DAYS, FunctionEndpoint, FunctionSpec, made_of, ready, regional_name
-from infra.config.aws import Amazon
+from infra.component import LOG_RETENTION_DAYS, FunctionEndpoint, FunctionSpec, made_of, ready
+from infra.config.model import AwsSettings
+from infra.names import regional_name
 
 RUNTIME = "python3.13"
 ARCHITECTURE = "x86_64"  # the platform the packages' wheels are chosen for
@@ -44,7 +45,7 @@ DEAD_LETTER_S = 14 * 24 * 3600  # the longest SQS keeps a message
 class Function(pulumi.ComponentResource):
     """One Lambda function with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation, amazon: Amazon) -> None:
+    def __init__(self, spec: FunctionSpec, shared: Foundation, amazon: AwsSettings) -> None:
         self.name = f"{shared.fleet.prefix}-{spec.role}"
         self._resource = f"aws-{shared.place.region}-{spec.role}"
         super().__init__("skyfleet:aws:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))

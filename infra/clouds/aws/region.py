@@ -6,7 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.clouds.aws.iam import policy, statement
-from infra.component import Fleet, Place
+from infra.component import Fleet
+from infra.config.model import Place
 
 HEALTH_PREFIX = "health/"
 CONTROL_OBJECT = "control.json"  # what operators changed while running; kept until they change it again

@@ -21,7 +21,8 @@ from pulumi_azure_native import (
 )
 
 from infra.clouds.azure.region import Foundation, storage_account
-from infra.component import FunctionEndpoint, FunctionSpec, fit, made_of, ready
+from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
+from infra.names import fit
 from infra.waits import wait
 
 RUNTIME = ("python", "3.13")

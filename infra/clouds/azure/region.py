@@ -14,7 +14,9 @@ from pulumi_azure_native import (
     storage,
 )
 
-from infra.component import LOG_RETENTION_DAYS, Fleet, Place, fit, regional_name
+from infra.component import LOG_RETENTION_DAYS, Fleet
+from infra.config.model import Place
+from infra.names import fit, regional_name
 
 HEALTH_DAYS = 7  # a snapshot is stale after minutes; a week is kept to look back
 REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete it early

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_gcp as gcp
 
-from infra.component import Fleet, Place, regional_name
+from infra.component import Fleet
+from infra.config.model import Place
 from infra.hooks import Known, hook
+from infra.names import regional_name
 from infra.waits import wait
 
 HEALTH_PREFIX = "health/"

@@ -17,7 +17,7 @@ from infra.cli.app import cli
 from infra.cli.cloud_logs import log_places
 from infra.cli.paths import Layout
 from infra.cli.stacks import environment
-from infra.component import CLOUDS
+from infra.config.model import CLOUDS
 from infra.setup.pulumi.cli import FILES, Cli
 from tests.infra.cli.fakes import Reply, Request, json_reply, script, serving
 from tests.infra.recorded import of_type, recorded, settings_for

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from infra.cli.commands.up import worth_deploying
-from infra.component import Cloud, Place
+from infra.config.model import Cloud, Place
 
 
 @pytest.mark.parametrize(

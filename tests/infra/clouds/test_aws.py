@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from infra.clouds.aws import web_adapter
-from infra.config.parse import read
+from infra.config.parse import parse_settings
 from infra.config.regions import REGIONS, UNFIT
 from infra.errors import ConfigError
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
@@ -125,7 +125,7 @@ def test_a_region_that_cannot_carry_a_function_is_refused_with_the_reason(region
     """Function URLs or the adapter's layer are missing there; a deployment would fail in its middle."""
     assert region not in REGIONS["aws"]
     with pytest.raises(ConfigError) as caught:
-        read({"skyfleet:clouds": {"aws": {"regions": [region]}}}, "dev")
+        parse_settings({"skyfleet:clouds": {"aws": {"regions": [region]}}}, "dev")
     (said,) = caught.value.mistakes
     assert f"got {region!r}" in said
     assert "there" in said
@@ -138,7 +138,9 @@ def test_names_fit_for_the_longest_stack_in_the_longest_region(tmp_path: Path) -
         "skyfleet:clouds": {"aws": {"regions": longest}},
         "skyfleet:name": "sixteen-letters1",
     }
-    fleet = recorded(read(stack, "a-stack-of-a-name-that-goes-on-and-on-for-very-long-too"), tmp_path)
+    fleet = recorded(
+        parse_settings(stack, "a-stack-of-a-name-that-goes-on-and-on-for-very-long-too"), tmp_path
+    )
     for token, (prop, pattern) in NAMES.items():
         found = [cast("str", each.inputs[prop]) for each in of_type(fleet, token)]
         assert found, token

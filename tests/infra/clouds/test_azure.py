@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from infra.clouds.azure.function import address_ends
 from infra.clouds.azure.region import AUTONAME_DIGITS, STORAGE_NAME_LIMIT, VAULT_NAME_LIMIT
-from infra.component import fit, stack_prefix, unique_name
 from infra.config.regions import REGIONS
+from infra.names import fit, stack_prefix, unique_name
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
 ACCOUNT = "azure-native:storage:StorageAccount"

@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from infra.component import Cloud
-from infra.config.lambda_limits import Knowing, longest_url, needed, target_list
-from infra.config.parse import read
+from infra.config.lambda_limits import ListedRole, compact, environment_bytes, longest_url, target_list
+from infra.config.model import Cloud
+from infra.config.parse import parse_settings
 from infra.config.regions import REGIONS
 from infra.errors import ConfigError
 from tests.infra import recorded as program
@@ -36,7 +36,7 @@ def config(counts: Mapping[Cloud, int], **more: object) -> dict[str, object]:
 def mistake(counts: Mapping[Cloud, int], **more: object) -> str:
     """The only one of such a fleet."""
     with pytest.raises(ConfigError) as caught:
-        read(config(counts, **more), "dev")
+        parse_settings(config(counts, **more), "dev")
     (said,) = caught.value.mistakes
     return said
 
@@ -51,9 +51,13 @@ def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(
     assert "30 regions need up to" in said
     most = int(said.partition("at most ")[2].partition(" ")[0])
     assert said.startswith("skyfleet:clouds: got 30 regions in all; expected at most ")
-    assert "list of all targets in its environment, which Lambda ends at 4096 bytes" in said
+    assert "list of all targets in its environment, which Lambda limits to 4096 bytes" in said
     assert (
-        len(read(config({"aws": min(most, 22), "azure": max(0, most - 22)}, **emulator), "dev").targets)
+        len(
+            parse_settings(
+                config({"aws": min(most, 22), "azure": max(0, most - 22)}, **emulator), "dev"
+            ).targets
+        )
         == most
     )
     assert most == (15 if emulator else 16)
@@ -73,10 +77,10 @@ def test_a_fleet_with_other_clouds_may_have_its_routers_there() -> None:
     for entry in cast("dict[str, dict[str, object]]", priced["skyfleet:clouds"]).values():
         entry["price"] = 0.123456
     with pytest.raises(ConfigError) as caught:
-        read(priced, "dev")
+        parse_settings(priced, "dev")
     (said,) = caught.value.mistakes
     assert "the router on AWS" in said
-    assert "or no router on AWS (skyfleet:router.clouds: [gcp]), which leaves room for" in said
+    assert "or no router on AWS (skyfleet:router.clouds: [gcp]), which allows " in said
 
 
 @pytest.mark.pure
@@ -90,7 +94,7 @@ def test_a_checker_on_aws_counts_where_routers_are_elsewhere() -> None:
 @pytest.mark.pure
 def test_other_clouds_have_room_for_all_regions_there_are() -> None:
     """Without AWS nothing is refused, and Google's limit is far away."""
-    found = read(config({"azure": len(REGIONS["azure"]), "gcp": len(REGIONS["gcp"])}), "dev")
+    found = parse_settings(config({"azure": len(REGIONS["azure"]), "gcp": len(REGIONS["gcp"])}), "dev")
     assert len(found.targets) == len(REGIONS["azure"]) + len(REGIONS["gcp"])
     urls = [longest_url(found, target.place) for target in found.targets]
     assert len(target_list(found.targets, urls, repeatable=False)) < GOOGLE_BYTES
@@ -102,7 +106,7 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
 ) -> None:
     """Never less, or a deploy would fail in its middle; little more, or it would refuse what works."""
     more = {"policy": {"probeAfterS": 2.5, "hedge": "off"}, "strategy": "round-robin"}
-    settings = read(config({"aws": 2, "azure": 1, "gcp": 1}, router=more, keyGeneration=100), stack)
+    settings = parse_settings(config({"aws": 2, "azure": 1, "gcp": 1}, router=more, keyGeneration=100), stack)
     urls = {f"{place.cloud}-{place.region}": place for place in settings.places}
 
     def url(name: str) -> str:
@@ -122,4 +126,10 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
         if role != "agent":
             variables |= {"SKYFLEET_SECRET_ARN": LONGEST_ARN.format(settings.prefix, role)}
             real = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
-            assert real <= needed(settings, cast("Knowing", role)) <= real + 100
+            assert real <= environment_bytes(settings, cast("ListedRole", role)) <= real + 100
+
+
+@pytest.mark.pure
+def test_environment_json_keeps_its_order() -> None:
+    """The first signing key is the one that signs."""
+    assert compact({"k2": "b", "k1": "a"}) == '{"k2":"b","k1":"a"}'

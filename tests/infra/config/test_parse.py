@@ -8,9 +8,8 @@ from collections.abc import Mapping
 import pytest
 import yaml
 
-from infra.component import Place
-from infra.config.emulator import Emulated
-from infra.config.parse import MOST_PRICE, STRATEGIES, WEIGHTS, Checks, Model, Settings, read
+from infra.config.model import STRATEGIES, Checks, EmulatorSettings, Model, Place, Settings
+from infra.config.parse import MOST_PRICE, WEIGHTS, parse_settings
 from infra.config.policy import POLICY_KEYS, POLICY_NUMBERS
 from infra.errors import ConfigError
 from infra.packaging import ROOT
@@ -28,7 +27,7 @@ CLOUDS: Mapping[str, object] = {
 
 
 def settings(clouds: object = CLOUDS, **more: object) -> Settings:
-    return read({"skyfleet:clouds": clouds} | {f"skyfleet:{k}": v for k, v in more.items()}, "dev")
+    return parse_settings({"skyfleet:clouds": clouds} | {f"skyfleet:{k}": v for k, v in more.items()}, "dev")
 
 
 def mistakes(clouds: object = CLOUDS, **more: object) -> list[str]:
@@ -44,9 +43,9 @@ def mistakes(clouds: object = CLOUDS, **more: object) -> list[str]:
 def test_the_stacks_beside_the_program_have_no_mistake(name: str) -> None:
     """The committed stack and the example for real accounts are both valid."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
-    found = read(config, name)
+    found = parse_settings(config, name)
     assert found.clouds == ("aws", "azure", "gcp")
-    assert found.local == (name == "local")
+    assert found.emulated == (name == "local")
     assert found.open == (name == "local")
 
 
@@ -57,7 +56,7 @@ def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
     texts: dict[str, object] = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in parsed.items()
     }
-    assert read(parsed, "dev") == read(texts, "dev")
+    assert parse_settings(parsed, "dev") == parse_settings(texts, "dev")
 
 
 def test_defaults_need_nothing_but_clouds() -> None:
@@ -66,7 +65,7 @@ def test_defaults_need_nothing_but_clouds() -> None:
     assert found.routers == found.checkers == found.places
     assert (found.strategy, found.open, found.agent) == ("adaptive", False, "functions.agent:agent")
     assert found.checks == Checks(probes=3, apart_s=5, timeout_s=3, cold_timeout_s=30)
-    assert (found.model, found.key_generation, found.local) == (None, 1, False)
+    assert (found.model, found.key_generation, found.emulated) == (None, 1, False)
 
 
 def test_everything_that_can_be_said_is_heard() -> None:
@@ -91,7 +90,7 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
     assert found.checks == Checks(probes=3, apart_s=0.5)
     assert found.model == Model("https://api.example.com/v1", "small")
-    assert (found.key_generation, found.agent_pace_ms, found.emulated) == (4, 20, Emulated(5, 0.1))
+    assert (found.key_generation, found.agent_pace_ms, found.emulator) == (4, 20, EmulatorSettings(5, 0.1))
 
 
 def test_what_the_config_may_say_the_router_understands() -> None:
@@ -142,7 +141,7 @@ def test_a_clouds_weight_is_shared_by_its_regions() -> None:
 def test_googles_project_may_come_from_the_providers_config() -> None:
     """`gcp:project` is where the provider looks for it too."""
     config = {"skyfleet:clouds": {"gcp": {"regions": ["europe-west1"]}}, "gcp:project": "other-project"}
-    assert read(config, "dev").project == "other-project"
+    assert parse_settings(config, "dev").project == "other-project"
 
 
 def test_a_project_given_twice_must_be_the_same() -> None:
@@ -150,8 +149,8 @@ def test_a_project_given_twice_must_be_the_same() -> None:
     entry = {"regions": ["europe-west1"], "project": "one-project"}
     config = {"skyfleet:clouds": {"gcp": entry}, "gcp:project": "other-project"}
     with pytest.raises(ConfigError, match="got one-project here and other-project as gcp:project"):
-        read(config, "dev")
-    assert read(config | {"gcp:project": "one-project"}, "dev").project == "one-project"
+        parse_settings(config, "dev")
+    assert parse_settings(config | {"gcp:project": "one-project"}, "dev").project == "one-project"
 
 
 def test_all_mistakes_come_in_one_error() -> None:
@@ -191,7 +190,7 @@ def test_what_is_wrong_with_the_clouds_as_a_whole_is_told_beside_other_mistakes(
 def test_misspelt_clouds_are_not_missing_too() -> None:
     """The suggestion says enough."""
     with pytest.raises(ConfigError) as caught:
-        read({"skyfleet:cluods": CLOUDS}, "dev")
+        parse_settings({"skyfleet:cluods": CLOUDS}, "dev")
     (only,) = caught.value.mistakes
     assert "did you mean clouds" in only
 
@@ -226,7 +225,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "former-name": (
         CLOUDS,
         {"sky": {"minuteS": 5}},
-        "skyfleet:sky: got a key's former name; expected its name of today, skyfleet:emulator",
+        "skyfleet:sky: got a former key; expected its present name, skyfleet:emulator",
     ),
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"probeAfterMs": 2}}}, "did you mean probeAfterS"),
@@ -240,7 +239,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "weight-endless": ({"aws": {**CLOUDS["aws"], "weight": 10**400}}, {}, "aws.weight: got 1000"),
     "weight-too-small": ({"aws": {**CLOUDS["aws"], "weight": 1e-9}}, {}, "from 0.000001 to 1000000"),
     "price-too-high": ({"aws": {**CLOUDS["aws"], "price": 1e12}}, {}, "from 0 to 1000000000"),
-    "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "a whole number"),
+    "policy-not-whole": (CLOUDS, {"router": {"policy": {"fall": 1.5}}}, "an integer"),
     "hedge": (CLOUDS, {"router": {"policy": {"hedge": "always"}}}, "policy.hedge: got 'always'"),
     "allowed-overrides": (
         CLOUDS,
@@ -286,8 +285,8 @@ def test_a_former_name_in_the_policy_is_refused_with_the_new_one(
     """The former name is a mistake of its own, also where the new name is set as well."""
     policy = {former: value} | ({today: value} if mixed else {})
     (found,) = mistakes(CLOUDS, router={"policy": policy})
-    assert f"skyfleet:router.policy.{former}: got a key's former name" in found
-    assert f"its name of today, skyfleet:router.policy.{today}" in found
+    assert f"skyfleet:router.policy.{former}: got a former key" in found
+    assert f"its present name, skyfleet:router.policy.{today}" in found
 
 
 @pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.component import CLOUDS, KINDS, Package
+from infra.component import KINDS, Package
+from infra.config.model import CLOUDS
 from infra.errors import AgentError, PackageError
 from infra.packaging import sources, zips
 from infra.packaging.sources import File, asked_for, locked_names
