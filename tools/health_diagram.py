@@ -1,7 +1,8 @@
-"""The figure in docs/routing.md, drawn from the health table itself.
+"""The figure in docs/explanation/target-health.md, drawn from the health table itself.
 
-`python -m tools.health_diagram docs/routing.md` writes it between the two marks; a test fails when it is
-stale. Transitions that change nothing are left out, and so is `draining`, which every status enters alike.
+`python -m tools.health_diagram docs/explanation/target-health.md` writes it between the two marks; a test
+fails when it is stale. Transitions that change nothing are left out, and so is `draining`, which every status
+enters alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Final
 
 from router.core.health.machine import TABLE, Status
 
-BEGIN: Final = "<!-- health table: made by python -m tools.health_diagram docs/routing.md -->"
+BEGIN: Final = (
+    "<!-- health table: made by python -m tools.health_diagram docs/explanation/target-health.md -->"
+)
 END: Final = "<!-- end of health table -->"
 
 

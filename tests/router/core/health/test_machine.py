@@ -315,6 +315,6 @@ def test_slow_start_is_seen_in_the_effective_weight() -> None:
 
 
 def test_the_figure_in_the_docs_is_that_of_the_table() -> None:
-    """`python -m tools.health_diagram docs/routing.md` has nothing to change."""
-    text = (Path(__file__).parents[4] / "docs" / "routing.md").read_text("utf-8")
+    """`python -m tools.health_diagram docs/explanation/target-health.md` has nothing to change."""
+    text = (Path(__file__).parents[4] / "docs" / "explanation" / "target-health.md").read_text("utf-8")
     assert refreshed(text) == text

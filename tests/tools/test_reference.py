@@ -1,0 +1,68 @@
+"""Claims about docs/reference: it says what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tools.reference import commands, config, pages, sources
+from tools.reference.text import IncompleteText, described
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = pages.pages(ROOT)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_up_to_date(name: str) -> None:
+    """`make docs-reference` would change nothing."""
+    assert (ROOT / name).read_text("utf-8") == PAGES[name]
+
+
+def test_a_key_without_a_sentence_and_a_sentence_without_its_key_are_named() -> None:
+    """A renamed key is both."""
+    with pytest.raises(IncompleteText, match=r"new\.key: has no description\n  name: is in no source"):
+        described("config", [*(key for key in config.known() if key != "name"), *policy(), "new.key"])
+
+
+def policy() -> list[str]:
+    return [f"{config.POLICY}{name}" for name in config.policy_names()]
+
+
+def test_keys_of_the_config_are_those_that_its_reader_knows() -> None:
+    """Of every level, and with what a value has to be."""
+    known = list(config.known())
+    assert {"clouds.CLOUD.regions", "clouds.gcp.public", "router.strategy", "name"} <= set(known)
+    assert config.expected("checks.probes") == "a whole number of at least 1"
+    assert config.default("checks.probes") == "`3`"
+
+
+def test_defaults_of_the_policy_are_the_routers() -> None:
+    """Each key of the policy changes one number of it."""
+    assert config.policy_default("router.policy.fall") == "`3`"
+    assert config.policy_default("router.policy.hedge") == "`auto`"
+
+
+def test_fields_codes_and_names_are_found_in_sources(tmp_path: Path) -> None:
+    """Nested fields, statuses of either branch, inherited statuses, and names in strings only."""
+    (tmp_path / "a.py").write_text(
+        "def status(x):\n    return {'a': {'b': 1}, 'c': [{'d': 1, **_more(y)} for y in x], 'e': []}\n"
+        "def _more(y):\n    return {'f': y}\n"
+        "def fail(x):\n    raise Wrong(504 if x else 502, 'may-be', 'text')\n"
+        "class One(Exception):\n    status: int = 404\n"
+        "class Two(One):\n    code = 'not-there'\n"
+        'HEADER = b"x-skyfleet-made-up"\nNAME = "SKYFLEET_MADE_UP"  # x-skyfleet-other\n'
+    )
+    assert sources.status_fields(tmp_path / "a.py") == ["a.b", "c[].d", "c[].f", "e"]
+    assert sources.error_codes([tmp_path]) == {"may-be": {502, 504}}
+    assert sources.class_codes([tmp_path]) == {"not-there": {404}}
+    assert sources.matches(sources.HEADER, [tmp_path]) == {"x-skyfleet-made-up"}
+    assert sources.matches(sources.VARIABLE, [tmp_path]) == {"SKYFLEET_MADE_UP"}
+
+
+def test_every_command_is_there_with_its_options() -> None:
+    """As `--help` prints them."""
+    helps = dict(commands.helps())
+    assert "--scope" in helps["skyfleet chaos"]
+    assert len(helps) > 9

@@ -1,0 +1,129 @@
+"""What the reference reads from source files: fields of the status, error codes, headers, variables."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+CODE: Final = re.compile(r"[a-z]+(-[a-z]+)*")
+HEADER: Final = re.compile(
+    r'b"(x-skyfleet-[a-z-]+|x-request-[a-z]+|idempotency-[a-z]+|retry-after|server-timing|grpc-timeout'
+    r'|endpoint-load-metrics)"'
+)
+VARIABLE: Final = re.compile(r"[\"'${](SKYFLEET_[A-Z0-9_]*[A-Z0-9]|MODEL_[A-Z_]*[A-Z])(?=[\"'}: =])")
+
+
+def status_fields(path: Path) -> list[str]:
+    """Every field that the module of the status writes, in order, as `targets[].cloud`."""
+    tree = ast.parse(path.read_text("utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return list(_fields(functions["status"], functions, ""))
+
+
+def error_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
+    """Each code of an error reply with its statuses, from calls such as `CallerError(404, "not-found")`."""
+    found: dict[str, set[int]] = {}
+    for tree in _trees(folders):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and len(node.args) > 1:
+                code, statuses = _text(node.args[1]), set(_numbers(node.args[0]))
+                if code and CODE.fullmatch(code) and statuses:
+                    found.setdefault(code, set()).update(statuses)
+    return found
+
+
+def class_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
+    """The same of classes with `status` and `code`, each with the status that it inherits."""
+    classes = {
+        node.name: node
+        for tree in _trees(folders)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    found: dict[str, set[int]] = {}
+    for node in classes.values():
+        code = _text(_attribute(node, "code"))
+        status = _inherited(node, "status", classes)
+        if code and isinstance(status, ast.Constant) and isinstance(status.value, int):
+            found.setdefault(code, set()).add(status.value)
+    return found
+
+
+def matches(pattern: re.Pattern[str], folders: Iterable[Path]) -> set[str]:
+    """The first group of each match in Python files and shell scripts below the folders."""
+    texts = [
+        path.read_text("utf-8")
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".py", ".sh")
+    ]
+    return {found for text in texts for found in pattern.findall(text)}
+
+
+def _fields(node: ast.AST, functions: dict[str, ast.FunctionDef], prefix: str) -> Iterator[str]:
+    """The fields of the dictionaries in what a function returns."""
+    value = next(
+        (one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value is not None), None
+    )
+    if value is not None:
+        yield from _members(value, functions, prefix)
+
+
+def _members(value: ast.expr, functions: dict[str, ast.FunctionDef], prefix: str) -> Iterator[str]:
+    if isinstance(value, ast.Dict):
+        for key, member in zip(value.keys, value.values, strict=True):
+            name = _text(key)
+            if name:
+                inner = list(_members(member, functions, f"{prefix}{name}."))
+                yield from inner or [f"{prefix}{name}"]
+            elif isinstance(member, ast.Call) and isinstance(member.func, ast.Name):
+                yield from _fields(functions[member.func.id], functions, prefix)
+    elif isinstance(value, ast.ListComp):
+        yield from _members(value.elt, functions, f"{prefix[:-1]}[].")
+
+
+def _trees(folders: Iterable[Path]) -> Iterator[ast.Module]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            yield ast.parse(path.read_text("utf-8"))
+
+
+def _text(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _numbers(node: ast.expr) -> Iterator[int]:
+    """The status codes that an expression may be."""
+    if isinstance(node, ast.IfExp):
+        yield from _numbers(node.body)
+        yield from _numbers(node.orelse)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int) and 400 <= node.value < 600:
+        yield node.value
+
+
+def _attribute(node: ast.ClassDef, name: str) -> ast.expr | None:
+    """What a class assigns to a name."""
+    for line in node.body:
+        target = line.target if isinstance(line, ast.AnnAssign) else None
+        if isinstance(line, ast.Assign) and len(line.targets) == 1:
+            target = line.targets[0]
+        if (
+            isinstance(target, ast.Name)
+            and target.id == name
+            and isinstance(line, ast.Assign | ast.AnnAssign)
+        ):
+            return line.value
+    return None
+
+
+def _inherited(node: ast.ClassDef, name: str, classes: dict[str, ast.ClassDef]) -> ast.expr | None:
+    """The same, or what the nearest base assigns."""
+    if (found := _attribute(node, name)) is not None:
+        return found
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            return _inherited(classes[base.id], name, classes)
+    return None
