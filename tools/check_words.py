@@ -74,11 +74,11 @@ class Found:
 def rules(glossary: str) -> Rules:
     """What the text of the glossary forbids and permits.
 
-    Raises ValueError when one of the two tables is missing.
+    Raises ValueError when one of the two tables is missing, or a word replaces itself.
     """
     return Rules(
         tuple(
-            Entry(_pattern(word), instead, exact=word != word.lower())
+            _entry(word, instead)
             for words, instead in _rows(glossary, "Words that are not used")
             for word in _listed(words)
         ),
@@ -121,6 +121,13 @@ def main(arguments: list[str]) -> int:
     if count:
         print(f"{count} words that docs/glossary.md replaces", file=sys.stderr)  # noqa: T201
     return 1 if count else 0
+
+
+def _entry(word: str, instead: str) -> Entry:
+    entry = Entry(_pattern(word), instead, exact=word != word.lower())
+    if entry.pattern.search(instead):
+        raise ValueError(f"docs/glossary.md replaces {word!r} with itself; a renaming changed its table")
+    return entry
 
 
 def _search(path: str, text: str, rule: Rules) -> Iterator[tuple[int, str, str]]:

@@ -98,10 +98,16 @@ def test_a_glossary_without_its_tables_is_refused() -> None:
             check_words.rules(GLOSSARY.replace(heading, "Other"))
 
 
+def test_a_word_that_replaces_itself_is_refused() -> None:
+    """A renaming over all files reaches the table too; it would forbid the new name."""
+    with pytest.raises(ValueError, match="delayS"):
+        check_words.rules(GLOSSARY.replace("waitS", "delayS"))
+
+
 def test_the_project_has_its_rules() -> None:
     """Those that the issue of plain language began with are among them."""
     rules = check_words.rules((check_words.ROOT / check_words.GLOSSARY).read_text("utf-8"))
-    text = "".join(f"{word}\n" for word in ("who", "nobody", "anew", "hearsay", "queueTimeoutS"))
+    text = "".join(f"{word}\n" for word in ("who", "nobody", "anew", "hearsay", "holdS"))
     lines = [one.line for one in check_words.words_in("made/up.py", text, rules)]
     assert lines == [1, 2, 3, 4, 5]
     allowed = 'def whoami(): "A person who reads it. An operator who deploys."'
