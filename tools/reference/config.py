@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any, Final, cast
 
 from infra.config import parse as stack
-from infra.config.parse import Settings
+from infra.config.model import Settings
 from infra.errors import ConfigError
 from router.core import policy as policies
 from tools.reference.text import code, described, table
@@ -27,8 +27,8 @@ POLICY: Final = "router.policy."
 # Only the keys that have one; all others are required within what they stand in, or nothing is the default.
 DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
     "clouds.CLOUD.weight": lambda read: read.targets[0].weight,
-    "clouds.gcp.maxInstances": lambda read: read.google and read.google.max_instances,
-    "clouds.gcp.public": lambda read: read.google and read.google.public,
+    "clouds.gcp.maxInstances": lambda read: read.gcp and read.gcp.max_instances,
+    "clouds.gcp.public": lambda read: read.gcp and read.gcp.public,
     "router.clouds": lambda read: "every cloud, in the order of `clouds`",
     "router.strategy": lambda read: read.strategy,
     "router.open": lambda read: read.open,
@@ -41,8 +41,8 @@ DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
     "keyGeneration": lambda read: read.key_generation,
     "agentPaceMs": lambda read: read.agent_pace_ms,
     "azure.purgeProtection": lambda read: read.purge_protection,
-    "emulator.minuteS": lambda read: read.emulated.minute_s,
-    "emulator.delays": lambda read: read.emulated.delays,
+    "emulator.minuteS": lambda read: read.emulator.minute_s,
+    "emulator.delays": lambda read: read.emulator.delays,
 }
 # Where the text of a mistake says less than the table should.
 EXPECTED: Final[Mapping[str, str]] = {
@@ -119,7 +119,7 @@ def default(key: str) -> str:
     """A key's default; a dash when there is none."""
     if key not in DEFAULTS:
         return "-"
-    value = DEFAULTS[key](stack.read(MINIMAL, "local"))
+    value = DEFAULTS[key](stack.parse_settings(MINIMAL, "local"))
     return _shown(value)
 
 
@@ -131,7 +131,7 @@ def policy_default(key: str) -> str:
         for field in fields(cast("Any", policies.DEFAULT)):
             before = getattr(policies.DEFAULT, field.name)
             if not mistakes and getattr(changed, field.name) != before:
-                return _shown(sorted(before) if isinstance(before, frozenset) else before)
+                return _shown(before)
     raise LookupError(f"no value changes {key}")
 
 
@@ -157,7 +157,7 @@ def _mistakes(key: str, value: object) -> Iterator[tuple[str, str]]:
     else:
         config[first] = value
     try:
-        stack.read(config, "local")
+        stack.parse_settings(config, "local")
     except ConfigError as error:
         for text in error.mistakes:
             yield text.partition(": got ")[0], text
@@ -174,7 +174,7 @@ def _shown(value: object) -> str:
         return code(str(value).lower())
     if isinstance(value, float):
         return code(f"{value:.4g}")
-    if isinstance(value, list):
-        return code(f"[{', '.join(map(str, cast('list[object]', value)))}]")
+    if isinstance(value, frozenset):
+        return code(f"[{', '.join(sorted(map(str, cast('frozenset[object]', value))))}]")
     text = str(value)
     return text if "`" in text else code(text)
