@@ -1,5 +1,6 @@
-"""`python -m infra.setup ready|venv|pulumi|extras|lock`: what the Makefile calls; errors go to stderr with
-exit code 1.
+"""`python -m infra.setup venv|pulumi|extras|lock`: the jobs of the Makefile.
+
+An error is one message on stderr and exit code 1.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import FrameType
 from infra.setup.errors import SetupError
 from infra.setup.paths import ROOT
 from infra.setup.progress import Console
-from infra.setup.venv import Venv, ensure, is_ready
+from infra.setup.venv import ensure
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -26,18 +27,15 @@ def main(arguments: list[str]) -> int:
         prog="python -m infra.setup", description="Set up a checkout of Skyfleet."
     )
     jobs = parser.add_subparsers(dest="job", required=True)
-    jobs.add_parser("ready", help="exit 0 when the environment that runs this needs nothing")
-    jobs.add_parser("venv", help="make .venv what locks/project.txt says")
-    jobs.add_parser("pulumi", help="find or make the Pulumi CLI and print its folder")
-    jobs.add_parser("extras", help="make the tools that only tests need")
-    jobs.add_parser("lock", help="write locks/*.txt anew").add_argument("--upgrade", action="store_true")
+    jobs.add_parser("venv", help="complete .venv: the packages of locks/project.txt")
+    jobs.add_parser("pulumi", help="find or build the Pulumi CLI and print its folder")
+    jobs.add_parser("extras", help="build the tools that only tests need")
+    jobs.add_parser("lock", help="compile locks/*.txt").add_argument("--upgrade", action="store_true")
     asked = parser.parse_args(arguments)
-    venv, console = Venv(ROOT), Console(sys.stderr)
-    if asked.job == "ready":
-        return 0 if is_ready(venv, f"{sys.version_info.major}.{sys.version_info.minor}") else 1
+    console = Console(sys.stderr)
     signal.signal(signal.SIGTERM, _stop)
     if asked.job == "venv":
-        ensure(venv, os.environ, console)
+        ensure(ROOT, os.environ, console)
     elif asked.job == "pulumi":
         from infra.setup.pulumi.choose import ensure_pulumi
 
@@ -46,12 +44,12 @@ def main(arguments: list[str]) -> int:
         from infra.setup.extras.all import ensure_all, in_ci
 
         if ensure_all(os.environ, console) and in_ci(os.environ):
-            raise SetupError("in CI no test may be left out for want of a tool: install what is named above")
+            raise SetupError("in CI no test is skipped for a missing tool: install what is named above")
     else:
         from infra.setup.compile_locks import write_all
 
-        changed = write_all(venv, os.environ, console, upgrade=asked.upgrade)
-        console.line(f"changed: {', '.join(changed)}" if changed else "all locks are what they were")
+        changed = write_all(ROOT, os.environ, console, upgrade=asked.upgrade)
+        console.line(f"changed: {', '.join(changed)}" if changed else "no lock has changed")
     return 0
 
 
@@ -63,7 +61,7 @@ if __name__ == "__main__":
     except OSError as error:
         sys.exit(
             f"skyfleet set-up: {error.filename or 'a file'}: {error.strerror}. "
-            "Free it or make it writable, then run the same command again."
+            "Make it writable or free space, then run the same command again."
         )
     except KeyboardInterrupt:
-        sys.exit("skyfleet set-up: stopped. Run the same command again: it goes on safely.")
+        sys.exit("skyfleet set-up: interrupted. Run the same command again.")

@@ -1,7 +1,7 @@
-"""`make lock`: write every file of locks/ anew from what the rooms ask for.
+"""`make lock`: compile every file of locks/ from its requirements.
 
-What a package carries is listed by kind (agent, router) and by cloud; each lock is universal and
-hash-pinned and names no address, so it serves on any machine. A lock is replaced only after uv has finished
+The dependencies of a package are listed by kind (agent, router) and by cloud. Each lock is universal,
+hash-pinned and free of addresses, so it works on any machine. A lock is replaced only after uv has completed
 it.
 """
 
@@ -17,22 +17,22 @@ from infra.setup.extras import azurite
 from infra.setup.pip_settings import read_configs, uv_environment
 from infra.setup.progress import Console
 from infra.setup.subprocess_step import run_step
-from infra.setup.venv import NETWORK_ADVICE, Venv
+from infra.setup.venv import NETWORK_ADVICE
 
-# The project's own least Python: locks hold on it and on everything newer.
-LEAST_PYTHON = "3.11"
-# The Azure Functions worker library itself asks for this one.
+# The minimum Python of the project: locks are valid for it and for newer versions.
+MIN_PYTHON = "3.11"
+# The Azure Functions worker library requires this one.
 AZURE_PLATFORM_PYTHON = "3.13"
 CLOUDS = ("aws", "azure", "gcp")
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One file of locks/: what uv compiles into it."""
+    """One file of locks/ and the requirements that uv compiles into it."""
 
     name: str
     sources: tuple[str, ...]
-    python: str = LEAST_PYTHON
+    python: str = MIN_PYTHON
     groups: tuple[str, ...] = ()
 
 
@@ -57,7 +57,7 @@ def all_locks() -> tuple[Lock, ...]:
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:
-    """What uv is asked; paths in `lock.sources` are relative to the checkout."""
+    """The arguments of uv; paths in `lock.sources` are relative to the checkout."""
     groups = [part for group in lock.groups for part in ("--group", group)]
     pinned = ["--universal", "--generate-hashes", "--no-header", "--no-annotate"]
     return [
@@ -73,25 +73,26 @@ def arguments(lock: Lock, output: Path) -> list[str]:
     ]
 
 
-def write_all(venv: Venv, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
-    """Compile all locks and return the names of those that changed. `upgrade`: newer versions, not only
-    what is new.
+def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
+    """Compile all locks and return the names of those that changed.
+
+    upgrade: also take newer versions of packages that are locked already.
     """
     told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
     changed: list[str] = []
     for lock in all_locks():
-        final = venv.root / "locks" / lock.name
+        final = root / "locks" / lock.name
         before = final.read_text() if final.exists() else ""
         fresh = final.with_suffix(".new")
         fresh.write_text(before)  # uv keeps the versions it finds in its output file
         try:
             asked = [*arguments(lock, fresh), *(["--upgrade"] if upgrade else [])]
             run_step(
-                [venv.uv, *asked, "--quiet"],
+                [root / ".venv" / "bin" / "uv", *asked, "--quiet"],
                 title=f"lock: {lock.name}",
                 console=console,
                 environ=told,
-                cwd=venv.root,
+                cwd=root,
                 advice=NETWORK_ADVICE,
             )
             if fresh.read_text() != before:
@@ -99,11 +100,11 @@ def write_all(venv: Venv, environ: Mapping[str, str], console: Console, *, upgra
                 changed.append(lock.name)
         finally:
             fresh.unlink(missing_ok=True)
-    return changed + _npm_lock(venv.root, environ, console, upgrade=upgrade)
+    return changed + _npm_lock(root, environ, console, upgrade=upgrade)
 
 
 def _npm_lock(root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
-    """The lock of what npm installs for tests; it stays as it is where there is no npm."""
+    """The lock of Azurite, which npm installs for tests; unchanged if there is no npm."""
     final = root / "locks" / azurite.LOCK.name
     before = final.read_text() if final.exists() else ""
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +113,7 @@ def _npm_lock(root: Path, environ: Mapping[str, str], console: Console, *, upgra
         try:
             fresh = azurite.write_lock(Path(folder), environ, console)
         except Unavailable as missing:
-            console.line(f"lock: {final.name} stays as it is: {missing}")
+            console.line(f"lock: {final.name} is unchanged: {missing}")
             return []
     if fresh == before:
         return []

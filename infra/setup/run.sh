@@ -1,11 +1,11 @@
 #!/bin/sh
-# Find a Python that can set this checkout up and let it do one job of `python -m infra.setup`.
-# The quick way first: the environment's own interpreter says that nothing is to be done.
+# Run one job of `python -m infra.setup` with the project's environment, which is completed first.
+# The fast path: the environment's own interpreter finds its stamp valid (infra/setup/stamp.py).
 set -eu
 cd "$(dirname "$0")/../.."
 own=.venv/bin/python
 
-if [ -x "$own" ] && "$own" -S -m infra.setup ready 2>/dev/null; then
+if [ -x "$own" ] && "$own" -S -m infra.setup.stamp 2>/dev/null; then
     [ "$1" = venv ] && exit 0
     exec "$own" -m infra.setup "$@"
 fi
@@ -25,8 +25,8 @@ for name in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python
 done
 
 cat >&2 <<END
-skyfleet set-up: no usable Python was found. Needed: Python 3.11 or newer with its venv and ensurepip modules.
+skyfleet set-up: no usable Python was found. Required: Python 3.11 or newer with its venv and ensurepip modules.
   found:${found:- none on PATH}
-  do: install one (Debian, Ubuntu: python3 and python3-venv) or name one: make PYTHON=/path/to/python3 ...
+  do: install one (Debian, Ubuntu: python3 and python3-venv) or select one: make PYTHON=/path/to/python3 ...
 END
 exit 1

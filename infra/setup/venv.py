@@ -1,213 +1,95 @@
-"""The checkout's virtual environment: what the lock says, nothing else, or it is made again.
+"""The checkout's virtual environment: `python -m venv`, uv, the packages of locks/project.txt, the project.
 
-A virtual environment cannot be moved, so it is made in place and a stamp is written last. No stamp (an
-interrupted set-up, a copied folder) means: make it again from nothing. A stamp of another lock means: take
-the stamp away, bring the packages in line, write it again. The project itself is not built or installed:
-one `.pth` line makes the checkout importable and a small launcher is the `skyfleet` command.
+Each step is that tool's own command. uv comes with pip, hash-checked against the lock; the project itself is
+an editable install, which uv builds without network (`uv_build` is part of uv). The stamp is written last
+(infra/setup/stamp.py): an environment without one, or of another folder, is made again from nothing; one
+whose lock has changed is synchronised.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
-from infra.setup import read_lock
+from infra.setup import read_lock, stamp
 from infra.setup.errors import SetupError
 from infra.setup.file_lock import exclusive
 from infra.setup.pip_settings import read_configs, uv_environment
 from infra.setup.progress import Console
 from infra.setup.subprocess_step import run_step
 
-# Raise it when the launcher or the way of making the environment changes: every checkout is then brought in
-# line.
-RECIPE = 1
-
 NETWORK_ADVICE = (
     "Check the network (pip's own settings PIP_INDEX_URL, PIP_CERT, PIP_PROXY and pip.conf are honoured), "
-    "then run the same command again: it goes on from here."
+    "then run the same command again."
 )
+VENV_ADVICE = "On Debian and Ubuntu python3-venv is needed; PYTHON=/path/to/python3 selects another Python."
 
 
-@dataclass(frozen=True, slots=True)
-class Venv:
-    """Paths of one checkout's environment."""
+def ensure(root: Path, environ: Mapping[str, str], console: Console, base: str | None = None) -> bool:
+    """Complete the environment of the checkout `root`; False if it was complete already.
 
-    root: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root / ".venv"
-
-    @property
-    def python(self) -> Path:
-        return self.folder / "bin" / "python"
-
-    @property
-    def uv(self) -> Path:
-        return self.folder / "bin" / "uv"
-
-    @property
-    def launcher(self) -> Path:
-        return self.folder / "bin" / "skyfleet"
-
-    @property
-    def stamp(self) -> Path:
-        return self.folder / "skyfleet.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "locks" / "project.txt"
-
-
-def wanted_stamp(root: Path, lock_text: str, python: str) -> dict[str, object]:
-    """What the stamp of a finished environment says. `python`: its own version, such as 3.11."""
-    return {"recipe": RECIPE, "root": str(root), "lock": read_lock.identity(lock_text), "python": python}
-
-
-def read_stamp(venv: Venv) -> dict[str, object] | None:
-    """The stamp, or None when there is none that can be read."""
-    try:
-        found: object = json.loads(venv.stamp.read_text())
-    except (OSError, ValueError):
-        return None
-    return cast("dict[str, object]", found) if isinstance(found, dict) else None
-
-
-def is_ready(venv: Venv, python: str) -> bool:
-    """True when nothing is to be done; to be asked by the environment's own interpreter of version
-    `python`.
+    Safe to interrupt, to repeat and to run twice at once. base: the Python to create the environment with.
+    Raises StepFailed or SetupError.
     """
-    if not venv.launcher.exists():
-        return False
-    return read_stamp(venv) == wanted_stamp(venv.root, read_lock.read(venv.lock), python)
-
-
-def ensure(venv: Venv, environ: Mapping[str, str], console: Console, maker: str | None = None) -> bool:
-    """Make the environment right; False when it already was. Safe to interrupt, to repeat and to run twice
-    at once.
-    """
-    if _own_word(venv, environ):
-        return False
-    with exclusive(
-        venv.root, lambda: console.line("another set-up of this checkout is running: waiting for it")
-    ):
-        if _own_word(venv, environ):
+    folder = root / ".venv"
+    python, uv = folder / "bin" / "python", folder / "bin" / "uv"
+    told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    with exclusive(root, lambda: console.line("another set-up of this checkout is running: waiting for it")):
+        if _runs([python, "-S", "-m", "infra.setup.stamp"], root, environ):
             return False
-        text = read_lock.read(venv.lock)
-        stamp = read_stamp(venv)
-        venv.stamp.unlink(missing_ok=True)
-        if not _can_be_mended(venv, stamp, environ):
-            _create(venv, text, environ, console, maker or _own_maker())
-        _synchronise(venv, environ, console)
-        _finish(venv, text)
+        lock = root / "locks" / "project.txt"
+        uv_entry = read_lock.entry(read_lock.read(lock), "uv")
+        reusable = stamp.is_of(root) and _runs([uv, "--version"], root, environ)
+        stamp.stamp_path(root).unlink(missing_ok=True)
+        if not reusable:
+            _create(
+                folder, base or base_python(sys.prefix, sys.base_prefix, sys.executable), environ, console
+            )
+            _install_uv(folder, uv_entry, environ, console)
+        pip = [uv, "pip"]
+        for title, command in (
+            ("set-up: packages of locks/project.txt", ["sync", "--require-hashes", lock]),
+            ("set-up: the project", ["install", "--offline", "--no-deps", "--editable", root]),
+        ):
+            argv = [*pip, *command, "--quiet", "--python", python]
+            run_step(argv, title=title, console=console, environ=told, cwd=root, advice=NETWORK_ADVICE)
+        if not _runs([python, "-S", "-m", "infra.setup.stamp", "write"], root, environ):
+            raise SetupError(f"{python} does not run after it was made: remove {folder} and run it again.")
     return True
 
 
-def creator(prefix: str, base_prefix: str, executable: str, version: str) -> str:
-    """The interpreter to make an environment with: never the one inside the environment that is replaced."""
+def base_python(prefix: str, base_prefix: str, executable: str) -> str:
+    """The interpreter to create an environment with: not the one inside the environment to be replaced."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     base = Path(base_prefix) / "bin" / f"python{version}"
     return str(base) if prefix != base_prefix and base.exists() else executable
 
 
-def launcher_text(python: Path) -> str:
-    """The `skyfleet` command. -P: a module in the caller's folder must not shadow ours."""
-    return f'#!/bin/sh\nexec {shlex.quote(str(python))} -P -m infra.cli "$@"\n'
+def _create(folder: Path, base: str, environ: Mapping[str, str], console: Console) -> None:
+    if folder.is_symlink() or folder.is_file():  # `--clear` would empty the folder behind a link
+        folder.unlink()
+    argv = [base, "-m", "venv", "--clear", folder]
+    run_step(argv, title="set-up: virtual environment", console=console, environ=environ, advice=VENV_ADVICE)
 
 
-def _own_word(venv: Venv, environ: Mapping[str, str]) -> bool:
-    """Ask the environment's own interpreter: one that no longer starts cannot say yes."""
+def _install_uv(folder: Path, entry: str, environ: Mapping[str, str], console: Console) -> None:
+    requirement = folder / "uv.txt"
+    requirement.write_text(entry)
+    argv = [
+        *(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps"),
+        *("--require-hashes", "--disable-pip-version-check", "-r", requirement),
+    ]
+    run_step(argv, title="set-up: uv", console=console, environ=environ, advice=NETWORK_ADVICE)
+
+
+def _runs(argv: Sequence[str | Path], root: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the program starts and exits with 0."""
     try:
-        asked = subprocess.run(
-            [str(venv.python), "-S", "-m", "infra.setup", "ready"],
-            cwd=venv.root,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+        done = subprocess.run(
+            argv, cwd=root, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
     except OSError:
         return False
-    return asked.returncode == 0
-
-
-def _can_be_mended(venv: Venv, stamp: dict[str, object] | None, environ: Mapping[str, str]) -> bool:
-    """A finished environment of this very folder whose uv still runs needs only other packages."""
-    if stamp is None or stamp.get("root") != str(venv.root):
-        return False
-    try:
-        said = subprocess.run(
-            [str(venv.uv), "--version"],
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        ran = subprocess.run([str(venv.python), "-c", "pass"], stdin=subprocess.DEVNULL, check=False)
-    except OSError:
-        return False
-    return said.returncode == 0 and ran.returncode == 0
-
-
-def _own_maker() -> str:
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return creator(sys.prefix, sys.base_prefix, sys.executable, version)
-
-
-def _create(venv: Venv, lock_text: str, environ: Mapping[str, str], console: Console, maker: str) -> None:
-    if venv.folder.is_symlink() or venv.folder.is_file():
-        venv.folder.unlink()
-    elif venv.folder.exists():
-        shutil.rmtree(venv.folder)
-    run_step(
-        [maker, "-m", "venv", venv.folder],
-        title="set-up: virtual environment",
-        console=console,
-        environ=environ,
-        advice="On Debian and Ubuntu python3-venv is needed; PYTHON=/path/to/python3 names another one.",
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="skyfleet-uv-") as requirement:
-        requirement.write(read_lock.entry(lock_text, "uv"))
-        requirement.flush()
-        pip: list[str | Path] = [venv.python, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]
-        run_step(
-            [*pip, "--require-hashes", "--disable-pip-version-check", "-r", requirement.name],
-            title="set-up: uv",
-            console=console,
-            environ=environ,
-            advice=NETWORK_ADVICE,
-        )
-
-
-def _synchronise(venv: Venv, environ: Mapping[str, str], console: Console) -> None:
-    run_step(
-        [venv.uv, "pip", "sync", "--quiet", "--require-hashes", "--python", venv.python, venv.lock],
-        title="set-up: packages of locks/project.txt",
-        console=console,
-        environ={**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"},
-        cwd=venv.root,
-        advice=NETWORK_ADVICE,
-    )
-
-
-def _finish(venv: Venv, lock_text: str) -> None:
-    """Make the checkout importable, write the command, and the stamp as the very last thing."""
-    packages = sorted(venv.folder.glob("lib/python3.*/site-packages"))
-    if len(packages) != 1:
-        raise SetupError(
-            f"{venv.folder} has {len(packages)} site-packages folders, expected one: remove it, run again."
-        )
-    (packages[0] / "skyfleet.pth").write_text(f"{venv.root}\n")
-    venv.launcher.write_text(launcher_text(venv.python))
-    venv.launcher.chmod(0o755)
-    version = packages[0].parent.name.removeprefix("python")
-    fresh = venv.stamp.with_suffix(".new")
-    fresh.write_text(json.dumps(wanted_stamp(venv.root, lock_text, version), indent=1) + "\n")
-    fresh.replace(venv.stamp)
+    return done.returncode == 0

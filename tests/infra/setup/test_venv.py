@@ -1,15 +1,16 @@
-"""The checkout's environment: made when it is missing, mended when the lock changed, made again when cut off.
+"""The checkout's environment: created if missing or incomplete, synchronised if the lock changed.
 
-The programs are stand-ins (a `python` that makes an environment of scripts, whose `uv` writes down what it is
-asked), so a test takes no network and no seconds.
+The programs are stand-ins: a `python` that creates an environment of scripts, and a `uv` that records its
+arguments. No test uses the network.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
+import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,19 @@ from infra.setup.file_lock import exclusive
 from infra.setup.paths import ROOT, cache_folder
 from infra.setup.progress import Console
 from infra.setup.read_lock import entry
-from infra.setup.venv import Venv, creator, ensure, is_ready, launcher_text
+from infra.setup.stamp import expected, is_complete, stamp_path
+from infra.setup.venv import base_python, ensure
 from tests.infra.setup.fakes import Lines, script
 
 LOCK = (
     "a==1 \\\n    --hash=sha256:11\nuv==0.1 \\\n    --hash=sha256:22 \\\n    --hash=sha256:33\nuvicorn==2\n"
 )
-# Becomes .venv/bin/python: answers `ready` by the stamp alone and lets "pip" write down its requirement.
-INNER = """
-here=$(cd "$(dirname "$0")/.." && pwd)
+# Becomes .venv/bin/python: runs the real stamp module for its own checkout, and records pip's requirement.
+INNER = f"""
+here=$(cd "$(dirname "$0")/../.." && pwd)
 case "$*" in
-*"infra.setup ready"*) test -f "$here/skyfleet.json" && test -z "$NOT_READY" ;;
-*"pip install"*) for last; do :; done; cp "$last" "$here/../asked-pip.txt" ;;
+*"infra.setup.stamp"*) shift 3; exec {sys.executable} -S "$here/infra/setup/stamp.py" "$@" ;;
+*"pip install"*) for last; do :; done; cp "$last" "$here/asked-pip.txt" ;;
 *) exit 0 ;;
 esac
 """
@@ -39,21 +41,26 @@ UV = """
 echo "$*" >> "$LOG"
 [ -z "$UV_BREAKS" ] || { echo "no route to the index"; exit 2; }
 """
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with a lock and a `python` that can make environments."""
+    """A folder with a lock and a `python` that can create environments."""
     root = tmp_path / "a checkout"
     (root / "locks").mkdir(parents=True)
     (root / "locks" / "project.txt").write_text(LOCK)
+    (root / "pyproject.toml").write_text("[project]")
+    (root / "infra" / "setup").mkdir(parents=True)
+    shutil.copy(ROOT / "infra" / "setup" / "stamp.py", root / "infra" / "setup")
     script(tmp_path / "inner", INNER)
     script(tmp_path / "uv", UV)
     script(
-        tmp_path / "maker",
+        tmp_path / "base",
         f"""
-        mkdir -p "$3/bin" "$3/lib/python3.11/site-packages"
-        cp "{tmp_path}/inner" "$3/bin/python"; cp "{tmp_path}/uv" "$3/bin/uv"; echo made >> "{tmp_path}/made"
+        [ "$3" = --clear ] && rm -rf "$4"
+        mkdir -p "$4/bin"
+        cp "{tmp_path}/inner" "$4/bin/python"; cp "{tmp_path}/uv" "$4/bin/uv"; echo made >> "{tmp_path}/made"
         """,
     )
     return root
@@ -62,61 +69,77 @@ def checkout(tmp_path: Path) -> Path:
 def run(root: Path, **variables: str) -> bool:
     """`ensure` with the stand-ins."""
     environ = {"PATH": "/usr/bin:/bin", "LOG": str(root.parent / "uv.log"), **variables}
-    return ensure(Venv(root), environ, Console(None), str(root.parent / "maker"))
+    return ensure(root, environ, Console(None), str(root.parent / "base"))
 
 
-def test_a_fresh_checkout_gets_an_environment_of_what_the_lock_says(checkout: Path) -> None:
-    """uv comes by pip with its hashes, the rest by uv; the stamp, the launcher and the import path are
-    there.
-    """
+def test_a_fresh_checkout_gets_the_packages_of_the_lock_and_the_project(checkout: Path) -> None:
+    """pip installs uv with its hashes, uv the rest and the project itself; the stamp is written last."""
     assert run(checkout)
-    venv = Venv(checkout)
     assert (checkout / "asked-pip.txt").read_text() == entry(LOCK, "uv")
-    asked = (checkout.parent / "uv.log").read_text()
-    assert "pip sync" in asked
-    assert "--require-hashes" in asked
-    assert venv.launcher.stat().st_mode & 0o111
-    assert (venv.folder / "lib/python3.11/site-packages/skyfleet.pth").read_text() == f"{checkout}\n"
-    assert is_ready(venv, "3.11")
+    sync, install = (checkout.parent / "uv.log").read_text().splitlines()
+    assert sync.startswith("pip sync --require-hashes")
+    assert install.startswith(f"pip install --offline --no-deps --editable {checkout}")
+    assert is_complete(checkout, PYTHON)
 
 
-def test_a_finished_environment_is_left_alone(checkout: Path) -> None:
+def test_a_complete_environment_is_left_alone(checkout: Path) -> None:
     """The second call does nothing."""
     run(checkout)
     assert not run(checkout)
     assert (checkout.parent / "made").read_text() == "made\n"
 
 
-def test_another_lock_brings_the_packages_in_line_without_making_anew(checkout: Path) -> None:
-    """After a pull that changed the lock only the difference is installed."""
+@pytest.mark.parametrize("name", ["locks/project.txt", "pyproject.toml"])
+def test_a_changed_lock_or_project_is_synchronised_without_a_new_environment(
+    checkout: Path, name: str
+) -> None:
+    """After a pull only the difference is installed."""
     run(checkout)
-    Venv(checkout).lock.write_text(LOCK + "z==1\n")
-    assert not is_ready(Venv(checkout), "3.11")
-    assert run(checkout, NOT_READY="1")
+    with (checkout / name).open("a") as file:
+        file.write("# changed\n")
+    assert not is_complete(checkout, PYTHON)
+    assert run(checkout)
     assert (checkout.parent / "made").read_text() == "made\n"
     assert (checkout.parent / "uv.log").read_text().count("sync") == 2
-    assert is_ready(Venv(checkout), "3.11")
+    assert is_complete(checkout, PYTHON)
 
 
-def test_one_that_was_cut_off_is_made_again(checkout: Path) -> None:
-    """Without its stamp nobody knows what is in it."""
+def test_an_incomplete_environment_is_created_again(checkout: Path) -> None:
+    """Without its stamp its content is unknown."""
     with pytest.raises(StepFailed, match="no route to the index"):
         run(checkout, UV_BREAKS="1")
-    assert not Venv(checkout).stamp.exists()
-    (Venv(checkout).folder / "half").write_text("x")
+    assert not stamp_path(checkout).exists()
+    (checkout / ".venv" / "half").write_text("x")
     assert run(checkout)
-    assert not (Venv(checkout).folder / "half").exists()
+    assert not (checkout / ".venv" / "half").exists()
 
 
-def test_a_copied_checkout_makes_its_own(checkout: Path, tmp_path: Path) -> None:
-    """An environment cannot be moved: its scripts name the old folder."""
+@pytest.mark.parametrize("moved", [True, False], ids=["moved", "copied"])
+def test_a_moved_or_copied_checkout_creates_its_own(checkout: Path, tmp_path: Path, *, moved: bool) -> None:
+    """An environment cannot be moved: its scripts contain the old path."""
     run(checkout)
-    copy = tmp_path / "copy"
-    shutil.copytree(checkout, copy)
-    assert not is_ready(Venv(copy), "3.11")
-    assert run(copy, NOT_READY="1")
-    assert json.loads(Venv(copy).stamp.read_text())["root"] == str(copy)
+    other = tmp_path / "other"
+    checkout.rename(other) if moved else shutil.copytree(checkout, other)
+    assert not is_complete(other, PYTHON)
+    assert run(other)
+    assert is_complete(other, PYTHON)
     assert (tmp_path / "made").read_text() == "made\nmade\n"
+
+
+def test_an_interpreter_of_another_version_does_not_count_as_complete(checkout: Path) -> None:
+    """The packages lie in a folder of the version that installed them."""
+    run(checkout)
+    assert not is_complete(checkout, "3.99")
+
+
+def test_a_link_in_place_of_the_environment_is_not_followed(checkout: Path, tmp_path: Path) -> None:
+    """`venv --clear` would empty the folder behind it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("x")
+    (checkout / ".venv").symlink_to(elsewhere)
+    assert run(checkout)
+    assert (elsewhere / "kept").read_text() == "x"
 
 
 def test_two_at_once_make_one_environment(checkout: Path) -> None:
@@ -127,7 +150,7 @@ def test_two_at_once_make_one_environment(checkout: Path) -> None:
     def second() -> None:
         console = Console(lines)  # pyright: ignore[reportArgumentType] - what Console uses of a stream
         environ = {"PATH": "/usr/bin:/bin", "LOG": "/dev/null"}
-        results.append(ensure(Venv(checkout), environ, console, str(checkout.parent / "maker")))
+        results.append(ensure(checkout, environ, console, str(checkout.parent / "base")))
 
     thread = threading.Thread(target=second)
     waiting = threading.Event()
@@ -136,33 +159,41 @@ def test_two_at_once_make_one_environment(checkout: Path) -> None:
         while "waiting" not in lines.text:
             assert thread.is_alive()
             thread.join(0.01)
-        Venv(checkout).folder.mkdir()
-        script(Venv(checkout).python, INNER)
-        Venv(checkout).stamp.write_text("{}")
+        script(checkout / ".venv" / "bin" / "python", INNER)
+        stamp_path(checkout).write_text(expected(checkout, PYTHON))
     thread.join()
     assert results == [False]
 
 
 def test_a_missing_lock_is_named(checkout: Path) -> None:
     """It is part of the repository, so git has it."""
-    Venv(checkout).lock.unlink()
+    (checkout / "locks" / "project.txt").unlink()
     with pytest.raises(LockUnreadable, match=r"project\.txt.*git"):
         run(checkout)
 
 
-def test_the_environment_is_never_made_by_the_one_it_replaces(tmp_path: Path) -> None:
-    """With an activated environment `python3` is the one inside it."""
-    base = script(tmp_path / "bin" / "python3.11", "exit 0")
-    assert creator("/x/.venv", str(tmp_path), "/x/.venv/bin/python", "3.11") == str(base)
-    assert creator("/usr", "/usr", "/usr/bin/python3", "3.11") == "/usr/bin/python3"
+def test_an_environment_is_not_created_by_the_one_it_replaces(tmp_path: Path) -> None:
+    """In an activated environment `python3` is the one inside it."""
+    base = script(tmp_path / "bin" / f"python{PYTHON}", "exit 0")
+    assert base_python("/x/.venv", str(tmp_path), "/x/.venv/bin/python") == str(base)
+    assert base_python("/usr", "/usr", "/usr/bin/python3") == "/usr/bin/python3"
 
 
-def test_the_launcher_runs_our_sources_from_any_folder(tmp_path: Path) -> None:
-    """A module of the caller's folder does not shadow ours, and spaces in the path do no harm."""
-    python = script(tmp_path / "a b" / "python", 'echo "$@"')
-    launcher = script(tmp_path / "skyfleet", launcher_text(python).partition("\n")[2])
-    said = subprocess.run([str(launcher), "status", "a b"], capture_output=True, text=True, check=True).stdout
-    assert said == "-P -m infra.cli status a b\n"
+def test_the_command_runs_this_checkout_from_any_folder(tmp_path: Path) -> None:
+    """A package of the current folder does not hide the project's."""
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "__init__.py").write_text("raise SystemExit('hidden')")
+    command = [Path(sys.executable).with_name("skyfleet"), "--help"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("Usage: skyfleet")
+
+
+def test_uv_builds_the_project_with_its_own_copy_of_the_build_backend() -> None:
+    """The ranges are the same, so the locked uv never looks for another uv_build on the network."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (uv,) = [each for each in project["project"]["dependencies"] if each.startswith("uv>")]
+    (backend,) = project["build-system"]["requires"]
+    assert backend == uv.replace("uv", "uv_build")
 
 
 def test_the_cache_lies_where_the_user_wants_it() -> None:
