@@ -1,8 +1,8 @@
-"""The endpoints around an agent that is a plain function: /invoke, /v1/chat/completions, /v1/models.
+"""The endpoints of an agent function: /invoke, /v1/chat/completions, /v1/models.
 
-Streams are truthful. The head is sent with the first event, so an agent that fails before it gets an error
-status (which a router may still retry). After that a stream ends in exactly one way: /invoke with a `done`
-or an `error` event, chat completions with `[DONE]` or an error object without it.
+The head of a stream is sent with its first event, so an earlier failure is an error status, which a router
+may retry. After that a stream of /invoke ends with exactly one `done` or `error` event, one of chat
+completions with `[DONE]` or with an error object.
 """
 
 from __future__ import annotations
@@ -14,40 +14,39 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from functions import sse
 from functions.api import AgentRequest, Failed, Step
-from functions.asgi import (
-    JSON_TYPE,
-    ClientGone,
+from functions.errors import FunctionError, UnknownPath, WrongMethod
+from functions.loading import LoadedAgent
+from functions.openai_format import MODEL, Completion, model_json
+from functions.parsing import RequestContext, chat_request, invoke_request
+from functions.runner import Finished, notify_start, run
+from skyfleet import sse
+from skyfleet.asgi import (
+    ClientDisconnected,
     Header,
     Receive,
     Scope,
     Send,
-    begin,
     header,
+    header_text,
     json_bytes,
     read_body,
-    send_reply,
+    send_json,
 )
-from functions.errors import FunctionError, UnknownPath, WrongMethod
-from functions.loading import LoadedAgent
-from functions.openai_format import MODEL, Completion, model_json
-from functions.parsing import Origin, chat_request, invoke_request
-from functions.runner import Finished, run
 
 Frames = AsyncGenerator[bytes, None]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-# A router's request ids are short; anything else is not repeated into logs and replies.
+# The request ids of routers are shorter; a longer one is replaced in logs and responses.
 REQUEST_ID_LENGTH: Final = 128
-# No request is older than this, and no clock is off by so much.
+# No request is older, and no clock is further off.
 _LONGEST_REQUEST_S: Final = 3600.0
-# What the agent counts as failed although it has an answer; the router reads it.
+# On a reply that the agent marks as `Failed`; the router counts it as a failure.
 OUTCOME_ERROR: Final[Header] = (b"x-skyfleet-outcome", b"error")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """An ASGI application. now: unix seconds."""
+    """The ASGI application around an agent function. now: unix seconds."""
 
     agent: LoadedAgent
     environ: Mapping[str, str] = field(repr=False)
@@ -73,8 +72,10 @@ class Endpoints:
         }
 
     async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = invoke_request(await read_body(scope, receive), self._origin(scope))
-        await begin(scope)
+        request = invoke_request(
+            await read_body(header(scope, b"content-length"), receive), self._context(scope)
+        )
+        await notify_start(scope)
         if request.stream:
             headers = list(sse.HEADERS)
             frames = self._invoke_frames(request, headers)
@@ -83,8 +84,10 @@ class Endpoints:
             await unless_gone(self._whole(send, request, lambda finished: finished.body), receive)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = chat_request(await read_body(scope, receive), self._origin(scope, may_accept=False))
-        await begin(scope)
+        request = chat_request(
+            await read_body(header(scope, b"content-length"), receive), self._context(scope, may_accept=False)
+        )
+        await notify_start(scope)
         completion = Completion(request.request_id, begun_at(scope, self.now()))
         if request.stream:
             headers = list(sse.HEADERS)
@@ -98,22 +101,22 @@ class Endpoints:
             await unless_gone(self._whole(send, request, body), receive)
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_reply(send, 200, json_bytes({"object": "list", "data": [model_json()]}))
+        await send_json(send, 200, json_bytes({"object": "list", "data": [model_json()]}))
 
     async def _model(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_reply(send, 200, json_bytes(model_json()))
+        await send_json(send, 200, json_bytes(model_json()))
 
     async def _whole(self, send: Send, request: AgentRequest, body: Callable[[Finished], bytes]) -> None:
-        headers: list[Header] = [JSON_TYPE]
+        headers: list[Header] = []
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
                 if isinstance(event, Failed):
                     headers.append(OUTCOME_ERROR)
                 elif isinstance(event, Finished):
-                    await send_reply(send, 200, body(event), headers)
+                    await send_json(send, 200, body(event), headers)
 
     async def _invoke_frames(self, request: AgentRequest, headers: list[Header]) -> Frames:
-        """The events; headers: of the reply, which are sent with the first of them."""
+        """The events of /invoke. headers: of the response, sent with the first event."""
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
                 match event:
@@ -144,27 +147,29 @@ class Endpoints:
                     case Failed(reply=text):
                         yield sse.frame(completion.delta(str(text)))
                     case Step():
-                        pass  # OpenAI's shape has no place for what an agent did on the way
+                        pass  # OpenAI's format has no event for it
                     case Finished():
                         yield sse.frame(completion.last())
                         if _wants_usage(request):
                             yield sse.frame(completion.usage(event.usage))
                         yield sse.raw_frame(b"[DONE]")
 
-    def _origin(self, scope: Scope, *, may_accept: bool = True) -> Origin:
-        given = header(scope, b"x-request-id") or ""
+    def _context(self, scope: Scope, *, may_accept: bool = True) -> RequestContext:
+        given = header_text(scope, b"x-request-id")
         usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
-        return Origin(
+        return RequestContext(
             request_id=given if usable else secrets.token_hex(16),
-            accepts_events=may_accept and sse.CONTENT_TYPE in (header(scope, b"accept") or ""),
+            accepts_events=may_accept and sse.CONTENT_TYPE in header_text(scope, b"accept"),
             environ=self.environ,
         )
 
 
 def begun_at(scope: Scope, now: float) -> int:
-    """When the caller's request began, in unix seconds: as a router before us says
-    (`x-request-start: t=1700000000.125`), so that all attempts of one request say the same; otherwise now."""
-    given = (header(scope, b"x-request-start") or "").removeprefix("t=")
+    """When the client's request began, in unix seconds.
+
+    It is the value of `x-request-start: t=1700000000.125`, which the router sends with the same value in all
+    attempts of a request; without it, now."""
+    given = header_text(scope, b"x-request-start").removeprefix("t=")
     try:
         began = float(given)
     except ValueError:
@@ -173,7 +178,7 @@ def begun_at(scope: Scope, now: float) -> int:
 
 
 async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
-    """Do the work; when the caller goes away first, cancel it and raise ClientGone."""
+    """Await the work; if the client disconnects first, cancel it and raise ClientDisconnected."""
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -186,13 +191,13 @@ async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None
             task.cancel()
         results = await asyncio.gather(working, watching, return_exceptions=True)
     if gone:
-        raise ClientGone
+        raise ClientDisconnected
     if isinstance(results[0], BaseException):
         raise results[0]
 
 
 async def _disconnected(receive: Receive) -> bool:
-    # After the whole body any other message says nothing about the caller.
+    # After the whole body no other message tells of the client.
     message = await receive()
     return message["type"] == "http.disconnect"
 

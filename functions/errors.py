@@ -1,20 +1,19 @@
-"""What can go wrong in the agent function, split by whose fault it is.
+"""Errors of the agent function, split by their cause.
 
-    FunctionError                     status, code, message: all that a reply says
-    ├── CallerError                   the request was wrong
+    FunctionError                     status, code, message: the whole of an error response
+    ├── CallerError                   the request is wrong
     │   ├── BadJson            400 bad-json
     │   ├── BadRequest         400 bad-request
     │   ├── UnknownPath        404 not-found
     │   ├── WrongMethod        405 method-not-allowed
     │   └── TooLarge           413 too-large
-    ├── AgentFailed            500 agent-failed     the user's agent raised
-    ├── ModelFailed            502 model-failed     the model behind the agent did not answer
+    ├── AgentFailed            500 agent-failed     the user's agent raised an exception
+    ├── ModelFailed            502 model-failed     the model behind the agent did not answer as it should
     └── SetupError             500 setup            the deployment is wrong; raised before any request
-        └── AgentNotLoaded     500 agent-not-loaded the agent's name leads to nothing that can run
+        └── AgentNotLoaded     500 agent-not-loaded skyfleet:agent names nothing that can run
 
-`signing.Unauthorized` (401) and `signing.KeysError` stand apart: the router carries signing.py without this
-file.
-A message says what happened, what was found and what to do, and never holds a secret or a trace.
+`skyfleet.signing.Unauthorized` (401) and `KeysError` are not in this tree, since routers carry them too.
+A message has the cause, what was found and what to do. It never contains a secret or a stack trace.
 """
 
 from __future__ import annotations
@@ -22,20 +21,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from skyfleet.asgi import Header, Send, error_json, send_json
+
 
 class FunctionError(Exception):
-    """Base of the room; `str()` of it is what the caller reads."""
+    """Base of this tree; `str()` of it is the message of the error response."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def headers(self) -> list[Header]:
         return []
 
 
 class CallerError(FunctionError):
-    """The request was wrong; sending it again changes nothing."""
+    """The request is wrong; repeating it has the same result."""
 
     status = 400
 
@@ -60,7 +61,7 @@ class UnknownPath(CallerError):
 
 
 class WrongMethod(CallerError):
-    """The endpoint exists and takes other methods."""
+    """The endpoint does not support this method. allowed: the methods that it supports."""
 
     status = 405
     code = "method-not-allowed"
@@ -70,12 +71,12 @@ class WrongMethod(CallerError):
         super().__init__(f"{path} does not take {method}. Use {self.allowed}.")
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def headers(self) -> list[Header]:
         return [(b"allow", self.allowed.encode())]
 
 
 class TooLarge(CallerError):
-    """The body is over the limit."""
+    """The body exceeds the limit. limit, declared: bytes."""
 
     status = 413
     code = "too-large"
@@ -86,7 +87,7 @@ class TooLarge(CallerError):
 
 
 class AgentFailed(FunctionError):
-    """The user's agent raised; the trace is in the log only."""
+    """The user's agent raised an exception. Its stack trace is in the log only, under the request id."""
 
     code = "agent-failed"
 
@@ -104,12 +105,17 @@ class ModelFailed(FunctionError):
 
 
 class SetupError(FunctionError):
-    """The function cannot start as it is configured."""
+    """The function cannot start with its configuration."""
 
     code = "setup"
 
 
 class AgentNotLoaded(SetupError):
-    """The agent's name leads to nothing that can run."""
+    """The configured agent does not exist, does not import, or is not callable as an agent."""
 
     code = "agent-not-loaded"
+
+
+async def send_error(send: Send, error: FunctionError) -> None:
+    """Send an error as a whole response."""
+    await send_json(send, error.status, error_json(error.code, str(error)), error.headers)

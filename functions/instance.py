@@ -1,11 +1,10 @@
-"""How an instance is doing: cold or warm, how long it took to start, how busy it is.
+"""Measurements of one instance: cold or warm, its start-up time, its load.
 
-Rule: time comes in as an argument (seconds of any steady clock); numbers decay while an instance is frozen.
+Time comes in as an argument (seconds of a monotonic clock).
 
-`application_utilization` is the mean number of requests in work, `rps_fractional` the rate of new ones, both
-over the last ten seconds or so (exponentially weighted). Their quotient is one over the mean time of a
-request: what a weighting router wants, without knowing how many requests an instance may hold.
-The header is ORCA's text form as Envoy's client-side weighted round robin reads it.
+The utilization is the mean number of active requests, the rate counts new requests per second; both are
+exponentially weighted over about ten seconds and decay while an instance is frozen. Rate over utilization is
+the inverse of the mean request time, which a weighting router needs without knowing an instance's capacity.
 """
 
 from __future__ import annotations
@@ -13,12 +12,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from skyfleet.orca import format_load
+
 # Long enough to smooth single requests, short enough to follow a change of load between two probes.
 WINDOW_S: Final = 10.0
 
 
-class Vitals:
-    """The state of one instance; the only mutable thing in this room beside the nonces."""
+class InstanceStats:
+    """Measurements of one instance. init_ms: from the first import to the finished application."""
 
     def __init__(self, init_ms: float) -> None:
         self.init_ms = round(init_ms, 1)
@@ -29,25 +30,25 @@ class Vitals:
         self._updated: float | None = None
 
     def begin(self, now: float) -> None:
-        """A request came in."""
+        """A request has arrived."""
         self._decay(now)
         self.inflight += 1
         self._rate += 1 / WINDOW_S
 
     def end(self, now: float) -> None:
-        """Its reply is complete, or its caller gone."""
+        """Its response is complete, or its client has disconnected."""
         self._decay(now)
         self.inflight -= 1
 
-    def first_reply(self) -> bool:
-        """Whether this is the first reply of the instance; from then on it is warm."""
-        first, self.cold = self.cold, False
-        return first
+    def take_cold_flag(self) -> bool:
+        """Whether this is the first response of the instance. The instance is warm afterwards."""
+        cold, self.cold = self.cold, False
+        return cold
 
     def load_header(self, now: float) -> bytes:
         """The value of `endpoint-load-metrics`."""
         self._decay(now)
-        return f"TEXT application_utilization={self._busy:.3f},rps_fractional={self._rate:.3f}".encode()
+        return format_load(self._busy, self._rate)
 
     def _decay(self, now: float) -> None:
         elapsed = max(0.0, now - self._updated) if self._updated is not None else 0.0

@@ -1,12 +1,13 @@
-"""The door of every agent function, around our endpoints or the user's own ASGI application.
+"""Middleware around the agent: signatures, the body limit, idempotency keys, load reports, error responses.
 
-Only signed requests get in; /health is open and costs nothing. In order: whether it is signed at all, the
-limit of the body, the signature, whether an `Idempotency-Key` is known, the application. Every reply says how
-busy the instance is, the first one that it was cold. A refusal of the signature says neither: by that a
-router knows that no agent has spoken.
-
-Truthful ends: an application that fails before its reply has begun is answered with an error; one that fails
-later raises on into the server, which cuts the connection instead of closing it as a success.
+Rules
+- Only signed requests reach the agent; /health is open and does no work. The order of the checks: presence of
+  the signature headers, the body limit, the signature, the `Idempotency-Key`.
+- Every response has a load report, and the first one of an instance `x-skyfleet-cold`. A response to an
+  unsigned request has neither: a router takes a response without a load report for one of the platform's
+  front end.
+- An exception of the agent before its response has started becomes an error response. A later one propagates
+  to the server, which closes the connection without completing the response.
 """
 
 from __future__ import annotations
@@ -17,59 +18,60 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from functions.asgi import (
-    JSON_TYPE,
-    AnswersElsewhere,
+from functions.errors import AgentFailed, CallerError, FunctionError, TooLarge, WrongMethod, send_error
+from functions.instance import InstanceStats
+from functions.runner import ReplayStored
+from functions.settings import Settings
+from skyfleet.asgi import (
     ASGIApp,
-    ASGIMessage,
-    ClientGone,
+    BodyTooLarge,
+    ClientDisconnected,
+    Message,
     Receive,
     Scope,
     Send,
     error_json,
     header,
+    header_text,
     json_bytes,
     read_body,
-    send_error,
-    send_reply,
+    send_json,
 )
-from functions.errors import AgentFailed, CallerError, FunctionError, WrongMethod
-from functions.instance import Vitals
-from functions.settings import Settings
+from skyfleet.orca import LOAD_HEADER
 from skyfleet.signing import Unauthorized, Verifier, signature_headers
 
-LOG: Final = logging.getLogger("skyfleet.guard")
+LOG: Final = logging.getLogger("skyfleet.middleware")
 HEALTH: Final = "/health"
-# The standard's safe methods (RFC 9110, section 9.2.1) change nothing: a key on them has no meaning.
+# Safe methods (RFC 9110, section 9.2.1) change nothing, so an Idempotency-Key on them is ignored.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-# Answers a request with a key: the application, its scope, the whole body, where the reply goes.
-Keyed = Callable[[ASGIApp, Scope, bytes, Send], Awaitable[None]]
+# Handles a request with an Idempotency-Key: the application, its scope, the whole body, send.
+IdempotencyHandler = Callable[[ASGIApp, Scope, bytes, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """An ASGI application around another.
+class AgentMiddleware:
+    """An ASGI application around the agent's.
 
-    keyed: for requests with an `Idempotency-Key` (functions/idempotency). now: unix seconds; steady: seconds
-    of a clock that never jumps.
+    idempotency: handles requests with an `Idempotency-Key` (functions/idempotency). now: unix seconds.
+    monotonic: seconds of a clock that never goes back.
     """
 
     inner: ASGIApp
     settings: Settings
     repeatable: bool
-    vitals: Vitals
+    stats: InstanceStats
     verifier: Verifier
-    keyed: Keyed
+    idempotency: IdempotencyHandler
     now: Callable[[], float]
-    steady: Callable[[], float]
+    monotonic: Callable[[], float]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
                 await self._http(scope, receive, send)
             case "websocket":
-                # Agents speak HTTP; WebSockets end at the router. Closing before accepting answers 403.
+                # Closing before accepting answers 403.
                 await send(
                     {"type": "websocket.close", "code": 1008, "reason": "WebSockets end at the router"}
                 )
@@ -77,62 +79,64 @@ class Guard:
                 await self.inner(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = _Reply(send, self.vitals, self.steady)
+        response = _Response(send, self.stats, self.monotonic)
         try:
             if scope["path"] == HEALTH:
-                await self._health(scope["method"], reply)
+                await self._health(scope["method"], response)
                 return
             signature_headers(scope["headers"])
-            body = await read_body(scope, receive)
+            body = await read_body(header(scope, b"content-length"), receive)
             self._check(scope, body)
         except CallerError as error:
-            await send_error(reply.send, error)
+            await send_error(response.send, error)
+        except BodyTooLarge as error:
+            await send_error(response.send, TooLarge(error.limit, error.declared))
         except Unauthorized as error:
             LOG.warning("refused %s %s: %s", scope["method"], scope["path"], error.cause)
-            await send_reply(send, error.status, error_json(error.code, str(error)))
-        except ClientGone:
+            await send_json(send, error.status, error_json(error.code, str(error)))
+        except ClientDisconnected:
             return
         else:
-            await self._accepted(scope, body, receive, reply)
+            await self._authenticated(scope, body, receive, response)
 
-    async def _accepted(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
-        reply.accepted = True
-        self.vitals.begin(self.steady())
+    async def _authenticated(self, scope: Scope, body: bytes, receive: Receive, response: _Response) -> None:
+        response.authenticated = True
+        self.stats.begin(self.monotonic())
         try:
             if header(scope, b"idempotency-key") is None or scope["method"] in SAFE_METHODS:
-                await self._answer(scope, _replay(body, receive), reply.send)
+                await self._answer(scope, _with_body(body, receive), response.send)
             else:
-                await self.keyed(self._answer, scope, body, reply.send)
+                await self.idempotency(self._answer, scope, body, response.send)
         finally:
-            self.vitals.end(self.steady())
+            self.stats.end(self.monotonic())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application's reply, or an error in its place; an error after its start goes on."""
+        """Run the agent; send an error response if it raises before its response has started."""
         started = False
 
-        async def noting(message: ASGIMessage) -> None:
+        async def noting(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
             await self.inner(scope, receive, noting)
-        except AnswersElsewhere:
+        except ReplayStored:
             raise
-        except ClientGone:
+        except ClientDisconnected:
             pass
         except FunctionError as error:
             if started:
                 raise
             await send_error(send, error)
-        except Exception:  # the outermost shell around the user's application
-            request_id = header(scope, b"x-request-id") or secrets.token_hex(16)
+        except Exception:  # the outermost handler around the user's application
+            request_id = header_text(scope, b"x-request-id") or secrets.token_hex(16)
             LOG.exception("request %s: the agent failed", request_id)
             if started:
                 raise
             await send_error(send, AgentFailed(request_id))
 
-    async def _health(self, method: str, reply: _Reply) -> None:
+    async def _health(self, method: str, response: _Response) -> None:
         if method not in ("GET", "HEAD"):
             raise WrongMethod(method, HEALTH, ("GET", "HEAD"))
         health = {
@@ -141,51 +145,51 @@ class Guard:
             "region": self.settings.region,
             "build": self.settings.build,
             "fleet": self.settings.fleet,
-            "cold": self.vitals.cold,
-            "init_ms": self.vitals.init_ms,
-            "inflight": self.vitals.inflight,
+            "cold": self.stats.cold,
+            "init_ms": self.stats.init_ms,
+            "inflight": self.stats.inflight,
             "repeatable": self.repeatable,
         }
-        reply.accepted = True
-        await send_reply(reply.send, 200, json_bytes(health), (JSON_TYPE, (b"cache-control", b"no-store")))
+        response.authenticated = True
+        await send_json(response.send, 200, json_bytes(health), [(b"cache-control", b"no-store")])
 
     def _check(self, scope: Scope, body: bytes) -> None:
         path, query = scope["path"], scope["query_string"]
         self.verifier.check(scope["headers"], scope["method"], path, query, body, now=self.now())
 
 
-class _Reply:
-    """Adds our headers to a reply.
+class _Response:
+    """Adds the load report and `x-skyfleet-cold` to a response.
 
-    accepted: the caller was let in. Only then is the instance warm afterwards: the platforms' own start-up
-    probes are unsigned and must not use up the one reply that says cold.
+    authenticated: whether the request is signed, or for /health. Only such a response takes the cold flag,
+    since the platforms' own start-up probes are unsigned.
     """
 
-    def __init__(self, send: Send, vitals: Vitals, steady: Callable[[], float]) -> None:
+    def __init__(self, send: Send, stats: InstanceStats, monotonic: Callable[[], float]) -> None:
         self._send = send
-        self._vitals = vitals
-        self._steady = steady
-        self.accepted = False
+        self._stats = stats
+        self._monotonic = monotonic
+        self.authenticated = False
 
-    async def send(self, message: ASGIMessage) -> None:
+    async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: list[Any] = [*message.get("headers", ())]
-            headers.append((b"endpoint-load-metrics", self._vitals.load_header(self._steady())))
-            if self.accepted and self._vitals.first_reply():
+            headers.append((LOAD_HEADER, self._stats.load_header(self._monotonic())))
+            if self.authenticated and self._stats.take_cold_flag():
                 headers.append((b"x-skyfleet-cold", b"true"))
             message = {**message, "headers": headers}
         await self._send(message)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body already read, then whatever comes after it."""
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body already read, then the messages after it."""
     given = False
 
-    async def replayed() -> ASGIMessage:
+    async def received() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return received

@@ -18,7 +18,7 @@ EXAMPLE: Final = 'Send {"input": "what is 6 * 7?"} or {"messages": [{"role": "us
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RequestContext:
     """What a request has beside its body: an id, whether it asked for events, the function's environment."""
 
     request_id: str
@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", parsed)
 
 
-def invoke_request(body: bytes, origin: Origin) -> AgentRequest:
+def invoke_request(body: bytes, origin: RequestContext) -> AgentRequest:
     """A request to POST /invoke: `input` or `messages`, maybe `stream`."""
     parsed = parse_json(body)
     if "input" in parsed and "messages" in parsed:
@@ -66,7 +66,7 @@ def invoke_request(body: bytes, origin: Origin) -> AgentRequest:
     return _request(parsed, messages, origin)
 
 
-def chat_request(body: bytes, origin: Origin) -> AgentRequest:
+def chat_request(body: bytes, origin: RequestContext) -> AgentRequest:
     """A request to POST /v1/chat/completions."""
     parsed = parse_json(body)
     if "messages" not in parsed:
@@ -76,7 +76,7 @@ def chat_request(body: bytes, origin: Origin) -> AgentRequest:
     return _request(parsed, _messages(parsed["messages"]), origin)
 
 
-def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: Origin) -> AgentRequest:
+def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: RequestContext) -> AgentRequest:
     stream = parsed.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest(f"stream is {_kind(stream)}, expected true or false.")

@@ -1,51 +1,67 @@
-"""Run the user's agent on one request, as one stream of events, whichever way it is written.
+"""Run the user's agent on one request, as a stream of events.
 
-Rule: the stream ends with exactly one `Finished`, or it raises. What the agent raises and is not one of our
-own errors becomes AgentFailed; the trace goes to the log, never to the caller. The agent's generator is
-always closed, also when the caller has gone.
+Rules
+- The stream ends with exactly one `Finished`, or it raises. An exception of the agent that is not a
+  FunctionError becomes AgentFailed; its stack trace is logged and never sent.
+- The agent's generator is always closed, also when the client has disconnected.
+- `notify_start` is called before the agent starts, after the request was found valid. The hook of the scope
+  may raise to prevent the start.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
 from functions.api import AgentRequest, Failed, Step, Usage
-from functions.asgi import json_bytes
 from functions.errors import AgentFailed, FunctionError
 from functions.loading import Kind, LoadedAgent
+from skyfleet.asgi import Scope, json_bytes
 
 LOG: Final = logging.getLogger("skyfleet.agent")
-# The usual rule of thumb for English text; used only when no model counted.
+# The usual rule of thumb for English text; used where no model reports its token counts.
 CHARACTERS_PER_TOKEN: Final = 4
+# An entry of a scope: a hook that is awaited right before the agent starts.
+ON_START: Final = "skyfleet.on_start"
+
+
+class ReplayStored(Exception):
+    """Raised by an ON_START hook: the agent must not start, since a stored reply is sent instead."""
+
+
+async def notify_start(scope: Scope) -> None:
+    """Await the ON_START hook of the scope, if there is one."""
+    hook: Callable[[], Awaitable[None]] | None = scope.get(ON_START)
+    if hook is not None:
+        await hook()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a run. body: the whole reply of /invoke as JSON; text: the answer alone."""
+    """The end of a run. body: the whole reply of /invoke as JSON. text: the answer alone."""
 
     body: bytes
     text: str
     usage: Usage
 
 
-# `Failed` holds text here, whichever way the agent said it.
+# The reply of `Failed` is text here, also where the agent returned a mapping.
 Output = AsyncGenerator[str | Failed | Step | Finished, None]
 
 
 def run(agent: LoadedAgent, request: AgentRequest) -> Output:
-    """Everything the agent says, and then `Finished`."""
+    """The events of the agent, then `Finished`. Raises FunctionError."""
     return _run_generator(agent, request) if agent.kind is Kind.GENERATOR else _run_function(agent, request)
 
 
 async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
     with _agent_errors(request):
-        said: object = await agent.call(request)
-        reply: object = said.reply if isinstance(said, Failed) else said
+        returned: object = await agent.call(request)
+        reply: object = returned.reply if isinstance(returned, Failed) else returned
         match reply:
             case str():
                 text, body = reply, json_bytes({"output": reply, "steps": []})
@@ -54,7 +70,7 @@ async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
                 text, body = _text_of(whole), json_bytes(whole)
             case _:
                 raise TypeError(f"the agent returned a {type(reply).__name__}; expected text or a mapping")
-    yield Failed(text) if isinstance(said, Failed) else text
+    yield Failed(text) if isinstance(returned, Failed) else text
     yield Finished(body, text, _estimate(request, text))
 
 
@@ -74,7 +90,7 @@ async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
                         texts.append(text)
                         yield event
                     case Step():
-                        json_bytes(event.to_json())  # what is no JSON fails here, as the agent's fault
+                        json_bytes(event.to_json())  # a value that is not JSON is an error of the agent
                         steps.append(event.to_json())
                         yield event
                     case Usage():
@@ -95,13 +111,13 @@ def _agent_errors(request: AgentRequest) -> Generator[None]:
         yield
     except FunctionError:
         raise
-    except Exception as error:  # the outermost shell around the user's code
+    except Exception as error:  # the outermost handler around the user's code
         LOG.exception("request %s: the agent failed", request.request_id)
         raise AgentFailed(request.request_id) from error
 
 
 def _text_of(reply: Mapping[str, object]) -> str:
-    """What a chat client reads of a reply that is a mapping: its "output", else all of it."""
+    """The text of a mapping: its "output" if that is text, otherwise the JSON of all of it."""
     output = reply.get("output")
     return output if isinstance(output, str) else json_bytes(reply).decode()
 

@@ -1,33 +1,43 @@
-"""Event streams that end truthfully: whole events only, and an explicit error event when the source breaks
-off.
+"""Server-sent events: writing them, and forwarding a stream event by event.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 Rules
-- Only whole events are passed on. The begun one is held back until its empty line comes, so when the source
-  breaks off, the error event stands alone instead of completing half a message.
-- An event larger than `LONGEST_EVENT` is passed on as it comes; breaking off inside it cannot be repaired,
-  and the reply must be cut.
-- At a clean end everything is passed on.
+- `data` of an event that is written here is one line of JSON.
+- Only whole events are forwarded. The last, incomplete one is held until its empty line arrives, so an error
+  event after a truncated stream never completes half a message.
+- An event larger than `LONGEST_EVENT` is forwarded in parts. A stream that is truncated inside of it cannot
+  be repaired, and the response must be truncated too.
+- At a clean end everything is forwarded.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
+from skyfleet.asgi import Header, error_json, json_bytes
+
+CONTENT_TYPE: Final = "text/event-stream"
+# no-transform and x-accel-buffering keep proxies from collecting events.
+HEADERS: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
 # Far above any delta or step of an agent; it bounds the memory of one stream.
 LONGEST_EVENT: Final = 65_536
-# Of the last event the type stands at the beginning, and a stream of OpenAI's API ends with a few bytes more.
+# The part of the last event that is kept: its type is at the beginning, `[DONE]` at the end.
 _BEGINNING: Final = 2_048
 _END: Final = 64
-# An empty line, whichever way it and the line before it end: \r\n\r\n and \r\n\n end in one of these too.
+# The empty line after an event, with each line end; \r\n\r\n and \r\n\n end in one of these too.
 _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
-# What was searched holds no whole end, at most the beginning of the longest one.
+# Bytes that were searched before contain at most the beginning of the longest end.
 _OVERLAP: Final = 2
 _LONGEST_END: Final = 3
 
 
 class EventStream:
-    """The held-back rest of one stream."""
+    """Forwards one stream in whole events."""
 
     __slots__ = ("_held", "_torn")
 
@@ -37,11 +47,11 @@ class EventStream:
 
     @property
     def repairable(self) -> bool:
-        """Whether what went out so far ends with a whole event."""
+        """Whether the forwarded bytes end with a whole event."""
         return not self._torn
 
     def feed(self, data: bytes) -> bytes:
-        """What may go out now."""
+        """The bytes that may be forwarded now."""
         held = self._held
         start = max(0, len(held) - _OVERLAP)
         held += data
@@ -56,14 +66,14 @@ class EventStream:
         return ready
 
     def finish(self) -> bytes:
-        """The rest, at a clean end."""
+        """The remaining bytes, at a clean end."""
         rest = bytes(self._held)
         self._held.clear()
         return rest
 
 
 class FirstEvent:
-    """Watches for the first whole event: one with data, since comments and settings tell nothing."""
+    """Detects the first whole event that has data."""
 
     __slots__ = ("_begun",)
 
@@ -71,7 +81,7 @@ class FirstEvent:
         self._begun = bytearray()
 
     def feed(self, data: bytes) -> bool:
-        """Whether it is here now. Also when so much came without one that it is no such stream."""
+        """Whether it has arrived, or more than `LONGEST_EVENT` bytes without one."""
         begun = self._begun
         start = max(0, len(begun) - _OVERLAP)
         begun += data
@@ -84,8 +94,9 @@ class FirstEvent:
 
 
 class LastEvent:
-    """Remembers a stream's last event, to tell whether it ended well: its beginning and its end, since the
-    event that ends a reply may hold all of it."""
+    """Keeps the beginning and the end of a stream's last event, which tell whether the stream is complete.
+
+    The middle is dropped, since the last event of a reply may contain all of it."""
 
     __slots__ = ("_event",)
 
@@ -96,13 +107,13 @@ class LastEvent:
         event = self._event
         start = max(0, len(event) - _LONGEST_END)
         event += data
-        # The empty line after an event ends it, but nothing has come after it yet.
+        # The empty line after the last event does not begin another one.
         begins = len(event)
         while True:
             said = len(event[:begins].rstrip(b"\r\n"))
             begins = max(_after_last(event, mark, start, said) for mark in _ENDS)
             if not begins or not event.startswith(b":", begins):
-                break  # else a comment, which is no event
+                break  # otherwise it is a comment
         del event[:begins]
         del event[_BEGINNING : max(_BEGINNING, len(event) - _END)]
 
@@ -111,13 +122,13 @@ class LastEvent:
         return (b"event", kind) in self._fields()
 
     def is_error(self) -> bool:
-        """An event of the type `error`, or one whose data is an object that begins with an `error`, as
-        OpenAI's API ends a stream that went wrong."""
+        """Whether the last event has the type `error`, or data that begins with an `error` member, as in the
+        last event of a failed stream of OpenAI's API."""
         data = b"".join(value for name, value in self._fields() if name == b"data")
         return self.is_of(b"error") or data.startswith(b'{"error"')
 
     def is_done(self) -> bool:
-        """Whether the last event is the one that ends every stream of OpenAI's chat completions."""
+        """Whether the last event is `[DONE]`, the end of a complete stream of OpenAI's chat completions."""
         return self._event.rstrip().endswith(b"[DONE]") or (b"data", b"[DONE]") in self._fields()
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
@@ -130,12 +141,22 @@ def _after_last(data: bytearray, mark: bytes, start: int, end: int | None = None
     return at + len(mark) if at >= 0 else 0
 
 
+def frame(data: object, event: str | None = None) -> bytes:
+    """One event. data: a JSON value. event: its type, without which it is a plain message."""
+    return raw_frame(json_bytes(data), event)
+
+
+def raw_frame(data: bytes, event: str | None = None) -> bytes:
+    """One event. data: one line of bytes."""
+    name = b"" if event is None else b"event: %s\n" % event.encode()
+    return b"%sdata: %s\n\n" % (name, data)
+
+
 def error_event(code: str, message: str) -> bytes:
-    """The last event of a stream that did not come to its end."""
-    body = json.dumps({"error": {"code": code, "message": message}})
-    return b"event: error\ndata: " + body.encode() + b"\n\n"
+    """The last event of a truncated stream."""
+    return raw_frame(error_json(code, message), "error")
 
 
 def is_event_stream(content_type: bytes | None) -> bool:
-    """Whether a reply is one."""
+    """Whether a response with this content-type is an event stream."""
     return content_type is not None and content_type.split(b";", 1)[0].strip().lower() == b"text/event-stream"

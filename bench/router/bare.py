@@ -11,11 +11,11 @@ import itertools
 import json
 from collections.abc import Mapping
 
-from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send
 from router.core.targets import parse_targets
 from router.net.errors import TransportError
 from router.net.fields import Header, downstream, request_head, upstream
 from router.net.pool import Pool
+from skyfleet.asgi import ASGIApp, Message, Receive, Send
 from skyfleet.origin import Origin
 
 

@@ -21,8 +21,8 @@ import sys
 from typing import Final, cast
 
 from bench.router.shapes import BODY, HEADERS, router_environ
-from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send
 from router.app import create
+from skyfleet.asgi import ASGIApp, Message, Receive, Send
 
 _WARM: Final = 300
 _COUNTED: Final = 1_000

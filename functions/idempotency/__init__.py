@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`: run at most once in one cloud, answered again from its bucket.
+"""Requests with an `Idempotency-Key`: run at most once per cloud, and repeats get the stored reply.
 
-Nothing here is imported before the first such request (functions/middleware.py): all others pay nothing.
+functions/app.py imports this package at the first such request, which keeps it out of the cold start.
 """

@@ -1,36 +1,36 @@
-"""What a request with an `Idempotency-Key` may be told instead of a reply of the agent.
+"""Error responses to a request with an `Idempotency-Key`.
 
     FunctionError
     ├── CallerError
-    │   └── BadKey        400 bad-idempotency-key
-    └── KeyRefusal        with `x-skyfleet-outcome: caller`
+    │   └── BadKey            400 bad-idempotency-key
+    └── KeyRefusal            with `x-skyfleet-outcome: caller`
         ├── KeyReused         422 idempotency-key-reused
         ├── StillRunning      409 still-running              with Retry-After
         ├── OutcomeUnknown    409 outcome-unknown
         ├── ReplyTooLarge     409 reply-too-large-to-replay
-        └── NothingKept       503 store-unavailable          with Retry-After
+        └── StoreUnavailable  503 store-unavailable          with Retry-After
 
-In none of these cases has this request made the agent run. No message holds the key.
+In none of these cases has this request started the agent. No message contains the key.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from functions.asgi import Header
 from functions.errors import CallerError, FunctionError
 from functions.idempotency.records import LONGEST_KEY, MOST_BYTES
+from skyfleet.asgi import Header
 
-# Most runs take seconds; a caller that asks again after one learns it as soon as it makes sense.
+# Most runs take seconds.
 RETRY_AFTER_S = 1
 
-# Says to a router: this concerns the request of this caller only. A 503 of a store that is down would else
-# make it rest the target for all callers, also for those without a key, whom it can serve.
+# The status concerns this request only. Without it a router would take a 503 of the store for one of the
+# whole target, and send no request there for a while.
 OUTCOME_CALLER: Final[Header] = (b"x-skyfleet-outcome", b"caller")
 
 
 class BadKey(CallerError):
-    """The header is no key."""
+    """The header has no valid key. found: what it has instead."""
 
     code = "bad-idempotency-key"
 
@@ -41,18 +41,18 @@ class BadKey(CallerError):
 
 
 class KeyRefusal(FunctionError):
-    """Nothing runs, for a reason that lies in the request's key."""
+    """The agent was not started because of the request's key. later: whether a repeat can succeed soon."""
 
     later: ClassVar[bool] = False
 
     @property
     def headers(self) -> list[Header]:
-        waiting: list[Header] = [(b"retry-after", b"%d" % RETRY_AFTER_S)] if self.later else []
-        return [OUTCOME_CALLER, *waiting]
+        retry_after: list[Header] = [(b"retry-after", b"%d" % RETRY_AFTER_S)] if self.later else []
+        return [OUTCOME_CALLER, *retry_after]
 
 
 class KeyReused(KeyRefusal):
-    """The key belongs to another request."""
+    """The key was used for a different request."""
 
     status = 422
     code = "idempotency-key-reused"
@@ -65,7 +65,7 @@ class KeyReused(KeyRefusal):
 
 
 class StillRunning(KeyRefusal):
-    """The first request of this key has not ended."""
+    """The first request with the key is still running."""
 
     status = 409
     code = "still-running"
@@ -78,20 +78,20 @@ class StillRunning(KeyRefusal):
 
 
 class OutcomeUnknown(KeyRefusal):
-    """The first request of this key began and nobody knows how it ended."""
+    """The first request with the key was started, and its outcome is unknown."""
 
     status = 409
     code = "outcome-unknown"
 
     def __init__(self) -> None:
         super().__init__(
-            "The first request with this Idempotency-Key began and its end is not known: it broke off, or "
-            "its reply could not be kept. It is not run again. Look whether it took effect; use a new key."
+            "The outcome of the first request with this Idempotency-Key is unknown: its reply broke off or "
+            "could not be stored. It is not run again. Check whether it took effect, then use a new key."
         )
 
 
 class ReplyTooLarge(KeyRefusal):
-    """The first request of this key ended well, with a reply that was not kept."""
+    """The first request with the key succeeded, and its reply was too large to be stored."""
 
     status = 409
     code = "reply-too-large-to-replay"
@@ -99,12 +99,12 @@ class ReplyTooLarge(KeyRefusal):
     def __init__(self) -> None:
         super().__init__(
             "The first request with this Idempotency-Key was answered, with a reply of more than "
-            f"{MOST_BYTES} bytes, which is not kept. It is not run again."
+            f"{MOST_BYTES} bytes, which is not stored. It is not run again."
         )
 
 
-class NothingKept(KeyRefusal):
-    """The bucket does not answer, so nobody could say later that this request ran; it did not run."""
+class StoreUnavailable(KeyRefusal):
+    """The bucket does not answer, so the request cannot be recorded; the agent was not started."""
 
     status = 503
     code = "store-unavailable"

@@ -1,17 +1,18 @@
-"""What is remembered of a request with an `Idempotency-Key`, as plain values; the rules, without I/O.
+"""The records of requests with an `Idempotency-Key`, and the rules over them. Pure.
 
-Two objects a key in the bucket of the function's own place:
-- `replies/<hash>/claim`, made before the agent starts, by a conditional create: whoever makes it runs. `hash`
-  is of the key: neither key nor its length can be read from the bucket.
-- `replies/<hash>/<run>`, made when the run has ended: its reply. `run` is the claim's own random id, so that
-  the reply of a run whose time is over belongs to nobody.
-- `replies/<hash>/<run>-now`, made when a claim seems to be over: when it was written is the bucket's time.
-Each is written once (Google takes one write a second of one object); only a claim that counts no longer is
-replaced, under the condition that it is still the one that was read.
+Objects of a key, in the bucket of the function's cloud and region:
+- `replies/<hash>/claim`: written before the agent starts, by a conditional create; the request that creates
+  it may run. The hash is of the key, so neither the key nor its length can be read from the bucket.
+- `replies/<hash>/<run>`: the stored reply, written at the end of the run. The run id is random and part of
+  the claim, so the reply of an expired claim is not found by a later one.
+- `replies/<hash>/<run>-now`: written when a claim seems to have expired; its modification time is the
+  bucket's current time.
+Each is written once, since Google Cloud Storage takes one write per second to an object. Only an expired or
+released claim is replaced, and only if it is unchanged since it was read.
 
-The promise: within `EXPIRY_S` of the claim at most one run, by the bucket's clock: those of two instances may
-differ. So whatever is unclear (no reply after the lease,
-documents that cannot be read, that are newer than this code) is *unknown*, and never run again.
+Within `EXPIRY_S` of the claim, by the bucket's clock, there is at most one run. An unclear state (no reply
+after the lease, a record that cannot be read or has a newer version) is an unknown outcome, and the request
+is not run again.
 """
 
 from __future__ import annotations
@@ -23,28 +24,31 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Final, cast
 
-from functions.asgi import Header, json_bytes
+from skyfleet.asgi import Header, json_bytes
 
 VERSION: Final = 1
 PREFIX: Final = "replies/"
-# What Stripe, the header's best known user, promises too: enough for a queue that is retried over night.
+# The same as Stripe's, the best known user of the header: a queue may retry over night.
 EXPIRY_S: Final = 86_400.0
-# Longer than a cloud lets a request take (230 s, Azure's front door). It decides only what a repeat is told.
+# Longer than any cloud lets a request take (230 s on Azure). It only decides which error a repeat gets.
 LEASE_S: Final = 300.0
-# A reply of text is below 100 kB. 40 requests at once in an instance of 512 MB hold 40 MB of them at most.
+# A reply of text is below 100 kB. 40 concurrent requests of an instance of 512 MB hold at most 40 MB.
 MOST_BYTES: Final = 1_048_576
 LONGEST_KEY: Final = 255
-# Of one connection or one moment, so not the reply's own.
-_NOT_KEPT: Final = frozenset(
+# Fields of one connection or of one point in time, which are not stored.
+_NOT_STORED: Final = frozenset(
     {b"connection", b"date", b"keep-alive", b"server", b"trailer", b"transfer-encoding", b"upgrade"}
 )
-# Statuses by which an agent says that it did not do the work: the key is free again.
+# With these statuses the agent has not done the work, so the key may be used again.
 _NOT_DONE: Final = frozenset({429, 503})
 
 
 class End(Enum):
-    """How a run ended. BROKEN: in the middle of its reply; LARGE: with more than is kept; REFUSED: the agent
-    said it did not do it, or was never started."""
+    """How a run ended.
+
+    DONE: with a whole reply. LARGE: with a reply above `MOST_BYTES`. BROKEN: without a whole reply. REFUSED:
+    with a status that means not done, or before the agent was started.
+    """
 
     DONE = "done"
     LARGE = "large"
@@ -54,7 +58,8 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request that was started. request: its fingerprint; until: end of the lease (unix seconds)."""
+    """The claim of a run. request: its fingerprint. until, expires: end of the lease, of the claim (unix
+    seconds)."""
 
     request: str
     run: str
@@ -63,13 +68,13 @@ class Claim:
 
     @property
     def made(self) -> float:
-        """By the clock of whoever made it."""
+        """When it was made, by the clock of the instance that made it (unix seconds)."""
         return self.expires - EXPIRY_S
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A run's end; status, headers and body only when it is DONE."""
+class StoredReply:
+    """The end of a run. status, headers, body: of its reply, if it is DONE."""
 
     end: End
     status: int = 0
@@ -78,18 +83,18 @@ class Kept:
 
 
 class Verdict(Enum):
-    """What a request is told whose key is known."""
+    """What happens to a request whose key has a claim."""
 
-    FREE = "the claim counts no longer"
-    OTHER = "the key was used for another request"
-    RUNNING = "the first run has not ended"
-    UNKNOWN = "the first run's outcome is not known"
-    LARGE = "it ended, and its reply was not kept"
-    REPLAY = "it ended, and here is its reply"
+    FREE = "run: the claim has expired or was released"
+    OTHER = "refuse: the key was used for a different request"
+    RUNNING = "refuse: the first run has not ended"
+    UNKNOWN = "refuse: the outcome of the first run is unknown"
+    LARGE = "refuse: the first run ended, its reply was too large to be stored"
+    REPLAY = "send the stored reply"
 
 
 def problem_of(key: bytes) -> str:
-    """Why it is none: a key is 1 to 255 visible ASCII characters; empty when it is one."""
+    """What is wrong with a key; empty if it has 1 to 255 visible ASCII characters."""
     if not 0 < len(key) <= LONGEST_KEY:
         return f"{len(key)} characters long"
     if not all(0x21 <= byte <= 0x7E for byte in key):
@@ -98,50 +103,50 @@ def problem_of(key: bytes) -> str:
 
 
 def folder(key: bytes) -> str:
-    """Where the objects of a key are, with the slash."""
+    """The prefix of the names of a key's objects."""
     return f"{PREFIX}{hashlib.sha256(key).hexdigest()}/"
 
 
 def fingerprint(method: str, path: str, query: bytes, body: bytes) -> str:
-    """Equal only for the same request. Headers are not in it: client libraries vary them from try to try."""
+    """A hash that only the same request has. Headers are left out: client libraries vary them in retries."""
     where = path.encode("utf-8", "surrogateescape")
     parts = [method.encode(), where, query, hashlib.sha256(body).digest()]
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()
 
 
 def claim(request: str, run: str, now: float) -> Claim:
-    """A claim made now. run: a random id."""
+    """A claim made now (unix seconds). run: a random id."""
     return Claim(request, run, now + LEASE_S, now + EXPIRY_S)
 
 
-def judge(found: Claim | None, kept: Kept | None, request: str, now: float) -> Verdict:
-    """What a request is told. found: the key's claim, None if it is unreadable; kept: its end, if known."""
+def judge(found: Claim | None, reply: StoredReply | None, request: str, now: float) -> Verdict:
+    """The verdict on a request. found: the claim, None if unreadable. reply: of its run, if it ended."""
     if found is None:
         return Verdict.UNKNOWN
-    if now >= found.expires or (kept is not None and kept.end is End.REFUSED):
+    if now >= found.expires or (reply is not None and reply.end is End.REFUSED):
         return Verdict.FREE
     if found.request != request:
         return Verdict.OTHER
-    if kept is None:
+    if reply is None:
         return Verdict.RUNNING if now < found.until else Verdict.UNKNOWN
-    return {End.DONE: Verdict.REPLAY, End.LARGE: Verdict.LARGE}.get(kept.end, Verdict.UNKNOWN)
+    return {End.DONE: Verdict.REPLAY, End.LARGE: Verdict.LARGE}.get(reply.end, Verdict.UNKNOWN)
 
 
-def end_of(status: int, headers: Sequence[Header], body: bytes) -> Kept:
-    """The end of a run that gave a whole reply of at most `MOST_BYTES`."""
+def end_of(status: int, headers: Sequence[Header], body: bytes) -> StoredReply:
+    """The end of a run with a whole reply of at most `MOST_BYTES`."""
     if status in _NOT_DONE:
-        return Kept(End.REFUSED)
-    worth = tuple((name, value) for name, value in headers if name.lower() not in _NOT_KEPT)
-    return Kept(End.DONE, status, worth, body)
+        return StoredReply(End.REFUSED)
+    stored = tuple((name, value) for name, value in headers if name.lower() not in _NOT_STORED)
+    return StoredReply(End.DONE, status, stored, body)
 
 
 def dump_claim(made: Claim) -> bytes:
-    """The stored form of a claim, which `parse_claim` reads."""
+    """The stored form of a claim."""
     return json_bytes({"version": VERSION, **asdict(made)})
 
 
 def parse_claim(data: bytes) -> Claim | None:
-    """None for what this code cannot read."""
+    """A claim from its stored form; None if it is damaged or of another version."""
     found = _document(data)
     match found:
         case {
@@ -155,15 +160,15 @@ def parse_claim(data: bytes) -> Claim | None:
             return None
 
 
-def dump_kept(kept: Kept) -> bytes:
-    """One line of JSON, then the body as it was."""
-    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.headers]
-    head = {"version": VERSION, "end": kept.end.value, "status": kept.status, "headers": headers}
-    return json_bytes(head) + b"\n" + kept.body
+def dump_reply(reply: StoredReply) -> bytes:
+    """The stored form of a reply: one line of JSON, then the body."""
+    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in reply.headers]
+    head = {"version": VERSION, "end": reply.end.value, "status": reply.status, "headers": headers}
+    return json_bytes(head) + b"\n" + reply.body
 
 
-def parse_kept(data: bytes) -> Kept:
-    """What this code cannot read is an end of which nothing is known."""
+def parse_reply(data: bytes) -> StoredReply:
+    """A reply from its stored form; BROKEN if it is damaged or of another version."""
     head, _, body = data.partition(b"\n")
     found = _document(head) or {}
     try:
@@ -171,11 +176,11 @@ def parse_kept(data: bytes) -> Kept:
             case {"end": str() as end, "status": int() as status, "headers": list()}:
                 pairs = cast("list[tuple[str, str]]", found["headers"])
                 given = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)
-                return Kept(End(end), status, given, body)
+                return StoredReply(End(end), status, given, body)
             case _:
-                return Kept(End.BROKEN)
+                return StoredReply(End.BROKEN)
     except (ValueError, TypeError, AttributeError):
-        return Kept(End.BROKEN)
+        return StoredReply(End.BROKEN)
 
 
 def _document(data: bytes) -> Mapping[str, Any] | None:

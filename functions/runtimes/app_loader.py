@@ -1,36 +1,35 @@
-"""From SKYFLEET_APP ("module:factory") to the ASGI application that every runtime serves.
+"""Load the ASGI application that SKYFLEET_APP ("module:factory") names.
 
-The factory gets the function's environment with its secrets and answers with the application. Secrets are in
-the process's own environment no longer than needed, on every cloud alike:
-- the keys that requests are signed with are gone before a module of the application is imported, so an agent
-  and its subprocesses never see them there;
-- the others (an agent's own, like MODEL_API_KEY) are there while it is imported, then they are gone too.
+The factory takes the function's environment with its secrets and returns the application. Secrets are
+removed from the process environment as early as possible, on every cloud alike:
+- signing keys before a module of the application is imported, so neither an agent nor its subprocesses find
+  them there;
+- other secrets (of an agent, such as MODEL_API_KEY) after the import.
 
-What a platform put into the environment before the start stays readable in /proc/self/environ, which the
-kernel keeps as it was; docs/security.md says why that is bearable.
+Variables that the platform set before the start stay readable in /proc/self/environ; docs/security.md
+discusses that.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Final, cast
 
 from functions.runtimes.errors import AppNotLoaded
+from skyfleet.asgi import ASGIApp
 
 APP: Final = "SKYFLEET_APP"
 KEYS: Final = ("SKYFLEET_ROOT_KEYS", "SKYFLEET_SIGNING_KEYS")
 OTHERS: Final = ("MODEL_API_KEY",)
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
 Factory = Callable[[Mapping[str, str]], ASGIApp]
 
 
 def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | None = None) -> ASGIApp:
-    """Import the factory and call it. environ: the process's own. fetched: secrets that are not in it yet."""
+    """Import the factory and call it. environ: of the process. fetched: secrets that are not in it yet.
+
+    Raises AppNotLoaded if SKYFLEET_APP names no factory."""
     whole = {**environ, **(fetched or {})}
     for name in KEYS:
         environ.pop(name, None)

@@ -1,11 +1,11 @@
-"""What can go wrong before an application stands.
+"""Errors before an application runs, or around it.
 
-    RuntimeFault        the function cannot start; it says what to change
+    RuntimeFault        base
     ├── AppNotLoaded    SKYFLEET_APP names no factory of an ASGI application
-    ├── SecretNotRead   the secret store did not give the signing keys
-    └── EventFailed     a scheduled event was not answered with success
+    ├── SecretNotRead   the function's secrets could not be read from Secrets Manager
+    └── EventFailed     the application answered a scheduled event with an error
 
-A tree of its own: the router's package carries these runtimes without the agent's modules.
+This tree is separate, since the router's package contains the runtimes without the agent's modules.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class AppNotLoaded(RuntimeFault):
 
 
 class SecretNotRead(RuntimeFault):
-    """The secret store did not give the signing keys."""
+    """The function's secrets could not be read from Secrets Manager."""
 
 
 class EventFailed(RuntimeFault):
-    """A scheduled event was not answered with success."""
+    """The application answered a scheduled event with an error."""

@@ -1,4 +1,4 @@
-"""Hand a scheduled event to an ASGI application in this process, as the `POST /events` other clouds send."""
+"""Dispatch a scheduled event to an ASGI application in this process, as `POST /events`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import json
 from collections.abc import Mapping
 
-from functions.runtimes.app_loader import ASGIApp, Message
 from functions.runtimes.errors import EventFailed
+from skyfleet.asgi import ASGIApp, Message
 
 
-async def post_event(app: ASGIApp, event: Mapping[str, object]) -> bytes:
-    """The reply's body; EventFailed when the application did not answer with success."""
+async def dispatch_event(app: ASGIApp, event: Mapping[str, object]) -> bytes:
+    """Return the body of the response. Raises EventFailed if its status is not 200."""
     body = json.dumps(event).encode()
     requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
     replies: list[Message] = []
@@ -19,7 +19,7 @@ async def post_event(app: ASGIApp, event: Mapping[str, object]) -> bytes:
     async def receive() -> Message:
         if requests:
             return requests.pop()
-        return await asyncio.Future()  # nobody ever hangs up
+        return await asyncio.Future()  # this client never disconnects
 
     async def send(message: Message) -> None:
         replies.append(message)

@@ -1,8 +1,8 @@
 # pyright: reportMissingModuleSource=false
-"""Google Cloud Functions: the application as the reply of one functions-framework target, `main`.
+"""Google Cloud Functions: the application as the response of one functions-framework target, `main`.
 
-The framework (Starlette underneath) calls a reply as an ASGI application, so ours gets the caller's own scope
-and channels: status, headers and every chunk pass as they are.
+The framework (on Starlette) calls a handler's response as an ASGI application with the scope and channels of
+the request; ASGIResponse passes these to ours, so status, headers and chunks are not changed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.runtimes.app_loader import ASGIApp, Message, Receive, Send, load_app
+from functions.runtimes.app_loader import load_app
+from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 
 APP: Final[ASGIApp] = load_app(os.environ)
 
 
-class Relay(Response):
-    """A reply that hands the whole request to our application."""
+class ASGIResponse(Response):
+    """A response that passes the request to our application."""
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await APP(scope, receive, send)
 
 
 @functions_framework.aio.http
 async def main(request: Request) -> Response:
-    """Every path and method."""
-    return Relay()
+    """Serve every path and method."""
+    return ASGIResponse()

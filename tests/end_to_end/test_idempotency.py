@@ -154,24 +154,27 @@ def test_a_run_whose_instance_was_killed_does_not_run_again(healed: Fleet, agent
     assert [path.name for path in claim.parent.iterdir()] == ["claim"]
 
 
-# The functions' own client of buckets, in a child with nothing but an agent's environment and grants.
+# The client of buckets as an agent opens it, in a child with nothing but an agent's environment and grants.
 JOURNEY = """
 import asyncio, json, os, sys
 sys.path.insert(0, os.environ["CHECKOUT"])
-from functions.idempotency.bucket import BucketFailed, CloudBucket
+from functions.idempotency.middleware import IdempotencyMiddleware
+from skyfleet.objects import BucketError
 async def run():
-    bucket, said = CloudBucket(os.environ["SKYFLEET_BUCKET"]), {}
-    said["missing"] = await bucket.read("replies/a/claim")
-    said["create"] = [await bucket.create("replies/a/claim", d) for d in (b"one", b"two")]
-    found = await bucket.read("replies/a/claim")
+    bucket, said = IdempotencyMiddleware.for_url(os.environ["SKYFLEET_BUCKET"], None).bucket, {}
+    create = lambda name, data: bucket.put_if_unchanged(name, data, None)
+    said["missing"] = await bucket.get("replies/a/claim")
+    said["create"] = [await create("replies/a/claim", d) for d in (b"one", b"two")]
+    found = await bucket.get("replies/a/claim")
     said["read"] = found.data.decode()
-    said["replace"] = [await bucket.replace("replies/a/claim", d, found) for d in (b"three", b"four")]
-    said["now"] = await bucket.create("replies/a/run-now", b"")
-    said["in time"] = 0 <= (await bucket.read("replies/a/run-now")).written - found.written < 60
-    said["at last"] = (await bucket.read("replies/a/claim")).data.decode()
-    said["many"] = sorted(await asyncio.gather(*(bucket.create("replies/b/claim", b"x") for _ in range(8))))
-    try: said["outside"] = await bucket.create("health/x.json", b"x")
-    except BucketFailed as error: said["outside"] = "failed"
+    replace = lambda data: bucket.put_if_unchanged("replies/a/claim", data, found)
+    said["replace"] = [await replace(data) for data in (b"three", b"four")]
+    said["now"] = await create("replies/a/run-now", b"")
+    said["in time"] = 0 <= (await bucket.get("replies/a/run-now")).modified - found.modified < 60
+    said["at last"] = (await bucket.get("replies/a/claim")).data.decode()
+    said["many"] = sorted(await asyncio.gather(*(create("replies/b/claim", b"x") for _ in range(8))))
+    try: said["outside"] = await create("health/x.json", b"x")
+    except BucketError as error: said["outside"] = "failed"
     print(json.dumps(said), flush=True)
 asyncio.run(run())
 # Threads of the store that still answer to an interpreter which is at its end make it abort now and then.

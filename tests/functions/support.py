@@ -14,7 +14,7 @@ import uvicorn
 
 from functions.api import AgentRequest, Message
 from functions.app import create
-from functions.middleware import Guard
+from functions.middleware import AgentMiddleware
 from skyfleet.signing import Keys, sign
 from tests.asgi import App, Reply, call
 
@@ -23,7 +23,7 @@ KEYS = Keys.parse(KEYS_JSON)
 ENVIRON = {"SKYFLEET_SIGNING_KEYS": KEYS_JSON, "AGENT_PACE_MS": "0"}
 
 
-def application(agent: str = "functions.agent:agent", **environ: str) -> Guard:
+def application(agent: str = "functions.agent:agent", **environ: str) -> AgentMiddleware:
     """A fresh instance of the function around an agent, `module:attribute`."""
     return create({**ENVIRON, "SKYFLEET_AGENT": agent, **environ})
 

@@ -8,8 +8,8 @@ import logging
 
 import pytest
 
-from functions.asgi import BODY_LIMIT
-from functions.middleware import Guard
+from functions.middleware import AgentMiddleware
+from skyfleet.asgi import BODY_LIMIT
 from tests.asgi import Caller, Message, Reply, call, scope
 from tests.functions import agents
 from tests.functions.support import application, signature, signed
@@ -196,13 +196,13 @@ def test_when_the_caller_goes_the_agent_is_stopped(agent: str, stream: bool) -> 
         caller = Caller([body])
         request = scope("POST", "/invoke", b"", signature("POST", "/invoke", b"", body))
         task = asyncio.create_task(app(request, caller.receive, caller.send))
-        while app.vitals.inflight == 0 or (stream and len(caller.messages) < 2):
+        while app.stats.inflight == 0 or (stream and len(caller.messages) < 2):
             await asyncio.sleep(0)
         assert (await call(app, "GET", "/health")).json["inflight"] == 1
         caller.hang_up.set()
         await task
         assert text in agents.CLOSED
-        assert app.vitals.inflight == 0
+        assert app.stats.inflight == 0
         assert not caller.reply().complete
 
     asyncio.run(run())
@@ -227,7 +227,7 @@ def test_when_the_server_cancels_the_request_the_agent_is_stopped() -> None:
     asyncio.run(run())
 
 
-def _mounted() -> Guard:
+def _mounted() -> AgentMiddleware:
     return application(f"{HERE}:asgi_object")
 
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.asgi import json_bytes
 from functions.errors import BadJson, BadRequest, CallerError
-from functions.parsing import Origin, chat_request, invoke_request
+from functions.parsing import RequestContext, chat_request, invoke_request
+from skyfleet.asgi import json_bytes
 
 pytestmark = pytest.mark.pure
 
-ORIGIN = Origin(request_id="r1", accepts_events=False, environ={})
+CONTEXT = RequestContext(request_id="r1", accepts_events=False, environ={})
 
 
 def test_an_input_is_one_message_by_the_user() -> None:
     """`input` is short for a conversation of one message."""
-    request = invoke_request(b'{"input": "hi", "extra": 1}', ORIGIN)
+    request = invoke_request(b'{"input": "hi", "extra": 1}', CONTEXT)
     assert (request.input, request.messages[0].role, request.body["extra"]) == ("hi", "user", 1)
     assert not request.stream
 
@@ -40,7 +40,7 @@ def test_the_input_of_messages_is_the_last_one_by_the_user() -> None:
                 "stream": True,
             }
         ),
-        ORIGIN,
+        CONTEXT,
     )
     assert request.input == "ab"
     assert request.stream
@@ -81,13 +81,13 @@ def test_the_input_of_messages_is_the_last_one_by_the_user() -> None:
 def test_mistakes_are_named(body: bytes, error: type[CallerError], words: str) -> None:
     """What is wrong, where it is, what was expected."""
     with pytest.raises(error, match=words):
-        invoke_request(body, ORIGIN)
+        invoke_request(body, CONTEXT)
 
 
 def test_more_than_one_answer_is_not_promised() -> None:
     """`n` is the one parameter whose neglect a client would not notice."""
     with pytest.raises(BadRequest, match="n is not 1"):
-        chat_request(b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', ORIGIN)
+        chat_request(b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', CONTEXT)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -95,4 +95,4 @@ def test_any_bytes_are_a_request_or_the_callers_mistake(body: bytes) -> None:
     """Nothing a caller sends is our failure."""
     for parse in (invoke_request, chat_request):
         with contextlib.suppress(BadJson, BadRequest):
-            parse(body, ORIGIN)
+            parse(body, CONTEXT)

@@ -21,7 +21,7 @@ import pytest
 
 from functions.runtimes.app_loader import load_app
 from functions.runtimes.errors import AppNotLoaded, EventFailed
-from functions.runtimes.events import post_event
+from functions.runtimes.events import dispatch_event
 from tests.asgi import Message, Receive, Reply, Send, call
 from tests.contract_cases import CASES, Case, check
 from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, free_socket, serving, until
@@ -166,11 +166,11 @@ def test_an_event_is_a_post_in_process() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b'{"rounds":6}'})
 
-    assert asyncio.run(post_event(app, {"source": "azure.timer"})) == b'{"rounds":6}'
+    assert asyncio.run(dispatch_event(app, {"source": "azure.timer"})) == b'{"rounds":6}'
     assert seen == [("POST", "/events", b'{"source": "azure.timer"}')]
 
 
 def test_an_event_that_fails_is_a_failed_invocation() -> None:
     """The platform's own alarms must see it."""
     with pytest.raises(EventFailed, match="401"):
-        asyncio.run(post_event(application(), {}))
+        asyncio.run(dispatch_event(application(), {}))

@@ -1,4 +1,4 @@
-"""The small files: event framing, settings, vitals, the check before a deploy."""
+"""The small files: event framing, settings, stats, the check before a deploy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions import sse
 from functions.api import is_repeatable, repeatable
-from functions.asgi import json_bytes
 from functions.errors import AgentNotLoaded, SetupError
-from functions.instance import WINDOW_S, Vitals
+from functions.instance import WINDOW_S, InstanceStats
 from functions.loading import Kind, load
 from functions.settings import Settings, read_package
+from skyfleet import sse
+from skyfleet.asgi import json_bytes
 from tests.functions.support import ENVIRON, KEYS_JSON
 
 HERE = "tests.functions.agents"
@@ -81,16 +81,16 @@ def test_the_package_says_which_agent_it_is(tmp_path: Path) -> None:
 
 def test_load_per_request_is_the_mean_time_of_one() -> None:
     """One request of half a second every second: half busy, one a second."""
-    vitals, now = Vitals(1.0), 0.0
+    stats, now = InstanceStats(1.0), 0.0
     for _ in range(100):
-        vitals.begin(now)
-        vitals.end(now + 0.5)
+        stats.begin(now)
+        stats.end(now + 0.5)
         now += 1.0
-    text = vitals.load_header(now).decode().removeprefix("TEXT ")
+    text = stats.load_header(now).decode().removeprefix("TEXT ")
     metrics = dict(part.split("=") for part in text.split(","))
     assert float(metrics["application_utilization"]) == pytest.approx(0.5, abs=0.05)
     assert float(metrics["rps_fractional"]) == pytest.approx(1.0, abs=0.1)
-    idle = vitals.load_header(now + 20 * WINDOW_S)
+    idle = stats.load_header(now + 20 * WINDOW_S)
     assert idle == b"TEXT application_utilization=0.000,rps_fractional=0.000"
 
 

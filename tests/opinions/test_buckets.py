@@ -17,11 +17,10 @@ import obstore as library
 import pytest
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from functions.idempotency.bucket import CloudBucket as AgentBucket
-from functions.idempotency.bucket import Found
 from router.sync.snapshots import CloudBucket as RouterBucket
 from router.sync.snapshots import Found as RouterFound
 from router.sync.snapshots import Unchanged
+from skyfleet.objects import CloudBucket, Found
 from tests.opinions.servers import Store, azurite_store, emulator_store, moto_store
 
 pytestmark = pytest.mark.xdist_group("opinions")
@@ -71,6 +70,11 @@ def opened(store: Store) -> ObjectStore:
             return GCSStore("bkt")
 
 
+def agent_bucket(url: str) -> CloudBucket:
+    """The bucket as an agent opens it."""
+    return CloudBucket(url, most_bytes=1_048_576, timeout_s=3.0, denied_is_missing=True)
+
+
 def play(story: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
         await story()
@@ -82,12 +86,12 @@ def test_an_agents_claim_is_taken_once(store: Store) -> None:
     """Create if absent: the first writer wins, a later one is told."""
 
     async def story() -> None:
-        bucket = AgentBucket(store.url)
-        assert await bucket.read("replies/x") is None
-        assert await bucket.create("replies/x", b"first")
-        assert not await bucket.create("replies/x", b"second")
-        found = await bucket.read("replies/x")
-        assert found is not None
+        bucket = agent_bucket(store.url)
+        assert await bucket.get("replies/x") is None
+        assert await bucket.put_if_unchanged("replies/x", b"first", None)
+        assert not await bucket.put_if_unchanged("replies/x", b"second", None)
+        found = await bucket.get("replies/x")
+        assert isinstance(found, Found)
         assert found.data == b"first"
 
     play(story)
@@ -97,8 +101,10 @@ def test_of_many_claims_at_once_one_is_taken(store: Store) -> None:
     """Whatever order they arrive in."""
 
     async def story() -> None:
-        bucket = AgentBucket(store.url)
-        won = await asyncio.gather(*(bucket.create("replies/x", b"%d" % number) for number in range(8)))
+        bucket = agent_bucket(store.url)
+        won = await asyncio.gather(
+            *(bucket.put_if_unchanged("replies/x", b"%d" % number, None) for number in range(8))
+        )
         assert sorted(won) == [False] * 7 + [True]
 
     play(story)
@@ -108,18 +114,18 @@ def test_an_agent_replaces_only_what_it_knows(store: Store) -> None:
     """A state that has passed, or an object that is gone, is not written over."""
 
     async def story() -> None:
-        bucket = AgentBucket(store.url)
-        await bucket.create("replies/x", b"1")
-        known = await bucket.read("replies/x")
-        assert known is not None
-        assert await bucket.replace("replies/x", b"2", known)
-        assert not await bucket.replace("replies/x", b"3", known)
-        newer = await bucket.read("replies/x")
+        bucket = agent_bucket(store.url)
+        await bucket.put_if_unchanged("replies/x", b"1", None)
+        known = await bucket.get("replies/x")
+        assert isinstance(known, Found)
+        assert await bucket.put_if_unchanged("replies/x", b"2", known)
+        assert not await bucket.put_if_unchanged("replies/x", b"3", known)
+        newer = await bucket.get("replies/x")
         assert isinstance(newer, Found)
         assert newer.data == b"2"
         obstore.delete(opened(store), "replies/x")
-        assert not await bucket.replace("replies/x", b"4", newer)
-        assert await bucket.read("replies/x") is None
+        assert not await bucket.put_if_unchanged("replies/x", b"4", newer)
+        assert await bucket.get("replies/x") is None
 
     play(story)
 

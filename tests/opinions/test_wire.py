@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from emulator.desired.state import Bucket, Grant, World
 from emulator.services.identity import Identities
-from functions.idempotency.bucket import CloudBucket
+from skyfleet.objects import CloudBucket, Found
 from tests.opinions.servers import (
     Store,
     amazon,
@@ -280,11 +280,11 @@ def test_our_client_reads_what_fake_gcs_server_keeps(gcs: Pair, monkeypatch: pyt
         monkeypatch.setenv(name, value)
 
     async def story() -> None:
-        bucket = CloudBucket(theirs.url)
-        found = await bucket.read("object")
-        assert found is not None
+        bucket = CloudBucket(theirs.url, most_bytes=1_048_576)
+        found = await bucket.get("object")
+        assert isinstance(found, Found)
         assert (found.data, found.version) == (BODY, generation)
-        assert await bucket.read("none") is None
+        assert await bucket.get("none") is None
 
     asyncio.run(story())
 

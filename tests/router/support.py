@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from functions.middleware import Guard
+from functions.middleware import AgentMiddleware
 from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
@@ -221,7 +221,7 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def served(app: App | Checker | Guard) -> AsyncGenerator[int, None]:
+async def served(app: App | Checker | AgentMiddleware) -> AsyncGenerator[int, None]:
     """Any ASGI app behind uvicorn on a free port."""
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from functions.api import AgentRequest, Event, Step
 from functions.errors import ModelFailed
-from functions.idempotency.bucket import BucketFailed, Found
+from skyfleet.objects import BucketError, Found
 from tests.asgi import Message, Receive, Send
 
 RUNS: list[str] = []
@@ -18,8 +18,8 @@ GO_ON = asyncio.Event()
 
 @dataclass(slots=True)
 class MemoryBucket:
-    """down: nothing works. lost: creates work, but their caller is told that they failed (False: again).
-    unanswered: writes that take effect, and fail for their caller all the same. now: its own clock.
+    """down: every request fails. lost: conditional creates that take effect and return False. unanswered:
+    writes that take effect and raise. now: the bucket's clock.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -30,39 +30,36 @@ class MemoryBucket:
     now: Callable[[], float] = time.time
     written: dict[str, float] = field(default_factory=dict[str, float])
 
-    async def create(self, name: str, data: bytes) -> bool:
-        self._ask()
-        if name in self.objects:
-            return False
-        self._write(name, data)
-        if self.lost:
-            # What a client sees that tries again by itself after the first answer was lost.
-            self.lost -= 1
-            return False
-        return True
-
-    async def read(self, name: str) -> Found | None:
+    async def get(self, name: str, tag: str | None = None) -> Found | None:
         self._ask()
         data = self.objects.get(name)
         return None if data is None else Found(data, str(hash(data)), None, self.written[name])
 
-    async def replace(self, name: str, data: bytes, known: Found) -> bool:
+    async def put(self, name: str, data: bytes) -> None:
         self._ask()
-        if self.objects.get(name) != known.data:
+        self._write(name, data)
+
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
+        self._ask()
+        if self.objects.get(name) != (None if known is None else known.data):
             return False
         self._write(name, data)
+        if known is None and self.lost:
+            # The client has repeated the request by itself after the first answer was lost.
+            self.lost -= 1
+            return False
         return True
 
     def _write(self, name: str, data: bytes) -> None:
         self.objects[name], self.written[name] = data, self.now()
         if self.unanswered:
             self.unanswered -= 1
-            raise BucketFailed("it did not answer")
+            raise BucketError("it did not answer")
 
     def _ask(self) -> None:
         self.asked += 1
         if self.down:
-            raise BucketFailed("the bucket is down")
+            raise BucketError("the bucket is down")
 
 
 async def counting(request: AgentRequest) -> str:

@@ -1,12 +1,12 @@
-"""What the tests of remembered requests share: instances of one function with one bucket and one clock."""
+"""Shared by the tests of idempotency keys: instances of one function with one bucket and one clock."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
 
-from functions.idempotency.middleware import Once
-from functions.middleware import Guard
+from functions.idempotency.middleware import IdempotencyMiddleware
+from functions.middleware import AgentMiddleware
 from tests.asgi import Caller, Reply, Send, scope
 from tests.functions.idempotency.memory_bucket import MemoryBucket
 from tests.functions.support import application, signature, signed
@@ -31,9 +31,9 @@ class Cloud:
         if self.bucket is not None:
             self.bucket.now = lambda: self.time
 
-    def instance(self) -> Guard:
-        once = Once(self.bucket, lambda: self.time + self.skew)
-        return dataclasses.replace(application(f"{HERE}:{self.agent}"), keyed=once.answer)
+    def instance(self) -> AgentMiddleware:
+        middleware = IdempotencyMiddleware(self.bucket, lambda: self.time + self.skew)
+        return dataclasses.replace(application(f"{HERE}:{self.agent}"), idempotency=middleware.handle)
 
     async def ask(
         self,

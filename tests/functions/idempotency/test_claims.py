@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from functions.idempotency import middleware
-from functions.idempotency.bucket import BucketFailed, Found
 from functions.idempotency.records import EXPIRY_S, LEASE_S
+from skyfleet.objects import BucketError, Found
 from tests.asgi import Message, Reply
 from tests.functions.idempotency.memory_bucket import RUNS, MemoryBucket
 from tests.functions.idempotency.support import KEY, Cloud, code, replayed
@@ -23,9 +23,10 @@ class Contended(MemoryBucket):
 
     both: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(2))
 
-    async def replace(self, name: str, data: bytes, known: Found) -> bool:
-        await self.both.wait()
-        return await super(Contended, self).replace(name, data, known)
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
+        if known is not None:
+            await self.both.wait()
+        return await super(Contended, self).put_if_unchanged(name, data, known)
 
 
 @dataclass(slots=True)
@@ -34,27 +35,27 @@ class Unreadable(MemoryBucket):
 
     hidden: int = 0
 
-    async def create(self, name: str, data: bytes) -> bool:
-        if name.endswith("/claim") and name in self.objects:
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
+        if known is None and name.endswith("/claim") and name in self.objects:
             self._hide()
-        return await super(Unreadable, self).create(name, data)
+        return await super(Unreadable, self).put_if_unchanged(name, data, known)
 
-    async def read(self, name: str) -> Found | None:
+    async def get(self, name: str, tag: str | None = None) -> Found | None:
         self._hide()
-        return await super(Unreadable, self).read(name)
+        return await super(Unreadable, self).get(name, tag)
 
     def _hide(self) -> None:
         if self.hidden:
             self.hidden -= 1
-            raise BucketFailed("it does not answer")
+            raise BucketError("it does not answer")
 
 
 @dataclass(slots=True)
 class Silent(MemoryBucket):
     """Claims are made and never answered."""
 
-    async def create(self, name: str, data: bytes) -> bool:
-        made = await super(Silent, self).create(name, data)
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
+        made = await super(Silent, self).put_if_unchanged(name, data, known)
         if name.endswith("/claim"):
             await asyncio.Event().wait()
         return made
@@ -64,10 +65,10 @@ class Silent(MemoryBucket):
 class Timeless(MemoryBucket):
     """Takes claims and replies only, so nothing tells its time."""
 
-    async def create(self, name: str, data: bytes) -> bool:
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
         if name.endswith("-now"):
-            raise BucketFailed("it does not take this")
-        return await super(Timeless, self).create(name, data)
+            raise BucketError("it does not take this")
+        return await super(Timeless, self).put_if_unchanged(name, data, known)
 
 
 def test_of_two_that_find_the_same_expired_claim_one_runs() -> None:

@@ -103,7 +103,7 @@ def test_a_bucket_that_is_lost_during_the_run_costs_the_replay_not_the_reply(
         assert RUNS == ["hi"]
 
     asyncio.run(run())
-    assert "could not be kept" in caplog.text
+    assert "could not be stored" in caplog.text
     assert KEY not in caplog.text
 
 
