@@ -32,6 +32,7 @@ status: setup ## targets, their health, faults
 check: setup ## format, lint, types and words: what CI checks before the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/basedpyright
 	$(BIN)/python -m tools.check_words $(WORDS_CHECKED)
 
