@@ -30,15 +30,15 @@ from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.health import snapshots
-from router.core.request.front_end import Door
+from router.core.request.classify import AgentTraits
+from router.net import server
 from router.net.deadlines import Deadlines
-from router.net.errors import InvalidRequest
+from router.net.errors import BodyTooLarge, InvalidRequest
 from router.net.fields import Header, first, request_id
 from router.net.pool import Pool
-from router.proxy import cuts, server
-from router.proxy.context import Plane, Request
+from router.proxy.context import Context, Request
+from router.proxy.forward import Forwarder
 from router.proxy.hearsay import hear
-from router.proxy.means import means
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.status import status
@@ -54,7 +54,7 @@ _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/h
 
 def create(environ: Mapping[str, str]) -> App:
     """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
-    cuts.quieten_server()
+    server.quieten_uvicorn()
     settings = router_settings(environ, build_id(Path(__file__).parent.parent))
     return App(settings, CloudBucket(settings.bucket) if settings.bucket else None)
 
@@ -78,19 +78,18 @@ class App:
         # Now, at the start: later it would hold up every request that runs beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
-        door = Door()
-        prober = Prober(pool, policy, ticks, door, settings.place.fleet)
+        agents = AgentTraits()
+        prober = Prober(pool, policy, ticks, agents, settings.place.fleet)
         prober.on_alive = balancer.answered
-        self._plane = Plane(
+        self._context = Context(
             balancer=balancer,
             pool=pool,
             prober=prober,
             watch=Deadlines(ticks),
             sign=self._sign,
             ticks=ticks,
-            means=means(balancer, prober),
             outage=RequestQueue(balancer, prober, ticks),
-            door=door,
+            agents=agents,
         )
         self._hear = partial(hear, balancer, prober)
         self._keeper = SnapshotStore(bucket, balancer, clock, self._hear)
@@ -113,6 +112,8 @@ class App:
                     await self._relay(scope, headers, fields, (ident, drawn[32:]), receive, send)
             except InvalidRequest as error:
                 await _reply(send, ident, 400, {"error": {"code": "bad-request", "message": str(error)}})
+            except BodyTooLarge as error:
+                await _reply(send, ident, 413, {"error": {"code": "body-too-large", "message": str(error)}})
             except CallerError as error:
                 value = {"error": {"code": error.code, "message": error.message}}
                 await _reply(send, ident, error.status, value)
@@ -125,10 +126,10 @@ class App:
 
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""
-        self._plane.outage.close()
-        self._plane.prober.close()
-        self._plane.pool.close()
-        self._plane.watch.close()
+        self._context.outage.close()
+        self._context.prober.close()
+        self._context.pool.close()
+        self._context.watch.close()
         await self._keeper.close()
 
     async def _lifespan(self, receive: server.Receive, send: server.Send) -> None:
@@ -159,7 +160,7 @@ class App:
                 self._admit(headers)
                 _only(scope, "GET", "HEAD")
                 self._keeper.refresh_soon()
-                await reply(200, status(self._plane.balancer, self._settings.place, self._keeper))
+                await reply(200, status(self._context.balancer, self._settings.place, self._keeper))
             case "/api/control":
                 self._admit(headers)
                 _only(scope, "GET", "HEAD", "PUT")
@@ -178,7 +179,7 @@ class App:
         send: server.Send,
     ) -> None:
         """marks: its id, and the nonce of its first attempt."""
-        arrived = self._plane.ticks()
+        arrived = self._context.ticks()
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = self._admit(headers)
@@ -195,7 +196,9 @@ class App:
             arrived,
             marks[1],
         )
-        await server.relay(self._plane, request, receive, send)
+        outbox = server.Outbox()
+        forwarder = Forwarder(self._context, request, outbox)
+        await server.serve(outbox, forwarder, request.id, receive, send)
 
     def _admit(self, headers: list[Header]) -> frozenset[bytes]:
         """Let in callers with the key, or all when open; the answer is which fields carried the key."""
@@ -226,7 +229,7 @@ class App:
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None
-        balancer, checker = self._plane.balancer, keys.place_of(signed_by)
+        balancer, checker = self._context.balancer, keys.place_of(signed_by)
         try:
             document = snapshots.parse(_decoded(body), balancer.targets, self._clock())
             if document.checker != checker:

@@ -29,11 +29,11 @@ from router.core.health.snapshots import MOST_NUMBER, ProbeResult, Snapshot
 from router.core.identity import mismatch
 from router.core.policy import DEFAULT, SKEW_S
 from router.core.targets import Target
+from router.net import server
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.fields import Header
 from router.net.pool import Pool
-from router.proxy import server
 from skyfleet import signing
 from skyfleet.origin import Origin
 

@@ -1,27 +1,28 @@
-"""One request of a caller on its way: the plan decides, this file plays the network and the shell's part.
+"""The driver of the router's `RequestMachine` in simulated time, and the probes of one router instance.
 
 Rules
-- As in the router's shell: ask the plan, obey it, tell the rule each outcome once, by a direct call. Whom
-  a hedge has overtaken is no failure; its time so far is told, and its /health is asked.
-- Whatever can be known only later (a reply, a refusal) comes back after the way on the wire.
-- Callers wait `PATIENCE_S`; a request that has no good reply by then is an error, however it ends.
+- The machine decides; this file plays the network and reports each outcome to the rule once.
+- A reply or a refusal arrives after the one-way time of the wire.
+- Probes are single-flight: requests that wait for the same target share one probe, and it ends with the last.
+- Clients wait `PATIENCE_S`; a request without a good reply by then is an error. Requests are not queued.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bench.simulation.agents import RETRY_AFTER_S, Agent, End, Job
 from bench.simulation.events import Event, Loop
-from bench.simulation.questions import Questions
 from router.core.health.fleet import Outcome
 from router.core.policy import Policy
-from router.core.request import machine as p
-from router.core.request.budget import Extra
-from router.core.request.failures import GiveUp
-from router.core.request.machine import Choice, Failure, Worth
+from router.core.request import actions as a
+from router.core.request.budget import AttemptReason
+from router.core.request.classify import Classification, ResponseKind
+from router.core.request.failures import AttemptError, Fail
+from router.core.request.machine import RequestMachine
+from router.core.targets import Choice
 
 PATIENCE_S: Final = 30.0
 
@@ -31,7 +32,7 @@ class Rule(Protocol):
 
     def choose(self, tried: Collection[str]) -> Choice | None: ...
 
-    def afford(self, choice: Choice, extra: Extra) -> bool: ...
+    def afford(self, choice: Choice, reason: AttemptReason) -> bool: ...
 
     def hedge_after_s(self) -> float: ...
 
@@ -50,20 +51,43 @@ class Rule(Protocol):
     def suspected(self, choice: Choice, silent: bool) -> None: ...
 
 
+class Probes:
+    """Running probes of one router instance."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._waiting: dict[str, int] = {}
+
+    def join(self, key: str, now: float) -> float:
+        """One more request waits; since when the probe runs."""
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        return self._since.setdefault(key, now)
+
+    def leave(self, key: str) -> None:
+        """One request less waits; the last one ends the probe."""
+        self._waiting[key] -= 1
+        if not self._waiting[key]:
+            del self._waiting[key]
+            del self._since[key]
+
+    def pending(self) -> list[str]:
+        """Targets whose probe is awaited."""
+        return list(self._waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A router instance: its rule, how far away each target is (s, one way), and what a plan may ask."""
+    """A router instance: its rule, its one-way time to each target (s), and its probes."""
 
     rule: Rule
     agents: dict[str, Agent]
     way_s: dict[str, float]
-    means: p.Means
-    questions: Questions
+    probes: Probes
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How one request ended for its caller. took_s: until the first event. first: where it went first."""
+    """How one request ended. took_s: until the first event. first: the target of its first attempt."""
 
     at: float
     took_s: float
@@ -77,24 +101,19 @@ class Attempt:
     """One attempt on its way."""
 
     choice: Choice
-    extra: Extra | None
     sent: float
     job: Job
-    asking: bool = False
+    probing: bool = False
 
     @property
     def key(self) -> str:
         return self.choice.key
 
 
-_ANSWERS: Final = {
-    End.GOOD: (200, Worth.ANSWER),
-    End.COLD: (200, Worth.ANSWER),
-    End.ERROR: (500, Worth.BROKEN),
-    End.RATE_LIMITED: (429, Worth.UNDONE),
-    End.FULL: (429, Worth.UNDONE),
-}
-_FAILURES: Final = {End.REFUSED: Failure.NOT_SENT, End.RESET: Failure.RESET}
+def _reply(kind: ResponseKind, outcome: Outcome) -> Classification:
+    return Classification(kind, outcome, outcome)
+
+
 _OUTCOMES: Final = {
     End.GOOD: Outcome.SUCCESS,
     End.COLD: Outcome.COLD,
@@ -104,13 +123,21 @@ _OUTCOMES: Final = {
     End.REFUSED: Outcome.FAILURE,
     End.RESET: Outcome.FAILURE,
 }
+_REPLIES: Final = {
+    End.GOOD: (200, _reply(ResponseKind.PASS, Outcome.SUCCESS)),
+    End.COLD: (200, _reply(ResponseKind.PASS, Outcome.COLD)),
+    End.ERROR: (500, _reply(ResponseKind.SERVER_ERROR, Outcome.FAILURE)),
+    End.RATE_LIMITED: (429, _reply(ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED)),
+    End.FULL: (429, _reply(ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED)),
+}
+_ERRORS: Final = {End.REFUSED: AttemptError.CONNECT, End.RESET: AttemptError.RESET}
 _GOOD: Final = frozenset({End.GOOD, End.COLD})
 
 
 class Caller:
     """One request."""
 
-    __slots__ = ("_attempts", "_began", "_due", "_ended", "_hedge_won", "_loop", "_place", "_plan", "_tell")
+    __slots__ = ("_attempts", "_began", "_due", "_ended", "_loop", "_machine", "_place", "_tell")
 
     def __init__(
         self,
@@ -121,55 +148,61 @@ class Caller:
         *,
         repeatable: bool,
     ) -> None:
-        """Begins at once. tell: called with how it ended."""
+        """Begins at once. policy: with `queue_timeout_s` 0. tell: called with how it ended."""
         self._loop, self._place, self._tell = loop, place, tell
-        self._began = loop.now
+        self._began = now = loop.now
         self._attempts: dict[int, Attempt] = {}
         self._due: Event | None = None
         self._ended: End | None = None
-        self._hedge_won = False
-        terms = p.Terms(
-            policy,
-            min(policy.attempts, len(place.agents)),
-            loop.now + PATIENCE_S,
-            repeatable,
-            hedge_after_s=place.rule.hedge_after_s(),
-        )
-        self._plan: p.Plan
-        self._do(*p.begin(terms, place.means, loop.now))
+        budget, deadline = min(policy.attempts, len(place.agents)), now + PATIENCE_S
+        hedge_after_s = place.rule.hedge_after_s()
+        limits = a.RequestLimits(policy, budget, now, deadline, repeatable, hedge_after_s=hedge_after_s)
+        self._machine = RequestMachine(limits)
+        self._do(self._machine.on_start(now))
 
-    def _do(self, plan: p.Plan, actions: p.Actions) -> None:
-        self._plan = plan
-        for action in actions:
-            match action:
-                case p.Try(number, choice, extra):
-                    if extra is Extra.HEDGE:
-                        for attempt in self._attempts.values():
-                            self._place.rule.attempt_is_slow(attempt.key)
-                    self._try(number, choice, extra)
-                case p.Ask(number):
-                    self._ask(number)
-                case p.Drop(number):
-                    self._drop(number, Outcome.SILENT)
-                case p.PassOn(number):
-                    self._end(good=self._ended in _GOOD, winner=number)
-                    return
-                case GiveUp():
-                    self._end(good=False, winner=-1)
-                    return
+    def _do(self, actions: a.Actions) -> None:
+        machine, place, now = self._machine, self._place, self._loop.now
+        while actions:
+            more: a.Actions = ()
+            for action in actions:
+                match action:
+                    case a.Pick(excluded):
+                        more = machine.on_pick(place.rule.choose(excluded), now)
+                    case a.Charge(choice, reason):
+                        more = machine.on_charge(now, affordable=place.rule.afford(choice, reason))
+                    case a.Send(number, choice, reason):
+                        self._send(number, choice, reason)
+                    case a.Probe(number):
+                        self._probe(number)
+                    case a.Cancel(number):
+                        self._close(number, Outcome.SILENT)
+                    case a.Abandon(number, why):
+                        self._abandon(number, why)
+                    case a.Forward():
+                        self._end(good=self._ended in _GOOD)
+                        return
+                    case Fail():
+                        self._end(good=False)
+                        return
+                    case _:
+                        raise NotImplementedError(action)
+            actions = more
         if self._due is not None:
             self._due.cancel()
-        self._due = self._loop.at(p.due(self._plan), self._pass)
+        self._due = self._loop.at(machine.wake_at, self._on_time)
 
-    def _pass(self) -> None:
-        self._do(*p.passed(self._plan, self._place.means, self._loop.now))
+    def _on_time(self) -> None:
+        self._do(self._machine.on_time(self._loop.now))
 
-    def _try(self, number: int, choice: Choice, extra: Extra | None) -> None:
+    def _send(self, number: int, choice: Choice, reason: AttemptReason | None) -> None:
         loop, place, key = self._loop, self._place, choice.key
+        if reason is AttemptReason.HEDGE:
+            for attempt in self._attempts.values():
+                place.rule.attempt_is_slow(attempt.key)
         place.rule.sent(key)
         way, agent = place.way_s[key], place.agents[key]
         job = Job(lambda end: loop.after(way, lambda: self._heard(number, end)), loop.now)
-        self._attempts[number] = Attempt(choice, extra, loop.now, job)
+        self._attempts[number] = Attempt(choice, loop.now, job)
         loop.after(way, lambda: agent.take(job))
 
     def _heard(self, number: int, end: End) -> None:
@@ -183,57 +216,64 @@ class Caller:
         if end in _GOOD:
             load = self._place.agents[key].utilization
             rule.report_first_event(key, (now - attempt.sent) * 1e3, load, end is End.COLD)
-        if end in _ANSWERS:
+        if end in _REPLIES:
             self._ended = end
-            self._hedge_won = attempt.extra is Extra.HEDGE
-            status, worth = _ANSWERS[end]
-            self._do(*p.replied(self._plan, number, status, worth, self._place.means, now))
+            self._do(self._machine.on_head(number, *_REPLIES[end], now))
         else:
-            self._do(*p.failed(self._plan, number, _FAILURES[end], self._place.means, now))
+            self._do(self._machine.on_error(number, _ERRORS[end], now))
 
-    def _ask(self, number: int) -> None:
+    def _probe(self, number: int) -> None:
         attempt, now = self._attempts[number], self._loop.now
-        attempt.asking = True
-        waited = now - self._place.questions.join(attempt.key, now)
+        attempt.probing = True
+        waited = now - self._place.probes.join(attempt.key, now)
         if not self._place.agents[attempt.key].fault.unreachable:
-            self._loop.after(2 * self._place.way_s[attempt.key], lambda: self._lives(number))
+            self._loop.after(2 * self._place.way_s[attempt.key], lambda: self._probe_ok(number))
         elif waited:
-            self._plan = p.waited(self._plan, number, waited, now)
+            self._machine.on_probe_joined(number, waited, now)
 
-    def _lives(self, number: int) -> None:
+    def _probe_ok(self, number: int) -> None:
         attempt = self._attempts.get(number)
         if attempt is not None:
-            self._stop_asking(attempt)
-            self._do(*p.lives(self._plan, number, self._loop.now))
+            self._stop_probing(attempt)
+            self._do(self._machine.on_probe_ok(number, self._loop.now))
 
-    def _stop_asking(self, attempt: Attempt) -> None:
-        if attempt.asking:
-            attempt.asking = False
-            self._place.questions.leave(attempt.key)
+    def _stop_probing(self, attempt: Attempt) -> None:
+        if attempt.probing:
+            attempt.probing = False
+            self._place.probes.leave(attempt.key)
 
     def _over(self, number: int) -> Attempt:
         attempt = self._attempts.pop(number)
-        self._stop_asking(attempt)
+        self._stop_probing(attempt)
         return attempt
 
-    def _drop(self, number: int, outcome: Outcome) -> None:
+    def _close(self, number: int, outcome: Outcome) -> None:
         attempt = self._over(number)
         self._place.agents[attempt.key].leave(attempt.job)
         self._place.rule.settled(attempt.key)
         self._place.rule.record(attempt.key, outcome, None)
 
-    def _end(self, *, good: bool, winner: int) -> None:
+    def _abandon(self, number: int, why: a.Abandoned) -> None:
+        attempt = self._attempts.get(number)
+        if attempt is None:
+            return  # a reply that was kept
+        rule, now = self._place.rule, self._loop.now
+        self._close(number, Outcome.NEUTRAL)
+        if why is not a.Abandoned.UNUSED:
+            rule.outlasted(attempt.choice, (now - attempt.sent) * 1e3)
+        if why is a.Abandoned.OUTRUN:
+            rule.suspected(attempt.choice, self._place.agents[attempt.key].fault.unreachable)
+
+    def _end(self, *, good: bool) -> None:
         if self._due is not None:
             self._due.cancel()
-        rule, now = self._place.rule, self._loop.now
         for number in tuple(self._attempts):
-            attempt = self._attempts[number]
-            late = winner < 0 or (self._hedge_won and number < winner)
-            self._drop(number, Outcome.NEUTRAL)
-            if late:
-                rule.outlasted(attempt.choice, (now - attempt.sent) * 1e3)
-            if late and winner >= 0:
-                rule.suspected(attempt.choice, self._place.agents[attempt.key].fault.unreachable)
-        took = now - self._began
-        tried = self._plan.tried
-        self._tell(Told(self._began, took, good and took <= PATIENCE_S, len(tried), tried[0]))
+            self._close(number, Outcome.NEUTRAL)
+        took, attempts = self._loop.now - self._began, self._machine.attempts
+        good = good and took <= PATIENCE_S
+        self._tell(Told(self._began, took, good, len(attempts), attempts[0].choice.key))
+
+
+def unqueued(policy: Policy) -> Policy:
+    """The policy of a simulated request, which fails at once where the router would queue it."""
+    return replace(policy, queue_timeout_s=0.0)

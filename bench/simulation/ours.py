@@ -1,21 +1,20 @@
-"""Our rule: the router's own `Board`, unchanged, with simulated time and seeded chance."""
+"""Our rule: the router's own `Balancer`, unchanged, with simulated time and seeded chance."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Collection
 
+from bench.simulation.callers import Probes
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
-from bench.simulation.questions import Questions
 from router.core.balance.balancer import ActiveRequest, Balancer
 from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import Policy
-from router.core.request.budget import Extra
-from router.core.request.machine import Choice
-from router.core.targets import Target
-from router.proxy import means
+from router.core.request.budget import AttemptReason
+from router.core.targets import Choice, Target
+from router.proxy.balancing import charge, hedge_after_s
 
 
 class Ours:
@@ -28,11 +27,11 @@ class Ours:
         policy: Policy,
         loop: Loop,
         store: Store,
-        around: tuple[Questions, random.Random],
+        around: tuple[Probes, random.Random],
     ) -> None:
-        """around: the questions of this instance, and its chance."""
+        """around: the probes of this instance, and its chance."""
         self.balancer = Balancer(targets, strategy, policy, loop.clock, around[1].random)
-        self._questions = around[0]
+        self._probes = around[0]
         self._loop, self._store = loop, store
         self._suspects: set[str] = set()
         self._seats: dict[str, list[ActiveRequest]] = {}
@@ -44,13 +43,13 @@ class Ours:
             self.balancer.requests += 1
             self._kick()
         late = () if tried else self.balancer.slow_now()
-        return self.balancer.choose(tried, avoid=[*self._questions.pending(), *late])
+        return self.balancer.choose(tried, avoid=[*self._probes.pending(), *late])
 
-    def afford(self, choice: Choice, extra: Extra) -> bool:
-        return means.afford(self.balancer, choice, extra)
+    def afford(self, choice: Choice, reason: AttemptReason) -> bool:
+        return charge(self.balancer, choice, reason)
 
     def hedge_after_s(self) -> float:
-        return means.hedge_after_s(self.balancer, self.balancer.strategy)
+        return hedge_after_s(self.balancer, self.balancer.strategy)
 
     def sent(self, key: str) -> None:
         self._seats.setdefault(key, []).append(self.balancer.seat(key))

@@ -1,4 +1,5 @@
-"""The rules of other routers, each as its own documents describe it, behind the same few methods as `Board`.
+"""The rules of other routers, each as its own documents describe it, behind the same few methods as
+`Balancer`.
 
 Rules
 - Each router instance has its own rule; it knows what it sent and what came back, as in the real products.
@@ -17,8 +18,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from router.core.health.fleet import Outcome
-from router.core.request.budget import Extra
-from router.core.request.machine import Choice
+from router.core.request.budget import AttemptReason
+from router.core.targets import Choice
 
 
 class Rival:
@@ -44,7 +45,7 @@ class Rival:
         """One of these: by chance, unless the rule says better."""
         return self.draw.choice(left)
 
-    def afford(self, choice: Choice, extra: Extra) -> bool:
+    def afford(self, choice: Choice, reason: AttemptReason) -> bool:
         """None of them limits retries by a budget here, so that none loses a request for its sake."""
         return True
 

@@ -16,24 +16,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.simulation.agents import Agent
-from bench.simulation.callers import PATIENCE_S, Caller, Place, Rule, Told
+from bench.simulation.callers import PATIENCE_S, Caller, Place, Probes, Rule, Told, unqueued
 from bench.simulation.checkers import APART_S, CHECKERS, Checker, Store, shared_folds
 from bench.simulation.envoy import Envoy
 from bench.simulation.events import Loop
 from bench.simulation.figures import Figures, figures
 from bench.simulation.ours import Ours
 from bench.simulation.prequal import Prequal
-from bench.simulation.questions import Questions
 from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.scenarios import arrange, rate
 from bench.simulation.shapes import FAR_S, HOMES, NEAR_S
 from bench.simulation.worlds import World
 from router.core.balance.strategies import Strategy
 from router.core.policy import Policy
-from router.core.request.machine import Means
 
-# A rule for an instance: its ways to the targets, its questions.
-Make = Callable[[dict[str, float], Questions], Rule]
+# A rule for an instance: its ways to the targets, its probes.
+Make = Callable[[dict[str, float], Probes], Rule]
 
 _REPEATABLE = (True, True, True, False)
 # Requests still under way at the end are given so long.
@@ -57,7 +55,7 @@ class Run:
     def __init__(self, setup: Setup) -> None:
         world = setup.world
         self.setup, self.world = setup, world
-        self.policy = setup.policy
+        self.policy = unqueued(setup.policy)
         self.loop = Loop()
         self.arrivals = random.Random(f"arrivals {setup.seed}")
         self.chance = random.Random(f"rules {setup.seed}")
@@ -115,23 +113,23 @@ class Run:
 
     def _place(self, number: int) -> Place:
         ways = self.ways[number % len(self.ways)]
-        questions = Questions()
-        rule = self.make(ways, questions)
-        return Place(rule, self.by_key, ways, Means(rule.choose, rule.afford), questions)
+        probes = Probes()
+        rule = self.make(ways, probes)
+        return Place(rule, self.by_key, ways, probes)
 
     def _maker(self, name: str) -> Make:
         keys, chance, loop = list(self.by_key), self.chance, self.loop
         if name.startswith("ours/"):
             strategy = Strategy(name.split("/")[1])
-            return lambda ways, questions: Ours(
-                self.world.fleet, strategy, self.policy, loop, self.store, (questions, chance)
+            return lambda ways, probes: Ours(
+                self.world.fleet, strategy, self.policy, loop, self.store, (probes, chance)
             )
         makers: dict[str, Make] = {
-            "weighted": lambda ways, questions: Weighted(keys, chance),
-            "least-request": lambda ways, questions: LeastRequest(keys, chance),
-            "p2c": lambda ways, questions: PowerOfTwo(keys, chance),
-            "envoy": lambda ways, questions: Envoy(keys, chance, loop.clock),
-            "prequal": lambda ways, questions: Prequal(keys, chance, loop.clock, self._prober(ways)),
+            "weighted": lambda ways, probes: Weighted(keys, chance),
+            "least-request": lambda ways, probes: LeastRequest(keys, chance),
+            "p2c": lambda ways, probes: PowerOfTwo(keys, chance),
+            "envoy": lambda ways, probes: Envoy(keys, chance, loop.clock),
+            "prequal": lambda ways, probes: Prequal(keys, chance, loop.clock, self._prober(ways)),
         }
         return makers[name]
 

@@ -60,6 +60,26 @@ class Target:
         return f"{self.cloud}/{self.region}"
 
 
+@frozen
+class Choice:
+    """A target for one attempt.
+
+    repeatable: its agent declares that a repeat is harmless. panic: it is out, but no target serves. warm:
+    seen alive lately. resting: it is rate-limited and in backoff, but no other target is left.
+    """
+
+    key: str
+    repeatable: bool = False
+    panic: bool = False
+    warm: bool = True
+    resting: bool = False
+
+    @property
+    def last_resort(self) -> bool:
+        """Whether it may be chosen only if no other attempt is running at a serving target."""
+        return self.panic or self.resting
+
+
 def is_name(text: object) -> bool:
     """Whether this can be a cloud or a region: lower-case letters, digits, hyphens; safe in headers."""
     return isinstance(text, str) and 0 < len(text) <= 40 and _NAME_CHARS.issuperset(text)

@@ -1,250 +1,252 @@
-"""One attempt of a request at one target: its connection, its seat, its outcome.
+"""One upstream attempt: its connection, its place among the active requests, its outcome.
 
 Rules
-- Outcome and seat are settled exactly once, by whatever happens first.
-- Until its reply is passed on, what arrives is held; beyond `MOST_HELD` bytes the connection is paused.
-- Its latency is told once: the time to its first event, to the end of a small reply, to the head of others.
-  An attempt that was overtaken tells how long it had taken, if that is longer than was expected of its
-  target: a shorter one says nothing, and a target that is always overtaken would look fast.
+- Outcome and active request are settled once, by the first event that does so.
+- Until its reply is forwarded, data is held; beyond `MOST_HELD` bytes the connection is paused.
+- Its latency is reported once: at the first event, at the end of a small reply, at the head of others. An
+  abandoned attempt reports its elapsed time instead, if that exceeds what was expected of the target.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
-from router.core.request.classify import MOST_WHOLE, Reading
-from router.core.request.machine import Failure, Try, Worth
+from router.core.request.actions import Send
+from router.core.request.classify import MOST_BUFFERED, Classification, ResponseKind
+from router.core.request.failures import AttemptError
 from router.net.errors import TransportError
-from router.net.fields import Header, first
+from router.net.fields import Header
 from router.net.pool import Exchange
 from skyfleet.sse import FirstEvent, LastEvent
 
-if TYPE_CHECKING:
-    from router.proxy.forward import Relay
-
-# What is passed on when whole fits; more of an error reply is read only when it is passed on.
-MOST_HELD: Final = MOST_WHOLE
-
-
-_FAILURES: Final = {
-    TransportError.CONNECT: Failure.NOT_SENT,
-    TransportError.OVERFLOW: Failure.FULL,
-    TransportError.RESET: Failure.RESET,
+# A small reply fits; more of an error reply is read only when it is forwarded.
+MOST_HELD: Final = MOST_BUFFERED
+_ERRORS: Final = {
+    TransportError.CONNECT: AttemptError.CONNECT,
+    TransportError.OVERFLOW: AttemptError.OVERFLOW,
+    TransportError.RESET: AttemptError.RESET,
 }
-_BLAME: Final = {
-    Failure.NO_ANSWER: Outcome.SILENT,
-    # The deadline passed although /health answered: slow, not broken.
-    Failure.TIMEOUT: Outcome.NEUTRAL,
-    Failure.FULL: Outcome.NEUTRAL,
-}
-# What a plan drops an attempt for.
-_WHY: Final = {
-    Failure.NO_ANSWER: "gave neither a reply nor an answer to /health",
-    Failure.CUT: "stopped in the middle of a small reply",
-}
-
+_BLAME: Final = {AttemptError.UNRESPONSIVE: Outcome.SILENT, AttemptError.OVERFLOW: Outcome.NEUTRAL}
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
 
 
+class AttemptOwner(Protocol):
+    """What hears of an attempt's events."""
+
+    def on_head(self, attempt: Attempt, /) -> None: ...
+
+    def on_ready(self, attempt: Attempt, /) -> None: ...
+
+    def on_data(self, attempt: Attempt, data: bytes, /) -> None: ...
+
+    def on_end(self, attempt: Attempt, /) -> None: ...
+
+    def on_error(self, attempt: Attempt, error: AttemptError, /) -> None: ...
+
+    def on_truncated(self, attempt: Attempt, why: str, /) -> None: ...
+
+    def fault(self, last: LastEvent, /) -> str: ...
+
+
 class Attempt:
-    """A sink for one target's reply."""
+    """The response handler of one target's reply."""
 
     __slots__ = (
         "_balancer",
-        "_cut",
         "_first",
-        "_flowing",
         "_held",
         "_last",
+        "_owner",
         "_recorded",
-        "_relay",
+        "_reported",
         "_seat",
         "_size",
-        "_told",
-        "asking",
+        "_ticks",
+        "_truncated",
         "awaited",
-        "broke",
         "call",
         "choice",
         "ended",
-        "extra",
+        "flowing",
         "headed_ms",
         "headers",
         "key",
         "number",
-        "over",
-        "reading",
+        "reason",
+        "reply",
         "started",
         "status",
+        "stop_probe",
     )
 
     call: Exchange
 
-    def __init__(self, relay: Relay, balancer: Balancer, sent: Try, started: float) -> None:
-        self._relay, self._balancer, self.started = relay, balancer, started
-        self.number, self.choice, self.extra, self.key = sent.number, sent.choice, sent.extra, sent.choice.key
+    def __init__(
+        self, owner: AttemptOwner, balancer: Balancer, ticks: Callable[[], float], sent: Send, started: float
+    ) -> None:
+        """started: in ticks."""
+        self._owner, self._balancer, self._ticks, self.started = owner, balancer, ticks, started
+        self.number, self.choice, self.reason, self.key = (
+            sent.number,
+            sent.choice,
+            sent.reason,
+            sent.choice.key,
+        )
         self._seat = balancer.seat(self.key)
         self.status = 0
         self.headers: list[Header] = []
-        self.reading: Reading | None = None
-        # Its target is not to be tried again, unless it turns out that it surely did nothing there; or it
-        # broke off, a repeat does no harm, and its target has been away since.
-        self.over, self.broke = True, False
-        # A good head has come; the plan waits for the first event or the end.
+        self.reply: Classification | None = None
+        # A good head is here, and the reply is held until its first event or its end.
         self.awaited = False
         self.headed_ms = 0.0  # when its head came, since it was sent
-        self.asking: Callable[[], None] | None = None
+        self.stop_probe: Callable[[], None] | None = None
         self._size = 0
         self._first: FirstEvent | None = None
         self._last: LastEvent | None = None
         self._held: list[bytes] = []
-        self._flowing = self.ended = self._recorded = self._told = False
-        self._cut: str | None = None
+        self.flowing = self.ended = self._recorded = self._reported = False
+        self._truncated: str | None = None
 
     # The pool calls these.
 
     def on_head(self, status: int, headers: list[Header]) -> None:
         self.status, self.headers = status, headers
-        self.headed_ms = self._relay.elapsed_ms(self.started)
-        self._relay.on_head(self)
+        self.headed_ms = (self._ticks() - self.started) * 1000
+        self._owner.on_head(self)
 
     def on_data(self, data: bytes) -> None:
         began = self._first is not None and self._first.feed(data)
         if began:
             self._first = None
-            self.tell(self._relay.elapsed_ms(self.started))
+            self._report((self._ticks() - self.started) * 1000)
         if self._last is not None:
             self._last.feed(data)
-        if self._flowing:
-            self._relay.on_data(self, data)
+        if self.flowing:
+            self._owner.on_data(self, data)
             return
         self._held.append(data)
         self._size += len(data)
         if began and self.awaited:
-            self._relay.on_ready(self)
+            self._owner.on_ready(self)
         elif self._size > MOST_HELD:
-            # Longer than was thought: it is passed on as it comes.
+            # Longer than expected: it is forwarded as it comes.
             if self.awaited:
-                self._relay.on_ready(self)
+                self._owner.on_ready(self)
             else:
                 self.call.pause()
 
     def on_end(self) -> None:
         self.ended = True
         self._seat.close()
-        judged = self.reading is not None and self.reading.at_end is not Outcome.NEUTRAL
-        if judged and self._last is not None and (why := self._relay.fault(self._last)):
-            self.record(Outcome.FAILURE, why)
-        if judged and self.reading is not None and self.reading.worth is Worth.WHOLE:
-            self.tell(self._relay.elapsed_ms(self.started))
-        self.record(self.reading.at_end if self.reading is not None else Outcome.NEUTRAL)
-        if self._flowing:
-            self._relay.on_end(self)
+        reply = self.reply
+        if reply is None:
+            self.record(Outcome.NEUTRAL)
+        else:
+            if reply.at_end is not Outcome.NEUTRAL:
+                if self._last is not None and (why := self._owner.fault(self._last)):
+                    self.record(Outcome.FAILURE, why)
+                if reply.kind is ResponseKind.BUFFER:
+                    self._report((self._ticks() - self.started) * 1000)
+            self.record(reply.at_end)
+        if self.flowing:
+            self._owner.on_end(self)
         elif self.awaited:
-            self._relay.on_ready(self)
+            self._owner.on_ready(self)
 
     def on_failure(self, error: TransportError, why: str) -> None:
-        """Called by the pool."""
-        failure = _FAILURES[error]
+        failure = _ERRORS[error]
         self._seat.close()
+        self.stop_probing()
         if not self.status:
             self.record(_BLAME.get(failure, Outcome.FAILURE), why)
-            self._relay.on_failure(self, failure)
+            self._owner.on_error(self, failure)
             return
-        self._cut = why
+        self._truncated = why
         self.record(Outcome.FAILURE, why)
-        if self._flowing:
-            self._relay.on_cut(self, why)
-        elif self.awaited:
-            self._relay.on_failure(self, Failure.CUT)
-        else:
-            self._relay.on_kept_cut(self)
+        self._owner.on_truncated(self, why)
 
-    # The relay calls these.
+    # The owner calls these.
 
-    def read(self, reading: Reading) -> None:
-        """Its head has been read; tell the board what it says."""
-        self.reading = reading
-        if reading.verdict is not None:
-            self.record(reading.verdict, reading.why, reading.backoff_s)
-        elif reading.events:
+    def classified(self, reply: Classification) -> None:
+        """Its head has been classified; report what that says of the target."""
+        self.reply = reply
+        if reply.kind is ResponseKind.BUFFER or reply.kind is ResponseKind.STREAM:
+            self.awaited = True
+        if reply.outcome is not None:
+            self.record(reply.outcome, reply.why, reply.backoff_s)
+        elif reply.events:
             self._first, self._last = FirstEvent(), LastEvent()
-        elif reading.at_end is not Outcome.NEUTRAL and reading.worth is not Worth.WHOLE:
-            self.tell(self.headed_ms)
+        elif reply.at_end is not Outcome.NEUTRAL and reply.kind is not ResponseKind.BUFFER:
+            self._report(self.headed_ms)
 
     @property
-    def beating(self) -> bool:
+    def heartbeat(self) -> bool:
         """Whether it is a stream that has sent something, but no event yet."""
         return self.awaited and self._first is not None and bool(self._held)
 
-    def has_stopped(self, probe_after_s: float) -> bool:
-        """Whether a small reply was announced so long ago and is not whole: whoever knows its length has made
-        it, so what is missing was lost on the way."""
-        waited_ms = self._relay.elapsed_ms(self.started) - self.headed_ms
-        small = self.awaited and self._first is None and first(self.headers, b"content-length") is not None
-        return small and waited_ms >= probe_after_s * 1000
-
     def flow(self) -> None:
-        """From now on everything goes straight to the caller, beginning with what was held."""
-        self._flowing = True
+        """Give everything to the owner from now on, beginning with what was held."""
+        self.flowing = True
         held, self._held = self._held, []
         for data in held:
-            # The relay may have closed this attempt on the way.
-            if self._flowing:
-                self._relay.on_data(self, data)
-        if not self._flowing:
+            # The owner may have closed this attempt meanwhile.
+            if self.flowing:
+                self._owner.on_data(self, data)
+        if not self.flowing:
             return
         if self.ended:
-            self._relay.on_end(self)
-        elif self._cut is not None:
-            self._relay.on_cut(self, self._cut)
+            self._owner.on_end(self)
+        elif self._truncated is not None:
+            self._owner.on_truncated(self, self._truncated)
         elif self._size > MOST_HELD:
             self.call.resume()
 
-    def drop(self, failure: Failure) -> None:
-        """The plan counts it as failed."""
-        self.record(_BLAME.get(failure, Outcome.FAILURE), _WHY[failure])
+    def cancel(self, error: AttemptError, why: str) -> None:
+        """Close it as failed."""
+        self.record(_BLAME.get(error, Outcome.FAILURE), why)
         self.close()
 
-    def tell(self, milliseconds: float) -> None:
-        """Its time to the first event."""
-        if not self._told and self.reading is not None:
-            self._told = True
-            cold = self.reading.at_end is Outcome.COLD
-            self._balancer.report_first_event(self.key, milliseconds, self.reading.load, cold)
-
     def outlasted(self) -> bool:
-        """A later one was faster, or time is up: it takes at least as long as it has taken. Whether it has
-        shown nothing yet of which anybody has use."""
-        if self._told or self._recorded:
+        """It is abandoned: report that it takes longer than it has taken. Whether it has shown nothing
+        useful."""
+        if self._reported or self._recorded:
             return False
-        elapsed = self._relay.elapsed_ms(self.started)
-        self._told = self._balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
+        elapsed = (self._ticks() - self.started) * 1000
+        self._reported = self._balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
         return self.awaited or not self.status
 
     def record(self, outcome: Outcome, why: str = "", backoff_s: float | None = None) -> None:
+        """Report how it ended, once."""
         if not self._recorded:
             self._recorded = True
             if self.choice.panic and outcome in _BAD:
-                # It was out already, so this is no news, and must not put off its return.
+                # The target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
             self._balancer.record(self.key, outcome, why, backoff_s)
 
-    def stop_asking(self) -> None:
-        if self.asking is not None:
-            self.asking()
-            self.asking = None
+    def stop_probing(self) -> None:
+        """Its target's probe is no longer awaited."""
+        if self.stop_probe is not None:
+            self.stop_probe()
+            self.stop_probe = None
 
     def close(self) -> None:
-        """Nobody wants the rest."""
-        self._flowing = self.awaited = False
+        """The rest of its reply is not needed."""
+        self.flowing = self.awaited = False
         self._recorded = True
         if self._seat.open:
             self._seat.close()
         if not self.call.over:
             self.call.cancel()
-        if self.asking is not None:
-            self.stop_asking()
+        if self.stop_probe is not None:
+            self.stop_probing()
+
+    def _report(self, milliseconds: float) -> None:
+        """Its latency."""
+        if not self._reported and self.reply is not None:
+            self._reported = True
+            cold = self.reply.at_end is Outcome.COLD
+            self._balancer.report_first_event(self.key, milliseconds, self.reply.load, cold)

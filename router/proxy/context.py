@@ -1,4 +1,4 @@
-"""What a relay works with: the caller's request and exchange, and what all requests of an instance share."""
+"""What all requests of one router instance share, and the two ends of one request."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import field
 from typing import Protocol
 
 from router.core.balance.balancer import Balancer
-from router.core.request.front_end import Door
-from router.core.request.machine import Means
+from router.core.request.classify import AgentTraits
 from router.net.deadlines import Deadlines
 from router.net.fields import Header
 from router.net.pool import Pool
@@ -19,11 +18,11 @@ from skyfleet.values import frozen
 
 @frozen
 class Request:
-    """A caller's request, whole. target: the request target as sent (path and query). path: percent-decoded.
+    """A complete request of a client. target: as sent (path and query). path: percent-decoded.
 
-    id: from the caller or made for it. drop: header fields that carried the caller's API key. arrived: when
-    its head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random
-    hexadecimal digits; empty: one has to be drawn, as for all others.
+    id: the client's, or made for it. drop: header fields that carried the client's API key. arrived: when its
+    head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
+    digits; empty: the signer draws one, as for all later attempts.
     """
 
     method: str
@@ -38,8 +37,8 @@ class Request:
     nonce: str = ""
 
 
-class Exchange(Protocol):
-    """The caller's side. It pauses, resumes and ends a relay by the relay's methods of those names."""
+class Downstream(Protocol):
+    """The client's side. It calls the forwarder's `pause`, `resume` and `gone`."""
 
     def head(self, status: int, headers: list[Header], /) -> None: ...
 
@@ -54,10 +53,9 @@ Sign = Callable[[str, Request, str], Iterable[Header]]
 
 
 @frozen
-class Plane:
-    """What all requests of one instance share. sign: headers for (target key, request, nonce or nothing).
-    ticks: seconds of a clock that never goes back. means: what plans ask of the board. door: what is known of
-    the agents.
+class Context:
+    """What all requests of one instance share. sign: header fields for (target key, request, nonce or "").
+    ticks: seconds of a monotonic clock. agents: what is known of the fleet's agents.
     """
 
     balancer: Balancer
@@ -66,6 +64,5 @@ class Plane:
     watch: Deadlines
     sign: Sign
     ticks: Callable[[], float]
-    means: Means
     outage: RequestQueue
-    door: Door = field(default_factory=Door)
+    agents: AgentTraits = field(default_factory=AgentTraits)

@@ -5,8 +5,8 @@ Rules
   older than anybody waits may have been lost: the next who asks begins a new one, and of both only a good
   answer counts, or the newer one's silence.
 - 200 means alive, also a cold one; so does 429, which only a platform that has it says. Anything else is a
-  front door without a function behind it, and so is a 200 with neither the agents' mark
-  (router.core.request.front_end) nor an agent's words, where agents send the mark. A 200 of another fleet
+  front end without a function behind it, and so is a 200 with neither the agents' mark
+  (router.core.request.classify) nor an agent's words, where agents send the mark. A 200 of another fleet
   (router.core.identity) is no answer either. The result of the last `ask_fresh_s` serves again.
 - The question itself may take as long as a cold start; how long a request waits for it is the plan's
   business, counted from when the question was sent.
@@ -29,7 +29,7 @@ from typing import Final
 
 from router.core.identity import mismatch
 from router.core.policy import Policy
-from router.core.request.front_end import MARK, Door
+from router.core.request.classify import LOAD_HEADER, AgentTraits
 from router.core.targets import Target
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
@@ -62,13 +62,13 @@ class Prober:
         pool: Pool,
         policy: Policy,
         clock: Callable[[], float],
-        door: Door | None = None,
+        agents: AgentTraits | None = None,
         fleet: str = "",
     ) -> None:
         """fleet: what targets must say they are of; empty: anything will do."""
         self._fleet = fleet
         self._pool, self._policy, self._clock = pool, policy, clock
-        self._door = door if door is not None else Door()
+        self._agents = agents if agents is not None else AgentTraits()
         # By target, with the timer that ends our patience and how to stop listening.
         self.suspects: dict[str, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
         # By target. Looked at on the way of every request, so it is a plain field.
@@ -156,7 +156,7 @@ class Prober:
         self.running.clear()
 
     def _is_agents(self, reply: FetchResponse, target: Target) -> bool:
-        marked = not self._door.marked or first(reply.headers, MARK) is not None
+        marked = not self._agents.identified or first(reply.headers, LOAD_HEADER) is not None
         if marked and not self._fleet:
             return True
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from router.app import App, create
 from router.core.errors import SettingsError
-from router.proxy import server
+from router.net import server
 from skyfleet import signing
 from tests.router.support import (
     API_KEY,

@@ -31,8 +31,7 @@ from router.core.health.snapshots import Snapshot
 from router.core.median import lower_median
 from router.core.policy import SKEW_S, Policy
 from router.core.request.budget import full
-from router.core.request.machine import Choice
-from router.core.targets import Target
+from router.core.targets import Choice, Target
 
 # How often traffic is reviewed on the request path.
 _REVIEW_S: Final = 1.0
@@ -361,7 +360,7 @@ class Balancer:
                     return self._choice(cached, other, now)
             cached.slot = slot
         choice = self._alternative(cached, avoid, name, now)
-        return choice if choice is not None and not choice.needed_only else self._choice(cached, key, now)
+        return choice if choice is not None and not choice.last_resort else self._choice(cached, key, now)
 
     def _retry(
         self,
@@ -373,7 +372,7 @@ class Balancer:
     ) -> Choice | None:
         if avoid:
             choice = self._alternative(cached, (*excluded, *avoid), name, now)
-            if choice is not None and not choice.needed_only:
+            if choice is not None and not choice.last_resort:
                 return choice
         return self._alternative(cached, excluded, name, now)
 

@@ -1,101 +1,116 @@
-"""The words between a plan and who obeys it: what may be done next, and what can have happened."""
+"""What `RequestMachine` is given at the start, and the actions that it asks of its driver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import math
 from enum import StrEnum
 
-from router.core.request.budget import Extra
-from router.core.request.failures import GiveUp
+from router.core.policy import Policy
+from router.core.request.budget import AttemptReason
+from router.core.request.failures import AttemptError, Fail
+from router.core.targets import Choice
 from skyfleet.values import frozen
 
 
-class Failure(StrEnum):
-    """How an attempt ended without a reply that can be passed on."""
+@frozen
+class RequestLimits:
+    """What is settled when a request begins. Times are seconds of one monotonic clock.
 
-    NOT_SENT = "not-sent"
-    FULL = "too-many-connections"  # our own limit; not sent either, and no fault of the target
-    RESET = "reset"
-    CUT = "cut"  # in the middle of a reply of which nothing has been passed on
-    NO_ANSWER = "no-answer"
-    TIMEOUT = "timeout"
-
-
-class Worth(StrEnum):
-    """What the head of a reply is worth.
-
-    WHOLE and EVENTS are answers too: short enough to wait for the end, or beginning with the first event.
-    AWAY was said before the agent, STRANGE by somebody else although the agent may have run: no answers.
+    budget: at most so many attempts that may have executed. started, deadline: absolute; the deadline is for
+    the begin of a reply. client_deadline: absolute, for its end; infinite: the client set none. repeatable:
+    the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a lone attempt
+    is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no hedge.
     """
 
-    ANSWER = "answer"
-    WHOLE = "whole"
-    EVENTS = "events"
-    UNDONE = "undone"
-    BROKEN = "broken"
-    AWAY = "away"
-    STRANGE = "strange"
+    policy: Policy
+    budget: int
+    started: float
+    deadline: float
+    repeatable: bool
+    parallel: int = 1
+    hedge_after_s: float = math.inf
+    retries_only: bool = False
+    client_deadline: float = math.inf
+
+
+class Abandoned(StrEnum):
+    """Why an attempt that has not failed is closed."""
+
+    OUTRUN = "outrun"  # by a hedge
+    CLIENT_GONE = "client-gone"  # it left, or its deadline came
+    UNUSED = "unused"
 
 
 @frozen
-class Choice:
-    """A target for one attempt. panic: it was not serving, but nobody else is left. warm: alive lately.
-    resting: it throttles and has asked for a rest, but nobody else is left."""
+class Pick:
+    """Choose a target and answer with `on_pick`. excluded: keys of targets that must not be chosen."""
 
-    key: str
-    repeatable: bool = False
-    panic: bool = False
-    warm: bool = True
-    resting: bool = False
-
-    @property
-    def needed_only(self) -> bool:
-        """Whether it is to be asked only where nothing else is on its way."""
-        return self.panic or self.resting
+    excluded: tuple[str, ...]
 
 
 @frozen
-class Means:
-    """What the plan asks of the outside.
+class Charge:
+    """Charge the budgets with one more attempt, if they allow it, and answer with `on_charge`."""
 
-    choose: a target beside the tried ones; None: there is none. afford: pay for one more attempt there, if
-    the budget has as much.
-    """
-
-    choose: Callable[[Collection[str]], Choice | None]
-    afford: Callable[[Choice, Extra], bool]
+    choice: Choice
+    reason: AttemptReason
 
 
 @frozen
-class Try:
-    """Send the request to this target. number: of the attempt, from 0. extra: why once more."""
+class Send:
+    """Send the request to this target. number: of the attempt. reason: None for the first of a round."""
 
     number: int
     choice: Choice
-    extra: Extra | None = None
+    reason: AttemptReason | None = None
 
 
 @frozen
-class Ask:
-    """Ask the /health of this attempt's target whether it lives."""
+class Probe:
+    """Probe /health of this attempt's target; answer with `on_probe_ok` or `on_probe_failed`."""
 
     number: int
 
 
 @frozen
-class Drop:
-    """End this attempt: it has failed."""
+class Cancel:
+    """Close this attempt: it has failed."""
 
     number: int
-    failure: Failure
+    error: AttemptError
+    why: str
 
 
 @frozen
-class PassOn:
-    """Give the caller the reply of this attempt and end the others."""
+class Abandon:
+    """Close this attempt, which has not failed."""
 
     number: int
+    why: Abandoned
 
 
-Action = Try | Ask | Drop | PassOn | GiveUp
+@frozen
+class Forward:
+    """Give the client the reply of this attempt. resumed: it continues a stream; its head is not sent."""
+
+    number: int
+    resumed: bool = False
+
+
+class Queue:
+    """Wait for a target to come back; `on_retry_round` ends the wait, or `on_time`."""
+
+    __slots__ = ()
+
+
+@frozen
+class Abort:
+    """End a reply that has begun with an error. as_event: in an event of its stream; otherwise by closing."""
+
+    code: str
+    text: str
+    as_event: bool
+
+
+Action = Pick | Charge | Send | Probe | Cancel | Abandon | Forward | Queue | Abort | Fail
 Actions = tuple[Action, ...]

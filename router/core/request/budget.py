@@ -17,12 +17,12 @@ from router.core.policy import Policy
 from skyfleet.values import frozen
 
 
-class Extra(StrEnum):
+class AttemptReason(StrEnum):
     """Why a request is sent once more."""
 
     RETRY = "retry"
     HEDGE = "hedge"
-    COPY = "copy"
+    DUPLICATE = "duplicate"
 
 
 @frozen
@@ -69,11 +69,11 @@ def patience(budget: Budget, requests: int, policy: Policy) -> float:
 
 
 def pay(
-    budget: Budget, extra: Extra, usd: float, requests: int, now: float, policy: Policy
+    budget: Budget, reason: AttemptReason, usd: float, requests: int, now: float, policy: Policy
 ) -> tuple[Budget, bool]:
     """Pay for one more attempt at the price of `usd`, if there is enough; else only what was earned."""
     have = refilled(budget, requests, now, policy)
-    hedges = 1.0 if extra is Extra.HEDGE else 0.0
+    hedges = 1.0 if reason is AttemptReason.HEDGE else 0.0
     if have.hedges < hedges or have.usd < usd:
         return have, False
     return Budget(have.hedges - hedges, requests, have.usd - usd, now), True

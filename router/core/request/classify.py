@@ -1,14 +1,22 @@
-"""What the head of a reply says: who spoke, what it is worth, how the target is.
+"""What the head of a reply says: which component sent it, how far it counts, and how its target is.
 
 Rules
-- Who spoke is told by the agents' mark (router.core.request.front_end). An agent may call its own 2xx an
-  error (`x-skyfleet-outcome: error`); that counts like a 500. It may say of its 429 or 503 that it is about
-  this caller or this request (`x-skyfleet-outcome: caller`): then it counts against nobody.
-- A reply that was kept from an earlier run (`idempotency-replayed`) says nothing of how its target is now.
-- 429, and 503 with a Retry-After, is a target that asks for rest: no failure.
-- An event stream that we can read is an answer from its first event on; a reply of a small announced length
-  when it is whole, and so is a JSON document without one, since a part of it is of no use to anybody;
-  anything else at its head.
+- Each reply of an agent carries its load (`LOAD_HEADER`). Its middleware omits the field if the signature is
+  wrong, and no platform front end sends it.
+- So a 401, 403, 404 or 421 without the field was sent before the agent: the keys differ, the function is
+  gone, a permission was removed, or a router answers at that address. The agent did not execute.
+- The same holds for a redirect and, except that the agent may have executed, for a 2xx. But only once an
+  agent of this fleet has sent the field to this router, since a proxy on the way may remove it everywhere.
+- It also holds for errors of the platform: a 503 of a function that is not running, a 502 of one that died
+  (it may have executed). A 503 with Retry-After is a limit and is left as it is.
+- A request that a runtime answers itself, or that a front end may rewrite (which breaks the signature),
+  proves nothing against the target: no client can eject a target with unusual paths.
+- An agent may call its own 2xx an error (`x-skyfleet-outcome: error`), which counts like a 500, and its 429
+  or 503 the caller's fault (`x-skyfleet-outcome: caller`), which does not count against the target.
+- A reply stored from an earlier run (`idempotency-replayed`) says nothing about the target's health.
+- 429, and 503 with Retry-After, is a rate-limited target, not a failure.
+- An event stream counts from its first event on; a reply of small announced length, or a JSON document
+  without one, when it is complete; any other at its head.
 """
 
 from __future__ import annotations
@@ -16,111 +24,227 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 from typing import Final
 
 from router.core.health.fleet import Outcome
-from router.core.request.front_end import MARK, Voice, voice
-from router.core.request.machine import BROKEN, UNDONE, Worth
-from router.core.request.retry_after import retry_after_s
 from skyfleet.signing import Header
-from skyfleet.sse import is_event_stream
+from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen
 
-# Answers of agents are a few kilobytes; a larger one costs more to hold than a cut one is likely.
-MOST_WHOLE: Final = 65_536
+LOAD_HEADER: Final = b"endpoint-load-metrics"
+# Replies of agents are a few kilobytes; a larger one costs more to hold than a truncated one is likely.
+MOST_BUFFERED: Final = 65_536
 _LOAD: Final = b"application_utilization="
+# Not now, and nothing was done; and an error, perhaps half-way.
+NOT_NOW: Final = frozenset({429, 503})
+_SERVER_ERRORS: Final = frozenset({500, 502, 504})
+_DENIALS: Final = frozenset({401, 403, 404, 421})
+# What all three runtimes hand to the agent.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# functions-framework answers the first two itself, the host of Azure Functions the last two.
+_KEPT: Final = (b"/robots.txt", b"/favicon.ico", b"/admin", b"/runtime/")
+_REWRITTEN: Final = (b"%", b"//", b"/.", b"\\")
+
+
+class ResponseKind(StrEnum):
+    """How far the head of a reply counts.
+
+    PASS, BUFFER and STREAM are replies: forwarded at once, when complete, or from the first event on.
+    NOT_PROCESSED and SERVER_ERROR are errors of the agent. FRONTEND was sent before the agent, UNKNOWN by
+    another component although the agent may have executed; neither is forwarded.
+    """
+
+    PASS = "pass"  # noqa: S105
+    BUFFER = "buffer"
+    STREAM = "stream"
+    NOT_PROCESSED = "not-processed"
+    SERVER_ERROR = "server-error"
+    FRONTEND = "frontend"
+    UNKNOWN = "unknown"
+
+
+class Responder(StrEnum):
+    """The component that sent a reply without the load header.
+
+    AGENT: nothing speaks against it. FRONTEND: before the agent. LIMIT: the cloud's limit for bodies;
+    Lambda's is the lowest for binary data. UNKNOWN: another component, and the agent may have executed.
+    """
+
+    AGENT = "agent"
+    FRONTEND = "frontend"
+    LIMIT = "limit"
+    UNKNOWN = "unknown"
+
+
+class AgentTraits:
+    """What this router has seen of its fleet's agents. identified: one has sent the load header.
+    ends_streams: a stream of /invoke has ended with the event `done`."""
+
+    __slots__ = ("ends_streams", "identified")
+
+    def __init__(self) -> None:
+        self.identified = self.ends_streams = False
 
 
 @frozen
-class Reading:
-    """worth: see there. verdict: what is known of the target already; None: the end will tell. at_end: what
-    it is if the reply ends well. why: of a bad verdict. load: as the agent reports it; None: it does not.
-    events: a readable event stream. rest_s: how long the target asks to be left alone.
+class Classification:
+    """kind: how far it counts. outcome: what is known of the target already; None: the end will tell. at_end:
+    the outcome if the reply ends well. why: of a bad outcome. load: as the agent reports it; None: it does
+    not. events: a readable event stream. backoff_s: how long a rate-limited target asks for. sized: the
+    reply has an announced length.
     """
 
-    worth: Worth
-    verdict: Outcome | None
+    kind: ResponseKind
+    outcome: Outcome | None
     at_end: Outcome
     why: str = ""
     load: float | None = None
     events: bool = False
     backoff_s: float | None = None
+    sized: bool = False
 
 
-def read(status: int, headers: Sequence[Header], *, bodiless: bool, strict: bool, now: float) -> Reading:
-    """bodiless: the reply to HEAD. strict: agents of this fleet do send the mark. now: unix seconds."""
+def classify(
+    status: int, headers: Sequence[Header], *, bodiless: bool, identified: bool, now: float
+) -> Classification:
+    """Classify the head of a reply. bodiless: the reply to HEAD. identified: agents of this fleet send the
+    load header. now: unix seconds."""
     fields = dict(reversed(headers))  # of repeated fields the first counts
-    reading = _read(status, fields, bodiless=bodiless, strict=strict, now=now)
-    if b"idempotency-replayed" in fields and MARK in fields:
-        return replace(reading, verdict=None, at_end=Outcome.NEUTRAL, backoff_s=None)
-    return reading
+    found = _classify(status, fields, bodiless=bodiless, identified=identified, now=now)
+    if b"idempotency-replayed" in fields and LOAD_HEADER in fields:
+        return replace(found, outcome=None, at_end=Outcome.NEUTRAL, backoff_s=None)
+    return found
 
 
-def _read(status: int, fields: dict[bytes, bytes], *, bodiless: bool, strict: bool, now: float) -> Reading:
-    mark = fields.get(MARK)
-    load = None
-    if mark is not None:
-        load = load_of(mark)
-    elif (speaker := voice(status, strict=strict, later=b"retry-after" in fields)) is not Voice.AGENT:
-        return _not_the_agents(status, speaker)
+def _classify(
+    status: int, fields: dict[bytes, bytes], *, bodiless: bool, identified: bool, now: float
+) -> Classification:
+    metrics, load = fields.get(LOAD_HEADER), None
+    if metrics is not None:
+        load = parse_load(metrics)
+    else:
+        sender = responder(status, identified=identified, later=b"retry-after" in fields)
+        if sender is not Responder.AGENT:
+            return _not_the_agents(status, sender)
     if status < 300 and fields.get(b"x-skyfleet-outcome") == b"error":
         why = "its agent called its reply an error"
-        return Reading(Worth.BROKEN, Outcome.FAILURE, Outcome.FAILURE, why, load, _is_readable(fields))
-    if status in UNDONE and fields.get(b"x-skyfleet-outcome") == b"caller":
-        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL, load=load)
-    backoff_s = retry_after_s(fields.get(b"retry-after"), now) if status in UNDONE else None
-    if status == 429 or backoff_s is not None:
-        return Reading(
-            Worth.UNDONE,
-            Outcome.RATE_LIMITED,
-            Outcome.RATE_LIMITED,
-            f"status {status}",
-            load,
-            backoff_s=backoff_s,
-        )
+        kind, events = ResponseKind.SERVER_ERROR, _is_readable(fields)
+        return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, why, load, events)
+    if status in NOT_NOW and fields.get(b"x-skyfleet-outcome") == b"caller":
+        return Classification(ResponseKind.NOT_PROCESSED, None, Outcome.NEUTRAL, load=load)
+    after_s = parse_retry_after(fields.get(b"retry-after"), now) if status in NOT_NOW else None
+    if status == 429 or after_s is not None:
+        kind, why = ResponseKind.NOT_PROCESSED, f"status {status}"
+        return Classification(kind, Outcome.RATE_LIMITED, Outcome.RATE_LIMITED, why, load, backoff_s=after_s)
     if status >= 500:
-        worth = Worth.UNDONE if status in UNDONE else Worth.BROKEN if status in BROKEN else Worth.ANSWER
-        return Reading(worth, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
-    events = not bodiless and _is_readable(fields)
-    worth = Worth.EVENTS if events else _length(fields, bodiless=bodiless)
-    cold = fields.get(b"x-skyfleet-cold") == b"true"
-    at_end = Outcome.COLD if cold else Outcome.SUCCESS
-    if mark is None and status >= 300:
+        kind = ResponseKind.SERVER_ERROR if status in _SERVER_ERRORS else ResponseKind.PASS
+        kind = ResponseKind.NOT_PROCESSED if status in NOT_NOW else kind
+        return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
+    at_end = Outcome.COLD if fields.get(b"x-skyfleet-cold") == b"true" else Outcome.SUCCESS
+    if metrics is None and status >= 300:
         at_end = Outcome.NEUTRAL
-    return Reading(worth, None, at_end, "", load, events)
+    if bodiless:
+        return Classification(ResponseKind.PASS, None, at_end, "", load)
+    length = fields.get(b"content-length")
+    if _is_readable(fields):
+        return Classification(ResponseKind.STREAM, None, at_end, "", load, True, None, length is not None)
+    if length is None:
+        small = _is_document(fields.get(b"content-type", b""))
+    else:
+        small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_BUFFERED
+    kind = ResponseKind.BUFFER if small else ResponseKind.PASS
+    return Classification(kind, None, at_end, "", load, False, None, length is not None)
 
 
-def _not_the_agents(status: int, speaker: Voice) -> Reading:
-    if speaker is Voice.LIMIT:
-        return Reading(Worth.UNDONE, None, Outcome.NEUTRAL)
-    worth = Worth.AWAY if speaker is Voice.DOOR else Worth.STRANGE
-    return Reading(worth, Outcome.FAILURE, Outcome.NEUTRAL, f"status {status}, not from its agent")
+def responder(status: int, *, identified: bool, later: bool = False) -> Responder:
+    """Which component sent a reply without the load header. identified: agents of this fleet send it. later:
+    the reply has a Retry-After."""
+    if status in _DENIALS:
+        return Responder.FRONTEND
+    if status == 413:
+        return Responder.LIMIT
+    if identified and 300 <= status < 400:
+        return Responder.FRONTEND
+    if identified and status == 503 and not later:
+        return Responder.FRONTEND
+    if identified and (status < 300 or status in _SERVER_ERRORS):
+        return Responder.UNKNOWN
+    return Responder.AGENT
 
 
-def load_of(mark: bytes) -> float | None:
-    """The utilization in ORCA's text form; None when it is not there or no number."""
-    at = mark.find(_LOAD)
+def _not_the_agents(status: int, sender: Responder) -> Classification:
+    if sender is Responder.LIMIT:
+        return Classification(ResponseKind.NOT_PROCESSED, None, Outcome.NEUTRAL)
+    kind = ResponseKind.FRONTEND if sender is Responder.FRONTEND else ResponseKind.UNKNOWN
+    return Classification(kind, Outcome.FAILURE, Outcome.NEUTRAL, f"status {status}, not from its agent")
+
+
+def is_not_charged(kind: ResponseKind, status: int) -> bool:
+    """Whether this reply means that there is no agent to execute anything: like a refused connection."""
+    return kind is ResponseKind.FRONTEND and status >= 500
+
+
+def is_ordinary(method: str, target: bytes) -> bool:
+    """Whether a rejection by a front end is the target's fault. target: the request target as sent."""
+    path = target.split(b"?", 1)[0]
+    if method not in _METHODS or path.lower().startswith(_KEPT):
+        return False
+    return not any(part in path for part in _REWRITTEN)
+
+
+def stream_fault(last: LastEvent, path: str, agents: AgentTraits) -> str:
+    """What is wrong with a stream that ended in order; empty: nothing. path: of the request.
+
+    Chat completions end with [DONE] (OpenAI's API). Agents that are functions end /invoke with `done`; for
+    other agents that is no rule, so it counts once this fleet has shown it."""
+    if last.is_error():
+        return "its stream ended in an error"
+    if path.endswith("/chat/completions"):
+        return "" if last.is_done() else "its stream ended without [DONE]"
+    if path == "/invoke":
+        if last.is_of(b"done"):
+            agents.ends_streams = True
+        elif agents.ends_streams:
+            return "its stream ended without its last event"
+    return ""
+
+
+def parse_load(metrics: bytes) -> float | None:
+    """The utilization in ORCA's text form; None when it is not there or not a number."""
+    at = metrics.find(_LOAD)
     if at < 0:
         return None
     try:
-        load = float(mark[at + len(_LOAD) :].split(b",", 1)[0])
+        load = float(metrics[at + len(_LOAD) :].split(b",", 1)[0])
     except ValueError:
         return None
     return load if 0 <= load < math.inf else None
 
 
+def parse_retry_after(value: bytes | None, now: float) -> float | None:
+    """Seconds from `now` (unix seconds), at least 0, of a Retry-After field: seconds or a date (RFC 9110,
+    section 10.2.3); None for anything else. The policy limits how much of it counts."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isdigit():
+        # More digits than a float can hold mean "for ever" too.
+        return float(text[:12])
+    # Imported for the first date only: most instances never see one, and it takes milliseconds.
+    from email.utils import mktime_tz, parsedate_tz
+
+    date = parsedate_tz(text.decode("latin-1"))
+    if date is None:
+        return None
+    try:
+        return max(0.0, mktime_tz(date) - now)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _is_readable(fields: dict[bytes, bytes]) -> bool:
     return is_event_stream(fields.get(b"content-type")) and b"content-encoding" not in fields
-
-
-def _length(fields: dict[bytes, bytes], *, bodiless: bool) -> Worth:
-    length = fields.get(b"content-length")
-    if bodiless:
-        return Worth.ANSWER
-    if length is None:
-        return Worth.WHOLE if _is_document(fields.get(b"content-type", b"")) else Worth.ANSWER
-    small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_WHOLE
-    return Worth.WHOLE if small else Worth.ANSWER
 
 
 def _is_document(content_type: bytes) -> bool:

@@ -1,48 +1,102 @@
-"""What the caller is told when there is no reply to pass on.
+"""How attempts fail, and what the router itself tells the client: errors and its own response headers.
 
-Rules: the message says what happened to each attempt and what to do next. Only what surely did not run, or
-may be repeated, is said to be worth trying again.
+Rules
+- An error names what happened to each attempt and what to do next. Only a request that certainly did not
+  execute, or may be repeated, is said to be worth trying again.
+- Each reply names its target, the number of attempts, the request id and where the time went.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
 
+from router.core.targets import Choice
+from skyfleet.signing import Header
 from skyfleet.values import frozen
 
 
+class AttemptError(StrEnum):
+    """How an attempt ended without a reply that can be forwarded."""
+
+    CONNECT = "connect-failure"
+    OVERFLOW = "too-many-connections"  # the pool's own limit: not sent, and not the target's fault
+    RESET = "reset"
+    TRUNCATED = "truncated"  # within a reply of which nothing was forwarded
+    UNRESPONSIVE = "unresponsive"  # neither a reply nor an answer to /health
+
+
+# The request was not sent.
+UNSENT: Final = frozenset({AttemptError.CONNECT, AttemptError.OVERFLOW})
+
+
 @frozen
-class GiveUp:
-    """Give the caller an error of our own. again: with the time after which asking again may help."""
+class Fail:
+    """Give the client this error. retry: with Retry-After, since a repeat may help."""
 
     status: int
     code: str
     reason: str
-    again: bool = False
+    retry: bool = False
 
 
-def nobody_answered(causes: Sequence[str], *, slow: bool, sent: bool) -> GiveUp:
-    """Every attempt failed. causes: how each one did. slow: one of them by silence. sent: any of them was."""
+def no_reply(causes: Sequence[str], *, slow: bool, sent: bool) -> Fail:
+    """Every attempt failed. causes: of each. slow: one was unresponsive. sent: one was sent."""
     found = "; ".join(causes) or "no target may be tried"
     what = "It was sent, but no agent gave a whole reply" if sent else "Nothing could be sent to any target"
     reason = f"{what} ({found}). Try again later."
-    return GiveUp(504, "no-answer", reason, True) if slow else GiveUp(503, "no-target", reason, True)
+    return Fail(504, "no-answer", reason, True) if slow else Fail(503, "no-target", reason, True)
 
 
-def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> GiveUp:
-    """The deadline passed. running: targets that had not replied. safe: the request may be repeated."""
+def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> Fail:
+    """The deadline passed. running: targets without a reply. safe: the request may be repeated."""
     found = "; ".join([*causes, *(f"{key}: no reply yet" for key in running)]) or "nothing was sent"
     reason = f"The deadline passed before a reply could be passed on ({found})."
     if running:
         reason += " It may be repeated." if safe else " It may have run; check before you repeat it."
-    return GiveUp(504, "deadline", reason)
+    return Fail(504, "deadline", reason)
 
 
-def may_have_run(key: str, how: str, *, slow: bool = False) -> GiveUp:
-    """Sent once, without a usable reply. how: it ended. slow: by silence."""
+def may_have_run(key: str, how: str, *, slow: bool = False) -> Fail:
+    """Sent once, without a usable reply. how: the attempt ended. slow: it was unresponsive."""
     reason = (
         f"The request was sent to {key}, which gave no reply ({how}): it may have run there, so it was "
         "not sent again. Check before you repeat it, or send an Idempotency-Key header with requests "
         "that may be repeated."
     )
-    return GiveUp(504 if slow else 502, "may-have-run", reason)
+    return Fail(504 if slow else 502, "may-have-run", reason)
+
+
+def response_headers(
+    request_id: bytes, attempts: int, took_ms: tuple[float, float], choice: Choice | None, *, hedged: bool
+) -> list[Header]:
+    """The router's own fields of a reply. attempts: all of the request. took_ms: since its arrival, and since
+    the attempt began that replied. choice: of that attempt; None: there is none. hedged: a hedge was sent."""
+    total_ms, upstream_ms = took_ms
+    router_ms = total_ms - upstream_ms if total_ms > upstream_ms else 0.0
+    headers: list[Header] = [
+        (b"x-request-id", request_id),
+        (b"x-skyfleet-attempts", b"%d" % attempts),
+        (b"server-timing", b"upstream;dur=%.1f, router;dur=%.1f" % (upstream_ms, router_ms)),
+    ]
+    if hedged:
+        headers.append((b"x-skyfleet-hedged", b"true"))
+    if choice is not None:
+        headers.append((b"x-skyfleet-target", choice.key.encode()))
+        if choice.panic:
+            headers.append((b"x-skyfleet-panic", b"true"))
+    return headers
+
+
+def error_reply(fail: Fail, retry_after_s: int) -> tuple[list[Header], bytes]:
+    """Header fields and body of the router's own error. retry_after_s: told only if a repeat may help."""
+    body = json.dumps({"error": {"code": fail.code, "message": fail.reason}}).encode()
+    headers: list[Header] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if fail.retry:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+    return headers, body

@@ -20,15 +20,15 @@ from skyfleet.sse import EventStream
 _BEGINNING: Final = 4096
 
 
-class Passage:
+class ResumableStream:
     """One event stream."""
 
     __slots__ = ("_beginning", "_digest", "_met", "_met_digest", "_passed", "_stream")
 
-    def __init__(self, *, may_go_on: bool) -> None:
-        """may_go_on: another target may be asked for the same."""
+    def __init__(self, *, may_resume: bool) -> None:
+        """may_resume: another target may be asked for the same."""
         self._stream = EventStream()
-        self._digest = blake2b() if may_go_on else None
+        self._digest = blake2b() if may_resume else None
         self._beginning = bytearray()
         self._passed = 0
         # How much of the other target's stream was as it should be; None: nothing is to be compared.
@@ -41,10 +41,10 @@ class Passage:
         return self._stream.repairable
 
     @property
-    def may_go_on(self) -> bool:
+    def may_resume(self) -> bool:
         return self._digest is not None and self._stream.repairable
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """From here on comes another target's stream, from its beginning."""
         self._stream = EventStream()
         self._met, self._met_digest = 0, blake2b()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from router.core.request.retry_after import retry_after_s
+from router.core.request.classify import parse_retry_after
 from router.net.deadlines import Deadlines
 from tests.router.support import QUICK, Peer, Received, alive, ok, router, upstream
 
@@ -40,7 +40,7 @@ THEN = 784_111_777.0
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: bytes | None, seconds: float | None) -> None:
     """What is neither counts as if nothing was said."""
-    assert retry_after_s(value, THEN - 7) == seconds
+    assert parse_retry_after(value, THEN - 7) == seconds
 
 
 async def never(request: Received, peer: Peer) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from router import app
 from router.config import RouterSettings
-from router.proxy import cuts
+from router.net import server
 from tests.router.proxy.test_streams import CHUNKED, chunk, sends
 from tests.router.support import router, settings, upstream
 
@@ -22,7 +22,7 @@ def test_a_cut_reply_is_one_line_with_its_target_and_request(
     length: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No traceback, nothing of the server's own; and the caller sees it cut."""
-    cuts.quieten_server()
+    server.quieten_uvicorn()
     head = b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" if length else CHUNKED % b"text/plain"
     body = b"half" if length else chunk(b"half")
 
@@ -46,26 +46,26 @@ def test_a_cut_reply_is_one_line_with_its_target_and_request(
 
 def test_only_what_was_told_already_is_left_out_of_the_servers_log() -> None:
     """Any other reply without an end is a mistake of ours that the log must show."""
-    cuts.quieten_server()
-    server, words = logging.getLogger("uvicorn.error"), "ASGI callable returned without completing response."
-    record = server.makeRecord(server.name, logging.ERROR, __file__, 1, words, (), None)
-    assert server.filter(record)
+    server.quieten_uvicorn()
+    uvicorn, words = logging.getLogger("uvicorn.error"), "ASGI callable returned without completing response."
+    record = uvicorn.makeRecord(uvicorn.name, logging.ERROR, __file__, 1, words, (), None)
+    assert uvicorn.filter(record)
 
     def told() -> None:
-        cuts.tell(b"id-7", "It broke off.")
-        assert not server.filter(record)
-        other = server.makeRecord(server.name, logging.ERROR, __file__, 1, "Another mistake.", (), None)
-        assert server.filter(other)
+        server.log_truncated(b"id-7", "It broke off.")
+        assert not uvicorn.filter(record)
+        other = uvicorn.makeRecord(uvicorn.name, logging.ERROR, __file__, 1, "Another mistake.", (), None)
+        assert uvicorn.filter(other)
 
     contextvars.copy_context().run(told)
-    assert server.filter(record)
+    assert uvicorn.filter(record)
 
 
 def test_every_router_that_starts_quietens_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its first request."""
     called: list[bool] = []
     known = settings(["http://127.0.0.1:9"])
-    monkeypatch.setattr(cuts, "quieten_server", lambda: called.append(True))
+    monkeypatch.setattr(server, "quieten_uvicorn", lambda: called.append(True))
 
     def read(environ: Mapping[str, str], build: str) -> RouterSettings:
         return known

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from router.proxy.attempt import Attempt
-from router.proxy.forward import Relay
+from router.proxy.forward import Forwarder
 from skyfleet import signing
 from tests.router.support import (
     QUICK,
@@ -85,7 +85,7 @@ def test_a_finished_request_leaves_nothing_to_the_collector(script: Script) -> N
                 for _ in range(3):
                     await front.client.post("/invoke", content=b"in")
                 await eventually(
-                    lambda: not any(isinstance(one, Relay | Attempt) for one in gc.get_objects())
+                    lambda: not any(isinstance(one, Forwarder | Attempt) for one in gc.get_objects())
                 )
             finally:
                 gc.enable()

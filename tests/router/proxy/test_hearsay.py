@@ -20,12 +20,12 @@ def word(checker: str, alive: bool, at: float, target: str = "aws/r0") -> Snapsh
 
 
 async def tell(front: Front, *words: Snapshot) -> None:
-    plane = front.app._plane  # pyright: ignore[reportPrivateUsage]
+    plane = front.app._context  # pyright: ignore[reportPrivateUsage]
     await hear(plane.balancer, plane.prober, words)
 
 
 def balancer(front: Front) -> Balancer:
-    return front.app._plane.balancer  # pyright: ignore[reportPrivateUsage]
+    return front.app._context.balancer  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_lone_checker_that_lies_decides_nothing_even_without_any_traffic() -> None:
@@ -108,7 +108,7 @@ def test_an_answer_that_comes_with_the_end_of_our_patience_is_heard_by_all() -> 
             await ok(request, peer)
 
         async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
-            plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
+            plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
             told = asyncio.create_task(tell(front, word("gcp/r2", False, time.time())))
             await eventually(lambda: bool(plane.prober.running))
             plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)

@@ -40,7 +40,7 @@ def test_who_met_a_silent_target_and_one_that_is_away_waits_for_the_other() -> N
             router([hole.url, gone[0].one.url], policy=PATIENT) as front,
         ):
             call = asyncio.create_task(front.client.get("/invoke"))
-            await eventually(lambda: len(front.app._plane.outage._waiting) == 1)  # pyright: ignore
+            await eventually(lambda: len(front.app._context.outage._waiting) == 1)  # pyright: ignore
             await gone[0].returns()
             assert (await call).status_code == 200
 
@@ -82,7 +82,7 @@ def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
             away(1) as gone,
             router([gone[0].one.url, one.url], policy=policy) as front,
         ):
-            plane = front.app._plane  # pyright: ignore[reportPrivateUsage]
+            plane = front.app._context  # pyright: ignore[reportPrivateUsage]
             assert (await front.client.get("/invoke")).status_code == 503
             await eventually(lambda: plane.outage._timer is None)  # pyright: ignore
             assert plane.prober.pending() == []
@@ -97,7 +97,7 @@ def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old()
         policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, ask_fresh_s=60.0)
         async with away(2) as them, router([one.one.url for one in them], policy=policy) as front:
             call = asyncio.create_task(front.client.post("/invoke"))
-            await eventually(lambda: len(front.app._plane.outage._waiting) == 1)  # pyright: ignore
+            await eventually(lambda: len(front.app._context.outage._waiting) == 1)  # pyright: ignore
             await asyncio.sleep(0.1)
             await them[1].returns()
             assert (await asyncio.wait_for(call, 5)).status_code == 200

@@ -62,7 +62,7 @@ def test_requests_of_a_total_outage_are_answered_when_one_target_is_back(repeata
             router([one.one.url for one in targets], policy=PATIENT, repeatable=repeatable) as front,
         ):
             calls = [asyncio.create_task(front.client.post("/invoke", content=b"{}")) for _ in range(20)]
-            await eventually(lambda: front.app._plane.balancer.requests == 20)  # pyright: ignore
+            await eventually(lambda: front.app._context.balancer.requests == 20)  # pyright: ignore
             await targets[1].returns()
             replies = await asyncio.gather(*calls)
             assert {reply.status_code for reply in replies} == {200}
@@ -89,7 +89,7 @@ def test_everybody_who_comes_back_after_a_total_outage_serves_again_at_once() ->
             for one in targets:
                 await one.returns()
             assert (await call).status_code == 200
-            balancer = front.app._plane.balancer  # pyright: ignore
+            balancer = front.app._context.balancer  # pyright: ignore
             await eventually(lambda: not balancer.out())
 
     asyncio.run(story())
@@ -119,7 +119,7 @@ def test_without_a_hold_the_caller_is_told_at_once_and_nobody_is_asked() -> None
             reply = await front.client.post("/invoke", content=b"{}")
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
             assert time.monotonic() - began < 1
-            assert not front.app._plane.outage._waiting  # pyright: ignore
+            assert not front.app._context.outage._waiting  # pyright: ignore
             await targets[0].returns()
             assert (await front.client.post("/invoke", content=b"{}")).status_code == 200
 
@@ -176,7 +176,7 @@ def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets
             reply = await asyncio.wait_for(front.client.post("/invoke"), 5)
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
             assert len(one.asked) + len(two.asked) == 2
-            assert not front.app._plane.outage._waiting  # pyright: ignore
+            assert not front.app._context.outage._waiting  # pyright: ignore
 
     asyncio.run(story())
 
@@ -207,7 +207,7 @@ def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_w
         one.well = True
         policy = replace(PATIENT, ask_fresh_s=0.3)
         async with upstream(one) as up, router([up.url], policy=policy) as front:
-            plane, heard = front.app._plane, list[bool]()  # pyright: ignore[reportPrivateUsage]
+            plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
             plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)
             await eventually(lambda: heard == [True])
             one.well = False

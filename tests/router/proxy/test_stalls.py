@@ -12,7 +12,7 @@ MARK = b"endpoint-load-metrics: TEXT application_utilization=0\r\n"
 
 
 def out(front: Front) -> list[str]:
-    return front.app._plane.balancer.out()  # pyright: ignore[reportPrivateUsage]
+    return front.app._context.balancer.out()  # pyright: ignore[reportPrivateUsage]
 
 
 async def stops(request: Received, peer: Peer) -> None:
@@ -83,7 +83,7 @@ def test_the_time_of_a_kept_reply_is_nobodys() -> None:
         async with upstream(kept) as one, router([one.url]) as front:
             for _ in range(3):
                 assert (await front.client.post("/x")).status_code == 200
-            traffic = front.app._plane.balancer.traffic  # pyright: ignore[reportPrivateUsage]
+            traffic = front.app._context.balancer.traffic  # pyright: ignore[reportPrivateUsage]
             assert traffic["aws/r0"].samples == 0
 
     asyncio.run(run())
@@ -135,7 +135,7 @@ def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
             for _, writer in callers:
                 writer.write(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
             await asyncio.sleep(1.5)
-            failed = front.app._plane.balancer.failed  # pyright: ignore[reportPrivateUsage]
+            failed = front.app._context.balancer.failed  # pyright: ignore[reportPrivateUsage]
             for _, writer in callers:
                 writer.transport.abort()
             assert (out(front), failed) == ([], 0)

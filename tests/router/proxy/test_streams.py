@@ -160,7 +160,7 @@ def test_a_short_reply_that_is_cut_goes_elsewhere_before_anybody_saw_it() -> Non
             good.script = cut
             reply = await front.client.post("/invoke")
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
-            assert "aws/r0: cut" in reply.json()["error"]["message"]
+            assert "aws/r0: truncated" in reply.json()["error"]["message"]
 
     asyncio.run(run())
 

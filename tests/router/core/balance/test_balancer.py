@@ -17,8 +17,7 @@ from router.core.health.fleet import Outcome
 from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT, Policy
-from router.core.request.machine import Choice
-from router.core.targets import Origin, Target
+from router.core.targets import Choice, Origin, Target
 
 pytestmark = pytest.mark.pure
 

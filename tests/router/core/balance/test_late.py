@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from router.core.balance.late import LATE_ROW, LATE_S, Row, late, noticed
-from router.proxy.means import means
+from router.proxy.balancing import pick
 from router.proxy.prober import Prober
 from tests.router.core.balance.test_balancer import Desk
 
@@ -60,9 +60,9 @@ def test_new_requests_avoid_who_is_late() -> None:
     for _ in range(LATE_ROW):
         cached.balancer.attempt_is_slow("aws/r0")
     prober = SimpleNamespace(running={}, pending=list[str])
-    choose = means(cached.balancer, cast("Prober", prober)).choose
-    chosen = [choice.key for _ in range(6) if (choice := choose(()))]
+    asked = cast("Prober", prober)
+    chosen = [choice.key for _ in range(6) if (choice := pick(cached.balancer, asked, ()))]
     assert chosen == ["aws/r1"] * 6
-    again = choose(("aws/r1",))
+    again = pick(cached.balancer, asked, ("aws/r1",))
     assert again is not None
     assert (again.key, again.panic) == ("aws/r0", False)

@@ -5,35 +5,45 @@ from __future__ import annotations
 import pytest
 
 from router.core.health.fleet import Outcome
-from router.core.request.classify import Reading, read
-from router.core.request.front_end import MARK, Door, stream_fault
-from router.core.request.machine import Worth
+from router.core.request.classify import (
+    LOAD_HEADER,
+    AgentTraits,
+    Classification,
+    ResponseKind,
+    classify,
+    stream_fault,
+)
 from skyfleet.sse import LastEvent
 
 pytestmark = pytest.mark.pure
 
-LOAD = (MARK, b"TEXT application_utilization=1")
+LOAD = (LOAD_HEADER, b"TEXT application_utilization=1")
 
 
-def reading(status: int, *headers: tuple[bytes, bytes]) -> Reading:
-    return read(status, [LOAD, *headers], bodiless=False, strict=True, now=0.0)
+def reading(status: int, *headers: tuple[bytes, bytes]) -> Classification:
+    return classify(status, [LOAD, *headers], bodiless=False, identified=True, now=0.0)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_refusal_that_is_about_the_caller_counts_against_nobody(status: int) -> None:
     """It goes elsewhere, and the target takes no rest for the others."""
     one = reading(status, (b"x-skyfleet-outcome", b"caller"), (b"retry-after", b"3600"))
-    assert (one.worth, one.verdict, one.at_end, one.backoff_s) == (Worth.UNDONE, None, Outcome.NEUTRAL, None)
+    assert (one.kind, one.outcome, one.at_end, one.backoff_s) == (
+        ResponseKind.NOT_PROCESSED,
+        None,
+        Outcome.NEUTRAL,
+        None,
+    )
     other = reading(status, (b"retry-after", b"3600"))
-    assert other.verdict is Outcome.RATE_LIMITED
+    assert other.outcome is Outcome.RATE_LIMITED
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
 def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
     """Neither that it failed nor how fast it is; it is worth the same."""
     kept = reading(status, (b"idempotency-replayed", b"true"), (b"content-length", b"2"))
-    assert (kept.verdict, kept.at_end) == (None, Outcome.NEUTRAL)
-    assert kept.worth is reading(status, (b"content-length", b"2")).worth
+    assert (kept.outcome, kept.at_end) == (None, Outcome.NEUTRAL)
+    assert kept.kind is reading(status, (b"content-length", b"2")).kind
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: boo
     data = b"event: delta\ndata: one\n\n" * 200 + end
     for at in range(0, len(data), size):
         last.feed(data[at : at + size])
-    assert (stream_fault(last, path, Door()) == "") is sound
+    assert (stream_fault(last, path, AgentTraits()) == "") is sound
 
 
 def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> None:
@@ -74,20 +84,20 @@ def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> No
     done, short = LastEvent(), LastEvent()
     done.feed(b"event: done\ndata: {}\n\n")
     short.feed(b"event: delta\ndata: {}\n\n")
-    door = Door()
-    assert stream_fault(short, "/invoke", door) == ""
-    assert stream_fault(done, "/invoke", door) == ""
-    assert stream_fault(short, "/invoke", door) != ""
+    agents = AgentTraits()
+    assert stream_fault(short, "/invoke", agents) == ""
+    assert stream_fault(done, "/invoke", agents) == ""
+    assert stream_fault(short, "/invoke", agents) != ""
 
 
 @pytest.mark.parametrize("size", [1, 1000, 100_000])
 def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
     """It has the whole reply in it; a target that says much is not broken for it."""
-    door, short = Door(), LastEvent()
+    agents, short = AgentTraits(), LastEvent()
     short.feed(b"event: done\ndata: {}\n\n")
-    assert stream_fault(short, "/invoke", door) == ""
+    assert stream_fault(short, "/invoke", agents) == ""
     long = LastEvent()
     data = b"event: delta\ndata: x\n\nevent: done\ndata: " + b"x" * 70_000 + b"\n\n"
     for at in range(0, len(data), size):
         long.feed(data[at : at + size])
-    assert stream_fault(long, "/invoke", door) == ""
+    assert stream_fault(long, "/invoke", agents) == ""

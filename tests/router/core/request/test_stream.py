@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.request.stream import Passage
+from router.core.request.stream import ResumableStream
 from skyfleet.sse import LONGEST_EVENT
 from tests.router.proxy.test_streams import CHUNKED, EVENTS, chunk, sends
 from tests.router.support import CALM, Front, Peer, Received, Script, alive, ok, router, upstream
@@ -39,13 +39,13 @@ def test_the_same_stream_goes_on_to_the_byte(
     text: bytes, broken: int, pieces: list[int], others: list[int]
 ) -> None:
     """Wherever it broke off and however both arrive, the caller gets the whole stream once."""
-    passage = Passage(may_go_on=True)
+    passage = ResumableStream(may_resume=True)
     out = b""
     for part in cuts(text[:broken], pieces):
         ready = passage.feed(part)
         assert ready is not None
         out += ready
-    passage.again()
+    passage.restart()
     for part in cuts(text, others):
         ready = passage.feed(part)
         assert ready is not None
@@ -61,7 +61,7 @@ def test_of_another_stream_nothing_is_passed_on(
     text: bytes, broken: int, where: int, others: list[int]
 ) -> None:
     """One byte other within what the caller has, or an end before that, is enough."""
-    passage = Passage(may_go_on=True)
+    passage = ResumableStream(may_resume=True)
     out = passage.feed(text[:broken])
     if not out:
         return
@@ -69,7 +69,7 @@ def test_of_another_stream_nothing_is_passed_on(
     other = bytearray(text)
     other[where] ^= 1
     for another in (bytes(other), text[:where]):
-        passage.again()
+        passage.restart()
         for part in cuts(another, others):
             ready = passage.feed(part)
             assert not ready
@@ -83,9 +83,9 @@ def test_of_another_stream_nothing_is_passed_on(
 def test_another_end_of_a_long_stream_is_found_by_its_digest() -> None:
     """Only the beginning is kept."""
     text = b"data: " + b"x" * 8_000 + b"\n\n"
-    passage = Passage(may_go_on=True)
+    passage = ResumableStream(may_resume=True)
     assert passage.feed(text + text) == text + text
-    passage.again()
+    passage.restart()
     assert passage.feed(text) == b""
     assert passage.feed(text[:-3] + b"y\n\n") is None
 
@@ -93,21 +93,21 @@ def test_another_end_of_a_long_stream_is_found_by_its_digest() -> None:
 @pytest.mark.pure
 def test_another_first_word_is_found_at_once() -> None:
     """Not only when as much has come as the caller has: until then nobody would be told anything."""
-    passage = Passage(may_go_on=True)
+    passage = ResumableStream(may_resume=True)
     passage.feed(WHOLE)
-    passage.again()
+    passage.restart()
     assert passage.feed(b"data: O") is None
 
 
 @pytest.mark.pure
 def test_what_ends_in_half_an_event_is_neither_gone_on_with_nor_mended() -> None:
     """Of an endless event a part has gone out; the same holds for what must not run again."""
-    passage = Passage(may_go_on=True)
-    assert passage.may_go_on
+    passage = ResumableStream(may_resume=True)
+    assert passage.may_resume
     passage.feed(b"data: " + b"x" * LONGEST_EVENT)
-    assert not passage.may_go_on
+    assert not passage.may_resume
     assert not passage.repairable
-    assert not Passage(may_go_on=False).may_go_on
+    assert not ResumableStream(may_resume=False).may_resume
 
 
 async def fleet(stack: AsyncExitStack, *scripts: Script, repeatable: bool = True) -> tuple[Front, list[int]]:

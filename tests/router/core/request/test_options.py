@@ -11,59 +11,8 @@ from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError
 from router.core.policy import DEFAULT
 from router.core.policy import parse as parse_policy
-from router.core.request import machine as p
-from router.core.request.budget import Extra
-from router.core.request.failures import GiveUp
-from router.core.request.machine import Choice, Failure, PassOn, Terms, Try, Worth
 from router.core.request.options import NONE, Wishes, wishes
-from tests.router.core.request.test_machine import ALL, KEYS, NOW, means
 from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
-
-
-def terms(copies: int, *, repeatable: bool = True, budget: int = 3) -> Terms:
-    return Terms(DEFAULT, budget, NOW + 230, repeatable, copies)
-
-
-def test_as_many_as_asked_for_begin_at_once() -> None:
-    """On different targets; no more than there are."""
-    for copies, budget, count in ((2, 3, 2), (3, 3, 3), (3, 2, 2), (3, 1, 1)):
-        _, actions = p.begin(terms(copies, budget=budget), ALL, NOW)
-        expected = [Try(at, Choice(key), Extra.COPY if at else None) for at, key in enumerate(KEYS)]
-        assert list(actions) == expected[:count]
-
-
-def test_what_must_not_be_repeated_runs_once() -> None:
-    """Also when the agent of one target would allow it and that of the next does not."""
-    assert len(p.begin(terms(3, repeatable=False), ALL, NOW)[1]) == 1
-    assert len(p.begin(terms(3, repeatable=False), means(*KEYS, repeatable=True), NOW)[1]) == 3
-
-
-def test_without_money_only_one_is_sent() -> None:
-    """The first is no extra attempt."""
-    assert len(p.begin(terms(3), means(*KEYS, rich=False), NOW)[1]) == 1
-
-
-def test_who_fails_is_replaced_and_bad_replies_lose_to_good_ones() -> None:
-    """Two are to run; the first good reply is passed on."""
-    plan, _ = p.begin(terms(2), ALL, NOW)
-    plan, actions = p.replied(plan, 0, 500, Worth.BROKEN, ALL, NOW)
-    assert actions == (Try(2, Choice("c"), Extra.RETRY),)
-    plan, actions = p.failed(plan, 2, Failure.RESET, ALL, NOW)
-    assert actions == ()
-    assert p.replied(plan, 1, 200, Worth.ANSWER, ALL, NOW)[1] == (PassOn(1),)
-    _, actions = p.failed(plan, 1, Failure.RESET, ALL, NOW)
-    assert actions == (PassOn(0),)
-
-
-def test_all_copies_lost_is_one_error() -> None:
-    """It names them all."""
-    plan, _ = p.begin(terms(3), ALL, NOW)
-    actions: p.Actions = ()
-    for number in (1, 0, 2):
-        plan, actions = p.failed(plan, number, Failure.RESET, ALL, NOW)
-    (action,) = actions
-    assert isinstance(action, GiveUp)
-    assert "b: reset; a: reset; c: reset" in action.reason
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ import pytest
 from router.app import App
 from router.core.health.fleet import Outcome
 from router.core.policy import DEFAULT
+from router.core.request.actions import Abandoned
 from router.net.pool import Pool
+from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
-from router.proxy.context import Plane
+from router.proxy.context import Context
 from router.proxy.prober import Prober
-from router.proxy.witness import given_up
 from tests.router.support import (
     QUICK,
     Peer,
@@ -68,14 +69,13 @@ def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_r
     ("status", "awaited", "elapsed", "lasted", "recorded", "asked"),
     [
         (0, False, 0.04, True, [], []),
-        (200, False, 9.0, True, [], []),
         (200, True, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
         (0, False, 0.05, True, [], [DEFAULT.ask_timeout_s]),
         (0, False, 0.75, True, [], [DEFAULT.ask_timeout_s]),
         (0, False, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
         (0, False, 0.76, False, [], [DEFAULT.ask_timeout_s]),
     ],
-    ids=["too soon", "has begun", "is held", "asked", "three times the delay", "later", "as expected of it"],
+    ids=["too soon", "is held", "asked", "three times the delay", "later", "as expected of it"],
 )
 @pytest.mark.parametrize("warm", [True, False])
 def test_what_a_caller_teaches_who_gives_up(
@@ -94,11 +94,12 @@ def test_what_a_caller_teaches_who_gives_up(
         patience.append(patience_s)
 
     balancer = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
-    plane = SimpleNamespace(balancer=balancer, prober=SimpleNamespace(suspect=suspect))
+    prober = SimpleNamespace(suspect=suspect)
+    context = SimpleNamespace(balancer=balancer, prober=prober, ticks=lambda: 10.0 + elapsed)
     attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
     attempt.choice = SimpleNamespace(warm=warm)
-    attempt.outlasted, attempt.record = lambda: lasted, outcomes.append
-    given_up(cast("Plane", plane), [cast("Attempt", attempt)], 10.0 + elapsed)
+    attempt.outlasted, attempt.record, attempt.close = lambda: lasted, outcomes.append, lambda: None
+    abandon(cast("Context", context), cast("Attempt", attempt), Abandoned.CLIENT_GONE)
     assert outcomes == recorded
     assert patience == (asked if warm else [DEFAULT.cold_timeout_s] * len(asked))
 

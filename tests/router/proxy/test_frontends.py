@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from functions.app import create
-from router.core.request.front_end import Voice, is_ordinary, voice
+from router.core.request.classify import Responder, is_ordinary, responder
 from tests.router.support import (
     QUICK,
     Peer,
@@ -237,14 +237,14 @@ def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() -> None:
 def test_who_spoke_without_the_mark_is_told_by_the_status() -> None:
     """Denials and the limit always, redirects, pages and a platform's errors only where agents do send it."""
     for strict in (False, True):
-        assert {voice(status, strict=strict) for status in (401, 403, 404)} == {Voice.DOOR}
-        assert voice(413, strict=strict) is Voice.LIMIT
-        assert {voice(status, strict=strict) for status in (400, 405, 429)} == {Voice.AGENT}
-        assert voice(503, strict=strict, later=True) is Voice.AGENT
-        assert voice(503, strict=strict) is (Voice.DOOR if strict else Voice.AGENT)
-        broken = {voice(status, strict=strict) for status in (500, 502, 504)}
-        assert broken == {Voice.STRANGER if strict else Voice.AGENT}
-        assert voice(302, strict=strict) is (Voice.DOOR if strict else Voice.AGENT)
-        assert voice(200, strict=strict) is (Voice.STRANGER if strict else Voice.AGENT)
+        assert {responder(status, identified=strict) for status in (401, 403, 404)} == {Responder.FRONTEND}
+        assert responder(413, identified=strict) is Responder.LIMIT
+        assert {responder(status, identified=strict) for status in (400, 405, 429)} == {Responder.AGENT}
+        assert responder(503, identified=strict, later=True) is Responder.AGENT
+        assert responder(503, identified=strict) is (Responder.FRONTEND if strict else Responder.AGENT)
+        broken = {responder(status, identified=strict) for status in (500, 502, 504)}
+        assert broken == {Responder.UNKNOWN if strict else Responder.AGENT}
+        assert responder(302, identified=strict) is (Responder.FRONTEND if strict else Responder.AGENT)
+        assert responder(200, identified=strict) is (Responder.UNKNOWN if strict else Responder.AGENT)
     assert is_ordinary("POST", b"/invoke?q=%20//")
     assert not is_ordinary("POST", b"/x/../invoke")

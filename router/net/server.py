@@ -1,27 +1,28 @@
-"""The relay as an ASGI callable: read the request whole, start, send what comes, notice the caller leaving.
+"""The server's side of one request, as ASGI: read the body, send what comes, notice the client leaving.
 
 Rules
-- One future per wait: whatever has piled up by then goes out in one message.
-- One task beside a request, which hears whether the caller left. Where Python can (3.12) it begins at once,
-  without a turn of the loop.
-- More than `HIGH` bytes that the server has not taken yet pause the target; below it, it goes on.
-- A caller that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
-- A reply that was cut is left without its end, on which the server closes the connection (`cuts`).
+- One future per wait: everything that arrived by then is sent in one message.
+- One task beside a request notices that the client leaves. From Python 3.12 on it begins without a turn of
+  the event loop.
+- More than `HIGH` bytes that the server has not taken pause the target; below it, the target goes on.
+- A client that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
+- A truncated reply is left without its end. uvicorn, the server in every cloud, then closes the connection,
+  so that no client takes the reply for complete. An exception would do the same and leave a long traceback.
+- A truncated reply is logged in one line; uvicorn's own line about it, which names nothing, is suppressed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any, Final
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from router.core.errors import CallerError
+from router.net.errors import BodyTooLarge
 from router.net.fields import Header
-from router.proxy import cuts
-from router.proxy.context import Plane, Request
-from router.proxy.forward import Relay
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,15 +33,32 @@ Send = Callable[[Message], Awaitable[None]]
 MOST_BODY: Final = 6 * 1024 * 1024
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
+LOG: Final = logging.getLogger("skyfleet.router")
+# uvicorn's line about a reply without its end.
+_UVICORNS: Final = "ASGI callable returned without completing response."
+# Set in the context of one request, which uvicorn's line about it shares.
+_logged: Final = ContextVar("logged", default=False)
 
 
 class CallerGone(Exception):
-    """The caller left before its request was complete; nobody is there to be answered."""
+    """The client left before its request was complete."""
+
+
+class Upstream(Protocol):
+    """What serves one request. It may call the outbox from `start` on."""
+
+    def start(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def gone(self) -> None: ...
 
 
 async def read_body(announced: bytes | None, receive: Receive, limit: int) -> bytes:
-    """The whole request body; CallerError 413 above the limit, CallerGone when it never comes. announced: its
-    content-length."""
+    """The whole request body. announced: its content-length. limit: bytes. BodyTooLarge above the limit,
+    CallerGone if it never comes."""
     if announced is not None and announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit, f"{int(announced[:20])} bytes announced")
     parts: list[bytes] = []
@@ -68,13 +86,14 @@ def request_target(scope: Scope) -> bytes:
     return target + b"?" + query if query else target
 
 
-class _Outbox:
-    """An Exchange that keeps what the relay says until the server takes it."""
+class Outbox:
+    """The client's side of one request: keeps the reply until the server takes it. upstream: what serves
+    it."""
 
-    __slots__ = ("_cut", "_ended", "_head", "_left", "_parts", "_paused", "_size", "_wake", "relay")
+    __slots__ = ("_cut", "_ended", "_head", "_left", "_parts", "_paused", "_size", "_wake", "upstream")
 
     def __init__(self) -> None:
-        self.relay: Relay | None = None
+        self.upstream: Upstream | None = None
         self._head: Message | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -92,9 +111,9 @@ class _Outbox:
     def body(self, data: bytes, /) -> None:
         self._parts.append(data)
         self._size += len(data)
-        if self._size > HIGH and not self._paused and self.relay is not None:
+        if self._size > HIGH and not self._paused and self.upstream is not None:
             self._paused = True
-            self.relay.pause()
+            self.upstream.pause()
         if self._wake is not None:
             self._notify()
 
@@ -108,12 +127,12 @@ class _Outbox:
         self._notify()
 
     def leave(self) -> None:
-        """The caller has left."""
+        """The client has left."""
         self._left = True
         self._notify()
 
     async def pump(self, send: Send) -> str | None:
-        """Send until the reply is over or the caller has left; why it was cut, if it was."""
+        """Send until the reply is over or the client has left; why it was truncated, if it was."""
         while not self._left:
             if self._head is not None:
                 head, self._head = self._head, None
@@ -133,9 +152,9 @@ class _Outbox:
 
     def _take(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0
-        if self._paused and self.relay is not None:
+        if self._paused and self.upstream is not None:
             self._paused = False
-            self.relay.resume()
+            self.upstream.resume()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _notify(self) -> None:
@@ -144,25 +163,39 @@ class _Outbox:
             wake.set_result(None)
 
 
-async def relay(plane: Plane, request: Request, receive: Receive, send: Send) -> None:
+async def serve(outbox: Outbox, upstream: Upstream, request_id: bytes, receive: Receive, send: Send) -> None:
     """Serve one request, whose body has been read."""
-    outbox = _Outbox()
-    outbox.relay = one = Relay(plane, request, outbox)
-    one.start()
+    outbox.upstream = upstream
+    upstream.start()
     listener = _beside(_listen(receive, outbox))
     try:
         if why := await outbox.pump(send):
-            cuts.tell(request.id, why)
+            log_truncated(request_id, why)
     except OSError:
-        pass  # ASGI servers raise it from send() when the caller has left
+        pass  # ASGI servers raise it from send() when the client has left
     finally:
         listener.cancel()
-        one.gone()
-        outbox.relay = None  # a cycle of what belongs to one request waits for the garbage collector
+        upstream.gone()
+        outbox.upstream = None  # a cycle of what belongs to one request waits for the garbage collector
 
 
-async def _listen(receive: Receive, outbox: _Outbox) -> None:
-    """Any other message after a complete body is a server's peculiarity, no leaving caller; an error too."""
+def log_truncated(request_id: bytes, why: str) -> None:
+    """Log a truncated reply in one line."""
+    LOG.warning("%s %s The caller sees it cut.", request_id.decode("latin-1"), " ".join(why.split()))
+    _logged.set(True)
+
+
+def quieten_uvicorn() -> None:
+    """Suppress uvicorn's line about a truncated reply that was logged here; all its other lines stay."""
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != _UVICORNS or not _logged.get()
+
+
+async def _listen(receive: Receive, outbox: Outbox) -> None:
+    """Any other message after a complete body, or an error, does not mean that the client left."""
     try:
         message = await receive()
     except Exception:
@@ -178,9 +211,7 @@ def _beside(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return loop.create_task(work)
 
 
-def _too_large(limit: int, found: str) -> CallerError:
-    return CallerError(
-        413,
-        "body-too-large",
-        f"The body is larger than the limit of {limit} bytes ({found}). Send less, or a link to it.",
+def _too_large(limit: int, found: str) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is larger than the limit of {limit} bytes ({found}). Send less, or a link to it."
     )
