@@ -12,7 +12,7 @@ import pytest
 import requests
 from openai import OpenAI
 
-from tests.end_to_end.fleet import Fleet, clouds, failures, steady
+from tests.end_to_end.fleet import CHECKOUT, Fleet, clouds, failures, steady
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("main-job"), pytest.mark.timeout(600)]
 
@@ -24,6 +24,16 @@ def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> No
     calls = asyncio.run(steady(healed.url, rate=60, seconds=10))
     assert failures(calls) == []
     assert clouds(calls) == {"aws": 300, "azure": 200, "gcp": 100}
+
+
+def test_the_four_lines_of_the_readme_end_with_200(healed: Fleet) -> None:
+    """As they stand there, on the stack that `make up` has deployed."""
+    script = (CHECKOUT / "README.md").read_text().partition("```sh\n")[2].partition("```")[0]
+    deploy, *rest = script.splitlines()
+    assert deploy.startswith("make up; ")
+    printed = healed.shell("\n".join([deploy.removeprefix("make up; "), *rest]))
+    assert "12 * (3 + 4) = 84." in printed
+    assert printed.strip().endswith("200")
 
 
 def test_a_second_up_changes_nothing(healed: Fleet) -> None:

@@ -11,15 +11,25 @@ from infra.cli.stacks import stack_option
 
 
 @click.command("outputs")
+@click.argument("name", required=False)
 @stack_option
 @json_option
 @click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
-def command(stack: str | None, as_json: bool, show_secrets: bool) -> None:
-    """Print the stack's outputs."""
+def command(name: str | None, stack: str | None, as_json: bool, show_secrets: bool) -> None:
+    """Print the stack's outputs, or the value of the one called NAME."""
     found = need_outputs(layout(), stack)
     shown = found.all if show_secrets else found.shown
+    if name is not None:
+        if name not in shown:
+            raise click.UsageError(f"The stack has no output {name!r}. It has: {', '.join(shown)}.")
+        click.echo(json.dumps(shown[name], indent=2) if as_json else _text(shown[name]))
+        return
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
-    for name, value in shown.items():
-        click.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    for key, value in shown.items():
+        click.echo(f"{key}: {_text(value)}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
