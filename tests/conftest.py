@@ -51,6 +51,12 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of `async def` tests."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def pulumi_path() -> str:
     """Folders to put first on PATH so that `pulumi` is a usable one, with its Python language host."""
     found = ensure_pulumi(CHECKOUT, os.environ, Console(sys.stderr))

@@ -96,19 +96,15 @@ def test_what_a_function_leaks_opens_its_own_door_only(fleet: Fleet, role: str, 
 
 
 @pytest.mark.parametrize(("role", "cloud"), HOLDERS)
-def test_no_function_holds_a_callers_key(fleet: Fleet, role: str, cloud: str) -> None:
+async def test_no_function_holds_a_callers_key(fleet: Fleet, role: str, cloud: str) -> None:
     """Every text of every environment, sent as an API key: the router knows a hash, and that is no key."""
-
-    async def run() -> None:
-        for text in loot(fleet.environments[role, cloud]):
-            try:
-                key = b"Bearer " + text.encode("latin-1")
-            except UnicodeEncodeError:
-                continue
-            reply = await call(fleet.router, "GET", "/api/status", headers=[(b"authorization", key)])
-            assert reply.status == 401
-
-    asyncio.run(run())
+    for text in loot(fleet.environments[role, cloud]):
+        try:
+            key = b"Bearer " + text.encode("latin-1")
+        except UnicodeEncodeError:
+            continue
+        reply = await call(fleet.router, "GET", "/api/status", headers=[(b"authorization", key)])
+        assert reply.status == 401
 
 
 def test_the_environments_are_what_a_fleet_has(fleet: Fleet) -> None:

@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from bench.processes import Command, Processes, tail
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +40,6 @@ def members(group: int) -> list[int]:
     return found
 
 
-@pytest.mark.anyio
 async def test_the_end_of_the_bench_ends_each_process_and_its_children(tmp_path: Path) -> None:
     """The whole group, and its output stays in the log."""
     log = tmp_path / "log"

@@ -15,15 +15,10 @@ from infra.setup.extras.adapter import ADAPTER
 from tests.end_to_end.kit import Lab, lab
 from tests.extras import program
 
-pytestmark = [pytest.mark.emulator, pytest.mark.anyio]
+pytestmark = pytest.mark.emulator
 
 WAYS = ("stand-in", "adapter")
 OCTETS = bytes(range(256)) * 40
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

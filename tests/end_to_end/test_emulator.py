@@ -20,14 +20,9 @@ from emulator.errors import ApplyError
 from emulator.runtime.interpreter import Interpreter
 from tests.end_to_end.kit import Lab, files_of, lab, pack, until
 
-pytestmark = [pytest.mark.emulator, pytest.mark.anyio]
+pytestmark = pytest.mark.emulator
 
 MB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,7 @@ from emulator.runtime import faults
 from emulator.runtime.faults import Injected
 from tests.end_to_end.kit import Lab, lab, until
 
-pytestmark = [pytest.mark.emulator, pytest.mark.anyio]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,7 @@ from emulator.desired.state import Schedule, World
 from emulator.runtime.schedules import Run
 from tests.end_to_end.kit import Lab, lab, until
 
-pytestmark = [pytest.mark.emulator, pytest.mark.anyio]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture

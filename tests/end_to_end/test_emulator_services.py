@@ -17,7 +17,7 @@ from emulator.runtime import environment
 from emulator.runtime.environment import Place
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target
 
-pytestmark = [pytest.mark.emulator, pytest.mark.anyio]
+pytestmark = pytest.mark.emulator
 
 BUCKETS: dict[Cloud, str] = {"aws": "bkt", "azure": "account/container", "gcp": "bkt"}
 
@@ -65,11 +65,6 @@ print(json.dumps({
 }))
 """
 )
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture

@@ -195,11 +195,6 @@ async def here(tmp_path: Path) -> AsyncGenerator[Lab]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def child_environment(here: Lab, cloud: Cloud) -> dict[str, str]:
     spec, place, api = here.spec(cloud), Place(here.folder, target()), here.emulator.api[cloud]
     credentials = here.emulator.identities.credentials(cloud, spec.principal)
@@ -212,7 +207,6 @@ def child_environment(here: Lab, cloud: Cloud) -> dict[str, str]:
             return dict(environment.gcp(spec, place, credentials, api, 1))
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_an_agents_grants_are_enough_and_no_more(here: Lab, cloud: Cloud) -> None:
     """Reading and writing below `replies/`, without listing: creates and replaces are really conditional.

@@ -22,59 +22,47 @@ def code(reply: Reply) -> tuple[int, str]:
     return reply.status, reply.json["error"]["code"]
 
 
-def test_only_the_first_reply_of_an_instance_is_cold() -> None:
+async def test_only_the_first_reply_of_an_instance_is_cold() -> None:
     """Cold is said once, in /health as in the header; refused strangers do not use it up."""
-
-    async def run() -> None:
-        app = application(f"{HERE}:echo")
-        refused = await call(app, "GET", "/")
-        assert (refused.status, refused.header("x-skyfleet-cold")) == (401, None)
-        health = await call(app, "GET", "/health")
-        assert (health.json["cold"], health.header("x-skyfleet-cold")) == (True, "true")
-        warm = await signed(app, "POST", "/invoke", ASK)
-        assert (warm.status, warm.header("x-skyfleet-cold")) == (200, None)
-        assert not (await call(app, "GET", "/health")).json["cold"]
-
-    asyncio.run(run())
+    app = application(f"{HERE}:echo")
+    refused = await call(app, "GET", "/")
+    assert (refused.status, refused.header("x-skyfleet-cold")) == (401, None)
+    health = await call(app, "GET", "/health")
+    assert (health.json["cold"], health.header("x-skyfleet-cold")) == (True, "true")
+    warm = await signed(app, "POST", "/invoke", ASK)
+    assert (warm.status, warm.header("x-skyfleet-cold")) == (200, None)
+    assert not (await call(app, "GET", "/health")).json["cold"]
 
 
-def test_health_says_who_answers_and_how_it_is() -> None:
+async def test_health_says_who_answers_and_how_it_is() -> None:
     """Open, complete, and only for reading."""
-
-    async def run() -> None:
-        environ = {"SKYFLEET_CLOUD": "aws", "SKYFLEET_REGION": "eu-west-1", "SKYFLEET_FLEET": "0a1b2c3d"}
-        app = application(f"{HERE}:mapping", **environ)
-        health = (await call(app, "GET", "/health")).json
-        assert health.pop("init_ms") > 0
-        assert health == {
-            "status": "ok",
-            "cloud": "aws",
-            "region": "eu-west-1",
-            "build": "dev",
-            "fleet": "0a1b2c3d",
-            "cold": True,
-            "inflight": 0,
-            "repeatable": True,
-        }
-        refused = await call(app, "POST", "/health")
-        assert (refused.status, refused.header("allow")) == (405, "GET, HEAD")
-
-    asyncio.run(run())
+    environ = {"SKYFLEET_CLOUD": "aws", "SKYFLEET_REGION": "eu-west-1", "SKYFLEET_FLEET": "0a1b2c3d"}
+    app = application(f"{HERE}:mapping", **environ)
+    health = (await call(app, "GET", "/health")).json
+    assert health.pop("init_ms") > 0
+    assert health == {
+        "status": "ok",
+        "cloud": "aws",
+        "region": "eu-west-1",
+        "build": "dev",
+        "fleet": "0a1b2c3d",
+        "cold": True,
+        "inflight": 0,
+        "repeatable": True,
+    }
+    refused = await call(app, "POST", "/health")
+    assert (refused.status, refused.header("allow")) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_over_the_limit_is_refused_before_its_signature_is_computed(declared: bool) -> None:
+async def test_a_body_over_the_limit_is_refused_before_its_signature_is_computed(declared: bool) -> None:
     """By its declared length at once, else as soon as too much has come; the rest is not read."""
-
-    async def run() -> None:
-        size = str(BODY_LIMIT + 1).encode()
-        headers = signature("POST", "/invoke", b"", ASK) + ([(b"content-length", size)] if declared else [])
-        caller = Caller([b"x" * (1024 * 1024)] * 20)
-        await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
-        assert code(caller.reply()) == (413, "too-large")
-        assert len(caller.pieces) == (20 if declared else 13)
-
-    asyncio.run(run())
+    size = str(BODY_LIMIT + 1).encode()
+    headers = signature("POST", "/invoke", b"", ASK) + ([(b"content-length", size)] if declared else [])
+    caller = Caller([b"x" * (1024 * 1024)] * 20)
+    await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
+    assert code(caller.reply()) == (413, "too-large")
+    assert len(caller.pieces) == (20 if declared else 13)
 
 
 def test_who_is_not_signed_at_all_is_refused_before_a_body_is_read() -> None:
@@ -91,45 +79,33 @@ def test_who_is_not_signed_at_all_is_refused_before_a_body_is_read() -> None:
         asyncio.run(run(wrong))
 
 
-def test_a_body_at_the_limit_is_read() -> None:
+async def test_a_body_at_the_limit_is_read() -> None:
     """The limit itself is allowed."""
-
-    async def run() -> None:
-        body = ASK + b" " * (BODY_LIMIT - len(ASK))
-        assert (await signed(application(f"{HERE}:echo"), "POST", "/invoke", body)).status == 200
-
-    asyncio.run(run())
+    body = ASK + b" " * (BODY_LIMIT - len(ASK))
+    assert (await signed(application(f"{HERE}:echo"), "POST", "/invoke", body)).status == 200
 
 
-def test_a_body_in_chunks_is_one_body() -> None:
+async def test_a_body_in_chunks_is_one_body() -> None:
     """The signature covers the whole."""
-
-    async def run() -> None:
-        headers = signature("POST", "/invoke", b"", ASK)
-        app = application(f"{HERE}:echo")
-        reply = await call(app, "POST", "/invoke", headers=headers, body=[ASK[:3], b"", ASK[3:]])
-        assert reply.json["output"] == "you said hi"
-
-    asyncio.run(run())
+    headers = signature("POST", "/invoke", b"", ASK)
+    app = application(f"{HERE}:echo")
+    reply = await call(app, "POST", "/invoke", headers=headers, body=[ASK[:3], b"", ASK[3:]])
+    assert reply.json["output"] == "you said hi"
 
 
-def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest.LogCaptureFixture) -> None:
     """An attacker learns nothing from a 401; who runs the function does."""
-
-    async def run() -> None:
-        app = application(f"{HERE}:echo")
-        headers = signature("POST", "/invoke", b"", ASK)
-        first = await call(app, "POST", "/invoke", headers=headers, body=ASK)
-        replayed = await call(app, "POST", "/invoke", headers=headers, body=ASK)
-        changed = await call(app, "POST", "/invoke", headers=headers, body=ASK + b" ")
-        unsigned = await call(app, "POST", "/nosuch", body=b"no json")
-        assert first.status == 200
-        assert replayed.body == changed.body == unsigned.body
-        assert code(unsigned) == (401, "unauthorized")
-        # By this a router tells the door from the agent behind it.
-        assert unsigned.header("endpoint-load-metrics") is None
-
-    asyncio.run(run())
+    app = application(f"{HERE}:echo")
+    headers = signature("POST", "/invoke", b"", ASK)
+    first = await call(app, "POST", "/invoke", headers=headers, body=ASK)
+    replayed = await call(app, "POST", "/invoke", headers=headers, body=ASK)
+    changed = await call(app, "POST", "/invoke", headers=headers, body=ASK + b" ")
+    unsigned = await call(app, "POST", "/nosuch", body=b"no json")
+    assert first.status == 200
+    assert replayed.body == changed.body == unsigned.body
+    assert code(unsigned) == (401, "unauthorized")
+    # By this a router tells the door from the agent behind it.
+    assert unsigned.header("endpoint-load-metrics") is None
     assert [message.rpartition(": ")[2] for message in caplog.messages] == [
         "replayed",
         "wrong-signature",
@@ -186,45 +162,37 @@ def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
 
 
 @pytest.mark.parametrize(("agent", "stream"), [("hangs", True), ("hangs", False), ("hangs_silently", False)])
-def test_when_the_caller_goes_the_agent_is_stopped(agent: str, stream: bool) -> None:
+async def test_when_the_caller_goes_the_agent_is_stopped(agent: str, stream: bool) -> None:
     """Its `finally` runs, and the instance counts no request in work any more."""
-
-    async def run() -> None:
-        app = application(f"{HERE}:{agent}")
-        text = f"{agent}-{stream}"
-        body = json.dumps({"input": text, "stream": stream}).encode()
-        caller = Caller([body])
-        request = scope("POST", "/invoke", b"", signature("POST", "/invoke", b"", body))
-        task = asyncio.create_task(app(request, caller.receive, caller.send))
-        while app.stats.inflight == 0 or (stream and len(caller.messages) < 2):
-            await asyncio.sleep(0)
-        assert (await call(app, "GET", "/health")).json["inflight"] == 1
-        caller.hang_up.set()
-        await task
-        assert text in agents.CLOSED
-        assert app.stats.inflight == 0
-        assert not caller.reply().complete
-
-    asyncio.run(run())
+    app = application(f"{HERE}:{agent}")
+    text = f"{agent}-{stream}"
+    body = json.dumps({"input": text, "stream": stream}).encode()
+    caller = Caller([body])
+    request = scope("POST", "/invoke", b"", signature("POST", "/invoke", b"", body))
+    task = asyncio.create_task(app(request, caller.receive, caller.send))
+    while app.stats.inflight == 0 or (stream and len(caller.messages) < 2):
+        await asyncio.sleep(0)
+    assert (await call(app, "GET", "/health")).json["inflight"] == 1
+    caller.hang_up.set()
+    await task
+    assert text in agents.CLOSED
+    assert app.stats.inflight == 0
+    assert not caller.reply().complete
 
 
-def test_when_the_server_cancels_the_request_the_agent_is_stopped() -> None:
+async def test_when_the_server_cancels_the_request_the_agent_is_stopped() -> None:
     """The same at the time limit of a host."""
-
-    async def run() -> None:
-        app = application(f"{HERE}:hangs")
-        body = b'{"input": "cancelled", "stream": true}'
-        caller = Caller([body])
-        request = scope("POST", "/invoke", b"", signature("POST", "/invoke", b"", body))
-        task = asyncio.create_task(app(request, caller.receive, caller.send))
-        while len(caller.messages) < 2:
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert "cancelled" in agents.CLOSED
-
-    asyncio.run(run())
+    app = application(f"{HERE}:hangs")
+    body = b'{"input": "cancelled", "stream": true}'
+    caller = Caller([body])
+    request = scope("POST", "/invoke", b"", signature("POST", "/invoke", b"", body))
+    task = asyncio.create_task(app(request, caller.receive, caller.send))
+    while len(caller.messages) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "cancelled" in agents.CLOSED
 
 
 def _mounted() -> AgentMiddleware:

@@ -18,15 +18,8 @@ from emulator.runtime.ingress import Behind, Door
 from emulator.runtime.processes import Log
 from emulator.runtime.types import Call, Instance, Outcome, Reply
 
-pytestmark = pytest.mark.anyio
-
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @dataclass(slots=True)

@@ -25,13 +25,6 @@ from emulator.runtime.pool import Pool, Size
 from emulator.runtime.types import Call, Outcome, Reply
 from emulator.runtime.wheels import Wheels, cache_folder
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
 
 def test_a_named_interpreter_must_run(tmp_path: Path) -> None:
     """Its version is the one that it reports; one that does not run is a mistake with its path."""

@@ -71,178 +71,139 @@ class Timeless(MemoryBucket):
         return await super(Timeless, self).put_if_unchanged(name, data, known)
 
 
-def test_of_two_that_find_the_same_expired_claim_one_runs() -> None:
+async def test_of_two_that_find_the_same_expired_claim_one_runs() -> None:
     """The conditional replace decides, and whoever lost it looks again: the claim is the other's now."""
-
-    async def run() -> None:
-        bucket = Contended()
-        cloud = Cloud("counting", bucket)
-        await cloud.ask()
-        cloud.time += EXPIRY_S
-        replies = await asyncio.gather(cloud.ask(), cloud.ask())
-        assert RUNS == ["hi", "hi"]
-        assert sum(reply.status == 200 and not replayed(reply) for reply in replies) == 1
-        assert (await cloud.ask()).json["output"] == "run 2 of hi"
-
-    asyncio.run(run())
+    bucket = Contended()
+    cloud = Cloud("counting", bucket)
+    await cloud.ask()
+    cloud.time += EXPIRY_S
+    replies = await asyncio.gather(cloud.ask(), cloud.ask())
+    assert RUNS == ["hi", "hi"]
+    assert sum(reply.status == 200 and not replayed(reply) for reply in replies) == 1
+    assert (await cloud.ask()).json["output"] == "run 2 of hi"
 
 
-def test_of_two_that_find_the_key_freed_by_the_agent_one_runs() -> None:
+async def test_of_two_that_find_the_key_freed_by_the_agent_one_runs() -> None:
     """The same for a run that said that it did not do it."""
-
-    async def run() -> None:
-        cloud = Cloud("application", Contended())
-        assert (await cloud.ask(b"b", "/busy")).status == 503
-        replies = await asyncio.gather(cloud.ask(b"b", "/busy"), cloud.ask(b"b", "/busy"))
-        assert len(RUNS) == 2
-        assert sum(reply.status == 207 and not replayed(reply) for reply in replies) == 1
-
-    asyncio.run(run())
+    cloud = Cloud("application", Contended())
+    assert (await cloud.ask(b"b", "/busy")).status == 503
+    replies = await asyncio.gather(cloud.ask(b"b", "/busy"), cloud.ask(b"b", "/busy"))
+    assert len(RUNS) == 2
+    assert sum(reply.status == 207 and not replayed(reply) for reply in replies) == 1
 
 
 @pytest.mark.parametrize("expired", [False, True])
-def test_a_claim_that_was_made_without_an_answer_is_found_and_goes_on(expired: bool) -> None:
+async def test_a_claim_that_was_made_without_an_answer_is_found_and_goes_on(expired: bool) -> None:
     """Nobody knows whether a failed write took effect, so whoever made it looks: made anew or in the place
     of an old one.
     """
-
-    async def run() -> None:
-        bucket = MemoryBucket()
-        cloud = Cloud("counting", bucket)
-        if expired:
-            await cloud.ask()
-            cloud.time += EXPIRY_S
-            bucket.unanswered = 2  # the first is what tells the bucket's time
-        else:
-            bucket.unanswered = 1
-        RUNS.clear()
-        first, again = await cloud.ask(), await cloud.ask()
-        assert (first.status, replayed(first), RUNS) == (200, False, ["hi"])
-        assert (again.body, replayed(again)) == (first.body, True)
-
-    asyncio.run(run())
+    bucket = MemoryBucket()
+    cloud = Cloud("counting", bucket)
+    if expired:
+        await cloud.ask()
+        cloud.time += EXPIRY_S
+        bucket.unanswered = 2  # the first is what tells the bucket's time
+    else:
+        bucket.unanswered = 1
+    RUNS.clear()
+    first, again = await cloud.ask(), await cloud.ask()
+    assert (first.status, replayed(first), RUNS) == (200, False, ["hi"])
+    assert (again.body, replayed(again)) == (first.body, True)
 
 
 @pytest.mark.parametrize("later", [0, LEASE_S])
-def test_a_claim_that_nobody_could_find_again_is_given_up(
+async def test_a_claim_that_nobody_could_find_again_is_given_up(
     later: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The request was refused and never ran, so its repeat runs as soon as the refusal was seen: the first is
     neither running nor unknown.
     """
+    cloud = Cloud("counting", Unreadable(unanswered=1, hidden=middleware.MOST_ROUNDS - 1))
+    replies = list[Reply]()
 
-    async def run() -> None:
-        cloud = Cloud("counting", Unreadable(unanswered=1, hidden=middleware.MOST_ROUNDS - 1))
-        replies = list[Reply]()
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            assert (message["status"], RUNS) == (503, [])
+        else:
+            cloud.time += later
+            replies.append(await cloud.ask())
 
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                assert (message["status"], RUNS) == (503, [])
-            else:
-                cloud.time += later
-                replies.append(await cloud.ask())
-
-        await cloud.ask_into(send)
-        assert [(reply.status, replayed(reply)) for reply in replies] == [(200, False)]
-        assert RUNS == ["hi"]
-
-    asyncio.run(run())
+    await cloud.ask_into(send)
+    assert [(reply.status, replayed(reply)) for reply in replies] == [(200, False)]
+    assert RUNS == ["hi"]
     assert "not run, the bucket failed: it does not answer" in caplog.text
     assert KEY not in caplog.text
 
 
-def test_a_bucket_that_never_answers_is_given_up_in_time_for_another_cloud(
+async def test_a_bucket_that_never_answers_is_given_up_in_time_for_another_cloud(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All rounds together have one time limit; the claim that it may have made is given up too."""
     monkeypatch.setattr(middleware, "CLAIM_S", 0.01)
 
-    async def run() -> None:
-        silent = Silent()
-        assert code(await Cloud("counting", silent).ask()) == (503, "store-unavailable")
-        repeat = Cloud("counting", MemoryBucket(silent.objects, written=silent.written))
-        assert (await repeat.ask()).status == 200
-        assert RUNS == ["hi"]
-
-    asyncio.run(run())
+    silent = Silent()
+    assert code(await Cloud("counting", silent).ask()) == (503, "store-unavailable")
+    repeat = Cloud("counting", MemoryBucket(silent.objects, written=silent.written))
+    assert (await repeat.ask()).status == 200
+    assert RUNS == ["hi"]
 
 
-def test_a_request_that_is_cancelled_while_it_claims_leaves_the_key_free() -> None:
+async def test_a_request_that_is_cancelled_while_it_claims_leaves_the_key_free() -> None:
     """A host's time limit or shutdown: the agent had not started."""
-
-    async def run() -> None:
-        silent = Silent()
-        cancelled = asyncio.create_task(Cloud("counting", silent).ask())
-        while not silent.objects:
-            await asyncio.sleep(0)
-        cancelled.cancel()
-        await asyncio.wait([cancelled])
-        assert cancelled.cancelled()
-        repeat = Cloud("counting", MemoryBucket(silent.objects, written=silent.written))
-        assert (await repeat.ask()).status == 200
-        assert RUNS == ["hi"]
-
-    asyncio.run(run())
+    silent = Silent()
+    cancelled = asyncio.create_task(Cloud("counting", silent).ask())
+    while not silent.objects:
+        await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
+    repeat = Cloud("counting", MemoryBucket(silent.objects, written=silent.written))
+    assert (await repeat.ask()).status == 200
+    assert RUNS == ["hi"]
 
 
-def test_who_is_turned_away_leaves_the_other_ones_claim_alone() -> None:
+async def test_who_is_turned_away_leaves_the_other_ones_claim_alone() -> None:
     """Only a run's own claim is given up."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        await cloud.ask()
-        assert cloud.bucket is not None
-        before = dict(cloud.bucket.objects)
-        assert (await cloud.ask(b'{"input": "another"}')).status == 422
-        assert replayed(await cloud.ask())
-        assert cloud.bucket.objects == before
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    await cloud.ask()
+    assert cloud.bucket is not None
+    before = dict(cloud.bucket.objects)
+    assert (await cloud.ask(b'{"input": "another"}')).status == 422
+    assert replayed(await cloud.ask())
+    assert cloud.bucket.objects == before
 
 
 @pytest.mark.parametrize("skew", [EXPIRY_S, -EXPIRY_S, 400 * EXPIRY_S])
-def test_an_instance_with_a_wrong_clock_never_runs_a_key_again(skew: float) -> None:
+async def test_an_instance_with_a_wrong_clock_never_runs_a_key_again(skew: float) -> None:
     """Whether it is the one that made the claim or the one that finds it: the bucket's clock decides."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        first = await cloud.ask()
-        cloud.skew = skew
-        again = await cloud.ask()
-        assert (again.body, replayed(again)) == (first.body, True)
-        made = await cloud.ask(key="claimed-by-the-wrong-clock")
-        cloud.skew = 0
-        again = await cloud.ask(key="claimed-by-the-wrong-clock")
-        assert (again.body, replayed(again)) == (made.body, True)
-        assert RUNS == ["hi", "hi"]
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    first = await cloud.ask()
+    cloud.skew = skew
+    again = await cloud.ask()
+    assert (again.body, replayed(again)) == (first.body, True)
+    made = await cloud.ask(key="claimed-by-the-wrong-clock")
+    cloud.skew = 0
+    again = await cloud.ask(key="claimed-by-the-wrong-clock")
+    assert (again.body, replayed(again)) == (made.body, True)
+    assert RUNS == ["hi", "hi"]
 
 
-def test_a_clock_that_is_ahead_does_not_call_a_run_that_goes_on_unknown() -> None:
+async def test_a_clock_that_is_ahead_does_not_call_a_run_that_goes_on_unknown() -> None:
     """Its age is the bucket's to tell."""
-
-    async def run() -> None:
-        cloud = Cloud("waiting")
-        first = asyncio.create_task(cloud.ask())
-        while not RUNS:
-            await asyncio.sleep(0)
-        cloud.skew = EXPIRY_S
-        assert code(await cloud.ask()) == (409, "still-running")
-        first.cancel()
-        await asyncio.wait([first])
-
-    asyncio.run(run())
+    cloud = Cloud("waiting")
+    first = asyncio.create_task(cloud.ask())
+    while not RUNS:
+        await asyncio.sleep(0)
+    cloud.skew = EXPIRY_S
+    assert code(await cloud.ask()) == (409, "still-running")
+    first.cancel()
+    await asyncio.wait([first])
 
 
-def test_without_the_buckets_time_an_expired_claim_is_not_replaced() -> None:
+async def test_without_the_buckets_time_an_expired_claim_is_not_replaced() -> None:
     """Refused rather than run on the word of one clock."""
-
-    async def run() -> None:
-        cloud = Cloud("counting", Timeless())
-        await cloud.ask()
-        cloud.time += EXPIRY_S
-        assert code(await cloud.ask()) == (503, "store-unavailable")
-        assert RUNS == ["hi"]
-
-    asyncio.run(run())
+    cloud = Cloud("counting", Timeless())
+    await cloud.ask()
+    cloud.time += EXPIRY_S
+    assert code(await cloud.ask()) == (503, "store-unavailable")
+    assert RUNS == ["hi"]

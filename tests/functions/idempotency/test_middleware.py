@@ -21,20 +21,16 @@ from tests.functions.support import ENVIRON, signature
 pytestmark = pytest.mark.usefixtures("no_runs")
 
 
-def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
+async def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
     """On another instance too: the bucket remembers, not the process."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        first, again, third = await cloud.ask(), await cloud.ask(), await cloud.ask()
-        assert RUNS == ["hi"]
-        assert first.json["output"] == "run 1 of hi"
-        assert first.body == again.body == third.body
-        assert (first.status, again.status) == (200, 200)
-        assert [replayed(reply) for reply in (first, again, third)] == [False, True, True]
-        assert first.header("content-type") == again.header("content-type")
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    first, again, third = await cloud.ask(), await cloud.ask(), await cloud.ask()
+    assert RUNS == ["hi"]
+    assert first.json["output"] == "run 1 of hi"
+    assert first.body == again.body == third.body
+    assert (first.status, again.status) == (200, 200)
+    assert [replayed(reply) for reply in (first, again, third)] == [False, True, True]
+    assert first.header("content-type") == again.header("content-type")
 
 
 def test_only_what_is_replayed_says_so_and_nothing_that_ran_is_called_the_callers() -> None:
@@ -50,79 +46,63 @@ def test_only_what_is_replayed_says_so_and_nothing_that_ran_is_called_the_caller
 
 
 @pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
-def test_a_repeated_stream_has_the_same_events(path: str) -> None:
+async def test_a_repeated_stream_has_the_same_events(path: str) -> None:
     """To the last byte, with ids, times and its end, and still as an event stream."""
-
-    async def run() -> None:
-        cloud = Cloud("streaming")
-        body = b'{"messages": [{"role": "user", "content": "hi"}], "stream": true}'
-        first, again = await cloud.ask(body, path), await cloud.ask(body, path)
-        assert RUNS == ["hi"]
-        assert b"run 1" in first.body
-        assert first.body == again.body
-        assert again.header("content-type") == "text/event-stream; charset=utf-8"
-        assert again.complete
-        assert replayed(again)
-
-    asyncio.run(run())
+    cloud = Cloud("streaming")
+    body = b'{"messages": [{"role": "user", "content": "hi"}], "stream": true}'
+    first, again = await cloud.ask(body, path), await cloud.ask(body, path)
+    assert RUNS == ["hi"]
+    assert b"run 1" in first.body
+    assert first.body == again.body
+    assert again.header("content-type") == "text/event-stream; charset=utf-8"
+    assert again.complete
+    assert replayed(again)
 
 
-def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_moment() -> None:
+async def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_moment() -> None:
     """Repeated header fields stay repeated; `date` and `server` are the server's to write."""
-
-    async def run() -> None:
-        cloud = Cloud("application")
-        first, again = (
-            await cloud.ask(b"b", "/any", method="PATCH"),
-            await cloud.ask(b"b", "/any", method="PATCH"),
-        )
-        assert RUNS == ["/any"]
-        assert (again.status, again.body) == (first.status, first.body) == (207, b"one b and two")
-        assert [value for name, value in again.headers if name == "x-run"] == ["1", "twice"]
-        assert (again.header("date"), again.header("server")) == (None, None)
-        assert replayed(again)
-
-    asyncio.run(run())
+    cloud = Cloud("application")
+    first, again = (
+        await cloud.ask(b"b", "/any", method="PATCH"),
+        await cloud.ask(b"b", "/any", method="PATCH"),
+    )
+    assert RUNS == ["/any"]
+    assert (again.status, again.body) == (first.status, first.body) == (207, b"one b and two")
+    assert [value for name, value in again.headers if name == "x-run"] == ["1", "twice"]
+    assert (again.header("date"), again.header("server")) == (None, None)
+    assert replayed(again)
 
 
 @pytest.mark.parametrize("agent", ["counting", "streaming", "application"])
-def test_whoever_has_seen_the_end_of_a_reply_can_have_it_again(agent: str) -> None:
+async def test_whoever_has_seen_the_end_of_a_reply_can_have_it_again(agent: str) -> None:
     """At once, with no wait in between: it is kept before its last byte is passed on, streams too."""
+    cloud, again = Cloud(agent), list[Reply]()
+    body = b'{"input": "hi", "stream": true}' if agent == "streaming" else ASK
 
-    async def run() -> None:
-        cloud, again = Cloud(agent), list[Reply]()
-        body = b'{"input": "hi", "stream": true}' if agent == "streaming" else ASK
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            again.append(await cloud.ask(body))
 
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                again.append(await cloud.ask(body))
-
-        await cloud.ask_into(send, body)
-        assert [replayed(reply) for reply in again] == [True]
-        assert len(RUNS) == 1
-
-    asyncio.run(run())
+    await cloud.ask_into(send, body)
+    assert [replayed(reply) for reply in again] == [True]
+    assert len(RUNS) == 1
 
 
 @pytest.mark.parametrize("change", ["method", "path", "query", "body"])
-def test_a_key_belongs_to_one_request(change: str) -> None:
+async def test_a_key_belongs_to_one_request(change: str) -> None:
     """Another method, path, query or body with the same key is a mistake that is named, and does not run."""
-
-    async def run() -> None:
-        cloud = Cloud("application")
-        await cloud.ask(b"b", "/any")
-        other = await cloud.ask(
-            b"c" if change == "body" else b"b",
-            "/other" if change == "path" else "/any",
-            method="PUT" if change == "method" else "POST",
-            query=b"a=1" if change == "query" else b"",
-        )
-        assert code(other) == (422, "idempotency-key-reused")
-        assert other.header("x-skyfleet-outcome") == "caller"
-        assert change in other.json["error"]["message"]
-        assert len(RUNS) == 1
-
-    asyncio.run(run())
+    cloud = Cloud("application")
+    await cloud.ask(b"b", "/any")
+    other = await cloud.ask(
+        b"c" if change == "body" else b"b",
+        "/other" if change == "path" else "/any",
+        method="PUT" if change == "method" else "POST",
+        query=b"a=1" if change == "query" else b"",
+    )
+    assert code(other) == (422, "idempotency-key-reused")
+    assert other.header("x-skyfleet-outcome") == "caller"
+    assert change in other.json["error"]["message"]
+    assert len(RUNS) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,22 +123,18 @@ def test_requests_that_differ_only_in_where_their_parts_meet_are_not_the_same(
     assert fingerprint(*other) != fingerprint("POST", "/a", b"b", b"cd")
 
 
-def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
+async def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
     """409 and Retry-After; the reply is there when the first has ended."""
-
-    async def run() -> None:
-        cloud = Cloud("waiting")
-        first = asyncio.create_task(cloud.ask())
-        while not RUNS:
-            await asyncio.sleep(0)
-        early = await cloud.ask()
-        assert (code(early), early.header("retry-after")) == ((409, "still-running"), "1")
-        assert early.header("x-skyfleet-outcome") == "caller"
-        memory_bucket.GO_ON.set()
-        assert (await first).body == (await cloud.ask()).body
-        assert RUNS == ["hi"]
-
-    asyncio.run(run())
+    cloud = Cloud("waiting")
+    first = asyncio.create_task(cloud.ask())
+    while not RUNS:
+        await asyncio.sleep(0)
+    early = await cloud.ask()
+    assert (code(early), early.header("retry-after")) == ((409, "still-running"), "1")
+    assert early.header("x-skyfleet-outcome") == "caller"
+    memory_bucket.GO_ON.set()
+    assert (await first).body == (await cloud.ask()).body
+    assert RUNS == ["hi"]
 
 
 def test_of_many_at_once_exactly_one_runs() -> None:
@@ -174,33 +150,25 @@ def test_of_many_at_once_exactly_one_runs() -> None:
     assert len({reply.body for reply in replies if reply.status == 200}) == 1
 
 
-def test_after_the_expiry_the_key_is_new() -> None:
+async def test_after_the_expiry_the_key_is_new() -> None:
     """The runtime itself honours it, whether the bucket's rule has deleted the documents or not."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        await cloud.ask()
-        cloud.time += EXPIRY_S
-        other = await cloud.ask(b'{"input": "another"}')
-        assert (other.status, replayed(other)) == (200, False)
-        assert RUNS == ["hi", "another"]
-        assert (await cloud.ask(b'{"input": "another"}')).body == other.body
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    await cloud.ask()
+    cloud.time += EXPIRY_S
+    other = await cloud.ask(b'{"input": "another"}')
+    assert (other.status, replayed(other)) == (200, False)
+    assert RUNS == ["hi", "another"]
+    assert (await cloud.ask(b'{"input": "another"}')).body == other.body
 
 
-def test_an_error_is_remembered_like_a_reply() -> None:
+async def test_an_error_is_remembered_like_a_reply() -> None:
     """The agent ran and failed: a repeat is told the same and makes nothing run; a new key does."""
-
-    async def run() -> None:
-        cloud = Cloud("failing")
-        first, again = await cloud.ask(), await cloud.ask()
-        assert code(first) == code(again) == (502, "model-failed")
-        assert first.body == again.body
-        assert (RUNS, replayed(again)) == (["hi"], True)
-        assert not replayed(await cloud.ask(key="another-key"))
-
-    asyncio.run(run())
+    cloud = Cloud("failing")
+    first, again = await cloud.ask(), await cloud.ask()
+    assert code(first) == code(again) == (502, "model-failed")
+    assert first.body == again.body
+    assert (RUNS, replayed(again)) == (["hi"], True)
+    assert not replayed(await cloud.ask(key="another-key"))
 
 
 @pytest.mark.parametrize(
@@ -212,33 +180,25 @@ def test_an_error_is_remembered_like_a_reply() -> None:
         (ASK, "/invoke", "PUT", 405),
     ],
 )
-def test_what_our_own_parsing_refuses_claims_nothing(
+async def test_what_our_own_parsing_refuses_claims_nothing(
     body: bytes, path: str, method: str, status: int
 ) -> None:
     """The agent has not started, so the corrected request may have the same key."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        assert (await cloud.ask(body, path, method=method)).status == status
-        assert cloud.bucket is not None
-        assert cloud.bucket.objects == {}
-        assert (await cloud.ask()).status == 200
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    assert (await cloud.ask(body, path, method=method)).status == status
+    assert cloud.bucket is not None
+    assert cloud.bucket.objects == {}
+    assert (await cloud.ask()).status == 200
 
 
 @pytest.mark.parametrize(("path", "status"), [("/busy", 503), ("/limited", 429)])
-def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free(path: str, status: int) -> None:
+async def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free(path: str, status: int) -> None:
     """429 and 503 mean that: the next request with the key runs."""
-
-    async def run() -> None:
-        cloud = Cloud("application")
-        busy, done, again = [await cloud.ask(b"b", path) for _ in range(3)]
-        assert [busy.status, done.status, again.status] == [status, 207, 207]
-        assert [replayed(reply) for reply in (busy, done, again)] == [False, False, True]
-        assert len(RUNS) == 2
-
-    asyncio.run(run())
+    cloud = Cloud("application")
+    busy, done, again = [await cloud.ask(b"b", path) for _ in range(3)]
+    assert [busy.status, done.status, again.status] == [status, 207, 207]
+    assert [replayed(reply) for reply in (busy, done, again)] == [False, False, True]
+    assert len(RUNS) == 2
 
 
 def test_a_stream_that_ends_in_an_error_event_is_a_whole_reply() -> None:
@@ -258,19 +218,15 @@ def test_a_stream_that_ends_in_an_error_event_is_a_whole_reply() -> None:
         logging.getLogger("skyfleet.agent").setLevel(logging.NOTSET)
 
 
-def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> None:
+async def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> None:
     """A repeat is told that it ran, and does not run."""
-
-    async def run() -> None:
-        cloud = Cloud("application")
-        first = await cloud.ask(b"b", "/large")
-        assert len(first.body) > 2_000_000
-        assert code(await cloud.ask(b"b", "/large")) == (409, "reply-too-large-to-replay")
-        assert cloud.bucket is not None
-        assert max(map(len, cloud.bucket.objects.values())) < 1000
-        assert RUNS == ["/large"]
-
-    asyncio.run(run())
+    cloud = Cloud("application")
+    first = await cloud.ask(b"b", "/large")
+    assert len(first.body) > 2_000_000
+    assert code(await cloud.ask(b"b", "/large")) == (409, "reply-too-large-to-replay")
+    assert cloud.bucket is not None
+    assert max(map(len, cloud.bucket.objects.values())) < 1000
+    assert RUNS == ["/large"]
 
 
 def test_a_reply_over_the_bound_is_not_held_in_memory() -> None:
@@ -300,21 +256,17 @@ def test_a_reply_over_the_bound_is_not_held_in_memory() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås"])
-def test_what_is_no_key_is_a_bad_request(key: str) -> None:
+async def test_what_is_no_key_is_a_bad_request(key: str) -> None:
     """1 to 255 visible ASCII characters; the message says so and does not repeat what was sent."""
-
-    async def run() -> None:
-        cloud = Cloud("counting")
-        headers = [(b"idempotency-key", key.encode("latin-1")), *signature("POST", "/invoke", b"", ASK)]
-        caller = Caller([ASK])
-        await cloud.instance()(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
-        reply = caller.reply()
-        assert code(reply) == (400, "bad-idempotency-key")
-        assert not key or key not in reply.body.decode()
-        assert RUNS == []
-        assert (await cloud.ask(key="x" * 255)).status == 200
-
-    asyncio.run(run())
+    cloud = Cloud("counting")
+    headers = [(b"idempotency-key", key.encode("latin-1")), *signature("POST", "/invoke", b"", ASK)]
+    caller = Caller([ASK])
+    await cloud.instance()(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
+    reply = caller.reply()
+    assert code(reply) == (400, "bad-idempotency-key")
+    assert not key or key not in reply.body.decode()
+    assert RUNS == []
+    assert (await cloud.ask(key="x" * 255)).status == 200
 
 
 def test_two_keys_in_one_request_are_a_bad_request() -> None:
@@ -331,18 +283,14 @@ def test_two_keys_in_one_request_are_a_bad_request() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_on_a_safe_method_the_header_means_nothing(method: str) -> None:
+async def test_on_a_safe_method_the_header_means_nothing(method: str) -> None:
     """It changes nothing, so it may run as often as it is sent."""
-
-    async def run() -> None:
-        cloud = Cloud("application")
-        await cloud.ask(b"", "/any", method=method)
-        await cloud.ask(b"", "/any", method=method)
-        assert len(RUNS) == 2
-        assert cloud.bucket is not None
-        assert cloud.bucket.asked == 0
-
-    asyncio.run(run())
+    cloud = Cloud("application")
+    await cloud.ask(b"", "/any", method=method)
+    await cloud.ask(b"", "/any", method=method)
+    assert len(RUNS) == 2
+    assert cloud.bucket is not None
+    assert cloud.bucket.asked == 0
 
 
 def test_neither_key_nor_request_is_readable_in_the_bucket() -> None:

@@ -49,23 +49,19 @@ async def never(request: Received, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("field", [{"x-skyfleet-timeout-ms": "200"}, {"grpc-timeout": "200m"}])
-def test_a_callers_deadline_ends_its_request_and_blames_nobody(field: dict[str, str]) -> None:
+async def test_a_callers_deadline_ends_its_request_and_blames_nobody(field: dict[str, str]) -> None:
     """504 `deadline`, in time, and the agent sees its caller leave."""
-
-    async def run() -> None:
-        patient = replace(QUICK, probe_after_s=2.0)
-        async with upstream(never) as up, router([up.url], policy=patient) as front:
-            began = time.monotonic()
-            reply = await front.client.get("/", headers=field)
-            assert 0.19 <= time.monotonic() - began < 2
-            assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
-            target = await front.target("aws/r0")
-            assert (target["state"], target["inflight"]) == ("unknown", 0)
-
-    asyncio.run(run())
+    patient = replace(QUICK, probe_after_s=2.0)
+    async with upstream(never) as up, router([up.url], policy=patient) as front:
+        began = time.monotonic()
+        reply = await front.client.get("/", headers=field)
+        assert 0.19 <= time.monotonic() - began < 2
+        assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
+        target = await front.target("aws/r0")
+        assert (target["state"], target["inflight"]) == ("unknown", 0)
 
 
-def test_the_deadline_counts_from_the_requests_arrival() -> None:
+async def test_the_deadline_counts_from_the_requests_arrival() -> None:
     """A body that takes its time leaves nothing of it: no agent is asked."""
 
     async def slowly() -> AsyncIterator[bytes]:
@@ -73,39 +69,33 @@ def test_the_deadline_counts_from_the_requests_arrival() -> None:
         await asyncio.sleep(0.2)
         yield b"y"
 
-    async def run() -> None:
-        async with upstream(ok) as up, router([up.url]) as front:
-            wish = {"x-skyfleet-timeout-ms": "100"}
-            reply = await front.client.post("/", content=slowly(), headers=wish)
-            assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
-            assert "nothing was sent" in reply.json()["error"]["message"]
-            assert up.asked == []
-
-    asyncio.run(run())
+    async with upstream(ok) as up, router([up.url]) as front:
+        wish = {"x-skyfleet-timeout-ms": "100"}
+        reply = await front.client.post("/", content=slowly(), headers=wish)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
+        assert "nothing was sent" in reply.json()["error"]["message"]
+        assert up.asked == []
 
 
-def test_agents_are_told_what_is_left_of_a_callers_deadline() -> None:
+async def test_agents_are_told_what_is_left_of_a_callers_deadline() -> None:
     """In milliseconds, less with each attempt; and nothing when the caller set none."""
 
     async def fails(request: Received, peer: Peer) -> None:
         await asyncio.sleep(0.05)
         await peer.reply(500)
 
-    async def run() -> None:
-        async with upstream(fails) as a, upstream(ok) as b, router([a.url, b.url]) as front:
-            wish = {"x-skyfleet-timeout-ms": "5000", "grpc-timeout": "1H"}
-            assert (await front.client.get("/", headers=wish)).status_code == 200
-            first, second = (int(one.asked[0].headers["x-skyfleet-timeout-ms"]) for one in (a, b))
-            assert 0 < second <= first - 40 < 5000
-            assert "grpc-timeout" not in a.asked[0].headers
-            b.received.clear()
-            await front.client.get("/")
-            assert all("x-skyfleet-timeout-ms" not in one.headers for one in b.asked)
-
-    asyncio.run(run())
+    async with upstream(fails) as a, upstream(ok) as b, router([a.url, b.url]) as front:
+        wish = {"x-skyfleet-timeout-ms": "5000", "grpc-timeout": "1H"}
+        assert (await front.client.get("/", headers=wish)).status_code == 200
+        first, second = (int(one.asked[0].headers["x-skyfleet-timeout-ms"]) for one in (a, b))
+        assert 0 < second <= first - 40 < 5000
+        assert "grpc-timeout" not in a.asked[0].headers
+        b.received.clear()
+        await front.client.get("/")
+        assert all("x-skyfleet-timeout-ms" not in one.headers for one in b.asked)
 
 
-def test_a_deadline_in_the_middle_of_a_stream_ends_it_with_an_error_event() -> None:
+async def test_a_deadline_in_the_middle_of_a_stream_ends_it_with_an_error_event() -> None:
     """It began well, and the caller must not take it for whole; the target did nothing wrong."""
 
     async def talks(request: Received, peer: Peer) -> None:
@@ -113,32 +103,26 @@ def test_a_deadline_in_the_middle_of_a_stream_ends_it_with_an_error_event() -> N
         await peer.send(head + b"b\r\ndata: one\n\n\r\n")
         await peer.until_closed()
 
-    async def run() -> None:
-        async with upstream(talks) as up, router([up.url]) as front:
-            reply = await front.client.post("/invoke", headers={"x-skyfleet-timeout-ms": "300"})
-            event, error, _ = reply.text.split("\n\n")
-            assert event == "data: one"
-            data = error.removeprefix("event: error\ndata: ")
-            assert json.loads(data)["error"]["code"] == "deadline"
-            target = await front.target("aws/r0")
-            assert (target["state"], target["inflight"]) == ("unknown", 0)
-
-    asyncio.run(run())
+    async with upstream(talks) as up, router([up.url]) as front:
+        reply = await front.client.post("/invoke", headers={"x-skyfleet-timeout-ms": "300"})
+        event, error, _ = reply.text.split("\n\n")
+        assert event == "data: one"
+        data = error.removeprefix("event: error\ndata: ")
+        assert json.loads(data)["error"]["code"] == "deadline"
+        target = await front.target("aws/r0")
+        assert (target["state"], target["inflight"]) == ("unknown", 0)
 
 
-def test_a_deadline_in_the_middle_of_any_other_reply_aborts_it() -> None:
+async def test_a_deadline_in_the_middle_of_any_other_reply_aborts_it() -> None:
     """A short success would be a lie."""
 
     async def half(request: Received, peer: Peer) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\nhalf")
         await peer.until_closed()
 
-    async def run() -> None:
-        async with upstream(half) as up, router([up.url]) as front:
-            with pytest.raises(httpx.RemoteProtocolError):
-                await front.client.get("/", headers={"x-skyfleet-timeout-ms": "300"})
-
-    asyncio.run(run())
+    async with upstream(half) as up, router([up.url]) as front:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await front.client.get("/", headers={"x-skyfleet-timeout-ms": "300"})
 
 
 class _Due:
@@ -150,22 +134,18 @@ class _Due:
         self.due += 1000
 
 
-def test_the_timer_fires_for_the_earliest_deadline_first() -> None:
+async def test_the_timer_fires_for_the_earliest_deadline_first() -> None:
     """A deadline that is added later but due sooner moves it forward; a far one costs nothing."""
-
-    async def run() -> None:
-        seen: list[tuple[float, float]] = []
-        deadlines, now = Deadlines(time.monotonic), time.monotonic()
-        for wait in (float("inf"), 60.0, 0.12, 0.03, 0.09):
-            deadlines.add(_Due(now + wait, seen))
-        gone = _Due(now + 0.05, seen)
-        deadlines.add(gone)
-        deadlines.discard(gone)
-        async with asyncio.timeout(5):
-            while len(seen) < 3:
-                await asyncio.sleep(0.005)
-        deadlines.close()
-        assert sorted(round(due - now, 2) for due, _ in seen) == [0.03, 0.09, 0.12]
-        assert all(at >= due for due, at in seen)
-
-    asyncio.run(run())
+    seen: list[tuple[float, float]] = []
+    deadlines, now = Deadlines(time.monotonic), time.monotonic()
+    for wait in (float("inf"), 60.0, 0.12, 0.03, 0.09):
+        deadlines.add(_Due(now + wait, seen))
+    gone = _Due(now + 0.05, seen)
+    deadlines.add(gone)
+    deadlines.discard(gone)
+    async with asyncio.timeout(5):
+        while len(seen) < 3:
+            await asyncio.sleep(0.005)
+    deadlines.close()
+    assert sorted(round(due - now, 2) for due, _ in seen) == [0.03, 0.09, 0.12]
+    assert all(at >= due for due, at in seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 
 import httpx
@@ -90,28 +89,20 @@ def test_what_is_passed_on_is_not_held_back_without_need() -> None:
     assert error_begins(b"data: Lambda") == len(b"data: ")
 
 
-def test_a_callers_reply_does_not_end_well_where_the_agents_broke_off() -> None:
+async def test_a_callers_reply_does_not_end_well_where_the_agents_broke_off() -> None:
     """The target's reply ends like a whole one; the caller's is cut."""
-
-    async def run() -> None:
-        script = sends(CHUNKED % b"text/plain", chunk(b"half") + chunk(ERROR) + b"0\r\n\r\n")
-        async with upstream(script) as up, router([up.url], repeatable=False) as front:
-            with pytest.raises(httpx.RemoteProtocolError):
-                await front.client.post("/invoke")
-
-    asyncio.run(run())
+    script = sends(CHUNKED % b"text/plain", chunk(b"half") + chunk(ERROR) + b"0\r\n\r\n")
+    async with upstream(script) as up, router([up.url], repeatable=False) as front:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await front.client.post("/invoke")
 
 
-def test_a_document_that_broke_off_is_asked_for_elsewhere() -> None:
+async def test_a_document_that_broke_off_is_asked_for_elsewhere() -> None:
     """Nothing of it was passed on, so another target's is."""
-
-    async def run() -> None:
-        half = sends(CHUNKED % b"application/json", chunk(b'{"a"') + chunk(ERROR) + b"0\r\n\r\n")
-        whole = sends(CHUNKED % b"application/json", chunk(b'{"a": 1}') + b"0\r\n\r\n")
-        async with upstream(half) as first, upstream(whole) as second:
-            async with router([first.url, second.url], repeatable=True) as front:
-                replies = [await front.client.post("/invoke") for _ in range(4)]
-            assert {reply.content for reply in replies} == {b'{"a": 1}'}
-            assert len(first.asked) > 0
-
-    asyncio.run(run())
+    half = sends(CHUNKED % b"application/json", chunk(b'{"a"') + chunk(ERROR) + b"0\r\n\r\n")
+    whole = sends(CHUNKED % b"application/json", chunk(b'{"a": 1}') + b"0\r\n\r\n")
+    async with upstream(half) as first, upstream(whole) as second:
+        async with router([first.url, second.url], repeatable=True) as front:
+            replies = [await front.client.post("/invoke") for _ in range(4)]
+        assert {reply.content for reply in replies} == {b'{"a": 1}'}
+        assert len(first.asked) > 0

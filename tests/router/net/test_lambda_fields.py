@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import httpx
 import pytest
 
@@ -54,76 +52,54 @@ def test_a_renamed_challenge_gets_its_name_back_and_displaces_none() -> None:
     assert restore_fields([renamed, own], framed=False)[0] == [own]
 
 
-def test_callers_see_the_length_and_nothing_of_the_renaming() -> None:
+async def test_callers_see_the_length_and_nothing_of_the_renaming() -> None:
     """The reply to the caller is framed by the length, as it is from any other cloud."""
-
-    async def run() -> None:
-        script = sends(HEAD % (b"5", b""), chunk(b'{"a"'), chunk(b"}"), b"0\r\n\r\n")
-        async with upstream(script) as up, router([up.url]) as front:
-            for _ in range(2):
-                reply = await front.client.post("/invoke")
-                assert (reply.status_code, reply.content) == (200, b'{"a"}')
-                assert reply.headers["content-length"] == "5"
-                assert not [name for name in reply.headers if "remapped" in name]
-            assert up.connections == 1
-
-    asyncio.run(run())
+    script = sends(HEAD % (b"5", b""), chunk(b'{"a"'), chunk(b"}"), b"0\r\n\r\n")
+    async with upstream(script) as up, router([up.url]) as front:
+        for _ in range(2):
+            reply = await front.client.post("/invoke")
+            assert (reply.status_code, reply.content) == (200, b'{"a"}')
+            assert reply.headers["content-length"] == "5"
+            assert not [name for name in reply.headers if "remapped" in name]
+        assert up.connections == 1
 
 
 @pytest.mark.parametrize("body", [chunk(b'{"a"'), chunk(b'{"a"}') + chunk(b"more")])
-def test_a_body_of_another_length_is_a_failure_although_its_chunks_end_well(body: bytes) -> None:
+async def test_a_body_of_another_length_is_a_failure_although_its_chunks_end_well(body: bytes) -> None:
     """What a function that died left unsaid is seen by the length: the next target answers."""
-
-    async def run() -> None:
-        bad = sends(HEAD % (b"5", b""), body, b"0\r\n\r\n")
-        good = sends(HEAD % (b"2", b""), chunk(b"{}"), b"0\r\n\r\n")
-        async with (
-            upstream(bad) as first,
-            upstream(good) as second,
-            router([first.url, second.url], policy=QUICK) as front,
-        ):
-            reply = await front.client.post("/invoke")
-            assert (reply.content, reply.headers["x-skyfleet-target"]) == (b"{}", "azure/r1")
-
-    asyncio.run(run())
+    bad = sends(HEAD % (b"5", b""), body, b"0\r\n\r\n")
+    good = sends(HEAD % (b"2", b""), chunk(b"{}"), b"0\r\n\r\n")
+    async with (
+        upstream(bad) as first,
+        upstream(good) as second,
+        router([first.url, second.url], policy=QUICK) as front,
+    ):
+        reply = await front.client.post("/invoke")
+        assert (reply.content, reply.headers["x-skyfleet-target"]) == (b"{}", "azure/r1")
 
 
-def test_a_large_body_that_falls_short_is_cut_and_not_passed_as_whole() -> None:
+async def test_a_large_body_that_falls_short_is_cut_and_not_passed_as_whole() -> None:
     """More than is held has been passed on when the end comes early."""
-
-    async def run() -> None:
-        script = sends(HEAD % (b"99999", b""), chunk(b"x" * 70_000), b"0\r\n\r\n")
-        async with upstream(script) as up, router([up.url], repeatable=False) as front:
-            with pytest.raises(httpx.RemoteProtocolError):
-                await front.client.post("/invoke")
-
-    asyncio.run(run())
+    script = sends(HEAD % (b"99999", b""), chunk(b"x" * 70_000), b"0\r\n\r\n")
+    async with upstream(script) as up, router([up.url], repeatable=False) as front:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await front.client.post("/invoke")
 
 
-def test_a_body_that_ends_with_its_connection_is_held_to_the_length_too() -> None:
+async def test_a_body_that_ends_with_its_connection_is_held_to_the_length_too() -> None:
     """An orderly close after too little is no end."""
-
-    async def run() -> None:
-        head = (
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-amzn-remapped-content-length: 5\r\n\r\n"
-        )
-        short, whole = sends(head, b'{"a"', close=True), sends(head, b'{"a"}', close=True)
-        async with (
-            upstream(short) as first,
-            upstream(whole) as second,
-            router([first.url, second.url], policy=QUICK) as front,
-        ):
-            assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "azure/r1"
-
-    asyncio.run(run())
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-amzn-remapped-content-length: 5\r\n\r\n"
+    short, whole = sends(head, b'{"a"', close=True), sends(head, b'{"a"}', close=True)
+    async with (
+        upstream(short) as first,
+        upstream(whole) as second,
+        router([first.url, second.url], policy=QUICK) as front,
+    ):
+        assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "azure/r1"
 
 
-def test_a_reply_to_head_has_the_length_and_no_body() -> None:
+async def test_a_reply_to_head_has_the_length_and_no_body() -> None:
     """HEAD announces what GET would send."""
-
-    async def run() -> None:
-        async with upstream(sends(HEAD % (b"5", b""), close=True)) as up, router([up.url]) as front:
-            reply = await front.client.head("/x")
-            assert (reply.status_code, reply.headers["content-length"]) == (200, "5")
-
-    asyncio.run(run())
+    async with upstream(sends(HEAD % (b"5", b""), close=True)) as up, router([up.url]) as front:
+        reply = await front.client.head("/x")
+        assert (reply.status_code, reply.headers["content-length"]) == (200, "5")

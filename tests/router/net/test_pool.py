@@ -26,163 +26,134 @@ async def get(pool: Pool, port: int, *, path: str = "/", timeout_s: float = 5) -
     return await fetch(pool, FetchRequest(Origin(False, "127.0.0.1", port), "GET", path), timeout_s=timeout_s)
 
 
-def test_connections_are_kept_and_used_again() -> None:
+async def test_connections_are_kept_and_used_again() -> None:
     """Twenty requests in a row share one connection; ten at once open at most ten."""
-
-    async def run() -> None:
-        async with upstream(ok) as up, router([up.url]) as front:
-            for _ in range(20):
-                await front.client.get("/x")
-            assert up.connections == 1
-            await asyncio.gather(*(front.client.get("/x") for _ in range(10)))
-            assert up.connections <= 10
-
-    asyncio.run(run())
+    async with upstream(ok) as up, router([up.url]) as front:
+        for _ in range(20):
+            await front.client.get("/x")
+        assert up.connections == 1
+        await asyncio.gather(*(front.client.get("/x") for _ in range(10)))
+        assert up.connections <= 10
 
 
-def test_a_connection_that_the_target_closed_is_never_used_again() -> None:
+async def test_a_connection_that_the_target_closed_is_never_used_again() -> None:
     """A POST that must not be repeated survives a keep-alive connection closed while idle."""
 
     async def closes(request: Received, peer: Peer) -> None:
         await peer.reply(200)
         peer.writer.close()
 
-    async def run() -> None:
-        async with upstream(closes) as up, router([up.url], repeatable=False) as front:
-            for _ in range(20):
-                assert (await front.client.post("/x", content=b"y")).status_code == 200
-            assert up.connections == 20
-
-    asyncio.run(run())
+    async with upstream(closes) as up, router([up.url], repeatable=False) as front:
+        for _ in range(20):
+            assert (await front.client.post("/x", content=b"y")).status_code == 200
+        assert up.connections == 20
 
 
-def test_the_kernel_knows_of_a_close_that_the_loop_has_not_seen() -> None:
+async def test_the_kernel_knows_of_a_close_that_the_loop_has_not_seen() -> None:
     """After a freeze the first request meets a dead connection before the loop has read its end."""
+    peers: list[Peer] = []
 
-    async def run() -> None:
-        peers: list[Peer] = []
+    async def keeps(request: Received, peer: Peer) -> None:
+        peers.append(peer)
+        await peer.reply(200)
 
-        async def keeps(request: Received, peer: Peer) -> None:
-            peers.append(peer)
-            await peer.reply(200)
-
-        async with upstream(keeps) as up:
-            pool = Pool(connect_timeout_s=2)
-            try:
-                await get(pool, up.port)
-                peers[0].writer.close()
-                await peers[0].writer.wait_closed()
-                # No await in between: the pool's side has not had a turn of the loop to read the close.
-                reply = await get(pool, up.port)
-                assert reply.status == 200
-                assert up.connections == 2
-            finally:
-                pool.close()
-
-    asyncio.run(run())
+    async with upstream(keeps) as up:
+        pool = Pool(connect_timeout_s=2)
+        try:
+            await get(pool, up.port)
+            peers[0].writer.close()
+            await peers[0].writer.wait_closed()
+            # No await in between: the pool's side has not had a turn of the loop to read the close.
+            reply = await get(pool, up.port)
+            assert reply.status == 200
+            assert up.connections == 2
+        finally:
+            pool.close()
 
 
-def test_idle_connections_age_by_the_wall_clock() -> None:
+async def test_idle_connections_age_by_the_wall_clock() -> None:
     """A sandbox frozen for a minute opens a new connection, whatever the monotonic clock says."""
-
-    async def run() -> None:
-        now = 1000.0
-        async with upstream(ok) as up:
-            pool = Pool(connect_timeout_s=2, clock=lambda: now)
-            try:
-                await get(pool, up.port)
-                now += 3.9
-                await get(pool, up.port)
-                assert up.connections == 1
-                now += 60
-                await get(pool, up.port)
-                assert up.connections == 2
-            finally:
-                pool.close()
-
-    asyncio.run(run())
+    now = 1000.0
+    async with upstream(ok) as up:
+        pool = Pool(connect_timeout_s=2, clock=lambda: now)
+        try:
+            await get(pool, up.port)
+            now += 3.9
+            await get(pool, up.port)
+            assert up.connections == 1
+            now += 60
+            await get(pool, up.port)
+            assert up.connections == 2
+        finally:
+            pool.close()
 
 
-def test_a_response_before_its_request_closes_the_connection() -> None:
+async def test_a_response_before_its_request_closes_the_connection() -> None:
     """Unrequested bytes on an idle connection close it and never become the next response."""
 
     async def talks(request: Received, peer: Peer) -> None:
         await peer.reply(200, b"first")
         await peer.reply(200, b"smuggled")
 
-    async def run() -> None:
-        async with upstream(talks) as up:
-            pool = Pool(connect_timeout_s=2)
-            try:
-                for _ in range(5):
-                    assert (await get(pool, up.port)).body == b"first"
-            finally:
-                pool.close()
-
-    asyncio.run(run())
-
-
-def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
-    """A target that does not answer costs the timeout, and its connection is closed."""
-
-    async def run() -> None:
-        closed = asyncio.Event()
-
-        async def silent(request: Received, peer: Peer) -> None:
-            await peer.until_closed()
-            closed.set()
-
-        async with upstream(silent) as up:
-            pool = Pool(connect_timeout_s=2)
-            began = time.monotonic()
-            with pytest.raises(FetchError, match="no answer within"):
-                await get(pool, up.port, timeout_s=0.1)
-            assert time.monotonic() - began < 2
-            await asyncio.wait_for(closed.wait(), 5)
+    async with upstream(talks) as up:
+        pool = Pool(connect_timeout_s=2)
+        try:
+            for _ in range(5):
+                assert (await get(pool, up.port)).body == b"first"
+        finally:
             pool.close()
 
-    asyncio.run(run())
+
+async def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
+    """A target that does not answer costs the timeout, and its connection is closed."""
+    closed = asyncio.Event()
+
+    async def silent(request: Received, peer: Peer) -> None:
+        await peer.until_closed()
+        closed.set()
+
+    async with upstream(silent) as up:
+        pool = Pool(connect_timeout_s=2)
+        began = time.monotonic()
+        with pytest.raises(FetchError, match="no answer within"):
+            await get(pool, up.port, timeout_s=0.1)
+        assert time.monotonic() - began < 2
+        await asyncio.wait_for(closed.wait(), 5)
+        pool.close()
 
 
-def test_a_fetch_refuses_a_reply_above_its_limit() -> None:
+async def test_a_fetch_refuses_a_reply_above_its_limit() -> None:
     """A large response to a probe cannot exhaust the memory."""
 
     async def large(request: Received, peer: Peer) -> None:
         await peer.reply(200, b"x" * 2_000_000)
 
-    async def run() -> None:
-        async with upstream(large) as up:
-            pool = Pool(connect_timeout_s=2)
-            with pytest.raises(FetchError, match="larger than"):
-                await get(pool, up.port)
-            pool.close()
-
-    asyncio.run(run())
+    async with upstream(large) as up:
+        pool = Pool(connect_timeout_s=2)
+        with pytest.raises(FetchError, match="larger than"):
+            await get(pool, up.port)
+        pool.close()
 
 
-def test_tls_is_spoken_and_verified() -> None:
+async def test_tls_is_spoken_and_verified() -> None:
     """A trusted certificate is used with keep-alive; to one that is not trusted nothing is sent."""
-
-    async def run() -> None:
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        serving.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
-        async with upstream(ok, tls=serving) as up:
-            trusting = Pool(connect_timeout_s=5, tls=ssl.create_default_context(cafile=TLS / "cert.pem"))
-            request = FetchRequest(Origin(True, "localhost", up.port), "GET", "/")
-            for _ in range(3):
-                assert (await fetch(trusting, request, timeout_s=5)).status == 200
-            assert up.connections == 1
-            trusting.close()
-            strict = Pool(connect_timeout_s=5)
-            with pytest.raises(FetchError, match="connect: SSLCertVerificationError"):
-                await fetch(strict, request, timeout_s=5)
-            strict.close()
-            assert len(up.received) == 3
-
-    asyncio.run(run())
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    async with upstream(ok, tls=serving) as up:
+        trusting = Pool(connect_timeout_s=5, tls=ssl.create_default_context(cafile=TLS / "cert.pem"))
+        request = FetchRequest(Origin(True, "localhost", up.port), "GET", "/")
+        for _ in range(3):
+            assert (await fetch(trusting, request, timeout_s=5)).status == 200
+        assert up.connections == 1
+        trusting.close()
+        strict = Pool(connect_timeout_s=5)
+        with pytest.raises(FetchError, match="connect: SSLCertVerificationError"):
+            await fetch(strict, request, timeout_s=5)
+        strict.close()
+        assert len(up.received) == 3
 
 
-def test_a_name_that_hangs_takes_one_thread_only(
+async def test_a_name_that_hangs_takes_one_thread_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Forty requests to a name that the resolver never answers share one lookup; other names still work."""
@@ -198,49 +169,42 @@ def test_a_name_that_hangs_takes_one_thread_only(
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
 
-    async def run() -> None:
-        async with upstream(ok) as up:
-            pool = Pool(connect_timeout_s=2)
-            gone = FetchRequest(Origin(False, "gone.invalid", 80), "GET", "/")
-            waiting = [asyncio.create_task(fetch(pool, gone, timeout_s=10)) for _ in range(40)]
-            await eventually(lambda: bool(asked))
-            named = FetchRequest(Origin(False, "there.invalid", up.port), "GET", "/")
-            assert (await fetch(pool, named, timeout_s=5)).status == 200
-            results = await asyncio.gather(*waiting, return_exceptions=True)
-            assert all("no connection within 2 s" in str(result) for result in results)
-            assert asked == ["gone.invalid"]
-            released.set()
-            pool.close()
-
-    asyncio.run(run())
+    async with upstream(ok) as up:
+        pool = Pool(connect_timeout_s=2)
+        gone = FetchRequest(Origin(False, "gone.invalid", 80), "GET", "/")
+        waiting = [asyncio.create_task(fetch(pool, gone, timeout_s=10)) for _ in range(40)]
+        await eventually(lambda: bool(asked))
+        named = FetchRequest(Origin(False, "there.invalid", up.port), "GET", "/")
+        assert (await fetch(pool, named, timeout_s=5)).status == 200
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all("no connection within 2 s" in str(result) for result in results)
+        assert asked == ["gone.invalid"]
+        released.set()
+        pool.close()
 
 
-def test_connections_to_one_origin_are_limited() -> None:
+async def test_connections_to_one_origin_are_limited() -> None:
     """Beyond the limit nothing is sent, and the failure says so; a free connection is reused."""
+    go = asyncio.Event()
 
-    async def run() -> None:
-        go = asyncio.Event()
+    async def waits(request: Received, peer: Peer) -> None:
+        await go.wait()
+        await peer.reply(200)
 
-        async def waits(request: Received, peer: Peer) -> None:
-            await go.wait()
-            await peer.reply(200)
-
-        async with upstream(waits) as up:
-            pool = Pool(connect_timeout_s=5, max_connections=2)
-            running = [asyncio.create_task(get(pool, up.port)) for _ in range(2)]
-            await eventually(lambda: len(up.received) == 2)
-            with pytest.raises(FetchError, match="overflow"):
-                await get(pool, up.port)
-            go.set()
-            await asyncio.gather(*running)
-            assert (await get(pool, up.port)).status == 200
-            assert up.connections == 2
-            pool.close()
-
-    asyncio.run(run())
+    async with upstream(waits) as up:
+        pool = Pool(connect_timeout_s=5, max_connections=2)
+        running = [asyncio.create_task(get(pool, up.port)) for _ in range(2)]
+        await eventually(lambda: len(up.received) == 2)
+        with pytest.raises(FetchError, match="overflow"):
+            await get(pool, up.port)
+        go.set()
+        await asyncio.gather(*running)
+        assert (await get(pool, up.port)).status == 200
+        assert up.connections == 2
+        pool.close()
 
 
-def test_a_probe_is_exempt_from_the_connection_limit(
+async def test_a_probe_is_exempt_from_the_connection_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Slow requests that use all connections are waited for, since the probe of /health still succeeds."""
@@ -253,12 +217,9 @@ def test_a_probe_is_exempt_from_the_connection_limit(
         await asyncio.sleep(0.5)
         await peer.reply(200)
 
-    async def run() -> None:
-        async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
-            replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(3)))
-            assert [reply.status_code for reply in replies] == [200, 200, 200]
-            assert len(one.asked) == 3
-            assert len(one.received) > 3
-            assert (await front.target("aws/r0"))["state"] == "healthy"
-
-    asyncio.run(run())
+    async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
+        replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(3)))
+        assert [reply.status_code for reply in replies] == [200, 200, 200]
+        assert len(one.asked) == 3
+        assert len(one.received) > 3
+        assert (await front.target("aws/r0"))["state"] == "healthy"
