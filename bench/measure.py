@@ -148,7 +148,7 @@ def memory(fleet: Fleet) -> list[Row]:
     """Resident memory of the daemon and of every instance's processes."""
     emulator = fleet.emulator
     world: dict[str, Any] = requests.get(
-        f"{emulator['admin']}/v1/world", headers={"authorization": f"Bearer {emulator['token']}"}, timeout=30
+        f"{emulator['admin']}/v1/status", headers={"authorization": f"Bearer {emulator['token']}"}, timeout=30
     ).json()
     rows = [
         Row("daemon (the four providers, front doors, buckets)", "MB", [resident_mb(int(emulator["pid"]))])

@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emulator.admin import Admin
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.errors import EmulatorError
-from emulator.runtime import interpreter
 from emulator.runtime.errors import SetupError
+from emulator.runtime.instances import interpreter
+from emulator.runtime.instances.wheels import Wheels, cache_folder
+from emulator.runtime.json_document import Document, write_private
 from emulator.runtime.ports import Ports
-from emulator.runtime.reconciler import Reconciler, Site
-from emulator.runtime.state import Document, write_private
-from emulator.runtime.wheels import Wheels, cache_folder
+from emulator.runtime.reconciler import Reconciler, Settings
 
 if TYPE_CHECKING:
     from emulator.providers.server import Providers
@@ -82,7 +82,7 @@ def options(arguments: list[str]) -> Options:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Generator[None]:
-    """Hold the lock of the folder. Raises SetupError when another daemon does."""
+    """NameHold the lock of the folder. Raises SetupError when another daemon does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
@@ -119,10 +119,14 @@ def uv_program() -> Path:
 
 def adapter_program(environ: Mapping[str, str]) -> Path | None:
     """The real Lambda Web Adapter, where it is installed."""
-    told = environ.get("SKYFLEET_LAMBDA_ADAPTER") or shutil.which("lambda-adapter", path=environ.get("PATH"))
-    if told and not Path(told).is_file():
-        raise SetupError(f"SKYFLEET_LAMBDA_ADAPTER names {told}, which is not a file; unset it or correct it")
-    return Path(told) if told else None
+    program = environ.get("SKYFLEET_LAMBDA_ADAPTER") or shutil.which(
+        "lambda-adapter", path=environ.get("PATH")
+    )
+    if program and not Path(program).is_file():
+        raise SetupError(
+            f"SKYFLEET_LAMBDA_ADAPTER names {program}, which is not a file; unset it or correct it"
+        )
+    return Path(program) if program else None
 
 
 async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
@@ -132,7 +136,7 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     uv = uv_program()
-    site = Site(
+    settings = Settings(
         folder=chosen.emulator,
         logs=chosen.logs,
         interpreter=interpreter.at(chosen.python) if chosen.python else interpreter.own(),
@@ -143,7 +147,7 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
     document = Document(chosen.emulator / "settings.json")
     ports = Ports(document)
     token = document.content.setdefault("token", secrets.token_urlsafe(32))
-    emulator = Reconciler(site, ports, document)
+    emulator = Reconciler(settings, ports, document)
     async with contextlib.AsyncExitStack() as open_things:
         open_things.callback(ports.close)
         open_things.push_async_callback(emulator.close)
@@ -152,9 +156,9 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
         admin = Admin(ports.named("admin"), token, emulator, providers.operations)
         open_things.push_async_callback(admin.close)
         await admin.open()
-        write_note(chosen.note, admin.address, token, addresses, str(site.interpreter))
+        write_note(chosen.note, admin.address, token, addresses, str(settings.interpreter))
         open_things.callback(chosen.note.unlink, missing_ok=True)
-        log.info("ready: %s, functions run on Python %s", admin.address, site.interpreter)
+        log.info("ready: %s, functions run on Python %s", admin.address, settings.interpreter)
         await stop.wait()
         log.info("stopping")
 
@@ -165,27 +169,27 @@ async def _providers(
     """Bring the world back from the providers' table, then let the engine change it."""
     from emulator.providers.registry import PACKAGES
     from emulator.providers.server import Providers
-    from emulator.providers.table import Table
+    from emulator.providers.storage.resource_store import ResourceStore
 
     loop = asyncio.get_running_loop()
 
-    def apply(world: World) -> None:
+    def apply(desired: DesiredState) -> None:
         """Called from the providers' threads."""
-        asyncio.run_coroutine_threadsafe(emulator.apply(world), loop).result(APPLY_S)
+        asyncio.run_coroutine_threadsafe(emulator.apply(desired), loop).result(APPLY_S)
 
     kept: dict[str, int] = {}
     for package in PACKAGES:
         kept[package] = ports.named(f"provider {package}")
-    table = Table(chosen.emulator / "resources.json")
+    table = ResourceStore(chosen.emulator / "resources.json")
     program_folder = chosen.project / "infra"
     providers = Providers(
         table, apply, kept, ports.allocate, chosen.emulator, program_folder, emulator.delays
     )
-    world = providers.world()
-    for spec in world.functions:
+    desired = providers.desired()
+    for spec in desired.functions:
         if spec.port is not None:
             ports.reserve(spec.port, f"function {spec.key}")
-    await emulator.restore(world)
+    await emulator.restore(desired)
     # Stopping waits for operations under way, which wait for this loop.
     open_things.push_async_callback(functools.partial(asyncio.to_thread, providers.stop))
     return providers, await asyncio.to_thread(providers.start)

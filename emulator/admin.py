@@ -1,13 +1,13 @@
 """The emulator's admin API: what `skyfleet` asks the daemon on loopback, with the token from emulator.json.
 
     GET /v1/health                                        {"status": "ok"}
-    GET /v1/world                                         functions, instances, schedules, faults
+    GET /v1/status                                         functions, instances, schedules, faults
     POST /v1/faults {"cloud", "fault", "scope"}           inject; scope is `agents` unless told otherwise
     DELETE /v1/faults?cloud=aws                           heal
     PUT /v1/settings {"minute_s": 5.0, "delays": 0.02}    length of an emulated minute; how much of a real
                                                           cloud's delays the emulated ones take (0 to 1)
     GET /v1/leftovers                                     what the clouds keep of deleted resources
-    PUT /v1/weather {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: no more)
+    PUT /v1/outages {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: no more)
     POST /v1/drift {"cloud", "id", "delete" or "set"}     change or delete a resource by hand
     POST /v1/schedules/run {"cloud"}                      fire now, answer when done
 Mistakes are 400 with {"error": {"code", "message"}}.
@@ -29,12 +29,12 @@ from emulator.delays import MOST
 from emulator.errors import CloudError
 from emulator.providers import drift
 from emulator.providers.operations import Operations
-from emulator.providers.weather import LONGEST_S as LONGEST_STORM_S
-from emulator.providers.weather import STATUSES
+from emulator.providers.outages import LONGEST_S as LONGEST_OUTAGE_S
+from emulator.providers.outages import STATUSES
 from emulator.runtime import describe, faults
 from emulator.runtime.errors import RequestError
 from emulator.runtime.faults import Injected
-from emulator.runtime.listening import Listener
+from emulator.runtime.ingress.listener import Listener
 from emulator.runtime.reconciler import Reconciler
 
 Json = Mapping[str, object]
@@ -84,15 +84,15 @@ async def _health(_: web.BaseRequest, clouds: Clouds) -> Json:
     return {"status": "ok", "functions": len(emulator.hosts)}
 
 
-async def _world(_: web.BaseRequest, clouds: Clouds) -> Json:
-    return _told(clouds)
+async def _status(_: web.BaseRequest, clouds: Clouds) -> Json:
+    return _status_of(clouds)
 
 
-def _told(clouds: Clouds) -> describe.Json:
+def _status_of(clouds: Clouds) -> describe.Json:
     """What runs, with the bad days of management APIs among the faults."""
-    found = describe.world(clouds.emulator)
-    for cloud, storm in clouds.operations.weather.told(time.time()).items():
-        found["faults"].append({"cloud": cloud, "scope": "api", "fault": f"api:{storm['status']:g}"})
+    found = describe.status(clouds.emulator)
+    for cloud, outage in clouds.operations.outages.report(time.time()).items():
+        found["faults"].append({"cloud": cloud, "scope": "api", "fault": f"api:{outage['status']:g}"})
     return found
 
 
@@ -103,16 +103,16 @@ async def _inject(request: web.BaseRequest, clouds: Clouds) -> Json:
         faults.parse_scope(_text(body, "scope", "agents")),
         faults.parse(_text(body, "fault")),
     )
-    await emulator.set_faults(faults.inject(emulator.board.current, new))
-    return {"faults": _told(clouds)["faults"]}
+    await emulator.set_faults(faults.inject(emulator.active_faults.current, new))
+    return {"faults": _status_of(clouds)["faults"]}
 
 
 async def _heal(request: web.BaseRequest, clouds: Clouds) -> Json:
     emulator = clouds.emulator
     cloud = faults.parse_cloud(request.query.get("cloud", ""))
-    await emulator.set_faults(faults.heal(emulator.board.current, cloud))
-    clouds.operations.weather.end(cloud)
-    return {"faults": _told(clouds)["faults"]}
+    await emulator.set_faults(faults.heal(emulator.active_faults.current, cloud))
+    clouds.operations.outages.end(cloud)
+    return {"faults": _status_of(clouds)["faults"]}
 
 
 async def _settings(request: web.BaseRequest, clouds: Clouds) -> Json:
@@ -132,23 +132,23 @@ async def _settings(request: web.BaseRequest, clouds: Clouds) -> Json:
 async def _leftovers(_: web.BaseRequest, clouds: Clouds) -> Json:
     return {
         "leftovers": clouds.operations.remaining(),
-        "deployed": [row.key for row in clouds.operations.rows.values() if row.urn],
+        "deployed": [resource.key for resource in clouds.operations.resources.values() if resource.urn],
     }
 
 
 async def _weather(request: web.BaseRequest, clouds: Clouds) -> Json:
-    body, weather, now = await _body(request), clouds.operations.weather, time.time()
+    body, outages, now = await _body(request), clouds.operations.outages, time.time()
     cloud = faults.parse_cloud(_text(body, "cloud"))
-    seconds = _number(body, "seconds", 0, 0, LONGEST_STORM_S)
+    seconds = _number(body, "seconds", 0, 0, LONGEST_OUTAGE_S)
     status = int(_number(body, "status", 503, 0, 999))
     if status not in STATUSES:
         known = ", ".join(map(str, STATUSES))
         raise RequestError(f"status must be one of {known}, got {status}")
     if seconds:
-        weather.begin(cloud, status, now + seconds)
+        outages.begin(cloud, status, now + seconds)
     else:
-        weather.end(cloud)
-    return {"faults": _told(clouds)["faults"]}
+        outages.end(cloud)
+    return {"faults": _status_of(clouds)["faults"]}
 
 
 async def _drift(request: web.BaseRequest, clouds: Clouds) -> Json:
@@ -170,12 +170,12 @@ async def _run(request: web.BaseRequest, clouds: Clouds) -> Json:
 
 ROUTES: dict[tuple[str, str], Call] = {
     ("GET", "/v1/health"): _health,
-    ("GET", "/v1/world"): _world,
+    ("GET", "/v1/status"): _status,
     ("POST", "/v1/faults"): _inject,
     ("DELETE", "/v1/faults"): _heal,
     ("PUT", "/v1/settings"): _settings,
     ("GET", "/v1/leftovers"): _leftovers,
-    ("PUT", "/v1/weather"): _weather,
+    ("PUT", "/v1/outages"): _weather,
     ("POST", "/v1/drift"): _drift,
     ("POST", "/v1/schedules/run"): _run,
 }

@@ -2,7 +2,7 @@
 
     EmulatorError
     ├── CloudError   the cloud refuses what the program asked for (the program's fault)
-    │   └── NotYet   the cloud refuses now and would accept later (a change that still propagates)
+    │   └── NotYetReady   the cloud refuses now and would accept later (a change that still propagates)
     ├── ApplyError   the hosts cannot make reality equal to the world (mostly the package's fault)
     ├── StoreError   the emulator's own file cannot be read or written (this machine: disk, permissions)
     └── PortTaken    another process listens where the emulator must (this machine)
@@ -28,7 +28,7 @@ class CloudError(EmulatorError):
         self.message = message
 
 
-class NotYet(CloudError):
+class NotYetReady(CloudError):
     """A refusal that ends by itself. `retried_s`: real seconds for which the vendor's Pulumi provider repeats
     the call before it fails; 0 where it fails at once."""
 

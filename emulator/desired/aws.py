@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from emulator.desired import periods
-from emulator.desired.common import Part, Tables, addresses_of, port_of, role_of
-from emulator.desired.state import Function, Grant, Schedule
+from emulator.desired.common import Part, ResourceView, addresses_of, port_of, role_of
+from emulator.desired.model import Function, Grant, Schedule
 from emulator.providers.aws.account import settings_in
 from emulator.providers.aws.common import (
     BUCKET,
@@ -28,7 +28,7 @@ from emulator.providers.aws.common import (
     region,
 )
 from emulator.providers.aws.iam import assumable_by, matches, statements
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, fields, items, number, text
 
 S3 = "arn:aws:s3:::"
@@ -43,70 +43,72 @@ INVOKE = "lambda:InvokeFunction"
 INVOKE_URL = "lambda:InvokeFunctionUrl"
 
 
-def derive(tables: Tables) -> Part:
+def derive(view: ResourceView) -> Part:
     return Part(
-        functions=tuple(_function(row, tables) for row in tables.all(FUNCTION)),
+        functions=tuple(_function(resource, view) for resource in view.all(FUNCTION)),
         schedules=tuple(
-            _schedule(row, tables) for row in tables.all(SCHEDULE) if row.outputs.get("state") != "DISABLED"
+            _schedule(resource, view)
+            for resource in view.all(SCHEDULE)
+            if resource.outputs.get("state") != "DISABLED"
         ),
-        buckets=tuple(tables.bucket("aws", row.id) for row in tables.all(BUCKET)),
+        buckets=tuple(view.bucket("aws", resource.id) for resource in view.all(BUCKET)),
         secrets={
-            text(row.outputs, "arn"): text(row.inputs, "secretString")
-            for row in tables.all(SECRET_VERSION)
-            if "AWSCURRENT" in items(row.outputs, "versionStages")
+            text(resource.outputs, "arn"): text(resource.inputs, "secretString")
+            for resource in view.all(SECRET_VERSION)
+            if "AWSCURRENT" in items(resource.outputs, "versionStages")
         },
-        grants=tuple(dict.fromkeys(_grants(tables))),
+        grants=tuple(dict.fromkeys(_grants(view))),
     )
 
 
-def _function(row: Row, tables: Tables) -> Function:
-    url = next((url for url in tables.all(FUNCTION_URL) if _is_of(url, "functionName", row)), None)
-    variables = fields(row.inputs, "environment", "variables")
-    reserved = number(row.outputs, "reservedConcurrentExecutions", default=-1)
-    layers = [str(layer) for layer in items(row.inputs, "layers")]
+def _function(resource: Resource, view: ResourceView) -> Function:
+    url = next((url for url in view.all(FUNCTION_URL) if _is_of(url, "functionName", resource)), None)
+    variables = fields(resource.inputs, "environment", "variables")
+    reserved = number(resource.outputs, "reservedConcurrentExecutions", default=-1)
+    layers = [str(layer) for layer in items(resource.inputs, "layers")]
     return Function(
-        key=function_key(row),
+        key=function_key(resource),
         cloud="aws",
-        region=region(row.outputs),
-        name=row.id,
-        role=role_of(row, "tags"),
-        package=tables.package(row),
-        package_hash=row.private["package"],
-        entry=text(row.inputs, "handler"),
+        region=region(resource.outputs),
+        name=resource.id,
+        role=role_of(resource, "tags"),
+        package=view.package(resource),
+        package_hash=resource.private["package"],
+        entry=text(resource.inputs, "handler"),
         environment={name: str(value) for name, value in variables.items()},
         port=port_of(url) if url else None,
-        closed=_closed(url, row, tables) if url else None,
-        principal=text(row.inputs, "role"),
-        memory_mb=int(number(row.outputs, "memorySize")),
-        timeout_s=number(row.outputs, "timeout"),
+        closed=_closed(url, resource, view) if url else None,
+        principal=text(resource.inputs, "role"),
+        memory_mb=int(number(resource.outputs, "memorySize")),
+        timeout_s=number(resource.outputs, "timeout"),
         concurrency=1,
-        max_instances=int(reserved) if reserved >= 0 else settings_in(tables.rows).most_at_once,
-        runtime=text(row.inputs, "runtime"),
+        max_instances=int(reserved) if reserved >= 0 else settings_in(view.resources).most_at_once,
+        runtime=text(resource.inputs, "runtime"),
         web_adapter=text(variables, "AWS_LAMBDA_EXEC_WRAPPER") == "/opt/bootstrap"
         and any(":layer:LambdaAdapterLayer" in layer for layer in layers),
-        resource=text(row.outputs, "arn"),
+        resource=text(resource.outputs, "arn"),
         addresses=addresses_of(text(url.outputs, "functionUrl")) if url else (),
     )
 
 
-def function_key(row: Row) -> str:
-    return f"aws/{region(row.outputs)}/{row.id}"
+def function_key(resource: Resource) -> str:
+    return f"aws/{region(resource.outputs)}/{resource.id}"
 
 
-def _is_of(part: Row, prop: str, function: Row) -> bool:
+def _is_of(part: Resource, prop: str, function: Resource) -> bool:
     """Whether a URL or a permission belongs to the function."""
     same_name = function_name(text(part.inputs, prop)) == function.id
     return same_name and region(part.inputs) == region(function.inputs)
 
 
-def _closed(url: Row, function: Row, tables: Tables) -> str | None:
+def _closed(url: Resource, function: Resource, view: ResourceView) -> str | None:
     """Since October 2025 a public URL needs two permissions (AWS, lambda/latest/dg/urls-auth.html)."""
     if text(url.inputs, "authorizationType") != "NONE":
         return "the function URL wants requests signed with SigV4 (authorizationType AWS_IAM)"
     public = [
-        row.inputs
-        for row in tables.all(PERMISSION)
-        if _is_of(row, "function", function) and text(row.inputs, "principal") == "*"
+        resource.inputs
+        for resource in view.all(PERMISSION)
+        if _is_of(resource, "function", function) and text(resource.inputs, "principal") == "*"
     ]
     by_url = any(
         matches(text(inputs, "action"), INVOKE_URL) and text(inputs, "functionUrlAuthType") in ("", "NONE")
@@ -119,14 +121,14 @@ def _closed(url: Row, function: Row, tables: Tables) -> str | None:
     return f"the function's resource policy does not allow everybody {' and '.join(missing)}"
 
 
-def _statements(role: Row, tables: Tables) -> Iterator[Json]:
+def _statements(role: Resource, view: ResourceView) -> Iterator[Json]:
     """Allow statements of a role's policies that act already."""
-    return statements(role, tables.effective(ROLE_POLICY))
+    return statements(role, view.effective(ROLE_POLICY))
 
 
-def _grants(tables: Tables) -> Iterator[Grant]:
-    for role in tables.all(ROLE):
-        for statement in _statements(role, tables):
+def _grants(view: ResourceView) -> Iterator[Grant]:
+    for role in view.all(ROLE):
+        for statement in _statements(role, view):
             patterns = [str(pattern) for pattern in items(statement, "Action")]
             for action, ours in ACTIONS.items():
                 if any(matches(pattern, action) for pattern in patterns):
@@ -135,32 +137,32 @@ def _grants(tables: Tables) -> Iterator[Grant]:
                         yield Grant(text(role.outputs, "arn"), ours, plain)
 
 
-def _schedule(row: Row, tables: Tables) -> Schedule:
-    target = text(row.inputs, "target", "arn")
-    function = next((f for f in tables.all(FUNCTION) if _names(target, f)), None)
+def _schedule(resource: Resource, view: ResourceView) -> Schedule:
+    target = text(resource.inputs, "target", "arn")
+    function = next((f for f in view.all(FUNCTION) if _names(target, f)), None)
     return Schedule(
-        key=f"aws/{region(row.inputs)}/{row.id}",
+        key=f"aws/{region(resource.inputs)}/{resource.id}",
         cloud="aws",
-        every_minutes=periods.of_rate(text(row.inputs, "scheduleExpression")),
+        every_minutes=periods.of_rate(text(resource.inputs, "scheduleExpression")),
         function=function_key(function) if function else "",
-        refused=_refused(row, target, function, tables),
-        payload=text(row.inputs, "target", "input").encode(),
+        refused=_refused(resource, target, function, view),
+        payload=text(resource.inputs, "target", "input").encode(),
     )
 
 
-def _names(target: str, function: Row) -> bool:
+def _names(target: str, function: Resource) -> bool:
     own = text(function.outputs, "arn")
     return target == own or target.startswith(f"{own}:")
 
 
-def _refused(row: Row, target: str, function: Row | None, tables: Tables) -> str | None:
-    role_arn = text(row.inputs, "target", "roleArn")
-    role = next((role for role in tables.all(ROLE) if role.outputs["arn"] == role_arn), None)
+def _refused(resource: Resource, target: str, function: Resource | None, view: ResourceView) -> str | None:
+    role_arn = text(resource.inputs, "target", "roleArn")
+    role = next((role for role in view.all(ROLE) if role.outputs["arn"] == role_arn), None)
     if function is None:
         return f"its target {target} is no function"
     if role is None or not assumable_by(role, "scheduler.amazonaws.com"):
         return f"its role {role_arn} does not exist or does not trust scheduler.amazonaws.com"
-    for statement in _statements(role, tables):
+    for statement in _statements(role, view):
         actions = any(matches(str(action), INVOKE) for action in items(statement, "Action"))
         if actions and any(fnmatchcase(target, str(r)) for r in items(statement, "Resource")):
             return None

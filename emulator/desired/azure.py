@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emulator.desired.common import Part, Tables, addresses_of, port_of, role_of
-from emulator.desired.state import Function, Grant
+from emulator.desired.common import Part, ResourceView, addresses_of, port_of, role_of
+from emulator.desired.model import Function, Grant
 from emulator.providers.azure.common import (
     ACCOUNT,
     CONTAINER,
@@ -23,7 +23,7 @@ from emulator.providers.azure.references import Reader, secret_value
 from emulator.providers.azure.roles import BLOB_ROLES, covers
 from emulator.providers.azure.roles import role_of as role_name
 from emulator.providers.azure.settings import app_settings
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import fields, items, number, text
 
 # HTTP requests one instance takes at once unless said otherwise, by memory
@@ -32,99 +32,103 @@ CONCURRENCY = {512: 4, 2048: 16, 4096: 32}
 ANSWER_S = 230.0  # the load balancer's idle limit, whatever functionTimeout says
 
 
-def derive(tables: Tables) -> Part:
-    sites = [row for row in tables.all(SITE) if row.private.get("package")]
+def derive(view: ResourceView) -> Part:
+    sites = [resource for resource in view.all(SITE) if resource.private.get("package")]
     return Part(
-        functions=tuple(_function(row, tables) for row in sites),
-        buckets=tuple(tables.bucket("azure", _container(row)) for row in tables.all(CONTAINER)),
+        functions=tuple(_function(resource, view) for resource in sites),
+        buckets=tuple(view.bucket("azure", _container(resource)) for resource in view.all(CONTAINER)),
         secrets={
-            text(r.outputs, "properties", "secretUri"): secret_value(r, "") or "" for r in tables.all(SECRET)
+            text(r.outputs, "properties", "secretUri"): secret_value(r, "") or "" for r in view.all(SECRET)
         },
-        grants=tuple(dict.fromkeys(_grants(tables))),
+        grants=tuple(dict.fromkeys(_grants(view))),
     )
 
 
-def _container(row: Row) -> str:
-    return f"{row.inputs['accountName']}/{row.inputs['containerName']}"
+def _container(resource: Resource) -> str:
+    return f"{resource.inputs['accountName']}/{resource.inputs['containerName']}"
 
 
-def _function(row: Row, tables: Tables) -> Function:
-    region = text(row.outputs, "location").replace(" ", "").lower()
-    scale = fields(row.inputs, "functionAppConfig", "scaleAndConcurrency")
+def _function(resource: Resource, view: ResourceView) -> Function:
+    region = text(resource.outputs, "location").replace(" ", "").lower()
+    scale = fields(resource.inputs, "functionAppConfig", "scaleAndConcurrency")
     memory = int(number(scale, "instanceMemoryMB", default=2048))
     concurrency = number(
         scale, "triggers", "http", "perInstanceConcurrency", default=CONCURRENCY.get(memory, 16)
     )
-    runtime = fields(row.inputs, "functionAppConfig", "runtime")
+    runtime = fields(resource.inputs, "functionAppConfig", "runtime")
     return Function(
-        key=f"azure/{region}/{row.outputs['name']}",
+        key=f"azure/{region}/{resource.outputs['name']}",
         cloud="azure",
         region=region,
-        name=row.outputs["name"],
-        role=role_of(row, "tags"),
-        package=tables.package(row),
-        package_hash=row.private["package"],
+        name=resource.outputs["name"],
+        role=role_of(resource, "tags"),
+        package=view.package(resource),
+        package_hash=resource.private["package"],
         entry="",
-        environment=_environment(row, tables),
-        port=port_of(row),
-        closed=_closed(row),
-        principal=_principal(row, tables),
+        environment=_environment(resource, view),
+        port=port_of(resource),
+        closed=_closed(resource),
+        principal=_principal(resource, view),
         memory_mb=memory,
         timeout_s=ANSWER_S,
         concurrency=int(concurrency),
         max_instances=int(number(scale, "maximumInstanceCount", default=100)),
         runtime=f"{text(runtime, 'name')}{text(runtime, 'version')}",
-        resource=row.id,
-        addresses=addresses_of(text(row.outputs, "defaultHostName")),
+        resource=resource.id,
+        addresses=addresses_of(text(resource.outputs, "defaultHostName")),
     )
 
 
-def _closed(row: Row) -> str | None:
-    if row.inputs.get("enabled") is False:
+def _closed(resource: Resource) -> str | None:
+    if resource.inputs.get("enabled") is False:
         return "the site is stopped (enabled is false)"
-    if text(row.inputs, "publicNetworkAccess") == "Disabled":
+    if text(resource.inputs, "publicNetworkAccess") == "Disabled":
         return "public network access is disabled"
-    if text(row.inputs, "siteConfig", "ipSecurityRestrictionsDefaultAction") == "Deny":
+    if text(resource.inputs, "siteConfig", "ipSecurityRestrictionsDefaultAction") == "Deny":
         return "access restrictions deny every caller (ipSecurityRestrictionsDefaultAction)"
     return None
 
 
-def _identities(row: Row, tables: Tables) -> dict[str, str]:
+def _identities(resource: Resource, view: ResourceView) -> dict[str, str]:
     """Client id -> principal id of the site's user-assigned identities, in the order given."""
-    wanted = [str(id).casefold() for id in items(row.inputs, "identity", "userAssignedIdentities")]
-    rows = {identity.id.casefold(): identity.outputs for identity in tables.all(IDENTITY)}
-    return {text(rows[id], "clientId"): text(rows[id], "principalId") for id in wanted if id in rows}
+    wanted = [str(id).casefold() for id in items(resource.inputs, "identity", "userAssignedIdentities")]
+    resources = {identity.id.casefold(): identity.outputs for identity in view.all(IDENTITY)}
+    return {
+        text(resources[id], "clientId"): text(resources[id], "principalId")
+        for id in wanted
+        if id in resources
+    }
 
 
-def _principal(row: Row, tables: Tables) -> str:
+def _principal(resource: Resource, view: ResourceView) -> str:
     """The principal of the code's tokens: the identity its settings name, else the first, else the site's."""
-    assigned, settings = _identities(row, tables), app_settings(row.inputs)
+    assigned, settings = _identities(resource, view), app_settings(resource.inputs)
     for name in ("AZURE_CLIENT_ID", "AzureWebJobsStorage__clientId"):
         if settings.get(name) in assigned:
             return assigned[str(settings[name])]
-    return next(iter(assigned.values()), "") or text(row.outputs, "identity", "principalId")
+    return next(iter(assigned.values()), "") or text(resource.outputs, "identity", "principalId")
 
 
-def _environment(row: Row, tables: Tables) -> dict[str, str]:
-    kept = fields(row.private, "settings")
-    if kept and tables.now < number(row.private, "settingsUntil"):
+def _environment(resource: Resource, view: ResourceView) -> dict[str, str]:
+    kept = fields(resource.private, "settings")
+    if kept and view.now < number(resource.private, "settingsUntil"):
         return {name: str(value) for name, value in kept.items()}
-    reader = Reader(tables.rows, tuple(tables.effective(ROLE_ASSIGNMENT)))
-    return reader.settings(row.inputs, text(row.outputs, "identity", "principalId"))
+    reader = Reader(view.resources, tuple(view.effective(ROLE_ASSIGNMENT)))
+    return reader.settings(resource.inputs, text(resource.outputs, "identity", "principalId"))
 
 
-def _grants(tables: Tables) -> Iterator[Grant]:
-    for row in tables.effective(ROLE_ASSIGNMENT):
-        actions = BLOB_ROLES.get(role_name(text(row.inputs, "roleDefinitionId")) or "", ())
-        for resource in _covered(text(row.inputs, "scope"), tables) if actions else ():
+def _grants(view: ResourceView) -> Iterator[Grant]:
+    for resource in view.effective(ROLE_ASSIGNMENT):
+        actions = BLOB_ROLES.get(role_name(text(resource.inputs, "roleDefinitionId")) or "", ())
+        for name in _covered(text(resource.inputs, "scope"), view) if actions else ():
             for action in actions:
-                yield Grant(text(row.inputs, "principalId"), action, resource)
+                yield Grant(text(resource.inputs, "principalId"), action, name)
 
 
-def _covered(scope: str, tables: Tables) -> Iterator[str]:
-    for account in tables.all(ACCOUNT):
+def _covered(scope: str, view: ResourceView) -> Iterator[str]:
+    for account in view.all(ACCOUNT):
         if covers(scope, account.id):
             yield f"{account.outputs['name']}/*"
-    for container in tables.all(CONTAINER):
+    for container in view.all(CONTAINER):
         if scope.casefold() == container.id.casefold():
             yield _container(container)

@@ -1,4 +1,4 @@
-"""What the three clouds' tables have in common when they are read as a world."""
+"""What the three clouds' view have in common when they are read as a world."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from emulator.desired.state import Address, Bucket, Cloud, Function, Grant, Role, Schedule
-from emulator.providers.kinds import effective_at
-from emulator.providers.table import Row
+from emulator.desired.model import Address, Bucket, Cloud, Function, Grant, Role, Schedule
+from emulator.providers.resource_types import effective_at
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import text
 
 ROLE_LABEL = "skyfleet-role"
@@ -29,33 +29,33 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
-    """The rows by type, in the order they were made, and where the emulator keeps its files.
+class ResourceView:
+    """The resources by type, in the order they were made, and where the emulator keeps its files.
 
     now: unix seconds, by which a grant acts already or not yet.
     """
 
-    rows: Mapping[str, Row]
+    resources: Mapping[str, Resource]
     folder: Path
     now: float = math.inf
 
-    def all(self, token: str) -> Iterable[Row]:
-        return (row for row in self.rows.values() if row.token == token)
+    def all(self, token: str) -> Iterable[Resource]:
+        return (resource for resource in self.resources.values() if resource.token == token)
 
-    def effective(self, token: str) -> Iterable[Row]:
-        """The rows of a type that grants something, without those whose grant does not act yet."""
-        return (row for row in self.all(token) if effective_at(row) <= self.now)
+    def effective(self, token: str) -> Iterable[Resource]:
+        """The resources of a type that grants something, without those whose grant does not act yet."""
+        return (resource for resource in self.all(token) if effective_at(resource) <= self.now)
 
-    def package(self, row: Row) -> Path:
-        return self.folder / "code" / f"{row.private['package']}.zip"
+    def package(self, resource: Resource) -> Path:
+        return self.folder / "code" / f"{resource.private['package']}.zip"
 
     def bucket(self, cloud: Cloud, name: str) -> Bucket:
         return Bucket(cloud, name, self.folder / "buckets" / cloud / name)
 
 
-def role_of(row: Row, prop: str) -> Role:
+def role_of(resource: Resource, prop: str) -> Role:
     """By the label; a function that bears none of ours is somebody's agent."""
-    label = text(row.inputs, prop, ROLE_LABEL)
+    label = text(resource.inputs, prop, ROLE_LABEL)
     return label if label in ROLES else "agent"
 
 
@@ -65,6 +65,6 @@ def addresses_of(*urls: str) -> tuple[Address, ...]:
     return tuple(Address(part.hostname or "", part.path.rstrip("/")) for part in parts)
 
 
-def port_of(row: Row) -> int | None:
-    port = row.private.get("port")
+def port_of(resource: Resource) -> int | None:
+    port = resource.private.get("port")
     return int(port) if port is not None else None

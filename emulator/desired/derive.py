@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emulator.desired import aws, azure, gcp
-from emulator.desired.common import Tables
-from emulator.desired.state import World
-from emulator.providers.table import Row
+from emulator.desired.common import ResourceView
+from emulator.desired.model import DesiredState
+from emulator.providers.storage.resource_store import Resource
 
 
-def derive(rows: Mapping[str, Row], folder: Path, now: float = math.inf) -> World:
+def derive(resources: Mapping[str, Resource], folder: Path, now: float = math.inf) -> DesiredState:
     """`folder`: the emulator's state, below which buckets and packages lie. now: unix seconds; grants that do
     not act by then are left out."""
-    tables = Tables(rows, folder, now)
-    parts = [part.derive(tables) for part in (aws, azure, gcp)]
-    return World(
+    view = ResourceView(resources, folder, now)
+    parts = [part.derive(view) for part in (aws, azure, gcp)]
+    return DesiredState(
         functions=tuple(function for part in parts for function in part.functions),
         schedules=tuple(schedule for part in parts for schedule in part.schedules),
         buckets=tuple(bucket for part in parts for bucket in part.buckets),

@@ -37,7 +37,7 @@ class Change:
 def changes(old: Mapping[str, Json], new: Mapping[str, Json], force_new: frozenset[str]) -> list[Change]:
     """All changes, in the order of the new inputs. `force_new` holds paths such as `location`."""
     found = _object_changes("", program_inputs(old), program_inputs(new))
-    return [Change(path, kind, _forced(path, force_new)) for path, kind in found]
+    return [Change(path, verb, _forced(path, force_new)) for path, verb in found]
 
 
 def _forced(path: str, force_new: frozenset[str]) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.desired.state import Cloud
+from emulator.desired.model import Cloud
 from emulator.errors import CloudError
 from emulator.providers.operations import Operations, Subject
-from emulator.providers.registry import kind_of
+from emulator.providers.outages import PACKAGES
+from emulator.providers.registry import resource_type_of
 from emulator.providers.schema import package_of
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, fields
-from emulator.providers.weather import PACKAGES
 
 
 def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str, Json] | None) -> str:
@@ -23,31 +23,33 @@ def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str
 
     wanted: a resource's key, id, URN or name in the program. Raises CloudError when none or several fit.
     """
-    row = find([row for row in operations.rows.values() if cloud_of(row) == cloud], wanted)
-    subject = Subject(kind_of(row.token), row.urn.rpartition("::")[2], row.urn)
+    resource = find(
+        [resource for resource in operations.resources.values() if cloud_of(resource) == cloud], wanted
+    )
+    subject = Subject(resource_type_of(resource.token), resource.urn.rpartition("::")[2], resource.urn)
     if change is None:
-        operations.delete(subject, row.id)
+        operations.delete(subject, resource.id)
     else:
-        operations.update(subject, row.id, changed(row.inputs, change))
-    return row.key
+        operations.update(subject, resource.id, changed(resource.inputs, change))
+    return resource.key
 
 
-def cloud_of(row: Row) -> Cloud | None:
-    """The cloud of a resource; None of what remains of one."""
-    package = package_of(row.token)
+def cloud_of(resource: Resource) -> Cloud | None:
+    """The cloud of a resource; None of what leftovers of one."""
+    package = package_of(resource.token)
     return next((cloud for cloud, own in PACKAGES.items() if own == package), None)
 
 
-def find(rows: Sequence[Row], wanted: str) -> Row:
+def find(resources: Sequence[Resource], wanted: str) -> Resource:
     """The one resource that `wanted` names."""
-    found = [row for row in rows if wanted in (row.key, row.id, row.urn)]
-    found = found or [row for row in rows if row.urn.rpartition("::")[2] == wanted]
+    found = [resource for resource in resources if wanted in (resource.key, resource.id, resource.urn)]
+    found = found or [resource for resource in resources if resource.urn.rpartition("::")[2] == wanted]
     if len(found) == 1:
         return found[0]
     if found:
-        said = "; ".join(row.key for row in found)
+        said = "; ".join(resource.key for resource in found)
         raise CloudError("Ambiguous", f"{len(found)} resources are called {wanted!r}; take a key: {said}")
-    near = [row.key for row in rows if wanted in row.key][:5]
+    near = [resource.key for resource in resources if wanted in resource.key][:5]
     like = f"; keys that hold it: {', '.join(near)}" if near else ""
     raise CloudError("NotFound", f"no resource has the key, id, URN or name {wanted!r}{like}")
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from emulator.desired.derive import derive
-from emulator.desired.state import World
-from emulator.errors import ApplyError, CloudError, EmulatorError, NotYet, StoreError
-from emulator.providers import remains
+from emulator.desired.model import DesiredState
+from emulator.errors import ApplyError, CloudError, EmulatorError, NotYetReady, StoreError
+from emulator.providers import leftovers
 from emulator.providers.diff import changes
-from emulator.providers.kinds import Context, Kind, Machine, effective_at
+from emulator.providers.outages import Outages
+from emulator.providers.resource_types import Context, Machine, ResourceType, effective_at
 from emulator.providers.schema import package_of
-from emulator.providers.table import Row, Table
+from emulator.providers.storage.resource_store import Resource, ResourceStore
 from emulator.providers.values import Json, Properties, program_inputs
-from emulator.providers.weather import Weather
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Subject:
     engine: tells one run of the engine from the next.
     """
 
-    kind: Kind
+    type: ResourceType
     name: str
     urn: str
     config: Mapping[str, Json] = field(default_factory=lambda: NO_CONFIG)
@@ -60,26 +60,30 @@ class Operations:
     """
 
     def __init__(
-        self, table: Table, machine: Machine, apply: Callable[[World], None], later: Later = never
+        self,
+        table: ResourceStore,
+        machine: Machine,
+        apply: Callable[[DesiredState], None],
+        later: Later = never,
     ) -> None:
         self._table = table
         self._machine = machine
         self._apply = apply
         self._later = later
         self._wakes_at: float | None = None
-        self.weather = Weather()
+        self.outages = Outages()
         self._lock = threading.Lock()
-        # Row adopted by a create -> the run of the engine that did it.
+        # Resource adopted by a create -> the run of the engine that did it.
         self._adopted: dict[str, str] = {}
-        self._world = self.world()
+        self._desired = self.desired()
 
     @property
-    def rows(self) -> Mapping[str, Row]:
-        return self._table.rows
+    def resources(self) -> Mapping[str, Resource]:
+        return self._table.resources
 
-    def world(self) -> World:
+    def desired(self) -> DesiredState:
         """What should run, by the table."""
-        return derive(self._table.rows, self._machine.folder, self._machine.clock())
+        return derive(self._table.resources, self._machine.folder, self._machine.clock())
 
     def catch_up(self) -> None:
         """Let take effect what has had its time since the last change."""
@@ -93,26 +97,28 @@ class Operations:
 
     def remaining(self) -> list[dict[str, Json]]:
         """What the clouds keep of resources that were deleted."""
-        return list(remains.listed(self.rows, self._machine.clock()))
+        return list(leftovers.listed(self.resources, self._machine.clock()))
 
     def _wake_when_due(self) -> None:
         """One call of `catch_up` at the next moment at which a grant begins to act."""
         now = self._machine.clock()
-        due = min((at for row in self.rows.values() if (at := effective_at(row)) > now), default=None)
+        due = min(
+            (at for resource in self.resources.values() if (at := effective_at(resource)) > now), default=None
+        )
         if due is not None and (self._wakes_at is None or due < self._wakes_at):
             self._wakes_at = due
             self._later(due - now, self.catch_up)
 
-    def context(self, subject: Subject, old: Row | None = None) -> Context:
+    def context(self, subject: Subject, old: Resource | None = None) -> Context:
         private = dict(old.private) if old else {}
-        return Context(self._machine, self._table.rows, subject.config, subject.name, old, private)
+        return Context(self._machine, self._table.resources, subject.config, subject.name, old, private)
 
     def view(self, config: Mapping[str, Json]) -> Context:
         """The table as a function of a provider sees it."""
-        return Context(self._machine, self._table.rows, config, "")
+        return Context(self._machine, self._table.resources, config, "")
 
-    def create(self, subject: Subject, inputs: Properties) -> Row:
-        """The new row; or the one a killed engine left behind, if it is exactly what is asked for now."""
+    def create(self, subject: Subject, inputs: Properties) -> Resource:
+        """The new resource, or an identical one that a killed engine left behind."""
         return self._persist(subject, lambda: self._create(subject, inputs))
 
     def _persist(self, subject: Subject, call: Callable[[], Made]) -> Made:
@@ -120,111 +126,115 @@ class Operations:
         start = self._machine.clock()
         while True:
             try:
-                self.weather.refuse(package_of(subject.kind.token), self._machine.clock())
+                self.outages.refuse(package_of(subject.type.token), self._machine.clock())
                 return call()
-            except NotYet as error:
+            except NotYetReady as error:
                 if self._machine.clock() - start >= self._machine.scaled(error.retried_s):
                     raise
                 self._machine.sleep(REPEAT_S)
 
-    def _create(self, subject: Subject, inputs: Properties) -> Row:
+    def _create(self, subject: Subject, inputs: Properties) -> Resource:
         with self._lock:
             context = self.context(subject)
             left = self._left_behind(subject, inputs)
             if left is not None:
                 self._adopted[left.key] = subject.engine
                 return left
-            key = subject.kind.key(program_inputs(inputs), context)
-            taken = context.rows.get(key)
+            key = subject.type.key(program_inputs(inputs), context)
+            taken = context.resources.get(key)
             if taken is not None:
-                raise CloudError(subject.kind.exists, _taken(subject, taken))
-            held = remains.held(context.rows, key, self._machine.clock())
+                raise CloudError(subject.type.exists, _taken(subject, taken))
+            held = leftovers.held(context.resources, key, self._machine.clock())
             if held is not None:
                 raise held
-            context.gone.append(remains.held_key(key))
-            if subject.kind.effective_after_s:
-                delay = self._machine.scaled(subject.kind.effective_after_s)
+            context.gone.append(leftovers.held_key(key))
+            if subject.type.effective_after_s:
+                delay = self._machine.scaled(subject.type.effective_after_s)
                 context.private["effective_at"] = self._machine.clock() + delay
             return self._settle(subject, inputs, context)
 
-    def _left_behind(self, subject: Subject, inputs: Properties) -> Row | None:
-        for row in self.rows.values():
-            same = row.token == subject.kind.token and row.urn == subject.urn
-            if same and not changes(row.inputs, inputs, frozenset()):
-                return row
+    def _left_behind(self, subject: Subject, inputs: Properties) -> Resource | None:
+        for resource in self.resources.values():
+            same = resource.token == subject.type.token and resource.urn == subject.urn
+            if same and not changes(resource.inputs, inputs, frozenset()):
+                return resource
         return None
 
-    def update(self, subject: Subject, row_id: str, inputs: Properties) -> Row:
-        """The changed row. What it grants already acts at once as it is now: only creations take time."""
-        return self._persist(subject, lambda: self._update(subject, row_id, inputs))
+    def update(self, subject: Subject, id: str, inputs: Properties) -> Resource:
+        """The changed resource. A change of a grant takes effect at once; only a creation is delayed."""
+        return self._persist(subject, lambda: self._update(subject, id, inputs))
 
-    def _update(self, subject: Subject, row_id: str, inputs: Properties) -> Row:
+    def _update(self, subject: Subject, id: str, inputs: Properties) -> Resource:
         with self._lock:
-            old = self.find(subject, row_id)
+            old = self.find(subject, id)
             if old is None:
                 raise CloudError(
-                    "NotFound", f"{subject.kind.token} {row_id} no longer exists; run `pulumi refresh` first"
+                    "NotFound", f"{subject.type.token} {id} no longer exists; run `pulumi refresh` first"
                 )
             return self._settle(subject, inputs, self.context(subject, old))
 
-    def read(self, subject: Subject, row_id: str) -> Row | None:
+    def read(self, subject: Subject, id: str) -> Resource | None:
         """The resource as it is now; None when it is gone."""
-        row = self._persist(subject, lambda: self.find(subject, row_id))
-        return row if row is not None and self.alive(row, subject.kind) else None
+        resource = self._persist(subject, lambda: self.find(subject, id))
+        return resource if resource is not None and self.alive(resource, subject.type) else None
 
-    def delete(self, subject: Subject, row_id: str) -> None:
+    def delete(self, subject: Subject, id: str) -> None:
         """Deleting what is gone already is fine."""
-        self._persist(subject, lambda: self._delete(subject, row_id))
+        self._persist(subject, lambda: self._delete(subject, id))
 
-    def _delete(self, subject: Subject, row_id: str) -> None:
+    def _delete(self, subject: Subject, id: str) -> None:
         with self._lock:
-            row = self.find(subject, row_id)
-            if row is None or self._adopted.pop(row.key, None) == subject.engine:
+            resource = self.find(subject, id)
+            if resource is None or self._adopted.pop(resource.key, None) == subject.engine:
                 # An engine that adopts a resource and deletes it in the same run is replacing it by itself.
                 return
-            context = self.context(subject, row)
+            context = self.context(subject, resource)
             with self._all_or_nothing(context):
-                subject.kind.on_delete(row, context)
-                put = [*context.extra, *self._hold(subject.kind, row)]
-                parts = list(subject.kind.parts(row, context))
-                self._table.change(put=put, remove=[row.key, *context.gone, *parts])
+                subject.type.on_delete(resource, context)
+                put = [*context.extra, *self._hold(subject.type, resource)]
+                parts = list(subject.type.parts(resource, context))
+                self._table.change(put=put, remove=[resource.key, *context.gone, *parts])
                 self._follow()
 
-    def _hold(self, kind: Kind, row: Row) -> list[Row]:
+    def _hold(self, type: ResourceType, resource: Resource) -> list[Resource]:
         """The name of a deleted resource, where the cloud keeps it for some time."""
-        hold = kind.hold(row)
+        hold = type.hold(resource)
         if hold is None:
             return []
         until = self._machine.clock() + self._machine.scaled(hold.seconds)
         what, code, retried_s = hold.message, hold.code, hold.retried_s
-        return [remains.row(remains.HELD, row.key, what, until=until, code=code, retried_s=retried_s)]
+        return [
+            leftovers.resource(
+                leftovers.HELD, resource.key, what, until=until, code=code, retried_s=retried_s
+            )
+        ]
 
-    def find(self, subject: Subject, row_id: str) -> Row | None:
-        """The row the engine means by `row_id`: unique in its type, except that regions may repeat it."""
-        same = [r for r in self.rows.values() if r.token == subject.kind.token and r.id == row_id]
-        mine = [row for row in same if row.urn == subject.urn]
+    def find(self, subject: Subject, id: str) -> Resource | None:
+        """The resource with this id, which is unique in its type, except that regions may repeat it."""
+        same = [r for r in self.resources.values() if r.token == subject.type.token and r.id == id]
+        mine = [resource for resource in same if resource.urn == subject.urn]
         if mine or len(same) < 2:
             return (mine or same or [None])[0]
         region = subject.config.get("region")
-        return next((row for row in same if row.outputs.get("region") == region), same[0])
+        return next((resource for resource in same if resource.outputs.get("region") == region), same[0])
 
-    def alive(self, row: Row, kind: Kind) -> bool:
-        return kind.alive(row, self._machine)
+    def alive(self, resource: Resource, type: ResourceType) -> bool:
+        return type.alive(resource, self._machine)
 
-    def _settle(self, subject: Subject, inputs: Properties, context: Context) -> Row:
-        """Puts the row with these inputs in place of the context's old one."""
-        kind, plain = subject.kind, program_inputs(inputs)
+    def _settle(self, subject: Subject, inputs: Properties, context: Context) -> Resource:
+        """Puts the resource with these inputs in place of the context's old one."""
+        type, plain = subject.type, program_inputs(inputs)
         with self._all_or_nothing(context):
-            kind.refers(plain, context)
-            kind.effects(plain, context)
-            outputs = {**plain, **kind.outputs(plain, context)}
-            key = kind.key(plain, context)
-            row = Row(key, kind.token, outputs["id"], subject.urn, inputs, outputs, context.private)
+            type.refers(plain, context)
+            type.effects(plain, context)
+            outputs = {**plain, **type.outputs(plain, context)}
+            key = type.key(plain, context)
+            resource = Resource(key, type.token, outputs["id"], subject.urn, inputs, outputs, context.private)
             gone = [context.old.key] if context.old and context.old.key != key else []
-            self._table.change(put=[row, *context.extra], remove=[*gone, *context.gone])
+            self._table.change(put=[resource, *context.extra], remove=[*gone, *context.gone])
             self._follow()
         self._wake_when_due()
-        return row
+        return resource
 
     @contextmanager
     def _all_or_nothing(self, context: Context) -> Generator[None]:
@@ -237,57 +247,57 @@ class Operations:
                 # Told as a cloud tells of a deployment that failed.
                 raise CloudError("DeploymentFailed", f"{error.key}: {error.reason}") from error
             raise
-        for step in context.journal.done:
+        for step in context.undo.commit:
             step()
         self._sweep()
 
     def _follow(self) -> None:
         """Makes reality follow the table, where the change altered anything that runs."""
-        world = self.world()
-        if world == self._world:
+        desired = self.desired()
+        if desired == self._desired:
             return
-        touched = _touched(self._world, world)
+        touched = _touched(self._desired, desired)
         try:
-            self._apply(world)
+            self._apply(desired)
         except ApplyError as error:
             if error.key in touched:
                 raise
             # It could not run before this change either: whoever destroys or repairs must not be stopped.
             logger.warning("%s still cannot run: %s", error.key, error.reason)
-        self._world = world
+        self._desired = desired
 
     def _undo(self, context: Context, was_applied: bool) -> None:
         try:
-            for step in reversed(context.journal.undo):
+            for step in reversed(context.undo.rollback):
                 step()
-            if self._table.rows != context.rows:
-                self._table.replace(context.rows)
+            if self._table.resources != context.resources:
+                self._table.replace(context.resources)
             if was_applied:
-                self._apply(self._world)
+                self._apply(self._desired)
         except (EmulatorError, OSError) as error:
             # The first error is the one to tell; this one says what the undo left.
             logger.warning("taking a change back: %s", error)
 
     def _sweep(self) -> None:
         """Removes packages that nothing runs any more."""
-        running = {str(row.private.get("package")) for row in self.rows.values()}
+        running = {str(resource.private.get("package")) for resource in self.resources.values()}
         for package in self._machine.code.glob("*.zip"):
             if package.stem not in running:
                 package.unlink(missing_ok=True)
 
 
-def _touched(old: World, new: World) -> set[str]:
+def _touched(old: DesiredState, new: DesiredState) -> set[str]:
     """Keys of the functions and schedules that differ between two worlds."""
     before = {item.key: item for item in (*old.functions, *old.schedules)}
     after = {item.key: item for item in (*new.functions, *new.schedules)}
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def _taken(subject: Subject, taken: Row) -> str:
-    said = f"{subject.kind.token} {taken.id} already exists"
+def _taken(subject: Subject, taken: Resource) -> str:
+    said = f"{subject.type.token} {taken.id} already exists"
     if taken.urn != subject.urn:
         return f"{said}, made as {taken.urn}; choose another name or import it"
     return (
         f"{said}, left by a deployment that was interrupted, with other properties than are asked for now; "
-        f"take it into the stack with: pulumi import '{subject.kind.token}' '{subject.name}' '{taken.id}'"
+        f"take it into the stack with: pulumi import '{subject.type.token}' '{subject.name}' '{taken.id}'"
     )

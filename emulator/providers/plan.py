@@ -13,7 +13,7 @@ from emulator.providers.diff import Change, changes
 from emulator.providers.naming import is_autonamed, named, with_default
 from emulator.providers.operations import Operations, Subject
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import UNKNOWN, Properties, program_inputs
 
 
@@ -21,14 +21,14 @@ from emulator.providers.values import UNKNOWN, Properties, program_inputs
 class Asked:
     """A request to check inputs: the `subject`, its old inputs (if any), the program's, and randomness.
 
-    rows: the table, for a resource that a killed engine made and does not know of.
+    resources: the table, for a resource that a killed engine made and does not know of.
     """
 
     subject: Subject
     olds: Properties
     news: Properties
     seed: bytes
-    rows: Mapping[str, Row]
+    resources: Mapping[str, Resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +41,36 @@ class Difference:
 
 def checked(asked: Asked) -> tuple[Properties, list[Failure]]:
     """The inputs with everything filled in that the provider fills in, and all that is wrong with them."""
-    kind, config = asked.subject.kind, asked.subject.config
+    type, config = asked.subject.type, asked.subject.config
     inputs = program_inputs(asked.news)
-    failures = schema.check(kind.token, inputs)
-    for prop in kind.filled:
+    failures = schema.check(type.token, inputs)
+    for prop in type.filled:
         if inputs.get(prop) is None and config.get(prop) is not None:
             inputs = with_default(inputs, prop, config[prop])
         elif inputs.get(prop) is None:
-            package = schema.package_of(kind.token)
+            package = schema.package_of(type.token)
             reason = f"none given and none configured: set {package}:{prop}, or give the provider one"
             failures.append(Failure(prop, reason))
     earlier = asked.olds or _orphan(asked, inputs)
-    inputs = named(kind.naming, inputs, earlier, (asked.subject.name, asked.seed))
+    inputs = named(type.naming, inputs, earlier, (asked.subject.name, asked.seed))
     if not failures:
-        failures = list(kind.rules(program_inputs(inputs)))
+        failures = list(type.rules(program_inputs(inputs)))
     return inputs, failures
 
 
 def _orphan(asked: Asked, inputs: Properties) -> Properties:
     """Inputs of the very resource asked for, made under an automatic name the engine never heard of."""
-    prop = asked.subject.kind.naming.prop if asked.subject.kind.naming else ""
-    for row in asked.rows.values():
-        if row.token == asked.subject.kind.token and row.urn == asked.subject.urn:
-            others = {name: value for name, value in row.inputs.items() if name != prop}
+    prop = asked.subject.type.naming.prop if asked.subject.type.naming else ""
+    for resource in asked.resources.values():
+        if resource.token == asked.subject.type.token and resource.urn == asked.subject.urn:
+            others = {name: value for name, value in resource.inputs.items() if name != prop}
             if not changes(others, inputs, frozenset()):
-                return row.inputs
+                return resource.inputs
     return {}
 
 
 def difference(subject: Subject, old: Properties, new: Properties, operations: Operations) -> Difference:
-    found = changes(old, new, subject.kind.force_new)
+    found = changes(old, new, subject.type.force_new)
     replaces = any(change.replaces for change in found)
     return Difference(found, replaces and _same_place(subject, old, new, operations))
 
@@ -81,22 +81,22 @@ def _same_place(subject: Subject, old: Properties, new: Properties, operations: 
     So do the vendors' providers (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace): what has no name
     of its own, like a version of a secret, is created before the old one is deleted.
     """
-    kind = subject.kind
-    if kind.stateless or kind.numbered or is_autonamed(kind.naming, new):
+    type = subject.type
+    if type.stateless or type.numbered or is_autonamed(type.naming, new):
         return False
     context = operations.context(subject)
-    before = kind.key(program_inputs(old), context)
-    after = kind.key(program_inputs(new), context)
+    before = type.key(program_inputs(old), context)
+    after = type.key(program_inputs(new), context)
     return before == after and UNKNOWN not in after
 
 
 def foreseen(subject: Subject, inputs: Properties) -> Properties:
     """Outputs of a resource yet to be made: the inputs, and everything else unknown."""
-    later = dict.fromkeys(schema.outputs_of(subject.kind.token), UNKNOWN)
-    return {**later, **program_inputs(inputs), **dict.fromkeys(subject.kind.volatile, UNKNOWN)}
+    later = dict.fromkeys(schema.outputs_of(subject.type.token), UNKNOWN)
+    return {**later, **program_inputs(inputs), **dict.fromkeys(subject.type.volatile, UNKNOWN)}
 
 
 def updated(subject: Subject, olds: Properties, news: Properties, *, preview: bool) -> Properties:
     """Outputs after an update: the earlier ones, the new inputs, and unknown what any update gives anew."""
-    volatile = dict.fromkeys(subject.kind.volatile, UNKNOWN) if preview else {}
+    volatile = dict.fromkeys(subject.type.volatile, UNKNOWN) if preview else {}
     return {**olds, **program_inputs(news), **volatile}

@@ -12,15 +12,15 @@ from typing import Protocol, cast
 
 from emulator.errors import CloudError
 from emulator.providers import schema
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.values import Json, Properties
 
 _FILES = {
     "aws": "aws.cloud",
     "azure-native": "azure.cloud",
     "gcp": "gcp.cloud",
-    "random": "random",
-    "time": "time",
+    "random": "stateless.random",
+    "time": "stateless.time",
 }
 PACKAGES: tuple[str, ...] = tuple(_FILES)
 
@@ -34,7 +34,7 @@ class Cloud(Protocol):
 
     """
 
-    KINDS: tuple[Kind, ...]
+    RESOURCE_TYPES: tuple[ResourceType, ...]
     INVOKES: Mapping[str, Invoke]
     DEFAULTS: Mapping[str, Json]
 
@@ -45,16 +45,16 @@ def cloud(package: str) -> Cloud:
 
 
 @cache
-def _kinds(package: str) -> Mapping[str, Kind]:
-    return {kind.token: kind for kind in cloud(package).KINDS}
+def _resource_types(package: str) -> Mapping[str, ResourceType]:
+    return {type.token: type for type in cloud(package).RESOURCE_TYPES}
 
 
-def kind_of(token: str) -> Kind:
+def resource_type_of(token: str) -> ResourceType:
     """The record of a type, or what to say about a type the emulator does not have."""
     package = schema.package_of(token)
-    if package in PACKAGES and token in _kinds(package):
-        return _kinds(package)[token]
-    raise _unknown("emulate", token, list(_kinds(package)) if package in PACKAGES else [])
+    if package in PACKAGES and token in _resource_types(package):
+        return _resource_types(package)[token]
+    raise _unknown("emulate", token, list(_resource_types(package)) if package in PACKAGES else [])
 
 
 def invoke_of(token: str) -> Invoke:

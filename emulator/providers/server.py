@@ -18,13 +18,13 @@ import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from emulator.delays import Delays
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.errors import PortTaken
-from emulator.providers.engine import Provider
-from emulator.providers.kinds import Machine
 from emulator.providers.operations import Operations
+from emulator.providers.provider import Provider
 from emulator.providers.registry import PACKAGES
-from emulator.providers.table import Table
+from emulator.providers.resource_types import Machine
+from emulator.providers.storage.resource_store import ResourceStore
 
 # As many operations as the engine starts at once by default is 4 per core; most only wait for the lock.
 WORKERS = 16
@@ -41,8 +41,8 @@ class Providers:
     program_folder: what asset paths in programs are relative to.
     """
 
-    table: Table
-    apply: Callable[[World], None]
+    table: ResourceStore
+    apply: Callable[[DesiredState], None]
     ports: Mapping[str, int] | None
     allocate_port: Callable[[], int]
     folder: Path
@@ -66,9 +66,9 @@ class Providers:
         )
         self._operations = Operations(self.table, machine, self.apply, self._later)
 
-    def world(self) -> World:
+    def desired(self) -> DesiredState:
         """What should run by the table: the daemon applies it once before it starts serving."""
-        return self._operations.world()
+        return self._operations.desired()
 
     @property
     def operations(self) -> Operations:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from emulator.desired.state import Function
+from emulator.desired.model import Function
 from emulator.runtime import faults
 from emulator.runtime.faults import Fault, Injected
 
 
-class Board:
+class ActiveFaults:
     """Holds the injected faults."""
 
     def __init__(self, current: tuple[Injected, ...] = ()) -> None:

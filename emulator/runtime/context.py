@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.desired.state import Cloud
-from emulator.runtime.environment import Credentials
-from emulator.runtime.interpreter import Interpreter
-from emulator.runtime.packages import Packages
-from emulator.runtime.processes import Children, Log
-from emulator.runtime.wheels import Wheels
+from emulator.desired.model import Cloud
+from emulator.runtime.instances.environment import Credentials
+from emulator.runtime.instances.interpreter import Interpreter
+from emulator.runtime.instances.packages import Packages
+from emulator.runtime.instances.processes import Log, Processes
+from emulator.runtime.instances.wheels import Wheels
 from emulator.services.identity import Identities
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class HostContext:
     """api: address of each cloud's own services. adapter: the real Lambda Web Adapter binary, where
     there is one.
 
@@ -27,7 +27,7 @@ class Tools:
     """
 
     interpreter: Interpreter
-    children: Children
+    processes: Processes
     packages: Packages
     wheels: Wheels
     identities: Identities

@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from emulator.runtime.function import FunctionHost
-from emulator.runtime.pool import Member
+from emulator.runtime.instances.pool import Member
 from emulator.runtime.reconciler import Reconciler
 from emulator.runtime.schedules import Run
 
 Json = dict[str, Any]
 
 
-def world(emulator: Reconciler) -> Json:
+def status(emulator: Reconciler) -> Json:
     """Everything that runs, for people and for tests."""
     groups = group_members()
-    adapter = emulator.site.adapter
+    adapter = emulator.settings.adapter
     return {
-        "python": str(emulator.site.interpreter),
+        "python": str(emulator.settings.interpreter),
         "adapter": str(adapter) if adapter else "stand-in",
         "minute_s": emulator.schedules.minute_s,
         "functions": [_function(emulator, host, groups) for _, host in sorted(emulator.hosts.items())],
         "schedules": [run(emulator, each) for each in emulator.schedules.runs],
         "faults": [
             {"cloud": each.cloud, "scope": each.scope, "fault": str(each.fault)}
-            for each in emulator.board.current
+            for each in emulator.active_faults.current
         ],
-        "buckets": [{"cloud": each.cloud, "name": each.name} for each in emulator.world.buckets],
+        "buckets": [{"cloud": each.cloud, "name": each.name} for each in emulator.desired.buckets],
     }
 
 
@@ -61,9 +61,9 @@ def _function(emulator: Reconciler, host: FunctionHost, groups: dict[int, list[i
         "instances": instances,
         "pids": [pid for instance in instances for pid in instance["pids"]],
         "starts": pool.starts,
-        "requests": host.door.served if host.door else 0,
+        "requests": host.ingress.served if host.ingress else 0,
         "log": str(host.log.path),
-        "faults": [str(fault) for fault in emulator.board.of(spec)],
+        "faults": [str(fault) for fault in emulator.active_faults.of(spec)],
     }
 
 

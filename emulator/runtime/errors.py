@@ -5,7 +5,7 @@ EmulatorError
 ├── SetupError     this machine lacks something: an interpreter, wheels, a single daemon
 └── RequestError   the admin API was asked for something that does not exist (answered 400)
 
-Trouble            an invocation that the platform answers itself; never leaves the hosts
+InstanceError            an invocation that the platform answers itself; never leaves the hosts
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Cause = Literal[
 ]
 
 
-class Trouble(Exception):
+class InstanceError(Exception):
     """The platform answers instead of the function. detail: for the function's log, not for the caller."""
 
     def __init__(self, cause: Cause, detail: str = "") -> None:

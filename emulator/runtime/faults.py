@@ -10,20 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from emulator.desired.state import CLOUDS, Cloud, Role
+from emulator.desired.model import CLOUDS, Cloud, Role
 from emulator.runtime.errors import RequestError
 
-Kind = Literal["kill", "refuse", "blackhole", "slow", "gray", "error", "throttle", "cold", "cut", "stale"]
+FaultKind = Literal[
+    "kill", "refuse", "blackhole", "slow", "gray", "error", "throttle", "cold", "cut", "stale"
+]
 Scope = Literal["agents", "routers", "checkers", "all"]
 
 CLOUD_NAMES: dict[str, Cloud] = {cloud: cloud for cloud in CLOUDS}
 SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
-KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+FAULT_KINDS: dict[str, FaultKind] = {kind: kind for kind in get_args(FaultKind)}
 GRAMMAR = (
     "kill, refuse, blackhole, slow:800ms, gray:800ms, error:30%, throttle:50%, cold:10s, cut:50% or stale"
 )
-TIMED: frozenset[Kind] = frozenset({"slow", "gray", "cold"})
-SHARED: frozenset[Kind] = frozenset({"error", "throttle", "cut"})
+TIMED: frozenset[FaultKind] = frozenset({"slow", "gray", "cold"})
+SHARED: frozenset[FaultKind] = frozenset({"error", "throttle", "cut"})
 
 # A router's cloud that is cut off takes its checker along: both hold the same checker.
 ROLES: dict[Scope, frozenset[Role]] = {
@@ -40,7 +42,7 @@ class Fault:
     unused.
     """
 
-    kind: Kind
+    kind: FaultKind
     amount: float = 1.0
 
     def __str__(self) -> str:
@@ -65,7 +67,7 @@ class Injected:
 def parse(text: str) -> Fault:
     """The fault that `text` names; RequestError says what would have been right."""
     name, colon, amount = text.partition(":")
-    kind = KINDS.get(name)
+    kind = FAULT_KINDS.get(name)
     if kind is None:
         raise RequestError(f"unknown fault {text!r}; write one of {GRAMMAR}")
     if kind in TIMED and (found := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", amount)):
@@ -112,12 +114,12 @@ def suffered(current: tuple[Injected, ...], cloud: Cloud, role: Role) -> tuple[F
     return tuple(injected.fault for injected in current if injected.hits(cloud, role))
 
 
-def has(faults: tuple[Fault, ...], kind: Kind) -> bool:
+def has(faults: tuple[Fault, ...], kind: FaultKind) -> bool:
     """Whether a fault of that kind is among them."""
     return any(fault.kind == kind for fault in faults)
 
 
-def amount(faults: tuple[Fault, ...], kind: Kind) -> float:
+def amount(faults: tuple[Fault, ...], kind: FaultKind) -> float:
     """The largest amount of that kind, 0 without one."""
     return max((fault.amount for fault in faults if fault.kind == kind), default=0.0)
 

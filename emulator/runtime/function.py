@@ -1,4 +1,4 @@
-"""One deployed function: its door, the version that serves, and the next version taking over.
+"""One deployed function: its ingress, the version that serves, and the next version taking over.
 
 The rule of this file: a new version serves only after it was built (and started, where the cloud does that at
 deploy); until then, and for ever when it fails, the old one does. The exception are new settings for the
@@ -11,21 +11,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from emulator.desired.state import Function
+from emulator.desired.model import Function
 from emulator.errors import ApplyError
 from emulator.runtime import faults
-from emulator.runtime.active_faults import Board
-from emulator.runtime.aws.backend import LambdaBackend
-from emulator.runtime.azure.instance import AzureBackend
-from emulator.runtime.context import Tools
-from emulator.runtime.errors import SetupError, Trouble
-from emulator.runtime.gcp.instance import CloudRunBackend
-from emulator.runtime.ingress import Behind, Door
+from emulator.runtime.active_faults import ActiveFaults
+from emulator.runtime.aws.backend import LambdaFactory
+from emulator.runtime.azure.instance import AzureFactory
+from emulator.runtime.context import HostContext
+from emulator.runtime.errors import InstanceError, SetupError
+from emulator.runtime.gcp.instance import CloudRunFactory
+from emulator.runtime.ingress.ingress import Backend, Ingress
+from emulator.runtime.instances.packages import BadPackage
+from emulator.runtime.instances.pool import Pool, Size
+from emulator.runtime.instances.processes import Log
 from emulator.runtime.limits import LIMITS, MOST_INSTANCES
-from emulator.runtime.packages import BadPackage
-from emulator.runtime.pool import Pool, Size
-from emulator.runtime.processes import Log
-from emulator.runtime.types import Backend, Instance, Outcome, Timer
+from emulator.runtime.types import Instance, InstanceFactory, Outcome, Timer
 
 DRAIN_S = 30.0  # for requests in flight when a new version takes over; then they are cut
 
@@ -55,24 +55,26 @@ def takes_unstarted(old: Function, new: Function) -> bool:
     return new.cloud == "azure" and old.package_hash == new.package_hash
 
 
-def backend(spec: Function, tools: Tools) -> Backend:
+def factory(spec: Function, context: HostContext) -> InstanceFactory:
     """The host of the function's cloud."""
     match spec.cloud:
         case "aws":
-            return LambdaBackend(spec, tools)
+            return LambdaFactory(spec, context)
         case "azure":
-            return AzureBackend(spec, tools)
+            return AzureFactory(spec, context)
         case "gcp":
-            return CloudRunBackend(spec, tools)
+            return CloudRunFactory(spec, context)
 
 
 class Version:
     """One package with one environment, and its instances."""
 
-    def __init__(self, spec: Function, tools: Tools, board: Board, idle_s: float) -> None:
+    def __init__(
+        self, spec: Function, context: HostContext, active_faults: ActiveFaults, idle_s: float
+    ) -> None:
         self.spec = spec
-        self._backend = backend(spec, tools)
-        self._board = board
+        self._factory = factory(spec, context)
+        self._active_faults = active_faults
         self._built = False
         self._building = asyncio.Lock()
         self.pool = Pool(self._start, size(spec, idle_s))
@@ -81,34 +83,34 @@ class Version:
         """What the cloud does at a deploy. Raises ApplyError. Returns the timers found in the code."""
         try:
             await self._build()
-            if self._backend.starts_at_deploy:
+            if self._factory.starts_at_deploy:
                 self.pool.starts += 1
-                self.pool.add(await self._backend.start())
-        except Trouble as trouble:
-            raise ApplyError(self.spec.key, trouble.detail) from trouble
+                self.pool.add(await self._factory.start())
+        except InstanceError as failure:
+            raise ApplyError(self.spec.key, failure.detail) from failure
         except (BadPackage, SetupError) as error:
             raise ApplyError(self.spec.key, str(error)) from error
-        return await self._backend.timers()
+        return await self._factory.timers()
 
     async def _build(self) -> None:
         async with self._building:
             if not self._built:
-                await self._backend.build()
+                await self._factory.build()
                 self._built = True
 
     async def _start(self) -> Instance:
-        current = self._board.of(self.spec)
+        current = self._active_faults.of(self.spec)
         if faults.has(current, "kill"):
-            raise Trouble("unavailable", "by an injected fault")
+            raise InstanceError("unavailable", "by an injected fault")
         try:
             await self._build()
         except (BadPackage, SetupError) as error:
-            raise Trouble("unstarted", str(error)) from error
+            raise InstanceError("unstarted", str(error)) from error
         await asyncio.sleep(faults.amount(current, "cold"))
-        instance = await self._backend.start()
-        if faults.has(self._board.of(self.spec), "kill"):
+        instance = await self._factory.start()
+        if faults.has(self._active_faults.of(self.spec), "kill"):
             await instance.stop()
-            raise Trouble("unavailable", "by an injected fault")
+            raise InstanceError("unavailable", "by an injected fault")
         return instance
 
 
@@ -123,28 +125,33 @@ class FunctionHost:
     """One function."""
 
     def __init__(
-        self, spec: Function, tools: Tools, board: Board, draw: Callable[[], float], idle_s: float
+        self,
+        spec: Function,
+        context: HostContext,
+        active_faults: ActiveFaults,
+        draw: Callable[[], float],
+        idle_s: float,
     ) -> None:
         self.spec = spec
-        self._tools = tools
-        self._board = board
+        self._context = context
+        self._active_faults = active_faults
         self._draw = draw
         self._idle_s = idle_s
-        self.version = Version(spec, tools, board, idle_s)
-        self.door: Door | None = None
+        self.version = Version(spec, context, active_faults, idle_s)
+        self.ingress: Ingress | None = None
         self.timers: tuple[Timer, ...] = ()
         self._draining: set[asyncio.Task[None]] = set()
 
     @property
     def log(self) -> Log:
         """The function's log."""
-        return self._tools.log(self.spec.key)
+        return self._context.log(self.spec.key)
 
     async def deploy(self) -> None:
-        """First deploy: bring the version up, then open the door. Raises ApplyError or PortTaken."""
+        """First deploy: bring the version up, then open the ingress. Raises ApplyError or PortTaken."""
         try:
             self.timers = await self.version.bring_up()
-            await self.open_door()
+            await self.open_ingress()
         except BaseException:
             await self.close()
             raise
@@ -153,7 +160,7 @@ class FunctionHost:
         """Become `spec`. Raises ApplyError and stays as it is when the new version does not come up (and the
         cloud looks at that)."""
         if version(spec) != version(self.version.spec):
-            following = Version(spec, self._tools, self._board, self._idle_s)
+            following = Version(spec, self._context, self._active_faults, self._idle_s)
             try:
                 self.timers = await following.bring_up()
             except BaseException as error:
@@ -168,23 +175,23 @@ class FunctionHost:
         moved = spec.port != self.spec.port
         self.spec = spec
         self.version.pool.size = size(spec, self._idle_s)
-        if moved or self.door is None:
-            await self._close_door()
-            await self.open_door()
+        if moved or self.ingress is None:
+            await self._close_ingress()
+            await self.open_ingress()
 
-    async def open_door(self) -> None:
+    async def open_ingress(self) -> None:
         """Listen on the function's port, if it has one."""
         if self.spec.port is not None:
-            behind = Behind(lambda: self.spec, self.lease, self._board, self._draw, self.log)
-            door = Door(self.spec.port, behind)
-            await door.listener.open()
-            self.door = door
+            backend = Backend(lambda: self.spec, self.lease, self._active_faults, self._draw, self.log)
+            ingress = Ingress(self.spec.port, backend)
+            await ingress.listener.open()
+            self.ingress = ingress
             await self.obey_faults()
 
-    async def _close_door(self) -> None:
-        if self.door is not None:
-            door, self.door = self.door, None
-            await door.listener.close()
+    async def _close_ingress(self) -> None:
+        if self.ingress is not None:
+            ingress, self.ingress = self.ingress, None
+            await ingress.listener.close()
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Instance]:
@@ -193,12 +200,12 @@ class FunctionHost:
             yield instance
 
     async def event(self, name: str, payload: bytes) -> Outcome:
-        """A scheduler's call, from inside the cloud: the same faults, no door."""
-        verdict = faults.decide(self._board.of(self.spec), self._draw)
+        """A scheduler's call, from inside the cloud: the same faults, no ingress."""
+        verdict = faults.decide(self._active_faults.of(self.spec), self._draw)
         try:
             async with asyncio.timeout(self.spec.timeout_s):
                 if verdict.swallowed:
-                    await self._board.healed(self.spec)
+                    await self._active_faults.healed(self.spec)
                     return Outcome(False, None, "no answer")
                 await asyncio.sleep(verdict.delay_s)
                 if verdict.answer is not None:
@@ -207,25 +214,25 @@ class FunctionHost:
                     return await instance.event(name, payload)
         except TimeoutError:
             return Outcome(False, None, f"timed out after {self.spec.timeout_s:g} s")
-        except Trouble as trouble:
-            return Outcome(False, None, str(trouble)[:2000])
+        except InstanceError as failure:
+            return Outcome(False, None, str(failure)[:2000])
 
     async def obey_faults(self) -> None:
         """Make the door be as the faults on the board want it."""
-        current = self._board.of(self.spec)
+        current = self._active_faults.of(self.spec)
         if faults.has(current, "kill"):
             self.version.pool.kill()
-        if self.door is not None:
+        if self.ingress is not None:
             if faults.has(current, "kill"):
-                self.door.cut()
+                self.ingress.cut()
             if faults.has(current, "refuse"):
-                await self.door.listener.refuse()
+                await self.ingress.listener.refuse()
             else:
-                await self.door.listener.listen()
+                await self.ingress.listener.listen()
 
     async def close(self) -> None:
         """Stop everything of this function."""
-        await self._close_door()
+        await self._close_ingress()
         await self.version.pool.close()
         for task in self._draining:
             task.cancel()

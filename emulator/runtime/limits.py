@@ -1,4 +1,4 @@
-"""The clouds' limits at the front door, one row per cloud.
+"""The clouds' limits at the front ingress, one row per cloud.
 
 Sources: AWS `config-rs-invoke-furls` and quotas, Azure `functions-scale` (230 s: the load balancer's idle
 limit), Cloud Run quotas. Cloud Run's 32 MB hold for HTTP/1 requests and for replies that are not streamed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulator.desired.state import Cloud
+from emulator.desired.model import Cloud
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ import socket
 
 from emulator.errors import PortTaken
 from emulator.runtime.errors import SetupError
-from emulator.runtime.state import Document
+from emulator.runtime.json_document import Document
 
 # Linux gives ports from 32768 on to outgoing connections: one could hold ours while the daemon is down.
 LOWEST, HIGHEST = 20000, 32000

@@ -1,4 +1,4 @@
-"""The running half of the emulated clouds: makes reality equal to a World, and keeps it so.
+"""The running half of the emulated clouds: makes reality equal to a DesiredState, and keeps it so.
 
 The rule of this file: `apply` is the only place where functions appear, change or go. What fails to come up
 is reported and changes nothing; what did not change is not touched.
@@ -19,23 +19,23 @@ from pathlib import Path
 
 from emulator.delays import DEFAULT as DEFAULT_DELAYS
 from emulator.delays import Delays
-from emulator.desired.state import CLOUDS, Cloud, Function, World
+from emulator.desired.model import CLOUDS, Cloud, DesiredState, Function
 from emulator.errors import ApplyError, PortTaken
 from emulator.runtime import faults, schedules
-from emulator.runtime.active_faults import Board
-from emulator.runtime.context import Tools
+from emulator.runtime.active_faults import ActiveFaults
+from emulator.runtime.context import HostContext
 from emulator.runtime.faults import Injected
 from emulator.runtime.function import FunctionHost, version
-from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.instances.interpreter import Interpreter
+from emulator.runtime.instances.packages import Packages
+from emulator.runtime.instances.processes import Processes
+from emulator.runtime.instances.wheels import Wheels
+from emulator.runtime.json_document import Document
 from emulator.runtime.limits import IDLE_S
-from emulator.runtime.packages import Packages
 from emulator.runtime.ports import Ports
-from emulator.runtime.processes import Children
 from emulator.runtime.schedules import Schedules
-from emulator.runtime.service_port import CloudApi
-from emulator.runtime.state import Document
+from emulator.runtime.service_port import ServicePort
 from emulator.runtime.types import Outcome, Timer
-from emulator.runtime.wheels import Wheels
 from emulator.services.identity import Identities
 from emulator.services.services import Services
 
@@ -46,8 +46,8 @@ TIDY_S = 60.0  # how often logs are looked at for their size
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Paths of the emulator on this machine. folder: its state; logs: of functions; azure_lock: see Tools."""
+class Settings:
+    """Paths and limits on this machine. folder: state; logs: of functions; azure_lock: see HostContext."""
 
     folder: Path
     logs: Path
@@ -62,51 +62,51 @@ class Site:
 class Reconciler:
     """All functions, schedules, buckets and secrets of a world, running."""
 
-    def __init__(self, site: Site, ports: Ports, document: Document) -> None:
-        self.site = site
-        self.world = World()
+    def __init__(self, settings: Settings, ports: Ports, document: Document) -> None:
+        self.settings = settings
+        self.desired = DesiredState()
         self.hosts: dict[str, FunctionHost] = {}
         self._ports = ports
         self._document = document
-        self.board = Board(_injected(document))
+        self.active_faults = ActiveFaults(_injected(document))
         self.schedules = Schedules(self._fire, float(document.content.get("minute_s", MINUTE_S)))
         self.delays = Delays(float(document.content.get("delays", DEFAULT_DELAYS)))
         self.identities = Identities()
-        self._children = Children(site.folder / "children.journal")
-        self._packages = Packages(site.folder / "functions")
+        self._processes = Processes(settings.folder / "processes.journal")
+        self._packages = Packages(settings.folder / "functions")
         self._lock = asyncio.Lock()
-        self._apis: list[CloudApi] = []
-        self._tools: Tools | None = None
+        self._service_ports: list[ServicePort] = []
+        self._context: HostContext | None = None
         self._tidying: asyncio.Task[None] | None = None
 
     @property
     def api(self) -> dict[Cloud, str]:
         """Address of each cloud's own services."""
-        return {cloud: api.address for cloud, api in zip(CLOUDS, self._apis, strict=True)}
+        return {cloud: api.address for cloud, api in zip(CLOUDS, self._service_ports, strict=True)}
 
     async def start(self) -> None:
         """Open the clouds' own services; end what an earlier daemon left. Raises PortTaken."""
-        killed = await self._children.open()
+        killed = await self._processes.open()
         if killed:
             log.warning("ended %d processes that an earlier daemon left", len(killed))
-        scratch = self.site.folder / "run"
+        scratch = self.settings.folder / "run"
         _empty(scratch)
-        services = Services(self.identities, lambda: self.world, time.time)
+        services = Services(self.identities, lambda: self.desired, time.time)
         for cloud in CLOUDS:
-            api = CloudApi(cloud, self._ports.named(f"{cloud} services"), services)
+            api = ServicePort(cloud, self._ports.named(f"{cloud} services"), services)
             await api.open()
-            self._apis.append(api)
-        self._tools = Tools(
-            interpreter=self.site.interpreter,
-            children=self._children,
+            self._service_ports.append(api)
+        self._context = HostContext(
+            interpreter=self.settings.interpreter,
+            processes=self._processes,
             packages=self._packages,
-            wheels=self.site.wheels,
+            wheels=self.settings.wheels,
             identities=self.identities,
             api=self.api,
-            logs=self.site.logs,
+            logs=self.settings.logs,
             scratch=scratch,
-            azure_lock=self.site.azure_lock,
-            adapter=self.site.adapter,
+            azure_lock=self.settings.azure_lock,
+            adapter=self.settings.adapter,
         )
         self.schedules.start()
         self._tidying = asyncio.create_task(self._tidy())
@@ -118,56 +118,56 @@ class Reconciler:
         await self.schedules.close()
         await asyncio.gather(*(host.close() for host in self.hosts.values()))
         self.hosts.clear()
-        await asyncio.gather(*(api.close() for api in self._apis))
-        await self._children.close()
+        await asyncio.gather(*(api.close() for api in self._service_ports))
+        await self._processes.close()
 
-    async def restore(self, world: World) -> None:
+    async def restore(self, desired: DesiredState) -> None:
         """The world as it was before a restart: doors open, instances start at their first request.
 
         Raises PortTaken.
         """
         async with self._lock:
-            self.world = world
-            for spec in world.functions:
+            self.desired = desired
+            for spec in desired.functions:
                 host = self._host(spec)
                 self.hosts[spec.key] = host
                 host.timers = self._known_timers(spec)
-                await host.open_door()
+                await host.open_ingress()
             self._schedule()
 
-    async def apply(self, world: World) -> None:
+    async def apply(self, desired: DesiredState) -> None:
         """Make reality equal to `world`. Raises ApplyError for one function that does not come up."""
         async with self._lock:
-            before, self.world = self.world, world
-            wanted = {spec.key for spec in world.functions}
+            before, self.desired = self.desired, desired
+            wanted = {spec.key for spec in desired.functions}
             gone = [self.hosts.pop(key) for key in list(self.hosts) if key not in wanted]
             await asyncio.gather(*(host.close() for host in gone))
             for host in gone:
                 log.info("%s is gone", host.spec.key)
-            errors = await asyncio.gather(*(self._settle(spec) for spec in world.functions))
+            errors = await asyncio.gather(*(self._settle(spec) for spec in desired.functions))
             self._schedule()
             self._forget_packages()
             failed = [error for error in errors if error is not None]
-            unchanged = {spec.key for spec in before.functions if spec in world.functions}
+            unchanged = {spec.key for spec in before.functions if spec in desired.functions}
             for error in sorted(failed, key=lambda error: error.key in unchanged):
                 raise error
 
     async def set_faults(self, current: tuple[Injected, ...]) -> None:
         """Inject exactly these faults."""
-        before = {key: self.board.of(host.spec) for key, host in self.hosts.items()}
+        before = {key: self.active_faults.of(host.spec) for key, host in self.hosts.items()}
         self._document.content["faults"] = [
             {"cloud": each.cloud, "scope": each.scope, "fault": str(each.fault)} for each in current
         ]
         self._document.save()
-        self.board.change(current)
+        self.active_faults.change(current)
         for key, host in list(self.hosts.items()):  # not behind a deploy that takes its time
-            now = self.board.of(host.spec)
+            now = self.active_faults.of(host.spec)
             if faults.has(now, "cold") and now != before.get(key):
                 host.version.pool.recycle()
             await host.obey_faults()
         if any(faults.has(old, "stale") for old in before.values()):
             try:
-                await self.apply(self.world)  # what a stale cloud did not take over
+                await self.apply(self.desired)  # what a stale cloud did not take over
             except ApplyError as error:
                 log.warning("after the stale cloud was healed: %s", error)
 
@@ -185,7 +185,7 @@ class Reconciler:
 
     async def _settle(self, spec: Function) -> ApplyError | None:
         host = self.hosts.get(spec.key)
-        if host is not None and (host.spec == spec or faults.has(self.board.of(spec), "stale")):
+        if host is not None and (host.spec == spec or faults.has(self.active_faults.of(spec), "stale")):
             return None
         try:
             if host is None:
@@ -203,13 +203,13 @@ class Reconciler:
         return None
 
     def _host(self, spec: Function) -> FunctionHost:
-        if self._tools is None:
+        if self._context is None:
             raise RuntimeError("Reconciler.start() comes before functions")
-        return FunctionHost(spec, self._tools, self.board, self.site.draw, self.site.idle_s)
+        return FunctionHost(spec, self._context, self.active_faults, self.settings.draw, self.settings.idle_s)
 
     def _schedule(self) -> None:
         functions = [(host.spec, host.timers) for host in self.hosts.values()]
-        self.schedules.update(schedules.entries(self.world.schedules, functions))
+        self.schedules.update(schedules.entries(self.desired.schedules, functions))
 
     async def _fire(self, key: str, name: str, payload: bytes) -> Outcome:
         host = self.hosts.get(key)
@@ -227,7 +227,7 @@ class Reconciler:
         return tuple(Timer(*each) for each in timers) if identity == _identity(spec) else ()
 
     def _forget_packages(self) -> None:
-        used = {spec.package_hash for spec in self.world.functions}
+        used = {spec.package_hash for spec in self.desired.functions}
         self._packages.forget_all_but(used | {host.version.spec.package_hash for host in self.hosts.values()})
 
     async def _tidy(self) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from emulator.desired.state import Cloud, Function, Schedule
+from emulator.desired.model import Cloud, Function, Schedule
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.azure import instance as azure_instance
 from emulator.runtime.azure import ncrontab

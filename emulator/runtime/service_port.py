@@ -6,30 +6,30 @@ import logging
 
 from aiohttp import web
 
-from emulator.desired.state import Cloud
-from emulator.runtime.connections import invite_body
-from emulator.runtime.listening import Listener
+from emulator.desired.model import Cloud
+from emulator.runtime.ingress.connections import invite_body
+from emulator.runtime.ingress.listener import Listener
 from emulator.services import azure_blobs, gcs, s3, secrets_manager
 from emulator.services.objects import BadKey
-from emulator.services.services import Asked, Services, Told
+from emulator.services.services import ServiceRequest, ServiceResponse, Services
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 1024 * 1024  # of one object or request
 
 
-def serve(cloud: Cloud, asked: Asked, services: Services) -> Told:
+def serve(cloud: Cloud, request: ServiceRequest, services: Services) -> ServiceResponse:
     """The service that answers `asked` in `cloud`."""
     if cloud == "azure":
-        return azure_blobs.handle(asked, services)
+        return azure_blobs.handle(request, services)
     if cloud == "gcp":
-        return gcs.handle(asked, services)
-    if "x-amz-target" in asked.headers:
-        return secrets_manager.handle(asked, services)
-    return s3.handle(asked, services)
+        return gcs.handle(request, services)
+    if "x-amz-target" in request.headers:
+        return secrets_manager.handle(request, services)
+    return s3.handle(request, services)
 
 
-class CloudApi:
+class ServicePort:
     """The services of one cloud on one port."""
 
     def __init__(self, cloud: Cloud, port: int, services: Services) -> None:
@@ -46,19 +46,23 @@ class CloudApi:
         """Stop."""
         await self._listener.close()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         body = bytearray()
-        invite_body(request)
-        async for chunk in request.content.iter_any():
+        invite_body(http)
+        async for chunk in http.content.iter_any():
             body += chunk
             if len(body) > MOST_BYTES:
                 return web.Response(status=413)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = Asked(request.method, request.raw_path, headers, bytes(body))
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        request = ServiceRequest(http.method, http.raw_path, headers, bytes(body))
         try:
-            told = serve(self._cloud, asked, self._services)
+            response = serve(self._cloud, request, self._services)
         except BadKey as key:
-            told = Told(400, {}, f"the emulator keeps objects as files and cannot name one {key}".encode())
-        if told.status in (401, 403):
-            log.warning("%s %s %s: refused with %d", self._cloud, asked.method, asked.path, told.status)
-        return web.Response(status=told.status, headers=told.headers, body=told.body)
+            response = ServiceResponse(
+                400, {}, f"the emulator keeps objects as files and cannot name one {key}".encode()
+            )
+        if response.status in (401, 403):
+            log.warning(
+                "%s %s %s: refused with %d", self._cloud, request.method, request.path, response.status
+            )
+        return web.Response(status=response.status, headers=response.headers, body=response.body)

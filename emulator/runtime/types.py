@@ -1,6 +1,6 @@
 """What passes between a front door and an instance.
 
-The rule of this file: no behaviour. A host of any cloud offers `Backend`; its instances offer `Instance`.
+Types without behaviour. Each cloud implements `InstanceFactory` and `Instance`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Reply(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises Trouble when it breaks off."""
+        """The body as it arrives; raises InstanceError when it breaks off."""
         ...
 
 
@@ -73,7 +73,7 @@ class Instance(Protocol):
         ...
 
     def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
-        """Send `call`, give the reply once its head is there. Raises Trouble."""
+        """Send `call`, give the reply once its head is there. Raises InstanceError."""
         ...
 
     async def event(self, name: str, payload: bytes) -> Outcome:
@@ -105,7 +105,7 @@ class Timer:
     schedule: str
 
 
-class Backend(Protocol):
+class InstanceFactory(Protocol):
     """One version of one function: can be built once and started many times."""
 
     @property
@@ -118,7 +118,7 @@ class Backend(Protocol):
         ...
 
     async def start(self) -> Instance:
-        """One more instance. Raises Trouble("unstarted", reason)."""
+        """One more instance. Raises InstanceError("unstarted", reason)."""
         ...
 
     async def timers(self) -> tuple[Timer, ...]:

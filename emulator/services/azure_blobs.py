@@ -11,36 +11,36 @@ import json
 from dataclasses import replace
 from xml.sax.saxutils import escape
 
-from emulator.desired.state import Bucket
+from emulator.desired.model import Bucket
 from emulator.services.identity import TOKEN_S, Denied
 from emulator.services.objects import MOST_LISTED, PreconditionFailed, Stored, listing
 from emulator.services.s3 import condition, read
-from emulator.services.services import Asked, Services, Told, action
+from emulator.services.services import ServiceRequest, ServiceResponse, Services, action
 
 JSON = {"content-type": "application/json"}
 VERSION = {"x-ms-version": "2023-11-03"}
 XML_HEAD = "<?xml version='1.0' encoding='utf-8'?>"
 
 
-def handle(asked: Asked, services: Services) -> Told:
+def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
     """One request to the identity endpoint or to the storage."""
-    if asked.path == "msi/token":
-        return _token(asked, services)
+    if request.path == "msi/token":
+        return _token(request, services)
     try:
         principal = services.identities.bearer(
-            "azure", asked.headers.get("authorization", ""), services.now()
+            "azure", request.headers.get("authorization", ""), services.now()
         )
-        bucket, key = _find(asked.path, services, principal)
+        bucket, key = _find(request.path, services, principal)
         if bucket is None:
             return _error(404, "ContainerNotFound", "The specified container does not exist.")
         if key:
-            return _blob(asked, services, bucket, (principal, key))
-        match asked.method, asked.query.get("comp"):
+            return _blob(request, services, bucket, (principal, key))
+        match request.method, request.query.get("comp"):
             case "GET", "list":
                 objects = services.open(bucket, principal, "object:list", "")
-                return _listed(asked, objects.list(asked.query.get("prefix", "")))
+                return _listed(request, objects.list(request.query.get("prefix", "")))
             case "POST", "batch":
-                return _batch(asked, services, bucket, principal)
+                return _batch(request, services, bucket, principal)
             case _:
                 return _error(400, "InvalidQueryParameterValue", "This operation is not emulated.")
     except Denied as denied:
@@ -56,86 +56,94 @@ def _find(path: str, services: Services, principal: str) -> tuple[Bucket | None,
         return bucket, "".join(parts[2:])
     name, _, key = path.partition("/")
     found = [
-        each for each in services.world().buckets if each.cloud == "azure" and each.name.endswith(f"/{name}")
+        each
+        for each in services.desired().buckets
+        if each.cloud == "azure" and each.name.endswith(f"/{name}")
     ]
     usable = [each for each in found if services.may(principal, each)]
     return next(iter(usable or found), None), key
 
 
-def _error(status: int, code: str, message: str) -> Told:
+def _error(status: int, code: str, message: str) -> ServiceResponse:
     text = f"{XML_HEAD}<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    return Told(
+    return ServiceResponse(
         status, {"content-type": "application/xml", "x-ms-error-code": code, **VERSION}, text.encode()
     )
 
 
-def _token(asked: Asked, services: Services) -> Told:
-    secret = asked.headers.get("x-identity-header", "")
+def _token(request: ServiceRequest, services: Services) -> ServiceResponse:
+    secret = request.headers.get("x-identity-header", "")
     token = services.identities.mint("azure", secret, services.now())
     if token is None:
-        return Told(401, JSON, b'{"error":{"code":"Unauthorized","message":"X-IDENTITY-HEADER is wrong."}}')
+        return ServiceResponse(
+            401, JSON, b'{"error":{"code":"Unauthorized","message":"X-IDENTITY-HEADER is wrong."}}'
+        )
     answer = {
         "access_token": token,
         "expires_on": str(int(services.now() + TOKEN_S)),
-        "resource": asked.query.get("resource", ""),
+        "resource": request.query.get("resource", ""),
         "token_type": "Bearer",
     }
-    return Told(200, JSON, json.dumps(answer).encode())
+    return ServiceResponse(200, JSON, json.dumps(answer).encode())
 
 
-def _blob(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
+def _blob(
+    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+) -> ServiceResponse:
     principal, key = who
-    objects = services.open(bucket, principal, action(asked.method), key)
+    objects = services.open(bucket, principal, action(request.method), key)
     try:
-        match asked.method:
+        match request.method:
             case "GET" | "HEAD":
-                return _read(asked, objects.get(key))
-            case "PUT" if "comp" not in asked.query and "x-ms-blob-type" not in asked.headers:
+                return _read(request, objects.get(key))
+            case "PUT" if "comp" not in request.query and "x-ms-blob-type" not in request.headers:
                 what = "An HTTP header that's mandatory for this request is not specified."
                 return _error(400, "MissingRequiredHeader", f"{what} x-ms-blob-type")
-            case "PUT" if "comp" not in asked.query:
-                stored = objects.put(key, asked.body, condition(asked))
-                return Told(201, {"etag": stored.etag, "last-modified": stored.last_modified, **VERSION})
-            case "DELETE" if objects.delete(key, condition(asked)):
-                return Told(202, VERSION)
+            case "PUT" if "comp" not in request.query:
+                stored = objects.put(key, request.body, condition(request))
+                return ServiceResponse(
+                    201, {"etag": stored.etag, "last-modified": stored.last_modified, **VERSION}
+                )
+            case "DELETE" if objects.delete(key, condition(request)):
+                return ServiceResponse(202, VERSION)
             case "DELETE":
                 return _error(404, "BlobNotFound", "The specified blob does not exist.")
             case _:
                 return _error(400, "InvalidQueryParameterValue", "This operation is not emulated.")
     except PreconditionFailed:
-        if asked.headers.get("if-none-match") == "*":
+        if request.headers.get("if-none-match") == "*":
             return _error(409, "BlobAlreadyExists", "The specified blob already exists.")
         return _unmet()
 
 
-def _read(asked: Asked, stored: Stored | None) -> Told:
+def _read(request: ServiceRequest, stored: Stored | None) -> ServiceResponse:
     """As HTTP says; errors bear Azure's codes, and its own header for ranges goes first."""
-    ranged = asked.headers.get("x-ms-range")
-    asked = replace(asked, headers={**asked.headers, "range": ranged}) if ranged else asked
-    told = read(asked, stored, {"x-ms-blob-type": "BlockBlob", **VERSION})
-    match told.status:
+    ranged = request.headers.get("x-ms-range")
+    request = replace(request, headers={**request.headers, "range": ranged}) if ranged else request
+    response = read(request, stored, {"x-ms-blob-type": "BlockBlob", **VERSION})
+    match response.status:
         case 304:
-            return replace(told, headers={**told.headers, "x-ms-error-code": "ConditionNotMet"})
+            return replace(response, headers={**response.headers, "x-ms-error-code": "ConditionNotMet"})
         case 404:
             return _error(404, "BlobNotFound", "The specified blob does not exist.")
         case 412:
             return _unmet()
         case 416:
             refused = _error(416, "InvalidRange", "The range specified is invalid for the current size.")
-            place = {"content-range": told.headers["content-range"]}
+            place = {"content-range": response.headers["content-range"]}
             return replace(refused, headers={**refused.headers, **place})
         case _:
-            return told
+            return response
 
 
-def _unmet() -> Told:
+def _unmet() -> ServiceResponse:
     return _error(
         412, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met."
     )
 
 
-def _listed(asked: Asked, objects: list[Stored]) -> Told:
-    query = asked.query
+def _listed(request: ServiceRequest, objects: list[Stored]) -> ServiceResponse:
+    query = request.query
     most = min(int(query.get("maxresults", MOST_LISTED)), MOST_LISTED)
     found = listing(
         objects, query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", ""), most
@@ -151,28 +159,32 @@ def _listed(asked: Asked, objects: list[Stored]) -> Told:
     groups = "".join(f"<BlobPrefix><Name>{escape(each)}</Name></BlobPrefix>" for each in found.prefixes)
     marker = f"<NextMarker>{escape(found.after)}</NextMarker>" if found.after else "<NextMarker />"
     text = f"{XML_HEAD}<EnumerationResults><Blobs>{blobs}{groups}</Blobs>{marker}</EnumerationResults>"
-    return Told(200, {"content-type": "application/xml", **VERSION}, text.encode())
+    return ServiceResponse(200, {"content-type": "application/xml", **VERSION}, text.encode())
 
 
-def _batch(asked: Asked, services: Services, bucket: Bucket, principal: str) -> Told:
+def _batch(request: ServiceRequest, services: Services, bucket: Bucket, principal: str) -> ServiceResponse:
     """Blob Batch: several deletes in one multipart/mixed body."""
-    boundary = asked.headers.get("content-type", "").partition("boundary=")[2].strip('"')
+    boundary = request.headers.get("content-type", "").partition("boundary=")[2].strip('"')
     answers: list[str] = []
-    for part in asked.body.decode("latin-1").split(f"--{boundary}")[1:-1]:
+    for part in request.body.decode("latin-1").split(f"--{boundary}")[1:-1]:
         number = next(
             (line[12:] for line in part.split("\r\n") if line.lower().startswith("content-id: ")), "0"
         )
         line = next((line for line in part.split("\r\n") if line.startswith("DELETE ")), "DELETE / HTTP/1.1")
-        inner = replace(asked, method="DELETE", target=line.split(" ")[1], headers={})
+        inner = replace(request, method="DELETE", target=line.split(" ")[1], headers={})
         key = inner.path.removeprefix(f"{bucket.name}/").removeprefix(f"{bucket.name.partition('/')[2]}/")
-        told = _blob(inner, services, bucket, (principal, key))
+        response = _blob(inner, services, bucket, (principal, key))
         answers.append(
             f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
-            f"HTTP/1.1 {told.status} Answer\r\nx-ms-version: 2023-11-03\r\n"
-            + (f"x-ms-error-code: {told.headers['x-ms-error-code']}\r\n" if told.status >= 400 else "")
+            f"HTTP/1.1 {response.status} Answer\r\nx-ms-version: 2023-11-03\r\n"
+            + (
+                f"x-ms-error-code: {response.headers['x-ms-error-code']}\r\n"
+                if response.status >= 400
+                else ""
+            )
             + "\r\n"
         )
     text = "".join(answers) + f"--{boundary}--\r\n"
-    return Told(
+    return ServiceResponse(
         202, {"content-type": f"multipart/mixed; boundary={boundary}", **VERSION}, text.encode("latin-1")
     )

@@ -11,68 +11,74 @@ from __future__ import annotations
 
 import json
 
-from emulator.desired.state import Bucket
+from emulator.desired.model import Bucket
 from emulator.services.identity import TOKEN_S, Denied
 from emulator.services.objects import Condition, PreconditionFailed
 from emulator.services.s3 import error, listed, read
-from emulator.services.services import Asked, Services, Told, action
+from emulator.services.services import ServiceRequest, ServiceResponse, Services, action
 
 FLAVOR = {"metadata-flavor": "Google", "content-type": "application/json"}
 
 
-def handle(asked: Asked, services: Services) -> Told:
+def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
     """One request to the metadata server or to the storage."""
-    if asked.path.startswith("instance/"):
-        return _metadata(asked, services)
+    if request.path.startswith("instance/"):
+        return _metadata(request, services)
     try:
-        principal = services.identities.bearer("gcp", asked.headers.get("authorization", ""), services.now())
-        name, _, key = asked.path.partition("/")
+        principal = services.identities.bearer(
+            "gcp", request.headers.get("authorization", ""), services.now()
+        )
+        name, _, key = request.path.partition("/")
         bucket = services.bucket("gcp", name)
         if bucket is None:
             return error(404, "NoSuchBucket", "The specified bucket does not exist.")
         if key:
-            return _object(asked, services, bucket, (principal, key))
-        if asked.method == "GET":
+            return _object(request, services, bucket, (principal, key))
+        if request.method == "GET":
             objects = services.open(bucket, principal, "object:list", "")
-            return listed(asked, name, objects.list(asked.query.get("prefix", "")))
+            return listed(request, name, objects.list(request.query.get("prefix", "")))
     except Denied as denied:
         return error(denied.status, denied.code, denied.message)
     return error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 
-def _metadata(asked: Asked, services: Services) -> Told:
-    _, secret, path = asked.path.split("/", 2) if asked.path.count("/") > 1 else ("", "", "")
-    if asked.headers.get("metadata-flavor", "").lower() != "google":
-        return Told(403, {}, b"Missing required header Metadata-Flavor: Google")
+def _metadata(request: ServiceRequest, services: Services) -> ServiceResponse:
+    _, secret, path = request.path.split("/", 2) if request.path.count("/") > 1 else ("", "", "")
+    if request.headers.get("metadata-flavor", "").lower() != "google":
+        return ServiceResponse(403, {}, b"Missing required header Metadata-Flavor: Google")
     if not path.endswith("/service-accounts/default/token"):
-        return Told(404, FLAVOR)
+        return ServiceResponse(404, FLAVOR)
     token = services.identities.mint("gcp", secret, services.now())
     if token is None:
-        return Told(404, FLAVOR)
+        return ServiceResponse(404, FLAVOR)
     answer = {"access_token": token, "expires_in": int(TOKEN_S), "token_type": "Bearer"}
-    return Told(200, FLAVOR, json.dumps(answer).encode())
+    return ServiceResponse(200, FLAVOR, json.dumps(answer).encode())
 
 
-def _condition(asked: Asked) -> Condition:
-    wanted = asked.headers.get("x-goog-if-generation-match")
+def _condition(request: ServiceRequest) -> Condition:
+    wanted = request.headers.get("x-goog-if-generation-match")
     return Condition(wanted == "0", None, int(wanted) if wanted and wanted != "0" else None)
 
 
-def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
+def _object(
+    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+) -> ServiceResponse:
     principal, key = who
-    objects = services.open(bucket, principal, action(asked.method), key)
-    if asked.method == "PUT" and objects.get(key) is not None:
+    objects = services.open(bucket, principal, action(request.method), key)
+    if request.method == "PUT" and objects.get(key) is not None:
         services.open(bucket, principal, "object:delete", key)
     try:
-        match asked.method:
+        match request.method:
             case "GET" | "HEAD":
                 stored = services.find(bucket, principal, key)
-                return read(asked, stored, {"x-goog-generation": str(stored.generation)} if stored else {})
+                return read(request, stored, {"x-goog-generation": str(stored.generation)} if stored else {})
             case "PUT":
-                stored = objects.put(key, asked.body, _condition(asked))
-                return Told(200, {"etag": stored.etag, "x-goog-generation": str(stored.generation)})
-            case "DELETE" if objects.delete(key, _condition(asked)):
-                return Told(204)
+                stored = objects.put(key, request.body, _condition(request))
+                return ServiceResponse(
+                    200, {"etag": stored.etag, "x-goog-generation": str(stored.generation)}
+                )
+            case "DELETE" if objects.delete(key, _condition(request)):
+                return ServiceResponse(204)
             case "DELETE":
                 return error(404, "NoSuchKey", "The specified key does not exist.")
             case _:

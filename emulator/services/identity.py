@@ -13,8 +13,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from emulator.desired.state import Cloud, Grant
-from emulator.runtime.environment import Credentials
+from emulator.desired.model import Cloud, Grant
+from emulator.runtime.instances.environment import Credentials
 
 TOKEN_S = 3600.0  # the clouds' tokens live about an hour
 KEY_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

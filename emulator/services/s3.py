@@ -11,49 +11,49 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from emulator.desired.state import Bucket
+from emulator.desired.model import Bucket
 from emulator.services.identity import Denied
 from emulator.services.objects import ANY, MOST_LISTED, Condition, PreconditionFailed, Stored, listing
-from emulator.services.services import Asked, Services, Told, action
+from emulator.services.services import ServiceRequest, ServiceResponse, Services, action
 from emulator.services.sigv4 import Signed, verify
 
 XMLNS = "http://s3.amazonaws.com/doc/2006-03-01/"
 XML = {"content-type": "application/xml"}
 
 
-def handle(asked: Asked, services: Services) -> Told:
+def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
     """One request to S3."""
     try:
-        signed = Signed(asked.method, asked.target, asked.headers, asked.body)
+        signed = Signed(request.method, request.target, request.headers, request.body)
         principal = verify(signed, "s3", services.identities, services.now())
-        name, _, key = asked.path.partition("/")
+        name, _, key = request.path.partition("/")
         bucket = services.bucket("aws", name)
         if bucket is None:
             return error(404, "NoSuchBucket", "The specified bucket does not exist")
         if key:
-            return _object(asked, services, bucket, (principal, key))
-        if asked.method == "GET":
-            return _list(asked, services, bucket, principal)
-        if asked.method == "POST" and "delete" in asked.query:
-            return _delete_many(asked, services, bucket, principal)
+            return _object(request, services, bucket, (principal, key))
+        if request.method == "GET":
+            return _list(request, services, bucket, principal)
+        if request.method == "POST" and "delete" in request.query:
+            return _delete_many(request, services, bucket, principal)
     except Denied as denied:
         return error(denied.status, denied.code, denied.message)
     return error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 
-def error(status: int, code: str, message: str, *, range: str = "") -> Told:
+def error(status: int, code: str, message: str, *, range: str = "") -> ServiceResponse:
     """An error document as S3 and GCS write it. range: the object's, of which nothing was asked for."""
     text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    return Told(status, {**XML, "content-range": range} if range else XML, text.encode())
+    return ServiceResponse(status, {**XML, "content-range": range} if range else XML, text.encode())
 
 
-def condition(asked: Asked) -> Condition:
+def condition(request: ServiceRequest) -> Condition:
     """Conditional write by entity tag."""
-    other = asked.headers.get("if-none-match")
-    return Condition(other == "*", asked.headers.get("if-match"), not_etag=None if other == "*" else other)
+    other = request.headers.get("if-none-match")
+    return Condition(other == "*", request.headers.get("if-match"), not_etag=None if other == "*" else other)
 
 
-def read(asked: Asked, stored: Stored | None, extra: dict[str, str]) -> Told:
+def read(request: ServiceRequest, stored: Stored | None, extra: dict[str, str]) -> ServiceResponse:
     """GET or HEAD of an object, with the conditions and the single range of HTTP."""
     if stored is None:
         return error(404, "NoSuchKey", "The specified key does not exist.")
@@ -64,44 +64,48 @@ def read(asked: Asked, stored: Stored | None, extra: dict[str, str]) -> Told:
         "accept-ranges": "bytes",
         **extra,
     }
-    if asked.headers.get("if-none-match") == stored.etag:
-        return Told(304, headers)
-    if asked.headers.get("if-match", "*") not in ("*", stored.etag):
+    if request.headers.get("if-none-match") == stored.etag:
+        return ServiceResponse(304, headers)
+    if request.headers.get("if-match", "*") not in ("*", stored.etag):
         return error(
             412, "PreconditionFailed", "At least one of the preconditions you specified did not hold."
         )
-    return _ranged(asked.headers.get("range", ""), stored, headers)
+    return _ranged(request.headers.get("range", ""), stored, headers)
 
 
-def _ranged(wanted: str, stored: Stored, headers: dict[str, str]) -> Told:
+def _ranged(wanted: str, stored: Stored, headers: dict[str, str]) -> ServiceResponse:
     first, dash, last = wanted.removeprefix("bytes=").partition("-")
     if not dash:
-        return Told(200, headers, stored.body)
+        return ServiceResponse(200, headers, stored.body)
     size = stored.size
     start = int(first) if first else max(0, size - int(last))
     end = min(int(last), size - 1) if first and last else size - 1
     if start > end:
         return error(416, "InvalidRange", "The requested range is not satisfiable", range=f"bytes */{size}")
     headers["content-range"] = f"bytes {start}-{end}/{size}"
-    return Told(206, headers, stored.body[start : end + 1])
+    return ServiceResponse(206, headers, stored.body[start : end + 1])
 
 
-def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, str]) -> Told:
+def _object(
+    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+) -> ServiceResponse:
     principal, key = who
-    objects = services.open(bucket, principal, action(asked.method), key)
-    if asked.method == "PUT" and "if-match" in asked.headers:  # comparing is reading: GetObject is needed too
+    objects = services.open(bucket, principal, action(request.method), key)
+    if (
+        request.method == "PUT" and "if-match" in request.headers
+    ):  # comparing is reading: GetObject is needed too
         services.open(bucket, principal, "object:read", key)
     try:
-        match asked.method:
+        match request.method:
             case "GET" | "HEAD":
-                return read(asked, services.find(bucket, principal, key), {})
-            case "PUT" if "if-match" in asked.headers and objects.get(key) is None:
+                return read(request, services.find(bucket, principal, key), {})
+            case "PUT" if "if-match" in request.headers and objects.get(key) is None:
                 return error(404, "NoSuchKey", "The specified key does not exist.")
             case "PUT":
-                return Told(200, {"etag": objects.put(key, asked.body, condition(asked)).etag})
+                return ServiceResponse(200, {"etag": objects.put(key, request.body, condition(request)).etag})
             case "DELETE":
-                objects.delete(key, condition(asked) if objects.get(key) else ANY)
-                return Told(204)
+                objects.delete(key, condition(request) if objects.get(key) else ANY)
+                return ServiceResponse(204)
             case _:
                 return error(405, "MethodNotAllowed", "The specified method is not allowed.")
     except PreconditionFailed:
@@ -110,14 +114,14 @@ def _object(asked: Asked, services: Services, bucket: Bucket, who: tuple[str, st
         )
 
 
-def _list(asked: Asked, services: Services, bucket: Bucket, principal: str) -> Told:
+def _list(request: ServiceRequest, services: Services, bucket: Bucket, principal: str) -> ServiceResponse:
     objects = services.open(bucket, principal, "object:list", "")
-    return listed(asked, bucket.name, objects.list(asked.query.get("prefix", "")))
+    return listed(request, bucket.name, objects.list(request.query.get("prefix", "")))
 
 
-def listed(asked: Asked, name: str, objects: list[Stored]) -> Told:
+def listed(request: ServiceRequest, name: str, objects: list[Stored]) -> ServiceResponse:
     """One page of a listing, as S3 (ListObjectsV2) and GCS's XML API write it."""
-    query = asked.query
+    query = request.query
     prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
     most = min(int(query.get("max-keys", MOST_LISTED)), MOST_LISTED)
     found = listing(objects, prefix, query.get("delimiter", ""), after, most)
@@ -137,7 +141,7 @@ def listed(asked: Asked, name: str, objects: list[Stored]) -> Told:
         + (f"<NextContinuationToken>{escape(found.after)}</NextContinuationToken>" if found.after else "")
         + f"{entries}{groups}</ListBucketResult>"
     )
-    return Told(200, XML, text.encode())
+    return ServiceResponse(200, XML, text.encode())
 
 
 def iso(stored: Stored) -> str:
@@ -145,9 +149,11 @@ def iso(stored: Stored) -> str:
     return datetime.fromtimestamp(stored.modified, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _delete_many(asked: Asked, services: Services, bucket: Bucket, principal: str) -> Told:
+def _delete_many(
+    request: ServiceRequest, services: Services, bucket: Bucket, principal: str
+) -> ServiceResponse:
     try:
-        root = ElementTree.fromstring(asked.body)  # noqa: S314 (own child, signed, 6 MB at most)
+        root = ElementTree.fromstring(request.body)  # noqa: S314 (own child, signed, 6 MB at most)
     except ElementTree.ParseError:
         return error(400, "MalformedXML", "The XML you provided was not well-formed.")
     done: list[str] = []
@@ -155,4 +161,4 @@ def _delete_many(asked: Asked, services: Services, bucket: Bucket, principal: st
         key = element.text or ""
         services.open(bucket, principal, "object:delete", key).delete(key)
         done.append(f"<Deleted><Key>{escape(key)}</Key></Deleted>")
-    return Told(200, XML, f'<DeleteResult xmlns="{XMLNS}">{"".join(done)}</DeleteResult>'.encode())
+    return ServiceResponse(200, XML, f'<DeleteResult xmlns="{XMLNS}">{"".join(done)}</DeleteResult>'.encode())

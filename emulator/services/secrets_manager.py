@@ -6,39 +6,39 @@ import json
 from typing import cast
 
 from emulator.services.identity import Denied
-from emulator.services.services import Asked, Services, Told
+from emulator.services.services import ServiceRequest, ServiceResponse, Services
 from emulator.services.sigv4 import Signed, verify
 
 JSON = {"content-type": "application/x-amz-json-1.1"}
 TARGET = "secretsmanager."
 
 
-def handle(asked: Asked, services: Services) -> Told:
+def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
     """One request to Secrets Manager."""
     try:
-        signed = Signed(asked.method, asked.target, asked.headers, asked.body)
+        signed = Signed(request.method, request.target, request.headers, request.body)
         principal = verify(signed, "secretsmanager", services.identities, services.now())
-        return _get(asked, services, principal)
+        return _get(request, services, principal)
     except Denied as denied:
         code = "AccessDeniedException" if denied.code == "AccessDenied" else denied.code
         return _error(400, code, denied.message)
 
 
-def _error(status: int, code: str, message: str) -> Told:
-    return Told(status, JSON, json.dumps({"__type": code, "message": message}).encode())
+def _error(status: int, code: str, message: str) -> ServiceResponse:
+    return ServiceResponse(status, JSON, json.dumps({"__type": code, "message": message}).encode())
 
 
-def _get(asked: Asked, services: Services, principal: str) -> Told:
-    operation = asked.headers.get("x-amz-target", "").removeprefix(TARGET)
+def _get(request: ServiceRequest, services: Services, principal: str) -> ServiceResponse:
+    operation = request.headers.get("x-amz-target", "").removeprefix(TARGET)
     if operation != "GetSecretValue":
         return _error(400, "UnknownOperationException", f"{operation or 'nothing'} is not emulated")
     try:
-        found: object = json.loads(asked.body or b"{}")
+        found: object = json.loads(request.body or b"{}")
     except ValueError:
         return _error(400, "SerializationException", "the body is not JSON")
     wanted = str(cast("dict[str, object]", found).get("SecretId", "")) if isinstance(found, dict) else ""
     services.require(principal, "secret:read", wanted)
-    value = services.world().secrets.get(wanted)
+    value = services.desired().secrets.get(wanted)
     if value is None:
         return _error(400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
     answer = {
@@ -47,4 +47,4 @@ def _get(asked: Asked, services: Services, principal: str) -> Told:
         "SecretString": value,
         "VersionStages": ["AWSCURRENT"],
     }
-    return Told(200, JSON, json.dumps(answer).encode())
+    return ServiceResponse(200, JSON, json.dumps(answer).encode())

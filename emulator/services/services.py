@@ -1,6 +1,6 @@
 """What the clouds' own services (buckets, secrets, tokens) see of the world, and how a request reaches them.
 
-The rule of this file: a service is a plain function from `Asked` to `Told`; `cloud_api.py` does the HTTP.
+A service is a function from `ServiceRequest` to `ServiceResponse`; `runtime/service_port.py` does the HTTP.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from emulator.desired.state import Bucket, Cloud, World
+from emulator.desired.model import Bucket, Cloud, DesiredState
 from emulator.services.identity import Denied, Identities, allowed, matches
 from emulator.services.objects import Objects, Stored
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceRequest:
     """One request to a service. target: raw path and query; headers: lower-case names."""
 
     method: str
@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ServiceResponse:
     """A service's answer."""
 
     status: int
@@ -48,19 +48,19 @@ class Services:
     """world: what exists at this moment; now: unix seconds."""
 
     identities: Identities
-    world: Callable[[], World]
+    desired: Callable[[], DesiredState]
     now: Callable[[], float]
 
     def require(self, principal: str, action: str, *resources: str) -> None:
         """Raise Denied unless a grant lets `principal` do `action` on one of the names of the resource."""
-        if not allowed(self.world().grants, principal, action, *resources):
+        if not allowed(self.desired().grants, principal, action, *resources):
             raise Denied(
                 "AccessDenied", f"{principal} is not authorized to perform {action} on {resources[0]}"
             )
 
     def bucket(self, cloud: Cloud, name: str) -> Bucket | None:
         """The bucket of that name."""
-        found = (each for each in self.world().buckets if each.cloud == cloud and each.name == name)
+        found = (each for each in self.desired().buckets if each.cloud == cloud and each.name == name)
         return next(found, None)
 
     def may(self, principal: str, bucket: Bucket) -> bool:
@@ -69,7 +69,7 @@ class Services:
             matches(grant.principal, principal)
             and grant.action.startswith("object:")
             and (matches(grant.resource, bucket.name) or grant.resource.startswith(f"{bucket.name}/"))
-            for grant in self.world().grants
+            for grant in self.desired().grants
         )
 
     def find(self, bucket: Bucket, principal: str, key: str) -> Stored | None:

@@ -24,7 +24,7 @@ def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
     }
 
 
-def awake(
+def ensure_running(
     layout: Layout,
     environ: Mapping[str, str],
     shown: Progress,

@@ -23,7 +23,7 @@ _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
 _CLOUDS = {package: cloud for cloud, package in PULUMI_PACKAGES.items()}
-# What an emulated cloud says on a bad day (emulator/providers/weather.py).
+# What an emulated cloud says on a bad day (emulator/providers/outages.py).
 _OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
 

@@ -10,15 +10,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.providers import plan
-from emulator.providers.kinds import Machine
 from emulator.providers.operations import Later, Operations, Subject
-from emulator.providers.registry import kind_of
+from emulator.providers.registry import resource_type_of
+from emulator.providers.resource_types import Machine
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row, Table
+from emulator.providers.storage.resource_store import Resource, ResourceStore
 from emulator.providers.values import ASSET, SIGNATURE, Properties
-from tests.emulator.rows import trust
+from tests.emulator.resources import trust
 
 CONFIG = {"region": "eu-west-1", "project": "my-project"}
 ROLE = "aws:iam/role:Role"
@@ -36,18 +36,18 @@ class Mistakes(Exception):
 
 @dataclass(slots=True)
 class Account:
-    """Accounts of all clouds in `folder`; `worlds` is what the hosts were told; `hosts` may refuse.
+    """Accounts of all clouds in `folder`; `applied` is what the hosts were told; `hosts` may refuse.
 
     delays: of a real cloud's seconds, how many pass here; seconds: of time that has passed.
     """
 
     folder: Path
-    hosts: Callable[[World], None] = lambda world: None
+    hosts: Callable[[DesiredState], None] = lambda desired: None
     delays: float = 0.0
     seconds: float = 0.0
-    worlds: list[World] = field(default_factory=list[World])
+    applied: list[DesiredState] = field(default_factory=list[DesiredState])
     operations: Operations = field(init=False)
-    table: Table = field(init=False)
+    table: ResourceStore = field(init=False)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class Account:
             lambda real_s: real_s * self.delays,
             self.wait,
         )
-        self.table = Table(self.folder / "emulator" / "resources.json")
+        self.table = ResourceStore(self.folder / "emulator" / "resources.json")
         self.operations = Operations(self.table, self.machine, self._apply)
 
     def wait(self, seconds: float) -> None:
@@ -77,34 +77,36 @@ class Account:
         """Operations on the same table that ring an alarm."""
         return Operations(self.table, self.machine, self._apply, later)
 
-    def _apply(self, world: World) -> None:
-        self.worlds.append(world)
-        self.hosts(world)
+    def _apply(self, desired: DesiredState) -> None:
+        self.applied.append(desired)
+        self.hosts(desired)
 
     def subject(self, token: str, name: str, engine: str = "one") -> Subject:
-        return Subject(kind_of(token), name, f"urn:pulumi:s::p::{token}::{name}", CONFIG, engine)
+        return Subject(resource_type_of(token), name, f"urn:pulumi:s::p::{token}::{name}", CONFIG, engine)
 
     def checked(
         self, token: str, name: str, inputs: Properties, olds: Properties, engine: str = "one"
     ) -> Properties:
         seed = f"{engine}/{name}".encode()
-        asked = plan.Asked(self.subject(token, name), olds, inputs, seed, self.table.rows)
+        asked = plan.Asked(self.subject(token, name), olds, inputs, seed, self.table.resources)
         checked, failures = plan.checked(asked)
         if failures:
             raise Mistakes(failures)
         return checked
 
-    def create(self, token: str, name: str, engine: str = "one", /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+    def create(self, token: str, name: str, engine: str = "one", /, **inputs: Any) -> Resource:  # noqa: ANN401 - JSON
         checked = self.checked(token, name, inputs, {}, engine)
         return self.operations.create(self.subject(token, name, engine), checked)
 
-    def update(self, row: Row, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
-        name = row.urn.rpartition("::")[2]
-        checked = self.checked(row.token, name, inputs, row.inputs)
-        return self.operations.update(self.subject(row.token, name), row.id, checked)
+    def update(self, resource: Resource, /, **inputs: Any) -> Resource:  # noqa: ANN401 - JSON
+        name = resource.urn.rpartition("::")[2]
+        checked = self.checked(resource.token, name, inputs, resource.inputs)
+        return self.operations.update(self.subject(resource.token, name), resource.id, checked)
 
-    def delete(self, row: Row, engine: str = "one") -> None:
-        self.operations.delete(self.subject(row.token, row.urn.rpartition("::")[2], engine), row.id)
+    def delete(self, resource: Resource, engine: str = "one") -> None:
+        self.operations.delete(
+            self.subject(resource.token, resource.urn.rpartition("::")[2], engine), resource.id
+        )
 
     def package(self, name: str = "agent.zip", **files: str) -> dict[str, str]:
         """A zip in the program's folder, as an asset."""
@@ -113,16 +115,18 @@ class Account:
                 archive.writestr(file, content)
         return {SIGNATURE: ASSET, "path": name}
 
-    def role(self) -> Row:
+    def role(self) -> Resource:
         return self.create(ROLE, "agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
 
-    def uploaded(self, name: str = "agent.zip") -> Row:
+    def uploaded(self, name: str = "agent.zip") -> Resource:
         """A package in a bucket."""
-        found = next((row for row in self.table.rows.values() if row.token == BUCKET), None)
+        found = next(
+            (resource for resource in self.table.resources.values() if resource.token == BUCKET), None
+        )
         bucket = found or self.create(BUCKET, "packages")
         return self.create(OBJECT, name, bucket=bucket.id, source=self.package(name, main=name))
 
-    def function_inputs(self, role: Row, package: Row, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def function_inputs(self, role: Resource, package: Resource, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         return {
             "role": role.outputs["arn"],
             "runtime": "python3.13",

@@ -20,12 +20,12 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from emulator.desired.state import Address, Cloud, Function, Role, World
-from emulator.runtime.interpreter import Interpreter, at
+from emulator.desired.model import Address, Cloud, DesiredState, Function, Role
+from emulator.runtime.instances.interpreter import Interpreter, at
+from emulator.runtime.instances.wheels import Wheels, cache_folder
+from emulator.runtime.json_document import Document
 from emulator.runtime.ports import Ports
-from emulator.runtime.reconciler import Reconciler, Site
-from emulator.runtime.state import Document
-from emulator.runtime.wheels import Wheels, cache_folder
+from emulator.runtime.reconciler import Reconciler, Settings
 from infra.packaging.tools import Tools
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"data: last\\n\\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     elif path == "/half":
-        import cuts
+        from router.proxy import cuts
         cuts.quieten_server()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
@@ -144,11 +144,17 @@ def target() -> Interpreter:
     return at(Tools.find(Path(sys.executable), os.environ).python.path)
 
 
+@cache
+def router_files() -> Mapping[str, bytes]:
+    """The router's sources: the miniature app breaks a reply off as the router does."""
+    sources = [path for package in ("router", "skyfleet") for path in (CHECKOUT / package).rglob("*.py")]
+    return {path.relative_to(CHECKOUT).as_posix(): path.read_bytes() for path in sources}
+
+
 def files_of(cloud: Cloud, *, timer: bool = False) -> dict[str, bytes]:
     """Content of a package for one cloud."""
     lock = (CHECKOUT / "locks" / f"agent-{cloud}.txt").read_bytes()
-    cuts = (CHECKOUT / "router" / "proxy" / "cuts.py").read_bytes()
-    files = {"app.py": APP.encode(), "cuts.py": cuts, "requirements.txt": lock}
+    files = {"app.py": APP.encode(), "requirements.txt": lock, **router_files()}
     match cloud:
         case "aws":
             files |= {"run.sh": RUN_SH.encode(), "serve.py": SERVE.encode()}
@@ -217,10 +223,10 @@ class Lab:
             addresses=(Address(f"mini-{role}.{cloud}.example.localhost"),),
         )
 
-    async def deploy(self, *specs: Function, world: World | None = None) -> None:
+    async def deploy(self, *specs: Function, desired: DesiredState | None = None) -> None:
         """Add or change functions; the rest of the world is `world`'s or stays."""
         self.functions |= {spec.key: spec for spec in specs}
-        base = world or self.emulator.world
+        base = desired or self.emulator.desired
         await self.emulator.apply(replace(base, functions=tuple(self.functions.values())))
 
     def url(self, spec: Function, path: str = "/") -> URL:
@@ -240,7 +246,7 @@ async def lab(
     document = Document(folder / "settings.json")
     ports = Ports(document)
     wheels = Wheels(cache_folder(os.environ), UV, os.environ)
-    site = Site(
+    settings = Settings(
         folder=folder / "emulator",
         logs=folder / "logs",
         interpreter=python or target(),
@@ -250,10 +256,12 @@ async def lab(
         idle_s=idle_s,
         draw=lambda: 0.0,
     )
-    emulator = Reconciler(site, ports, document)
+    emulator = Reconciler(settings, ports, document)
     try:
         await emulator.start()
-        imports = await wheels.install((CHECKOUT / "locks" / "agent-aws.txt").read_bytes(), site.interpreter)
+        imports = await wheels.install(
+            (CHECKOUT / "locks" / "agent-aws.txt").read_bytes(), settings.interpreter
+        )
         async with aiohttp.ClientSession() as session:
             yield Lab(folder, emulator, ports, session, imports)
     finally:

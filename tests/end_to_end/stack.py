@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.delays import Delays
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.providers.server import Providers
-from emulator.providers.table import Table
+from emulator.providers.storage.resource_store import ResourceStore
+from emulator.runtime.json_document import Document
 from emulator.runtime.ports import Ports
-from emulator.runtime.state import Document
 from infra.cli.environment import backend_url
 
 PATIENCE_S = 240.0
 CONFIG = {"aws:region": "eu-west-1", "azure-native:location": "westeurope", "gcp:project": "my-project"}
 
 
-def nothing(world: World) -> None:
+def nothing(desired: DesiredState) -> None:
     """Hosts that have nothing to do."""
 
 
@@ -44,9 +44,9 @@ class Stack:
 
     root: Path
     pulumi_path: str
-    hosts: Callable[[World], None] = nothing
+    hosts: Callable[[DesiredState], None] = nothing
     delays: float = 0.0
-    worlds: list[World] = field(default_factory=list[World])
+    worlds: list[DesiredState] = field(default_factory=list[DesiredState])
     _providers: Providers | None = field(default=None, init=False)
     _ports: Ports | None = field(default=None, init=False)
     _environment: dict[str, str] = field(default_factory=dict[str, str], init=False)
@@ -56,9 +56,9 @@ class Stack:
         return self.root / "emulator"
 
     @property
-    def table(self) -> Table:
+    def resource_store(self) -> ResourceStore:
         """The resources as they are on the disk now."""
-        return Table(self.emulator / "resources.json")
+        return ResourceStore(self.emulator / "resources.json")
 
     def init(self) -> None:
         """An empty stack with its configuration, and a package to deploy."""
@@ -90,7 +90,13 @@ class Stack:
         wanted = {package: kept.named(package) for package in packages}
         folder = self.root / "program"
         self._providers = Providers(
-            self.table, self._apply, wanted, kept.allocate, self.emulator, folder, Delays(self.delays)
+            self.resource_store,
+            self._apply,
+            wanted,
+            kept.allocate,
+            self.emulator,
+            folder,
+            Delays(self.delays),
         )
         ports = self._providers.start()
         self._environment = {
@@ -132,9 +138,9 @@ class Stack:
         """Deploys without a preview first."""
         return self.run("up", "--yes", "--skip-preview", "--diff", *arguments)
 
-    def _apply(self, world: World) -> None:
-        self.worlds.append(world)
-        self.hosts(world)
+    def _apply(self, desired: DesiredState) -> None:
+        self.worlds.append(desired)
+        self.hosts(desired)
 
 
 @dataclass(slots=True)
@@ -144,10 +150,10 @@ class Gate:
     reached: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, world: World) -> None:
+    def __call__(self, desired: DesiredState) -> None:
         self.reached.set()
         self.opened.wait(PATIENCE_S)
 
 
-def memory(world: World) -> Mapping[str, int]:
-    return {function.name: function.memory_mb for function in world.functions}
+def memory(desired: DesiredState) -> Mapping[str, int]:
+    return {function.name: function.memory_mb for function in desired.functions}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulator.desired.state import Function
+from emulator.desired.model import Function
 from emulator.runtime.aws.sandbox import midstream_error
 from infra.setup.extras.adapter import ADAPTER
 from tests.end_to_end.kit import Lab, lab
@@ -48,7 +48,7 @@ def agent(here: Lab) -> Function:
 
 
 async def seen(here: Lab, method: str, path: str, data: bytes | None = None) -> dict[str, Any]:
-    """What the agent was asked."""
+    """What the agent was request."""
     async with here.session.request(method, here.url(agent(here), path), data=data) as reply:
         assert reply.status == 201
         return await reply.json()

@@ -71,11 +71,11 @@ def test_a_secret_comes_and_goes_without_a_role_in_its_vault(stack: Stack) -> No
     both = ["keys", "model"]
     NOW.up(stack, both)
     NOW.up(stack, ["keys"])
-    assert [row.token for row in stack.table.rows.values()].count(azure.SECRET) == 2
+    assert [resource.token for resource in stack.resource_store.resources.values()].count(azure.SECRET) == 2
     NOW.up(stack, both)
     said = stack.run("destroy", "--yes")
     assert said.code == 0, said.text
-    assert not any(row.token == azure.SECRET for row in stack.table.rows.values())
+    assert not any(resource.token == azure.SECRET for resource in stack.resource_store.resources.values())
 
 
 def test_the_former_program_could_not_be_destroyed(stack: Stack) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from emulator.desired.state import CLOUDS, Cloud, Function
+from emulator.desired.model import CLOUDS, Cloud, Function
 from emulator.errors import ApplyError
-from emulator.runtime.interpreter import Interpreter
+from emulator.runtime.instances.interpreter import Interpreter
 from tests.end_to_end.kit import Lab, files_of, lab, pack, until
 
 pytestmark = pytest.mark.emulator

@@ -27,7 +27,7 @@ READY_S = 60.0  # imports on a busy machine
 VICTIM = """
 import asyncio, json, sys
 from pathlib import Path
-from emulator.desired.state import CLOUDS
+from emulator.desired.model import CLOUDS
 from tests.end_to_end.kit import lab
 async def main():
     async with lab(Path(sys.argv[1])) as here:
@@ -37,8 +37,8 @@ async def main():
             await here.deploy(spec)
             async with here.session.get(here.url(spec, "/x")) as reply:
                 assert reply.status == 201
-        from emulator.runtime.describe import world
-        print(json.dumps(world(here.emulator)), flush=True)
+        from emulator.runtime.describe import status
+        print(json.dumps(status(here.emulator)), flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())
 """
@@ -47,13 +47,13 @@ HEIR = """
 import asyncio, json, sys
 from dataclasses import replace
 from pathlib import Path
-from emulator.desired.state import CLOUDS, World
+from emulator.desired.model import CLOUDS, DesiredState
 from tests.end_to_end.kit import lab
 async def main():
     ports = json.loads(sys.argv[2])
     async with lab(Path(sys.argv[1])) as here:
         specs = [replace(here.spec(cloud), port=ports[cloud]) for cloud in CLOUDS]
-        await here.emulator.restore(World(functions=tuple(specs)))
+        await here.emulator.restore(DesiredState(functions=tuple(specs)))
         started = sum(host.version.pool.starts for host in here.emulator.hosts.values())
         statuses = []
         for spec in specs:
@@ -163,7 +163,7 @@ def test_the_admin_api_answers_and_refuses(tmp_path: Path) -> None:
     with daemon(root) as running:
         assert (root / "emulator.json").stat().st_mode & 0o777 == 0o600
         assert running.call("GET", "/v1/health").json()["status"] == "ok"
-        assert running.call("GET", "/v1/world", token="wrong").status_code == 401
+        assert running.call("GET", "/v1/status", token="wrong").status_code == 401
         assert "/v1/faults" in running.call("GET", "/v2").json()["error"]["message"]
         wrong = running.call("POST", "/v1/faults", {"cloud": "aws", "fault": "explode"})
         assert wrong.status_code == 400
@@ -187,9 +187,9 @@ def test_ports_settings_and_faults_survive_a_restart(tmp_path: Path) -> None:
         before = first.note
     with daemon(root) as second:
         assert {**second.note, "pid": 0} == {**before, "pid": 0}
-        world = cast("dict[str, Any]", second.call("GET", "/v1/world").json())
-        assert world["minute_s"] == 7
-        assert world["faults"] == [{"cloud": "gcp", "scope": "all", "fault": "kill"}]
+        desired = cast("dict[str, Any]", second.call("GET", "/v1/status").json())
+        assert desired["minute_s"] == 7
+        assert desired["faults"] == [{"cloud": "gcp", "scope": "all", "fault": "kill"}]
         assert second.call("DELETE", "/v1/faults?cloud=gcp").json()["faults"] == []
 
 

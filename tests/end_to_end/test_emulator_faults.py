@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from emulator.desired.state import CLOUDS, Cloud, Function
+from emulator.desired.model import CLOUDS, Cloud, Function
 from emulator.runtime import faults
 from emulator.runtime.faults import Injected
 from tests.end_to_end.kit import Lab, lab, until
@@ -42,7 +42,7 @@ async def here(lab_of_module: Lab) -> AsyncGenerator[Lab]:
 
 async def inject(here: Lab, cloud: Cloud, text: str, scope: str = "agents") -> None:
     new = Injected(cloud, faults.parse_scope(scope), faults.parse(text))
-    await here.emulator.set_faults(faults.inject(here.emulator.board.current, new))
+    await here.emulator.set_faults(faults.inject(here.emulator.active_faults.current, new))
 
 
 def agent(here: Lab, cloud: Cloud) -> Function:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import Schedule, World
+from emulator.desired.model import DesiredState, Schedule
 from emulator.runtime.schedules import Run
 from tests.end_to_end.kit import Lab, lab, until
 
@@ -35,13 +35,13 @@ async def test_eventbridge_posts_its_event_through_the_adapter(here: Lab) -> Non
     """Without an input of its own the target gets the scheduler's event, with one it gets that."""
     spec = here.spec("aws", role="checker")
     schedule = Schedule("aws/here/schedule", "aws", 1, spec.key, None)
-    await here.deploy(spec, world=World(schedules=(schedule,)))
+    await here.deploy(spec, desired=DesiredState(schedules=(schedule,)))
     run = only(await here.emulator.schedules.run_now("aws"))
     assert run.outcome is not None
     assert run.outcome.ok
     assert json.loads(events(here, "aws")[0])["source"] == "aws.scheduler"
     own = Schedule("aws/here/schedule", "aws", 1, spec.key, None, b'{"mine": 1}')
-    await here.deploy(world=World(schedules=(own,)))
+    await here.deploy(desired=DesiredState(schedules=(own,)))
     await here.emulator.schedules.run_now("aws")
     assert events(here, "aws")[1] == b'{"mine": 1}'
 
@@ -50,7 +50,7 @@ async def test_cloud_scheduler_posts_with_a_token(here: Lab) -> None:
     """The job's request is a POST on `/` of the function."""
     spec = here.spec("gcp", role="checker")
     schedule = Schedule("gcp/job", "gcp", 1, spec.key, None, b"{}")
-    await here.deploy(spec, world=World(schedules=(schedule,)))
+    await here.deploy(spec, desired=DesiredState(schedules=(schedule,)))
     run = only(await here.emulator.schedules.run_now("gcp"))
     assert run.outcome is not None
     assert run.outcome.status == 200
@@ -73,7 +73,7 @@ async def test_a_short_minute_makes_them_fire_by_themselves(here: Lab) -> None:
     aws, azure = here.spec("aws", role="checker"), here.spec("azure", role="checker", timer=True)
     schedule = Schedule("aws/here/schedule", "aws", 1, aws.key, None)
     here.emulator.set_minute(0.2)
-    await here.deploy(aws, azure, world=World(schedules=(schedule,)))
+    await here.deploy(aws, azure, desired=DesiredState(schedules=(schedule,)))
     await until(lambda: len(events(here, "aws")) >= 2 and len(events(here, "azure")) >= 2)
 
 
@@ -81,7 +81,7 @@ async def test_a_refused_schedule_says_why_and_calls_nobody(here: Lab) -> None:
     """Without permission the function is not called."""
     spec = here.spec("gcp", role="checker")
     schedule = Schedule("gcp/job", "gcp", 1, spec.key, "no run.invoker role")
-    await here.deploy(spec, world=World(schedules=(schedule,)))
+    await here.deploy(spec, desired=DesiredState(schedules=(schedule,)))
     run = only(await here.emulator.schedules.run_now("gcp"))
     assert run.outcome is not None
     assert "no run.invoker role" in run.outcome.text
@@ -94,7 +94,7 @@ async def test_a_killed_cloud_fires_in_vain(here: Lab) -> None:
 
     spec = here.spec("aws", role="checker")
     schedule = Schedule("aws/here/schedule", "aws", 1, spec.key, None)
-    await here.deploy(spec, world=World(schedules=(schedule,)))
+    await here.deploy(spec, desired=DesiredState(schedules=(schedule,)))
     await here.emulator.set_faults((Injected("aws", "checkers", Fault("kill")),))
     run = only(await here.emulator.schedules.run_now("aws"))
     assert run.outcome is not None

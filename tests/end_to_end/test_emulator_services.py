@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import CLOUDS, Bucket, Cloud, Grant, World
-from emulator.runtime import environment
-from emulator.runtime.environment import Place
+from emulator.desired.model import CLOUDS, Bucket, Cloud, DesiredState, Grant
+from emulator.runtime.instances import environment
+from emulator.runtime.instances.environment import Place
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target
 
 pytestmark = pytest.mark.emulator
@@ -78,7 +78,7 @@ async def world(here: Lab, *grants: Grant, secrets: Mapping[str, str] | None = N
     for bucket in buckets:
         bucket.folder.mkdir(parents=True, exist_ok=True)
         (bucket.folder / "kept.json").write_bytes(b"kept")
-    await here.deploy(world=World(buckets=buckets, grants=grants, secrets=secrets or {}))
+    await here.deploy(desired=DesiredState(buckets=buckets, grants=grants, secrets=secrets or {}))
 
 
 def grants_of(cloud: Cloud, *actions: str) -> list[Grant]:

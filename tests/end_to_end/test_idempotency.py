@@ -21,9 +21,9 @@ import httpx
 import pytest
 import requests
 
-from emulator.desired.state import CLOUDS, Bucket, Cloud, Grant, World
-from emulator.runtime import environment
-from emulator.runtime.environment import Place
+from emulator.desired.model import CLOUDS, Bucket, Cloud, DesiredState, Grant
+from emulator.runtime.instances import environment
+from emulator.runtime.instances.environment import Place
 from skyfleet.keys import Roots
 from skyfleet.signing import Keys, sign
 from tests.end_to_end.fleet import Fleet
@@ -217,7 +217,7 @@ async def test_an_agents_grants_are_enough_and_no_more(here: Lab, cloud: Cloud) 
     bucket.folder.mkdir(parents=True)
     may = ("read", "write", "delete") if cloud == "gcp" else ("read", "write")
     grants = tuple(Grant(f"{cloud}-agent", f"object:{can}", GRANTED[cloud]) for can in may)
-    await here.deploy(world=World(buckets=(bucket,), grants=grants))
+    await here.deploy(desired=DesiredState(buckets=(bucket,), grants=grants))
     own = child_environment(here, cloud) | {"SKYFLEET_BUCKET": URLS[cloud], "CHECKOUT": str(CHECKOUT)}
     own.pop("PYTHONPATH", None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.providers.gcp.project import Settings, settings_row
+from emulator.providers.gcp.project import Settings, settings_resource
 from tests.end_to_end.stack import Stack
 
 pytestmark = pytest.mark.emulator
@@ -41,7 +41,7 @@ def stack(tmp_path: Path, pulumi_path: str) -> Generator[Stack]:
 def test_a_domain_restricted_organisation_is_told_what_to_do(stack: Stack) -> None:
     """`pulumi up` says it beside Google's own words, and tries again only what may mend by itself."""
     stack.stop()
-    stack.table.change(put=[settings_row("my-project", Settings(domain_restricted=True))])
+    stack.resource_store.change(put=[settings_resource("my-project", Settings(domain_restricted=True))])
     stack.start()
     stack.program(PROGRAM)
     said = stack.run("up", "--yes", "--skip-preview", "--continue-on-error")

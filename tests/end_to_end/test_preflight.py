@@ -9,7 +9,7 @@ import pytest
 
 from emulator.providers.aws import account
 from emulator.providers.gcp import project
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from tests.end_to_end.stack import Said, Stack
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input")]
@@ -42,11 +42,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, pulumi_path: str) -> Iterato
     stack.stop()
 
 
-def told(stack: Stack, *rows: Row) -> Said:
+def told(stack: Stack, *resources: Resource) -> Said:
     """An update of accounts that are like that."""
     stack.stop()
-    table = stack.table
-    table.change(put=rows, remove=[key for key in table.rows if key.startswith("emulator/")])
+    store = stack.resource_store
+    store.change(put=resources, remove=[key for key in store.resources if key.startswith("emulator/")])
     stack.start()
     return stack.up()
 
@@ -62,7 +62,7 @@ def test_accounts_that_fit_are_named(stack: Stack) -> None:
 
 def test_a_region_that_is_not_enabled_stops_the_deployment_before_anything_is_made(stack: Stack) -> None:
     """The line holds the command that mends it."""
-    said = told(stack, account.settings_row(account.Settings(closed=("af-south-1",))))
+    said = told(stack, account.settings_resource(account.Settings(closed=("af-south-1",))))
     assert said.code != 0
     assert "aws account enable-region --region-name af-south-1" in said.text
     assert "Preflight failed; nothing was deployed" in said.text
@@ -80,8 +80,11 @@ def test_a_project_that_does_not_fit_stops_the_deployment(
     stack: Stack, settings: project.Settings, said: str
 ) -> None:
     """A wrong project, an API that is off, a quota that is too small."""
-    rows = (project.settings_row("my-project", settings), project.enabled_row("my-project", "cloudquotas"))
-    found = told(stack, *rows)
+    resources = (
+        project.settings_resource("my-project", settings),
+        project.enabled_resource("my-project", "cloudquotas"),
+    )
+    found = told(stack, *resources)
     assert found.code != 0
     assert said in found.text
     assert "Preflight failed; nothing was deployed" in found.text
@@ -90,7 +93,7 @@ def test_a_project_that_does_not_fit_stops_the_deployment(
 @pytest.mark.parametrize("quota", [10, None])
 def test_a_small_quota_or_none_is_only_worth_knowing(stack: Stack, quota: int | None) -> None:
     """A new account; an account without default quotas."""
-    said = told(stack, account.settings_row(account.Settings(concurrency=quota)))
+    said = told(stack, account.settings_resource(account.Settings(concurrency=quota)))
     assert said.code == 0, said.text
     (note,) = [
         note

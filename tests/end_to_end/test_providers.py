@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.errors import ApplyError
-from emulator.providers import remains
+from emulator.providers import leftovers
 from infra.cli.process_cleanup import end_session
 from tests.end_to_end.stack import Gate, Stack, memory
 
@@ -66,7 +66,7 @@ def test_the_life_of_a_stack(stack: Stack) -> None:
     assert said.code == 0, said.text
     assert "aws:lambda:Function" in said.text
     assert "aws:s3:BucketObjectv2" in said.text
-    assert dict(stack.table.rows) == {}
+    assert dict(stack.resource_store.resources) == {}
 
     said = stack.up()
     assert said.code == 0, said.text
@@ -108,8 +108,12 @@ def test_the_life_of_a_stack(stack: Stack) -> None:
     said = stack.run("destroy", "--yes")
     assert said.code == 0, said.text
     # The bucket's name stays taken for a moment.
-    assert [row.key for row in stack.table.rows.values() if row.token != remains.TOKEN] == []
-    assert stack.worlds[-1] == World()
+    assert [
+        resource.key
+        for resource in stack.resource_store.resources.values()
+        if resource.token != leftovers.TOKEN
+    ] == []
+    assert stack.worlds[-1] == DesiredState()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_all_mistakes_of_a_resource_are_told_at_once(stack: Stack, program: str,
     said = stack.run("preview")
     assert said.code != 0
     assert [mistake for mistake in mistakes if mistake not in said.text] == [], said.text
-    assert dict(stack.table.rows) == {}
+    assert dict(stack.resource_store.resources) == {}
 
 
 def test_a_package_that_does_not_start_fails_the_deployment(stack: Stack) -> None:
@@ -149,8 +153,8 @@ def test_a_package_that_does_not_start_fails_the_deployment(stack: Stack) -> Non
     stack.program(PROGRAM, name="agent", memory=256)
     assert stack.up().code == 0
 
-    def hosts(world: World) -> None:
-        if 512 in memory(world).values():
+    def hosts(desired: DesiredState) -> None:
+        if 512 in memory(desired).values():
             raise ApplyError("aws/eu-west-1/agent", "functions/agent.py line 7: invalid syntax")
 
     stack.hosts = hosts

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import Address, Function
+from emulator.desired.model import Address, Function
 from emulator.providers import addresses
 from emulator.providers.aws import common as aws
 from emulator.providers.azure import common as azure
-from emulator.runtime.hosts import route
+from emulator.runtime.ingress.routing import route
 from router.config import checker_settings, router_settings
 from tests.emulator.account import Account
-from tests.emulator.rows import only, row, world
+from tests.emulator.resources import desired, only, resource
 from tests.infra.clouds.test_clouds import FUNCTIONS, environment, role
 from tests.infra.recorded import Resource, recorded, settings_for
 
@@ -32,9 +32,9 @@ KEYS = {"SKYFLEET_ROOT_KEYS": SECRET, "SKYFLEET_SIGNING_KEYS": SECRET}
 def told(resources: list[Resource], wanted: str) -> Iterator[Mapping[str, str]]:
     """The variables of the functions of one role, with what a secret store adds."""
     for token in FUNCTIONS.values():
-        for resource in resources:
-            if resource.token == token and role(resource) == wanted:
-                yield environment(resource) | KEYS | {"SKYFLEET_API_KEY_SHA256": "ab" * 32}
+        for each in resources:
+            if each.token == token and role(each) == wanted:
+                yield environment(each) | KEYS | {"SKYFLEET_API_KEY_SHA256": "ab" * 32}
 
 
 def test_what_clouds_report_is_what_routers_and_checkers_start_with(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def site(host: str = "x.azurewebsites.net.localhost:4001") -> Function:
     inputs: dict[str, object] = {"siteConfig": {}, "functionAppConfig": {}, "tags": {}}
     outputs = {"name": "x", "location": "westeurope", "defaultHostName": host}
     private = {"port": 4001, "package": "ab" * 32}
-    return only(world(row(azure.SITE, "x", inputs, outputs=outputs, private=private)))
+    return only(desired(resource(azure.SITE, "x", inputs, outputs=outputs, private=private)))
 
 
 @pytest.mark.parametrize(

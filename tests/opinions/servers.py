@@ -25,9 +25,9 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from emulator.desired.state import Bucket, Cloud, Grant, World
-from emulator.runtime.http_child import free_port
-from emulator.runtime.service_port import CloudApi
+from emulator.desired.model import Bucket, Cloud, DesiredState, Grant
+from emulator.runtime.instances.probes import free_port
+from emulator.runtime.service_port import ServicePort
 from emulator.services.identity import Identities
 from emulator.services.services import Services
 from infra.setup.extras.azurite import AZURITE, node
@@ -74,11 +74,11 @@ def shared_key(method: str, path: str, headers: Mapping[str, str], body: bytes) 
     dated = {**headers, "x-ms-date": formatdate(usegmt=True)}
     own = "".join(f"{name}:{value}\n" for name, value in sorted(dated.items()) if name.startswith("x-ms-"))
     place, _, query = path.partition("?")
-    asked = "".join(f"\n{part.replace('=', ':', 1)}" for part in sorted(query.split("&")) if part)
+    request = "".join(f"\n{part.replace('=', ':', 1)}" for part in sorted(query.split("&")) if part)
     size = str(len(body)) if body else ""
     standard = ("", "", size, "", dated.get("content-type", ""), "", "")
     conditions = (dated.get("if-match", ""), dated.get("if-none-match", ""), "", dated.get("range", ""))
-    signed = "\n".join((method, *standard, *conditions, f"{own}/{ACCOUNT}/{ACCOUNT}{place}{asked}"))
+    signed = "\n".join((method, *standard, *conditions, f"{own}/{ACCOUNT}/{ACCOUNT}{place}{request}"))
     key = base64.b64decode(ACCOUNT_KEY)
     signature = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
     return {**dated, "authorization": f"SharedKey {ACCOUNT}:{signature}"}
@@ -168,12 +168,12 @@ def fake_gcs_store() -> Generator[Store]:
 
 
 @contextmanager
-def _process(argv: list[str], asked: str, folder: Path) -> Generator[None]:
+def _process(argv: list[str], request: str, folder: Path) -> Generator[None]:
     """A server that answers at `asked`; ended afterwards."""
     child = subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_S
-        while not _answers(asked):
+        while not _answers(request):
             assert child.poll() is None, f"{argv[0]} ended with {child.returncode}"
             assert time.monotonic() < deadline, f"{argv[0]} gave no answer within {START_S:g} s"
             time.sleep(0.02)
@@ -197,15 +197,15 @@ def emulator_store(cloud: Cloud, folder: Path) -> Generator[Store]:
     bucket = Bucket(cloud, BUCKETS[cloud], folder)
     own = tuple(Grant("caller", f"object:{action}", bucket.name) for action in ALL)
     identities = Identities()
-    with emulator_of(cloud, World(buckets=(bucket,), grants=own), identities) as address:
+    with emulator_of(cloud, DesiredState(buckets=(bucket,), grants=own), identities) as address:
         yield caller(cloud, address, identities, "caller")
 
 
 @contextmanager
-def emulator_of(cloud: Cloud, world: World, identities: Identities) -> Generator[str]:
+def emulator_of(cloud: Cloud, desired: DesiredState, identities: Identities) -> Generator[str]:
     """The emulated services of one cloud with that world in it; their address."""
     port = free_port()
-    with _services(CloudApi(cloud, port, Services(identities, lambda: world, time.time))):
+    with _services(ServicePort(cloud, port, Services(identities, lambda: desired, time.time))):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -230,7 +230,7 @@ def caller(cloud: Cloud, address: str, identities: Identities, principal: str) -
 
 
 @contextmanager
-def _services(api: CloudApi) -> Generator[None]:
+def _services(api: ServicePort) -> Generator[None]:
     """Serve on an event loop in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -19,11 +19,11 @@ import requests
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from emulator.desired.state import Bucket, World
+from emulator.desired.model import Bucket, DesiredState
 from emulator.services.identity import Identities
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.secrets_manager import read_secret
-from tests.emulator import rows
+from tests.emulator import resources
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 from tests.opinions.servers import amazon, amazons, emulator_of, make_bucket, moto
 
@@ -147,21 +147,23 @@ def ours(fleet: list[Resource], tmp_path_factory: pytest.TempPathFactory) -> Ans
     """What the emulated services say, with the grants that the emulator derives from the same policies."""
     folder: Path = tmp_path_factory.mktemp("bucket")
     secrets = {role: f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:fleet/{role}-x" for role in ROLES}
-    given = [rows.role(role) for role in ROLES]
+    given = [resources.role(role) for role in ROLES]
     given += [
-        rows.row(rows.ROLE_POLICY, role, {"role": role, "policy": policy_of(fleet, role, secrets)})
+        resources.resource(
+            resources.ROLE_POLICY, role, {"role": role, "policy": policy_of(fleet, role, secrets)}
+        )
         for role in ROLES
     ]
-    world = World(
+    desired = DesiredState(
         buckets=(Bucket("aws", "bkt", folder),),
-        grants=rows.world(*given).grants,
+        grants=resources.desired(*given).grants,
         secrets={arn: f"of {role}" for role, arn in secrets.items()},
     )
     for key in ("health/there", "replies/there"):
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(b"1")
     identities = Identities()
-    with emulator_of("aws", world, identities) as address:
+    with emulator_of("aws", desired, identities) as address:
         shown = {role: identities.credentials("aws", f"arn:role/{role}") for role in ROLES}
         environs = {role: amazons(address, one.key_id, one.secret, one.token) for role, one in shown.items()}
         return all_answers(Account(address, environs, secrets))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from emulator.desired.state import Bucket, Grant, World
+from emulator.desired.model import Bucket, DesiredState, Grant
 from emulator.services.identity import Identities
 from skyfleet.objects import CloudBucket, Found
 from tests.opinions.servers import (
@@ -293,8 +293,8 @@ def test_google_wants_the_permission_to_delete_for_writing_over(tmp_path: Path) 
     """A role that may only create keeps what is there (`access-control/iam-xml`)."""
     identities = Identities()
     creator = Grant("creator", "object:write", "bkt")
-    world = World(buckets=(Bucket("gcp", "bkt", tmp_path),), grants=(creator,))
-    with emulator_of("gcp", world, identities) as address:
+    desired = DesiredState(buckets=(Bucket("gcp", "bkt", tmp_path),), grants=(creator,))
+    with emulator_of("gcp", desired, identities) as address:
         store = caller("gcp", address, identities, "creator")
         assert [store.request("PUT", "/bkt/a", {}, b"1").status_code for _ in range(2)] == [200, 403]
 

@@ -1,8 +1,8 @@
 """An AWS account: which of its regions are enabled and how many Lambda requests run at once.
 
-The rule of this file: what an account is stands in a row of the table that no program can name; an account
-without one is new, with few concurrent executions, and has enabled all regions. A region that needs an opt-in
-and has none is not listed: docs.aws.amazon.com/accounts, "Enable or disable AWS Regions". New accounts have
+The account's settings are a resource of the store that no program can name. Without one the account is new:
+few concurrent executions, all regions enabled. A region that needs an opt-in and has none is not listed:
+docs.aws.amazon.com/accounts, "Enable or disable AWS Regions". New accounts have
 fewer concurrent executions than 1000: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; 10 in
 github.com/awslabs/fhir-works-on-aws-deployment/issues/691 and many other threads. A quota that was never
 applied is answered with its default: terraform-provider-aws
@@ -17,8 +17,8 @@ from typing import Final
 
 from emulator.errors import CloudError
 from emulator.providers.aws.common import ACCOUNT
-from emulator.providers.kinds import Context
-from emulator.providers.table import Row
+from emulator.providers.resource_types import Context
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, items, number, text
 
 SETTINGS: Final = "emulator:aws/account:Account"
@@ -51,25 +51,25 @@ class Settings:
         return DEFAULT_CONCURRENCY if self.concurrency is None else self.concurrency
 
 
-def settings_row(settings: Settings) -> Row:
+def settings_resource(settings: Settings) -> Resource:
     """To put into the table."""
     outputs: Properties = {"closed": list(settings.closed), "concurrency": settings.concurrency}
-    return Row(KEY, SETTINGS, ACCOUNT, "", {}, outputs)
+    return Resource(KEY, SETTINGS, ACCOUNT, "", {}, outputs)
 
 
 def settings_of(context: Context) -> Settings:
     """Of the account that an operation is in."""
-    return settings_in(context.rows)
+    return settings_in(context.resources)
 
 
-def settings_in(rows: Mapping[str, Row]) -> Settings:
+def settings_in(resources: Mapping[str, Resource]) -> Settings:
     """Of the account whose table this is."""
-    row = rows.get(KEY)
-    if row is None:
+    resource = resources.get(KEY)
+    if resource is None:
         return Settings()
-    most = row.outputs["concurrency"]
-    closed = tuple(str(region) for region in items(row.outputs, "closed"))
-    return Settings(closed, None if most is None else int(number(row.outputs, "concurrency")))
+    most = resource.outputs["concurrency"]
+    closed = tuple(str(region) for region in items(resource.outputs, "closed"))
+    return Settings(closed, None if most is None else int(number(resource.outputs, "concurrency")))
 
 
 def regions(inputs: Properties, context: Context) -> Properties:

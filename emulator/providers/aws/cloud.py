@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from emulator.errors import CloudError
 from emulator.providers.aws import account, functions, iam, regions, s3, services
 from emulator.providers.aws.common import ACCOUNT, OPERATOR, PARTITION
-from emulator.providers.kinds import Context
 from emulator.providers.registry import Invoke
+from emulator.providers.resource_types import Context
 from emulator.providers.values import Json, Properties, text
 
-_KINDS = (*functions.KINDS, *iam.KINDS, *s3.KINDS, *services.KINDS)
-KINDS = tuple(regions.in_enabled_regions(kind) for kind in _KINDS)
+_RESOURCE_TYPES = (
+    *functions.RESOURCE_TYPES,
+    *iam.RESOURCE_TYPES,
+    *s3.RESOURCE_TYPES,
+    *services.RESOURCE_TYPES,
+)
+RESOURCE_TYPES = tuple(regions.in_enabled_regions(type) for type in _RESOURCE_TYPES)
 DEFAULTS: Mapping[str, Json] = {}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.providers.kinds import Context
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context
 from emulator.providers.values import Properties, fields, text
 
 ACCOUNT = "123456789012"  # the account of AWS's own documentation

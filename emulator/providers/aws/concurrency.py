@@ -11,7 +11,7 @@ from typing import Final
 from emulator.errors import CloudError
 from emulator.providers.aws.account import settings_of
 from emulator.providers.aws.common import FUNCTION, region
-from emulator.providers.kinds import Context
+from emulator.providers.resource_types import Context
 from emulator.providers.values import Properties, number, text
 
 UNRESERVED_AT_LEAST: Final = 100
@@ -26,9 +26,9 @@ def need_unreserved(inputs: Properties, context: Context) -> None:
     if wanted < 0:
         return
     others = sum(
-        max(0, number(row.inputs, "reservedConcurrentExecutions", default=-1))
-        for row in context.all(FUNCTION)
-        if region(row.inputs) == region(inputs) and text(row.inputs, "name") != text(inputs, "name")
+        max(0, number(resource.inputs, "reservedConcurrentExecutions", default=-1))
+        for resource in context.all(FUNCTION)
+        if region(resource.inputs) == region(inputs) and text(resource.inputs, "name") != text(inputs, "name")
     )
     most = settings_of(context).most_at_once
     least = min(UNRESERVED_AT_LEAST, most)

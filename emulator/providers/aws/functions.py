@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from emulator.errors import CloudError, NotYet
-from emulator.providers import addresses, assets, objects, schema
+from emulator.errors import CloudError, NotYetReady
+from emulator.providers import addresses, schema
 from emulator.providers.aws.common import (
     BUCKET,
     FUNCTION,
@@ -28,11 +28,12 @@ from emulator.providers.aws.common import (
 from emulator.providers.aws.concurrency import need_unreserved
 from emulator.providers.aws.iam import allows, need_role
 from emulator.providers.aws.regions import need_function_urls, need_layer
-from emulator.providers.kinds import Context, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import between, one_of, pattern, rule, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage import assets, objects
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, fields, has_unknown, is_unknown, items, number, text
 
 # Runtimes that take new functions and that the emulator has an interpreter for.
@@ -126,7 +127,7 @@ def _not_updating(context: Context) -> None:
     github.com/claudiajs/claudia/issues/226)."""
     old = context.old
     if old is not None and context.machine.clock() < number(old.private, "updatingUntil"):
-        raise NotYet(
+        raise NotYetReady(
             "ResourceConflictException",
             "The operation cannot be performed at this time. An update is in progress for resource: "
             f"{old.outputs['arn']}",
@@ -138,8 +139,8 @@ def _take_code(inputs: Properties, context: Context) -> None:
     """Copies the package now: a later change of the object does not change the function."""
     if "code" in inputs:
         target = context.machine.code / f".direct-{context.hex(12)}.zip"
-        written = assets.write_asset(inputs["code"], context.machine.program_folder, target, context.journal)
-        context.journal.done.append(lambda: target.unlink(missing_ok=True))
+        written = assets.write_asset(inputs["code"], context.machine.program_folder, target, context.undo)
+        context.undo.commit.append(lambda: target.unlink(missing_ok=True))
         sha256, size = written.sha256, written.size
     else:
         target, sha256, size = _from_s3(text(inputs, "s3Bucket"), text(inputs, "s3Key"), context)
@@ -155,10 +156,14 @@ def _from_s3(bucket: str, key: str, context: Context) -> tuple[Path, str, int]:
     no_bucket = CloudError(code, said.format("NoSuchBucket", f"no bucket {bucket}"))
     context.need(BUCKET, "id", bucket, no_bucket)
     no_key = CloudError(code, said.format("NoSuchKey", f"no object {key} in {bucket}"))
-    row = context.need(OBJECT, "id", f"{bucket}/{key}", no_key)
-    if not objects.object_alive(row, context.machine):
+    resource = context.need(OBJECT, "id", f"{bucket}/{key}", no_key)
+    if not objects.object_alive(resource, context.machine):
         raise no_key
-    return objects.object_file(row, context.machine), row.private["sha256"], int(row.private["size"])
+    return (
+        objects.object_file(resource, context.machine),
+        resource.private["sha256"],
+        int(resource.private["size"]),
+    )
 
 
 def _function(inputs: Properties, context: Context) -> Properties:
@@ -197,21 +202,21 @@ def function_key(inputs: Properties, prop: str) -> str:
     return f"aws/function/{region(inputs)}/{function_name(text(inputs, prop))}"
 
 
-def _function_exists(prop: str, inputs: Properties, context: Context) -> Row:
-    row = context.rows.get(function_key(inputs, prop))
-    if row is None:
+def _function_exists(prop: str, inputs: Properties, context: Context) -> Resource:
+    resource = context.resources.get(function_key(inputs, prop))
+    if resource is None:
         missing = arn("lambda", region(inputs), f"function:{function_name(text(inputs, prop))}")
         raise CloudError("ResourceNotFoundException", f"Function not found: {missing}")
-    return row
+    return resource
 
 
 def _url(inputs: Properties, context: Context) -> Properties:
-    row = _function_exists("functionName", inputs, context)
+    resource = _function_exists("functionName", inputs, context)
     url_id = str(context.keep("urlId", lambda: addresses.spelled(context.hex(32), 32)))
     host = addresses.lambda_url(url_id, region(inputs))
     return {
-        "id": row.id,
-        "functionArn": row.outputs["arn"],
+        "id": resource.id,
+        "functionArn": resource.outputs["arn"],
         "functionUrl": f"http://{host}:{context.port()}/",
         "urlId": url_id,
         "invokeMode": inputs.get("invokeMode", "BUFFERED"),
@@ -225,12 +230,14 @@ def _permission_rules(inputs: Properties) -> Iterator[Failure]:
 
 
 def _alias(inputs: Properties, context: Context) -> Properties:
-    row = _function_exists("functionName", inputs, context)
+    resource = _function_exists("functionName", inputs, context)
     version = text(inputs, "functionVersion")
-    published = int(row.private.get("version", 0))
+    published = int(resource.private.get("version", 0))
     if version != "$LATEST" and not (version.isdigit() and 1 <= int(version) <= published):
-        raise CloudError("ResourceNotFoundException", f"Function not found: {row.outputs['arn']}:{version}")
-    own = f"{row.outputs['arn']}:{inputs['name']}"
+        raise CloudError(
+            "ResourceNotFoundException", f"Function not found: {resource.outputs['arn']}:{version}"
+        )
+    own = f"{resource.outputs['arn']}:{inputs['name']}"
     invoke = f"arn:aws:apigateway:{region(inputs)}:lambda:path/2015-03-31/functions/{own}/invocations"
     return {"id": own, "arn": own, "invokeArn": invoke}
 
@@ -249,15 +256,15 @@ def _url_refers(inputs: Properties, context: Context) -> None:
     need_function_urls(region(inputs))
 
 
-def _leave_logs(row: Row, context: Context) -> None:
+def _leave_logs(resource: Resource, context: Context) -> None:
     """A log group that no program made was made by Lambda at the first call, if the role let it. It stays
     with all that was logged (github.com/aws/aws-cdk/pull/21820).
     """
-    group = text(row.outputs, "loggingConfig", "logGroup")
-    role = context.find(ROLE, "arn", text(row.inputs, "role"))
+    group = text(resource.outputs, "loggingConfig", "logGroup")
+    role = context.find(ROLE, "arn", text(resource.inputs, "role"))
     made = any(text(each.inputs, "name") == group for each in context.all(LOG_GROUP))
-    if role is not None and not made and allows(role, "logs:CreateLogGroup", context.rows.values()):
-        where = region(row.outputs)
+    if role is not None and not made and allows(role, "logs:CreateLogGroup", context.resources.values()):
+        where = region(resource.outputs)
         context.leave(
             f"aws/logGroup/{where}/{group}",
             f"log group {group} in {where}, made by Lambda, kept for ever",
@@ -265,18 +272,18 @@ def _leave_logs(row: Row, context: Context) -> None:
         )
 
 
-def _parts(row: Row, context: Context) -> Iterator[str]:
+def _parts(resource: Resource, context: Context) -> Iterator[str]:
     """Its URL, its policy's statements, its aliases and what it does with asynchronous calls
     (docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction; hashicorp/terraform-provider-aws,
     internal/service/lambda: each read of one answers ResourceNotFoundException then).
     """
-    return (key for key in context.rows if key.startswith(f"{row.key}/"))
+    return (key for key in context.resources if key.startswith(f"{resource.key}/"))
 
 
 _NAMES = pattern("name", r"[a-zA-Z0-9_-]{1,64}", "must be 1 to 64 letters, digits, - or _")
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         FUNCTION,
         lambda inputs, _: function_key(inputs, "name"),
         _function,
@@ -313,7 +320,7 @@ KINDS = (
         parts=_parts,
         exists="ResourceConflictException",
     ),
-    Kind(
+    ResourceType(
         FUNCTION_URL,
         lambda inputs, _: f"{function_key(inputs, 'functionName')}/url/{text(inputs, 'qualifier')}",
         _url,
@@ -326,7 +333,7 @@ KINDS = (
         refers=_url_refers,
         exists="ResourceConflictException",
     ),
-    Kind(
+    ResourceType(
         PERMISSION,
         lambda inputs, _: f"{function_key(inputs, 'function')}/permission/{inputs['statementId']}",
         lambda inputs, _: {"id": inputs["statementId"]},
@@ -340,7 +347,7 @@ KINDS = (
         refers=_need("function"),
         exists="ResourceConflictException",
     ),
-    Kind(
+    ResourceType(
         "aws:lambda/alias:Alias",
         lambda inputs, _: f"{function_key(inputs, 'functionName')}/alias/{inputs['name']}",
         _alias,
@@ -349,7 +356,7 @@ KINDS = (
         filled=("region",),
         exists="ResourceConflictException",
     ),
-    Kind(
+    ResourceType(
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
         lambda inputs, _: f"{function_key(inputs, 'functionName')}/async/{text(inputs, 'qualifier')}",
         lambda inputs, _: {"id": inputs["functionName"]},

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from emulator.errors import CloudError, NotYet
+from emulator.errors import CloudError, NotYetReady
 from emulator.providers.aws.common import (
     ACCOUNT,
     ROLE,
@@ -20,9 +20,9 @@ from emulator.providers.aws.common import (
     named,
     tags_all,
 )
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import between, is_policy, pattern, rules
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, document, fields, items, text
 
 NAME = r"[\w+=,.@-]{1,64}"
@@ -35,7 +35,7 @@ SAID = {"aws:SourceAccount": ACCOUNT}
 EQUAL, LIKE = ("StringEquals", "ArnEquals"), ("StringLike", "ArnLike")
 
 
-def assumable_by(role: Row, service: str) -> bool:
+def assumable_by(role: Resource, service: str) -> bool:
     """Whether the role's trust policy lets `service` assume it."""
     for statement in items(document(role.inputs.get("assumeRolePolicy")), "Statement"):
         principals = items(statement, "Principal", "Service")
@@ -57,9 +57,9 @@ def _fulfilled(statement: Json) -> bool:
     return True
 
 
-def statements(role: Row, policies: Iterable[Row]) -> Iterator[Json]:
+def statements(role: Resource, policies: Iterable[Resource]) -> Iterator[Json]:
     """The Allow statements of a role: those of its own policies among `policies`, and the inline ones."""
-    documents = [row.inputs.get("policy") for row in policies if _on_role(row, role)]
+    documents = [resource.inputs.get("policy") for resource in policies if _on_role(resource, role)]
     documents += [text(policy, "policy") for policy in items(role.inputs, "inlinePolicies")]
     for policy in documents:
         for statement in items(document(policy), "Statement"):
@@ -72,9 +72,9 @@ def matches(pattern: str, action: str) -> bool:
     return fnmatchcase(action.lower(), pattern.lower())
 
 
-def allows(role: Row, action: str, rows: Iterable[Row]) -> bool:
+def allows(role: Resource, action: str, resources: Iterable[Resource]) -> bool:
     """Whether a policy of the role lets it do `action`, on whatever resource."""
-    policies = (row for row in rows if row.token == ROLE_POLICY)
+    policies = (resource for resource in resources if resource.token == ROLE_POLICY)
     return any(
         matches(str(pattern), action)
         for statement in statements(role, policies)
@@ -82,7 +82,7 @@ def allows(role: Row, action: str, rows: Iterable[Row]) -> bool:
     )
 
 
-def _on_role(policy: Row, role: Row) -> bool:
+def _on_role(policy: Resource, role: Resource) -> bool:
     return text(policy.inputs, "role") in (role.id, text(role.outputs, "arn"))
 
 
@@ -94,11 +94,11 @@ def need_role(
     retried_s: real seconds for which the provider repeats the call. A role that is not there or does not
     trust the service is refused at once here, since waiting ends the same.
     """
-    row = context.need(ROLE, "arn", role_arn, CloudError(*refusal))
-    if not assumable_by(row, service):
+    resource = context.need(ROLE, "arn", role_arn, CloudError(*refusal))
+    if not assumable_by(resource, service):
         raise CloudError(*refusal)
-    if not context.effective(row):
-        raise NotYet(*refusal, retried_s)
+    if not context.effective(resource):
+        raise NotYetReady(*refusal, retried_s)
 
 
 def _role(inputs: Properties, context: Context) -> Properties:
@@ -115,9 +115,9 @@ def _role(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _not_in_use(role: Row, context: Context) -> None:
+def _not_in_use(role: Resource, context: Context) -> None:
     users = [*context.all(ROLE_POLICY), *context.all(ROLE_POLICY_ATTACHMENT)]
-    left = [row.id for row in users if text(row.inputs, "role") == role.id]
+    left = [resource.id for resource in users if text(resource.inputs, "role") == role.id]
     if left and not role.inputs.get("forceDetachPolicies"):
         said = f"Cannot delete entity {role.id}, must delete policies first: {', '.join(left)}"
         raise CloudError("DeleteConflict", said)
@@ -140,8 +140,8 @@ def _attachable(inputs: Properties, context: Context) -> None:
         raise CloudError("NoSuchEntity", f"Policy {policy} does not exist or is not attachable.")
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         ROLE,
         lambda inputs, _: f"aws/role/{inputs['name']}",
         _role,
@@ -156,7 +156,7 @@ KINDS = (
         exists="EntityAlreadyExists",
         effective_after_s=ASSUMABLE_AFTER_S,
     ),
-    Kind(
+    ResourceType(
         ROLE_POLICY,
         lambda inputs, _: f"aws/rolePolicy/{inputs['role']}/{inputs['name']}",
         _role_policy,
@@ -167,7 +167,7 @@ KINDS = (
         exists="EntityAlreadyExists",
         effective_after_s=POLICY_ACTS_AFTER_S,
     ),
-    Kind(
+    ResourceType(
         ROLE_POLICY_ATTACHMENT,
         lambda inputs, _: f"aws/rolePolicyAttachment/{inputs['role']}/{inputs['policyArn']}",
         lambda inputs, _: {"id": f"{inputs['role']}/{inputs['policyArn']}"},

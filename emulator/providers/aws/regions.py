@@ -14,7 +14,7 @@ from typing import Final
 from emulator.errors import CloudError
 from emulator.providers.aws.account import settings_of
 from emulator.providers.aws.common import OPERATOR, region
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.values import Properties
 
 
@@ -67,14 +67,14 @@ def need_function_urls(where: str) -> None:
         raise CloudError("InvalidParameterValueException", f"Function URLs are not supported in {where}.")
 
 
-def in_enabled_regions(kind: Kind) -> Kind:
-    """The kind, refused where its region is not enabled; a global service has no region."""
-    if "region" not in kind.filled:
-        return kind
-    refers: Callable[[Properties, Context], None] = kind.refers
+def in_enabled_regions(type: ResourceType) -> ResourceType:
+    """The type, refused where its region is not enabled; a global service has no region."""
+    if "region" not in type.filled:
+        return type
+    refers: Callable[[Properties, Context], None] = type.refers
 
     def enabled_first(inputs: Properties, context: Context) -> None:
         need_enabled(region(inputs), context)
         refers(inputs, context)
 
-    return replace(kind, refers=enabled_first)
+    return replace(type, refers=enabled_first)

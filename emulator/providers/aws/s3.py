@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from emulator.errors import CloudError
-from emulator.providers import objects
 from emulator.providers.aws.common import BUCKET, OBJECT, region, tags_all
-from emulator.providers.kinds import Context, Hold, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, NameHold, ResourceType
 from emulator.providers.rules import Rule, is_policy, pattern, rules
-from emulator.providers.table import Row
+from emulator.providers.storage import objects
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, text
 
 BUCKET_HELD_S, BUCKET_REPEATED_S = 60.0, 1200.0
@@ -34,23 +34,23 @@ def _make_folder(inputs: Properties, context: Context) -> None:
     (context.machine.buckets / "aws" / text(inputs, "bucket")).mkdir(parents=True, exist_ok=True)
 
 
-def _empty_or_forced(row: Row, context: Context) -> None:
-    folder = context.machine.buckets / "aws" / row.id
+def _empty_or_forced(resource: Resource, context: Context) -> None:
+    folder = context.machine.buckets / "aws" / resource.id
     left = objects.objects_in(folder)
-    if left and not row.inputs.get("forceDestroy"):
+    if left and not resource.inputs.get("forceDestroy"):
         raise CloudError(
             "BucketNotEmpty",
-            f"The bucket {row.id} you tried to delete is not empty ({len(left)} objects, such as {left[0]}); "
-            "delete them, or set forceDestroy and deploy that first",
+            f"The bucket {resource.id} you tried to delete is not empty ({len(left)} objects, such as "
+            f"{left[0]}); delete them, or set forceDestroy and deploy that first",
         )
     objects.remove_bucket(folder, context)
 
 
-def _bucket_hold(row: Row) -> Hold:
+def _bucket_hold(resource: Resource) -> NameHold:
     """A deletion spreads before the name can be used again; the provider repeats a refused creation for its
     whole timeout of twenty minutes (terraform-provider-aws, internal/service/s3/bucket.go)."""
     said = "A conflicting conditional operation is currently in progress against this resource."
-    return Hold(BUCKET_HELD_S, "OperationAborted", f"{said} Please try again.", BUCKET_REPEATED_S)
+    return NameHold(BUCKET_HELD_S, "OperationAborted", f"{said} Please try again.", BUCKET_REPEATED_S)
 
 
 def _bucket_exists(inputs: Properties, context: Context) -> None:
@@ -84,9 +84,9 @@ def _object(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _setting(name: str, *more: Rule) -> Kind:
+def _setting(name: str, *more: Rule) -> ResourceType:
     """One document of settings per bucket, with the bucket's name as its id."""
-    return Kind(
+    return ResourceType(
         f"aws:s3/{name[0].lower()}{name[1:]}:{name}",
         lambda inputs, _: f"aws/{name}/{inputs['bucket']}",
         lambda inputs, _: {"id": inputs["bucket"]},
@@ -98,8 +98,8 @@ def _setting(name: str, *more: Rule) -> Kind:
     )
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         BUCKET,
         lambda inputs, _: f"aws/bucket/{inputs['bucket']}",
         _bucket,
@@ -112,7 +112,7 @@ KINDS = (
         exists="BucketAlreadyOwnedByYou",
         hold=_bucket_hold,
     ),
-    Kind(
+    ResourceType(
         OBJECT,
         lambda inputs, _: f"aws/object/{inputs['bucket']}/{inputs['key']}",
         _object,

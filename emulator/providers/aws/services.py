@@ -21,10 +21,10 @@ from emulator.providers.aws.common import (
     tags_all,
 )
 from emulator.providers.aws.iam import need_role
-from emulator.providers.kinds import Context, Hold, Kind
+from emulator.providers.resource_types import Context, NameHold, ResourceType
 from emulator.providers.rules import between, needs, one_of, pattern, rule, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, is_unknown, items, number, text
 
 # docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html; 0 is for ever.
@@ -64,13 +64,13 @@ def _secret(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _secret_of(inputs: Properties, context: Context) -> Row:
+def _secret_of(inputs: Properties, context: Context) -> Resource:
     wanted = text(inputs, "secretId")
-    row = context.find(SECRET, "arn", wanted) or context.find(SECRET, "name", wanted)
-    if row is None:
+    resource = context.find(SECRET, "arn", wanted) or context.find(SECRET, "name", wanted)
+    if resource is None:
         said = "Secrets Manager can't find the specified secret: "
         raise CloudError("ResourceNotFoundException", f"{said}{wanted}")
-    return row
+    return resource
 
 
 def _secret_version_key(inputs: Properties, context: Context) -> str:
@@ -95,11 +95,11 @@ def _label(inputs: Properties, context: Context) -> None:
     (docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html)."""
     if context.old is not None or "AWSCURRENT" not in inputs.get("versionStages", ["AWSCURRENT"]):
         return
-    for row in context.all(SECRET_VERSION):
-        stages = items(row.outputs, "versionStages")
-        if stages and text(row.inputs, "secretId") == text(inputs, "secretId"):
+    for resource in context.all(SECRET_VERSION):
+        stages = items(resource.outputs, "versionStages")
+        if stages and text(resource.inputs, "secretId") == text(inputs, "secretId"):
             left = ["AWSPREVIOUS"] if "AWSCURRENT" in stages else []
-            context.extra.append(replace(row, outputs={**row.outputs, "versionStages": left}))
+            context.extra.append(replace(resource, outputs={**resource.outputs, "versionStages": left}))
 
 
 def _one_value(inputs: Properties) -> Iterator[Failure]:
@@ -108,27 +108,27 @@ def _one_value(inputs: Properties) -> Iterator[Failure]:
         yield Failure("secretString", "give one of secretString, secretBinary, secretStringWo")
 
 
-def _secret_hold(row: Row) -> Hold:
+def _secret_hold(resource: Resource) -> NameHold:
     """The name stays taken while the deletion can be taken back, and for a moment where it cannot.
 
     Secrets Manager's API_DeleteSecret: "there might be a short delay". The provider repeats the creation for
     two minutes; its source has the two sentences (terraform-provider-aws, service/secretsmanager/secret.go).
     """
-    days = number(row.outputs, "recoveryWindowInDays")
+    days = number(resource.outputs, "recoveryWindowInDays")
     if days:
         said = (
             "You can't create this secret because a secret with this name is already scheduled for deletion."
         )
-        return Hold(days * DAY_S, "InvalidRequestException", said, SECRET_REPEATED_S)
+        return NameHold(days * DAY_S, "InvalidRequestException", said, SECRET_REPEATED_S)
     said = "You can't perform this operation on the secret because it was deleted."
-    return Hold(FORCED_DELETION_S, "InvalidRequestException", said, SECRET_REPEATED_S)
+    return NameHold(FORCED_DELETION_S, "InvalidRequestException", said, SECRET_REPEATED_S)
 
 
-def _queue_hold(row: Row) -> Hold:
+def _queue_hold(resource: Resource) -> NameHold:
     """SQS's own rule (error QueueDeletedRecently); the provider repeats for half its timeout of three minutes
     (terraform-provider-aws, internal/service/sqs/queue.go)."""
     said = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
-    return Hold(60, "AWS.SimpleQueueService.QueueDeletedRecently", said, QUEUE_REPEATED_S)
+    return NameHold(60, "AWS.SimpleQueueService.QueueDeletedRecently", said, QUEUE_REPEATED_S)
 
 
 def _schedule_refers(inputs: Properties, context: Context) -> None:
@@ -193,8 +193,8 @@ def _metric_rules(inputs: Properties) -> Iterator[Failure]:
 
 _FORCE = frozenset(("name", "namePrefix", "region"))
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         LOG_GROUP,
         lambda inputs, _: f"aws/logGroup/{region(inputs)}/{inputs['name']}",
         _log_group,
@@ -207,7 +207,7 @@ KINDS = (
         ),
         exists="ResourceAlreadyExistsException",
     ),
-    Kind(
+    ResourceType(
         SECRET,
         lambda inputs, _: f"aws/secret/{region(inputs)}/{inputs['name']}",
         _secret,
@@ -221,7 +221,7 @@ KINDS = (
         exists="ResourceExistsException",
         hold=_secret_hold,
     ),
-    Kind(
+    ResourceType(
         SECRET_VERSION,
         _secret_version_key,
         _secret_version,
@@ -231,7 +231,7 @@ KINDS = (
         effects=_label,
         numbered=True,
     ),
-    Kind(
+    ResourceType(
         SCHEDULE,
         lambda inputs, _: (
             f"aws/schedule/{region(inputs)}/{text(inputs, 'groupName') or 'default'}/{inputs['name']}"
@@ -251,7 +251,7 @@ KINDS = (
         refers=_targets_exist,
         exists="ConflictException",
     ),
-    Kind(
+    ResourceType(
         SCHEDULE_GROUP,
         lambda inputs, _: f"aws/scheduleGroup/{region(inputs)}/{inputs['name']}",
         _group,
@@ -260,7 +260,7 @@ KINDS = (
         filled=("region",),
         exists="ConflictException",
     ),
-    Kind(
+    ResourceType(
         QUEUE,
         lambda inputs, _: f"aws/queue/{region(inputs)}/{inputs['name']}",
         _queue,
@@ -276,7 +276,7 @@ KINDS = (
         exists="QueueAlreadyExists",
         hold=_queue_hold,
     ),
-    Kind(
+    ResourceType(
         "aws:cloudwatch/metricAlarm:MetricAlarm",
         lambda inputs, _: f"aws/alarm/{region(inputs)}/{inputs['name']}",
         _alarm,

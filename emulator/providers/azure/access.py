@@ -18,8 +18,8 @@ from emulator.providers.azure.common import (
     by_id,
 )
 from emulator.providers.azure.roles import ACTS_AFTER_S, ROLES, role_of
-from emulator.providers.kinds import Context, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import one_of, pattern, rule, rules
 from emulator.providers.values import Properties, text
 
@@ -39,8 +39,8 @@ def _identity(inputs: Properties, context: Context) -> Properties:
 
 def _assignment_refers(inputs: Properties, context: Context) -> None:
     principal, scope = text(inputs, "principalId"), text(inputs, "scope")
-    known = {OPERATOR, *(text(row.outputs, "principalId") for row in context.all(IDENTITY))}
-    known |= {text(row.outputs, "identity", "principalId") for row in context.all(SITE)} - {""}
+    known = {OPERATOR, *(text(resource.outputs, "principalId") for resource in context.all(IDENTITY))}
+    known |= {text(resource.outputs, "identity", "principalId") for resource in context.all(SITE)} - {""}
     if principal not in known:
         raise CloudError(
             "PrincipalNotFound", f"Principal {principal} does not exist in the directory {TENANT}."
@@ -54,9 +54,9 @@ def _assignment_refers(inputs: Properties, context: Context) -> None:
         )
     if scope.count("/") > 2 and by_id(context, scope) is None:
         raise CloudError("ResourceNotFound", f"The scope '{scope}' of the role assignment was not found.")
-    for row in context.all(ROLE_ASSIGNMENT):
-        same = all(text(row.inputs, p).casefold() == text(inputs, p).casefold() for p in _WHAT)
-        if same and row != context.old:
+    for resource in context.all(ROLE_ASSIGNMENT):
+        same = all(text(resource.inputs, p).casefold() == text(inputs, p).casefold() for p in _WHAT)
+        if same and resource != context.old:
             raise CloudError("RoleAssignmentExists", "The role assignment already exists.")
 
 
@@ -84,15 +84,15 @@ def _policy(inputs: Properties, context: Context) -> Properties:
     }
 
 
-KINDS = (
+RESOURCE_TYPES = (
     Arm(
         IDENTITY,
         "Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}",
         Naming("resourceName", "plain", 128),
         _identity,
         rules=pattern("resourceName", r"[a-zA-Z0-9][\w-]{2,127}", "must be 3 to 128 letters, digits, - or _"),
-    ).kind(),
-    Kind(
+    ).resource_type(),
+    ResourceType(
         ROLE_ASSIGNMENT,
         lambda inputs, _: f"azure/roleAssignment/{inputs['scope']}/{inputs['roleAssignmentName']}".casefold(),
         _assignment,
@@ -106,7 +106,7 @@ KINDS = (
         exists="RoleAssignmentExists",
         effective_after_s=ACTS_AFTER_S,
     ),
-    Kind(
+    ResourceType(
         POLICY,
         lambda inputs, _: f"azure/policy/{inputs['scope']}/{inputs['policyAssignmentName']}".casefold(),
         _policy,

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from emulator.errors import CloudError
 from emulator.providers.azure import access, monitoring, storage, vaults, web
 from emulator.providers.azure.common import CLIENT, GROUP, OPERATOR, SUBSCRIPTION, TENANT, same_name
-from emulator.providers.kinds import Context
 from emulator.providers.registry import Invoke
+from emulator.providers.resource_types import Context
 from emulator.providers.values import Json, Properties, text
 
-KINDS = (*monitoring.KINDS, *storage.KINDS, *access.KINDS, *vaults.KINDS, *web.KINDS)
+RESOURCE_TYPES = (
+    *monitoring.RESOURCE_TYPES,
+    *storage.RESOURCE_TYPES,
+    *access.RESOURCE_TYPES,
+    *vaults.RESOURCE_TYPES,
+    *web.RESOURCE_TYPES,
+)
 DEFAULTS: Mapping[str, Json] = {}
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emulator.errors import CloudError
-from emulator.providers.kinds import Context, Kind, no_guard, no_rules, no_step
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, ResourceType, no_guard, no_rules, no_step
 from emulator.providers.rules import Rule
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, text
 
 SUBSCRIPTION = "5ca1ab1e-0000-4000-8000-000000000001"
@@ -35,22 +35,22 @@ def group_id(name: str) -> str:
     return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}"
 
 
-def by_id(context: Context, wanted: str) -> Row | None:
+def by_id(context: Context, wanted: str) -> Resource | None:
     """The resource of any type with that id."""
     low = wanted.casefold()
-    rows = (r for r in context.rows.values() if r.token.startswith("azure-native:"))
-    return next((row for row in rows if row.id.casefold() == low), None)
+    resources = (r for r in context.resources.values() if r.token.startswith("azure-native:"))
+    return next((resource for resource in resources if resource.id.casefold() == low), None)
 
 
-def need_id(context: Context, wanted: str, code: str = "ResourceNotFound") -> Row:
-    row = by_id(context, wanted)
-    if row is None:
+def need_id(context: Context, wanted: str, code: str = "ResourceNotFound") -> Resource:
+    resource = by_id(context, wanted)
+    if resource is None:
         raise CloudError(code, f"The Resource '{wanted}' was not found.")
-    return row
+    return resource
 
 
-def same_name(context: Context, token: str, prop: str, name: str) -> Row | None:
-    """The row of type `token` whose output `prop` is `name` in any case."""
+def same_name(context: Context, token: str, prop: str, name: str) -> Resource | None:
+    """The resource of type `token` whose output `prop` is `name` in any case."""
     low = name.casefold()
     return next((r for r in context.all(token) if text(r.outputs, prop).casefold() == low), None)
 
@@ -99,9 +99,9 @@ class Arm:
         group(inputs, context)
         self.refers(inputs, context)
 
-    def kind(self) -> Kind:
+    def resource_type(self) -> ResourceType:
         names = [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
-        return Kind(
+        return ResourceType(
             self.token,
             self.key,
             self.outputs,
@@ -116,12 +116,12 @@ class Arm:
         )
 
 
-def group(inputs: Properties, context: Context) -> Row:
+def group(inputs: Properties, context: Context) -> Resource:
     name = text(inputs, "resourceGroupName")
-    row = same_name(context, GROUP, "name", name)
-    if row is None:
+    resource = same_name(context, GROUP, "name", name)
+    if resource is None:
         raise CloudError("ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
-    return row
+    return resource
 
 
 def location(inputs: Properties, context: Context) -> str:

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from emulator.errors import CloudError
 from emulator.providers.azure.common import GROUP, TENANT, Arm, group_id, need_id
-from emulator.providers.kinds import Context, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import between, one_of, pattern, rule, rules
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, items, text
 
 RECOVERABLE_S = 14 * 86_400.0
@@ -45,9 +45,9 @@ def _workspace(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _deleted_workspace(row: Row, context: Context) -> None:
-    name = text(row.outputs, "name")
-    context.leave(row.key, f"log workspace {name}, soft-deleted with its logs", seconds=RECOVERABLE_S)
+def _deleted_workspace(resource: Resource, context: Context) -> None:
+    name = text(resource.outputs, "name")
+    context.leave(resource.key, f"log workspace {name}, soft-deleted with its logs", seconds=RECOVERABLE_S)
 
 
 def _insights(inputs: Properties, context: Context) -> Properties:
@@ -94,12 +94,15 @@ def _diagnostic(inputs: Properties, context: Context) -> Properties:
     return {"id": path, "type": "Microsoft.Insights/diagnosticSettings"}
 
 
-def _empty(row: Row, context: Context) -> None:
+def _empty(resource: Resource, context: Context) -> None:
     """Azure would delete what is inside along with it; then other stacks would lose theirs silently."""
-    inside = [r.id for r in context.rows.values() if r.id.casefold().startswith(f"{row.id.casefold()}/")]
+    inside = [
+        r.id for r in context.resources.values() if r.id.casefold().startswith(f"{resource.id.casefold()}/")
+    ]
     if inside:
         raise CloudError(
-            "ResourceGroupBeingUsed", f"{row.id} still holds {len(inside)} resources, such as {inside[0]}"
+            "ResourceGroupBeingUsed",
+            f"{resource.id} still holds {len(inside)} resources, such as {inside[0]}",
         )
 
 
@@ -109,8 +112,8 @@ _PERIOD = rule(
     "must be one of PT1M, PT5M, PT15M, PT30M, PT1H, PT6H, PT12H, P1D",
 )
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         GROUP,
         lambda inputs, _: f"azure{group_id(text(inputs, 'resourceGroupName'))}".casefold(),
         _group,
@@ -141,7 +144,7 @@ KINDS = (
                     "must be 30 to 730 days (7 on the free tier)",
                 ),
             ),
-        ).kind(),
+        ).resource_type(),
         on_delete=_deleted_workspace,
     ),
     Arm(
@@ -151,7 +154,7 @@ KINDS = (
         _insights,
         fixed=("kind",),
         refers=_workspace_exists,
-    ).kind(),
+    ).resource_type(),
     Arm(
         "azure-native:monitor:MetricAlert",
         "Microsoft.Insights/metricAlerts/{ruleName}",
@@ -163,8 +166,8 @@ KINDS = (
             one_of("evaluationFrequency", "PT1M", "PT5M", "PT15M", "PT30M", "PT1H"),
         ),
         refers=_scopes_exist,
-    ).kind(),
-    Kind(
+    ).resource_type(),
+    ResourceType(
         "azure-native:monitor:DiagnosticSetting",
         lambda inputs, _: f"azure{inputs['resourceUri']}/diagnosticSettings/{inputs['name']}".casefold(),
         _diagnostic,

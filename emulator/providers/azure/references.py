@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from emulator.providers.azure.common import IDENTITY, SECRET, VAULT
 from emulator.providers.azure.roles import READ_SECRET_ROLES, has_role
 from emulator.providers.azure.settings import app_settings
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, at, fields, items, text
 
 REFERENCE = re.compile(r"@Microsoft\.KeyVault\((.*)\)")
@@ -24,13 +24,13 @@ KEPT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a site's platform sees: all rows, and the role assignments that act."""
+    """What a site's platform sees: all resources, and the role assignments that act."""
 
-    rows: Mapping[str, Row]
-    assignments: tuple[Row, ...]
+    resources: Mapping[str, Resource]
+    assignments: tuple[Resource, ...]
 
-    def all(self, token: str) -> Iterable[Row]:
-        return (row for row in self.rows.values() if row.token == token)
+    def all(self, token: str) -> Iterable[Resource]:
+        return (resource for resource in self.resources.values() if resource.token == token)
 
     def settings(self, inputs: Properties, own_principal: str) -> dict[str, str]:
         """The site's settings as its code gets them. own_principal: of its system-assigned identity."""
@@ -42,8 +42,8 @@ class Reader:
         """Principal id of the identity that resolves references."""
         if named in ("", "SystemAssigned"):
             return own
-        rows = (r for r in self.all(IDENTITY) if r.id.casefold() == named.casefold())
-        return next((text(row.outputs, "principalId") for row in rows), "")
+        resources = (r for r in self.all(IDENTITY) if r.id.casefold() == named.casefold())
+        return next((text(resource.outputs, "principalId") for resource in resources), "")
 
     def _resolved(self, value: str, principal: str) -> str:
         reference = REFERENCE.fullmatch(value)
@@ -60,16 +60,16 @@ class Reader:
             return value
         return secret_value(*found) or value
 
-    def _secret(self, uri: str) -> tuple[Row, str] | None:
+    def _secret(self, uri: str) -> tuple[Resource, str] | None:
         """The secret and the version (empty: the current one) that a secret's URI names."""
         wanted = uri.rstrip("/").casefold()
-        for row in self.all(SECRET):
-            base = text(row.outputs, "properties", "secretUri").casefold()
+        for resource in self.all(SECRET):
+            base = text(resource.outputs, "properties", "secretUri").casefold()
             if wanted == base or wanted.startswith(f"{base}/"):
-                return row, wanted[len(base) :].strip("/")
+                return resource, wanted[len(base) :].strip("/")
         return None
 
-    def _may_read(self, principal: str, secret: Row) -> bool:
+    def _may_read(self, principal: str, secret: Resource) -> bool:
         vault = next(
             (v for v in self.all(VAULT) if secret.id.casefold().startswith(f"{v.id.casefold()}/")), None
         )
@@ -82,7 +82,7 @@ class Reader:
         return any("get" in [str(p).lower() for p in items(m, "permissions", "secrets")] for m in mine)
 
 
-def secret_value(row: Row, version: str) -> str | None:
+def secret_value(resource: Resource, version: str) -> str | None:
     """The value of a secret's version; empty: of its current one."""
-    values = fields(row.private, "values")
-    return values.get(version or str(row.private.get("version")))
+    values = fields(resource.private, "values")
+    return values.get(version or str(resource.private.get("version")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import text
 
 ROLES = {
@@ -16,7 +16,7 @@ ROLES = {
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
     "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
-    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage ResourceStore Data Contributor",
     "17d1049b-9a84-46fb-8f53-869881c3d3ab": "Storage Account Contributor",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
     "4633458b-17de-408a-b875-0445c86b69e6": "Key Vault Secrets User",
@@ -45,16 +45,16 @@ def role_of(definition: str) -> str | None:
     return ROLES.get(definition.rpartition("/")[2].casefold())
 
 
-def covers(scope: str, resource: str) -> bool:
+def covers(scope: str, id: str) -> bool:
     """A role on a scope holds for everything below it."""
-    return f"{resource.casefold()}/".startswith(f"{scope.casefold().rstrip('/')}/")
+    return f"{id.casefold()}/".startswith(f"{scope.casefold().rstrip('/')}/")
 
 
-def has_role(assignments: Iterable[Row], principal: str, roles: tuple[str, ...], resource: str) -> bool:
-    """Whether one of the assignments gives `principal` one of these roles on the resource."""
+def has_role(assignments: Iterable[Resource], principal: str, roles: tuple[str, ...], id: str) -> bool:
+    """Whether one of the assignments gives `principal` one of these roles on the resource `id`."""
     return any(
-        text(row.inputs, "principalId") == principal
-        and role_of(text(row.inputs, "roleDefinitionId")) in roles
-        and covers(text(row.inputs, "scope"), resource)
-        for row in assignments
+        text(resource.inputs, "principalId") == principal
+        and role_of(text(resource.inputs, "roleDefinitionId")) in roles
+        and covers(text(resource.inputs, "scope"), id)
+        for resource in assignments
     )

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from emulator.errors import CloudError
-from emulator.providers import objects
 from emulator.providers.azure.common import ACCOUNT, BLOB, CONTAINER, POLICY, Arm, group_id, same_name
 from emulator.providers.azure.roles import covers
-from emulator.providers.kinds import Context
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context
 from emulator.providers.rules import one_of, pattern, rules
-from emulator.providers.table import Row
+from emulator.providers.storage import objects
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, text
 
 API = "2023-11-03"
@@ -49,30 +49,30 @@ def _allowed_by_policy(inputs: Properties, context: Context) -> None:
     if inputs.get("allowSharedKeyAccess") is False:
         return
     place = group_id(text(inputs, "resourceGroupName"))
-    for row in context.all(POLICY):
-        denies = text(row.inputs, "parameters", "effect", "value") == "Deny"
-        if denies and covers(text(row.inputs, "scope"), place):
+    for resource in context.all(POLICY):
+        denies = text(resource.inputs, "parameters", "effect", "value") == "Deny"
+        if denies and covers(text(resource.inputs, "scope"), place):
             raise CloudError(
                 "RequestDisallowedByPolicy",
                 f"Resource '{inputs['accountName']}' was disallowed by policy. Policy identifiers: "
-                f"'Storage accounts should prevent shared key access' ({row.id}).",
+                f"'Storage accounts should prevent shared key access' ({resource.id}).",
             )
 
 
-def _deleted_account(row: Row, context: Context) -> None:
-    name = text(row.outputs, "name")
-    context.leave(row.key, f"storage account {name}, which can be recovered", seconds=RECOVERABLE_S)
+def _deleted_account(resource: Resource, context: Context) -> None:
+    name = text(resource.outputs, "name")
+    context.leave(resource.key, f"storage account {name}, which can be recovered", seconds=RECOVERABLE_S)
 
 
 def _account_key(inputs: Properties, context: Context) -> None:
     context.private.setdefault("key", base64.b64encode(context.machine.entropy(64)).decode())
 
 
-def account(context: Context, name: str) -> Row:
-    row = same_name(context, ACCOUNT, "accountName", name)
-    if row is None:
+def account(context: Context, name: str) -> Resource:
+    resource = same_name(context, ACCOUNT, "accountName", name)
+    if resource is None:
         raise CloudError("ResourceNotFound", f"The storage account '{name}' was not found.")
-    return row
+    return resource
 
 
 def _account_exists(inputs: Properties, context: Context) -> None:
@@ -104,9 +104,9 @@ def _make_folder(inputs: Properties, context: Context) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _remove_container(row: Row, context: Context) -> None:
+def _remove_container(resource: Resource, context: Context) -> None:
     """Azure deletes what is in it, too."""
-    account_name, name = text(row.inputs, "accountName"), text(row.inputs, "containerName")
+    account_name, name = text(resource.inputs, "accountName"), text(resource.inputs, "containerName")
     objects.remove_bucket(context.machine.buckets / "azure" / account_name / name, context)
 
 
@@ -119,7 +119,7 @@ def _may_upload(inputs: Properties, context: Context) -> None:
             "uploads with a key: leave allowSharedKeyAccess on for this account.",
         )
     wanted = f"{owner.id}/blobServices/default/containers/{inputs['containerName']}"
-    if not any(row.id.casefold() == wanted.casefold() for row in context.all(CONTAINER)):
+    if not any(resource.id.casefold() == wanted.casefold() for resource in context.all(CONTAINER)):
         raise CloudError("ContainerNotFound", f"The specified container does not exist: {wanted}")
 
 
@@ -150,7 +150,7 @@ _BLOB = Arm(
     located=False,
 )
 
-KINDS = (
+RESOURCE_TYPES = (
     replace(
         Arm(
             ACCOUNT,
@@ -163,7 +163,7 @@ KINDS = (
             refers=_allowed_by_policy,
             effects=_account_key,
             exists="StorageAccountAlreadyTaken",
-        ).kind(),
+        ).resource_type(),
         on_delete=_deleted_account,
     ),
     replace(
@@ -180,10 +180,10 @@ KINDS = (
             refers=_public_access,
             effects=_make_folder,
             located=False,
-        ).kind(),
+        ).resource_type(),
         on_delete=_remove_container,
     ),
-    replace(_BLOB.kind(), on_delete=objects.delete_object, alive=objects.object_alive),
+    replace(_BLOB.resource_type(), on_delete=objects.delete_object, alive=objects.object_alive),
     Arm(
         "azure-native:storage:ManagementPolicy",
         "Microsoft.Storage/storageAccounts/{accountName}/managementPolicies/{managementPolicyName}",
@@ -192,7 +192,7 @@ KINDS = (
         rules=rules(one_of("managementPolicyName", "default")),
         refers=_account_exists,
         located=False,
-    ).kind(),
+    ).resource_type(),
 )
 
 
@@ -216,7 +216,7 @@ def account_keys(inputs: Properties, context: Context) -> Properties:
     return {"keys": [{"keyName": "key1", "permissions": "FULL", "value": value, "creationTime": ""}]}
 
 
-def signed_blob(address: str, context: Context) -> Row:
+def signed_blob(address: str, context: Context) -> Resource:
     """The blob behind a signed address, or what a reader without credentials is told."""
     parts = urlsplit(address)
     name = (parts.hostname or "").removesuffix(".blob.core.windows.net")
@@ -235,10 +235,10 @@ def signed_blob(address: str, context: Context) -> Row:
     if _ended(token.get("se", ""), context):
         raise CloudError("AuthenticationFailed", f"{where}: its signature ended at {token.get('se')}")
     wanted = f"{owner.id}/blobServices/default/containers/{container}/blobs/{blob}".casefold()
-    row = next((row for row in context.all(BLOB) if row.id.casefold() == wanted), None)
-    if row is None or not objects.object_alive(row, context.machine):
+    resource = next((resource for resource in context.all(BLOB) if resource.id.casefold() == wanted), None)
+    if resource is None or not objects.object_alive(resource, context.machine):
         raise CloudError("BlobNotFound", f"{where}: the specified blob does not exist")
-    return row
+    return resource
 
 
 def _ended(text_of_time: str, context: Context) -> bool:
@@ -249,7 +249,7 @@ def _ended(text_of_time: str, context: Context) -> bool:
     return (end if end.tzinfo else end.replace(tzinfo=UTC)) <= context.machine.now()
 
 
-def _signature(owner: Row, resource: str, token: dict[str, str]) -> str:
+def _signature(owner: Resource, resource: str, token: dict[str, str]) -> str:
     said = "\n".join([resource, *(f"{name}={token[name]}" for name in sorted(token))])
     key = base64.b64decode(owner.private["key"])
     return base64.b64encode(hmac.digest(key, said.encode(), hashlib.sha256)).decode()

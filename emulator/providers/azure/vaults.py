@@ -27,11 +27,11 @@ from emulator.providers.azure.common import (
     same_name,
 )
 from emulator.providers.azure.roles import DELETE_SECRET_ROLES, covers, has_role
-from emulator.providers.kinds import Context, Hold
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, NameHold
 from emulator.providers.rules import one_of, pattern, rule, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, at, fields, number, text
 
 DAY_S = 86_400.0
@@ -57,28 +57,28 @@ def _vault_rules(inputs: Properties) -> Iterator[Failure]:
         yield Failure("properties.createMode", "the emulator recovers no deleted vaults")
 
 
-def _kept_s(vault: Row) -> float:
+def _kept_s(vault: Resource) -> float:
     return number(vault.outputs, "properties", "softDeleteRetentionInDays", default=LONGEST_DAYS) * DAY_S
 
 
-def _held_vault(row: Row) -> Hold:
-    name = text(row.outputs, "name")
+def _held_vault(resource: Resource) -> NameHold:
+    name = text(resource.outputs, "name")
     message = (
         f"A vault with the same name already exists in deleted state ({name}). "
         "You need to either recover or purge existing key vault."
     )
-    return Hold(_kept_s(row), "VaultAlreadyExists", message)
+    return NameHold(_kept_s(resource), "VaultAlreadyExists", message)
 
 
-def _delete_vault(row: Row, context: Context) -> None:
+def _delete_vault(resource: Resource, context: Context) -> None:
     """With all that is in it, and the roles on it."""
-    for each in context.rows.values():
-        inside = each.token == SECRET and covers(row.id, each.id)
-        role = each.token == ROLE_ASSIGNMENT and covers(row.id, text(each.inputs, "scope"))
+    for each in context.resources.values():
+        inside = each.token == SECRET and covers(resource.id, each.id)
+        role = each.token == ROLE_ASSIGNMENT and covers(resource.id, text(each.inputs, "scope"))
         if inside or role:
             context.gone.append(each.key)
-    name = text(row.outputs, "name")
-    context.leave(row.key, f"key vault {name}, soft-deleted with its secrets", seconds=_kept_s(row))
+    name = text(resource.outputs, "name")
+    context.leave(resource.key, f"key vault {name}, soft-deleted with its secrets", seconds=_kept_s(resource))
 
 
 def _vault_exists(inputs: Properties, context: Context) -> None:
@@ -111,31 +111,32 @@ def _secret(inputs: Properties, context: Context) -> Properties:
     return {"properties": properties}
 
 
-def _delete_secret(row: Row, context: Context) -> None:
+def _delete_secret(resource: Resource, context: Context) -> None:
     """As the deploying identity, which needs a role in the data plane of a vault with RBAC."""
-    vault = same_name(context, VAULT, "name", text(row.inputs, "vaultName"))
+    vault = same_name(context, VAULT, "name", text(resource.inputs, "vaultName"))
     if vault is None or at(vault.outputs, "properties", "enableRbacAuthorization") is not True:
         return
     acting = (each for each in context.all(ROLE_ASSIGNMENT) if context.effective(each))
-    if not has_role(acting, OPERATOR, DELETE_SECRET_ROLES, row.id):
+    if not has_role(acting, OPERATOR, DELETE_SECRET_ROLES, resource.id):
         raise CloudError(
             "Forbidden",
-            f"DELETE https://{vault.outputs['name']}.vault.azure.net/secrets/{row.outputs['name']}: 403 "
+            f"DELETE https://{vault.outputs['name']}.vault.azure.net/secrets/{resource.outputs['name']}: 403 "
             "ForbiddenByRbac: Caller is not authorized to perform action on resource. "
             f"Caller: appid={CLIENT};oid={OPERATOR}; "
             "Action: 'Microsoft.KeyVault/vaults/secrets/delete'; Assignment: (not found)",
         )
 
 
-def _held_secret(row: Row) -> Hold:
+def _held_secret(resource: Resource) -> NameHold:
     message = (
-        f"Secret {row.outputs['name']} is currently in a deleted but recoverable state, and its name cannot "
-        "be reused; in this state, the secret can only be recovered or purged. ObjectIsDeletedButRecoverable"
+        f"Secret {resource.outputs['name']} is currently in a deleted but recoverable state, and its name "
+        "cannot be reused; in this state, the secret can only be recovered or purged. "
+        "ObjectIsDeletedButRecoverable"
     )
-    return Hold(number(row.private, "keptS"), "Conflict", message)
+    return NameHold(number(resource.private, "keptS"), "Conflict", message)
 
 
-KINDS = (
+RESOURCE_TYPES = (
     replace(
         Arm(
             VAULT,
@@ -159,7 +160,7 @@ KINDS = (
             ),
             volatile=("properties",),
             exists="VaultAlreadyExists",
-        ).kind(),
+        ).resource_type(),
         on_delete=_delete_vault,
         hold=_held_vault,
     ),
@@ -175,7 +176,7 @@ KINDS = (
             refers=_vault_exists,
             effects=_secret_version,
             volatile=("properties",),
-        ).kind(),
+        ).resource_type(),
         on_delete=_delete_secret,
         hold=_held_secret,
     ),

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import cast
 
 from emulator.errors import CloudError
-from emulator.providers import addresses, objects
+from emulator.providers import addresses
 from emulator.providers.azure.common import (
     CONTAINER,
     DEPLOYMENT,
@@ -38,11 +38,12 @@ from emulator.providers.azure.references import KEPT_S, Reader
 from emulator.providers.azure.roles import WRITE_BLOB_ROLES, has_role
 from emulator.providers.azure.settings import app_settings
 from emulator.providers.azure.storage import signed_blob
-from emulator.providers.kinds import Context
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context
 from emulator.providers.rules import Rule, between, one_of, pattern, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage import objects
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import (
     Json,
     Properties,
@@ -129,24 +130,24 @@ def _site_refers(inputs: Properties, context: Context) -> None:
     _package_container(inputs, context)
 
 
-def _package_container(inputs: Properties, context: Context) -> Row:
+def _package_container(inputs: Properties, context: Context) -> Resource:
     """Where a deployment puts the package of the site with these inputs."""
     address = text(inputs, "functionAppConfig", "deployment", "storage", "value")
     found = re.fullmatch(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9-]+)/?", address)
-    for row in context.all(CONTAINER):
-        named = (text(row.inputs, "accountName"), text(row.inputs, "containerName"))
+    for resource in context.all(CONTAINER):
+        named = (text(resource.inputs, "accountName"), text(resource.inputs, "containerName"))
         if found is not None and (found[1], found[2]) == named:
-            return row
+            return resource
     raise CloudError(
         "BadRequest", f"functionAppConfig.deployment.storage.value: no blob container at '{address}'"
     )
 
 
-def _may_write_package(row: Row, context: Context) -> None:
+def _may_write_package(resource: Resource, context: Context) -> None:
     """Refuses a deployment while the role of the site's identity on its container does not act."""
-    container = _package_container(row.inputs, context)
-    means = fields(row.inputs, "functionAppConfig", "deployment", "storage", "authentication")
-    principal = text(row.outputs, "identity", "principalId")
+    container = _package_container(resource.inputs, context)
+    means = fields(resource.inputs, "functionAppConfig", "deployment", "storage", "authentication")
+    principal = text(resource.outputs, "identity", "principalId")
     if text(means, "type") == "UserAssignedIdentity":
         named = by_id(context, text(means, "userAssignedIdentityResourceId"))
         principal = text(named.outputs, "principalId") if named and named.token == IDENTITY else ""
@@ -156,7 +157,7 @@ def _may_write_package(row: Row, context: Context) -> None:
             "DeploymentFailed",
             "BlobUploadFailedException: Failed to upload blob package to storage account with Error: "
             "Response status code does not indicate success: 403 (This request is not authorized to perform "
-            f"this operation.). Site {row.outputs['name']}, container {container.id}",
+            f"this operation.). Site {resource.outputs['name']}, container {container.id}",
         )
 
 
@@ -166,8 +167,8 @@ def _site_identity(inputs: Properties, context: Context) -> Properties:
         return {}
     assigned: Properties = {}
     for id in (str(id) for id in items(given, "userAssignedIdentities")):
-        row = by_id(context, id)
-        known: Properties = row.outputs if row else {}
+        resource = by_id(context, id)
+        known: Properties = resource.outputs if resource else {}
         assigned[id] = {"clientId": text(known, "clientId"), "principalId": text(known, "principalId")}
     identity: Properties = {"type": given.get("type"), "userAssignedIdentities": assigned}
     if "SystemAssigned" in text(given, "type"):
@@ -203,28 +204,28 @@ def _site(inputs: Properties, context: Context) -> Properties:
 
 def _resolve(inputs: Properties, principal: str, context: Context) -> None:
     """Reads what the settings refer to, now that the configuration has changed, and keeps it for a day."""
-    acting = tuple(row for row in context.all(ROLE_ASSIGNMENT) if context.effective(row))
-    context.private["settings"] = Reader(context.rows, acting).settings(inputs, principal)
+    acting = tuple(resource for resource in context.all(ROLE_ASSIGNMENT) if context.effective(resource))
+    context.private["settings"] = Reader(context.resources, acting).settings(inputs, principal)
     context.private["settingsUntil"] = context.machine.clock() + context.machine.scaled(KEPT_S)
 
 
-def site(context: Context, name: str) -> Row:
-    row = same_name(context, SITE, "name", name)
-    if row is None:
+def site(context: Context, name: str) -> Resource:
+    resource = same_name(context, SITE, "name", name)
+    if resource is None:
         raise CloudError("ResourceNotFound", f"The Resource 'Microsoft.Web/sites/{name}' was not found.")
-    return row
+    return resource
 
 
-def _publishing(kind: str, what: str) -> Arm:
+def _publishing(name: str, what: str) -> Arm:
     return Arm(
-        f"azure-native:web:{kind}",
+        f"azure-native:web:{name}",
         f"Microsoft.Web/sites/{{name}}/basicPublishingCredentialsPolicies/{what}",
         refers=lambda inputs, context: _is_there(site(context, text(inputs, "name"))),
         located=False,
     )
 
 
-def _is_there(row: Row) -> None:
+def _is_there(resource: Resource) -> None:
     """That it was found is all that was asked."""
 
 
@@ -234,12 +235,12 @@ def host_keys(inputs: Properties, context: Context) -> Properties:
     return {"masterKey": private["masterKey"], "functionKeys": functions, "systemKeys": {}}
 
 
-def _site_parts(row: Row, context: Context) -> Iterator[str]:
+def _site_parts(resource: Resource, context: Context) -> Iterator[str]:
     """A deleted site takes its child resources along; the record of a deployment is the group's and stays
     (learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group).
     """
-    inside = f"{row.id}/".casefold()
-    return (each.key for each in context.rows.values() if each.id.casefold().startswith(inside))
+    inside = f"{resource.id}/".casefold()
+    return (each.key for each in context.resources.values() if each.id.casefold().startswith(inside))
 
 
 def _template_resources(inputs: Properties) -> list[Properties]:
@@ -285,19 +286,19 @@ def _one_deploy(inputs: Properties, context: Context) -> None:
         fields(inputs, "properties", "template"),
         fields(inputs, "properties", "parameters"),
     )
-    for resource in _template_resources(inputs):
-        name = _resolved(resource.get("name"), parameters, template).partition("/")[0]
-        row = site(context, name)
-        _may_write_package(row, context)
-        if at(resource, "properties", "remoteBuild") is True:
+    for entry in _template_resources(inputs):
+        name = _resolved(entry.get("name"), parameters, template).partition("/")[0]
+        resource = site(context, name)
+        _may_write_package(resource, context)
+        if at(entry, "properties", "remoteBuild") is True:
             raise CloudError("BadRequest", "the emulator takes built packages: set remoteBuild to false")
-        blob = signed_blob(_resolved(at(resource, "properties", "packageUri"), parameters, template), context)
+        blob = signed_blob(_resolved(at(entry, "properties", "packageUri"), parameters, template), context)
         package = objects.object_file(blob, context.machine)
         limits = (ZIPPED_MB, UNZIPPED_MB)
         sha256 = str(blob.private["sha256"])
         taken = replace(context, private={})
         objects.keep_package(package, sha256, taken, limits)
-        context.extra.append(replace(row, private={**row.private, "package": sha256}))
+        context.extra.append(replace(resource, private={**resource.private, "package": sha256}))
 
 
 def _deployed(inputs: Properties, context: Context) -> Properties:
@@ -313,7 +314,7 @@ def _deployed(inputs: Properties, context: Context) -> Properties:
     return {"properties": properties}
 
 
-KINDS = (
+RESOURCE_TYPES = (
     Arm(
         PLAN,
         "Microsoft.Web/serverfarms/{name}",
@@ -322,7 +323,9 @@ KINDS = (
             "status": "Ready",
             "resourceGroup": inputs["resourceGroupName"],
             "provisioningState": "Succeeded",
-            "numberOfSites": sum(text(row.inputs, "serverFarmId") != "" for row in context.all(SITE)),
+            "numberOfSites": sum(
+                text(resource.inputs, "serverFarmId") != "" for resource in context.all(SITE)
+            ),
         },
         fixed=("reserved", "hyperV", "isXenon"),
         refers=_offered,
@@ -332,7 +335,7 @@ KINDS = (
             one_of("sku.tier", "FlexConsumption"),
             one_of("reserved", True),
         ),
-    ).kind(),
+    ).resource_type(),
     replace(
         Arm(
             SITE,
@@ -344,11 +347,11 @@ KINDS = (
             refers=_site_refers,
             volatile=("lastModifiedTimeUtc", "identity"),
             exists="Conflict",
-        ).kind(),
+        ).resource_type(),
         parts=_site_parts,
     ),
-    _publishing("WebAppFtpAllowed", "ftp").kind(),
-    _publishing("WebAppScmAllowed", "scm").kind(),
+    _publishing("WebAppFtpAllowed", "ftp").resource_type(),
+    _publishing("WebAppScmAllowed", "scm").resource_type(),
     Arm(
         DEPLOYMENT,
         "Microsoft.Resources/deployments/{deploymentName}",
@@ -361,5 +364,5 @@ KINDS = (
         effects=_one_deploy,
         located=False,
         volatile=("properties",),
-    ).kind(),
+    ).resource_type(),
 )

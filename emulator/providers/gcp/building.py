@@ -15,8 +15,8 @@ import re
 from emulator.errors import CloudError
 from emulator.providers.gcp.common import PROJECT_MEMBER, PROJECT_NUMBER, REPOSITORY_MEMBER, last
 from emulator.providers.gcp.iam import BUCKETS, need_account
-from emulator.providers.kinds import Context
-from emulator.providers.table import Row
+from emulator.providers.resource_types import Context
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, text
 
 ALL = ("roles/cloudbuild.builds.builder", "roles/editor", "roles/owner")
@@ -38,7 +38,7 @@ def need_builder(inputs: Properties, context: Context) -> None:
     account = need_account(context, builder).outputs
     member, project = text(account, "member"), text(inputs, "project")
     sources = f"gcf-v2-sources-{PROJECT_NUMBER}-{inputs['location']}"
-    if not any(_covers(row, sources) for row in _roles(context, project, member, READERS)):
+    if not any(_covers(resource, sources) for resource in _roles(context, project, member, READERS)):
         raise CloudError(
             "BuildFailed",
             "Error code 13, message: Build failed with status: FAILURE and message: failed to Fetch: failed "
@@ -57,9 +57,9 @@ def need_builder(inputs: Properties, context: Context) -> None:
         )
 
 
-def leave(row: Row, context: Context) -> None:
+def leave(resource: Resource, context: Context) -> None:
     """What stays of a function's builds when it is deleted."""
-    inputs = row.inputs
+    inputs = resource.inputs
     where = f"{inputs['project']}/{inputs['location']}"
     for kind in ("sources", "uploads"):
         context.leave(
@@ -75,23 +75,29 @@ def leave(row: Row, context: Context) -> None:
         )
 
 
-def _roles(context: Context, project: str, member: str, roles: tuple[str, ...]) -> list[Row]:
-    rows = [row for row in context.all(PROJECT_MEMBER) if text(row.inputs, "project") == project]
-    mine = [row for row in rows if text(row.inputs, "member") == member and context.effective(row)]
-    return [row for row in mine if text(row.inputs, "role") in roles]
+def _roles(context: Context, project: str, member: str, roles: tuple[str, ...]) -> list[Resource]:
+    resources = [
+        resource for resource in context.all(PROJECT_MEMBER) if text(resource.inputs, "project") == project
+    ]
+    mine = [
+        resource
+        for resource in resources
+        if text(resource.inputs, "member") == member and context.effective(resource)
+    ]
+    return [resource for resource in mine if text(resource.inputs, "role") in roles]
 
 
-def _covers(row: Row, bucket: str) -> bool:
-    expression = text(row.inputs, "condition", "expression")
+def _covers(resource: Resource, bucket: str) -> bool:
+    expression = text(resource.inputs, "condition", "expression")
     condition = re.fullmatch(BUCKETS, expression)
     return not expression or (condition is not None and bucket.startswith(condition[1]))
 
 
 def _writes(context: Context, repository: str, member: str) -> bool:
     return any(
-        last(text(row.inputs, "repository")) == repository
-        and text(row.inputs, "member") == member
-        and text(row.inputs, "role") in WRITERS
-        and context.effective(row)
-        for row in context.all(REPOSITORY_MEMBER)
+        last(text(resource.inputs, "repository")) == repository
+        and text(resource.inputs, "member") == member
+        and text(resource.inputs, "role") in WRITERS
+        and context.effective(resource)
+        for resource in context.all(REPOSITORY_MEMBER)
     )

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from emulator.providers.gcp import functions, iam, images, project, services, storage
 from emulator.providers.gcp.common import PROJECT, PROJECT_NUMBER
 from emulator.providers.gcp.project import need_project
-from emulator.providers.kinds import Context
 from emulator.providers.registry import Invoke
+from emulator.providers.resource_types import Context
 from emulator.providers.values import Json, Properties, text
 
-KINDS = (
-    *project.KINDS,
-    *iam.KINDS,
-    *storage.KINDS,
-    *images.KINDS,
-    *functions.KINDS,
-    *services.KINDS,
+RESOURCE_TYPES = (
+    *project.RESOURCE_TYPES,
+    *iam.RESOURCE_TYPES,
+    *storage.RESOURCE_TYPES,
+    *images.RESOURCE_TYPES,
+    *functions.RESOURCE_TYPES,
+    *services.RESOURCE_TYPES,
 )
 # The emulated credentials belong to a project, as application default credentials do.
 DEFAULTS: Mapping[str, Json] = {"project": PROJECT}

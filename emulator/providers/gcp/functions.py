@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 
 from emulator.errors import CloudError
-from emulator.providers import addresses, objects
+from emulator.providers import addresses
 from emulator.providers.gcp import building
 from emulator.providers.gcp.common import (
     ACCESSOR,
@@ -30,10 +30,11 @@ from emulator.providers.gcp.common import (
 )
 from emulator.providers.gcp.iam import members_of, need_account
 from emulator.providers.gcp.project import need_api, settings_of
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import Rule, between, needs, one_of, pattern, rule, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage import objects
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, at, fields, items, number, text
 
 PYTHONS = tuple(f"python3{minor}" for minor in (10, 11, 12, 13, 14))
@@ -146,9 +147,9 @@ def _readable(variable: Json, email: str, context: Context) -> None:
     missing = CloudError("NOT_FOUND", f"Secret {said} was not found")
     context.need(SECRET, "secretId", name, missing)
     versions = {
-        text(row.outputs, "version")
-        for row in context.all(SECRET_VERSION)
-        if last(text(row.inputs, "secret")) == name
+        text(resource.outputs, "version")
+        for resource in context.all(SECRET_VERSION)
+        if last(text(resource.inputs, "secret")) == name
     }
     if version not in versions and not (version == "latest" and versions):
         raise missing
@@ -164,9 +165,9 @@ def _readable(variable: Json, email: str, context: Context) -> None:
 def _build(inputs: Properties, context: Context) -> None:
     """Cloud Build takes the source now; a later change of the object changes nothing."""
     source = fields(inputs, "buildConfig", "source", "storageSource")
-    row = _source(source, context)
-    path = objects.object_file(row, context.machine)
-    objects.keep_package(path, str(row.private["sha256"]), context, (ZIPPED_MB, UNZIPPED_MB))
+    resource = _source(source, context)
+    path = objects.object_file(resource, context.machine)
+    objects.keep_package(path, str(resource.private["sha256"]), context, (ZIPPED_MB, UNZIPPED_MB))
     with zipfile.ZipFile(path) as archive:
         if "main.py" not in archive.namelist():
             raise CloudError(
@@ -176,15 +177,18 @@ def _build(inputs: Properties, context: Context) -> None:
             )
 
 
-def _source(source: Properties, context: Context) -> Row:
+def _source(source: Properties, context: Context) -> Resource:
     bucket, name = text(source, "bucket"), text(source, "object")
     missing = CloudError("NOT_FOUND", f"No such object: {bucket}/{name}")
     context.need(BUCKET, "name", bucket, missing)
-    row = context.need(OBJECT, "id", f"{bucket}-{name}", missing)
+    resource = context.need(OBJECT, "id", f"{bucket}-{name}", missing)
     generation = at(source, "generation")
-    if not objects.object_alive(row, context.machine) or generation not in (None, row.private["generation"]):
+    if not objects.object_alive(resource, context.machine) or generation not in (
+        None,
+        resource.private["generation"],
+    ):
         raise missing
-    return row
+    return resource
 
 
 def _function(inputs: Properties, context: Context) -> Properties:
@@ -226,18 +230,18 @@ def _function(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _parts(row: Row, context: Context) -> Iterator[str]:
+def _parts(resource: Resource, context: Context) -> Iterator[str]:
     """The Cloud Run service goes with its function, and the service's policy with that
     (cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions/delete).
     """
-    service = tuple(text(row.outputs, prop) for prop in ("project", "location", "name"))
+    service = tuple(text(resource.outputs, prop) for prop in ("project", "location", "name"))
     for each in context.all(SERVICE_MEMBER):
         if tuple(text(each.outputs, prop) for prop in ("project", "location", "name")) == service:
             yield each.key
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         FUNCTION,
         lambda inputs, _: f"gcp/function/{inputs['project']}/{inputs['location']}/{inputs['name']}",
         _function,

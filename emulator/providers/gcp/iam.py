@@ -27,10 +27,10 @@ from emulator.providers.gcp.common import (
     last,
 )
 from emulator.providers.gcp.project import need_api, need_project, settings_of
-from emulator.providers.kinds import Context, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import pattern, rules
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, at, text
 
 EFFECTIVE_S = 120.0
@@ -53,7 +53,7 @@ def _account(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def need_account(context: Context, reference: str) -> Row:
+def need_account(context: Context, reference: str) -> Resource:
     """The service account with that email, or that full name."""
     email = last(reference)
     missing = CloudError("NOT_FOUND", f"Service account {email} does not exist.")
@@ -62,9 +62,15 @@ def need_account(context: Context, reference: str) -> Row:
 
 def members_of(context: Context, token: str, prop: str, name: str, role: str) -> set[str]:
     """The principals for which `role` acts on the resource called `name`, by members of type `token`."""
-    rows = [row for row in context.all(token) if last(text(row.inputs, prop)) == last(name)]
-    acting = [row for row in rows if text(row.inputs, "role") == role and context.effective(row)]
-    return {text(row.inputs, "member") for row in acting}
+    resources = [
+        resource for resource in context.all(token) if last(text(resource.inputs, prop)) == last(name)
+    ]
+    acting = [
+        resource
+        for resource in resources
+        if text(resource.inputs, "role") == role and context.effective(resource)
+    ]
+    return {text(resource.inputs, "member") for resource in acting}
 
 
 _CONDITIONS = {BUCKET_MEMBER: CONDITION, PROJECT_MEMBER: BUCKETS}
@@ -97,9 +103,9 @@ class Members:
         if kind == "serviceAccount" and (own or email.endswith(".iam.gserviceaccount.com")):
             need_account(context, email)
 
-    def kind(self) -> Kind:
+    def resource_type(self) -> ResourceType:
         known = schema.properties_of(schema.args_class(self.token))
-        return Kind(
+        return ResourceType(
             self.token,
             lambda inputs, _: f"gcp/member/{self.id(inputs)}",
             lambda inputs, context: {
@@ -163,7 +169,7 @@ def _on_function(prop: str) -> Callable[[Properties, Context], None]:
 
     def on(inputs: Properties, context: Context) -> None:
         name, where = last(text(inputs, prop)), text(inputs, "location")
-        found = [row.outputs for row in context.all(FUNCTION) if row.outputs["name"] == name]
+        found = [resource.outputs for resource in context.all(FUNCTION) if resource.outputs["name"] == name]
         if not any(not where or where == text(outputs, "location") for outputs in found):
             said = f"Resource '{name}' of kind 'SERVICE' in region '{where}' does not exist."
             raise CloudError("NOT_FOUND", said)
@@ -195,18 +201,18 @@ def _iam_is_on(inputs: Properties, context: Context) -> None:
 _RUN = "projects/{project}/locations/{location}/services"
 
 
-def _granted(row: Row, context: Context) -> Iterator[str]:
+def _granted(resource: Resource, context: Context) -> Iterator[str]:
     """The account's roles. Policies name a deleted account `deleted:serviceAccount:EMAIL?uid=N`, and another
     account of its name is not that one (cloud.google.com/iam/docs/service-accounts-delete-undelete).
     """
-    member = f"serviceAccount:{text(row.outputs, 'email')}"
-    for each in context.rows.values():
+    member = f"serviceAccount:{text(resource.outputs, 'email')}"
+    for each in context.resources.values():
         if each.key.startswith("gcp/member/") and text(each.inputs, "member") == member:
             yield each.key
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         ACCOUNT,
         lambda inputs, _: f"gcp/serviceAccount/{inputs['project']}/{inputs['accountId']}",
         _account,
@@ -221,29 +227,31 @@ KINDS = (
         refers=_iam_is_on,
         parts=_granted,
     ),
-    Members(PROJECT_MEMBER, "project", "{project}", "roles/", _on_project).kind(),
-    Members(BUCKET_MEMBER, "bucket", "b/{bucket}", r"roles/storage\.", _on_bucket).kind(),
+    Members(PROJECT_MEMBER, "project", "{project}", "roles/", _on_project).resource_type(),
+    Members(BUCKET_MEMBER, "bucket", "b/{bucket}", r"roles/storage\.", _on_bucket).resource_type(),
     Members(
         SECRET_MEMBER,
         "secretId",
         "projects/{project}/secrets/{secretId}",
         r"roles/secretmanager\.",
         _on_secret,
-    ).kind(),
+    ).resource_type(),
     Members(
         REPOSITORY_MEMBER,
         "repository",
         "projects/{project}/locations/{location}/repositories/{repository}",
         r"roles/artifactregistry\.",
         _on_repository,
-    ).kind(),
-    Members(SERVICE_MEMBER, "name", f"{_RUN}/{{name}}", r"roles/run\.", _on_function("name")).kind(),
-    Members(RUN_MEMBER, "service", f"v1/{_RUN}/{{service}}", r"roles/run\.", _on_function("service")).kind(),
+    ).resource_type(),
+    Members(SERVICE_MEMBER, "name", f"{_RUN}/{{name}}", r"roles/run\.", _on_function("name")).resource_type(),
+    Members(
+        RUN_MEMBER, "service", f"v1/{_RUN}/{{service}}", r"roles/run\.", _on_function("service")
+    ).resource_type(),
     Members(
         FUNCTION_MEMBER,
         "cloudFunction",
         "projects/{project}/locations/{location}/functions/{cloudFunction}",
         r"roles/cloudfunctions\.",
         _on_function("cloudFunction"),
-    ).kind(),
+    ).resource_type(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.providers.gcp.common import REPOSITORY, labels, last
 from emulator.providers.gcp.project import need_api
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import one_of, pattern, rules
 from emulator.providers.values import Properties, text
 
@@ -25,8 +25,8 @@ def _repository(inputs: Properties, context: Context) -> Properties:
     }
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         REPOSITORY,
         lambda inputs, _: f"gcp/repository/{inputs['project']}/{inputs['location']}/{inputs['repositoryId']}",
         _repository,

@@ -1,8 +1,8 @@
 """A project of Google Cloud: which of its services are on, its quotas, what its organisation forbids.
 
-The rule of this file: what a project is stands in rows of the table that no program can name. A project
+The rule of this file: what a project is stands in resources of the table that no program can name. A project
 without one has done what the documentation demands before a first deployment: Cloud Resource Manager is on.
-A fresh one (`settings_row(fresh=True)`) has not.
+A fresh one (`settings_resource(fresh=True)`) has not.
 
 Sources. On by default: cloud.google.com/service-usage/docs/enabled-service. Enabling a service that is on
 succeeds and asks nothing more; otherwise the provider reads the project through Cloud Resource Manager:
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from emulator.errors import CloudError
-from emulator.providers import remains
+from emulator.providers import leftovers
 from emulator.providers.gcp.common import PROJECT_NUMBER, RUN_REGIONS, SERVICE
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import pattern
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, number, text
 
 SETTINGS: Final = "emulator:gcp/project:Project"
@@ -64,7 +64,7 @@ class Settings:
     memory_bytes: int = MEMORY_BYTES
 
 
-def settings_row(project: str, settings: Settings) -> Row:
+def settings_resource(project: str, settings: Settings) -> Resource:
     """To put into the table."""
     outputs: Properties = {
         "fresh": settings.fresh,
@@ -73,19 +73,19 @@ def settings_row(project: str, settings: Settings) -> Row:
         "milliCpu": settings.milli_cpu,
         "memoryBytes": settings.memory_bytes,
     }
-    return Row(f"emulator/gcp/project/{project}", SETTINGS, project, "", {}, outputs)
+    return Resource(f"emulator/gcp/project/{project}", SETTINGS, project, "", {}, outputs)
 
 
 def settings_of(context: Context, project: str) -> Settings:
-    row = context.rows.get(f"emulator/gcp/project/{project}")
-    if row is None:
+    resource = context.resources.get(f"emulator/gcp/project/{project}")
+    if resource is None:
         return Settings()
     return Settings(
-        row.outputs["fresh"] is True,
-        row.outputs["domainRestricted"] is True,
-        row.outputs["absent"] is True,
-        int(number(row.outputs, "milliCpu")),
-        int(number(row.outputs, "memoryBytes")),
+        resource.outputs["fresh"] is True,
+        resource.outputs["domainRestricted"] is True,
+        resource.outputs["absent"] is True,
+        int(number(resource.outputs, "milliCpu")),
+        int(number(resource.outputs, "memoryBytes")),
     )
 
 
@@ -114,10 +114,10 @@ def need_project(context: Context, project: str) -> None:
     need_api(context, project, RESOURCE_MANAGER)
 
 
-def enabled_row(project: str, service: str) -> Row:
+def enabled_resource(project: str, service: str) -> Resource:
     """To put into the table: a service that has been on for long."""
     key = _key(project, service)
-    return Row(key, ENABLED, key, "", {}, {})
+    return Resource(key, ENABLED, key, "", {}, {})
 
 
 def quota_info(inputs: Properties, context: Context) -> Properties:
@@ -144,12 +144,12 @@ def _key(project: str, service: str) -> str:
 
 def _on(context: Context, project: str, name: str) -> bool:
     prepared = name == RESOURCE_MANAGER and not settings_of(context, project).fresh
-    return name in BY_DEFAULT or prepared or _key(project, name) in context.rows
+    return name in BY_DEFAULT or prepared or _key(project, name) in context.resources
 
 
 def _answers(context: Context, project: str, name: str) -> bool:
-    row = context.rows.get(_key(project, name))
-    return _on(context, project, name) and (row is None or context.effective(row))
+    resource = context.resources.get(_key(project, name))
+    return _on(context, project, name) and (resource is None or context.effective(resource))
 
 
 def _left(inputs: Properties) -> str:
@@ -163,27 +163,28 @@ def _name(inputs: Properties) -> str:
 def _enable(inputs: Properties, context: Context) -> None:
     project, name = text(inputs, "project"), _name(inputs)
     need_api(context, project, "serviceusage")
-    context.gone.append(remains.left_key(_left(inputs)))
+    context.gone.append(leftovers.left_key(_left(inputs)))
     if _on(context, project, name):
         return
     at = context.machine.clock() + context.machine.scaled(ENABLING_S)
     key = _key(project, name)
-    context.extra.append(Row(key, ENABLED, key, "", {}, {}, {"effective_at": at}))
+    context.extra.append(Resource(key, ENABLED, key, "", {}, {}, {"effective_at": at}))
     need_project(context, project)
 
 
-def _disable(row: Row, context: Context) -> None:
-    if row.inputs.get("disableOnDestroy") is False:
-        if text(row.inputs, "service").removesuffix(".googleapis.com") not in BY_DEFAULT:
+def _disable(resource: Resource, context: Context) -> None:
+    if resource.inputs.get("disableOnDestroy") is False:
+        if text(resource.inputs, "service").removesuffix(".googleapis.com") not in BY_DEFAULT:
             context.leave(
-                _left(row.inputs), f"{row.inputs['service']} stays enabled in {row.inputs['project']}"
+                _left(resource.inputs),
+                f"{resource.inputs['service']} stays enabled in {resource.inputs['project']}",
             )
         return
-    context.gone.append(_key(text(row.inputs, "project"), _name(row.inputs)))
+    context.gone.append(_key(text(resource.inputs, "project"), _name(resource.inputs)))
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         SERVICE,
         # That a service is on is nothing that a stack owns: any number of resources may say so.
         lambda inputs, context: (

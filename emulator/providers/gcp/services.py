@@ -19,11 +19,11 @@ from emulator.providers.gcp.common import (
 )
 from emulator.providers.gcp.iam import need_account
 from emulator.providers.gcp.project import need_api
-from emulator.providers.kinds import Context, Hold, Kind
 from emulator.providers.naming import Naming
+from emulator.providers.resource_types import Context, NameHold, ResourceType
 from emulator.providers.rules import between, needs, one_of, pattern, rule, rules
 from emulator.providers.schema import Failure
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, at, number, text
 
 # docs.cloud.google.com/scheduler/docs/locations and its release notes of 2026: fewer than Cloud Run has.
@@ -59,7 +59,7 @@ def _replication(inputs: Properties) -> Iterator[Failure]:
         yield Failure("replication", "give one of auto, userManaged")
 
 
-def _secret_of(inputs: Properties, context: Context) -> Row | None:
+def _secret_of(inputs: Properties, context: Context) -> Resource | None:
     return context.find(SECRET, "secretId", last(text(inputs, "secret")))
 
 
@@ -119,11 +119,11 @@ def _log_bucket(inputs: Properties, context: Context) -> Properties:
     }
 
 
-def _log_bucket_held(row: Row) -> Hold:
+def _log_bucket_held(resource: Resource) -> NameHold:
     """A deleted log bucket is pending for seven days, as its name is: cloud.google.com/logging/docs/buckets
     and github.com/GoogleCloudPlatform/cloud-foundation-fabric/pull/1898"""
-    said = f"Error 400: Buckets must be in an ACTIVE state to be modified: {row.id} is DELETE_REQUESTED"
-    return Hold(7 * 86400, "FAILED_PRECONDITION", said)
+    said = f"Error 400: Buckets must be in an ACTIVE state to be modified: {resource.id} is DELETE_REQUESTED"
+    return NameHold(7 * 86400, "FAILED_PRECONDITION", said)
 
 
 def _parent(inputs: Properties) -> str:
@@ -157,8 +157,8 @@ def _monitoring_on(inputs: Properties, context: Context) -> None:
     need_api(context, text(inputs, "project"), "monitoring")
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         SECRET,
         lambda inputs, _: f"gcp/secret/{inputs['project']}/{inputs['secretId']}",
         _secret,
@@ -171,7 +171,7 @@ KINDS = (
         refers=_secret_on,
         exists="ALREADY_EXISTS",
     ),
-    Kind(
+    ResourceType(
         SECRET_VERSION,
         lambda inputs, context: f"gcp/secretVersion/{inputs['secret']}/{_version_number(inputs, context)}",
         _version,
@@ -180,7 +180,7 @@ KINDS = (
         effects=_count_version,
         numbered=True,
     ),
-    Kind(
+    ResourceType(
         JOB,
         lambda inputs, _: f"gcp/job/{inputs['project']}/{inputs['region']}/{inputs['name']}",
         _job,
@@ -198,7 +198,7 @@ KINDS = (
         refers=_job_refers,
         exists="ALREADY_EXISTS",
     ),
-    Kind(
+    ResourceType(
         LOG_BUCKET,
         lambda inputs, _: f"gcp/logBucket/{_parent(inputs)}/{inputs['location']}/{inputs['bucketId']}",
         _log_bucket,
@@ -210,7 +210,7 @@ KINDS = (
         hold=_log_bucket_held,
         exists="ALREADY_EXISTS",
     ),
-    Kind(
+    ResourceType(
         "gcp:logging/projectSink:ProjectSink",
         lambda inputs, _: f"gcp/sink/{_parent(inputs)}/{inputs['name']}",
         _sink,
@@ -221,7 +221,7 @@ KINDS = (
         refers=_sink_refers,
         exists="ALREADY_EXISTS",
     ),
-    Kind(
+    ResourceType(
         "gcp:monitoring/alertPolicy:AlertPolicy",
         lambda inputs, context: f"gcp/alertPolicy/{_policy_number(context)}",
         _policy,

@@ -7,12 +7,12 @@ lifecycle rules do not change that: cloud.google.com/storage/docs/soft-delete
 from __future__ import annotations
 
 from emulator.errors import CloudError
-from emulator.providers import objects
-from emulator.providers.assets import base64_of
 from emulator.providers.gcp.common import BUCKET, OBJECT, PROJECT_NUMBER, labels, named
-from emulator.providers.kinds import Context, Kind
+from emulator.providers.resource_types import Context, ResourceType
 from emulator.providers.rules import one_of, pattern, rule, rules
-from emulator.providers.table import Row
+from emulator.providers.storage import objects
+from emulator.providers.storage.assets import base64_of
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, number, text
 
 SOFT_DELETE_S = 604800.0
@@ -42,21 +42,21 @@ def _make_folder(inputs: Properties, context: Context) -> None:
     (context.machine.buckets / "gcp" / text(inputs, "name")).mkdir(parents=True, exist_ok=True)
 
 
-def _empty_or_forced(row: Row, context: Context) -> None:
-    folder = context.machine.buckets / "gcp" / row.id
+def _empty_or_forced(resource: Resource, context: Context) -> None:
+    folder = context.machine.buckets / "gcp" / resource.id
     left = objects.objects_in(folder)
-    if left and not row.inputs.get("forceDestroy"):
+    if left and not resource.inputs.get("forceDestroy"):
         raise CloudError(
             "conflict",
-            f"trying to delete bucket {row.id} containing {len(left)} objects, such as {left[0]}, without "
-            "`forceDestroy` set to true; delete them, or set forceDestroy and deploy that first",
+            f"trying to delete bucket {resource.id} containing {len(left)} objects, such as {left[0]}, "
+            "without `forceDestroy` set to true; delete them, or set forceDestroy and deploy that first",
         )
     objects.remove_bucket(folder, context)
-    kept = number(row.inputs, "softDeletePolicy", "retentionDurationSeconds", default=SOFT_DELETE_S)
+    kept = number(resource.inputs, "softDeletePolicy", "retentionDurationSeconds", default=SOFT_DELETE_S)
     if kept:
         context.leave(
-            f"gcp/softDeleted/{row.id}",
-            f"soft-deleted objects of the bucket {row.id}",
+            f"gcp/softDeleted/{resource.id}",
+            f"soft-deleted objects of the bucket {resource.id}",
             costs="as stored objects: 0.02 USD per GiB and month",
             seconds=kept,
         )
@@ -93,8 +93,8 @@ def _object(inputs: Properties, context: Context) -> Properties:
     }
 
 
-KINDS = (
-    Kind(
+RESOURCE_TYPES = (
+    ResourceType(
         BUCKET,
         lambda inputs, _: f"gcp/bucket/{inputs['name']}",
         _bucket,
@@ -119,7 +119,7 @@ KINDS = (
         on_delete=_empty_or_forced,
         exists="conflict",
     ),
-    Kind(
+    ResourceType(
         OBJECT,
         lambda inputs, _: f"gcp/object/{inputs['bucket']}/{inputs['name']}",
         _object,

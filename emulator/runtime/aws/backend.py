@@ -7,61 +7,61 @@ import stat
 import time
 from pathlib import Path
 
-from emulator.desired.state import Function
-from emulator.runtime import http_child
+from emulator.desired.model import Function
 from emulator.runtime.aws import sandbox as lambda_sandbox
 from emulator.runtime.aws.runtime_api import start_with_adapter
-from emulator.runtime.context import Tools
-from emulator.runtime.environment import Place
-from emulator.runtime.errors import Trouble
-from emulator.runtime.packages import BadPackage
+from emulator.runtime.context import HostContext
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances import probes
+from emulator.runtime.instances.environment import Place
+from emulator.runtime.instances.packages import BadPackage
 from emulator.runtime.types import Instance, Timer
 
 
-class LambdaBackend:
+class LambdaFactory:
     """One version of a Lambda function."""
 
     starts_at_deploy = False  # Lambda accepts a package without running it
 
-    def __init__(self, spec: Function, tools: Tools) -> None:
+    def __init__(self, spec: Function, context: HostContext) -> None:
         self._spec = spec
-        self._tools = tools
+        self._context = context
         self._place: Place | None = None
 
     async def build(self) -> None:
         """Unpack; the handler script must be there and executable."""
-        spec, tools = self._spec, self._tools
+        spec, context = self._spec, self._context
         if not spec.web_adapter:
             raise BadPackage(
                 f"handler {spec.entry!r} has neither the Lambda Web Adapter layer nor "
                 "AWS_LAMBDA_EXEC_WRAPPER=/opt/bootstrap; the emulator runs Lambda through the adapter only"
             )
-        root = await asyncio.to_thread(tools.packages.unpack, spec.package, spec.package_hash)
+        root = await asyncio.to_thread(context.packages.unpack, spec.package, spec.package_hash)
         entry = root / spec.entry
         if not entry.is_file():
             found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
             raise BadPackage(f"the package has no {spec.entry!r} (the handler); its root holds {found}")
         if not entry.stat().st_mode & stat.S_IXUSR:
             raise BadPackage(f"{spec.entry!r} is not executable; set its mode to 0755 in the zip")
-        self._place = Place(root, tools.interpreter, await _wheels(root, tools))
+        self._place = Place(root, context.interpreter, await _wheels(root, context))
 
     async def start(self) -> Instance:
         """A new sandbox, ready to serve."""
         place = self._place
         if place is None:
-            raise Trouble("unstarted", "the package was not built")
-        spec, tools = self._spec, self._tools
-        if tools.adapter is not None:
-            return await start_with_adapter(spec, tools, place, tools.adapter)
-        port = http_child.free_port()
-        child = await lambda_sandbox.start_runtime(spec, tools, place, port, {})
+            raise InstanceError("unstarted", "the package was not built")
+        spec, context = self._spec, self._context
+        if context.adapter is not None:
+            return await start_with_adapter(spec, context, place, context.adapter)
+        port = probes.free_port()
+        child = await lambda_sandbox.start_runtime(spec, context, place, port, {})
         since = time.monotonic()
         try:
-            await lambda_sandbox.ready(spec, tools, child, port)
+            await lambda_sandbox.ready(spec, context, child, port)
         except BaseException:
             await child.stop()
             raise
-        tools.log(spec.key).say(f"sandbox {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
+        context.log(spec.key).say(f"sandbox {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
         return lambda_sandbox.Sandbox(spec, child, port)
 
     async def timers(self) -> tuple[Timer, ...]:
@@ -69,9 +69,9 @@ class LambdaBackend:
         return ()
 
 
-async def _wheels(root: Path, tools: Tools) -> tuple[Path, ...]:
+async def _wheels(root: Path, context: HostContext) -> tuple[Path, ...]:
     """Packages for an interpreter the vendored ones were not built for."""
     lock = root / "requirements.txt"
-    if tools.interpreter.is_target or not lock.is_file():
+    if context.interpreter.is_target or not lock.is_file():
         return ()
-    return (await tools.wheels.install(lock.read_bytes(), tools.interpreter),)
+    return (await context.wheels.install(lock.read_bytes(), context.interpreter),)

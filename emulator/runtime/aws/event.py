@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qsl, unquote
 
-from emulator.desired.state import Function
+from emulator.desired.model import Function
 from emulator.runtime.limits import LIMITS, MIB
 from emulator.runtime.types import Call, Headers
 

@@ -20,17 +20,17 @@ from pathlib import Path
 
 from aiohttp import web
 
-from emulator.desired.state import Function
-from emulator.runtime import http_child
+from emulator.desired.model import Function
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.aws.event import Result
 from emulator.runtime.aws.sandbox import start_runtime
-from emulator.runtime.context import Tools
-from emulator.runtime.environment import Place
-from emulator.runtime.errors import Trouble
-from emulator.runtime.http_client import HOP_BY_HOP
+from emulator.runtime.context import HostContext
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances import probes
+from emulator.runtime.instances.environment import Place
+from emulator.runtime.instances.http_client import HOP_BY_HOP
+from emulator.runtime.instances.processes import Child, Command
 from emulator.runtime.limits import LIMITS
-from emulator.runtime.processes import Child, Command
 from emulator.runtime.types import Call, Headers, Instance, Outcome, Reply
 
 RUNTIME = "/2018-06-01/runtime"
@@ -59,7 +59,7 @@ class Answer:
                 async for chunk in self._rest.content.iter_any():
                     yield chunk
             except (web.RequestPayloadError, ConnectionError) as error:
-                raise Trouble(
+                raise InstanceError(
                     "crashed", f"the reply broke off before its end ({type(error).__name__})"
                 ) from error
 
@@ -81,7 +81,7 @@ class RuntimeApi:
         self._spec = spec
         self._queue: asyncio.Queue[Invocation] = asyncio.Queue()
         self._invocations: dict[str, Invocation] = {}
-        self.asked = asyncio.Event()  # set at the first `next`: the init phase is over
+        self.request = asyncio.Event()  # set at the first `next`: the init phase is over
         self.on_idle: Callable[[], None] = _nothing  # called when the runtime asks and there is no event
         self.on_event: Callable[[], None] = _nothing  # called before it gets one
         app = web.Application(client_max_size=2**40)
@@ -112,7 +112,7 @@ class RuntimeApi:
         """Everything in flight gets no answer any more."""
         for invocation in list(self._invocations.values()):
             if not invocation.answer.done():
-                invocation.answer.set_exception(Trouble("crashed", why))
+                invocation.answer.set_exception(InstanceError("crashed", why))
 
     @asynccontextmanager
     async def invoke(self, invocation_id: str, event: bytes) -> AsyncGenerator[Answer]:
@@ -134,7 +134,7 @@ class RuntimeApi:
 
     async def _next(self, request: web.Request) -> web.Response:
         _acknowledge_at_once(request)
-        self.asked.set()
+        self.request.set()
         if self._queue.empty():
             self.on_idle()
         invocation = await self._queue.get()
@@ -157,14 +157,14 @@ class RuntimeApi:
         if request.headers.get(MODE) != "streaming":
             body = await request.read()
             if len(body) > lambda_event.RESULT_BYTES:
-                self._settle(invocation, Trouble("response-too-large", f"{len(body)} bytes"))
+                self._settle(invocation, InstanceError("response-too-large", f"{len(body)} bytes"))
                 return web.Response(status=413)
             self._settle(invocation, Answer(lambda_event.buffered(body), None))
             return web.Response(status=202)
         try:
             head, first = await _head(request)
         except ValueError as error:
-            self._settle(invocation, Trouble("crashed", str(error)))
+            self._settle(invocation, InstanceError("crashed", str(error)))
             return web.Response(status=400)
         result = lambda_event.prelude(head)
         answer = Answer(Result(result.status, result.headers, first), request)
@@ -176,7 +176,7 @@ class RuntimeApi:
         body = (await request.read()).decode(errors="replace")
         invocation = self._invocations.get(request.match_info["id"])
         if invocation is not None:
-            self._settle(invocation, Trouble("failed", body[:1000]))
+            self._settle(invocation, InstanceError("failed", body[:1000]))
         return web.Response(status=202)
 
     async def _init_error(self, request: web.Request) -> web.Response:
@@ -196,10 +196,10 @@ class RuntimeApi:
         await asyncio.Event().wait()
         return web.Response()
 
-    def _settle(self, invocation: Invocation, result: Answer | Trouble) -> None:
+    def _settle(self, invocation: Invocation, result: Answer | InstanceError) -> None:
         if invocation.answer.done():
             return
-        if isinstance(result, Trouble):
+        if isinstance(result, InstanceError):
             invocation.answer.set_exception(result)
         else:
             invocation.answer.set_result(result)
@@ -210,7 +210,7 @@ def _nothing() -> None:
 
 
 def _acknowledge_at_once(request: web.Request) -> None:
-    """The adapter sends in small pieces and waits for each to be acknowledged: 40 ms on Linux unless told."""
+    """Acknowledge at once: the adapter waits for an ACK after each small write, 40 ms on Linux by default."""
     raw = request.transport.get_extra_info("socket") if request.transport is not None else None
     if raw is not None and hasattr(socket, "TCP_QUICKACK"):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -269,7 +269,7 @@ class AdaptedSandbox:
     async def event(self, name: str, payload: bytes) -> Outcome:
         """Any other event."""
         async with self._api.invoke(str(uuid.uuid4()), payload) as answer:
-            text = await http_child.outcome_text(answer)
+            text = await probes.outcome_text(answer)
             # What counts as failed the adapter reports as an error, which is raised here.
             return Outcome(True, answer.status, text)
 
@@ -299,14 +299,14 @@ class AdaptedSandbox:
             self._closing = asyncio.create_task(self._api.close())
 
 
-async def start_with_adapter(spec: Function, tools: Tools, place: Place, adapter: Path) -> Instance:
+async def start_with_adapter(spec: Function, context: HostContext, place: Place, adapter: Path) -> Instance:
     """A new sandbox: extension first, then the runtime; up when the adapter asks for an invocation."""
     api = RuntimeApi(spec)
     await api.open()
-    port, log = http_child.free_port(), tools.log(spec.key)
+    port, log = probes.free_port(), context.log(spec.key)
     written, since = log.size(), time.monotonic()
     more = {"AWS_LAMBDA_RUNTIME_API": api.address}
-    runtime = await start_runtime(spec, tools, place, port, more)
+    runtime = await start_runtime(spec, context, place, port, more)
     environ = {**spec.environment, **more, "AWS_LWA_PORT": str(port), "PORT": str(port)}
     extra = {
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
@@ -316,18 +316,18 @@ async def start_with_adapter(spec: Function, tools: Tools, place: Place, adapter
         "AWS_REGION": spec.region,
     }
     command = Command([str(adapter)], place.root, {**environ, **extra}, log)
-    sandbox = AdaptedSandbox(api, runtime, await tools.children.spawn(command))
+    sandbox = AdaptedSandbox(api, runtime, await context.processes.spawn(command))
     try:
         async with asyncio.timeout(LIMITS["aws"].start_s):
-            await _first_of(api.asked, runtime)
+            await _first_of(api.request, runtime)
     except BaseException as error:
         await sandbox.stop()
         if isinstance(error, TimeoutError):
-            raise http_child.death(runtime, "the init limit of 10 s passed", log.tail(written)) from None
+            raise probes.death(runtime, "the init limit of 10 s passed", log.tail(written)) from None
         raise
     if not sandbox.alive:
         await sandbox.stop()
-        raise http_child.death(runtime, "it ended", log.tail(written))
+        raise probes.death(runtime, "it ended", log.tail(written))
     log.say(f"sandbox {runtime.pid} (lambda-adapter) up in {(time.monotonic() - since) * 1000:.0f} ms")
     return sandbox
 

@@ -25,15 +25,15 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from emulator.desired.state import Function
-from emulator.runtime import environment, http_child
+from emulator.desired.model import Function
 from emulator.runtime.aws import event as lambda_event
-from emulator.runtime.context import Tools, drop
-from emulator.runtime.environment import Place
-from emulator.runtime.errors import Trouble
-from emulator.runtime.http_client import exchange
+from emulator.runtime.context import HostContext, drop
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances import environment, probes
+from emulator.runtime.instances.environment import Place
+from emulator.runtime.instances.http_client import exchange
+from emulator.runtime.instances.processes import Child, Command, OneChild
 from emulator.runtime.limits import LIMITS
-from emulator.runtime.processes import Child, Command, OneChild
 from emulator.runtime.types import Call, Headers, Outcome, Reply
 
 READINESS = ("AWS_LWA_READINESS_CHECK_PATH", "READINESS_CHECK_PATH")
@@ -80,7 +80,7 @@ class StreamedReply:
         try:
             async for chunk in self._reply.chunks():
                 yield chunk
-        except Trouble:
+        except InstanceError:
             if await self._child.ended_within(DEATH_S):
                 raise
             yield midstream_error("error reading a body from connection")
@@ -135,9 +135,9 @@ class Sandbox(OneChild):
             ("x-amzn-lambda-context", self._context(request_id, time.time())),
         )
         path = self._spec.environment.get(PASS_THROUGH, "/events")
-        asked = Call(request_id, "POST", path, headers, payload)
-        async with self._awake(), exchange(self._base, asked) as reply:
-            text = await http_child.outcome_text(reply)
+        request = Call(request_id, "POST", path, headers, payload)
+        async with self._awake(), exchange(self._base, request) as reply:
+            text = await probes.outcome_text(reply)
             return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
 
     def _context(self, request_id: str, now: float) -> str:
@@ -148,35 +148,37 @@ class Sandbox(OneChild):
         await self._child.stop()
 
 
-async def start_runtime(spec: Function, tools: Tools, place: Place, port: int, more: dict[str, str]) -> Child:
+async def start_runtime(
+    spec: Function, context: HostContext, place: Place, port: int, more: dict[str, str]
+) -> Child:
     """Run the handler script as Lambda's bootstrap does; `more` is added to its environment."""
-    scratch = tools.private_folder()
-    credentials = tools.credentials("aws", spec.principal)
-    environ = environment.aws(spec, place, credentials, tools.api["aws"], port, uuid.uuid4().hex)
-    child = await tools.children.spawn(
+    scratch = context.private_folder()
+    credentials = context.credentials("aws", spec.principal)
+    environ = environment.aws(spec, place, credentials, context.api["aws"], port, uuid.uuid4().hex)
+    child = await context.processes.spawn(
         Command(
             [str(place.root / spec.entry)],
             place.root,
             {**environ, "TMPDIR": str(scratch), "HOME": str(scratch), **more},
-            tools.log(spec.key),
+            context.log(spec.key),
         )
     )
     child.ended.add_done_callback(lambda _: drop(scratch))
     return child
 
 
-async def ready(spec: Function, tools: Tools, child: Child, port: int) -> None:
-    """Wait for the web server. Raises Trouble when it dies or takes longer than Lambda's init phase may."""
-    log = tools.log(spec.key)
+async def ready(spec: Function, context: HostContext, child: Child, port: int) -> None:
+    """Wait for the web server. Raises InstanceError when it ends or exceeds Lambda's init limit."""
+    log = context.log(spec.key)
     since = log.size()
     path = next((spec.environment[name] for name in READINESS if name in spec.environment), "/")
     limit = LIMITS["aws"].start_s
     try:
         async with asyncio.timeout(limit):
-            while not await http_child.answers(f"http://127.0.0.1:{port}", path):
+            while not await probes.answers(f"http://127.0.0.1:{port}", path):
                 if not child.alive:
-                    raise http_child.death(child, "it ended", log.tail(since))
-                await asyncio.sleep(http_child.POLL_S)
+                    raise probes.death(child, "it ended", log.tail(since))
+                await asyncio.sleep(probes.POLL_S)
     except TimeoutError:
         what = f"GET {path} gave no answer within the init limit of {limit:g} s"
-        raise http_child.death(child, what, log.tail(since)) from None
+        raise probes.death(child, what, log.tail(since)) from None

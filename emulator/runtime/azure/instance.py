@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from emulator.desired.state import Function
-from emulator.runtime import environment, http_child
+from emulator.desired.model import Function
 from emulator.runtime.azure import routes as azure_routes
 from emulator.runtime.azure import worker as azure_worker
 from emulator.runtime.azure.routes import App
-from emulator.runtime.context import Tools, drop
-from emulator.runtime.environment import Place
-from emulator.runtime.errors import Trouble
-from emulator.runtime.http_client import exchange
+from emulator.runtime.context import HostContext, drop
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances import environment, probes
+from emulator.runtime.instances.environment import Place
+from emulator.runtime.instances.http_client import exchange
+from emulator.runtime.instances.packages import BadPackage
+from emulator.runtime.instances.processes import Child, Command, OneChild
 from emulator.runtime.limits import LIMITS
-from emulator.runtime.packages import BadPackage
-from emulator.runtime.processes import Child, Command, OneChild
 from emulator.runtime.types import Call, Instance, Outcome, Reply, Timer
 
 VENDORED = ".python_packages/lib/site-packages"
@@ -37,7 +37,7 @@ TARGET = "3.13"  # of the worker library, which is pure Python but demands it
 Answer = Mapping[str, Any]
 
 
-class Site(OneChild):
+class AzureInstance(OneChild):
     """One instance of a function app."""
 
     def __init__(self, child: Child) -> None:
@@ -48,22 +48,24 @@ class Site(OneChild):
         self._reader: asyncio.Task[None] | None = None
 
     async def ready(self, prefix: str) -> None:
-        """Wait until the app is indexed. Raises Trouble with the app's own error."""
+        """Wait until the app is indexed. Raises InstanceError with the app's own error."""
         first = await self._line()
         if first is None or first["op"] != "ready":
             error = "the worker ended" if first is None else f"{first['error']}\n{first['trace']}"
-            raise Trouble("unstarted", str(error))
+            raise InstanceError("unstarted", str(error))
         self._uri = str(first["uri"])
         self._app = azure_routes.read(cast("list[dict[str, Any]]", first["functions"]), prefix)
         if not self._app.routes and not self._app.timers:
-            raise Trouble("unstarted", "function_app.py declares no HTTP or timer function")
+            raise InstanceError("unstarted", "function_app.py declares no HTTP or timer function")
         if self._app.routes and not self._uri:
-            raise Trouble("unstarted", "the HTTP functions do not use azurefunctions-extensions-http-fastapi")
+            raise InstanceError(
+                "unstarted", "the HTTP functions do not use azurefunctions-extensions-http-fastapi"
+            )
         port = urlsplit(self._uri).port if self._uri else None
-        while port is not None and not await http_child.accepts(port):
+        while port is not None and not await probes.accepts(port):
             if not self._child.alive:
-                raise Trouble("unstarted", "the worker ended")
-            await asyncio.sleep(http_child.POLL_S)
+                raise InstanceError("unstarted", "the worker ended")
+            await asyncio.sleep(probes.POLL_S)
         self._reader = asyncio.create_task(self._read())
 
     @property
@@ -86,10 +88,12 @@ class Site(OneChild):
         """One HTTP request."""
         found = self._app.find(call.method, call.target)
         if found is None:
-            raise Trouble("no-route", f"no function takes {call.method} {call.target}")
+            raise InstanceError("no-route", f"no function takes {call.method} {call.target}")
         route, parameters = found
         if route.level != "anonymous":
-            raise Trouble("unauthorized", "the emulator knows no function keys; use auth level anonymous")
+            raise InstanceError(
+                "unauthorized", "the emulator knows no function keys; use auth level anonymous"
+            )
         http = {"method": call.method, "url": f"http://{call.host}{call.target}", "params": parameters}
         invocation = str(uuid.uuid4())
         done = self._send(invocation, {"function": route.function, "input": route.input, "http": http})
@@ -120,7 +124,7 @@ class Site(OneChild):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         pipe = self._child.process.stdin
         if pipe is None or pipe.is_closing():
-            raise Trouble("crashed", "the worker has ended")
+            raise InstanceError("crashed", "the worker has ended")
         self._pending[invocation] = future
         future.add_done_callback(lambda _: self._pending.pop(invocation, None))
         pipe.write(json.dumps({"op": "invoke", "id": invocation, **command}).encode() + b"\n")
@@ -138,26 +142,26 @@ class Site(OneChild):
                 future.set_result(answer)
         for future in list(self._pending.values()):
             if not future.done():
-                future.set_exception(Trouble("crashed", "the worker ended"))
+                future.set_exception(InstanceError("crashed", "the worker ended"))
                 future.exception()  # an HTTP invocation may have nobody waiting for it
 
 
-class AzureBackend:
+class AzureFactory:
     """One version of a function app."""
 
     starts_at_deploy = True  # a deploy syncs triggers, which needs an indexed app
 
-    def __init__(self, spec: Function, tools: Tools) -> None:
+    def __init__(self, spec: Function, context: HostContext) -> None:
         self._spec = spec
-        self._tools = tools
+        self._context = context
         self._place: Place | None = None
         self._prefix = "api"
         self._timers: tuple[Timer, ...] = ()
 
     async def build(self) -> None:
         """Unpack; host.json and function_app.py must be there. Installs the platform's own worker library."""
-        spec, tools = self._spec, self._tools
-        root = await asyncio.to_thread(tools.packages.unpack, spec.package, spec.package_hash)
+        spec, context = self._spec, self._context
+        root = await asyncio.to_thread(context.packages.unpack, spec.package, spec.package_hash)
         for name in ("host.json", "function_app.py"):
             if not (root / name).is_file():
                 found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
@@ -165,25 +169,25 @@ class AzureBackend:
         self._prefix = _prefix(root / "host.json")
         wheels = [root / VENDORED]
         lock = root / "requirements.txt"
-        if not tools.interpreter.is_target and lock.is_file():
-            wheels.insert(0, await tools.wheels.install(lock.read_bytes(), tools.interpreter))
-        library = tools.azure_lock.read_bytes()
-        wheels.append(await tools.wheels.install(library, tools.interpreter, version=TARGET))
-        self._place = Place(root, tools.interpreter, tuple(wheels))
+        if not context.interpreter.is_target and lock.is_file():
+            wheels.insert(0, await context.wheels.install(lock.read_bytes(), context.interpreter))
+        library = context.azure_lock.read_bytes()
+        wheels.append(await context.wheels.install(library, context.interpreter, version=TARGET))
+        self._place = Place(root, context.interpreter, tuple(wheels))
 
     async def start(self) -> Instance:
         """A new instance with an indexed app."""
         place = self._place
         if place is None:
-            raise Trouble("unstarted", "the package was not built")
-        spec, tools = self._spec, self._tools
-        log, scratch, since = tools.log(spec.key), tools.private_folder(), time.monotonic()
+            raise InstanceError("unstarted", "the package was not built")
+        spec, context = self._spec, self._context
+        log, scratch, since = context.log(spec.key), context.private_folder(), time.monotonic()
         written = log.size()
-        credentials = tools.credentials("azure", spec.principal)
-        api = tools.api["azure"]
+        credentials = context.credentials("azure", spec.principal)
+        api = context.api["azure"]
         environ = environment.azure(spec, place, credentials, api, uuid.uuid4().hex)
         program = [str(place.interpreter.path), "-P", azure_worker.__file__]
-        child = await tools.children.spawn(
+        child = await context.processes.spawn(
             Command(
                 [*program, str(place.root), *map(str, place.wheels)],
                 place.root,
@@ -193,21 +197,21 @@ class AzureBackend:
             )
         )
         child.ended.add_done_callback(lambda _: drop(scratch))
-        site = Site(child)
+        instance = AzureInstance(child)
         limit = LIMITS["azure"].start_s
         try:
             async with asyncio.timeout(limit):
-                await site.ready(self._prefix)
+                await instance.ready(self._prefix)
         except BaseException as error:
-            await site.stop()
+            await instance.stop()
             if isinstance(error, TimeoutError):
-                raise http_child.death(child, f"not indexed in {limit:g} s", log.tail(written)) from None
-            if isinstance(error, Trouble) and error.detail == "the worker ended":
-                raise http_child.death(child, "it ended", log.tail(written)) from None
+                raise probes.death(child, f"not indexed in {limit:g} s", log.tail(written)) from None
+            if isinstance(error, InstanceError) and error.detail == "the worker ended":
+                raise probes.death(child, "it ended", log.tail(written)) from None
             raise
-        self._timers = tuple(each.timer for each in site.app.timers)
+        self._timers = tuple(each.timer for each in instance.app.timers)
         log.say(f"instance {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return site
+        return instance
 
     async def timers(self) -> tuple[Timer, ...]:
         """Timers that the code declares, as the last start found them."""

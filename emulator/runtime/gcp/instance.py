@@ -8,22 +8,22 @@ import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
 
-from emulator.desired.state import Function
-from emulator.runtime import environment, http_child
-from emulator.runtime.context import Tools, drop
-from emulator.runtime.environment import Place
-from emulator.runtime.errors import Trouble
-from emulator.runtime.http_client import exchange
+from emulator.desired.model import Function
+from emulator.runtime.context import HostContext, drop
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances import environment, probes
+from emulator.runtime.instances.environment import Place
+from emulator.runtime.instances.http_client import exchange
+from emulator.runtime.instances.packages import BadPackage
+from emulator.runtime.instances.processes import Child, Command, OneChild
 from emulator.runtime.limits import LIMITS
-from emulator.runtime.packages import BadPackage
-from emulator.runtime.processes import Child, Command, OneChild
 from emulator.runtime.types import Call, Headers, Instance, Outcome, Reply, Timer
 
 GRACE_S = 1.0  # Cloud Run gives 10 s after SIGTERM; nothing is in flight when the emulator stops an instance
 JSON: Headers = (("content-type", "application/json"),)
 
 
-class Container(OneChild):
+class CloudRunInstance(OneChild):
     """One Cloud Run instance."""
 
     def __init__(self, child: Child, port: int) -> None:
@@ -49,7 +49,7 @@ class Container(OneChild):
         headers = (*JSON, ("user-agent", "Google-Cloud-Scheduler"), ("authorization", f"Bearer {name}"))
         call = Call("scheduler", "POST", "/", headers, payload)
         async with exchange(self._base, call) as reply:
-            text = await http_child.outcome_text(reply)
+            text = await probes.outcome_text(reply)
             return Outcome(reply.status < 300, reply.status, text)
 
     async def stop(self) -> None:
@@ -57,20 +57,20 @@ class Container(OneChild):
         await self._child.stop(GRACE_S)
 
 
-class CloudRunBackend:
+class CloudRunFactory:
     """One revision of a function."""
 
     starts_at_deploy = True  # a revision that does not come up fails the deploy
 
-    def __init__(self, spec: Function, tools: Tools) -> None:
+    def __init__(self, spec: Function, context: HostContext) -> None:
         self._spec = spec
-        self._tools = tools
+        self._context = context
         self._place: Place | None = None
 
     async def build(self) -> None:
         """Unpack and install what the package requires."""
-        spec, tools = self._spec, self._tools
-        root = await asyncio.to_thread(tools.packages.unpack, spec.package, spec.package_hash)
+        spec, context = self._spec, self._context
+        root = await asyncio.to_thread(context.packages.unpack, spec.package, spec.package_hash)
         for name in ("main.py", "requirements.txt"):
             if not (root / name).is_file():
                 found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
@@ -78,20 +78,20 @@ class CloudRunBackend:
         lock = (root / "requirements.txt").read_bytes()
         if b"functions-framework==" not in lock:
             raise BadPackage("requirements.txt does not pin functions-framework; add it to the lock")
-        wheels = await tools.wheels.install(lock, tools.interpreter)
-        self._place = Place(root, tools.interpreter, (wheels,))
+        wheels = await context.wheels.install(lock, context.interpreter)
+        self._place = Place(root, context.interpreter, (wheels,))
 
     async def start(self) -> Instance:
         """A new instance that listens on its port."""
         place = self._place
         if place is None:
-            raise Trouble("unstarted", "the package was not built")
-        spec, tools = self._spec, self._tools
-        log, port, scratch = tools.log(spec.key), http_child.free_port(), tools.private_folder()
+            raise InstanceError("unstarted", "the package was not built")
+        spec, context = self._spec, self._context
+        log, port, scratch = context.log(spec.key), probes.free_port(), context.private_folder()
         since, written = time.monotonic(), log.size()
-        credentials = tools.credentials("gcp", spec.principal)
-        environ = environment.gcp(spec, place, credentials, tools.api["gcp"], port)
-        child = await tools.children.spawn(
+        credentials = context.credentials("gcp", spec.principal)
+        environ = environment.gcp(spec, place, credentials, context.api["gcp"], port)
+        child = await context.processes.spawn(
             Command(
                 [str(place.interpreter.path), "-P", "-m", "functions_framework"],
                 place.root,
@@ -102,17 +102,17 @@ class CloudRunBackend:
         child.ended.add_done_callback(lambda _: drop(scratch))
         try:
             async with asyncio.timeout(LIMITS["gcp"].start_s):
-                while not await http_child.accepts(port):
+                while not await probes.accepts(port):
                     if not child.alive:
-                        raise http_child.death(child, "it ended", log.tail(written))
-                    await asyncio.sleep(http_child.POLL_S)
+                        raise probes.death(child, "it ended", log.tail(written))
+                    await asyncio.sleep(probes.POLL_S)
         except BaseException as error:
             await child.stop()
             if isinstance(error, TimeoutError):
-                raise http_child.death(child, f"nothing listens on PORT={port}", log.tail(written)) from None
+                raise probes.death(child, f"nothing listens on PORT={port}", log.tail(written)) from None
             raise
         log.say(f"instance {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return Container(child, port)
+        return CloudRunInstance(child, port)
 
     async def timers(self) -> tuple[Timer, ...]:
         """Cloud Run has no timers in the code."""

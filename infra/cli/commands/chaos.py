@@ -45,12 +45,12 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
         click.echo(json.dumps(done, indent=2) if as_json else _mending(done))
         return
     elif fault.startswith(f"{API}:"):
-        storm = {"cloud": cloud, "status": int(fault.partition(":")[2]), "seconds": API_S}
-        call(note, "PUT", "/v1/weather", storm)
+        outage = {"cloud": cloud, "status": int(fault.partition(":")[2]), "seconds": API_S}
+        call(note, "PUT", "/v1/outages", outage)
         scope = "the management API"
     else:
         call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
-    faults = json_access.many(emulator_facts(call(note, "GET", "/v1/world"), note.python)["faults"])
+    faults = json_access.many(emulator_facts(call(note, "GET", "/v1/status"), note.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
         return

@@ -10,7 +10,7 @@ import click
 from infra.cli import daemon
 from infra.cli.context import engine, pulumi_cli
 from infra.cli.context import layout as here
-from infra.cli.emulator import awake, child_environment
+from infra.cli.emulator import child_environment, ensure_running
 from infra.cli.engine import Engine
 from infra.cli.errors import Busy, Failed, PulumiFailed
 from infra.cli.paths import STACK, Layout
@@ -67,7 +67,7 @@ def _deployed(layout: Layout) -> bool:
 def _destroy(layout: Layout, shown: Progress) -> None:
     cli = pulumi_cli(layout)
     with step(shown, "destroying the deployment"):
-        note = awake(layout, child_environment(layout, os.environ), shown)
+        note = ensure_running(layout, child_environment(layout, os.environ), shown)
         pulumi = engine(layout, cli, note.providers)
         free_the_stack(layout, pulumi, shown.say)
         _run(pulumi, layout, shown)

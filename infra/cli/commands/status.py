@@ -45,6 +45,6 @@ def _world(note: EmulatorNote | None) -> Facts | None:
     if note is None:
         return None
     try:
-        return call(note, "GET", "/v1/world")
+        return call(note, "GET", "/v1/status")
     except EmulatorFailed:
         return None

@@ -19,7 +19,7 @@ import click
 from infra.cli import summary
 from infra.cli.context import engine, json_option, need_emulator, need_outputs, pulumi_cli
 from infra.cli.context import layout as here
-from infra.cli.emulator import awake, child_environment
+from infra.cli.emulator import child_environment, ensure_running
 from infra.cli.engine import Engine
 from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
@@ -75,7 +75,7 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
     with step(shown, "packages"):
         build_packages(layout, settings, environ, shown.now)
     with step(shown, "emulated clouds"):
-        note = awake(layout, environ, shown, asdict(settings.emulator))
+        note = ensure_running(layout, environ, shown, asdict(settings.emulator))
     pulumi = engine(layout, cli, note.providers)
     with step(shown, "deployment"):
         _prepare_stack(layout, pulumi, shown)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from emulator.desired.state import Grant
+from emulator.desired.model import Grant
 from emulator.providers.azure import common as azure
-from emulator.providers.table import Row
-from tests.emulator.rows import only, row, world
+from emulator.providers.storage.resource_store import Resource
+from tests.emulator.resources import desired, only, resource
 
 pytestmark = pytest.mark.pure
 
@@ -24,7 +24,7 @@ SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
 BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 
 
-def site(private: dict[str, Any] | None = None, **settings: str) -> Row:
+def site(private: dict[str, Any] | None = None, **settings: str) -> Resource:
     listed = [{"name": name, "value": value} for name, value in settings.items()]
     inputs: dict[str, Any] = {
         "name": "agent",
@@ -38,53 +38,53 @@ def site(private: dict[str, Any] | None = None, **settings: str) -> Row:
         "tags": {"skyfleet-role": "router"},
     }
     kept = {"package": "ef" * 32, "port": 4003} if private is None else private
-    return row(azure.SITE, "site", inputs, outputs={"location": "West Europe"}, private=kept)
+    return resource(azure.SITE, "site", inputs, outputs={"location": "West Europe"}, private=kept)
 
 
-def vault() -> tuple[Row, ...]:
+def vault() -> tuple[Resource, ...]:
     """A vault with one secret of two versions, and the site's identity."""
     values = {"version": "v2", "values": {"v1": "old", "v2": "new"}}
     return (
-        row(
+        resource(
             azure.VAULT,
             VAULT,
             {"properties": {"enableRbacAuthorization": True}},
         ),
-        row(
+        resource(
             azure.SECRET,
             f"{VAULT}/secrets/keys",
             {"properties": {"value": "new"}},
             outputs={"properties": {"secretUri": SECRET_URI}},
             private=values,
         ),
-        row(azure.IDENTITY, IDENTITY, {}, outputs={"clientId": "client", "principalId": "principal"}),
+        resource(azure.IDENTITY, IDENTITY, {}, outputs={"clientId": "client", "principalId": "principal"}),
     )
 
 
-def assignment(role: str, scope: str, principal: str = "principal") -> Row:
+def assignment(role: str, scope: str, principal: str = "principal") -> Resource:
     inputs = {
         "principalId": principal,
         "scope": scope,
         "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{role}",
     }
-    return row(azure.ROLE_ASSIGNMENT, f"{role}{scope}{principal}", inputs)
+    return resource(azure.ROLE_ASSIGNMENT, f"{role}{scope}{principal}", inputs)
 
 
-def storage() -> tuple[Row, ...]:
+def storage() -> tuple[Resource, ...]:
     return (
-        row(azure.ACCOUNT, ACCOUNT, {"accountName": "store"}, outputs={"name": "store"}),
-        row(azure.CONTAINER, CONTAINER, {"accountName": "store", "containerName": "health"}),
+        resource(azure.ACCOUNT, ACCOUNT, {"accountName": "store"}, outputs={"name": "store"}),
+        resource(azure.CONTAINER, CONTAINER, {"accountName": "store", "containerName": "health"}),
     )
 
 
 def test_a_site_that_took_no_package_does_not_run() -> None:
     """A function app exists before the first deployment, and serves nothing of ours."""
-    assert world(site(private={"port": 4003})).functions == ()
+    assert desired(site(private={"port": 4003})).functions == ()
 
 
 def test_a_site_carries_its_configuration() -> None:
     """Size and bounds are functionAppConfig's; the key's region is in Azure's short form."""
-    function = only(world(site(AA="b"), *vault()))
+    function = only(desired(site(AA="b"), *vault()))
     assert (function.key, function.role, function.port) == ("azure/westeurope/agent", "router", 4003)
     assert (function.memory_mb, function.concurrency, function.max_instances) == (2048, 16, 40)
     assert (function.principal, function.environment, function.closed) == ("principal", {"AA": "b"}, None)
@@ -102,8 +102,8 @@ def test_a_site_carries_its_configuration() -> None:
 )
 def test_a_key_vault_reference_is_resolved_by_an_identity_that_may(reference: str, expected: str) -> None:
     """With a version or without, by address or by names; what is not there stays as it was written."""
-    rows = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, f"{VAULT}/secrets/keys"))
-    assert only(world(*rows)).environment == {"KEYS": expected}
+    resources = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, f"{VAULT}/secrets/keys"))
+    assert only(desired(*resources)).environment == {"KEYS": expected}
 
 
 @pytest.mark.parametrize(
@@ -119,22 +119,22 @@ def test_a_reference_stays_literal_without_the_right_on_that_vault(
 ) -> None:
     """Azure hands the text of a reference it cannot resolve to the code."""
     reference = f"@Microsoft.KeyVault(SecretUri={SECRET_URI})"
-    rows = (site(KEYS=reference), *vault(), assignment(role, scope, principal))
-    assert only(world(*rows)).environment == {"KEYS": reference}
+    resources = (site(KEYS=reference), *vault(), assignment(role, scope, principal))
+    assert only(desired(*resources)).environment == {"KEYS": reference}
 
 
 @pytest.mark.parametrize("scope", [VAULT, VAULT.upper(), GROUP, f"/subscriptions/{azure.SUBSCRIPTION}"])
 def test_a_role_holds_for_everything_below_its_scope(scope: str) -> None:
     """Scopes are compared without regard to case, whole names at a time."""
     reference = f"@Microsoft.KeyVault(SecretUri={SECRET_URI})"
-    rows = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, scope))
-    assert only(world(*rows)).environment == {"KEYS": "new"}
+    resources = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, scope))
+    assert only(desired(*resources)).environment == {"KEYS": "new"}
 
 
 def test_storage_roles_become_grants_on_containers_and_accounts() -> None:
     """A role on a container names it; a role on the account or above names all of the account."""
-    on_container = world(*storage(), assignment(BLOB_CONTRIBUTOR, CONTAINER)).grants
-    on_group = world(*storage(), assignment(BLOB_CONTRIBUTOR, GROUP)).grants
+    on_container = desired(*storage(), assignment(BLOB_CONTRIBUTOR, CONTAINER)).grants
+    on_group = desired(*storage(), assignment(BLOB_CONTRIBUTOR, GROUP)).grants
     actions = ("object:read", "object:write", "object:delete", "object:list")
     assert on_container == tuple(Grant("principal", action, "store/health") for action in actions)
     assert on_group == tuple(Grant("principal", action, "store/*") for action in actions)
@@ -142,8 +142,8 @@ def test_storage_roles_become_grants_on_containers_and_accounts() -> None:
 
 def test_access_restrictions_close_a_site() -> None:
     """The default action Deny refuses every caller."""
-    rows = site()
-    rows.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"] = "Deny"
-    closed = only(world(rows)).closed
+    resources = site()
+    resources.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"] = "Deny"
+    closed = only(desired(resources)).closed
     assert closed is not None
     assert "deny every caller" in closed

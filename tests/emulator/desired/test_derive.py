@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 
 from emulator.desired import periods
-from emulator.desired.state import Grant
+from emulator.desired.model import Grant
 from emulator.providers.gcp import common as gcp
-from emulator.providers.table import Row
-from tests.emulator.rows import (
+from emulator.providers.storage.resource_store import Resource
+from tests.emulator.resources import (
     EMULATOR,
     allows,
     both_permissions,
+    desired,
     function_url,
     lambda_function,
     only,
     permission,
+    resource,
     role,
-    row,
     schedule,
-    world,
 )
 
 pytestmark = pytest.mark.pure
@@ -32,13 +32,13 @@ INVOKER = "roles/run.invoker"
 
 def test_an_empty_table_is_an_empty_world() -> None:
     """Nothing runs before something was made."""
-    assert world().functions == ()
+    assert desired().functions == ()
 
 
 def test_a_lambda_function_carries_its_configuration() -> None:
     """Limits, code, identity and variables are those of the resource."""
     function = only(
-        world(
+        desired(
             lambda_function(
                 memorySize=512,
                 timeout=30,
@@ -60,13 +60,13 @@ def test_a_lambda_function_carries_its_configuration() -> None:
 
 def test_a_function_without_a_url_has_no_port() -> None:
     """Only a function URL opens a door; the function itself is not closed."""
-    function = only(world(lambda_function()))
+    function = only(desired(lambda_function()))
     assert (function.port, function.closed) == (None, None)
 
 
 def test_a_public_url_needs_both_permissions() -> None:
     """With both, and only with both, everybody may call."""
-    function = only(world(lambda_function(), function_url(), *both_permissions()))
+    function = only(desired(lambda_function(), function_url(), *both_permissions()))
     assert (function.port, function.closed) == (4001, None)
 
 
@@ -79,20 +79,20 @@ def test_a_public_url_needs_both_permissions() -> None:
 )
 def test_a_url_with_one_permission_is_closed_and_says_which_lacks(kept: int, missing: str) -> None:
     """Since October 2025 AWS answers 403 to a URL with one of the two."""
-    closed = only(world(lambda_function(), function_url(), both_permissions()[kept])).closed
+    closed = only(desired(lambda_function(), function_url(), both_permissions()[kept])).closed
     assert closed is not None
     assert closed.endswith(missing)
 
 
 def test_a_permission_of_another_principal_opens_nothing() -> None:
     """A scheduler that may invoke is not everybody."""
-    rows = (permission("a", "lambda:*", principal="events.amazonaws.com"),)
-    assert only(world(lambda_function(), function_url(), *rows)).closed is not None
+    resources = (permission("a", "lambda:*", principal="events.amazonaws.com"),)
+    assert only(desired(lambda_function(), function_url(), *resources)).closed is not None
 
 
 def test_a_url_with_iam_authorization_is_closed_to_plain_callers() -> None:
     """AWS_IAM wants signed requests, whatever the permissions are."""
-    closed = only(world(lambda_function(), function_url(kind="AWS_IAM"), *both_permissions())).closed
+    closed = only(desired(lambda_function(), function_url(kind="AWS_IAM"), *both_permissions())).closed
     assert closed is not None
     assert "AWS_IAM" in closed
 
@@ -109,14 +109,14 @@ def test_the_web_adapter_needs_its_layer_and_its_wrapper(
     variables: dict[str, str], layers: list[str], expected: bool
 ) -> None:
     """The layer brings the program, the variable makes Lambda start it."""
-    function = only(world(lambda_function(environment={"variables": variables}, layers=layers)))
+    function = only(desired(lambda_function(environment={"variables": variables}, layers=layers)))
     assert function.web_adapter is expected
 
 
 def test_policies_become_grants_without_amazons_prefix() -> None:
     """Buckets are named as the world names them; secrets keep the ARN they are asked for by."""
     secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:keys-ab12cd"
-    found = world(
+    found = desired(
         role("agent"),
         allows("agent", ["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::state/health/*"),
         allows("agent", "s3:List*", ["arn:aws:s3:::state"]),
@@ -132,7 +132,7 @@ def test_policies_become_grants_without_amazons_prefix() -> None:
 
 def test_a_schedule_fires_its_function_when_its_role_may_invoke_it() -> None:
     """Trust in the scheduler and the permission on the very function are both there."""
-    found = world(
+    found = desired(
         lambda_function(),
         role("scheduler", "scheduler.amazonaws.com"),
         allows("scheduler", "lambda:InvokeFunction", "arn:aws:lambda:*:function:agent"),
@@ -144,23 +144,25 @@ def test_a_schedule_fires_its_function_when_its_role_may_invoke_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "reason"),
+    ("resources", "reason"),
     [
         ((role("scheduler"),), "does not trust scheduler.amazonaws.com"),
         ((role("scheduler", "scheduler.amazonaws.com"),), "may not lambda:InvokeFunction"),
         ((), "does not exist"),
     ],
 )
-def test_a_schedule_that_may_not_is_refused_with_the_reason(rows: tuple[Row, ...], reason: str) -> None:
+def test_a_schedule_that_may_not_is_refused_with_the_reason(
+    resources: tuple[Resource, ...], reason: str
+) -> None:
     """EventBridge would fail silently; the emulator says what lacks."""
-    (found,) = world(lambda_function(), schedule(), *rows).schedules
+    (found,) = desired(lambda_function(), schedule(), *resources).schedules
     assert found.refused is not None
     assert reason in found.refused
 
 
 def test_a_disabled_schedule_does_not_exist_for_the_hosts() -> None:
     """What never fires needs no entry."""
-    assert world(schedule(state="DISABLED")).schedules == ()
+    assert desired(schedule(state="DISABLED")).schedules == ()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_an_eventbridge_expression_is_a_period(expression: str, minutes: float) 
     assert periods.of_rate(expression) == minutes
 
 
-def google(secret: bool = False) -> tuple[Row, ...]:
+def google(secret: bool = False) -> tuple[Resource, ...]:
     """A function, and the secret it is configured with if `secret`."""
     variable = {"key": "KEYS", "projectId": "p", "secret": "keys", "version": "1"}
     service = {
@@ -217,25 +219,25 @@ def google(secret: bool = False) -> tuple[Row, ...]:
     private = {"package": "cd" * 32, "port": 4002}
     service |= {"uri": "http://127.0.0.1:4002"}
     outputs = {"url": "http://127.0.0.1:4002/agent", "serviceConfig": service}
-    function = row(gcp.FUNCTION, "f", inputs, outputs=outputs, private=private)
+    function = resource(gcp.FUNCTION, "f", inputs, outputs=outputs, private=private)
     if not secret:
         return (function,)
     version = {"secret": "projects/p/secrets/keys", "secretData": "s3cret"}
-    return function, row(gcp.SECRET_VERSION, "v1", version, outputs={"version": "1"})
+    return function, resource(gcp.SECRET_VERSION, "v1", version, outputs={"version": "1"})
 
 
-def invoker(member: str) -> Row:
+def invoker(member: str) -> Resource:
     inputs = {"name": "agent", "location": "europe-west1", "role": INVOKER, "member": member}
-    return row(gcp.SERVICE_MEMBER, member, inputs)
+    return resource(gcp.SERVICE_MEMBER, member, inputs)
 
 
-def accessor(member: str) -> Row:
-    return row(gcp.SECRET_MEMBER, member, {"secretId": "keys", "role": gcp.ACCESSOR, "member": member})
+def accessor(member: str) -> Resource:
+    return resource(gcp.SECRET_MEMBER, member, {"secretId": "keys", "role": gcp.ACCESSOR, "member": member})
 
 
 def test_a_google_function_carries_its_configuration() -> None:
     """Concurrency and bounds are the service's; the role is the label's."""
-    function = only(world(*google(), invoker("allUsers")))
+    function = only(desired(*google(), invoker("allUsers")))
     assert (function.key, function.role, function.port) == ("gcp/europe-west1/agent", "checker", 4002)
     assert (function.memory_mb, function.concurrency, function.max_instances) == (512, 8, 3)
     assert (function.closed, function.principal) == (None, "agent@p.iam.gserviceaccount.com")
@@ -243,7 +245,7 @@ def test_a_google_function_carries_its_configuration() -> None:
 
 def test_a_google_function_is_closed_to_those_who_are_no_invokers() -> None:
     """Without allUsers Cloud Run answers 403 to a caller without a token."""
-    closed = only(world(*google(), invoker("serviceAccount:x@p.iam.gserviceaccount.com"))).closed
+    closed = only(desired(*google(), invoker("serviceAccount:x@p.iam.gserviceaccount.com"))).closed
     assert closed is not None
     assert "allUsers" in closed
 
@@ -251,7 +253,7 @@ def test_a_google_function_is_closed_to_those_who_are_no_invokers() -> None:
 def test_a_secret_variable_is_resolved_for_an_account_that_may_read_it() -> None:
     """Secret Manager gives the value to the function's own account only."""
     may = accessor("serviceAccount:agent@p.iam.gserviceaccount.com")
-    function = only(world(*google(secret=True), may, invoker("allUsers")))
+    function = only(desired(*google(secret=True), may, invoker("allUsers")))
     assert function.environment == {"AA": "b", "KEYS": "s3cret"}
     assert function.closed is None
 
@@ -259,7 +261,7 @@ def test_a_secret_variable_is_resolved_for_an_account_that_may_read_it() -> None
 def test_a_function_that_lost_its_secret_is_closed() -> None:
     """Cloud Run would start no new instance of it."""
     other = accessor("serviceAccount:other@p.iam.gserviceaccount.com")
-    closed = only(world(*google(secret=True), other, invoker("allUsers"))).closed
+    closed = only(desired(*google(secret=True), other, invoker("allUsers"))).closed
     assert closed is not None
     assert "may not read the secret keys" in closed
 
@@ -287,17 +289,17 @@ def test_a_condition_narrows_a_role_to_names_that_begin_alike(
     if expression is not None:
         text = f'resource.name.startsWith("projects/_/buckets/{expression}")'
         given["condition"] = {"title": "only replies", "expression": text}
-    grants = world(row(gcp.BUCKET_MEMBER, "m", given)).grants
+    grants = desired(resource(gcp.BUCKET_MEMBER, "m", given)).grants
     assert {(grant.action, grant.resource) for grant in grants} == granted
 
 
-def job(email: str, audience: str = "http://127.0.0.1:4002") -> Row:
+def job(email: str, audience: str = "http://127.0.0.1:4002") -> Resource:
     target = {
         "uri": "http://127.0.0.1:4002/",
         "oidcToken": {"serviceAccountEmail": email, "audience": audience},
     }
     inputs = {"name": "minute", "region": "europe-west1", "schedule": "* * * * *", "httpTarget": target}
-    return row(gcp.JOB, "j", inputs)
+    return resource(gcp.JOB, "j", inputs)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_a_job_fires_with_an_invokers_token_for_that_service(
     email: str, audience: str, reason: str | None
 ) -> None:
     """The account must be an invoker and the token's audience the service."""
-    found = world(*google(), invoker("serviceAccount:scheduler@p"), job(email, audience))
+    found = desired(*google(), invoker("serviceAccount:scheduler@p"), job(email, audience))
     (entry,) = found.schedules
     assert entry.function == "gcp/europe-west1/agent"
     assert (entry.refused is None) if reason is None else (entry.refused and reason in entry.refused)
@@ -329,7 +331,7 @@ def test_a_condition_on_a_project_narrows_a_role_to_buckets_that_begin_alike() -
             "expression": 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-")',
         },
     }
-    grants = world(row(gcp.PROJECT_MEMBER, "m", given)).grants
+    grants = desired(resource(gcp.PROJECT_MEMBER, "m", given)).grants
     assert {grant.resource for grant in grants} == {"gcf-v2-sources-*"}
 
 
@@ -342,5 +344,5 @@ def test_the_scheduler_is_internal_at_the_services_own_address_only(path: str, r
     function.outputs["url"] = "http://127.0.0.9:4002/agent"
     fired = job("scheduler@p", f"http://127.0.0.{'9' if path else '1'}:4002{path}")
     fired.inputs["httpTarget"]["uri"] = fired.inputs["httpTarget"]["oidcToken"]["audience"]
-    (entry,) = world(function, invoker("serviceAccount:scheduler@p"), fired).schedules
+    (entry,) = desired(function, invoker("serviceAccount:scheduler@p"), fired).schedules
     assert (entry.refused is not None) is refused

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from emulator.desired.derive import derive
-from emulator.errors import CloudError, NotYet
+from emulator.errors import CloudError, NotYetReady
 from emulator.providers.aws import regions
-from emulator.providers.aws.account import OPTED_IN, Settings, settings_row
+from emulator.providers.aws.account import OPTED_IN, Settings, settings_resource
 from emulator.providers.aws.common import (
     FUNCTION_URL,
     LOG_GROUP,
@@ -23,11 +23,11 @@ from emulator.providers.aws.common import (
     SECRET_VERSION,
 )
 from emulator.providers.drift import drift
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from infra.clouds.aws.web_adapter import layer
 from infra.config import regions as program
 from tests.emulator.account import BUCKET, FUNCTION, OBJECT, ROLE, Account
-from tests.emulator.rows import trust
+from tests.emulator.resources import trust
 
 SECRET_NAME = "skyfleet-dev/signing-keys-0a1b2c3d"
 DAY_S = 86_400
@@ -54,8 +54,10 @@ def trusting(service: str, **condition: object) -> str:
     return json.dumps(document)
 
 
-def function(account: Account, role: Row, **more: Any) -> Row:  # noqa: ANN401 - JSON
-    there = next((row for row in account.table.rows.values() if row.token == OBJECT), None)
+def function(account: Account, role: Resource, **more: Any) -> Resource:  # noqa: ANN401 - JSON
+    there = next(
+        (resource for resource in account.table.resources.values() if resource.token == OBJECT), None
+    )
     package = there or account.uploaded()
     return account.create(FUNCTION, "agent", **account.function_inputs(role, package, **more))
 
@@ -70,13 +72,13 @@ def test_a_function_waits_for_its_role_to_be_assumable(account: Account) -> None
 def test_a_deleted_function_takes_its_url_and_its_policy_along(account: Account) -> None:
     """A refresh finds them gone too, so the next `up` makes all of it again."""
     role, package = account.role(), account.uploaded()
-    row = account.create(FUNCTION, "agent", name="agent", **account.function_inputs(role, package))
+    resource = account.create(FUNCTION, "agent", name="agent", **account.function_inputs(role, package))
     other = account.create(FUNCTION, "b", name="agent-b", **account.function_inputs(role, package))
     account.create(FUNCTION_URL, "agent", functionName="agent", authorizationType="NONE")
     account.create(PERMISSION, "open", function="agent", action="lambda:InvokeFunction", principal="*")
     account.create(ASYNC, "agent", functionName="agent", maximumRetryAttempts=1)
-    drift(account.operations, "aws", row.key, None)
-    left = {each.key for each in account.table.rows.values() if each.token.startswith("aws:lambda/")}
+    drift(account.operations, "aws", resource.key, None)
+    left = {each.key for each in account.table.resources.values() if each.token.startswith("aws:lambda/")}
     assert left == {other.key}
 
 
@@ -85,9 +87,9 @@ def test_a_role_that_spreads_for_longer_than_the_provider_waits_fails_this_up_an
 ) -> None:
     """Five minutes were too few once: the message is AWS's, and what was made is there for the next run."""
     role = account.role()
-    account.table.rows[role.key].private["effective_at"] = account.clock() + 900
+    account.table.resources[role.key].private["effective_at"] = account.clock() + 900
     with pytest.raises(
-        NotYet, match="The role defined for the function cannot be assumed by Lambda"
+        NotYetReady, match="The role defined for the function cannot be assumed by Lambda"
     ) as caught:
         function(account, role)
     waited = account.seconds
@@ -103,10 +105,10 @@ def test_a_secret_cannot_be_read_until_the_policy_acts(account: Account) -> None
     account.create(SECRET_VERSION, "keys", secretId=secret.id, secretString="{}")
     allowed = policy("secretsmanager:GetSecretValue", secret.id)
     account.create(ROLE_POLICY, "agent", role=role.id, policy=allowed)
-    before = account.operations.world().grants
+    before = account.operations.desired().grants
     account.wait(20.1)
     assert before == ()
-    assert [grant.action for grant in account.operations.world().grants] == ["secret:read"]
+    assert [grant.action for grant in account.operations.desired().grants] == ["secret:read"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_secrets_name_is_held_for_its_recovery_window(
         account.create(SECRET, "keys", name=SECRET_NAME, **window)
         assert freed_s - NEARLY <= account.seconds - began < 120
         return
-    with pytest.raises(NotYet, match=said):
+    with pytest.raises(NotYetReady, match=said):
         account.create(SECRET, "keys", name=SECRET_NAME, **window)
     assert 120 - NEARLY <= account.seconds - began < 130
     account.wait(freed_s)
@@ -172,10 +174,10 @@ def test_a_queues_and_a_buckets_name_are_free_after_a_minute(
 def test_one_update_at_a_time(account: Account) -> None:
     """The next one is refused while the last runs; the provider repeats it."""
     role = account.role()
-    row = function(account, role)
+    resource = function(account, role)
     began = account.seconds
-    inputs: dict[str, Any] = {**row.inputs, "memorySize": 256, "__defaults": []}
-    account.update(row, **inputs)
+    inputs: dict[str, Any] = {**resource.inputs, "memorySize": 256, "__defaults": []}
+    account.update(resource, **inputs)
     assert 5 - NEARLY <= account.seconds - began < 300
 
 
@@ -185,12 +187,12 @@ def test_a_new_account_reserves_nothing(account: Account) -> None:
     with pytest.raises(CloudError, match=r"UnreservedConcurrentExecution below its minimum value of \[10\]"):
         function(account, role, reservedConcurrentExecutions=1)
     function(account, role)
-    assert [each.max_instances for each in account.operations.world().functions] == [10]
+    assert [each.max_instances for each in account.operations.desired().functions] == [10]
 
 
 def test_an_old_account_keeps_a_hundred_unreserved(account: Account) -> None:
     """Of its thousand; what other functions reserved counts."""
-    account.table.change(put=[settings_row(Settings(concurrency=1000))])
+    account.table.change(put=[settings_resource(Settings(concurrency=1000))])
     role = account.role()
     function(account, role, name="one", reservedConcurrentExecutions=500)
     with pytest.raises(CloudError, match=r"below its minimum value of \[100\]"):
@@ -201,12 +203,12 @@ def test_an_old_account_keeps_a_hundred_unreserved(account: Account) -> None:
 @pytest.mark.parametrize("region", OPTED_IN)
 def test_an_opt_in_region_is_closed_until_the_account_enables_it(account: Account, region: str) -> None:
     """Credentials are invalid there; a global service does not care."""
-    account.table.change(put=[settings_row(Settings(closed=(region,)))])
+    account.table.change(put=[settings_resource(Settings(closed=(region,)))])
     with pytest.raises(CloudError, match="UnrecognizedClientException: The security token") as caught:
         account.create(LOG_GROUP, "logs", name="/aws/lambda/agent", region=region)
     assert f"aws account enable-region --region-name {region}" in str(caught.value)
     account.role()
-    account.table.change(put=[settings_row(Settings())])
+    account.table.change(put=[settings_resource(Settings())])
     account.create(LOG_GROUP, "logs", name="/aws/lambda/agent", region=region)
 
 
@@ -240,7 +242,7 @@ def test_the_program_offers_no_region_that_lacks_what_it_needs() -> None:
     assert set(program.UNFIT["aws"]) == regions.NO_FUNCTION_URLS | regions.NO_ADAPTER
 
 
-def schedule(account: Account, assumed: str) -> Row:
+def schedule(account: Account, assumed: str) -> Resource:
     role = account.create(ROLE, "scheduler", assumeRolePolicy=assumed)
     made = function(account, account.role())
     target = {"arn": made.outputs["arn"], "roleArn": role.outputs["arn"]}
@@ -300,4 +302,4 @@ def test_derivation_without_a_clock_lets_every_grant_act(account: Account) -> No
     """A table that is read on its own, as tests do, is read as if all had had its time."""
     role = account.role()
     account.create(ROLE_POLICY, "read", role=role.id, policy=policy("s3:GetObject", "arn:aws:s3:::b/*"))
-    assert len(derive(account.table.rows, Path("/emulator")).grants) == 1
+    assert len(derive(account.table.resources, Path("/emulator")).grants) == 1

@@ -11,7 +11,7 @@ import pytest
 from emulator.errors import CloudError
 from emulator.providers.azure import common as azure
 from emulator.providers.azure.storage import service_sas
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties
 from tests.emulator.account import Account, Mistakes
 
@@ -24,13 +24,13 @@ IDENTITY_PATH = "Microsoft.ManagedIdentity/userAssignedIdentities/agent"
 class Azure(Account):
     """A resource group with storage, and a site on it."""
 
-    def group(self) -> Row:
+    def group(self) -> Resource:
         return self.create(azure.GROUP, "group", resourceGroupName=GROUP, location="westeurope")
 
-    def arm(self, token: str, name: str, /, **inputs: Any) -> Row:  # noqa: ANN401 - JSON
+    def arm(self, token: str, name: str, /, **inputs: Any) -> Resource:  # noqa: ANN401 - JSON
         return self.create(token, name, resourceGroupName=GROUP, **inputs)
 
-    def storage(self, **more: Any) -> Row:  # noqa: ANN401 - JSON
+    def storage(self, **more: Any) -> Resource:  # noqa: ANN401 - JSON
         inputs = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "accountName": "store", **more}
         account = self.arm(azure.ACCOUNT, "store", **inputs)
         self.arm(azure.CONTAINER, "packages", accountName="store", containerName="packages")
@@ -54,41 +54,43 @@ class Azure(Account):
         farm = f"{azure.group_id(GROUP)}/providers/Microsoft.Web/serverfarms/plan"
         return {"kind": "functionapp,linux", "serverFarmId": farm, "functionAppConfig": config, **more}
 
-    def plan(self, **more: str) -> Row:
+    def plan(self, **more: str) -> Resource:
         sku = {"name": "FC1", "tier": "FlexConsumption"}
         return self.arm(azure.PLAN, "plan", name="plan", reserved=True, sku=sku, **more)
 
-    def identity(self) -> Row:
+    def identity(self) -> Resource:
         return self.arm(azure.IDENTITY, "agent", resourceName="agent")
 
-    def grant(self, identity: Row, role: str, scope: str) -> Row:
+    def grant(self, identity: Resource, role: str, scope: str) -> Resource:
         definition = f"/providers/Microsoft.Authorization/roleDefinitions/{role}"
         given = {"principalId": identity.outputs["principalId"], "scope": scope}
         return self.create(azure.ROLE_ASSIGNMENT, role, roleDefinitionId=definition, **given)
 
-    def site(self) -> Row:
+    def site(self) -> Resource:
         """A site whose identity may write its package."""
         self.plan()
-        (container,) = (row for row in self.table.rows.values() if row.token == azure.CONTAINER)
+        (container,) = (
+            resource for resource in self.table.resources.values() if resource.token == azure.CONTAINER
+        )
         self.grant(self.identity(), BLOB_CONTRIBUTOR, container.id)
         return self.arm(azure.SITE, "agent", **self.site_inputs(name="agent"))
 
-    def vault(self, name: str = "vault", **more: Any) -> Row:  # noqa: ANN401 - JSON
+    def vault(self, name: str = "vault", **more: Any) -> Resource:  # noqa: ANN401 - JSON
         given = {"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT}
         properties = {**given, "enableRbacAuthorization": True, "softDeleteRetentionInDays": 7, **more}
         return self.arm(azure.VAULT, name, vaultName=name, properties=properties)
 
-    def secret(self, value: str = "one", **more: Any) -> Row:  # noqa: ANN401 - JSON
+    def secret(self, value: str = "one", **more: Any) -> Resource:  # noqa: ANN401 - JSON
         properties = {"value": value}
         return self.arm(
             azure.SECRET, "keys", vaultName="vault", secretName="keys", properties=properties, **more
         )
 
-    def blob(self, name: str) -> Row:
+    def blob(self, name: str) -> Resource:
         where = {"accountName": "store", "containerName": "packages", "blobName": name}
         return self.arm(azure.BLOB, name, **where, source=self.package(name, main=name))
 
-    def signed(self, blob: Row, **more: str) -> str:
+    def signed(self, blob: Resource, **more: str) -> str:
         """The blob's address with a signature for reading."""
         asked = {
             "accountName": "store",
@@ -165,16 +167,16 @@ def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
     account.storage()
     site = account.site()
     first, second = account.blob("first.zip"), account.blob("second.zip")
-    assert all(world.functions == () for world in account.worlds)
+    assert all(desired.functions == () for desired in account.applied)
     deployment = account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(first)))
-    (function,) = account.worlds[-1].functions
+    (function,) = account.applied[-1].functions
     assert function.package_hash == first.private["sha256"]
     account.update(deployment, resourceGroupName=GROUP, **account.deploy_inputs(account.signed(second)))
-    (function,) = account.worlds[-1].functions
+    (function,) = account.applied[-1].functions
     assert function.package_hash == second.private["sha256"]
-    account.delete(account.table.rows[deployment.key])
-    assert account.worlds[-1].functions == (function,)
-    assert account.table.rows[site.key].outputs["defaultHostName"] == function.authority
+    account.delete(account.table.resources[deployment.key])
+    assert account.applied[-1].functions == (function,)
+    assert account.table.resources[site.key].outputs["defaultHostName"] == function.authority
     assert re.fullmatch(r"agent\.azurewebsites\.net\.localhost:\d+", function.authority)
 
 
@@ -279,7 +281,7 @@ def test_a_new_value_of_a_secret_is_a_new_version(account: Azure) -> None:
     first = account.create(azure.SECRET, "keys", **inputs("one"))
     tagged = account.update(first, **inputs("one", tags={"a": "b"}))
     second = account.update(tagged, **inputs("two"))
-    uris = [row.outputs["properties"]["secretUriWithVersion"] for row in (first, tagged, second)]
+    uris = [resource.outputs["properties"]["secretUriWithVersion"] for resource in (first, tagged, second)]
     assert uris[0] == uris[1] != uris[2]
     assert "two" not in str(second.outputs["properties"])
     assert list(second.private["values"].values()) == ["one", "two"]
@@ -288,7 +290,7 @@ def test_a_new_value_of_a_secret_is_a_new_version(account: Azure) -> None:
 def test_a_group_with_resources_in_it_is_kept(account: Azure) -> None:
     """Other stacks' resources would go with it."""
     account.arm(azure.IDENTITY, "agent")
-    (group,) = (row for row in account.table.rows.values() if row.token == azure.GROUP)
+    (group,) = (resource for resource in account.table.resources.values() if resource.token == azure.GROUP)
     with pytest.raises(CloudError, match="still holds 1 resources"):
         account.delete(group)
 
@@ -306,8 +308,8 @@ def test_a_deleted_site_takes_its_own_settings_along_and_not_the_record_of_its_p
         azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(account.blob("a.zip")))
     )
     account.delete(site)
-    assert ftp.key not in account.table.rows
-    assert published.key in account.table.rows
+    assert ftp.key not in account.table.resources
+    assert published.key in account.table.resources
     again = account.arm(azure.SITE, "agent", **inputs)
     assert again.id == site.id
     assert again.outputs["identity"]["principalId"] != before

@@ -10,7 +10,7 @@ import pytest
 from emulator.errors import CloudError
 from emulator.providers.azure import common as azure
 from emulator.providers.azure.roles import ACTS_AFTER_S
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from tests.emulator.account import Mistakes
 from tests.emulator.providers.test_azure import BLOB_CONTRIBUTOR, GROUP, SECRETS_OFFICER, Azure
 
@@ -33,23 +33,25 @@ def remaining(account: Azure) -> list[tuple[str, str]]:
 
 def keys(account: Azure) -> str:
     """What the site's code finds as KEYS."""
-    (function,) = account.operations.world().functions
+    (function,) = account.operations.desired().functions
     return function.environment["KEYS"]
 
 
-def reading_site(account: Azure) -> Row:
+def reading_site(account: Azure) -> Resource:
     """A site whose one setting refers to the secret."""
     account.storage()
     account.vault()
     secret = account.secret()
     site = account.site()
-    identity = next(row for row in account.table.rows.values() if row.token == azure.IDENTITY)
+    identity = next(
+        resource for resource in account.table.resources.values() if resource.token == azure.IDENTITY
+    )
     account.grant(identity, SECRETS_USER, secret.id)
     account.wait(ACTS_AFTER_S)
     inputs = account.site_inputs(name="agent", keyVaultReferenceIdentity=identity.id)
     site = account.update(site, resourceGroupName=GROUP, **inputs, siteConfig=settings(f"{URI}/"))
     account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(account.signed(account.blob("a.zip"))))
-    return account.table.rows[site.key]
+    return account.table.resources[site.key]
 
 
 def settings(uri: str, **more: str) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def test_a_secret_is_deleted_with_a_role_in_its_vault_once_that_acts(account: Az
         account.delete(secret)
     account.wait(ACTS_AFTER_S)
     account.delete(secret)
-    assert secret.key not in account.table.rows
+    assert secret.key not in account.table.resources
     with pytest.raises(CloudError, match="currently in a deleted but recoverable state"):
         account.secret()
     account.wait(7 * DAY_S)
@@ -81,7 +83,7 @@ def test_a_vault_takes_its_secrets_and_the_roles_on_them_along(account: Azure) -
     secret = account.secret()
     account.grant(account.identity(), SECRETS_USER, secret.id)
     account.delete(vault)
-    tokens = {row.token for row in account.table.rows.values()}
+    tokens = {resource.token for resource in account.table.resources.values()}
     assert not tokens & {azure.VAULT, azure.SECRET, azure.ROLE_ASSIGNMENT}
     assert ("key vault vault, soft-deleted with its secrets", "") in remaining(account)
     with pytest.raises(CloudError, match="VaultAlreadyExists"):
@@ -103,7 +105,7 @@ def test_what_a_site_read_once_is_kept_for_a_day(account: Azure) -> None:
     """A reference without a version goes on giving the old value, until a day is over."""
     reading_site(account)
     assert keys(account) == "one"
-    secret = next(row for row in account.table.rows.values() if row.token == azure.SECRET)
+    secret = next(resource for resource in account.table.resources.values() if resource.token == azure.SECRET)
     given = {"vaultName": "vault", "secretName": "keys", "properties": {"value": "two"}}
     account.update(secret, resourceGroupName=GROUP, **given)
     assert keys(account) == "one"
@@ -114,7 +116,7 @@ def test_what_a_site_read_once_is_kept_for_a_day(account: Azure) -> None:
 def test_a_change_of_the_configuration_makes_a_site_read_again(account: Azure) -> None:
     """Whatever setting it is that changes."""
     site = reading_site(account)
-    secret = next(row for row in account.table.rows.values() if row.token == azure.SECRET)
+    secret = next(resource for resource in account.table.resources.values() if resource.token == azure.SECRET)
     given = {"vaultName": "vault", "secretName": "keys", "properties": {"value": "two"}}
     account.update(secret, resourceGroupName=GROUP, **given)
     inputs = account.site_inputs(
@@ -160,9 +162,9 @@ def test_a_site_writes_its_package_with_a_role_on_that_container(account: Azure)
     with pytest.raises(CloudError, match="BlobUploadFailedException"):
         account.arm(azure.DEPLOYMENT, "d", **inputs)
     container = next(
-        row
-        for row in account.table.rows.values()
-        if row.token == azure.CONTAINER and row.outputs["name"] == "packages"
+        resource
+        for resource in account.table.resources.values()
+        if resource.token == azure.CONTAINER and resource.outputs["name"] == "packages"
     )
     account.grant(identity, BLOB_CONTRIBUTOR, container.id)
     with pytest.raises(CloudError, match="BlobUploadFailedException"):
@@ -177,9 +179,11 @@ def test_what_is_left_of_a_region_costs_nothing(account: Azure) -> None:
     workspace = account.arm(
         "azure-native:operationalinsights:Workspace", "logs", workspaceName="skyfleet-logs"
     )
-    packages = next(row for row in account.table.rows.values() if row.token == azure.CONTAINER)
-    for row in (packages, storage, vault, workspace):
-        account.delete(row)
+    packages = next(
+        resource for resource in account.table.resources.values() if resource.token == azure.CONTAINER
+    )
+    for resource in (packages, storage, vault, workspace):
+        account.delete(resource)
     assert {costs for _, costs in remaining(account)} == {""}
     assert len(remaining(account)) == 4, "and the name of the vault"
     account.wait(14 * DAY_S)

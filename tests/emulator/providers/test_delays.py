@@ -7,30 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import Cloud
-from emulator.errors import CloudError, NotYet
+from emulator.desired.model import Cloud
+from emulator.errors import CloudError, NotYetReady
 from emulator.providers import registry
 from emulator.providers.drift import changed, drift
-from emulator.providers.kinds import Context, Hold, Kind
 from emulator.providers.operations import Subject
-from emulator.providers.time import seconds
+from emulator.providers.resource_types import Context, NameHold, ResourceType
+from emulator.providers.stateless.time import seconds
 from emulator.providers.values import Properties
 from tests.emulator.account import CONFIG, ROLE, Account
-from tests.emulator.rows import trust
+from tests.emulator.resources import trust
 
 THING = "aws:iam/role:Role"
-KIND = Kind(
+KIND = ResourceType(
     THING,
     lambda inputs, _: f"aws/role/{inputs['name']}",
     lambda inputs, _: {"id": inputs["name"]},
     effective_after_s=60,
-    hold=lambda row: (
-        Hold(3600, "InvalidRequestException", "scheduled for deletion") if row.id == "kept" else None
+    hold=lambda resource: (
+        NameHold(3600, "InvalidRequestException", "scheduled for deletion") if resource.id == "kept" else None
     ),
 )
 
 
-def subject(kind: Kind = KIND, name: str = "one") -> Subject:
+def subject(kind: ResourceType = KIND, name: str = "one") -> Subject:
     return Subject(kind, name, f"urn:pulumi:s::p::{kind.token}::{name}", CONFIG, "engine")
 
 
@@ -41,21 +41,21 @@ def account(tmp_path: Path) -> Account:
 
 def test_a_grant_acts_after_its_time(account: Account) -> None:
     """60 real seconds are 30 where all delays are halved."""
-    row = account.operations.create(subject(), {"name": "one"})
+    resource = account.operations.create(subject(), {"name": "one"})
     context = account.operations.context(subject())
-    before = context.effective(row)
+    before = context.effective(resource)
     account.wait(29.9)
-    almost = context.effective(row)
+    almost = context.effective(resource)
     account.wait(0.2)
-    assert (before, almost, context.effective(row)) == (False, False, True)
+    assert (before, almost, context.effective(resource)) == (False, False, True)
 
 
 def test_an_update_of_a_grant_acts_at_once(account: Account) -> None:
     """Only creations wait: a stack that runs keeps running while its policies change."""
-    row = account.operations.create(subject(), {"name": "one"})
+    resource = account.operations.create(subject(), {"name": "one"})
     account.wait(31)
-    row = account.operations.update(subject(), row.id, {"name": "one", "description": "new"})
-    assert account.operations.context(subject()).effective(row)
+    resource = account.operations.update(subject(), resource.id, {"name": "one", "description": "new"})
+    assert account.operations.context(subject()).effective(resource)
 
 
 def test_the_emulator_wakes_when_a_grant_begins_to_act(tmp_path: Path) -> None:
@@ -73,14 +73,14 @@ def test_the_emulator_wakes_when_a_grant_begins_to_act(tmp_path: Path) -> None:
 
 def test_a_deleted_name_is_held_for_its_time(account: Account) -> None:
     """The refusal is the cloud's; when the time is over the name is free, and nothing is left of the hold."""
-    row = account.operations.create(subject(), {"name": "kept"})
-    account.operations.delete(subject(), row.id)
+    resource = account.operations.create(subject(), {"name": "kept"})
+    account.operations.delete(subject(), resource.id)
     with pytest.raises(CloudError, match="InvalidRequestException: scheduled for deletion"):
         account.operations.create(subject(), {"name": "kept"})
     (left,) = account.operations.remaining()
     account.wait(1801)
     made = account.operations.create(subject(), {"name": "kept"})
-    assert (left["cloud"], left["kind"], list(account.table.rows)) == ("aws", "held", [made.key])
+    assert (left["cloud"], left["kind"], list(account.table.resources)) == ("aws", "held", [made.key])
 
 
 def test_what_a_cloud_keeps_is_listed_until_it_is_gone(account: Account) -> None:
@@ -92,8 +92,8 @@ def test_what_a_cloud_keeps_is_listed_until_it_is_gone(account: Account) -> None
         return {"id": inputs["name"]}
 
     leaving = subject(replace(KIND, outputs=outputs))
-    row = account.operations.create(leaving, {"name": "one"})
-    account.operations.delete(leaving, row.id)
+    resource = account.operations.create(leaving, {"name": "one"})
+    account.operations.delete(leaving, resource.id)
     soon = {each["what"]: each["costs"] for each in account.operations.remaining()}
     account.wait(51)
     later = [each["what"] for each in account.operations.remaining()]
@@ -108,12 +108,12 @@ def test_a_provider_repeats_what_its_cloud_refuses_for_now(account: Account) -> 
     def refers(inputs: Properties, context: Context) -> None:
         refusals.append(account.seconds)
         if account.seconds < float(inputs["until"]):
-            raise NotYet("NotFound", "not visible yet", retried_s=10)
+            raise NotYetReady("NotFound", "not visible yet", retried_s=10)
 
     waiting = subject(replace(KIND, refers=refers))
     account.operations.create(waiting, {"name": "soon", "until": 2})
     tries = len(refusals)
-    with pytest.raises(NotYet, match="not visible yet"):
+    with pytest.raises(NotYetReady, match="not visible yet"):
         account.operations.create(
             subject(replace(KIND, refers=refers), "late"), {"name": "late", "until": 99}
         )
@@ -129,25 +129,25 @@ def test_a_bad_day_shorter_than_the_providers_patience_is_not_seen(
     account = Account(tmp_path, delays=0.01)
     token = {"aws": ROLE, "gcp": "gcp:storage/bucket:Bucket", "azure": "azure-native:web:WebApp"}[cloud]
     kind = replace(KIND, token=token)
-    weather = account.operations.weather
-    weather.begin(cloud, 429, account.clock() + longest * 0.01 * 0.8)
+    outages = account.operations.outages
+    outages.begin(cloud, 429, account.clock() + longest * 0.01 * 0.8)
     account.operations.create(subject(kind), {"name": "one"})
-    weather.begin(cloud, 503, account.clock() + longest * 0.01 + 10)
-    with pytest.raises(NotYet, match=r"ServiceUnavailable: .* answered 503"):
+    outages.begin(cloud, 503, account.clock() + longest * 0.01 + 10)
+    with pytest.raises(NotYetReady, match=r"ServiceUnavailable: .* answered 503"):
         account.operations.create(subject(kind, "two"), {"name": "two"})
-    weather.end(cloud)
+    outages.end(cloud)
     assert account.operations.create(subject(kind, "two"), {"name": "two"}).id == "two"
 
 
 def test_one_clouds_bad_day_is_not_anothers(account: Account) -> None:
     """Google's API is down, and a role at Amazon is made at once."""
-    account.operations.weather.begin("gcp", 503, account.clock() + 1000)
+    account.operations.outages.begin("gcp", 503, account.clock() + 1000)
     account.operations.create(subject(), {"name": "one"})
     assert account.seconds == 0
 
 
 def test_a_change_by_hand_is_what_a_refresh_reads(account: Account) -> None:
-    """The row has the new value; a deletion by hand leaves nothing to read."""
+    """The resource has the new value; a deletion by hand leaves nothing to read."""
     role = account.role()
     drift(account.operations, "aws", role.id, {"description": "by hand"})
     read = account.operations.read(account.subject(ROLE, "agent"), role.id)
@@ -181,6 +181,6 @@ def test_durations_are_gos(text: str, expected: float | None) -> None:
 
 def test_a_wait_takes_its_scaled_time(account: Account) -> None:
     """`pulumiverse_time.Sleep` is created when the time is over, half of it where delays are halved."""
-    kind = registry.kind_of("time:index/sleep:Sleep")
+    kind = registry.resource_type_of("time:index/sleep:Sleep")
     made = kind.outputs({"createDuration": "60s"}, account.operations.context(subject(kind)))
     assert (account.seconds, made["id"]) == (30, "2030-01-01T00:00:30Z")

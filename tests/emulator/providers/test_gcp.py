@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from emulator.desired.state import Address
+from emulator.desired.model import Address
 from emulator.errors import CloudError
 from emulator.providers.gcp import common as gcp
-from emulator.providers.gcp.project import Settings, settings_row
-from emulator.providers.table import Row
+from emulator.providers.gcp.project import Settings, settings_resource
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties
 from tests.emulator.account import Account, Mistakes
 
@@ -34,20 +34,20 @@ class Google(Account):
         for name in names:
             self.create(gcp.SERVICE, name, service=f"{name}.googleapis.com")
 
-    def identity(self, name: str = "agent-account") -> Row:
+    def identity(self, name: str = "agent-account") -> Resource:
         return self.create(gcp.ACCOUNT, name, accountId=name)
 
-    def source(self, **files: str) -> Row:
+    def source(self, **files: str) -> Resource:
         bucket = self.create(gcp.BUCKET, "packages", location="EUROPE-WEST1")
         asset = self.package("agent.zip", **{"main.py": "x = 1", **files})
         return self.create(gcp.OBJECT, "agent.zip", bucket=bucket.id, source=asset)
 
-    def secret(self, value: str = "s3cret") -> Row:
+    def secret(self, value: str = "s3cret") -> Resource:
         secret = self.create(gcp.SECRET, "keys", secretId="keys", replication={"auto": {}})
         self.create(gcp.SECRET_VERSION, "keys", secret=secret.id, secretData=value)
         return secret
 
-    def function_inputs(self, role: Row, package: Row, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def function_inputs(self, role: Resource, package: Resource, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         storage = {"bucket": package.outputs["bucket"], "object": package.outputs["name"]}
         return {
             "name": "agent",
@@ -87,12 +87,14 @@ def test_the_project_is_the_providers_unless_given(account: Google) -> None:
 
 def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
     """Its service's URI is an origin, its own URL has its name as a path."""
-    row = account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
-    (function,) = account.worlds[-1].functions
-    assert row.outputs["serviceConfig"]["uri"] == f"http://{function.authority}"
+    resource = account.create(
+        gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source())
+    )
+    (function,) = account.applied[-1].functions
+    assert resource.outputs["serviceConfig"]["uri"] == f"http://{function.authority}"
     assert re.fullmatch(r"agent-[a-z0-9]{10}-ew\.a\.run\.app\.localhost:\d+", function.authority)
     host = "europe-west1-my-project.cloudfunctions.net.localhost"
-    assert row.outputs["url"] == f"http://{host}:{function.port}/agent"
+    assert resource.outputs["url"] == f"http://{host}:{function.port}/agent"
     service = "agent-123456789012.europe-west1.run.app.localhost"
     assert function.addresses[1:] == (Address(host, "/agent"), Address(service))
     assert function.principal == "agent-account@my-project.iam.gserviceaccount.com"
@@ -101,7 +103,7 @@ def test_a_function_runs_its_source_as_its_account(account: Google) -> None:
 def test_a_deleted_function_takes_the_policy_of_its_service_along(account: Google) -> None:
     """The Cloud Run service goes with it; another function's members stay."""
     identity, source = account.identity(), account.source()
-    row = account.create(gcp.FUNCTION, "f", **account.function_inputs(identity, source))
+    resource = account.create(gcp.FUNCTION, "f", **account.function_inputs(identity, source))
     account.create(gcp.FUNCTION, "g", **{**account.function_inputs(identity, source), "name": "other"})
     members = [
         account.create(
@@ -114,8 +116,8 @@ def test_a_deleted_function_takes_the_policy_of_its_service_along(account: Googl
         )
         for name in ("agent", "other")
     ]
-    account.delete(row)
-    assert [member.key in account.table.rows for member in members] == [False, True]
+    account.delete(resource)
+    assert [member.key in account.table.resources for member in members] == [False, True]
 
 
 def test_a_deleted_accounts_roles_are_not_those_of_the_next_of_its_name(account: Google) -> None:
@@ -123,7 +125,7 @@ def test_a_deleted_accounts_roles_are_not_those_of_the_next_of_its_name(account:
     first, other = account.identity(), account.identity("other-account")
     secret = account.secret()
 
-    def reads(name: str, of: Row) -> Row:
+    def reads(name: str, of: Resource) -> Resource:
         given = {"role": "roles/secretmanager.secretAccessor", "secretId": secret.id}
         return account.create(
             gcp.SECRET_MEMBER, name, member=f"serviceAccount:{of.outputs['email']}", **given
@@ -132,7 +134,7 @@ def test_a_deleted_accounts_roles_are_not_those_of_the_next_of_its_name(account:
     members = [reads("a", first), reads("b", other)]
     account.delete(first)
     account.identity()
-    assert [member.key in account.table.rows for member in members] == [False, True]
+    assert [member.key in account.table.resources for member in members] == [False, True]
 
 
 def test_a_source_without_main_does_not_build(account: Google) -> None:
@@ -159,7 +161,7 @@ def test_secret_variables_need_the_version_and_the_right_to_read_it(
     inputs = account.function_inputs(identity, source, **keys(version))
     if code is None:
         account.create(gcp.FUNCTION, "f", **inputs)
-        assert account.worlds[-1].functions[0].environment == {"KEYS": "s3cret"}
+        assert account.applied[-1].functions[0].environment == {"KEYS": "s3cret"}
     else:
         with pytest.raises(CloudError, match=code):
             account.create(gcp.FUNCTION, "f", **inputs)
@@ -168,7 +170,9 @@ def test_secret_variables_need_the_version_and_the_right_to_read_it(
 def test_versions_of_a_secret_are_never_counted_twice(account: Google) -> None:
     """A destroyed version's number is not given again."""
     secret = account.secret()
-    (first,) = (row for row in account.table.rows.values() if row.token == gcp.SECRET_VERSION)
+    (first,) = (
+        resource for resource in account.table.resources.values() if resource.token == gcp.SECRET_VERSION
+    )
     account.delete(first)
     second = account.create(gcp.SECRET_VERSION, "more", secret=secret.id, secretData="x")
     assert (first.outputs["version"], second.outputs["version"]) == ("1", "2")
@@ -287,8 +291,8 @@ def test_a_service_that_is_on_may_be_said_to_be_on_by_several(account: Google) -
 
 def test_a_service_switched_off_answers_no_more(account: Google) -> None:
     """With disableOnDestroy, which is the provider's default."""
-    row = next(r for r in account.table.rows.values() if r.id == "my-project/iam.googleapis.com")
-    account.delete(row)
+    resource = next(r for r in account.table.resources.values() if r.id == "my-project/iam.googleapis.com")
+    account.delete(resource)
     with pytest.raises(CloudError, match=r"SERVICE_DISABLED: iam\.googleapis\.com"):
         account.identity()
 
@@ -296,7 +300,7 @@ def test_a_service_switched_off_answers_no_more(account: Google) -> None:
 def test_a_fresh_project_enables_nothing(tmp_path: Path) -> None:
     """Not even Cloud Resource Manager itself: enabling it reads the project through it."""
     fresh = Google(tmp_path)
-    fresh.table.change(put=[settings_row("my-project", Settings(fresh=True))])
+    fresh.table.change(put=[settings_resource("my-project", Settings(fresh=True))])
     with pytest.raises(CloudError, match=r"cloudresourcemanager\.googleapis\.com has not been used"):
         fresh.enable("cloudresourcemanager")
     fresh.enable("logging")  # a new project has it on
@@ -308,7 +312,7 @@ def test_a_fresh_project_enables_nothing(tmp_path: Path) -> None:
 def test_a_domain_restricted_organisation_refuses_all_users(account: Google) -> None:
     """In Google's words; members of the organisation get their roles."""
     account.create(gcp.FUNCTION, "f", **account.function_inputs(account.identity(), account.source()))
-    account.table.change(put=[settings_row("my-project", Settings(domain_restricted=True))])
+    account.table.change(put=[settings_resource("my-project", Settings(domain_restricted=True))])
     member = {"name": "agent", "location": "europe-west1", "role": "roles/run.invoker"}
     with pytest.raises(CloudError, match="do not belong to a permitted customer"):
         account.create(gcp.SERVICE_MEMBER, "m", **member, member="allUsers")
@@ -321,9 +325,9 @@ def test_all_users_may_call_two_minutes_after_they_are_let_in(account: Google) -
     account.delays = 1.0
     member = {"name": "agent", "location": "europe-west1", "role": "roles/run.invoker", "member": "allUsers"}
     account.create(gcp.SERVICE_MEMBER, "m", **member)
-    closed = [account.operations.world().functions[0].closed]
+    closed = [account.operations.desired().functions[0].closed]
     account.wait(120)
-    closed.append(account.operations.world().functions[0].closed)
+    closed.append(account.operations.desired().functions[0].closed)
     assert closed[0] is not None
     assert closed[1] is None
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emulator.desired.state import World
+from emulator.desired.model import DesiredState
 from emulator.errors import ApplyError, CloudError, StoreError
 from tests.emulator.account import BUCKET, FUNCTION, OBJECT, ROLE, Account, Mistakes
-from tests.emulator.rows import trust
+from tests.emulator.resources import trust
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def account(tmp_path: Path) -> Account:
     return Account(tmp_path)
 
 
-def functions(world: World) -> list[tuple[str, int]]:
-    return [(function.name, function.memory_mb) for function in world.functions]
+def functions(desired: DesiredState) -> list[tuple[str, int]]:
+    return [(function.name, function.memory_mb) for function in desired.functions]
 
 
 def test_a_name_is_made_up_once_and_stays(account: Account) -> None:
@@ -34,35 +34,35 @@ def test_a_name_is_made_up_once_and_stays(account: Account) -> None:
 def test_the_hosts_are_told_only_what_changes_what_runs(account: Account) -> None:
     """A role and a bucket run nothing; a function does."""
     role, package = account.role(), account.uploaded()
-    before = [functions(world) for world in account.worlds]
-    row = account.create(FUNCTION, "agent", **account.function_inputs(role, package))
+    before = [functions(desired) for desired in account.applied]
+    resource = account.create(FUNCTION, "agent", **account.function_inputs(role, package))
     assert all(found == [] for found in before)
-    assert functions(account.worlds[-1]) == [(row.id, 128)]
+    assert functions(account.applied[-1]) == [(resource.id, 128)]
 
 
 def test_a_function_that_cannot_start_changes_nothing(tmp_path: Path) -> None:
     """The operation fails with the reason, and the hosts are told the former world again."""
 
-    def hosts(world: World) -> None:
-        for function in world.functions:
+    def hosts(desired: DesiredState) -> None:
+        for function in desired.functions:
             if function.memory_mb == 512:
                 raise ApplyError(function.key, "main.py line 3: no module named nothing")
 
     account = Account(tmp_path, hosts)
     inputs = account.function_inputs(account.role(), account.uploaded())
-    row = account.create(FUNCTION, "agent", **inputs)
+    resource = account.create(FUNCTION, "agent", **inputs)
     with pytest.raises(CloudError, match=r"DeploymentFailed: .*main\.py line 3"):
-        account.update(row, **inputs, memorySize=512)
-    assert account.table.rows[row.key] == row
-    assert functions(account.worlds[-1]) == [(row.id, 128)]
+        account.update(resource, **inputs, memorySize=512)
+    assert account.table.resources[resource.key] == resource
+    assert functions(account.applied[-1]) == [(resource.id, 128)]
 
 
 def test_what_was_broken_before_does_not_stop_others(tmp_path: Path) -> None:
     """A function that no longer starts must not keep a stack from being destroyed."""
     broken: list[str] = []
 
-    def hosts(world: World) -> None:
-        for function in world.functions:
+    def hosts(desired: DesiredState) -> None:
+        for function in desired.functions:
             if function.key in broken:
                 raise ApplyError(function.key, "gone")
 
@@ -72,28 +72,28 @@ def test_what_was_broken_before_does_not_stop_others(tmp_path: Path) -> None:
     broken.append(f"aws/eu-west-1/{first.id}")
     account.delete(second)
     account.delete(first)
-    assert account.worlds[-1].functions == ()
+    assert account.applied[-1].functions == ()
 
 
 def test_the_code_of_a_function_is_what_it_was_when_deployed(account: Account) -> None:
     """Lambda copies the package: replacing or deleting the object changes nothing that runs."""
     package = account.uploaded()
     account.create(FUNCTION, "agent", **account.function_inputs(account.role(), package))
-    (function,) = account.worlds[-1].functions
+    (function,) = account.applied[-1].functions
     content = function.package.read_bytes()
     account.update(package, bucket=package.outputs["bucket"], source=account.package(main="other"))
-    account.delete(account.table.rows[package.key])
+    account.delete(account.table.resources[package.key])
     assert function.package.read_bytes() == content
 
 
 def test_packages_nothing_runs_are_removed(account: Account) -> None:
     """The emulator's folder does not grow with every deployment."""
-    row = account.create(
+    resource = account.create(
         FUNCTION, "agent", **account.function_inputs(account.role(), account.uploaded("first.zip"))
     )
     second = account.uploaded("second.zip")
-    account.update(row, **{**row.inputs, "s3Key": second.outputs["key"]} | {"__defaults": []})
-    (function,) = account.worlds[-1].functions
+    account.update(resource, **{**resource.inputs, "s3Key": second.outputs["key"]} | {"__defaults": []})
+    (function,) = account.applied[-1].functions
     assert list(function.package.parent.glob("*")) == [function.package]
 
 
@@ -179,11 +179,11 @@ def test_adopting_in_place_of_oneself_survives_ones_own_deletion(account: Accoun
     """A forced replacement creates (adopts) and then deletes the old one, which is the same."""
     inputs = {"name": "agent", "assumeRolePolicy": trust("lambda.amazonaws.com")}
     account.create(ROLE, "one", "first run", **inputs)
-    row = account.create(ROLE, "one", "second run", **inputs)
-    account.delete(row, "second run")
-    kept = dict(account.table.rows)
-    account.delete(row, "third run")
-    assert (set(kept), dict(account.table.rows)) == ({row.key}, {})
+    resource = account.create(ROLE, "one", "second run", **inputs)
+    account.delete(resource, "second run")
+    kept = dict(account.table.resources)
+    account.delete(resource, "third run")
+    assert (set(kept), dict(account.table.resources)) == ({resource.key}, {})
 
 
 def test_deleting_twice_is_fine(account: Account) -> None:
@@ -191,7 +191,7 @@ def test_deleting_twice_is_fine(account: Account) -> None:
     role = account.role()
     account.delete(role)
     account.delete(role)
-    assert dict(account.table.rows) == {}
+    assert dict(account.table.resources) == {}
 
 
 def test_a_bucket_with_objects_is_kept_unless_forced(account: Account) -> None:
@@ -220,9 +220,9 @@ def test_a_full_disk_fails_the_operation_and_nothing_else(account: Account) -> N
     """Object, table and world stay as they were."""
     package = account.uploaded()
     path = account.folder / "emulator" / "buckets" / "aws" / package.id
-    before, rows = path.read_bytes(), dict(account.table.rows)
+    before, resources = path.read_bytes(), dict(account.table.resources)
     (account.folder / "emulator" / ".resources.json.tmp").mkdir()  # where the new table would be written
     with pytest.raises(StoreError, match="nothing was changed"):
         account.update(package, bucket=package.outputs["bucket"], content="new")
-    assert (path.read_bytes(), dict(account.table.rows)) == (before, rows)
+    assert (path.read_bytes(), dict(account.table.resources)) == (before, resources)
     assert [file.name for file in path.parent.iterdir()] == ["agent.zip"]

@@ -8,7 +8,7 @@ import pytest
 
 from emulator.errors import CloudError
 from emulator.providers import schema
-from emulator.providers.registry import kind_of
+from emulator.providers.registry import resource_type_of
 from emulator.providers.values import ARCHIVE, ASSET, SIGNATURE, UNKNOWN
 
 ROLE = "aws:iam/role:Role"
@@ -105,7 +105,7 @@ def test_azure_enums_are_closed_but_know_no_case() -> None:
 def test_a_type_without_emulation_is_refused_with_near_names() -> None:
     """Never silently accepted."""
     with pytest.raises(CloudError, match=r"not emulate aws:lambda/functon:Functon \(did you mean Function"):
-        kind_of("aws:lambda/functon:Functon")
+        resource_type_of("aws:lambda/functon:Functon")
 
 
 def test_provider_configuration_is_checked_too() -> None:

@@ -10,7 +10,7 @@ import pytest
 from emulator.providers import plan
 from emulator.providers.aws import common as aws
 from emulator.providers.gcp import common as gcp
-from emulator.providers.table import Row
+from emulator.providers.storage.resource_store import Resource
 from tests.emulator.account import Account
 
 
@@ -20,12 +20,12 @@ def account(tmp_path: Path) -> Account:
     return Account(tmp_path)
 
 
-def on_amazon(account: Account) -> tuple[Row, Row]:
+def on_amazon(account: Account) -> tuple[Resource, Resource]:
     secret = account.create(aws.SECRET, "keys")
     return secret, account.create(aws.SECRET_VERSION, "keys", secretId=secret.id, secretString="old")
 
 
-def on_google(account: Account) -> tuple[Row, Row]:
+def on_google(account: Account) -> tuple[Resource, Resource]:
     account.create(gcp.SERVICE, "api", service="secretmanager.googleapis.com")
     secret = account.create(gcp.SECRET, "keys", secretId="keys", replication={"auto": {}})
     return secret, account.create(gcp.SECRET_VERSION, "keys", secret=secret.id, secretData="old")
@@ -35,7 +35,7 @@ def on_google(account: Account) -> tuple[Row, Row]:
     ("made", "value"), [(on_amazon, "secretString"), (on_google, "secretData")], ids=["aws", "gcp"]
 )
 def test_a_new_value_is_a_new_version_before_the_old_one_goes(
-    account: Account, made: Callable[[Account], tuple[Row, Row]], value: str
+    account: Account, made: Callable[[Account], tuple[Resource, Resource]], value: str
 ) -> None:
     """Or a function that starts in between would find no secret at all."""
     _, version = made(account)
@@ -50,11 +50,13 @@ def test_the_newest_version_of_amazon_is_the_current_one(account: Account) -> No
     """The label moves; what functions read is never gone, before the old version is deleted and after."""
     secret, old = on_amazon(account)
     account.create(aws.SECRET_VERSION, "keys", secretId=secret.id, secretString="new")
-    assert account.worlds[-1].secrets == {secret.outputs["arn"]: "new"}
+    assert account.applied[-1].secrets == {secret.outputs["arn"]: "new"}
     stages = {
-        row.id: row.outputs["versionStages"] for row in account.table.rows.values() if row.token == old.token
+        resource.id: resource.outputs["versionStages"]
+        for resource in account.table.resources.values()
+        if resource.token == old.token
     }
     assert sorted(stages.values()) == [["AWSCURRENT"], ["AWSPREVIOUS"]]
     assert stages[old.id] == ["AWSPREVIOUS"]
     account.delete(old)
-    assert account.worlds[-1].secrets == {secret.outputs["arn"]: "new"}
+    assert account.applied[-1].secrets == {secret.outputs["arn"]: "new"}

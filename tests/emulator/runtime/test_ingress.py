@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.desired.state import CLOUDS, Address, Cloud, Function
-from emulator.runtime.active_faults import Board
-from emulator.runtime.connections import LOOK_S
-from emulator.runtime.http_client import exchange
-from emulator.runtime.ingress import Behind, Door
-from emulator.runtime.processes import Log
+from emulator.desired.model import CLOUDS, Address, Cloud, Function
+from emulator.runtime.active_faults import ActiveFaults
+from emulator.runtime.ingress.connections import LOOK_S
+from emulator.runtime.ingress.ingress import Backend, Ingress
+from emulator.runtime.instances.http_client import exchange
+from emulator.runtime.instances.processes import Log
 from emulator.runtime.types import Call, Instance, Outcome, Reply
 
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -63,7 +63,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """An open door."""
+    """An open ingress."""
 
     port: int
     upstream: Upstream
@@ -107,12 +107,12 @@ async def front(
     async def lease() -> AsyncGenerator[Instance]:
         yield upstream
 
-    door = Door(port, Behind(lambda: spec, lease, Board(), lambda: 0.5, Log(folder / "log")))
-    await door.listener.open()
+    ingress = Ingress(port, Backend(lambda: spec, lease, ActiveFaults(), lambda: 0.5, Log(folder / "log")))
+    await ingress.listener.open()
     try:
         yield Front(port, upstream)
     finally:
-        await door.listener.close()
+        await ingress.listener.close()
         behind_it.close()
 
 
@@ -125,10 +125,10 @@ async def test_octets_of_fields_pass_as_they_are(cloud: Cloud, tmp_path: Path) -
         writer.write(b"HTTP/1.1 200 OK\r\nx-out: " + odd + b"\r\ncontent-length: 2\r\n\r\nok")
         await writer.drain()
 
-    async with front(tmp_path, cloud, odd_reply) as door:
-        said = await door.ask(b"GET / HTTP/1.1\r\n%H\r\nx-in: " + odd + b"\r\n\r\n")
+    async with front(tmp_path, cloud, odd_reply) as ingress:
+        said = await ingress.ask(b"GET / HTTP/1.1\r\n%H\r\nx-in: " + odd + b"\r\n\r\n")
         assert b"\r\nx-out: " + odd + b"\r\n" in said
-        assert b"\r\nx-in: " + odd + b"\r\n" in door.upstream.heads[0]
+        assert b"\r\nx-in: " + odd + b"\r\n" in ingress.upstream.heads[0]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -140,14 +140,14 @@ async def test_a_half_closed_client_gets_its_reply(cloud: Cloud, tmp_path: Path)
         await go.wait()
         await well(reader, writer)
 
-    async with front(tmp_path, cloud, late) as door:
+    async with front(tmp_path, cloud, late) as ingress:
         for request in (
             b"GET / HTTP/1.1\r\n%H\r\n\r\n",
             b"POST / HTTP/1.1\r\n%H\r\ncontent-length: 1\r\n\r\nx",
         ):
             go.clear()
             asyncio.get_running_loop().call_later(3.5 * LOOK_S, go.set)
-            said = await door.ask(request, half_close=True)
+            said = await ingress.ask(request, half_close=True)
             assert said.startswith(b"HTTP/1.1 200 OK\r\n")
             assert said.endswith(b"ok")
 
@@ -162,8 +162,8 @@ async def test_a_client_that_is_gone_is_seen_except_by_lambda(cloud: Cloud, tmp_
         await reader.read()
         ended.set()
 
-    async with front(tmp_path, cloud, waits) as door:
-        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with front(tmp_path, cloud, waits) as ingress:
+        _, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: f.example.localhost\r\n\r\n")
         await begun.wait()
         writer.close()
@@ -176,12 +176,12 @@ async def test_a_client_that_is_gone_is_seen_except_by_lambda(cloud: Cloud, tmp_
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_limits_come_before_the_invitation_to_send(cloud: Cloud, tmp_path: Path) -> None:
     """A client that waits for 100 Continue with too large a body is told 413 at once, and nothing runs."""
-    async with front(tmp_path, cloud) as door:
+    async with front(tmp_path, cloud) as ingress:
         size = 200 * MIB
         head = b"POST / HTTP/1.1\r\n%%H\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % size
-        said = await door.ask(head)
+        said = await ingress.ask(head)
         assert said.startswith(b"HTTP/1.1 413 ")
-        assert door.upstream.heads == []
+        assert ingress.upstream.heads == []
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -192,15 +192,15 @@ async def test_a_client_that_waits_is_invited_to_send(cloud: Cloud, tmp_path: Pa
         assert await reader.readexactly(5) == b"12345"
         await well(reader, writer)
 
-    async with front(tmp_path, cloud, takes) as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with front(tmp_path, cloud, takes) as ingress:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
         writer.write(b"PUT / HTTP/1.1\r\nhost: f.example.localhost\r\nexpect: 100-continue\r\n")
         writer.write(b"content-length: 5\r\nconnection: close\r\n\r\n")
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"12345")
         assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
         writer.close()
-        assert b"expect" not in door.upstream.heads[0]
+        assert b"expect" not in ingress.upstream.heads[0]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ async def test_a_whole_url_as_target_names_host_and_path(
     target: bytes, status: int, passed: bytes, tmp_path: Path
 ) -> None:
     """Its host counts, not the Host field (RFC 9112, section 3.2.2); what is no target is a bad request."""
-    async with front(tmp_path, "gcp") as door:
-        said = await door.ask(b"OPTIONS %b HTTP/1.1\r\n%%H\r\n\r\n" % target)
+    async with front(tmp_path, "gcp") as ingress:
+        said = await ingress.ask(b"OPTIONS %b HTTP/1.1\r\n%%H\r\n\r\n" % target)
         assert int(said.split()[1]) == status
-        heads = door.upstream.heads
+        heads = ingress.upstream.heads
         assert [head.partition(b"\r\n")[0] for head in heads] == (
             [b"OPTIONS %b HTTP/1.1" % passed] if passed else []
         )
@@ -236,18 +236,18 @@ async def test_a_broken_connection_repeats_nothing(cloud: Cloud, tmp_path: Path)
     async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Closes after the head."""
 
-    async with front(tmp_path, cloud, breaks) as door:
+    async with front(tmp_path, cloud, breaks) as ingress:
         for _ in range(2):
-            assert (await door.ask(b"GET / HTTP/1.1\r\n%H\r\n\r\n")).startswith(b"HTTP/1.1 502 ")
-        assert len(door.upstream.heads) == 2
+            assert (await ingress.ask(b"GET / HTTP/1.1\r\n%H\r\n\r\n")).startswith(b"HTTP/1.1 502 ")
+        assert len(ingress.upstream.heads) == 2
 
 
 @pytest.mark.parametrize(("cloud", "status"), [("aws", 200), ("azure", 200), ("gcp", 405)])
 async def test_google_passes_no_trace(cloud: Cloud, status: int, tmp_path: Path) -> None:
     """cloud.google.com/run/docs/issues: TRACE and CONNECT do not reach a service."""
-    async with front(tmp_path, cloud) as door:
-        assert int((await door.ask(b"TRACE / HTTP/1.1\r\n%H\r\n\r\n")).split()[1]) == status
-        assert len(door.upstream.heads) == (status == 200)
+    async with front(tmp_path, cloud) as ingress:
+        assert int((await ingress.ask(b"TRACE / HTTP/1.1\r\n%H\r\n\r\n")).split()[1]) == status
+        assert len(ingress.upstream.heads) == (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ async def test_every_way_to_end_a_reply_is_understood(reply: bytes, body: bytes,
         writer.write(reply)
         await writer.drain()
 
-    async with front(tmp_path, "azure", says) as door:
-        said = await door.ask(b"GET / HTTP/1.1\r\n%H\r\n\r\n")
+    async with front(tmp_path, "azure", says) as ingress:
+        said = await ingress.ask(b"GET / HTTP/1.1\r\n%H\r\n\r\n")
         assert said.partition(b"\r\n\r\n")[2] == body
         assert b"link" not in said
 
@@ -282,8 +282,8 @@ async def test_a_reply_that_breaks_off_is_not_closed_as_whole(tmp_path: Path) ->
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n")
         await writer.drain()
 
-    async with front(tmp_path, "azure", says) as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    async with front(tmp_path, "azure", says) as ingress:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: f.example.localhost\r\n\r\n")
         assert await reader.readuntil(b"2\r\nok\r\n")
         with pytest.raises(ConnectionResetError):
@@ -298,8 +298,8 @@ async def test_a_reply_to_head_has_a_length_and_no_body(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
         await reader.read()
 
-    async with front(tmp_path, "azure", head_only) as door:
-        said = await door.ask(b"HEAD / HTTP/1.1\r\n%H\r\n\r\n")
+    async with front(tmp_path, "azure", head_only) as ingress:
+        said = await ingress.ask(b"HEAD / HTTP/1.1\r\n%H\r\n\r\n")
         assert b"content-length: 2\r\n" in said.lower()
         assert said.endswith(b"\r\n\r\n")
 
@@ -311,6 +311,6 @@ async def test_a_large_upload_streams_and_an_early_reply_arrives(tmp_path: Path)
         await well(reader, writer)
         await reader.read()
 
-    async with front(tmp_path, "azure", at_once) as door:
+    async with front(tmp_path, "azure", at_once) as ingress:
         head = b"POST / HTTP/1.1\r\n%%H\r\ncontent-length: %d\r\n\r\n" % (8 * MIB)
-        assert (await door.ask(head + b"x" * (8 * MIB))).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (await ingress.ask(head + b"x" * (8 * MIB))).startswith(b"HTTP/1.1 200 OK\r\n")

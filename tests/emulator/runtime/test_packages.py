@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.runtime.packages import Packages
+from emulator.runtime.instances.packages import Packages
 
 FILES = ("build.json", "functions/app.py", "functions/settings.py", "run.sh")
 PATIENCE_S = 30.0

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import PortTaken
-from emulator.runtime.listening import bind
+from emulator.runtime.ingress.listener import bind
+from emulator.runtime.json_document import Document
 from emulator.runtime.ports import HIGHEST, LOWEST, Ports, free
-from emulator.runtime.state import Document
 
-# A daemon as far as its ports go: allocates when it is told, prints them, holds them until it is told again.
+# The ports of a daemon: allocates on a line of input, prints them, and holds them until the next line.
 OTHER = """
 import sys
 from pathlib import Path
 from emulator.runtime import ports
-from emulator.runtime.state import Document
+from emulator.runtime.json_document import Document
 ports.LOWEST, ports.HIGHEST = map(int, sys.argv[2:4])
 own = ports.Ports(Document(Path(sys.argv[1])))
 print("ready", flush=True)

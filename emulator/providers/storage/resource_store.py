@@ -1,0 +1,107 @@
+"""The resources that exist in the emulated clouds, in one JSON file.
+
+The rule of this file: the file is replaced whole or not at all. A change is written beside it, forced to
+disk and renamed over it, so `kill -9`, a power cut or a full disk leave the table as it was before, and the
+table in memory changes only after the file did. Secrets are in it, as in a cloud's own storage: mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from emulator.errors import StoreError
+from emulator.providers.values import Properties
+
+VERSION = 2
+# An empty table beside a Pulumi state that is full would only lead to the next riddle.
+ANEW = "put an older copy there, or `make down` and `make up` deploy anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource. `key` is unique in the emulator; the engine knows it by `id`, unique in its type.
+
+    inputs: as checked, with the provider's defaults. outputs: as the cloud would report them.
+    private: what the emulator itself must remember and no program sees (port, sha256 of the running package).
+    """
+
+    key: str
+    token: str
+    id: str
+    urn: str
+    inputs: Properties = field(repr=False)
+    outputs: Properties = field(repr=False)
+    private: Properties = field(default_factory=dict[str, Any], repr=False)
+
+
+class ResourceStore:
+    """The resources by key. `resources` is an immutable snapshot; the caller serialises writers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: Mapping[str, Resource] = _load(path)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        return MappingProxyType(dict(self._rows))
+
+    def change(self, put: Iterable[Resource] = (), remove: Iterable[str] = ()) -> None:
+        """Puts and removes resources as one change, durable when this returns."""
+        gone = set(remove)
+        resources = {key: resource for key, resource in self._rows.items() if key not in gone}
+        resources |= {resource.key: resource for resource in put}
+        self.replace(resources)
+
+    def replace(self, resources: Mapping[str, Resource]) -> None:
+        """Makes `resources` the whole table (an undo puts an earlier snapshot back)."""
+        _store(self._path, resources)
+        self._rows = dict(resources)
+
+
+def _load(path: Path) -> Mapping[str, Resource]:
+    try:
+        document: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StoreError(path, f"the emulator's resources cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise StoreError(path, f"not JSON ({error}); {ANEW}") from error
+    try:
+        if document["version"] != VERSION:
+            raise StoreError(
+                path, f"has version {document['version']}, this emulator reads {VERSION}; {ANEW}"
+            )
+        resources = [Resource(**cast("dict[str, Any]", resource)) for resource in document["resources"]]
+    except (KeyError, TypeError) as error:
+        reason = f"not a table of resources ({error}); {ANEW}"
+        raise StoreError(path, reason) from error
+    return {resource.key: resource for resource in resources}
+
+
+def _store(path: Path, resources: Mapping[str, Resource]) -> None:
+    document = {"version": VERSION, "resources": [asdict(resource) for resource in resources.values()]}
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(document, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        reason = f"the emulator's resources cannot be written ({error.strerror}); nothing was changed"
+        raise StoreError(path, reason) from error

@@ -1,0 +1,66 @@
+"""Headers that the clouds add at the edge: to a request on its way in, to a reply on its way out.
+
+The rule of this file: pure, and few: what functions really read or callers really see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from emulator.desired.model import Cloud, Function
+from emulator.runtime.types import Headers
+
+# What Lambda's front end keeps for itself; the function's own field arrives as `x-amzn-remapped-NAME`. A
+# streamed reply therefore has no length (github.com/cargo-lambda/cargo-lambda/issues/862), and a challenge
+# reaches no client (seen on function URLs by several public projects, 2026-09). The other three: responses of
+# Lambda and API Gateway that public repositories recorded.
+RENAMED_BY_LAMBDA = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
+
+
+def _trace(call_id: str) -> str:
+    return hashlib.sha256(call_id.encode()).hexdigest()[:32]
+
+
+def request(spec: Function, passed: Headers, peer: str, call_id: str) -> Headers:
+    """`passed` (lower-case names) plus what the cloud adds or replaces."""
+    found = dict(passed)
+    chain = f"{found['x-forwarded-for']}, {peer}" if "x-forwarded-for" in found else peer
+    trace = _trace(call_id)
+    added: dict[str, str] = {"x-forwarded-for": chain, "x-forwarded-proto": "http"}
+    match spec.cloud:
+        case "aws":
+            added["x-forwarded-for"] = peer  # Lambda does not believe what the caller says
+            added["x-forwarded-port"] = str(spec.port)
+            added["x-amzn-trace-id"] = found.get("x-amzn-trace-id") or f"Root=1-{trace[:8]}-{trace[8:]}"
+        case "azure":
+            added["x-arr-log-id"] = call_id
+        case "gcp":
+            added["x-cloud-trace-context"] = found.get("x-cloud-trace-context") or f"{trace}/1"
+            added["traceparent"] = found.get("traceparent") or f"00-{trace}-{trace[:16]}-00"
+    return (*((name, value) for name, value in passed if name not in added), *added.items())
+
+
+def renamed(said: Headers) -> Headers:
+    """What a Lambda function said, as its URL passes it on."""
+    return tuple(
+        (f"x-amzn-remapped-{name}" if name in RENAMED_BY_LAMBDA else name, value) for name, value in said
+    )
+
+
+def reply(cloud: Cloud, said: Headers, call_id: str) -> Headers:
+    """What the function said plus what the cloud adds or replaces."""
+    match cloud:
+        case "aws":
+            trace = _trace(call_id)
+            root = f"Root=1-{trace[:8]}-{trace[8:]};Parent={trace[:16]};Sampled=0"
+            added = {"x-amzn-requestid": call_id, "x-amzn-trace-id": root}
+        case "azure":
+            return said
+        case "gcp":
+            added = {"x-cloud-trace-context": f"{_trace(call_id)};o=0", "server": "Google Frontend"}
+    return (*((name, value) for name, value in said if name not in added), *added.items())
+
+
+def platform(cloud: Cloud, call_id: str) -> Headers:
+    """Headers of an answer that the cloud gives itself."""
+    return (("x-ms-middleware-request-id", call_id),) if cloud == "azure" else reply(cloud, (), call_id)

@@ -1,0 +1,59 @@
+"""What the emulator asks of an instance on loopback: a port, readiness, the start of a reply as text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+from emulator.runtime.errors import InstanceError
+from emulator.runtime.instances.http_client import exchange
+from emulator.runtime.instances.processes import Child
+from emulator.runtime.types import Call, Reply
+
+POLL_S = 0.01  # the Lambda Web Adapter's own readiness period
+
+
+def free_port() -> int:
+    """A loopback port without a listener at this moment, for an instance that starts right away."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def accepts(port: int) -> bool:
+    """Whether something listens on `port` (Cloud Run's default startup probe)."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def answers(base: str, path: str) -> bool:
+    """Whether GET `path` gives a status from 100 to 499 (the Lambda Web Adapter's readiness check)."""
+    try:
+        async with asyncio.timeout(1), exchange(base, Call("ready", "GET", path, (), b"")) as reply:
+            return reply.status < 500
+    except (InstanceError, TimeoutError):
+        return False
+
+
+async def outcome_text(reply: Reply, most: int = 2000) -> str:
+    """The start of a reply's body, for a log or a status page; reads to its end."""
+    kept = bytearray()
+    async for chunk in reply.chunks():
+        if len(kept) < most:
+            kept += chunk[: most - len(kept)]
+    return kept.decode(errors="replace")
+
+
+def death(child: Child, what: str, said: str) -> InstanceError:
+    """The failure of an instance that did not come up; `said`: what it wrote."""
+    code = child.process.returncode
+    ended = f"it exited with status {code}" if code is not None else what
+    return InstanceError("unstarted", f"{ended}; its output: {said or '(none)'}")

@@ -1,0 +1,225 @@
+"""Child processes of the emulator: each in a session of its own, noted in the journal, its output in a log.
+
+The rule of this file: no child exists that the journal does not name, and ending a child ends its whole
+group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.runtime.instances import reaper
+
+LOG_BYTES = 5 * 1024 * 1024  # one older file of the same size is kept beside the current one
+TAIL_BYTES = 3000  # of a log in an error: enough for the last traceback
+
+
+class Log:
+    """One function's log, appended to by its instances (O_APPEND) and by the emulator."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def open(self) -> int:
+        """File descriptor for a child."""
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def say(self, text: str) -> None:
+        """One line of the platform's own."""
+        with contextlib.suppress(OSError):
+            fd = self.open()
+            try:
+                os.write(fd, f"[emulator] {text}\n".encode())
+            finally:
+                os.close(fd)
+
+    def size(self) -> int:
+        """Bytes so far; pass to `tail` to read only what came later."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def tail(self, since: int) -> str:
+        """The end of what was written after `since`."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(since, self.size() - TAIL_BYTES))
+                return file.read().decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def rotate(self) -> None:
+        """Copy and truncate a big file: its writers keep their descriptors."""
+        if self.size() > LOG_BYTES:
+            shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
+            os.truncate(self.path, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start. control: talk to it over pipes at stdin and stdout (stderr still goes to the log)."""
+
+    argv: Sequence[str]
+    cwd: Path
+    environ: Mapping[str, str] = field(repr=False)
+    log: Log
+    control: bool = False
+
+
+class Child:
+    """One running child and the group it leads."""
+
+    def __init__(self, process: asyncio.subprocess.Process, journal: ProcessJournal) -> None:
+        self.process = process
+        self.pid = process.pid
+        self._journal = journal
+        self._killed = False
+        self.ended = asyncio.ensure_future(self._watch())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the leader still runs and is meant to."""
+        return not self._killed and self.process.returncode is None and not self.ended.done()
+
+    async def _watch(self) -> int:
+        code = await self.process.wait()
+        self._signal(signal.SIGKILL)  # what it started ends with it
+        self._journal.remove(self.pid)
+        return code
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        done, _ = await asyncio.wait({self.ended}, timeout=seconds)
+        return bool(done)
+
+    def freeze(self) -> None:
+        """Stop the whole group where it is."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the whole group now."""
+        self._killed = True
+        self._signal(signal.SIGKILL)
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """End it, politely first when the cloud does so, and wait until it is gone."""
+        if grace_s > 0 and self.alive:
+            self._signal(signal.SIGTERM)
+            await asyncio.wait({self.ended}, timeout=grace_s)
+        self.kill()
+        await asyncio.wait({self.ended})
+
+
+class OneChild:
+    """An instance that is one child process: how it ends."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def on_end(self, then: Callable[[], None]) -> None:
+        """Run `then` when the process ends."""
+        self._child.ended.add_done_callback(lambda _: then())
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        return await self._child.ended_within(seconds)
+
+    def kill(self) -> None:
+        """End it now."""
+        self._child.kill()
+
+
+class ProcessJournal:
+    """The list of running groups, for the reaper and for the next daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("w", buffering=1)
+
+    def add(self, pid: int) -> None:
+        """`pid` leads a new group."""
+        self._file.write(f"+ {pid} {reaper.started(pid) or 'gone'}\n")
+
+    def remove(self, pid: int) -> None:
+        """The group of `pid` has ended."""
+        if not self._file.closed:
+            self._file.write(f"- {pid}\n")
+
+    def close(self) -> None:
+        """No more notes."""
+        self._file.close()
+
+
+class Processes:
+    """Starts children; `open` first ends what an earlier daemon left, `close` leaves none."""
+
+    def __init__(self, journal: Path) -> None:
+        self._path = journal
+        self._journal: ProcessJournal | None = None
+        self._reaper: asyncio.subprocess.Process | None = None
+        self._running: set[Child] = set()
+
+    async def open(self) -> list[int]:
+        """Sweep, then start the reaper. Returns the leaders that were still there."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        killed = reaper.sweep(self._path)
+        self._journal = ProcessJournal(self._path)
+        self._reaper = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", reaper.__file__, str(self._path)),
+            stdin=asyncio.subprocess.PIPE,
+            env={},
+            start_new_session=True,
+        )
+        return killed
+
+    async def spawn(self, command: Command) -> Child:
+        """Start `command` with exactly its environment, in a session of its own."""
+        if self._journal is None:
+            raise RuntimeError("Processes.open() comes before spawn()")
+        command.log.rotate()
+        pipe = asyncio.subprocess.PIPE if command.control else asyncio.subprocess.DEVNULL
+        log = command.log.open()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                cwd=command.cwd,
+                env=command.environ,
+                stdin=pipe,
+                stdout=pipe if command.control else log,
+                stderr=log,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        self._journal.add(process.pid)
+        child = Child(process, self._journal)
+        self._running.add(child)
+        child.ended.add_done_callback(lambda _: self._running.discard(child))
+        return child
+
+    async def close(self) -> None:
+        """Kill what runs, let the reaper go."""
+        await asyncio.gather(*(child.stop() for child in list(self._running)))
+        if self._reaper is not None and self._reaper.stdin is not None:
+            self._reaper.stdin.close()
+            await self._reaper.wait()
+        if self._journal is not None:
+            self._journal.close()
