@@ -1,8 +1,9 @@
 """The emulated clouds as one process: `python -m emulator --root .skyfleet`.
 
-It takes an exclusive lock on its folder, brings the world back as it was, opens the admin API, starts the
-Pulumi providers and then writes `emulator.json`. SIGTERM and SIGINT stop everything; no child is left.
-Setting up costs no network: what the clouds install is installed at a deploy.
+Locks its folder, restores the previous state, opens the admin API, starts the Pulumi providers and then
+writes
+`emulator.json`. SIGTERM and SIGINT stop everything, child processes included. Starting needs no network:
+what the clouds install is installed during a deployment.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("emulator")
 
 LOG_BYTES = 5 * 1024 * 1024
-APPLY_S = 600.0  # a deploy may install wheels from a slow index
+APPLY_S = 600.0  # a deployment may install wheels from a slow index
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """root: the checkout's `.skyfleet`; project: the checkout; python: runs functions, None for our own."""
+    """root: the checkout's `.skyfleet`; project: the checkout; python: runs functions, None: our own."""
 
     root: Path
     project: Path
@@ -59,12 +60,12 @@ class Options:
 
     @property
     def logs(self) -> Path:
-        """All logs."""
+        """Folder of all logs."""
         return self.root / "logs"
 
     @property
     def note(self) -> Path:
-        """What a running emulator says about itself."""
+        """Path of `emulator.json`."""
         return self.root / "emulator.json"
 
 
@@ -82,7 +83,7 @@ def options(arguments: list[str]) -> Options:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Generator[None]:
-    """NameHold the lock of the folder. Raises SetupError when another daemon does."""
+    """Hold the lock of the folder. Raises SetupError when another daemon holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
@@ -109,7 +110,7 @@ def log_to(folder: Path) -> None:
 
 
 def uv_program() -> Path:
-    """The uv beside our own interpreter, else the one on PATH."""
+    """The uv beside our own interpreter, or else the one on PATH."""
     beside = Path(sys.executable).with_name("uv")
     found = beside if beside.is_file() else shutil.which("uv")
     if found is None:
@@ -130,7 +131,7 @@ def adapter_program(environ: Mapping[str, str]) -> Path | None:
 
 
 async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
-    """Run until a signal comes."""
+    """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -166,7 +167,7 @@ async def serve(chosen: Options, environ: Mapping[str, str]) -> None:
 async def _providers(
     chosen: Options, emulator: Reconciler, ports: Ports, open_things: contextlib.AsyncExitStack
 ) -> tuple[Providers, Mapping[str, int]]:
-    """Bring the world back from the providers' table, then let the engine change it."""
+    """Restore the desired state from the resource store, then serve the providers to the engine."""
     from emulator.providers.registry import PACKAGES
     from emulator.providers.server import Providers
     from emulator.providers.storage.resource_store import ResourceStore
@@ -190,13 +191,13 @@ async def _providers(
         if spec.port is not None:
             ports.reserve(spec.port, f"function {spec.key}")
     await emulator.restore(desired)
-    # Stopping waits for operations under way, which wait for this loop.
+    # Stopping waits for running operations, which wait for this loop.
     open_things.push_async_callback(functools.partial(asyncio.to_thread, providers.stop))
     return providers, await asyncio.to_thread(providers.start)
 
 
 def write_note(path: Path, admin: str, token: str, providers: Mapping[str, int], python: str) -> None:
-    """emulator.json: written last, so that who reads it finds everything ready."""
+    """Write emulator.json. It is written last: when it exists, everything is ready."""
     note = {
         "pid": os.getpid(),
         "admin": admin,
@@ -208,7 +209,7 @@ def write_note(path: Path, admin: str, token: str, providers: Mapping[str, int],
 
 
 def main(arguments: list[str]) -> int:
-    """Entry point; what a user can act on goes to standard error."""
+    """Entry point. Messages for the user go to standard error."""
     chosen = options(arguments)
     try:
         with exclusive(chosen.root / "emulator" / "daemon.lock"):

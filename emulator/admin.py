@@ -1,16 +1,16 @@
-"""The emulator's admin API: what `skyfleet` asks the daemon on loopback, with the token from emulator.json.
+"""The emulator's admin API for the command line: on loopback, with the token from emulator.json.
 
     GET /v1/health                                        {"status": "ok"}
-    GET /v1/status                                         functions, instances, schedules, faults
-    POST /v1/faults {"cloud", "fault", "scope"}           inject; scope is `agents` unless told otherwise
+    GET /v1/status                                        functions, instances, schedules, faults
+    POST /v1/faults {"cloud", "fault", "scope"}           inject; the default scope is `agents`
     DELETE /v1/faults?cloud=aws                           heal
-    PUT /v1/settings {"minute_s": 5.0, "delays": 0.02}    length of an emulated minute; how much of a real
-                                                          cloud's delays the emulated ones take (0 to 1)
+    PUT /v1/settings {"minute_s": 5.0, "delays": 0.02}    length of an emulated minute; factor from a real
+                                                          cloud's delays to emulated ones (0 to 1)
     GET /v1/leftovers                                     what the clouds keep of deleted resources
-    PUT /v1/outages {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: no more)
+    PUT /v1/outages {"cloud", "status", "seconds"}        the cloud's management API answers so (0 s: ends it)
     POST /v1/drift {"cloud", "id", "delete" or "set"}     change or delete a resource by hand
-    POST /v1/schedules/run {"cloud"}                      fire now, answer when done
-Mistakes are 400 with {"error": {"code", "message"}}.
+    POST /v1/schedules/run {"cloud"}                      run now, answer after the last run
+Invalid requests are answered 400 with {"error": {"code", "message"}}.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Clouds:
-    """What runs, and the resources that it comes from."""
+    """What the API acts on: the running functions and the resources."""
 
     emulator: Reconciler
     operations: Operations
@@ -89,7 +89,7 @@ async def _status(_: web.BaseRequest, clouds: Clouds) -> Json:
 
 
 def _status_of(clouds: Clouds) -> describe.Json:
-    """What runs, with the bad days of management APIs among the faults."""
+    """The running state, with outages of management APIs among the faults."""
     found = describe.status(clouds.emulator)
     for cloud, outage in clouds.operations.outages.report(time.time()).items():
         found["faults"].append({"cloud": cloud, "scope": "api", "fault": f"api:{outage['status']:g}"})
@@ -182,7 +182,7 @@ ROUTES: dict[tuple[str, str], Call] = {
 
 
 class Admin:
-    """Serves the API for one emulator."""
+    """Serves the admin API."""
 
     def __init__(self, port: int, token: str, emulator: Reconciler, operations: Operations) -> None:
         self._token = token
@@ -195,7 +195,7 @@ class Admin:
         await self._listener.open()
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop listening."""
         await self._listener.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:

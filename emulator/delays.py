@@ -1,7 +1,8 @@
-"""How much shorter than in a real cloud everything takes in the emulated ones that needs time there.
+"""The factor between a real cloud's delays and emulated ones.
 
-The rule of this file: one factor for all of it, so that what waits and what is waited for keep their ratio.
-Behaviours are written down in the seconds of a real cloud, with their source, where they belong.
+One factor covers all delays, so that their ratios stay the same. Each delay is written in the seconds of a
+real
+cloud, with its source, beside the behaviour that it belongs to.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ MOST: float = 1.0
 
 @dataclass(slots=True)
 class Delays:
-    """factor: emulator seconds per second of a real cloud; 0: nothing takes time."""
+    """factor: emulator seconds per second of a real cloud; 0: no delays."""
 
     factor: float = DEFAULT
 

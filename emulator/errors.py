@@ -1,13 +1,13 @@
-"""Everything that can go wrong in the emulator, by whose fault it is.
+"""Errors of the emulator, by cause.
 
     EmulatorError
-    ├── CloudError   the cloud refuses what the program asked for (the program's fault)
-    │   └── NotYetReady   the cloud refuses now and would accept later (a change that still propagates)
-    ├── ApplyError   the hosts cannot make reality equal to the world (mostly the package's fault)
-    ├── StoreError   the emulator's own file cannot be read or written (this machine: disk, permissions)
-    └── PortTaken    another process listens where the emulator must (this machine)
+    ├── CloudError          the cloud refuses what the program asked for (cause: the program)
+    │   └── NotYetReady     the cloud refuses now and accepts later (a change that still propagates)
+    ├── ApplyError          a function does not start (cause: mostly its package)
+    ├── StoreError          the emulator's file cannot be read or written (cause: disk, permissions)
+    └── PortTaken           another process listens on a port of the emulator
 
-Messages say what happened, what was found and what to do; they never hold a secret.
+Messages say what happened, what was found and what to do. They never contain a secret.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 
 
 class EmulatorError(Exception):
-    """Base of all: catch it only at an outermost shell."""
+    """Base class; catch it at an outermost shell only."""
 
 
 class CloudError(EmulatorError):
-    """A refusal in the words of the cloud: `code` is the vendor's error code, `message` its sentence."""
+    """A refusal by the cloud. code: the vendor's error code; message: the vendor's sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -29,8 +29,9 @@ class CloudError(EmulatorError):
 
 
 class NotYetReady(CloudError):
-    """A refusal that ends by itself. `retried_s`: real seconds for which the vendor's Pulumi provider repeats
-    the call before it fails; 0 where it fails at once."""
+    """A refusal that ends by itself. retried_s: real seconds for which the vendor's Pulumi provider repeats
+    the call; 0 where it fails at once.
+    """
 
     def __init__(self, code: str, message: str, retried_s: float = 0.0) -> None:
         super().__init__(code, message)
@@ -38,7 +39,7 @@ class NotYetReady(CloudError):
 
 
 class ApplyError(EmulatorError):
-    """`key` (of a function or a schedule in the world) cannot run, because of `reason`."""
+    """The function or schedule `key` cannot run. reason: why."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
@@ -47,7 +48,7 @@ class ApplyError(EmulatorError):
 
 
 class StoreError(EmulatorError):
-    """The file `path` could not be read or written: `reason`."""
+    """The file `path` could not be read or written. reason: why."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -56,7 +57,7 @@ class StoreError(EmulatorError):
 
 
 class PortTaken(EmulatorError):
-    """`port` of 127.0.0.1, meant for `purpose`, is already listened on."""
+    """Another process listens on `port` of 127.0.0.1, which `purpose` needs."""
 
     def __init__(self, port: int, purpose: str) -> None:
         super().__init__(

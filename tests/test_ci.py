@@ -20,7 +20,8 @@ COMMON: Final = ("awk",)
 
 
 def read(path: Path) -> dict[str, Any]:
-    return cast("dict[str, Any]", yaml.load(path.read_text("utf-8"), yaml.BaseLoader))  # noqa: S506  # strings
+    # Strings.
+    return cast("dict[str, Any]", yaml.load(path.read_text("utf-8"), yaml.BaseLoader))  # noqa: S506
 
 
 def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""Amazon's table as a world: Lambda functions with their doors, roles as grants, EventBridge schedules.
+"""AWS resources as desired state: Lambda functions and their URLs, roles as grants, EventBridge schedules.
 
-How IAM is read: Allow statements of a role's own policies that act already, whatever their conditions; Deny
-is not read. A function without a reservation may take all of the account's concurrency; that functions share
-it is not modelled.
-Resources of buckets lose `arn:aws:s3:::`, so they read `bucket` or `bucket/key*`; secrets keep their ARN.
+IAM is read as the Allow statements of a role's own policies that are in effect, without their conditions.
+Deny is
+not read. A function without reserved concurrency may use all of the account's; sharing is not modelled.
+Grants on buckets drop `arn:aws:s3:::`, so they read `bucket` or `bucket/key*`. Secrets keep their ARN.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _closed(url: Resource, function: Resource, view: ResourceView) -> str | None
 
 
 def _statements(role: Resource, view: ResourceView) -> Iterator[Json]:
-    """Allow statements of a role's policies that act already."""
+    """Allow statements in effect of a role's policies."""
     return statements(role, view.effective(ROLE_POLICY))
 
 

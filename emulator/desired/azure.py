@@ -1,8 +1,8 @@
-"""Azure's table as a world: function apps that have taken a package, roles on storage as grants.
+"""Azure resources as desired state: function apps with a package, roles on storage as grants.
 
-Grants name containers as `account/container`, whole accounts as `account/*`. Settings are those that the
-platform resolved when the site was last configured (`providers/azure/references`), until a day is over.
-Timers live in the code: no schedules here.
+Grants name containers as `account/container` and whole accounts as `account/*`. Settings are those that the
+platform resolved when the site was last configured (`providers/azure/references`), for one day. Timers are
+declared in the code, so there are no schedules here.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from emulator.providers.azure.settings import app_settings
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import fields, items, number, text
 
-# HTTP requests one instance takes at once unless said otherwise, by memory
+# Default of concurrent HTTP requests per instance, by memory
 # (learn.microsoft.com/azure/azure-functions/functions-concurrency).
 CONCURRENCY = {512: 4, 2048: 16, 4096: 32}
-ANSWER_S = 230.0  # the load balancer's idle limit, whatever functionTimeout says
+ANSWER_S = 230.0  # the load balancer's idle limit; functionTimeout does not raise it
 
 
 def derive(view: ResourceView) -> Part:
@@ -90,7 +90,7 @@ def _closed(resource: Resource) -> str | None:
 
 
 def _identities(resource: Resource, view: ResourceView) -> dict[str, str]:
-    """Client id -> principal id of the site's user-assigned identities, in the order given."""
+    """Client id -> principal id of the site's user-assigned identities, in the given order."""
     wanted = [str(id).casefold() for id in items(resource.inputs, "identity", "userAssignedIdentities")]
     resources = {identity.id.casefold(): identity.outputs for identity in view.all(IDENTITY)}
     return {
@@ -101,7 +101,9 @@ def _identities(resource: Resource, view: ResourceView) -> dict[str, str]:
 
 
 def _principal(resource: Resource, view: ResourceView) -> str:
-    """The principal of the code's tokens: the identity its settings name, else the first, else the site's."""
+    """The principal of the code's tokens: the identity that its settings name, the first one, or
+    the site's.
+    """
     assigned, settings = _identities(resource, view), app_settings(resource.inputs)
     for name in ("AZURE_CLIENT_ID", "AzureWebJobsStorage__clientId"):
         if settings.get(name) in assigned:

@@ -1,4 +1,4 @@
-"""What the three clouds' view have in common when they are read as a world."""
+"""What the derivations of the three clouds share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROLES: tuple[Role, ...] = ("agent", "router", "checker")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One cloud's part of a world."""
+    """One cloud's part of the desired state."""
 
     functions: tuple[Function, ...] = ()
     schedules: tuple[Schedule, ...] = ()
@@ -30,9 +30,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ResourceView:
-    """The resources by type, in the order they were made, and where the emulator keeps its files.
+    """The resources by type, in creation order, and the folder of the emulator's state.
 
-    now: unix seconds, by which a grant acts already or not yet.
+    now: unix seconds; grants that are not in effect by then are left out.
     """
 
     resources: Mapping[str, Resource]
@@ -43,7 +43,7 @@ class ResourceView:
         return (resource for resource in self.resources.values() if resource.token == token)
 
     def effective(self, token: str) -> Iterable[Resource]:
-        """The resources of a type that grants something, without those whose grant does not act yet."""
+        """Resources of a type that grants something, without grants that are not in effect yet."""
         return (resource for resource in self.all(token) if effective_at(resource) <= self.now)
 
     def package(self, resource: Resource) -> Path:
@@ -54,13 +54,13 @@ class ResourceView:
 
 
 def role_of(resource: Resource, prop: str) -> Role:
-    """By the label; a function that bears none of ours is somebody's agent."""
+    """The role by the resource's label; `agent` for a function without a known label."""
     label = text(resource.inputs, prop, ROLE_LABEL)
     return label if label in ROLES else "agent"
 
 
 def addresses_of(*urls: str) -> tuple[Address, ...]:
-    """Where the cloud's front end takes requests for a function: the URLs it reports for it."""
+    """Addresses at which the cloud's front end takes requests for a function: the URLs that it reports."""
     parts = [urlsplit(url if "://" in url else f"//{url}") for url in urls if url]
     return tuple(Address(part.hostname or "", part.path.rstrip("/")) for part in parts)
 

@@ -1,7 +1,8 @@
-"""The table of resources, read as a world: what should run, who may do what. Pure; nothing is raised.
+"""Derives the desired state from the resources: what should run and which access is granted. Pure.
 
-The rule of this file: what a cloud would refuse at run time is said in the world (`closed`, `refused`, a
-missing grant), never an error: a half-made or half-destroyed stack is an ordinary state.
+Nothing is raised. What a cloud refuses at run time is part of the state (`closed`, `refused`, a missing
+grant),
+since a half-created or half-destroyed stack is an ordinary state.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from emulator.providers.storage.resource_store import Resource
 
 
 def derive(resources: Mapping[str, Resource], folder: Path, now: float = math.inf) -> DesiredState:
-    """`folder`: the emulator's state, below which buckets and packages lie. now: unix seconds; grants that do
-    not act by then are left out."""
+    """The desired state. folder: state folder that holds buckets and packages. now: unix seconds; grants that
+    are not in effect by then are left out.
+    """
     view = ResourceView(resources, folder, now)
     parts = [part.derive(view) for part in (aws, azure, gcp)]
     return DesiredState(

@@ -1,7 +1,8 @@
-"""Google's table as a world: functions, who may invoke them, what their service accounts may read.
+"""Google Cloud resources as desired state: functions, their invokers, grants of their service accounts.
 
-Grants name buckets as `bucket`, or as `bucket/prefix*` under a condition, which then never covers a listing:
-that is asked of the bucket. A function that lost the right to read a secret it is configured with is
+Grants name buckets as `bucket`, or as `bucket/prefix*` under a condition. A condition on objects never covers
+a
+listing, which is an operation on the bucket. A function whose account lost access to a configured secret is
 closed with that reason: Cloud Run would start no new instance of it.
 """
 
@@ -45,7 +46,7 @@ OBJECT_ROLES = {
     "roles/storage.objectAdmin": ALL_OBJECTS,
     "roles/storage.admin": ALL_OBJECTS,
 }
-# type of member, the input that names the service, its invoker role
+# resource type of the member, input that names the service, invoker role
 INVOKERS = (
     (SERVICE_MEMBER, "name", INVOKER),
     (RUN_MEMBER, "service", INVOKER),
@@ -102,7 +103,7 @@ def function_key(resource: Resource) -> str:
 
 
 def invokers(resource: Resource, view: ResourceView) -> set[str]:
-    """Members that may invoke the function, on its service, on the function or in the whole project."""
+    """Members that may invoke the function: on its service, on the function or in the whole project."""
     found: set[str] = set()
     for token, prop, role in INVOKERS:
         for member in view.effective(token):
@@ -127,7 +128,7 @@ def _closed(resource: Resource, view: ResourceView) -> str | None:
 
 
 def _secrets(resource: Resource, view: ResourceView) -> tuple[dict[str, str], str | None]:
-    """The secret variables, and why one of them cannot be read."""
+    """The secret variables, and the reason why one of them cannot be read."""
     found: dict[str, str] = {}
     for variable in items(resource.inputs, "serviceConfig", "secretEnvironmentVariables"):
         value = _secret(variable, f"serviceAccount:{runs_as(resource.inputs)}", view)
@@ -185,13 +186,13 @@ def _schedule(resource: Resource, view: ResourceView) -> Schedule:
 
 
 def _by_number(function: Resource) -> str:
-    """The third address: its service's, with the project's number."""
+    """The third address: the service's, with the project number."""
     name, where = text(function.inputs, "name"), text(function.inputs, "location")
     return addresses.cloud_run_by_number(name, PROJECT_NUMBER, where)
 
 
 def _urls(function: Resource) -> tuple[str, str]:
-    """Both addresses of a function: of its Cloud Run service, and the one at cloudfunctions.net."""
+    """The two addresses of a function: its Cloud Run service and cloudfunctions.net."""
     return text(function.outputs, "serviceConfig", "uri"), text(function.outputs, "url")
 
 

@@ -1,7 +1,8 @@
-"""What should exist in the emulated clouds right now, as plain values.
+"""The desired state of the emulated clouds, as plain values without behaviour.
 
-The rule of this file: no behaviour. Pulumi providers keep a table of resources, `derive.py` turns that table
-into one `DesiredState`, and the hosts make reality equal to it, at every change and after every restart.
+Pulumi providers store resources, `derive.py` turns them into one `DesiredState`, and the reconciler starts,
+changes
+and stops functions accordingly, after each change and after each restart.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ CLOUDS: tuple[Cloud, ...] = ("aws", "azure", "gcp")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host name that a front door routes to a function. path: what stands before every path there, which
-    is cut off (cloudfunctions.net)."""
+    """A host name that a front end routes to a function. path: prefix of every path there, removed by the
+    front end (cloudfunctions.net).
+    """
 
     host: str
     path: str = ""
@@ -30,16 +32,16 @@ class Address:
 class Function:
     """One deployed function: AWS Lambda, Azure Functions site or Cloud Run function.
 
-    key: stable and unique in the emulator, its folder and log too: `aws/eu-west-1/skyfleet-agent`.
-    package: the uploaded zip, in the emulator's own copy of the bucket; `package_hash` is its sha256.
-    entry: Lambda handler, GCP entry point; empty on Azure, where the code names its functions.
-    environment: as configured, secrets resolved; the host adds what the vendor's runtime adds.
+    key: stable and unique in the emulator, also its folder and log: `aws/eu-west-1/skyfleet-agent`.
+    package: the uploaded zip, in the emulator's copy of the bucket. package_hash: its sha256.
+    entry: Lambda handler or GCP entry point; empty on Azure, where the code declares its functions.
+    environment: as configured, secrets resolved; the runtime adds the vendor's variables.
     port: loopback port of the public URL; None for a function without one.
-    addresses: its public names, the one that the cloud reports first; loopback itself always counts as one.
-    closed: why the cloud refuses callers of the URL (a missing permission), or None when it is open.
-    principal: the identity it runs as (role ARN, managed identity's principal id, service account's email).
-    concurrency: requests one instance takes at once (always 1 on AWS).
-    web_adapter: the Lambda Web Adapter layer and wrapper are configured.
+    addresses: public names, the one that the cloud reports first; loopback always counts as one.
+    closed: why the cloud refuses callers of the URL (a missing permission); None when it is open.
+    principal: identity of its code (role ARN, managed identity's principal id, service account's email).
+    concurrency: concurrent requests per instance (always 1 on AWS).
+    web_adapter: whether the Lambda Web Adapter layer and wrapper are configured.
     """
 
     key: str
@@ -72,11 +74,12 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """An entry of EventBridge Scheduler or Cloud Scheduler (Azure's timers live in the function's code).
+    """An entry of EventBridge Scheduler or Cloud Scheduler. Azure's timers are declared in the function's
+    code.
 
-    every_minutes: period in the cloud's minutes; the emulator's own minute may be shorter.
-    function: key of the function it fires. `refused`: why the cloud would not let it, or None.
-    payload: the event or request body it carries.
+    every_minutes: period in minutes of the cloud; an emulated minute may be shorter.
+    function: key of the function that it calls. refused: why the cloud would refuse the call, or None.
+    payload: the event or request body.
     """
 
     key: str
@@ -89,7 +92,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`principal` may do `action` on `resource`; both may end in `*` (AWS's and our own notation)."""
+    """`principal` may do `action` on `resource`; each may end in `*`."""
 
     principal: str
     action: str
@@ -109,7 +112,7 @@ class Bucket:
 class DesiredState:
     """Everything that should run.
 
-    Actions in grants: `secret:read`, `object:read`, `object:write`, `object:delete`, `object:list`.
+    Actions of grants: `secret:read`, `object:read`, `object:write`, `object:delete`, `object:list`.
     """
 
     functions: tuple[Function, ...] = ()

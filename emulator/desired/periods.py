@@ -1,6 +1,6 @@
-"""How often a schedule fires, in minutes. Pure.
+"""The period of a schedule, in minutes. Pure.
 
-The emulated clouds fire by period, not by the clock on the wall: `0 9 * * *` is once a day.
+The emulated clouds run schedules by period, not by wall clock: `0 9 * * *` is once a day.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 MINUTES = {"minute": 1, "hour": 60, "day": 1440}
 NEVER = 0.0
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-# One field of numbers as both kinds of cron know it: `*`, `*/5`, `0,30`, `9-17/2`.
+# One numeric field, valid in both kinds of cron: `*`, `*/5`, `0,30`, `9-17/2`.
 _PART = r"(\*|\d+(-\d+)?)(/[1-9]\d*)?"
 FIELD = rf"{_PART}(,{_PART})*"
 
 
 def of_rate(expression: str) -> float:
-    """Of `rate(5 minutes)` or `cron(* * * * ? *)`; NEVER for `at(...)`, which fires once."""
+    """Period of `rate(5 minutes)` or `cron(* * * * ? *)`; NEVER for `at(...)`, which runs once."""
     rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if rate:
         return float(int(rate[1]) * MINUTES[rate[2]])
@@ -49,7 +49,9 @@ def _count(field: str, size: int) -> int:
 
 
 def _share(field: str) -> float:
-    """Share of days that a field for days, months or weekdays leaves: only lists of weekdays are common."""
+    """Share of days that a field for days, months or weekdays selects. Only lists of weekdays are
+    evaluated.
+    """
     names = field.upper().split(",")
     if names == ["MON-FRI"]:
         return 5 / 7

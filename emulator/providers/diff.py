@@ -1,7 +1,6 @@
-"""What changed between two sets of inputs, by path, as the engine's detailed diff wants it.
+"""Differences between two sets of inputs, by path, for the engine's detailed diff. Pure.
 
-The rule of this file: plain values in, plain values out; no table, no cloud. Assets are equal when their
-hashes are (a package built again elsewhere is the same package).
+Assets are equal when their hashes are: a package that is built again elsewhere is the same package.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Verb = Literal["add", "delete", "update"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One changed property: its `path`, what happened, and whether the resource must be replaced for it."""
+    """One changed property. path, verb: what happened; replaces: whether the resource must be replaced."""
 
     path: str
     verb: Verb
@@ -77,7 +76,7 @@ def _value_changes(path: str, old: Json, new: Json) -> Iterator[tuple[str, Verb]
 
 
 def _same_document(old: Json, new: Json) -> bool:
-    """Policies are JSON in a text: other spacing or order of keys is no change (clouds normalise them)."""
+    """Whether two texts are the same JSON policy: spacing and order of keys are no change."""
     if not (isinstance(old, str) and isinstance(new, str) and old[:1] == new[:1] and old[:1] in "{["):
         return False
     try:

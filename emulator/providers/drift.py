@@ -1,7 +1,8 @@
-"""Changes by hand: what a person does in a cloud's console to a resource that a stack has made.
+"""Drift: changes that a person makes in a cloud's console to a resource of a stack.
 
-The rule of this file: the change goes the same way as an engine's, so that what runs follows it; the engine
-hears of it at its next refresh.
+The change takes the same way as one of the engine, so running functions follow. The engine sees it at its
+next
+refresh.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from emulator.providers.values import Json, Properties, fields
 
 
 def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str, Json] | None) -> str:
-    """Change a resource's inputs (`change`: property path -> value), or delete it (None); returns its key.
+    """Change a resource's inputs (`change`: property path -> value) or delete it (None); returns its key.
 
-    wanted: a resource's key, id, URN or name in the program. Raises CloudError when none or several fit.
+    wanted: a resource's key, id, URN or name in the program. Raises CloudError when none or several match.
     """
     resource = find(
         [resource for resource in operations.resources.values() if cloud_of(resource) == cloud], wanted
@@ -35,13 +36,13 @@ def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str
 
 
 def cloud_of(resource: Resource) -> Cloud | None:
-    """The cloud of a resource; None of what leftovers of one."""
+    """The cloud of a resource; None for a leftover."""
     package = package_of(resource.token)
     return next((cloud for cloud, own in PACKAGES.items() if own == package), None)
 
 
 def find(resources: Sequence[Resource], wanted: str) -> Resource:
-    """The one resource that `wanted` names."""
+    """The one resource that `wanted` names. Raises CloudError when none or several match."""
     found = [resource for resource in resources if wanted in (resource.key, resource.id, resource.urn)]
     found = found or [resource for resource in resources if resource.urn.rpartition("::")[2] == wanted]
     if len(found) == 1:
@@ -55,7 +56,7 @@ def find(resources: Sequence[Resource], wanted: str) -> Resource:
 
 
 def changed(inputs: Properties, change: Mapping[str, Json]) -> Properties:
-    """The inputs with some set otherwise; `a.b` is the property `b` of `a`."""
+    """The inputs with some properties replaced; `a.b` is the property `b` of `a`."""
     new = dict(inputs)
     for path, value in change.items():
         first, _, rest = path.partition(".")

@@ -1,7 +1,7 @@
-"""What the emulated clouds keep after a resource is deleted: names that stay taken, things that still cost.
+"""What the emulated clouds keep after a deletion: reserved names, and things that still cost.
 
-Each is a resource of the store with a type that no program can name.
-Times are unix seconds of the emulator; a resource whose time is over counts as gone.
+Each is a resource of the store with a type that no program can name. Times are unix seconds of the emulator;
+an expired leftover counts as absent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def resource(
     code: str = "",
     retried_s: float = 0.0,
 ) -> Resource:
-    """kind: HELD (the name `key` is taken; `what` is the refusal, `code` its code) or LEFT."""
+    """A leftover. kind: HELD (the name `key` is reserved; what: the refusal, code: its code) or LEFT."""
     outputs: Properties = {
         "key": key,
         "what": what,
@@ -41,7 +41,7 @@ def resource(
 
 
 def held(resources: Mapping[str, Resource], key: str, now: float) -> CloudError | None:
-    """The refusal of a new resource whose name is still held, if it is."""
+    """The refusal of a new resource whose name is still reserved, or None."""
     found = resources.get(_key(HELD, key))
     if found is None or not _stands(found, now):
         return None
@@ -50,17 +50,17 @@ def held(resources: Mapping[str, Resource], key: str, now: float) -> CloudError 
 
 
 def held_key(key: str) -> str:
-    """Key of the resource that holds the name of the resource `key`."""
+    """Key of the leftover that reserves the name of the resource `key`."""
     return _key(HELD, key)
 
 
 def left_key(key: str) -> str:
-    """Key of the resource that says what a cloud kept under `key`."""
+    """Key of the leftover that a cloud kept under `key`."""
     return _key(LEFT, key)
 
 
 def listed(resources: Mapping[str, Resource], now: float) -> Iterator[dict[str, Json]]:
-    """What leftovers: cloud, what it is, what it costs (empty: nothing), until when (None: for ever)."""
+    """The leftovers: cloud, what it is, its costs (empty: none), until when (None: no end)."""
     for each in resources.values():
         if each.token == TOKEN and _stands(each, now):
             kind = each.key.split("/")[1]

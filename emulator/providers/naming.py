@@ -1,8 +1,9 @@
-"""Physical names the way each provider makes them up, and no other way.
+"""Physical names, generated as each provider generates them.
 
-The rule of this file: a name once given stays (it is read back from the old inputs), and the same seed
-gives the same name. AWS and GCP append a dash and 7 hex digits. azure-native appends 8 hex digits without a
-dash and cuts or changes nothing, so that a long name is refused by the cloud
+A name stays for the life of a resource (it is read back from the old inputs), and the same seed gives the
+same
+name. AWS and GCP append a dash and 7 hex digits. azure-native appends 8 hex digits without a dash and cuts or
+changes nothing, so the cloud refuses a name that is too long
 (provider/pkg/provider/provider.go, getDefaultName: `NewUniqueName(randomSeed, name, 8, 0, nil)`); it names
 role assignments by a UUID.
 """
@@ -22,7 +23,7 @@ Style = Literal["dash", "lower-dash", "plain", "uuid", "exact", "fixed"]
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """`prop` carries the physical name of at most `limit` characters; `fixed` is the only name there is."""
+    """prop: input with the physical name, of at most `limit` characters; fixed: the only possible name."""
 
     prop: str
     style: Style
@@ -48,7 +49,7 @@ def physical_name(naming: Naming, logical: str, seed: bytes) -> str:
 def named(
     naming: Naming | None, inputs: Properties, olds: Mapping[str, Json], seed: tuple[str, bytes]
 ) -> Properties:
-    """Inputs with the physical name filled in if the program gave none; `seed`: logical name, randomness."""
+    """Inputs with the physical name, generated if the program gave none. seed: logical name, randomness."""
     if naming is None or inputs.get(naming.prop) is not None:
         return inputs
     logical, random = seed
@@ -63,7 +64,7 @@ def named(
 
 
 def with_default(inputs: Properties, prop: str, value: Json) -> Properties:
-    """Inputs with `prop` filled in by the provider, and marked as such."""
+    """Inputs with `prop` filled in by the provider and marked as such."""
     return {**inputs, prop: value, DEFAULTS: sorted({*items(inputs, DEFAULTS), prop})}
 
 

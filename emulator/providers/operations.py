@@ -1,8 +1,9 @@
-"""Create, update, read and delete as a cloud does them, and all or nothing.
+"""Create, update, read and delete as a cloud does them, atomically.
 
-The rule of this file: one change at a time (one lock), and a change is final only when the table's file, the
-objects' files and the running world all agree. If the world cannot follow, everything is put back and the
-operation fails; what ran before keeps running. No gRPC here.
+One change at a time (one lock). A change is final when the resource store, the objects' files and the running
+functions agree. If the functions cannot follow, the change is undone, the operation fails, and what ran
+before
+keeps running. No gRPC here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from emulator.providers.values import Json, Properties, program_inputs
 logger = logging.getLogger(__name__)
 
 NO_CONFIG: Mapping[str, Json] = {}
-# How often an emulated provider repeats a call that the cloud refuses for now, in emulator seconds.
+# How often an emulated provider repeats a refused call, in emulator seconds.
 REPEAT_S = 0.05
 
 Later = Callable[[float, Callable[[], None]], None]
@@ -36,14 +37,14 @@ Made = TypeVar("Made")
 
 
 def never(seconds: float, step: Callable[[], None]) -> None:
-    """No clock that wakes: `catch_up` is called by hand."""
+    """A scheduler that never calls: `catch_up` is called explicitly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The resource an operation is about: its type, name in the program, URN, provider configuration.
+    """The resource of an operation: type, name in the program, URN, provider configuration.
 
-    engine: tells one run of the engine from the next.
+    engine: identifies one run of the engine.
     """
 
     type: ResourceType
@@ -54,9 +55,10 @@ class Subject:
 
 
 class Operations:
-    """The only writer of the table. `apply` makes reality equal to a world, or raises ApplyError.
+    """The only writer of the resource store. apply: starts and stops functions accordingly, or raises
+    ApplyError.
 
-    later(seconds, step): calls `step` after some seconds; a grant that takes time to act needs it.
+    later(seconds, step): calls `step` after some seconds; grants that take time to take effect need it.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Operations:
         self._wakes_at: float | None = None
         self.outages = Outages()
         self._lock = threading.Lock()
-        # Resource adopted by a create -> the run of the engine that did it.
+        # Key of a resource adopted by a create -> the run of the engine that did it.
         self._adopted: dict[str, str] = {}
         self._desired = self.desired()
 
@@ -82,11 +84,11 @@ class Operations:
         return self._table.resources
 
     def desired(self) -> DesiredState:
-        """What should run, by the table."""
+        """What should run, by the resource store."""
         return derive(self._table.resources, self._machine.folder, self._machine.clock())
 
     def catch_up(self) -> None:
-        """Let take effect what has had its time since the last change."""
+        """Apply grants that have taken effect since the last change."""
         with self._lock:
             self._wakes_at = None
             try:
@@ -96,11 +98,11 @@ class Operations:
             self._wake_when_due()
 
     def remaining(self) -> list[dict[str, Json]]:
-        """What the clouds keep of resources that were deleted."""
+        """What the clouds keep of deleted resources."""
         return list(leftovers.listed(self.resources, self._machine.clock()))
 
     def _wake_when_due(self) -> None:
-        """One call of `catch_up` at the next moment at which a grant begins to act."""
+        """Schedules one call of `catch_up` for the next moment at which a grant takes effect."""
         now = self._machine.clock()
         due = min(
             (at for resource in self.resources.values() if (at := effective_at(resource)) > now), default=None
@@ -114,7 +116,7 @@ class Operations:
         return Context(self._machine, self._table.resources, subject.config, subject.name, old, private)
 
     def view(self, config: Mapping[str, Json]) -> Context:
-        """The table as a function of a provider sees it."""
+        """The resources as a provider's function sees them."""
         return Context(self._machine, self._table.resources, config, "")
 
     def create(self, subject: Subject, inputs: Properties) -> Resource:
@@ -122,7 +124,7 @@ class Operations:
         return self._persist(subject, lambda: self._create(subject, inputs))
 
     def _persist(self, subject: Subject, call: Callable[[], Made]) -> Made:
-        """Repeats a call that the cloud refuses for now, for as long as the vendor's provider would."""
+        """Repeats a call that the cloud refuses for now, as long as the vendor's provider would."""
         start = self._machine.clock()
         while True:
             try:
@@ -174,19 +176,19 @@ class Operations:
             return self._settle(subject, inputs, self.context(subject, old))
 
     def read(self, subject: Subject, id: str) -> Resource | None:
-        """The resource as it is now; None when it is gone."""
+        """The resource as it is now; None when it is absent."""
         resource = self._persist(subject, lambda: self.find(subject, id))
         return resource if resource is not None and self.alive(resource, subject.type) else None
 
     def delete(self, subject: Subject, id: str) -> None:
-        """Deleting what is gone already is fine."""
+        """Deletes the resource; an absent one is not an error."""
         self._persist(subject, lambda: self._delete(subject, id))
 
     def _delete(self, subject: Subject, id: str) -> None:
         with self._lock:
             resource = self.find(subject, id)
             if resource is None or self._adopted.pop(resource.key, None) == subject.engine:
-                # An engine that adopts a resource and deletes it in the same run is replacing it by itself.
+                # An engine that adopts a resource and deletes it in the same run replaces it by itself.
                 return
             context = self.context(subject, resource)
             with self._all_or_nothing(context):
@@ -197,7 +199,7 @@ class Operations:
                 self._follow()
 
     def _hold(self, type: ResourceType, resource: Resource) -> list[Resource]:
-        """The name of a deleted resource, where the cloud keeps it for some time."""
+        """The reservation of a deleted resource's name, where the cloud keeps one."""
         hold = type.hold(resource)
         if hold is None:
             return []
@@ -222,7 +224,7 @@ class Operations:
         return type.alive(resource, self._machine)
 
     def _settle(self, subject: Subject, inputs: Properties, context: Context) -> Resource:
-        """Puts the resource with these inputs in place of the context's old one."""
+        """Stores the resource with these inputs in place of the context's old one."""
         type, plain = subject.type, program_inputs(inputs)
         with self._all_or_nothing(context):
             type.refers(plain, context)
@@ -238,13 +240,13 @@ class Operations:
 
     @contextmanager
     def _all_or_nothing(self, context: Context) -> Generator[None]:
-        """Whatever stops the body, even a bug: files, table and world are as before."""
+        """Undoes files, store and running functions if the body raises, whatever it raises."""
         try:
             yield
         except BaseException as error:
             self._undo(context, was_applied=not isinstance(error, (CloudError, StoreError)))
             if isinstance(error, ApplyError):
-                # Told as a cloud tells of a deployment that failed.
+                # Reported as a cloud reports a failed deployment.
                 raise CloudError("DeploymentFailed", f"{error.key}: {error.reason}") from error
             raise
         for step in context.undo.commit:
@@ -252,7 +254,7 @@ class Operations:
         self._sweep()
 
     def _follow(self) -> None:
-        """Makes reality follow the table, where the change altered anything that runs."""
+        """Applies the desired state if this change altered it."""
         desired = self.desired()
         if desired == self._desired:
             return
@@ -262,7 +264,7 @@ class Operations:
         except ApplyError as error:
             if error.key in touched:
                 raise
-            # It could not run before this change either: whoever destroys or repairs must not be stopped.
+            # The function could not run before this change either, so destroying or repairing must go on.
             logger.warning("%s still cannot run: %s", error.key, error.reason)
         self._desired = desired
 
@@ -275,11 +277,11 @@ class Operations:
             if was_applied:
                 self._apply(self._desired)
         except (EmulatorError, OSError) as error:
-            # The first error is the one to tell; this one says what the undo left.
+            # The first error is reported; this one says what the undo left.
             logger.warning("taking a change back: %s", error)
 
     def _sweep(self) -> None:
-        """Removes packages that nothing runs any more."""
+        """Removes packages that no function runs."""
         running = {str(resource.private.get("package")) for resource in self.resources.values()}
         for package in self._machine.code.glob("*.zip"):
             if package.stem not in running:
@@ -287,7 +289,7 @@ class Operations:
 
 
 def _touched(old: DesiredState, new: DesiredState) -> set[str]:
-    """Keys of the functions and schedules that differ between two worlds."""
+    """Keys of the functions and schedules that differ between two desired states."""
     before = {item.key: item for item in (*old.functions, *old.schedules)}
     after = {item.key: item for item in (*new.functions, *new.schedules)}
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

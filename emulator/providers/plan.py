@@ -1,6 +1,6 @@
-"""What the engine asks before anything happens: are these inputs right, what would change, what is foreseen.
+"""What the engine asks before a change: are the inputs valid, what would change, which outputs follow.
 
-The rule of this file: nothing is changed. Unknown values may be anywhere.
+Nothing is changed here. Any value may be unknown.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from emulator.providers.values import UNKNOWN, Properties, program_inputs
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to check inputs: the `subject`, its old inputs (if any), the program's, and randomness.
+    """A request to check inputs. olds: earlier inputs, if any; news: the program's; seed: randomness.
 
-    resources: the table, for a resource that a killed engine made and does not know of.
+    resources: for a resource that a killed engine created and does not know.
     """
 
     subject: Subject
@@ -33,14 +33,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What an update would change; delete_before_replace: a replacement begins by deleting what is there."""
+    """What an update would change. delete_before_replace: a replacement deletes the old resource first."""
 
     changes: list[Change]
     delete_before_replace: bool
 
 
 def checked(asked: Asked) -> tuple[Properties, list[Failure]]:
-    """The inputs with everything filled in that the provider fills in, and all that is wrong with them."""
+    """The inputs with the provider's defaults, and all failures."""
     type, config = asked.subject.type, asked.subject.config
     inputs = program_inputs(asked.news)
     failures = schema.check(type.token, inputs)
@@ -59,7 +59,7 @@ def checked(asked: Asked) -> tuple[Properties, list[Failure]]:
 
 
 def _orphan(asked: Asked, inputs: Properties) -> Properties:
-    """Inputs of the very resource asked for, made under an automatic name the engine never heard of."""
+    """Inputs of the same resource, created under an automatic name that the engine does not know."""
     prop = asked.subject.type.naming.prop if asked.subject.type.naming else ""
     for resource in asked.resources.values():
         if resource.token == asked.subject.type.token and resource.urn == asked.subject.urn:
@@ -76,10 +76,11 @@ def difference(subject: Subject, old: Properties, new: Properties, operations: O
 
 
 def _same_place(subject: Subject, old: Properties, new: Properties, operations: Operations) -> bool:
-    """Whether old and new cannot both exist: an automatic name is made again, a given one is not.
+    """Whether old and new cannot both exist: an automatic name is generated again, a given one is not.
 
-    So do the vendors' providers (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace): what has no name
-    of its own, like a version of a secret, is created before the old one is deleted.
+    The vendors' providers do the same (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace). A resource
+    without
+    a name of its own, like a version of a secret, is created before the old one is deleted.
     """
     type = subject.type
     if type.stateless or type.numbered or is_autonamed(type.naming, new):
@@ -91,12 +92,14 @@ def _same_place(subject: Subject, old: Properties, new: Properties, operations: 
 
 
 def foreseen(subject: Subject, inputs: Properties) -> Properties:
-    """Outputs of a resource yet to be made: the inputs, and everything else unknown."""
+    """Outputs of a resource before its creation: the inputs, everything else unknown."""
     later = dict.fromkeys(schema.outputs_of(subject.type.token), UNKNOWN)
     return {**later, **program_inputs(inputs), **dict.fromkeys(subject.type.volatile, UNKNOWN)}
 
 
 def updated(subject: Subject, olds: Properties, news: Properties, *, preview: bool) -> Properties:
-    """Outputs after an update: the earlier ones, the new inputs, and unknown what any update gives anew."""
+    """Outputs after an update: the earlier ones with the new inputs; volatile ones are unknown in a
+    preview.
+    """
     volatile = dict.fromkeys(subject.type.volatile, UNKNOWN) if preview else {}
     return {**olds, **program_inputs(news), **volatile}

@@ -1,10 +1,11 @@
-"""One Pulumi provider as the engine's gRPC protocol wants it.
+"""One Pulumi provider in the engine's gRPC protocol.
 
-The rule of this file: translation only. Messages become plain values, `operations` acts, answers and refusals
-become messages. Each provider instance of a program (`aws.Provider("eu", region=...)`) has a connection of
-its own, so the connection's peer tells whose configuration counts.
-Secrets: we do not accept wrapped secrets, so the engine unwraps them for us and marks outputs of the same
-name as secret again; the SDKs themselves mark those that are born secret (RandomPassword.result).
+It only translates: messages become plain values, `operations` acts, results and refusals become messages.
+Each
+provider instance of a program (`aws.Provider("eu", region=...)`) has its own connection, so the connection's
+peer identifies its configuration. It does not accept wrapped secrets: the engine unwraps them and marks
+outputs
+of the same name as secret again. The SDKs mark those that are secret from the start (RandomPassword.result).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def GetSchema(
         self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
     ) -> provider_pb2.GetSchemaResponse:
-        """Name and version only: the schema proper is the SDK that the program was written with."""
+        """Name and version only: the SDK of the program is the schema."""
         said = {"name": self._package, "version": schema.sdk_version(self._package)}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(said))
 
@@ -118,7 +119,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(
         self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ReadResponse:
-        """The resource as it is now; an empty answer when it is gone, which a refresh then notices."""
+        """The resource as it is now; an empty answer when it is absent, which a refresh then records."""
         with _refusals(context):
             subject = self._subject(request.urn, context)
             if subject.type.stateless:
@@ -159,7 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         with _refusals(context):
             answer = invoke_of(request.tok)(from_struct(request.args), self._view(context))
         response = provider_pb2.InvokeResponse()
-        # The field is called `return`, which Python's grammar keeps for itself.
+        # The field is called `return`, a keyword in Python.
         getattr(response, "return").CopyFrom(to_struct(answer))
         return response
 
@@ -174,7 +175,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator has no components, so not {request.type}")
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Changes are short and whole: there is nothing to break off."""
+        """Changes are short and atomic: there is nothing to cancel."""
         return empty_pb2.Empty()
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
@@ -195,7 +196,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 @contextmanager
 def _refusals(context: grpc.ServicerContext) -> Generator[None]:
-    """Refusals become a status that tells the engine nothing was changed."""
+    """Maps a refusal to a status that tells the engine that nothing was changed."""
     try:
         yield
     except EmulatorError as error:
@@ -203,7 +204,7 @@ def _refusals(context: grpc.ServicerContext) -> Generator[None]:
 
 
 def _decoded(package: str, config: Properties) -> Properties:
-    """Provider configuration travels as text: all but texts is JSON in it."""
+    """Decodes provider configuration: every value arrives as text, JSON unless the property is a text."""
     known = schema.properties_of(schema.provider_args_class(package))
     decoded: Properties = {}
     for name, value in config.items():
@@ -211,7 +212,7 @@ def _decoded(package: str, config: Properties) -> Properties:
             continue
         decoded[name] = value
         if isinstance(value, str) and name in known and not _is_text(known[name]):
-            # What is no JSON stays as it is, and the check that follows names it.
+            # Text that is not JSON stays as it is, and the check that follows names it.
             with suppress(ValueError):
                 decoded[name] = json.loads(value)
     return decoded
@@ -222,7 +223,9 @@ def _is_text(prop: schema.Property) -> bool:
 
 
 def _failures(failures: list[schema.Failure]) -> list[provider_pb2.CheckFailure]:
-    """The path goes into the reason: given apart, the engine prints the value too, even a secret."""
+    """The path is part of the reason: in its own field, the engine would print the value too, even
+    a secret.
+    """
     return [provider_pb2.CheckFailure(reason=f"{f.path}: {f.reason}") for f in failures]
 
 

@@ -1,6 +1,6 @@
-"""Which resource types and functions the emulator has, by token; a cloud's file is imported when needed.
+"""Resource types and functions of the emulator, by token. A cloud's module is imported when needed.
 
-The rule of this file: an unknown type is refused with the names that come near, never let through.
+An unknown type is refused with similar names, never let through.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ Invoke = Callable[[Properties, Context], Properties]
 
 
 class Cloud(Protocol):
-    """What each cloud's file offers.
+    """What each cloud's module offers.
 
-    DEFAULTS: configuration that the emulated credentials bring along (an account's own project).
-
+    DEFAULTS: configuration that the emulated credentials provide (an account's own project).
     """
 
     RESOURCE_TYPES: tuple[ResourceType, ...]
@@ -50,7 +49,7 @@ def _resource_types(package: str) -> Mapping[str, ResourceType]:
 
 
 def resource_type_of(token: str) -> ResourceType:
-    """The record of a type, or what to say about a type the emulator does not have."""
+    """The definition of a type. Raises CloudError for a type that the emulator does not have."""
     package = schema.package_of(token)
     if package in PACKAGES and token in _resource_types(package):
         return _resource_types(package)[token]

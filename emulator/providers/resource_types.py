@@ -1,8 +1,9 @@
-"""What the emulator knows of one resource type, and what such a type may look at.
+"""The definition of a resource type, and the context of an operation on it.
 
-The rule of this file: a `ResourceType` is a record; the per-cloud files fill it in and hold no engine logic.
-`inputs` have passed the SDK's schema when a kind's functions see them. At `rules` parts of them may still be
-unknown; at `refers` and `outputs` (a real create or update) nothing is.
+A `ResourceType` is a record; the per-cloud modules fill it in and contain no engine logic. `inputs` have
+passed
+the SDK's schema when a type's functions get them. In `rules` parts of them may be unknown; in `refers` and
+`outputs` (a real create or update) none is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def instantly(real_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class NameHold:
-    """What stays of a name after its resource is deleted.
+    """The reservation of a name after its resource is deleted.
 
     seconds: real seconds until it is free again; code, message: the cloud's refusal until then. retried_s:
     real seconds for which the vendor's provider repeats a refused creation.
@@ -43,9 +44,9 @@ class NameHold:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the emulator takes from its surroundings; tests give their own.
+    """What the emulator takes from its environment; tests replace it.
 
-    folder: the emulator's state. program_folder: where asset paths start. entropy(n): n random bytes.
+    folder: the emulator's state. program_folder: base of asset paths. entropy(n): n random bytes.
     scaled(s): emulator seconds that stand for `s` seconds of a real cloud. sleep(s): waits emulator seconds.
     """
 
@@ -67,7 +68,7 @@ class Machine:
 
     @property
     def code(self) -> Path:
-        """Packages of functions, by sha256: what runs stays while objects in buckets come and go."""
+        """Packages of functions, by sha256; they stay when the objects in buckets change."""
         return self.folder / "code"
 
 
@@ -97,32 +98,32 @@ class Context:
         return (resource for resource in self.resources.values() if resource.token == token)
 
     def need(self, token: str, prop: str, value: str, refusal: CloudError) -> Resource:
-        """As `find`, but the cloud refuses when there is none."""
+        """As `find`, but raises `refusal` when there is none."""
         found = self.find(token, prop, value)
         if found is None:
             raise refusal
         return found
 
     def effective(self, resource: Resource) -> bool:
-        """Whether what the resource grants acts already (see `ResourceType.effective_after_s`)."""
+        """Whether the resource's grant is in effect (see `ResourceType.effective_after_s`)."""
         return effective_at(resource) <= self.machine.clock()
 
     def leave(self, key: str, what: str, *, costs: str = "", seconds: float | None = None) -> None:
-        """Note something that the cloud keeps when the stack is destroyed.
+        """Record something that the cloud keeps when the stack is destroyed.
 
-        key: `CLOUD/...`, unique. what: in words. costs: what it costs, empty when it is free.
+        key: `CLOUD/...`, unique. what: a description. costs: its costs, empty when it is free.
         seconds: real seconds until the cloud removes it; None: it stays until it is removed by hand.
         """
         until = None if seconds is None else self.machine.clock() + self.machine.scaled(seconds)
         self.extra.append(leftovers.resource(leftovers.LEFT, key, what, costs=costs, until=until))
 
     def keep(self, prop: str, make: Callable[[], Json]) -> Json:
-        """An output given once: the old one, else a new one."""
+        """An output that never changes: the old value, or else a new one."""
         earlier = at(self.old.outputs, prop) if self.old else None
         return make() if earlier is None else earlier
 
     def port(self) -> int:
-        """The loopback port of this resource's URL, the same for as long as the resource lives."""
+        """The loopback port of this resource's URL, fixed for the life of the resource."""
         if "port" not in self.private:
             self.private["port"] = self.machine.allocate_port()
         return int(self.private["port"])
@@ -146,15 +147,15 @@ def no_rules(inputs: Properties) -> Iterable[Failure]:
 
 
 def no_step(inputs: Properties, context: Context) -> None:
-    """Nothing to look up or to do."""
+    """No check and no effect."""
 
 
 def no_guard(resource: Resource, context: Context) -> None:
-    """Nothing hinders the deletion."""
+    """No check at the deletion."""
 
 
 def nothing(resource: Resource, context: Context) -> Iterable[str]:
-    """Nothing else goes with it."""
+    """No dependent resources."""
     return ()
 
 
@@ -167,7 +168,7 @@ def no_hold(resource: Resource) -> NameHold | None:
 
 
 def effective_at(resource: Resource) -> float:
-    """Unix seconds from which on what the resource grants acts."""
+    """Unix seconds from which the resource's grant is in effect."""
     return float(resource.private.get("effective_at", 0))
 
 
@@ -175,17 +176,18 @@ def effective_at(resource: Resource) -> float:
 class ResourceType:
     """A resource type.
 
-    key: its identity in the cloud; no two live resources share one. outputs: computed, `id` among them.
+    key: identity in the cloud, unique among live resources. outputs: computed outputs, `id` among them.
     naming: which input is the physical name. force_new: inputs that cannot change in place.
-    filled: inputs the provider takes from its configuration. rules: the cloud's limits on the values.
-    refers: whether what it refers to exists. effects: what else creating or updating it does.
+    filled: inputs that the provider takes from its configuration. rules: the cloud's limits on values.
+    refers: checks that referenced resources exist. effects: side effects of a creation or an update.
     on_delete: checks and effects of a deletion. parts: keys of resources that are deleted with it; the engine
-    notices at its next refresh. alive: whether it is still there (refresh).
-    volatile: outputs that an update gives anew, or that say more than the input of that name.
+    notices at its next refresh. alive: whether it still exists (refresh).
+    volatile: outputs that every update changes, or that hold more than the input of that name.
     exists: the cloud's error code for a taken name.
-    effective_after_s: real seconds from its creation until what it grants acts. hold: what stays of its name.
-    stateless: lives only in Pulumi's state, as random's resources do. numbered: the cloud gives each one a
-    number or id of its own, so that a replacement stands beside what it replaces until that is deleted.
+    effective_after_s: real seconds from creation until its grant is in effect. hold: reservation of its name.
+    stateless: exists in Pulumi's state only, as random's resources do. numbered: the cloud assigns a number
+    or id,
+    so a replacement exists beside what it replaces until that is deleted.
     """
 
     token: str

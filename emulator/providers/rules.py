@@ -1,7 +1,6 @@
 """Building blocks for a cloud's limits on input values.
 
-The rule of this file: a rule is a function from inputs to failures and says nothing about values that are
-absent or not yet known.
+A rule is a function from inputs to failures. It ignores values that are absent or unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ def rules(*parts: Rule) -> Rule:
 
 
 def rule(path: str, holds: Callable[[Json], bool], said: str) -> Rule:
-    """`path` (dotted) must satisfy `holds`; `said` completes "NAME ...": "must be 128 to 10240 (MB)"."""
+    """A rule on `path` (dotted). said: completes "NAME ...", as in "must be 128 to 10240 (MB)"."""
 
     def checked(inputs: Properties) -> Iterator[Failure]:
         value = at(inputs, *path.split("."))
@@ -47,7 +46,7 @@ def one_of(path: str, *values: Json) -> Rule:
 
 
 def needs(path: str, said: str) -> Rule:
-    """The cloud demands `path`, though the SDK's type lets it be left out."""
+    """A rule that the cloud requires `path`, though the SDK's type does not."""
 
     def checked(inputs: Properties) -> Iterator[Failure]:
         if at(inputs, *path.split(".")) is None:
@@ -57,7 +56,7 @@ def needs(path: str, said: str) -> Rule:
 
 
 def is_policy(path: str) -> Rule:
-    """An IAM policy document: JSON with statements."""
+    """A rule for an IAM policy document: JSON with statements."""
 
     def checked(inputs: Properties) -> Iterator[Failure]:
         value = at(inputs, path)

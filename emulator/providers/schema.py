@@ -1,9 +1,11 @@
-"""The SDKs' own types are the schema: what a typed program may say is what the emulator accepts.
+"""The SDKs' types are the schema: the emulator accepts what a typed program may express.
 
-The rule of this file: nothing about a cloud is written here. The class `FunctionArgs` of `pulumi_aws.lambda_`
-says which properties `aws:lambda/function:Function` has, which are required and what they hold; values are
-checked against it and *all* failures are reported, each with its path. An unknown (a value another resource
-will give) passes. SDK modules are imported when first needed: all three together would cost gigabytes.
+Nothing about a cloud is written here. The class `FunctionArgs` of `pulumi_aws.lambda_` says which properties
+`aws:lambda/function:Function` has, which are required and what they hold. Values are checked against it and
+*all*
+failures are reported, each with its path. An unknown (the value of another resource's output) passes. SDK
+modules
+are imported when first needed: all three together would need gigabytes of memory.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _importing = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One mistake: the `path` of the property (`environment.variables`) and the `reason`."""
+    """One mistake. path: of the property (`environment.variables`)."""
 
     path: str
     reason: str
@@ -41,7 +43,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One input: `name` on the wire (camelCase), the SDK's annotation, whether it must be given."""
+    """One input. name: on the wire (camelCase); annotation: the SDK's."""
 
     name: str
     annotation: Json
@@ -50,12 +52,12 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """How strict a cloud is: Azure refuses values outside an enum even where the SDK lets any text pass."""
+    """Strictness of a cloud: Azure refuses values outside an enum even where the SDK accepts any text."""
 
     open_enums: bool
 
 
-# Packages whose Python name is not `pulumi_` and their own.
+# Packages whose Python name is not `pulumi_` and their own name.
 _MODULES = {"time": "pulumiverse_time"}
 
 
@@ -75,8 +77,8 @@ def resource_class(token: str) -> type[Any]:
     top = module_of(package)
     part = module.partition("/")[0]
     path = top if part == "index" else f"{top}.{part}_" if keyword.iskeyword(part) else f"{top}.{part}"
-    # One at a time: the SDKs load their parts lazily, which two threads at once would see half done.
-    # Their parts warn about deprecated neighbours when they are loaded, whatever one uses of them.
+    # One at a time: the SDKs load their parts lazily, and a second thread would see a part half loaded. Parts
+    # warn about deprecated neighbours when they are loaded, whatever is used of them.
     with _importing, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
@@ -90,8 +92,8 @@ def args_class(token: str) -> type[Any]:
     """The class of a resource's inputs: `pulumi_aws.lambda_.function.FunctionArgs`."""
     resource = resource_class(token)
     name = resource.__name__
-    # The generator says `InitArgs` where a nested input has taken the plain name: BucketVersioningArgs is
-    # the `versioning` of a Bucket, BucketVersioningInitArgs the arguments of the resource BucketVersioning.
+    # The generator writes `InitArgs` where a nested input has the plain name: BucketVersioningArgs is the
+    # `versioning` of a Bucket, BucketVersioningInitArgs the arguments of the resource BucketVersioning.
     module = sys.modules[resource.__module__]
     return getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
 
@@ -137,7 +139,7 @@ def check(token: str, inputs: Mapping[str, Json]) -> list[Failure]:
 
 
 def check_config(package: str, config: Mapping[str, Json]) -> list[Failure]:
-    """All mistakes in a provider's configuration, whose values have been decoded already."""
+    """All mistakes in a provider's decoded configuration."""
     return list(_check_object(provider_args_class(package), config, "", Refuse(open_enums=False)))
 
 
@@ -153,7 +155,7 @@ def alternatives(annotation: Json) -> tuple[Json, ...]:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean a, b?)`, or nothing when no known name is near."""
+    """` (did you mean a, b?)`, or an empty text when no known name is similar."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.7)
     return f" (did you mean {', '.join(by_lower[n] for n in near)}?)" if near else ""
@@ -181,7 +183,7 @@ def _check_value(annotation: Json, value: Json, path: str, rules: Refuse) -> Ite
     attempts = [list(_check_one(kind, value, path, rules)) for kind in kinds]
     if not attempts or any(not attempt for attempt in attempts):
         return
-    # The attempt that looked deepest names the mistake; otherwise the value is of the wrong type altogether.
+    # The attempt that went deepest names the mistake; otherwise the value has a wrong type altogether.
     deep = [attempt for attempt in attempts if any(failure.path != path for failure in attempt)]
     if deep or len(attempts) == 1:
         yield from (deep or attempts)[0]
@@ -240,7 +242,7 @@ def _is_enum(kind: Json) -> bool:
 
 
 def _member(kind: type[enum.Enum], value: Json) -> enum.Enum | None:
-    """Azure reads enum values without regard to case, so a known value in other case is not a mistake."""
+    """The member of an enum, case-insensitive as in Azure."""
     return next((m for m in kind if str(m.value).casefold() == str(value).casefold()), None)
 
 
@@ -263,7 +265,7 @@ def _name(kind: Json) -> str:
 
 
 def _show(value: Json) -> str:
-    """What was found; a text may be a secret, so only its size is told."""
+    """The type and size of a value; never a text itself, which may be a secret."""
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
     if isinstance(value, list):

@@ -1,7 +1,8 @@
 """The providers as gRPC servers of this process, for PULUMI_DEBUG_PROVIDERS to attach the engine to.
 
-The rule of this file: a port belongs to a provider for good, so that an environment printed once stays true;
-one taken by somebody else is an error that names it, never a reason to move silently.
+Each provider keeps its port, so that an environment that was printed once stays valid. A port taken by
+another
+process is an error that names it, never a reason to use another one.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from emulator.providers.registry import PACKAGES
 from emulator.providers.resource_types import Machine
 from emulator.providers.storage.resource_store import ResourceStore
 
-# As many operations as the engine starts at once by default is 4 per core; most only wait for the lock.
+# The engine starts 4 operations per core at once by default; most only wait for the lock.
 WORKERS = 16
-# The engine's own limit of one message (400 MB): assets given as text travel within messages.
+# The engine's own message limit (400 MB): assets given as text travel in messages.
 MESSAGE_BYTES = 400 * 1024 * 1024
 STOP_S = 5.0
 
 
 @dataclass(slots=True)
 class Providers:
-    """Serves `table` to the engine; `apply` is told every change of what should run.
+    """Serves a resource store to the engine. apply: gets every change of the desired state.
 
-    ports: package -> port of an earlier run, or None to have them allocated. folder: the emulator's state.
-    program_folder: what asset paths in programs are relative to.
+    ports: package -> port of an earlier run, or None to allocate them. folder: the emulator's state.
+    program_folder: base of asset paths in programs.
     """
 
     table: ResourceStore
@@ -67,12 +68,12 @@ class Providers:
         self._operations = Operations(self.table, machine, self.apply, self._later)
 
     def desired(self) -> DesiredState:
-        """What should run by the table: the daemon applies it once before it starts serving."""
+        """The desired state by the resource store: the daemon applies it once before it serves."""
         return self._operations.desired()
 
     @property
     def operations(self) -> Operations:
-        """What an operator may do to resources by hand."""
+        """Operations on resources by hand, for the admin API."""
         return self._operations
 
     def _later(self, seconds: float, step: Callable[[], None]) -> None:
@@ -83,7 +84,7 @@ class Providers:
         timer.start()
 
     def start(self) -> dict[str, int]:
-        """Listens; package -> port. Raises PortTaken, and then listens on none."""
+        """Listen. Returns package -> port. Raises PortTaken, and then listens on none."""
         taken = dict(self.ports or {})
         self._operations.catch_up()
         try:
@@ -93,7 +94,7 @@ class Providers:
             raise
 
     def stop(self) -> None:
-        """Lets running operations end for a moment, then closes everything; may be called twice."""
+        """Wait a moment for running operations, then close everything; may be called twice."""
         for timer in self._timers:
             timer.cancel()
         for stopped in [server.stop(STOP_S) for server in self._servers]:

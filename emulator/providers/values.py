@@ -1,8 +1,9 @@
 """Property values as the engine sends them: plain JSON plus a few marked objects.
 
-The rule of this file: only here are wire formats (protobuf Struct, sentinels) known.
-Integral numbers become `int`: protobuf has only doubles, while SDKs, clouds and people say 512, not 512.0.
-The constants are those of Pulumi's wire protocol (pulumi/runtime/rpc.py of the SDK).
+Only this module knows the wire formats (protobuf Struct, sentinels). Integral numbers become `int`: protobuf
+has
+only doubles, while SDKs and clouds write 512, not 512.0. The constants are those of Pulumi's wire protocol
+(pulumi/runtime/rpc.py of the SDK).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, cast
 from google.protobuf import struct_pb2
 from google.protobuf.json_format import MessageToDict
 
-Json = Any  # one value of the wire: None, bool, int, float, str, list or object of the same
+Json = Any  # one value: None, bool, int, float, str, list or object of these
 Properties = dict[str, Any]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -27,7 +28,7 @@ DEFAULTS = "__defaults"  # names of the inputs that the provider, not the progra
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """Reads properties; secrets that arrive wrapped are unwrapped (we ask the engine not to)."""
+    """Reads properties; wrapped secrets are unwrapped (the engine is asked not to send them)."""
     return cast("Properties", _plain(MessageToDict(struct)))
 
 
@@ -55,7 +56,7 @@ def is_unknown(value: Json) -> bool:
 
 
 def has_unknown(value: Json) -> bool:
-    """Whether something in `value` will only be known once other resources exist."""
+    """Whether a part of `value` is known only after other resources exist."""
     return any(is_unknown(leaf) for leaf in leaves(value))
 
 
@@ -76,7 +77,7 @@ def is_marked(value: Json, *signatures: str) -> bool:
 
 
 def at(value: Json, *path: str | int) -> Json:
-    """The value at `path`, or None when some step is missing, unknown or of another shape."""
+    """The value at `path`, or None when a step is missing, unknown or of another shape."""
     for step in path:
         if isinstance(value, dict) and isinstance(step, str):
             value = cast("Properties", value).get(step)
@@ -126,5 +127,5 @@ def document(value: Json) -> Properties | None:
 
 
 def program_inputs(properties: Mapping[str, Json]) -> Properties:
-    """The inputs without the provider's own bookkeeping and without nulls."""
+    """The inputs without the provider's own entries and without nulls."""
     return {k: v for k, v in properties.items() if not k.startswith("__") and v is not None}

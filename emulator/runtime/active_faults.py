@@ -1,4 +1,4 @@
-"""The faults at work right now, and news of every change."""
+"""The injected faults, with a notification of each change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ActiveFaults:
         self._news = asyncio.Event()
 
     def change(self, current: tuple[Injected, ...]) -> None:
-        """Replace all faults and wake everyone who waits for a change."""
+        """Replace all faults and wake the tasks that wait for a change."""
         self.current = current
         self._news.set()
         self._news = asyncio.Event()
@@ -27,7 +27,7 @@ class ActiveFaults:
         return faults.suffered(self.current, spec.cloud, spec.role)
 
     async def healed(self, spec: Function) -> bool:
-        """Wait until no `blackhole` swallows what the function gets and says; whether there was one."""
+        """Wait until no `blackhole` hits the function; returns whether there was one."""
         waited = False
         while faults.has(self.of(spec), "blackhole"):
             waited = True

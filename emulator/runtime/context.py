@@ -1,4 +1,4 @@
-"""What every backend needs from the emulator, as one value."""
+"""What the instances of every cloud need from the emulator, as one value."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from emulator.services.identity import Identities
 
 @dataclass(frozen=True, slots=True)
 class HostContext:
-    """api: address of each cloud's own services. adapter: the real Lambda Web Adapter binary, where
-    there is one.
+    """api: address of each cloud's services. adapter: the real Lambda Web Adapter binary, if installed.
 
-    scratch: parent of the instances' private folders (their HOME and temporary folder).
-    azure_lock: the hash-pinned requirements of the Azure worker library.
+    scratch: parent of the instances' private folders (HOME and TMPDIR). azure_lock: hash-pinned requirements
+    of the
+    Azure worker library.
     """
 
     interpreter: Interpreter
@@ -42,18 +42,18 @@ class HostContext:
         return Log(log_path(self.logs, key))
 
     def credentials(self, cloud: Cloud, principal: str) -> Credentials:
-        """What instances that run as `principal` show to the cloud's services."""
+        """Credentials of instances that run as `principal`."""
         return self.identities.credentials(cloud, principal)
 
     def private_folder(self) -> Path:
-        """A folder for one instance, to be removed with `drop`."""
+        """A folder for one instance; remove it with `drop`."""
         folder = self.scratch / uuid.uuid4().hex[:8]
         folder.mkdir(parents=True)
         return folder
 
 
 def log_path(logs: Path, key: str) -> Path:
-    """`logs/<cloud>/<function>.log`; with several regions of a cloud the region is part of the name."""
+    """`logs/<cloud>/<region>-<function>.log`."""
     cloud, _, rest = key.partition("/")
     return logs / cloud / f"{rest.replace('/', '-')}.log"
 

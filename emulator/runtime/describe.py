@@ -1,4 +1,4 @@
-"""What the emulator says about itself: plain values for the admin API."""
+"""The state of the running emulator, as plain values for the admin API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def status(emulator: Reconciler) -> Json:
-    """Everything that runs, for people and for tests."""
+    """Functions, schedules, faults and buckets."""
     groups = group_members()
     adapter = emulator.settings.adapter
     return {

@@ -1,11 +1,10 @@
-"""What goes wrong in the running half of the emulator; the base and what providers share lie in
-`emulator/errors.py`.
+"""Errors of the runtime; `emulator/errors.py` has the base and those that the providers share.
 
 EmulatorError
 ├── SetupError     this machine lacks something: an interpreter, wheels, a single daemon
-└── RequestError   the admin API was asked for something that does not exist (answered 400)
+└── RequestError   an invalid request to the admin API (answered 400)
 
-InstanceError            an invocation that the platform answers itself; never leaves the hosts
+InstanceError      an invocation that the platform answers itself; never leaves the runtime
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ class SetupError(EmulatorError):
 
 
 class RequestError(EmulatorError):
-    """The admin API was asked for something it does not know."""
+    """An invalid request to the admin API."""
 
 
 Cause = Literal[
-    "bad-request",  # a request target of no form that is served
+    "bad-request",  # the request target has no valid form
     "bad-method",  # a method that the cloud passes to no function
-    "no-host",  # the request is for another host name than the function's
+    "no-host",  # the host name is not the function's
     "forbidden",  # the cloud refuses callers of this URL
-    "crashed",  # the instance died or broke off before it answered
-    "unstarted",  # no instance came up
-    "unavailable",  # the platform has none at all (fault `kill`)
+    "crashed",  # the instance ended or truncated its reply
+    "unstarted",  # no instance started
+    "unavailable",  # the platform has no instance (fault `kill`)
     "failed",  # the function failed (fault `error`, or it raised)
-    "throttled",  # no room for one more request
-    "timeout",  # the function took longer than it may
+    "throttled",  # no capacity for one more request
+    "timeout",  # the function exceeded its timeout
     "request-too-large",
     "response-too-large",
     "no-route",  # Azure: no function of the app has this route
-    "unauthorized",  # Azure: the function wants a key
+    "unauthorized",  # Azure: the function requires a key
 ]
 
 

@@ -1,6 +1,6 @@
-"""What can be broken on purpose, and what a broken cloud does with one request.
+"""Injected faults, and their effect on one request.
 
-The rule of this file: pure. Faults are values, chance is an argument; the front doors obey the verdict.
+Pure: faults are values and randomness is an argument. The ingress carries out the verdict.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GRAMMAR = (
 TIMED: frozenset[FaultKind] = frozenset({"slow", "gray", "cold"})
 SHARED: frozenset[FaultKind] = frozenset({"error", "throttle", "cut"})
 
-# A router's cloud that is cut off takes its checker along: both hold the same checker.
+# A checker shares the fate of its cloud's router.
 ROLES: dict[Scope, frozenset[Role]] = {
     "agents": frozenset({"agent"}),
     "routers": frozenset({"router", "checker"}),
@@ -38,7 +38,7 @@ ROLES: dict[Scope, frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """amount: seconds for slow, gray and cold, share of requests (0 to 1) for error, throttle and cut, else
+    """amount: seconds for slow, gray and cold; share of requests (0 to 1) for error, throttle and cut; else
     unused.
     """
 
@@ -53,19 +53,19 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """One fault at work."""
+    """One active fault."""
 
     cloud: Cloud
     scope: Scope
     fault: Fault
 
     def hits(self, cloud: Cloud, role: Role) -> bool:
-        """Whether a function of that cloud and role suffers from it."""
+        """Whether it affects functions of that cloud and role."""
         return cloud == self.cloud and role in ROLES[self.scope]
 
 
 def parse(text: str) -> Fault:
-    """The fault that `text` names; RequestError says what would have been right."""
+    """Parse a fault. Raises RequestError with the valid forms."""
     name, colon, amount = text.partition(":")
     kind = FAULT_KINDS.get(name)
     if kind is None:
@@ -99,18 +99,18 @@ def parse_cloud(text: str) -> Cloud:
 
 
 def inject(current: tuple[Injected, ...], new: Injected) -> tuple[Injected, ...]:
-    """`current` and `new`; the same kind at the same place is replaced, not doubled."""
+    """`current` and `new`; a fault of the same kind on the same scope is replaced."""
     spot = (new.cloud, new.scope, new.fault.kind)
     return (*(old for old in current if (old.cloud, old.scope, old.fault.kind) != spot), new)
 
 
 def heal(current: tuple[Injected, ...], cloud: Cloud) -> tuple[Injected, ...]:
-    """What is left when `cloud` is healed."""
+    """The faults that remain when `cloud` is healed."""
     return tuple(old for old in current if old.cloud != cloud)
 
 
 def suffered(current: tuple[Injected, ...], cloud: Cloud, role: Role) -> tuple[Fault, ...]:
-    """Faults that hit functions of that cloud and role."""
+    """Faults that affect functions of that cloud and role."""
     return tuple(injected.fault for injected in current if injected.hits(cloud, role))
 
 
@@ -126,9 +126,9 @@ def amount(faults: tuple[Fault, ...], kind: FaultKind) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens to one request, in this order: swallowed, delayed, answered by the platform, cut.
+    """The effect on one request, in this order: swallowed, delayed, answered by the platform, cut.
 
-    answer: cause the platform answers with instead of the function.
+    answer: the cause for which the platform answers instead of the function.
     """
 
     swallowed: bool = False
@@ -138,9 +138,10 @@ class Verdict:
 
 
 def decide(faults: tuple[Fault, ...], draw: Callable[[], float], *, probe: bool = False) -> Verdict:
-    """The verdict on one request; `draw` gives numbers from 0 up to, not including, 1.
+    """The verdict on one request. draw: uniform in [0, 1).
 
-    probe: it only asks how the function is, which a gray failure does not show."""
+    probe: a health probe, which a gray failure does not affect.
+    """
     if has(faults, "blackhole"):
         return Verdict(swallowed=True)
     answer: Literal["unavailable", "failed", "throttled"] | None = None

@@ -1,8 +1,9 @@
-"""One deployed function: its ingress, the version that serves, and the next version taking over.
+"""One deployed function: its ingress, the serving version, and the change to the next version.
 
-The rule of this file: a new version serves only after it was built (and started, where the cloud does that at
-deploy); until then, and for ever when it fails, the old one does. The exception are new settings for the
-same package on Azure, see `takes_unstarted`. Requests in flight end on the version they began.
+A new version serves after it was built (and started, where the cloud does so during a deployment). Until
+then, and
+if it fails, the old one serves. The exception is new settings for the same package on Azure, see
+`takes_unstarted`. Active requests end on the version that they began on.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from emulator.runtime.instances.processes import Log
 from emulator.runtime.limits import LIMITS, MOST_INSTANCES
 from emulator.runtime.types import Instance, InstanceFactory, Outcome, Timer
 
-DRAIN_S = 30.0  # for requests in flight when a new version takes over; then they are cut
+DRAIN_S = 30.0  # for active requests when a new version serves; then they are cut
 
 
 def version(spec: Function) -> tuple[object, ...]:
-    """What makes a new version necessary: everything an instance is made of."""
+    """Everything that an instance is made of: a difference requires a new version."""
     return (
         *(
             spec.package_hash,
@@ -46,17 +47,19 @@ def version(spec: Function) -> tuple[object, ...]:
 
 
 def takes_unstarted(old: Function, new: Function) -> bool:
-    """Whether the cloud goes over to `new` though it does not start.
+    """Whether the cloud changes to `new` even if it does not start.
 
-    App Service writes app settings down and restarts the app whatever comes of it; only a deployment of code
-    is checked. A program that changes both sends the settings first, and refusing them because the old code
-    cannot start with them would keep the new code out for ever.
+    App Service stores app settings and restarts the app in any case; only a deployment of code is checked. A
+    program
+    that changes both sends the settings first. Refusing them because the old code cannot start with them
+    would block
+    the new code.
     """
     return new.cloud == "azure" and old.package_hash == new.package_hash
 
 
 def factory(spec: Function, context: HostContext) -> InstanceFactory:
-    """The host of the function's cloud."""
+    """The instances of the function's cloud."""
     match spec.cloud:
         case "aws":
             return LambdaFactory(spec, context)
@@ -80,7 +83,9 @@ class Version:
         self.pool = Pool(self._start, size(spec, idle_s))
 
     async def bring_up(self) -> tuple[Timer, ...]:
-        """What the cloud does at a deploy. Raises ApplyError. Returns the timers found in the code."""
+        """Build and start as the cloud does in a deployment. Returns the timers in the code. Raises
+        ApplyError.
+        """
         try:
             await self._build()
             if self._factory.starts_at_deploy:
@@ -148,7 +153,7 @@ class FunctionHost:
         return self._context.log(self.spec.key)
 
     async def deploy(self) -> None:
-        """First deploy: bring the version up, then open the ingress. Raises ApplyError or PortTaken."""
+        """First deployment: start the version, then open the ingress. Raises ApplyError or PortTaken."""
         try:
             self.timers = await self.version.bring_up()
             await self.open_ingress()
@@ -157,8 +162,9 @@ class FunctionHost:
             raise
 
     async def update(self, spec: Function) -> None:
-        """Become `spec`. Raises ApplyError and stays as it is when the new version does not come up (and the
-        cloud looks at that)."""
+        """Change to `spec`. Raises ApplyError and keeps the old version when the new one does not start
+        (where the cloud checks that).
+        """
         if version(spec) != version(self.version.spec):
             following = Version(spec, self._context, self._active_faults, self._idle_s)
             try:
@@ -195,12 +201,12 @@ class FunctionHost:
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Instance]:
-        """An instance of the version that serves now."""
+        """An instance of the serving version."""
         async with self.version.pool.lease() as instance:
             yield instance
 
     async def event(self, name: str, payload: bytes) -> Outcome:
-        """A scheduler's call, from inside the cloud: the same faults, no ingress."""
+        """A call of a scheduler, from inside the cloud: the same faults, no ingress."""
         verdict = faults.decide(self._active_faults.of(self.spec), self._draw)
         try:
             async with asyncio.timeout(self.spec.timeout_s):
@@ -218,7 +224,7 @@ class FunctionHost:
             return Outcome(False, None, str(failure)[:2000])
 
     async def obey_faults(self) -> None:
-        """Make the door be as the faults on the board want it."""
+        """Make ingress and instances follow the active faults."""
         current = self._active_faults.of(self.spec)
         if faults.has(current, "kill"):
             self.version.pool.kill()

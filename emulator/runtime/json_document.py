@@ -1,5 +1,5 @@
-"""Small JSON documents of the emulator that outlive the daemon: written aside, then renamed, so that none is
-ever half.
+"""Small JSON documents that outlive the daemon: written beside and renamed, so that none is ever
+incomplete.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Document:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step, mode 0600."""
+    """Replace `path` by `text` atomically, mode 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Loopback ports that stay the same: chosen once, kept in a file, outside the range the kernel gives out by
-itself.
+"""Loopback ports that stay the same: chosen once, stored in a file, outside the kernel's ephemeral range.
 
-Two daemons of one machine never have the same port: for each port that a daemon has promised it holds a claim
-from then on, bound or not. A claim is a name in Linux's abstract socket namespace, of which there is one in
-a network namespace, as of ports; the kernel takes it back when the daemon ends, however it ends.
+Two daemons of one machine never share a port: a daemon holds a claim for each port that it has promised,
+bound or
+not. A claim is a name in Linux's abstract socket namespace, which has the same scope as ports (a network
+namespace); the kernel releases it when the daemon ends, however it ends.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from emulator.errors import PortTaken
 from emulator.runtime.errors import SetupError
 from emulator.runtime.json_document import Document
 
-# Linux gives ports from 32768 on to outgoing connections: one could hold ours while the daemon is down.
+# Linux uses ports from 32768 on for outgoing connections: one could hold ours while the daemon is down.
 LOWEST, HIGHEST = 20000, 32000
 
 
 def free(port: int) -> bool:
     """Whether `port` belongs to no socket.
 
-    Without SO_REUSEADDR, which would also give out a port that another daemon holds without listening, as it
-    does during a `refuse` fault: two fleets would meet there.
+    Without SO_REUSEADDR, which would also give out a port that another daemon holds without listening, as
+    during a
+    `refuse` fault: two fleets would collide.
     """
     with socket.socket() as probe:
         try:
@@ -34,7 +35,7 @@ def free(port: int) -> bool:
 
 
 def claim(port: int) -> socket.socket | None:
-    """The claim to a port, for as long as the socket is open; None when another daemon has it."""
+    """The claim to a port, valid while the socket is open; None when another daemon holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         held.bind(f"\0skyfleet-emulator-port-{port}")
@@ -45,7 +46,7 @@ def claim(port: int) -> socket.socket | None:
 
 
 class Ports:
-    """Ports by purpose, and those handed out to the providers, which keep them in their own table."""
+    """Ports by purpose, and those of the providers, which the resource store keeps."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -61,12 +62,12 @@ class Ports:
         return kept[purpose]
 
     def reserve(self, port: int, purpose: str) -> None:
-        """A table names this port already. Raises PortTaken when another daemon has promised it meanwhile."""
+        """Claim a port that the resource store names. Raises PortTaken when another daemon has claimed it."""
         if port not in self._claims and not self._claim(port):
             raise PortTaken(port, purpose)
 
     def close(self) -> None:
-        """Give all claims up."""
+        """Release all claims."""
         for held in self._claims.values():
             held.close()
         self._claims.clear()
@@ -78,7 +79,7 @@ class Ports:
         return held is not None
 
     def allocate(self) -> int:
-        """A port that is free and promised to nothing, here or in another daemon."""
+        """A free port that no daemon has claimed."""
         taken = self._claims.keys() | set(self._document.content.setdefault("ports", {}).values())
         start = random.SystemRandom().randrange(LOWEST, HIGHEST)
         for offset in range(HIGHEST - LOWEST):

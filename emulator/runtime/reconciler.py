@@ -1,7 +1,8 @@
-"""The running half of the emulated clouds: makes reality equal to a DesiredState, and keeps it so.
+"""Makes the running functions equal to a DesiredState, and keeps them so.
 
-The rule of this file: `apply` is the only place where functions appear, change or go. What fails to come up
-is reported and changes nothing; what did not change is not touched.
+`apply` is the only place where functions start, change or stop. A function that does not start is reported
+and
+changes nothing; an unchanged one is not touched.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from emulator.services.services import Services
 log = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
-TIDY_S = 60.0  # how often logs are looked at for their size
+TIDY_S = 60.0  # period of the check of log sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Settings:
 
 
 class Reconciler:
-    """All functions, schedules, buckets and secrets of a world, running."""
+    """The running functions, schedules, buckets and secrets of a desired state."""
 
     def __init__(self, settings: Settings, ports: Ports, document: Document) -> None:
         self.settings = settings
@@ -81,11 +82,11 @@ class Reconciler:
 
     @property
     def api(self) -> dict[Cloud, str]:
-        """Address of each cloud's own services."""
+        """Address of each cloud's services."""
         return {cloud: api.address for cloud, api in zip(CLOUDS, self._service_ports, strict=True)}
 
     async def start(self) -> None:
-        """Open the clouds' own services; end what an earlier daemon left. Raises PortTaken."""
+        """Open the clouds' services and end the processes of an earlier daemon. Raises PortTaken."""
         killed = await self._processes.open()
         if killed:
             log.warning("ended %d processes that an earlier daemon left", len(killed))
@@ -112,7 +113,7 @@ class Reconciler:
         self._tidying = asyncio.create_task(self._tidy())
 
     async def close(self) -> None:
-        """Stop everything; no child is left."""
+        """Stop everything; no child process is left."""
         if self._tidying is not None:
             self._tidying.cancel()
         await self.schedules.close()
@@ -122,7 +123,7 @@ class Reconciler:
         await self._processes.close()
 
     async def restore(self, desired: DesiredState) -> None:
-        """The world as it was before a restart: doors open, instances start at their first request.
+        """Restore the state before a restart: ingresses open, instances start at their first request.
 
         Raises PortTaken.
         """
@@ -136,7 +137,9 @@ class Reconciler:
             self._schedule()
 
     async def apply(self, desired: DesiredState) -> None:
-        """Make reality equal to `world`. Raises ApplyError for one function that does not come up."""
+        """Make the running functions equal to `desired`. Raises ApplyError for a function that does not
+        start.
+        """
         async with self._lock:
             before, self.desired = self.desired, desired
             wanted = {spec.key for spec in desired.functions}
@@ -153,32 +156,32 @@ class Reconciler:
                 raise error
 
     async def set_faults(self, current: tuple[Injected, ...]) -> None:
-        """Inject exactly these faults."""
+        """Replace the active faults."""
         before = {key: self.active_faults.of(host.spec) for key, host in self.hosts.items()}
         self._document.content["faults"] = [
             {"cloud": each.cloud, "scope": each.scope, "fault": str(each.fault)} for each in current
         ]
         self._document.save()
         self.active_faults.change(current)
-        for key, host in list(self.hosts.items()):  # not behind a deploy that takes its time
+        for key, host in list(self.hosts.items()):  # not behind a long deployment
             now = self.active_faults.of(host.spec)
             if faults.has(now, "cold") and now != before.get(key):
                 host.version.pool.recycle()
             await host.obey_faults()
         if any(faults.has(old, "stale") for old in before.values()):
             try:
-                await self.apply(self.desired)  # what a stale cloud did not take over
+                await self.apply(self.desired)  # what a stale cloud has not applied
             except ApplyError as error:
                 log.warning("after the stale cloud was healed: %s", error)
 
     def set_minute(self, minute_s: float) -> None:
-        """Length of an emulated minute in seconds, kept over restarts."""
+        """Set the length of an emulated minute, kept over restarts."""
         self._document.content["minute_s"] = minute_s
         self._document.save()
         self.schedules.set_minute(minute_s)
 
     def set_delays(self, factor: float) -> None:
-        """How long everything takes that needs time in a real cloud, kept over restarts."""
+        """Set the factor of delays, kept over restarts."""
         self._document.content["delays"] = factor
         self._document.save()
         self.delays.factor = factor
@@ -216,7 +219,7 @@ class Reconciler:
         return Outcome(False, None, "no such function") if host is None else await host.event(name, payload)
 
     def _remember_timers(self, host: FunctionHost) -> None:
-        """An app need not be started after a restart only to learn its timers."""
+        """Store an app's timers, so that a restart need not start the app to learn them."""
         if host.spec.cloud == "azure":
             kept = self._document.content.setdefault("timers", {})
             kept[host.spec.key] = [_identity(host.spec), [[each.name, each.schedule] for each in host.timers]]
@@ -238,12 +241,12 @@ class Reconciler:
 
 
 def _identity(spec: Function) -> str:
-    """Short name of a version, the same after a restart; nothing secret can be read from it."""
+    """Short name of a version, the same after a restart; it reveals no secret."""
     return hashlib.sha256(json.dumps(version(spec), sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _injected(document: Document) -> tuple[Injected, ...]:
-    """Faults that were at work when the daemon ended: a broken cloud stays broken until it is healed."""
+    """Faults that were active when the daemon ended: they stay until they are healed."""
     return tuple(
         Injected(
             faults.parse_cloud(each["cloud"]), faults.parse_scope(each["scope"]), faults.parse(each["fault"])

@@ -1,8 +1,10 @@
-"""The clouds' schedulers: EventBridge Scheduler, Cloud Scheduler, and the timers in Azure functions' code.
+"""The clouds' schedulers: EventBridge Scheduler, Cloud Scheduler, and timers in the code of Azure functions.
 
-An emulated minute lasts `minute_s` real seconds. A run is skipped while the one before it still runs:
-Azure's timers and Cloud Scheduler do so, and for the others it keeps a short minute from piling up. What
-the cloud would not allow is refused, said in the log, and shown.
+An emulated minute lasts `minute_s` real seconds. A run is skipped while the previous one still runs: Azure's
+timers
+and Cloud Scheduler do so, and for the others it prevents a backlog in short minutes. A call that the cloud
+would
+not allow is refused, logged and shown.
 """
 
 from __future__ import annotations
@@ -30,9 +32,7 @@ Fire = Callable[[str, str, bytes], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One scheduler entry. function: key; principal, url: for the caller's token; timer: Azure's, with its
-    cron.
-    """
+    """One scheduler entry. timer: an Azure timer with its cron, None for a scheduler's entry."""
 
     key: str
     cloud: Cloud
@@ -56,14 +56,14 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is active."""
         return self.task is not None and not self.task.done()
 
 
 def entries(
     schedules: Sequence[Schedule], functions: Sequence[tuple[Function, tuple[Timer, ...]]]
 ) -> dict[str, Entry]:
-    """All entries of a world: its schedules, and the timers found in the code of its functions."""
+    """All entries of a desired state: its schedules, and the timers in the code of its functions."""
     found: dict[str, Entry] = {}
     specs = {spec.key: spec for spec, _ in functions}
     for each in schedules:
@@ -80,22 +80,22 @@ def entries(
 
 
 class Schedules:
-    """Fires entries. fire(function key, name, payload) does the call."""
+    """Runs entries. fire(function key, name, payload) does the call."""
 
     def __init__(self, fire: Fire, minute_s: float) -> None:
         self._fire = fire
         self._minute_s = minute_s
-        self._epoch = time.time()  # where the emulated clock and the real one show the same
+        self._epoch = time.time()  # where the emulated clock equals the real one
         self._runs: dict[str, Run] = {}
         self._changed = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to fire."""
+        """Start the clock."""
         self._loop = asyncio.create_task(self._go())
 
     async def close(self) -> None:
-        """Stop; runs under way are given up."""
+        """Stop; active runs are cancelled."""
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for task in [*tasks, *([self._loop] if self._loop else [])]:
             task.cancel()
@@ -122,7 +122,7 @@ class Schedules:
         self._changed.set()
 
     def update(self, wanted: dict[str, Entry]) -> None:
-        """Become `wanted`; entries that stay as they were keep their next run."""
+        """Replace the entries by `wanted`; unchanged ones keep their next run."""
         for key in list(self._runs):
             if key not in wanted:
                 del self._runs[key]
@@ -137,7 +137,7 @@ class Schedules:
         self._changed.set()
 
     async def run_now(self, cloud: Cloud) -> list[Run]:
-        """Fire all entries of a cloud at once and wait for their results; one that runs is waited for."""
+        """Run all entries of a cloud at once and wait for the results; an active run is awaited."""
         runs = [run for run in self._runs.values() if run.entry.cloud == cloud]
         for run in runs:
             self._begin(run)
@@ -224,7 +224,7 @@ def scheduler_event(entry: Entry, now: float) -> bytes:
 
 
 def oidc_token(function: Function, now: float) -> str:
-    """Shape of Cloud Scheduler's ID token. Unsigned: Cloud Run strips the signature before the function
+    """An ID token in Cloud Scheduler's form. Unsigned: Cloud Run strips the signature before the function
     sees it.
     """
 

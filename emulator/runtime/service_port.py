@@ -1,4 +1,4 @@
-"""One loopback port per cloud for that cloud's own services: storage, secrets, identity."""
+"""One loopback port per cloud for that cloud's services: storage, secrets, identity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 1024 * 1024  # of one object or request
 
 
 def serve(cloud: Cloud, request: ServiceRequest, services: Services) -> ServiceResponse:
-    """The service that answers `asked` in `cloud`."""
+    """Let the service that `request` is for answer it."""
     if cloud == "azure":
         return azure_blobs.handle(request, services)
     if cloud == "gcp":

@@ -1,4 +1,4 @@
-"""What passes between a front door and an instance.
+"""What an ingress and an instance exchange.
 
 Types without behaviour. Each cloud implements `InstanceFactory` and `Instance`.
 """
@@ -15,9 +15,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. target: path and query as sent; peer: the caller's address; host: as the caller
-    named it.
-    """
+    """One HTTP request. target: path and query as sent; peer: the caller's address; host: as sent."""
 
     id: str
     method: str
@@ -33,7 +31,7 @@ class Call:
 
 
 class Reply(Protocol):
-    """An answer whose body is still on its way."""
+    """A reply whose body may still arrive."""
 
     @property
     def status(self) -> int:
@@ -46,13 +44,13 @@ class Reply(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises InstanceError when it breaks off."""
+        """The body as it arrives. Raises InstanceError when it is truncated."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an event (a scheduler's call): HTTP status if there is one, start of the answer."""
+    """Result of an event (a scheduler's call): HTTP status if any, start of the answer."""
 
     ok: bool
     status: int | None
@@ -73,19 +71,19 @@ class Instance(Protocol):
         ...
 
     def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
-        """Send `call`, give the reply once its head is there. Raises InstanceError."""
+        """Send `call` and give the reply once its head has arrived. Raises InstanceError."""
         ...
 
     async def event(self, name: str, payload: bytes) -> Outcome:
-        """A call that is not HTTP for the function's author; `name` is the timer's on Azure, else empty."""
+        """An event that is not HTTP for the function's author. name: of the timer on Azure, else empty."""
         ...
 
     def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when it ends for whatever reason."""
+        """Run `then` when it ends, for whatever reason."""
         ...
 
     async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
+        """Whether it ends within `seconds`."""
         ...
 
     def kill(self) -> None:
@@ -99,22 +97,22 @@ class Instance(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """An Azure timer trigger found in the code. schedule: NCRONTAB."""
+    """An Azure timer trigger in the code. schedule: NCRONTAB."""
 
     name: str
     schedule: str
 
 
 class InstanceFactory(Protocol):
-    """One version of one function: can be built once and started many times."""
+    """One version of one function: built once, started many times."""
 
     @property
     def starts_at_deploy(self) -> bool:
-        """Whether a deploy is done only when an instance came up."""
+        """Whether a deployment waits for an instance to start."""
         ...
 
     async def build(self) -> None:
-        """What the cloud does with the package before anything runs. Raises BadPackage or SetupError."""
+        """Process the package as the cloud does before anything runs. Raises BadPackage or SetupError."""
         ...
 
     async def start(self) -> Instance:
@@ -122,5 +120,5 @@ class InstanceFactory(Protocol):
         ...
 
     async def timers(self) -> tuple[Timer, ...]:
-        """Timers the code declares (Azure), known after the first start."""
+        """Timers that the code declares (Azure), known after the first start."""
         ...

@@ -48,8 +48,8 @@ def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
 
 
 def _find(path: str, services: Services, principal: str) -> tuple[Bucket | None, str]:
-    """Container and key of `account/container/key`, or of `container/key`: one endpoint serves all
-    accounts here, so a client that was given no account means the container that it may use.
+    """Container and key of `account/container/key` or `container/key`: one endpoint serves all accounts here,
+    so a client without an account gets the container that it may use.
     """
     parts = path.split("/", 2)
     if len(parts) > 1 and (bucket := services.bucket("azure", "/".join(parts[:2]))) is not None:
@@ -117,7 +117,7 @@ def _blob(
 
 
 def _read(request: ServiceRequest, stored: Stored | None) -> ServiceResponse:
-    """As HTTP says; errors bear Azure's codes, and its own header for ranges goes first."""
+    """As HTTP, with Azure's error codes; its own range header takes precedence."""
     ranged = request.headers.get("x-ms-range")
     request = replace(request, headers={**request.headers, "range": ranged}) if ranged else request
     response = read(request, stored, {"x-ms-blob-type": "BlockBlob", **VERSION})

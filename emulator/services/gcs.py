@@ -1,10 +1,9 @@
-"""Google Cloud Storage's XML API, as obstore's GCSStore uses it, and the part of the metadata server that
-it asks.
+"""Google Cloud Storage's XML API as obstore's GCSStore uses it, and the token part of the metadata server.
 
-Conditions are by generation. Writing over an object needs the permission to delete it (Google,
-`access-control/iam-xml`: PUT Object). The metadata server is one for all instances here, so each instance
-finds it under a path of its own (GCE_METADATA_HOST), and the token it gets stands for that instance's service
-account.
+Conditions are by generation. Overwriting an object needs the permission to delete it (Google,
+`access-control/iam-xml`: PUT Object). One metadata server serves all instances here, so each instance has its
+own
+path (GCE_METADATA_HOST), and its token stands for that instance's service account.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Who calls the clouds' own services, and what they may do there.
+"""Identities at the clouds' services, and what they may do.
 
-Every identity gets credentials of its cloud's kind, made up when a function first runs as it and valid as
-long as the daemon lives (its children end with it). Which field means what:
+Every identity gets credentials of its cloud's kind, generated when a function first runs as it and valid
+while the
+daemon lives (its children end with it). The meaning of the fields:
     aws     access key id, secret key, session token: requests are signed with them (SigV4)
     azure   secret = IDENTITY_HEADER, which the identity endpoint exchanges for a bearer token
-    gcp     secret = a path below the metadata server, which gives a bearer token
+    gcp     secret = a path of the metadata server, which gives a bearer token
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Identities:
         self._tokens: dict[tuple[Cloud, str], tuple[str, float]] = {}
 
     def credentials(self, cloud: Cloud, principal: str) -> Credentials:
-        """The credentials of `principal`, made up at the first call."""
+        """The credentials of `principal`, generated at the first call."""
         found = self._by_principal.get((cloud, principal))
         if found is None:
             key_id = "ASIA" + "".join(secrets.choice(KEY_ALPHABET) for _ in range(16))
@@ -57,7 +58,7 @@ class Identities:
         return principal, self._by_principal["aws", principal]
 
     def mint(self, cloud: Cloud, secret: str, now: float) -> str | None:
-        """A new bearer token for the identity that holds `secret`; None when nobody does."""
+        """A new bearer token for the identity that holds `secret`; None for an unknown secret."""
         principal = self._by_key.get((cloud, secret))
         if principal is None:
             return None
@@ -76,12 +77,12 @@ class Identities:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Equality, or a common start when the pattern ends in `*`."""
+    """Equality, or a common prefix when the pattern ends in `*`."""
     return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern
 
 
 def allowed(grants: Iterable[Grant], principal: str, action: str, *resources: str) -> bool:
-    """Whether some grant lets `principal` do `action` on one of the names of a resource."""
+    """Whether a grant allows `principal` to do `action` on one of the names of a resource."""
     return any(
         grant.action in (action, "*")
         and matches(grant.principal, principal)

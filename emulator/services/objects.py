@@ -1,10 +1,11 @@
 """Objects in a folder, with the conditions that all three vendors' stores know: create only, replace if
 unchanged.
 
-The rule of this file: the file is the object (the providers write some, such as packages), it is complete
-or absent (written aside under a name that starts with a dot, then renamed), and one event loop is the only
-writer, so that a check and the write after it are one step. Its generation, a number that only grows, is
-its modification time in ns.
+The file is the object (the providers write some, such as packages). It is complete or absent: it is written
+under
+a name that starts with a dot, then renamed. One event loop is the only writer, so a check and the write after
+it
+are atomic. The generation, a number that only grows, is the modification time in ns.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path, PurePosixPath
 
 
 class BadKey(Exception):
-    """A name that cannot be a file here: empty parts, `..`, parts that start with a dot, or a folder's
-    name.
+    """A name that cannot be a file here: empty parts, `..`, parts that start with a dot, or a
+    folder's name.
     """
 
 
@@ -59,8 +60,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold before a write or delete. absent: no such object yet; etag: it has this one, `*`: it is
-    there; not_etag: it has another one or is not there.
+    """What must hold before a write or delete. absent: the object does not exist; etag: it has this one, `*`:
+    it exists; not_etag: it has another one or does not exist.
     """
 
     absent: bool = False
@@ -81,7 +82,9 @@ class Condition:
 
 
 ANY = Condition()
-MOST_LISTED = 1000  # names in one page: S3 and Cloud Storage; Azure's 5000 is more than anything here keeps
+MOST_LISTED = (
+    1000  # names in one page of S3 and Cloud Storage; Azure's 5000 is more than any bucket here holds
+)
 
 
 class Objects:
@@ -119,7 +122,7 @@ class Objects:
         return Stored(key, path, len(body), path.stat().st_mtime_ns)
 
     def delete(self, key: str, condition: Condition = ANY) -> bool:
-        """Remove it when `condition` holds; False when it was not there."""
+        """Remove it when `condition` holds; False when it did not exist."""
         found = self.get(key)
         condition.check(found)
         if found is not None:
@@ -142,8 +145,8 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a listing: objects, and the common prefixes up to the delimiter. after: the last name of
-    this page, from which the next one goes on; empty on the last page.
+    """One page of a listing: objects, and common prefixes up to the delimiter. after: last name of the page,
+    from which the next one continues; empty on the last page.
     """
 
     objects: list[Stored]
@@ -154,7 +157,9 @@ class Listing:
 def listing(
     objects: list[Stored], prefix: str, delimiter: str, after: str = "", most: int = MOST_LISTED
 ) -> Listing:
-    """`most` names from `after`; grouped by what follows `prefix` up to `delimiter`, if there is one."""
+    """Up to `most` names after `after`, grouped by what follows `prefix` up to `delimiter`, if
+    there is one.
+    """
     named: dict[str, Stored | None] = {}
     for stored in objects:
         head, found, _ = stored.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")

@@ -1,5 +1,5 @@
-"""Amazon S3, path style: what obstore's S3Store uses. Signatures and grants are checked; multipart uploads
-are not there.
+"""Amazon S3, path style, as obstore's S3Store uses it. Signatures and grants are checked; no multipart
+uploads.
 
 Source: Amazon S3 API reference (PutObject, GetObject, HeadObject, DeleteObject(s), ListObjectsV2) and user
 guide (`conditional-writes`: If-Match on a key without an object is 404). tests/opinions compares with moto.
@@ -42,7 +42,9 @@ def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
 
 
 def error(status: int, code: str, message: str, *, range: str = "") -> ServiceResponse:
-    """An error document as S3 and GCS write it. range: the object's, of which nothing was asked for."""
+    """An error document as S3 and GCS write it. range: content-range of an object, for an unsatisfiable
+    range.
+    """
     text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     return ServiceResponse(status, {**XML, "content-range": range} if range else XML, text.encode())
 
@@ -93,7 +95,7 @@ def _object(
     objects = services.open(bucket, principal, action(request.method), key)
     if (
         request.method == "PUT" and "if-match" in request.headers
-    ):  # comparing is reading: GetObject is needed too
+    ):  # a comparison is a read: GetObject is needed too
         services.open(bucket, principal, "object:read", key)
     try:
         match request.method:

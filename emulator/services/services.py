@@ -1,4 +1,4 @@
-"""What the clouds' own services (buckets, secrets, tokens) see of the world, and how a request reaches them.
+"""What the clouds' services (buckets, secrets, tokens) see of the desired state, and their requests.
 
 A service is a function from `ServiceRequest` to `ServiceResponse`; `runtime/service_port.py` does the HTTP.
 """
@@ -45,14 +45,16 @@ class ServiceResponse:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """world: what exists at this moment; now: unix seconds."""
+    """desired: what exists at this moment; now: unix seconds."""
 
     identities: Identities
     desired: Callable[[], DesiredState]
     now: Callable[[], float]
 
     def require(self, principal: str, action: str, *resources: str) -> None:
-        """Raise Denied unless a grant lets `principal` do `action` on one of the names of the resource."""
+        """Raise Denied unless a grant allows `principal` to do `action` on one of the names of the
+        resource.
+        """
         if not allowed(self.desired().grants, principal, action, *resources):
             raise Denied(
                 "AccessDenied", f"{principal} is not authorized to perform {action} on {resources[0]}"
@@ -73,7 +75,7 @@ class Services:
         )
 
     def find(self, bucket: Bucket, principal: str, key: str) -> Stored | None:
-        """An object to read. S3 and Google tell those who may not list nothing of what is not there."""
+        """An object to read. S3 and Google answer 403 for an absent object to a reader that may not list."""
         found = self.open(bucket, principal, "object:read", key).get(key)
         if found is None:
             self.require(principal, "object:list", bucket.name)

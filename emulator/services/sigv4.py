@@ -1,8 +1,7 @@
-"""Verifying AWS Signature Version 4, for S3 and Secrets Manager.
+"""Verifies AWS Signature Version 4, for S3 and Secrets Manager. Pure; time is an argument.
 
-The rule of this file: pure; the request is given as text and bytes, the time as an argument. Source: AWS
-`reference_sigv-create-signed-request`. A request that fails says which part, as AWS does; no secret is in
-the text.
+Source: AWS `reference_sigv-create-signed-request`. A refusal says which part failed, as AWS does, without a
+secret.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ FIELDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The parts of a request that a signature covers. target: raw path and query; headers: lower-case
-    names.
+    """The parts of a request that a signature covers. target: raw path and query; headers:
+    lower-case names.
     """
 
     method: str
@@ -78,7 +77,7 @@ def _check_time(date: str, day: str, now: float) -> None:
 
 def _canonical(request: Signed, signed: list[str], service: str) -> str:
     path, _, query = request.target.partition("?")
-    # Every service but S3 encodes the path once more.
+    # Every service except S3 encodes the path once more.
     path = quote(unquote(path) if service == "s3" else path, safe="/-_.~")
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))

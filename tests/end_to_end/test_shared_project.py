@@ -43,6 +43,6 @@ def test_two_stacks_share_the_services_of_a_project(stack: Stack) -> None:
     assert second.code == 0, second.text
     gone = stack.run("destroy", "--yes", "--stack", "dev")
     assert gone.code == 0, gone.text
-    assert [row for row in stack.table.rows.values() if row.token == ENABLED]
+    assert [resource for resource in stack.resource_store.resources.values() if resource.token == ENABLED]
     again = stack.run("up", "--yes", "--expect-no-changes")
     assert again.code == 0, again.text

@@ -75,7 +75,8 @@ def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], clo
     ]
     assert list(json.loads(router["SKYFLEET_ROOT_KEYS"]).items()) == list(ROOTS.items())
     for keys, name in ((agent, "agent"), (checker, "checker")):
-        own = derived(ROOTS, name, place(cloud))  # pyright: ignore[reportArgumentType]  # one of the two roles
+        # One of the two roles.
+        own = derived(ROOTS, name, place(cloud))  # pyright: ignore[reportArgumentType]
         assert list(json.loads(keys["SKYFLEET_SIGNING_KEYS"]).items()) == list(own.items())
 
 

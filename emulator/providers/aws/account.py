@@ -1,9 +1,9 @@
-"""An AWS account: which of its regions are enabled and how many Lambda requests run at once.
+"""An AWS account: its enabled regions and its limit of concurrent Lambda requests.
 
 The account's settings are a resource of the store that no program can name. Without one the account is new:
 few concurrent executions, all regions enabled. A region that needs an opt-in and has none is not listed:
-docs.aws.amazon.com/accounts, "Enable or disable AWS Regions". New accounts have
-fewer concurrent executions than 1000: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; 10 in
+docs.aws.amazon.com/accounts, "Enable or disable AWS Regions". New accounts have fewer concurrent executions
+than 1000: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; 10 in
 github.com/awslabs/fhir-works-on-aws-deployment/issues/691 and many other threads. A quota that was never
 applied is answered with its default: terraform-provider-aws
 internal/service/servicequotas/service_quota_data_source.go.
@@ -40,30 +40,30 @@ OPTED_IN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """closed: regions that need an opt-in and have none. concurrency: None where no quota is told."""
+    """closed: regions that need an opt-in and have none. concurrency: None where no quota is reported."""
 
     closed: tuple[str, ...] = ()
     concurrency: int | None = NEW_CONCURRENCY
 
     @property
     def most_at_once(self) -> int:
-        """Lambda requests at once in a region."""
+        """Limit of concurrent Lambda requests in a region."""
         return DEFAULT_CONCURRENCY if self.concurrency is None else self.concurrency
 
 
 def settings_resource(settings: Settings) -> Resource:
-    """To put into the table."""
+    """The settings as a resource of the store."""
     outputs: Properties = {"closed": list(settings.closed), "concurrency": settings.concurrency}
     return Resource(KEY, SETTINGS, ACCOUNT, "", {}, outputs)
 
 
 def settings_of(context: Context) -> Settings:
-    """Of the account that an operation is in."""
+    """Settings of the account of an operation."""
     return settings_in(context.resources)
 
 
 def settings_in(resources: Mapping[str, Resource]) -> Settings:
-    """Of the account whose table this is."""
+    """Settings of the account that these resources belong to."""
     resource = resources.get(KEY)
     if resource is None:
         return Settings()

@@ -1,4 +1,4 @@
-"""Amazon Web Services as far as the emulator has it: a Lambda function and everything around it."""
+"""The AWS provider: a Lambda function and everything around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Amazon's identifiers, and looking things up by them."""
+"""AWS identifiers and look-ups by them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def named(prop: str = "name", limit: int = 64) -> Naming:
 
 
 def tags_all(inputs: Properties, context: Context) -> Properties:
-    """Own tags over the provider's default tags."""
+    """Own tags, merged over the provider's default tags."""
     common = fields(context.config.get("defaultTags"), "tags")
     return {"tagsAll": {**common, **fields(inputs, "tags")}}
 

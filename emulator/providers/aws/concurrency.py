@@ -1,7 +1,8 @@
-"""What an account may reserve of the Lambda requests that run at once in a region.
+"""Limits of reserved Lambda concurrency in an account.
 
-The rule of this file: 100 must stay unreserved in a region, and in a smaller account all of it ("below its
-minimum value of [10]": github.com/aws-samples/one-observability-demo/issues/278 and many more).
+In a region 100 concurrent executions must stay unreserved, in a smaller account all of them ("below its
+minimum
+value of [10]": github.com/aws-samples/one-observability-demo/issues/278 and many more).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ UNRESERVED_AT_LEAST: Final = 100
 
 
 def need_unreserved(inputs: Properties, context: Context) -> None:
-    """Refused where too little would stay for the functions without a reservation.
+    """Refuses a reservation that leaves too little for functions without one.
 
-    The real provider has made the function by then and ends with an error; here nothing is made.
+    The real provider has created the function by then and fails; here nothing is created.
     """
     wanted = number(inputs, "reservedConcurrentExecutions", default=-1)
     if wanted < 0:

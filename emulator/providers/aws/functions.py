@@ -1,4 +1,4 @@
-"""Lambda: functions, their public URLs, who may call them, aliases and the rules of asynchronous calls.
+"""Lambda: functions, their public URLs and permissions, aliases, settings of asynchronous calls.
 
 Limits: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
 """
@@ -36,15 +36,15 @@ from emulator.providers.storage import assets, objects
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, fields, has_unknown, is_unknown, items, number, text
 
-# Runtimes that take new functions and that the emulator has an interpreter for.
+# Runtimes that accept new functions and that the emulator can run.
 PYTHONS = tuple(f"python3.{minor}" for minor in (10, 11, 12, 13, 14))
 ZIPPED_MB, UNZIPPED_MB = 50, 250
 ENVIRONMENT_BYTES = 4096
 MOST_LAYERS = 5
 PROVIDER_REPEATS_S = 300.0
-# How long an update is in progress; the provider looks for its end every five seconds.
+# How long an update is in progress; the provider polls for its end every five seconds.
 UPDATE_S = 5.0
-# Variables that Lambda itself sets and refuses to have set.
+# Variables that Lambda sets itself and refuses to have set.
 RESERVED = {
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
@@ -65,7 +65,7 @@ RESERVED = {
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
 }
-# The one layer the emulator has: the AWS Lambda Web Adapter (its README).
+# The only layer that the emulator provides: the AWS Lambda Web Adapter (its README).
 WEB_ADAPTER = r"arn:aws:lambda:[a-z0-9-]+:753240598075:layer:LambdaAdapterLayer(X86|Arm64):\d+"
 
 
@@ -108,10 +108,10 @@ def _layer_rules(inputs: Properties) -> Iterator[Failure]:
 
 
 def _refers(inputs: Properties, context: Context) -> None:
-    """Role, layers and concurrency must be there; the provider repeats what only takes its time.
+    """Checks role, layers and concurrency. The provider repeats a refusal that ends by itself.
 
     terraform-provider-aws, internal/service/lambda/function.go `retryFunctionOp`: five minutes, for a role
-    that Lambda cannot assume and for a function whose last update still runs.
+    that Lambda cannot assume and for a function with an update in progress.
     """
     _not_updating(context)
     name, code = text(inputs, "role"), "InvalidParameterValueException"
@@ -123,8 +123,10 @@ def _refers(inputs: Properties, context: Context) -> None:
 
 
 def _not_updating(context: Context) -> None:
-    """One update at a time (docs.aws.amazon.com/lambda/latest/dg/functions-states.html; the sentence:
-    github.com/claudiajs/claudia/issues/226)."""
+    """Refuses a second update while one is in progress
+    (docs.aws.amazon.com/lambda/latest/dg/functions-states.html; the sentence:
+    github.com/claudiajs/claudia/issues/226).
+    """
     old = context.old
     if old is not None and context.machine.clock() < number(old.private, "updatingUntil"):
         raise NotYetReady(
@@ -136,7 +138,7 @@ def _not_updating(context: Context) -> None:
 
 
 def _take_code(inputs: Properties, context: Context) -> None:
-    """Copies the package now: a later change of the object does not change the function."""
+    """Copies the package: a later change of the object does not change the function."""
     if "code" in inputs:
         target = context.machine.code / f".direct-{context.hex(12)}.zip"
         written = assets.write_asset(inputs["code"], context.machine.program_folder, target, context.undo)
@@ -243,7 +245,7 @@ def _alias(inputs: Properties, context: Context) -> Properties:
 
 
 def _need(prop: str) -> Callable[[Properties, Context], None]:
-    """The function that `prop` names must exist."""
+    """A check that the function named by `prop` exists."""
 
     def refers(inputs: Properties, context: Context) -> None:
         _function_exists(prop, inputs, context)
@@ -257,8 +259,8 @@ def _url_refers(inputs: Properties, context: Context) -> None:
 
 
 def _leave_logs(resource: Resource, context: Context) -> None:
-    """A log group that no program made was made by Lambda at the first call, if the role let it. It stays
-    with all that was logged (github.com/aws/aws-cdk/pull/21820).
+    """Leaves the log group that Lambda creates at the first call, unless the program created it. It stays
+    with its content (github.com/aws/aws-cdk/pull/21820).
     """
     group = text(resource.outputs, "loggingConfig", "logGroup")
     role = context.find(ROLE, "arn", text(resource.inputs, "role"))
@@ -273,9 +275,9 @@ def _leave_logs(resource: Resource, context: Context) -> None:
 
 
 def _parts(resource: Resource, context: Context) -> Iterator[str]:
-    """Its URL, its policy's statements, its aliases and what it does with asynchronous calls
+    """Its URL, permissions, aliases and asynchronous settings
     (docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction; hashicorp/terraform-provider-aws,
-    internal/service/lambda: each read of one answers ResourceNotFoundException then).
+    internal/service/lambda: each read of one then answers ResourceNotFoundException).
     """
     return (key for key in context.resources if key.startswith(f"{resource.key}/"))
 

@@ -1,9 +1,10 @@
-"""IAM: roles with the services that may assume them, and what their policies allow.
+"""IAM: roles, the services that may assume them, and what their policies allow.
 
 Limits: IAM's quotas and name patterns (docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
-What is new takes time until other services know of it. "15 seconds is not enough, I'll still occasionally get
-errors" (github.com/aws/chalice/pull/172), five minutes were too few once (github.com/hashicorp/
-terraform-provider-aws/issues/44517); `aws iam wait role-exists` says nothing of it (aws-cli/issues/7700).
+A new role or policy takes time to reach other services. "15 seconds is not enough, I'll still occasionally
+get
+errors" (github.com/aws/chalice/pull/172); five minutes were too few once (github.com/hashicorp/
+terraform-provider-aws/issues/44517); `aws iam wait role-exists` does not cover it (aws-cli/issues/7700).
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from emulator.providers.values import Json, Properties, document, fields, items,
 NAME = r"[\w+=,.@-]{1,64}"
 ASSUMABLE_AFTER_S = 15.0
 POLICY_ACTS_AFTER_S = 20.0
-# What a service says of itself when it assumes a role. No `aws:SourceArn` is among it, the strict reading of
-# contradicting sources: AWS's guide and CDK write a condition on the group's ARN, and several public projects
-# saw the check at the creation of a schedule fulfil none on live accounts in 2026.
+# Context keys that a service sends when it assumes a role. `aws:SourceArn` is not among them, the strict
+# reading of contradicting sources: AWS's guide and CDK write a condition on the group's ARN, and several
+# public projects saw the check at the creation of a schedule fulfil none on live accounts in 2026.
 SAID = {"aws:SourceAccount": ACCOUNT}
 EQUAL, LIKE = ("StringEquals", "ArnEquals"), ("StringLike", "ArnLike")
 
@@ -46,7 +47,7 @@ def assumable_by(role: Resource, service: str) -> bool:
 
 
 def _fulfilled(statement: Json) -> bool:
-    """Whether all conditions hold; an operator that is not known here never does."""
+    """Whether all conditions hold; an unknown operator never does."""
     for operator, wanted in fields(statement, "Condition").items():
         for key, values in fields(wanted).items():
             said = SAID.get(key, "")
@@ -58,7 +59,7 @@ def _fulfilled(statement: Json) -> bool:
 
 
 def statements(role: Resource, policies: Iterable[Resource]) -> Iterator[Json]:
-    """The Allow statements of a role: those of its own policies among `policies`, and the inline ones."""
+    """Allow statements of a role: of its own policies among `policies` and of its inline policies."""
     documents = [resource.inputs.get("policy") for resource in policies if _on_role(resource, role)]
     documents += [text(policy, "policy") for policy in items(role.inputs, "inlinePolicies")]
     for policy in documents:
@@ -68,12 +69,12 @@ def statements(role: Resource, policies: Iterable[Resource]) -> Iterator[Json]:
 
 
 def matches(pattern: str, action: str) -> bool:
-    """IAM's action patterns: `*` and `?`, without regard to case."""
+    """IAM's action patterns: `*` and `?`, case-insensitive."""
     return fnmatchcase(action.lower(), pattern.lower())
 
 
 def allows(role: Resource, action: str, resources: Iterable[Resource]) -> bool:
-    """Whether a policy of the role lets it do `action`, on whatever resource."""
+    """Whether a policy of the role allows `action` on any resource."""
     policies = (resource for resource in resources if resource.token == ROLE_POLICY)
     return any(
         matches(str(pattern), action)
@@ -89,10 +90,11 @@ def _on_role(policy: Resource, role: Resource) -> bool:
 def need_role(
     context: Context, role_arn: str, service: str, refusal: tuple[str, str], retried_s: float
 ) -> None:
-    """The role exists, acts already and `service` may assume it; else the service's own refusal.
+    """Raises the service's refusal unless the role exists, is in effect and `service` may assume it.
 
-    retried_s: real seconds for which the provider repeats the call. A role that is not there or does not
-    trust the service is refused at once here, since waiting ends the same.
+    retried_s: real seconds for which the provider repeats the call. A role that is absent or does not trust
+    the
+    service is refused at once, since waiting would end the same.
     """
     resource = context.need(ROLE, "arn", role_arn, CloudError(*refusal))
     if not assumable_by(resource, service):

@@ -1,7 +1,8 @@
-"""What is where in the emulated AWS: regions to be enabled first, function URLs, the adapter's layer.
+"""What AWS offers where: opt-in regions, function URLs, the adapter's layer.
 
-The rule of this file: AWS's own documents are the source, never the program's list of regions.
-Which opt-in regions the emulated account has enabled is said by `account.Settings`.
+AWS's documents are the source, never the program's list of regions. `account.Settings` says which opt-in
+regions
+the emulated account has enabled.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NEWEST_ADAPTER: Final = 30
 
 
 def need_enabled(where: str, context: Context) -> None:
-    """Credentials mean nothing to a region that the account has not enabled.
+    """A region that the account has not enabled does not know the credentials.
 
     Code and message: github.com/epsagon/clear-lambda-storage/issues/9 and chalice/issues/1445.
     """
@@ -47,7 +48,8 @@ def need_enabled(where: str, context: Context) -> None:
 
 
 def need_layer(layer: str, where: str) -> None:
-    """A layer of another account: what is not published in the region is not told from what is forbidden.
+    """A layer of another account: a version that is absent in the region is answered as one that is
+    forbidden.
 
     Code and message: github.com/hashicorp/vault-lambda-extension/issues/156.
     """
@@ -62,13 +64,15 @@ def need_layer(layer: str, where: str) -> None:
 
 
 def need_function_urls(where: str) -> None:
-    """The sentence is ours: AWS says where function URLs are missing, not what the call answers there."""
+    """The sentence is ours: AWS documents where function URLs are missing, not what the call
+    answers there.
+    """
     if where in NO_FUNCTION_URLS:
         raise CloudError("InvalidParameterValueException", f"Function URLs are not supported in {where}.")
 
 
 def in_enabled_regions(type: ResourceType) -> ResourceType:
-    """The type, refused where its region is not enabled; a global service has no region."""
+    """The type, with a check that its region is enabled; a global service has no region."""
     if "region" not in type.filled:
         return type
     refers: Callable[[Properties, Context], None] = type.refers

@@ -1,4 +1,4 @@
-"""S3: buckets whose names nobody else in the world has, objects, and the settings around a bucket."""
+"""S3: buckets with globally unique names, objects, and the settings of a bucket."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def _empty_or_forced(resource: Resource, context: Context) -> None:
 
 
 def _bucket_hold(resource: Resource) -> NameHold:
-    """A deletion spreads before the name can be used again; the provider repeats a refused creation for its
-    whole timeout of twenty minutes (terraform-provider-aws, internal/service/s3/bucket.go)."""
+    """A deletion takes time to propagate; the provider repeats a refused creation for its whole timeout of
+    twenty minutes (terraform-provider-aws, internal/service/s3/bucket.go).
+    """
     said = "A conflicting conditional operation is currently in progress against this resource."
     return NameHold(BUCKET_HELD_S, "OperationAborted", f"{said} Please try again.", BUCKET_REPEATED_S)
 
@@ -85,7 +86,7 @@ def _object(inputs: Properties, context: Context) -> Properties:
 
 
 def _setting(name: str, *more: Rule) -> ResourceType:
-    """One document of settings per bucket, with the bucket's name as its id."""
+    """A settings document of a bucket, with the bucket's name as its id."""
     return ResourceType(
         f"aws:s3/{name[0].lower()}{name[1:]}:{name}",
         lambda inputs, _: f"aws/{name}/{inputs['bucket']}",

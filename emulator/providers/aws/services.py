@@ -27,14 +27,14 @@ from emulator.providers.schema import Failure
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, is_unknown, items, number, text
 
-# docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html; 0 is for ever.
+# docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html; 0: no expiry.
 RETENTION = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 DAY_S = 86_400
 FORCED_DELETION_S = 5.0
-# For how long the real providers repeat a creation, in seconds.
+# How long the real providers repeat a creation, in seconds.
 SECRET_REPEATED_S, QUEUE_REPEATED_S = 120.0, 90.0
 SCHEDULE_REPEATED_S = 120.0  # terraform-provider-aws, internal/service/scheduler/retry.go
 SCHEDULE_EXPRESSION = (
@@ -91,8 +91,9 @@ def _secret_version(inputs: Properties, context: Context) -> Properties:
 
 
 def _label(inputs: Properties, context: Context) -> None:
-    """A new version takes the label AWSCURRENT from the one that has it, which gets AWSPREVIOUS
-    (docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html)."""
+    """A new version takes the label AWSCURRENT, and the previous one gets AWSPREVIOUS
+    (docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html).
+    """
     if context.old is not None or "AWSCURRENT" not in inputs.get("versionStages", ["AWSCURRENT"]):
         return
     for resource in context.all(SECRET_VERSION):
@@ -109,7 +110,7 @@ def _one_value(inputs: Properties) -> Iterator[Failure]:
 
 
 def _secret_hold(resource: Resource) -> NameHold:
-    """The name stays taken while the deletion can be taken back, and for a moment where it cannot.
+    """The name stays taken during the recovery window, and for a moment after a forced deletion.
 
     Secrets Manager's API_DeleteSecret: "there might be a short delay". The provider repeats the creation for
     two minutes; its source has the two sentences (terraform-provider-aws, service/secretsmanager/secret.go).
@@ -125,8 +126,9 @@ def _secret_hold(resource: Resource) -> NameHold:
 
 
 def _queue_hold(resource: Resource) -> NameHold:
-    """SQS's own rule (error QueueDeletedRecently); the provider repeats for half its timeout of three minutes
-    (terraform-provider-aws, internal/service/sqs/queue.go)."""
+    """SQS error QueueDeletedRecently; the provider repeats for half its timeout of three minutes
+    (terraform-provider-aws, internal/service/sqs/queue.go).
+    """
     said = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
     return NameHold(60, "AWS.SimpleQueueService.QueueDeletedRecently", said, QUEUE_REPEATED_S)
 
@@ -177,7 +179,7 @@ def _alarm(inputs: Properties, context: Context) -> Properties:
 
 
 def _targets_exist(inputs: Properties, context: Context) -> None:
-    """A dead-letter queue that is not there would lose events silently."""
+    """Refuses a dead-letter queue that does not exist: it would lose events silently."""
     queue = text(inputs, "target", "deadLetterConfig", "arn")
     if queue:
         refusal = CloudError("ValidationException", f"the dead-letter queue {queue} does not exist")

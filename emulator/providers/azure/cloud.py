@@ -1,4 +1,4 @@
-"""Microsoft Azure as far as the emulator has it: a function app on Flex Consumption and what it needs."""
+"""The azure-native provider: a function app on Flex Consumption and what it needs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def _client(inputs: Properties, context: Context) -> Properties:
 
 
 def _group(inputs: Properties, context: Context) -> Properties:
-    """Azure says by its code why a group is not told: learn.microsoft.com/azure/azure-resource-manager/
-    troubleshooting/error-not-found."""
+    """The error code says why a group is not returned:
+    learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found.
+    """
     name = text(inputs, "resourceGroupName")
     found = same_name(context, GROUP, "name", name)
     if found is None:

@@ -1,4 +1,4 @@
-"""Azure Resource Manager's identifiers, and looking things up by them, in any case as Azure does."""
+"""Azure Resource Manager's identifiers and look-ups by them, case-insensitive as in Azure."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def need_id(context: Context, wanted: str, code: str = "ResourceNotFound") -> Re
 
 
 def same_name(context: Context, token: str, prop: str, name: str) -> Resource | None:
-    """The resource of type `token` whose output `prop` is `name` in any case."""
+    """The resource of type `token` whose output `prop` is `name`, case-insensitive."""
     low = name.casefold()
     return next((r for r in context.all(token) if text(r.outputs, prop).casefold() == low), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A type that lives in a resource group.
+    """A type of resource in a resource group.
 
     path: the ARM type with the input of each name: "Microsoft.Storage/storageAccounts/{accountName}".
-    more: outputs besides id, name, type. unique: in the whole world, not only in its group.
-    fixed: inputs that cannot change (the group, the names and the location never can).
+    more: outputs besides id, name, type. unique: the name is unique in Azure, not only in its group.
+    fixed: inputs that cannot change, besides the group, the names and the location.
     """
 
     token: str
@@ -125,6 +125,6 @@ def group(inputs: Properties, context: Context) -> Resource:
 
 
 def location(inputs: Properties, context: Context) -> str:
-    """Own location, else the provider's, else the resource group's."""
+    """The resource's location, or else the provider's, or else the resource group's."""
     configured = text(dict(context.config), "location")
     return text(inputs, "location") or configured or text(group(inputs, context).outputs, "location")

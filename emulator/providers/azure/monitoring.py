@@ -1,7 +1,7 @@
-"""Resource groups, and what watches a function: workspaces, Application Insights, alerts, diagnostics.
+"""Resource groups and monitoring: workspaces, Application Insights, alerts, diagnostics.
 
-A deleted workspace stays recoverable for 14 days, and making one of the same name in the same group brings it
-back (learn.microsoft.com/azure/azure-monitor/logs/delete-workspace).
+A deleted workspace stays recoverable for 14 days; a new one of the same name in the same group restores it
+(learn.microsoft.com/azure/azure-monitor/logs/delete-workspace).
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def _diagnostic(inputs: Properties, context: Context) -> Properties:
 
 
 def _empty(resource: Resource, context: Context) -> None:
-    """Azure would delete what is inside along with it; then other stacks would lose theirs silently."""
+    """Refuses to delete a group with content. Azure would delete the content too, and other stacks would lose
+    it.
+    """
     inside = [
         r.id for r in context.resources.values() if r.id.casefold().startswith(f"{resource.id.casefold()}/")
     ]

@@ -1,9 +1,10 @@
-"""Key Vault references in the settings of a site: resolved once, kept, and read again after a day.
+"""Key Vault references in the settings of a site: resolved once, cached, read again after a day.
 
-Source: learn.microsoft.com/azure/app-service/app-service-key-vault-references. App Service keeps what it read
-and reads again every 24 hours; a change of the site's configuration makes it read at once. A reference that
-cannot be resolved becomes the setting's value as it is written, and is kept just so: a role that begins to
-act a minute later, or a further deployment of the same configuration, changes nothing.
+Source: learn.microsoft.com/azure/app-service/app-service-key-vault-references. App Service caches the value
+and
+reads it again every 24 hours; a change of the site's configuration makes it read at once. A reference that
+cannot be resolved becomes the literal value of the setting and is cached like one: neither a role that takes
+effect a minute later nor a further deployment of the same configuration changes it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ KEPT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a site's platform sees: all resources, and the role assignments that act."""
+    """What a site's platform sees: all resources, and the role assignments in effect."""
 
     resources: Mapping[str, Resource]
     assignments: tuple[Resource, ...]
@@ -33,7 +34,9 @@ class Reader:
         return (resource for resource in self.resources.values() if resource.token == token)
 
     def settings(self, inputs: Properties, own_principal: str) -> dict[str, str]:
-        """The site's settings as its code gets them. own_principal: of its system-assigned identity."""
+        """The site's settings as its code gets them. own_principal: its system-assigned identity's
+        principal.
+        """
         given = {name: str(value) for name, value in app_settings(inputs).items() if value is not None}
         principal = self._principal(text(inputs, "keyVaultReferenceIdentity"), own_principal)
         return {name: self._resolved(value, principal) for name, value in given.items()}
@@ -61,7 +64,7 @@ class Reader:
         return secret_value(*found) or value
 
     def _secret(self, uri: str) -> tuple[Resource, str] | None:
-        """The secret and the version (empty: the current one) that a secret's URI names."""
+        """The secret and the version (empty: the current one) that a URI names."""
         wanted = uri.rstrip("/").casefold()
         for resource in self.all(SECRET):
             base = text(resource.outputs, "properties", "secretUri").casefold()
@@ -83,6 +86,6 @@ class Reader:
 
 
 def secret_value(resource: Resource, version: str) -> str | None:
-    """The value of a secret's version; empty: of its current one."""
+    """The value of a secret's version; empty: the current one."""
     values = fields(resource.private, "values")
     return values.get(version or str(resource.private.get("version")))

@@ -1,7 +1,7 @@
-"""Azure's built-in roles as far as a fleet of functions needs them, and what an assignment of one covers.
+"""Azure's built-in roles that a fleet of functions needs, and the scope of an assignment.
 
 Sources: learn.microsoft.com/azure/role-based-access-control/built-in-roles (ids) and .../troubleshooting ("it
-can take up to 10 minutes for changes to take effect"); most take one to three minutes, and here all take two.
+can take up to 10 minutes for changes to take effect"). Most take one to three minutes; here all take two.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ BLOB_ROLES = {
     "Storage Blob Data Reader": (READ_BLOBS, LIST_BLOBS),
 }
 WRITE_BLOB_ROLES = tuple(name for name, actions in BLOB_ROLES.items() if WRITE_BLOBS in actions)
-# Management roles such as Owner and Contributor are none of these: they end at Resource Manager.
+# Management roles such as Owner and Contributor are not among them: they cover Resource Manager only.
 READ_SECRET_ROLES = ("Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator")
 DELETE_SECRET_ROLES = ("Key Vault Secrets Officer", "Key Vault Administrator")
 ACTS_AFTER_S = 120.0
 
 
 def role_of(definition: str) -> str | None:
-    """The name of the built-in role with that definition id."""
+    """The name of the built-in role with this definition id."""
     return ROLES.get(definition.rpartition("/")[2].casefold())
 
 
 def covers(scope: str, id: str) -> bool:
-    """A role on a scope holds for everything below it."""
+    """Whether a role on `scope` covers the resource `id`: everything below the scope."""
     return f"{id.casefold()}/".startswith(f"{scope.casefold().rstrip('/')}/")
 
 

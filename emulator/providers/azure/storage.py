@@ -1,9 +1,9 @@
-"""Storage: accounts whose names are unique in the world, containers, blobs, and signed addresses (SAS).
+"""Storage: accounts with globally unique names, containers, blobs, and signed URLs (SAS).
 
 Limits: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules. A deleted account
 can be recovered for 14 days, and its name is free at once (learn.microsoft.com/azure/storage/common/
-storage-account-recover). Soft delete of blobs is off in an account that Resource Manager makes (it is on
-where the portal makes one), so nothing else stays.
+storage-account-recover). Soft delete of blobs is off in an account that Resource Manager creates (it is on
+where the portal creates one), so nothing else stays.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _account(inputs: Properties, context: Context) -> Properties:
 
 
 def _allowed_by_policy(inputs: Properties, context: Context) -> None:
-    """A tenant may deny accounts whose key opens them; not set means that it does."""
+    """Refuses an account that a tenant's policy denies: one with shared keys, which are on unless set."""
     if inputs.get("allowSharedKeyAccess") is False:
         return
     place = group_id(text(inputs, "resourceGroupName"))
@@ -105,7 +105,7 @@ def _make_folder(inputs: Properties, context: Context) -> None:
 
 
 def _remove_container(resource: Resource, context: Context) -> None:
-    """Azure deletes what is in it, too."""
+    """Removes the container with its blobs, as Azure does."""
     account_name, name = text(resource.inputs, "accountName"), text(resource.inputs, "containerName")
     objects.remove_bucket(context.machine.buckets / "azure" / account_name / name, context)
 
@@ -197,7 +197,7 @@ RESOURCE_TYPES = (
 
 
 def service_sas(inputs: Properties, context: Context) -> Properties:
-    """Signs an address below the account with its key; the same question gets the same answer."""
+    """Signs a URL below the account with its key; the same request gets the same signature."""
     owner = account(context, text(inputs, "accountName"))
     token = {
         "sv": API,
@@ -217,7 +217,7 @@ def account_keys(inputs: Properties, context: Context) -> Properties:
 
 
 def signed_blob(address: str, context: Context) -> Resource:
-    """The blob behind a signed address, or what a reader without credentials is told."""
+    """The blob behind a signed URL. Raises what an anonymous reader would get."""
     parts = urlsplit(address)
     name = (parts.hostname or "").removesuffix(".blob.core.windows.net")
     owner = same_name(context, ACCOUNT, "accountName", name)

@@ -1,4 +1,4 @@
-"""Key Vault and its secrets: made through Resource Manager, deleted through the vault's own data plane.
+"""Key Vault and its secrets: created through Resource Manager, deleted through the vault's data plane.
 
 Sources:
 - pulumi-azure-native, provider/pkg/resources/customresources/custom_keyvault.go: a secret is created, read
@@ -7,7 +7,7 @@ Sources:
   (learn.microsoft.com/azure/key-vault/general/rbac-guide): 403 ForbiddenByRbac.
 - learn.microsoft.com/azure/key-vault/general/soft-delete-overview: a deleted vault is kept for its retention
   time and "you cannot reuse the name"; a deleted secret likewise in its vault (409,
-  ObjectIsDeletedButRecoverable); role assignments on a deleted vault are gone; nothing of it is billed.
+  ObjectIsDeletedButRecoverable); role assignments on a deleted vault are removed; nothing of it is billed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _held_vault(resource: Resource) -> NameHold:
 
 
 def _delete_vault(resource: Resource, context: Context) -> None:
-    """With all that is in it, and the roles on it."""
+    """Removes the vault's secrets and the role assignments on it."""
     for each in context.resources.values():
         inside = each.token == SECRET and covers(resource.id, each.id)
         role = each.token == ROLE_ASSIGNMENT and covers(resource.id, text(each.inputs, "scope"))
@@ -90,7 +90,7 @@ def _vault_exists(inputs: Properties, context: Context) -> None:
 
 
 def _secret_version(inputs: Properties, context: Context) -> None:
-    """A new value is a new version, and old ones stay readable; new tags are no new version."""
+    """A new value is a new version, and earlier ones stay readable; new tags are not a new version."""
     before = text(context.old.inputs, "properties", "value") if context.old else None
     value = text(inputs, "properties", "value")
     if "version" not in context.private or before != value:
@@ -112,7 +112,7 @@ def _secret(inputs: Properties, context: Context) -> Properties:
 
 
 def _delete_secret(resource: Resource, context: Context) -> None:
-    """As the deploying identity, which needs a role in the data plane of a vault with RBAC."""
+    """Deletes as the deploying identity, which needs a data-plane role on a vault with RBAC."""
     vault = same_name(context, VAULT, "name", text(resource.inputs, "vaultName"))
     if vault is None or at(vault.outputs, "properties", "enableRbacAuthorization") is not True:
         return

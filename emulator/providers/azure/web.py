@@ -1,13 +1,13 @@
-"""App Service: Flex Consumption plans, function apps, and the deployment that makes one take a package.
+"""App Service: Flex Consumption plans, function apps, and the deployment of a package.
 
-Sources: learn.microsoft.com/azure/azure-functions/flex-consumption-plan (sizes, bounds, regions, settings it
-forbids; a spent regional quota slows an app down and hinders no deployment), the ARM reference of
+Sources: learn.microsoft.com/azure/azure-functions/flex-consumption-plan (sizes, bounds, regions, forbidden
+settings; an exhausted regional quota slows an app down and fails no deployment), the ARM reference of
 Microsoft.Web/sites/extensions (onedeploy). The emulator's host names: addresses.py.
 
 A deployment writes the package to the site's container with the site's own identity: 403 while its role
-does not act yet (github.com/Azure/azure-functions-core-tools/issues/4346, and
-nathanmcnulty/defender-reporting PR #49). The site's own deployment endpoint answers 200 even then, and the
-failure is in the state of the deployment that it names; Resource Manager, which the program asks, ends its
+is not in effect (github.com/Azure/azure-functions-core-tools/issues/4346, and
+nathanmcnulty/defender-reporting PR #49). The site's deployment endpoint answers 200 even then, and the
+failure is in the state of the deployment that it names; Resource Manager, which the program uses, ends its
 deployment as failed.
 """
 
@@ -57,7 +57,7 @@ from emulator.providers.values import (
 
 ONE_DEPLOY = "Microsoft.Web/sites/extensions"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-ZIPPED_MB, UNZIPPED_MB = 1024, 4096  # no limit is documented for Flex; these keep a mistake off the disk
+ZIPPED_MB, UNZIPPED_MB = 1024, 4096  # no limit is documented for Flex; these protect the disk
 # Where the plan is offered: `az functionapp list-flexconsumption-locations`.
 FLEX_REGIONS = """
     australiacentral australiaeast australiasoutheast brazilsouth canadacentral canadaeast centralindia
@@ -66,7 +66,7 @@ FLEX_REGIONS = """
     polandcentral southafricanorth southcentralus southeastasia southindia spaincentral swedencentral
     switzerlandnorth uaenorth uksouth ukwest westcentralus westeurope westus westus2 westus3
 """
-# Flex takes these from functionAppConfig and fails a deployment that sets them.
+# Flex reads these from functionAppConfig and fails a deployment that sets them.
 FORBIDDEN_SETTINGS = ("FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE", "FUNCTIONS_EXTENSION_VERSION")
 
 
@@ -131,7 +131,7 @@ def _site_refers(inputs: Properties, context: Context) -> None:
 
 
 def _package_container(inputs: Properties, context: Context) -> Resource:
-    """Where a deployment puts the package of the site with these inputs."""
+    """The container that a deployment of the site with these inputs writes to."""
     address = text(inputs, "functionAppConfig", "deployment", "storage", "value")
     found = re.fullmatch(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9-]+)/?", address)
     for resource in context.all(CONTAINER):
@@ -144,7 +144,7 @@ def _package_container(inputs: Properties, context: Context) -> Resource:
 
 
 def _may_write_package(resource: Resource, context: Context) -> None:
-    """Refuses a deployment while the role of the site's identity on its container does not act."""
+    """Refuses a deployment while the role of the site's identity on its container is not in effect."""
     container = _package_container(resource.inputs, context)
     means = fields(resource.inputs, "functionAppConfig", "deployment", "storage", "authentication")
     principal = text(resource.outputs, "identity", "principalId")
@@ -203,7 +203,7 @@ def _site(inputs: Properties, context: Context) -> Properties:
 
 
 def _resolve(inputs: Properties, principal: str, context: Context) -> None:
-    """Reads what the settings refer to, now that the configuration has changed, and keeps it for a day."""
+    """Resolves the references in the settings after a change of configuration, and caches them for a day."""
     acting = tuple(resource for resource in context.all(ROLE_ASSIGNMENT) if context.effective(resource))
     context.private["settings"] = Reader(context.resources, acting).settings(inputs, principal)
     context.private["settingsUntil"] = context.machine.clock() + context.machine.scaled(KEPT_S)
@@ -226,7 +226,7 @@ def _publishing(name: str, what: str) -> Arm:
 
 
 def _is_there(resource: Resource) -> None:
-    """That it was found is all that was asked."""
+    """The look-up is the whole check."""
 
 
 def host_keys(inputs: Properties, context: Context) -> Properties:
@@ -236,8 +236,8 @@ def host_keys(inputs: Properties, context: Context) -> Properties:
 
 
 def _site_parts(resource: Resource, context: Context) -> Iterator[str]:
-    """A deleted site takes its child resources along; the record of a deployment is the group's and stays
-    (learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group).
+    """Child resources of a site are deleted with it; the record of a deployment belongs to the group and
+    stays (learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group).
     """
     inside = f"{resource.id}/".casefold()
     return (each.key for each in context.resources.values() if each.id.casefold().startswith(inside))
@@ -281,7 +281,7 @@ def _resolved(value: Json, parameters: Properties, template: Properties) -> str:
 
 
 def _one_deploy(inputs: Properties, context: Context) -> None:
-    """Gives each site its new package; the site keeps it even when the deployment's record is deleted."""
+    """Gives each site its new package; the site keeps it when the record of the deployment is deleted."""
     template, parameters = (
         fields(inputs, "properties", "template"),
         fields(inputs, "properties", "parameters"),

@@ -1,9 +1,9 @@
 """What a build of a function needs, and what builds leave behind.
 
-Cloud Functions copies the source into a bucket of its own, `gcf-v2-sources-NUMBER-REGION`, and the build's
-account reads it there: github.com/hashicorp/terraform-provider-google/issues/20571, with these very words, in
-half of the runs of a test that grants the roles just before. Images go to the repository that the function
-names, else to `gcf-artifacts`, which no program can remove: github.com/Worklytics/psoxy/pull/656. The roles:
+Cloud Functions copies the source into its own bucket `gcf-v2-sources-NUMBER-REGION`, and the build's account
+reads it there: github.com/hashicorp/terraform-provider-google/issues/20571, with these very words, in half of
+the runs of a test that grants the roles just before. Images go to the repository that the function names, or
+else to `gcf-artifacts`, which no program can remove: github.com/Worklytics/psoxy/pull/656. The roles:
 cloud.google.com/run/docs/configuring/services/build-service-account. No document says that a build fails
 without the role for its log, so it does not here.
 """
@@ -31,7 +31,7 @@ def repository(inputs: Properties) -> str:
 
 
 def need_builder(inputs: Properties, context: Context) -> None:
-    """The build's own account, if one is named, may read the source and write the image already."""
+    """Refuses unless the build's account, if one is named, may read the source and write the image."""
     builder = text(inputs, "buildConfig", "serviceAccount")
     if not builder:
         return
@@ -58,7 +58,7 @@ def need_builder(inputs: Properties, context: Context) -> None:
 
 
 def leave(resource: Resource, context: Context) -> None:
-    """What stays of a function's builds when it is deleted."""
+    """Leaves what stays of a function's builds after its deletion."""
     inputs = resource.inputs
     where = f"{inputs['project']}/{inputs['location']}"
     for kind in ("sources", "uploads"):

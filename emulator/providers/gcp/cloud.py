@@ -1,4 +1,4 @@
-"""Google Cloud as far as the emulator has it: a Cloud Run function and everything around it."""
+"""The gcp provider: a Cloud Run function and everything around it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _project_id(context: Context) -> str:
 
 
 def _project(inputs: Properties, context: Context) -> Properties:
-    """Read through Cloud Resource Manager, as everything about a project is."""
+    """A project's data, read through Cloud Resource Manager."""
     project = text(inputs, "projectId") or _project_id(context)
     need_project(context, project)
     return {

@@ -1,4 +1,4 @@
-"""Google Cloud's identifiers, and looking things up by them."""
+"""Google Cloud's identifiers and look-ups by them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from emulator.providers.naming import Naming
 from emulator.providers.values import Properties, fields, text
 
-PROJECT = "skyfleet-emulator"  # of the emulated credentials, for programs that name none
+PROJECT = "skyfleet-emulator"  # project of the emulated credentials, for programs that configure none
 PROJECT_NUMBER = "123456789012"
 ACCESSOR = "roles/secretmanager.secretAccessor"
 
@@ -60,7 +60,7 @@ def labels(inputs: Properties, prop: str = "labels") -> Properties:
 
 
 def memory_mb(said: str) -> int | None:
-    """`512Mi`, `1G`, `256M` in MB of 2**20 bytes; None when it is no such size."""
+    """`512Mi`, `1G`, `256M` in units of 2**20 bytes; None for any other text."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]i?)?", said)
     if found is None or (found[2] or "") not in _MEMORY:
         return None
@@ -68,6 +68,6 @@ def memory_mb(said: str) -> int | None:
 
 
 def runs_as(inputs: Properties) -> str:
-    """Email of the identity; the project's default compute account unless another is given."""
+    """Email of the function's identity; by default the project's compute account."""
     own = text(inputs, "serviceConfig", "serviceAccountEmail")
     return own or f"{PROJECT_NUMBER}-compute@developer.gserviceaccount.com"

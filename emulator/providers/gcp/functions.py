@@ -47,11 +47,11 @@ RESERVED = (
 
 def _is_memory(said: Json) -> bool:
     size = memory_mb(str(said))
-    return size is not None and 122 <= size <= 32768  # 128M is 122 of our MB
+    return size is not None and 122 <= size <= 32768  # 128M is 122 units of 2**20 bytes
 
 
 def cpus(inputs: Properties) -> float:
-    """Of one instance; 0 when it is no number."""
+    """CPUs of one instance; 0 when the text is not a number."""
     said = text(inputs, "serviceConfig", "availableCpu") or "1"
     try:
         return float(said.removesuffix("m")) / 1000 if said.endswith("m") else float(said)
@@ -120,9 +120,9 @@ def _refers(inputs: Properties, context: Context) -> None:
 
 
 def _quota(inputs: Properties, context: Context) -> None:
-    """What all instances may need at once is checked against the region's quota when a service is deployed.
+    """Refuses a service whose instances may together exceed the region's quota.
 
-    A function that names no bound gets one that fits. The words are those of
+    A function without a bound gets one that fits. The words are those of
     github.com/googlecodelabs/feedback/issues/1856; firebase-tools issue 11001 and PR 5867 show the same.
     """
     project = settings_of(context, text(inputs, "project"))
@@ -141,7 +141,7 @@ def _quota(inputs: Properties, context: Context) -> None:
 
 
 def _readable(variable: Json, email: str, context: Context) -> None:
-    """The secret and its version exist, and the function's account may read them."""
+    """Refuses unless the secret and its version exist and the function's account may read them."""
     name, version = last(text(variable, "secret")), text(variable, "version")
     said = f"projects/{text(variable, 'projectId')}/secrets/{name}/versions/{version}"
     missing = CloudError("NOT_FOUND", f"Secret {said} was not found")
@@ -163,7 +163,7 @@ def _readable(variable: Json, email: str, context: Context) -> None:
 
 
 def _build(inputs: Properties, context: Context) -> None:
-    """Cloud Build takes the source now; a later change of the object changes nothing."""
+    """Copies the source for Cloud Build: a later change of the object does not change the function."""
     source = fields(inputs, "buildConfig", "source", "storageSource")
     resource = _source(source, context)
     path = objects.object_file(resource, context.machine)
@@ -192,7 +192,8 @@ def _source(source: Properties, context: Context) -> Resource:
 
 
 def _function(inputs: Properties, context: Context) -> Properties:
-    """`serviceConfig.uri` is the Cloud Run service's origin. `url` has the function's name as a path.
+    """The outputs. `serviceConfig.uri` is the Cloud Run service's origin; `url` has the function's name as
+    its path.
 
     Google: `https://NAME-NUMBER.REGION.run.app` and `https://REGION-PROJECT.cloudfunctions.net/NAME`, by
     cloud.google.com/run/docs/triggering/https-request and firebase-tools src/gcp/cloudfunctionsv2.ts.
@@ -231,7 +232,7 @@ def _function(inputs: Properties, context: Context) -> Properties:
 
 
 def _parts(resource: Resource, context: Context) -> Iterator[str]:
-    """The Cloud Run service goes with its function, and the service's policy with that
+    """The Cloud Run service is deleted with its function, and the service's policy with the service
     (cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions/delete).
     """
     service = tuple(text(resource.outputs, prop) for prop in ("project", "location", "name"))

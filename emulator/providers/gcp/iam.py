@@ -1,6 +1,6 @@
-"""Service accounts, and members: one principal's one role on one resource.
+"""Service accounts and IAM members: one role of one principal on one resource.
 
-A role acts two minutes after it was given: cloud.google.com/iam/docs/access-change-propagation ("typically
+A role takes effect after two minutes: cloud.google.com/iam/docs/access-change-propagation ("typically
 within 2 minutes, potentially 7 minutes or longer").
 """
 
@@ -34,7 +34,7 @@ from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, at, text
 
 EFFECTIVE_S = 120.0
-# The emulated conditions: objects of one bucket whose names begin alike; on a project, buckets that do.
+# The emulated conditions: a prefix of the objects of one bucket; on a project, a prefix of buckets.
 BUCKETS = r'resource\.name\.startsWith\("projects/_/buckets/([^/"]+)"\)'
 CONDITION = r'resource\.name\.startsWith\("projects/_/buckets/([^/"]+)/objects/([^"]+)"\)'
 MEMBER = r"allUsers|allAuthenticatedUsers|(user|group|serviceAccount):[^@\s]+@[^@\s]+|domain:\S+|principal(Set)?://\S+"
@@ -54,14 +54,14 @@ def _account(inputs: Properties, context: Context) -> Properties:
 
 
 def need_account(context: Context, reference: str) -> Resource:
-    """The service account with that email, or that full name."""
+    """The service account with this email or full name. Raises CloudError."""
     email = last(reference)
     missing = CloudError("NOT_FOUND", f"Service account {email} does not exist.")
     return context.need(ACCOUNT, "email", email, missing)
 
 
 def members_of(context: Context, token: str, prop: str, name: str, role: str) -> set[str]:
-    """The principals for which `role` acts on the resource called `name`, by members of type `token`."""
+    """Principals that have `role` in effect on the resource `name`, by members of type `token`."""
     resources = [
         resource for resource in context.all(token) if last(text(resource.inputs, prop)) == last(name)
     ]
@@ -81,7 +81,7 @@ class Members:
     """Members of one type of resource.
 
     prop: the input that names the resource. path: the resource's full name, with inputs in it.
-    roles: start of the roles that exist on such a resource. on: how to find it, or refuse.
+    roles: prefix of the roles that such a resource has. on: checks that the resource exists.
     """
 
     token: str
@@ -137,7 +137,9 @@ class Members:
 
 
 def _permitted(inputs: Properties, context: Context) -> None:
-    """Domain restricted sharing; words of github.com/GoogleCloudPlatform/genai-for-marketing/issues/153."""
+    """Domain restricted sharing; the words of
+    github.com/GoogleCloudPlatform/genai-for-marketing/issues/153.
+    """
     public = text(inputs, "member") in ("allUsers", "allAuthenticatedUsers")
     if public and settings_of(context, text(inputs, "project")).domain_restricted:
         raise CloudError(
@@ -165,7 +167,7 @@ def _on_bucket(inputs: Properties, context: Context) -> None:
 
 
 def _on_function(prop: str) -> Callable[[Properties, Context], None]:
-    """The function exists; its Cloud Run service bears its name."""
+    """A check that the function exists; its Cloud Run service has its name."""
 
     def on(inputs: Properties, context: Context) -> None:
         name, where = last(text(inputs, prop)), text(inputs, "location")
@@ -183,8 +185,9 @@ def _on_secret(inputs: Properties, context: Context) -> None:
 
 
 def _on_project(inputs: Properties, context: Context) -> None:
-    """Its policy is read and written through Cloud Resource Manager:
-    github.com/terraform-google-modules/terraform-google-project-factory/issues/717"""
+    """The project's policy is read and written through Cloud Resource Manager:
+    github.com/terraform-google-modules/terraform-google-project-factory/issues/717
+    """
     need_project(context, text(inputs, "project"))
 
 
@@ -202,8 +205,8 @@ _RUN = "projects/{project}/locations/{location}/services"
 
 
 def _granted(resource: Resource, context: Context) -> Iterator[str]:
-    """The account's roles. Policies name a deleted account `deleted:serviceAccount:EMAIL?uid=N`, and another
-    account of its name is not that one (cloud.google.com/iam/docs/service-accounts-delete-undelete).
+    """The account's role bindings. A policy names a deleted account `deleted:serviceAccount:EMAIL?uid=N`; a
+    new account of its name is another one (cloud.google.com/iam/docs/service-accounts-delete-undelete).
     """
     member = f"serviceAccount:{text(resource.outputs, 'email')}"
     for each in context.resources.values():

@@ -1,13 +1,15 @@
-"""A project of Google Cloud: which of its services are on, its quotas, what its organisation forbids.
+"""A Google Cloud project: its enabled services, its quotas, its organisation's constraints.
 
-The rule of this file: what a project is stands in resources of the table that no program can name. A project
-without one has done what the documentation demands before a first deployment: Cloud Resource Manager is on.
-A fresh one (`settings_resource(fresh=True)`) has not.
+The project's settings are resources of the store that no program can name. A project without one is prepared
+as
+the documentation demands before a first deployment: Cloud Resource Manager is enabled. With
+`settings_resource(fresh=True)` it is not.
 
-Sources. On by default: cloud.google.com/service-usage/docs/enabled-service. Enabling a service that is on
-succeeds and asks nothing more; otherwise the provider reads the project through Cloud Resource Manager:
+Sources. Enabled by default: cloud.google.com/service-usage/docs/enabled-service. Enabling an enabled service
+succeeds without another call; otherwise the provider reads the project through Cloud Resource Manager:
 terraform-provider-google google/services/resourcemanager/resource_google_project_service.go. That one must be
-on by hand: its issues 6101 and 11435. The time until an enabled service answers: its refusal says "wait a
+enabled by hand: its issues 6101 and 11435. The time until an enabled service answers: its refusal says "wait
+a
 few minutes". Quotas of a new project (20 vCPU and 40 GiB in a region):
 github.com/googlecodelabs/feedback/issues/1856.
 """
@@ -53,8 +55,9 @@ MEMORY_BYTES: Final = 40 * 2**30
 class Settings:
     """fresh: Cloud Resource Manager is off. domain_restricted: members must be of the organisation.
 
-    milli_cpu, memory_bytes: what one service's instances may need in a region. absent: there is no such
-    project, or the credential may not see it.
+    milli_cpu, memory_bytes: limits of one service's instances in a region. absent: the project does not
+    exist, or
+    the credential may not see it.
     """
 
     fresh: bool = False
@@ -65,7 +68,7 @@ class Settings:
 
 
 def settings_resource(project: str, settings: Settings) -> Resource:
-    """To put into the table."""
+    """The settings as a resource of the store."""
     outputs: Properties = {
         "fresh": settings.fresh,
         "domainRestricted": settings.domain_restricted,
@@ -90,7 +93,7 @@ def settings_of(context: Context, project: str) -> Settings:
 
 
 def need_api(context: Context, project: str, *names: str) -> None:
-    """A new project has nearly all services switched off, and one that was just enabled answers later on."""
+    """Raises unless these services of the project are enabled and have had time to start."""
     for name in names:
         if not _answers(context, project, name):
             raise CloudError(
@@ -104,9 +107,9 @@ def need_api(context: Context, project: str, *names: str) -> None:
 
 
 def need_project(context: Context, project: str) -> None:
-    """For what the provider reads or changes on the project itself.
+    """Raises unless the project exists and Cloud Resource Manager answers.
 
-    The words of a missing one: terraform-provider-google google/services/resourcemanager/
+    The words for a missing one: terraform-provider-google google/services/resourcemanager/
     data_source_google_project.go.
     """
     if settings_of(context, project).absent:
@@ -115,14 +118,16 @@ def need_project(context: Context, project: str) -> None:
 
 
 def enabled_resource(project: str, service: str) -> Resource:
-    """To put into the table: a service that has been on for long."""
+    """A service that has been enabled for long, as a resource of the store."""
     key = _key(project, service)
     return Resource(key, ENABLED, key, "", {}, {})
 
 
 def quota_info(inputs: Properties, context: Context) -> Properties:
-    """One quota, through the Cloud Quotas API, which is off by default: docs.cloud.google.com/docs/quotas/
-    api-overview. An entry counts for a region unless there is one for that region alone."""
+    """One quota, by the Cloud Quotas API, which is off by default:
+    docs.cloud.google.com/docs/quotas/api-overview. An entry covers a region unless one exists for that region
+    alone.
+    """
     project = text(inputs, "parent").split("/")[1]
     need_api(context, project, QUOTAS)
     quota, service = text(inputs, "quotaId"), text(inputs, "service")
@@ -186,7 +191,7 @@ def _disable(resource: Resource, context: Context) -> None:
 RESOURCE_TYPES = (
     ResourceType(
         SERVICE,
-        # That a service is on is nothing that a stack owns: any number of resources may say so.
+        # An enabled service belongs to no stack: any number of resources may enable it.
         lambda inputs, context: (
             f"gcp/service/{inputs['project']}/{inputs['service']}/"
             f"{context.private.setdefault('one', context.hex(12))}"

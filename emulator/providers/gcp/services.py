@@ -53,7 +53,7 @@ def _secret_on(inputs: Properties, context: Context) -> None:
 
 
 def _replication(inputs: Properties) -> Iterator[Failure]:
-    """Automatic or chosen places, exactly one of them."""
+    """Exactly one of automatic replication and chosen locations."""
     given = [name for name in ("auto", "userManaged") if at(inputs, "replication", name) is not None]
     if isinstance(inputs["replication"], dict) and len(given) != 1:
         yield Failure("replication", "give one of auto, userManaged")
@@ -64,7 +64,7 @@ def _secret_of(inputs: Properties, context: Context) -> Resource | None:
 
 
 def _version_number(inputs: Properties, context: Context) -> int:
-    """Numbers count up for each secret and are never given twice."""
+    """The version's number: they count up for each secret and are never reused."""
     if "version" not in context.private:
         secret = _secret_of(inputs, context)
         context.private["version"] = (int(secret.private.get("versions", 0)) if secret else 0) + 1
@@ -120,8 +120,9 @@ def _log_bucket(inputs: Properties, context: Context) -> Properties:
 
 
 def _log_bucket_held(resource: Resource) -> NameHold:
-    """A deleted log bucket is pending for seven days, as its name is: cloud.google.com/logging/docs/buckets
-    and github.com/GoogleCloudPlatform/cloud-foundation-fabric/pull/1898"""
+    """A deleted log bucket is pending for seven days, and its name is taken:
+    cloud.google.com/logging/docs/buckets and github.com/GoogleCloudPlatform/cloud-foundation-fabric/pull/1898
+    """
     said = f"Error 400: Buckets must be in an ACTIVE state to be modified: {resource.id} is DELETE_REQUESTED"
     return NameHold(7 * 86400, "FAILED_PRECONDITION", said)
 

@@ -1,7 +1,8 @@
-"""Cloud Storage: buckets whose names are unique in the world, and objects with generations.
+"""Cloud Storage: buckets with globally unique names, objects with generations.
 
-What is deleted or overwritten is kept, and billed, for seven days unless the bucket says otherwise, and
-lifecycle rules do not change that: cloud.google.com/storage/docs/soft-delete
+Deleted and overwritten objects are kept and billed for seven days, unless the bucket says otherwise;
+lifecycle
+rules do not change that: cloud.google.com/storage/docs/soft-delete
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""pulumi_random: values drawn once and kept in the stack's own state; the emulator remembers none of them.
+"""pulumi_random: values that exist in the stack's state only; the emulator stores none of them.
 
 Source of the rules: the documented arguments of these resource types.
 The output `bcryptHash` of a password is left out: nothing here hashes with bcrypt.
@@ -17,7 +17,7 @@ from emulator.providers.schema import Failure
 from emulator.providers.values import Json, Properties, at, is_unknown, number, text
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
-# input that switches a class of characters on, input with its least number, the characters
+# input that enables a class of characters, input with its minimum, the characters
 CLASSES = (
     ("upper", "minUpper", string.ascii_uppercase),
     ("lower", "minLower", string.ascii_lowercase),
@@ -31,7 +31,7 @@ def _key(inputs: Properties, context: Context) -> str:
 
 
 def _characters(inputs: Properties) -> Mapping[str, str]:
-    """Least number's name -> characters, of each class that is on (all are unless said otherwise)."""
+    """Minimum's name -> characters, for each enabled class (all by default)."""
     wanted: dict[str, str] = {}
     for switch, least, characters in CLASSES:
         on = inputs.get(switch, inputs.get("number") if switch == "numeric" else None)

@@ -1,8 +1,8 @@
-"""pulumiverse_time: resources that wait while they are created; they live in the stack's own state.
+"""pulumiverse_time: resources that wait during their creation; they exist in the stack's state only.
 
 Source: registry.terraform.io/providers/hashicorp/time, resource time_sleep, which the provider bridges: the
-creation takes `create_duration`, a change of `triggers` replaces the resource and so waits again, a change
-of the durations alone waits for nothing. The wait is shortened as all delays of the emulated clouds are.
+creation takes `create_duration`; a change of `triggers` replaces the resource and so waits again; a change
+of the durations alone does not wait. The wait is scaled as all delays of the emulated clouds are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
 def seconds(duration: str) -> float | None:
-    """Go's `1m30s` in seconds; None when it is no duration."""
+    """Go's `1m30s` in seconds; None when it is not a duration."""
     if not re.fullmatch(rf"(?:{_PART.pattern})+", duration):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(duration))

@@ -1,8 +1,10 @@
-"""Bytes that a program hands over: assets and archives, written into the emulator's own folders.
+"""Assets and archives of a program, written into the emulator's folders.
 
-The rule of this file: a file appears whole or not at all, and only with the hash that the engine planned
-with. Paths in a program are relative to the program's folder (where `Pulumi.yaml` says `main:`), not to ours.
-A change can be taken back: each write notes in the journal what restores the file it replaced.
+A file appears whole or not at all, and only with the hash that the engine planned with. Paths are relative to
+the
+program's folder (where `Pulumi.yaml` says `main:`). A change can be undone: each write records how to restore
+the
+file that it replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from emulator.errors import CloudError, StoreError
 from emulator.providers.values import ARCHIVE, Json, Properties, fields, is_marked, text
 
 CHUNK = 1 << 20
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same input, same bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold: same input, same bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What lies at `path` now; hashes are lower-case hex."""
+    """A file that was written. Hashes are lower-case hex."""
 
     path: Path
     size: int
@@ -44,18 +46,18 @@ class Written:
 
 
 def base64_of(digest: str) -> str:
-    """A hex digest the way AWS and Google print digests."""
+    """A hex digest as AWS and Google print digests."""
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
 def write_asset(asset: Json, program_folder: Path, target: Path, undo: Undo) -> Written:
-    """Writes an asset's or archive's bytes to `target`; refuses one that is not what the engine hashed."""
+    """Writes an asset or archive to `target`. Raises CloudError if its hash is not the planned one."""
     with _open(asset, program_folder) as source:
         return write(source, target, undo, planned=_planned(asset))
 
 
 def write(source: BinaryIO, target: Path, undo: Undo, planned: str = "") -> Written:
-    """Copies `source` to `target` by way of a file beside it; `planned`: the sha256 it must have."""
+    """Copies `source` to `target` through a temporary file. planned: the required sha256."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     beside = target.with_name(f".{target.name[:200]}.tmp")
     try:
@@ -84,7 +86,7 @@ def write(source: BinaryIO, target: Path, undo: Undo, planned: str = "") -> Writ
 
 
 def remove(target: Path, undo: Undo) -> None:
-    """Removes a file; missing is fine."""
+    """Removes a file; an absent one is not an error."""
     try:
         _remember(target, undo)
         target.unlink(missing_ok=True)
@@ -93,7 +95,7 @@ def remove(target: Path, undo: Undo) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Removes a folder with all that is in it; missing is fine."""
+    """Removes a folder and its content; an absent one is not an error."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -109,7 +111,7 @@ def _remember(target: Path, undo: Undo) -> None:
 
 
 def _planned(asset: Json) -> str:
-    """The sha256 of the very bytes, where the engine's hash is one (of parts it hashes a tar)."""
+    """The sha256 of the bytes, where the engine's hash is one (of parts it hashes a tar)."""
     is_folder_or_parts = is_marked(asset, ARCHIVE) and not text(asset, "path").endswith((".zip", ".jar"))
     return "" if is_folder_or_parts else text(asset, "hash")
 
@@ -131,7 +133,7 @@ def _open(asset: Json, program_folder: Path) -> BinaryIO:
 
 
 def _parts(assets: Properties, program_folder: Path) -> Iterator[tuple[str, Path | bytes]]:
-    """The members of an AssetArchive, archives within it unfolded under their name."""
+    """The members of an AssetArchive, with inner archives unfolded under their name."""
     for name, part in assets.items():
         folder = program_folder / text(part, "path")
         if is_marked(part, ARCHIVE) and text(part, "path") and folder.is_dir():

@@ -1,7 +1,8 @@
-"""Objects in buckets, the same for S3, Blob storage and GCS: files in a folder per bucket.
+"""Objects in buckets for the providers of all three clouds: files in a folder per bucket.
 
-The rule of this file: the file is the object. A function may overwrite or delete one, and a refresh sees it.
-Keys are paths below the bucket's folder; files being written start with a dot.
+The file is the object. A function may overwrite or delete one, and a refresh sees it. Keys are paths below
+the
+bucket's folder; files that are being written start with a dot.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from emulator.providers.values import Json, Properties, text
 
 
 def object_path(machine: Machine, cloud: Cloud, bucket: str, key: str) -> Path:
-    """Where an object lies; refuses keys that no file can have."""
+    """Path of an object. Raises CloudError for a key that no file can have."""
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
         raise CloudError(
@@ -46,7 +47,7 @@ def upload(inputs: Properties, target: Path, context: Context) -> Written:
 
 
 def remember(written: Written, target: Path, context: Context) -> None:
-    """Keeps in the resource where the object lies and what it is."""
+    """Records in the resource the object's path and hash."""
     context.private["object"] = target.relative_to(context.machine.folder).as_posix()
     context.private["sha256"] = written.sha256
     context.private["size"] = written.size
@@ -71,7 +72,7 @@ def objects_in(folder: Path) -> list[str]:
 
 
 def remove_bucket(folder: Path, context: Context) -> None:
-    """Takes a bucket's folder away with all that is in it; until the change is final it can come back."""
+    """Removes a bucket's folder and its content; until the change is final it can be restored."""
     if not folder.is_dir():
         return
     aside = folder.with_name(f".{folder.name}.gone")
@@ -82,9 +83,9 @@ def remove_bucket(folder: Path, context: Context) -> None:
 
 
 def keep_package(package: Path, sha256: str, context: Context, limit_mb: tuple[int, int]) -> None:
-    """Takes a package out of its bucket as what a function runs; limits: MB zipped, MB unzipped.
+    """Copies a package out of its bucket, for a function to run. limit_mb: MB zipped, MB unzipped.
 
-    Clouds copy the code when a function is created or updated: later changes of the object do not count.
+    Clouds copy the code when a function is created or updated: later changes of the object have no effect.
     """
     zipped, unzipped = limit_mb
     if package.stat().st_size > zipped * 1024 * 1024:

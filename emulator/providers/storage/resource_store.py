@@ -1,8 +1,10 @@
-"""The resources that exist in the emulated clouds, in one JSON file.
+"""The resources of the emulated clouds, in one JSON file.
 
-The rule of this file: the file is replaced whole or not at all. A change is written beside it, forced to
-disk and renamed over it, so `kill -9`, a power cut or a full disk leave the table as it was before, and the
-table in memory changes only after the file did. Secrets are in it, as in a cloud's own storage: mode 0600.
+The file is replaced whole or not at all: a change is written beside it, synced to disk and renamed over it.
+So
+`kill -9`, a power cut or a full disk leave it as it was, and the resources in memory change only after the
+file.
+It contains secrets, as a cloud's own storage does: mode 0600.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from emulator.errors import StoreError
 from emulator.providers.values import Properties
 
 VERSION = 2
-# An empty table beside a Pulumi state that is full would only lead to the next riddle.
+# An empty store beside a full Pulumi state would only cause the next error.
 ANEW = "put an older copy there, or `make down` and `make up` deploy anew"
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource. `key` is unique in the emulator; the engine knows it by `id`, unique in its type.
+    """One resource. key: unique in the emulator; id: the engine's, unique in its type.
 
     inputs: as checked, with the provider's defaults. outputs: as the cloud would report them.
-    private: what the emulator itself must remember and no program sees (port, sha256 of the running package).
+    private: what only the emulator stores (port, sha256 of the running package).
     """
 
     key: str
@@ -57,14 +59,14 @@ class ResourceStore:
         return MappingProxyType(dict(self._rows))
 
     def change(self, put: Iterable[Resource] = (), remove: Iterable[str] = ()) -> None:
-        """Puts and removes resources as one change, durable when this returns."""
+        """Puts and removes resources as one change, durable on return."""
         gone = set(remove)
         resources = {key: resource for key, resource in self._rows.items() if key not in gone}
         resources |= {resource.key: resource for resource in put}
         self.replace(resources)
 
     def replace(self, resources: Mapping[str, Resource]) -> None:
-        """Makes `resources` the whole table (an undo puts an earlier snapshot back)."""
+        """Replaces all resources (an undo restores an earlier snapshot)."""
         _store(self._path, resources)
         self._rows = dict(resources)
 

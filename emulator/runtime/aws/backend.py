@@ -1,4 +1,4 @@
-"""One version of a Lambda function: unpack, check the handler, start environments of either kind."""
+"""One version of a Lambda function: unpack, check the handler, start sandboxes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LambdaFactory:
         self._place: Place | None = None
 
     async def build(self) -> None:
-        """Unpack; the handler script must be there and executable."""
+        """Unpack. Raises BadPackage unless the handler script exists and is executable."""
         spec, context = self._spec, self._context
         if not spec.web_adapter:
             raise BadPackage(
@@ -70,7 +70,7 @@ class LambdaFactory:
 
 
 async def _wheels(root: Path, context: HostContext) -> tuple[Path, ...]:
-    """Packages for an interpreter the vendored ones were not built for."""
+    """Packages for an interpreter that the vendored ones were not built for."""
     lock = root / "requirements.txt"
     if context.interpreter.is_target or not lock.is_file():
         return ()

@@ -1,7 +1,6 @@
-"""Lambda's shapes: the function URL event (payload 2.0), its request context, and a buffered result back to
-HTTP.
+"""Lambda's formats: the function URL event (payload 2.0), its request context, and a buffered result as HTTP.
 
-The rule of this file: pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
+Pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from emulator.runtime.types import Call, Headers
 
 TEXT = ("text/", "application/json", "application/xml", "application/javascript")
 EVENT_BYTES = LIMITS["aws"].request
-# Of a result: the quota and 100 bytes, as the error of a larger one says ("maximum allowed payload size").
+# Of a result: the quota and 100 bytes, as the error for a larger one says ("maximum allowed payload size").
 RESULT_BYTES = LIMITS["aws"].reply + 100
 ACCOUNT = "123456789012"
 
@@ -31,7 +30,7 @@ def arn(spec: Function) -> str:
 
 
 def joined(headers: Headers) -> dict[str, str]:
-    """Lower-case names, repeated values joined by a comma, as Lambda has it; cookies by a semicolon."""
+    """Lower-case names; repeated values joined by a comma as in Lambda, cookies by a semicolon."""
     result: dict[str, str] = {}
     for name, value in headers:
         glue = "; " if name == "cookie" else ","
@@ -110,7 +109,9 @@ def url_event(call: Call, now: float) -> bytes:
 
 
 def _is_utf8(body: bytes) -> bool:
-    """What is not cannot be text in a JSON event. That it is base64 then is chosen: no document says it."""
+    """Whether a body is UTF-8; other bytes cannot be text in a JSON event. Base64 for them is a choice:
+    undocumented.
+    """
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -119,13 +120,13 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def is_too_large(call: Call) -> bool:
-    """Whether a request with its body read is more than Lambda takes, which counts the event: base64 makes a
-    third more of what is no text, and JSON escapes count.
+    """Whether a request exceeds Lambda's limit, which counts the event: base64 makes binary bodies a third
+    larger, and JSON escapes count.
 
     6 MB: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, invocation payload.
     """
     body = call.body if isinstance(call.body, bytes) else b""
-    # A byte of a body becomes six characters at most, and headers are far below a megabyte.
+    # A byte of a body becomes at most six characters, and headers are far below a megabyte.
     return 6 * len(body) > EVENT_BYTES - MIB and len(url_event(call, 0.0)) > EVENT_BYTES
 
 
@@ -146,7 +147,7 @@ def _json(value: Mapping[str, object]) -> bytes:
 
 
 def _text(octets: str) -> str:
-    """A header field as JSON text: UTF-8 where it is that, else latin-1."""
+    """A header field as JSON text: UTF-8 if it is valid, or else latin-1."""
     try:
         return octets.encode("latin-1").decode()
     except UnicodeError:
@@ -184,7 +185,7 @@ def _object(raw: bytes) -> Mapping[str, object]:
 
 
 def _octets(text: str) -> str:
-    """The other way: as front doors write it, octets as latin-1."""
+    """The inverse: octets as latin-1, as front ends write fields."""
     return text.encode().decode("latin-1")
 
 

@@ -1,9 +1,9 @@
 """AWS Lambda with the real Lambda Web Adapter: a Runtime API and an Extensions API for each sandbox.
 
 As in Lambda, the adapter is an external extension that registers first, waits for the package's web server
-and then asks for invocations. A function URL request becomes an event of payload 2.0; the answer arrives as
-a whole JSON document or, in `response_stream` mode, as a JSON head, eight NUL bytes and the body as it is
-produced. Source: AWS `runtimes-api`, `runtimes-custom` (response streaming), `runtimes-extensions-api`.
+and then asks for invocations. A function URL request becomes an event of payload 2.0. The answer arrives as
+a whole JSON document or, in `response_stream` mode, as a JSON head, eight NUL bytes and the streamed body.
+Source: AWS `runtimes-api`, `runtimes-custom` (response streaming), `runtimes-extensions-api`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class Invocation:
-    """One event on its way. deadline: unix seconds."""
+    """One event in progress. deadline: unix seconds."""
 
     id: str
     event: bytes = field(repr=False)
@@ -81,9 +81,9 @@ class RuntimeApi:
         self._spec = spec
         self._queue: asyncio.Queue[Invocation] = asyncio.Queue()
         self._invocations: dict[str, Invocation] = {}
-        self.request = asyncio.Event()  # set at the first `next`: the init phase is over
-        self.on_idle: Callable[[], None] = _nothing  # called when the runtime asks and there is no event
-        self.on_event: Callable[[], None] = _nothing  # called before it gets one
+        self.request = asyncio.Event()  # set at the first `next`: the init phase has ended
+        self.on_idle: Callable[[], None] = _nothing  # called when the runtime asks and no event waits
+        self.on_event: Callable[[], None] = _nothing  # called before the runtime gets an event
         app = web.Application(client_max_size=2**40)
         app.router.add_get(f"{RUNTIME}/invocation/next", self._next)
         app.router.add_post(f"{RUNTIME}/invocation/{{id}}/response", self._response)
@@ -104,19 +104,19 @@ class RuntimeApi:
         self.address = f"127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
-        """Stop; what is in flight fails."""
+        """Stop; active invocations fail."""
         self.fail("the sandbox ended")
         await self._runner.cleanup()
 
     def fail(self, why: str) -> None:
-        """Everything in flight gets no answer any more."""
+        """Fail all active invocations."""
         for invocation in list(self._invocations.values()):
             if not invocation.answer.done():
                 invocation.answer.set_exception(InstanceError("crashed", why))
 
     @asynccontextmanager
     async def invoke(self, invocation_id: str, event: bytes) -> AsyncGenerator[Answer]:
-        """Hand out one event, give its answer."""
+        """Send one event to the runtime and give its answer."""
         loop = asyncio.get_running_loop()
         deadline = time.time() + self._spec.timeout_s
         invocation = Invocation(invocation_id, event, deadline, loop.create_future())
@@ -192,7 +192,7 @@ class RuntimeApi:
         )
 
     async def _never(self, request: web.Request) -> web.Response:
-        """The adapter subscribes to no event, so its `next` has nothing to say until the sandbox ends."""
+        """The adapter subscribes to no event, so its `next` does not return before the sandbox ends."""
         await asyncio.Event().wait()
         return web.Response()
 
@@ -206,7 +206,7 @@ class RuntimeApi:
 
 
 def _nothing() -> None:
-    """No sandbox is there yet."""
+    """No sandbox exists yet."""
 
 
 def _acknowledge_at_once(request: web.Request) -> None:
@@ -242,7 +242,7 @@ class AdaptedSandbox:
         api.on_idle, api.on_event = self._freeze, self._thaw
 
     def _freeze(self) -> None:
-        """As Lambda does once the runtime and each extension have asked for the next event."""
+        """Freeze, as Lambda does when the runtime and each extension have asked for the next event."""
         self._runtime.freeze()
         self._adapter.freeze()
 
@@ -270,11 +270,11 @@ class AdaptedSandbox:
         """Any other event."""
         async with self._api.invoke(str(uuid.uuid4()), payload) as answer:
             text = await probes.outcome_text(answer)
-            # What counts as failed the adapter reports as an error, which is raised here.
+            # The adapter reports a failed invocation as an error, which is raised here.
             return Outcome(True, answer.status, text)
 
     def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when the runtime ends; the adapter's end ends it too."""
+        """Run `then` when the runtime ends; the end of the adapter ends it too."""
         self._runtime.ended.add_done_callback(lambda _: then())
 
     def kill(self) -> None:
@@ -283,7 +283,7 @@ class AdaptedSandbox:
         self._adapter.kill()
 
     async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
+        """Whether the runtime ends within `seconds`."""
         return await self._runtime.ended_within(seconds)
 
     async def stop(self) -> None:
@@ -293,14 +293,14 @@ class AdaptedSandbox:
             await self._closing
 
     def _broken(self, _: asyncio.Future[int]) -> None:
-        """One of the two ended: so does the other, and the APIs."""
+        """One of the two processes has ended: end the other one and the APIs."""
         self.kill()
         if self._closing is None:
             self._closing = asyncio.create_task(self._api.close())
 
 
 async def start_with_adapter(spec: Function, context: HostContext, place: Place, adapter: Path) -> Instance:
-    """A new sandbox: extension first, then the runtime; up when the adapter asks for an invocation."""
+    """A new sandbox: extension first, then the runtime; ready when the adapter asks for an invocation."""
     api = RuntimeApi(spec)
     await api.open()
     port, log = probes.free_port(), context.log(spec.key)

@@ -1,18 +1,19 @@
-"""AWS Lambda with the Lambda Web Adapter, in our stand-in of the adapter's documented protocol.
+"""AWS Lambda with a stand-in for the Lambda Web Adapter's documented protocol.
 
-One instance is one execution environment: it runs the handler script of the package (`run.sh`) as the
-runtime and proxies each invocation to the web server it starts. The adapter's part, per its README: GET the
-readiness path every 10 ms until a status from 100 to 499, HTTP events proxied with `x-amzn-request-context`
-and `x-amzn-lambda-context`, other events POSTed to the pass-through path. Where the real binary is
-installed, `lambda_runtime_api.py` drives that instead.
+One instance is one execution environment: it runs the package's handler script (`run.sh`) as the runtime and
+proxies each invocation to the web server that the script starts. The adapter's part, by its README: GET the
+readiness path every 10 ms until a status from 100 to 499; proxy HTTP events with `x-amzn-request-context`
+and `x-amzn-lambda-context`; POST other events to the pass-through path. Where the real binary is installed,
+`runtime_api.py` drives that instead.
 
 Between invocations the sandbox is frozen: "Lambda freezes the execution environment when the runtime and each
 extension have completed and there are no pending events" (docs.aws.amazon.com/lambda/latest/dg/
-lambda-runtime-environment.html). Work that a function leaves running goes on with the next invocation.
+lambda-runtime-environment.html). Work that a function leaves running continues with the next invocation.
 
-A streamed reply that breaks off while its process lives ends well, with the error as its last text: the
+A streamed reply that is truncated while its process lives ends regularly, with the error as its last text:
+the
 runtime library under the adapter sends its "trailer" as data (aws-lambda-rust-runtime, `requests.rs`,
-`types.rs`; seen with the real binary).
+`types.rs`; observed with the real binary).
 """
 
 from __future__ import annotations
@@ -43,25 +44,26 @@ ERROR_CODES = "AWS_LWA_ERROR_STATUS_CODES"
 
 
 def streams(spec: Function) -> bool:
-    """Whether the adapter runs in `response_stream` mode; else Lambda buffers the reply."""
+    """Whether the adapter runs in `response_stream` mode; otherwise Lambda buffers the reply."""
     return spec.environment.get(MODE, "buffered").lower() == "response_stream"
 
 
 def fails(environment: Mapping[str, str], status: int) -> bool:
-    """Whether the adapter reports a reply of this status as a failed invocation: none, unless it is told so
-    ("500,502-504", its README)."""
+    """Whether the adapter reports a reply of this status as a failed invocation: by default none, else by its
+    setting ("500,502-504", its README).
+    """
     ranges = [
         part.strip().partition("-") for part in environment.get(ERROR_CODES, "").split(",") if part.strip()
     ]
     return any(int(low) <= status <= int(high or low) for low, _, high in ranges)
 
 
-# A process that crashes is gone within this time; one that only broke a reply off lives on.
+# A crashed process ends within this time; one that only truncated a reply lives on.
 DEATH_S = 0.2
 
 
 def midstream_error(why: str) -> bytes:
-    """What ends a reply that broke off."""
+    """The bytes that end a truncated reply."""
     return (
         b"Lambda-Runtime-Function-Error-Type: Runtime.StreamError\r\n"
         b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(why.encode()) + b"\r\n"
@@ -97,7 +99,9 @@ class Sandbox(OneChild):
 
     @asynccontextmanager
     async def _awake(self) -> AsyncGenerator[None]:
-        """Run for one invocation. One that failed is looked at by the platform, so it stays awake."""
+        """Thaw for one invocation. After a failed one the sandbox stays thawed, as the platform
+        inspects it.
+        """
         self._child.thaw()
         yield
         self._child.freeze()
@@ -120,7 +124,9 @@ class Sandbox(OneChild):
             ("x-amzn-request-context", json.dumps(lambda_event.request_context(call, now))),
             ("x-amzn-lambda-context", self._context(call.id, now)),
         )
-        if not call.body:  # the adapter's client says so of a request without a body, whatever its method
+        if (
+            not call.body
+        ):  # the adapter's client sends a length for a request without a body, whatever its method
             added += (("content-length", "0"),)
         headers = tuple(lambda_event.joined(call.headers).items())
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
@@ -151,7 +157,7 @@ class Sandbox(OneChild):
 async def start_runtime(
     spec: Function, context: HostContext, place: Place, port: int, more: dict[str, str]
 ) -> Child:
-    """Run the handler script as Lambda's bootstrap does; `more` is added to its environment."""
+    """Run the handler script as Lambda's bootstrap does. more: additional environment."""
     scratch = context.private_folder()
     credentials = context.credentials("aws", spec.principal)
     environ = environment.aws(spec, place, credentials, context.api["aws"], port, uuid.uuid4().hex)

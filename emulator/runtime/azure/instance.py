@@ -1,8 +1,8 @@
-"""Azure Functions (Flex Consumption): the host's part, around Microsoft's own worker library in a child.
+"""Azure Functions (Flex Consumption): the host's part, around Microsoft's worker library in a child process.
 
 The host matches the route, starts the invocation over the worker's pipe and at the same time proxies the
-raw request to the worker's HTTP server (HTTP v2, which streams), as the real one does. Timers go over the
-pipe alone.
+raw request to the worker's HTTP server (HTTP v2, which streams), as the real one does. Timers use the pipe
+alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from emulator.runtime.limits import LIMITS
 from emulator.runtime.types import Call, Instance, Outcome, Reply, Timer
 
 VENDORED = ".python_packages/lib/site-packages"
-TARGET = "3.13"  # of the worker library, which is pure Python but demands it
+TARGET = "3.13"  # required by the worker library, which is pure Python
 Answer = Mapping[str, Any]
 
 
@@ -70,7 +70,7 @@ class AzureInstance(OneChild):
 
     @property
     def app(self) -> App:
-        """What the app answers to."""
+        """The app's routes and timers."""
         return self._app
 
     @property
@@ -115,7 +115,7 @@ class AzureInstance(OneChild):
         return Outcome(bool(answer["ok"]), None, str(answer["error"])[:2000])
 
     async def stop(self) -> None:
-        """End it; the worker has no shutdown of its own."""
+        """End the process; the worker has no shutdown of its own."""
         await self._child.stop()
         if self._reader is not None:
             await self._reader
@@ -143,13 +143,13 @@ class AzureInstance(OneChild):
         for future in list(self._pending.values()):
             if not future.done():
                 future.set_exception(InstanceError("crashed", "the worker ended"))
-                future.exception()  # an HTTP invocation may have nobody waiting for it
+                future.exception()  # an HTTP invocation may have no waiter
 
 
 class AzureFactory:
     """One version of a function app."""
 
-    starts_at_deploy = True  # a deploy syncs triggers, which needs an indexed app
+    starts_at_deploy = True  # a deployment syncs triggers, which needs an indexed app
 
     def __init__(self, spec: Function, context: HostContext) -> None:
         self._spec = spec
@@ -159,7 +159,9 @@ class AzureFactory:
         self._timers: tuple[Timer, ...] = ()
 
     async def build(self) -> None:
-        """Unpack; host.json and function_app.py must be there. Installs the platform's own worker library."""
+        """Unpack and install the platform's worker library. Raises BadPackage without host.json and
+        function_app.py.
+        """
         spec, context = self._spec, self._context
         root = await asyncio.to_thread(context.packages.unpack, spec.package, spec.package_hash)
         for name in ("host.json", "function_app.py"):
@@ -214,12 +216,12 @@ class AzureFactory:
         return instance
 
     async def timers(self) -> tuple[Timer, ...]:
-        """Timers that the code declares, as the last start found them."""
+        """Timers that the code declares, by the last start."""
         return self._timers
 
 
 def _prefix(host: Path) -> str:
-    """routePrefix of host.json (`api` when it says nothing)."""
+    """routePrefix of host.json; `api` by default."""
     try:
         found = cast("dict[str, Any]", json.loads(host.read_text()))
         return str(found.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
@@ -228,7 +230,7 @@ def _prefix(host: Path) -> str:
 
 
 def timer_payload(last: float | None, following: float, now: float) -> bytes:
-    """What a timer function gets as `req`: times are unix seconds, of the emulated clock."""
+    """What a timer function gets as `req`. Times are unix seconds of the emulated clock."""
 
     def text(at: float) -> str:
         return datetime.fromtimestamp(at, UTC).isoformat()

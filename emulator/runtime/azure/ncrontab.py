@@ -1,8 +1,8 @@
-"""NCRONTAB, the six fields of Azure's timers: second minute hour day month weekday.
+"""NCRONTAB, the six fields of Azure's timers: second minute hour day month weekday. Pure.
 
-The rule of this file: pure. Fields are `*`, numbers, lists, ranges and steps (`*/10`, `1-5`, `0,30`,
-`10-50/20`), and names of months and weekdays in three letters; as in NCRONTAB a day must match both day and
-weekday. Times are UTC, as on Flex Consumption.
+Fields are `*`, numbers, lists, ranges and steps (`*/10`, `1-5`, `0,30`, `10-50/20`), and names of months and
+weekdays in three letters. As in NCRONTAB a day must match both day and weekday. Times are UTC, as on Flex
+Consumption.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ RANGES = (
     ("month", 1, 12),
     ("weekday", 0, 6),
 )
-FURTHEST_DAYS = 366 * 5  # covers a 29 February; beyond it the expression never fires
+FURTHEST_DAYS = 366 * 5  # covers a 29 February; beyond it the expression never matches
 
 
 class BadSchedule(ValueError):
-    """Not a schedule; the text says what is wrong with it."""
+    """Not a schedule; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Schedule:
     weekday: frozenset[int]
 
     def following(self, after: float) -> float:
-        """The first moment after `after` (both unix seconds) that it names."""
+        """The first matching moment after `after` (both unix seconds)."""
         at = datetime.fromtimestamp(int(after) + 1, UTC)
         for _ in range(FURTHEST_DAYS):
             if self._day_matches(at):
@@ -67,7 +67,7 @@ def parse(text: str) -> Schedule:
     """The schedule that `text` describes. Raises BadSchedule."""
     fields = text.split()
     if len(fields) == 5:
-        fields.insert(0, "0")  # NCRONTAB takes five fields too: whole minutes
+        fields.insert(0, "0")  # NCRONTAB also takes five fields: whole minutes
     if len(fields) != 6:
         raise BadSchedule(f"{text!r} has {len(fields)} fields; write six, such as `0 */5 * * * *`")
     return Schedule(*(_field(field, *limits) for field, limits in zip(fields, RANGES, strict=True)))

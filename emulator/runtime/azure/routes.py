@@ -1,8 +1,8 @@
-"""Which function of an Azure app takes a request: route templates of its HTTP triggers, and its timers.
+"""Routing in an Azure app: route templates of its HTTP triggers, and its timers. Pure.
 
-The rule of this file: pure. Bindings are what the worker library reports. Templates are ASP.NET's, as far as
-functions use them: literals, `{name}`, `{name?}`, `{name:int}` and a last `{*rest}`; a literal beats a
-parameter beats the rest.
+Bindings are what the worker library reports. Templates are ASP.NET's, as far as functions use them: literals,
+`{name}`, `{name?}`, `{name:int}` and a last `{*rest}`. A literal precedes a parameter, which precedes the
+rest.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TimerTrigger:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What a function app answers to."""
+    """The routes and timers of a function app."""
 
     routes: tuple[Route, ...]
     timers: tuple[TimerTrigger, ...]

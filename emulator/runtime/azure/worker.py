@@ -1,12 +1,12 @@
-"""The Azure Functions Python worker without the .NET host: a child of the emulator, run under the functions'
+"""The Azure Functions Python worker without the .NET host: a child process that runs on the functions'
 interpreter.
 
-The rule of this file: it stands alone. It imports nothing of ours, only the standard library and
-Microsoft's own worker library (azure-functions-runtime), which imports and indexes function_app.py and runs
-its functions.
+It stands alone: it imports only the standard library and Microsoft's worker library
+(azure-functions-runtime),
+which imports and indexes function_app.py and runs its functions.
 
-Arguments: the app's folder, then folders for the import path, best first. Commands arrive as JSON lines on
-standard input, answers leave as JSON lines on what was standard output; prints of the app go to standard
+Arguments: the app's folder, then folders for the import path, in order. Commands arrive as JSON lines on
+standard input, answers leave as JSON lines on the original standard output; prints of the app go to standard
 error.
 
     out  {"op": "ready", "uri": "http://127.0.0.1:P" or "", "functions": [{"id", "name", "bindings": [...]}]}
@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 LINE_BYTES = 1 << 20
-# What the library would get as protocol buffers; it only ever builds and reads attributes of them.
+# Protocol buffers that the library would get; it only builds them and reads attributes.
 MESSAGES = (
     "WorkerInitResponse",
     "FunctionMetadataResponse",
@@ -88,8 +88,8 @@ class Worker:
         self._out.flush()
 
     async def index(self, app: str) -> bool:
-        """Import and index the app, start the server of its streaming extension, tell the host what was
-        found.
+        """Import and index the app, start the server of its streaming extension, report the functions to the
+        host.
         """
         protos = types.SimpleNamespace(BindingInfo=BindingInfo, StatusResult=StatusResult)
         for name in MESSAGES:

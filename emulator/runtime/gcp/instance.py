@@ -19,7 +19,7 @@ from emulator.runtime.instances.processes import Child, Command, OneChild
 from emulator.runtime.limits import LIMITS
 from emulator.runtime.types import Call, Headers, Instance, Outcome, Reply, Timer
 
-GRACE_S = 1.0  # Cloud Run gives 10 s after SIGTERM; nothing is in flight when the emulator stops an instance
+GRACE_S = 1.0  # Cloud Run gives 10 s after SIGTERM; no request is active when the emulator stops an instance
 JSON: Headers = (("content-type", "application/json"),)
 
 
@@ -45,7 +45,7 @@ class CloudRunInstance(OneChild):
         return exchange(self._base, call)
 
     async def event(self, name: str, payload: bytes) -> Outcome:
-        """Cloud Scheduler's call is plain HTTP; `name` carries its bearer token."""
+        """Cloud Scheduler's call is plain HTTP. name: its bearer token."""
         headers = (*JSON, ("user-agent", "Google-Cloud-Scheduler"), ("authorization", f"Bearer {name}"))
         call = Call("scheduler", "POST", "/", headers, payload)
         async with exchange(self._base, call) as reply:
@@ -60,7 +60,7 @@ class CloudRunInstance(OneChild):
 class CloudRunFactory:
     """One revision of a function."""
 
-    starts_at_deploy = True  # a revision that does not come up fails the deploy
+    starts_at_deploy = True  # a revision that does not start fails the deployment
 
     def __init__(self, spec: Function, context: HostContext) -> None:
         self._spec = spec

@@ -1,10 +1,9 @@
-"""aiohttp's server with what a front door needs more: octets of header fields, and half-closed connections.
+"""aiohttp's server with two additions: octets of header fields, and half-closed connections.
 
-Rules
-- A field of a reply is written as the octets it has (latin-1 text in our values), not encoded again.
-- A client that has closed its writing side after a whole request still gets its reply. One that is gone is
-  told from it by its socket, which no process holds any more: with FIN alone both look the same. The vendors
-  document neither; a browser or curl that is ended closes both sides.
+- A field of a reply is written with its octets (latin-1 text in our values), not encoded again.
+- A client that closed its writing side after a whole request still gets its reply. A client that ended is
+  recognised by its socket, which no process holds any more: FIN alone looks the same. The vendors document
+  neither case; a browser or curl that ends closes both sides.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
 SOCKETS = Path("/proc/net/tcp")
-LOOK_S = 0.1  # how soon after its FIN a client that is gone is noticed
+LOOK_S = 0.1  # delay after a FIN until a client that ended is noticed
 
 
 class Writer(StreamWriter):
     """Writes one reply."""
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        """The head; only what the cloud or the function says about itself goes out, not aiohttp's name."""
+        """The head, without aiohttp's `server` field."""
         said = [
             (name, value)
             for name, value in headers.items()
@@ -46,7 +45,7 @@ class Writer(StreamWriter):
 
 
 def octets(text: str) -> bytes:
-    """A head as bytes; text that is not latin-1 is our own."""
+    """A head as bytes; text beyond latin-1 is our own and becomes UTF-8."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -54,12 +53,12 @@ def octets(text: str) -> bytes:
 
 
 class Connection(web.RequestHandler):
-    """One client. taken: the request that was begun last."""
+    """One client. taken: the last request that was begun."""
 
     taken: web.BaseRequest | None = None
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] # asyncio's signature
-        """The client writes no more. True keeps the connection open for the reply."""
+        """The client has closed its writing side. True keeps the connection open for the reply."""
         manager = self._manager
         if manager is None or not self._has_whole_request():
             return False
@@ -84,20 +83,20 @@ class Connection(web.RequestHandler):
 
 
 def invite_body(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it (RFC 9110, section 10.1.1) to send the body that is read next."""
+    """Send 100 Continue to a client that waits for it (RFC 9110, section 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def refuse_body(request: web.BaseRequest, answer: web.StreamResponse) -> None:
-    """The body that a client waits to send will not come: the connection ends with the answer."""
+    """Close after the reply when the client still waits to send its body."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         answer.force_close()
         request.content.feed_eof()
 
 
 def is_gone(peer: tuple[str, int], own: tuple[str, int]) -> bool:
-    """Whether no process holds the other end of a connection of this machine."""
+    """Whether no process of this machine holds the other end of a connection."""
     ours, theirs = _spelled(own), _spelled(peer)
     for line in SOCKETS.read_text().splitlines()[1:]:
         fields = line.split()
@@ -107,7 +106,7 @@ def is_gone(peer: tuple[str, int], own: tuple[str, int]) -> bool:
 
 
 def _spelled(address: tuple[str, int]) -> str:
-    """As /proc/net/tcp has it: the address in this machine's byte order."""
+    """The form of /proc/net/tcp: the address in this machine's byte order."""
     return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 

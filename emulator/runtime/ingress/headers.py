@@ -1,6 +1,6 @@
-"""Headers that the clouds add at the edge: to a request on its way in, to a reply on its way out.
+"""Headers that the clouds add at the edge, to requests and to replies. Pure.
 
-The rule of this file: pure, and few: what functions really read or callers really see.
+Only those that functions read or callers see.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import hashlib
 from emulator.desired.model import Cloud, Function
 from emulator.runtime.types import Headers
 
-# What Lambda's front end keeps for itself; the function's own field arrives as `x-amzn-remapped-NAME`. A
-# streamed reply therefore has no length (github.com/cargo-lambda/cargo-lambda/issues/862), and a challenge
-# reaches no client (seen on function URLs by several public projects, 2026-09). The other three: responses of
-# Lambda and API Gateway that public repositories recorded.
+# Fields that Lambda's front end sets itself; the function's own arrives as `x-amzn-remapped-NAME`. A streamed
+# reply therefore has no length (github.com/cargo-lambda/cargo-lambda/issues/862), and a challenge reaches no
+# client (observed on function URLs by several public projects, 2026-09). The other three: responses of Lambda
+# and API Gateway that public repositories recorded.
 RENAMED_BY_LAMBDA = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
 
 
@@ -29,7 +29,7 @@ def request(spec: Function, passed: Headers, peer: str, call_id: str) -> Headers
     added: dict[str, str] = {"x-forwarded-for": chain, "x-forwarded-proto": "http"}
     match spec.cloud:
         case "aws":
-            added["x-forwarded-for"] = peer  # Lambda does not believe what the caller says
+            added["x-forwarded-for"] = peer  # Lambda ignores the caller's field
             added["x-forwarded-port"] = str(spec.port)
             added["x-amzn-trace-id"] = found.get("x-amzn-trace-id") or f"Root=1-{trace[:8]}-{trace[8:]}"
         case "azure":
@@ -41,14 +41,14 @@ def request(spec: Function, passed: Headers, peer: str, call_id: str) -> Headers
 
 
 def renamed(said: Headers) -> Headers:
-    """What a Lambda function said, as its URL passes it on."""
+    """The fields of a Lambda function as its URL passes them on."""
     return tuple(
         (f"x-amzn-remapped-{name}" if name in RENAMED_BY_LAMBDA else name, value) for name, value in said
     )
 
 
 def reply(cloud: Cloud, said: Headers, call_id: str) -> Headers:
-    """What the function said plus what the cloud adds or replaces."""
+    """The function's fields plus what the cloud adds or replaces."""
     match cloud:
         case "aws":
             trace = _trace(call_id)
@@ -62,5 +62,5 @@ def reply(cloud: Cloud, said: Headers, call_id: str) -> Headers:
 
 
 def platform(cloud: Cloud, call_id: str) -> Headers:
-    """Headers of an answer that the cloud gives itself."""
+    """Headers of a reply by the platform itself."""
     return (("x-ms-middleware-request-id", call_id),) if cloud == "azure" else reply(cloud, (), call_id)

@@ -1,9 +1,9 @@
-"""The public URL of one function: what happens to a request before and after its instance.
+"""The public URL of one function: the steps before and after its instance.
 
-The rule of this file: the same steps in every cloud, in this order: faults, permission, size, a lease, the
-exchange, the clouds' limits on the way back. What differs is data in `limits.py` and `replies.py`, or one
-of the three small functions in `headers.py`. Nothing is buffered, except where the cloud does (Lambda takes
-a request as one event).
+The steps are the same in every cloud, in this order: faults, permission, size, a lease, the exchange, the
+cloud's
+limits on the reply. Differences are data in `limits.py` and `platform_replies.py`, or one of the functions in
+`headers.py`. Nothing is buffered, except where the cloud buffers (Lambda takes a request as one event).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from emulator.runtime.types import Call, Headers, Instance
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What a door leads to. spec: the function as it is now; lease: one of its instances."""
+    """What an ingress leads to. spec: the function as it is now; lease: one of its instances."""
 
     spec: Callable[[], Function]
     lease: Callable[[], AbstractAsyncContextManager[Instance]]
@@ -43,16 +43,16 @@ class Backend:
     log: Log
 
 
-# A front end answers `expect` itself; `host` is told anew, for a URL as target names it too.
+# A front end handles `expect` itself and sets `host`, which a URL as target may replace.
 ENDS_HERE = frozenset(("expect", "host"))
 # cloud.google.com/run/docs/issues: TRACE and CONNECT do not reach a service.
 METHODS_REFUSED: dict[Cloud, frozenset[str]] = {"gcp": frozenset(("CONNECT", "TRACE"))}
-# Between a connection that broke and the end of its process: gunicorn's master needs a moment to give up.
+# Between a broken connection and the end of its process: gunicorn's master needs a moment to give up.
 END_S = 1.0
 
 
 class Upload:
-    """A request body on its way through, counted."""
+    """A request body that is streamed and counted."""
 
     def __init__(self, request: web.BaseRequest, limit: int) -> None:
         self._request = request
@@ -61,11 +61,11 @@ class Upload:
         self.too_large = (request.content_length or 0) > limit
 
     async def whole(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """As it arrives. Raises InstanceError beyond the limit."""
+        """The body as it arrives. Raises InstanceError beyond the limit."""
         size = 0
         self.begun = True
         invite_body(self._request)
@@ -84,12 +84,12 @@ class Ingress:
         self._backend = backend
         self._inflight: dict[int, web.BaseRequest] = {}
         spec = backend.spec()
-        # Lambda finishes what it began when the caller has gone; the others see the connection close.
+        # Lambda finishes an invocation when the caller has gone; the others see the connection close.
         self.listener = Listener(port, f"function {spec.key}", self._handle, cancels=spec.cloud != "aws")
         self.served = 0
 
     def cut(self) -> None:
-        """Reset the connections whose requests are in flight."""
+        """Reset the connections of active requests."""
         for request in list(self._inflight.values()):
             reset(request.transport)
 
@@ -173,12 +173,12 @@ class Ingress:
                     await _see_off(instance, spec)
                 if not sender.begun:
                     raise
-                # That it crashed would be a guess: an application may have left its reply without an end.
+                # The cause is unknown: an application may have left its reply without an end.
                 self._backend.log.say(f"{call.id} {failure.detail or failure}")
                 raise ConnectionDropped from failure
 
     def _answer(self, spec: Function, call_id: str, failure: InstanceError) -> web.Response:
-        """The platform's own answer; the reason goes to the function's log, as in the cloud."""
+        """The platform's own reply; the reason goes to the function's log, as in the cloud."""
         if failure.cause not in ("no-route", "unauthorized"):
             self._backend.log.say(f"{call_id} {failure}")
         status, own, body = platform_replies.answer(spec.cloud, failure.cause)
@@ -199,7 +199,7 @@ def fields_of(request: web.BaseRequest) -> Headers:
 
 
 def _arrive(method: str, aimed: tuple[str, str] | None, spec: Function) -> tuple[str, str]:
-    """Host and path for the function. Raises InstanceError for what the cloud does not pass to it."""
+    """Host and path for the function. Raises InstanceError for what the cloud does not pass on."""
     if method in METHODS_REFUSED.get(spec.cloud, ()):
         raise InstanceError("bad-method", method)
     if aimed is None:
@@ -215,7 +215,7 @@ def _arrive(method: str, aimed: tuple[str, str] | None, spec: Function) -> tuple
 async def _see_off(instance: Instance, spec: Function) -> None:
     """After a broken exchange: an instance that is about to end must not take the next request.
 
-    Lambda starts a new environment after every crash; the others go on with an instance that still runs.
+    Lambda starts a new environment after every crash; the others keep an instance that still runs.
     """
     if not await instance.ended_within(END_S) and spec.cloud == "aws":
         instance.kill()

@@ -1,7 +1,7 @@
-"""A loopback port with an HTTP server of aiohttp behind it that can vanish and come back.
+"""A loopback port with an HTTP server that can stop listening and listen again.
 
-The rule of this file: while a Listener is open its port is bound, listening or not, so that nobody else
-gets it during a `refuse` fault.
+An open Listener keeps its port bound, listening or not, so that no other process gets it during a `refuse`
+fault.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHUTDOWN_S = 0.5
 
 
 def bind(port: int, purpose: str) -> socket.socket:
-    """A bound, not listening socket."""
+    """A bound socket that does not listen."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -40,7 +40,7 @@ def bind(port: int, purpose: str) -> socket.socket:
 
 
 class Listener:
-    """Serves `handler`. cancels: a caller that goes away cancels the handler."""
+    """Serves `handler`. cancels: a client that closes its connection cancels the handler."""
 
     def __init__(self, port: int, purpose: str, handler: Handler, *, cancels: bool = False) -> None:
         self.port = port
@@ -84,7 +84,7 @@ class Listener:
                 await self._site.start()
 
     async def refuse(self) -> None:
-        """Accept none, reset those that are open; the port stays ours."""
+        """Accept no connection and reset the open ones; the port stays bound."""
         async with self._changing:
             if self._site is not None:
                 site, self._site = self._site, None

@@ -1,8 +1,10 @@
-"""How each cloud answers when the function does not: status, headers, body, one row per cause.
+"""How each cloud answers instead of the function: status, headers, body, one row per cause.
 
-Taken from the vendors' documentation as far as it says so. Chosen, because the documentation is silent: a
-request that an instance took along when it died is 502 in all three (it may have run), and a cloud where
-nothing can start says what it says when a start fails: Lambda 502, Azure Functions 503, Cloud Run 503.
+Taken from the vendors' documentation where it exists. Chosen where it is silent: a request whose instance
+ended is
+502 in all three (it may have run), and a cloud that cannot start an instance answers as for a failed start:
+Lambda
+502, Azure Functions 503, Cloud Run 503.
 """
 
 from __future__ import annotations
@@ -101,6 +103,6 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
 
 
 def answer(cloud: Cloud, cause: Cause) -> Answer:
-    """What the cloud says; causes it does not have are its general failure."""
+    """The platform's reply; a cause that the cloud does not have is its general failure."""
     rows = ANSWERS[cloud]
     return rows.get(cause, rows["failed"])

@@ -1,10 +1,11 @@
-"""Paths that a cloud keeps for itself, and what it changes in those that it passes on.
+"""Paths that a cloud reserves, and its changes to the others. Pure.
 
-The rule of this file: pure. Sources: Google, cloud.google.com/run/docs/issues (`/eventlog`, all below
-`/_ah/`, some paths that end in `z`, which here are words such as `/healthz`; encoded characters that need
-not be encoded arrive decoded, `%41` as `A`). Azure, azure-functions-host #1781, #2590 and #6990: `/admin`
-is the host's own API and wants its key, `/runtime` leads to webhooks of extensions, also in an app that takes
-all paths. Amazon keeps none.
+Sources: Google, cloud.google.com/run/docs/issues (`/eventlog`, all below `/_ah/`, some paths that end in `z`,
+here
+words such as `/healthz`; encoded characters that need no encoding arrive decoded, `%41` as `A`). Azure,
+azure-functions-host #1781, #2590 and #6990: `/admin` is the host's own API and requires its key, `/runtime`
+leads
+to webhooks of extensions, also in an app that takes all paths. Amazon reserves none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def reserved(cloud: Cloud, target: str) -> Cause | None:
 
 
 def passed_on(cloud: Cloud, target: str) -> str:
-    """The target as the function sees it."""
+    """The target that the function gets."""
     if cloud != "gcp":
         return target
     path, mark, query = target.partition("?")

@@ -1,7 +1,8 @@
-"""One reply on its way from an instance to the caller, within the cloud's limits.
+"""One reply from an instance to the caller, within the cloud's limits.
 
-The rule of this file: every chunk leaves when it comes. A reply that cannot be finished ends the connection
-without its proper end, so that no caller takes it for whole.
+Every chunk is sent when it arrives. A reply that cannot be finished ends the connection without a proper end,
+so
+that no caller takes it for complete.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from emulator.runtime.types import Headers, Reply
 
 
 class ConnectionDropped(Exception):
-    """The connection ends without a (whole) reply."""
+    """The connection ends without a complete reply."""
 
 
 class ResponseSender:
-    """Sends one reply. gate: awaited before each chunk; returns at once unless the cloud swallows what
-    it says.
+    """Sends one reply. gate: awaited before each chunk; it blocks during a `blackhole`.
 
     cut: send the head and a part of the body, then break off (an injected fault): a reply of known length in
-    its first chunk, a stream in its second, when its reader has begun to believe in it.
+    its
+    first chunk, a stream in its second, after the first event.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class ResponseSender:
         self.begun = False
 
     async def send(self, reply: Reply, call_id: str) -> web.StreamResponse:
-        """The whole reply. Raises InstanceError or ConnectionDropped."""
+        """Send the whole reply. Raises InstanceError or ConnectionDropped."""
         limits, cloud = LIMITS[self._spec.cloud], self._spec.cloud
         chunks = reply.chunks()
         said = reply.headers
@@ -77,7 +78,7 @@ class ResponseSender:
     async def _copy(
         self, chunks: AsyncIterator[bytes], sent: web.StreamResponse, most: int, uncut: int
     ) -> None:
-        """uncut: so many chunks pass before a cut."""
+        """uncut: number of chunks before a cut."""
         size, gone, number = 0, False, 0
         async for chunk in chunks:
             await self._pass()
@@ -85,7 +86,7 @@ class ResponseSender:
             if size > most:
                 raise InstanceError("response-too-large", f"more than {most} bytes")
             if gone:
-                continue  # Lambda lets the function finish although its caller is gone
+                continue  # Lambda lets the function finish after its caller has gone
             cut = self._cut and number >= uncut
             try:
                 await sent.write(chunk[: (len(chunk) + 1) // 2] if cut else chunk)
@@ -99,12 +100,12 @@ class ResponseSender:
             raise ConnectionDropped
 
     async def _pass(self) -> None:
-        """Nothing leaves a cloud that swallows everything; what was held back is lost."""
+        """Wait while the cloud swallows everything; what was held back is lost."""
         if await self._gate():
             raise ConnectionDropped
 
     def _close(self) -> None:
-        """End the connection after what was written, not before it."""
+        """End the connection after the written bytes."""
         if self._request.transport is not None:
             self._request.transport.close()
 

@@ -1,10 +1,13 @@
-"""Which request a cloud's front end gives to a function: the one for a host name of that function.
+"""The requests that a cloud's front end passes to a function: those for its host names. Pure.
 
-The rule of this file: pure. The front ends of all three clouds serve many customers at one address and
-choose by `Host`, so a proxy that passes on its own caller's Host does not reach the function. Sources: AWS,
-aws/aws-cdk #20090 (a function URL rejects another Host); Azure, patrickob.com/2019/02/27 (App Service's
-front end routes by matching Host); Google, firebase/firebase-tools #3012 and #3025, encoredev/encore #799.
-Beside its cloud's names a function answers to its loopback port: not every client resolves `.localhost`.
+The front ends of all three clouds serve many customers at one address and route by `Host`, so a proxy that
+passes
+its caller's Host does not reach the function. Sources: AWS, aws/aws-cdk #20090 (a function URL rejects
+another
+Host); Azure, patrickob.com/2019/02/27 (App Service's front end routes by matching Host); Google,
+firebase/firebase-tools #3012 and #3025, encoredev/encore PR #799. A function also answers at its loopback
+port:
+not every client resolves `.localhost`.
 """
 
 from __future__ import annotations

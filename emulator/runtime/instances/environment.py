@@ -1,7 +1,8 @@
-"""What a child finds in its environment: what the vendor's runtime sets, plus the function's own variables.
+"""The environment of an instance: the vendor's runtime variables plus the function's own. Pure.
 
-The rule of this file: pure, and complete: nothing is inherited from the daemon. Where a variable points a
-vendor's library at the emulator instead of the cloud's own address, it is one that the library documents.
+It is complete: nothing is inherited from the daemon. A variable that points a vendor's library at the
+emulator is
+one that the library documents.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from emulator.runtime.instances.interpreter import Interpreter
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one identity shows to the cloud's own services. Which fields mean what differs per cloud
-    (identity.py).
-    """
+    """Credentials of one identity. The meaning of the fields depends on the cloud (identity.py)."""
 
     key_id: str
     secret: str
@@ -27,9 +26,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one version of a function lies. root: unpacked package; wheels: import path before and after
-    it.
-    """
+    """Files of one version of a function. root: unpacked package; wheels: import path before and after it."""
 
     root: Path
     interpreter: Interpreter
@@ -42,7 +39,7 @@ def _base(spec: Function, interpreter: Interpreter) -> dict[str, str]:
         "PATH": f"{interpreter.path.parent}:/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        # The clouds' code folders are read-only; so is ours, but not for root.
+        # The clouds' code folders are read-only; so is ours, except for root.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
@@ -50,7 +47,7 @@ def _base(spec: Function, interpreter: Interpreter) -> dict[str, str]:
 def aws(
     spec: Function, place: Place, credentials: Credentials, api: str, port: int, sandbox: str
 ) -> Mapping[str, str]:
-    """Lambda's defined runtime variables. sandbox: id of the environment; port: its web server's."""
+    """Lambda's runtime variables. sandbox: id of the environment; port: of its web server."""
     environ = {
         **_base(spec, place.interpreter),
         "TZ": ":UTC",
@@ -71,12 +68,12 @@ def aws(
         "AWS_ENDPOINT_URL_S3": api,
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": api,
         "AWS_ALLOW_HTTP": "true",  # obstore
-        # Sandboxes share one network here, so each gets a port of its own.
+        # Sandboxes share one network here, so each has its own port.
         "AWS_LWA_PORT": str(port),
         "PORT": str(port),
         "SKYFLEET_PYTHON": str(place.interpreter.path),
     }
-    if place.wheels:  # before the vendored ones at the package's root, which is the working folder
+    if place.wheels:  # before the vendored ones at the package's root, the working folder
         environ["PYTHONSAFEPATH"] = "1"
         environ["PYTHONPATH"] = ":".join(map(str, (*place.wheels, place.root)))
     return environ
@@ -118,7 +115,7 @@ def gcp(spec: Function, place: Place, credentials: Credentials, api: str, port: 
         "FUNCTION_SOURCE": str(place.root / "main.py"),
         "FUNCTION_SIGNATURE_TYPE": "http",
         "PYTHONPATH": ":".join(map(str, place.wheels)),
-        # The path makes the shared metadata server know who asks: real ones are one per instance.
+        # The path identifies the instance at the shared metadata server; real servers are one per instance.
         "GCE_METADATA_HOST": f"{host}/instance/{credentials.secret}",
         "GOOGLE_BASE_URL": api,  # obstore
         "GOOGLE_ALLOW_HTTP": "true",  # obstore

@@ -1,8 +1,9 @@
-"""One HTTP/1.1 exchange with an instance on loopback, every octet as it was.
+"""One HTTP/1.1 exchange with an instance on loopback, octet by octet.
 
-The rule of this file: one connection for one exchange, and a request is written once. So a broken connection
-repeats nothing, whatever its method, and no kept connection can be one that the instance has just closed.
-Header fields are octets, written here as latin-1 text; the body streams in both directions at once.
+One connection per exchange, and a request is written once: a broken connection repeats nothing, and no reused
+connection can be one that the instance has just closed. Header fields are octets, written as latin-1 text;
+the
+body streams in both directions at once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import httptools
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.types import Call, Headers, Reply
 
-# RFC 9110 section 7.6.1: these describe one connection and stop at each hop.
+# RFC 9110 section 7.6.1: these describe one connection and end at each hop.
 HOP_BY_HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
@@ -27,7 +28,7 @@ HOP_BY_HOP = frozenset(
     )
 )
 LOOPBACK = "127.0.0.1"
-MOST_PIECES = 16  # of a body that wait for its reader; a piece is at most one read, 256 KiB
+MOST_PIECES = 16  # pieces of a body that wait for the reader; a piece is at most one read, 256 KiB
 
 
 class _Parts:
@@ -57,7 +58,7 @@ class _Parts:
         self._found.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """The head is there, or an interim one (RFC 9110, section 15.2), which is passed over."""
+        """The end of the head. An interim one (RFC 9110, section 15.2) is skipped."""
         self.status = self._parser.get_status_code()
         self._interim = 100 <= self.status < 200
         if self._interim:
@@ -73,15 +74,16 @@ class _Parts:
         self.body.append(data)
 
     def on_message_complete(self) -> None:
-        """The end, unless it is that of an interim reply."""
+        """The end of the message; that of an interim reply is ignored."""
         self.done = self.done or not self._interim
 
 
 class _Exchange(asyncio.Protocol):
-    """A connection with one request on it, and the reply.
+    """A connection with one request and its reply.
 
-    What arrives is parsed at once: a reply that an instance sends before it closes is heard although writing
-    to it fails in the same moment.
+    Bytes are parsed when they arrive: a reply that an instance sends before it closes is received even when
+    writing
+    fails at the same moment.
     """
 
     def __init__(self, *, head_only: bool) -> None:
@@ -117,7 +119,7 @@ class _Exchange(asyncio.Protocol):
         self._writable.set()
 
     def pause_writing(self) -> None:
-        """The instance reads more slowly than its caller sends."""
+        """The instance reads more slowly than the caller sends."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
@@ -125,7 +127,7 @@ class _Exchange(asyncio.Protocol):
         self._writable.set()
 
     async def write(self, data: bytes) -> bool:
-        """Send a part; whether the connection is still there."""
+        """Send a part. Returns whether the connection is open."""
         await self._writable.wait()
         if self._closed or self._transport is None:
             return False
@@ -184,7 +186,7 @@ class _Exchange(asyncio.Protocol):
 
 @asynccontextmanager
 async def exchange(base: str, call: Call, added: Headers = ()) -> AsyncGenerator[Reply]:
-    """Send `call` with `added` headers to the instance at `base`, give its reply. Raises InstanceError."""
+    """Send `call` with `added` headers to the instance at `base` and give its reply. Raises InstanceError."""
     at = urlsplit(base)
     loop = asyncio.get_running_loop()
     try:
@@ -222,7 +224,7 @@ def _head(call: Call, added: Headers, host: str, *, chunked: bool) -> bytes:
 
 
 async def _send(call: Call, added: Headers, host: str, found: _Exchange) -> None:
-    """Write the request. An instance may answer and close before it has read all of it."""
+    """Write the request. An instance may reply and close before it has read all of it."""
     chunked = _chunked(call)
     if not await found.write(_head(call, added, host, chunked=chunked)):
         return
@@ -234,7 +236,7 @@ async def _send(call: Call, added: Headers, host: str, found: _Exchange) -> None
             framed = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
             if chunk and not await found.write(framed):
                 return
-    except Exception as error:  # whatever it was, its instance must see that the request is not whole
+    except Exception as error:  # the instance must see that the request is incomplete
         found.unsent = error
         found.abort()
         return

@@ -28,7 +28,7 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        """`3.13`, as package context want it."""
+        """`3.13`, as package tools want it."""
         return f"{self.version[0]}.{self.version[1]}"
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ def own() -> Interpreter:
 
 
 def at(path: Path) -> Interpreter:
-    """The interpreter at `path`, by the version that it reports. Raises SetupError when it does not run."""
+    """The interpreter at `path`, with the version that it reports. Raises SetupError when it does not run."""
     try:
         found = subprocess.run(
             [str(path), "-I", "-S", "-c", VERSION],

@@ -1,8 +1,8 @@
 """Deployed zips, unpacked once per content, read-only as in the clouds.
 
-The rule of this file: a folder under its hash is complete; nothing that leads outside of it is ever written.
-So a folder gets its hash as name when it is whole, and loses that name before its first file is removed.
-Threads unpack while the event loop forgets: a draft belongs to its thread until it is whole.
+A folder under its hash is complete, and no file outside of it is ever written: a folder gets its hash as name
+when it is complete, and loses that name before its first file is removed. Threads unpack while the event loop
+removes: a draft belongs to its thread until it is complete.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Packages:
         self._drafts: set[str] = set()
 
     def unpack(self, package: Path, package_hash: str) -> Path:
-        """Folder with the content of `package`; at once when it was unpacked before."""
+        """Folder with the content of `package`; unpacks it at the first call."""
         folder = self._root / package_hash
         with self._busy.setdefault(package_hash, threading.Lock()):
             if not folder.is_dir():
@@ -37,7 +37,7 @@ class Packages:
         return folder
 
     def forget_all_but(self, kept: Set[str]) -> None:
-        """Remove what no function uses any more, and drafts of an interrupted daemon."""
+        """Remove packages that no function uses, and drafts of an interrupted daemon."""
         if self._root.is_dir():
             for folder in self._root.iterdir():
                 if folder.name not in kept and folder.name not in self._drafts:
@@ -80,7 +80,7 @@ def _extract(package: Path, folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a read-only tree; nothing happens when it is not there."""
+    """Delete a read-only tree; an absent one is not an error."""
     if not folder.is_dir():
         return
     folder.chmod(0o755)

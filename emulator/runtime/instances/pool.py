@@ -1,10 +1,10 @@
-"""The warm instances of one version of a function: who takes the next request, when to add and when to drop
-one.
+"""The warm instances of one version of a function: leases, starts and scale-in.
 
-The rule of this file: it knows neither clouds nor HTTP. Requests go to the most recently used instance that
-has room, as Lambda does, so that the others fall idle and are dropped. With none, one more is started, up
-to the limit; a waiting request takes whatever becomes free first. Beyond the limit requests wait `queue_s`,
-then are throttled.
+It knows neither clouds nor HTTP. Requests go to the most recently used instance with capacity, as in Lambda,
+so
+that the others become idle and are dropped. Without one, another is started, up to the limit; a waiting
+request
+takes the first free instance. Beyond the limit requests wait `queue_s`, then they are throttled.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Size:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """An instance in the pool. inflight: leases out; served: leases so far; used: loop time of the
-    last change; leaving: takes no more."""
+    """An instance in the pool. inflight: active leases; served: leases so far; used: loop time of the last
+    change; leaving: takes no more requests.
+    """
 
     instance: Instance
     inflight: int = 0
@@ -60,7 +61,7 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncGenerator[Instance]:
-        """One instance with room for one more request, started if need be. Raises InstanceError."""
+        """An instance with capacity, started if needed. Raises InstanceError."""
         member = self._free() if self._room() > 0 else None
         if member is None:
             member = await self._wait()
@@ -72,7 +73,7 @@ class Pool:
             self._give_back(member)
 
     def add(self, instance: Instance) -> None:
-        """A started instance joins."""
+        """Add a started instance."""
         member = Member(instance)
         self.members.append(member)
         self._touch(member)
@@ -80,7 +81,7 @@ class Pool:
         self._serve_waiting()
 
     async def drain(self, within_s: float) -> None:
-        """No new requests; stop when the ones in flight are through, or after `within_s`."""
+        """Take no new requests; stop after the active ones, or after `within_s`."""
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
@@ -101,7 +102,7 @@ class Pool:
         await asyncio.gather(*(member.instance.stop() for member in list(self.members)), *self._stops)
 
     def kill(self) -> None:
-        """All instances die at once."""
+        """End all instances at once."""
         for member in list(self.members):
             member.instance.kill()
 
@@ -129,7 +130,7 @@ class Pool:
                 return await ready
         except BaseException as error:
             if ready.done() and not ready.cancelled() and ready.exception() is None:
-                self._give_back(ready.result())  # it was served in the same moment
+                self._give_back(ready.result())  # it was served at the same moment
             elif ready in self._waiting:
                 self._waiting.remove(ready)
             if isinstance(error, TimeoutError):
@@ -137,7 +138,7 @@ class Pool:
             raise
 
     def _room(self) -> int:
-        """Requests that fit once everything that may start has started."""
+        """Requests that fit after every permitted start."""
         return self.size.most * self.size.concurrency - sum(each.inflight for each in self.members)
 
     def _take(self, member: Member) -> None:

@@ -1,4 +1,4 @@
-"""What the emulator asks of an instance on loopback: a port, readiness, the start of a reply as text."""
+"""Checks of an instance on loopback: a free port, readiness, the start of a reply as text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def answers(base: str, path: str) -> bool:
 
 
 async def outcome_text(reply: Reply, most: int = 2000) -> str:
-    """The start of a reply's body, for a log or a status page; reads to its end."""
+    """The start of a reply's body, for a log or a status page; reads the body to its end."""
     kept = bytearray()
     async for chunk in reply.chunks():
         if len(kept) < most:
@@ -53,7 +53,7 @@ async def outcome_text(reply: Reply, most: int = 2000) -> str:
 
 
 def death(child: Child, what: str, said: str) -> InstanceError:
-    """The failure of an instance that did not come up; `said`: what it wrote."""
+    """The failure of an instance that did not start. said: its output."""
     code = child.process.returncode
     ended = f"it exited with status {code}" if code is not None else what
     return InstanceError("unstarted", f"{ended}; its output: {said or '(none)'}")

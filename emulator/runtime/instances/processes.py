@@ -1,7 +1,6 @@
-"""Child processes of the emulator: each in a session of its own, noted in the journal, its output in a log.
+"""Child processes of the emulator, each in its own session, recorded in a journal, with its output in a log.
 
-The rule of this file: no child exists that the journal does not name, and ending a child ends its whole
-group.
+The journal names every child, and ending a child ends its whole group.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ TAIL_BYTES = 3000  # of a log in an error: enough for the last traceback
 
 
 class Log:
-    """One function's log, appended to by its instances (O_APPEND) and by the emulator."""
+    """One function's log; its instances and the emulator append to it (O_APPEND)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,7 +33,7 @@ class Log:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def say(self, text: str) -> None:
-        """One line of the platform's own."""
+        """Write one line of the platform."""
         with contextlib.suppress(OSError):
             fd = self.open()
             try:
@@ -43,7 +42,7 @@ class Log:
                 os.close(fd)
 
     def size(self) -> int:
-        """Bytes so far; pass to `tail` to read only what came later."""
+        """Size in bytes; pass it to `tail` to read only what came later."""
         try:
             return self.path.stat().st_size
         except OSError:
@@ -59,7 +58,7 @@ class Log:
             return ""
 
     def rotate(self) -> None:
-        """Copy and truncate a big file: its writers keep their descriptors."""
+        """Copy and truncate a large file: its writers keep their descriptors."""
         if self.size() > LOG_BYTES:
             shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
             os.truncate(self.path, 0)
@@ -67,7 +66,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. control: talk to it over pipes at stdin and stdout (stderr still goes to the log)."""
+    """What to start. control: pipes at stdin and stdout; stderr still goes to the log."""
 
     argv: Sequence[str]
     cwd: Path
@@ -77,7 +76,7 @@ class Command:
 
 
 class Child:
-    """One running child and the group it leads."""
+    """One running child and the group that it leads."""
 
     def __init__(self, process: asyncio.subprocess.Process, journal: ProcessJournal) -> None:
         self.process = process
@@ -88,7 +87,7 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether the leader still runs and is meant to."""
+        """Whether the leader runs and was not killed."""
         return not self._killed and self.process.returncode is None and not self.ended.done()
 
     async def _watch(self) -> int:
@@ -102,16 +101,16 @@ class Child:
             os.killpg(self.pid, number)
 
     async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
+        """Whether it ends within `seconds`."""
         done, _ = await asyncio.wait({self.ended}, timeout=seconds)
         return bool(done)
 
     def freeze(self) -> None:
-        """Stop the whole group where it is."""
+        """Stop the whole group (SIGSTOP)."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue the group (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
@@ -120,7 +119,7 @@ class Child:
         self._signal(signal.SIGKILL)
 
     async def stop(self, grace_s: float = 0.0) -> None:
-        """End it, politely first when the cloud does so, and wait until it is gone."""
+        """End it, after SIGTERM where the cloud sends one, and wait."""
         if grace_s > 0 and self.alive:
             self._signal(signal.SIGTERM)
             await asyncio.wait({self.ended}, timeout=grace_s)
@@ -148,7 +147,7 @@ class OneChild:
 
 
 class ProcessJournal:
-    """The list of running groups, for the reaper and for the next daemon."""
+    """The list of running groups, for the reaper and the next daemon."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -169,7 +168,7 @@ class ProcessJournal:
 
 
 class Processes:
-    """Starts children; `open` first ends what an earlier daemon left, `close` leaves none."""
+    """Starts children. `open` ends those of an earlier daemon, `close` leaves none."""
 
     def __init__(self, journal: Path) -> None:
         self._path = journal
@@ -178,7 +177,7 @@ class Processes:
         self._running: set[Child] = set()
 
     async def open(self) -> list[int]:
-        """Sweep, then start the reaper. Returns the leaders that were still there."""
+        """Sweep, then start the reaper. Returns the leaders that still ran."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         killed = reaper.sweep(self._path)
         self._journal = ProcessJournal(self._path)
@@ -191,7 +190,7 @@ class Processes:
         return killed
 
     async def spawn(self, command: Command) -> Child:
-        """Start `command` with exactly its environment, in a session of its own."""
+        """Start `command` with exactly its environment, in its own session."""
         if self._journal is None:
             raise RuntimeError("Processes.open() comes before spawn()")
         command.log.rotate()
@@ -216,7 +215,7 @@ class Processes:
         return child
 
     async def close(self) -> None:
-        """Kill what runs, let the reaper go."""
+        """Kill the running children and end the reaper."""
         await asyncio.gather(*(child.stop() for child in list(self._running)))
         if self._reaper is not None and self._reaper.stdin is not None:
             self._reaper.stdin.close()

@@ -1,12 +1,13 @@
-"""Kills what a daemon leaves backend: run beside it, waits for its end, then ends its processes.
+"""Kills the processes that a daemon leaves: it runs beside the daemon and sweeps after its end.
 
-The rule of this file: standard library only, imports nothing of ours, so that it starts in milliseconds.
+It uses the standard library only and imports nothing of ours, so that it starts in milliseconds.
 
 A daemon may die without a chance to clean up (`kill -9`), and its children have children of their own
-(gunicorn's workers), which a parent-death signal would miss. So every child leads a process group of its
-own, the daemon notes each group in a journal (`+ PID START`, `- PID`), and this process, holding the other
-end of the daemon's pipe, kills the groups that are left when the pipe closes. A daemon that starts runs the
-same sweep, in case both died.
+(gunicorn's workers), which a parent-death signal would miss. So every child leads a process group, the daemon
+records each group in a journal (`+ PID START`, `- PID`), and this process, which holds the other end of the
+daemon's pipe, kills the remaining groups when the pipe closes. A starting daemon runs the same sweep, in case
+both
+died.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Group = tuple[int, str]
 
 
 def started(pid: int) -> str | None:
-    """When process `pid` started (clock ticks since boot, proc(5)), or None when there is no such process."""
+    """Start time of process `pid` (clock ticks since boot, proc(5)); None when there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -29,7 +30,7 @@ def started(pid: int) -> str | None:
 
 
 def left(journal: Path) -> list[Group]:
-    """Groups that were started and not ended, as far as the journal says."""
+    """Groups that were started and not ended, by the journal."""
     groups: dict[int, str] = {}
     try:
         lines = journal.read_text().splitlines()
@@ -47,11 +48,11 @@ def left(journal: Path) -> list[Group]:
 
 
 def sweep(journal: Path) -> list[int]:
-    """Kill the groups that are left; returns the leaders' pids that were killed.
+    """Kill the remaining groups; returns the killed leaders' pids.
 
-    A leader's number that now belongs to a younger process is somebody else's and stays alive. While a
-    group has members its number is not given out again, so a group whose leader is gone can be killed
-    by number.
+    A leader's number that belongs to a younger process is not killed. While a group has members its number is
+    not
+    reused, so a group whose leader has ended can be killed by number.
     """
     killed: list[int] = []
     for pid, start in left(journal):

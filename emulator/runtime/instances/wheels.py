@@ -1,7 +1,8 @@
-"""What a cloud installs by itself, kept per user and shared by all checkouts: wheels unpacked by lock hash.
+"""Wheels that a cloud installs by itself, cached per user for all checkouts, by lock hash.
 
-The rule of this file: a folder under its final name is complete. Installs go to a private folder first and
-are renamed at the end, so that an interrupted one is never used and two at once do no harm.
+A folder under its final name is complete. An install goes to a private folder and is renamed at the end, so
+an
+interrupted one is never used and two at once do no harm.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class Wheels:
         self._busy: dict[str, asyncio.Lock] = {}
 
     async def install(self, lock: bytes, interpreter: Interpreter, *, version: str | None = None) -> Path:
-        """Folder with the packages of `lock`, to be put on the import path.
+        """Folder with the packages of `lock`, for the import path.
 
-        version: install for this Python instead of the interpreter's own (pure packages that demand
-        a newer one).
+        version: install for this Python instead of the interpreter's own (pure packages that require a newer
+        one).
         """
         target = version or interpreter.minor
         key = hashlib.sha256(lock + f"\n{target} {platform.machine()}".encode()).hexdigest()[:24]
@@ -93,7 +94,7 @@ class Wheels:
 
 
 def _rename(draft: Path, folder: Path) -> None:
-    """Publish a complete install; another process may have been faster, with the same content."""
+    """Publish a complete install; another process may have published the same content before."""
     try:
         draft.rename(folder)
     except OSError:
