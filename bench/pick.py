@@ -53,10 +53,15 @@ def balancer(count: int, strategy: Strategy) -> Balancer:
         around = source.choice((20, 25, 80, 200))
         for _ in range(20):
             now[0] += 0.001
-            one.report_first_event(key, around * source.lognormvariate(0, 0.3), source.random(), False)
-            one.record(key, Outcome.SUCCESS)
+            one.report(
+                key,
+                Outcome.NEUTRAL,
+                first_event_ms=around * source.lognormvariate(0, 0.3),
+                load=source.random(),
+            )
+            one.report(key, Outcome.SUCCESS)
         for _ in range(source.randrange(4)):
-            one.seat(key)
+            one.start(key, object())
     one.clock = time.time
     return one
 
@@ -92,7 +97,7 @@ def layers(one: Balancer, strategy: Strategy, batches: int) -> dict[str, dict[st
     return {
         "pick": timed(lambda number: pick(picker, number, busy, draw), batches, _CALLS),
         "choose": timed(lambda number: one.choose(()), batches, _CALLS),
-        "named": timed(lambda number: one.choose((), name=b"key-%d" % number), _NAMED, _NAMED_CALLS),
+        "named": timed(lambda number: one.choose((), affinity_key=b"key-%d" % number), _NAMED, _NAMED_CALLS),
         "prepare": timed(lambda number: prepare(strategy, candidates, basis), _PREPARED, 1),
     }
 

@@ -38,7 +38,6 @@ from router.net.fields import Header, first, request_id
 from router.net.pool import Pool
 from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
-from router.proxy.hearsay import hear
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.status import status
@@ -79,8 +78,7 @@ class App:
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         agents = AgentTraits()
-        prober = Prober(pool, policy, ticks, agents, settings.place.fleet)
-        prober.on_alive = balancer.answered
+        prober = Prober(pool, balancer, ticks, agents, settings.place.fleet)
         self._context = Context(
             balancer=balancer,
             pool=pool,
@@ -91,8 +89,7 @@ class App:
             outage=RequestQueue(balancer, prober, ticks),
             agents=agents,
         )
-        self._hear = partial(hear, balancer, prober)
-        self._keeper = SnapshotStore(bucket, balancer, clock, self._hear)
+        self._keeper = SnapshotStore(bucket, balancer, clock, prober.hear)
         self._controls = ControlDocument(bucket, balancer, self._keeper)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
@@ -238,9 +235,10 @@ class App:
                     "for itself only."
                 )
         except SnapshotRejected as refused:
-            balancer.rejected.note(checker, refused.message)
+            self._keeper.rejected.note(checker, refused.message)
             raise
-        await self._hear([document])
+        await self._context.prober.hear([document])
+        self._keeper.rejected.forget(checker)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
     async def _control(

@@ -1,8 +1,8 @@
-"""What `GET /api/status` says: this router's view, and why it holds it.
+"""The view of this router for `GET /api/status`.
 
-The shape is a contract with `skyfleet status`; more fields may be added, none is renamed. `reason` is that of
-the last change of state; what the checkers say right now are the counts `checkers_up` and `checkers_down`.
-`learned` says why a target gets far less than its weight would give, where the strategy learned that.
+The shape is a contract with `skyfleet status`; fields may be added, none is renamed. `reason` is that of
+the last change of state; `checkers_up` and `checkers_down` count what the checkers report now. `learned`
+says why the strategy gives a target far less than its weight would.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from router.core.balance.strategies import COMPARING, Strategy
 from router.core.health import fleet as f
 from router.core.health import machine as h
 from router.core.health import snapshots
+from router.core.health.fleet import Fleet
 from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult
 from router.explain import Evidence, learned
 from router.sync.snapshots import SnapshotStore
 
 
-def status(balancer: Balancer, place: Place, keeper: SnapshotStore) -> dict[str, object]:
-    """The status as JSON values. Times are unix seconds; latency is that of a reply's first event;
-    share is the part of the requests that the strategy means a target to have, null where what is in
-    flight decides that; queue_timeout_s is how long a request waits that can be sent to nobody."""
-    now = balancer.clock()
-    balancer.fleet = f.settle(balancer.fleet, now, balancer.policy)
+def status(balancer: Balancer, place: Place, store: SnapshotStore) -> dict[str, object]:
+    """The status as JSON values; it changes nothing.
+
+    Times are unix seconds; latency is that of a reply's first event; share is the fraction of requests that
+    the strategy assigns to a target, null where load decides per request; queue_timeout_s is how long a
+    request waits while it can be sent to no target."""
+    now, fleet = balancer.clock(), balancer.settled()
     shares = balancer.shares()
-    words = learned(balancer.strategy, _evidence(balancer, now), shares)
+    words = learned(balancer.strategy, _evidence(balancer, fleet, now), shares)
     return {
         "router": {
             "cloud": place.cloud,
@@ -39,7 +41,7 @@ def status(balancer: Balancer, place: Place, keeper: SnapshotStore) -> dict[str,
         },
         "targets": [
             {
-                **_target(balancer, key, now),
+                **_target(balancer, fleet, key, now),
                 "share": _share(balancer.strategy, share),
                 "learned": words.get(key, ""),
             }
@@ -52,32 +54,32 @@ def status(balancer: Balancer, place: Place, keeper: SnapshotStore) -> dict[str,
                 "age_s": round(max(0.0, now - one.at), 1),
                 "fresh": snapshots.is_fresh(one, now, balancer.policy),
             }
-            for one in balancer.fleet.documents.values()
+            for one in fleet.snapshots.values()
         ],
         "attempts": {"requests": balancer.requests, "retried": balancer.retried, "failed": balancer.failed},
-        "store": {"state": keeper.state, "reason": keeper.reason, "at": keeper.at},
-        "rejected": balancer.rejected.told(),
+        "store": {"state": store.state, "reason": store.reason, "at": store.at},
+        "rejected": store.rejected.as_json(),
     }
 
 
 def _share(strategy: Strategy, slots: float) -> float | None:
-    """By the part of the turns; where these are only where a comparison begins, all of them or none."""
+    """By the slots; where these only say where a comparison begins, all of them or none."""
     return None if strategy in COMPARING and 0 < slots < 1 else round(slots, 4)
 
 
-def _evidence(balancer: Balancer, now: float) -> Evidence:
+def _evidence(balancer: Balancer, fleet: Fleet, now: float) -> Evidence:
     known = Known(balancer.traffic, {key: target.price for key, target in balancer.targets.items()})
-    tier = f.tier(balancer.fleet, (), now, balancer.policy)
-    # In panic who is asked follows from who is least bad, not from what was learned.
+    tier = f.tier(fleet, (), now, balancer.policy)
+    # In panic health decides, not what was learned.
     return Evidence(() if tier.panic else tier.candidates, known, now, balancer.policy)
 
 
-def _target(balancer: Balancer, key: str, now: float) -> dict[str, object]:
-    target, health = balancer.targets[key], balancer.fleet.health[key]
-    seen = [one.results[key][-1] for one in balancer.fleet.documents.values() if one.results.get(key)]
+def _target(balancer: Balancer, fleet: Fleet, key: str, now: float) -> dict[str, object]:
+    target, health = balancer.targets[key], fleet.health[key]
+    seen = [one.results[key][-1] for one in fleet.snapshots.values() if one.results.get(key)]
     last = max(seen, default=None)
     out = health.status is Status.EJECTED
-    votes = snapshots.votes(balancer.fleet.documents.values(), key, now, balancer.policy)
+    votes = snapshots.votes(fleet.snapshots.values(), key, now, balancer.policy)
     return {
         "cloud": target.cloud,
         "region": target.region,
@@ -86,7 +88,7 @@ def _target(balancer: Balancer, key: str, now: float) -> dict[str, object]:
         "reason": health.reason,
         "since": health.since,
         "weight": target.weight,
-        "effective_weight": f.effective_weight(balancer.fleet, target, now, balancer.policy),
+        "effective_weight": f.effective_weight(fleet, target, now, balancer.policy),
         "latency_ms": _latency(balancer, key, last),
         "errors": round(failure_share(balancer.traffic[key], now, balancer.policy)[0], 3),
         "price": target.price,

@@ -175,7 +175,7 @@ class Caller:
                     case a.Probe(number):
                         self._probe(number)
                     case a.Cancel(number):
-                        self._close(number, Outcome.SILENT)
+                        self._close(number, Outcome.UNRESPONSIVE)
                     case a.Abandon(number, why):
                         self._abandon(number, why)
                     case a.Forward():

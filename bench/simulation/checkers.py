@@ -10,7 +10,7 @@ Rules (design section 6)
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -50,7 +50,7 @@ def shared_folds() -> Generator[None]:
     It is a pure function of values that never change, and at thousands of instances most of the work; only
     the moment at which a status began is that of the first instance.
     """
-    known: dict[tuple[int, ...], tuple[Fleet, tuple[Snapshot, ...], Fleet]] = {}
+    known: dict[tuple[object, ...], tuple[Fleet, tuple[Snapshot, ...], Fleet]] = {}
     begun: dict[tuple[Target, ...], Fleet] = {}
     honest, honest_start = fleet.fold, fleet.start
 
@@ -59,12 +59,14 @@ def shared_folds() -> Generator[None]:
             begun[targets] = honest_start(targets, now)
         return begun[targets]
 
-    def fold(before: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> Fleet:
-        documents = tuple(news)
-        name = (id(before), *map(id, documents))
+    def fold(
+        before: Fleet, news: Iterable[Snapshot], now: float, policy: Policy, proven: Collection[str] = ()
+    ) -> Fleet:
+        snapshots = tuple(news)
+        name = (id(before), frozenset(proven), *map(id, snapshots))
         if name not in known:
             # The first two are kept only so that nothing else gets their identity.
-            known[name] = before, documents, honest(before, documents, now, policy)
+            known[name] = before, snapshots, honest(before, snapshots, now, policy, proven)
         return known[name][2]
 
     fleet.fold, fleet.start = fold, start

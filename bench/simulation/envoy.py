@@ -28,7 +28,7 @@ _LEAST_HOSTS: Final = 5
 _LEAST_REQUESTS: Final = 100
 _DEVIATIONS: Final = 1.9
 _PANIC: Final = 0.5
-_BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
 
 
 class Envoy(PowerOfTwo):

@@ -8,13 +8,12 @@ from collections.abc import Collection
 from bench.simulation.callers import Probes
 from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
-from router.core.balance.balancer import ActiveRequest, Balancer
+from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import Policy
 from router.core.request.budget import AttemptReason
 from router.core.targets import Choice, Target
-from router.proxy.balancing import charge, hedge_after_s
 
 
 class Ours:
@@ -34,34 +33,42 @@ class Ours:
         self._probes = around[0]
         self._loop, self._store = loop, store
         self._suspects: set[str] = set()
-        self._seats: dict[str, list[ActiveRequest]] = {}
+        self._active: dict[str, list[object]] = {}
         self._read_at = float("-inf")
         self._version: int = 0
 
     def choose(self, tried: Collection[str]) -> Choice | None:
         if not tried:
-            self.balancer.requests += 1
+            self.balancer.request_began()
             self._kick()
-        late = () if tried else self.balancer.slow_now()
-        return self.balancer.choose(tried, avoid=[*self._probes.pending(), *late])
+        pending = self._probes.pending()
+        for key in pending:
+            self.balancer.probe_started(key)
+        choice = self.balancer.choose(tried)
+        for key in pending:
+            self.balancer.probe_ended(key, alive=None)
+        return choice
 
     def afford(self, choice: Choice, reason: AttemptReason) -> bool:
-        return charge(self.balancer, choice, reason)
+        return self.balancer.afford(choice.key, reason)
 
     def hedge_after_s(self) -> float:
-        return hedge_after_s(self.balancer, self.balancer.strategy)
+        return self.balancer.hedge_after_s(self.balancer.strategy)
 
     def sent(self, key: str) -> None:
-        self._seats.setdefault(key, []).append(self.balancer.seat(key))
+        token = object()
+        self.balancer.start(key, token)
+        self._active.setdefault(key, []).append(token)
 
     def settled(self, key: str) -> None:
-        self._seats[key].pop().close()
+        self.balancer.end(key, self._active[key].pop())
 
     def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
-        self.balancer.record(key, outcome, retry_after_s=retry_after_s)
+        self.balancer.report(key, outcome, retry_after_s=retry_after_s)
 
     def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
-        self.balancer.report_first_event(key, milliseconds, load if load >= 0 else None, cold)
+        known = load if load >= 0 else None
+        self.balancer.report(key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=known, cold=cold)
 
     def outlasted(self, choice: Choice, milliseconds: float) -> None:
         """As the shell tells it: it takes at least so long."""
@@ -81,7 +88,7 @@ class Ours:
 
     def _condemn(self, key: str) -> None:
         self._suspects.discard(key)
-        self.balancer.record(key, Outcome.SILENT, "was overtaken, and gave no answer to /health")
+        self.balancer.report(key, Outcome.UNRESPONSIVE, "was overtaken, and gave no answer to /health")
 
     def _kick(self) -> None:
         """The keeper's part: read the store beside the request."""
@@ -89,5 +96,5 @@ class Ours:
         if now - self._read_at < REFRESH_S or self._store.version == self._version:
             return
         self._read_at, self._version = now, self._store.version
-        documents = tuple(self._store.documents.values())
-        self._loop.after(READ_S, lambda: self.balancer.fold(documents))
+        snapshots = tuple(self._store.documents.values())
+        self._loop.after(READ_S, lambda: self.balancer.fold(snapshots))

@@ -223,14 +223,14 @@ CHOOSING: Final = (
     ),
     Sweep(
         "late-row",
-        Dial("core.balance.late", "LATE_ROW"),
+        Dial("core.balance.metrics", "SLOW_STREAK"),
         (1, 2, 3, 5, 8),
         (("slow", "p99_ms"), ("normal", "p99_ms"), ("cold", "p99_ms")),
         "no clear difference in these worlds; three in a row are chance once in 8,000 replies.",
     ),
     Sweep(
         "late-s",
-        Dial("core.balance.late", "LATE_S"),
+        Dial("core.balance.metrics", "SLOW_S"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p99_ms"), ("slow", "recovered_s"), ("cold", "p99_ms")),
         "a longer one avoids targets that are good again, a shorter one tries late ones too often.",
@@ -245,7 +245,7 @@ CHOOSING: Final = (
     ),
     Sweep(
         "floor",
-        Dial("core.balance.quality", "FLOOR"),
+        Dial("core.balance.quality", "MIN_SHARE"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
         (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s")),
         "a larger floor owns the tail, a smaller one gains nothing.",

@@ -13,10 +13,8 @@ Rules
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.core.request.actions import Abandoned
 from router.proxy.attempt import Attempt
@@ -31,24 +29,12 @@ def abandon(context: Context, attempt: Attempt, why: Abandoned) -> None:
     """Report what this attempt shows of its target, and close it."""
     if why is Abandoned.OUTRUN:
         if attempt.outlasted():
-            _verify(context, attempt)
+            context.prober.verify(attempt.key)
     elif why is Abandoned.CLIENT_GONE:
         elapsed = context.ticks() - attempt.started
         if elapsed >= _LEAST_S:
             delay = context.balancer.hedge_delay_s()
             if delay is not None and elapsed > _TIMES * delay and attempt.outlasted():
-                attempt.record(Outcome.LATE)
-            _verify(context, attempt)
+                attempt.record(Outcome.CLIENT_GAVE_UP)
+            context.prober.verify(attempt.key)
     attempt.close()
-
-
-def _verify(context: Context, attempt: Attempt) -> None:
-    policy = context.balancer.policy
-    patience_s = policy.ask_timeout_s if attempt.choice.warm else policy.cold_timeout_s
-    context.prober.suspect(
-        context.balancer.targets[attempt.key], patience_s, partial(_failed, context.balancer)
-    )
-
-
-def _failed(balancer: Balancer, key: str) -> None:
-    balancer.record(key, Outcome.SILENT, "gave neither a reply in time nor an answer to /health")

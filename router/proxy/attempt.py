@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.core.request.actions import Send
+from router.core.request.budget import AttemptReason
 from router.core.request.classify import MOST_BUFFERED, Classification, ResponseKind
 from router.core.request.failures import AttemptError
 from router.net.errors import TransportError
@@ -29,8 +30,8 @@ _ERRORS: Final = {
     TransportError.OVERFLOW: AttemptError.OVERFLOW,
     TransportError.RESET: AttemptError.RESET,
 }
-_BLAME: Final = {AttemptError.UNRESPONSIVE: Outcome.SILENT, AttemptError.OVERFLOW: Outcome.NEUTRAL}
-_BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENT})
+_BLAME: Final = {AttemptError.UNRESPONSIVE: Outcome.UNRESPONSIVE, AttemptError.OVERFLOW: Outcome.NEUTRAL}
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
 
 
 class AttemptOwner(Protocol):
@@ -62,7 +63,6 @@ class Attempt:
         "_owner",
         "_recorded",
         "_reported",
-        "_seat",
         "_size",
         "_ticks",
         "_truncated",
@@ -95,7 +95,7 @@ class Attempt:
             sent.reason,
             sent.choice.key,
         )
-        self._seat = balancer.seat(self.key)
+        balancer.start(self.key, self, retry=sent.reason is AttemptReason.RETRY)
         self.status = 0
         self.headers: list[Header] = []
         self.reply: Classification | None = None
@@ -140,7 +140,7 @@ class Attempt:
 
     def on_end(self) -> None:
         self.ended = True
-        self._seat.close()
+        self._balancer.end(self.key, self)
         reply = self.reply
         if reply is None:
             self.record(Outcome.NEUTRAL)
@@ -148,8 +148,15 @@ class Attempt:
             if reply.at_end is not Outcome.NEUTRAL:
                 if self._last is not None and (why := self._owner.fault(self._last)):
                     self.record(Outcome.FAILURE, why)
-                if reply.kind is ResponseKind.BUFFER:
-                    self._report((self._ticks() - self.started) * 1000)
+                if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
+                    self._reported = self._recorded = True
+                    self._balancer.report(
+                        self.key,
+                        reply.at_end,
+                        first_event_ms=(self._ticks() - self.started) * 1000,
+                        load=reply.load,
+                        cold=reply.at_end is Outcome.COLD,
+                    )
             self.record(reply.at_end)
         if self.flowing:
             self._owner.on_end(self)
@@ -158,7 +165,7 @@ class Attempt:
 
     def on_failure(self, error: TransportError, why: str) -> None:
         failure = _ERRORS[error]
-        self._seat.close()
+        self._balancer.end(self.key, self)
         self.stop_probing()
         if not self.status:
             self.record(_BLAME.get(failure, Outcome.FAILURE), why)
@@ -225,7 +232,7 @@ class Attempt:
             if self.choice.panic and outcome in _BAD:
                 # The target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
-            self._balancer.record(self.key, outcome, why, backoff_s)
+            self._balancer.report(self.key, outcome, why, backoff_s)
 
     def stop_probing(self) -> None:
         """Its target's probe is no longer awaited."""
@@ -237,8 +244,7 @@ class Attempt:
         """The rest of its reply is not needed."""
         self.flowing = self.awaited = False
         self._recorded = True
-        if self._seat.open:
-            self._seat.close()
+        self._balancer.end(self.key, self)
         if not self.call.over:
             self.call.cancel()
         if self.stop_probe is not None:
@@ -249,4 +255,10 @@ class Attempt:
         if not self._reported and self.reply is not None:
             self._reported = True
             cold = self.reply.at_end is Outcome.COLD
-            self._balancer.report_first_event(self.key, milliseconds, self.reply.load, cold)
+            self._balancer.report(
+                self.key,
+                Outcome.NEUTRAL,
+                first_event_ms=milliseconds,
+                load=self.reply.load,
+                cold=cold,
+            )

@@ -22,7 +22,6 @@ from router.net.fields import Header, check_request, downstream, first, request_
 from router.net.lambda_errors import response_handler
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
-from router.proxy.balancing import charge, hedge_after_s, pick
 from router.proxy.context import Context, Downstream, Request
 from skyfleet.sse import LastEvent, error_event
 
@@ -69,7 +68,7 @@ class Forwarder:
             deadline if deadline < self._limit else self._limit,
             idempotent or wished.key is not None,
             wished.copies,
-            hedge_after_s(balancer, wished.strategy or balancer.strategy),
+            balancer.hedge_after_s(wished.strategy or balancer.strategy),
             not idempotent and policy.hedge != "on",
             self._limit,
         )
@@ -83,7 +82,7 @@ class Forwarder:
 
     def start(self) -> None:
         """Send it."""
-        self._context.balancer.requests += 1
+        self._context.balancer.request_began()
         self._do(self._machine.on_start(self._context.ticks()))
 
     def pause(self) -> None:
@@ -152,8 +151,8 @@ class Forwarder:
         if reply.kind is ResponseKind.FRONTEND or reply.kind is ResponseKind.UNKNOWN:
             if not is_ordinary(request.method, request.target):
                 attempt.record(Outcome.NEUTRAL)
-        elif context.prober.suspects:
-            context.prober.clear(attempt.key)
+        elif context.balancer.probing:
+            context.balancer.responded(attempt.key)
         attempt.classified(reply)
         self._do(self._machine.on_head(attempt.number, status, reply, context.ticks()))
 
@@ -210,16 +209,14 @@ class Forwarder:
             for action in actions:
                 match action:
                     case a.Pick():
-                        choice = pick(
-                            context.balancer, context.prober, action.excluded, self._strategy, self._key
-                        )
+                        choice = context.balancer.choose(action.excluded, self._strategy, self._key)
                         more = machine.on_pick(choice, context.ticks())
                     case a.Send():
                         self._send(action)
                     case a.Forward():
                         self._forward(self._attempts[action.number], resumed=action.resumed)
                     case a.Charge():
-                        paid = charge(context.balancer, action.choice, action.reason)
+                        paid = context.balancer.afford(action.choice.key, action.reason)
                         more = machine.on_charge(context.ticks(), affordable=paid)
                     case a.Probe():
                         self._probe(self._attempts[action.number])
@@ -247,14 +244,12 @@ class Forwarder:
         context, request = self._context, self._request
         balancer, key = context.balancer, sent.choice.key
         target = balancer.targets[key]
-        if sent.reason is AttemptReason.RETRY:
-            balancer.retried += 1
-        elif sent.reason is AttemptReason.HEDGE:
+        if sent.reason is AttemptReason.HEDGE:
             for one in self._machine.active:
                 if one.number < sent.number:
                     balancer.attempt_is_slow(one.choice.key)
         if self._key and sent.reason in (None, AttemptReason.RETRY):
-            balancer.names.sent(self._key, key)
+            balancer.remember(self._key, key)
         now = context.ticks()
         attempt = Attempt(self, balancer, context.ticks, sent, now)
         self._attempts.append(attempt)
@@ -271,8 +266,7 @@ class Forwarder:
 
     def _probe(self, attempt: Attempt) -> None:
         context, now = self._context, self._context.ticks()
-        target = context.balancer.targets[attempt.key]
-        since, attempt.stop_probe = context.prober.ask(target, partial(self._on_probe, attempt))
+        since, attempt.stop_probe = context.prober.verify(attempt.key, partial(self._on_probe, attempt))
         if now > since:
             self._machine.on_probe_joined(attempt.number, now - since, now)
 
@@ -288,20 +282,21 @@ class Forwarder:
         self._forwarded = attempt
         balancer = self._context.balancer
         if self._key:
-            balancer.names.sent(self._key, attempt.key)
+            balancer.remember(self._key, attempt.key)
         if attempt.stop_probe is not None:
             attempt.stop_probing()
         if not resumed:
             status, events = attempt.status, self._machine.stream is not None
             headers = downstream(attempt.headers, status, streamed=events)
-            balancer.failed += status >= 500
+            if status >= 500:
+                balancer.request_failed()
             self._downstream.head(status, headers + self._own_headers(attempt))
         attempt.flow()
         if resumed and self._paused:
             self.pause()
 
     def _abort(self, action: a.Abort) -> None:
-        self._context.balancer.failed += 1
+        self._context.balancer.request_failed()
         self._finish()
         if action.as_event:
             self._downstream.body(error_event(action.code, action.text))
@@ -311,7 +306,7 @@ class Forwarder:
 
     def _fail(self, fail: Fail) -> None:
         balancer = self._context.balancer
-        balancer.failed += 1
+        balancer.request_failed()
         headers, body = error_reply(fail, balancer.retry_after_s())
         headers += self._own_headers(self._attempts[-1] if self._attempts else None)
         self._finish()

@@ -43,6 +43,7 @@ from router.core.balance.balancer import Balancer
 from router.core.errors import SnapshotRejected, StoreFailed
 from router.core.health import snapshots
 from router.core.health.snapshots import Snapshot
+from router.sync.rejected import Rejected
 from skyfleet.values import frozen
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ class SnapshotStore:
     ) -> None:
         """hear: takes in what checkers say; without it the board does, at once."""
         self._bucket, self._balancer, self._clock, self._hear = bucket, balancer, clock, hear
+        self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
         self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
         self._kicked_at = float("-inf")
@@ -243,7 +245,7 @@ class SnapshotStore:
             document = document if stored is None else snapshots.fold(stored, document)
         await bucket.put(name, json.dumps(snapshots.dump(document)).encode())
         # What was there cannot be refused any more.
-        self._balancer.rejected.forget(name)
+        self.rejected.forget(name)
         return True
 
     async def close(self) -> None:
@@ -285,12 +287,14 @@ class SnapshotStore:
                     documents.append(document)
             elif result is None:
                 # What is gone is not refused any more, and is read anew when it comes back.
-                self._balancer.rejected.forget(name)
+                self.rejected.forget(name)
                 self._tags.pop(name, None)
         if self._hear is None:
             self._balancer.fold(documents)
         else:
             await self._hear(documents)
+        for document in documents:
+            self.rejected.forget(document.checker)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
         if failures:
             self._unwritten = ""
@@ -311,9 +315,9 @@ class SnapshotStore:
             return self._parse(name, found.data)
         try:
             take(found.data, found.tag)
-            self._balancer.rejected.forget(name)
+            self.rejected.forget(name)
         except SnapshotRejected as refused:
-            self._balancer.rejected.note(name, refused.message)
+            self.rejected.note(name, refused.message)
         return None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -329,11 +333,11 @@ class SnapshotStore:
             if object_name(document.checker) != name:
                 raise SnapshotRejected(f"It is of another checker, {document.checker}.")
         except SnapshotRejected as refused:
-            self._balancer.rejected.note(name, refused.message)
+            self.rejected.note(name, refused.message)
         except (ValueError, RecursionError):
-            self._balancer.rejected.note(name, "The stored document is not JSON.")
+            self.rejected.note(name, "The stored document is not JSON.")
         else:
-            self._balancer.rejected.forget(name)
+            self.rejected.forget(name)
             return document
         return None
 

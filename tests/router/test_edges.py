@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core import policy
-from router.core.balance.balancer import ActiveRequest
 from router.core.targets import parse_origin, parse_targets
 from router.net import fields
 from router.net.errors import InvalidRequest
@@ -187,19 +186,6 @@ def test_an_endless_event_is_passed_on_and_cannot_be_repaired() -> None:
     assert not stream.repairable
     assert stream.feed(b"y\n\ndata: z") == b"y\n\n"
     assert stream.repairable
-
-
-@given(st.lists(st.integers(1, 3), max_size=10))
-def test_seats_are_given_back_once(closes: list[int]) -> None:
-    """However often they are closed the count never falls below nothing."""
-    counts, since = {"a": 0}, dict[ActiveRequest, float]()
-    seats = [ActiveRequest(counts, "a", since, 1.0) for _ in closes]
-    assert counts["a"] == len(closes)
-    for seat, times in zip(seats, closes, strict=True):
-        with seat:
-            for _ in range(times):
-                seat.close()
-    assert (counts["a"], since) == (0, {})
 
 
 def test_a_reply_without_a_body_goes_on_without_a_length() -> None:

@@ -51,8 +51,10 @@ class Desk:
             self.now += 0.05
             for number, (ms, load, fails) in enumerate(answers):
                 if not fails:
-                    self.balancer.report_first_event(f"aws/r{number}", ms, load, False)
-                self.balancer.record(f"aws/r{number}", Outcome.NEUTRAL if fails else Outcome.SUCCESS)
+                    self.balancer.report(
+                        f"aws/r{number}", Outcome.NEUTRAL, first_event_ms=ms, load=load, cold=False
+                    )
+                self.balancer.report(f"aws/r{number}", Outcome.NEUTRAL if fails else Outcome.SUCCESS)
         return self
 
     def words(self) -> dict[str, str]:
@@ -71,28 +73,28 @@ def test_a_slow_target_is_said_to_be_slow_beside_the_others() -> None:
 
 def test_who_is_eased_off_too_is_explained_by_its_quality() -> None:
     """`adaptive` counts the share of the gray test as whole, so what it learned alone decides."""
-    cached = Desk().hear([GOOD, GOOD, (80, 1, False)])
-    known = Known(cached.balancer.traffic, dict.fromkeys(cached.balancer.targets, 0.2))
+    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    known = Known(desk.balancer.traffic, dict.fromkeys(desk.balancer.targets, 0.2))
     candidates = [Candidate("aws/r0", 1), Candidate("aws/r1", 1), Candidate("aws/r2", 1, 1 / 64, True)]
     shares = {"aws/r0": 0.496, "aws/r1": 0.496, "aws/r2": 1 / 128}
-    evidence = Evidence(candidates, known, cached.now, DEFAULT)
+    evidence = Evidence(candidates, known, desk.now, DEFAULT)
     assert learned(Strategy.ADAPTIVE, evidence, shares)["aws/r2"].startswith("slow: about 80 ms")
     assert learned(Strategy.COST, evidence, shares) == {}
 
 
 def test_errors_are_said_as_a_share() -> None:
     """Of the last attempts."""
-    cached = Desk().hear([GOOD] * 3)
+    desk = Desk().hear([GOOD] * 3)
     for number in range(40):
         outcome = Outcome.FAILURE if number % 3 == 0 else Outcome.SUCCESS
-        cached.balancer.record("aws/r1", outcome)
-    assert cached.words() == {"aws/r1": "errors: 18% of its attempts lately"}
+        desk.balancer.report("aws/r1", outcome)
+    assert desk.words() == {"aws/r1": "errors: 18% of its attempts lately"}
 
 
 def test_a_busy_target_is_said_to_be_busy() -> None:
     """By what its agent reports."""
     words = Desk().hear([GOOD, GOOD, (6, 40, False)]).words()
-    assert words == {"aws/r2": "busy: its agent reports a load of 40.0, others 1.0"}
+    assert words == {"aws/r2": "loaded: its agent reports a load of 40.0, others 1.0"}
 
 
 def test_a_dear_target_is_said_to_be_dear() -> None:
@@ -103,11 +105,12 @@ def test_a_dear_target_is_said_to_be_dear() -> None:
 
 def test_a_target_that_recovers_is_said_to_come_back() -> None:
     """Its evidence is good already and its part still small."""
-    cached = Desk().hear([GOOD, GOOD, (300, 1, False)])
-    assert cached.words()["aws/r2"].startswith("slow")
+    desk = Desk().hear([GOOD, GOOD, (300, 1, False)])
+    desk.balancer.choose(())
+    assert desk.words()["aws/r2"].startswith("slow")
     for _ in range(40):
-        cached.balancer.report_first_event("aws/r2", 6.0, 1.0, False)
-    assert cached.words()["aws/r2"].startswith("it was worse until now")
+        desk.balancer.report("aws/r2", Outcome.NEUTRAL, first_event_ms=6.0, load=1.0, cold=False)
+    assert desk.words()["aws/r2"].startswith("it was worse until now")
 
 
 @pytest.mark.parametrize(
@@ -137,8 +140,8 @@ def test_strategies_whose_turns_learn_nothing_have_no_words(strategy: Strategy) 
 
 def test_the_status_has_the_words_beside_the_portion() -> None:
     """Empty for those that have about their part."""
-    cached = Desk().hear([GOOD, GOOD, (80, 1, False)])
-    told = status(cached.balancer, PLACE, SnapshotStore(None, cached.balancer, lambda: cached.now))
+    desk = Desk().hear([GOOD, GOOD, (80, 1, False)])
+    told = status(desk.balancer, PLACE, SnapshotStore(None, desk.balancer, lambda: desk.now))
     targets = cast("list[dict[str, Any]]", told["targets"])
     assert [one["learned"][:4] for one in targets] == ["", "", "slow"]
     assert targets[2]["share"] < 0.02
@@ -148,43 +151,42 @@ def test_the_status_has_the_words_beside_the_portion() -> None:
 def test_no_part_is_told_where_what_is_in_flight_decides(strategy: Strategy) -> None:
     """The turns are by weight and say nothing of who gets a request; that one is out is known all the same,
     and so is that one alone gets all."""
-    cached = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
-    keeper = SnapshotStore(None, cached.balancer, lambda: cached.now)
+    desk = Desk(strategy=strategy).hear([GOOD, GOOD, (800, 1, False)])
+    keeper = SnapshotStore(None, desk.balancer, lambda: desk.now)
 
     def shares() -> list[float | None]:
-        told = status(cached.balancer, PLACE, keeper)
+        told = status(desk.balancer, PLACE, keeper)
         return [one["share"] for one in cast("list[dict[str, Any]]", told["targets"])]
 
     assert shares() == [None, None, None]
-    cached.balancer.record("aws/r0", Outcome.SILENT)
+    desk.balancer.report("aws/r0", Outcome.UNRESPONSIVE)
     assert shares() == [0.0, None, None]
-    cached.balancer.record("aws/r1", Outcome.SILENT)
+    desk.balancer.report("aws/r1", Outcome.UNRESPONSIVE)
     assert shares() == [0.0, 0.0, 1.0]
 
 
 def test_the_last_target_that_fails_is_told_to_until_it_answers() -> None:
     """Its state stays, since nobody else serves."""
-    cached = Desk((1, 1))
-    keeper = SnapshotStore(None, cached.balancer, lambda: cached.now)
+    desk = Desk((1, 1))
+    keeper = SnapshotStore(None, desk.balancer, lambda: desk.now)
 
     def failing() -> list[bool]:
-        told = status(cached.balancer, PLACE, keeper)
+        told = status(desk.balancer, PLACE, keeper)
         return [one["failing"] for one in cast("list[dict[str, Any]]", told["targets"])]
 
-    for key in cached.balancer.targets:
-        cached.balancer.record(key, Outcome.SILENT)
+    for key in desk.balancer.targets:
+        desk.balancer.report(key, Outcome.UNRESPONSIVE)
     assert failing() == [False, True]
-    cached.balancer.record("aws/r1", Outcome.SUCCESS)
+    desk.balancer.report("aws/r1", Outcome.SUCCESS)
     assert failing() == [False, False]
 
 
 def test_in_panic_nothing_was_learned() -> None:
     """Who is asked then is the least bad."""
-    cached = Desk((1, 1)).hear([GOOD, (800, 1, False)])
+    desk = Desk((1, 1)).hear([GOOD, (800, 1, False)])
     for _ in range(3):
-        cached.balancer.record("aws/r0", Outcome.SILENT)
-    cached.balancer.fleet = f.order(cached.balancer.fleet, "aws/r1", f.h.Event.DRAIN, cached.now)
-    cached.balancer.fleet = f.order(cached.balancer.fleet, "aws/r0", f.h.Event.DRAIN, cached.now)
-    told = status(cached.balancer, PLACE, SnapshotStore(None, cached.balancer, lambda: cached.now))
+        desk.balancer.report("aws/r0", Outcome.UNRESPONSIVE)
+    desk.balancer.control(None, ["aws/r0", "aws/r1"])
+    told = status(desk.balancer, PLACE, SnapshotStore(None, desk.balancer, lambda: desk.now))
     targets = cast("list[dict[str, Any]]", told["targets"])
     assert [one["learned"] for one in targets] == ["", ""]

@@ -67,7 +67,7 @@ def served(one: Balancer, requests: int = 30) -> set[str]:
     for _ in range(requests):
         choice = one.choose(())
         assert choice is not None
-        one.record(choice.key, Outcome.SUCCESS)
+        one.report(choice.key, Outcome.SUCCESS)
         keys.add(choice.key)
     return keys
 
@@ -208,7 +208,7 @@ def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
             assert await keeper.save(GOOD) is False
             assert served(one) == {"aws/r0", "aws/r1", "aws/r2"}
         for _ in range(3):
-            one.record("aws/r1", Outcome.FAILURE)
+            one.report("aws/r1", Outcome.FAILURE)
         assert served(one) == {"aws/r0", "aws/r2"}
         shelf.hang.set()
         shelf.objects[object_name("aws/r1")] = dumped(document(*DOWN, checker="aws/r1", key="aws/r2"))
@@ -320,8 +320,8 @@ def test_a_clock_that_jumps_locks_nobody_out_for_longer_than_the_cap(jump: float
     clock = Clock()
     one = balancer(clock, 4)
     served(one)
-    one.record("aws/r0", Outcome.SILENT)
-    one.record("aws/r1", Outcome.RATE_LIMITED, retry_after_s=YEAR)
+    one.report("aws/r0", Outcome.UNRESPONSIVE)
+    one.report("aws/r1", Outcome.RATE_LIMITED, retry_after_s=YEAR)
     clock.now += DEFAULT.proof_s + 1
     one.fold([document(*DOWN, at=clock.now, key="aws/r2")])
     assert served(one) <= {"aws/r0", "aws/r3"}
@@ -339,7 +339,7 @@ def test_after_the_clock_was_set_back_new_documents_are_believed_again() -> None
     clock.now = NOW
     one.fold([document(*DOWN, at=NOW)])
     assert state(one) is Status.DOWN
-    assert one.fleet.documents["aws/r0"].at == NOW
+    assert one.fleet.snapshots["aws/r0"].at == NOW
 
 
 @pytest.mark.parametrize("asked", [YEAR, float("inf"), float("nan"), -5.0, 0.0, None])
@@ -347,7 +347,7 @@ def test_a_retry_after_of_a_year_is_a_minute(asked: float | None) -> None:
     """And one that is none is a second."""
     clock = Clock()
     one = balancer(clock)
-    one.record("aws/r0", Outcome.RATE_LIMITED, retry_after_s=asked)
+    one.report("aws/r0", Outcome.RATE_LIMITED, retry_after_s=asked)
     assert served(one) == {"aws/r1", "aws/r2"}
     assert state(one) is Status.UNKNOWN
     clock.now += DEFAULT.backoff_cap_s if asked and asked > 0 else DEFAULT.backoff_s

@@ -1,37 +1,37 @@
-"""Where this instance sent requests with a name (an Idempotency-Key), the last thousand of them.
+"""Which target each affinity key (an Idempotency-Key) was sent to by this instance: the last thousand.
 
 Rules
-- A repeat goes where the one before it went as long as that target serves, even if it is slow or in doubt
-  just now: only there can the repeat be told that the first one still runs, and there its reply is kept.
-- A retry moves a name. A hedge or a copy does when its reply was passed on.
-- Names that this instance has not sent follow from themselves (`router.core.balance.strategies.named`).
+- A repeat goes to the same target as long as that serves, even if it is slow or derated: only there is it
+  known that the first one still runs, and only there is its reply kept.
+- A retry moves a key. A hedge or a duplicate does when its reply was forwarded.
+- Keys that this instance has not sent follow from a hash (`router.core.balance.strategies.pick_by_key`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# Callers repeat within minutes; an instance rarely sees more requests in that time.
+# Clients repeat within minutes; an instance rarely gets more requests in that time.
 MOST: Final = 1000
 
 
 class Affinity:
-    """Targets by name."""
+    """Targets by affinity key."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_targets",)
 
     def __init__(self) -> None:
-        # By hash: a name may be long, and nobody need find one in a dump of the memory.
-        self._places: dict[int, str] = {}
+        # By hash: a key may be long, and none should be found in a dump of the memory.
+        self._targets: dict[int, str] = {}
 
-    def sent(self, name: bytes, key: str) -> None:
-        """A request of this name went to the target with this key."""
-        places, number = self._places, hash(name)
-        places.pop(number, None)
-        places[number] = key
-        if len(places) > MOST:
-            del places[next(iter(places))]
+    def remember(self, affinity_key: bytes, target: str) -> None:
+        """A request with this key went to that target."""
+        targets, number = self._targets, hash(affinity_key)
+        targets.pop(number, None)
+        targets[number] = target
+        if len(targets) > MOST:
+            del targets[next(iter(targets))]
 
-    def place(self, name: bytes) -> str | None:
-        """The key of the target that has it; None: not known."""
-        return self._places.get(hash(name))
+    def get(self, affinity_key: bytes) -> str | None:
+        """The target that has it; None: not known."""
+        return self._targets.get(hash(affinity_key))

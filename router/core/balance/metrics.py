@@ -1,4 +1,4 @@
-"""What this instance's own attempts show of one target: errors, latency, load.
+"""Per-target metrics of this instance's own attempts: errors, latency, load.
 
 Rules
 - Counts of outcomes are decayed (half-life `memory_s`), so the share of failures is that of the last moments,
@@ -18,10 +18,15 @@ Rules
 - While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
   `fade_s`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
   average goes on from there; another takes the old average back.
+- An attempt is slow when the hedge delay has passed without its first event. `SLOW_STREAK` slow ones in a
+  row, with none in time between them, make a target slow for `SLOW_S` after the newest: a reply in twenty
+  is later than that delay at any time, three in a row are so once in 8,000. Then requests try it again.
 - Recovery is a change, not a drift: of a target over three times as slow as usual, each sample in a row that
   is below one and a half times the baseline leaves a quarter of the distance. `SWIFT_ROW` of them and the
   average is there; one that is not, and they were luck: of a model with a heavy tail, ten times as slow, one
   in nine is.
+
+- The hedge delay is the lower median of the targets' `p95_ms`: one slow target does not raise it.
 
 Time. If the clock was set back, nothing decays for that one step.
 """
@@ -29,6 +34,7 @@ Time. If the clock was set back, nothing decays for that one step.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -47,6 +53,15 @@ _CAP_RARE: Final = 10.0
 SWIFT_ROW: Final = 4
 _SWIFT: Final = 0.25
 _LIKE_USUAL: Final = 1.5
+# See docs/benchmarks/plots/late-row.svg.
+SLOW_STREAK: Final = 3
+# Longer than the quarter of a second in which averages are learned, shorter than a client waits for recovery
+# (docs/benchmarks/plots/late-s.svg).
+SLOW_S: Final = 2.0
+# Fewer good replies say nothing of one in twenty.
+_HEDGE_SAMPLES: Final = 20
+# A timer of the event loop is no finer than this.
+_MIN_HEDGE_S: Final = 0.005
 # Until so many samples the baseline is their plain mean: the first of them may have been the odd one.
 _YOUNG: Final = 10
 # Steps of the 95 % quantile, as factors: 0.95 and 0.05 parts of a fifth.
@@ -62,7 +77,8 @@ class Traffic:
     failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
     utilization that the agent reported, in requests at work. p95_ms: what one good warm reply in twenty is
     slower than. timed_at: of the newest latency, which cold starts and errors do not renew. swift: how many
-    fast ones in a row there were since it was slow.
+    fast ones in a row there were since it was slow. slow_streak: slow attempts in a row. slow_at: when the
+    newest was noticed.
     """
 
     at: float = 0.0
@@ -75,6 +91,8 @@ class Traffic:
     p95_ms: float = -1.0
     timed_at: float = 0.0
     swift: int = 0
+    slow_streak: int = 0
+    slow_at: float = 0.0
 
 
 NOTHING: Final = Traffic()
@@ -88,10 +106,12 @@ def saw(
     failed: bool | None,
     latency_ms: float = -1.0,
     load: float = -1.0,
+    in_time: bool = False,
 ) -> Traffic:
     """After one more outcome. failed: None when this is no verdict, only a latency or a load.
 
-    latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none.
+    latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none. in_time: its
+    first event came within the hedge delay.
     """
     kept = 0.5 ** ((now - traffic.at) / policy.memory_s) if 0 < traffic.at < now else 1.0
     latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
@@ -110,7 +130,35 @@ def saw(
         p95,
         timed_at,
         swift,
+        0 if in_time else traffic.slow_streak,
+        traffic.slow_at,
     )
+
+
+def slower(traffic: Traffic, now: float) -> Traffic:
+    """After one more attempt without a first event within the hedge delay."""
+    return replace(traffic, slow_streak=traffic.slow_streak + 1, slow_at=now)
+
+
+def is_slow(traffic: Traffic, now: float) -> bool:
+    """Whether its last attempts were slow, and new requests avoid it. Not if the clock was set back."""
+    return traffic.slow_streak >= SLOW_STREAK and 0 <= now - traffic.slow_at < SLOW_S
+
+
+def hedge_delay_s(every: Iterable[Traffic], before: float | None) -> float | None:
+    """How long nineteen of twenty good replies take at most to begin; `before` while too few were seen."""
+    known = [one for one in every if one.samples]
+    if sum(one.samples for one in known) < _HEDGE_SAMPLES:
+        return before
+    return max(lower_median(one.p95_ms for one in known) / 1000, _MIN_HEDGE_S)
+
+
+def lower_median(values: Iterable[float]) -> float:
+    """The middle of at least one value; of an even number the smaller of the two in the middle.
+
+    `statistics` has it too, but takes 5 ms of a cold start for fractions, decimals and random numbers."""
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2]
 
 
 def restarted(traffic: Traffic, now: float) -> Traffic:
@@ -125,6 +173,7 @@ def restarted(traffic: Traffic, now: float) -> Traffic:
         load=-1.0,
         timed_at=now,
         swift=0,
+        slow_streak=0,
     )
 
 

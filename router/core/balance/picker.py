@@ -1,12 +1,12 @@
-"""Prepares all that picks need from the candidates and from what traffic taught; see
-`router.core.balance.strategies`.
+"""Prepares a picker: all that picks need from the candidates and their metrics
+(`router.core.balance.strategies`).
 
 Rules
-- Prepared anew when the menu changes, and with a strategy that learns also every `learn_s`: with more
-  targets less often (300: each second), for it looks at all of them.
-- A cycle whose turns stay the same is kept.
-- `adaptive` and `cost` spend at least 128 turns or 8 for each target, more if somebody's part is small, and
-  everybody has one; as long as the parts are in a ratio of small numbers they are exact.
+- A picker is prepared again when the fleet changes and every `learn_s`, with many targets less often (300:
+  each second), since it looks at all of them.
+- A cycle whose counts stay the same is kept.
+- `adaptive` and `cost` have at least 128 slots or 8 for each target, more if a share is small; each target
+  has at least one. Shares in a ratio of small numbers are exact.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def prepare(
     allowed = quality.base_weights(candidates)
     match strategy:
         case Strategy.ROUND_ROBIN | Strategy.RANDOM:
-            way = s.at_random if strategy is Strategy.RANDOM else s.in_order
-            picker = _roster(strategy, way, candidates, [one.share for one in candidates], before)
+            pick = s.at_random if strategy is Strategy.RANDOM else s.in_order
+            picker = _roster(strategy, pick, candidates, [one.share for one in candidates], before)
         case Strategy.WEIGHTED:
             picker = _roster(strategy, s.in_order, candidates, allowed, before)
         case Strategy.LEAST_LOAD | Strategy.LATENCY:
-            way = s.least_of_all if len(candidates) <= s.FEW else s.least_of_two
-            picker = _roster(strategy, way, candidates, allowed, before)
+            pick = s.least_of_all if len(candidates) <= s.FEW else s.least_of_two
+            picker = _roster(strategy, pick, candidates, allowed, before)
             entries = _entries(strategy, candidates, basis)
             near = _NEAR if strategy is Strategy.LATENCY else 1.0
             picker = replace(picker, entries=entries, near=near)
@@ -72,11 +72,9 @@ def prepare(
     return replace(picker, at=basis.now)
 
 
-def expires_at(picker: Picker, policy: Policy) -> float:
-    """When it should be prepared anew though its menu stays (unix seconds); inf if never."""
-    if picker.strategy not in s.LEARNING or len(picker.keys) == 1:
-        return float("inf")
-    return picker.at + max(policy.learn_s, _LEARN_S_EACH * len(picker.keys))
+def due_s(count: int, policy: Policy) -> float:
+    """How long a picker of so many targets is kept."""
+    return max(policy.learn_s, _LEARN_S_EACH * count)
 
 
 def shares(picker: Picker) -> Mapping[str, float]:
@@ -86,14 +84,14 @@ def shares(picker: Picker) -> Mapping[str, float]:
 
 def _roster(
     strategy: Strategy,
-    way: s.Way,
+    pick: s.Pick,
     candidates: Sequence[Candidate],
     weights: list[float],
     before: Picker | None,
 ) -> Picker:
     """With a cycle that is as exact as its length allows."""
     counts = tuple(wrr.exact(weights) or wrr.rounded(weights, wrr.MOST_SLOTS // 2))
-    return _cycle(strategy, way, tuple(one.key for one in candidates), counts, before)
+    return _cycle(strategy, pick, tuple(one.key for one in candidates), counts, before)
 
 
 def _learned(weights: list[float]) -> tuple[int, ...]:
@@ -105,13 +103,13 @@ def _learned(weights: list[float]) -> tuple[int, ...]:
 
 
 def _cycle(
-    strategy: Strategy, way: s.Way, keys: tuple[str, ...], counts: tuple[int, ...], before: Picker | None
+    strategy: Strategy, pick: s.Pick, keys: tuple[str, ...], counts: tuple[int, ...], before: Picker | None
 ) -> Picker:
     if before is not None and before.keys == keys and before.counts == counts:
         cycle = before.slots
     else:
         cycle = tuple(keys[index] for index in wrr.spread(counts))
-    return Picker(strategy, way, keys, cycle, len(cycle), counts)
+    return Picker(strategy, pick, keys, cycle, len(cycle), counts)
 
 
 def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) -> dict[str, Entry]:
@@ -130,7 +128,8 @@ def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) 
 
 def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) -> Picker:
     known, now, policy = basis.known, basis.now, basis.policy
-    learned = quality.meets_goal(candidates, known, now, policy)
+    factors = quality.meets_goal(candidates, known, now, policy)
+    learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
         learned = quality.settled(before.qualities, learned, now - before.at, policy)
     slow = quality.slowness(candidates, known, now, policy)
@@ -144,7 +143,8 @@ def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | No
     # What `gray` concludes and what is learned come from the same replies; both together would count them
     # twice, and what recovers would have to prove itself twice.
     candidates = [replace(one, share=1.0) if one.derated else one for one in candidates]
-    learned = quality.qualities(candidates, basis.known, basis.now, basis.policy)
+    factors = quality.qualities(candidates, basis.known, basis.now, basis.policy)
+    learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
         learned = quality.settled(before.qualities, learned, basis.now - before.at, basis.policy)
     keys = tuple(one.key for one in candidates)

@@ -31,9 +31,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from router.core.balance.metrics import NOTHING, Traffic, expected_ms, failure_share
+from router.core.balance.metrics import NOTHING, Traffic, expected_ms, failure_share, lower_median
 from router.core.balance.strategies import Candidate
-from router.core.median import lower_median
 from router.core.policy import Policy
 from skyfleet.values import frozen
 
@@ -64,31 +63,49 @@ class Known:
     prices: Mapping[str, float]
 
 
-def qualities(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
-    """The quality of each candidate for `adaptive`, as its evidence stands now."""
+@frozen
+class Factors:
+    """What a quality is the product of, each from 0 to 1. latency: with `cost`, how its goal is met."""
+
+    latency: float = 1.0
+    success: float = 1.0
+    load: float = 1.0
+    price: float = 1.0
+
+    @property
+    def quality(self) -> float:
+        """Their product."""
+        return self.latency * self.success * self.load * self.price
+
+
+def qualities(
+    candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
+) -> dict[str, Factors]:
+    """The quality of each candidate for `adaptive`, as its metrics stand now."""
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
     expected = {key: expected_ms(one, now, policy) for key, one in seen.items()}
     timed = sorted(ms for ms in expected.values() if ms >= 0)
     like, steep = _comparability(seen.values())
     like_ms = like * timed[len(timed) // 10] + _SLACK_MS if timed else 0.0
-    loads = {key: recent_load(one, now, policy) for key, one in seen.items()}
-    like_load = _COMPARABLE * (1 + min(loads.values()))
-    found: dict[str, float] = {}
+    loads = {key: 1 + recent_load(one, now, policy) for key, one in seen.items()}
+    like_load = _COMPARABLE * min(loads.values())
+    found: dict[str, Factors] = {}
     for key, one in seen.items():
-        quality = success(one, now, policy)
+        latency = 1.0
         if expected[key] > like_ms:
             age = max(0.0, now - one.timed_at)
             evidence = min(1.0, one.samples / _FULL_EVIDENCE) * 0.5 ** (age / policy.baseline_s)
-            quality *= (like_ms / expected[key]) ** (steep * evidence)
-        if 1 + loads[key] > like_load:
-            quality *= (like_load / (1 + loads[key])) ** 0.5
-        found[key] = quality
+            latency = (like_ms / expected[key]) ** (steep * evidence)
+        load = (like_load / loads[key]) ** 0.5 if loads[key] > like_load else 1.0
+        found[key] = Factors(latency, success(one, now, policy), load)
     prices = {key: known.prices[key] + _CENT for key in found}
-    cheapest = min(prices[key] / max(quality, MIN_SHARE) for key, quality in found.items())
-    for key, price in prices.items():
-        if price > cheapest:
-            found[key] *= (cheapest / price) ** 0.5
-    return found
+    cheapest = min(prices[key] / max(one.quality, MIN_SHARE) for key, one in found.items())
+    return {
+        key: one
+        if prices[key] <= cheapest
+        else Factors(one.latency, one.success, one.load, (cheapest / prices[key]) ** 0.5)
+        for key, one in found.items()
+    }
 
 
 def _comparability(seen: Iterable[Traffic]) -> tuple[float, float]:
@@ -104,12 +121,14 @@ def _comparability(seen: Iterable[Traffic]) -> tuple[float, float]:
     return like, _STEEP * math.log(_TEN / _COMPARABLE) / math.log(_TEN / like)
 
 
-def meets_goal(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
-    """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more or when it fails."""
-    found: dict[str, float] = {}
+def meets_goal(
+    candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
+) -> dict[str, Factors]:
+    """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more; and its success."""
+    found: dict[str, Factors] = {}
     for key, ms in _remembered(candidates, known, now, policy).items():
-        over = 6 - 5 * ms / policy.latency_goal_ms
-        found[key] = min(1.0, max(0.0, over)) * success(known.traffic.get(key, NOTHING), now, policy)
+        goal = min(1.0, max(0.0, 6 - 5 * ms / policy.latency_goal_ms))
+        found[key] = Factors(goal, success(known.traffic.get(key, NOTHING), now, policy))
     return found
 
 
@@ -144,7 +163,7 @@ def settled(
 
 def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> tuple[str, ...]:
     """The keys as `cost` goes through them when it repeats: who meets the goal by price, then the fastest."""
-    good = meets_goal(candidates, known, now, policy)
+    good = {key: one.quality for key, one in meets_goal(candidates, known, now, policy).items()}
     slow = slowness(candidates, known, now, policy)
     return tuple(
         sorted(

@@ -89,7 +89,7 @@ class Picker:
     """
 
     strategy: Strategy
-    way: Way
+    pick: Pick
     keys: tuple[str, ...]
     slots: tuple[str, ...]
     length: int
@@ -102,12 +102,12 @@ class Picker:
     at: float = 0.0
 
 
-Way = Callable[[Picker, int, Busy, float], str]
+Pick = Callable[[Picker, int, Busy, float], str]
 
 
 def pick(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """The target of a first attempt. busy: own requests in flight by key. draw: uniform in [0, 1)."""
-    return picker.way(picker, slot, busy, draw)
+    return picker.pick(picker, slot, busy, draw)
 
 
 def pick_alternative(
@@ -166,7 +166,7 @@ def _key_part(key: str) -> float:
 
 def needs_random(picker: Picker) -> bool:
     """Whether a pick looks at the draw at all: it is a call of the operating system."""
-    return picker.way is at_random or picker.way is least_of_two
+    return picker.pick is at_random or picker.pick is least_of_two
 
 
 def in_order(picker: Picker, slot: int, busy: Busy, draw: float) -> str:

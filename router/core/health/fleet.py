@@ -1,20 +1,18 @@
-"""All targets together: who may serve the next attempt, and what one attempt's outcome changes.
+"""All targets together: which may serve the next attempt, and what one event changes.
 
 Rules, written for few targets (1 to 5), where percentages mislead
-- In four tiers: serving targets with a weight; serving standbys (weight 0); serving ones that rest because
-  they throttle, of which the one that rests shortest is offered; panic.
-- Panic is a named case, never an empty list: among the rest the least bad comes first (draining, then the
-  ejection that ends first, then down), and the reply says so. Only a target that was tried in this request
-  is not offered again.
-- Our own traffic never ejects the last serving target, nor eases off the last one at its full share: at
-  least one is always kept.
-- Probes may call every target down; that is what panic is for. But one checker alone never puts a target out
-  while our own traffic succeeds there: that is, when our last attempt that says anything got a good reply,
-  within `proof_s`. Then its word changes nothing but the counts in the status. An answer of its /health to
-  this router itself is as good (`router.proxy.hearsay`).
-- Only an observation newer than all that its checker told of a target makes a new verdict, so a replayed or
-  late document changes no status.
-- An outcome that changes nothing returns the very same fleet, which is what a good reply mostly does.
+- Four tiers: serving targets with a weight; serving standbys (weight 0); serving targets in backoff, of
+  which the one whose backoff ends first is offered; panic.
+- Panic is a named case, never an empty list: of the remaining targets the least bad comes first (draining,
+  then the ejection that ends first, then down), and the reply says so. Only excluded targets are not
+  offered.
+- Own traffic never ejects the last serving target, nor derates the last one at its full share.
+- Probes may call every target down. But a single checker never puts out a target with own evidence
+  (`proven`, see `router.core.health.last_seen`); of one that it alone put out, such evidence ends that.
+- Only a result newer than all that its checker reported of a target makes a new verdict, so a replayed or
+  late snapshot changes no status.
+- A draining target gets no request while another serves; the control document says which drain.
+- An event that changes nothing returns the very same fleet.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from router.core.balance.metrics import Traffic
 from router.core.balance.strategies import Candidate
 from router.core.health import machine as h
-from router.core.health import outlier, snapshots
+from router.core.health import outlier
+from router.core.health import snapshots as merging
 from router.core.health.machine import Health, Status
 from router.core.health.outlier import Conclusion, SequentialTest
 from router.core.health.snapshots import ProbeResult, Snapshot
@@ -41,32 +39,29 @@ from skyfleet.values import frozen
 class Outcome(StrEnum):
     """How an attempt ended, as far as health is concerned.
 
-    NEUTRAL: says nothing of the target: the caller left, the request itself was bad.
-    THROTTLED: a 429, or a 503 that says when to come back. SILENT: not even /health answered. LATE: its
-    caller gave up long after it should have answered; only the comparison with others tells what that means.
+    NEUTRAL: says nothing of the target: the client left, the request itself was bad. RATE_LIMITED: a 429,
+    or a 503 with Retry-After. UNRESPONSIVE: not even /health answered. CLIENT_GAVE_UP: long after the
+    target should have answered; only the comparison with others tells what that means.
     """
 
     SUCCESS = "success"
     COLD = "cold"
     FAILURE = "failure"
-    SILENT = "silent"
+    UNRESPONSIVE = "unresponsive"
     NEUTRAL = "neutral"
-    RATE_LIMITED = "throttled"
-    LATE = "late"
+    RATE_LIMITED = "rate-limited"
+    CLIENT_GAVE_UP = "client gave up"
 
 
 @frozen
 class Fleet:
-    """health: one entry for each target. documents: the last good view of each checker.
-
-    doubts: the open tests of `gray`. proven: where own traffic succeeds, as noted last then (unix s).
-    """
+    """health: one entry for each target. snapshots: the last good one of each checker. tests: the open
+    tests for outliers."""
 
     targets: tuple[Target, ...]
     health: Mapping[str, Health]
-    documents: Mapping[str, Snapshot]
+    snapshots: Mapping[str, Snapshot]
     tests: Mapping[str, SequentialTest] = field(default_factory=dict[str, SequentialTest])
-    proven: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @frozen
@@ -121,23 +116,14 @@ def record(
     before = fleet.health[key]
     match outcome:
         case Outcome.SUCCESS | Outcome.COLD:
-            # Noted now and then only: a new fleet for each good reply would cost more than it tells.
-            if 0 <= now - fleet.proven.get(key, -math.inf) < policy.proof_s / 3:
-                if before.status is Status.HEALTHY and not before.failures and outcome is Outcome.SUCCESS:
-                    return fleet
-            else:
-                fleet = replace(fleet, proven={**fleet.proven, key: now})
             after = h.succeeded(before, now, cold=outcome is Outcome.COLD)
-        case Outcome.NEUTRAL | Outcome.LATE:
+        case Outcome.NEUTRAL | Outcome.CLIENT_GAVE_UP:
             return fleet
         case Outcome.RATE_LIMITED:
             after = h.rate_limited(before, now, policy, retry_after_s)
-        case Outcome.FAILURE | Outcome.SILENT:
-            if key in fleet.proven:
-                left = {one: at for one, at in fleet.proven.items() if one != key}
-                fleet = replace(fleet, proven=left)
-            silent, spare = outcome is Outcome.SILENT, _another_serves(fleet, key)
-            after = h.failed(before, now, policy, why=why, decisive=silent, may_eject=spare)
+        case Outcome.FAILURE | Outcome.UNRESPONSIVE:
+            decisive, spare = outcome is Outcome.UNRESPONSIVE, _another_serves(fleet, key)
+            after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare)
     return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
 
 
@@ -176,17 +162,24 @@ def back(fleet: Fleet, key: str, now: float) -> Fleet:
     return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
 
 
-def order(fleet: Fleet, key: str, event: h.Event, now: float) -> Fleet:
-    """An operator's order: drain or resume."""
-    after = h.step(fleet.health[key], event, now, f"ordered to {event}")
-    return replace(fleet, health={**fleet.health, key: after})
+def drain(fleet: Fleet, keys: Collection[str], now: float) -> Fleet:
+    """Drain these targets and no others, as the control document says."""
+    health = dict(fleet.health)
+    for key, before in fleet.health.items():
+        if key in keys and before.status is not Status.DRAINING:
+            health[key] = h.step(before, h.Event.DRAIN, now, "draining by order")
+        elif key not in keys and before.status is Status.DRAINING:
+            health[key] = h.step(before, h.Event.RESUME, now, "back from draining")
+    return fleet if health == fleet.health else replace(fleet, health=health)
 
 
-def fold(fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> Fleet:
-    """Take in what checkers say. First all documents, then one verdict for each target with news: so a new
-    instance that reads three stored documents judges by three, not by the first of them."""
-    known, documents = _together(fleet, news, now)
-    changed = [one for checker, one in documents.items() if one is not known.get(checker)]
+def fold(
+    fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy, proven: Collection[str] = ()
+) -> Fleet:
+    """Apply checkers' snapshots. All are merged before any verdict, so a new instance that reads three stored
+    snapshots judges by three, not by the first of them. proven: targets with own evidence."""
+    known, snapshots = _together(fleet, news, now)
+    changed = [one for checker, one in snapshots.items() if one is not known.get(checker)]
     if not changed:
         return fleet
     health = dict(fleet.health)
@@ -195,47 +188,45 @@ def fold(fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> 
         latest = max((one for one in seen if one is not None), default=None)
         if latest is None:
             continue
-        together = snapshots.merged(documents.values(), key, now, policy)
-        if together.alone and before.status in h.SERVING and _is_proven(fleet, key, now, policy):
+        together = merging.merged(snapshots.values(), key, now, policy)
+        if together.alone and key in proven:
+            health[key] = h.back(before, now) if before.status is Status.DOWN else before
             continue
         one = h.probed(before, together.up, together.at, now, policy, together.reason)
         if latest.cold and one.status in h.SERVING:
             one = h.step(one, h.Event.COLD, now, "its last probe met a cold start")
         health[key] = one
-    return replace(fleet, health=health, documents=documents)
+    return replace(fleet, health=health, snapshots=snapshots)
 
 
-def unconfirmed_down(fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy) -> tuple[str, ...]:
-    """Targets that this news would put or keep out by one lone checker's word, and nothing else."""
+def unconfirmed_down(
+    fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy, proven: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Targets that this news would put or keep out by a single checker's word."""
     news = tuple(news)
     suspects = {key for one in news for key, seen in one.results.items() if seen and not seen[-1].alive}
     if not suspects:
         return ()
-    _, documents = _together(fleet, news, now)
+    _, snapshots = _together(fleet, news, now)
     return tuple(
         key
         for key, health in fleet.health.items()
         if key in suspects
         and (health.status in h.SERVING or (health.status is Status.DOWN and health.ejected_until <= now))
-        and not _is_proven(fleet, key, now, policy)
-        and snapshots.merged(documents.values(), key, now, policy).alone
+        and key not in proven
+        and merging.merged(snapshots.values(), key, now, policy).alone
     )
-
-
-def confirmed_up(fleet: Fleet, key: str, now: float) -> Fleet:
-    """An accused target has answered this router itself."""
-    return back(replace(fleet, proven={**fleet.proven, key: now}), key, now)
 
 
 def _together(
     fleet: Fleet, news: Iterable[Snapshot], now: float
 ) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
     """What was known of each checker and is still to be believed; and that with the news."""
-    known = {one: left for one, old in fleet.documents.items() if (left := snapshots.believable(old, now))}
-    documents = dict(known)
+    known = {one: left for one, old in fleet.snapshots.items() if (left := merging.believable(old, now))}
+    snapshots = dict(known)
     for document in news:
-        documents[document.checker] = snapshots.fold(documents.get(document.checker), document)
-    return known, documents
+        snapshots[document.checker] = merging.fold(snapshots.get(document.checker), document)
+    return known, snapshots
 
 
 def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult | None:
@@ -245,10 +236,6 @@ def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult |
         return None
     before = known.results.get(key, ()) if known is not None else ()
     return seen[-1] if not before or seen[-1].at > before[-1].at else None
-
-
-def _is_proven(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
-    return 0 <= now - fleet.proven.get(key, -math.inf) <= policy.proof_s
 
 
 def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) -> Tier:
@@ -268,7 +255,7 @@ def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) ->
             in_backoff.append(target)
         else:
             derated = health.status is Status.DEGRADED
-            candidate = _candidate(key, target.weight, h.share(health, now, policy), derated)
+            candidate = Candidate(key, target.weight, h.share(health, now, policy), derated)
             (serving if target.weight else standby).append(candidate)
     if serving or standby:
         return Tier(tuple(serving or standby), panic=False)
@@ -296,15 +283,9 @@ def same_tier(before: Health, after: Health) -> bool:
 
 
 def serves(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
-    """Whether this target is neither out nor resting."""
+    """Whether this target is neither out nor in_backoff."""
     health = fleet.health[key]
     return health.status in h.SERVING and not h.in_backoff(health, now, policy)
-
-
-# Most menus are like the one before: making 300 values anew would cost ten times as much.
-@lru_cache(maxsize=1024)
-def _candidate(key: str, weight: float, share: float, derated: bool) -> Candidate:
-    return Candidate(key, weight, share, derated)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:

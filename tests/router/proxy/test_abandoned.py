@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from router.app import App
+from router.core.balance.balancer import Balancer
+from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import DEFAULT
 from router.core.request.actions import Abandoned
@@ -69,39 +71,32 @@ def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_r
     ("status", "awaited", "elapsed", "lasted", "recorded", "asked"),
     [
         (0, False, 0.04, True, [], []),
-        (200, True, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
-        (0, False, 0.05, True, [], [DEFAULT.ask_timeout_s]),
-        (0, False, 0.75, True, [], [DEFAULT.ask_timeout_s]),
-        (0, False, 0.76, True, [Outcome.LATE], [DEFAULT.ask_timeout_s]),
-        (0, False, 0.76, False, [], [DEFAULT.ask_timeout_s]),
+        (200, True, 0.76, True, [Outcome.CLIENT_GAVE_UP], ["a"]),
+        (0, False, 0.05, True, [], ["a"]),
+        (0, False, 0.75, True, [], ["a"]),
+        (0, False, 0.76, True, [Outcome.CLIENT_GAVE_UP], ["a"]),
+        (0, False, 0.76, False, [], ["a"]),
     ],
     ids=["too soon", "is held", "asked", "three times the delay", "later", "as expected of it"],
 )
-@pytest.mark.parametrize("warm", [True, False])
 def test_what_a_caller_teaches_who_gives_up(
     status: int,
     awaited: bool,
     elapsed: float,
     lasted: bool,
     recorded: list[Outcome],
-    asked: list[float],
-    warm: bool,
+    asked: list[str],
 ) -> None:
-    """Nothing before any reply can be there, an error only far later; who may start cold is given time."""
-    outcomes, patience = list[Outcome](), list[float]()
-
-    def suspect(target: object, patience_s: float, dead: object) -> None:
-        patience.append(patience_s)
-
-    balancer = SimpleNamespace(hedge_delay_s=lambda: 0.25, policy=DEFAULT, targets={"a": None})
-    prober = SimpleNamespace(suspect=suspect)
+    """Nothing before any reply can be there, an error only far later."""
+    outcomes, probed = list[Outcome](), list[str]()
+    balancer = SimpleNamespace(hedge_delay_s=lambda: 0.25)
+    prober = SimpleNamespace(verify=probed.append)
     context = SimpleNamespace(balancer=balancer, prober=prober, ticks=lambda: 10.0 + elapsed)
     attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
-    attempt.choice = SimpleNamespace(warm=warm)
     attempt.outlasted, attempt.record, attempt.close = lambda: lasted, outcomes.append, lambda: None
     abandon(cast("Context", context), cast("Attempt", attempt), Abandoned.CLIENT_GONE)
     assert outcomes == recorded
-    assert patience == (asked if warm else [DEFAULT.cold_timeout_s] * len(asked))
+    assert probed == asked
 
 
 def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
@@ -202,20 +197,28 @@ def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all()
     asyncio.run(run())
 
 
-def test_who_has_replied_meanwhile_is_in_doubt_no_longer() -> None:
-    """A question that is never answered keeps nobody away from a target that serves."""
+@pytest.mark.parametrize("responds", [True, False])
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm: bool) -> None:
+    """Without one it is unresponsive: a warm one after `ask_timeout_s`, a cold one after `cold_timeout_s`."""
 
     async def run() -> None:
         async with upstream(swallows) as one:
-            (target,) = settings([one.url]).targets
-            pool, dead = Pool(connect_timeout_s=2), list[str]()
-            prober = Prober(pool, QUICK, time.monotonic)
-            prober.suspect(target, 0.05, dead.append)
-            assert prober.pending() == [target.key]
-            assert prober.clear(target.key)
-            assert prober.pending() == []
-            await asyncio.sleep(0.1)
-            assert dead == []
+            targets = settings([one.url, "http://127.0.0.1:9"]).targets
+            policy = replace(QUICK, ask_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
+            balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
+            key, pool = targets[0].key, Pool(connect_timeout_s=2)
+            if warm:
+                balancer.last_seen[key].checker = time.time()
+            prober = Prober(pool, balancer, time.monotonic)
+            prober.verify(key)
+            assert balancer.avoid(time.time()) == [key]
+            if responds:
+                await asyncio.sleep(0.001)
+                balancer.responded(key)
+                assert balancer.avoid(time.time()) == []
+            await eventually(lambda: not balancer.probing)
+            assert balancer.out() == ([] if responds else [key])
             prober.close()
             pool.close()
 

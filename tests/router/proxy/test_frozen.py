@@ -110,13 +110,17 @@ def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> N
         async with upstream(silent) as up:
             pool = Pool(connect_timeout_s=1)
             policy = replace(DEFAULT, cold_timeout_s=0.1)
-            prober = Prober(pool, policy, asyncio.get_running_loop().time)
-            (target,) = settings([f"http://127.0.0.1:{up.port}"]).targets
-            prober.ask(target, heard.append)
+            targets, ticks = (
+                settings([f"http://127.0.0.1:{up.port}"]).targets,
+                asyncio.get_running_loop().time,
+            )
+            balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
+            prober = Prober(pool, balancer, ticks)
+            prober.verify(targets[0].key, heard.append)
             await eventually(partial(bool, up.received))
             if frozen:
                 time.sleep(FROZEN_S)
-            await eventually(lambda: not prober.running)
+            await eventually(lambda: not balancer.probing)
             await asyncio.sleep(0)
             assert heard == ([] if frozen else [False])
             prober.close()

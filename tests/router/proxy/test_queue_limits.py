@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -85,7 +86,7 @@ def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
             plane = front.app._context  # pyright: ignore[reportPrivateUsage]
             assert (await front.client.get("/invoke")).status_code == 503
             await eventually(lambda: plane.outage._timer is None)  # pyright: ignore
-            assert plane.prober.pending() == []
+            assert plane.balancer.avoid(time.time()) == []
 
     asyncio.run(run())
 

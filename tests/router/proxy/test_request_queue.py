@@ -208,7 +208,7 @@ def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_w
         policy = replace(PATIENT, ask_fresh_s=0.3)
         async with upstream(one) as up, router([up.url], policy=policy) as front:
             plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
-            plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)
+            plane.prober.verify("aws/r0", heard.append)
             await eventually(lambda: heard == [True])
             one.well = False
             call = asyncio.create_task(front.client.post("/invoke"))

@@ -208,10 +208,10 @@ def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says
         good, shelf.objects[NAME] = shelf.objects[NAME], damaged
         await one.refreshed()
         assert one.balancer.strategy is Strategy.LATENCY
-        assert says in one.balancer.rejected.told()[NAME]
+        assert says in one.keeper.rejected.as_json()[NAME]
         shelf.objects[NAME] = good
         await one.refreshed()
-        assert NAME not in one.balancer.rejected.told()
+        assert NAME not in one.keeper.rejected.as_json()
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router.core.balance.balancer import ActiveRequest, Balancer
+from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.balance.quality import MIN_SHARE, Known, base_weights, qualities, settled, shares
 from router.core.balance.strategies import Candidate, Strategy
@@ -47,7 +47,7 @@ class World:
         )
         self.keys = [target.key for target in targets]
         self.balancer = Balancer(targets, strategy, DEFAULT, lambda: self.now, self.source.random)
-        self.running: list[tuple[float, int, str, float, bool, ActiveRequest]] = []
+        self.running: list[tuple[float, int, str, float, bool]] = []
         self.sent = 0
 
     def noise(self) -> float:
@@ -65,17 +65,17 @@ class World:
             counted[number] += 1
             ms, fails = behave(number, self.balancer.inflight[choice.key])
             self.sent += 1
-            end, seat = self.now + ms / 1000, self.balancer.seat(choice.key)
-            heapq.heappush(self.running, (end, self.sent, choice.key, ms, fails, seat))
+            self.balancer.start(choice.key, self.sent)
+            heapq.heappush(self.running, (self.now + ms / 1000, self.sent, choice.key, ms, fails))
         return counted
 
     def advance(self, until: float) -> None:
         while self.running and self.running[0][0] <= until:
-            self.now, _, key, ms, fails, seat = heapq.heappop(self.running)
-            seat.close()
+            self.now, token, key, ms, fails = heapq.heappop(self.running)
+            self.balancer.end(key, token)
             if not fails:
-                self.balancer.report_first_event(key, ms, None, False)
-            self.balancer.record(key, Outcome.FAILURE if fails else Outcome.SUCCESS)
+                self.balancer.report(key, Outcome.NEUTRAL, first_event_ms=ms, load=None, cold=False)
+            self.balancer.report(key, Outcome.FAILURE if fails else Outcome.SUCCESS)
         self.now = until
 
     def steady(self, ms: float = 20.0) -> Behaviour:
@@ -119,7 +119,7 @@ def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> Non
             for key, ms, times in (("a", 50, tail), ("b", 50, tail), ("c", slow_ms, own_tail))
         }
         candidates = [Candidate(key, 1) for key in seen]
-        return qualities(candidates, Known(seen, dict.fromkeys(seen, 0.2)), 1.0, DEFAULT)["c"]
+        return qualities(candidates, Known(seen, dict.fromkeys(seen, 0.2)), 1.0, DEFAULT)["c"].quality
 
     assert quality(100, 3, 3) == 1
     assert 0.5 < quality(100, 1.7, 1.7) < 0.7
@@ -287,7 +287,8 @@ def test_nobody_starves_and_nobody_gets_more_than_health_allows(
         if latency is not None
     }
     known = Known(traffic, {one.key: 0.2 for one in candidates})
-    found = qualities(candidates, known, 1_000_000.0, DEFAULT)
+    factors = qualities(candidates, known, 1_000_000.0, DEFAULT)
+    found = {key: one.quality for key, one in factors.items()}
     assert all(0 < quality <= 1 for quality in found.values())
     wanted = shares(candidates, found)
     whole = sum(one.weight * one.share for one in candidates)

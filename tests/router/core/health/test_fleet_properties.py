@@ -13,7 +13,7 @@ from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.health import fleet as f
 from router.core.health import machine as h
 from router.core.health.fleet import Fleet, Outcome
-from router.core.health.machine import Event, Status
+from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot, keep
 from router.core.policy import DEFAULT
 from tests.router.core.health.test_machine import targets
@@ -49,7 +49,7 @@ class Story(RuleBasedStateMachine):
 
     def attempt(self, key: str, outcome: Outcome, milliseconds: float) -> None:
         if outcome not in (Outcome.NEUTRAL, Outcome.RATE_LIMITED):
-            failed = outcome in (Outcome.FAILURE, Outcome.SILENT)
+            failed = outcome in (Outcome.FAILURE, Outcome.UNRESPONSIVE)
             latency = milliseconds if outcome is Outcome.SUCCESS else -1.0
             seen = self.traffic.get(key, NOTHING)
             self.traffic[key] = saw(seen, self.now, DEFAULT, failed=failed, latency_ms=latency)
@@ -73,12 +73,12 @@ class Story(RuleBasedStateMachine):
         self.fleet = f.fold(self.fleet, [document], self.now, DEFAULT)
         self.probed = True
 
-    @rule(number=numbers, event=st.sampled_from([Event.DRAIN, Event.RESUME]))
-    def order(self, number: int, event: Event) -> None:
-        key = self.keys[number % len(self.keys)]
-        if event is Event.DRAIN or self.fleet.health[key].status is Status.DRAINING:
-            self.fleet = f.order(self.fleet, key, event, self.now)
-            self.drained = True
+    @rule(draining=st.sets(numbers, max_size=2))
+    def drain(self, draining: set[int]) -> None:
+        keys = {self.keys[number % len(self.keys)] for number in draining}
+        self.fleet = f.drain(self.fleet, keys, self.now)
+        assert {key for key, one in self.fleet.health.items() if one.status is Status.DRAINING} == keys
+        self.drained = True
 
     def settle(self) -> None:
         self.fleet = f.settle(self.fleet, self.now, DEFAULT)

@@ -324,8 +324,10 @@ class Served:
             assert choice is not None
             got[choice.key] += 1
             milliseconds = spiky(self.rnd, 0) * (self.slow if choice.key == "aws/r0" else 1)
-            self.balancer.report_first_event(choice.key, milliseconds, None, False)
-            self.balancer.record(choice.key, Outcome.SUCCESS)
+            self.balancer.report(
+                choice.key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=None, cold=False
+            )
+            self.balancer.report(choice.key, Outcome.SUCCESS)
         return got
 
 

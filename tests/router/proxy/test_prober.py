@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.core.health.snapshots import ProbeResult, Snapshot
-from router.proxy.hearsay import hear
 from tests.router.support import QUICK, Front, Mortal, Peer, Received, eventually, ok, router, upstream
 
 
@@ -21,7 +19,7 @@ def word(checker: str, alive: bool, at: float, target: str = "aws/r0") -> Snapsh
 
 async def tell(front: Front, *words: Snapshot) -> None:
     plane = front.app._context  # pyright: ignore[reportPrivateUsage]
-    await hear(plane.balancer, plane.prober, words)
+    await plane.prober.hear(words)
 
 
 def balancer(front: Front) -> Balancer:
@@ -39,7 +37,7 @@ def test_a_lone_checker_that_lies_decides_nothing_even_without_any_traffic() -> 
                 assert target["state"] in ("unknown", "healthy")
                 assert target["checkers_down"] == 1
                 # No time for the proof to last: it is asked again at the next word.
-                balancer(front).fleet = replace(balancer(front).fleet, proven={})
+                balancer(front).last_seen["aws/r0"].probe = float("-inf")
             assert sum(request.target == "/health" for request in one.received) >= 1
             assert not other.received
 
@@ -87,7 +85,7 @@ def test_an_answer_does_not_end_an_ejection_by_own_traffic() -> None:
     async def run() -> None:
         async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
             for _ in range(3):
-                balancer(front).record("aws/r0", Outcome.FAILURE)
+                balancer(front).report("aws/r0", Outcome.FAILURE)
             assert (await front.target("aws/r0"))["state"] == "ejected"
             for _ in range(2):
                 await tell(front, word("gcp/r2", False, time.time()))
@@ -110,14 +108,12 @@ def test_an_answer_that_comes_with_the_end_of_our_patience_is_heard_by_all() -> 
         async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
             plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
             told = asyncio.create_task(tell(front, word("gcp/r2", False, time.time())))
-            await eventually(lambda: bool(plane.prober.running))
-            plane.prober.ask(plane.balancer.targets["aws/r0"], heard.append)
-            asking = plane.prober.running["aws/r0"]
+            await eventually(lambda: bool(plane.balancer.probing))
+            plane.prober.verify("aws/r0", heard.append)
             told.cancel()  # what the patience's timer does
-            for listener in list(asking.listeners.values()):
-                listener(True)
+            gate.set()
+            await eventually(lambda: bool(heard))
             await asyncio.wait([told])
             assert heard == [True]
-            gate.set()
 
     asyncio.run(run())

@@ -1,0 +1,268 @@
+"""What one router instance knows of its targets, and every event that changes it.
+
+Rules
+- Decisions are pure functions of the core; this class keeps their latest values and supplies the clock.
+  Nothing else writes them: requests, probes, checkers and operators report by its methods.
+- An event costs little: a good reply of a healthy target changes its metrics and `LastSeen` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from typing import Final
+
+from router.core.balance.affinity import Affinity
+from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
+from router.core.balance.strategies import LEARNING, Strategy
+from router.core.health import fleet as f
+from router.core.health.fleet import Outcome
+from router.core.health.last_seen import NEVER, LastSeen, proven
+from router.core.health.machine import SERVING, Status
+from router.core.health.snapshots import Snapshot
+from router.core.policy import SKEW_S, Policy
+from router.core.request.budget import AttemptReason, full, patience, pay
+from router.core.targets import Target
+
+_OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
+_UNRESPONSIVE: Final = "gave neither a reply in time nor an answer to /health"
+# Whether an outcome counts as a failure in the metrics; the others do not count.
+_FAILED: Final = {
+    Outcome.SUCCESS: False,
+    Outcome.COLD: False,
+    Outcome.FAILURE: True,
+    Outcome.UNRESPONSIVE: True,
+    Outcome.CLIENT_GAVE_UP: True,
+}
+
+
+class TargetStates:
+    """The state of one router instance."""
+
+    def __init__(
+        self,
+        targets: tuple[Target, ...],
+        strategy: Strategy,
+        policy: Policy,
+        clock: Callable[[], float],
+        ticks: Callable[[], float] | None = None,
+    ) -> None:
+        """clock: unix seconds. ticks: monotonic seconds; default: the clock."""
+        self.targets = {target.key: target for target in targets}
+        self.strategy, self.policy = strategy, policy
+        self.configured = strategy
+        self.most_attempts = min(policy.attempts, len(targets))
+        self.clock = clock
+        self.ticks = clock if ticks is None else ticks
+        self.fleet = f.start(targets, clock())
+        self.budget = full(self.ticks(), policy)
+        self.inflight: dict[str, int] = dict.fromkeys(self.targets, 0)
+        # When each active request of a target was sent, the oldest first.
+        self._active: dict[str, dict[object, float]] = {key: {} for key in self.targets}
+        self.traffic: dict[str, Traffic] = dict.fromkeys(self.targets, NOTHING)
+        self.last_seen = {key: LastSeen() for key in self.targets}
+        # Since when a probe of a target waits for its answer.
+        self.probing: dict[str, float] = {}
+        # Counts the changes that pickers depend on.
+        self._version: int = 0
+        self._hedge: tuple[float, float | None] = (NEVER, None)
+        self._affinity = Affinity()
+        self.requests = self.retried = self.failed = 0
+        # Ejected because they did not even answer /health.
+        self._unresponsive: set[str] = set()
+
+    # What requests report.
+
+    def request_began(self) -> None:
+        """Count a request."""
+        self.requests += 1
+
+    def request_failed(self) -> None:
+        """Count a request whose client got an error."""
+        self.failed += 1
+
+    def afford(self, key: str, reason: AttemptReason) -> bool:
+        """Pay for one more attempt there, if the budget has as much."""
+        usd = self.targets[key].price / 1e6
+        self.budget, paid = pay(self.budget, reason, usd, self.requests, self.ticks(), self.policy)
+        return paid
+
+    def remember(self, affinity_key: bytes, key: str) -> None:
+        """A request with this affinity key went to that target."""
+        self._affinity.remember(affinity_key, key)
+
+    def start(self, key: str, token: object, *, retry: bool = False) -> None:
+        """An attempt is sent: one more active request. token: hashable, the same for `end`."""
+        self._active[key][token] = self.clock()
+        self.inflight[key] += 1
+        self.retried += retry
+
+    def end(self, key: str, token: object) -> None:
+        """The attempt is over; a second call has no effect."""
+        if self._active[key].pop(token, None) is not None:
+            self.inflight[key] -= 1
+
+    def report(
+        self,
+        key: str,
+        outcome: Outcome,
+        reason: str = "",
+        retry_after_s: float | None = None,
+        *,
+        first_event_ms: float = -1.0,
+        load: float | None = None,
+        cold: bool = False,
+    ) -> None:
+        """How an attempt ended, or (`NEUTRAL`) that a good reply began.
+
+        retry_after_s: of a rate-limited reply. first_event_ms: until the first event of a good reply; -1:
+        none or reported before. load: active requests by the agent's load header. cold: after a cold start,
+        whose latency is not counted."""
+        now, failed, timed = self.clock(), _FAILED.get(outcome), first_event_ms >= 0
+        before = self.traffic[key]
+        if timed or failed is not None:
+            self.traffic[key] = saw(
+                before,
+                now,
+                self.policy,
+                failed=failed,
+                latency_ms=-1.0 if cold else first_event_ms,
+                load=-1.0 if load is None else load,
+                in_time=timed and first_event_ms <= self._slow_after_s() * 1000,
+            )
+        if timed or failed is False:
+            self.last_seen[key].reply = now
+        health = self.fleet.health[key]
+        if outcome is Outcome.NEUTRAL or (
+            outcome is Outcome.SUCCESS and health.status is Status.HEALTHY and not health.failures
+        ):
+            return
+        if failed is not None:
+            if outcome is Outcome.UNRESPONSIVE:
+                self._unresponsive.add(key)
+            else:
+                self._unresponsive.discard(key)
+        fleet = f.record(
+            self.fleet, key, outcome, now, self.policy, reason or "failed attempts", retry_after_s
+        )
+        self._changed(key, fleet)
+
+    def lost_to_hedge(self, key: str, taken_ms: float, cold: bool) -> bool:
+        """A censored sample: an attempt was abandoned before its first event. Returns whether it counts: it
+        does if it took longer than expected, as twice its time."""
+        now, before = self.clock(), self.traffic[key]
+        if taken_ms <= expected_ms(before, now, self.policy):
+            return False
+        ms = -1.0 if cold else 2 * taken_ms
+        self.traffic[key] = saw(before, now, self.policy, failed=None, latency_ms=ms)
+        return True
+
+    def attempt_is_slow(self, key: str) -> None:
+        """An attempt there has no first event after the hedge delay."""
+        self.traffic[key] = slower(self.traffic[key], self.clock())
+
+    def responded(self, key: str) -> None:
+        """Its agent gave a response, good or bad."""
+        self.last_seen[key].reply = self.clock()
+
+    # What probes, checkers and operators report.
+
+    def probe_started(self, key: str) -> None:
+        """This router's own probe of /health waits for its answer."""
+        self.probing.setdefault(key, self.clock())
+
+    def probe_ended(self, key: str, *, alive: bool | None) -> None:
+        """Its result; None when the probe proves nothing. A target that gave no reply meanwhile is ejected at
+        once; one that was ejected for that serves again at its first answer."""
+        now, since = self.clock(), self.probing.pop(key, None)
+        if alive:
+            self.last_seen[key].probe = now
+            if key in self._unresponsive:
+                self.back(key)
+        elif alive is False and since is not None and self.fleet.health[key].status in SERVING:
+            replied = self.last_seen[key].replied_since(since, now)
+            self.report(key, Outcome.NEUTRAL if replied else Outcome.UNRESPONSIVE, _UNRESPONSIVE)
+
+    def back(self, key: str) -> None:
+        """A target that was out answers: it serves again, in slow start."""
+        self._unresponsive.discard(key)
+        self._changed(key, f.back(self.fleet, key, self.clock()))
+
+    def fold(self, snapshots: Iterable[Snapshot]) -> None:
+        """Apply checkers' snapshots."""
+        snapshots, now = tuple(snapshots), self.clock()
+        self.fleet = f.fold(
+            self.fleet,
+            snapshots,
+            now,
+            self.policy,
+            proven(self.last_seen, self.fleet.health, now, self.policy),
+        )
+        self._version += 1
+        for snapshot in snapshots:
+            for key, results in snapshot.results.items():
+                alive = next((one.at for one in reversed(results) if one.alive), NEVER)
+                seen = self.last_seen.get(key)
+                if seen is not None:
+                    seen.checker = max(seen.checker, alive) if seen.checker <= now + SKEW_S else alive
+
+    def unconfirmed_down(self, snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
+        """Targets that a single fresh checker calls down in these, against no own evidence."""
+        now = self.clock()
+        return f.unconfirmed_down(
+            self.fleet,
+            snapshots,
+            now,
+            self.policy,
+            proven(self.last_seen, self.fleet.health, now, self.policy),
+        )
+
+    def control(self, strategy: Strategy | None, draining: Collection[str]) -> None:
+        """Follow the control document. strategy: None means as configured. draining: keys of targets."""
+        self.strategy = strategy or self.configured
+        self.fleet = f.drain(self.fleet, draining, self.clock())
+        self._version += 1
+
+    def out(self) -> list[str]:
+        """Targets that are ejected or down."""
+        return [key for key, one in self.fleet.health.items() if one.status in _OUT]
+
+    def retry_after_s(self) -> int:
+        """The Retry-After of a request that no target could serve."""
+        return f.retry_after_s(self.fleet, self.clock(), self.policy)
+
+    def settled(self) -> f.Fleet:
+        """The fleet after what time alone has done."""
+        return f.settle(self.fleet, self.clock(), self.policy)
+
+    def hedge_delay_s(self) -> float | None:
+        """The lower median of the targets' 95 % latency; None while too few good replies were seen."""
+        now = self.clock()
+        at, delay = self._hedge
+        if not at <= now < at + self.policy.learn_s:
+            delay = hedge_delay_s(self.traffic.values(), delay)
+            self._hedge = now, delay
+        return delay
+
+    def hedge_after_s(self, strategy: Strategy) -> float:
+        """How long a lone attempt of this strategy may take before it is hedged; infinite: never."""
+        hedge = self.policy.hedge
+        if hedge == "off" or (hedge == "auto" and strategy not in LEARNING):
+            return math.inf
+        delay = self.hedge_delay_s()
+        if delay is None:
+            return self.policy.probe_after_s
+        return delay * patience(self.budget, self.requests, self.policy)
+
+    def _slow_after_s(self) -> float:
+        """After which time an attempt is slow: the hedge delay, once it is known."""
+        delay = self._hedge[1]
+        return self.policy.probe_after_s if delay is None else delay
+
+    def _changed(self, key: str, fleet: f.Fleet) -> None:
+        """Take the fleet after an event of one target. Failures that are only counted change no pick."""
+        before, after = self.fleet.health[key], fleet.health[key]
+        self.fleet = fleet
+        if before is not after and replace(before, failures=after.failures) != after:
+            self._version += 1
