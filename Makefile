@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure test-long bench bench-simulate bench-failover bench-router format permissions docs-reference lock
+.PHONY: help setup up down status check test test-fast test-pure test-long bench bench-simulate bench-failover bench-router format permissions docs-reference counts lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -60,6 +60,9 @@ bench-simulate: setup ## simulate the router's core against baselines, minutes; 
 
 bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
 	$(BIN)/python -m bench.failover $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUTERS),--routers "$(ROUTERS)") $(BENCH_ARGS)
+
+counts: setup ## count files, hops and calls of one request, and words; writes docs/benchmarks/counts.md
+	$(BIN)/python -m tools.counts
 
 docs-reference: setup ## write docs/reference from the code (config keys, status, headers, errors, environment, CLI)
 	$(BIN)/python -m tools.reference
