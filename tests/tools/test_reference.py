@@ -50,12 +50,13 @@ def test_fields_codes_and_names_are_found_in_sources(tmp_path: Path) -> None:
         "def status(x):\n    return {'a': {'b': 1}, 'c': [{'d': 1, **_more(y)} for y in x], 'e': []}\n"
         "def _more(y):\n    return {'f': y}\n"
         "def fail(x):\n    raise Wrong(504 if x else 502, 'may-be', 'text')\n"
+        "def say(x):\n    reply(x, 413, {'error': {'code': 'too-much', 'message': x}})\n"
         "class One(Exception):\n    status: int = 404\n"
         "class Two(One):\n    code = 'not-there'\n"
         'HEADER = b"x-skyfleet-made-up"\nNAME = "SKYFLEET_MADE_UP"  # x-skyfleet-other\n'
     )
     assert sources.status_fields(tmp_path / "a.py") == ["a.b", "c[].d", "c[].f", "e"]
-    assert sources.error_codes([tmp_path]) == {"may-be": {502, 504}}
+    assert sources.error_codes([tmp_path]) == {"may-be": {502, 504}, "too-much": {413}}
     assert sources.class_codes([tmp_path]) == {"not-there": {404}}
     assert sources.matches(sources.HEADER, [tmp_path]) == {"x-skyfleet-made-up"}
     assert sources.matches(sources.VARIABLE, [tmp_path]) == {"SKYFLEET_MADE_UP"}

@@ -24,14 +24,21 @@ def status_fields(path: Path) -> list[str]:
 
 
 def error_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
-    """Each code of an error reply with its statuses, from calls such as `CallerError(404, "not-found")`."""
+    """Each code of an error reply with its statuses, from calls that have both.
+
+    Such are `CallerError(404, "not-found")` and `reply(404, {"error": {"code": "not-found"}})`.
+    """
     found: dict[str, set[int]] = {}
     for tree in _trees(folders):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and len(node.args) > 1:
-                code, statuses = _text(node.args[1]), set(_numbers(node.args[0]))
-                if code and CODE.fullmatch(code) and statuses:
-                    found.setdefault(code, set()).update(statuses)
+            if not isinstance(node, ast.Call):
+                continue
+            statuses = {status for argument in node.args for status in _numbers(argument)}
+            codes = [code for argument in node.args for code in _codes(argument)]
+            if len(node.args) > 1 and CODE.fullmatch(text := _text(node.args[1])):
+                codes.append(text)
+            for code in codes if statuses else ():
+                found.setdefault(code, set()).update(statuses)
     return found
 
 
@@ -93,6 +100,14 @@ def _trees(folders: Iterable[Path]) -> Iterator[ast.Module]:
 
 def _text(node: ast.expr | None) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _codes(node: ast.expr) -> Iterator[str]:
+    """The codes of the error objects that are written out in an expression."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Dict):
+            pairs = zip(inner.keys, inner.values, strict=True)
+            yield from (code for key, value in pairs if _text(key) == "code" and (code := _text(value)))
 
 
 def _numbers(node: ast.expr) -> Iterator[int]:
