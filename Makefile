@@ -11,8 +11,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Folders and files in the words of docs/glossary.md.
-WORDS_CHECKED := .ci .github .pre-commit-config.yaml CONTRIBUTING.md Makefile SECURITY.md \
-	Pulumi.example.yaml pyproject.toml docs/glossary.md docs/adr docs/permissions skyfleet tools tests/tools
+WORDS_CHECKED := .ci .github .pre-commit-config.yaml CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md \
+	Pulumi.example.yaml Pulumi.local.yaml pyproject.toml $(wildcard docs/*.md) docs/adr docs/explanation docs/how-to \
+	docs/permissions docs/reference skyfleet tests/docs tests/opinions tests/tools tools typings $(wildcard tests/test_*.py)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,6 +1,6 @@
 """How simple the code is, counted: `python -m tools.counts` prints the table and writes its page.
 
-Each row is a count that anyone can repeat, beside the same count at the commit where the work on it began.
+Each row is a count that can be repeated, beside the same count at the commit where the work on it began.
 """
 
 from __future__ import annotations

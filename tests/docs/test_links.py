@@ -59,7 +59,7 @@ def test_a_broken_link_is_found_wherever_it_stands(text: str, found: list[str]) 
     [
         ("# What a reviewer will ask", "what-a-reviewer-will-ask"),
         ("## Gray failures: `degraded`", "gray-failures-degraded"),
-        ("### *Who's* next? 1.5 -- x_y", "whos-next-15----x_y"),
+        ("### *Where's* next? 1.5 -- x_y", "wheres-next-15----x_y"),
         ("Under\n=====", "under"),
         ('<a id="by-hand"></a>', "by-hand"),
         ("# Twice\n\n# Twice", "twice-1"),

@@ -34,7 +34,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 @cache
 def said() -> str:
     """All that the program can say, one line for each string."""
-    modules = [path for room in markdown.SOURCES for path in (ROOT / room).rglob("*.py")]
+    modules = [path for package in markdown.SOURCES for path in (ROOT / package).rglob("*.py")]
     strings = [text for path in modules for text in texts(ast.parse(path.read_text("utf-8")))]
     scripts = [path.read_text("utf-8") for path in (ROOT / "infra").rglob("*.sh")]
     return "\n".join([*(text.replace("\n", " ") for text in strings), *scripts])

@@ -71,7 +71,7 @@ async def test_a_request_arrives_as_it_was_sent(here: Lab, cloud: Cloud) -> None
 
 
 @pytest.mark.parametrize(("cloud", "refused"), [("aws", 403), ("azure", 404), ("gcp", 404)])
-async def test_a_front_door_serves_its_own_name_and_no_other(here: Lab, cloud: Cloud, refused: int) -> None:
+async def test_an_ingress_serves_its_own_name_and_no_other(here: Lab, cloud: Cloud, refused: int) -> None:
     """A proxy that passes on the Host of its own caller is found out here, as in the cloud."""
     spec = agent(here, cloud)
     for host, status in ((spec.authority, 201), ("127.0.0.1:1", refused), ("example.net", refused)):
