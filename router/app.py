@@ -42,8 +42,10 @@ from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.status import status
 from router.sync.control import MOST_BYTES, ControlDocument, decode
-from router.sync.snapshots import Bucket, CloudBucket, SnapshotStore
+from router.sync.snapshots import MOST_BYTES as MOST_STORED
+from router.sync.snapshots import SnapshotStore
 from skyfleet import keys, signing
+from skyfleet.objects import Bucket, CloudBucket
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
 _MOST_SNAPSHOT: Final = 1_048_576
@@ -55,7 +57,8 @@ def create(environ: Mapping[str, str]) -> App:
     """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
     server.quieten_uvicorn()
     settings = router_settings(environ, build_id(Path(__file__).parent.parent))
-    return App(settings, CloudBucket(settings.bucket) if settings.bucket else None)
+    bucket = CloudBucket(settings.bucket, most_bytes=MOST_STORED) if settings.bucket else None
+    return App(settings, bucket)
 
 
 class App:

@@ -4,7 +4,6 @@
     ├── SettingsError   ours: the environment of this function (all mistakes at once)
     ├── CallerError     the caller's: answered with `status` and a JSON error
     │   └── SnapshotRefused   a health document that cannot be believed
-    ├── StoreFailed     the cloud's: the bucket with the health documents did not do as asked
     └── IllegalEvent    ours: an event that the health table does not know
 
 A message says what happened, what was found and what to do. No secret is ever part of one.
@@ -41,10 +40,6 @@ class SnapshotRejected(CallerError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(400, "snapshot-rejected", reason)
-
-
-class StoreFailed(RouterError):
-    """The bucket could not be read or written; the router serves on and decides alone."""
 
 
 class IllegalEvent(RouterError):

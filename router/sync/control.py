@@ -24,8 +24,9 @@ from typing import Any, Final, cast
 
 from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
-from router.core.errors import CallerError, SnapshotRejected, StoreFailed
-from router.sync.snapshots import SAVE_S, Bucket, Found, SnapshotStore, newer
+from router.core.errors import CallerError, SnapshotRejected
+from router.sync.snapshots import SAVE_S, SnapshotStore, newer
+from skyfleet.objects import Bucket, BucketError, Found
 from skyfleet.values import frozen
 
 NAME: Final = "control.json"
@@ -139,12 +140,12 @@ class ControlDocument:
             return self.told()
         try:
             async with asyncio.timeout(SAVE_S):
-                found = await self._bucket.get(NAME, None)
+                found = await self._bucket.get(NAME)
             if isinstance(found, Found):
                 self.take(found.data, found.tag)
         except TimeoutError:
             return {**self.told(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
-        except (StoreFailed, SnapshotRejected) as error:
+        except (BucketError, SnapshotRejected) as error:
             return {**self.told(), "unread": str(error)}
         return self.told()
 
@@ -160,18 +161,18 @@ class ControlDocument:
                 self._follow(await self._store(self._bucket, strategy, replaces))
         except TimeoutError:
             raise _not_kept(f"the bucket did not answer within {SAVE_S:g} s") from None
-        except StoreFailed as error:
+        except BucketError as error:
             raise _not_kept(str(error)) from None
         return self.told()
 
     async def _store(self, bucket: Bucket, strategy: Strategy | None, replaces: int | None) -> Control:
         for _ in range(_TRIES):
-            found = await bucket.get(NAME, None)
+            found = await bucket.get(NAME)
             stored = found if isinstance(found, Found) else None
             now = self._stored(stored)
             _expect(replaces, now)
             after = Control(strategy, max(now.revision, self._known.revision) + 1)
-            if await bucket.swap(NAME, dump(after), stored.tag if stored else None):
+            if await bucket.put_if_unchanged(NAME, dump(after), stored):
                 self._keeper.reread(NAME)
                 return after
         raise CallerError(409, "changed-meanwhile", "Somebody else keeps changing it; look and try again.")

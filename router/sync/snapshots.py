@@ -13,42 +13,22 @@ Rules
   again. A write replaces what is damaged, but never a document of a newer version: it belongs to the release
   that wrote it.
 - Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
-  `swap`, which fails when somebody else was first.
-
-obstore (0.12.1) is imported at first use and configured from the process environment, as tried:
-- `s3://name`: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (all set by Lambda); an
-  emulator adds AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL, AWS_ENDPOINT) and AWS_ALLOW_HTTP=true. Requests are
-  path-style: `PUT /name/health/...`.
-- `az://account/container`: IDENTITY_ENDPOINT and IDENTITY_HEADER (set by Azure; asked with api-version
-  2019-08-01 and resource https://storage.azure.com); AZURE_CLIENT_ID for a user-assigned identity; an
-  emulator adds AZURE_STORAGE_ENDPOINT (or AZURE_ENDPOINT; requests go to ENDPOINT/container/...) and
-  AZURE_ALLOW_HTTP=true.
-- `gs://name`: the metadata server (an emulator sets GCE_METADATA_HOST=host:port and GOOGLE_BASE_URL), or
-  GOOGLE_SERVICE_ACCOUNT_KEY as JSON with `gcs_base_url` and `disable_oauth`; http needs no further permission
-  there. Object names are percent-encoded: `PUT /name/health%2Faws-eu-west-1%2Ejson`.
+  `put_if_unchanged`, which fails if the object has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
-from urllib.parse import unquote
+from typing import Any, Final, TypeVar, cast
 
 from router.core.balance.balancer import Balancer
-from router.core.errors import SnapshotRejected, StoreFailed
+from router.core.errors import SnapshotRejected
 from router.core.health import snapshots
 from router.core.health.snapshots import Snapshot
 from router.sync.rejected import Rejected
-from skyfleet.values import frozen
-
-if TYPE_CHECKING:
-    from obstore import PutMode
-    from obstore.store import ObjectStore, RetryConfig
+from skyfleet.objects import Bucket, BucketError, Found, first_line
 
 T = TypeVar("T")
 
@@ -59,133 +39,14 @@ SAVE_S: Final = 3.0
 # A loop that is so much later than it wanted to be was frozen with its sandbox.
 _LATE_S: Final = 0.5
 # Ten observations of 300 targets are below 600 kB.
-_MOST_BYTES: Final = 1_048_576
+MOST_BYTES: Final = 1_048_576
 # Of a bucket that is down every object fails alike; more names would say nothing new.
 _MOST_NAMED: Final = 3
-# What obstore says of a failed request: its method, URL, time and retries, then what came of it.
-# Compiled by the first failure, not by every start.
-_REQUEST: Final = r"Error performing ([A-Z]+) \w+://[^/\s]+/[^/\s]+/([^\s?]+)\S* in .*? - (.+)"
-_ANSWERED: Final = r"Server returned non-2xx status code: (\d{3}[^:]*)"
-_LONGEST_REASON: Final = 200
-
-
-@frozen
-class Found:
-    """An object as read. tag: its ETag."""
-
-    data: bytes
-    tag: str | None
-
-
-class Unchanged:
-    """The object still has the tag that was asked about."""
-
-
-class Bucket(Protocol):
-    """A bucket; every failure is a StoreFailed."""
-
-    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
-        """The object, Unchanged if it still has this tag, None if there is none."""
-        ...
-
-    async def put(self, name: str, data: bytes) -> None: ...
-
-    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
-        """Write if the object still has this tag (None: if there is none); False if somebody was first."""
-        ...
 
 
 def object_name(checker: str) -> str:
     """Where a checker's document is kept."""
     return f"health/{checker.replace('/', '-')}.json"
-
-
-class CloudBucket:
-    """A bucket of S3, Azure Blob Storage or Google Cloud Storage through obstore."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._store: ObjectStore | None = None
-        # Google Cloud Storage compares generations instead of tags, so each is kept with its tag.
-        self._versions: dict[str, tuple[str | None, str | None]] = {}
-
-    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
-        store = await self._opened()
-        import obstore
-        from obstore.exceptions import BaseError, NotModifiedError
-
-        try:
-            result = await obstore.get_async(store, name, options={"if_none_match": tag} if tag else None)
-            if result.meta["size"] > _MOST_BYTES:
-                raise StoreFailed(f"{name} has {result.meta['size']} bytes, more than {_MOST_BYTES}")
-            tag = result.meta.get("e_tag")
-            self._versions[name] = tag, result.meta.get("version")
-            return Found(bytes(await result.bytes_async()), tag)
-        except FileNotFoundError:
-            return None
-        except NotModifiedError:
-            return Unchanged()
-        except (BaseError, ValueError, OSError) as error:
-            raise StoreFailed(_first_line(error)) from None
-
-    async def put(self, name: str, data: bytes) -> None:
-        store = await self._opened()
-        import obstore
-        from obstore.exceptions import BaseError
-
-        try:
-            await obstore.put_async(store, name, data)
-        except (BaseError, ValueError, OSError) as error:
-            raise StoreFailed(_first_line(error)) from None
-
-    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
-        store = await self._opened()
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-
-        mode: PutMode = "create"
-        if tag is not None:
-            known, version = self._versions.get(name, (None, None))
-            if known != tag:  # read again since: what was to be replaced is no longer there
-                return False
-            mode = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
-        try:
-            await obstore.put_async(store, name, data, mode=mode)
-        except (AlreadyExistsError, PreconditionError):
-            return False
-        except (BaseError, ValueError, OSError) as error:
-            raise StoreFailed(_first_line(error)) from None
-        return True
-
-    async def _opened(self) -> ObjectStore:
-        store = self._store
-        if store is None:
-            # Loading the library takes 15 ms and more: not on the loop that serves requests.
-            store = await asyncio.get_running_loop().run_in_executor(None, _open, self._url)
-            self._store = store
-        return store
-
-
-def _open(url: str) -> ObjectStore:
-    try:
-        importlib.import_module("obstore")
-        from obstore.exceptions import BaseError
-        from obstore.store import AzureStore, GCSStore, S3Store
-    except ImportError as error:
-        raise StoreFailed(f"obstore is not in this package ({error})") from None
-    scheme, _, rest = url.partition("://")
-    # Default: ten retries within three minutes. No client_options here: giving any makes obstore forget those
-    # of the environment, AWS_ALLOW_HTTP among them.
-    retry: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=SAVE_S)}
-    try:
-        if scheme == "s3":
-            return S3Store(rest, retry_config=retry)
-        if scheme == "gs":
-            return GCSStore(rest, retry_config=retry)
-        account, _, container = rest.partition("/")
-        return AzureStore(container, account_name=account, retry_config=retry)
-    except (BaseError, ValueError) as error:
-        raise StoreFailed(_first_line(error)) from None
 
 
 Hear = Callable[[Iterable[Snapshot]], Awaitable[None]]
@@ -227,7 +88,7 @@ class SnapshotStore:
         name = object_name(document.checker)
         try:
             kept = await _in_time(self._fold_in(self._bucket, name, document))
-        except StoreFailed as error:
+        except BucketError as error:
             if self.state != "down":
                 self._unwritten = str(error)
             self._note("down", str(error))
@@ -237,7 +98,7 @@ class SnapshotStore:
         return kept
 
     async def _fold_in(self, bucket: Bucket, name: str, document: Snapshot) -> bool:
-        found = await bucket.get(name, None)
+        found = await bucket.get(name)
         if isinstance(found, Found):
             stored = self._parse(name, found.data)
             if stored is None and newer(found.data, snapshots.VERSION):
@@ -277,7 +138,7 @@ class SnapshotStore:
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
             if isinstance(result, Exception):
-                said = _first_line(result)
+                said = first_line(result)
                 failures.append(said if name in said else f"{name}: {said}")
             elif isinstance(result, BaseException):
                 raise result
@@ -327,8 +188,8 @@ class SnapshotStore:
 
     def _parse(self, name: str, data: bytes) -> Snapshot | None:
         try:
-            if len(data) > _MOST_BYTES:
-                raise SnapshotRejected(f"It has {len(data)} bytes, more than {_MOST_BYTES}.")
+            if len(data) > MOST_BYTES:
+                raise SnapshotRejected(f"It has {len(data)} bytes, more than {MOST_BYTES}.")
             document = snapshots.parse(json.loads(data), self._balancer.targets, self._clock())
             if object_name(document.checker) != name:
                 raise SnapshotRejected(f"It is of another checker, {document.checker}.")
@@ -366,19 +227,6 @@ async def _in_time(work: Coroutine[Any, Any, T]) -> T:
             if done:
                 return task.result()
             if loop.time() - began < SAVE_S + _LATE_S:
-                raise StoreFailed(f"it did not answer within {SAVE_S:g} s")
+                raise BucketError(f"it did not answer within {SAVE_S:g} s")
     finally:
         task.cancel()
-
-
-def _first_line(error: Exception) -> str:
-    """What failed, for a person: method, object and status where the library says them."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    if request := re.search(_REQUEST, line):
-        method, name, end = request.groups()
-        answered = re.match(_ANSWERED, end)
-        line = f"{method} {unquote(name)}: {answered.group(1).strip() if answered else end}"
-    if len(line) <= _LONGEST_REASON:
-        return line
-    whole = line[: _LONGEST_REASON - 1]
-    return f"{whole.rpartition(' ')[0] or whole}…"

@@ -17,10 +17,7 @@ import obstore as library
 import pytest
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from router.sync.snapshots import CloudBucket as RouterBucket
-from router.sync.snapshots import Found as RouterFound
-from router.sync.snapshots import Unchanged
-from skyfleet.objects import CloudBucket, Found
+from skyfleet.objects import CloudBucket, Found, Unchanged
 from tests.opinions.servers import Store, azurite_store, emulator_store, moto_store
 
 pytestmark = pytest.mark.xdist_group("opinions")
@@ -73,6 +70,11 @@ def opened(store: Store) -> ObjectStore:
 def agent_bucket(url: str) -> CloudBucket:
     """The bucket as an agent opens it."""
     return CloudBucket(url, most_bytes=1_048_576, timeout_s=3.0, denied_is_missing=True)
+
+
+def router_bucket(url: str) -> CloudBucket:
+    """The bucket as a router opens it."""
+    return CloudBucket(url, most_bytes=1_048_576)
 
 
 def play(story: Callable[[], Awaitable[None]]) -> None:
@@ -134,15 +136,15 @@ def test_a_routers_document_is_read_when_it_changed(store: Store) -> None:
     """Missing is nothing, the same tag is unchanged, another is read."""
 
     async def story() -> None:
-        bucket = RouterBucket(store.url)
-        assert await bucket.get("health/a.json", None) is None
+        bucket = router_bucket(store.url)
+        assert await bucket.get("health/a.json") is None
         await bucket.put("health/a.json", b"1")
-        first = await bucket.get("health/a.json", None)
-        assert isinstance(first, RouterFound)
+        first = await bucket.get("health/a.json")
+        assert isinstance(first, Found)
         assert isinstance(await bucket.get("health/a.json", first.tag), Unchanged)
         await bucket.put("health/a.json", b"2")
         second = await bucket.get("health/a.json", first.tag)
-        assert isinstance(second, RouterFound)
+        assert isinstance(second, Found)
         assert (second.data, second.tag != first.tag) == (b"2", True)
 
     play(story)
@@ -152,19 +154,19 @@ def test_a_routers_order_is_swapped_only_as_it_was_read(store: Store) -> None:
     """Create, replace, and lose to another writer, also to one that removed it."""
 
     async def story() -> None:
-        one, other = RouterBucket(store.url), RouterBucket(store.url)
-        assert await one.swap("control.json", b"1", None)
-        assert not await other.swap("control.json", b"2", None)
-        mine, theirs = await one.get("control.json", None), await other.get("control.json", None)
-        assert isinstance(mine, RouterFound)
-        assert isinstance(theirs, RouterFound)
-        assert await other.swap("control.json", b"3", theirs.tag)
-        assert not await one.swap("control.json", b"4", mine.tag)
-        last = await one.get("control.json", None)
-        assert isinstance(last, RouterFound)
+        one, other = router_bucket(store.url), router_bucket(store.url)
+        assert await one.put_if_unchanged("control.json", b"1", None)
+        assert not await other.put_if_unchanged("control.json", b"2", None)
+        mine, theirs = await one.get("control.json"), await other.get("control.json")
+        assert isinstance(mine, Found)
+        assert isinstance(theirs, Found)
+        assert await other.put_if_unchanged("control.json", b"3", theirs)
+        assert not await one.put_if_unchanged("control.json", b"4", mine)
+        last = await one.get("control.json")
+        assert isinstance(last, Found)
         assert last.data == b"3"
         obstore.delete(opened(store), "control.json")
-        assert not await one.swap("control.json", b"5", last.tag)
+        assert not await one.put_if_unchanged("control.json", b"5", last)
 
     play(story)
 

@@ -21,8 +21,8 @@ from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
 from router.core.policy import Policy
-from router.sync.snapshots import Bucket
 from skyfleet.keys import Role, derived
+from skyfleet.objects import Bucket
 
 ROOTS = '{"k1": "a made-up secret"}'
 API_KEY = "a made-up key"

@@ -20,7 +20,8 @@ from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT
 from router.status import status
-from router.sync.snapshots import Found, SnapshotStore, Unchanged, object_name
+from router.sync.snapshots import SnapshotStore, object_name
+from skyfleet.objects import Found, Unchanged
 from tests.router.core.health.test_machine import targets
 from tests.router.support import ROOTS, eventually
 from tests.router.sync.test_snapshots import Shelf
@@ -164,7 +165,7 @@ def test_documents_that_are_gone_leave_what_was_known() -> None:
 class Partly(Shelf):
     """A bucket with one object that nobody can read, in a way that nobody foresaw."""
 
-    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+    async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
         if name == object_name("aws/r1"):
             raise RuntimeError("a surprise")
         return await super().get(name, tag)

@@ -18,7 +18,8 @@ from router.core.policy import DEFAULT
 from router.core.targets import Target
 from router.sync import control as c
 from router.sync.control import NAME, Control, ControlDocument
-from router.sync.snapshots import Bucket, SnapshotStore
+from router.sync.snapshots import SnapshotStore
+from skyfleet.objects import Bucket
 from skyfleet.origin import Origin
 from tests.router.sync.test_snapshots import Shelf
 

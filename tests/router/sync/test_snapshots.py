@@ -15,9 +15,9 @@ import pytest
 
 from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
-from router.core.errors import StoreFailed
 from router.core.health.snapshots import ProbeResult, Snapshot
-from router.sync.snapshots import REFRESH_S, CloudBucket, Found, SnapshotStore, Unchanged, object_name
+from router.sync.snapshots import REFRESH_S, SnapshotStore, object_name
+from skyfleet.objects import BucketError, CloudBucket, Found, Unchanged
 from tests.router.support import CALM, Front, eventually, ok, router, settings, upstream
 from tests.router.test_app import send, snapshot
 
@@ -32,11 +32,11 @@ class Shelf:
         self.hang.set()
         self.reads = 0
 
-    async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
+    async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
         await self.hang.wait()
         self.reads += 1
         if self.broken:
-            raise StoreFailed("the bucket is on fire")
+            raise BucketError("the bucket is on fire")
         data = self.objects.get(name)
         if data is None:
             return None
@@ -44,12 +44,11 @@ class Shelf:
 
     async def put(self, name: str, data: bytes) -> None:
         if self.broken or self.read_only:
-            raise StoreFailed("the bucket is on fire" if self.broken else "403 for writers")
+            raise BucketError("the bucket is on fire" if self.broken else "403 for writers")
         self.objects[name] = data
 
-    async def swap(self, name: str, data: bytes, tag: str | None) -> bool:
-        known = self.objects.get(name)
-        if tag != (None if known is None else str(hash(known))):
+    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
+        if self.objects.get(name) != (None if known is None else known.data):
             return False
         await self.put(name, data)
         return True
@@ -296,17 +295,18 @@ def test_the_environment_alone_configures_each_clouds_bucket(
     """The names in the store's docstring are what obstore really reads; writes compare what was read."""
 
     async def run() -> None:
-        bucket = CloudBucket(url)
+        bucket = CloudBucket(url, most_bytes=1_000)
         assert await bucket.get("health/x.json", None) is None
         await bucket.put("health/x.json", b"{}")
         found = await bucket.get("health/x.json", None)
         assert isinstance(found, Found)
         assert (found.data, found.tag) == (b"{}", '"1"')
         assert isinstance(await bucket.get("health/x.json", found.tag), Unchanged)
-        assert await bucket.swap("health/x.json", b"{}", None) is False
-        assert await bucket.swap("health/x.json", b"{}", found.tag) is True
-        assert await bucket.swap("health/x.json", b"{}", '"2"') is False
-        assert await bucket.swap("health/y.json", b"{}", None) is True
+        write = bucket.put_if_unchanged
+        assert await write("health/x.json", b"{}", None) is False
+        assert await write("health/x.json", b"{}", found) is True
+        assert await write("health/x.json", b"{}", Found(b"{}", '"2"', "2")) is False
+        assert await write("health/y.json", b"{}", None) is True
 
     with cloud() as (base, seen):
         for name, value in environ.items():
@@ -322,10 +322,10 @@ def test_a_failed_request_is_told_by_method_object_and_status(
     """The library's own line says them between an encoded URL and its retries."""
 
     async def run() -> None:
-        bucket = CloudBucket(url)
-        with pytest.raises(StoreFailed) as read:
+        bucket = CloudBucket(url, most_bytes=1_000)
+        with pytest.raises(BucketError) as read:
             await bucket.get("health/forbidden.json", None)
-        with pytest.raises(StoreFailed) as written:
+        with pytest.raises(BucketError) as written:
             await bucket.put("health/forbidden.json", b"{}")
         assert str(read.value) == "GET health/forbidden.json: 403 Forbidden"
         assert str(written.value) == "PUT health/forbidden.json: 403 Forbidden"
@@ -340,8 +340,8 @@ def test_a_long_reason_ends_with_a_whole_word() -> None:
     """And what names its object already does not name it twice."""
 
     class Talks(Shelf):
-        async def get(self, name: str, tag: str | None) -> Found | Unchanged | None:
-            raise StoreFailed(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
+        async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
+            raise BucketError(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
 
     async def run() -> None:
         balancer = Balancer(
@@ -368,7 +368,7 @@ def test_a_bucket_that_is_not_there_is_a_named_failure(monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
 
     async def run() -> None:
-        with pytest.raises(StoreFailed, match=r"PUT health/x\.json: HTTP error: error sending request"):
-            await CloudBucket("s3://b").put("health/x.json", b"{}")
+        with pytest.raises(BucketError, match=r"PUT health/x\.json: HTTP error: error sending request"):
+            await CloudBucket("s3://b", most_bytes=1_000).put("health/x.json", b"{}")
 
     asyncio.run(run())
