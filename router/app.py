@@ -22,7 +22,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,8 +32,8 @@ from router.core.health import snapshots
 from router.core.request.classify import AgentTraits
 from router.net import server
 from router.net.deadlines import Deadlines
-from router.net.errors import BodyTooLarge, InvalidRequest
-from router.net.fields import Header, first, request_id
+from router.net.errors import InvalidRequest
+from router.net.fields import first, request_id
 from router.net.pool import Pool
 from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
@@ -45,6 +44,19 @@ from router.sync.control import MOST_BYTES, ControlDocument, decode
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
 from router.sync.snapshots import SnapshotStore
 from skyfleet import keys, signing
+from skyfleet.asgi import (
+    BodyTooLarge,
+    ClientDisconnected,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    error_json,
+    json_bytes,
+    lifespan,
+    read_body,
+    send_json,
+)
 from skyfleet.objects import Bucket, CloudBucket
 
 # A snapshot of 300 targets with ten observations each is below 600 kB.
@@ -97,7 +109,7 @@ class App:
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
-    async def __call__(self, scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers: list[Header] = list(scope["headers"])
             fields = dict(headers)  # one look at it says what is not there
@@ -111,16 +123,16 @@ class App:
                 else:
                     await self._relay(scope, headers, fields, (ident, drawn[32:]), receive, send)
             except InvalidRequest as error:
-                await _reply(send, ident, 400, {"error": {"code": "bad-request", "message": str(error)}})
+                await _reply(send, ident, 400, error_json("bad-request", str(error)))
             except BodyTooLarge as error:
-                await _reply(send, ident, 413, {"error": {"code": "body-too-large", "message": str(error)}})
+                message = f"{error} Send less, or a link to it."
+                await _reply(send, ident, 413, error_json("body-too-large", message))
             except CallerError as error:
-                value = {"error": {"code": error.code, "message": error.message}}
-                await _reply(send, ident, error.status, value)
-            except server.CallerGone:
+                await _reply(send, ident, error.status, error_json(error.code, error.message))
+            except ClientDisconnected:
                 return
         elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await lifespan(receive, send, self.close)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "Use HTTP."})
 
@@ -132,26 +144,19 @@ class App:
         self._context.watch.close()
         await self._keeper.close()
 
-    async def _lifespan(self, receive: server.Receive, send: server.Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
     async def _answer(
         self,
-        scope: server.Scope,
+        scope: Scope,
         headers: list[Header],
         ident: bytes,
-        receive: server.Receive,
-        send: server.Send,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """One of the router's own paths."""
-        reply = partial(_reply, send, ident)
+
+        async def reply(status: int, value: Mapping[str, object]) -> None:
+            await _reply(send, ident, status, json_bytes(value))
+
         match scope["path"]:
             case "/health":
                 _only(scope, "GET", "HEAD")
@@ -171,12 +176,12 @@ class App:
 
     async def _relay(
         self,
-        scope: server.Scope,
+        scope: Scope,
         headers: list[Header],
         fields: Mapping[bytes, bytes],
         marks: tuple[bytes, str],
-        receive: server.Receive,
-        send: server.Send,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """marks: its id, and the nonce of its first attempt."""
         arrived = self._context.ticks()
@@ -190,7 +195,7 @@ class App:
             scope["path"],
             scope.get("query_string", b""),
             headers,
-            await server.read_body(fields.get(b"content-length"), receive, server.MOST_BODY),
+            await read_body(fields.get(b"content-length"), receive),
             marks[0],
             drop,
             arrived,
@@ -220,10 +225,8 @@ class App:
             )
         return frozenset(carried)
 
-    async def _snapshot(
-        self, scope: server.Scope, headers: list[Header], receive: server.Receive
-    ) -> dict[str, object]:
-        body = await server.read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
+    async def _snapshot(self, scope: Scope, headers: list[Header], receive: Receive) -> dict[str, object]:
+        body = await read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
         try:
             path, query = scope["path"], scope.get("query_string", b"")
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
@@ -244,14 +247,12 @@ class App:
         self._keeper.rejected.forget(checker)
         return {"accepted": True, "stored": await self._keeper.save(document)}
 
-    async def _control(
-        self, scope: server.Scope, headers: list[Header], receive: server.Receive
-    ) -> Mapping[str, object]:
+    async def _control(self, scope: Scope, headers: list[Header], receive: Receive) -> Mapping[str, object]:
         if scope["method"] != "PUT":
             self._keeper.refresh_soon()
             return await self._controls.look()
         length = first(headers, b"content-length")
-        return await self._controls.order(decode(await server.read_body(length, receive, MOST_BYTES)))
+        return await self._controls.order(decode(await read_body(length, receive, MOST_BYTES)))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place
@@ -280,7 +281,7 @@ class App:
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
 
 
-def _only(scope: server.Scope, *methods: str) -> None:
+def _only(scope: Scope, *methods: str) -> None:
     if scope["method"] not in methods:
         raise CallerError(
             405,
@@ -305,12 +306,5 @@ def _decoded(body: bytes) -> object:
         raise SnapshotRejected("The snapshot is not JSON; send the document that a checker makes.") from None
 
 
-async def _reply(send: server.Send, ident: bytes, code: int, value: Mapping[str, object]) -> None:
-    body = json.dumps(value).encode()
-    headers: list[Header] = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", ident),
-    ]
-    await send({"type": "http.response.start", "status": code, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+async def _reply(send: Send, ident: bytes, status: int, body: bytes) -> None:
+    await send_json(send, status, body, [(b"x-request-id", ident)])

@@ -29,12 +29,11 @@ from router.core.health.snapshots import MOST_NUMBER, ProbeResult, Snapshot
 from router.core.identity import mismatch
 from router.core.policy import DEFAULT, SKEW_S
 from router.core.targets import Target
-from router.net import server
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
-from router.net.fields import Header
 from router.net.pool import Pool
 from skyfleet import signing
+from skyfleet.asgi import Header, Receive, Scope, Send, json_bytes, lifespan, send_json
 from skyfleet.origin import Origin
 
 _SNAPSHOT_PATH: Final = "/_skyfleet/health"
@@ -64,21 +63,15 @@ class Checker:
         self._alive_at: dict[str, float] = {}
         self._busy = False
 
-    async def __call__(self, scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await lifespan(receive, send, self._close)
         elif scope["type"] == "http":
             code, value = await self._answer(scope["method"], scope["path"])
-            body = json.dumps(value).encode()
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": code, "headers": headers})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+            await send_json(send, code, json_bytes(value))
 
-    async def _lifespan(self, receive: server.Receive, send: server.Send) -> None:
-        while (await receive())["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
+    async def _close(self) -> None:
         self._pool.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, method: str, path: str) -> tuple[int, dict[str, object]]:
         place = self._settings.place

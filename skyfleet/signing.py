@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Final, Literal, Protocol, cast
 
+from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
 VERSION: Final = b"v1"
@@ -42,7 +43,6 @@ NONCE: Final = b"x-skyfleet-nonce"
 SIGNATURE: Final = b"x-skyfleet-signature"
 HEADERS: Final = (KEY_ID, TIMESTAMP, NONCE, SIGNATURE)
 
-Header = tuple[bytes, bytes]
 Cause = Literal[
     "missing-header",
     "repeated-header",

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from skyfleet.asgi import Header
 from skyfleet.keys import Role, derive, derived_id
-from skyfleet.signing import Header, Keys, sign
+from skyfleet.signing import Keys, sign
 
 ROLES: Final[tuple[Role, ...]] = ("agent", "checker")
 # A shorter text is no secret, and no receiver takes it for one (skyfleet.signing).

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 from router.core.targets import parse_targets
 from router.net.errors import TransportError
-from router.net.fields import Header, downstream, request_head, upstream
+from router.net.fields import downstream, request_head, upstream
 from router.net.pool import Pool
-from skyfleet.asgi import ASGIApp, Message, Receive, Send
+from skyfleet.asgi import ASGIApp, Header, Message, Receive, Send
 from skyfleet.origin import Origin
 
 

@@ -23,8 +23,8 @@ from typing import Final, Protocol, cast
 import httptools
 
 from router.net.errors import TransportError
-from router.net.fields import Header
 from router.net.lambda_fields import REMAPPED_PREFIX, restore_fields
+from skyfleet.asgi import Header
 
 # nginx and Node accept 8 to 16 kB; large cookies or traces still fit four times over.
 MAX_HEAD_BYTES: Final = 65_536

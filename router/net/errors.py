@@ -2,7 +2,6 @@
 
     NetError
     ├── InvalidRequest   a method, target or header field that must not be written to a connection
-    ├── BodyTooLarge     the body of a request exceeds the limit
     └── FetchError       a small exchange of this router or checker gave no usable response
 
 `TransportError` names the ways in which an exchange ends without a complete response.
@@ -32,10 +31,6 @@ class NetError(Exception):
 
 class InvalidRequest(NetError):
     """A request has bytes that must not be written to a connection."""
-
-
-class BodyTooLarge(NetError):
-    """The body of a request exceeds the limit; the message says by how much."""
 
 
 class FetchError(NetError):

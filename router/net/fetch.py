@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from router.net.errors import FetchError, TransportError
-from router.net.fields import Header, request_head
+from router.net.fields import request_head
 from router.net.pool import Pool
+from skyfleet.asgi import Header
 from skyfleet.origin import Origin
 from skyfleet.values import frozen
 

@@ -17,8 +17,7 @@ from functools import lru_cache
 from typing import Final
 
 from router.net.errors import InvalidRequest
-
-Header = tuple[bytes, bytes]
+from skyfleet.asgi import Header
 
 _HOP_BY_HOP: Final = frozenset(
     {

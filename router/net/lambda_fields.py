@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from router.net.fields import Header
+from skyfleet.asgi import Header
 
 REMAPPED_PREFIX: Final = b"x-amzn-remapped-"
 _RESTORED: Final = frozenset({b"www-authenticate"})

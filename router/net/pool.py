@@ -23,7 +23,7 @@ from typing import Final
 from router.net.connection import Connection, ResponseHandler
 from router.net.dns import Resolver
 from router.net.errors import TransportError
-from router.net.fields import Header
+from skyfleet.asgi import Header
 from skyfleet.origin import Origin
 
 # Shorter than the 5 s after which uvicorn closes, the shortest of the servers in front of agents.

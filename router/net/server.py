@@ -16,21 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from router.net.errors import BodyTooLarge
-from router.net.fields import Header
+from skyfleet.asgi import Header, Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-# Lambda takes 6 MB per request; one limit for all clouds.
-MOST_BODY: Final = 6 * 1024 * 1024
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
 LOG: Final = logging.getLogger("skyfleet.router")
@@ -38,10 +30,6 @@ LOG: Final = logging.getLogger("skyfleet.router")
 _UVICORNS: Final = "ASGI callable returned without completing response."
 # Set in the context of one request, which uvicorn's line about it shares.
 _logged: Final = ContextVar("logged", default=False)
-
-
-class CallerGone(Exception):
-    """The client left before its request was complete."""
 
 
 class Upstream(Protocol):
@@ -54,26 +42,6 @@ class Upstream(Protocol):
     def resume(self) -> None: ...
 
     def gone(self) -> None: ...
-
-
-async def read_body(announced: bytes | None, receive: Receive, limit: int) -> bytes:
-    """The whole request body. announced: its content-length. limit: bytes. BodyTooLarge above the limit,
-    CallerGone if it never comes."""
-    if announced is not None and announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit, f"{int(announced[:20])} bytes announced")
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise CallerGone
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit, f"at least {size} bytes")
-        if not message.get("more_body", False):
-            return b"".join((*parts, part)) if parts else part
-        parts.append(part)
 
 
 def request_target(scope: Scope) -> bytes:
@@ -209,9 +177,3 @@ def _beside(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     if sys.version_info >= (3, 12):
         return asyncio.Task(work, loop=loop, eager_start=True)
     return loop.create_task(work)
-
-
-def _too_large(limit: int, found: str) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"The body is larger than the limit of {limit} bytes ({found}). Send less, or a link to it."
-    )

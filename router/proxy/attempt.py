@@ -19,8 +19,8 @@ from router.core.request.budget import AttemptReason
 from router.core.request.classify import MOST_BUFFERED, Classification, ResponseKind
 from router.core.request.failures import AttemptError
 from router.net.errors import TransportError
-from router.net.fields import Header
 from router.net.pool import Exchange
+from skyfleet.asgi import Header
 from skyfleet.sse import FirstEvent, LastEvent
 
 # A small reply fits; more of an error reply is read only when it is forwarded.

@@ -9,10 +9,10 @@ from typing import Protocol
 from router.core.balance.balancer import Balancer
 from router.core.request.classify import AgentTraits
 from router.net.deadlines import Deadlines
-from router.net.fields import Header
 from router.net.pool import Pool
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
+from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
 

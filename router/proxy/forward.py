@@ -18,11 +18,12 @@ from router.core.request.classify import LOAD_HEADER, ResponseKind, classify, is
 from router.core.request.failures import AttemptError, Fail, error_reply, response_headers
 from router.core.request.machine import IDEMPOTENT, SAFE, RequestMachine
 from router.core.request.options import TIMEOUT, wishes
-from router.net.fields import Header, check_request, downstream, first, request_head, upstream
+from router.net.fields import check_request, downstream, first, request_head, upstream
 from router.net.lambda_errors import response_handler
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
+from skyfleet.asgi import Header
 from skyfleet.sse import LastEvent, error_event
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import requests
 
-from skyfleet.signing import Header, Keys, sign
+from skyfleet.asgi import Header
+from skyfleet.signing import Keys, sign
 from tests.end_to_end.fleet import Fleet
 
 

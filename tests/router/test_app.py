@@ -13,8 +13,8 @@ import pytest
 
 from router.app import App, create
 from router.core.errors import SettingsError
-from router.net import server
 from skyfleet import signing
+from skyfleet.asgi import Message
 from tests.router.support import (
     API_KEY,
     CALM,
@@ -299,10 +299,10 @@ def test_what_could_smuggle_a_second_line_is_a_400(
     async def run() -> None:
         sent: list[Any] = []
 
-        async def receive() -> server.Message:
+        async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def record(message: server.Message) -> None:
+        async def record(message: Message) -> None:
             sent.append(message)
 
         app = App(settings(["http://127.0.0.1:9"]))

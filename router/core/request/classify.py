@@ -28,7 +28,7 @@ from enum import StrEnum
 from typing import Final
 
 from router.core.health.fleet import Outcome
-from skyfleet.signing import Header
+from skyfleet.asgi import Header
 from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen
 

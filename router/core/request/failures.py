@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from router.core.targets import Choice
-from skyfleet.signing import Header
+from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
 

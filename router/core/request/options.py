@@ -21,7 +21,7 @@ from typing import Final
 from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError
 from router.core.policy import Policy
-from skyfleet.signing import Header
+from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
 STRATEGY: Final = b"x-skyfleet-strategy"

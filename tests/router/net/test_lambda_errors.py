@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.net.errors import TransportError
-from router.net.fields import Header
 from router.net.lambda_errors import LambdaErrorFilter, error_begins
+from skyfleet.asgi import Header
 from tests.router.proxy.test_streams import CHUNKED, chunk, sends
 from tests.router.support import router, upstream
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from router.net.fields import Header
 from router.net.lambda_fields import restore_fields
+from skyfleet.asgi import Header
 from tests.router.proxy.test_streams import chunk, sends
 from tests.router.support import QUICK, router, upstream
 
