@@ -81,7 +81,7 @@ def first_up(folder: Path) -> Row:
         "UV_CACHE_DIR": str(folder / "uv"),
         "GOCACHE": str(folder / "go-build"),
         "GOMODCACHE": str(folder / "go-modules"),
-        "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),  # else nobody can remove them
+        "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),  # removable afterwards
     }
 
     def make(target: str) -> None:
@@ -118,7 +118,7 @@ def latencies(fleet: Fleet, runs: int) -> list[Row]:
                 reply = session.get(f"{url}/health", timeout=60)
                 cold.append(1e3 * (time.perf_counter() - began))
                 if not reply.json()["cold"]:
-                    raise SystemExit(f"{url} was warm: somebody else called it, so nothing is measured")
+                    raise SystemExit(f"{url} was warm: another caller used it, so nothing is measured")
             warm = [
                 1e3 * timed(lambda url=url: session.get(f"{url}/health", timeout=60))
                 for _ in range(WARM_CALLS)

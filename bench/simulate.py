@@ -1,4 +1,4 @@
-"""Simulates the router's own core and its rivals, and shows how the defaults were chosen.
+"""Simulates the router's core and its baselines, and shows how the defaults were chosen.
 
     make bench-simulate       (or: .venv/bin/python -m bench.simulate [--quick])
 
@@ -16,11 +16,11 @@ from bench.simulation import results, study
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Simulate the router's core and its rivals.")
-    parser.add_argument("--quick", action="store_true", help="a few small worlds, in less than a minute")
+    parser = argparse.ArgumentParser(description="Simulate the router's core and its baselines.")
+    parser.add_argument("--quick", action="store_true", help="a few small topologies, in less than a minute")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument(
-        "--draw", action="store_true", help="only draw and write anew what the last run has found"
+        "--draw", action="store_true", help="only write plots and document from the stored figures"
     )
     options = parser.parse_args()
     began = time.perf_counter()

@@ -4,7 +4,7 @@
 
 Lines of rows and routers that are not run are kept from the last time, and the document shows old and new
 together; every line of the figures, and the document for every router, says when it was measured.
-`--report` writes the document anew and measures nothing.
+`--report` writes the document from the stored figures and measures nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--routers", default="", help=f"of {', '.join(router.name for router in ROUTERS)} (default: all)"
     )
-    parser.add_argument("--report", action="store_true", help="only write the document anew")
+    parser.add_argument(
+        "--report", action="store_true", help="only write the document from the stored figures"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and journals")
     asked = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""One emulated target: an agent on loopback that can be broken in every way that a row asks for.
+"""One emulated target: an agent on loopback with the faults of all rows.
 
     python -m bench.failover.agent NAME PORT CONTROL_PORT JOURNAL SEED [closed]
 
@@ -87,7 +87,7 @@ class Agent:
         self._transports = set()
 
     def _swallow(self) -> None:
-        """New connections hang: nobody takes them and the queue is full."""
+        """New connections hang: none is accepted and the queue is full."""
         self._stop_accepting()
         if self._listener is not None:
             self._listener.listen(0)
@@ -201,7 +201,7 @@ class Agent:
             request.transport.close()
 
     async def _swallowed_or_cold(self) -> bool:
-        """Wait while nobody is there to answer; whether this one waited for a cold start."""
+        """Wait while the target does not answer; returns whether it waited for a cold start."""
         if self._action == "blackhole":
             await asyncio.Event().wait()
         if self._action != "cold":

@@ -1,6 +1,6 @@
 """Which rows and routers a call asks for, by name.
 
-Rule: pure. A name that does not exist is a mistake to be told at once, not a run of fewer.
+Pure. An unknown name is an error, not a smaller run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What the board must show of this router: the floor and the goals, computed from its two lines.
+"""The floor and the goals for this router, computed from its two lines of the scoreboard.
 
 Rules
 - Pure: lines in, verdicts out.
-- This router stands on the board twice, as it is by default and tuned for the board. Each is held against the
-  floor and the goals, and each against the peers only: two lines of one router are not each other's peers.
+- This router has two lines: its defaults and a policy tuned for the scoreboard. Each is compared with the
+  peers only, never with the other one.
 - Floor: in no row does a peer lose fewer of the requests that may be repeated.
 - Goals: nothing lost where a good target is left all the time; nothing repeated that must not be; p99 under
   twice the normal one while a target is slow; fewer than 5 % extra attempts.

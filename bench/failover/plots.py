@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-# Colours that people who see red and green alike can tell apart, and shapes for those who see none.
+# Colours that differ for red-green colour-blind readers, and shapes for prints without colour.
 STYLES: Final = {
     "skyfleet": ("#000000", "D"),
     "skyfleet-defaults": ("#888888", "P"),

@@ -96,8 +96,8 @@ def _how(lines: Lines) -> str:
 - Client: the same for all. It takes the next router instance when one gives no reply, and never repeats
   anything because of a reply.
 - A row: 4 s well, the fault until second 10, well until second 18; flapping and cold last longer. Targets and
-  router are started anew for each row and warmed up by 30 requests. All routers run one after another within
-  a row, so that the machine's moods are shared.
+  router are new processes for each row and warmed up by 30 requests. All routers run one after another within
+  a row, so that they share the machine's noise.
 - Routers: configs are in `bench/failover/peers`, each line with its reason. All may use {ATTEMPT_S:g} s for an attempt
   that can be repeated, {CONNECT_S:g} s to connect, and check each target every {CHECK_S:g} s if they can (LiteLLM: 5 s,
   since its checks are paid completions; nginx has none). They repeat only what carries a key. Both lines

@@ -3,7 +3,7 @@
 Rules
 - Targets and router are new for every run, so nothing is carried over.
 - Every process ends with the run, with an interrupted bench and with a killed bench (`bench/processes.py`).
-- A fault is not awaited by the load: if it comes late, `late_ms` says by how much.
+- The load does not wait for a fault: `late_ms` says how late it came.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from bench.processes import Child, Command, Processes, free_port, tail
 SEED: Final = 4
 # LiteLLM imports for six seconds on a quiet machine.
 _START_S: Final = 90.0
-# Some routers load half of their code with the first requests. They are no part of the row, and their number
-# is small: nobody learns a target's latency from them alone.
+# Some routers load half of their code with the first requests. These are not part of the row, and too few to
+# learn a target's latency from.
 _WARM_UP_S: Final = 3.0
 _WARM_UP_RATE: Final = 10.0
 _POLL_S: Final = 0.05
@@ -95,7 +95,7 @@ async def run(row: Row, name: str, installed: Installed, stage: Stage) -> dict[s
         for note in scoring.parse_journal(_journal(stage, number).read_text(), number, started)
     ]
     said = [json.dumps(asdict(outcome)) for outcome in outcomes]
-    (stage.folder / "outcomes.jsonl").write_text("\n".join(said))  # for whoever asks why, with --keep
+    (stage.folder / "outcomes.jsonl").write_text("\n".join(said))  # kept by --keep
     line = scoring.score(row, name, outcomes, notes)
     return {**line, "late_ms": round(1e3 * world.late_s, 1), "ready_s": round(ready_s, 1)}
 

@@ -52,14 +52,14 @@ def text(lines: Lines, found: Mapping[str, Sequence[Verdict]]) -> str:
 def _two_lines() -> str:
     usual = Policy()
     told = ", ".join(f"`{name}: {value}`" for name, value in POLICY.items())
-    return f"""This router stands on the board twice. Code, checkers and requests are the same, only the policy differs:
+    return f"""This router has two lines on the scoreboard. Code, checkers and requests are the same, only the policy differs:
 
 - `{DEFAULTS}`: its policy is untouched, as in a deployment that sets nothing.
 - `{TUNED}`: tuned for this board with {told}. Two things are different:
-  - Who may be hedged. All requests that may be repeated carry an `Idempotency-Key` here. By default a key alone
+  - Which requests may be hedged. All that may be repeated carry an `Idempotency-Key` here. By default a key alone
     allows retries but no hedge, since an agent remembers a key within its own cloud only and a hedge goes to
     another: the work may run twice, once in each cloud. So with the defaults nothing on this board is hedged, and
-    who was sent to a slow target waits for it. `hedge: on` accepts second runs (`keyed_repeats` counts them).
+    a request at a slow target waits for it. `hedge: on` accepts second runs (`keyed_repeats` counts them).
     Agents that declare themselves `repeatable` are hedged without it, which no target here does.
   - How long things last. A fault lasts {HEAL_S - FAULT_S:g} s in most rows, and the row ends {END_S - HEAL_S:g} s later. By default a
     target is ejected for {usual.ejection_s:g} s at first and eases in for {usual.slow_start_s:g} s, which suits faults of minutes. The tuned

@@ -1,1 +1,1 @@
-"""A discrete-event simulation that drives the router's own core, and the rivals it is compared with."""
+"""A discrete-event simulation that drives the router's own core, and the baselines it is compared with."""

@@ -3,7 +3,7 @@
 Rules
 - A request takes a free slot; else it starts a sandbox and waits for it; else it shares the wait of one that
   is starting; else, all being full, it queues or is throttled, as its vendor does.
-- Work is billed as long as it lasts; where the vendor notices a caller who left, it ends there.
+- Work is billed as long as it lasts; where the vendor notices that the caller left, it ends there.
 - Load matters smoothly: a target in full use answers in twice the time of an idle one.
 - `/health` never works, so no gray fault shows in it.
 """
@@ -34,7 +34,7 @@ class Fault:
     """What is wrong with a target: nothing, by default.
 
     slow: factor on the time of its work. errors: share of requests answered 500, in a third of the time.
-    silent: packets are swallowed. refusing: nobody listens. throttled: it takes a fifth of its usual load.
+    silent: packets are swallowed. refusing: connections are refused. throttled: a fifth of its usual load.
     """
 
     slow: float = 1.0
@@ -141,7 +141,7 @@ class Agent:
     def leave(self, job: Job) -> None:
         """The caller has closed the connection."""
         if job.over or (job.working and not self.shape.stops):
-            job.done = _nobody
+            job.done = _dropped
             return
         job.over = True
         self._jobs.pop(id(job), None)
@@ -248,5 +248,5 @@ class Agent:
             job.done(end)
 
 
-def _nobody(end: End) -> None:
-    """Nobody hears how it ended."""
+def _dropped(end: End) -> None:
+    """The result of an abandoned job is dropped."""

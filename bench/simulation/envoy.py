@@ -3,7 +3,7 @@
 Source: `outlier_detection.proto` and the architecture page of Envoy's documentation.
 - 5 replies in a row that are 5xx, or errors mapped to them, eject at once; 429 is none.
 - Every 10 s a sweep: hosts with 100 requests in the interval, at least 5 of them, give mean and deviation of
-  the success rate; who is below mean - 1.9 deviations is ejected. Who has served its time is back.
+  the success rate; a host below mean - 1.9 deviations is ejected. It returns when its ejection ends.
 - Ejection lasts 30 s times the number of ejections, at most 300 s; the number falls by one in each interval
   without an ejection.
 - At most 10 % of the hosts are ejected, but one always may be. Below 50 % healthy (panic), health is ignored.
@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench.simulation.rivals import PowerOfTwo
+from bench.simulation.baselines import PowerOfTwo
 from router.core.health.fleet import Outcome
 
 _CONSECUTIVE: Final = 5

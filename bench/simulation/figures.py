@@ -1,13 +1,13 @@
 """What a run has shown, as a few figures.
 
 Rules
-- Latency and errors are those of the callers who came while the fault lasted; in a normal run, and for the
-  load step, of the same stretch. A quantile is taken over good replies and failed requests alike: who waits
-  10 s for an error has waited.
+- Latency and errors are those of requests that arrived during the fault; in a normal run, and for the
+  load step, of the same stretch. A quantile is taken over good replies and failed requests alike: a
+  wait of 10 s for an error is a latency.
 - `oscillation`: how much the targets' shares of first choices differ from one window to the next, divided by
   what independent draws with the same mean shares would show. 1 is chance, below it smoother, far above it
   the instances swing together.
-- `after_ms`: the 99 % quantile of those who came in the 30 s after the heal.
+- `after_ms`: the 99 % quantile of requests in the 30 s after the heal.
 - `settled_s`: how long after the fault until callers are well again: from the end of the last window before
   the heal in which more than 2 % failed or the 95 % quantile was above 1.5 times that before the fault. Null:
   not before the heal.
@@ -25,7 +25,7 @@ from typing import Final
 
 from bench.quantiles import quantile
 from bench.simulation.callers import Told
-from bench.simulation.worlds import World
+from bench.simulation.topologies import Topology
 
 WINDOW_S: Final = 5.0
 _RUN_IN_S: Final = 20.0
@@ -52,22 +52,24 @@ class Figures:
     recovered_s: float | None
 
 
-def figures(world: World, told: Sequence[Told], attempts: int, usd: float, hit: frozenset[str]) -> Figures:
+def figures(
+    topology: Topology, told: Sequence[Told], attempts: int, usd: float, hit: frozenset[str]
+) -> Figures:
     """attempts, usd: of the whole run. hit: keys of the targets with the fault."""
-    during = [one for one in told if world.fault_s <= one.at < world.heal_s]
+    during = [one for one in told if topology.fault_s <= one.at < topology.heal_s]
     took = sorted(one.took_s * 1e3 for one in during)
     quantiles = [round(quantile(took, part), 1) for part in (0.5, 0.95, 0.99, 0.999)]
-    after = sorted(one.took_s * 1e3 for one in told if world.heal_s <= one.at < world.heal_s + _AFTER_S)
-    windows = _windows(world, told)
+    after = sorted(one.took_s * 1e3 for one in told if topology.heal_s <= one.at < topology.heal_s + _AFTER_S)
+    windows = _windows(topology, told)
     return Figures(
         *quantiles,
         after_ms=round(quantile(after, 0.99), 1),
         errors=round(sum(not one.good for one in during) / max(1, len(during)), 5),
         usd=round(1e6 * usd / max(1, len(told)), 2),
         extra=round(attempts / max(1, len(told)) - 1, 4),
-        oscillation=round(oscillation(_settled(world, windows)), 2),
-        settled_s=_settled_s(world, windows),
-        recovered_s=_recovered_s(world, windows, hit),
+        oscillation=round(oscillation(_settled(topology, windows)), 2),
+        settled_s=_settled_s(topology, windows),
+        recovered_s=_recovered_s(topology, windows, hit),
     )
 
 
@@ -95,8 +97,8 @@ def poisson_difference(mean: float) -> float:
     return sum(a * b * abs(i - j) for i, a in enumerate(parts) for j, b in enumerate(parts))
 
 
-def _windows(world: World, told: Sequence[Told]) -> list[list[Told]]:
-    windows: list[list[Told]] = [[] for _ in range(math.ceil(world.end_s / WINDOW_S))]
+def _windows(topology: Topology, told: Sequence[Told]) -> list[list[Told]]:
+    windows: list[list[Told]] = [[] for _ in range(math.ceil(topology.end_s / WINDOW_S))]
     for one in told:
         windows[int(one.at / WINDOW_S)].append(one)
     return windows
@@ -109,14 +111,14 @@ def _counts(window: Sequence[Told]) -> dict[str, int]:
     return counts
 
 
-def _settled(world: World, windows: Sequence[list[Told]]) -> Sequence[list[Told]]:
-    """The second half of the fault, when whoever can settle has settled."""
-    middle = (world.fault_s + world.heal_s) / 2
-    return windows[math.ceil(middle / WINDOW_S) : int(world.heal_s / WINDOW_S)]
+def _settled(topology: Topology, windows: Sequence[list[Told]]) -> Sequence[list[Told]]:
+    """Seconds from the fault until callers are well again, or None."""
+    middle = (topology.fault_s + topology.heal_s) / 2
+    return windows[math.ceil(middle / WINDOW_S) : int(topology.heal_s / WINDOW_S)]
 
 
-def _settled_s(world: World, windows: Sequence[list[Told]]) -> float | None:
-    first, last = int(world.fault_s / WINDOW_S), int(world.heal_s / WINDOW_S)
+def _settled_s(topology: Topology, windows: Sequence[list[Told]]) -> float | None:
+    first, last = int(topology.fault_s / WINDOW_S), int(topology.heal_s / WINDOW_S)
     before = sorted(one.took_s for window in windows[int(_RUN_IN_S / WINDOW_S) : first] for one in window)
     limit = _WELL_P95 * quantile(before, 0.95)
     bad = [number for number in range(first, last) if not _is_well(windows[number], limit)]
@@ -132,8 +134,8 @@ def _is_well(window: Sequence[Told], limit: float) -> bool:
     return failed <= _WELL_FAILED * len(window) and not slow > limit
 
 
-def _recovered_s(world: World, windows: Sequence[list[Told]], hit: frozenset[str]) -> float | None:
-    first, healed = int(world.fault_s / WINDOW_S), int(world.heal_s / WINDOW_S)
+def _recovered_s(topology: Topology, windows: Sequence[list[Told]], hit: frozenset[str]) -> float | None:
+    first, healed = int(topology.fault_s / WINDOW_S), int(topology.heal_s / WINDOW_S)
     former = _share(windows[int(_RUN_IN_S / WINDOW_S) : first], hit)
     for number in range(healed, len(windows) - 2):
         if _share(windows[number : number + 3], hit) >= _BACK * former:

@@ -1,7 +1,7 @@
-"""What is run: every world, every day, every rule; and each default over a range.
+"""What is run: every topology, every scenario, every rule; and each default over a range.
 
 Rules
-- Small worlds meet all rules, for that is the size Skyfleet is made for; large ones meet those that say
+- Small topologies meet all rules, for that is the size Skyfleet is made for; large ones meet those that say
   something at that size.
 - A sweep changes one number (a field of `Policy`, or a constant of a module of the core) and leaves all
   others at their defaults. Its figures are means over several seeds.
@@ -17,7 +17,7 @@ from typing import Final
 
 from bench.simulation.runs import Setup
 from bench.simulation.scenarios import SCENARIOS
-from bench.simulation.worlds import World
+from bench.simulation.topologies import Topology
 from router.core.policy import DEFAULT, Policy
 
 SIZES: Final = (3, 30, 300)
@@ -39,46 +39,46 @@ OURS: Final = (
 )
 # At three targets with many instances, and at more targets.
 FEW: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
-# In the largest worlds.
+# In the largest topologies.
 FEWEST: Final = ("weighted", "p2c", "prequal", "envoy", "ours/adaptive")
 
 
-def worlds() -> tuple[World, ...]:
+def topologies() -> tuple[Topology, ...]:
     """All sizes."""
     return tuple(
-        World(size, instances, _RATES.get((size, instances), World.rate))
+        Topology(size, instances, _RATES.get((size, instances), Topology.rate))
         for size in SIZES
         for instances in INSTANCES
     )
 
 
 def cells(*, quick: bool) -> list[Setup]:
-    """One run for each world, day and rule."""
-    chosen = worlds() if not quick else (World(3, 1, 30.0), World(3, 100, 30.0))
+    """One run for each topology, scenario and rule."""
+    chosen = topologies() if not quick else (Topology(3, 1, 30.0), Topology(3, 100, 30.0))
     return [
-        setup_of(world, scenario, rule)
-        for world in chosen
+        setup_of(topology, scenario, rule)
+        for topology in chosen
         for scenario in SCENARIOS
-        for rule in rules(world, quick=quick)
+        for rule in rules(topology, quick=quick)
     ]
 
 
-def rules(world: World, *, quick: bool) -> tuple[str, ...]:
-    """Those that a world meets."""
-    if world.targets == SIZES[0] and world.instances < INSTANCES[-1] and not quick:
+def rules(topology: Topology, *, quick: bool) -> tuple[str, ...]:
+    """Those that a topology meets."""
+    if topology.targets == SIZES[0] and topology.instances < INSTANCES[-1] and not quick:
         return (*RIVALS, *OURS)
-    return FEWEST if (world.targets, world.instances) in _RATES else FEW
+    return FEWEST if (topology.targets, topology.instances) in _RATES else FEW
 
 
-def setup_of(world: World, scenario: str, rule: str, policy: Policy = DEFAULT, seed: int = 1) -> Setup:
+def setup_of(topology: Topology, scenario: str, rule: str, policy: Policy = DEFAULT, seed: int = 1) -> Setup:
     """A rule's name may end in "hedged" or "unhedged", which overrules the policy."""
     name, _, how = rule.partition(" ")
     hedge = {"hedged": "on", "unhedged": "off"}.get(how)
-    return Setup(world, scenario, name, replace(policy, hedge=hedge) if hedge else policy, seed)
+    return Setup(topology, scenario, name, replace(policy, hedge=hedge) if hedge else policy, seed)
 
 
 @dataclass(frozen=True)
-class Dial:
+class Parameter:
     """One number of the core. where: "policy", or a module of `router`; name: the field or constant."""
 
     where: str
@@ -120,15 +120,15 @@ class Dial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One default over a range. days: (scenario, figure) pairs; each is a curve of the plot."""
+    """One default over a range. scenarios: (scenario, figure) pairs; each is a curve of the plot."""
 
     name: str
-    dial: Dial
+    parameter: Parameter
     values: tuple[float, ...]
-    days: tuple[tuple[str, str], ...]
+    scenarios: tuple[tuple[str, str], ...]
     says: str
     rule: str = "ours/adaptive"
-    world: World = field(default_factory=lambda: World(3, 1))
+    topology: Topology = field(default_factory=lambda: Topology(3, 1))
 
 
 SEEDS: Final = (1, 2)

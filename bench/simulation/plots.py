@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-# Colours that people who see red and green alike can tell apart.
+# Colours that differ for red-green colour-blind readers.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
-_WORLDS: Final = ("3x1", "3x100", "3x10000", "30x100", "300x1")
+_TOPOLOGIES: Final = ("3x1", "3x100", "3x10000", "30x100", "300x1")
 _RULES: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
 _UNITS: Final = {
     "p50_ms": "p50, ms",
@@ -61,22 +61,24 @@ def main(figures: Path, folder: Path) -> None:
 
 
 def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noqa: ANN401 - a library without types here
-    """One panel for each world: a figure of each rule on each day."""
+    """One panel for each topology: a figure of each rule on each scenario."""
     ticker = importlib.import_module("matplotlib.ticker")
-    days = sorted({row["scenario"] for row in rows}, key=lambda day: (day != "normal", day))
-    shown = [world for world in _WORLDS if any(row["world"] == world for row in rows)]
+    scenarios = sorted({row["scenario"] for row in rows}, key=lambda one: (one != "normal", one))
+    shown = [topology for topology in _TOPOLOGIES if any(row["topology"] == topology for row in rows)]
     canvas, panels = pyplot.subplots(1, len(shown), figsize=(2.2 * len(shown), 2.8), sharey=True)
-    for panel, world in zip(panels, shown, strict=True):
-        by = {(row["scenario"], row["rule"]): row[figure] for row in rows if row["world"] == world}
+    for panel, topology in zip(panels, shown, strict=True):
+        by = {(row["scenario"], row["rule"]): row[figure] for row in rows if row["topology"] == topology}
         for rule, colour in zip(_RULES, COLOURS, strict=False):
             line = "-" if rule.startswith("ours") else ":"
-            values = [by.get((day, rule)) for day in days]
-            panel.plot(values, days, line, marker="o", markersize=3, linewidth=0.8, color=colour, label=rule)
+            values = [by.get((scenario, rule)) for scenario in scenarios]
+            panel.plot(
+                values, scenarios, line, marker="o", markersize=3, linewidth=0.8, color=colour, label=rule
+            )
         panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        panel.set_title(world.replace("x", " targets x "), fontsize=8)
+        panel.set_title(topology.replace("x", " targets x "), fontsize=8)
         panel.set_xlabel(_UNITS[figure])
     panels[0].invert_yaxis()
     canvas.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=len(_RULES), frameon=False)
@@ -86,23 +88,23 @@ def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noq
 
 
 def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 - a library without types here
-    """One panel for each figure: its value over the dial, one line for each day; our default is marked."""
+    """One panel for each figure: a line for each scenario over the parameter, with the default marked."""
     figures = list(dict.fromkeys(curve["figure"] for curve in curves))
-    days = list(dict.fromkeys(curve["scenario"] for curve in curves))
+    scenarios = list(dict.fromkeys(curve["scenario"] for curve in curves))
     canvas, panels = pyplot.subplots(1, len(figures), figsize=(2.9 * len(figures), 2.1), squeeze=False)
     for panel, figure in zip(panels[0], figures, strict=True):
         for curve in [one for one in curves if one["figure"] == figure]:
             factor = 100 if figure in _PERCENT else 1
             values = [None if y is None else factor * y for y in curve["y"]]
             places = range(len(curve["x"]))
-            colour = COLOURS[days.index(curve["scenario"])]
+            colour = COLOURS[scenarios.index(curve["scenario"])]
             panel.plot(places, values, marker="o", markersize=3, color=colour, label=curve["scenario"])
         first = curves[0]
         ticks = [tick(x) for x in first["x"]]
         panel.set_xticks(range(len(ticks)), ticks, fontsize=8 if len("".join(ticks)) < _ROOM else 6)
         if first["default"] in first["x"]:
             panel.axvline(first["x"].index(first["default"]), color="#999999", linestyle="--", linewidth=1)
-        panel.set_xlabel(first["dial"])
+        panel.set_xlabel(first["parameter"])
         panel.set_ylabel(_UNITS[figure])
         panel.set_ylim(bottom=0)
         panel.legend(frameon=False, fontsize=7)
@@ -112,7 +114,7 @@ def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 -
 
 
 def tick(x: float) -> str:
-    """A dial's value, short enough to stand beside its neighbours: powers of a half as fractions."""
+    """A parameter's value, short enough to stand beside its neighbours: powers of a half as fractions."""
     plain = f"{x:.4g}"
     return plain if len(plain) <= 5 or x >= 1 else f"1/{1 / x:.4g}"
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
 
-from bench.simulation.rivals import Rival
+from bench.simulation.baselines import Baseline
 
 _PROBES: Final = 3
 _POOL: Final = 16
@@ -45,7 +45,7 @@ class Probe:
     uses: float
 
 
-class Prequal(Rival):
+class Prequal(Baseline):
     """One client's pool."""
 
     def __init__(

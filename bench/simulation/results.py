@@ -50,7 +50,7 @@ def read() -> Kept:
 
 
 def draw() -> None:
-    """Draw the plots anew."""
+    """Draw the plots."""
     PLOTS.mkdir(exist_ok=True)
     script = Path(__file__).with_name("plots.py")
     subprocess.run([_python(), script, FILE, PLOTS], check=True)
@@ -67,12 +67,12 @@ def document() -> None:
 def section(kept: Kept) -> str:
     """Tables and plots in Markdown."""
     parts = [f"![{name}](plots/{name}.svg)\n" for name in ("p99", "oscillation")]
-    for world, title in _SHOWN.items():
-        rows = [row for row in kept["rows"] if row["world"] == world]
+    for topology, title in _SHOWN.items():
+        rows = [row for row in kept["rows"] if row["topology"] == topology]
         parts += [f"**{title}**", "", _matrix(rows), ""]
     for name in dict.fromkeys(curve["sweep"] for curve in kept["curves"]):
         curve = next(curve for curve in kept["curves"] if curve["sweep"] == name)
-        parts += [f"![{name}](plots/{name}.svg)", "", f"`{curve['dial']}`: {curve['says']}", ""]
+        parts += [f"![{name}](plots/{name}.svg)", "", f"`{curve['parameter']}`: {curve['says']}", ""]
     return "\n".join(parts).rstrip()
 
 
@@ -87,23 +87,23 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """All figures for a terminal."""
-    names = [name for name in rows[0] if name not in ("world", "scenario", "rule")]
+    names = [name for name in rows[0] if name not in ("topology", "scenario", "rule")]
     lines = [f"{'':40}" + "".join(f"{name:>13}" for name in names)]
     for row in rows:
-        title = f"{row['world']} {row['scenario']} {row['rule']}"
+        title = f"{row['topology']} {row['scenario']} {row['rule']}"
         cells = "".join(f"{'-' if row[name] is None else row[name]:>13}" for name in names)
         lines.append(f"{title:40}{cells}")
     return "\n".join(lines)
 
 
 def _matrix(rows: Sequence[Mapping[str, Any]]) -> str:
-    days = list(dict.fromkeys(row["scenario"] for row in rows))
-    days.sort(key=lambda day: (day != "normal", day))
+    scenarios = list(dict.fromkeys(row["scenario"] for row in rows))
+    scenarios.sort(key=lambda scenario: (scenario != "normal", scenario))
     rules = list(dict.fromkeys(row["rule"] for row in rows))
     by = {(row["scenario"], row["rule"]): row for row in rows}
-    lines = ["| rule | " + " | ".join(days) + " |", "| --- |" + " ---: |" * len(days)]
+    lines = ["| rule | " + " | ".join(scenarios) + " |", "| --- |" + " ---: |" * len(scenarios)]
     for rule in sorted(rules, key=lambda rule: (rule.startswith("ours"), rule)):
-        lines.append(f"| {rule} | " + " | ".join(_cell(by[day, rule]) for day in days) + " |")
+        lines.append(f"| {rule} | " + " | ".join(_cell(by[scenario, rule]) for scenario in scenarios) + " |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""One run: a world, what happens to it, and a rule; the same seed gives the same figures.
+"""One run: a topology, what happens to it, and a rule; the same seed gives the same figures.
 
 Rules
 - Arrivals, chance at the targets and chance in the rules come from three seeded streams, so that all rules
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.simulation.agents import Agent
+from bench.simulation.baselines import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.callers import PATIENCE_S, Caller, Place, Probes, Rule, Told, unqueued
 from bench.simulation.checkers import APART_S, CHECKERS, Checker, Store, shared_folds
 from bench.simulation.envoy import Envoy
@@ -23,10 +24,9 @@ from bench.simulation.events import Loop
 from bench.simulation.figures import Figures, figures
 from bench.simulation.ours import Ours
 from bench.simulation.prequal import Prequal
-from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.scenarios import arrange, rate
 from bench.simulation.shapes import FAR_S, HOMES, NEAR_S
-from bench.simulation.worlds import World
+from bench.simulation.topologies import Topology
 from router.core.balance.strategies import Strategy
 from router.core.policy import Policy
 
@@ -40,9 +40,9 @@ _DRAIN_S = 2 * PATIENCE_S
 
 @dataclass(frozen=True)
 class Setup:
-    """What to run. rule: a rival's name, or ours as "ours/STRATEGY"; policy: of the plan, and of ours."""
+    """What to run. rule: a baseline's name, or ours as "ours/STRATEGY"; policy: of the plan, and of ours."""
 
-    world: World
+    topology: Topology
     scenario: str
     rule: str
     policy: Policy = field(default_factory=Policy)
@@ -50,25 +50,25 @@ class Setup:
 
 
 class Run:
-    """A world at work."""
+    """A topology at work."""
 
     def __init__(self, setup: Setup) -> None:
-        world = setup.world
-        self.setup, self.world = setup, world
+        topology = setup.topology
+        self.setup, self.topology = setup, topology
         self.policy = unqueued(setup.policy)
         self.loop = Loop()
         self.arrivals = random.Random(f"arrivals {setup.seed}")
         self.chance = random.Random(f"rules {setup.seed}")
         self.store = Store()
-        self.agents = [self._agent(number) for number in range(world.targets)]
-        self.by_key = {target.key: agent for target, agent in zip(world.fleet, self.agents, strict=True)}
+        self.agents = [self._agent(number) for number in range(topology.targets)]
+        self.by_key = {target.key: agent for target, agent in zip(topology.fleet, self.agents, strict=True)}
         self.places: dict[int, Place] = {}
         self.told: list[Told] = []
         self.asked = 0
         self.ways = [
             {
                 target.key: NEAR_S if index % HOMES == home else FAR_S
-                for index, target in enumerate(world.fleet)
+                for index, target in enumerate(topology.fleet)
             }
             for home in range(HOMES)
         ]
@@ -76,33 +76,33 @@ class Run:
 
     def go(self) -> Figures:
         """Run to the end."""
-        world, loop = self.world, self.loop
-        arrange(self.setup.scenario, world, loop, self.agents)
+        topology, loop = self.topology, self.loop
+        arrange(self.setup.scenario, topology, loop, self.agents)
         if self.setup.rule.startswith("ours"):
             for number in range(CHECKERS):
-                checker = Checker(loop, number, world.fleet, self.agents, self.store)
+                checker = Checker(loop, number, topology.fleet, self.agents, self.store)
                 checker.begin(number * APART_S / CHECKERS)
         self._next()
         with shared_folds():
-            loop.run(world.end_s + _DRAIN_S)
-        hit = frozenset(world.fleet[number].key for number in world.faulty)
+            loop.run(topology.end_s + _DRAIN_S)
+        hit = frozenset(topology.fleet[number].key for number in topology.faulty)
         attempts = sum(agent.bill.attempts for agent in self.agents)
         usd = sum(agent.bill.usd(agent.shape) for agent in self.agents)
-        return figures(world, self.told, attempts, usd, hit)
+        return figures(topology, self.told, attempts, usd, hit)
 
     def _agent(self, number: int) -> Agent:
-        world, shape = self.world, self.world.shapes[number]
-        warm, most = world.sandboxes(shape)
+        topology, shape = self.topology, self.topology.shapes[number]
+        warm, most = topology.sandboxes(shape)
         draw = random.Random(f"target {number} {self.setup.seed}")
-        return Agent(self.loop, shape, warm, most, world.rate / world.targets, draw)
+        return Agent(self.loop, shape, warm, most, topology.rate / topology.targets, draw)
 
     def _next(self) -> None:
-        wait = self.arrivals.expovariate(rate(self.setup.scenario, self.world, self.loop.now))
-        if self.loop.now + wait < self.world.end_s:
+        wait = self.arrivals.expovariate(rate(self.setup.scenario, self.topology, self.loop.now))
+        if self.loop.now + wait < self.topology.end_s:
             self.loop.after(wait, self._arrive)
 
     def _arrive(self) -> None:
-        number = self.arrivals.randrange(self.world.instances)
+        number = self.arrivals.randrange(self.topology.instances)
         place = self.places.get(number)
         if place is None:
             place = self.places[number] = self._place(number)
@@ -122,7 +122,7 @@ class Run:
         if name.startswith("ours/"):
             strategy = Strategy(name.split("/")[1])
             return lambda ways, probes: Ours(
-                self.world.fleet, strategy, self.policy, loop, self.store, (probes, chance)
+                self.topology.fleet, strategy, self.policy, loop, self.store, (probes, chance)
             )
         makers: dict[str, Make] = {
             "weighted": lambda ways, probes: Weighted(keys, chance),

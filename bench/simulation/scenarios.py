@@ -1,4 +1,4 @@
-"""What happens to a world: eight days, each with one thing going wrong between `fault_s` and `heal_s`.
+"""The scenarios: each has one fault between `fault_s` and `heal_s`.
 
 Rules
 - A fault hits a tenth of the targets, at least one, all in the same way and at the same time.
@@ -16,7 +16,7 @@ from typing import Final
 
 from bench.simulation.agents import Agent, Fault
 from bench.simulation.events import Loop
-from bench.simulation.worlds import World
+from bench.simulation.topologies import Topology
 
 _FLAP_S: Final = 3.0
 _COLD_EACH_S: Final = 20.0
@@ -32,33 +32,33 @@ LASTING: Final = {
 SCENARIOS: Final = ("normal", "slow", "gray", "down", "flapping", "throttled", "cold", "load")
 
 
-def arrange(scenario: str, world: World, loop: Loop, agents: Sequence[Agent]) -> None:
-    """Put the day's faults into the loop."""
-    hit = [agents[number] for number in sorted(world.faulty)]
+def arrange(scenario: str, topology: Topology, loop: Loop, agents: Sequence[Agent]) -> None:
+    """Put the scenario's faults into the loop."""
+    hit = [agents[number] for number in sorted(topology.faulty)]
     if scenario in LASTING:
-        loop.at(world.fault_s, _all(hit, LASTING[scenario]))
+        loop.at(topology.fault_s, _all(hit, LASTING[scenario]))
         if scenario == "down":
             for agent in hit:
-                loop.at(world.heal_s, agent.scale_to_zero)
-        loop.at(world.heal_s, _all(hit, WELL))
+                loop.at(topology.heal_s, agent.scale_to_zero)
+        loop.at(topology.heal_s, _all(hit, WELL))
     elif scenario == "flapping":
-        when, bad = world.fault_s, True
-        while when < world.heal_s:
+        when, bad = topology.fault_s, True
+        while when < topology.heal_s:
             loop.at(when, _all(hit, Fault(refusing=True) if bad else WELL))
             when, bad = when + _FLAP_S, not bad
-        loop.at(world.heal_s, _all(hit, WELL))
+        loop.at(topology.heal_s, _all(hit, WELL))
     elif scenario == "cold":
-        when = world.fault_s
-        while when < world.heal_s:
+        when = topology.fault_s
+        while when < topology.heal_s:
             for agent in hit:
                 loop.at(when, agent.scale_to_zero)
             when += _COLD_EACH_S
 
 
-def rate(scenario: str, world: World, now: float) -> float:
+def rate(scenario: str, topology: Topology, now: float) -> float:
     """Requests a second at that time."""
-    stepped = scenario == "load" and world.fault_s <= now < world.heal_s
-    return world.rate * (LOAD_STEP if stepped else 1.0)
+    stepped = scenario == "load" and topology.fault_s <= now < topology.heal_s
+    return topology.rate * (LOAD_STEP if stepped else 1.0)
 
 
 def _all(hit: Sequence[Agent], fault: Fault) -> Callable[[], None]:

@@ -21,7 +21,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Found:
-    """rows: one for each world, day and rule. curves: one for each sweep and day."""
+    """rows: one for each topology, scenario and rule. curves: one for each sweep and scenario."""
 
     rows: Sequence[Row]
     curves: Sequence[Row]
@@ -29,7 +29,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a sweep, on one of its days."""
+    """One value of a sweep, on one of its scenarios."""
 
     sweep: Sweep
     scenario: str
@@ -42,7 +42,7 @@ def study(*, quick: bool, jobs: int) -> Found:
     points = [] if quick else points_of(SWEEPS)
     with ProcessPoolExecutor(jobs) as pool:
         # The longest first, so that no process is left alone with them at the end.
-        order = sorted(range(len(setups)), key=lambda number: -setups[number].world.targets)
+        order = sorted(range(len(setups)), key=lambda number: -setups[number].topology.targets)
         found = dict(
             zip(order, pool.map(figures_of, [setups[number] for number in order], chunksize=1), strict=True)
         )
@@ -56,7 +56,7 @@ def points_of(sweeps: Sequence[Sweep]) -> list[Point]:
     return [
         Point(sweep, scenario, value)
         for sweep in sweeps
-        for scenario in dict.fromkeys(scenario for scenario, _ in sweep.days)
+        for scenario in dict.fromkeys(scenario for scenario, _ in sweep.scenarios)
         for value in sweep.values
     ]
 
@@ -74,11 +74,13 @@ def figures_of(setup: Setup) -> Figures:
 def means_of(point: Point) -> dict[str, float | None]:
     """The figures of one value, mean over the seeds; null where a run has none."""
     sweep = point.sweep
-    with sweep.dial.turned(point.value):
+    with sweep.parameter.turned(point.value):
         runs = [
             asdict(
                 figures_of(
-                    setup_of(sweep.world, point.scenario, sweep.rule, sweep.dial.policy(point.value), seed)
+                    setup_of(
+                        sweep.topology, point.scenario, sweep.rule, sweep.parameter.policy(point.value), seed
+                    )
                 )
             )
             for seed in SEEDS
@@ -91,21 +93,21 @@ def row_of(setup: Setup, figures: Figures) -> Row:
     rule = setup.rule
     if rule.startswith("ours") and setup.policy.hedge != "auto":
         rule += " hedged" if setup.policy.hedge == "on" else " unhedged"
-    return {"world": setup.world.name, "scenario": setup.scenario, "rule": rule, **asdict(figures)}
+    return {"topology": setup.topology.name, "scenario": setup.scenario, "rule": rule, **asdict(figures)}
 
 
 def curves_of(swept: Mapping[Point, Mapping[str, float | None]]) -> list[Row]:
     """One row for each plotted line."""
     curves: list[Row] = []
     for sweep in dict.fromkeys(point.sweep for point in swept):
-        for scenario, figure in sweep.days:
+        for scenario, figure in sweep.scenarios:
             ys = [swept[Point(sweep, scenario, value)][figure] for value in sweep.values]
             curves.append(
                 {
                     "sweep": sweep.name,
-                    "dial": sweep.dial.label,
-                    "default": sweep.dial.default(),
-                    "world": sweep.world.name,
+                    "parameter": sweep.parameter.label,
+                    "default": sweep.parameter.default(),
+                    "topology": sweep.topology.name,
                     "rule": sweep.rule,
                     "scenario": scenario,
                     "figure": figure,
@@ -123,5 +125,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _sorting(row: Row) -> tuple[int, int, str, str]:
-    targets, instances = str(row["world"]).split("x")
+    targets, instances = str(row["topology"]).split("x")
     return int(targets), int(instances), str(row["scenario"]), str(row["rule"])

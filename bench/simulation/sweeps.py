@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.simulation.grid import Dial, Sweep
-from bench.simulation.worlds import World
+from bench.simulation.grid import Parameter, Sweep
+from bench.simulation.topologies import Topology
 
-_MANY: Final = World(3, 100)
-_THIRTY: Final = World(30, 100)
+_MANY: Final = Topology(3, 100)
+_THIRTY: Final = Topology(30, 100)
 
 ACTING: Final = (
     Sweep(
         "hedge-share",
-        Dial("core.policy", "hedge_share"),
+        Parameter("core.policy", "hedge_share"),
         (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2),
         (
             ("slow", "p99_ms"),
@@ -27,57 +27,57 @@ ACTING: Final = (
     ),
     Sweep(
         "probe-after",
-        Dial("core.policy", "probe_after_s"),
+        Parameter("core.policy", "probe_after_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
-        "no difference to an outage in these worlds; at half a second slow agents are asked too often.",
+        "no difference to an outage in these topologies; at half a second slow agents are asked too often.",
     ),
     Sweep(
         "rest",
-        Dial("core.policy", "backoff_s"),
+        Parameter("core.policy", "backoff_s"),
         (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
         (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
         "a long rest after a 429 without Retry-After drives the others into their own limits.",
     ),
     Sweep(
         "hedge-burst",
-        Dial("core.policy", "hedge_burst"),
+        Parameter("core.policy", "hedge_burst"),
         (1, 3, 10, 30),
         (("slow", "p99_ms"), ("cold", "p99_ms"), ("slow", "extra"), ("normal", "extra")),
-        "a small burst is spent before a cold start is over; a larger one costs extra requests on every day.",
+        "a small burst is spent before a cold start is over; a larger one costs extra requests always.",
     ),
     Sweep(
         "attempts",
-        Dial("core.policy", "attempts"),
+        Parameter("core.policy", "attempts"),
         (1, 2, 3, 5),
         (("gray", "errors"), ("down", "errors"), ("load", "errors"), ("load", "extra")),
-        "two are needed, a third for two bad targets at once; more is not seen in these worlds, so a "
+        "two are needed, a third for two bad targets at once; more is not seen in these topologies, so a "
         "fleet of up to five decides it.",
-        world=_THIRTY,
+        topology=_THIRTY,
     ),
     Sweep(
         "ask-timeout",
-        Dial("core.policy", "ask_timeout_s"),
+        Parameter("core.policy", "ask_timeout_s"),
         (0.5, 1.0, 2.0, 4.0),
         (("down", "p99_ms"), ("down", "errors"), ("slow", "errors"), ("cold", "errors")),
         "a shorter one shortens an outage by just as much; 2 s forgive a slow round trip and a busy agent.",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "cold-timeout",
-        Dial("core.policy", "cold_timeout_s"),
+        Parameter("core.policy", "cold_timeout_s"),
         (5, 10, 30, 60),
         (("cold", "errors"), ("cold", "p99_ms"), ("down", "errors"), ("down", "p99_ms")),
-        "no difference in these worlds: it concerns requests that must not be repeated, at targets not "
+        "no difference in these topologies: it concerns requests that must not be repeated, at targets not "
         "seen alive for two minutes.",
-        world=_MANY,
+        topology=_MANY,
     ),
 )
 
 STANDING: Final = (
     Sweep(
         "failures",
-        Dial("core.policy", "failures"),
+        Parameter("core.policy", "failures"),
         (1, 2, 3, 4, 5, 8),
         (
             ("flapping", "errors"),
@@ -89,11 +89,11 @@ STANDING: Final = (
         ),
         "fewer lose less to gray and flapping targets, more take a healed one back sooner.",
         rule="ours/weighted",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "ejection",
-        Dial("core.policy", "ejection_s"),
+        Parameter("core.policy", "ejection_s"),
         (2, 5, 10, 20, 30),
         (("flapping", "errors"), ("down", "errors"), ("flapping", "recovered_s"), ("down", "recovered_s")),
         "a longer ejection loses a little less to what goes on failing; probes decide when it is back.",
@@ -101,38 +101,38 @@ STANDING: Final = (
     ),
     Sweep(
         "slow-start",
-        Dial("core.policy", "slow_start_s"),
+        Parameter("core.policy", "slow_start_s"),
         (1, 5, 10, 20, 30, 60),
         (("down", "after_ms"), ("gray", "after_ms"), ("down", "recovered_s"), ("gray", "recovered_s")),
         "a longer one takes healed targets back later and gains callers little.",
     ),
     Sweep(
         "easing-most",
-        Dial("core.policy", "slow_start_most"),
+        Parameter("core.policy", "slow_start_most"),
         (1, 2, 3, 5),
         (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),
         "callers see no difference here; more keeps a flapping target away for longer.",
     ),
     Sweep(
         "fall",
-        Dial("core.policy", "fall"),
+        Parameter("core.policy", "fall"),
         (1, 2, 3, 5),
         (("down", "errors"), ("flapping", "errors"), ("cold", "errors"), ("down", "settled_s")),
         "fewer find a dead target sooner where traffic is rare; a single one would take a lost packet "
         "for a death.",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "rise",
-        Dial("core.policy", "rise"),
+        Parameter("core.policy", "rise"),
         (1, 2, 3, 5),
         (("down", "recovered_s"), ("flapping", "errors"), ("flapping", "recovered_s")),
         "with more than two a target that came back is not taken back within these runs.",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "gray-times",
-        Dial("core.policy", "outlier_times"),
+        Parameter("core.policy", "outlier_times"),
         (2.0, 3.0, 5.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "p99_ms")),
         "ten times as slow is seen with any of them; what noise looks like decides "
@@ -141,7 +141,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-step",
-        Dial("core.policy", "derating_step_s"),
+        Parameter("core.policy", "derating_step_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("gray", "errors")),
         "a longer pause leaves callers at a slow target, a shorter one gains nothing: evidence comes no "
@@ -150,7 +150,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-back",
-        Dial("core.policy", "derating_back_s"),
+        Parameter("core.policy", "derating_back_s"),
         (1.0, 2.0, 5.0, 10.0),
         (("slow", "recovered_s"), ("slow", "after_ms"), ("slow", "p99_ms")),
         "a shorter pause takes a healed target back sooner; below 2 s callers notice it.",
@@ -158,7 +158,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-proof",
-        Dial("core.policy", "outlier_proof"),
+        Parameter("core.policy", "outlier_proof"),
         (2, 4, 8, 16, 32),
         (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
         "more proof loses more requests; none of these values eases off a healthy fleet.",
@@ -166,7 +166,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-slow",
-        Dial("core.policy", "outlier_slow_requests"),
+        Parameter("core.policy", "outlier_slow_requests"),
         (5, 10, 20, 40, 80),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "settled_s")),
         "fewer slow requests as proof find a slow target sooner.",
@@ -174,7 +174,7 @@ STANDING: Final = (
     ),
     Sweep(
         "gray-floor",
-        Dial("core.policy", "derating_floor"),
+        Parameter("core.policy", "derating_floor"),
         (1 / 256, 1 / 64, 1 / 16, 1 / 4),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a higher floor finds the recovery sooner and gives more requests to a slow target.",
@@ -185,59 +185,59 @@ STANDING: Final = (
 CHOOSING: Final = (
     Sweep(
         "memory",
-        Dial("core.policy", "memory_s"),
+        Parameter("core.policy", "memory_s"),
         (2, 5, 10, 20, 40),
         (("gray", "errors"), ("slow", "p99_ms"), ("gray", "recovered_s")),
         "a shorter one sees errors sooner where traffic is rare, with less evidence for each; a middle "
         "value.",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "fade",
-        Dial("core.policy", "fade_s"),
+        Parameter("core.policy", "fade_s"),
         (5, 10, 30, 60, 120),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a shorter fade tries slow targets again too soon, a longer one takes them back too late.",
-        world=_MANY,
+        topology=_MANY,
     ),
     Sweep(
         "baseline",
-        Dial("core.policy", "baseline_s"),
+        Parameter("core.policy", "baseline_s"),
         (30, 100, 300, 1000),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("slow", "recovered_s")),
         "no strong reason either way, so a middle value.",
     ),
     Sweep(
         "learn",
-        Dial("core.policy", "learn_s"),
+        Parameter("core.policy", "learn_s"),
         (0.1, 0.25, 0.5, 1.0, 2.0),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
         "callers see no clear difference; learning more often costs the processor more.",
     ),
     Sweep(
         "steep",
-        Dial("core.balance.quality", "_STEEP"),
+        Parameter("core.balance.quality", "_STEEP"),
         (1, 2, 3, 4, 6),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "oscillation")),
         "steeper leaves less to a slow target, but drives a full fleet to its few fastest.",
     ),
     Sweep(
         "late-row",
-        Dial("core.balance.metrics", "SLOW_STREAK"),
+        Parameter("core.balance.metrics", "SLOW_STREAK"),
         (1, 2, 3, 5, 8),
         (("slow", "p99_ms"), ("normal", "p99_ms"), ("cold", "p99_ms")),
-        "no clear difference in these worlds; three in a row are chance once in 8,000 replies.",
+        "no clear difference in these topologies; three in a row are chance once in 8,000 replies.",
     ),
     Sweep(
         "late-s",
-        Dial("core.balance.metrics", "SLOW_S"),
+        Parameter("core.balance.metrics", "SLOW_S"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p99_ms"), ("slow", "recovered_s"), ("cold", "p99_ms")),
         "a longer one avoids targets that are good again, a shorter one tries late ones too often.",
     ),
     Sweep(
         "regain",
-        Dial("core.policy", "regain_s"),
+        Parameter("core.policy", "regain_s"),
         (0.1, 0.25, 0.5, 1.0, 2.0),
         (("slow", "recovered_s"), ("gray", "recovered_s"), ("slow", "p99_ms"), ("normal", "oscillation")),
         "a quality that doubles more slowly takes healed targets back later and calms nothing; half of it "
@@ -245,7 +245,7 @@ CHOOSING: Final = (
     ),
     Sweep(
         "floor",
-        Dial("core.balance.quality", "MIN_SHARE"),
+        Parameter("core.balance.quality", "MIN_SHARE"),
         (1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64, 1 / 32, 1 / 16),
         (("slow", "p99_ms"), ("gray", "errors"), ("slow", "recovered_s")),
         "a larger floor owns the tail, a smaller one gains nothing.",

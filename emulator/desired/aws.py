@@ -118,7 +118,7 @@ def _closed(url: Resource, function: Resource, view: ResourceView) -> str | None
     missing = [name for name, there in ((INVOKE_URL, by_url), (INVOKE, invoke)) if not there]
     if not missing:
         return None
-    return f"the function's resource policy does not allow everybody {' and '.join(missing)}"
+    return f"the function's resource policy does not allow all principals {' and '.join(missing)}"
 
 
 def _statements(role: Resource, view: ResourceView) -> Iterator[Json]:

@@ -88,9 +88,9 @@ def _token(request: ServiceRequest, services: Services) -> ServiceResponse:
 
 
 def _blob(
-    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+    request: ServiceRequest, services: Services, bucket: Bucket, caller: tuple[str, str]
 ) -> ServiceResponse:
-    principal, key = who
+    principal, key = caller
     objects = services.open(bucket, principal, action(request.method), key)
     try:
         match request.method:

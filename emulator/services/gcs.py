@@ -60,9 +60,9 @@ def _condition(request: ServiceRequest) -> Condition:
 
 
 def _object(
-    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+    request: ServiceRequest, services: Services, bucket: Bucket, caller: tuple[str, str]
 ) -> ServiceResponse:
-    principal, key = who
+    principal, key = caller
     objects = services.open(bucket, principal, action(request.method), key)
     if request.method == "PUT" and objects.get(key) is not None:
         services.open(bucket, principal, "object:delete", key)

@@ -89,9 +89,9 @@ def _ranged(wanted: str, stored: Stored, headers: dict[str, str]) -> ServiceResp
 
 
 def _object(
-    request: ServiceRequest, services: Services, bucket: Bucket, who: tuple[str, str]
+    request: ServiceRequest, services: Services, bucket: Bucket, caller: tuple[str, str]
 ) -> ServiceResponse:
-    principal, key = who
+    principal, key = caller
     objects = services.open(bucket, principal, action(request.method), key)
     if (
         request.method == "PUT" and "if-match" in request.headers

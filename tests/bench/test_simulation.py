@@ -1,4 +1,4 @@
-"""Claims about the simulation itself: its time, its targets, the rivals' rules, its figures."""
+"""Claims about the simulation itself: its time, its targets, the baselines' rules, its figures."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pytest
 
 from bench.simulation import results, study
 from bench.simulation.agents import Agent, End, Fault, Job
+from bench.simulation.baselines import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.callers import Told
 from bench.simulation.envoy import Envoy
 from bench.simulation.events import Loop
 from bench.simulation.figures import figures, oscillation, poisson_difference
-from bench.simulation.grid import FEW, Dial, cells, setup_of
+from bench.simulation.grid import FEW, Parameter, cells, setup_of
 from bench.simulation.plots import tick
 from bench.simulation.prequal import Prequal
-from bench.simulation.rivals import LeastRequest, PowerOfTwo, Weighted
 from bench.simulation.runs import Run
 from bench.simulation.shapes import AWS, AZURE, Shape
 from bench.simulation.sweeps import SWEEPS
-from bench.simulation.worlds import World
+from bench.simulation.topologies import Topology
 from router.core.health.fleet import Outcome
 
 pytestmark = pytest.mark.pure
 
 KEYS = ("aws/r0", "azure/r1", "gcp/r2")
-# A world that takes a tenth of a second.
-TINY = World(3, 2, rate=10.0, fault_s=30.0, heal_s=50.0, end_s=80.0)
+# A topology that takes a tenth of a second.
+TINY = Topology(3, 2, rate=10.0, fault_s=30.0, heal_s=50.0, end_s=80.0)
 
 
 def agent(loop: Loop, shape: Shape, *, warm: int = 1, most: int = 1) -> Agent:
@@ -235,14 +235,14 @@ def test_the_difference_of_two_poisson_counts_is_known() -> None:
 
 def test_settling_and_recovery_are_taken_from_windows() -> None:
     """10 s of failures after the fault; the share of the healed target is back 15 s after the heal."""
-    world = replace(TINY, instances=1)
+    topology = replace(TINY, instances=1)
     asked: list[Told] = []
     for tenth in range(800):
         at = tenth / 10
         out = 30 <= at < 65
         key = KEYS[tenth % 3] if not out else KEYS[tenth % 2]
         asked.append(told(at, key, good=not (30 <= at < 40 and tenth % 3 == 0)))
-    found = figures(world, asked, len(asked), 0.0, frozenset({KEYS[2]}))
+    found = figures(topology, asked, len(asked), 0.0, frozenset({KEYS[2]}))
     assert found.settled_s == 10.0
     assert found.recovered_s == 15.0
     assert found.errors == pytest.approx(1 / 6, abs=0.01)
@@ -265,7 +265,7 @@ def test_settling_and_recovery_are_taken_from_windows() -> None:
     ],
 )
 def test_the_same_seed_gives_the_same_figures(rule: str) -> None:
-    """With any rule, on a day with a fault; another seed gives others."""
+    """With any rule, on a scenario with a fault; another seed gives others."""
     setup = setup_of(TINY, "gray", rule)
     assert Run(setup).go() == Run(setup).go()
     assert Run(replace(setup, seed=2)).go() != Run(setup).go()
@@ -287,31 +287,31 @@ def test_the_hedge_of_a_rule_is_part_of_its_name() -> None:
 def test_a_quick_study_is_a_small_part() -> None:
     """Three targets only, and few requests."""
     quick = cells(quick=True)
-    assert {setup.world.targets for setup in quick} == {3}
+    assert {setup.topology.targets for setup in quick} == {3}
     assert len(quick) * 4 < len(cells(quick=False))
 
 
 def test_a_dial_turns_a_constant_only_for_a_while() -> None:
-    """Every dial of the sweeps names a number that exists."""
+    """Every parameter of the sweeps names a number that exists."""
     for sweep in SWEEPS:
-        before = sweep.dial.default()
-        with sweep.dial.turned(before * 2):
-            turned = sweep.dial.default()
-        assert sweep.dial.default() == before
-        assert (turned == before) is (sweep.dial.where == "core.policy")
-    assert Dial("core.policy", "failures").policy(5.0).failures == 5
+        before = sweep.parameter.default()
+        with sweep.parameter.turned(before * 2):
+            turned = sweep.parameter.default()
+        assert sweep.parameter.default() == before
+        assert (turned == before) is (sweep.parameter.where == "core.policy")
+    assert Parameter("core.policy", "failures").policy(5.0).failures == 5
 
 
 def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
     """Or the plot could not mark it."""
     for sweep in SWEEPS:
-        assert sweep.dial.default() in sweep.values, sweep.name
+        assert sweep.parameter.default() in sweep.values, sweep.name
 
 
 def test_each_swept_default_names_its_plot() -> None:
     """In the comment beside the number."""
     for sweep in SWEEPS:
-        text = (results.ROOT / "router" / f"{sweep.dial.where.replace('.', '/')}.py").read_text("utf-8")
+        text = (results.ROOT / "router" / f"{sweep.parameter.where.replace('.', '/')}.py").read_text("utf-8")
         assert f"docs/benchmarks/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
 

@@ -14,7 +14,14 @@ pytestmark = pytest.mark.pure
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", ".github/**/*.md", "functions/**/*.md", "infra/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        ".github/**/*.md",
+        "functions/**/*.md",
+        "infra/**/*.md",
+        "emulator/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 NAMES: Final = [str(path.relative_to(ROOT)) for path in PAGES]

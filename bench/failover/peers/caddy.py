@@ -37,7 +37,7 @@ CONFIG: Final = """\
 	to {targets}
 	# A slow target holds more connections, so it is given fewer new ones.
 	lb_policy least_conn
-	# Keep trying, also while nobody can be reached, as long as a caller may be expected to wait.
+	# Keep trying while no target can be reached, for as long as a caller may wait.
 	lb_try_duration {hold}
 	lb_try_interval 50ms
 	health_uri /health

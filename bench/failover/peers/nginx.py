@@ -10,7 +10,7 @@ from bench.failover.peers.base import ATTEMPT_S, CONNECT_S, Bench, Ground, Insta
 from bench.failover.peers.debian import Program, program
 
 CONFIG: Final = """\
-# Debian's package and the official one run workers as another user, who could not read this folder.
+# Debian's package and the official one run workers as another user that cannot read this folder.
 {user}
 worker_processes auto;
 daemon off;

@@ -23,7 +23,7 @@ from emulator.providers.values import Properties
 
 VERSION = 2
 # An empty store beside a full Pulumi state would only cause the next error.
-ANEW = "put an older copy there, or `make down` and `make up` deploy anew"
+REDEPLOY = "put an older copy there, or `make down` and `make up` deploy again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,15 @@ def _load(path: Path) -> Mapping[str, Resource]:
     except OSError as error:
         raise StoreError(path, f"the emulator's resources cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise StoreError(path, f"not JSON ({error}); {ANEW}") from error
+        raise StoreError(path, f"not JSON ({error}); {REDEPLOY}") from error
     try:
         if document["version"] != VERSION:
             raise StoreError(
-                path, f"has version {document['version']}, this emulator reads {VERSION}; {ANEW}"
+                path, f"has version {document['version']}, this emulator reads {VERSION}; {REDEPLOY}"
             )
         resources = [Resource(**cast("dict[str, Any]", resource)) for resource in document["resources"]]
     except (KeyError, TypeError) as error:
-        reason = f"not a table of resources ({error}); {ANEW}"
+        reason = f"not a table of resources ({error}); {REDEPLOY}"
         raise StoreError(path, reason) from error
     return {resource.key: resource for resource in resources}
 

@@ -1,4 +1,4 @@
-"""The rules of other routers, each as its own documents describe it, behind the same few methods as
+"""The rules of other load balancers, as their documents describe them, with the same methods as
 `Balancer`.
 
 Rules
@@ -22,8 +22,8 @@ from router.core.request.budget import AttemptReason
 from router.core.targets import Choice
 
 
-class Rival:
-    """What all of them share: counts of requests in flight, and who may be tried."""
+class Baseline:
+    """Base of the baselines: active requests by target, and the targets that may be tried."""
 
     def __init__(self, keys: Sequence[str], draw: random.Random) -> None:
         self.keys: Final = tuple(keys)
@@ -38,7 +38,7 @@ class Rival:
         return Choice(self.pick(left)) if left else None
 
     def open(self) -> Sequence[str]:
-        """Whom the rule permits; all, unless it ejects."""
+        """Targets that the rule permits; all, unless it ejects."""
         return self.keys
 
     def pick(self, left: Sequence[str]) -> str:
@@ -46,7 +46,7 @@ class Rival:
         return self.draw.choice(left)
 
     def afford(self, choice: Choice, reason: AttemptReason) -> bool:
-        """None of them limits retries by a budget here, so that none loses a request for its sake."""
+        """No baseline limits retries by a budget, so none loses a request to one."""
         return True
 
     def hedge_after_s(self) -> float:
@@ -77,7 +77,7 @@ class Rival:
         """Its target's /health was asked."""
 
 
-class Weighted(Rival):
+class Weighted(Baseline):
     """Smooth weighted round robin with equal weights is plain round robin, begun anywhere."""
 
     def __init__(self, keys: Sequence[str], draw: random.Random) -> None:
@@ -89,7 +89,7 @@ class Weighted(Rival):
         return left[self._turn % len(left)]
 
 
-class LeastRequest(Rival):
+class LeastRequest(Baseline):
     """A full scan."""
 
     def pick(self, left: Sequence[str]) -> str:
@@ -97,7 +97,7 @@ class LeastRequest(Rival):
         return self.draw.choice([key for key in left if self.inflight[key] == least])
 
 
-class PowerOfTwo(Rival):
+class PowerOfTwo(Baseline):
     """Two drawn, the less busy taken; this is also how Envoy's least request chooses by default."""
 
     def pick(self, left: Sequence[str]) -> str:

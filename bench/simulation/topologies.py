@@ -1,4 +1,4 @@
-"""The worlds: how many targets and router instances there are, and how much they are asked.
+"""The topologies: how many targets and router instances there are, and how much they are asked.
 
 Rules
 - The load does not depend on the number of instances: what changes is how little each of them sees alone.
@@ -18,8 +18,8 @@ from router.core.targets import Origin, Target
 
 
 @dataclass(frozen=True)
-class World:
-    """Sizes of one world. rate: requests a second. fault_s, heal_s, end_s: when the fault begins and ends."""
+class Topology:
+    """One topology. rate: requests a second. fault_s, heal_s, end_s: seconds from the start."""
 
     targets: int
     instances: int
