@@ -17,7 +17,7 @@ import pulumi
 
 from infra import names
 from infra.config.model import Cloud
-from infra.loopback import is_local_name
+from skyfleet.origin import is_local_name
 
 Role = Literal["agent", "router", "checker"]
 Kind = Literal["agent", "router"]

@@ -17,7 +17,7 @@ from pulumi.runtime.settings import monitor_supports_feature
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownError:
     """An error of one resource. pattern: in the provider's words. then: what to do about it.
 
     again: how often to try once more before that, every_s seconds apart.
@@ -30,20 +30,20 @@ class Known:
     every_s: float = 30
 
 
-def verdict(known: Known, errors: Sequence[str]) -> bool | None:
+def should_retry(known: KnownError, errors: Sequence[str]) -> bool | None:
     """True: try again; False: say what to do; None: another error. errors: all so far, the newest first."""
     if not errors or re.search(known.pattern, errors[0]) is None:
         return None
     return sum(re.search(known.pattern, error) is not None for error in errors) <= known.again
 
 
-def hook(known: Known) -> pulumi.ResourceHookBinding | None:
+def error_hook(known: KnownError) -> pulumi.ResourceHookBinding | None:
     """For the options of resources that may meet the error; made once for each deployment."""
     if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS):
         return None
 
     async def react(args: pulumi.ErrorHookArgs) -> bool:
-        found = verdict(known, args.errors)
+        found = should_retry(known, args.errors)
         if found:
             await asyncio.sleep(known.every_s)
         elif found is False:

@@ -1,8 +1,7 @@
 """URLs of this machine: names below `localhost`, and the plain form of such a URL.
 
 RFC 6761, section 6.3: a name that ends in `.localhost` is always the loopback address. Browsers and curl
-resolve it themselves; getaddrinfo does so on some systems only, so what this program calls or prints has
-the address 127.0.0.1 instead.
+resolve it themselves, getaddrinfo only on some systems. So the program calls and prints 127.0.0.1 instead.
 """
 
 from __future__ import annotations
@@ -11,13 +10,9 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
+from skyfleet.origin import is_local_name
+
 LOOPBACK = "127.0.0.1"
-
-
-def is_local_name(host: str) -> bool:
-    """Whether RFC 6761 makes `host` a name of this machine."""
-    name = host.lower().rstrip(".")
-    return name == "localhost" or name.endswith(".localhost")
 
 
 def is_loopback(url: str) -> bool:
@@ -26,7 +21,7 @@ def is_loopback(url: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return is_local_name(host)
+        return is_local_name(host.rstrip("."))
 
 
 def plain(url: str) -> str:
@@ -38,7 +33,7 @@ def plain(url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         return url
-    if host is None or not is_local_name(host):
+    if host is None or not is_local_name(host.rstrip(".")):
         return url
     return urlunsplit(parts._replace(netloc=LOOPBACK if port is None else f"{LOOPBACK}:{port}"))
 

@@ -18,13 +18,12 @@ from typing import cast
 import pulumi
 
 from infra.component import FunctionEndpoint
-from infra.config.model import Place, Target
 
 # The former URL of a function of this role, empty when it had none.
-Former = Callable[[FunctionEndpoint], Awaitable[str]]
+PreviousUrl = Callable[[FunctionEndpoint], Awaitable[str]]
 
 
-def urls(endpoints: Sequence[FunctionEndpoint], former: Former) -> pulumi.Output[list[str]]:
+def urls(endpoints: Sequence[FunctionEndpoint], former: PreviousUrl) -> pulumi.Output[list[str]]:
     """URL of each function, in order: empty for one that failed and had none. Unknown when all are empty."""
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.all(*(endpoint.url for endpoint in endpoints)).apply(list[str])
@@ -49,13 +48,13 @@ def urls(endpoints: Sequence[FunctionEndpoint], former: Former) -> pulumi.Output
 
 
 @dataclass(slots=True)
-class LastDeployment:
+class PreviousOutputs:
     """The stack's outputs before this deployment; read only when something failed, since reading registers a
     resource."""
 
     _stack: pulumi.StackReference | None = None
 
-    def url_in(self, output: str) -> Former:
+    def url_in(self, output: str) -> PreviousUrl:
         """Looks functions up in `output`: a list of {cloud, region, url}."""
 
         async def former(endpoint: FunctionEndpoint) -> str:
@@ -71,18 +70,3 @@ class LastDeployment:
             self._stack = pulumi.StackReference("/".join(parts))
         found: object = await self._stack.get_output(name).future()
         return cast("list[dict[str, str]]", found) if isinstance(found, list) else []
-
-
-def listed(entries: Sequence[Place | Target], urls: Sequence[str]) -> list[dict[str, object]]:
-    """What a stack tells of its routers or its targets, without those that are not there."""
-    return [
-        {
-            "cloud": place.cloud,
-            "region": place.region,
-            "url": url,
-            **({"weight": entry.weight} if isinstance(entry, Target) else {}),
-        }
-        for entry, url in zip(entries, urls, strict=True)
-        if url
-        for place in (entry.place if isinstance(entry, Target) else entry,)
-    ]

@@ -26,8 +26,8 @@ STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
 
 @dataclass(frozen=True, slots=True)
-class Specs:
-    """Specs of one stack's functions. model_api_key: of the model the default agent may use."""
+class Roles:
+    """Function specs of one stack. model_api_key: of the model the default agent may use."""
 
     settings: Settings
     credentials: Credentials

@@ -22,7 +22,7 @@ import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -89,6 +89,13 @@ def deployed(
         return url
 
     return pulumi.Output.all(endpoint.url, fleet).apply(check)
+
+
+def all_deployed(
+    endpoints: Sequence[FunctionEndpoint], role: Role, build: str, fleet: pulumi.Output[str], delays: float
+) -> list[FunctionEndpoint]:
+    """The endpoints; each URL resolves once its function serves `build`."""
+    return [replace(each, url=deployed(each, role, build, fleet, delays)) for each in endpoints]
 
 
 async def wait_for_build(function: Function, get: Get, clock: Clock, say: Callable[[str], None]) -> None:

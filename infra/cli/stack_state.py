@@ -32,7 +32,7 @@ class Hold(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AgentInfo:
     """`note`: the lock that decides, None when there is none."""
 
     hold: Hold
@@ -50,17 +50,17 @@ def parse_lock(text: str) -> LockNote | None:
     )
 
 
-def judge(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> Verdict:
+def judge(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> AgentInfo:
     """The strongest of all locks: a living one beats a foreign one beats a stale one."""
-    verdicts = [Verdict(Hold.FREE)]
+    verdicts = [AgentInfo(Hold.FREE)]
     for text in texts:
         note = parse_lock(text)
         if note is None:
-            verdicts.append(Verdict(Hold.STALE))
+            verdicts.append(AgentInfo(Hold.STALE))
         elif note.host != host:
-            verdicts.append(Verdict(Hold.FOREIGN, note))
+            verdicts.append(AgentInfo(Hold.FOREIGN, note))
         else:
-            verdicts.append(Verdict(Hold.HELD if alive(note.pid) else Hold.STALE, note))
+            verdicts.append(AgentInfo(Hold.HELD if alive(note.pid) else Hold.STALE, note))
     order = (Hold.HELD, Hold.FOREIGN, Hold.STALE, Hold.FREE)
     return min(verdicts, key=lambda verdict: order.index(verdict.hold))
 

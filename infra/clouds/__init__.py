@@ -23,12 +23,12 @@ def prepare(fleet: Fleet, settings: Settings) -> dict[Place, Deploy]:
 def _on_google(fleet: Fleet, places: Sequence[Place], google: GcpSettings) -> dict[Place, Deploy]:
     """Its regions share a project, and the services that are switched on there."""
     from infra.clouds.gcp import function
-    from infra.clouds.gcp.region import Foundation, Project
+    from infra.clouds.gcp.region import Project, RegionBase
 
     project = Project(fleet, google.project)
 
     def at(place: Place) -> Deploy:
-        foundation = Foundation(fleet, place, project)
+        foundation = RegionBase(fleet, place, project)
         return lambda spec: function.Function(spec, foundation, google).endpoint
 
     return {place: at(place) for place in places}
@@ -38,13 +38,13 @@ def _prepare(fleet: Fleet, place: Place, settings: Settings) -> Deploy:
     match place.cloud:
         case "aws":
             from infra.clouds.aws import function
-            from infra.clouds.aws.region import Foundation as OnAmazon
+            from infra.clouds.aws.region import RegionBase as OnAmazon
 
             amazon = OnAmazon(fleet, place)
             return lambda spec: function.Function(spec, amazon, settings.aws).endpoint
         case "azure":
             from infra.clouds.azure import function
-            from infra.clouds.azure.region import Foundation as OnMicrosoft
+            from infra.clouds.azure.region import RegionBase as OnMicrosoft
 
             today, protected = datetime.now(UTC).date(), settings.purge_protection
             microsoft = OnMicrosoft(fleet, place, today, purge_protection=protected)

@@ -66,24 +66,30 @@ def build_all(
 
 
 def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools) -> Packages:
-    recipes: dict[Kind, sources.Recipe] = {kind: sources.recipe(root, kind, settings.agent) for kind in KINDS}
-    for recipe in recipes.values():
-        recipe.check_locks()
-    agent = recipes["agent"]
+    kinds: dict[Kind, sources.PackageInputs] = {
+        kind: sources.package_inputs(root, kind, settings.agent) for kind in KINDS
+    }
+    for inputs in kinds.values():
+        inputs.check_locks()
+    agent = kinds["agent"]
     progress("checking the agent")
-    verdict = preflight.check(settings, agent, tools, root / FOLDER, progress)
+    checked = preflight.check(settings, agent, tools, root / FOLDER, progress)
     built: dict[tuple[Kind, Cloud], Package] = {}
-    for kind, recipe in recipes.items():
-        compiled = cache(partial(tools.compiled, recipe.shared))
+    for kind, inputs in kinds.items():
+        compiled = cache(partial(tools.compiled, inputs.shared))
         for cloud in settings.clouds:
-            files = recipe.files(cloud, repeatable=verdict.repeatable)
-            inputs = sources.digest(files)[:16]
-            path = root / FOLDER / f"{kind}-{cloud}-{inputs}.zip"
-            built[kind, cloud] = Package(kind, cloud, path, inputs, recipe.build)
+            files = inputs.files(cloud, repeatable=checked.repeatable)
+            digest = sources.digest(files)[:16]
+            path = root / FOLDER / f"{kind}-{cloud}-{digest}.zip"
+            built[kind, cloud] = Package(kind, cloud, path, digest, inputs.build)
             if not zips.is_whole(path):
                 progress(f"building {path.name}")
-                _build(path, recipe.locks[cloud], cloud, files, compiled, tools, progress)
-    return Packages(built, {kind: recipe.build for kind, recipe in recipes.items()}, verdict.repeatable)
+                _build(path, inputs.locks[cloud], cloud, files, compiled, tools, progress)
+    return Packages(
+        built,
+        {kind: inputs.build for kind, inputs in kinds.items()},
+        checked.repeatable,
+    )
 
 
 def _build(

@@ -21,7 +21,7 @@ from typing import cast
 from infra.config.model import Settings
 from infra.errors import AgentError
 from infra.packaging import dependencies
-from infra.packaging.sources import Recipe
+from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
 
 PROBE = Path(__file__).with_name("preflight_child.py")
@@ -30,7 +30,7 @@ LAST_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AgentInfo:
     """What loading the agent told. kind: function, generator or asgi."""
 
     kind: str
@@ -38,22 +38,26 @@ class Verdict:
 
 
 def check(
-    settings: Settings, recipe: Recipe, tools: Tools, folder: Path, progress: Callable[[str], None]
-) -> Verdict:
-    """The verdict on this build of the agent, asked once; AgentError names file, line and reason."""
-    remembered = folder / f"agent-{recipe.build}.json"
+    settings: Settings,
+    inputs: PackageInputs,
+    tools: Tools,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> AgentInfo:
+    """Load this build of the agent, once; AgentError names file, line and reason."""
+    remembered = folder / f"agent-{inputs.build}.json"
     known = _remembered(remembered)
     if known is not None:
         return known
-    installed = dependencies.install(recipe.locks["aws"], _here(tools), tools, progress)
+    installed = dependencies.install(inputs.locks["aws"], _here(tools), tools, progress)
     with tempfile.TemporaryDirectory(prefix="skyfleet-agent-") as package:
-        unpack(recipe.shared, Path(package))
+        unpack(inputs.shared, Path(package))
         answer = _ask(settings, Path(package), installed, tools)
-    verdict = _judge(settings.agent, answer)
+    info = _judge(settings.agent, answer)
     draft = remembered.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(asdict(verdict)))
+    draft.write_text(json.dumps(asdict(info)))
     draft.replace(remembered)
-    return verdict
+    return info
 
 
 def _here(tools: Tools) -> dependencies.Target:
@@ -63,10 +67,10 @@ def _here(tools: Tools) -> dependencies.Target:
     return dependencies.Target(tools.python.minor, None)
 
 
-def _remembered(path: Path) -> Verdict | None:
+def _remembered(path: Path) -> AgentInfo | None:
     try:
         found = cast("dict[str, object]", json.loads(path.read_text()))
-        return Verdict(str(found["kind"]), found["repeatable"] is True)
+        return AgentInfo(str(found["kind"]), found["repeatable"] is True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -106,7 +110,7 @@ def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> di
         ) from None
 
 
-def _judge(agent: str, answer: dict[str, object]) -> Verdict:
+def _judge(agent: str, answer: dict[str, object]) -> AgentInfo:
     if "problem" in answer:
         raise AgentError(f"The agent {agent} cannot be deployed; nothing was changed: {answer['problem']}")
-    return Verdict(str(answer.get("kind")), answer.get("repeatable") is True)
+    return AgentInfo(str(answer.get("kind")), answer.get("repeatable") is True)

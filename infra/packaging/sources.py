@@ -43,7 +43,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class PackageInputs:
     """All inputs of one kind of package. agent: its entry "module:attribute", empty for a router; locks:
     text by cloud; wanted: what the .in files ask for, by cloud."""
 
@@ -93,7 +93,7 @@ class Recipe:
             )
 
 
-def recipe(root: Path, kind: Kind, agent: str) -> Recipe:
+def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
     """Reads the checkout. agent: entry "module:attribute" of the agent, whose modules an agent's package
     carries."""
     functions = list(_tree(root, Path("functions")))
@@ -104,7 +104,7 @@ def recipe(root: Path, kind: Kind, agent: str) -> Recipe:
         shared += [file for file in functions if file.name.startswith(SHARED_FUNCTIONS)]
         shared += _tree(root, Path("router"))
     room = "functions" if kind == "agent" else "router"
-    return Recipe(
+    return PackageInputs(
         kind,
         agent if kind == "agent" else "",
         tuple(sorted(shared, key=lambda file: file.name)),

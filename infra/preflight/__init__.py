@@ -20,26 +20,26 @@ from pathlib import Path
 
 from infra.config.model import CLOUDS, Cloud, Settings
 from infra.errors import PreflightError
-from infra.preflight import amazon, asking, google, microsoft
-from infra.preflight.aim import misaimed
-from infra.preflight.credentials import Surroundings, metadata_answers, without_credential
+from infra.preflight import aws, azure, gcp, provider_calls
+from infra.preflight.credentials import CredentialSources, metadata_answers, without_credential
 from infra.preflight.findings import Report
+from infra.preflight.shell import wrong_shell
 
 # Where `skyfleet preflight` wants the report, and of which clouds.
 REPORT, ONLY = "SKYFLEET_PREFLIGHT_REPORT", "SKYFLEET_PREFLIGHT_CLOUDS"
 
 
-class Ended(Exception):
+class ReportWritten(Exception):
     """The report is written; nothing is to be deployed."""
 
 
-def need_aim(settings: Settings, environ: Mapping[str, str]) -> None:
+def require_shell(settings: Settings, environ: Mapping[str, str]) -> None:
     """PreflightError when the shell is aimed elsewhere than the stack says."""
-    if found := misaimed(settings.stack, settings.clouds, environ, emulated=settings.emulated):
+    if found := wrong_shell(settings.stack, settings.clouds, environ, emulated=settings.emulated):
         raise PreflightError([finding.line for finding in found])
 
 
-def need_accounts(settings: Settings, config: Mapping[str, object], environ: Mapping[str, str]) -> Report:
+def require_accounts(settings: Settings, config: Mapping[str, object], environ: Mapping[str, str]) -> Report:
     """What is known of the accounts; PreflightError with all that would make the deployment fail.
 
     Ended when only the report was asked for.
@@ -52,7 +52,7 @@ def need_accounts(settings: Settings, config: Mapping[str, object], environ: Map
     report = Report.of([Report({}, tuple(missing.values())), *asked])
     if path := environ.get(REPORT):
         Path(path).write_text(json.dumps(report.facts))
-        raise Ended
+        raise ReportWritten
     if report.stops:
         raise PreflightError(report.stops)
     return report
@@ -62,12 +62,12 @@ def ask(settings: Settings, cloud: Cloud) -> Report:
     """One cloud's questions."""
     match cloud:
         case "aws":
-            return amazon.check(settings, asking.Aws())
+            return aws.check(settings, provider_calls.Aws())
         case "azure":
-            return microsoft.check(settings, asking.Azure())
+            return azure.check(settings, provider_calls.Azure())
         case "gcp":
-            return google.check(settings, asking.Gcp())
+            return gcp.check(settings, provider_calls.Gcp())
 
 
-def _surroundings(config: Mapping[str, object], environ: Mapping[str, str]) -> Surroundings:
-    return Surroundings(config, environ, Path(environ.get("HOME") or Path.home()), metadata_answers)
+def _surroundings(config: Mapping[str, object], environ: Mapping[str, str]) -> CredentialSources:
+    return CredentialSources(config, environ, Path(environ.get("HOME") or Path.home()), metadata_answers)

@@ -88,7 +88,7 @@ PLACES: Mapping[Cloud, Places] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CredentialSources:
     """What is looked at. config: all of the stack's, by full key; metadata: whether a cloud's own answers."""
 
     config: Mapping[str, object]
@@ -97,7 +97,7 @@ class Surroundings:
     metadata: Callable[[], bool]
 
 
-def without_credential(clouds: Iterable[Cloud], around: Surroundings) -> dict[Cloud, Finding]:
+def without_credential(clouds: Iterable[Cloud], around: CredentialSources) -> dict[Cloud, Finding]:
     """The clouds that no credential is found for."""
     missing: list[Cloud] = [cloud for cloud in clouds if not _found(PLACES[cloud], around)]
     if not missing or around.metadata():
@@ -122,7 +122,7 @@ def metadata_answers() -> bool:
         return False
 
 
-def _found(places: Places, around: Surroundings) -> bool:
+def _found(places: Places, around: CredentialSources) -> bool:
     return (
         any(f"{places.namespace}:{key}" in around.config for key in places.config)
         or any(around.environ.get(name) for name in places.variables)

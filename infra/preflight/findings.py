@@ -22,7 +22,7 @@ BUSY = re.compile(
 )
 
 
-class Refused(Exception):
+class CloudError(Exception):
     """A cloud, or its provider, did not answer; the text is its own."""
 
     @property
@@ -81,7 +81,7 @@ class Report:
         return cls(accounts, tuple(findings))
 
 
-def silent(where: str, refused: Refused) -> Finding:
+def unavailable(where: str, refused: CloudError) -> Finding:
     """A cloud that does not answer now stops no deployment: the others are deployed all the same."""
     return Finding(
         where,

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.emulator
 PROGRAM = """
 import pulumi, pulumi_gcp as gcp
 from infra.clouds.gcp.region import PUBLIC_REFUSED
-from infra.hooks import Known, hook
+from infra.hooks import KnownError, error_hook
 place = {"project": "my-project", "location": "europe-west1"}
 on = gcp.projects.Service("on", service="artifactregistry.googleapis.com", disable_on_destroy=False)
 images = gcp.artifactregistry.Repository("images", **place, repository_id="images", format="DOCKER",
     opts=pulumi.ResourceOptions(depends_on=[on]))
-again = Known("again", "permitted customer", "still refused", again=2, every_s=0)
+again = KnownError("again", "permitted customer", "still refused", again=2, every_s=0)
 for name, known in {"public": PUBLIC_REFUSED, "tried-again": again}.items():
     gcp.artifactregistry.RepositoryIamMember(name, **place, repository=images.name, member="allUsers",
-        role="roles/artifactregistry.reader", opts=pulumi.ResourceOptions(hooks=hook(known)))
+        role="roles/artifactregistry.reader", opts=pulumi.ResourceOptions(hooks=error_hook(known)))
 """
 
 

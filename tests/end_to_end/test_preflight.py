@@ -25,8 +25,8 @@ CLOUDS = {"aws": {"regions": ["af-south-1"]}, "azure": {"regions": ["westeurope"
           "gcp": {"regions": ["europe-west1"], "project": "my-project"}}
 settings = read({"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}}, "local")
 try:
-    preflight.need_aim(settings, os.environ)
-    report = preflight.need_accounts(settings, {}, os.environ)
+    preflight.require_shell(settings, os.environ)
+    report = preflight.require_accounts(settings, {}, os.environ)
     pulumi.export("report", report.facts)
 except InfraError as error:
     raise pulumi.RunError(str(error)) from None

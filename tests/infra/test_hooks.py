@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.clouds.gcp.region import METRIC_UNKNOWN, PUBLIC_REFUSED
-from infra.hooks import Known, verdict
+from infra.hooks import KnownError, should_retry
 
 REFUSED = (
     "Error setting IAM policy for cloudrunv2 service: googleapi: Error 400: One or more users named in the "
@@ -27,10 +27,10 @@ UNKNOWN = "Error creating AlertPolicy: googleapi: Error 404: Cannot find metric(
     ],
 )
 def test_an_error_is_tried_again_as_often_as_time_may_mend_it(
-    known: Known, errors: list[str], expected: bool | None
+    known: KnownError, errors: list[str], expected: bool | None
 ) -> None:
     """An organisation's refusal never; an unknown metric for ten minutes; another error is not touched."""
-    assert verdict(known, errors) is expected
+    assert should_retry(known, errors) is expected
 
 
 @pytest.mark.pure

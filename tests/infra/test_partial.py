@@ -10,7 +10,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra import partial, rollout
+from infra import outputs, partial, rollout
 from infra.component import FunctionEndpoint
 from infra.config.model import Cloud, Place, Target
 from infra.roles import target_list
@@ -85,10 +85,10 @@ def test_routers_are_told_of_the_targets_that_are_there() -> None:
 def test_a_stack_lists_what_is_there() -> None:
     """Targets with their weight, routers without."""
     aws, gcp = Place("aws", "eu-west-1"), Place("gcp", "europe-west1")
-    assert partial.listed([Target(aws, 3), Target(gcp, 1)], ["https://a", ""]) == [
+    assert outputs.listed([Target(aws, 3), Target(gcp, 1)], ["https://a", ""]) == [
         {"cloud": "aws", "region": "eu-west-1", "url": "https://a", "weight": 3}
     ]
-    assert partial.listed([aws, gcp], ["", "https://g"]) == [
+    assert outputs.listed([aws, gcp], ["", "https://g"]) == [
         {"cloud": "gcp", "region": "europe-west1", "url": "https://g"}
     ]
 
@@ -102,7 +102,7 @@ def test_the_program_runs_through_without_a_cloud(
     Routers and checkers of the other clouds know the two other targets.
     """
     monkeypatch.setattr(rollout, "deployed", unverified)
-    monkeypatch.setattr(partial.LastDeployment, "url_in", first_deployment)
+    monkeypatch.setattr(partial.PreviousOutputs, "url_in", first_deployment)
     found = recorded(settings_for("aws", "azure", "gcp"), tmp_path, left_out=left_out)
     told = [text for resource in found if (text := targets_of(resource, left_out))]
     assert len(told) == 4
@@ -114,7 +114,7 @@ def unverified(endpoint: FunctionEndpoint, *_: object) -> pulumi.Output[str]:
     return endpoint.url
 
 
-def first_deployment(_: partial.LastDeployment, output: str) -> partial.Former:
+def first_deployment(_: partial.PreviousOutputs, output: str) -> partial.PreviousUrl:
     async def none(endpoint: FunctionEndpoint) -> str:
         return ""
 

@@ -16,7 +16,7 @@ from botocore.session import get_session
 from infra.clouds.azure.function import ROLES
 from infra.permissions import aws, azure, gcp
 from infra.permissions.documents import documents
-from infra.preflight import asking
+from infra.preflight import provider_calls
 from tests.infra.recorded import recorded, settings_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_amazons_preflight_asks_what_its_document_allows(monkeypatch: pytest.Mon
         return SimpleNamespace(value=object.__new__(typ))
 
     monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
-    account = asking.Aws()
+    account = provider_calls.Aws()
     account.identity()
     account.regions()
     account.concurrency("eu-west-1")

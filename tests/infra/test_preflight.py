@@ -13,9 +13,9 @@ import pytest
 from infra import preflight
 from infra.config.model import CLOUDS, Cloud, Settings
 from infra.errors import PreflightError
-from infra.preflight import amazon, google, microsoft, organisation
-from infra.preflight.credentials import Surroundings, without_credential
-from infra.preflight.findings import Finding, Refused, Report, words
+from infra.preflight import aws, azure, gcp, org_policy
+from infra.preflight.credentials import CredentialSources, without_credential
+from infra.preflight.findings import CloudError, Finding, Report, words
 from tests.infra.recorded import settings_for
 
 T = TypeVar("T")
@@ -26,8 +26,8 @@ CRM_OFF = (
 PLENTY = 1_000_000.0
 
 
-def answer(value: T | Refused) -> T:
-    if isinstance(value, Refused):
+def answer(value: T | CloudError) -> T:
+    if isinstance(value, CloudError):
         raise value
     return value
 
@@ -36,9 +36,9 @@ def answer(value: T | Refused) -> T:
 class Aws:
     """An account that answers as told."""
 
-    caller: tuple[str, str] | Refused = ("123456789012", "arn:aws:iam::123456789012:user/me")
-    enabled: Collection[str] | Refused = ("eu-west-1", "us-east-1")
-    quota: float | Refused = 1000.0
+    caller: tuple[str, str] | CloudError = ("123456789012", "arn:aws:iam::123456789012:user/me")
+    enabled: Collection[str] | CloudError = ("eu-west-1", "us-east-1")
+    quota: float | CloudError = 1000.0
 
     def identity(self) -> tuple[str, str]:
         return answer(self.caller)
@@ -54,8 +54,8 @@ class Aws:
 class Azure:
     """A subscription that answers as told."""
 
-    caller: tuple[str, str] | Refused = ("sub-1", "me")
-    group: bool | Refused = False
+    caller: tuple[str, str] | CloudError = ("sub-1", "me")
+    group: bool | CloudError = False
 
     def identity(self) -> tuple[str, str]:
         return answer(self.caller)
@@ -69,8 +69,10 @@ class Azure:
 class Gcp:
     """A project that answers as told."""
 
-    found: str | Refused = "42"
-    quotas: Mapping[str, float | Refused | None] = field(default_factory=dict[str, float | Refused | None])
+    found: str | CloudError = "42"
+    quotas: Mapping[str, float | CloudError | None] = field(
+        default_factory=dict[str, float | CloudError | None]
+    )
 
     def number(self, project: str) -> str:
         assert project == "test-project"
@@ -96,18 +98,18 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
     settings = settings_for(*CLOUDS, **more)
     match account:
         case Aws():
-            return amazon.check(settings, account)
+            return aws.check(settings, account)
         case Azure():
-            return microsoft.check(settings, account)
+            return azure.check(settings, account)
         case Gcp():
-            return google.check(settings, account)
+            return gcp.check(settings, account)
 
 
 @pytest.mark.parametrize(
     ("account", "found", "command"),
     [
         (
-            Aws(caller=Refused("ExpiredToken")),
+            Aws(caller=CloudError("ExpiredToken")),
             "aws: the credential is not accepted: ExpiredToken",
             "aws sso login",
         ),
@@ -117,22 +119,22 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
             "aws account enable-region --region-name eu-west-1",
         ),
         (
-            Azure(caller=Refused("no token")),
+            Azure(caller=CloudError("no token")),
             "azure: the credential is not accepted: no token",
             "az login",
         ),
         (
-            Azure(group=Refused('Code="SubscriptionNotFound" Message="..."')),
+            Azure(group=CloudError('Code="SubscriptionNotFound" Message="..."')),
             "azure: there is no subscription sub-1 for this credential",
             "pulumi config set azure-native:subscriptionId ID",
         ),
         (
-            Azure(group=Refused("Status=403 AuthorizationFailed")),
+            Azure(group=CloudError("Status=403 AuthorizationFailed")),
             "azure: this credential may not read subscription sub-1",
             "az role assignment create",
         ),
         (
-            Gcp(found=Refused(CRM_OFF)),
+            Gcp(found=CloudError(CRM_OFF)),
             "gcp: the Cloud Resource Manager API is off in project test-project",
             (
                 "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com "
@@ -140,12 +142,12 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
             ),
         ),
         (
-            Gcp(found=Refused("projects/test-project not found")),
+            Gcp(found=CloudError("projects/test-project not found")),
             "gcp: the project test-project is not there or may not be read",
             "gcloud projects list",
         ),
         (
-            Gcp(found=Refused("could not find default credentials")),
+            Gcp(found=CloudError("could not find default credentials")),
             "gcp: the credential is not accepted",
             "gcloud auth application-default login",
         ),
@@ -176,17 +178,17 @@ def test_what_would_fail_the_deployment_is_one_line_with_the_command_that_mends_
             "aws service-quotas request-service-quota-increase",
         ),
         (
-            Aws(quota=Refused("NoSuchResourceException")),
+            Aws(quota=CloudError("NoSuchResourceException")),
             "aws: Lambda's quota in eu-west-1 was not told: NoSuchResourceException",
             "aws lambda get-account-settings",
         ),
         (
-            Aws(enabled=Refused("UnauthorizedOperation")),
+            Aws(enabled=CloudError("UnauthorizedOperation")),
             "aws: its regions were not told",
             "ec2:DescribeRegions",
         ),
         (
-            Gcp(quotas={"europe-west1": Refused(CRM_OFF)}),
+            Gcp(quotas={"europe-west1": CloudError(CRM_OFF)}),
             "gcp: the quota of europe-west1 was not told: the Cloud Quotas API is off",
             "gcloud services enable cloudquotas.googleapis.com",
         ),
@@ -220,7 +222,7 @@ def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
 )
 def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None:
     """It says nothing of the account, and the other clouds are deployed all the same."""
-    for account in (Aws(caller=Refused(said)), Azure(group=Refused(said)), Gcp(found=Refused(said))):
+    for account in (Aws(caller=CloudError(said)), Azure(group=CloudError(said)), Gcp(found=CloudError(said))):
         report = checked(account)
         assert report.stops == ()
         assert "does not answer now" in report.notes[0]
@@ -228,7 +230,7 @@ def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None
 
 def test_a_credential_that_cannot_be_had_is_no_bad_day_of_the_cloud() -> None:
     """A machine without an identity is asked until a time-out."""
-    refused = Refused("no valid credential sources found: ec2imds: GetMetadata, request timed out")
+    refused = CloudError("no valid credential sources found: ec2imds: GetMetadata, request timed out")
     assert "the credential is not accepted" in checked(Aws(caller=refused)).stops[0]
 
 
@@ -246,8 +248,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def around(home: Path, **environ: str) -> Surroundings:
-    return Surroundings({}, environ, home, lambda: False)
+def around(home: Path, **environ: str) -> CredentialSources:
+    return CredentialSources({}, environ, home, lambda: False)
 
 
 def test_each_cloud_without_a_credential_is_told_at_once(home: Path) -> None:
@@ -277,8 +279,8 @@ def test_a_credential_is_found_where_the_providers_look(
 ) -> None:
     """The environment, the vendor's own files, the stack's config, the identity of a cloud's machine."""
     assert without_credential([cloud], around(home, **environ)) == {}
-    assert without_credential([cloud], Surroundings({key: "x"}, {}, home, lambda: False)) == {}
-    assert without_credential([cloud], Surroundings({}, {}, home, lambda: True)) == {}
+    assert without_credential([cloud], CredentialSources({key: "x"}, {}, home, lambda: False)) == {}
+    assert without_credential([cloud], CredentialSources({}, {}, home, lambda: True)) == {}
     (home / file).parent.mkdir(parents=True)
     (home / file).write_text("{}")
     assert without_credential([cloud], around(home)) == {}
@@ -298,7 +300,7 @@ def test_no_credential_is_told_together_with_what_the_other_clouds_answer(
     monkeypatch.setattr(preflight, "metadata_answers", lambda: False)
     environ = {"HOME": str(home), "AWS_PROFILE": "prod"}
     with pytest.raises(PreflightError) as raised:
-        preflight.need_accounts(settings_for(*CLOUDS), {}, environ)
+        preflight.require_accounts(settings_for(*CLOUDS), {}, environ)
     assert asked == ["aws"]
     assert len(raised.value.problems) == 3
     assert "aws: wrong. Mend it." in raised.value.problems
@@ -320,8 +322,8 @@ def test_a_report_is_written_and_nothing_is_deployed_when_only_that_was_asked(
         "SKYFLEET_PREFLIGHT_REPORT": str(path),
         "SKYFLEET_PREFLIGHT_CLOUDS": "aws",
     }
-    with pytest.raises(preflight.Ended):
-        preflight.need_accounts(settings_for(*CLOUDS), {}, environ)
+    with pytest.raises(preflight.ReportWritten):
+        preflight.require_accounts(settings_for(*CLOUDS), {}, environ)
     assert json.loads(path.read_text()) == {"accounts": {"aws": "account 1"}, "stops": [], "notes": []}
 
 
@@ -345,7 +347,7 @@ def test_a_providers_message_becomes_one_line() -> None:
 )
 def test_a_domain_restricted_organisation_stops_the_deployment(printed: str, restricted: bool) -> None:
     """Google would refuse `allUsers` after everything else is made."""
-    found = organisation.check("my-project", lambda command: printed)
+    found = org_policy.check("my-project", lambda command: printed)
     assert (found is not None) == restricted
     if found is not None:
         assert found.stops
@@ -358,11 +360,11 @@ def test_an_organisation_that_cannot_be_asked_is_worth_knowing(said: str) -> Non
     """The command to ask it is named."""
 
     def run(command: Sequence[str]) -> str:
-        raise Refused(said)
+        raise CloudError(said)
 
-    found = organisation.check("my-project", run)
+    found = org_policy.check("my-project", run)
     assert found is not None
     assert not found.stops
     assert "gcloud resource-manager org-policies describe" in found.line
-    with pytest.raises(Refused):
-        organisation.is_restricted("Listed 0 items.")
+    with pytest.raises(CloudError):
+        org_policy.is_restricted("Listed 0 items.")

@@ -42,7 +42,7 @@ def command(stack: str | None, as_json: bool) -> None:
     """Ask the clouds whether the stack can be deployed. Nothing is created."""
     place, name = layout(), stack or STACK
     settings = read_settings(place, name)
-    _need_aim(settings)
+    _require_shell(settings)
     shown = progress()
     pulumi = _engine(place, stack)
     reports: list[Facts] = []
@@ -53,7 +53,7 @@ def command(stack: str | None, as_json: bool) -> None:
             except Unreadable as error:
                 reports = [_unasked(error.finding, settings, read_config(place, name))]
                 break
-    if not settings.emulated and (found := _organisation(settings)):
+    if not settings.emulated and (found := _org_policy(settings)):
         reports.append(found)
     facts: Facts = {
         "stack": name,
@@ -79,18 +79,18 @@ def sentence(facts: Facts) -> str:
     return "\n".join([*accounts, *worth, verdict, *(f"  - {stop}" for stop in stops)])
 
 
-def _organisation(settings: Settings) -> Facts | None:
+def _org_policy(settings: Settings) -> Facts | None:
     """What only Google's own command tells, and only where the stack needs to know it."""
-    from infra.preflight.findings import Refused, Report
-    from infra.preflight.organisation import check
+    from infra.preflight.findings import CloudError, Report
+    from infra.preflight.org_policy import check
 
     def run(command: Sequence[str]) -> str:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=GCLOUD_S, check=True)
         except subprocess.CalledProcessError as error:
-            raise Refused(str(error.stderr)) from None
+            raise CloudError(str(error.stderr)) from None
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Refused(str(error)) from None
+            raise CloudError(str(error)) from None
         return done.stdout
 
     if settings.gcp is None or not settings.gcp.public:
@@ -99,13 +99,13 @@ def _organisation(settings: Settings) -> Facts | None:
     return None if finding is None else Report({}, (finding,)).facts
 
 
-def _need_aim(settings: Settings) -> None:
-    from infra.preflight.aim import misaimed
+def _require_shell(settings: Settings) -> None:
+    from infra.preflight.shell import wrong_shell
 
     # The command aims at the emulator by itself; a real stack goes where the shell is aimed.
     if settings.emulated:
         return
-    if found := misaimed(settings.stack, settings.clouds, os.environ, emulated=False):
+    if found := wrong_shell(settings.stack, settings.clouds, os.environ, emulated=False):
         raise Failed("\n".join(finding.line for finding in found))
 
 
@@ -126,11 +126,13 @@ class Unreadable(Exception):
 
 def _unasked(finding: Finding, settings: Settings, config: Facts) -> Facts:
     """What can be told although no provider was started: why, and which clouds have no credential."""
-    from infra.preflight.credentials import Surroundings, metadata_answers, without_credential
+    from infra.preflight.credentials import CredentialSources, metadata_answers, without_credential
     from infra.preflight.findings import Report
 
     home = Path(os.environ.get("HOME") or Path.home())
-    missing = without_credential(settings.clouds, Surroundings(config, os.environ, home, metadata_answers))
+    missing = without_credential(
+        settings.clouds, CredentialSources(config, os.environ, home, metadata_answers)
+    )
     return Report({}, (finding, *missing.values())).facts
 
 

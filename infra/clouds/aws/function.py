@@ -16,7 +16,7 @@ from infra.clouds.aws.region import (
     HEALTH_PREFIX,
     REPLIES_PREFIX,
     SECRET_RECOVERY_DAYS,
-    Foundation,
+    RegionBase,
 )
 from infra.clouds.aws.web_adapter import layer
 from infra.component import LOG_RETENTION_DAYS, FunctionEndpoint, FunctionSpec, made_of, ready
@@ -45,7 +45,7 @@ DEAD_LETTER_S = 14 * 24 * 3600  # the longest SQS keeps a message
 class Function(pulumi.ComponentResource):
     """One Lambda function with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation, amazon: AwsSettings) -> None:
+    def __init__(self, spec: FunctionSpec, shared: RegionBase, amazon: AwsSettings) -> None:
         self.name = f"{shared.fleet.prefix}-{spec.role}"
         self._resource = f"aws-{shared.place.region}-{spec.role}"
         super().__init__("skyfleet:aws:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))

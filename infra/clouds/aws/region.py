@@ -19,12 +19,12 @@ REPLIES_DAYS = 2  # a reply is promised for one day, and no cloud is to delete i
 SECRET_RECOVERY_DAYS = 0
 
 
-class Foundation(pulumi.ComponentResource):
+class RegionBase(pulumi.ComponentResource):
     """What all functions of one region share: a private bucket."""
 
     def __init__(self, fleet: Fleet, place: Place) -> None:
         name = f"aws-{place.region}"
-        super().__init__("skyfleet:aws:Foundation", name)
+        super().__init__("skyfleet:aws:RegionBase", name)
         self.fleet, self.place = fleet, place
         self._child = pulumi.ResourceOptions(parent=self)
         tags = fleet.labels("shared")

@@ -20,7 +20,7 @@ from pulumi_azure_native import (
     web,
 )
 
-from infra.clouds.azure.region import Foundation, storage_account
+from infra.clouds.azure.region import RegionBase, storage_account
 from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
 from infra.names import fit
 from infra.waits import wait
@@ -55,7 +55,7 @@ SITE_TAG = "skyfleet-site"  # of a deployment: which site took the package
 class Function(pulumi.ComponentResource):
     """One function app with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation) -> None:
+    def __init__(self, spec: FunctionSpec, shared: RegionBase) -> None:
         fleet, region = shared.fleet, shared.place.region
         self.name = fit(f"{fleet.prefix}-{spec.role}", SITE_NAME_LIMIT)
         self._resource = f"azure-{region}-{spec.role}"

@@ -25,7 +25,7 @@ STORAGE_NAME_LIMIT = VAULT_NAME_LIMIT = 24
 AUTONAME_DIGITS = 8  # what azure-native appends to a resource's name in the program
 
 
-class Foundation(pulumi.ComponentResource):
+class RegionBase(pulumi.ComponentResource):
     """What all functions of one region share: resource group, storage, vault, logs.
 
     today: decides until when the address of a package is good.
@@ -33,7 +33,7 @@ class Foundation(pulumi.ComponentResource):
 
     def __init__(self, fleet: Fleet, place: Place, today: date, *, purge_protection: bool = False) -> None:
         name = f"azure-{place.region}"
-        super().__init__("skyfleet:azure:Foundation", name)
+        super().__init__("skyfleet:azure:RegionBase", name)
         self.fleet, self.place, self.today = fleet, place, today
         self._child = pulumi.ResourceOptions(parent=self)
         self._tags = fleet.labels("shared")
@@ -169,7 +169,7 @@ def _expiry(what: str, prefix: str, days: int) -> storage.ManagementPolicyRuleAr
 
 
 def storage_account(
-    shared: Foundation,
+    shared: RegionBase,
     name: str,
     base: str,
     *,

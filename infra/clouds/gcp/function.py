@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_gcp as gcp
 
-from infra.clouds.gcp.region import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, ROLES_WAIT_S, Foundation, member
+from infra.clouds.gcp.region import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, ROLES_WAIT_S, RegionBase, member
 from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
 from infra.config.model import GcpSettings
 from infra.config.regions import scheduler_region
@@ -31,7 +31,7 @@ FUNCTION_NAME_LIMIT = 63
 class Function(pulumi.ComponentResource):
     """One Cloud Run function with all it needs and nothing more."""
 
-    def __init__(self, spec: FunctionSpec, shared: Foundation, google: GcpSettings) -> None:
+    def __init__(self, spec: FunctionSpec, shared: RegionBase, google: GcpSettings) -> None:
         self.name = fit(f"{shared.fleet.prefix}-{spec.role}", FUNCTION_NAME_LIMIT)
         self._resource = f"gcp-{shared.place.region}-{spec.role}"
         super().__init__("skyfleet:gcp:Function", self._resource, opts=pulumi.ResourceOptions(parent=shared))

@@ -14,7 +14,7 @@ import pulumi_gcp as gcp
 
 from infra.component import Fleet
 from infra.config.model import Place
-from infra.hooks import Known, hook
+from infra.hooks import KnownError, error_hook
 from infra.names import regional_name
 from infra.waits import wait
 
@@ -55,7 +55,7 @@ SOURCES = 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-")'
 
 # cloud.google.com/resource-manager/docs/organization-policy/domain-restricted-sharing; the words are those of
 # github.com/GoogleCloudPlatform/genai-for-marketing/issues/153
-PUBLIC_REFUSED = Known(
+PUBLIC_REFUSED = KnownError(
     "gcp-public-refused",
     "do not belong to a permitted customer|allowedPolicyMemberDomains",
     "your organisation lets no function be open to all (domain restricted sharing), so this one cannot be "
@@ -65,7 +65,7 @@ PUBLIC_REFUSED = Known(
 )
 # A metric that a project never had is unknown for up to ten minutes:
 # github.com/GoogleCloudPlatform/cloud-foundation-fabric/pull/3739
-METRIC_UNKNOWN = Known(
+METRIC_UNKNOWN = KnownError(
     "gcp-metric-unknown",
     "Cannot find metric|metric referenced by the provided filter is unknown",
     "Cloud Monitoring does not know the metric of this alarm yet. The function itself is deployed; run "
@@ -84,7 +84,7 @@ class Project(pulumi.ComponentResource):
         rest = [self._service(service, [first]) for service in SERVICES]
         ready = wait("gcp-services-take-effect", SERVICES_WAIT_S, [first, *rest], parent=self)
         self.services: list[pulumi.Resource] = [first, *rest, ready]
-        self.on_public, self.on_alarm = hook(PUBLIC_REFUSED), hook(METRIC_UNKNOWN)
+        self.on_public, self.on_alarm = error_hook(PUBLIC_REFUSED), error_hook(METRIC_UNKNOWN)
         self.register_outputs({})
 
     def _service(self, service: str, after: Sequence[pulumi.Resource] = ()) -> gcp.projects.Service:
@@ -97,7 +97,7 @@ class Project(pulumi.ComponentResource):
         )
 
 
-class Foundation(pulumi.ComponentResource):
+class RegionBase(pulumi.ComponentResource):
     """What all functions of one region share: buckets, images, the builder's identity.
 
     may_build: to depend on for whatever is built here.
@@ -105,7 +105,7 @@ class Foundation(pulumi.ComponentResource):
 
     def __init__(self, fleet: Fleet, place: Place, project: Project) -> None:
         name = f"gcp-{place.region}"
-        super().__init__("skyfleet:gcp:Foundation", name)
+        super().__init__("skyfleet:gcp:RegionBase", name)
         self.fleet, self.place, self.project = fleet, place, project
         self.services = project.services
         self._child = pulumi.ResourceOptions(parent=self)

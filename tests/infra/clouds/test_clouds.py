@@ -300,5 +300,5 @@ def test_children_hang_under_their_component(fleet: list[Resource]) -> None:
     assert components == {
         f"skyfleet:{cloud}:{kind}": count
         for cloud in FUNCTIONS
-        for kind, count in (("Foundation", 1), ("Function", 3))
+        for kind, count in (("RegionBase", 1), ("Function", 3))
     }

@@ -72,14 +72,14 @@ def only_tls_is_taken(fleet: Fleet) -> list[str]:
     """TLS 1.2 at least, and plain HTTP refused."""
     found = companions(fleet, S3, "bucket", (POLICY,))
     for policy in of_type(fleet, POLICY):
-        refusals = [
+        cloud_errors = [
             one
             for one in statements(policy.inputs["policy"])
             if (one["Effect"], one.get("Principal"), one["Action"]) == ("Deny", "*", ["s3:*"])
             and at(one, "Condition.Bool") == {"aws:SecureTransport": "false"}
             and len(one["Resource"]) == 2  # the bucket and all in it
         ]
-        found += [] if refusals else [f"{policy.label}: does not refuse plain HTTP"]
+        found += [] if cloud_errors else [f"{policy.label}: does not refuse plain HTTP"]
     for job in of_type(fleet, "gcp:cloudscheduler/job:Job"):
         https = str(at(job.inputs, "httpTarget.uri")).startswith("https://")
         found += [] if https else [f"{job.label}: calls plain HTTP"]

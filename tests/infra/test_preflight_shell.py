@@ -7,8 +7,8 @@ import pytest
 from infra.config.model import CLOUDS
 from infra.config.parse import parse_settings
 from infra.errors import PreflightError
-from infra.preflight import need_aim
-from infra.preflight.aim import misaimed
+from infra.preflight import require_shell
+from infra.preflight.shell import wrong_shell
 
 EMULATOR = "aws:1,azure-native:2,gcp:3,random:4"
 CLOUDS_CONFIG = {"aws": {"regions": ["eu-west-1"]}, "azure": {"regions": ["westeurope"]}}
@@ -16,15 +16,15 @@ CLOUDS_CONFIG = {"aws": {"regions": ["eu-west-1"]}, "azure": {"regions": ["weste
 
 def test_a_real_stack_in_a_plain_shell_and_a_local_one_in_the_emulators_are_right() -> None:
     """Nothing is said."""
-    assert misaimed("prod", CLOUDS, {}, emulated=False) == []
-    assert misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": ""}, emulated=False) == []
-    assert misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": EMULATOR}, emulated=True) == []
+    assert wrong_shell("prod", CLOUDS, {}, emulated=False) == []
+    assert wrong_shell("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": ""}, emulated=False) == []
+    assert wrong_shell("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": EMULATOR}, emulated=True) == []
 
 
 @pytest.mark.parametrize("providers", [EMULATOR, "random:4", "gcp:1"])
 def test_a_real_stack_in_a_shell_aimed_at_the_emulator_is_refused(providers: str) -> None:
     """One line: what was found, and to open a new shell."""
-    (found,) = misaimed("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=False)
+    (found,) = wrong_shell("prod", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=False)
     assert "stack prod is for real accounts" in found.line
     assert "new shell" in found.line
     assert "\n" not in found.line
@@ -41,23 +41,23 @@ def test_a_real_stack_in_a_shell_aimed_at_the_emulator_is_refused(providers: str
 )
 def test_a_local_stack_in_a_plain_shell_is_refused(providers: str, missing: str) -> None:
     """Also when only some of its clouds are emulated: the others would be real."""
-    (found,) = misaimed("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=True)
+    (found,) = wrong_shell("local", CLOUDS, {"PULUMI_DEBUG_PROVIDERS": providers}, emulated=True)
     assert f"does not name {missing})" in found.line
     assert "make up" in found.line
 
 
 def test_only_the_clouds_of_the_stack_must_be_emulated() -> None:
     """A stack without Google asks nothing of Google's provider."""
-    assert misaimed("local", ("aws",), {"PULUMI_DEBUG_PROVIDERS": "aws:1"}, emulated=True) == []
+    assert wrong_shell("local", ("aws",), {"PULUMI_DEBUG_PROVIDERS": "aws:1"}, emulated=True) == []
 
 
 def test_the_program_ends_before_it_asks_or_creates_anything() -> None:
     """The stack config decides: with skyfleet:emulator it is the emulator's."""
     real = parse_settings({"skyfleet:clouds": CLOUDS_CONFIG}, "prod")
     local = parse_settings({"skyfleet:clouds": CLOUDS_CONFIG, "skyfleet:emulator": {}}, "local")
-    need_aim(real, {})
-    need_aim(local, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
+    require_shell(real, {})
+    require_shell(local, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
     with pytest.raises(PreflightError, match="nothing was deployed"):
-        need_aim(real, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
+        require_shell(real, {"PULUMI_DEBUG_PROVIDERS": EMULATOR})
     with pytest.raises(PreflightError, match="real accounts"):
-        need_aim(local, {})
+        require_shell(local, {})

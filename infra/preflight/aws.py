@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from infra.config.model import Settings
-from infra.preflight.findings import Finding, Refused, Report, silent
+from infra.preflight.findings import CloudError, Finding, Report, unavailable
 
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
 # Fewer at once, and router, agent and checker are in each other's way soon.
@@ -23,7 +23,7 @@ UNRESERVED = 100
 
 
 class Account(Protocol):
-    """The questions; each raises Refused."""
+    """The questions; each raises CloudError."""
 
     def identity(self) -> tuple[str, str]:
         """Account and ARN of the caller."""
@@ -41,9 +41,9 @@ class Account(Protocol):
 def check(settings: Settings, account: Account) -> Report:
     try:
         number, arn = account.identity()
-    except Refused as refused:
+    except CloudError as refused:
         if refused.busy:
-            return Report({}, (silent("aws", refused),))
+            return Report({}, (unavailable("aws", refused),))
         remedy = "Run `aws sts get-caller-identity`, and when that fails `aws sso login` or `aws configure`"
         return Report({}, (Finding("aws", f"the credential is not accepted: {refused}", remedy),))
     return Report({"aws": f"account {number} as {arn}"}, tuple(_findings(settings, account, number)))
@@ -53,7 +53,7 @@ def _findings(settings: Settings, account: Account, number: str) -> Iterator[Fin
     regions = [place.region for place in settings.places if place.cloud == "aws"]
     try:
         enabled = account.regions()
-    except Refused as refused:
+    except CloudError as refused:
         yield Finding(
             "aws", f"its regions were not told: {refused}", "Allow ec2:DescribeRegions", stops=False
         )
@@ -78,7 +78,7 @@ def reserved(settings: Settings, region: str) -> int:
 def _quota(account: Account, region: str, wanted: int) -> Iterator[Finding]:
     try:
         most = account.concurrency(region)
-    except Refused as refused:
+    except CloudError as refused:
         yield Finding(
             "aws",
             f"Lambda's quota in {region} was not told: {refused}",

@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
-from infra.preflight import amazon, google
-from infra.preflight.findings import Refused, words
+from infra.preflight import aws as aws_checks
+from infra.preflight import gcp as gcp_checks
+from infra.preflight.findings import CloudError, words
 
 
 @contextmanager
-def refusals() -> Generator[None]:
+def cloud_errors() -> Generator[None]:
     """The SDKs raise bare Exceptions with the provider's words."""
     try:
         yield
     except Exception as error:
-        raise Refused(words(str(error)) or type(error).__name__) from error
+        raise CloudError(words(str(error)) or type(error).__name__) from error
 
 
 class Aws:
@@ -30,22 +31,22 @@ class Aws:
     def identity(self) -> tuple[str, str]:
         import pulumi_aws as aws
 
-        with refusals():
+        with cloud_errors():
             caller = aws.get_caller_identity()
         return caller.account_id, caller.arn
 
     def regions(self) -> Collection[str]:
         import pulumi_aws as aws
 
-        with refusals():
+        with cloud_errors():
             return aws.get_regions().names
 
     def concurrency(self, region: str) -> float:
         import pulumi_aws as aws
 
-        with refusals():
+        with cloud_errors():
             return aws.servicequotas.get_service_quota(
-                service_code=amazon.SERVICE, quota_code=amazon.QUOTA, region=region
+                service_code=aws_checks.SERVICE, quota_code=aws_checks.QUOTA, region=region
             ).value
 
 
@@ -55,7 +56,7 @@ class Azure:
     def identity(self) -> tuple[str, str]:
         from pulumi_azure_native import authorization
 
-        with refusals():
+        with cloud_errors():
             client = authorization.get_client_config()
         return client.subscription_id, client.object_id
 
@@ -63,9 +64,9 @@ class Azure:
         from pulumi_azure_native import resources
 
         try:
-            with refusals():
+            with cloud_errors():
                 resources.get_resource_group(resource_group_name=name)
-        except Refused as refused:
+        except CloudError as refused:
             if "ResourceGroupNotFound" in str(refused):
                 return False
             raise
@@ -78,16 +79,16 @@ class Gcp:
     def number(self, project: str) -> str:
         import pulumi_gcp as gcp
 
-        with refusals():
+        with cloud_errors():
             return gcp.organizations.get_project(project_id=project).number
 
     def milli_cpu(self, project: str, region: str) -> float | None:
         """Of the entries that count for a region the most special one comes first."""
         import pulumi_gcp as gcp
 
-        with refusals():
+        with cloud_errors():
             told = gcp.cloudquota.get_s_quota_info(
-                parent=f"projects/{project}", service=google.QUOTA_SERVICE, quota_id=google.QUOTA
+                parent=f"projects/{project}", service=gcp_checks.QUOTA_SERVICE, quota_id=gcp_checks.QUOTA
             )
         fit = [one for one in told.dimensions_infos if region in one.applicable_locations]
         fit.sort(key=lambda one: one.dimensions.get("region") != region)

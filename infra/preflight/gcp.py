@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from infra.config.model import Settings
-from infra.preflight.findings import Finding, Refused, Report, silent
+from infra.preflight.findings import CloudError, Finding, Report, unavailable
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
 API_OFF = re.compile(r"has not been used in project|SERVICE_DISABLED|it is disabled|accessNotConfigured")
@@ -26,7 +26,7 @@ MILLI = 1000  # of a vCPU, in which the quota counts
 
 
 class Project(Protocol):
-    """The questions; each raises Refused."""
+    """The questions; each raises CloudError."""
 
     def number(self, project: str) -> str:
         """The project's number: it is there and may be read."""
@@ -41,8 +41,8 @@ def check(settings: Settings, project: Project) -> Report:
     name = settings.project or ""
     try:
         number = project.number(name)
-    except Refused as refused:
-        found = silent("gcp", refused) if refused.busy else _refusal(name, str(refused))
+    except CloudError as refused:
+        found = unavailable("gcp", refused) if refused.busy else _refusal(name, str(refused))
         return Report({}, (found,))
     return Report({"gcp": f"project {name} ({number})"}, tuple(_quotas(settings, project, name)))
 
@@ -72,7 +72,7 @@ def _quotas(settings: Settings, project: Project, name: str) -> Iterator[Finding
     for region in dict.fromkeys(place.region for place in settings.places if place.cloud == "gcp"):
         try:
             quota = project.milli_cpu(name, region)
-        except Refused as refused:
+        except CloudError as refused:
             why = "the Cloud Quotas API is off" if API_OFF.search(str(refused)) else str(refused)
             yield Finding(
                 "gcp",

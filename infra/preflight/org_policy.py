@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from infra.preflight.findings import Finding, Refused, words
+from infra.preflight.findings import CloudError, Finding, words
 
 CONSTRAINT = "iam.allowedPolicyMemberDomains"
 
@@ -26,11 +26,11 @@ def question(project: str) -> list[str]:
 
 
 def check(project: str, run: Callable[[Sequence[str]], str]) -> Finding | None:
-    """None where nothing is restricted. run: gives what the command prints, or raises Refused."""
+    """None where nothing is restricted. run: gives what the command prints, or raises CloudError."""
     command = question(project)
     try:
         restricted = is_restricted(run(command))
-    except Refused as refused:
+    except CloudError as refused:
         what = f"whether its organisation lets functions be open to all was not told: {words(str(refused))}"
         return Finding("gcp", what, f"To see it: `{shlex.join(command)}`", stops=False)
     if not restricted:
@@ -48,7 +48,7 @@ def is_restricted(printed: str) -> bool:
     try:
         told: object = json.loads(printed)
     except ValueError:
-        raise Refused("gcloud printed no JSON") from None
+        raise CloudError("gcloud printed no JSON") from None
     policy = cast("dict[str, object]", told).get("listPolicy") if isinstance(told, dict) else None
     if not isinstance(policy, dict):
         return False

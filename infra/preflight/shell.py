@@ -18,7 +18,7 @@ from infra.preflight.findings import Finding
 PROVIDERS = "PULUMI_DEBUG_PROVIDERS"
 
 
-def misaimed(
+def wrong_shell(
     stack: str, clouds: Iterable[Cloud], environ: Mapping[str, str], *, emulated: bool
 ) -> list[Finding]:
     """Why this shell does not fit the stack; empty if it does. emulated: the stack runs in the emulator."""

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from infra.config.model import Settings
 from infra.names import regional_name
-from infra.preflight.findings import Finding, Refused, Report, silent
+from infra.preflight.findings import CloudError, Finding, Report, unavailable
 
 WRONG_SUBSCRIPTION = re.compile(
     r"SubscriptionNotFound|InvalidSubscriptionId|could not be found in.*subscr", re.IGNORECASE
@@ -25,7 +25,7 @@ NO_RIGHT = re.compile(r"AuthorizationFailed|does not have authorization|\b403\b"
 
 
 class Subscription(Protocol):
-    """The questions; each raises Refused."""
+    """The questions; each raises CloudError."""
 
     def identity(self) -> tuple[str, str]:
         """Ids of the subscription and of the caller."""
@@ -39,9 +39,9 @@ class Subscription(Protocol):
 def check(settings: Settings, subscription: Subscription) -> Report:
     try:
         number, caller = subscription.identity()
-    except Refused as refused:
+    except CloudError as refused:
         if refused.busy:
-            return Report({}, (silent("azure", refused),))
+            return Report({}, (unavailable("azure", refused),))
         remedy = "Run `az account show`, and when that fails `az login`"
         return Report({}, (Finding("azure", f"the credential is not accepted: {refused}", remedy),))
     found = next(_findings(settings, subscription, number), None)
@@ -55,8 +55,8 @@ def _findings(settings: Settings, subscription: Subscription, number: str) -> It
             continue
         try:
             subscription.has_group(regional_name(settings.prefix, "fleet", place.region, 90))
-        except Refused as refused:
-            yield silent("azure", refused) if refused.busy else _refusal(number, str(refused))
+        except CloudError as refused:
+            yield unavailable("azure", refused) if refused.busy else _refusal(number, str(refused))
 
 
 def _refusal(number: str, said: str) -> Finding:
