@@ -16,6 +16,7 @@ from infra.config import lambda_limits
 from infra.config.lambda_limits import compact
 from infra.config.model import Place, Settings, Target
 from infra.keys import Credentials
+from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
 REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
@@ -54,14 +55,14 @@ class Roles:
     ) -> FunctionSpec:
         """urls: of the agents, in the order of the targets; empty for one that is not there."""
         environment: dict[str, pulumi.Input[str]] = {
-            "SKYFLEET_TARGETS": target_list(self.settings.targets, urls, repeatable=repeatable),
+            contract.TARGETS: target_list(self.settings.targets, urls, repeatable=repeatable),
             "SKYFLEET_STRATEGY": self.settings.strategy,
             "SKYFLEET_API_KEY_SHA256": self.credentials.api_key_sha256,
         }
         if self.settings.open:
             environment["SKYFLEET_OPEN"] = "1"
         if self.settings.policy:
-            environment["SKYFLEET_POLICY"] = compact(self.settings.policy)
+            environment[contract.POLICY] = compact(self.settings.policy)
         secrets = {"SKYFLEET_ROOT_KEYS": self.credentials.root_keys()}
         return self._spec("router", "router.app:create", place, package, environment, secrets)
 
@@ -77,9 +78,9 @@ class Roles:
         # changes.
         even = [Target(target.place, 1) for target in self.settings.targets]
         environment: dict[str, pulumi.Input[str]] = {
-            "SKYFLEET_TARGETS": target_list(even, urls, repeatable=False),
-            "SKYFLEET_ROUTERS": routers.apply(lambda found: compact([url for url in found if url])),
-            "SKYFLEET_CHECK": lambda_limits.check_plan(self.settings.checks),
+            contract.TARGETS: target_list(even, urls, repeatable=False),
+            contract.ROUTERS: routers.apply(lambda found: compact([url for url in found if url])),
+            contract.CHECK: lambda_limits.check_plan(self.settings.checks),
         }
         secrets = {SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
         return self._spec("checker", "router.checker:create", place, package, environment, secrets)

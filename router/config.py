@@ -17,6 +17,7 @@ from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.policy import Policy
 from router.core.targets import Target, is_name, parse_origin, parse_targets
+from skyfleet import contract
 from skyfleet.keys import Roots
 from skyfleet.origin import Origin
 from skyfleet.signing import Keys, KeysError
@@ -148,7 +149,7 @@ def _json(environ: Mapping[str, str], key: str, mistakes: list[str]) -> object:
 
 
 def _targets(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Target, ...]:
-    value = _json(environ, "SKYFLEET_TARGETS", mistakes)
+    value = _json(environ, contract.TARGETS, mistakes)
     if value is _NOT_JSON:
         return ()
     targets, wrong = parse_targets(value)
@@ -171,9 +172,9 @@ def _secret(
 
 
 def _policy(environ: Mapping[str, str], mistakes: list[str]) -> Policy:
-    if not environ.get("SKYFLEET_POLICY"):
+    if not environ.get(contract.POLICY):
         return policies.DEFAULT
-    value = _json(environ, "SKYFLEET_POLICY", mistakes)
+    value = _json(environ, contract.POLICY, mistakes)
     if value is _NOT_JSON:
         return policies.DEFAULT
     if not isinstance(value, dict):
@@ -199,7 +200,7 @@ def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> bytes | None:
 
 
 def _routers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Origin, ...]:
-    value = _json(environ, "SKYFLEET_ROUTERS", mistakes)
+    value = _json(environ, contract.ROUTERS, mistakes)
     if value is _NOT_JSON:
         return ()
     if not isinstance(value, list) or not value:
@@ -210,18 +211,13 @@ def _routers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Origin, .
     return tuple(origin for origin in found if not isinstance(origin, str))
 
 
-_CHECK_NAMES: Final = {
-    "probes": "probes",
-    "apartS": "apart_s",
-    "timeoutS": "timeout_s",
-    "coldTimeoutS": "cold_timeout_s",
-}
+_CHECK_NAMES: Final = {name: contract.snake_case(name) for name in contract.CHECK_KEYS}
 
 
 def _check(environ: Mapping[str, str], mistakes: list[str]) -> Check:
-    if not environ.get("SKYFLEET_CHECK"):
+    if not environ.get(contract.CHECK):
         return Check()
-    value = _json(environ, "SKYFLEET_CHECK", mistakes)
+    value = _json(environ, contract.CHECK, mistakes)
     if value is _NOT_JSON:
         return Check()
     if not isinstance(value, dict):

@@ -22,6 +22,7 @@ PLAIN: Final = {
     "dataclasses",
     "email.utils",
     "enum",
+    "skyfleet.contract",
     "skyfleet.values",
     "functools",
     "hashlib",

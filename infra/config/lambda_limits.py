@@ -17,6 +17,7 @@ from typing import Literal
 
 from infra.config.model import Checks, Place, Settings, Target
 from infra.config.validation import Validator
+from skyfleet import contract
 
 # The roles that get the list of targets.
 ListedRole = Literal["router", "checker"]
@@ -52,14 +53,7 @@ def target_list(targets: Sequence[Target], urls: Sequence[str], *, repeatable: b
 
 def check_plan(checks: Checks) -> str:
     """SKYFLEET_CHECK: a checker's rounds, as JSON."""
-    return compact(
-        {
-            "probes": checks.probes,
-            "apartS": checks.apart_s,
-            "timeoutS": checks.timeout_s,
-            "coldTimeoutS": checks.cold_timeout_s,
-        }
-    )
+    return compact({key: getattr(checks, contract.snake_case(key)) for key in contract.CHECK_KEYS})
 
 
 def check_environment_size(validator: Validator, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import cast
 
@@ -27,6 +28,7 @@ from infra.config.policy import read_policy
 from infra.config.regions import REGIONS, UNFIT
 from infra.config.validation import Validator, one_of, suggestion
 from infra.errors import ConfigError
+from skyfleet.contract import CHECK_KEYS, MAX_PRICE, WEIGHTS
 
 # The keys under `skyfleet:` with an example each, shown in error messages.
 EXAMPLES: Mapping[str, str] = {
@@ -43,15 +45,38 @@ EXAMPLES: Mapping[str, str] = {
     "azure": AZURE_EXAMPLE,
     "emulator": EMULATOR_EXAMPLE,
 }
-# Ranges that the router accepts: of a region's weight other than 0 (a standby), and of a price.
-WEIGHTS = (0.000_001, 1_000_000)
-MOST_PRICE = 1_000_000_000
 # A module path and one attribute, for `importlib` and `getattr`.
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # Of one invocation. Lambda ends a function after 900 s; a cold start and sending the snapshots take time too.
 MAX_CHECK_S = 600
 # Top-level packages of this project: an agent module of that name would hide one of them.
-RESERVED_MODULES = ("bench", "emulator", "infra", "router", "skyfleet", "tests", "tools")
+RESERVED_MODULES = ("bench", "docs", "emulator", "infra", "locks", "router", "skyfleet", "tests", "tools")
+# Modules of a package besides ours: files that the platforms load, and what the runtimes import.
+CARRIED_MODULES = frozenset(
+    [
+        "main",
+        "function_app",
+        "anyio",
+        "azure",
+        "azurefunctions",
+        "certifi",
+        "click",
+        "fastapi",
+        "functions_framework",
+        "h11",
+        "httpcore",
+        "httptools",
+        "httpx",
+        "idna",
+        "obstore",
+        "sniffio",
+        "starlette",
+        "typing_extensions",
+        "uvicorn",
+        "uvloop",
+        "werkzeug",
+    ]
+)
 
 
 def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
@@ -144,7 +169,7 @@ def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) 
     price = None
     if entry.get("price") is not None:
         price = validator.number(
-            f"{key}.price", entry["price"], 0, minimum=0, maximum=MOST_PRICE, example="0.2"
+            f"{key}.price", entry["price"], 0, minimum=0, maximum=MAX_PRICE, example="0.2"
         )
     regions = validator.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
@@ -209,10 +234,13 @@ def _agent(validator: Validator, value: object) -> str:
     if not isinstance(value, str) or not AGENT_ENTRY.fullmatch(value):
         validator.error("skyfleet:agent", value, "module:attribute", default)
         return default
-    if value.partition(":")[0].partition(".")[0] in RESERVED_MODULES:
-        validator.error(
-            "skyfleet:agent", value, f"a module outside of {', '.join(RESERVED_MODULES)}", default
-        )
+    top = value.partition(":")[0].partition(".")[0]
+    if top in RESERVED_MODULES:
+        expected = f"a module outside of {', '.join(RESERVED_MODULES)}"
+        validator.error("skyfleet:agent", value, expected, default)
+    elif top in sys.stdlib_module_names or top in CARRIED_MODULES:
+        expected = f"another name than {top}, which hides a module that Python or the package imports"
+        validator.error("skyfleet:agent", value, expected, default)
     return value
 
 
@@ -229,7 +257,7 @@ def _name(validator: Validator, value: object) -> str:
 def _checks(validator: Validator, value: object) -> Checks:
     key, example, default = "skyfleet:checks", EXAMPLES["checks"], Checks()
     given = validator.mapping(key, value, example)
-    validator.known_keys(key, given, ("probes", "apartS", "timeoutS", "coldTimeoutS"), example)
+    validator.known_keys(key, given, CHECK_KEYS, example)
 
     def number(name: str, default: float, minimum: float, *, integer: bool = False) -> float:
         return validator.number(f"{key}.{name}", given.get(name), default, minimum=minimum, integer=integer)

@@ -1,34 +1,12 @@
-"""`skyfleet:router.policy`: ranges and names that the config may set.
+"""Read `skyfleet:router.policy`.
 
-Pure. The defaults are the router's (router/core/policy.py).
+Pure. Ranges and names are in skyfleet/contract.py, defaults in router/core/policy.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from infra.config.validation import Validator, one_of
-
-# Minimum and maximum of each number.
-POLICY_NUMBERS: Mapping[str, tuple[float, float]] = {
-    "connectTimeoutS": (0.01, 60),
-    "probeAfterS": (0.01, 3600),
-    "deadlineS": (0.1, 3600),
-    "slowStartS": (0.1, 3600),
-    "ejectionS": (0.1, 300),
-    "fall": (1, 10),
-    "rise": (1, 10),
-    "freshS": (1, 3600),
-    "hedgeShare": (0.001, 1),
-    "extraUsdPerHour": (0, 1_000_000),
-    "latencyGoalMs": (1, 3_600_000),
-    "queueTimeoutS": (0, 3600),
-    "attempts": (1, 10),
-}
-WHOLE_NUMBERS = ("fall", "rise", "attempts")
-HEDGES = ("auto", "on", "off")
-OVERRIDES = ("strategy", "redundant")
-POLICY_KEYS = (*POLICY_NUMBERS, "hedge", "allowedOverrides")
+from skyfleet.contract import HEDGES, OVERRIDES, POLICY_KEYS, POLICY_NUMBERS, WHOLE_NUMBERS
 
 
 def read_policy(validator: Validator, value: object) -> dict[str, object]:

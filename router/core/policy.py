@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from skyfleet import contract
 from skyfleet.values import frozen
 
 
@@ -148,46 +149,9 @@ class Policy:
 
 DEFAULT: Final = Policy()
 
-_NAMES: Final = {
-    "connectTimeoutS": "connect_timeout_s",
-    "probeAfterS": "probe_after_s",
-    "deadlineS": "deadline_s",
-    "slowStartS": "slow_start_s",
-    "ejectionS": "ejection_s",
-    "fall": "fall",
-    "rise": "rise",
-    "freshS": "fresh_s",
-    "hedgeShare": "hedge_share",
-    "extraUsdPerHour": "extra_usd_per_hour",
-    "latencyGoalMs": "latency_goal_ms",
-    "queueTimeoutS": "queue_timeout_s",
-    "attempts": "attempts",
-}
-# The least and the most that each may be. Below, a timer of the event loop or one round trip is the limit;
-# above, it is a mistake in the unit, or another limit comes first. Zero switches off what has a 0 here.
-RANGES: Final[Mapping[str, tuple[float, float]]] = {
-    "connectTimeoutS": (0.01, 60),
-    "probeAfterS": (0.01, 3600),
-    # No platform waits longer than an hour for a reply.
-    "deadlineS": (0.1, 3600),
-    "slowStartS": (0.1, 3600),
-    # The cap of an ejection.
-    "ejectionS": (0.1, 300),
-    # A checker keeps 10 observations of a target, so no longer streak can be seen.
-    "fall": (1, 10),
-    "rise": (1, 10),
-    "freshS": (1, 3600),
-    "hedgeShare": (0.001, 1),
-    "extraUsdPerHour": (0, 1_000_000),
-    "latencyGoalMs": (1, 3_600_000),
-    "queueTimeoutS": (0, 3600),
-    "attempts": (1, 10),
-}
-_COUNTS: Final = frozenset({"fall", "rise", "attempts"})
+_NAMES: Final = {name: contract.snake_case(name) for name in contract.POLICY_NUMBERS}
 # What two clocks kept by NTP may differ by, with much room.
 SKEW_S: Final = 60.0
-HEDGES: Final = ("auto", "on", "off")
-MAY: Final = ("strategy", "redundant")
 
 
 def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
@@ -197,25 +161,26 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
     for name, got in value.items():
         field = _NAMES.get(name)
         if name == "hedge":
-            if got in HEDGES:
+            if got in contract.HEDGES:
                 changes[name] = got
             else:
-                mistakes.append(f"hedge: got {got!r}, expected one of {', '.join(HEDGES)}")
+                mistakes.append(f"hedge: got {got!r}, expected one of {', '.join(contract.HEDGES)}")
         elif name == "allowedOverrides":
-            if isinstance(got, list) and all(one in MAY for one in cast("list[object]", got)):
+            if isinstance(got, list) and all(one in contract.OVERRIDES for one in cast("list[object]", got)):
                 changes["allowed_overrides"] = frozenset(cast("list[str]", got))
             else:
                 mistakes.append(
-                    f'allowedOverrides: got {got!r}, expected a list of {", ".join(MAY)}, e.g. ["strategy"]'
+                    f"allowedOverrides: got {got!r}, expected a list of {', '.join(contract.OVERRIDES)}, "
+                    'e.g. ["strategy"]'
                 )
         elif field is None:
-            expected = ", ".join([*_NAMES, "hedge", "allowedOverrides"])
+            expected = ", ".join(contract.POLICY_KEYS)
             mistakes.append(f"{name}: unknown; expected one of {expected}")
         elif _fits(name, got):
             changes[field] = got
         else:
-            kind = "a whole number" if name in _COUNTS else "a number"
-            least, most = RANGES[name]
+            kind = "a whole number" if name in contract.WHOLE_NUMBERS else "a number"
+            least, most = contract.POLICY_NUMBERS[name]
             expected = f"{kind} from {least} to {most}, e.g. {getattr(DEFAULT, field):g}"
             # A number may have thousands of digits.
             mistakes.append(f"{name}: got {repr(got)[:40]}, expected {expected}")
@@ -224,7 +189,7 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
 
 def _fits(name: str, got: object) -> bool:
     """Whether it is a number of this field's kind and range; comparing is exact also where no float is."""
-    least, most = RANGES[name]
-    if isinstance(got, bool) or not isinstance(got, int if name in _COUNTS else int | float):
+    least, most = contract.POLICY_NUMBERS[name]
+    if isinstance(got, bool) or not isinstance(got, int if name in contract.WHOLE_NUMBERS else int | float):
         return False
     return least <= cast("float", got) <= most

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+from skyfleet import contract
 from skyfleet.origin import Origin
 from skyfleet.values import frozen
 
@@ -30,11 +31,6 @@ MOST_TARGETS: Final = 300
 # counts like the dearest, so that nobody wins by not saying a price.
 PRICES: Final = {"aws": 0.20, "azure": 0.20, "gcp": 0.40}
 _STRANGER: Final = 0.40
-# Beyond a millionfold difference the lesser target might as well be a standby.
-WEIGHTS: Final = (0.000_001, 1_000_000)
-# A thousand dollars for one request.
-MOST_PRICE: Final = 1_000_000_000
-_FIELDS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -136,7 +132,7 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     if isinstance(origin, str):
         mistakes.append(origin)
     weight = fields.get("weight", 1.0)
-    least, most = WEIGHTS
+    least, most = contract.WEIGHTS
     if not (_within(weight, 0, 0) or _within(weight, least, most)):
         mistakes.append(
             f"weight: got {_short(weight)}, expected 0 (standby) or a number from {least:f} to {most}, e.g. 3"
@@ -145,9 +141,10 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
     price = fields.get("price", PRICES.get(str(fields.get("cloud")), _STRANGER))
-    if not _within(price, 0, MOST_PRICE):
+    if not _within(price, 0, contract.MAX_PRICE):
         mistakes.append(
-            f"price: got {_short(price)}, expected USD per million requests from 0 to {MOST_PRICE}, e.g. 0.2"
+            f"price: got {_short(price)}, expected USD per million requests from 0 to "
+            f"{contract.MAX_PRICE}, e.g. 0.2"
         )
     mistakes += [f"{name}: unknown field" for name in _unknown(fields)]
     if mistakes or isinstance(origin, str):
@@ -168,4 +165,4 @@ def _short(value: object) -> str:
 
 
 def _unknown(fields: Mapping[str, object]) -> Iterable[str]:
-    return [name for name in fields if name not in _FIELDS]
+    return [name for name in fields if name not in contract.TARGET_KEYS]

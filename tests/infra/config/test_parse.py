@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 from infra.config.model import STRATEGIES, Checks, EmulatorSettings, Model, Place, Settings
-from infra.config.parse import MOST_PRICE, WEIGHTS, parse_settings
-from infra.config.policy import POLICY_KEYS, POLICY_NUMBERS
+from infra.config.parse import parse_settings
 from infra.errors import ConfigError
 from infra.packaging import ROOT
 from router.core import policy as router_policy
-from router.core import targets as router_targets
 from router.core.balance.strategies import Strategy
+from skyfleet.contract import POLICY_KEYS, POLICY_NUMBERS
 
 pytestmark = pytest.mark.pure
 
@@ -96,8 +95,6 @@ def test_everything_that_can_be_said_is_heard() -> None:
 def test_what_the_config_may_say_the_router_understands() -> None:
     """Strategies, knobs and prices are listed in both rooms: here, what is taken there is taken."""
     assert list(STRATEGIES) == [strategy.value for strategy in Strategy]
-    assert POLICY_NUMBERS == router_policy.RANGES
-    assert (WEIGHTS, MOST_PRICE) == (router_targets.WEIGHTS, router_targets.MOST_PRICE)
     for end in (0, 1):
         knobs: dict[str, object] = {
             **{name: span[end] for name, span in POLICY_NUMBERS.items()},
@@ -248,10 +245,13 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     ),
     "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
+    "agent-hides-the-standard-library": (CLOUDS, {"agent": "json:agent"}, "another name than json"),
+    "agent-hides-a-carried-module": (CLOUDS, {"agent": "uvicorn.mine:agent"}, "another name than uvicorn"),
+    "agent-hides-an-entry-file": (CLOUDS, {"agent": "main:app"}, "another name than main"),
     "agent-reserved": (
         CLOUDS,
         {"agent": "router.app:create"},
-        "outside of bench, emulator, infra, router, skyfleet, tests, tools",
+        "outside of bench, docs, emulator, infra, locks, router, skyfleet, tests, tools",
     ),
     "name": (CLOUDS, {"name": "My Fleet"}, "lower-case letters"),
     "checks": (CLOUDS, {"checks": {"probes": 0}}, "checks.probes: got 0"),
