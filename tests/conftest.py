@@ -19,6 +19,22 @@ from infra.setup.pulumi.choose import ensure_pulumi
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
+# Files of minutes or half a minute. Those that share the fleet of a worker are one xdist_group each.
+LONGEST_FIRST: Final = (
+    "test_main_job",
+    "test_bad_input",
+    "test_bad_days",
+    "test_keys",
+    "test_idempotency",
+    "test_rotation",
+    "test_operators",
+    "test_preflight",
+    "test_contract",
+    "test_azure_vaults",
+    "test_providers",
+    "test_emulator",
+)
+
 # No deadline for one example: the machine may be busy.
 settings.register_profile("default", max_examples=20, stateful_step_count=30, deadline=None)
 settings.register_profile("long", max_examples=300, stateful_step_count=30, deadline=None)
@@ -35,13 +51,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is marked `long` without `--long`."""
+    """Deselect what is marked `long` without `--long`, and put the longest groups first."""
+    items.sort(key=lambda item: _rank(item.path.stem, item.get_closest_marker("emulator") is not None))
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def _rank(stem: str, emulated: bool) -> int:
+    """Place of a test in the run: workers take groups in this order, so that none ends with a long one."""
+    if emulated and stem in LONGEST_FIRST:
+        return LONGEST_FIRST.index(stem)
+    return len(LONGEST_FIRST) + (not emulated)
 
 
 @pytest.fixture

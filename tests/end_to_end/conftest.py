@@ -11,13 +11,13 @@ from tests.end_to_end.fleet import Fleet
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A fleet on three clouds, deployed by `skyfleet up` and taken down by `skyfleet down`."""
+    """A fleet on three clouds, deployed by `skyfleet up`."""
     fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
     try:
         fleet.run("up", seconds=550)
         yield fleet
     finally:
-        fleet.run("down", code=None)
+        fleet.stop()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,12 @@ import requests
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
+# Settings of Pulumi.local.yaml that tests would only wait for.
+SHORTER = {
+    "slowStartS: 10": "slowStartS: 1, ejectionS: 2",
+    "apartS: 1": "apartS: 0.3",
+    "minuteS: 5, delays: 0.0167": "minuteS: 3, delays: 0.004",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,14 @@ class Fleet:
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict[str, str])
-    _status_url: str = field(default="", init=False)
+    _url: str = field(default="", init=False)
 
     @classmethod
     def copy(cls, root: Path) -> Fleet:
-        """Copies what git tracks (and would track) into `root`; recoveries there are quicker."""
+        """Copy what git tracks (and would track) into `root`.
+
+        Ejections, slow starts, scheduled checks and emulated delays are shorter there.
+        """
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=CHECKOUT,
@@ -64,7 +74,11 @@ class Fleet:
                 shutil.copy2(source, root / name)
         (root / ".venv").symlink_to(CHECKOUT / ".venv")
         config = root / "Pulumi.local.yaml"
-        config.write_text(config.read_text().replace("slowStartS: 10", "slowStartS: 3"))
+        text = config.read_text()
+        for before, after in SHORTER.items():
+            assert before in text, f"Pulumi.local.yaml has no `{before}`"
+            text = text.replace(before, after)
+        config.write_text(text)
         return cls(root)
 
     def environment(self) -> dict[str, str]:
@@ -83,7 +97,9 @@ class Fleet:
         )
 
     def run(self, *arguments: str, code: int | None = 0, seconds: float = 280) -> str:
-        """Runs one `skyfleet` command and returns what it printed; `code` None: any exit code will do."""
+        """Run one `skyfleet` command and return what it printed; `code` None: any exit code will do."""
+        if arguments[0] in ("up", "down"):
+            self._url = ""
         process = self.start(*arguments)
         try:
             printed, _ = process.communicate(timeout=seconds)
@@ -121,7 +137,15 @@ class Fleet:
 
     @property
     def url(self) -> str:
-        return str(self.facts("outputs")["routerUrl"]).rstrip("/")
+        """Address of the first router, as `skyfleet outputs` prints it; kept until the next deployment."""
+        self._url = self._url or str(self.facts("outputs")["routerUrl"]).rstrip("/")
+        return self._url
+
+    def admin(self, method: str, path: str) -> requests.Response:
+        """One request to the emulator's admin API."""
+        note = self.emulator
+        headers = {"authorization": f"Bearer {note['token']}"}
+        return requests.request(method, f"{note['admin']}{path}", headers=headers, timeout=30)
 
     def roots(self) -> dict[str, str]:
         """The stack's root keys by id, as only its operator can read them."""
@@ -136,13 +160,25 @@ class Fleet:
         }
 
     def heal(self) -> None:
+        """End every fault."""
         for cloud in ("aws", "azure", "gcp"):
-            self.run("chaos", cloud, "heal")
+            assert self.admin("DELETE", f"/v1/faults?cloud={cloud}").ok
+
+    def stop(self) -> None:
+        """End the emulator and all instances; the folder is of no use afterwards."""
+        try:
+            pid = int(self.emulator["pid"])
+        except FileNotFoundError:
+            return
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 30
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < end, "the emulator did not end"
+            time.sleep(0.05)
 
     def states(self) -> dict[str, str]:
-        """Cloud -> state as the first router tells it; `skyfleet status` shows the same."""
-        self._status_url = self._status_url or f"{self.url}/api/status"
-        reply = requests.get(self._status_url, timeout=30)
+        """Cloud -> state as the first router reports it; `skyfleet status` shows the same."""
+        reply = requests.get(f"{self.url}/api/status", timeout=30)
         return {str(t["cloud"]): str(t["state"]) for t in reply.json()["targets"]}
 
     def wait_for(self, wanted: Callable[[dict[str, str]], bool], *, seconds: float = 60) -> dict[str, str]:

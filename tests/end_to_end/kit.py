@@ -59,11 +59,11 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"data: last\\n\\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     elif path == "/half":
-        from router.proxy import cuts
-        cuts.quieten_server()
+        from router.net import server
+        server.quieten_uvicorn()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        cuts.tell(b"id-7", "The reply of aws/r0 broke off.")
+        server.log_truncated(b"id-7", "The reply of aws/r0 broke off.")
     elif path == "/later":
         async def later():
             await asyncio.sleep(0.05)

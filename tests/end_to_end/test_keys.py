@@ -15,7 +15,7 @@ from tests.end_to_end.fleet import Fleet, Json
 from tests.end_to_end.ingress import places, signed, statuses
 from tests.thief import forgeries, loot, snapshot
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("keys"), pytest.mark.timeout(600)]
 
 SNAPSHOTS = "/_skyfleet/health"
 ASK = b'{"input": "[]"}'
@@ -80,6 +80,15 @@ def leaking(fleet: Fleet) -> Iterator[dict[str, Json]]:
         config.write_text(before)
         module.unlink()
         fleet.run("up")
+
+
+def test_another_agent_takes_over_on_a_running_stack(fleet: Fleet, leaking: dict[str, Json]) -> None:
+    """A module that no cloud has yet, named in the config: all three run it after one `up`."""
+    url = f"{fleet.url}/invoke"
+    replies = [requests.post(url, json={"input": "[]"}, timeout=30) for _ in range(6)]
+    assert all(reply.json().keys() == leaking["gcp"].keys() for reply in replies)
+    asked = {reply.headers["x-skyfleet-target"].partition("/")[0] for reply in replies}
+    assert asked == {"aws", "azure", "gcp"}
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])

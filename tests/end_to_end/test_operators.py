@@ -17,7 +17,7 @@ import pytest
 from infra.cli.environment import LOCAL_PASSPHRASE, backend_url
 from tests.end_to_end.fleet import Fleet
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("main-job")]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("operators")]
 
 CLOUDS = {"aws", "azure", "gcp"}
 

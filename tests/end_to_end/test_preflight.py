@@ -12,7 +12,7 @@ from emulator.providers.gcp import project
 from emulator.providers.storage.resource_store import Resource
 from tests.end_to_end.stack import Said, Stack
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input")]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("preflight")]
 
 PROGRAM = """
 import os

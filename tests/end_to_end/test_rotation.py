@@ -14,7 +14,7 @@ from skyfleet.keys import Roots
 from tests.end_to_end.fleet import Call, Fleet, failures, steady
 from tests.end_to_end.ingress import Target, places, signed, statuses
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("rotation"), pytest.mark.timeout(600)]
 
 ASK = b'{"input": "reverse abc"}'
 
@@ -57,7 +57,7 @@ def test_keys_rotate_twice_under_load_and_no_request_is_refused(fleet: Fleet) ->
     with ThreadPoolExecutor(1) as beside:
         rotating = beside.submit(rotate)
         while not rotating.done():
-            calls += asyncio.run(steady(url, rate=10, seconds=5))
+            calls += asyncio.run(steady(url, rate=10, seconds=2))
         rotating.result()
     assert failures(calls) == []
     assert refusals(logs)[before:] == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -153,15 +155,32 @@ def packages_at(folder: Path) -> Packages:
     return Packages(built, {"agent": "build-of-agent", "router": "build-of-router"}, repeatable=True)
 
 
+# What was registered with which settings and stack config: a run takes a second or two.
+_known: list[tuple[tuple[Settings, str, str], list[Resource]]] = []
+
+
 def recorded(settings: Settings, folder: Path, *, left_out: str = "") -> list[Resource]:
-    """Everything the program registers, after all of it was."""
+    """Everything the program registers with these settings, once it has ended.
+
+    folder: for the packages of the first run with these settings; later ones get the same resources.
+    """
+    asked = (settings, os.environ.get("PULUMI_CONFIG", ""), left_out)
+    for known, resources in _known:
+        if known == asked:
+            return [*resources]
     recorder = Recorder(left_out=left_out)
     monitor = Monitor(recorder)
-    contextvars.Context().run(_run, monitor, settings, packages_at(folder), preview=not left_out)
-    return [
+    gc.disable()  # as the program itself does
+    try:
+        contextvars.Context().run(_run, monitor, settings, packages_at(folder), preview=not left_out)
+    finally:
+        gc.enable()
+    resources = [
         replace(found, depends=monitor.options[found.label][0], retained=monitor.options[found.label][1])
         for found in recorder.found
     ]
+    _known.append((asked, resources))
+    return [*resources]
 
 
 def _run(monitor: Monitor, settings: Settings, packages: Packages, *, preview: bool) -> None:
