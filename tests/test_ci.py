@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parent.parent
 WORKFLOWS: Final = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FORMS: Final = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 # What a hook may start: tools that `make setup` installs, and those of any Linux.
-OWN: Final = (".venv/bin/ruff", ".venv/bin/basedpyright", ".venv/bin/python")
+OWN: Final = (".venv/bin/ruff", ".venv/bin/basedpyright", ".venv/bin/python", ".venv/bin/lint-imports")
 COMMON: Final = ("awk",)
 
 
@@ -36,6 +36,13 @@ def test_ci_runs_one_script_on_the_oldest_python_and_on_that_of_the_clouds() -> 
     assert job["strategy"]["matrix"] == {"python": ["3.11", "3.13"]}
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
     assert 'requires-python = ">=3.11"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_the_longer_tests_run_each_night() -> None:
+    """They are further examples of the same claims, so no change waits for them."""
+    workflow = read(ROOT / ".github/workflows/long.yml")
+    assert [step["run"] for step in steps(workflow) if "run" in step] == ["make test-long"]
+    assert "schedule" in workflow["on"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
