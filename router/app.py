@@ -102,6 +102,7 @@ class App:
             sign=self._sign,
             ticks=ticks,
             outage=RequestQueue(balancer, prober, ticks),
+            any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
         self._keeper = SnapshotStore(bucket, balancer, clock, prober.hear)
@@ -121,7 +122,20 @@ class App:
                 if scope["path"] in _OWN:
                     await self._answer(scope, headers, ident, receive, send)
                 else:
-                    await self._relay(scope, headers, fields, (ident, drawn[32:]), receive, send)
+                    arrived = self._context.ticks()
+                    drop = self._accept(headers, fields)
+                    length = fields.get(b"content-length")
+                    body = await read_body(length, receive)
+                    target, path, query = (
+                        server.request_target(scope),
+                        scope["path"],
+                        scope.get("query_string", b""),
+                    )
+                    request = Request(
+                        scope["method"], target, path, query, headers, body, ident, drop, arrived, drawn[32:]
+                    )
+                    outbox = server.Outbox(ident, self._context.watch, arrived)
+                    await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
             except InvalidRequest as error:
                 await _reply(send, ident, 400, error_json("bad-request", str(error)))
             except BodyTooLarge as error:
@@ -174,36 +188,13 @@ class App:
                 _only(scope, "POST")
                 await reply(200, await self._snapshot(scope, headers, receive))
 
-    async def _relay(
-        self,
-        scope: Scope,
-        headers: list[Header],
-        fields: Mapping[bytes, bytes],
-        marks: tuple[bytes, str],
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """marks: its id, and the nonce of its first attempt."""
-        arrived = self._context.ticks()
+    def _accept(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
+        """Let a request for an agent in; the answer is which fields carried the key."""
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = self._admit(headers)
         self._keeper.refresh_soon()
-        request = Request(
-            scope["method"],
-            server.request_target(scope),
-            scope["path"],
-            scope.get("query_string", b""),
-            headers,
-            await read_body(fields.get(b"content-length"), receive),
-            marks[0],
-            drop,
-            arrived,
-            marks[1],
-        )
-        outbox = server.Outbox()
-        forwarder = Forwarder(self._context, request, outbox)
-        await server.serve(outbox, forwarder, request.id, receive, send)
+        return drop
 
     def _admit(self, headers: list[Header]) -> frozenset[bytes]:
         """Let in callers with the key, or all when open; the answer is which fields carried the key."""

@@ -17,6 +17,9 @@ from router.net.connection import ResponseHandler
 from router.net.errors import TransportError
 
 _START: Final = b"Lambda-Runtime-Function-Error-Type: "
+# Without this letter in so many last bytes, no part of the beginning is at the end.
+_INITIAL: Final = b"L"
+_MAX_TAIL: Final = len(_START) - 1
 _ERROR: Final = re.compile(
     re.escape(_START) + rb"Runtime\.[A-Za-z]+\r\nLambda-Runtime-Function-Error-Body: [A-Za-z0-9+/=]*\r\n"
 )
@@ -37,6 +40,9 @@ class LambdaErrorFilter:
 
     def on_data(self, data: bytes) -> None:
         """Pass on what cannot be the beginning of the error."""
+        if not self._held and _INITIAL not in data[-_MAX_TAIL:] and _START not in data:
+            self._handler.on_data(data)
+            return
         data, self._held = self._held + data, b""
         at = error_begins(data)
         if at < len(data):
@@ -47,7 +53,7 @@ class LambdaErrorFilter:
     def on_end(self) -> None:
         """End, or fail when the body ended with the error."""
         held, self._held = self._held, b""
-        if _ERROR.fullmatch(held):
+        if held and _ERROR.fullmatch(held):
             self._handler.on_failure(
                 TransportError.RESET, "its function broke off in the middle of the reply"
             )

@@ -2,8 +2,8 @@
 
 Rules
 - One future per wait: everything that arrived by then is sent in one message.
-- One task beside a request notices that the client leaves. From Python 3.12 on it begins without a turn of
-  the event loop.
+- One task beside a request notices that the client leaves. It begins after `LISTEN_AFTER_S`, since a task
+  costs more than many a reply takes; so a leaving client is noticed at most that much late.
 - More than `HIGH` bytes that the server has not taken pause the target; below it, the target goes on.
 - A client that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
 - A truncated reply is left without its end. uvicorn, the server in every cloud, then closes the connection,
@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Coroutine
+import math
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
+from router.net.deadlines import Deadlines
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
 
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
+# Above most replies that no model makes, and far below what an agent would work on for nothing.
+LISTEN_AFTER_S: Final = 0.05
 LOG: Final = logging.getLogger("skyfleet.router")
 # uvicorn's line about a reply without its end.
 _UVICORNS: Final = "ASGI callable returned without completing response."
@@ -58,9 +60,29 @@ class Outbox:
     """The client's side of one request: keeps the reply until the server takes it. upstream: what serves
     it."""
 
-    __slots__ = ("_cut", "_ended", "_head", "_left", "_parts", "_paused", "_size", "_wake", "upstream")
+    __slots__ = (
+        "_cut",
+        "_deadlines",
+        "_ended",
+        "_head",
+        "_left",
+        "_listener",
+        "_parts",
+        "_paused",
+        "_receive",
+        "_request_id",
+        "_size",
+        "_wake",
+        "due",
+        "upstream",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: bytes, deadlines: Deadlines, arrived: float) -> None:
+        """arrived: when the request came, on the clock of `deadlines`."""
+        self._request_id, self._deadlines = request_id, deadlines
+        self.due = arrived + LISTEN_AFTER_S
+        self._receive: Receive | None = None
+        self._listener: asyncio.Task[None] | None = None
         self.upstream: Upstream | None = None
         self._head: Message | None = None
         self._parts: list[bytes] = []
@@ -99,24 +121,43 @@ class Outbox:
         self._left = True
         self._notify()
 
-    async def pump(self, send: Send) -> str | None:
-        """Send until the reply is over or the client has left; why it was truncated, if it was."""
-        while not self._left:
-            if self._head is not None:
-                head, self._head = self._head, None
-                await send(head)
-            elif self._parts or self._ended:
-                ended = self._ended
-                body = self._take()
-                await send({"type": "http.response.body", "body": body, "more_body": not ended})
-                if ended:
-                    return None
-            elif self._cut is not None:
-                return self._cut
-            else:
-                self._wake = asyncio.get_running_loop().create_future()
-                await self._wake
-        return None
+    async def serve(self, upstream: Upstream, receive: Receive, send: Send) -> None:
+        """Serve one request, whose body has been read: until the reply is over or the client has left."""
+        self.upstream = upstream
+        upstream.start()
+        self._receive = receive
+        self._deadlines.add(self)
+        try:
+            while not self._left:
+                if self._head is not None:
+                    head, self._head = self._head, None
+                    await send(head)
+                elif self._parts or self._ended:
+                    ended = self._ended
+                    await send({"type": "http.response.body", "body": self._take(), "more_body": not ended})
+                    if ended:
+                        break
+                elif self._cut is not None:
+                    log_truncated(self._request_id, self._cut)
+                    break
+                else:
+                    self._wake = asyncio.Future()
+                    await self._wake
+        except OSError:
+            pass  # ASGI servers raise it from send() when the client has left
+        finally:
+            self._deadlines.discard(self)
+            if self._listener is not None:
+                self._listener.cancel()
+            upstream.gone()
+            self.upstream = None  # a cycle of what belongs to one request waits for the garbage collector
+
+    def overdue(self, now: float) -> None:
+        """`LISTEN_AFTER_S` has passed."""
+        self.due = math.inf
+        if self._receive is not None:
+            work = _listen(self._receive, self)
+            self._listener = asyncio.get_running_loop().create_task(work)
 
     def _take(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0
@@ -129,22 +170,6 @@ class Outbox:
         wake, self._wake = self._wake, None
         if wake is not None and not wake.done():
             wake.set_result(None)
-
-
-async def serve(outbox: Outbox, upstream: Upstream, request_id: bytes, receive: Receive, send: Send) -> None:
-    """Serve one request, whose body has been read."""
-    outbox.upstream = upstream
-    upstream.start()
-    listener = _beside(_listen(receive, outbox))
-    try:
-        if why := await outbox.pump(send):
-            log_truncated(request_id, why)
-    except OSError:
-        pass  # ASGI servers raise it from send() when the client has left
-    finally:
-        listener.cancel()
-        upstream.gone()
-        outbox.upstream = None  # a cycle of what belongs to one request waits for the garbage collector
 
 
 def log_truncated(request_id: bytes, why: str) -> None:
@@ -170,10 +195,3 @@ async def _listen(receive: Receive, outbox: Outbox) -> None:
         return
     if message["type"] == "http.disconnect":
         outbox.leave()
-
-
-def _beside(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)

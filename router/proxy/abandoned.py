@@ -28,13 +28,13 @@ _LEAST_S: Final = 0.05
 def abandon(context: Context, attempt: Attempt, why: Abandoned) -> None:
     """Report what this attempt shows of its target, and close it."""
     if why is Abandoned.OUTRUN:
-        if attempt.outlasted():
+        if attempt.censored():
             context.prober.verify(attempt.key)
     elif why is Abandoned.CLIENT_GONE:
         elapsed = context.ticks() - attempt.started
         if elapsed >= _LEAST_S:
             delay = context.balancer.hedge_delay_s()
-            if delay is not None and elapsed > _TIMES * delay and attempt.outlasted():
+            if delay is not None and elapsed > _TIMES * delay and attempt.censored():
                 attempt.record(Outcome.CLIENT_GAVE_UP)
             context.prober.verify(attempt.key)
     attempt.close()

@@ -9,17 +9,29 @@ Rules
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from router.core.balance.balancer import Balancer
 from router.core.health.fleet import Outcome
 from router.core.request.actions import Send
 from router.core.request.budget import AttemptReason
-from router.core.request.classify import MOST_BUFFERED, Classification, ResponseKind
+from router.core.request.classify import (
+    LOAD_HEADER,
+    MOST_BUFFERED,
+    Classification,
+    ResponseKind,
+    classify,
+    is_ordinary,
+    stream_fault,
+)
 from router.core.request.failures import AttemptError
+from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
+from router.net.fields import first, request_head, upstream
+from router.net.lambda_errors import response_handler
 from router.net.pool import Exchange
+from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
 from skyfleet.sse import FirstEvent, LastEvent
 
@@ -49,29 +61,27 @@ class AttemptOwner(Protocol):
 
     def on_truncated(self, attempt: Attempt, why: str, /) -> None: ...
 
-    def fault(self, last: LastEvent, /) -> str: ...
-
 
 class Attempt:
     """The response handler of one target's reply."""
 
     __slots__ = (
-        "_balancer",
+        "_context",
         "_first",
         "_held",
         "_last",
         "_owner",
         "_recorded",
         "_reported",
+        "_request",
         "_size",
-        "_ticks",
         "_truncated",
         "awaited",
         "call",
         "choice",
         "ended",
         "flowing",
-        "headed_ms",
+        "headed_at",
         "headers",
         "key",
         "number",
@@ -85,23 +95,20 @@ class Attempt:
     call: Exchange
 
     def __init__(
-        self, owner: AttemptOwner, balancer: Balancer, ticks: Callable[[], float], sent: Send, started: float
+        self, owner: AttemptOwner, context: Context, request: Request, sent: Send, now: float
     ) -> None:
-        """started: in ticks."""
-        self._owner, self._balancer, self._ticks, self.started = owner, balancer, ticks, started
-        self.number, self.choice, self.reason, self.key = (
-            sent.number,
-            sent.choice,
-            sent.reason,
-            sent.choice.key,
-        )
-        balancer.start(self.key, self, retry=sent.reason is AttemptReason.RETRY)
+        """now: in ticks. It is not sent yet; see `send`."""
+        self._owner, self._context, self._request = owner, context, request
+        self.number, self.choice, self.reason = sent.number, sent.choice, sent.reason
+        self.key = key = sent.choice.key
+        # In ticks, as `headed_at`, when its head came.
+        self.started = self.headed_at = now
+        context.balancer.start(key, self, retry=sent.reason is AttemptReason.RETRY)
         self.status = 0
         self.headers: list[Header] = []
         self.reply: Classification | None = None
         # A good head is here, and the reply is held until its first event or its end.
         self.awaited = False
-        self.headed_ms = 0.0  # when its head came, since it was sent
         self.stop_probe: Callable[[], None] | None = None
         self._size = 0
         self._first: FirstEvent | None = None
@@ -110,18 +117,58 @@ class Attempt:
         self.flowing = self.ended = self._recorded = self._reported = False
         self._truncated: str | None = None
 
+    def send(self, arrived: float, deadline: float) -> None:
+        """Send the request. arrived: of the request, in unix seconds. deadline: the client's, in ticks."""
+        context, request = self._context, self._request
+        target, method, body = context.balancer.targets[self.key], request.method, request.body
+        headers = upstream(request.headers, request.drop)
+        headers.append((b"x-request-id", request.id))
+        headers.append((b"x-request-start", b"t=%.3f" % arrived))
+        if deadline < math.inf:
+            headers.append((TIMEOUT, b"%d" % max(1, round((deadline - self.started) * 1000))))
+        headers += context.sign(self.key, request, "" if self.number else request.nonce)
+        head = request_head(method, request.target, target.origin.authority, headers, len(body))
+        handler = response_handler(self, target.cloud)
+        self.call = context.pool.send(target.origin, head + body, handler, head_only=method == "HEAD")
+
     # The pool calls these.
 
     def on_head(self, status: int, headers: list[Header]) -> None:
-        self.status, self.headers = status, headers
-        self.headed_ms = (self._ticks() - self.started) * 1000
+        """Classify it, and report what it says of the target."""
+        context, request = self._context, self._request
+        agents = context.agents
+        self.status, self.headers, self.headed_at = status, headers, context.ticks()
+        if self.stop_probe is not None:
+            self.stop_probing()
+        self.reply = reply = classify(
+            status,
+            headers,
+            bodiless=request.method == "HEAD",
+            identified=agents.identified,
+            now=context.balancer.clock(),
+        )
+        kind = reply.kind
+        if not agents.identified and first(headers, LOAD_HEADER) is not None:
+            agents.identified = True
+        if kind is ResponseKind.FRONTEND or kind is ResponseKind.UNKNOWN:
+            if not is_ordinary(request.method, request.target):
+                self.record(Outcome.NEUTRAL)
+        elif context.balancer.probing:
+            context.balancer.responded(self.key)
+        if reply.outcome is not None:
+            self.record(reply.outcome, reply.why, reply.backoff_s)
+        elif reply.events:
+            self._first, self._last = FirstEvent(), LastEvent()
+        elif kind is not ResponseKind.BUFFER and reply.at_end is not Outcome.NEUTRAL:
+            self._report(self.headed_at)
+        self.awaited = kind is ResponseKind.BUFFER or kind is ResponseKind.STREAM
         self._owner.on_head(self)
 
     def on_data(self, data: bytes) -> None:
         began = self._first is not None and self._first.feed(data)
         if began:
             self._first = None
-            self._report((self._ticks() - self.started) * 1000)
+            self._report(self._context.ticks())
         if self._last is not None:
             self._last.feed(data)
         if self.flowing:
@@ -140,20 +187,22 @@ class Attempt:
 
     def on_end(self) -> None:
         self.ended = True
-        self._balancer.end(self.key, self)
+        self._context.balancer.end(self.key, self)
         reply = self.reply
         if reply is None:
             self.record(Outcome.NEUTRAL)
         else:
             if reply.at_end is not Outcome.NEUTRAL:
-                if self._last is not None and (why := self._owner.fault(self._last)):
+                if self._last is not None and (
+                    why := stream_fault(self._last, self._request.path, self._context.agents)
+                ):
                     self.record(Outcome.FAILURE, why)
                 if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
                     self._reported = self._recorded = True
-                    self._balancer.report(
+                    self._context.balancer.report(
                         self.key,
                         reply.at_end,
-                        first_event_ms=(self._ticks() - self.started) * 1000,
+                        first_event_ms=(self._context.ticks() - self.started) * 1000,
                         load=reply.load,
                         cold=reply.at_end is Outcome.COLD,
                     )
@@ -165,7 +214,7 @@ class Attempt:
 
     def on_failure(self, error: TransportError, why: str) -> None:
         failure = _ERRORS[error]
-        self._balancer.end(self.key, self)
+        self._context.balancer.end(self.key, self)
         self.stop_probing()
         if not self.status:
             self.record(_BLAME.get(failure, Outcome.FAILURE), why)
@@ -176,18 +225,6 @@ class Attempt:
         self._owner.on_truncated(self, why)
 
     # The owner calls these.
-
-    def classified(self, reply: Classification) -> None:
-        """Its head has been classified; report what that says of the target."""
-        self.reply = reply
-        if reply.kind is ResponseKind.BUFFER or reply.kind is ResponseKind.STREAM:
-            self.awaited = True
-        if reply.outcome is not None:
-            self.record(reply.outcome, reply.why, reply.backoff_s)
-        elif reply.events:
-            self._first, self._last = FirstEvent(), LastEvent()
-        elif reply.at_end is not Outcome.NEUTRAL and reply.kind is not ResponseKind.BUFFER:
-            self._report(self.headed_ms)
 
     @property
     def heartbeat(self) -> bool:
@@ -216,13 +253,13 @@ class Attempt:
         self.record(_BLAME.get(error, Outcome.FAILURE), why)
         self.close()
 
-    def outlasted(self) -> bool:
+    def censored(self) -> bool:
         """It is abandoned: report that it takes longer than it has taken. Whether it has shown nothing
         useful."""
         if self._reported or self._recorded:
             return False
-        elapsed = (self._ticks() - self.started) * 1000
-        self._reported = self._balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
+        elapsed = (self._context.ticks() - self.started) * 1000
+        self._reported = self._context.balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
         return self.awaited or not self.status
 
     def record(self, outcome: Outcome, why: str = "", backoff_s: float | None = None) -> None:
@@ -232,7 +269,7 @@ class Attempt:
             if self.choice.panic and outcome in _BAD:
                 # The target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
-            self._balancer.report(self.key, outcome, why, backoff_s)
+            self._context.balancer.report(self.key, outcome, why, backoff_s)
 
     def stop_probing(self) -> None:
         """Its target's probe is no longer awaited."""
@@ -244,21 +281,18 @@ class Attempt:
         """The rest of its reply is not needed."""
         self.flowing = self.awaited = False
         self._recorded = True
-        self._balancer.end(self.key, self)
+        self._context.balancer.end(self.key, self)
         if not self.call.over:
             self.call.cancel()
         if self.stop_probe is not None:
             self.stop_probing()
 
-    def _report(self, milliseconds: float) -> None:
-        """Its latency."""
+    def _report(self, now: float) -> None:
+        """Its latency until now."""
         if not self._reported and self.reply is not None:
             self._reported = True
+            milliseconds = (now - self.started) * 1000
             cold = self.reply.at_end is Outcome.COLD
-            self._balancer.report(
-                self.key,
-                Outcome.NEUTRAL,
-                first_event_ms=milliseconds,
-                load=self.reply.load,
-                cold=cold,
+            self._context.balancer.report(
+                self.key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=self.reply.load, cold=cold
             )

@@ -55,7 +55,8 @@ Sign = Callable[[str, Request, str], Iterable[Header]]
 @frozen
 class Context:
     """What all requests of one instance share. sign: header fields for (target key, request, nonce or "").
-    ticks: seconds of a monotonic clock. agents: what is known of the fleet's agents.
+    ticks: seconds of a monotonic clock. any_repeatable: an agent declares itself repeatable. agents: what is
+    known of the fleet's agents.
     """
 
     balancer: Balancer
@@ -65,4 +66,5 @@ class Context:
     sign: Sign
     ticks: Callable[[], float]
     outage: RequestQueue
+    any_repeatable: bool
     agents: AgentTraits = field(default_factory=AgentTraits)

@@ -11,20 +11,17 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from router.core.health.fleet import Outcome
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
-from router.core.request.classify import LOAD_HEADER, ResponseKind, classify, is_ordinary, stream_fault
 from router.core.request.failures import AttemptError, Fail, error_reply, response_headers
 from router.core.request.machine import IDEMPOTENT, SAFE, RequestMachine
-from router.core.request.options import TIMEOUT, wishes
-from router.net.fields import check_request, downstream, first, request_head, upstream
-from router.net.lambda_errors import response_handler
+from router.core.request.options import parse_options
+from router.net.fields import check_request, downstream
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
 from skyfleet.asgi import Header
-from skyfleet.sse import LastEvent, error_event
+from skyfleet.sse import error_event
 
 
 class Forwarder:
@@ -36,6 +33,7 @@ class Forwarder:
         "_context",
         "_downstream",
         "_forwarded",
+        "_hedged",
         "_key",
         "_limit",
         "_machine",
@@ -52,31 +50,35 @@ class Forwarder:
         check_request(request.method, request.target, request.headers)
         balancer = context.balancer
         policy = balancer.policy
-        wished = wishes(request.headers, policy)
+        options = parse_options(request.headers, policy)
         self._context, self._request, self._downstream = context, request, downstream
         now = context.ticks()
         self._started = started = now if request.arrived is None else request.arrived
         self._arrived = balancer.clock() - (now - started)  # unix seconds, the same in all attempts
-        self._limit = math.inf if wished.timeout_s is None else started + wished.timeout_s
-        self._strategy = wished.strategy
+        self._limit = math.inf if options.timeout_s is None else started + options.timeout_s
+        self._strategy = options.strategy
         # Agents ignore a key on safe methods, so repeats of those need not meet the same target.
-        self._key = b"" if request.method in SAFE else wished.key or b""
+        self._key = b"" if request.method in SAFE else options.key or b""
         idempotent, deadline = request.method in IDEMPOTENT, started + policy.deadline_s
+        repeatable = idempotent or options.key is not None
+        hedge_s = math.inf
+        if repeatable or context.any_repeatable:
+            hedge_s = balancer.hedge_after_s(options.strategy or balancer.strategy)
         limits = a.RequestLimits(
             policy,
             balancer.most_attempts,
             started,
             deadline if deadline < self._limit else self._limit,
-            idempotent or wished.key is not None,
-            wished.copies,
-            balancer.hedge_after_s(wished.strategy or balancer.strategy),
+            repeatable,
+            options.parallel,
+            hedge_s,
             not idempotent and policy.hedge != "on",
             self._limit,
         )
         self._machine = RequestMachine(limits)
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None
-        self._paused = self._queued = False
+        self._paused = self._queued = self._hedged = False
         self.due = math.inf
 
     # The server in front calls these.
@@ -84,7 +86,8 @@ class Forwarder:
     def start(self) -> None:
         """Send it."""
         self._context.balancer.request_began()
-        self._do(self._machine.on_start(self._context.ticks()))
+        now = self._context.ticks()
+        self._do(self._machine.on_start(now), now)
 
     def pause(self) -> None:
         """The client reads slowly."""
@@ -92,20 +95,21 @@ class Forwarder:
         self._machine.on_pause()
         if self._forwarded is not None:
             self._forwarded.call.pause()
-            self._arm()
+            self._do((), self._context.ticks())
 
     def resume(self) -> None:
         """The client reads on."""
         self._paused = False
-        self._machine.on_resume(self._context.ticks())
+        now = self._context.ticks()
+        self._machine.on_resume(now)
         if self._forwarded is not None:
             self._forwarded.call.resume()
-            self._arm()
+            self._do((), now)
 
     def gone(self) -> None:
         """The client left, or has the whole reply."""
         if not self._machine.over:
-            self._do(self._machine.on_client_gone())
+            self._do(self._machine.on_client_gone(), self._context.ticks())
             self._finish()
         self._attempts, self._forwarded = [], None  # each holds this
 
@@ -113,7 +117,7 @@ class Forwarder:
 
     def overdue(self, now: float) -> None:
         """`due` has passed."""
-        self._do(self._machine.on_time(now))
+        self._do(self._machine.on_time(now), now)
 
     def wants(self, key: str) -> bool:
         """Whether it may be sent to this target once that is back."""
@@ -125,41 +129,27 @@ class Forwarder:
 
     def lives(self, key: str) -> None:
         """This target has answered all the while."""
-        self._do(self._machine.on_target_ok(key, self._context.ticks()))
+        now = self._context.ticks()
+        self._do(self._machine.on_target_ok(key, now), now)
 
     def again(self) -> None:
         """A target is back, and the request is no longer queued."""
         self._queued = False
-        self._do(self._machine.on_retry_round(self._context.ticks()))
+        now = self._context.ticks()
+        self._do(self._machine.on_retry_round(now), now)
 
     # An attempt calls these.
 
     def on_head(self, attempt: Attempt) -> None:
-        """The head of its reply is here."""
-        context, request, agents = self._context, self._request, self._context.agents
-        if attempt.stop_probe is not None:
-            attempt.stop_probing()
-        status, headers = attempt.status, attempt.headers
-        reply = classify(
-            status,
-            headers,
-            bodiless=request.method == "HEAD",
-            identified=agents.identified,
-            now=context.balancer.clock(),
-        )
-        if not agents.identified and first(headers, LOAD_HEADER) is not None:
-            agents.identified = True
-        if reply.kind is ResponseKind.FRONTEND or reply.kind is ResponseKind.UNKNOWN:
-            if not is_ordinary(request.method, request.target):
-                attempt.record(Outcome.NEUTRAL)
-        elif context.balancer.probing:
-            context.balancer.responded(attempt.key)
-        attempt.classified(reply)
-        self._do(self._machine.on_head(attempt.number, status, reply, context.ticks()))
+        """The head of its reply is here and classified."""
+        if attempt.reply is not None:
+            now = attempt.headed_at
+            self._do(self._machine.on_head(attempt.number, attempt.status, attempt.reply, now), now)
 
     def on_ready(self, attempt: Attempt) -> None:
         """Its held reply is complete, or has its first event."""
-        self._do(self._machine.on_ready(attempt.number, self._context.ticks()))
+        now = self._context.ticks()
+        self._do(self._machine.on_ready(attempt.number, now), now)
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         """A part of the forwarded body."""
@@ -169,7 +159,7 @@ class Forwarder:
         if machine.stream is not None:
             ready = machine.stream.feed(data)
             if ready is None:
-                self._do(machine.on_mismatch(attempt.number, "another"))
+                self._do(machine.on_mismatch(attempt.number, "another"), self._context.ticks())
                 return
             data = ready
         if data:
@@ -181,29 +171,28 @@ class Forwarder:
         if machine.stream is not None:
             rest = machine.stream.finish()
             if rest is None:
-                self._do(machine.on_mismatch(attempt.number, "a shorter"))
+                self._do(machine.on_mismatch(attempt.number, "a shorter"), self._context.ticks())
                 return
             if rest:
                 self._downstream.body(rest)
-        machine.on_end()
-        self._finish()
+        machine.over = True
+        self._context.watch.discard(self)  # all other attempts are closed
         self._downstream.end()
 
     def on_error(self, attempt: Attempt, error: AttemptError) -> None:
         """It ended without a reply."""
-        self._do(self._machine.on_error(attempt.number, error, self._context.ticks()))
+        now = self._context.ticks()
+        self._do(self._machine.on_error(attempt.number, error, now), now)
 
     def on_truncated(self, attempt: Attempt, why: str) -> None:
         """Its reply broke off."""
-        self._do(self._machine.on_truncated(attempt.number, why, self._context.ticks()))
-
-    def fault(self, last: LastEvent) -> str:
-        """What is wrong with a stream that ended in order; empty: nothing."""
-        return stream_fault(last, self._request.path, self._context.agents)
+        now = self._context.ticks()
+        self._do(self._machine.on_truncated(attempt.number, why, now), now)
 
     # Actions.
 
-    def _do(self, actions: a.Actions) -> None:
+    def _do(self, actions: a.Actions, now: float) -> None:
+        """Carry out these actions and all that follow from them, then set the timer."""
         context, machine = self._context, self._machine
         while actions:
             more: a.Actions = ()
@@ -211,59 +200,56 @@ class Forwarder:
                 match action:
                     case a.Pick():
                         choice = context.balancer.choose(action.excluded, self._strategy, self._key)
-                        more = machine.on_pick(choice, context.ticks())
+                        more = machine.on_pick(choice, now)
                     case a.Send():
-                        self._send(action)
+                        self._send(action, now)
                     case a.Forward():
-                        self._forward(self._attempts[action.number], resumed=action.resumed)
+                        self._forward(self._attempts[action.number], now, resumed=action.resumed)
                     case a.Charge():
                         paid = context.balancer.afford(action.choice.key, action.reason)
-                        more = machine.on_charge(context.ticks(), affordable=paid)
-                    case a.Probe():
-                        self._probe(self._attempts[action.number])
-                    case a.Cancel():
-                        self._attempts[action.number].cancel(action.error, action.why)
-                    case a.Abandon():
-                        abandon(self._context, self._attempts[action.number], action.why)
-                    case a.Queue():
-                        self._queued = True
-                        self._context.outage.wait(self)
-                    case a.Abort():
-                        self._abort(action)
-                    case Fail():
-                        self._fail(action)
+                        more = machine.on_charge(now, affordable=paid)
+                    case _:
+                        self._other(action)
             actions = more
-        self._arm()
+        due = machine.wake_at
+        if due < self.due and not machine.over:
+            self.due = due
+            context.watch.add(self)
+        else:
+            self.due = due
 
-    def _arm(self) -> None:
-        due = self._machine.wake_at
-        sooner, self.due = due < self.due, due
-        if sooner and not self._machine.over:
-            self._context.watch.add(self)
+    def _other(self, action: a.Action) -> None:
+        """Carry out an action that a request without faults does not meet."""
+        match action:
+            case a.Probe():
+                self._probe(self._attempts[action.number])
+            case a.Cancel():
+                self._attempts[action.number].cancel(action.error, action.why)
+            case a.Abandon():
+                abandon(self._context, self._attempts[action.number], action.why)
+            case a.Queue():
+                self._queued = True
+                self._context.outage.wait(self)
+            case a.Abort():
+                self._abort(action)
+            case Fail():
+                self._fail(action)
+            case _:
+                raise TypeError(f"{action} is not carried out here.")
 
-    def _send(self, sent: a.Send) -> None:
-        context, request = self._context, self._request
+    def _send(self, sent: a.Send, now: float) -> None:
+        context = self._context
         balancer, key = context.balancer, sent.choice.key
-        target = balancer.targets[key]
         if sent.reason is AttemptReason.HEDGE:
+            self._hedged = True
             for one in self._machine.active:
                 if one.number < sent.number:
                     balancer.attempt_is_slow(one.choice.key)
         if self._key and sent.reason in (None, AttemptReason.RETRY):
             balancer.remember(self._key, key)
-        now = context.ticks()
-        attempt = Attempt(self, balancer, context.ticks, sent, now)
+        attempt = Attempt(self, context, self._request, sent, now)
         self._attempts.append(attempt)
-        headers = upstream(request.headers, request.drop)
-        headers.append((b"x-request-id", request.id))
-        headers.append((b"x-request-start", b"t=%.3f" % self._arrived))
-        if self._limit < math.inf:
-            headers.append((TIMEOUT, b"%d" % max(1, round((self._limit - now) * 1000))))
-        headers += context.sign(key, request, "" if sent.number else request.nonce)
-        method, body = request.method, request.body
-        head = request_head(method, request.target, target.origin.authority, headers, len(body))
-        handler = response_handler(attempt, target.cloud)
-        attempt.call = context.pool.send(target.origin, head + body, handler, head_only=method == "HEAD")
+        attempt.send(self._arrived, self._limit)
 
     def _probe(self, attempt: Attempt) -> None:
         context, now = self._context, self._context.ticks()
@@ -275,11 +261,11 @@ class Forwarder:
         attempt.stop_probing()
         machine, number, now = self._machine, attempt.number, self._context.ticks()
         if alive:
-            self._do(machine.on_probe_ok(number, now, heartbeat=attempt.heartbeat))
+            self._do(machine.on_probe_ok(number, now, heartbeat=attempt.heartbeat), now)
         else:
-            self._do(machine.on_probe_failed(number, now))
+            self._do(machine.on_probe_failed(number, now), now)
 
-    def _forward(self, attempt: Attempt, *, resumed: bool) -> None:
+    def _forward(self, attempt: Attempt, now: float, *, resumed: bool) -> None:
         self._forwarded = attempt
         balancer = self._context.balancer
         if self._key:
@@ -291,7 +277,7 @@ class Forwarder:
             headers = downstream(attempt.headers, status, streamed=events)
             if status >= 500:
                 balancer.request_failed()
-            self._downstream.head(status, headers + self._own_headers(attempt))
+            self._downstream.head(status, headers + self._own_headers(attempt, now))
         attempt.flow()
         if resumed and self._paused:
             self.pause()
@@ -309,19 +295,17 @@ class Forwarder:
         balancer = self._context.balancer
         balancer.request_failed()
         headers, body = error_reply(fail, balancer.retry_after_s())
-        headers += self._own_headers(self._attempts[-1] if self._attempts else None)
+        headers += self._own_headers(self._attempts[-1] if self._attempts else None, self._context.ticks())
         self._finish()
         self._downstream.head(fail.status, headers)
         self._downstream.body(body)
         self._downstream.end()
 
-    def _own_headers(self, attempt: Attempt | None) -> list[Header]:
-        now, attempts = self._context.ticks(), self._attempts
-        hedged = len(attempts) > 1 and any(one.reason is AttemptReason.HEDGE for one in attempts)
+    def _own_headers(self, attempt: Attempt | None, now: float) -> list[Header]:
         total_ms = (now - self._started) * 1000
         spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
         choice, times = None if attempt is None else attempt.choice, (total_ms, spent_ms)
-        return response_headers(self._request.id, len(attempts), times, choice, hedged=hedged)
+        return response_headers(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
 
     def _finish(self) -> None:
         self._context.watch.discard(self)

@@ -1,11 +1,12 @@
-"""What extra attempts may cost: a share of the requests for hedges, an amount of money for everything extra.
+"""What extra attempts may cost: a share of the requests for hedges, an amount of money for all extra
+attempts.
 
 Rules
-- Two buckets. Each request earns `hedge_share` of a hedge, kept up to `hedge_burst`; each second earns its
-  part of `extra_usd_per_hour`, kept up to one hour's worth. Both begin full.
-- A retry, a hedge and a redundant send all pay the price of their target; only hedges pay from the share as
-  well. What cannot be paid in full is not sent.
-- Nothing is written per request: what was earned since the last payment is worked out at the next one.
+- Two token buckets. Each request earns `hedge_share` of a hedge, up to `hedge_burst`; each second earns its
+  part of `extra_usd_per_hour`, up to one hour's worth. Both start full.
+- A retry, a hedge and a redundant send are charged the price of their target; a hedge is charged to the share
+  as well. An attempt that cannot be charged in full is not sent.
+- Nothing is written per request: what was earned since the last charge is computed at the next one.
 - A clock that goes back earns nothing; a bucket never holds less than nothing.
 """
 
@@ -27,7 +28,7 @@ class AttemptReason(StrEnum):
 
 @frozen
 class Budget:
-    """What was left after the last payment.
+    """What was left after the last charge.
 
     hedges: how many. requests: how many requests there had been. usd: how much money. at: when, in seconds of
     any clock.
@@ -40,12 +41,12 @@ class Budget:
 
 
 def full(now: float, policy: Policy) -> Budget:
-    """The budget of a router instance that begins."""
+    """The budget of a new router instance."""
     return Budget(policy.hedge_burst, 0, policy.extra_usd_per_hour, now)
 
 
 def refilled(budget: Budget, requests: int, now: float, policy: Policy) -> Budget:
-    """With what was earned since. requests: how many there have been in all."""
+    """Add what was earned since. requests: how many there have been in all."""
     earned = max(0, requests - budget.requests) * policy.hedge_share
     per_s = policy.extra_usd_per_hour / 3600
     return Budget(
@@ -71,7 +72,8 @@ def patience(budget: Budget, requests: int, policy: Policy) -> float:
 def pay(
     budget: Budget, reason: AttemptReason, usd: float, requests: int, now: float, policy: Policy
 ) -> tuple[Budget, bool]:
-    """Pay for one more attempt at the price of `usd`, if there is enough; else only what was earned."""
+    """Charge one more attempt at the price of `usd`, if there is enough; otherwise only add what was
+    earned."""
     have = refilled(budget, requests, now, policy)
     hedges = 1.0 if reason is AttemptReason.HEDGE else 0.0
     if have.hedges < hedges or have.usd < usd:

@@ -36,6 +36,9 @@ LOAD_HEADER: Final = b"endpoint-load-metrics"
 # Replies of agents are a few kilobytes; a larger one costs more to hold than a truncated one is likely.
 MOST_BUFFERED: Final = 65_536
 _LOAD: Final = b"application_utilization="
+_LOAD_LENGTH: Final = len(_LOAD)
+# What nearly all replies are; looked at first because parsing a type takes longer.
+_JSON: Final = b"application/json"
 # Not now, and nothing was done; and an error, perhaps half-way.
 NOT_NOW: Final = frozenset({429, 503})
 _SERVER_ERRORS: Final = frozenset({500, 502, 504})
@@ -146,11 +149,11 @@ def _classify(
         at_end = Outcome.NEUTRAL
     if bodiless:
         return Classification(ResponseKind.PASS, None, at_end, "", load)
-    length = fields.get(b"content-length")
-    if _is_readable(fields):
+    length, content_type = fields.get(b"content-length"), fields.get(b"content-type")
+    if content_type != _JSON and _is_readable(fields):
         return Classification(ResponseKind.STREAM, None, at_end, "", load, True, None, length is not None)
     if length is None:
-        small = _is_document(fields.get(b"content-type", b""))
+        small = _is_document(content_type or b"")
     else:
         small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_BUFFERED
     kind = ResponseKind.BUFFER if small else ResponseKind.PASS
@@ -216,7 +219,7 @@ def parse_load(metrics: bytes) -> float | None:
     if at < 0:
         return None
     try:
-        load = float(metrics[at + len(_LOAD) :].split(b",", 1)[0])
+        load = float(metrics[at + _LOAD_LENGTH :].split(b",", 1)[0])
     except ValueError:
         return None
     return load if 0 <= load < math.inf else None
@@ -250,4 +253,4 @@ def _is_readable(fields: dict[bytes, bytes]) -> bool:
 def _is_document(content_type: bytes) -> bool:
     """Whether this names one JSON value (RFC 8259 and RFC 6839), not a sequence of them."""
     kind = content_type.split(b";", 1)[0].strip().lower()
-    return kind == b"application/json" or kind.endswith(b"+json")
+    return kind == _JSON or kind.endswith(b"+json")

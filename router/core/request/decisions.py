@@ -32,7 +32,9 @@ _MOST_NOT_CHARGED: Final = 5
 # While targets come and go, each round of a queued request may be refused again.
 _MOST_ATTEMPTS: Final = 20
 _BROKEN: Final = frozenset({AttemptError.RESET, AttemptError.TRUNCATED})
+NOT_RUNNING: Final = "Attempt {} is not running; report events of running attempts only."
 _QUEUE: Final = (Queue(),)
+_FORWARD_FIRST: Final = (Forward(0),)
 _INCOMPLETE: Final = "What came before this is incomplete."
 _QUEUED: Final = frozenset({"no-target", "no-answer"})
 
@@ -158,11 +160,23 @@ class RequestState:
             self._hedge_off, self._hedge_at = True, math.inf
         return self._armed()
 
+    def _send_first(self, choice: Choice, now: float) -> Actions:
+        """Like `_send`, but written out, because every request goes this way."""
+        limits = self._limits
+        one = ActiveAttempt(0, choice, None, now, limits.repeatable or choice.repeatable)
+        one.wake_at = at = now + limits.policy.probe_after_s
+        self.attempts, self.active, self.charged = [one], [one], 1
+        if not self._hedge_off and one.repeatable:
+            self._schedule_hedge(now)
+            at = min(at, self._hedge_at)
+        self.wake_at = at if at < limits.deadline else limits.deadline
+        send = Send(0, choice)
+        return (send,) if limits.parallel == 1 else (send, *self._fill(now))
+
     def _send(self, choice: Choice, now: float) -> Actions:
         limits, attempts = self._limits, self.attempts
         number = len(attempts)
-        first = not number or all(one.past for one in attempts)
-        reason = None if first else self._reason
+        reason = None if all(one.past for one in attempts) else self._reason
         repeatable = limits.repeatable or choice.repeatable
         one = ActiveAttempt(number, choice, reason, now, repeatable)
         one.wake_at = now + limits.policy.probe_after_s
@@ -226,7 +240,7 @@ class RequestState:
     def _running(self, number: int) -> ActiveAttempt:
         one = self.attempts[number]
         if one not in self.active:
-            raise ValueError(f"Attempt {number} is not running; report events of running attempts only.")
+            raise ValueError(NOT_RUNNING.format(number))
         return one
 
     # Ends.
@@ -243,15 +257,19 @@ class RequestState:
         if self._lost and (one.status >= 300 or not events):
             return self.on_mismatch(one.number, "another")
         running = one in self.active
-        others: Actions = ()
-        if len(self.attempts) > 1:
-            others = self._close_others(one)
+        others = self._close_others(one) if self.attempts[-1].number else ()
         if events and self.stream is None:
             self.stream = ResumableStream(may_resume=running and one.repeatable)
         if not running:
             self.active = []
         self.forwarded, self.data_at = one, now
-        self._await_body()
+        if self._paused:
+            self._await_body()
+        else:
+            quiet_at, limit = now + self._limits.policy.deadline_s, self._limits.client_deadline
+            self.wake_at = quiet_at if quiet_at < limit else limit
+        if not one.number and not others:
+            return _FORWARD_FIRST
         return (*others, Forward(one.number, bool(self._lost)))
 
     def _close_others(self, one: ActiveAttempt) -> Actions:
@@ -295,8 +313,9 @@ class RequestState:
         return (Cancel(one.number, AttemptError.TRUNCATED, why), *self._truncated(one, why, now))
 
     def _await_body(self) -> None:
-        quiet_at = math.inf if self._paused else self.data_at + self._limits.policy.deadline_s
-        self.wake_at = min(self._limits.client_deadline, quiet_at)
+        limits = self._limits
+        quiet_at = math.inf if self._paused else self.data_at + limits.policy.deadline_s
+        self.wake_at = quiet_at if quiet_at < limits.client_deadline else limits.client_deadline
 
     def _exhausted(self, now: float) -> Actions:
         if self._kept:
@@ -324,7 +343,7 @@ class RequestState:
         return (*self._abandoned(), fail) if fail.code == "deadline" else (fail,)
 
     def _abandoned(self) -> Actions:
-        """Nobody waits for the running attempts any longer."""
+        """The client no longer waits for the running attempts."""
         return tuple(Abandon(one.number, Abandoned.CLIENT_GONE) for one in self.active)
 
     def _abort(self, code: str, text: str) -> Actions:

@@ -42,7 +42,7 @@ from typing import Final
 from router.core.request.actions import Abandon, Abandoned, Action, Actions, Cancel, Charge, Pick, Probe
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind, is_not_charged
-from router.core.request.decisions import RequestState
+from router.core.request.decisions import NOT_RUNNING, RequestState
 from router.core.request.failures import AttemptError, may_have_run
 from router.core.targets import Choice
 
@@ -73,6 +73,8 @@ class RequestMachine(RequestState):
         """The answer to `Pick`; None: every target is excluded."""
         if choice is None:
             return self._none_left(now)
+        if not self.attempts:
+            return self._send_first(choice, now)
         if not choice.repeatable and self._needs_repeatable():
             self._excluded = (*self._excluded, choice.key)
             return (Pick(self._excluded),)
@@ -92,7 +94,9 @@ class RequestMachine(RequestState):
 
     def on_head(self, number: int, status: int, reply: Classification, now: float) -> Actions:
         """The head of its reply is here. No action: the reply is held until `on_ready`."""
-        one, kind = self._running(number), reply.kind
+        one, kind = self.attempts[number], reply.kind
+        if one not in self.active:
+            raise ValueError(NOT_RUNNING.format(number))
         one.status, one.reply = status, reply
         if kind is ResponseKind.PASS or (not one.repeatable and kind in _FINAL):
             return self._forward(one, now)

@@ -1,16 +1,15 @@
-"""What a caller may ask of the router for one request, in header fields of its own.
+"""What a client may ask of the router for one request, in header fields.
 
-    x-skyfleet-strategy: latency      how to choose the target
-    x-skyfleet-redundant: 2           send it to so many at once, the first good reply wins
+    x-skyfleet-strategy: latency      the strategy that chooses the target
+    x-skyfleet-redundant: 2           so many attempts at once; the first good reply wins
     x-skyfleet-timeout-ms: 1500       the reply must be complete by then, counted from the request's arrival
-    grpc-timeout: 1500m               the same, as gRPC says it (H M S m u n)
+    grpc-timeout: 1500m               the same in gRPC's form (H M S m u n)
 
-and Idempotency-Key, which is for the agent too.
+and Idempotency-Key, which the agent reads too.
 
-Rules: a value that is not understood is a 400 with an example, a wish that the deployment does not grant
-(`allowedOverrides`) a 403. A field that is repeated with another value is a 400, since either may be meant;
-an Idempotency-Key that is repeated at all too.
-With both timeouts the shorter one counts.
+Rules: an unknown value is a 400 with an example; an option that the deployment does not allow
+(`allowedOverrides`) is a 403. A field repeated with another value is a 400, since either may be meant; a
+repeated Idempotency-Key always is. Of two timeouts the shorter one counts.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ TIMEOUT: Final = b"x-skyfleet-timeout-ms"
 GRPC_TIMEOUT: Final = b"grpc-timeout"
 KEY: Final = b"idempotency-key"
 _FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY})
-# One for each of the three clouds; the budgets of attempts and of money hold beside it.
-_COPIES: Final = (b"1", b"2", b"3")
+# One for each of the three clouds; the budgets of attempts and of money hold as well.
+_PARALLEL: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
 _MOST_DIGITS: Final = 10
 _MOST_GRPC_DIGITS: Final = 8
@@ -39,35 +38,36 @@ _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, 
 
 
 @frozen
-class Wishes:
-    """strategy: None means the router's own. copies: at once. timeout_s: None means the router's own. key:
-    its Idempotency-Key, which agents check; None: there is none."""
+class RequestOptions:
+    """strategy: None means the router's own. parallel: attempts at once. timeout_s: None means the router's
+    own. key: the Idempotency-Key, which agents check; None: there is none."""
 
     strategy: Strategy | None = None
-    copies: int = 1
+    parallel: int = 1
     timeout_s: float | None = None
     key: bytes | None = None
 
 
-NONE: Final = Wishes()
+NONE: Final = RequestOptions()
 
 
-def wishes(headers: Iterable[Header], policy: Policy) -> Wishes:
-    """What these header fields ask for; CallerError 400 or 403 for what cannot be granted."""
+def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
+    """The options in these header fields. CallerError 400 for a bad value, 403 for one that is not
+    allowed."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name not in _FIELDS:
             continue
-        # Clouds join repeated fields or keep the first: a key that is there twice would be another in each.
+        # Clouds join repeated fields or keep the first, so a repeated key would differ between them.
         if name in found and (found[name] != value or name == KEY):
             raise _bad(name, found[name] + b" and " + value, "it once")
         found[name] = value
     if not found:
         return NONE
     timeouts = [read(found[name]) for name, read in _TIMEOUTS if name in found]
-    return Wishes(
+    return RequestOptions(
         _strategy(found[STRATEGY], policy) if STRATEGY in found else None,
-        _copies(found[REDUNDANT], policy) if REDUNDANT in found else 1,
+        _parallel(found[REDUNDANT], policy) if REDUNDANT in found else 1,
         min(timeouts, default=None),
         found.get(KEY),
     )
@@ -81,9 +81,9 @@ def _strategy(value: bytes, policy: Policy) -> Strategy:
         raise _bad(STRATEGY, value, f"one of {', '.join(Strategy)}") from None
 
 
-def _copies(value: bytes, policy: Policy) -> int:
+def _parallel(value: bytes, policy: Policy) -> int:
     _granted(REDUNDANT, "redundant", policy)
-    if value not in _COPIES:
+    if value not in _PARALLEL:
         raise _bad(REDUNDANT, value, "1, 2 or 3")
     return int(value)
 

@@ -1,12 +1,12 @@
-"""An event stream on its way to the caller: whole events only, and another target may take it up.
+"""An event stream on its way to the client: complete events only, and another target may resume it.
 
 Rules
-- The caller gets one stream. When its source breaks off, another target's reply to the same request may go
-  on, but only if it begins with the very bytes that the caller has already: those are passed over, and what
-  follows is passed on. One byte other and it is another reply, of which nothing is passed on.
-- So nobody ever gets two replies mixed. Which agents it helps: those that say the same to the same request.
-- What has been passed on is kept as its length and a digest, so a long stream costs no memory. Its beginning
-  is kept as it is: a reply with another id or another first word is found out at once.
+- The client gets one stream. If its source breaks off, another target's reply to the same request may
+  continue it, but only if that begins with the very bytes that the client has. Those are skipped, and the
+  rest is forwarded. If one byte differs, it is another reply and none of it is forwarded.
+- So no client gets a mixture of two replies. This helps agents that give the same reply to the same request.
+- Of the forwarded bytes only the length and a digest are kept, so a long stream costs no memory. The
+  beginning is kept as it is: a reply with another id or another first word is detected at once.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _BEGINNING: Final = 4096
 class ResumableStream:
     """One event stream."""
 
-    __slots__ = ("_beginning", "_digest", "_met", "_met_digest", "_passed", "_stream")
+    __slots__ = ("_beginning", "_digest", "_equal", "_equal_digest", "_forwarded", "_stream")
 
     def __init__(self, *, may_resume: bool) -> None:
-        """may_resume: another target may be asked for the same."""
+        """may_resume: another target may be asked for the same stream."""
         self._stream = EventStream()
         self._digest = blake2b() if may_resume else None
         self._beginning = bytearray()
-        self._passed = 0
-        # How much of the other target's stream was as it should be; None: nothing is to be compared.
-        self._met: int | None = None
-        self._met_digest: blake2b | None = None
+        self._forwarded = 0
+        # How many bytes of the other target's stream were equal; None: nothing is compared.
+        self._equal: int | None = None
+        self._equal_digest: blake2b | None = None
 
     @property
     def repairable(self) -> bool:
-        """Whether what went out so far ends with a whole event."""
+        """Whether the forwarded bytes end with a complete event."""
         return self._stream.repairable
 
     @property
@@ -45,14 +45,14 @@ class ResumableStream:
         return self._digest is not None and self._stream.repairable
 
     def restart(self) -> None:
-        """From here on comes another target's stream, from its beginning."""
+        """From now on, another target's stream is fed from its beginning."""
         self._stream = EventStream()
-        self._met, self._met_digest = 0, blake2b()
+        self._equal, self._equal_digest = 0, blake2b()
 
     def feed(self, data: bytes) -> bytes | None:
-        """What may go out now; None: this is not the stream that was begun."""
-        if self._met is not None and self._met_digest is not None:
-            rest = self._compared(data, self._met, self._met_digest)
+        """What may be forwarded now; None: this is not the stream that was begun."""
+        if self._equal is not None and self._equal_digest is not None:
+            rest = self._compared(data, self._equal, self._equal_digest)
             if not rest:
                 return rest
             data = rest
@@ -62,27 +62,27 @@ class ResumableStream:
         return ready
 
     def finish(self) -> bytes | None:
-        """The rest at a clean end; None: it came too soon, so this is another stream."""
-        if self._met is not None and self._met < self._passed:
+        """The rest at an orderly end; None: it ended too early, so it is another stream."""
+        if self._equal is not None and self._equal < self._forwarded:
             return None
         return self._stream.finish()
 
     def _note(self, ready: bytes, digest: blake2b) -> None:
         digest.update(ready)
-        if self._passed < _BEGINNING:
-            self._beginning += ready[: _BEGINNING - self._passed]
-        self._passed += len(ready)
+        if self._forwarded < _BEGINNING:
+            self._beginning += ready[: _BEGINNING - self._forwarded]
+        self._forwarded += len(ready)
 
-    def _compared(self, data: bytes, met: int, digest: blake2b) -> bytes | None:
-        part = data[: self._passed - met]
-        known = self._beginning[met : met + len(part)]
+    def _compared(self, data: bytes, equal: int, digest: blake2b) -> bytes | None:
+        part = data[: self._forwarded - equal]
+        known = self._beginning[equal : equal + len(part)]
         if not part.startswith(bytes(known)):
             return None
         digest.update(part)
-        self._met = met = met + len(part)
-        if met < self._passed:
+        self._equal = equal = equal + len(part)
+        if equal < self._forwarded:
             return b""
         if self._digest is None or digest.digest() != self._digest.digest():
             return None
-        self._met = None
+        self._equal = None
         return data[len(part) :]

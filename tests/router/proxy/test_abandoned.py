@@ -93,7 +93,7 @@ def test_what_a_caller_teaches_who_gives_up(
     prober = SimpleNamespace(verify=probed.append)
     context = SimpleNamespace(balancer=balancer, prober=prober, ticks=lambda: 10.0 + elapsed)
     attempt = SimpleNamespace(key="a", started=10.0, status=status, awaited=awaited)
-    attempt.outlasted, attempt.record, attempt.close = lambda: lasted, outcomes.append, lambda: None
+    attempt.censored, attempt.record, attempt.close = lambda: lasted, outcomes.append, lambda: None
     abandon(cast("Context", context), cast("Attempt", attempt), Abandoned.CLIENT_GONE)
     assert outcomes == recorded
     assert probed == asked

@@ -11,31 +11,31 @@ from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError
 from router.core.policy import DEFAULT
 from router.core.policy import parse as parse_policy
-from router.core.request.options import NONE, Wishes, wishes
+from router.core.request.options import NONE, RequestOptions, parse_options
 from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "wished"),
+    ("field", "value", "expected"),
     [
-        ("x-skyfleet-strategy", "latency", Wishes(strategy=Strategy.LATENCY)),
-        ("x-skyfleet-redundant", "3", Wishes(copies=3)),
-        ("x-skyfleet-timeout-ms", "1500", Wishes(timeout_s=1.5)),
-        ("grpc-timeout", "2H", Wishes(timeout_s=7200.0)),
-        ("grpc-timeout", "1500m", Wishes(timeout_s=1.5)),
-        ("grpc-timeout", "12345678m", Wishes(timeout_s=12345.678)),
+        ("x-skyfleet-strategy", "latency", RequestOptions(strategy=Strategy.LATENCY)),
+        ("x-skyfleet-redundant", "3", RequestOptions(parallel=3)),
+        ("x-skyfleet-timeout-ms", "1500", RequestOptions(timeout_s=1.5)),
+        ("grpc-timeout", "2H", RequestOptions(timeout_s=7200.0)),
+        ("grpc-timeout", "1500m", RequestOptions(timeout_s=1.5)),
+        ("grpc-timeout", "12345678m", RequestOptions(timeout_s=12345.678)),
         ("x-other", "1", NONE),
     ],
 )
-def test_wishes_are_read(field: str, value: str, wished: Wishes) -> None:
+def test_options_are_parsed(field: str, value: str, expected: RequestOptions) -> None:
     """Each from its field."""
-    assert wishes([(field.encode(), value.encode())], DEFAULT) == wished
+    assert parse_options([(field.encode(), value.encode())], DEFAULT) == expected
 
 
 def test_of_two_timeouts_the_shorter_counts() -> None:
     """Whoever set the longer one will have left by the other."""
     both = [(b"x-skyfleet-timeout-ms", b"900"), (b"grpc-timeout", b"1S")]
-    assert wishes(both, DEFAULT).timeout_s == 0.9
+    assert parse_options(both, DEFAULT).timeout_s == 0.9
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_of_two_timeouts_the_shorter_counts() -> None:
 def test_a_wish_that_is_not_understood_is_a_400(field: str, value: str, expected: str) -> None:
     """It says what was found and what would do."""
     with pytest.raises(CallerError, match="got") as caught:
-        wishes([(field.encode(), value.encode())], DEFAULT)
+        parse_options([(field.encode(), value.encode())], DEFAULT)
     assert caught.value.status == 400
     assert expected in caught.value.message
 
@@ -78,10 +78,12 @@ def test_a_wish_that_is_repeated_with_another_value_is_a_400(field: str, one: st
     name = field.encode()
     for first, last in ((one, other), (other, one)):
         with pytest.raises(CallerError, match="expected it once") as caught:
-            wishes([(name, first.encode()), (b"x-other", b"1"), (name, last.encode())], DEFAULT)
+            parse_options([(name, first.encode()), (b"x-other", b"1"), (name, last.encode())], DEFAULT)
         assert caught.value.status == 400
         assert f"{first} and {last}" in caught.value.message
-    assert wishes([(name, one.encode())] * 2, DEFAULT) == wishes([(name, one.encode())], DEFAULT)
+    assert parse_options([(name, one.encode())] * 2, DEFAULT) == parse_options(
+        [(name, one.encode())], DEFAULT
+    )
 
 
 @pytest.mark.parametrize("other", [b"one", b"two"])
@@ -103,9 +105,9 @@ def test_a_deployment_may_refuse_wishes() -> None:
     """By `allowedOverrides`, each by its name; timeouts are nobody's privilege."""
     policy, mistakes = parse_policy({"allowedOverrides": ["strategy"], "hedge": "off"})
     assert (mistakes, policy.hedge) == ([], "off")
-    assert wishes([(b"x-skyfleet-strategy", b"random")], policy).strategy is Strategy.RANDOM
+    assert parse_options([(b"x-skyfleet-strategy", b"random")], policy).strategy is Strategy.RANDOM
     with pytest.raises(CallerError, match="x-skyfleet-redundant") as caught:
-        wishes([(b"x-skyfleet-redundant", b"2")], policy)
+        parse_options([(b"x-skyfleet-redundant", b"2")], policy)
     assert caught.value.status == 403
     for bad in (
         {"allowedOverrides": "strategy"},

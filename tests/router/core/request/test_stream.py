@@ -39,18 +39,18 @@ def test_the_same_stream_goes_on_to_the_byte(
     text: bytes, broken: int, pieces: list[int], others: list[int]
 ) -> None:
     """Wherever it broke off and however both arrive, the caller gets the whole stream once."""
-    passage = ResumableStream(may_resume=True)
+    stream = ResumableStream(may_resume=True)
     out = b""
     for part in cuts(text[:broken], pieces):
-        ready = passage.feed(part)
+        ready = stream.feed(part)
         assert ready is not None
         out += ready
-    passage.restart()
+    stream.restart()
     for part in cuts(text, others):
-        ready = passage.feed(part)
+        ready = stream.feed(part)
         assert ready is not None
         out += ready
-    rest = passage.finish()
+    rest = stream.finish()
     assert rest is not None
     assert out + rest == text
 
@@ -61,52 +61,52 @@ def test_of_another_stream_nothing_is_passed_on(
     text: bytes, broken: int, where: int, others: list[int]
 ) -> None:
     """One byte other within what the caller has, or an end before that, is enough."""
-    passage = ResumableStream(may_resume=True)
-    out = passage.feed(text[:broken])
+    stream = ResumableStream(may_resume=True)
+    out = stream.feed(text[:broken])
     if not out:
         return
     where %= len(out)
     other = bytearray(text)
     other[where] ^= 1
     for another in (bytes(other), text[:where]):
-        passage.restart()
+        stream.restart()
         for part in cuts(another, others):
-            ready = passage.feed(part)
+            ready = stream.feed(part)
             assert not ready
             if ready is None:
                 break
         else:
-            assert passage.finish() is None
+            assert stream.finish() is None
 
 
 @pytest.mark.pure
 def test_another_end_of_a_long_stream_is_found_by_its_digest() -> None:
     """Only the beginning is kept."""
     text = b"data: " + b"x" * 8_000 + b"\n\n"
-    passage = ResumableStream(may_resume=True)
-    assert passage.feed(text + text) == text + text
-    passage.restart()
-    assert passage.feed(text) == b""
-    assert passage.feed(text[:-3] + b"y\n\n") is None
+    stream = ResumableStream(may_resume=True)
+    assert stream.feed(text + text) == text + text
+    stream.restart()
+    assert stream.feed(text) == b""
+    assert stream.feed(text[:-3] + b"y\n\n") is None
 
 
 @pytest.mark.pure
 def test_another_first_word_is_found_at_once() -> None:
     """Not only when as much has come as the caller has: until then nobody would be told anything."""
-    passage = ResumableStream(may_resume=True)
-    passage.feed(WHOLE)
-    passage.restart()
-    assert passage.feed(b"data: O") is None
+    stream = ResumableStream(may_resume=True)
+    stream.feed(WHOLE)
+    stream.restart()
+    assert stream.feed(b"data: O") is None
 
 
 @pytest.mark.pure
 def test_what_ends_in_half_an_event_is_neither_gone_on_with_nor_mended() -> None:
     """Of an endless event a part has gone out; the same holds for what must not run again."""
-    passage = ResumableStream(may_resume=True)
-    assert passage.may_resume
-    passage.feed(b"data: " + b"x" * LONGEST_EVENT)
-    assert not passage.may_resume
-    assert not passage.repairable
+    stream = ResumableStream(may_resume=True)
+    assert stream.may_resume
+    stream.feed(b"data: " + b"x" * LONGEST_EVENT)
+    assert not stream.may_resume
+    assert not stream.repairable
     assert not ResumableStream(may_resume=False).may_resume
 
 
