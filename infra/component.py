@@ -96,7 +96,7 @@ class Fleet:
         return names.labels(self.stack, role)
 
     def unique(self, base: str, limit: int, *, dashes: bool = True) -> pulumi.Output[str]:
-        """A name nobody else in the world has; see `unique_name`."""
+        """A globally unique name; see `unique_name`."""
         return self.suffix.apply(lambda suffix: names.unique_name(base, suffix, limit, dashes=dashes))
 
 

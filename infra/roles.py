@@ -19,7 +19,7 @@ from infra.keys import Credentials
 from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
-REQUEST_S = 230  # Azure's front door ends a request then; nobody promises more
+REQUEST_S = 230  # the limit of Azure's load balancer, the lowest of the clouds
 CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
 SIGNING_KEYS = "SKYFLEET_SIGNING_KEYS"

@@ -16,7 +16,7 @@ from infra.cli.paths import STACK, Layout
 # Guards nothing: the emulated stack's secrets are made up on this machine and live beside it in plain files.
 LOCAL_PASSPHRASE = "skyfleet-local"  # noqa: S105
 
-# Empty is off. The clouds' SDKs have a thousand modules; compiling them anew takes longer than a deploy.
+# Empty is off. The clouds' SDKs have a thousand modules; compiling them again takes longer than a deploy.
 KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 

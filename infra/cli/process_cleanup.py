@@ -1,7 +1,7 @@
 """End what a killed Pulumi leaves running: its language host and the program.
 
 We start Pulumi in a session of its own, so everything below it carries its pid as the session's number (their
-process groups differ), and the kernel gives that number to nobody else as long as one of them lives: they are
+process groups differ), and the kernel reuses that number only after the last of them has ended: they are
 found without guessing by name.
 """
 

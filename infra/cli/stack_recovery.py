@@ -1,7 +1,7 @@
 """Bring a stack that a killed Pulumi has left back into a state in which `up` works.
 
 Two things may be left: a lock note of a process that is gone, and operations that were begun and have no
-end. Both are mended only when it is certain that nobody is working on the stack any more.
+end. Both are mended only when it is certain that no process is working on the stack any more.
 """
 
 from __future__ import annotations

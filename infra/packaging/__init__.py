@@ -45,7 +45,7 @@ class Packages:
 
 
 def silent(message: str) -> None:
-    """Progress nobody watches."""
+    """Discards progress messages."""
 
 
 def build_all(

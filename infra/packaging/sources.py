@@ -56,7 +56,7 @@ class PackageInputs:
 
     @property
     def build(self) -> str:
-        """The same in all clouds: whoever reports it runs these sources with these locks."""
+        """The same in all clouds: a function that reports it runs these sources with these locks."""
         everything = [
             *self.shared,
             File("agent", self.agent.encode()),
@@ -103,7 +103,7 @@ def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
     else:
         shared += [file for file in functions if file.name.startswith(SHARED_FUNCTIONS)]
         shared += _tree(root, Path("router"))
-    room = "functions" if kind == "agent" else "router"
+    package = "functions" if kind == "agent" else "router"
     return PackageInputs(
         kind,
         agent if kind == "agent" else "",
@@ -111,7 +111,7 @@ def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
         {cloud: tuple(_tree(root / ENTRY_FOLDER / cloud, Path())) for cloud in CLOUDS},
         {cloud: _read(root / "locks" / f"{kind}-{cloud}.txt", "run `make lock`") for cloud in CLOUDS},
         {
-            cloud: asked_for(root, (f"{room}/requirements.in", f"functions/runtimes/{cloud}.in"))
+            cloud: asked_for(root, (f"{package}/requirements.in", f"functions/runtimes/{cloud}.in"))
             for cloud in CLOUDS
         },
     )

@@ -41,7 +41,7 @@ class Tools:
     def compile_tree(self, folder: Path) -> None:
         """Puts compiled files beside the sources, never checked against them: in a package neither changes.
 
-        A file that does not compile (a template, say) is left out; whoever imports it gets the error.
+        A file that does not compile (a template, say) is left out; importing it raises the error.
         """
         if not self.compiles:
             return

@@ -1,7 +1,7 @@
 """Zips that are the same bytes for the same members, and are either whole or not there.
 
 A zip is written under another name, hashed, and renamed; its hash stands in a file beside it, so that one
-that was damaged later is found out and built anew.
+that is damaged later is detected and built again.
 """
 
 from __future__ import annotations

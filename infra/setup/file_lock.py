@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path, waiting: Callable[[], None]) -> Generator[None]:
-    """Hold `path` (a file or folder); `waiting` is called once when somebody else holds it now."""
+    """Hold `path` (a file or folder); `waiting` is called once if another process holds it."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:

@@ -32,4 +32,4 @@ def entry(text: str, name: str) -> str:
             while lines[end].endswith("\\"):
                 end += 1
             return "\n".join(lines[start : end + 1]) + "\n"
-    raise LockUnreadable(f"the lock has no entry for {name}; `make lock` writes it anew from pyproject.toml.")
+    raise LockUnreadable(f"the lock has no entry for {name}; `make lock` compiles it from pyproject.toml.")

@@ -42,7 +42,7 @@ class RegionBase(pulumi.ComponentResource):
         self.register_outputs({"bucket": self.bucket.bucket})
 
     def _guard(self, name: str) -> None:
-        """Nobody outside reads the bucket, and nobody at all over plain HTTP."""
+        """No public access, and no access at all over plain HTTP."""
         bucket, region = self.bucket.bucket, self.place.region
         block = aws.s3.BucketPublicAccessBlock(
             name,
