@@ -40,7 +40,7 @@ from router.proxy.forward import Forwarder
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.status import status
-from router.sync.control import MOST_BYTES, ControlDocument, decode
+from router.sync.control import MOST_BYTES, ControlDocument
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
 from router.sync.snapshots import SnapshotStore
 from skyfleet import keys, signing
@@ -241,9 +241,9 @@ class App:
     async def _control(self, scope: Scope, headers: list[Header], receive: Receive) -> Mapping[str, object]:
         if scope["method"] != "PUT":
             self._keeper.refresh_soon()
-            return await self._controls.look()
+            return await self._controls.read()
         length = first(headers, b"content-length")
-        return await self._controls.order(decode(await read_body(length, receive, MOST_BYTES)))
+        return await self._controls.update(await read_body(length, receive, MOST_BYTES))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place

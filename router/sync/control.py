@@ -1,120 +1,164 @@
-"""What an operator may change while routers run: the strategy. One document, `control.json`, in the bucket.
+"""The control document: what an operator changes while routers run; `control.json` in the bucket.
 
-    {"version": 1, "strategy": "latency", "revision": 7}
+    {"version": 1, "strategy": "latency", "draining": ["aws/eu-west-1"], "revision": 7}
 
 Rules
-- `strategy` null, or no document at all, means: as configured.
-- Written by compare-and-set, `revision` counted up by one: of two who write at once, one is told to look
-  again. Who names the `revision` that was read changes only that one.
-- Every instance of this router takes it in with the keeper's refresh, which its next request starts. The
-  instance that was asked follows at once, and one that is looked at reads the document first: what was read
-  may be named as `revision` wherever the order goes.
-- What cannot be believed (not JSON, another version, an unknown strategy, an older revision than the one
-  known) is refused, the last good one stays, and the status says so. A damaged document may be overwritten,
-  one of a newer version not.
-- Without a bucket the change lives and dies with this instance, and the answer says so.
+- `strategy` null, or no document at all, means: as configured. `draining` lists targets that get no new
+  request while another serves. An update changes the fields that it names.
+- Written by compare-and-set, `revision` counted up by one. An update that names the `revision` it read
+  replaces only that one.
+- Every instance of this router reads it with the store's refresh, which its next request starts. The
+  instance that takes an update follows at once, and one that is asked for the document reads it first.
+- A document that is not JSON, of another version, with an unknown strategy or an older revision than the
+  known one is rejected: the last good one stays, and the status says so. An update replaces a damaged
+  document, but never one of a newer version.
+- Without a bucket the change lives and dies with this instance, and the reply says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError, SnapshotRejected
+from router.core.targets import MOST_TARGETS
 from router.sync.snapshots import SAVE_S, SnapshotStore, newer
 from skyfleet.objects import Bucket, BucketError, Found
 from skyfleet.values import frozen
 
 NAME: Final = "control.json"
 VERSION: Final = 1
-# The document has about 60 bytes; a request with more says something else.
-MOST_BYTES: Final = 4_096
-# Undoes an order, like null: what the command line calls it.
+# 300 targets of 80 bytes, all draining.
+MOST_BYTES: Final = 32_768
+# As a strategy it means null; the command line's name for it.
 CONFIGURED: Final = "configured"
-# Two operators at once are rare, three in a row somebody else's loop.
+# Two operators at once are rare, three in a row another program's loop.
 _TRIES: Final = 3
 
 
 @frozen
 class Control:
-    """What was ordered. strategy: None means as configured. revision: 0 means nothing was ever ordered."""
+    """What was set. strategy: None means as configured. revision: 0 means nothing was ever set."""
 
     strategy: Strategy | None = None
     revision: int = 0
+    draining: tuple[str, ...] = ()
+
+
+@frozen
+class Update:
+    """What an operator changes: only the fields in `names`. replaces: the revision that it read, if any."""
+
+    control: Control
+    names: frozenset[str]
+    replaces: int | None
+
+    def applied(self, before: Control, revision: int) -> Control:
+        """The document after it."""
+        strategy = self.control.strategy if "strategy" in self.names else before.strategy
+        draining = self.control.draining if "draining" in self.names else before.draining
+        return Control(strategy, revision, draining)
+
+
+class _Mistake(ValueError):
+    """What is wrong with a document or an update."""
 
 
 def parse(data: bytes) -> Control:
-    """A stored document, or SnapshotRefused with what is wrong with it."""
+    """A stored document; SnapshotRejected with what is wrong with it."""
     try:
-        found: object = json.loads(data)
-    except (ValueError, RecursionError):
-        raise SnapshotRejected("The control document is not JSON.") from None
-    if not isinstance(found, dict):
-        raise SnapshotRejected("The control document is not a JSON object.")
-    fields = cast("dict[str, object]", found)
-    version, revision = fields.get("version"), fields.get("revision")
-    if version != VERSION or isinstance(version, bool):
-        raise SnapshotRejected(f"Its version is {_short(version)}; this router reads version {VERSION}.")
-    if isinstance(revision, bool) or not isinstance(revision, int) or revision < 1:
-        raise SnapshotRejected(f"Its revision is {_short(revision)}; expected a whole number from 1.")
-    strategy = fields.get("strategy")
-    if strategy is not None and strategy not in tuple(Strategy):
-        raise SnapshotRejected(f"Its strategy is {_short(strategy)}; expected one of {', '.join(Strategy)}.")
-    return Control(None if strategy is None else Strategy(str(strategy)), revision)
+        fields = _decoded(data)
+        version = fields.get("version")
+        if version != VERSION or isinstance(version, bool):
+            raise _Mistake(f"version is {_short(version)}; this router reads version {VERSION}")
+        control = _control(fields)
+        if control.revision < 1:
+            raise _Mistake(f"revision is {_short(fields.get('revision'))}; expected a whole number from 1")
+    except _Mistake as mistake:
+        raise SnapshotRejected(f"The control document is rejected: {mistake}.") from None
+    return control
+
+
+def parse_update(body: bytes, targets: Collection[str]) -> Update:
+    """An operator's update; CallerError with what is wrong with it. targets: the configured keys."""
+    try:
+        fields = _decoded(body)
+        control = _control(fields)
+        names = frozenset(fields) & {"strategy", "draining"}
+        if unknown := [name for name in fields if name not in (*names, "revision", "version")]:
+            raise _Mistake(f"{', '.join(unknown)[:60]} cannot be set")
+        if not names:
+            raise _Mistake("strategy and draining are both missing")
+        if strangers := [key for key in control.draining if key not in targets]:
+            known = ", ".join(sorted(targets)[:10])
+            raise _Mistake(f"draining: {', '.join(strangers)[:60]} is no target here; known are {known}")
+    except _Mistake as mistake:
+        message = f'{mistake}. Send for example {{"strategy": "latency"}}.'
+        raise CallerError(400, "bad-control", message) from None
+    return Update(control, names, None if fields.get("revision") is None else control.revision)
 
 
 def dump(control: Control) -> bytes:
     """The stored form."""
-    value = {"version": VERSION, "strategy": control.strategy, "revision": control.revision}
-    return json.dumps(value).encode()
+    return json.dumps(_as_json(control)).encode()
 
 
-def decode(body: bytes) -> object:
-    """The JSON of an order; CallerError for what only some readers would take for JSON."""
+def _as_json(control: Control) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "strategy": control.strategy,
+        "draining": list(control.draining),
+        "revision": control.revision,
+    }
+
+
+def _decoded(data: bytes) -> Mapping[str, object]:
+    """Strict JSON: of two values under one name readers choose differently, and NaN is none."""
     try:
-        return json.loads(body, parse_constant=_no_number, object_pairs_hook=_once)
+        found: object = json.loads(data, parse_constant=_no_number, object_pairs_hook=_once)
+    except _Mistake:
+        raise
     except (ValueError, RecursionError):
-        raise _bad("The order is not JSON") from None
+        raise _Mistake("it is not JSON") from None
+    if not isinstance(found, dict):
+        raise _Mistake(f"it is {_short(found)}; expected a JSON object")
+    return cast("dict[str, object]", found)
 
 
-def wish(value: object) -> tuple[Strategy | None, int | None]:
-    """What a caller orders: a strategy (None: as configured), and the revision it replaces, if it says one.
-
-    CallerError when it is no order."""
-    if not isinstance(value, dict):
-        raise _bad(f"The order is {_short(value)}; expected a JSON object")
-    fields = cast("dict[str, object]", value)
-    unknown = [name for name in fields if name not in ("strategy", "revision", "version")]
-    if unknown:
-        raise _bad(f"{', '.join(unknown)[:60]} cannot be ordered")
-    if "strategy" not in fields:
-        raise _bad("strategy is missing")
-    strategy, revision = fields["strategy"], fields.get("revision")
+def _control(fields: Mapping[str, object]) -> Control:
+    """The fields that documents and updates share, checked."""
+    strategy, revision = fields.get("strategy"), fields.get("revision", 0)
+    draining: object = fields.get("draining", ())
     if strategy == CONFIGURED:
         strategy = None
     if strategy is not None and strategy not in tuple(Strategy):
         names = f"{', '.join(Strategy)}, or null to choose as configured"
-        raise _bad(f"strategy: got {_short(strategy)}, expected one of {names}")
-    if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int)):
-        raise _bad(f"revision: got {_short(revision)}, expected the number that GET said")
-    return None if strategy is None else Strategy(str(strategy)), revision
+        raise _Mistake(f"strategy: got {_short(strategy)}, expected one of {names}")
+    revision = 0 if revision is None else revision
+    if isinstance(revision, bool) or not isinstance(revision, int):
+        raise _Mistake(f"revision: got {_short(revision)}, expected the number that GET reports")
+    keys = list(cast("list[object]", draining)) if isinstance(draining, list | tuple) else [None]
+    if len(keys) > MOST_TARGETS or not all(isinstance(key, str) for key in keys):
+        raise _Mistake(
+            f"draining: got {_short(fields.get('draining'))}, expected a list of targets, e.g. aws/eu-west-1"
+        )
+    return Control(None if strategy is None else Strategy(str(strategy)), revision, tuple(map(str, keys)))
 
 
 class ControlDocument:
-    """The orders that one router instance knows and follows."""
+    """The control document as one router instance knows and follows it."""
 
-    def __init__(self, bucket: Bucket | None, balancer: Balancer, keeper: SnapshotStore) -> None:
-        self._bucket, self._balancer, self._keeper = bucket, balancer, keeper
-        self._configured = balancer.strategy
+    def __init__(self, bucket: Bucket | None, balancer: Balancer, store: SnapshotStore) -> None:
+        self._bucket, self._balancer, self._store = bucket, balancer, store
         self._known = Control()
-        keeper.watch(NAME, self.take)
+        store.watch(NAME, self.on_change)
 
-    def take(self, data: bytes, tag: str | None) -> None:
-        """Follow a stored document; SnapshotRefused when it cannot be believed."""
+    def on_change(self, data: bytes, tag: str | None) -> None:
+        """Follow a stored document; SnapshotRejected when it cannot be believed."""
         found = parse(data)
         if found.revision < self._known.revision:
             raise SnapshotRejected(
@@ -122,60 +166,59 @@ class ControlDocument:
             )
         self._follow(found)
 
-    def told(self) -> Mapping[str, object]:
-        """The document as this instance follows it, and where it stands."""
+    def as_json(self) -> Mapping[str, object]:
+        """The document as this instance follows it, and where it is kept."""
         return {
-            "version": VERSION,
-            "strategy": self._known.strategy,
-            "revision": self._known.revision,
+            **_as_json(self._known),
             "effective": self._balancer.strategy,
-            "configured": self._configured,
+            "configured": self._balancer.configured,
             "kept": "instance" if self._bucket is None else "bucket",
         }
 
-    async def look(self) -> Mapping[str, object]:
-        """The same after a look at what is kept, for an instance may be new or have slept through an order.
-        `unread` says why it could not be read, if so."""
+    async def read(self) -> Mapping[str, object]:
+        """The same after a look into the bucket, for an instance may be new or may have slept. `unread` says
+        why that failed, if so."""
         if self._bucket is None:
-            return self.told()
+            return self.as_json()
         try:
             async with asyncio.timeout(SAVE_S):
                 found = await self._bucket.get(NAME)
             if isinstance(found, Found):
-                self.take(found.data, found.tag)
+                self.on_change(found.data, found.tag)
         except TimeoutError:
-            return {**self.told(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
+            return {**self.as_json(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
         except (BucketError, SnapshotRejected) as error:
-            return {**self.told(), "unread": str(error)}
-        return self.told()
+            return {**self.as_json(), "unread": str(error)}
+        return self.as_json()
 
-    async def order(self, value: object) -> Mapping[str, object]:
-        """Do as ordered; CallerError 400, 409 or 503 says why not. value: the decoded JSON of a caller."""
-        strategy, replaces = wish(value)
+    async def update(self, body: bytes) -> Mapping[str, object]:
+        """Apply an operator's update; CallerError 400, 409 or 503 says why not. body: JSON."""
+        update = parse_update(body, self._balancer.targets)
         if self._bucket is None:
-            _expect(replaces, self._known)
-            self._follow(Control(strategy, self._known.revision + 1))
-            return self.told()
+            _expect(update.replaces, self._known)
+            self._follow(update.applied(self._known, self._known.revision + 1))
+            return self.as_json()
         try:
             async with asyncio.timeout(SAVE_S):
-                self._follow(await self._store(self._bucket, strategy, replaces))
+                self._follow(await self._write(self._bucket, update))
         except TimeoutError:
             raise _not_kept(f"the bucket did not answer within {SAVE_S:g} s") from None
         except BucketError as error:
             raise _not_kept(str(error)) from None
-        return self.told()
+        return self.as_json()
 
-    async def _store(self, bucket: Bucket, strategy: Strategy | None, replaces: int | None) -> Control:
+    async def _write(self, bucket: Bucket, update: Update) -> Control:
         for _ in range(_TRIES):
             found = await bucket.get(NAME)
             stored = found if isinstance(found, Found) else None
             now = self._stored(stored)
-            _expect(replaces, now)
-            after = Control(strategy, max(now.revision, self._known.revision) + 1)
+            _expect(update.replaces, now)
+            after = update.applied(now, max(now.revision, self._known.revision) + 1)
             if await bucket.put_if_unchanged(NAME, dump(after), stored):
-                self._keeper.reread(NAME)
+                self._store.reread(NAME)
                 return after
-        raise CallerError(409, "changed-meanwhile", "Somebody else keeps changing it; look and try again.")
+        message = "The control document changed during the update. Read it again and retry."
+        raise CallerError(409, "changed-meanwhile", message)
 
     def _stored(self, found: Found | None) -> Control:
         """What is to be replaced; a damaged document counts as the last that is known."""
@@ -183,49 +226,39 @@ class ControlDocument:
             return Control()
         try:
             return parse(found.data)
-        except SnapshotRejected as refused:
+        except SnapshotRejected as rejected:
             if newer(found.data, VERSION):
-                raise CallerError(
-                    409, "newer-version", f"{refused.message} Change it with the release that wrote it."
-                ) from None
+                message = f"{rejected.message} Change it with the release that wrote it."
+                raise CallerError(409, "newer-version", message) from None
             return self._known
 
     def _follow(self, control: Control) -> None:
         self._known = control
-        self._balancer.strategy = control.strategy or self._configured
+        self._balancer.control(control.strategy, control.draining)
 
 
 def _expect(replaces: int | None, now: Control) -> None:
     if replaces is not None and replaces != now.revision:
-        raise CallerError(
-            409,
-            "changed-meanwhile",
-            f"It is at revision {now.revision}, not {replaces}; look at it and order again.",
-        )
+        message = f"The revision is {now.revision}, not {replaces}. Read the document again and retry."
+        raise CallerError(409, "changed-meanwhile", message)
 
 
 def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise _Mistake(f"{name} is no JSON")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names differ: of two values under one name readers choose differently."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _bad(f"{twice[:60]} is there more than once")
+        raise _Mistake(f"{twice[:60]} is there more than once")
     return fields
 
 
-def _bad(what: str) -> CallerError:
-    return CallerError(400, "bad-control", f'{what}. Send for example {{"strategy": "latency"}}.')
-
-
 def _not_kept(why: str) -> CallerError:
-    return CallerError(
-        503, "not-kept", f"It is not known to be kept: {why}. Look at it, and order again if it is not there."
-    )
+    message = f"It is unknown whether the change was stored: {why}. Read the document, and retry."
+    return CallerError(503, "not-kept", message)
 
 
 def _short(value: object) -> str:

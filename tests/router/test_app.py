@@ -355,7 +355,7 @@ def test_the_strategy_is_looked_at_and_changed_while_the_router_runs() -> None:
                 reply = await front.client.put("/api/control", content=body, headers=key)
                 assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad-control")
             assert (
-                await front.client.put("/api/control", content=b" " * 5000, headers=key)
+                await front.client.put("/api/control", content=b" " * 40_000, headers=key)
             ).status_code == 413
             assert (await front.client.delete("/api/control", headers=key)).status_code == 405
             assert up.received == []

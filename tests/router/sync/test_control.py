@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError, SnapshotRejected
+from router.core.health.machine import Status
 from router.core.policy import DEFAULT
 from router.core.targets import Target
 from router.sync import control as c
@@ -26,6 +27,7 @@ from tests.router.sync.test_snapshots import Shelf
 pytestmark = pytest.mark.pure
 
 TARGETS = tuple(Target("aws", f"r{n}", "http://127.0.0.1:9", Origin(False, "127.0.0.1", 9)) for n in range(2))
+KEYS = ("aws/r0", "aws/r1")
 
 
 class Instance:
@@ -55,7 +57,7 @@ def refusal(order: Callable[[], Any]) -> CallerError:
 
 async def refused(instance: Instance, value: object) -> CallerError:
     with pytest.raises(CallerError) as caught:
-        await instance.controls.order(value)
+        await instance.controls.update(json.dumps(value).encode())
     return caught.value
 
 
@@ -85,16 +87,18 @@ def test_a_wrong_field_is_named(change: dict[str, object]) -> None:
 @pytest.mark.parametrize("value", [None, [], {}, {"strategy": "best"}, {"strategy": 1}, {"stratgy": "cost"}])
 def test_an_order_that_is_none_is_400(value: object) -> None:
     """It says what may be ordered."""
-    assert refusal(lambda: c.wish(value)).status == 400
+    assert refusal(lambda: c.parse_update(json.dumps(value).encode(), KEYS)).status == 400
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         (b"[]", "expected a JSON object"),
-        (b"{}", "strategy is missing"),
-        (b'{"revision": 1}', "strategy is missing"),
-        (b'{"strategy": NaN}', "not JSON"),
+        (b"{}", "strategy and draining are both missing"),
+        (b'{"revision": 1}', "strategy and draining are both missing"),
+        (b'{"draining": "aws/r0"}', "expected a list of targets"),
+        (b'{"draining": ["aws/r9"]}', "aws/r9 is no target here; known are aws/r0, aws/r1"),
+        (b'{"strategy": NaN}', "NaN is no JSON"),
         (b'{"strategy": "cost", "strategy": "latency"}', "strategy is there more than once"),
         (b'{"strategy": ""}', "got ''"),
         (b'{"strategy": "cost", "revision": "1"}', "revision: got '1'"),
@@ -104,7 +108,7 @@ def test_an_order_that_is_none_is_400(value: object) -> None:
 )
 def test_a_wrong_order_is_told_its_mistake(body: bytes, says: str) -> None:
     """And an example of a right one."""
-    found = refusal(lambda: c.wish(c.decode(body)))
+    found = refusal(lambda: c.parse_update(body, KEYS))
     assert (found.status, found.code) == (400, "bad-control")
     assert says in found.message
     assert '{"strategy": "latency"}' in found.message
@@ -113,7 +117,8 @@ def test_a_wrong_order_is_told_its_mistake(body: bytes, says: str) -> None:
 @pytest.mark.parametrize("body", [b'{"strategy": null}', b'{"strategy": "configured"}'])
 def test_an_order_is_undone_by_null_or_by_name(body: bytes) -> None:
     """The command line's word for it is taken as well."""
-    assert c.wish(c.decode(body)) == (None, None)
+    found = c.parse_update(body, KEYS)
+    assert (found.control.strategy, found.replaces) == (None, None)
 
 
 def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
@@ -122,12 +127,14 @@ def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
     async def run() -> None:
         shelf = Shelf()
         asked, fresh = Instance(shelf), Instance(shelf)
-        await asked.controls.order({"strategy": "cost"})
-        told = await fresh.controls.look()
+        await asked.controls.update(json.dumps({"strategy": "cost"}).encode())
+        told = await fresh.controls.read()
         assert (told["revision"], told["effective"]) == (1, "cost")
         assert fresh.balancer.strategy is Strategy.COST
-        assert (await fresh.controls.order({"strategy": "latency", "revision": 1}))["revision"] == 2
-        assert (await asked.controls.look())["revision"] == 2
+        assert (await fresh.controls.update(json.dumps({"strategy": "latency", "revision": 1}).encode()))[
+            "revision"
+        ] == 2
+        assert (await asked.controls.read())["revision"] == 2
 
     asyncio.run(run())
 
@@ -140,7 +147,7 @@ def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
         shelf = Shelf()
         shelf.broken = broken
         shelf.objects[NAME] = b"{"
-        told = await Instance(shelf).controls.look()
+        told = await Instance(shelf).controls.read()
         assert (told["revision"], told["effective"]) == (0, "weighted")
         assert says in str(told["unread"])
 
@@ -149,7 +156,7 @@ def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
 
 def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
     """There is nothing to read."""
-    told = asyncio.run(Instance(None).controls.look())
+    told = asyncio.run(Instance(None).controls.read())
     assert (told["kept"], "unread" in told) == ("instance", False)
 
 
@@ -160,14 +167,14 @@ def test_every_instance_follows_the_one_that_was_asked() -> None:
         shelf = Shelf()
         asked, other = Instance(shelf), Instance(shelf)
         await other.refreshed()
-        told = await asked.controls.order({"strategy": "latency"})
+        told = await asked.controls.update(json.dumps({"strategy": "latency"}).encode())
         assert (told["strategy"], told["revision"], told["kept"]) == ("latency", 1, "bucket")
         assert (asked.balancer.strategy, other.balancer.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
         await other.refreshed()
         assert other.balancer.strategy is Strategy.LATENCY
-        await other.controls.order({"strategy": None})
+        await other.controls.update(json.dumps({"strategy": None}).encode())
         await asked.refreshed()
-        assert (asked.balancer.strategy, asked.controls.told()["revision"]) == (Strategy.WEIGHTED, 2)
+        assert (asked.balancer.strategy, asked.controls.as_json()["revision"]) == (Strategy.WEIGHTED, 2)
 
     asyncio.run(run())
 
@@ -179,7 +186,8 @@ def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
         shelf = Shelf()
         one, two = Instance(shelf), Instance(shelf)
         await asyncio.gather(
-            one.controls.order({"strategy": "cost"}), two.controls.order({"strategy": "random"})
+            one.controls.update(json.dumps({"strategy": "cost"}).encode()),
+            two.controls.update(json.dumps({"strategy": "random"}).encode()),
         )
         assert json.loads(shelf.objects[NAME])["revision"] == 2
         late = await refused(one, {"strategy": "latency", "revision": 1})
@@ -203,8 +211,8 @@ def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says
     async def run() -> None:
         shelf = Shelf()
         one = Instance(shelf)
-        await one.controls.order({"strategy": "cost"})
-        await one.controls.order({"strategy": "latency"})
+        await one.controls.update(json.dumps({"strategy": "cost"}).encode())
+        await one.controls.update(json.dumps({"strategy": "latency"}).encode())
         await one.refreshed()
         good, shelf.objects[NAME] = shelf.objects[NAME], damaged
         await one.refreshed()
@@ -223,9 +231,9 @@ def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> 
     async def run() -> None:
         shelf = Shelf()
         one = Instance(shelf)
-        await one.controls.order({"strategy": "cost"})
+        await one.controls.update(json.dumps({"strategy": "cost"}).encode())
         shelf.objects[NAME] = b"{"
-        assert (await one.controls.order({"strategy": "latency"}))["revision"] == 2
+        assert (await one.controls.update(json.dumps({"strategy": "latency"}).encode()))["revision"] == 2
         shelf.objects[NAME] = b'{"version": 2}'
         assert (await refused(one, {"strategy": "cost"})).code == "newer-version"
         assert one.balancer.strategy is Strategy.LATENCY
@@ -253,8 +261,24 @@ def test_without_a_bucket_an_order_lives_in_the_instance() -> None:
 
     async def run() -> None:
         one = Instance(None)
-        told = await one.controls.order({"strategy": "cost"})
+        told = await one.controls.update(json.dumps({"strategy": "cost"}).encode())
         assert (told["kept"], told["effective"], told["configured"]) == ("instance", "cost", "weighted")
         assert (await refused(one, {"strategy": "random", "revision": 0})).status == 409
+
+    asyncio.run(run())
+
+
+def test_an_update_drains_targets_and_leaves_the_strategy() -> None:
+    """They get no new request while another serves; the next update brings them back."""
+
+    async def run() -> None:
+        one = Instance(Shelf())
+        await one.controls.update(b'{"strategy": "round-robin"}')
+        found = await one.controls.update(b'{"draining": ["aws/r0"]}')
+        assert (found["strategy"], found["draining"], found["revision"]) == ("round-robin", ["aws/r0"], 2)
+        assert one.balancer.fleet.health["aws/r0"].status is Status.DRAINING
+        assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r1"}
+        await one.controls.update(b'{"draining": []}')
+        assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r0", "aws/r1"}
 
     asyncio.run(run())
