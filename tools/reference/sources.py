@@ -26,7 +26,8 @@ def status_fields(path: Path) -> list[str]:
 def error_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
     """Each code of an error reply with its statuses, from calls that have both.
 
-    Such are `CallerError(404, "not-found")` and `reply(404, {"error": {"code": "not-found"}})`.
+    Such are `CallerError(404, "not-found")`, `reply(404, {"error": {"code": "not-found"}})` and
+    `reply(404, error_json("not-found", message))`.
     """
     found: dict[str, set[int]] = {}
     for tree in _trees(folders):
@@ -103,11 +104,13 @@ def _text(node: ast.expr | None) -> str:
 
 
 def _codes(node: ast.expr) -> Iterator[str]:
-    """The codes of the error objects that are written out in an expression."""
+    """The codes of the error objects in an expression: written out, or made by `error_json`."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Dict):
             pairs = zip(inner.keys, inner.values, strict=True)
             yield from (code for key, value in pairs if _text(key) == "code" and (code := _text(value)))
+        elif isinstance(inner, ast.Call) and ast.unparse(inner.func) == "error_json":
+            yield from filter(None, [_text(one) for one in inner.args[:1]])
 
 
 def _numbers(node: ast.expr) -> Iterator[int]:
