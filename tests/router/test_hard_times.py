@@ -3,7 +3,6 @@ that jump, target lists that change or are far too long."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -106,60 +105,49 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_of_a_document_that_cannot_be_believed_the_last_good_view_stays(case: str) -> None:
+async def test_of_a_document_that_cannot_be_believed_the_last_good_view_stays(case: str) -> None:
     """The status names it and why, until it is whole again."""
     data, why = DAMAGED[case]
 
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        one = balancer(clock)
-        keeper = SnapshotStore(shelf, one, clock)
-        shelf.objects[object_name("aws/r0")] = dumped(GOOD)
+    clock, shelf = Clock(), Shelf()
+    one = balancer(clock)
+    keeper = SnapshotStore(shelf, one, clock)
+    shelf.objects[object_name("aws/r0")] = dumped(GOOD)
+    await refresh(keeper, clock)
+    assert state(one) is Status.DOWN
+    shelf.objects[object_name("aws/r0")] = data
+    for _ in range(2):
         await refresh(keeper, clock)
         assert state(one) is Status.DOWN
-        shelf.objects[object_name("aws/r0")] = data
-        for _ in range(2):
-            await refresh(keeper, clock)
-            assert state(one) is Status.DOWN
-            assert why in told(one, keeper)["rejected"]["health/aws-r0.json"]
-        shelf.objects[object_name("aws/r0")] = dumped(document(True, True, at=clock.now))
-        await refresh(keeper, clock)
-        assert state(one) is Status.SLOW_START
-        assert told(one, keeper)["rejected"] == {}
-
-    asyncio.run(run())
+        assert why in told(one, keeper)["rejected"]["health/aws-r0.json"]
+    shelf.objects[object_name("aws/r0")] = dumped(document(True, True, at=clock.now))
+    await refresh(keeper, clock)
+    assert state(one) is Status.SLOW_START
+    assert told(one, keeper)["rejected"] == {}
 
 
-def test_a_write_replaces_a_damaged_document() -> None:
+async def test_a_write_replaces_a_damaged_document() -> None:
     """So it does not stay damaged."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        keeper = SnapshotStore(shelf, balancer(clock), clock)
-        shelf.objects[object_name("aws/r0")] = b'{"version"'
-        assert await keeper.save(GOOD)
-        assert snapshots.parse(json.loads(shelf.objects[object_name("aws/r0")]), ("aws/r0",), NOW) == GOOD
-
-    asyncio.run(run())
+    clock, shelf = Clock(), Shelf()
+    keeper = SnapshotStore(shelf, balancer(clock), clock)
+    shelf.objects[object_name("aws/r0")] = b'{"version"'
+    assert await keeper.save(GOOD)
+    assert snapshots.parse(json.loads(shelf.objects[object_name("aws/r0")]), ("aws/r0",), NOW) == GOOD
 
 
-def test_documents_that_are_gone_leave_what_was_known() -> None:
+async def test_documents_that_are_gone_leave_what_was_known() -> None:
     """Until it is too old to have a say; then traffic judges."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        one = balancer(clock)
-        keeper = SnapshotStore(shelf, one, clock)
-        shelf.objects[object_name("aws/r0")] = dumped(GOOD)
-        await refresh(keeper, clock)
-        shelf.objects.clear()
-        await refresh(keeper, clock)
-        assert (keeper.state, state(one)) == ("ok", Status.DOWN)
-        clock.now += DEFAULT.fresh_s
-        assert "aws/r0" in served(one)
-        assert told(one, keeper)["checkers"][0]["fresh"] is False
-
-    asyncio.run(run())
+    clock, shelf = Clock(), Shelf()
+    one = balancer(clock)
+    keeper = SnapshotStore(shelf, one, clock)
+    shelf.objects[object_name("aws/r0")] = dumped(GOOD)
+    await refresh(keeper, clock)
+    shelf.objects.clear()
+    await refresh(keeper, clock)
+    assert (keeper.state, state(one)) == ("ok", Status.DOWN)
+    clock.now += DEFAULT.fresh_s
+    assert "aws/r0" in served(one)
+    assert told(one, keeper)["checkers"][0]["fresh"] is False
 
 
 class Partly(Shelf):
@@ -171,67 +159,56 @@ class Partly(Shelf):
         return await super().get(name, tag)
 
 
-def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
+async def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
     """Whatever the reason is; it is said, and the rest is folded in."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Partly()
-        one = balancer(clock)
-        keeper = SnapshotStore(shelf, one, clock)
-        shelf.objects[object_name("aws/r0")] = dumped(GOOD)
-        await refresh(keeper, clock)
-        assert state(one) is Status.DOWN
-        assert (keeper.state, keeper.reason) == ("down", "health/aws-r1.json: a surprise")
-
-    asyncio.run(run())
+    clock, shelf = Clock(), Partly()
+    one = balancer(clock)
+    keeper = SnapshotStore(shelf, one, clock)
+    shelf.objects[object_name("aws/r0")] = dumped(GOOD)
+    await refresh(keeper, clock)
+    assert state(one) is Status.DOWN
+    assert (keeper.state, keeper.reason) == ("down", "health/aws-r1.json: a surprise")
 
 
-def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
+async def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Traffic goes on and ejects who fails; when the store is back, so are the documents."""
     monkeypatch.setattr("router.sync.snapshots.SAVE_S", 0.05)
 
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        one = balancer(clock)
-        keeper = SnapshotStore(shelf, one, clock)
-        for trouble, words in (("broken", "on fire"), ("hang", "did not answer")):
-            if trouble == "broken":
-                shelf.broken = True
-            else:
-                shelf.broken = False
-                shelf.hang.clear()
-            await refresh(keeper, clock)
-            assert keeper.state == "down"
-            assert words in keeper.reason
-            assert keeper.reason.count("health/") == 3
-            assert await keeper.save(GOOD) is False
-            assert served(one) == {"aws/r0", "aws/r1", "aws/r2"}
-        for _ in range(3):
-            one.report("aws/r1", Outcome.FAILURE)
-        assert served(one) == {"aws/r0", "aws/r2"}
-        shelf.hang.set()
-        shelf.objects[object_name("aws/r1")] = dumped(document(*DOWN, checker="aws/r1", key="aws/r2"))
+    clock, shelf = Clock(), Shelf()
+    one = balancer(clock)
+    keeper = SnapshotStore(shelf, one, clock)
+    for trouble, words in (("broken", "on fire"), ("hang", "did not answer")):
+        if trouble == "broken":
+            shelf.broken = True
+        else:
+            shelf.broken = False
+            shelf.hang.clear()
         await refresh(keeper, clock)
-        assert told(one, keeper)["store"]["state"] == "ok"
-        assert told(one, keeper)["targets"][2]["checkers_down"] == 1
+        assert keeper.state == "down"
+        assert words in keeper.reason
+        assert keeper.reason.count("health/") == 3
+        assert await keeper.save(GOOD) is False
+        assert served(one) == {"aws/r0", "aws/r1", "aws/r2"}
+    for _ in range(3):
+        one.report("aws/r1", Outcome.FAILURE)
+    assert served(one) == {"aws/r0", "aws/r2"}
+    shelf.hang.set()
+    shelf.objects[object_name("aws/r1")] = dumped(document(*DOWN, checker="aws/r1", key="aws/r2"))
+    await refresh(keeper, clock)
+    assert told(one, keeper)["store"]["state"] == "ok"
+    assert told(one, keeper)["targets"][2]["checkers_down"] == 1
 
-    asyncio.run(run())
 
-
-def test_a_router_of_many_targets_names_only_some_of_what_failed() -> None:
+async def test_a_router_of_many_targets_names_only_some_of_what_failed() -> None:
     """A bucket that is down fails alike for each."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        shelf.broken = True
-        keeper = SnapshotStore(shelf, balancer(clock, 50), clock)
-        await refresh(keeper, clock)
-        assert keeper.reason.endswith("; and 47 more")
-        assert len(keeper.reason) < 400
-
-    asyncio.run(run())
+    clock, shelf = Clock(), Shelf()
+    shelf.broken = True
+    keeper = SnapshotStore(shelf, balancer(clock, 50), clock)
+    await refresh(keeper, clock)
+    assert keeper.reason.endswith("; and 47 more")
+    assert len(keeper.reason) < 400
 
 
 def test_a_replayed_document_has_no_effect() -> None:
@@ -246,23 +223,19 @@ def test_a_replayed_document_has_no_effect() -> None:
     assert dict(one.fleet.health) == dict(before)
 
 
-def test_documents_of_another_target_list_change_only_what_is_known_here() -> None:
+async def test_documents_of_another_target_list_change_only_what_is_known_here() -> None:
     """About targets that are gone: left out. Of a checker that is gone: not read. New targets serve."""
-
-    async def run() -> None:
-        clock, shelf = Clock(), Shelf()
-        old = Snapshot("aws/r0", NOW, {**GOOD.results, "aws/gone": GOOD.results["aws/r0"]})
-        shelf.objects[object_name("aws/r0")] = dumped(old)
-        shelf.objects[object_name("aws/gone")] = dumped(document(*DOWN, checker="aws/gone"))
-        one = balancer(clock, 4)
-        keeper = SnapshotStore(shelf, one, clock)
-        await refresh(keeper, clock)
-        assert [state(one, number) for number in range(4)] == [Status.DOWN] + [Status.UNKNOWN] * 3
-        assert served(one) == {"aws/r1", "aws/r2", "aws/r3"}
-        assert told(one, keeper)["rejected"] == {}
-        assert [each["checker"] for each in told(one, keeper)["checkers"]] == ["aws/r0"]
-
-    asyncio.run(run())
+    clock, shelf = Clock(), Shelf()
+    old = Snapshot("aws/r0", NOW, {**GOOD.results, "aws/gone": GOOD.results["aws/r0"]})
+    shelf.objects[object_name("aws/r0")] = dumped(old)
+    shelf.objects[object_name("aws/gone")] = dumped(document(*DOWN, checker="aws/gone"))
+    one = balancer(clock, 4)
+    keeper = SnapshotStore(shelf, one, clock)
+    await refresh(keeper, clock)
+    assert [state(one, number) for number in range(4)] == [Status.DOWN] + [Status.UNKNOWN] * 3
+    assert served(one) == {"aws/r1", "aws/r2", "aws/r3"}
+    assert told(one, keeper)["rejected"] == {}
+    assert [each["checker"] for each in told(one, keeper)["checkers"]] == ["aws/r0"]
 
 
 def test_a_checker_that_lies_is_not_believed_alone_against_own_traffic() -> None:

@@ -107,60 +107,48 @@ def test_a_routers_own_question_believes_its_own_fleet_only(fleet: str, state: s
     assert asyncio.run(run()) == state
 
 
-def test_another_fleets_agent_and_router_are_passed_over() -> None:
+async def test_another_fleets_agent_and_router_are_passed_over() -> None:
     """Its agent refuses our signature, its open router what is signed for an agent; nothing runs there, and
     the call is served elsewhere."""
-
-    async def run() -> None:
-        theirs = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "aws/r0", THEIR_ROOTS)})
-        async with (
-            upstream(ok) as deep,
-            router([deep.url], SKYFLEET_FLEET="ffffffff") as their_router,
-            served(theirs) as their_agent,
-            upstream(ok) as up,
-            router(
-                [f"http://127.0.0.1:{their_router.port}", f"http://127.0.0.1:{their_agent}", up.url],
-                repeatable=False,
-            ) as front,
-        ):
-            for _ in range(6):
-                reply = await front.client.post("/invoke", content=b"{}")
-                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "gcp/r2")
-            assert deep.asked == []
-            assert "421" in (await front.target("aws/r0"))["reason"]
-            assert "401" in (await front.target("azure/r1"))["reason"]
-
-    asyncio.run(run())
+    theirs = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "aws/r0", THEIR_ROOTS)})
+    async with (
+        upstream(ok) as deep,
+        router([deep.url], SKYFLEET_FLEET="ffffffff") as their_router,
+        served(theirs) as their_agent,
+        upstream(ok) as up,
+        router(
+            [f"http://127.0.0.1:{their_router.port}", f"http://127.0.0.1:{their_agent}", up.url],
+            repeatable=False,
+        ) as front,
+    ):
+        for _ in range(6):
+            reply = await front.client.post("/invoke", content=b"{}")
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "gcp/r2")
+        assert deep.asked == []
+        assert "421" in (await front.target("aws/r0"))["reason"]
+        assert "401" in (await front.target("azure/r1"))["reason"]
 
 
-def test_a_request_that_is_signed_for_an_agent_is_misdirected_at_a_router() -> None:
+async def test_a_request_that_is_signed_for_an_agent_is_misdirected_at_a_router() -> None:
     """421 says whose address this is now and what to do; a single field like ours changes nothing."""
-
-    async def run() -> None:
-        async with upstream(ok) as up, router([up.url], SKYFLEET_FLEET=OURS) as front:
-            signed = {"x-skyfleet-signature": "00", "x-skyfleet-key-id": "k1:agent:aws/r0"}
-            reply = await front.client.post("/invoke", content=b"{}", headers=signed)
-            assert (reply.status_code, reply.json()["error"]["code"]) == (421, "misdirected")
-            assert "router gcp/r2 of fleet '0a1b2c3d'" in reply.json()["error"]["message"]
-            assert up.asked == []
-            reply = await front.client.post("/invoke", content=b"{}", headers={"x-skyfleet-signature": "00"})
-            assert reply.status_code == 200
-
-    asyncio.run(run())
+    async with upstream(ok) as up, router([up.url], SKYFLEET_FLEET=OURS) as front:
+        signed = {"x-skyfleet-signature": "00", "x-skyfleet-key-id": "k1:agent:aws/r0"}
+        reply = await front.client.post("/invoke", content=b"{}", headers=signed)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (421, "misdirected")
+        assert "router gcp/r2 of fleet '0a1b2c3d'" in reply.json()["error"]["message"]
+        assert up.asked == []
+        reply = await front.client.post("/invoke", content=b"{}", headers={"x-skyfleet-signature": "00"})
+        assert reply.status_code == 200
 
 
-def test_a_snapshot_counts_for_the_checker_whose_key_signed_it() -> None:
+async def test_a_snapshot_counts_for_the_checker_whose_key_signed_it() -> None:
     """One that speaks for another is refused, and the status names its true sender."""
-
-    async def run() -> None:
-        async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"]) as front:
-            body = json.dumps(snapshot(False, False, False, at=time.time(), checker="azure/r1")).encode()
-            reply = await send(front, body, checker="aws/r0")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-rejected")
-            status = await front.status()
-            assert list(status["rejected"]) == ["aws/r0"]
-            assert "speaks for azure/r1, but the key of aws/r0 signed it" in status["rejected"]["aws/r0"]
-            assert status["checkers"] == [] or not any(one["fresh"] for one in status["checkers"])
-            assert (await send(front, body)).status_code == 200
-
-    asyncio.run(run())
+    async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"]) as front:
+        body = json.dumps(snapshot(False, False, False, at=time.time(), checker="azure/r1")).encode()
+        reply = await send(front, body, checker="aws/r0")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-rejected")
+        status = await front.status()
+        assert list(status["rejected"]) == ["aws/r0"]
+        assert "speaks for azure/r1, but the key of aws/r0 signed it" in status["rejected"]["aws/r0"]
+        assert status["checkers"] == [] or not any(one["fresh"] for one in status["checkers"])
+        assert (await send(front, body)).status_code == 200

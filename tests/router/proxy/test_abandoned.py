@@ -48,22 +48,18 @@ async def swallows_requests(request: Received, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["weighted", "adaptive"])
-def test_a_dead_target_is_noticed_though_every_caller_is_less_patient_than_the_router(strategy: str) -> None:
+async def test_a_dead_target_is_noticed_though_each_client_is_less_patient_than_the_router(
+    strategy: str,
+) -> None:
     """The first deadline that passes makes the router ask; until the answer others go elsewhere."""
-
-    async def run() -> None:
-        async with (
-            upstream(swallows) as bad,
-            upstream(ok) as good,
-            router(
-                [bad.url, good.url], policy=DEFAULT, repeatable=False, SKYFLEET_STRATEGY=strategy
-            ) as front,
-        ):
-            codes = [(await front.client.post("/invoke", headers=IMPATIENT)).status_code for _ in range(20)]
-            assert codes.count(504) == 1
-            assert codes.count(200) == 19
-
-    asyncio.run(run())
+    async with (
+        upstream(swallows) as bad,
+        upstream(ok) as good,
+        router([bad.url, good.url], policy=DEFAULT, repeatable=False, SKYFLEET_STRATEGY=strategy) as front,
+    ):
+        codes = [(await front.client.post("/invoke", headers=IMPATIENT)).status_code for _ in range(20)]
+        assert codes.count(504) == 1
+        assert codes.count(200) == 19
 
 
 @pytest.mark.pure
@@ -99,188 +95,160 @@ def test_what_a_caller_teaches_who_gives_up(
     assert probed == asked
 
 
-def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
+async def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
     """Who hangs up tells the same as a deadline."""
-
-    async def run() -> None:
-        async with (
-            upstream(swallows) as bad,
-            upstream(ok) as good,
-            router([bad.url, good.url], policy=DEFAULT, repeatable=False) as front,
-        ):
-            lost = 0
-            for _ in range(12):
-                try:
-                    assert (await front.client.post("/invoke", timeout=0.4)).status_code == 200
-                except httpx.ReadTimeout:
-                    lost += 1
-            assert lost == 1
-
-    asyncio.run(run())
+    async with (
+        upstream(swallows) as bad,
+        upstream(ok) as good,
+        router([bad.url, good.url], policy=DEFAULT, repeatable=False) as front,
+    ):
+        lost = 0
+        for _ in range(12):
+            try:
+                assert (await front.client.post("/invoke", timeout=0.4)).status_code == 200
+            except httpx.ReadTimeout:
+                lost += 1
+        assert lost == 1
 
 
-def test_an_impatient_caller_puts_no_living_target_out() -> None:
+async def test_an_impatient_caller_puts_no_living_target_out() -> None:
     """It is slow for its callers alone: /health answers, nobody else is worse off."""
 
-    async def run() -> None:
-        async def slow(request: Received, peer: Peer) -> None:
-            if request.target != "/health":
-                await asyncio.sleep(0.6)
-            await ok(request, peer)
+    async def slow(request: Received, peer: Peer) -> None:
+        if request.target != "/health":
+            await asyncio.sleep(0.6)
+        await ok(request, peer)
 
-        async with (
-            upstream(slow) as one,
-            upstream(slow) as two,
-            router([one.url, two.url], policy=QUICK) as front,
-        ):
-            for _ in range(10):
-                reply = await front.client.post("/invoke", headers=IMPATIENT)
-                assert reply.status_code == 504
-            states = {target["state"] for target in (await front.status())["targets"]}
-            assert not states & {"ejected", "down", "degraded"}
-
-    asyncio.run(run())
+    async with (
+        upstream(slow) as one,
+        upstream(slow) as two,
+        router([one.url, two.url], policy=QUICK) as front,
+    ):
+        for _ in range(10):
+            reply = await front.client.post("/invoke", headers=IMPATIENT)
+            assert reply.status_code == 504
+        states = {target["state"] for target in (await front.status())["targets"]}
+        assert not states & {"ejected", "down", "degraded"}
 
 
-def test_a_target_that_swallows_requests_behind_a_fine_health_is_eased_off() -> None:
+async def test_a_target_that_swallows_requests_behind_a_fine_health_is_eased_off() -> None:
     """Each passed deadline counts as an error of it, compared with the others."""
-
-    async def run() -> None:
-        async with (
-            upstream(ok) as good,
-            upstream(ok) as other,
-            upstream(ok) as bad,
-            router(
-                [good.url, other.url, bad.url],
-                policy=DEFAULT,
-                repeatable=False,
-                SKYFLEET_STRATEGY="round-robin",
-            ) as front,
-        ):
-            for _ in range(60):
-                assert (await front.client.post("/invoke")).status_code == 200
-            bad.script = swallows_requests
-            state = ""
-            for _ in range(120):
-                await front.client.post("/invoke", headers=IMPATIENT)
-                state = (await front.target("gcp/r2"))["state"]
-                if state == "degraded":
-                    break
-            assert state == "degraded"
-
-    asyncio.run(run())
+    async with (
+        upstream(ok) as good,
+        upstream(ok) as other,
+        upstream(ok) as bad,
+        router(
+            [good.url, other.url, bad.url],
+            policy=DEFAULT,
+            repeatable=False,
+            SKYFLEET_STRATEGY="round-robin",
+        ) as front,
+    ):
+        for _ in range(60):
+            assert (await front.client.post("/invoke")).status_code == 200
+        bad.script = swallows_requests
+        state = ""
+        for _ in range(120):
+            await front.client.post("/invoke", headers=IMPATIENT)
+            state = (await front.target("gcp/r2"))["state"]
+            if state == "degraded":
+                break
+        assert state == "degraded"
 
 
-def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all() -> None:
+async def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all() -> None:
     """A cold start that took longer than the question waited: cold is not down."""
+    warm = asyncio.Event()
 
-    async def run() -> None:
-        warm = asyncio.Event()
+    async def starts(request: Received, peer: Peer) -> None:
+        await warm.wait()
+        await ok(request, peer)
 
-        async def starts(request: Received, peer: Peer) -> None:
-            await warm.wait()
-            await ok(request, peer)
-
-        async with (
-            upstream(starts) as slow,
-            upstream(ok) as good,
-            router([slow.url, good.url], policy=QUICK) as front,
-        ):
-            for _ in range(4):
-                assert (await front.client.post("/invoke")).status_code == 200
-            assert (await front.target("aws/r0"))["state"] == "ejected"
-            warm.set()
-            async with asyncio.timeout(5):
-                while (await front.target("aws/r0"))["state"] != "slow-start":
-                    await asyncio.sleep(0.01)
-
-    asyncio.run(run())
+    async with (
+        upstream(starts) as slow,
+        upstream(ok) as good,
+        router([slow.url, good.url], policy=QUICK) as front,
+    ):
+        for _ in range(4):
+            assert (await front.client.post("/invoke")).status_code == 200
+        assert (await front.target("aws/r0"))["state"] == "ejected"
+        warm.set()
+        async with asyncio.timeout(5):
+            while (await front.target("aws/r0"))["state"] != "slow-start":
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("responds", [True, False])
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm: bool) -> None:
+async def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm: bool) -> None:
     """Without one it is unresponsive: a warm one after `ask_timeout_s`, a cold one after `cold_timeout_s`."""
-
-    async def run() -> None:
-        async with upstream(swallows) as one:
-            targets = settings([one.url, "http://127.0.0.1:9"]).targets
-            policy = replace(QUICK, ask_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
-            balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
-            key, pool = targets[0].key, Pool(connect_timeout_s=2)
-            if warm:
-                balancer.last_seen[key].checker = time.time()
-            prober = Prober(pool, balancer, time.monotonic)
-            prober.verify(key)
-            assert balancer.avoid(time.time()) == [key]
-            if responds:
-                await asyncio.sleep(0.001)
-                balancer.responded(key)
-                assert balancer.avoid(time.time()) == []
-            await eventually(lambda: not balancer.probing)
-            assert balancer.out() == ([] if responds else [key])
-            prober.close()
-            pool.close()
-
-    asyncio.run(run())
+    async with upstream(swallows) as one:
+        targets = settings([one.url, "http://127.0.0.1:9"]).targets
+        policy = replace(QUICK, ask_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
+        balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
+        key, pool = targets[0].key, Pool(connect_timeout_s=2)
+        if warm:
+            balancer.last_seen[key].checker = time.time()
+        prober = Prober(pool, balancer, time.monotonic)
+        prober.verify(key)
+        assert balancer.avoid(time.time()) == [key]
+        if responds:
+            await asyncio.sleep(0.001)
+            balancer.responded(key)
+            assert balancer.avoid(time.time()) == []
+        await eventually(lambda: not balancer.probing)
+        assert balancer.out() == ([] if responds else [key])
+        prober.close()
+        pool.close()
 
 
-def test_a_clock_that_is_set_forth_while_a_question_runs_drops_nobody() -> None:
+async def test_a_clock_that_is_set_forth_while_a_question_runs_drops_nobody() -> None:
     """How long it has been asked is measured by a clock that is never set."""
+    ahead = 0.0
 
-    async def run() -> None:
-        ahead = 0.0
+    async def slow(request: Received, peer: Peer) -> None:
+        await asyncio.sleep(0.3 if request.target == "/health" else 0.8)
+        await ok(request, peer)
 
-        async def slow(request: Received, peer: Peer) -> None:
-            await asyncio.sleep(0.3 if request.target == "/health" else 0.8)
-            await ok(request, peer)
-
-        async with upstream(slow) as one, contextlib.AsyncExitStack() as stack:
-            policy = replace(QUICK, ask_timeout_s=2.0)
-            app = App(
-                settings([one.url], policy=policy), clock=lambda: time.time() + ahead, entropy=from_the_top()
-            )
-            port = await stack.enter_async_context(served(app))
-            client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
-            first = asyncio.create_task(client.post("/invoke"))
-            await eventually(lambda: any(asked.target == "/health" for asked in one.received))
-            ahead = 3600.0
-            second = asyncio.create_task(client.post("/invoke"))
-            assert [reply.status_code for reply in await asyncio.gather(first, second)] == [200, 200]
-            assert len(one.asked) == 2
-
-    asyncio.run(run())
+    async with upstream(slow) as one, contextlib.AsyncExitStack() as stack:
+        policy = replace(QUICK, ask_timeout_s=2.0)
+        app = App(
+            settings([one.url], policy=policy), clock=lambda: time.time() + ahead, entropy=from_the_top()
+        )
+        port = await stack.enter_async_context(served(app))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+        first = asyncio.create_task(client.post("/invoke"))
+        await eventually(lambda: any(asked.target == "/health" for asked in one.received))
+        ahead = 3600.0
+        second = asyncio.create_task(client.post("/invoke"))
+        assert [reply.status_code for reply in await asyncio.gather(first, second)] == [200, 200]
+        assert len(one.asked) == 2
 
 
-def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
+async def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
     """However late that is by now, others pass it by: anywhere else the same work would begin again."""
     ran: list[int] = []
 
-    async def run() -> None:
-        async def works(number: int, request: Received, peer: Peer) -> None:
-            if request.target != "/health":
-                ran.append(number)
-                await peer.until_closed()
-            await alive(peer)
+    async def works(number: int, request: Received, peer: Peer) -> None:
+        if request.target != "/health":
+            ran.append(number)
+            await peer.until_closed()
+        await alive(peer)
 
-        async with (
-            upstream(partial(works, 0)) as one,
-            upstream(partial(works, 1)) as other,
-            router(
-                [one.url, other.url], policy=QUICK, repeatable=False, SKYFLEET_STRATEGY="adaptive"
-            ) as front,
-        ):
-            for number in range(4):
-                ran.clear()
-                headers = {"idempotency-key": f"key-{number}"}
-                first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
-                await eventually(lambda: bool(ran))
-                await asyncio.sleep(2 * QUICK.probe_after_s)
-                for _ in range(2):
-                    reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
-                    assert reply.status_code == 504
-                first.cancel()
-                assert len(ran) == 3
-                assert len(set(ran)) == 1
-
-    asyncio.run(run())
+    async with (
+        upstream(partial(works, 0)) as one,
+        upstream(partial(works, 1)) as other,
+        router([one.url, other.url], policy=QUICK, repeatable=False, SKYFLEET_STRATEGY="adaptive") as front,
+    ):
+        for number in range(4):
+            ran.clear()
+            headers = {"idempotency-key": f"key-{number}"}
+            first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
+            await eventually(lambda: bool(ran))
+            await asyncio.sleep(2 * QUICK.probe_after_s)
+            for _ in range(2):
+                reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
+                assert reply.status_code == 504
+            first.cancel()
+            assert len(ran) == 3
+            assert len(set(ran)) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from functions.app import create
@@ -32,206 +30,164 @@ def says(status: int, *, headers: str = "") -> Script:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 421])
-def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
+async def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
     """The agent surely did not run: nobody sees the page, and the target is put out after three."""
-
-    async def run() -> None:
-        async with (
-            upstream(says(status, headers="alt-svc: h3\r\n")) as gone,
-            upstream(ok) as other,
-            router([gone.url, other.url], repeatable=False) as front,
-        ):
-            for _ in range(8):
-                reply = await front.client.post("/invoke", content=b"x")
-                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
-            assert len(gone.asked) == 3
-            target = await front.target("aws/r0")
-            assert target["state"] == "ejected"
-            assert f"status {status}, not from its agent" in target["reason"]
-            assert target["inflight"] == 0
-
-    asyncio.run(run())
+    async with (
+        upstream(says(status, headers="alt-svc: h3\r\n")) as gone,
+        upstream(ok) as other,
+        router([gone.url, other.url], repeatable=False) as front,
+    ):
+        for _ in range(8):
+            reply = await front.client.post("/invoke", content=b"x")
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+        assert len(gone.asked) == 3
+        target = await front.target("aws/r0")
+        assert target["state"] == "ejected"
+        assert f"status {status}, not from its agent" in target["reason"]
+        assert target["inflight"] == 0
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_the_agent_itself_refuses_is_its_answer(status: int) -> None:
+async def test_what_the_agent_itself_refuses_is_its_answer(status: int) -> None:
     """A reply with the agent's load is passed on as it is and blames nobody."""
-
-    async def run() -> None:
-        headers = "endpoint-load-metrics: TEXT application_utilization=0\r\nalt-svc: h3\r\n"
-        async with (
-            upstream(says(status, headers=headers)) as own,
-            upstream(ok) as other,
-            router([own.url, other.url]) as front,
-        ):
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.status_code, reply.content) == (status, PAGE)
-            assert "alt-svc" not in reply.headers
-            assert other.asked == []
-            assert (await front.target("aws/r0"))["state"] == "healthy"
-
-    asyncio.run(run())
+    headers = "endpoint-load-metrics: TEXT application_utilization=0\r\nalt-svc: h3\r\n"
+    async with (
+        upstream(says(status, headers=headers)) as own,
+        upstream(ok) as other,
+        router([own.url, other.url]) as front,
+    ):
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.status_code, reply.content) == (status, PAGE)
+        assert "alt-svc" not in reply.headers
+        assert other.asked == []
+        assert (await front.target("aws/r0"))["state"] == "healthy"
 
 
-def test_refused_everywhere_is_an_error_of_our_own_that_names_the_causes() -> None:
+async def test_refused_everywhere_is_an_error_of_our_own_that_names_the_causes() -> None:
     """No page of a platform ever reaches the caller."""
-
-    async def run() -> None:
-        async with upstream(says(403)) as a, upstream(says(404)) as b, router([a.url, b.url]) as front:
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
-            assert "aws/r0: status 403, not from its agent" in reply.json()["error"]["message"]
-            assert "azure/r1: status 404, not from its agent" in reply.json()["error"]["message"]
-            assert "retry-after" in reply.headers
-
-    asyncio.run(run())
+    async with upstream(says(403)) as a, upstream(says(404)) as b, router([a.url, b.url]) as front:
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+        assert "aws/r0: status 403, not from its agent" in reply.json()["error"]["message"]
+        assert "azure/r1: status 404, not from its agent" in reply.json()["error"]["message"]
+        assert "retry-after" in reply.headers
 
 
-def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> None:
+async def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> None:
     """The guard's refusal of our signature is no answer; the same agent with our keys gives its own 404."""
-
-    async def run() -> None:
-        stranger = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
-        friend = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "azure/r1")})
-        async with (
-            served(stranger) as theirs,
-            served(friend) as ours,
-            router([f"http://127.0.0.1:{theirs}", f"http://127.0.0.1:{ours}"], repeatable=False) as front,
-        ):
-            for _ in range(6):
-                reply = await front.client.post("/invoke", json={"input": "6*7"})
-                assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
-            assert (await front.target("aws/r0"))["state"] == "ejected"
-            reply = await front.client.post("/nosuch", content=b"x")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not-found")
-
-    asyncio.run(run())
+    stranger = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
+    friend = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "azure/r1")})
+    async with (
+        served(stranger) as theirs,
+        served(friend) as ours,
+        router([f"http://127.0.0.1:{theirs}", f"http://127.0.0.1:{ours}"], repeatable=False) as front,
+    ):
+        for _ in range(6):
+            reply = await front.client.post("/invoke", json={"input": "6*7"})
+            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+        assert (await front.target("aws/r0"))["state"] == "ejected"
+        reply = await front.client.post("/nosuch", content=b"x")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not-found")
 
 
-def test_a_body_above_one_clouds_own_limit_goes_to_a_cloud_that_takes_it() -> None:
+async def test_a_body_above_one_clouds_own_limit_goes_to_a_cloud_that_takes_it() -> None:
     """The limit is the same for the caller whichever cloud is chosen; nobody's health suffers."""
-
-    async def run() -> None:
-        async with (
-            upstream(says(413)) as small,
-            upstream(ok) as large,
-            router([small.url, large.url]) as front,
-        ):
-            for _ in range(6):
-                assert (await front.client.post("/invoke", content=b"x")).status_code == 200
-            assert (await front.target("aws/r0"))["state"] == "unknown"
-            large.script = says(413)
-            assert (await front.client.post("/invoke", content=b"x")).status_code == 413
-
-    asyncio.run(run())
+    async with (
+        upstream(says(413)) as small,
+        upstream(ok) as large,
+        router([small.url, large.url]) as front,
+    ):
+        for _ in range(6):
+            assert (await front.client.post("/invoke", content=b"x")).status_code == 200
+        assert (await front.target("aws/r0"))["state"] == "unknown"
+        large.script = says(413)
+        assert (await front.client.post("/invoke", content=b"x")).status_code == 413
 
 
-def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
+async def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
     """Paths that a runtime keeps or a front door rewrites go elsewhere too, but prove nothing."""
-
-    async def run() -> None:
-        async with upstream(says(404)) as a, upstream(ok) as b, router([a.url, b.url]) as front:
-            for path in ("/favicon.ico", "/admin/x", "/a%2fb", "/a//b") * 3:
-                assert (await front.client.get(path)).status_code == 200
-            assert (await front.client.request("PROPFIND", "/")).status_code == 200
-            assert (await front.target("aws/r0"))["state"] == "unknown"
-
-    asyncio.run(run())
+    async with upstream(says(404)) as a, upstream(ok) as b, router([a.url, b.url]) as front:
+        for path in ("/favicon.ico", "/admin/x", "/a%2fb", "/a//b") * 3:
+            assert (await front.client.get(path)).status_code == 200
+        assert (await front.client.request("PROPFIND", "/")).status_code == 200
+        assert (await front.target("aws/r0"))["state"] == "unknown"
 
 
-def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
+async def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
     """The question of a stalled request is to the agent; 404 at /health is as good as silence."""
 
     async def stuck(request: Received, peer: Peer) -> None:
         await (peer.reply(404, PAGE) if request.target == "/health" else swallows(request, peer))
 
-    async def run() -> None:
-        async with (
-            upstream(stuck) as dead,
-            upstream(ok) as other,
-            router([dead.url, other.url], policy=QUICK) as front,
-        ):
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
-            assert (await front.target("aws/r0"))["state"] == "ejected"
-
-    asyncio.run(run())
+    async with (
+        upstream(stuck) as dead,
+        upstream(ok) as other,
+        router([dead.url, other.url], policy=QUICK) as front,
+    ):
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+        assert (await front.target("aws/r0"))["state"] == "ejected"
 
 
 MARKED = "endpoint-load-metrics: TEXT application_utilization=0.5\r\n"
 
 
 @pytest.mark.parametrize("status", [200, 202, 302])
-def test_a_platforms_page_is_no_answer_once_agents_have_shown_their_mark(status: int) -> None:
+async def test_a_platforms_page_is_no_answer_once_agents_have_shown_their_mark(status: int) -> None:
     """Its 'your app is up' page or its redirect to a login goes elsewhere and counts against the target."""
-
-    async def run() -> None:
-        async with (
-            upstream(says(status, headers="location: https://login.example.net/\r\n")) as page,
-            upstream(says(200, headers=MARKED)) as agent,
-            router([page.url, agent.url]) as front,
-        ):
-            seen = [(await front.client.post("/invoke")).headers["x-skyfleet-target"] for _ in range(12)]
-            assert seen[0] == "aws/r0"  # nobody had shown the mark yet
-            assert set(seen[2:]) == {"azure/r1"}
-            target = await front.target("aws/r0")
-            assert target["state"] == "ejected"
-            assert f"status {status}, not from its agent" in target["reason"]
-
-    asyncio.run(run())
+    async with (
+        upstream(says(status, headers="location: https://login.example.net/\r\n")) as page,
+        upstream(says(200, headers=MARKED)) as agent,
+        router([page.url, agent.url]) as front,
+    ):
+        seen = [(await front.client.post("/invoke")).headers["x-skyfleet-target"] for _ in range(12)]
+        assert seen[0] == "aws/r0"  # nobody had shown the mark yet
+        assert set(seen[2:]) == {"azure/r1"}
+        target = await front.target("aws/r0")
+        assert target["state"] == "ejected"
+        assert f"status {status}, not from its agent" in target["reason"]
 
 
-def test_a_page_in_place_of_an_answer_is_not_repeated_when_the_agent_may_have_run() -> None:
+async def test_a_page_in_place_of_an_answer_is_not_repeated_when_the_agent_may_have_run() -> None:
     """A redirect says that nothing was done; after a 202 of something else nobody knows."""
-
-    async def run() -> None:
-        async with (
-            upstream(says(200, headers=MARKED)) as first,
-            upstream(says(200, headers=MARKED)) as second,
-            router([first.url, second.url], repeatable=False) as front,
-        ):
-            await front.client.post("/invoke")
-            first.script = second.script = says(202)
-            reply = await front.client.post("/invoke")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (502, "may-have-run")
-            assert PAGE.decode() not in reply.text
-            first.script = second.script = says(302)
-            reply = await front.client.post("/invoke")
-            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
-
-    asyncio.run(run())
+    async with (
+        upstream(says(200, headers=MARKED)) as first,
+        upstream(says(200, headers=MARKED)) as second,
+        router([first.url, second.url], repeatable=False) as front,
+    ):
+        await front.client.post("/invoke")
+        first.script = second.script = says(202)
+        reply = await front.client.post("/invoke")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (502, "may-have-run")
+        assert PAGE.decode() not in reply.text
+        first.script = second.script = says(302)
+        reply = await front.client.post("/invoke")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
 
 
-def test_a_fleet_whose_mark_is_lost_on_the_way_is_served_all_the_same() -> None:
+async def test_a_fleet_whose_mark_is_lost_on_the_way_is_served_all_the_same() -> None:
     """Where nobody shows it, its absence says nothing."""
-
-    async def run() -> None:
-        async with upstream(ok) as up, router([up.url]) as front:
-            for _ in range(3):
-                assert (await front.client.post("/invoke")).json() == {"output": "fine"}
-            assert (await front.target("aws/r0"))["state"] == "healthy"
-
-    asyncio.run(run())
+    async with upstream(ok) as up, router([up.url]) as front:
+        for _ in range(3):
+            assert (await front.client.post("/invoke")).json() == {"output": "fine"}
+        assert (await front.target("aws/r0"))["state"] == "healthy"
 
 
-def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() -> None:
+async def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() -> None:
     """A platform answers 200 for a function that is gone; the stalled request goes elsewhere."""
 
     async def stuck(request: Received, peer: Peer) -> None:
         await (peer.reply(200, PAGE) if request.target == "/health" else swallows(request, peer))
 
-    async def run() -> None:
-        agent = says(200, headers=MARKED)
-        async with upstream(agent) as a, upstream(agent) as b, router([a.url, b.url], policy=QUICK) as front:
-            assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
-            await front.client.post("/invoke")
-            a.script = stuck
-            replies = [await front.client.post("/invoke") for _ in range(3)]
-            assert {reply.status_code for reply in replies} == {200}
-            assert "2" in {reply.headers["x-skyfleet-attempts"] for reply in replies}
-            assert (await front.target("aws/r0"))["state"] == "ejected"
-
-    asyncio.run(run())
+    agent = says(200, headers=MARKED)
+    async with upstream(agent) as a, upstream(agent) as b, router([a.url, b.url], policy=QUICK) as front:
+        assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
+        await front.client.post("/invoke")
+        a.script = stuck
+        replies = [await front.client.post("/invoke") for _ in range(3)]
+        assert {reply.status_code for reply in replies} == {200}
+        assert "2" in {reply.headers["x-skyfleet-attempts"] for reply in replies}
+        assert (await front.target("aws/r0"))["state"] == "ejected"
 
 
 def test_who_spoke_without_the_mark_is_told_by_the_status() -> None:

@@ -44,86 +44,71 @@ def shelf_with_news() -> Shelf:
     return shelf
 
 
-def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
+async def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
     """The time in which nothing ran is not the bucket's, so its answer is still waited for."""
-
-    async def run() -> None:
-        shelf = shelf_with_news()
-        shelf.hang.clear()
-        keeper = SnapshotStore(shelf, balancer(), time.time)
-        keeper.refresh_soon()
-        await asyncio.sleep(0.02)
-        time.sleep(FROZEN_S)
-        asyncio.get_running_loop().call_later(0.05, shelf.hang.set)
-        await eventually(lambda: keeper.state != "unread")
-        assert (keeper.state, keeper.reason) == ("ok", "")
-
-    asyncio.run(run())
+    shelf = shelf_with_news()
+    shelf.hang.clear()
+    keeper = SnapshotStore(shelf, balancer(), time.time)
+    keeper.refresh_soon()
+    await asyncio.sleep(0.02)
+    time.sleep(FROZEN_S)
+    asyncio.get_running_loop().call_later(0.05, shelf.hang.set)
+    await eventually(lambda: keeper.state != "unread")
+    assert (keeper.state, keeper.reason) == ("ok", "")
 
 
-def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
+async def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
     """Awake, the time counts."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        shelf.hang.clear()
-        keeper = SnapshotStore(shelf, balancer(), time.time)
-        keeper.refresh_soon()
-        await eventually(lambda: keeper.state != "unread")
-        assert (keeper.state, "did not answer within 0.1 s" in keeper.reason) == ("down", True)
-        await keeper.close()
-
-    asyncio.run(run())
+    shelf = Shelf()
+    shelf.hang.clear()
+    keeper = SnapshotStore(shelf, balancer(), time.time)
+    keeper.refresh_soon()
+    await eventually(lambda: keeper.state != "unread")
+    assert (keeper.state, "did not answer within 0.1 s" in keeper.reason) == ("down", True)
+    await keeper.close()
 
 
-def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request() -> None:
+async def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request() -> None:
     """Its connections may have ended meanwhile; nothing is said of the bucket, and nothing waits for it."""
-
-    async def run() -> None:
-        shelf = shelf_with_news()
-        shelf.hang.clear()
-        keeper = SnapshotStore(shelf, balancer(), time.time)
-        keeper.refresh_soon()
-        await asyncio.sleep(0.02)
-        time.sleep(FROZEN_S)
-        shelf.broken = True
-        shelf.hang.set()
-        await eventually(lambda: shelf.reads > 0)
-        await asyncio.sleep(0.01)
-        assert keeper.state == "unread"
-        shelf.broken = False
-        keeper.refresh_soon()
-        await eventually(lambda: keeper.state == "ok")
-
-    asyncio.run(run())
+    shelf = shelf_with_news()
+    shelf.hang.clear()
+    keeper = SnapshotStore(shelf, balancer(), time.time)
+    keeper.refresh_soon()
+    await asyncio.sleep(0.02)
+    time.sleep(FROZEN_S)
+    shelf.broken = True
+    shelf.hang.set()
+    await eventually(lambda: shelf.reads > 0)
+    await asyncio.sleep(0.01)
+    assert keeper.state == "unread"
+    shelf.broken = False
+    keeper.refresh_soon()
+    await eventually(lambda: keeper.state == "ok")
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> None:
+async def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> None:
     """Awake, silence for as long as a cold start takes is one: the target is not alive."""
 
-    async def run() -> None:
-        async def silent(request: Received, peer: Peer) -> None:
-            await asyncio.sleep(60)
+    async def silent(request: Received, peer: Peer) -> None:
+        await asyncio.sleep(60)
 
-        heard: list[bool] = []
-        async with upstream(silent) as up:
-            pool = Pool(connect_timeout_s=1)
-            policy = replace(DEFAULT, cold_timeout_s=0.1)
-            targets, ticks = (
-                settings([f"http://127.0.0.1:{up.port}"]).targets,
-                asyncio.get_running_loop().time,
-            )
-            balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
-            prober = Prober(pool, balancer, ticks)
-            prober.verify(targets[0].key, heard.append)
-            await eventually(partial(bool, up.received))
-            if frozen:
-                time.sleep(FROZEN_S)
-            await eventually(lambda: not balancer.probing)
-            await asyncio.sleep(0)
-            assert heard == ([] if frozen else [False])
-            prober.close()
-            pool.close()
-
-    asyncio.run(run())
+    heard: list[bool] = []
+    async with upstream(silent) as up:
+        pool = Pool(connect_timeout_s=1)
+        policy = replace(DEFAULT, cold_timeout_s=0.1)
+        targets, ticks = (
+            settings([f"http://127.0.0.1:{up.port}"]).targets,
+            asyncio.get_running_loop().time,
+        )
+        balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
+        prober = Prober(pool, balancer, ticks)
+        prober.verify(targets[0].key, heard.append)
+        await eventually(partial(bool, up.received))
+        if frozen:
+            time.sleep(FROZEN_S)
+        await eventually(lambda: not balancer.probing)
+        await asyncio.sleep(0)
+        assert heard == ([] if frozen else [False])
+        prober.close()
+        pool.close()

@@ -42,183 +42,151 @@ def slow(after_s: float) -> Script:
     return script
 
 
-def test_a_slow_request_is_answered_by_the_hedge_and_the_slow_target_sees_its_caller_leave() -> None:
+async def test_a_slow_request_is_answered_by_the_hedge_and_the_slow_target_sees_its_caller_leave() -> None:
     """Well before the slow reply or a stall; its seat is free, nobody is blamed, its slowness is known."""
+    left = asyncio.Event()
 
-    async def run() -> None:
-        left = asyncio.Event()
+    async def hangs(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await peer.until_closed()
+        left.set()
 
-        async def hangs(request: Received, peer: Peer) -> None:
+    async with (
+        upstream(ok) as a,
+        upstream(ok) as b,
+        router([a.url, b.url, b.url], policy=HEDGED) as front,
+    ):
+        await learned(front)
+        before = await front.target("aws/r0")
+        a.script = hangs
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.status_code, reply.headers["x-skyfleet-hedged"]) == (200, "true")
+        assert reply.headers["x-skyfleet-attempts"] == "2"
+        assert reply.headers["x-skyfleet-target"] != "aws/r0"
+        await asyncio.wait_for(left.wait(), 5)
+        after = await front.target("aws/r0")
+        assert (after["state"], after["inflight"]) == ("healthy", 0)
+        assert after["latency_ms"] > before["latency_ms"]
+        assert (await front.status())["attempts"]["failed"] == 0
+
+
+async def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed() -> None:
+    """The hedge is not blamed."""
+    async with (
+        upstream(ok) as a,
+        upstream(ok) as b,
+        router([a.url, b.url], policy=HEDGED) as front,
+    ):
+        await learned(front)
+        a.script, b.script = slow(0.4), swallows
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.json(), reply.headers["x-skyfleet-target"]) == ({"output": "late"}, "aws/r0")
+        assert reply.headers["x-skyfleet-hedged"] == "true"
+        other = await front.target("azure/r1")
+        assert (other["state"], other["inflight"]) == ("healthy", 0)
+
+
+async def test_a_dead_target_that_is_always_overtaken_is_found_out_by_its_silence() -> None:
+    """Hedges answer everybody long before a stall, so the overtaken one is asked for nobody."""
+    async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=HEDGED) as front:
+        await learned(front)
+        a.script = swallows
+        reply = await front.client.post("/invoke", content=b"x")
+        assert reply.headers["x-skyfleet-target"] == "azure/r1"
+        states: list[Any] = []
+        async with asyncio.timeout(5):
+            while "ejected" not in states:
+                states.append((await front.target("aws/r0"))["state"])
+                await asyncio.sleep(0.02)
+        assert states[0] == "healthy"
+
+
+async def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
+    """From the first hedge that overtook it until it answers: nobody else needs a hedge, and what must not
+    be repeated does not get lost there. When nobody else is left, it is tried all the same."""
+    patient = replace(HEDGED, ask_timeout_s=30.0, probe_after_s=30.0)
+    async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
+        await learned(front)
+        a.script, seen = swallows, len(a.asked)
+        replies = [await front.client.post("/invoke") for _ in range(12)]
+        assert {reply.headers["x-skyfleet-target"] for reply in replies} == {"azure/r1"}
+        assert len(a.asked) == seen + 1
+        assert (await front.target("aws/r0"))["state"] == "healthy"
+
+        async def fails(request: Received, peer: Peer) -> None:
+            await peer.reply(503)
+
+        a.script, b.script = ok, fails
+        assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
+
+
+async def test_what_must_not_be_repeated_is_never_hedged() -> None:
+    """However slow it is."""
+    async with (
+        upstream(ok) as a,
+        upstream(ok) as b,
+        router([a.url, b.url], policy=HEDGED, repeatable=False) as front,
+    ):
+        await learned(front)
+        seen = len(b.asked)
+        a.script = slow(0.4)
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.json(), reply.headers["x-skyfleet-attempts"]) == ({"output": "late"}, "1")
+        assert "x-skyfleet-hedged" not in reply.headers
+        assert len(b.asked) == seen
+
+
+async def test_strategies_that_promise_shares_are_not_hedged_unless_told() -> None:
+    """`auto` hedges with those that learn."""
+    auto = replace(HEDGED, hedge="auto")
+    async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=auto) as front:
+        await learned(front)
+        a.script = b.script = slow(0.3)
+        plain = await front.client.post("/invoke", content=b"x")
+        assert plain.headers["x-skyfleet-attempts"] == "1"
+        wish = {"x-skyfleet-strategy": "latency"}
+        learning = await front.client.post("/invoke", content=b"x", headers=wish)
+        assert learning.headers["x-skyfleet-attempts"] == "2"
+
+
+async def test_hedges_are_a_small_share_of_the_requests() -> None:
+    """When everybody is slow, the burst is spent and then nothing but the share is added."""
+    few = replace(HEDGED, hedge_burst=2.0)
+    async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=few) as front:
+        hedged = await learned(front)
+        a.script = b.script = slow(0.15)
+        replies = [await front.client.post("/invoke") for _ in range(12)]
+        assert {reply.status_code for reply in replies} == {200}
+        hedged += sum("x-skyfleet-hedged" in reply.headers for reply in replies)
+        assert 2 <= hedged <= 2 + 0.03 * 42
+
+
+async def test_a_caller_that_leaves_closes_both() -> None:
+    """Neither agent works on for nobody."""
+    left: list[str] = []
+
+    def hangs(name: str) -> Script:
+        async def script(request: Received, peer: Peer) -> None:
             if request.target == "/health":
                 await alive(peer)
                 return
             await peer.until_closed()
-            left.set()
+            left.append(name)
 
-        async with (
-            upstream(ok) as a,
-            upstream(ok) as b,
-            router([a.url, b.url, b.url], policy=HEDGED) as front,
-        ):
-            await learned(front)
-            before = await front.target("aws/r0")
-            a.script = hangs
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.status_code, reply.headers["x-skyfleet-hedged"]) == (200, "true")
-            assert reply.headers["x-skyfleet-attempts"] == "2"
-            assert reply.headers["x-skyfleet-target"] != "aws/r0"
-            await asyncio.wait_for(left.wait(), 5)
-            after = await front.target("aws/r0")
-            assert (after["state"], after["inflight"]) == ("healthy", 0)
-            assert after["latency_ms"] > before["latency_ms"]
-            assert (await front.status())["attempts"]["failed"] == 0
+        return script
 
-    asyncio.run(run())
-
-
-def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed() -> None:
-    """The hedge is not blamed."""
-
-    async def run() -> None:
-        async with (
-            upstream(ok) as a,
-            upstream(ok) as b,
-            router([a.url, b.url], policy=HEDGED) as front,
-        ):
-            await learned(front)
-            a.script, b.script = slow(0.4), swallows
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.json(), reply.headers["x-skyfleet-target"]) == ({"output": "late"}, "aws/r0")
-            assert reply.headers["x-skyfleet-hedged"] == "true"
-            other = await front.target("azure/r1")
-            assert (other["state"], other["inflight"]) == ("healthy", 0)
-
-    asyncio.run(run())
-
-
-def test_a_dead_target_that_is_always_overtaken_is_found_out_by_its_silence() -> None:
-    """Hedges answer everybody long before a stall, so the overtaken one is asked for nobody."""
-
-    async def run() -> None:
-        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=HEDGED) as front:
-            await learned(front)
-            a.script = swallows
-            reply = await front.client.post("/invoke", content=b"x")
-            assert reply.headers["x-skyfleet-target"] == "azure/r1"
-            states: list[Any] = []
-            async with asyncio.timeout(5):
-                while "ejected" not in states:
-                    states.append((await front.target("aws/r0"))["state"])
-                    await asyncio.sleep(0.02)
-            assert states[0] == "healthy"
-
-    asyncio.run(run())
-
-
-def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
-    """From the first hedge that overtook it until it answers: nobody else needs a hedge, and what must not
-    be repeated does not get lost there. When nobody else is left, it is tried all the same."""
-
-    async def run() -> None:
-        patient = replace(HEDGED, ask_timeout_s=30.0, probe_after_s=30.0)
-        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
-            await learned(front)
-            a.script, seen = swallows, len(a.asked)
-            replies = [await front.client.post("/invoke") for _ in range(12)]
-            assert {reply.headers["x-skyfleet-target"] for reply in replies} == {"azure/r1"}
-            assert len(a.asked) == seen + 1
-            assert (await front.target("aws/r0"))["state"] == "healthy"
-
-            async def fails(request: Received, peer: Peer) -> None:
-                await peer.reply(503)
-
-            a.script, b.script = ok, fails
-            assert (await front.client.post("/invoke")).headers["x-skyfleet-target"] == "aws/r0"
-
-    asyncio.run(run())
-
-
-def test_what_must_not_be_repeated_is_never_hedged() -> None:
-    """However slow it is."""
-
-    async def run() -> None:
-        async with (
-            upstream(ok) as a,
-            upstream(ok) as b,
-            router([a.url, b.url], policy=HEDGED, repeatable=False) as front,
-        ):
-            await learned(front)
-            seen = len(b.asked)
-            a.script = slow(0.4)
-            reply = await front.client.post("/invoke", content=b"x")
-            assert (reply.json(), reply.headers["x-skyfleet-attempts"]) == ({"output": "late"}, "1")
-            assert "x-skyfleet-hedged" not in reply.headers
-            assert len(b.asked) == seen
-
-    asyncio.run(run())
-
-
-def test_strategies_that_promise_shares_are_not_hedged_unless_told() -> None:
-    """`auto` hedges with those that learn."""
-
-    async def run() -> None:
-        auto = replace(HEDGED, hedge="auto")
-        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=auto) as front:
-            await learned(front)
-            a.script = b.script = slow(0.3)
-            plain = await front.client.post("/invoke", content=b"x")
-            assert plain.headers["x-skyfleet-attempts"] == "1"
-            wish = {"x-skyfleet-strategy": "latency"}
-            learning = await front.client.post("/invoke", content=b"x", headers=wish)
-            assert learning.headers["x-skyfleet-attempts"] == "2"
-
-    asyncio.run(run())
-
-
-def test_hedges_are_a_small_share_of_the_requests() -> None:
-    """When everybody is slow, the burst is spent and then nothing but the share is added."""
-
-    async def run() -> None:
-        few = replace(HEDGED, hedge_burst=2.0)
-        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=few) as front:
-            hedged = await learned(front)
-            a.script = b.script = slow(0.15)
-            replies = [await front.client.post("/invoke") for _ in range(12)]
-            assert {reply.status_code for reply in replies} == {200}
-            hedged += sum("x-skyfleet-hedged" in reply.headers for reply in replies)
-            assert 2 <= hedged <= 2 + 0.03 * 42
-
-    asyncio.run(run())
-
-
-def test_a_caller_that_leaves_closes_both() -> None:
-    """Neither agent works on for nobody."""
-
-    async def run() -> None:
-        left: list[str] = []
-
-        def hangs(name: str) -> Script:
-            async def script(request: Received, peer: Peer) -> None:
-                if request.target == "/health":
-                    await alive(peer)
-                    return
-                await peer.until_closed()
-                left.append(name)
-
-            return script
-
-        async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=HEDGED) as front:
-            await learned(front)
-            a.script, b.script = hangs("a"), hangs("b")
-            seen = len(b.asked)
-            _, writer = await asyncio.open_connection("127.0.0.1", front.port)
-            writer.write(b"GET /invoke HTTP/1.1\r\nhost: x\r\n\r\n")
-            await eventually(lambda: len(b.asked) > seen)
-            writer.close()
-            await writer.wait_closed()
-            await eventually(lambda: sorted(left) == ["a", "b"])
-            for key in ("aws/r0", "azure/r1"):
-                target = await front.target(key)
-                assert (target["state"], target["inflight"]) == ("healthy", 0)
-
-    asyncio.run(run())
+    async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=HEDGED) as front:
+        await learned(front)
+        a.script, b.script = hangs("a"), hangs("b")
+        seen = len(b.asked)
+        _, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b"GET /invoke HTTP/1.1\r\nhost: x\r\n\r\n")
+        await eventually(lambda: len(b.asked) > seen)
+        writer.close()
+        await writer.wait_closed()
+        await eventually(lambda: sorted(left) == ["a", "b"])
+        for key in ("aws/r0", "azure/r1"):
+            target = await front.target(key)
+            assert (target["state"], target["inflight"]) == ("healthy", 0)

@@ -33,63 +33,52 @@ async def thinks(request: Received, peer: Peer) -> None:
     await peer.reply(200, headers=MARK.decode())
 
 
-def test_a_target_whose_small_replies_stop_half_way_is_found_out() -> None:
+async def test_a_target_whose_small_replies_stop_half_way_is_found_out() -> None:
     """As where large packets are lost: its heads come soon and its /health is fine, so it looks fastest."""
-
-    async def run() -> None:
-        async with (
-            upstream(stops) as bad,
-            upstream(thinks) as good,
-            router([bad.url, good.url], policy=QUICK, SKYFLEET_STRATEGY="adaptive") as front,
-        ):
-            for _ in range(20):
-                replies = await asyncio.gather(*(front.client.get("/x") for _ in range(3)))
-                assert [reply.status_code for reply in replies] == [200, 200, 200]
-            assert len(bad.asked) < 20
-
-    asyncio.run(run())
+    async with (
+        upstream(stops) as bad,
+        upstream(thinks) as good,
+        router([bad.url, good.url], policy=QUICK, SKYFLEET_STRATEGY="adaptive") as front,
+    ):
+        for _ in range(20):
+            replies = await asyncio.gather(*(front.client.get("/x") for _ in range(3)))
+            assert [reply.status_code for reply in replies] == [200, 200, 200]
+        assert len(bad.asked) < 20
 
 
-def test_it_is_found_out_by_callers_who_wait_for_less_than_a_stall_as_well() -> None:
+async def test_it_is_found_out_by_callers_who_wait_for_less_than_a_stall_as_well() -> None:
     """Each of them gives up at a begun reply, which is no sign that its target serves."""
-
-    async def run() -> None:
-        async with (
-            upstream(stops) as bad,
-            upstream(thinks) as good,
-            router([bad.url, good.url], SKYFLEET_STRATEGY="adaptive") as front,
-        ):
-            bad.script = thinks
-            for _ in range(40):
-                assert (await front.client.get("/x")).status_code == 200
-            bad.script, hasty = stops, {"x-skyfleet-timeout-ms": "300"}
-            seen: list[int] = []
-            for _ in range(30):
-                replies = await asyncio.gather(*(front.client.get("/x", headers=hasty) for _ in range(4)))
-                seen += [reply.status_code for reply in replies]
-            assert set(seen) <= {200, 504}
-            assert seen[60:].count(200) >= 54
-
-    asyncio.run(run())
+    async with (
+        upstream(stops) as bad,
+        upstream(thinks) as good,
+        router([bad.url, good.url], SKYFLEET_STRATEGY="adaptive") as front,
+    ):
+        bad.script = thinks
+        for _ in range(40):
+            assert (await front.client.get("/x")).status_code == 200
+        bad.script, hasty = stops, {"x-skyfleet-timeout-ms": "300"}
+        seen: list[int] = []
+        for _ in range(30):
+            replies = await asyncio.gather(*(front.client.get("/x", headers=hasty) for _ in range(4)))
+            seen += [reply.status_code for reply in replies]
+        assert set(seen) <= {200, 504}
+        assert seen[60:].count(200) >= 54
 
 
-def test_the_time_of_a_kept_reply_is_nobodys() -> None:
+async def test_the_time_of_a_kept_reply_is_nobodys() -> None:
     """It comes from an earlier run."""
 
     async def kept(request: Received, peer: Peer) -> None:
         await peer.reply(200, headers=f"idempotency-replayed: true\r\n{MARK.decode()}")
 
-    async def run() -> None:
-        async with upstream(kept) as one, router([one.url]) as front:
-            for _ in range(3):
-                assert (await front.client.post("/x")).status_code == 200
-            traffic = front.app._context.balancer.traffic  # pyright: ignore[reportPrivateUsage]
-            assert traffic["aws/r0"].samples == 0
-
-    asyncio.run(run())
+    async with upstream(kept) as one, router([one.url]) as front:
+        for _ in range(3):
+            assert (await front.client.post("/x")).status_code == 200
+        traffic = front.app._context.balancer.traffic  # pyright: ignore[reportPrivateUsage]
+        assert traffic["aws/r0"].samples == 0
 
 
-def test_a_document_that_is_still_being_made_is_waited_for() -> None:
+async def test_a_document_that_is_still_being_made_is_waited_for() -> None:
     """Its length is not known yet, so nothing of it was lost: it must not run a second time."""
 
     async def thinks(request: Received, peer: Peer) -> None:
@@ -100,20 +89,17 @@ def test_a_document_that_is_still_being_made_is_waited_for() -> None:
         await asyncio.sleep(1.0)
         await peer.send(chunk(b'"thought"}') + b"0\r\n\r\n")
 
-    async def run() -> None:
-        async with (
-            upstream(thinks) as slow,
-            upstream(ok) as other,
-            router([slow.url, other.url], policy=QUICK) as front,
-        ):
-            reply = await front.client.get("/x")
-            assert (reply.json(), reply.headers["x-skyfleet-attempts"]) == ({"output": "thought"}, "1")
-            assert out(front) == []
-
-    asyncio.run(run())
+    async with (
+        upstream(thinks) as slow,
+        upstream(ok) as other,
+        router([slow.url, other.url], policy=QUICK) as front,
+    ):
+        reply = await front.client.get("/x")
+        assert (reply.json(), reply.headers["x-skyfleet-attempts"]) == ({"output": "thought"}, "1")
+        assert out(front) == []
 
 
-def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
+async def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
     """However much had arrived before it was told to pause; and its reply is not cut for it."""
 
     async def big(request: Received, peer: Peer) -> None:
@@ -124,26 +110,23 @@ def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
         for _ in range(40):
             await peer.send(chunk(b"x" * 1024) * 1000)
 
-    async def run() -> None:
-        policy = replace(CALM, deadline_s=0.6)
-        async with (
-            upstream(big) as one,
-            upstream(big) as two,
-            router([one.url, two.url], policy=policy) as front,
-        ):
-            callers = [await asyncio.open_connection("127.0.0.1", front.port, limit=1024) for _ in range(6)]
-            for _, writer in callers:
-                writer.write(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
-            await asyncio.sleep(1.5)
-            failed = front.app._context.balancer.failed  # pyright: ignore[reportPrivateUsage]
-            for _, writer in callers:
-                writer.transport.abort()
-            assert (out(front), failed) == ([], 0)
-
-    asyncio.run(run())
+    policy = replace(CALM, deadline_s=0.6)
+    async with (
+        upstream(big) as one,
+        upstream(big) as two,
+        router([one.url, two.url], policy=policy) as front,
+    ):
+        callers = [await asyncio.open_connection("127.0.0.1", front.port, limit=1024) for _ in range(6)]
+        for _, writer in callers:
+            writer.write(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.sleep(1.5)
+        failed = front.app._context.balancer.failed  # pyright: ignore[reportPrivateUsage]
+        for _, writer in callers:
+            writer.transport.abort()
+        assert (out(front), failed) == ([], 0)
 
 
-def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> None:
+async def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> None:
     """Who asks when nobody would wait for it any longer asks anew."""
     questions = 0
 
@@ -158,28 +141,21 @@ def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> None:
             await asyncio.sleep(1.0 if request.target == "/slow" else 0)
             await ok(request, peer)
 
-    async def run() -> None:
-        policy = replace(QUICK, cold_timeout_s=30.0)
-        async with upstream(script) as one, router([one.url], policy=policy, repeatable=False) as front:
-            await front.client.post("/quick")
-            await front.client.post("/lost", headers={"x-skyfleet-timeout-ms": "120"})
-            await asyncio.sleep(2 * policy.ask_timeout_s)
-            assert (await front.client.post("/quick")).status_code == 200
-            assert (await front.client.post("/slow")).status_code == 200
-
-    asyncio.run(run())
+    policy = replace(QUICK, cold_timeout_s=30.0)
+    async with upstream(script) as one, router([one.url], policy=policy, repeatable=False) as front:
+        await front.client.post("/quick")
+        await front.client.post("/lost", headers={"x-skyfleet-timeout-ms": "120"})
+        await asyncio.sleep(2 * policy.ask_timeout_s)
+        assert (await front.client.post("/quick")).status_code == 200
+        assert (await front.client.post("/slow")).status_code == 200
 
 
-def test_a_key_on_a_safe_method_gathers_nothing_at_one_target() -> None:
+async def test_a_key_on_a_safe_method_gathers_nothing_at_one_target() -> None:
     """Agents do not look at it there; one caller's slow requests would ease off who happens to be named."""
-
-    async def run() -> None:
-        async with upstream(ok) as one, upstream(ok) as two, router([one.url, two.url]) as front:
-            for _ in range(10):
-                assert (await front.client.get("/x", headers={"idempotency-key": "k"})).status_code == 200
-            assert (len(one.asked), len(two.asked)) == (6, 4)
-            for _ in range(10):
-                assert (await front.client.post("/x", headers={"idempotency-key": "k"})).status_code == 200
-            assert sorted((len(one.asked), len(two.asked))) in ([4, 16], [6, 14])
-
-    asyncio.run(run())
+    async with upstream(ok) as one, upstream(ok) as two, router([one.url, two.url]) as front:
+        for _ in range(10):
+            assert (await front.client.get("/x", headers={"idempotency-key": "k"})).status_code == 200
+        assert (len(one.asked), len(two.asked)) == (6, 4)
+        for _ in range(10):
+            assert (await front.client.post("/x", headers={"idempotency-key": "k"})).status_code == 200
+        assert sorted((len(one.asked), len(two.asked))) in ([4, 16], [6, 14])

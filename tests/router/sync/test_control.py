@@ -121,37 +121,29 @@ def test_an_order_is_undone_by_null_or_by_name(body: bytes) -> None:
     assert (found.control.strategy, found.replaces) == (None, None)
 
 
-def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
+async def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
     """So the revision that was read is the one to order with, whichever instance takes it."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        asked, fresh = Instance(shelf), Instance(shelf)
-        await asked.controls.update(json.dumps({"strategy": "cost"}).encode())
-        told = await fresh.controls.read()
-        assert (told["revision"], told["effective"]) == (1, "cost")
-        assert fresh.balancer.strategy is Strategy.COST
-        assert (await fresh.controls.update(json.dumps({"strategy": "latency", "revision": 1}).encode()))[
-            "revision"
-        ] == 2
-        assert (await asked.controls.read())["revision"] == 2
-
-    asyncio.run(run())
+    shelf = Shelf()
+    asked, fresh = Instance(shelf), Instance(shelf)
+    await asked.controls.update(json.dumps({"strategy": "cost"}).encode())
+    told = await fresh.controls.read()
+    assert (told["revision"], told["effective"]) == (1, "cost")
+    assert fresh.balancer.strategy is Strategy.COST
+    assert (await fresh.controls.update(json.dumps({"strategy": "latency", "revision": 1}).encode()))[
+        "revision"
+    ] == 2
+    assert (await asked.controls.read())["revision"] == 2
 
 
 @pytest.mark.parametrize(("broken", "says"), [(True, "on fire"), (False, "not JSON")])
-def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
+async def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
     """With what this instance follows meanwhile."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        shelf.broken = broken
-        shelf.objects[NAME] = b"{"
-        told = await Instance(shelf).controls.read()
-        assert (told["revision"], told["effective"]) == (0, "weighted")
-        assert says in str(told["unread"])
-
-    asyncio.run(run())
+    shelf = Shelf()
+    shelf.broken = broken
+    shelf.objects[NAME] = b"{"
+    told = await Instance(shelf).controls.read()
+    assert (told["revision"], told["effective"]) == (0, "weighted")
+    assert says in str(told["unread"])
 
 
 def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
@@ -160,41 +152,33 @@ def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
     assert (told["kept"], "unread" in told) == ("instance", False)
 
 
-def test_every_instance_follows_the_one_that_was_asked() -> None:
+async def test_every_instance_follows_the_one_that_was_asked() -> None:
     """That one at once, the others with their next refresh; null goes back to what is configured."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        asked, other = Instance(shelf), Instance(shelf)
-        await other.refreshed()
-        told = await asked.controls.update(json.dumps({"strategy": "latency"}).encode())
-        assert (told["strategy"], told["revision"], told["kept"]) == ("latency", 1, "bucket")
-        assert (asked.balancer.strategy, other.balancer.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
-        await other.refreshed()
-        assert other.balancer.strategy is Strategy.LATENCY
-        await other.controls.update(json.dumps({"strategy": None}).encode())
-        await asked.refreshed()
-        assert (asked.balancer.strategy, asked.controls.as_json()["revision"]) == (Strategy.WEIGHTED, 2)
-
-    asyncio.run(run())
+    shelf = Shelf()
+    asked, other = Instance(shelf), Instance(shelf)
+    await other.refreshed()
+    told = await asked.controls.update(json.dumps({"strategy": "latency"}).encode())
+    assert (told["strategy"], told["revision"], told["kept"]) == ("latency", 1, "bucket")
+    assert (asked.balancer.strategy, other.balancer.strategy) == (Strategy.LATENCY, Strategy.WEIGHTED)
+    await other.refreshed()
+    assert other.balancer.strategy is Strategy.LATENCY
+    await other.controls.update(json.dumps({"strategy": None}).encode())
+    await asked.refreshed()
+    assert (asked.balancer.strategy, asked.controls.as_json()["revision"]) == (Strategy.WEIGHTED, 2)
 
 
-def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
+async def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
     """Without a revision the later one is done on top; with one it changes only what was looked at."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        one, two = Instance(shelf), Instance(shelf)
-        await asyncio.gather(
-            one.controls.update(json.dumps({"strategy": "cost"}).encode()),
-            two.controls.update(json.dumps({"strategy": "random"}).encode()),
-        )
-        assert json.loads(shelf.objects[NAME])["revision"] == 2
-        late = await refused(one, {"strategy": "latency", "revision": 1})
-        assert (late.status, late.code) == (409, "changed-meanwhile")
-        assert json.loads(shelf.objects[NAME])["revision"] == 2
-
-    asyncio.run(run())
+    shelf = Shelf()
+    one, two = Instance(shelf), Instance(shelf)
+    await asyncio.gather(
+        one.controls.update(json.dumps({"strategy": "cost"}).encode()),
+        two.controls.update(json.dumps({"strategy": "random"}).encode()),
+    )
+    assert json.loads(shelf.objects[NAME])["revision"] == 2
+    late = await refused(one, {"strategy": "latency", "revision": 1})
+    assert (late.status, late.code) == (409, "changed-meanwhile")
+    assert json.loads(shelf.objects[NAME])["revision"] == 2
 
 
 @pytest.mark.parametrize(
@@ -205,80 +189,60 @@ def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
         (b'{"version": 1, "strategy": "random", "revision": 1}', "older"),
     ],
 )
-def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says: str) -> None:
+async def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says: str) -> None:
     """Corrupt, of a newer release, or replayed; the status says so until it can be believed again."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        one = Instance(shelf)
-        await one.controls.update(json.dumps({"strategy": "cost"}).encode())
-        await one.controls.update(json.dumps({"strategy": "latency"}).encode())
-        await one.refreshed()
-        good, shelf.objects[NAME] = shelf.objects[NAME], damaged
-        await one.refreshed()
-        assert one.balancer.strategy is Strategy.LATENCY
-        assert says in one.keeper.rejected.as_json()[NAME]
-        shelf.objects[NAME] = good
-        await one.refreshed()
-        assert NAME not in one.keeper.rejected.as_json()
-
-    asyncio.run(run())
+    shelf = Shelf()
+    one = Instance(shelf)
+    await one.controls.update(json.dumps({"strategy": "cost"}).encode())
+    await one.controls.update(json.dumps({"strategy": "latency"}).encode())
+    await one.refreshed()
+    good, shelf.objects[NAME] = shelf.objects[NAME], damaged
+    await one.refreshed()
+    assert one.balancer.strategy is Strategy.LATENCY
+    assert says in one.keeper.rejected.as_json()[NAME]
+    shelf.objects[NAME] = good
+    await one.refreshed()
+    assert NAME not in one.keeper.rejected.as_json()
 
 
-def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> None:
+async def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> None:
     """An operator must be able to mend the one, and must not undo the other unawares."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        one = Instance(shelf)
-        await one.controls.update(json.dumps({"strategy": "cost"}).encode())
-        shelf.objects[NAME] = b"{"
-        assert (await one.controls.update(json.dumps({"strategy": "latency"}).encode()))["revision"] == 2
-        shelf.objects[NAME] = b'{"version": 2}'
-        assert (await refused(one, {"strategy": "cost"})).code == "newer-version"
-        assert one.balancer.strategy is Strategy.LATENCY
-
-    asyncio.run(run())
+    shelf = Shelf()
+    one = Instance(shelf)
+    await one.controls.update(json.dumps({"strategy": "cost"}).encode())
+    shelf.objects[NAME] = b"{"
+    assert (await one.controls.update(json.dumps({"strategy": "latency"}).encode()))["revision"] == 2
+    shelf.objects[NAME] = b'{"version": 2}'
+    assert (await refused(one, {"strategy": "cost"})).code == "newer-version"
+    assert one.balancer.strategy is Strategy.LATENCY
 
 
-def test_a_bucket_that_is_down_is_said_and_nothing_changes() -> None:
+async def test_a_bucket_that_is_down_is_said_and_nothing_changes() -> None:
     """An order that only one instance knew would be worse than none."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        shelf.broken = True
-        one = Instance(shelf)
-        found = await refused(one, {"strategy": "cost"})
-        assert (found.status, found.code) == (503, "not-kept")
-        assert "on fire" in found.message
-        assert one.balancer.strategy is Strategy.WEIGHTED
-
-    asyncio.run(run())
+    shelf = Shelf()
+    shelf.broken = True
+    one = Instance(shelf)
+    found = await refused(one, {"strategy": "cost"})
+    assert (found.status, found.code) == (503, "not-kept")
+    assert "on fire" in found.message
+    assert one.balancer.strategy is Strategy.WEIGHTED
 
 
-def test_without_a_bucket_an_order_lives_in_the_instance() -> None:
+async def test_without_a_bucket_an_order_lives_in_the_instance() -> None:
     """And the answer says so."""
-
-    async def run() -> None:
-        one = Instance(None)
-        told = await one.controls.update(json.dumps({"strategy": "cost"}).encode())
-        assert (told["kept"], told["effective"], told["configured"]) == ("instance", "cost", "weighted")
-        assert (await refused(one, {"strategy": "random", "revision": 0})).status == 409
-
-    asyncio.run(run())
+    one = Instance(None)
+    told = await one.controls.update(json.dumps({"strategy": "cost"}).encode())
+    assert (told["kept"], told["effective"], told["configured"]) == ("instance", "cost", "weighted")
+    assert (await refused(one, {"strategy": "random", "revision": 0})).status == 409
 
 
-def test_an_update_drains_targets_and_leaves_the_strategy() -> None:
+async def test_an_update_drains_targets_and_leaves_the_strategy() -> None:
     """They get no new request while another serves; the next update brings them back."""
-
-    async def run() -> None:
-        one = Instance(Shelf())
-        await one.controls.update(b'{"strategy": "round-robin"}')
-        found = await one.controls.update(b'{"draining": ["aws/r0"]}')
-        assert (found["strategy"], found["draining"], found["revision"]) == ("round-robin", ["aws/r0"], 2)
-        assert one.balancer.fleet.health["aws/r0"].status is Status.DRAINING
-        assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r1"}
-        await one.controls.update(b'{"draining": []}')
-        assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r0", "aws/r1"}
-
-    asyncio.run(run())
+    one = Instance(Shelf())
+    await one.controls.update(b'{"strategy": "round-robin"}')
+    found = await one.controls.update(b'{"draining": ["aws/r0"]}')
+    assert (found["strategy"], found["draining"], found["revision"]) == ("round-robin", ["aws/r0"], 2)
+    assert one.balancer.fleet.health["aws/r0"].status is Status.DRAINING
+    assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r1"}
+    await one.controls.update(b'{"draining": []}')
+    assert {choice.key for _ in range(4) if (choice := one.balancer.choose(()))} == {"aws/r0", "aws/r1"}

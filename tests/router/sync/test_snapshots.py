@@ -61,126 +61,102 @@ async def until_read(front: Front) -> dict[str, Any]:
     return status
 
 
-def test_a_new_instance_reads_the_documents_and_thinks_the_same() -> None:
+async def test_a_new_instance_reads_the_documents_and_thinks_the_same() -> None:
     """What one instance was told and stored, another one knows from its first refresh on."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
-        now = time.time()
-        async with router(urls, bucket=shelf) as told:
-            for checker in ("aws/r0", "azure/r1"):
-                body = json.dumps(snapshot(False, False, False, at=now, checker=checker)).encode()
-                assert (await send(told, body)).json() == {"accepted": True, "stored": True}
-            first = await told.target("aws/r0")
-        assert sorted(shelf.objects) == ["health/aws-r0.json", "health/azure-r1.json"]
-        async with router(urls, bucket=shelf) as fresh:
-            await until_read(fresh)
-            second = await fresh.target("aws/r0")
-        assert (first["state"], first["reason"]) == (second["state"], second["reason"])
-        assert first["state"] == "down"
-
-    asyncio.run(run())
+    shelf = Shelf()
+    urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
+    now = time.time()
+    async with router(urls, bucket=shelf) as told:
+        for checker in ("aws/r0", "azure/r1"):
+            body = json.dumps(snapshot(False, False, False, at=now, checker=checker)).encode()
+            assert (await send(told, body)).json() == {"accepted": True, "stored": True}
+        first = await told.target("aws/r0")
+    assert sorted(shelf.objects) == ["health/aws-r0.json", "health/azure-r1.json"]
+    async with router(urls, bucket=shelf) as fresh:
+        await until_read(fresh)
+        second = await fresh.target("aws/r0")
+    assert (first["state"], first["reason"]) == (second["state"], second["reason"])
+    assert first["state"] == "down"
 
 
-def test_a_write_keeps_the_last_ten_observations_of_what_was_stored() -> None:
+async def test_a_write_keeps_the_last_ten_observations_of_what_was_stored() -> None:
     """An instance that knows nothing does not wipe out what others stored."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        now = time.time()
-        for age in (30, 20, 10):
-            async with router(["http://127.0.0.1:9"], bucket=shelf) as front:
-                await send(front, json.dumps(snapshot(*[True] * 4, at=now - age)).encode())
-        stored = json.loads(shelf.objects[object_name("aws/r0")])
-        times = [one["at"] for one in stored["results"]]
-        assert len(times) == 10
-        assert times == sorted(times)
-        assert times[-1] == now - 10
-
-    asyncio.run(run())
+    shelf = Shelf()
+    now = time.time()
+    for age in (30, 20, 10):
+        async with router(["http://127.0.0.1:9"], bucket=shelf) as front:
+            await send(front, json.dumps(snapshot(*[True] * 4, at=now - age)).encode())
+    stored = json.loads(shelf.objects[object_name("aws/r0")])
+    times = [one["at"] for one in stored["results"]]
+    assert len(times) == 10
+    assert times == sorted(times)
+    assert times[-1] == now - 10
 
 
-def test_a_broken_or_hanging_store_never_delays_a_request() -> None:
+async def test_a_broken_or_hanging_store_never_delays_a_request() -> None:
     """Requests are served at once; the status says that the router decides alone."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        shelf.broken = True
-        async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
+    shelf = Shelf()
+    shelf.broken = True
+    async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
+        assert (await front.client.get("/")).status_code == 200
+        status = await until_read(front)
+        assert status["store"]["state"] == "down"
+        assert "on fire" in status["store"]["reason"]
+        body = json.dumps(snapshot(True, True, at=time.time())).encode()
+        assert (await send(front, body)).json() == {"accepted": True, "stored": False}
+    shelf.hang.clear()
+    async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
+        for _ in range(3):
             assert (await front.client.get("/")).status_code == 200
-            status = await until_read(front)
-            assert status["store"]["state"] == "down"
-            assert "on fire" in status["store"]["reason"]
-            body = json.dumps(snapshot(True, True, at=time.time())).encode()
-            assert (await send(front, body)).json() == {"accepted": True, "stored": False}
-        shelf.hang.clear()
-        async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
-            for _ in range(3):
-                assert (await front.client.get("/")).status_code == 200
-            assert (await front.status())["store"]["state"] == "unread"
-
-    asyncio.run(run())
+        assert (await front.status())["store"]["state"] == "unread"
 
 
-def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
+async def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
     """The status says so until a write succeeds, however well it is read meanwhile."""
+    shelf, now = Shelf(), [2_000_000_000.0]
+    balancer = Balancer(
+        settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: now[0], lambda: 0
+    )
+    keeper = SnapshotStore(shelf, balancer, lambda: now[0])
+    document = Snapshot("aws/r0", now[0], {"aws/r0": (ProbeResult(now[0], ok=True),)})
 
-    async def run() -> None:
-        shelf, now = Shelf(), [2_000_000_000.0]
-        balancer = Balancer(
-            settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: now[0], lambda: 0
-        )
-        keeper = SnapshotStore(shelf, balancer, lambda: now[0])
-        document = Snapshot("aws/r0", now[0], {"aws/r0": (ProbeResult(now[0], ok=True),)})
+    async def read() -> str:
+        now[0] += REFRESH_S
+        before = shelf.reads
+        keeper.refresh_soon()
+        await eventually(lambda: shelf.reads > before and keeper.at == now[0])
+        return keeper.state
 
-        async def read() -> str:
-            now[0] += REFRESH_S
-            before = shelf.reads
-            keeper.refresh_soon()
-            await eventually(lambda: shelf.reads > before and keeper.at == now[0])
-            return keeper.state
-
-        assert await read() == "ok"
-        shelf.read_only = True
-        assert not await keeper.save(document)
-        assert (await read(), keeper.reason) == ("unwritten", "403 for writers")
-        shelf.read_only = False
-        assert await keeper.save(document)
-        assert await read() == "ok"
-        await keeper.close()
-
-    asyncio.run(run())
+    assert await read() == "ok"
+    shelf.read_only = True
+    assert not await keeper.save(document)
+    assert (await read(), keeper.reason) == ("unwritten", "403 for writers")
+    shelf.read_only = False
+    assert await keeper.save(document)
+    assert await read() == "ok"
+    await keeper.close()
 
 
-def test_corrupt_documents_are_refused_and_named() -> None:
+async def test_corrupt_documents_are_refused_and_named() -> None:
     """One bad object does not hide the good one; the reason is in the status."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        good = snapshot(False, False, False, at=time.time(), checker="azure/r1")
-        shelf.objects["health/azure-r1.json"] = json.dumps(good).encode()
-        shelf.objects["health/aws-r0.json"] = b'{"version": 1, "vanta'
-        async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"], bucket=shelf) as front:
-            status = await until_read(front)
-            assert "not JSON" in status["rejected"]["health/aws-r0.json"]
-            assert (await front.target("aws/r0"))["state"] == "down"
-
-    asyncio.run(run())
+    shelf = Shelf()
+    good = snapshot(False, False, False, at=time.time(), checker="azure/r1")
+    shelf.objects["health/azure-r1.json"] = json.dumps(good).encode()
+    shelf.objects["health/aws-r0.json"] = b'{"version": 1, "vanta'
+    async with router(["http://127.0.0.1:9", "http://127.0.0.1:10"], bucket=shelf) as front:
+        status = await until_read(front)
+        assert "not JSON" in status["rejected"]["health/aws-r0.json"]
+        assert (await front.target("aws/r0"))["state"] == "down"
 
 
-def test_the_bucket_is_read_beside_requests_and_not_for_each() -> None:
+async def test_the_bucket_is_read_beside_requests_and_not_for_each() -> None:
     """A hundred requests cause one refresh."""
-
-    async def run() -> None:
-        shelf = Shelf()
-        async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
-            for _ in range(100):
-                await front.client.get("/")
-            # Its one checker, and the orders of operators.
-            assert shelf.reads == 2
-
-    asyncio.run(run())
+    shelf = Shelf()
+    async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
+        for _ in range(100):
+            await front.client.get("/")
+        # Its one checker, and the orders of operators.
+        assert shelf.reads == 2
 
 
 class _Cloud(http.server.BaseHTTPRequestHandler):
@@ -336,39 +312,33 @@ def test_a_failed_request_is_told_by_method_object_and_status(
         asyncio.run(run())
 
 
-def test_a_long_reason_ends_with_a_whole_word() -> None:
+async def test_a_long_reason_ends_with_a_whole_word() -> None:
     """And what names its object already does not name it twice."""
 
     class Talks(Shelf):
         async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
             raise BucketError(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
 
-    async def run() -> None:
-        balancer = Balancer(
-            settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0
-        )
-        keeper = SnapshotStore(Talks(), balancer, lambda: 9)
-        keeper.watch("control.json", lambda data, tag: None)
-        keeper.refresh_soon()
-        await eventually(lambda: keeper.state == "down")
-        health, control = keeper.reason.split("; ")
-        assert health.endswith(" nonsense…")
-        assert len(health) <= 200
-        assert health.count("health/aws-r0.json") == 1
-        assert control == "control.json: no"
-        await keeper.close()
-
-    asyncio.run(run())
+    balancer = Balancer(
+        settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0
+    )
+    keeper = SnapshotStore(Talks(), balancer, lambda: 9)
+    keeper.watch("control.json", lambda data, tag: None)
+    keeper.refresh_soon()
+    await eventually(lambda: keeper.state == "down")
+    health, control = keeper.reason.split("; ")
+    assert health.endswith(" nonsense…")
+    assert len(health) <= 200
+    assert health.count("health/aws-r0.json") == 1
+    assert control == "control.json: no"
+    await keeper.close()
 
 
-def test_a_bucket_that_is_not_there_is_a_named_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bucket_that_is_not_there_is_a_named_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not an exception of a library, and soon."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
 
-    async def run() -> None:
-        with pytest.raises(BucketError, match=r"PUT health/x\.json: HTTP error: error sending request"):
-            await CloudBucket("s3://b", most_bytes=1_000).put("health/x.json", b"{}")
-
-    asyncio.run(run())
+    with pytest.raises(BucketError, match=r"PUT health/x\.json: HTTP error: error sending request"):
+        await CloudBucket("s3://b", most_bytes=1_000).put("health/x.json", b"{}")

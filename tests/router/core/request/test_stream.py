@@ -133,38 +133,30 @@ def broken_after(words: int) -> Script:
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])
-def test_a_stream_that_breaks_off_goes_on_with_the_same_reply_of_another_cloud(words: int) -> None:
+async def test_a_stream_that_breaks_off_goes_on_with_the_same_reply_of_another_cloud(words: int) -> None:
     """The caller sees one whole stream, and nothing has failed."""
-
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            good = sends(HEAD, chunk(WHOLE[:7]), chunk(WHOLE[7:30]), chunk(WHOLE[30:]), END)
-            front, asked = await fleet(stack, broken_after(words), good)
-            reply = await front.client.post("/invoke")
-            assert reply.content == WHOLE
-            status = await front.status()
-            assert (status["attempts"]["retried"], status["attempts"]["failed"]) == (1, 0)
-        assert asked == [1, 1]
-
-    asyncio.run(run())
+    async with AsyncExitStack() as stack:
+        good = sends(HEAD, chunk(WHOLE[:7]), chunk(WHOLE[7:30]), chunk(WHOLE[30:]), END)
+        front, asked = await fleet(stack, broken_after(words), good)
+        reply = await front.client.post("/invoke")
+        assert reply.content == WHOLE
+        status = await front.status()
+        assert (status["attempts"]["retried"], status["attempts"]["failed"]) == (1, 0)
+    assert asked == [1, 1]
 
 
-def test_it_may_break_off_twice() -> None:
+async def test_it_may_break_off_twice() -> None:
     """As often as there are attempts; then the caller is told."""
-
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            good = sends(HEAD, chunk(WHOLE), END)
-            front, _ = await fleet(stack, broken_after(2), broken_after(1), good)
-            assert (await front.client.post("/invoke")).content == WHOLE
-        async with AsyncExitStack() as stack:
-            front, asked = await fleet(stack, broken_after(1), broken_after(3), broken_after(2))
-            reply = await front.client.post("/invoke")
-            assert reply.content.startswith(b"".join(WORDS[:3]) + b"event: error\n")
-            assert error_code(reply) == "stream-cut"
-        assert asked == [1, 1, 1]
-
-    asyncio.run(run())
+    async with AsyncExitStack() as stack:
+        good = sends(HEAD, chunk(WHOLE), END)
+        front, _ = await fleet(stack, broken_after(2), broken_after(1), good)
+        assert (await front.client.post("/invoke")).content == WHOLE
+    async with AsyncExitStack() as stack:
+        front, asked = await fleet(stack, broken_after(1), broken_after(3), broken_after(2))
+        reply = await front.client.post("/invoke")
+        assert reply.content.startswith(b"".join(WORDS[:3]) + b"event: error\n")
+        assert error_code(reply) == "stream-cut"
+    assert asked == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -178,94 +170,75 @@ def test_it_may_break_off_twice() -> None:
     ],
     ids=["other words", "shorter", "no stream", "refused", "failed"],
 )
-def test_another_reply_is_not_mixed_in(other: Script) -> None:
+async def test_another_reply_is_not_mixed_in(other: Script) -> None:
     """The caller gets what there was, and an error event."""
-
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            front, asked = await fleet(stack, broken_after(2), other)
-            reply = await front.client.post("/invoke")
-            assert reply.content.startswith(b"".join(WORDS[:2]) + b"event: error\n")
-            assert error_code(reply) == "stream-cut"
-            assert (await front.status())["attempts"]["failed"] == 1
-            assert (await front.client.get("/health")).status_code == 200
-        assert asked == [1, 1]
-
-    asyncio.run(run())
+    async with AsyncExitStack() as stack:
+        front, asked = await fleet(stack, broken_after(2), other)
+        reply = await front.client.post("/invoke")
+        assert reply.content.startswith(b"".join(WORDS[:2]) + b"event: error\n")
+        assert error_code(reply) == "stream-cut"
+        assert (await front.status())["attempts"]["failed"] == 1
+        assert (await front.client.get("/health")).status_code == 200
+    assert asked == [1, 1]
 
 
-def test_a_bad_reply_from_before_is_not_waited_for() -> None:
+async def test_a_bad_reply_from_before_is_not_waited_for() -> None:
     """It was closed when the stream began; nothing more comes of it."""
 
     async def fails(request: Received, peer: Peer) -> None:
         await peer.send(HEAD.replace(b"\r\n\r\n", b"\r\nx-skyfleet-outcome: error\r\n\r\n"))
         await peer.until_closed()
 
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            front, _ = await fleet(stack, fails, broken_after(2))
-            reply = await asyncio.wait_for(front.client.post("/invoke"), 2)
-            assert reply.content.startswith(b"".join(WORDS[:2]) + b"event: error\n")
-            assert error_code(reply) == "stream-cut"
-
-    asyncio.run(run())
+    async with AsyncExitStack() as stack:
+        front, _ = await fleet(stack, fails, broken_after(2))
+        reply = await asyncio.wait_for(front.client.post("/invoke"), 2)
+        assert reply.content.startswith(b"".join(WORDS[:2]) + b"event: error\n")
+        assert error_code(reply) == "stream-cut"
 
 
-def test_what_must_not_be_repeated_is_not() -> None:
+async def test_what_must_not_be_repeated_is_not() -> None:
     """It ran once, and the caller is told that its reply is not whole."""
-
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
-            good = sends(HEAD, chunk(WHOLE), END)
-            front, asked = await fleet(stack, broken_after(2), good, repeatable=False)
-            assert error_code(await front.client.post("/invoke")) == "stream-cut"
-            reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
-            assert reply.content == WHOLE
-        assert sum(asked) >= 2
-
-    asyncio.run(run())
+    async with AsyncExitStack() as stack:
+        good = sends(HEAD, chunk(WHOLE), END)
+        front, asked = await fleet(stack, broken_after(2), good, repeatable=False)
+        assert error_code(await front.client.post("/invoke")) == "stream-cut"
+        reply = await front.client.post("/invoke", headers={"idempotency-key": "k"})
+        assert reply.content == WHOLE
+    assert sum(asked) >= 2
 
 
-def test_the_callers_deadline_ends_the_search_too() -> None:
+async def test_the_callers_deadline_ends_the_search_too() -> None:
     """With an error event, not with silence."""
+    async with AsyncExitStack() as stack:
 
-    async def run() -> None:
-        async with AsyncExitStack() as stack:
+        async def waits(request: Received, peer: Peer) -> None:
+            await asyncio.sleep(30)
 
-            async def waits(request: Received, peer: Peer) -> None:
-                await asyncio.sleep(30)
-
-            front, _ = await fleet(stack, broken_after(2), waits)
-            reply = await front.client.post("/invoke", headers={"x-skyfleet-timeout-ms": "300"})
-            assert error_code(reply) in ("stream-cut", "deadline")
-
-    asyncio.run(run())
+        front, _ = await fleet(stack, broken_after(2), waits)
+        reply = await front.client.post("/invoke", headers={"x-skyfleet-timeout-ms": "300"})
+        assert error_code(reply) in ("stream-cut", "deadline")
 
 
-def test_who_leaves_meanwhile_stops_the_other_target_too() -> None:
+async def test_who_leaves_meanwhile_stops_the_other_target_too() -> None:
     """Nobody generates for nobody."""
+    left, there = asyncio.Event(), asyncio.Event()
+    async with AsyncExitStack() as stack:
 
-    async def run() -> None:
-        left, there = asyncio.Event(), asyncio.Event()
-        async with AsyncExitStack() as stack:
+        async def waits(request: Received, peer: Peer) -> None:
+            there.set()
+            await peer.until_closed()
+            left.set()
 
-            async def waits(request: Received, peer: Peer) -> None:
-                there.set()
-                await peer.until_closed()
-                left.set()
-
-            front, _ = await fleet(stack, broken_after(2), waits)
-            async with front.client.stream("POST", "/invoke") as reply:
-                parts = reply.aiter_raw()
-                await anext(parts)
-                await asyncio.wait_for(there.wait(), 5)
-            await asyncio.wait_for(left.wait(), 5)
-
-    asyncio.run(run())
+        front, _ = await fleet(stack, broken_after(2), waits)
+        async with front.client.stream("POST", "/invoke") as reply:
+            parts = reply.aiter_raw()
+            await anext(parts)
+            await asyncio.wait_for(there.wait(), 5)
+        await asyncio.wait_for(left.wait(), 5)
 
 
 @pytest.mark.parametrize("fields", [{}, {"x-skyfleet-redundant": "2"}])
-def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, str]) -> None:
+async def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, str]) -> None:
     """That one has not failed; and with two targets there is no other."""
 
     async def slow(request: Received, peer: Peer) -> None:
@@ -281,14 +254,11 @@ def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, 
         await asyncio.sleep(0.05)
         peer.reset()
 
-    async def run() -> None:
-        policy = replace(CALM, hedge="on", probe_after_s=0.1)
-        async with (
-            upstream(slow) as one,
-            upstream(cut) as two,
-            router([one.url, two.url], policy=policy) as front,
-        ):
-            reply = await front.client.get("/x", headers=fields)
-            assert reply.content == WORDS[0] + WORDS[1]
-
-    asyncio.run(run())
+    policy = replace(CALM, hedge="on", probe_after_s=0.1)
+    async with (
+        upstream(slow) as one,
+        upstream(cut) as two,
+        router([one.url, two.url], policy=policy) as front,
+    ):
+        reply = await front.client.get("/x", headers=fields)
+        assert reply.content == WORDS[0] + WORDS[1]
