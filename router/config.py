@@ -47,7 +47,7 @@ class Place:
 
 @frozen
 class RouterSettings:
-    """What a router needs to know. api_key_sha256: of the callers' key, or None when it is open."""
+    """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open."""
 
     place: Place
     targets: tuple[Target, ...]
@@ -72,7 +72,7 @@ class Check:
 
 @frozen
 class CheckerSettings:
-    """What a checker looks at and whom it tells."""
+    """Settings of a checker: the targets that it probes and the routers that get its snapshots."""
 
     place: Place
     targets: tuple[Target, ...]

@@ -107,7 +107,7 @@ STANDING: Final = (
         "a longer one takes healed targets back later and gains callers little.",
     ),
     Sweep(
-        "easing-most",
+        "slow-start-most",
         Parameter("core.policy", "slow_start_most"),
         (1, 2, 3, 5),
         (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),

@@ -1,12 +1,12 @@
-"""What can go wrong in the router, by whose fault it is.
+"""Errors of the router, by cause.
 
     RouterError
-    ├── SettingsError   ours: the environment of this function (all mistakes at once)
-    ├── CallerError     the caller's: answered with `status` and a JSON error
-    │   └── SnapshotRefused   a health document that cannot be believed
-    └── IllegalEvent    ours: an event that the health table does not know
+    ├── SettingsError   the environment of this function is invalid (all mistakes at once)
+    ├── CallerError     the client's request is invalid: answered with `status` and a JSON error
+    │   └── SnapshotRejected   a checker's snapshot is invalid
+    └── IllegalEvent    a defect of the router: an event that the health table does not have
 
-A message says what happened, what was found and what to do. No secret is ever part of one.
+A message tells what happened, what was found and what to do. It never has a secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 
 class RouterError(Exception):
-    """Base of everything that this room raises on purpose."""
+    """Base of the errors that the router raises itself."""
 
 
 class SettingsError(RouterError):
@@ -36,7 +36,7 @@ class CallerError(RouterError):
 
 
 class SnapshotRejected(CallerError):
-    """A health document is not folded in; the last good view stays."""
+    """A snapshot is invalid; the last valid one of its checker stays."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(400, "snapshot-rejected", reason)

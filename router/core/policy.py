@@ -16,14 +16,14 @@ from skyfleet.values import frozen
 
 @frozen
 class Policy:
-    """How patient, how strict, how gentle."""
+    """The numbers of all decisions, with their defaults."""
 
     # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
     connect_timeout_s: float = 3.0
-    # Most warm replies begin well within 2 s; a model that thinks longer costs one free /health question.
+    # Most warm replies begin well within 2 s; a model that thinks longer costs one free probe.
     # Sooner shortens an outage a little (docs/benchmarks/plots/probe-after.svg).
     probe_after_s: float = 2.0
-    # Azure's front door answers for the function after 230 s, so no reply can begin later than that.
+    # Azure's platform front end replies in place of the function after 230 s, so no reply begins later.
     deadline_s: float = 230.0
     # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
     # (docs/benchmarks/plots/slow-start.svg).
@@ -33,9 +33,9 @@ class Policy:
     ejection_s: float = 10.0
     # Three failed probes in a row: one may be a packet, two a deployment (docs/benchmarks/plots/fall.svg).
     fall: int = 3
-    # Two good answers: one may be the last breath (docs/benchmarks/plots/rise.svg).
+    # Two successes in a row: a failing target may still answer once (docs/benchmarks/plots/rise.svg).
     rise: int = 2
-    # A checker speaks each minute; two and a half minutes forgive one lost invocation.
+    # A checker runs each minute; two and a half minutes tolerate one lost invocation.
     fresh_s: float = 150.0
 
     # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to
@@ -49,38 +49,38 @@ class Policy:
     # /health never does work, so a warm function answers within one slow round trip.
     # See docs/benchmarks/plots/ask-timeout.svg.
     ask_timeout_s: float = 2.0
-    # The slowest cold starts seen with an image this small, with room: cold is not down.
+    # Above the slowest cold start seen with an image this small: cold is not down.
     # See docs/benchmarks/plots/cold-timeout.svg.
     cold_timeout_s: float = 30.0
     # The vendors freeze idle functions after some minutes; within two an answer proves a warm one.
     warm_for_s: float = 120.0
-    # An answer of /health serves everybody who waits for that target and asks within this time.
+    # A probe's result is reused for all requests that need it within this time.
     ask_fresh_s: float = 1.0
-    # Pauses between questions double from probe_after_s up to this.
+    # Pauses between probes of one attempt double from probe_after_s up to this.
     ask_pause_cap_s: float = 30.0
 
-    # Choosing (traffic, selection).
+    # Choice of a target (router.core.balance).
     # Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
     # a fault and its end are both seen within seconds (docs/benchmarks/plots/memory.svg).
     memory_s: float = 10.0
-    # Half-life of a bad latency of which nothing more is heard: what was ten times as slow is fully trusted
+    # Half-life of a bad latency without new samples: a target that was ten times as slow counts as normal
     # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least
     # (docs/benchmarks/plots/fade.svg).
     fade_s: float = 30.0
-    # A quality doubles in this time at most: from the floor to full in about three seconds, slower than the
-    # evidence comes in, so that everybody's return does not overload what has just recovered
+    # A quality at most doubles in this time: from the minimum to 1 in about three seconds. That is slower
+    # than evidence arrives, so the instances together do not overload a target that has just recovered
     # (docs/benchmarks/plots/regain.svg).
     regain_s: float = 0.5
-    # Learned anew: at 100 requests a second 25 more are spent by what was known before.
+    # Time between two pickers: at 100 requests a second 25 are sent by the older one.
     # See docs/benchmarks/plots/learn.svg.
     learn_s: float = 0.25
-    # `cost`: who waits for an agent notices a second.
+    # `cost`: a person who waits for an agent notices a second.
     latency_goal_ms: float = 1000.0
-    # A target's own baseline spans minutes: longer than a fault takes to be noticed, shorter than a day's
-    # tide (docs/benchmarks/plots/baseline.svg).
+    # A target's own baseline spans minutes: longer than the detection of a fault, shorter than the daily
+    # cycle of load (docs/benchmarks/plots/baseline.svg).
     baseline_s: float = 300.0
 
-    # Acting (plan, budget, wishes).
+    # Attempts and overrides (router.core.request).
     # Sending a slow request a second time elsewhere: "auto" does it with the strategies that learn; the
     # others promise exact shares, which a hedge would bend. "on" also hedges what only a key allows to
     # repeat.
@@ -100,23 +100,23 @@ class Policy:
     # When nothing can be sent to any target, a request waits this long for one to come back: most callers
     # are more patient than a restart takes, and less than a cold start.
     queue_timeout_s: float = 10.0
-    # Between two rounds of questions meanwhile: soon enough to be seen, rare enough to be free.
+    # Between two rounds of probes meanwhile: soon enough to be noticed, rare enough to be free.
     queue_pause_s: float = 0.25
 
-    # Standing (health, fleet, gray).
-    # A target that throttles without saying for how long. A full one still takes most of what it gets, so a
-    # long rest drives the others into their own limits (docs/benchmarks/plots/rest.svg).
+    # Health of targets (router.core.health).
+    # Backoff of a target that sends no Retry-After. A full one still takes most requests, so a longer backoff
+    # drives the others into their own limits (docs/benchmarks/plots/rest.svg).
     backoff_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     backoff_cap_s: float = 60.0
-    # Easing in again and again takes up to three times as long: longer than most flapping, and an end.
-    # See docs/benchmarks/plots/easing-most.svg.
+    # Repeated slow starts take up to three times as long: longer than most flapping, and bounded.
+    # See docs/benchmarks/plots/slow-start-most.svg.
     slow_start_most: int = 3
-    # A lone checker is not believed against own good traffic as old as this: three failed attempts put a
-    # target out sooner.
+    # A single checker's "down" does not count against own good replies younger than this: three failed
+    # attempts eject the target sooner.
     proof_s: float = 15.0
-    # The least share of a target that is eased off: at three targets below 1 % of the requests, so that it
-    # does not own the p99, and at 50 requests a second still one each four seconds to notice recovery
+    # The least share of a derated target: with three targets below 1 % of the requests, so that it does not
+    # decide the p99, and at 50 requests a second still one each four seconds to notice recovery
     # (docs/benchmarks/plots/gray-floor.svg).
     derating_floor: float = 1 / 64
     # From full to the floor within 12 s (docs/benchmarks/plots/gray-step.svg), and back within 12 s of good
@@ -150,7 +150,7 @@ class Policy:
 DEFAULT: Final = Policy()
 
 _NAMES: Final = {name: contract.snake_case(name) for name in contract.POLICY_NUMBERS}
-# What two clocks kept by NTP may differ by, with much room.
+# Far more than two clocks kept by NTP differ.
 SKEW_S: Final = 60.0
 
 

@@ -27,10 +27,10 @@ EXAMPLE: Final = (
 )
 # One region of every cloud there is would be about 150; beyond this the list is a mistake.
 MOST_TARGETS: Final = 300
-# List prices in the USA, USD per million requests: Lambda, Azure Functions, Cloud Run functions. A stranger
-# counts like the dearest, so that nobody wins by not saying a price.
+# List prices in the USA, USD per million requests: Lambda, Azure Functions, Cloud Run functions. Another
+# cloud counts as the most expensive, so a missing price is no advantage.
 PRICES: Final = {"aws": 0.20, "azure": 0.20, "gcp": 0.40}
-_STRANGER: Final = 0.40
+_UNKNOWN_CLOUD: Final = 0.40
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -49,7 +49,7 @@ class Target:
     origin: Origin
     weight: float = 1.0
     repeatable: bool = False
-    price: float = _STRANGER
+    price: float = _UNKNOWN_CLOUD
 
     @property
     def key(self) -> str:
@@ -60,8 +60,8 @@ class Target:
 class Choice:
     """A target for one attempt.
 
-    repeatable: its agent declares that a repeat is harmless. panic: it is out, but no target serves. warm:
-    seen alive lately. resting: it is rate-limited and in backoff, but no other target is left.
+    repeatable: its agent declares that a repeat is harmless. panic: it is out, but no target serves. warm: it
+    answered lately. resting: it is rate-limited and in backoff, but no other target is left.
     """
 
     key: str
@@ -140,7 +140,7 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     repeatable = fields.get("repeatable", False)
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
-    price = fields.get("price", PRICES.get(str(fields.get("cloud")), _STRANGER))
+    price = fields.get("price", PRICES.get(str(fields.get("cloud")), _UNKNOWN_CLOUD))
     if not _within(price, 0, contract.MAX_PRICE):
         mistakes.append(
             f"price: got {_short(price)}, expected USD per million requests from 0 to "

@@ -93,9 +93,9 @@ def parse_update(body: bytes, targets: Collection[str]) -> Update:
             raise _Mistake(f"{', '.join(unknown)[:60]} cannot be set")
         if not names:
             raise _Mistake("strategy and draining are both missing")
-        if strangers := [key for key in control.draining if key not in targets]:
+        if unknown := [key for key in control.draining if key not in targets]:
             known = ", ".join(sorted(targets)[:10])
-            raise _Mistake(f"draining: {', '.join(strangers)[:60]} is no target here; known are {known}")
+            raise _Mistake(f"draining: {', '.join(unknown)[:60]} is no target here; known are {known}")
     except _Mistake as mistake:
         message = f'{mistake}. Send for example {{"strategy": "latency"}}.'
         raise CallerError(400, "bad-control", message) from None

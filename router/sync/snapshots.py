@@ -1,19 +1,19 @@
-"""Health documents in this cloud's own bucket: one object per checker, `health/aws-eu-west-1.json`.
+"""Snapshots in this cloud's own bucket: one object per checker, `health/aws-eu-west-1.json`.
 
 Rules
-- Never in the way of a request: a refresh is kicked off on the request path at most every `REFRESH_S` and
-  runs beside it. Only the answer to a snapshot waits for its write, because a sandbox may freeze right after
-  a reply. Time in which the sandbox was frozen does not count, and what fails after such a time is read
-  again by the next request: it proves nothing about the bucket.
-- One writer per object (its checker's checker speaks to one router of each cloud), so nothing is locked; a
-  write folds what is stored first, and folding is a union, so even two writers only delay an observation.
-- The store down or slow: serve on, decide alone, say so in the status; also when it can be read but the
-  newest write failed. No bucket configured: the same, without complaint. One object that cannot be read or
-  believed never hides the others: its last good view stays, and the status names it until it can be read
-  again. A write replaces what is damaged, but never a document of a newer version: it belongs to the release
-  that wrote it.
-- Other small documents of the router (`follow`) are read in the same refresh; what several write goes through
-  `put_if_unchanged`, which fails if the object has changed.
+- A request never waits for a refresh: it starts one at most every `REFRESH_S`, which runs beside it. Only the
+  reply to a snapshot waits for its write, because a sandbox may freeze right after a reply. Time in which the
+  sandbox was frozen does not count. A read that fails after such a time proves nothing about the bucket, so
+  the next request repeats it.
+- One writer per object, since a checker sends to one router of each cloud, so nothing is locked. A write
+  folds what is stored first, and folding is a union, so even two writers only delay a result.
+- Without the bucket, or with a slow one, the router serves on by its own evidence, and the status names the
+  reason; also when reads work but the newest write failed. Without a configured bucket no reason is given. An
+  object that cannot be read or is invalid never hides the others: its last valid snapshot stays, and the
+  status names it until it can be read again. A write replaces a damaged object, but never one of a newer
+  version: it belongs to the release that wrote it.
+- Other small documents of the router (`watch`) are read in the same refresh. Documents with several writers
+  use `put_if_unchanged`, which fails if the object has changed.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from skyfleet.objects import Bucket, BucketError, Found, first_line
 
 T = TypeVar("T")
 
-# Documents change every ten seconds at most; half of that keeps the view close at little cost.
+# Snapshots change every ten seconds at most; half of that keeps the router current at little cost.
 REFRESH_S: Final = 5.0
-# A snapshot's answer waits so long for the bucket, then goes without it.
+# The reply to a snapshot waits so long for the bucket, and is sent without it then.
 SAVE_S: Final = 3.0
-# A loop that is so much later than it wanted to be was frozen with its sandbox.
+# A timer of the loop that is so late shows that the sandbox was frozen.
 _LATE_S: Final = 0.5
 # Ten observations of 300 targets are below 600 kB.
 MOST_BYTES: Final = 1_048_576
-# Of a bucket that is down every object fails alike; more names would say nothing new.
+# With a bucket that is down all objects fail alike; more names add nothing.
 _MOST_NAMED: Final = 3
 
 
 def object_name(checker: str) -> str:
-    """Where a checker's document is kept."""
+    """The object of a checker's snapshot."""
     return f"health/{checker.replace('/', '-')}.json"
 
 
@@ -58,7 +58,7 @@ class SnapshotStore:
     def __init__(
         self, bucket: Bucket | None, balancer: Balancer, clock: Callable[[], float], hear: Hear | None = None
     ) -> None:
-        """hear: takes in what checkers say; without it the board does, at once."""
+        """hear: applies snapshots; without it the balancer does so at once."""
         self._bucket, self._balancer, self._clock, self._hear = bucket, balancer, clock, hear
         self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
@@ -147,7 +147,7 @@ class SnapshotStore:
                 if document is not None:
                     documents.append(document)
             elif result is None:
-                # What is gone is not refused any more, and is read anew when it comes back.
+                # A deleted object is no longer rejected, and is read again when it returns.
                 self.rejected.forget(name)
                 self._tags.pop(name, None)
         if self._hear is None:

@@ -197,7 +197,7 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     return _faded(latency, usual, max(0.0, now - traffic.timed_at), policy)
 
 
-# Written out with plain numbers: this is on the way of every good reply.
+# Plain numbers without helper objects: every good reply runs it.
 def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float, int]:
     """Average, baseline, quantile and the row of fast ones after a sample."""
     if traffic.samples == 0:

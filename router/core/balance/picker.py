@@ -22,20 +22,20 @@ from router.core.balance.strategies import Candidate, Entry, Picker, Strategy
 from router.core.policy import Policy
 from skyfleet.values import frozen
 
-# The floor of `adaptive` is one turn of so many.
+# `MIN_SHARE` is one slot of so many.
 _MIN_SLOTS: Final = round(1 / quality.MIN_SHARE)
 _SLOTS_EACH: Final = 8
-# A cycle of this many turns is sorted in a quarter of a millisecond.
+# A cycle of this many slots is sorted in a quarter of a millisecond.
 _MOST_LEARNED: Final = 512
-# `latency`: who is in turn keeps it unless another is faster by more than this part.
+# `latency`: the target of the slot is picked unless another's score is below this fraction of its own.
 _NEAR: Final = 0.8
-# Below it learning anew takes less than a few requests, so `learn_s` alone decides.
+# Preparing costs time in proportion to the targets; up to 75 of them `learn_s` alone decides.
 _LEARN_S_EACH: Final = 1 / 300
 
 
 @frozen
 class Basis:
-    """What a roster is prepared from besides its candidates. now: unix seconds."""
+    """The input of a picker besides its candidates. now: unix seconds."""
 
     known: Known
     now: float
@@ -45,23 +45,23 @@ class Basis:
 def prepare(
     strategy: Strategy, candidates: Sequence[Candidate], basis: Basis, before: Picker | None = None
 ) -> Picker:
-    """A roster of these candidates, at least one. before: the last one of this strategy, if any."""
+    """A picker of these candidates, at least one; ValueError without any. before: the previous picker."""
     if not candidates:
         raise ValueError("There is no candidate to pick from; ask only when at least one is permitted.")
     if before is not None and before.strategy is not strategy:
         before = None
-    # A standby among targets with a weight has no part to be given.
+    # Standbys get no share while a target with a weight is among the candidates.
     candidates = [one for one in candidates if one.weight] or candidates
     allowed = quality.base_weights(candidates)
     match strategy:
         case Strategy.ROUND_ROBIN | Strategy.RANDOM:
             pick = s.at_random if strategy is Strategy.RANDOM else s.in_order
-            picker = _roster(strategy, pick, candidates, [one.share for one in candidates], before)
+            picker = _exact_cycle(strategy, pick, candidates, [one.share for one in candidates], before)
         case Strategy.WEIGHTED:
-            picker = _roster(strategy, s.in_order, candidates, allowed, before)
+            picker = _exact_cycle(strategy, s.in_order, candidates, allowed, before)
         case Strategy.LEAST_LOAD | Strategy.LATENCY:
             pick = s.least_of_all if len(candidates) <= s.FEW else s.least_of_two
-            picker = _roster(strategy, pick, candidates, allowed, before)
+            picker = _exact_cycle(strategy, pick, candidates, allowed, before)
             entries = _entries(strategy, candidates, basis)
             near = _NEAR if strategy is Strategy.LATENCY else 1.0
             picker = replace(picker, entries=entries, near=near)
@@ -78,24 +78,24 @@ def due_s(count: int, policy: Policy) -> float:
 
 
 def shares(picker: Picker) -> Mapping[str, float]:
-    """The part of the turns that each has; they sum to 1."""
+    """The share of each target in the slots; they sum to 1."""
     return {key: count / picker.length for key, count in zip(picker.keys, picker.counts, strict=True)}
 
 
-def _roster(
+def _exact_cycle(
     strategy: Strategy,
     pick: s.Pick,
     candidates: Sequence[Candidate],
     weights: list[float],
     before: Picker | None,
 ) -> Picker:
-    """With a cycle that is as exact as its length allows."""
+    """A picker with a cycle that is as exact as its length allows."""
     counts = tuple(wrr.exact(weights) or wrr.rounded(weights, wrr.MOST_SLOTS // 2))
     return _cycle(strategy, pick, tuple(one.key for one in candidates), counts, before)
 
 
 def _learned(weights: list[float]) -> tuple[int, ...]:
-    """Turns for parts that were learned."""
+    """Slots for learned shares."""
     size = len(weights)
     least = max(_MIN_SLOTS, _SLOTS_EACH * size)
     length = max(least, round(min(sum(weights) / min(weights), _MOST_LEARNED)))
@@ -120,7 +120,7 @@ def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) 
     found: dict[str, Entry] = {}
     for one, allowed in zip(candidates, quality.base_weights(candidates), strict=True):
         seen = known.traffic.get(one.key, quality.NOTHING)
-        # Who fails fast is never busy; its failures must not draw everything to it.
+        # A target that fails fast never looks busy; without this factor it would attract all requests.
         worth = allowed * max(quality.MIN_SHARE, quality.success(seen, now, policy))
         found[one.key] = (quality.recent_load(seen, now, policy), 1 / worth)
     return found
@@ -140,8 +140,7 @@ def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) 
 
 
 def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) -> Picker:
-    # What `gray` concludes and what is learned come from the same replies; both together would count them
-    # twice, and what recovers would have to prove itself twice.
+    # Outlier detection and quality use the same replies; both together would count them twice.
     candidates = [replace(one, share=1.0) if one.derated else one for one in candidates]
     factors = quality.qualities(candidates, basis.known, basis.now, basis.policy)
     learned = {key: one.quality for key, one in factors.items()}
@@ -155,10 +154,10 @@ def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | No
 
 
 def _steps(picker: Picker) -> tuple[tuple[str, str, float], ...]:
-    """Each turn with the next other target, and how much busier than that its own may be: twice as busy for
-    its part, and never less than as busy."""
+    """Each slot's target, the next other target, and the ratio of active requests beyond which that one is
+    picked: twice the ratio of their shares, at least 1."""
     counts = dict(zip(picker.keys, picker.counts, strict=True))
-    # Who follows the last turn is found from the start of the cycle, past the last one's own further turns.
+    # The other target after the last slot is found from the start of the cycle.
     last = picker.slots[-1]
     follower = next((key for key in picker.slots if key != last), last)
     steps: list[tuple[str, str, float]] = []

@@ -1,28 +1,29 @@
-"""What traffic teaches about targets: a quality for each, and the part of the requests that follows from it.
+"""Learned quality of targets, and the shares of requests that follow from it.
 
-Rules of `adaptive`: desired part = weight x health's share x quality, where the share of a target that `gray`
-eases off counts as whole: its quality says the same. Quality is a product, 1 at best:
-- latency: 1 as long as it is like that of the best (at most half as slow again, and 10 ms; with heavy tails
-  up to two and a half times), beyond that it falls with the cube of the distance. The best is the fastest
-  tenth, so that among hundreds the luckiest estimate does not make all others look slow. Fewer than three
-  samples count for less, and so do old ones (half after `baseline_s`); none count as good.
-- success: (1 - share of failures) to the eighth, counting one good outcome beforehand: an error costs a whole
+Rules of `adaptive`: wanted share = weight x health's share x quality. Health's share of a derated target
+counts as 1, since quality has the same evidence. Quality is a product, 1 at best:
+- latency: 1 within a band above the best target, then falling with the cube of the ratio. The band is half as
+  slow again plus 10 ms, and up to two and a half times with heavy tails. The best is the fastest tenth, so
+  one lucky estimate among hundreds does not make all others look slow. Fewer than three samples count for
+  less, and so do old ones (half after `baseline_s`); a target without samples counts as good.
+- success: (1 - share of failures) to the eighth, with one success assumed beforehand. An error costs a whole
   attempt.
-- load, as agents report it: beyond one and a half times the least, its square root; it only leads latency.
-- price: square root of the ratio to the cheapest, where a price counts as higher the worse its target is. So
-  it decides among likes and nothing among others.
-A quality falls at once and doubles at most every `regain_s`.
+- load, as agents report it: the square root of the ratio beyond one and a half times the least load. It only
+  anticipates latency.
+- price: the square root of the ratio to the cheapest price per quality. Price therefore breaks ties between
+  comparable targets and has little effect otherwise.
+A quality falls at once and at most doubles every `regain_s`.
 
-Rules of `cost`: from the cheapest up, each takes what its share allows and its latency deserves: all of it
-within `latency_goal_ms`, nothing beyond a fifth more. What is left goes to the fastest.
+Rules of `cost`: targets take requests from the cheapest up. Each takes what its share and its latency allow:
+all of it within `latency_goal_ms`, none beyond a fifth more. The fastest takes the remainder.
 
-In both nobody falls below `FLOOR` of the requests (or its whole part, if that is less), so every recovery
-is seen by real traffic; where traffic is too rare for that, what was bad fades (`fade_s`).
+In both, each target keeps at least `MIN_SHARE` of the requests (or its base weight, if that is less), so real
+requests notice every recovery. Where traffic is too rare for that, bad evidence fades (`fade_s`).
 
-Theory. Many instances that see the same thing do the same thing, so what is full drives them all away
-and what is empty calls them all back. Falling at once, rising slowly and ignoring small differences settle
-such a loop as they do in TCP: the response to a latency is bounded (-3 in logarithms), the way back is slower
-than the way of the evidence, and within the band nothing moves at all. Constant inputs give constant parts.
+Theory. Instances that see the same evidence act alike, so a full target would lose all of them at once and an
+empty one would attract all of them. As in TCP, falling at once, rising slowly and ignoring small differences
+make this loop stable. The response to latency is bounded (-3 in logarithms), qualities rise more slowly than
+evidence arrives, and nothing moves within the band. Constant inputs give constant shares.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ from skyfleet.values import frozen
 # One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds
 # (docs/benchmarks/plots/floor.svg).
 MIN_SHARE: Final = 1 / 128
-# Up to so many targets have that floor each; more share what these would have, or floors would be the most.
+# Up to so many targets have that minimum each; more targets share the sum of these minima.
 _MOST_MIN_SHARES: Final = 4
-# Network distances between neighbouring regions, a busy processor and the noise of a short average: likes.
+# Targets within this band are comparable: near regions, a busy processor and the noise of a short average.
 _COMPARABLE, _SLACK_MS = 1.5, 10.0
-# Of lognormal replies up to a sigma of 0.5 the averages of likes stay within the band; with 1.0 they are
-# twice as far apart. That tail's one in twenty is at three times the mean; 0.7 of it leaves the others alone.
+# With lognormal replies up to a sigma of 0.5 averages of equal targets stay within the band; with 1.0 they
+# are twice as far apart. The p95 of that tail is three times the mean; 0.7 of it does not widen the band of
+# others.
 _TAIL, _COMPARABLE_MOST = 0.7, 2.5
 # Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor
 # (docs/benchmarks/plots/steep.svg).
@@ -65,7 +67,7 @@ class Known:
 
 @frozen
 class Factors:
-    """What a quality is the product of, each from 0 to 1. latency: with `cost`, how its goal is met."""
+    """The factors of a quality, each from 0 to 1. latency: with `cost`, how the target meets its goal."""
 
     latency: float = 1.0
     success: float = 1.0
@@ -109,11 +111,11 @@ def qualities(
 
 
 def _comparability(seen: Iterable[Traffic]) -> tuple[float, float]:
-    """How many times the best's latency is still like it, and the exponent beyond.
+    """The ratio to the best latency up to which a target is comparable, and the exponent beyond.
 
-    What a short average does by chance grows with the tail of the replies. The lower median, so that one
-    whose replies are torn apart by a fault does not excuse itself. Who is ten times as slow keeps the same,
-    whatever the tails."""
+    The noise of a short average grows with the tail of the replies. The lower median of the tails keeps a
+    target whose replies a fault scatters from widening its own band. A target ten times as slow has the same
+    quality with every tail."""
     tails = [one.p95_ms / max(one.usual_ms, 1.0) for one in seen if one.samples]
     if not tails:
         return _COMPARABLE, _STEEP
@@ -133,7 +135,7 @@ def meets_goal(
 
 
 def success(traffic: Traffic, now: float, policy: Policy) -> float:
-    """What its failures leave of a target: 1 without any."""
+    """The success factor of a target: 1 without failures."""
     share, _ = failure_share(traffic, now, policy)
     if not share:
         return 1.0
@@ -144,7 +146,7 @@ def success(traffic: Traffic, now: float, policy: Policy) -> float:
 
 
 def recent_load(traffic: Traffic, now: float, policy: Policy) -> float:
-    """The load that an agent reported, less the older it is."""
+    """The load that an agent reported, decayed by its age."""
     if traffic.load <= 0:
         return 0.0
     return traffic.load * 0.5 ** (max(0.0, now - traffic.at) / policy.memory_s)
@@ -162,7 +164,7 @@ def settled(
 
 
 def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> tuple[str, ...]:
-    """The keys as `cost` goes through them when it repeats: who meets the goal by price, then the fastest."""
+    """The order of `cost` for retries: targets that meet the goal by price, then the others by latency."""
     good = {key: one.quality for key, one in meets_goal(candidates, known, now, policy).items()}
     slow = slowness(candidates, known, now, policy)
     return tuple(
@@ -173,8 +175,10 @@ def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: P
 
 
 def slowness(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
-    """Expected milliseconds of a good reply, its failures counted in. Who is not known yet counts as a
-    little better than the best, so that it is tried; when nobody is known, all are equal."""
+    """Expected milliseconds until a good reply, failed attempts included.
+
+    A target without samples counts as a little better than the best, so that it is tried. Without any samples
+    all targets are equal."""
     found: dict[str, float] = {}
     for key, ms in _remembered(candidates, known, now, policy).items():
         found[key] = ms / max(MIN_SHARE, success(known.traffic.get(key, NOTHING), now, policy))
@@ -187,8 +191,10 @@ def slowness(candidates: Sequence[Candidate], known: Known, now: float, policy: 
 def _remembered(
     candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
 ) -> dict[str, float]:
-    """Expected milliseconds; -1: nothing is known. Who was slow from the start has no better baseline to fade
-    to: after `baseline_s` without a latency it fades to the fastest, or it would never be tried again."""
+    """Expected milliseconds; -1: nothing is known.
+
+    A target that was slow from the start has no better baseline. After `baseline_s` without a sample its
+    latency fades to the fastest one, so that it is tried again."""
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
     found = {key: expected_ms(one, now, policy) for key, one in seen.items()}
     best = min((ms for ms in found.values() if ms >= 0), default=0.0)
@@ -200,7 +206,7 @@ def _remembered(
 
 
 def shares(candidates: Sequence[Candidate], learned: Mapping[str, float]) -> list[float]:
-    """The part of the requests that each candidate should have, by `adaptive`; their sum is any number."""
+    """The share of each candidate by `adaptive`; the sum is any number."""
     allowed = base_weights(candidates)
     return _with_min_share(
         [part * learned[one.key] for one, part in zip(candidates, allowed, strict=True)], allowed
@@ -210,7 +216,7 @@ def shares(candidates: Sequence[Candidate], learned: Mapping[str, float]) -> lis
 def cost_shares(
     candidates: Sequence[Candidate], learned: Mapping[str, float], prices: Mapping[str, float], fastest: str
 ) -> list[float]:
-    """The same by `cost`. learned: how each meets the goal. fastest: who takes what is left."""
+    """The share of each candidate by `cost`. learned: how each meets the goal. fastest: takes the rest."""
     allowed = dict(zip((one.key for one in candidates), base_weights(candidates), strict=True))
     whole = {one.key: allowed[one.key] / one.share for one in candidates}
     taken = dict.fromkeys(allowed, 0.0)
@@ -226,8 +232,9 @@ def cost_shares(
 
 
 def base_weights(candidates: Sequence[Candidate]) -> list[float]:
-    """Weight times share, the largest as 1 and none below a billionth, so that all arithmetic with them is
-    sound; standbys among themselves count as equal."""
+    """Weight times health's share, scaled to a largest value of 1, none below a billionth.
+
+    Standbys among themselves count as equal."""
     weighted = any(one.weight for one in candidates)
     found = [one.weight * one.share if weighted else one.share for one in candidates]
     # The product of the least float and a share is nothing; all are as good as equal then.

@@ -1,27 +1,27 @@
-"""Which of the permitted targets is next: seven strategies, each a small pure function over a roster.
+"""Pick one of the permitted targets: seven strategies, each a small pure function over a picker.
 
 Rules
-- Never an empty choice: while a target of the roster is untried, one of them is chosen; a tried one never is.
-- What takes a look at every target is done when the roster is prepared (`router.core.balance.picker`), not
-  for each pick: a pick looks at one turn of a cycle, at two targets, or at the five there are.
-- The state of the turns is one whole number, which the caller counts up after a first attempt. A repeat
-  (`tried` is not empty) reads it and does not change it, so first attempts keep their exact ratio.
-- A request with a name (an Idempotency-Key) goes where its name says, so a repeat meets the target that knows
-  it; where that was tried or is to be avoided, the name says who is next, too. What is in flight does not
-  count; only `latency` still prefers who is clearly faster.
-- The share that health allows is in the cycle of every strategy; only what own traffic has taken of it
-  (`gray`) is not in that of `adaptive`, which learns the same from the same replies.
+- While a target of the picker is not excluded, one is picked. An excluded target never is.
+- Work over all targets is done when the picker is prepared (`router.core.balance.picker`). A pick reads one
+  slot of a cycle, two targets, or at most five.
+- The position in the cycle is one integer, which the caller increments after a first attempt. Alternatives
+  read it and do not change it, so first attempts keep their exact ratio.
+- A request with an affinity key (its Idempotency-Key) goes to the target of that key, so a repeat reaches the
+  same target. Where that one is excluded, the key gives the next one, too. Load is ignored; only `latency`
+  still prefers a target that is clearly faster.
+- The share that health allows is in the cycle of every strategy. `adaptive` leaves out derating, because it
+  learns the same from the same replies.
 
 The strategies
 - `weighted`: smooth weighted round robin, exact over each cycle. `round-robin`: the same with equal weights.
-  `random`: a turn of that cycle by lot.
-- `least-load`: fewest requests per weight, our own in flight and those that the agent reports. `latency`:
-  expected latency times requests in flight, ours and this one (peak-EWMA, as in Finagle). Up to five targets
-  are all compared; of more, the one in turn with one by lot (power of two choices). Who is in turn keeps it
-  unless another is better (for a latency: by a fifth), so equals share by weight.
-- `cost` and `adaptive` spend the cycle as was learned (`router.core.balance.quality`). `adaptive` passes a
-  turn on to the next other target when that is clearly less busy for its share: what is slow right now shows
-  in flight before any latency is known.
+  `random`: a slot of the cycle of `round-robin` at random.
+- `least-load`: fewest requests per weight, own active requests plus those that the agent reports. `latency`:
+  expected latency times active requests, this one included (peak EWMA, as in Finagle). Up to five targets are
+  all compared; of more, the slot's target with a random one (power of two choices). The slot's target is
+  picked unless another is better (for a latency: by a fifth), so equal targets share by weight.
+- `cost` and `adaptive` use a cycle of learned shares (`router.core.balance.quality`). `adaptive` picks the
+  next other target when that one is clearly less busy for its share: active requests show a slow target
+  before any latency is known.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from skyfleet.values import frozen
 
 
 class Strategy(StrEnum):
-    """How to choose."""
+    """The rule by which a target is picked."""
 
     WEIGHTED = "weighted"
     ROUND_ROBIN = "round-robin"
@@ -49,22 +49,22 @@ class Strategy(StrEnum):
     ADAPTIVE = "adaptive"
 
 
-# These look at what traffic shows, so their roster is prepared anew now and then.
+# These use metrics of traffic, so their picker is prepared again at intervals.
 LEARNING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY, Strategy.COST, Strategy.ADAPTIVE})
-# Of these the turns only say where a comparison begins; what is in flight decides who gets a request.
+# With these a slot is only where a comparison begins; active requests decide.
 COMPARING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY})
-# So many are all compared: the sizes that one deployment in a few clouds has.
+# Up to so many targets are all compared: the size of one deployment in a few clouds.
 FEW: Final = 5
-# The fraction of a large multiple of a key's own part is a lot as good as a digest of name and key, and costs
-# a tenth of one. With 26 bits for the multiple a double keeps 27 for its fraction.
+# The fraction of (affinity key's number x target's number x 2**26) is as random as a digest of both, at a
+# tenth of the cost. With 26 bits for the multiple a double keeps 27 for its fraction.
 _SEEDS: Final = 2.0**26
 _SMALLEST: Final = 2.0**-48
 
 
 @frozen
 class Candidate:
-    """A permitted target. weight: as configured. share: the part of it that its health allows, above 0.
-    doubted: that part is what own traffic has left of it (`gray`)."""
+    """A permitted target. weight: as configured. share: the fraction of it that health allows, above 0.
+    derated: whether outlier detection lowered the share."""
 
     key: str
     weight: float
@@ -72,7 +72,7 @@ class Candidate:
     derated: bool = False
 
 
-# A target as `least-load` and `latency` compare it, (extra, factor): (in flight + extra) * factor, less is
+# A target as `least-load` and `latency` compare it, (extra, factor): (active + extra) * factor, less is
 # better. A plain tuple, since a comparison reads two of them within half a microsecond.
 Entry = tuple[float, float]
 Busy = Mapping[str, int]
@@ -82,10 +82,10 @@ Busy = Mapping[str, int]
 class Picker:
     """Everything a pick needs, prepared.
 
-    turns: the cycle. steps: for each turn of `adaptive` (key, rival, how many times busier than the rival
-    it may be). entries: by key, where targets are compared. near: only better than this part of the turn's
-    own is better. ranked: in which order repeats go through them, where the cycle does not say it.
-    qualities: what was learned, for the next roster. counts: turns of each key. at: when it was prepared.
+    slots: the cycle. steps: for each slot of `adaptive` (key, rival, ratio of their active requests beyond
+    which the rival is picked). entries: by key, where targets are compared. near: another score must be below
+    this fraction of the slot's own. ranked: the order for alternatives, where the cycle does not give it.
+    qualities: as learned, for the next picker. counts: slots of each key. at: when it was prepared.
     """
 
     strategy: Strategy
@@ -106,14 +106,14 @@ Pick = Callable[[Picker, int, Busy, float], str]
 
 
 def pick(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
-    """The target of a first attempt. busy: own requests in flight by key. draw: uniform in [0, 1)."""
+    """The target of a first attempt. busy: own active requests by key. draw: uniform in [0, 1)."""
     return picker.pick(picker, slot, busy, draw)
 
 
 def pick_alternative(
     picker: Picker, slot: int, busy: Busy, draw: float, excluded: Collection[str]
 ) -> str | None:
-    """The target of a repeat; None when all were tried."""
+    """The target of a further attempt; None when all are excluded."""
     start = int(draw * picker.length) if picker.strategy is Strategy.RANDOM else slot
     order = picker.ranked or (picker.slots[(start + step) % picker.length] for step in range(picker.length))
     best = next((key for key in order if key not in excluded), None)
@@ -127,30 +127,29 @@ def pick_alternative(
     return min(scores, key=scores.__getitem__)
 
 
-def pick_by_key(picker: Picker, name: bytes, passed: Collection[str] = ()) -> str | None:
-    """The target of a request of this name, the same at every instance that knows the same; None when all are
-    passed over. passed: those that are not to be taken.
+def pick_by_key(picker: Picker, affinity_key: bytes, excluded: Collection[str] = ()) -> str | None:
+    """The target of an affinity key, the same at instances with the same picker; None when all are excluded.
 
-    Never who has the least to do just now: that a target is busy may be by the first try of the same name,
-    which would run a second time elsewhere."""
-    own = _drawn(picker, name, passed)
+    Load is ignored for keyed requests: a target may be busy with the first attempt of the same key."""
+    own = _rendezvous(picker, affinity_key, excluded)
     if own is None or picker.strategy is not Strategy.LATENCY:
         return own
     slot = picker.slots.index(own)
     key = pick(picker, slot, dict.fromkeys(picker.keys, 0), (slot + 0.5) / picker.length)
-    return own if key in passed else key
+    return own if key in excluded else key
 
 
-def _drawn(picker: Picker, name: bytes, passed: Collection[str]) -> str | None:
-    """Targets draw lots from the name, weighted by their turns (rendezvous hashing, Thaler and Ravishankar,
-    1998): when one's part shrinks, or it is passed over, only its own names move, each to its own next."""
-    seed = _SEEDS * _part(name)
+def _rendezvous(picker: Picker, affinity_key: bytes, excluded: Collection[str]) -> str | None:
+    """Weighted rendezvous hashing (Thaler and Ravishankar, 1998): the least hash of key and target, per slot.
+
+    When a target's share shrinks, or it is excluded, only its own keys move, each to its own next target."""
+    seed = _SEEDS * _part(affinity_key)
     best, least = None, math.inf
     for key, count in zip(picker.keys, picker.counts, strict=True):
-        if key not in passed:
-            lot = -math.log(seed * _key_part(key) % 1.0 or _SMALLEST) / count
-            if lot < least:
-                best, least = key, lot
+        if key not in excluded:
+            value = -math.log(seed * _key_part(key) % 1.0 or _SMALLEST) / count
+            if value < least:
+                best, least = key, value
     return best
 
 
@@ -165,7 +164,7 @@ def _key_part(key: str) -> float:
 
 
 def needs_random(picker: Picker) -> bool:
-    """Whether a pick looks at the draw at all: it is a call of the operating system."""
+    """Whether a pick uses `draw`, which costs a call of the operating system."""
     return picker.pick is at_random or picker.pick is least_of_two
 
 
@@ -196,7 +195,7 @@ def least_of_two(picker: Picker, slot: int, busy: Busy, draw: float) -> str:
     """`least-load` and `latency` with many targets."""
     slots, length, entries = picker.slots, picker.length, picker.entries
     one = slots[slot % length]
-    # Never the same turn twice; two turns of one target only happen where it has many.
+    # Never the same slot twice; two slots of one target happen only where it has many.
     other = slots[(slot + 1 + int(draw * (length - 1))) % length]
     extra, factor = entries[one]
     own = (busy[one] + extra) * factor * picker.near

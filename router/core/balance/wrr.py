@@ -1,15 +1,15 @@
-"""Weights as a cycle of turns: whole numbers in the same ratio, each target's turns evenly spread.
+"""Weights as a cycle of slots: whole numbers in the same ratio, each target's slots evenly spread.
 
 Rules
-- Where small whole numbers can say the ratio exactly, they do; else it is rounded, and everybody keeps a
-  turn.
-- Over a cycle the ratio is that of the counts, exactly. Within it each target's turns are equally far apart
-  (to within the turns of the others that fall beside them), so nobody gets a burst.
+- Where small whole numbers give the ratio exactly, they are used; else it is rounded, and each target keeps
+  at least one slot.
+- Over a cycle the ratio is that of the counts, exactly. Within it each target's slots are equally far apart
+  (to within the slots of others between them), so no target gets a burst.
 
-Theory. A target with c turns sits at (k + u) / c of the cycle for k = 0 .. c - 1. Targets with the same c
-take different offsets u = (j + 1/2) / m, so that together they are spread as evenly as one with m * c turns.
-Equal weights become a plain round robin, 3/2/1 becomes a b a c b a as in smooth weighted round robin, and
-the whole costs one sort, whereas picking the richest each time costs cycle times targets.
+Theory. A target with c slots has its k-th at (k + u) / c of the cycle for k = 0 .. c - 1. Targets with the
+same c take different offsets u = (j + 1/2) / m, so together they are spread as evenly as one with m * c
+slots. Equal weights become a plain round robin, and 3/2/1 becomes a b a c b a as in smooth weighted round
+robin. The cycle costs one sort; smooth weighted round robin costs slots times targets.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-# Percentages with one decimal, thirds, and steps of an easing target in tenths are all exact within it.
+# Percentages with one decimal, thirds, and the tenths of slow start are all exact within it.
 _MOST_SCALE: Final = 1_000
-# A cycle is sorted anew when a share changes: this many turns take about two milliseconds.
+# A cycle is sorted again when a share changes: this many slots take about two milliseconds.
 MOST_SLOTS: Final = 4_096
 # Float noise of weight * share, far below any ratio that is meant.
 _NOISE: Final = 1e-9
@@ -45,7 +45,7 @@ def rounded(weights: Sequence[float], length: int) -> list[int]:
 
 
 def spread(counts: Sequence[int]) -> tuple[int, ...]:
-    """One cycle: the index of whose turn it is, `counts[index]` times each."""
+    """One cycle of indexes, each `counts[index]` times."""
     alike: dict[int, list[int]] = {}
     for index, count in enumerate(counts):
         alike.setdefault(count, []).append(index)

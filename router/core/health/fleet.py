@@ -66,7 +66,7 @@ class Fleet:
 
 @frozen
 class Tier:
-    """Who may take the next attempt."""
+    """The candidates of the next attempt."""
 
     candidates: tuple[Candidate, ...]
     panic: bool
@@ -74,7 +74,7 @@ class Tier:
 
 
 def start(targets: tuple[Target, ...], now: float) -> Fleet:
-    """Nothing is known yet, so everybody serves at full weight."""
+    """A fleet without evidence: each target serves at full weight."""
     return Fleet(targets, {target.key: Health(since=now) for target in targets}, {})
 
 
@@ -93,8 +93,9 @@ _TIMELESS = frozenset({Status.HEALTHY, Status.UNKNOWN, Status.COLD, Status.DEGRA
 
 
 def changes_at(fleet: Fleet, now: float, policy: Policy) -> float:
-    """When time alone next changes a settled fleet's menu (unix s); inf if never. Steps of a target that is
-    eased off need evidence, so they come from `review`."""
+    """When time alone next changes the candidates of a settled fleet (unix s); inf if never.
+
+    A derated target changes by evidence only, in `review`."""
     moments = (
         h.changes_at(one, now, policy)
         for one in fleet.health.values()
@@ -112,7 +113,7 @@ def record(
     why: str = "failed attempts",
     retry_after_s: float | None = None,
 ) -> Fleet:
-    """One attempt's outcome, told directly on every attempt. retry_after_s: what a throttled one asked."""
+    """Apply the outcome of one attempt. retry_after_s: from a rate-limited reply."""
     before = fleet.health[key]
     match outcome:
         case Outcome.SUCCESS | Outcome.COLD:
@@ -128,9 +129,9 @@ def record(
 
 
 def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Policy) -> Fleet:
-    """What own traffic shows beyond single failures; to be called about once a second, while there is any.
+    """Detect outliers in own traffic; to be called about once a second while there is traffic.
 
-    A fleet that nobody doubts is returned as it is."""
+    A fleet without an outlier or an open test is returned as it is."""
     keys = [key for key, one in fleet.health.items() if one.status in h.SERVING]
     derated = {
         key: fleet.health[key].derating.steps for key in keys if fleet.health[key].status is Status.DEGRADED
@@ -156,7 +157,7 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
 
 
 def back(fleet: Fleet, key: str, now: float) -> Fleet:
-    """A target that is out has answered a question in a total outage; others are not changed by it."""
+    """A target that is out answered a probe while no target served; other statuses do not change."""
     before = fleet.health[key]
     after = h.back(before, now)
     return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
@@ -202,7 +203,7 @@ def fold(
 def unconfirmed_down(
     fleet: Fleet, news: Iterable[Snapshot], now: float, policy: Policy, proven: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Targets that this news would put or keep out by a single checker's word."""
+    """Targets that these snapshots would put or keep out by a single checker's report."""
     news = tuple(news)
     suspects = {key for one in news for key, seen in one.results.items() if seen and not seen[-1].alive}
     if not suspects:
@@ -221,7 +222,7 @@ def unconfirmed_down(
 def _together(
     fleet: Fleet, news: Iterable[Snapshot], now: float
 ) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
-    """What was known of each checker and is still to be believed; and that with the news."""
+    """Each checker's snapshot as far as it is still believable, without and with the news."""
     known = {one: left for one, old in fleet.snapshots.items() if (left := merging.believable(old, now))}
     snapshots = dict(known)
     for document in news:
@@ -239,7 +240,7 @@ def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult |
 
 
 def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) -> Tier:
-    """The best tier that still has an untried target; empty only when all were tried."""
+    """The best tier that has a target which is not excluded; empty only when all are excluded."""
     serving: list[Candidate] = []
     standby: list[Candidate] = []
     in_backoff: list[Target] = []
@@ -268,13 +269,14 @@ def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) ->
     return Tier((Candidate(best.key, best.weight),), panic=True)
 
 
-# Alike in the menu: serving at full share.
+# Equal as candidates: serving at full share.
 _PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
 
 
 def same_tier(before: Health, after: Health) -> bool:
-    """Whether an outcome left its target's place in the menu as it was, as nearly all do: a failure that is
-    counted need not have 300 targets looked at."""
+    """Whether an outcome left its target's tier and share unchanged, as nearly all do.
+
+    Then the tier of up to 300 targets need not be computed again."""
     if before is after:
         return True
     if before.status in _PLAIN and after.status in _PLAIN:
@@ -283,14 +285,13 @@ def same_tier(before: Health, after: Health) -> bool:
 
 
 def serves(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
-    """Whether this target is neither out nor in_backoff."""
+    """Whether this target is neither out nor in backoff."""
     health = fleet.health[key]
     return health.status in h.SERVING and not h.in_backoff(health, now, policy)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
-    """When asking again may help: the first end of an ejection or a rest, from 1 s up to the shortest
-    ejection."""
+    """Seconds for Retry-After: until the first end of an ejection or backoff, from 1 s to `ejection_s`."""
     ends = [one.ejected_until - now for one in fleet.health.values() if one.status is Status.EJECTED]
     ends += [one.backoff_until - now for one in fleet.health.values() if h.in_backoff(one, now, policy)]
     soonest = min([end for end in ends if end > 0], default=policy.ejection_s)
@@ -298,7 +299,7 @@ def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
 
 
 def effective_weight(fleet: Fleet, target: Target, now: float, policy: Policy) -> float:
-    """What `weighted` counts it with right now."""
+    """The weight that `weighted` uses for a target now."""
     health = fleet.health[target.key]
     if health.status not in h.SERVING or h.in_backoff(health, now, policy):
         return 0.0

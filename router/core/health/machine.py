@@ -1,25 +1,25 @@
-"""What one target's evidence makes of it: one literal table, and the deadlines around it.
+"""Health of one target: a literal transition table, and the deadlines around it.
 
 Rules
 - A step is `(health, event, now) -> health`. Values are frozen; an event without a row raises and changes
   nothing.
-- Probes and traffic are two witnesses. Probes decide `down` and its end; traffic decides `ejected`, time
-  ends it, and `degraded` (see `gray`), which serves with a share that is eased off in steps and back.
-- A cold answer is a sign of life, never a failure. `unknown` and `cold` serve at full weight.
+- Active and passive health checks are separate evidence. Probes decide `down` and its end. Own traffic
+  decides `ejected`, which time ends, and `degraded`: the target serves with a derated share
+  (`router.core.health.outlier`).
+- A cold start is a sign of life, never a failure. `unknown` and `cold` serve at full weight.
 - A target that was out returns through `slow-start`: its share grows in ten steps over `slow_start_s`, or
   over a multiple of that, up to `slow_start_most`, when it was out several times lately. After an ejection,
-  or when its probes went stale, one failed attempt ejects it again until its first good reply.
-- Ejection lasts `ejection_s` times the number of ejections, at most the cap; a deadline only ever moves
-  later. A target that stays in for the cap's time after it was out last is forgiven.
-- Throttled is not failed: the target rests until the time it asked for, at most `rest_cap_s`, and how it
-  stands does not change. A rest too only ever moves later.
-- `down` needs fresh probes. When all of them are stale nobody knows: the target eases in, and traffic judges
-  it.
-- `draining` is an order, not evidence: only `resume` ends it.
+  or when its probes went stale, one failed attempt ejects it again until its first success.
+- Ejection lasts `ejection_s` times the number of ejections, at most the cap. A deadline only moves later. The
+  count starts again at 1 for a target that served for the cap's time since it was out last.
+- Rate-limited is not failed: the target is in backoff for its Retry-After, at most `backoff_cap_s`, and its
+  status does not change. The end of a backoff only moves later, too.
+- `down` needs fresh probes. When all of them are stale, the target enters slow start, and traffic decides.
+- `draining` is an order of the control document, not evidence: only `resume` ends it.
 
-Time. `now` is unix seconds and an argument. Nothing here runs by itself: `settle` applies what time alone
-does, whenever somebody looks. A clock that never goes back suffices. If it was set back or forth, a deadline
-further away than its cap counts as over, and so does what began more than `SKEW_S` in the future.
+Time. `now` is unix seconds and an argument. `settle` applies what time alone changes; each reader calls it
+first. After a change of the clock, a deadline further away than its cap counts as over, and so does what
+began more than `SKEW_S` in the future.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from skyfleet.values import frozen
 
 
 class Status(StrEnum):
-    """How a target stands."""
+    """The health of a target."""
 
     UNKNOWN = "unknown"
     HEALTHY = "healthy"
@@ -50,7 +50,7 @@ class Status(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to it."""
+    """What changes the status of a target."""
 
     UP = "probes up"
     DOWN = "probes down"
@@ -149,12 +149,11 @@ _STEPS: Final = 10
 
 @frozen
 class Health:
-    """One target as this router sees it.
+    """The health of one target. Times are unix seconds.
 
-    since: when the status began. failures: consecutive failed attempts of our own traffic.
-    ejections: how often it was ejected lately. ejected_until: absolute. probed_at: newest believed
-    observation. outs: how often it was ejected or down lately. back_at: when it last came back from that.
-    rests_until: absolute. level: how far it is, or was last, eased off.
+    since: when the status began. failures: failed attempts in a row. ejections: how often it was ejected
+    lately. probed_at: the newest believable probe. flap_count: how often it was ejected or down lately.
+    back_at: when it last returned from that. derating: the current or last one.
     """
 
     status: Status = Status.UNKNOWN
@@ -182,7 +181,7 @@ def step(health: Health, event: Event, now: float, reason: str) -> Health:
 
 
 def settle(health: Health, now: float, policy: Policy) -> Health:
-    """What time alone has done by now: ejections end, easing completes, old probes lose their say."""
+    """Apply what time alone changes: ends of ejections, slow starts and backoffs, and stale probes."""
     trial = policy.failures - 1
     if health.backoff_until and not in_backoff(health, now, policy):
         health = replace(health, backoff_until=0.0)
@@ -200,7 +199,7 @@ def settle(health: Health, now: float, policy: Policy) -> Health:
 
 
 def succeeded(health: Health, now: float, *, cold: bool) -> Health:
-    """Traffic got a whole good reply."""
+    """An attempt got a whole good reply."""
     if health.failures:
         health = replace(health, failures=0)
     if cold:
@@ -211,7 +210,7 @@ def succeeded(health: Health, now: float, *, cold: bool) -> Health:
 def failed(
     health: Health, now: float, policy: Policy, *, why: str, decisive: bool, may_eject: bool
 ) -> Health:
-    """An attempt failed. `decisive`: it did not even answer its free /health question, so once is enough."""
+    """An attempt failed. decisive: its probe failed, too, so one failure is enough."""
     failures = policy.failures if decisive else min(health.failures + 1, policy.failures)
     if failures != health.failures:
         health = replace(health, failures=failures)
@@ -228,8 +227,8 @@ def failed(
 
 
 def back(health: Health, now: float) -> Health:
-    """It answers again after a total outage, which was not its own fault: it need not wait for the end of its
-    ejection, nor for its probes."""
+    """The target answers again while no target served: it returns before its ejection or its probes end
+    that."""
     if health.status is Status.EJECTED:
         return replace(step(health, Event.ENDED, now, "answers again"), ejected_until=now, failures=0)
     if health.status is Status.DOWN:
@@ -238,7 +237,7 @@ def back(health: Health, now: float) -> Health:
 
 
 def rate_limited(health: Health, now: float, policy: Policy, retry_after_s: float | None) -> Health:
-    """It is at its limit. retry_after_s: how long it wants to be left alone, if it said so."""
+    """The target is at its limit. retry_after_s: the backoff that it asked for, if any."""
     asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else policy.backoff_s
     until = _later(health.backoff_until, now + min(asked, policy.backoff_cap_s), now, policy.backoff_cap_s)
     return health if until == health.backoff_until else replace(health, backoff_until=until)
@@ -253,12 +252,12 @@ def probed(health: Health, up: bool | None, at: float, now: float, policy: Polic
     if not up and health.status in SERVING:
         health = _out(health, now, policy)
     health = step(health, Event.UP if up else Event.DOWN, now, reason)
-    # Later checkers add to the reason though the status stays.
+    # Further checkers add to the reason while the status stays.
     return replace(health, reason=reason) if health.status is Status.DOWN else health
 
 
 def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why: str) -> Health:
-    """What the tests of `gray` say of a serving target; the very same health if it is no time for a step."""
+    """Apply the verdict of outlier detection to a serving target; the same object if no step is due."""
     if health.status is not Status.DEGRADED:
         if verdict is not Conclusion.BAD:
             return health
@@ -273,12 +272,12 @@ def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why
 
 
 def in_backoff(health: Health, now: float, policy: Policy) -> bool:
-    """Whether it asked to be left alone for now."""
+    """Whether the target is in backoff now."""
     return 0 < health.backoff_until - now <= policy.backoff_cap_s
 
 
 def share(health: Health, now: float, policy: Policy) -> float:
-    """The part of its weight that a serving target gets: 1, or less while it eases in or is eased off."""
+    """The fraction of its weight that health allows: 1, or less in slow start or while derated."""
     if health.status is Status.DEGRADED:
         return outlier.share(health.derating, policy)
     if health.status is not Status.SLOW_START:
@@ -288,7 +287,7 @@ def share(health: Health, now: float, policy: Policy) -> float:
 
 
 def changes_at(health: Health, now: float, policy: Policy) -> float:
-    """When time alone next changes what this target may get; inf if never. It is to be settled first."""
+    """When time alone next changes the share or tier of a settled target (unix s); inf if never."""
     ends = [health.backoff_until] if in_backoff(health, now, policy) else []
     if health.status is Status.EJECTED:
         ends.append(health.ejected_until)
@@ -298,28 +297,28 @@ def changes_at(health: Health, now: float, policy: Policy) -> float:
         lasts = slow_start_length_s(health, policy)
         done = int(_STEPS * max(0.0, now - health.since) / lasts)
         ends.append(health.since + lasts * (done + 1) / _STEPS)
-    # Not before the next tick of a clock in floats, or somebody would wait for a moment that is now.
+    # After `now` by at least the smallest step of a float, so that no caller waits for the current moment.
     return max(min(ends), math.nextafter(now, math.inf)) if ends else math.inf
 
 
 def slow_start_length_s(health: Health, policy: Policy) -> float:
-    """How long it eases in, after as many times out."""
+    """The length of slow start, in proportion to the flap count."""
     return policy.slow_start_s * max(1, min(health.flap_count, policy.slow_start_most))
 
 
 def probed_or_since(health: Health) -> float:
-    """When a target that is down was last known to be."""
+    """When a probe last reported a target that is down."""
     return max(health.probed_at, health.since)
 
 
 def _out(health: Health, now: float, policy: Policy) -> Health:
-    """It goes out once more; who was in for long starts anew."""
+    """Count that the target goes out; the count starts again at 1 after the cap's time of serving."""
     forgiven = now - health.back_at > policy.ejection_cap_s
     return replace(health, flap_count=1 if forgiven else health.flap_count + 1)
 
 
 def _since(began: float, now: float, lasts: float) -> bool:
-    """Whether what began then still lasts; not if it is to begin in the future, as after a clock was set."""
+    """Whether a period still lasts; not if it begins in the future, as after a change of the clock."""
     return -SKEW_S <= now - began < lasts
 
 

@@ -1,29 +1,29 @@
-"""Gray failures: a target that answers its probes but is slow or wrong for real traffic, and how far it is
-eased off for it.
+"""Outlier detection: a target that passes its probes but is slow or fails for real traffic, and its derating.
 
 Rules
 - The evidence is this instance's own traffic, counted in requests and not in seconds: it weighs the same at
   one request a second and at a thousand.
-- Two questions, each a sequential test (A. Wald, 1945): every new outcome moves a score between 0 and 1. At 1
-  the answer is bad, at 0 it is good, between them nobody knows yet.
-- Wrong: a failure speaks for `gray_errors_bad` against `gray_errors_fine` as the true share of errors, a
-  success against it. One failure never suffices, and a share below about the middle never adds up.
-- Slow: its average is over `gray_times` its own usual (`gray_times_far` if it is usually slower than the
-  others, so that they are no measure) and `gray_peers` times the others, by `gray_gap_ms` or more. Or, as it
-  may have been slow from the start, it is over `gray_late_times` the others by `gray_late_ms`, which no
-  distance between regions explains. `gray_slow` such requests make the answer bad.
-- It must be worse than the others, or it is not the target's fault. They are the serving targets with
-  traffic, and what stands for them is their lower median: of two the better one, so that two bad ones of
-  three are both seen. No others, no verdict: a lone target is never eased off.
-- Easing off halves the share, step by step down to `gray_floor`. Each step is a test of its own, begun in
-  the middle (0.5): bad halves again, good doubles. A step up asks for less the smaller the share is, since a
-  wrong one costs that much less: of a slow target two fast replies at the floor, ten for the last step.
-- Nothing heard for ten times `gray_back_s` doubles too: a target without traffic cannot prove itself.
-- Whoever gets worse again after a step up waits longer before each next one, up to the cap of ejections.
+- Errors and slowness are two sequential tests (A. Wald, 1945). Each outcome moves a score between 0 (good)
+  and 1 (bad); between them the test is open.
+- Errors: a failure is evidence for the share `outlier_errors_bad` against `outlier_errors_fine`, a success
+  against it. One failure never suffices, and a share below about the middle of both never adds up.
+- Slowness: the average is over `outlier_times` the target's usual (`outlier_times_far` if it is usually
+  slower than the others) and over `outlier_peers` times the others, by `outlier_gap_ms` or more. For a target
+  that was slow from the start: over `outlier_slow_times` the others by `outlier_slow_ms`, which no distance
+  between regions explains. `outlier_slow_requests` such requests end the test.
+- A target must be worse than the others, or the cause may be common. The others are the serving targets with
+  traffic, represented by their lower median: with two others the better one, so two bad targets of three are
+  both found. Without others there is no verdict, so the last target is never derated.
+- Derating halves the share in steps down to `derating_floor`. Each step is a test of its own that begins in
+  the middle (0.5): bad halves again, good doubles. A step up needs less evidence the smaller the share is,
+  because an error costs less: two fast replies at the floor, ten for the last step.
+- Ten times `derating_back_s` without evidence doubles the share, too: a target without traffic has no
+  evidence.
+- A relapse after a step up lengthens the wait before each next step up, at most to the cap of ejections.
 
-Theory. With h = `gray_proof`, a target whose true share of errors is `gray_errors_fine` is called bad by
-chance once in about e^h excursions of its score; at 2 % of errors once in e^(1.6 h). Averages of latency are
-capped per sample (see `traffic`), so a single outlier, however large, is never slow enough.
+Theory. With h = `outlier_proof`, a target with the true share of errors `outlier_errors_fine` is called bad
+by chance once in about e^h excursions of its score; at 2 % of errors once in e^(1.6 h). Averages of latency
+are capped per sample (`router.core.balance.metrics`), so one slow reply, however slow, never suffices.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from router.core.balance.metrics import NOTHING, Traffic, expected_ms
 from router.core.policy import Policy
 from skyfleet.values import frozen
 
-# What one look may add to the question of slowness: one average is no more than that many witnesses.
+# How many requests one look may add to the test of slowness, since they share one average.
 _MOST_A_LOOK: Final = 8
-# Half a failure left of the last seconds: below it there is nothing to look into.
+# The decayed count of failures below which no test begins.
 _SOME: Final = 0.5
 _MIDDLE: Final = 0.5
-# How many times as long a step up takes when nothing is heard.
+# How many times as long a step up takes without evidence.
 _UNHEARD: Final = 10
 
 
 class Conclusion(Enum):
-    """What the evidence says of a target."""
+    """The result of the tests of a target."""
 
     BAD = auto()
     GOOD = auto()
@@ -69,7 +69,8 @@ class SequentialTest:
 
 @frozen
 class Derating:
-    """How far a target is eased off. moved_at: unix s. risen: the last step was up."""
+    """The derating of a target: its share is halved `steps` times. moved_at: unix s. risen: the last step was
+    up."""
 
     steps: int = 0
     moved_at: float = 0.0
@@ -89,7 +90,7 @@ FULL: Final = Derating()
 
 
 def share(derating: Derating, policy: Policy) -> float:
-    """The part of its weight that is left."""
+    """The fraction of the weight that derating leaves."""
     return max(policy.derating_floor, 0.5**derating.steps)
 
 
@@ -103,7 +104,7 @@ def first_step(last: Derating, current: float, now: float, policy: Policy) -> De
 
 
 def next_step(derating: Derating, verdict: Conclusion, now: float, policy: Policy) -> Derating:
-    """One step further down or up when it is time for it; else the very same level."""
+    """One step further down or up when it is due; else the same object."""
     age = now - derating.moved_at if now >= derating.moved_at else math.inf
     if verdict is Conclusion.BAD:
         if age < policy.derating_step_s:
@@ -133,10 +134,10 @@ def look(
     policy: Policy,
     derated: Mapping[str, int] | None = None,
 ) -> tuple[Mapping[str, SequentialTest], Mapping[str, Verdict]]:
-    """Count what is new in the traffic of the serving targets `keys`.
+    """Add new traffic of the serving targets `keys` to their tests.
 
-    eased: those that are eased off, which stay in doubt, and their halvings. The doubts after that (the
-    very same ones if nothing changed), and an opinion on each target that is in doubt.
+    derated: the derated targets and their steps; their tests stay open. Returns the open tests (the same
+    object if nothing changed) and the verdict on each target that has one.
     """
     derated = derated or {}
     others = _Others(keys, traffic, now, policy)
@@ -171,7 +172,7 @@ def _counted(
             return known
     fine, bad = policy.outlier_errors_fine, policy.outlier_errors_bad
     against = failures * math.log(bad / fine) - (outcomes - failures) * math.log((1 - fine) / (1 - bad))
-    # Something came even when no outcome did: a latency of its own, of an attempt that was overtaken.
+    # A sample without an outcome is the latency of an attempt that was lost to a hedge.
     votes = 0.0 if slow is None else min(max(outcomes, 1), _MOST_A_LOOK) * (1 if slow else -1)
     return SequentialTest(
         seen.at,
@@ -183,12 +184,12 @@ def _counted(
 
 
 def _over(test: SequentialTest, seen: Traffic) -> bool:
-    """Neither wrong nor slow, and no failure for some time: nothing left to count."""
+    """Whether a test may end: both scores are 0, and no failure was counted lately."""
     return test.errors == test.slow == 0 and seen.failures < _SOME
 
 
 class _Others:
-    """What the other serving targets show: each question compares one target with the rest."""
+    """The other serving targets: each test compares one target with them."""
 
     def __init__(
         self, keys: Sequence[str], traffic: Mapping[str, Traffic], now: float, policy: Policy
@@ -225,7 +226,7 @@ class _Others:
         return False if fast or times <= policy.outlier_peers / 2 else None
 
     def learn_errors(self, tests: Mapping[str, SequentialTest]) -> None:
-        """Prepare for opinions on these."""
+        """Prepare for verdicts on these tests."""
         for key in self._keys:
             seen = self._traffic.get(key, NOTHING)
             if seen.outcomes:
@@ -235,7 +236,7 @@ class _Others:
         self._sorted_errors = sorted(tests[key].errors if key in tests else 0.0 for key in self._parts)
 
     def verdict(self, key: str, test: SequentialTest, steps: int) -> Verdict:
-        """What the tests of a target say, which was halved so many times."""
+        """The verdict of a target's tests. steps: of its derating."""
         if test.slow >= 1 and (rest := self._rest(key)) is not None:
             seen = self._traffic[key]
             own, usual = seen.latency_ms, seen.usual_ms
@@ -267,7 +268,7 @@ def _lower_median_without(values: Sequence[float], own: float) -> float | None:
 
 
 def _enough(steps: int) -> float:
-    """The score that is good enough for a step up: of a small share a wrong one costs little."""
+    """The score that suffices for a step up: the smaller the share, the less an error costs."""
     return _MIDDLE * (1 - 0.5 ** ((steps - 1) / 2)) if steps else 0.0
 
 

@@ -1,22 +1,21 @@
-"""What the checkers saw: health documents, folded and merged into one verdict per target.
+"""Snapshots of checkers: parse them, fold them, and merge them into one verdict per target.
 
 Rules
-- A document belongs to one checker and keeps the last `KEEP` observations of each target, by observation
-  time. So folding is a union: twice, late or out of order changes nothing, and every router instance that
-  has seen the same documents says the same.
-- A checker's verdict on a target is a pure function of what it keeps: `fall` failures in a row make it down,
-  `rise` good answers in a row make it up, before that it abstains.
-- A target is down when more than half of the fresh checkers that have a verdict say so; one half is not
-  enough. One that has no verdict yet but has seen the target alive counts against `down`, though not for
-  `up`: then there is no verdict, and the target stays as it stands. So one checker that lies is outvoted by
-  one other, from its first good look on. When it is the only fresh one it decides nothing against this
-  router's own traffic: while that got good replies from the target within `proof_s`, the lone checker's word
-  is only noted (`Merged.alone`, judged in `fleet`). Otherwise the target itself is asked
-  (`router.proxy.hearsay`).
-- Observations that lie in the future are not believed, neither on arrival nor after this clock was set back.
-- What cannot be believed is refused with a reason and the view before it stays: another version, a checker
-  that is not one of the configured targets, times from the future, wrong types. Observations of targets that
-  are not configured here are left out; a document with nothing else is refused.
+- A snapshot belongs to one checker and keeps the last `KEEP` probe results of each target, by time of the
+  probe. Folding is a union: repeated, late or disordered snapshots change nothing, and router instances with
+  the same snapshots reach the same verdict.
+- A checker's verdict on a target is a pure function of its results: `fall` failures in a row make it down,
+  `rise` successes in a row make it up; before that the checker abstains.
+- A target is down when more than half of the fresh checkers that have a verdict report so; one half is not
+  enough. A checker that abstains but saw the target alive counts against `down`, though not for `up`; then
+  there is no verdict, and the status stays. So one other checker outvotes a faulty one from its first success
+  on. A single fresh checker's "down" (`Merged.alone`) does not count against own evidence of a target
+  (`router.core.health.fleet`); without such evidence the router probes the target first
+  (`router.proxy.prober`).
+- Results in the future are not believable, neither on arrival nor after this clock was set back.
+- An invalid snapshot is rejected with a reason, and the former one stays: another version, a checker that is
+  not one of the configured targets, times in the future, wrong types. Results of targets that are not
+  configured here are left out; a snapshot with no others is rejected.
 
 The wire form and the stored form are one: `parse` reads both, `dump` writes both. Times are unix seconds.
 """
@@ -39,13 +38,13 @@ _MOST_RESULTS: Final = 3_000
 # It keeps every number below exact as a float, and is in no unit of ours a sensible value.
 MOST_NUMBER: Final = 1e15
 _LONGEST_TEXT: Final = 200
-# A reason is read by people; the rest of many checkers says the same.
+# How many checkers a reason names; a person reads it.
 _MOST_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ProbeResult:
-    """One look at one target. latency_ms is NaN-free: -1 stands for none; likewise inflight."""
+    """One probe of one target. latency_ms and inflight are -1 if unknown, never NaN."""
 
     at: float
     ok: bool
@@ -57,7 +56,7 @@ class ProbeResult:
 
     @property
     def alive(self) -> bool:
-        """A cold answer is an answer."""
+        """Whether the target answered; a cold start counts."""
         return self.ok or self.cold
 
 
@@ -208,7 +207,7 @@ def _fresh(at: float, now: float, policy: Policy) -> bool:
 
 
 def parse(value: object, known: Collection[str], now: float) -> Snapshot:
-    """A document out of decoded JSON, or SnapshotRefused with the reason."""
+    """A snapshot from decoded JSON; SnapshotRejected with the reason."""
     fields = _object(value, "the document")
     version = fields.get("version")
     if version != VERSION or isinstance(version, bool):
@@ -221,15 +220,15 @@ def parse(value: object, known: Collection[str], now: float) -> Snapshot:
     if not isinstance(listed, list) or len(cast("list[object]", listed)) > _MOST_RESULTS:
         raise SnapshotRejected(f"Its results are not a list of at most {_MOST_RESULTS}.")
     found: dict[str, list[ProbeResult]] = {}
-    strangers = 0
+    unknown = 0
     for entry in cast("list[object]", listed):
         item = _object(entry, "a result")
         target = item.get("target")
         if isinstance(target, str) and target in known:
             found.setdefault(target, []).append(_probe_result(item, now))
         else:
-            strangers += 1
-    if strangers and not found:
+            unknown += 1
+    if unknown and not found:
         raise SnapshotRejected(f"None of its targets is configured here ({', '.join(sorted(known))}).")
     return Snapshot(checker, at, {target: keep(seen) for target, seen in found.items()})
 
