@@ -1,15 +1,15 @@
-"""THE AGENT. This is the file to edit: `async def agent(request)` runs in every cloud.
+"""The agent. This is the file to edit: `async def agent(request)` runs in every cloud.
 
-Return text or a mapping, or yield text as it is written and a `Step` for each thing done; see contract.py.
-Import what you need, list it in functions/requirements.in, and run `make lock`.
+Return text or a mapping, or yield text in pieces and a `Step` for each action; see functions/api.py. Import
+what you need, list it in functions/requirements.in, and run `make lock`.
 
-The agent here works without a model: rules plan, tools act (functions/demo). With
-MODEL_BASE_URL and MODEL_NAME set (and MODEL_API_KEY where one is needed) any OpenAI-compatible model plans
-instead, with the same tools.
+The agent here works without a model: rules plan, tools act (functions/demo). With MODEL_BASE_URL and
+MODEL_NAME set (and MODEL_API_KEY where one is needed) any OpenAI-compatible model plans instead, with the
+same tools.
 
-It is declared `@repeatable`: none of its tools changes anything, so a request that may already have run in a
-cloud that was lost may run again in another. With a model that holds too; a repeated request is then paid
-again, at most as often as the router has attempts. Remove the line to see such a request fail instead.
+It is declared `@repeatable`: none of its tools changes anything, so the router may repeat a request in
+another cloud even if the first attempt may have run. That holds with a model, too; each repeat is paid, at
+most as often as the router has attempts. Without the decorator such a request fails.
 """
 
 from __future__ import annotations

@@ -71,11 +71,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An answer that the agent itself counts as failed: `return Failed("no seat left")`, or yielded as the
+    """An answer that the agent itself counts as failed: `return Failed("sold out")`, or yielded as the
     first event of a generator.
 
-    The caller gets `reply` with status 200 and the header `x-skyfleet-outcome: error`, by which the router
-    counts the target as failed and may ask another one. ASGI applications set that header themselves.
+    The client gets `reply` with status 200 and the header `x-skyfleet-outcome: error`. The router counts that
+    as a failure of the target and may try another one. ASGI applications set that header themselves.
     """
 
     reply: str | Mapping[str, object]

@@ -1,6 +1,6 @@
-"""What a function knows about itself: read once from its environment and its package.
+"""The settings of a function, read once from its environment and its package.
 
-All defaults of this room stand here with their reason; problems are reported all at once.
+All defaults of the package are here, each with its reason. All problems are reported at once.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _keys(environ: Mapping[str, str]) -> Keys:
     text = environ.get(SIGNING_KEYS)
     if not text:
         raise SetupError(
-            f"{SIGNING_KEYS} is not set, so no request could be told from a stranger's. "
+            f"{SIGNING_KEYS} is not set, so no request could be authenticated. "
             'Set it to JSON like {"k1": "<secret>"}; the Pulumi program does.'
         )
     try:

@@ -90,6 +90,6 @@ def need_emulator(place: Layout) -> EmulatorNote:
     if place.checkpoint.exists() or place.emulator_note.exists():
         raise EmulatorFailed(
             "the emulated clouds are not running (stopped or killed): run `make up`; it starts them "
-            "again as they were, without deploying anew"
+            "again as they were, without a new deployment"
         )
     raise NothingUp

@@ -1,7 +1,7 @@
 """Start, find and stop the daemon of the emulated clouds.
 
-Its pid is believed only when /proc shows our module and our folder on that process's command line: a number
-in a file may by now belong to somebody else.
+A noted pid counts only when /proc shows this module and this folder on the command line of the process: the
+kernel may have given the number to another process since.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class PulumiFailed(Failed):
 
 
 class Busy(Failed):
-    """Somebody else's deployment holds the stack."""
+    """Another deployment holds the stack."""
 
 
 class RouterSilent(Failed):

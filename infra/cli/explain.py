@@ -1,7 +1,7 @@
-"""Why a target stands as it does, in one line for a person.
+"""The reason for a target's health, in one line for a person.
 
-The rule of this file: pure. A router's `reason` is that of the last change of state and may be hours old;
-what counts now comes first, and a count of checkers is always the present one.
+Pure. A router's `reason` is that of the last change of state and may be hours old; present causes come first,
+and a count of checkers is always the present one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from infra.cli.json_access import Facts
 # What a target that was found up keeps as its reason, while more checkers come and go.
 _SEEN_UP = re.compile(r"\d+ of \d+ checkers see it up")
 
-# A target in one of these states is asked only when no other is left.
+# A target in one of these states gets requests only when no other is left.
 _OUT = ("ejected", "down", "draining")
 
 
 def outage(targets: Sequence[Facts], queue_timeout_s: float | None) -> str:
-    """That no target serves, or none well, and what becomes of requests; empty while one does.
+    """Text for a fleet in which no target serves well, with the effect on requests; empty while one does.
 
-    queue_timeout_s: how long a request waits that can be sent to nobody, if the router says it."""
+    queue_timeout_s: how long a request waits while no target can be reached, if the router reports it."""
     serving = [one for one in targets if one.get("state") not in _OUT]
     if not targets or any(not _in_backoff(one) and not one.get("failing") for one in serving):
         return ""
@@ -63,9 +63,9 @@ def _health(target: Facts) -> list[str]:
     if ups is None or downs is None:  # a router of another release
         return [reason] if reason else []
     seen = f"{ups:.0f} of {ups + downs:.0f} checkers see it up"
-    # How it became healthy is over, and reads like the present beside what is wrong with it now.
+    # The reason why it became healthy would read like a present one beside a present problem.
     if target.get("state") == "healthy" or _SEEN_UP.fullmatch(reason):
         return [seen if ups + downs else "no checker has fresh news of it"]
-    # Who was put out by traffic may look well to the probes, and who serves may not: both are worth knowing.
+    # Probes may pass for a target that traffic ejected, and fail for one that serves: show both.
     differs = downs if target.get("state") not in ("down", "ejected") else ups
     return [one for one in (reason, seen if differs else "") if one]

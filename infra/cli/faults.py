@@ -41,7 +41,7 @@ NOTES = (
 _TIME = re.compile(r"\d+(\.\d+)?(ms|s)")
 _SHARE = re.compile(r"\d+(\.\d+)?%")
 
-# No cloud's front door waits longer, so a longer fault could not be told from a blackhole.
+# No platform front end waits longer, so a longer delay would equal a blackhole.
 LONGEST_S = 600.0
 
 

@@ -68,7 +68,7 @@ def stream_problem(events: list[Event]) -> str:
 
 
 def trail(url: str, status: int, headers: Mapping[str, str]) -> str:
-    """One line on who answered."""
+    """One line on the target and the router of a reply."""
     target = headers.get("x-skyfleet-target", "no target")
     attempts = headers.get("x-skyfleet-attempts", "?")
     panic = ", panic: every target looks down" if headers.get("x-skyfleet-panic") == "true" else ""

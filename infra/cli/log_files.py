@@ -45,9 +45,7 @@ def tail(file: LogFile, lines: int) -> tuple[list[str], int]:
 
 @dataclass(slots=True)
 class Follower:
-    """New whole lines of one log since the last look; starts anew when the file was replaced by a shorter
-    one.
-    """
+    """New whole lines of one log since the last read; from the start when a shorter file replaced it."""
 
     file: LogFile
     position: int

@@ -59,8 +59,8 @@ def read_config(layout: Layout, stack: str = STACK) -> json_access.Facts:
     }
 
 
-def check_room(layout: Layout, free: Callable[[Path], int]) -> None:
-    """SetUpFailed before anything is touched: a disk that fills up in the middle damages Pulumi's state."""
+def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
+    """SetUpFailed when the disk has too little space: one that fills up later damages Pulumi's state."""
     needed = AGAIN_MB if layout.checkpoint.exists() else FIRST_MB
     found = free(layout.home) // 2**20
     if found < needed:

@@ -76,12 +76,12 @@ class RichProgress:
 
 
 def progress() -> Progress:
-    """The one that fits where stderr goes."""
+    """Progress for a terminal or for plain lines, by what stderr is."""
     if sys.stderr.isatty():
         return RichProgress()
 
     def write(text: str) -> None:
-        with contextlib.suppress(OSError):  # who reads it has gone: no reason to give up the work
+        with contextlib.suppress(OSError):  # its reader has gone; the work goes on
             print(text, file=sys.stderr, flush=True)
 
     return PlainProgress(write)

@@ -46,7 +46,7 @@ def ask_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) ->
 
 
 def ask_status(urls: Sequence[str], api_key: str) -> list[RouterAnswer]:
-    """Everybody's health and, of those that answer, status; all at once, in the order of `urls`."""
+    """The health of each router and, if it answers, its status; all at once, in the order of `urls`."""
     if not urls:
         return []
     with ThreadPoolExecutor(len(urls)) as pool:

@@ -1,7 +1,7 @@
-"""Bring a stack that a killed Pulumi has left back into a state in which `up` works.
+"""Recover a stack after a killed Pulumi, so that `up` works.
 
-Two things may be left: a lock note of a process that is gone, and operations that were begun and have no
-end. Both are mended only when it is certain that no process is working on the stack any more.
+A killed Pulumi leaves a lock note and operations without an end. Both are repaired only when it is certain
+that no process is working on the stack any more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PROC = Path("/proc")
 
 
 def pulumi_lives(pid: int, proc: Path = PROC) -> bool:
-    """Whether process `pid` is a Pulumi: the number alone may belong to somebody else by now."""
+    """Whether process `pid` is a Pulumi; the kernel may have given the number to another process."""
     try:
         return (proc / str(pid) / "comm").read_text().strip() == "pulumi"
     except OSError:
@@ -48,8 +48,8 @@ def free_the_stack(layout: Layout, engine: Engine, say: Callable[[str], None]) -
                 f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
             )
         case _:
-            who = f"pid {note.pid}, since {note.since}" if note else "its note is not whole"
-            say(f"an earlier Pulumi was killed ({who}): removing its lock")
+            holder = f"pid {note.pid}, since {note.since}" if note else "its note is not whole"
+            say(f"an earlier Pulumi was killed ({holder}): removing its lock")
             if note:
                 end_session(note.pid)
             engine.capture("cancel", "--yes", "--stack", STACK)
@@ -71,7 +71,7 @@ def check_state(layout: Layout) -> None:
             back = f"`cp {layout.shown(older)} {layout.shown(path)}` takes the one before it; "
         raise PulumiFailed(
             f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {back}"
-            "`make down` and `make up` deploy anew"
+            "`make down` and `make up` deploy again"
         )
 
 

@@ -14,7 +14,7 @@ from infra.cli import json_access
 
 @dataclass(frozen=True, slots=True)
 class LockNote:
-    """Pulumi's note of who holds a stack."""
+    """Pulumi's note of the process that holds a stack."""
 
     pid: int
     user: str
@@ -23,9 +23,9 @@ class LockNote:
 
 
 class Hold(Enum):
-    """What a lock means for us."""
+    """Whether a deployment may take the stack."""
 
-    FREE = "nobody holds the stack"
+    FREE = "no process holds the stack"
     STALE = "its holder is gone: the lock may be removed"
     HELD = "a Pulumi on this machine is working on it"
     FOREIGN = "a Pulumi on another machine holds it; we cannot see whether it lives"

@@ -77,7 +77,7 @@ def assemble(
 
 
 def emulator_facts(world: Facts, python: str) -> Facts:
-    """The emulated clouds in short: who runs the functions, what is broken on purpose, how much runs."""
+    """The emulated clouds in short: Python and adapter, injected faults, counts of instances."""
     functions = json_access.many(world.get("functions"))
     instances = [json_access.many(function.get("instances")) for function in functions]
     return {
@@ -145,7 +145,7 @@ def render(status: Facts, mend: str = "make up") -> list[RenderableType]:
         shown += _titled(f"Targets, as {seen_by} sees them", _targets(targets, bad=bool(out)))
         shown.append(_reasons(targets))
     elif not asked:
-        shown.append("[red]no router answers, so nobody can say how the targets are[/red]")
+        shown.append("[red]no router answers, so the health of the targets is unknown[/red]")
     if differing := disagreement(json_access.many(status.get("agents"))):
         shown.append(
             f"[red]agents differ[/red]: {escape(differing)}. `{mend}` makes them one again, or says why not."
@@ -218,7 +218,7 @@ def _targets(targets: Iterable[Facts], *, bad: bool) -> Fitting:
 
 
 def _share(target: Facts, bad: bool) -> str:
-    """Its part; where all are bad only who is asked first, for that is no health."""
+    """The share of a target; *first* for the one tried first while none serves well."""
     share = json_access.number(target.get("share"))
     if share is None:
         return "-" if "share" in target else ""

@@ -112,7 +112,8 @@ def _build(
 
 @contextmanager
 def disk_errors(folder: Path) -> Generator[None]:
-    """A full disk told as what it is; whatever was half written is thrown away by those who wrote it."""
+    """PackageError instead of the OSError of a full or closed disk; each writer removes its unfinished
+    files."""
     try:
         yield
     except OSError as error:
@@ -120,6 +121,6 @@ def disk_errors(folder: Path) -> Generator[None]:
             raise
         where = error.filename or folder
         raise PackageError(
-            f"The packages could not be built: {error.strerror} ({where}). Make room or give access there "
-            "and run it again; no half-built package is left."
+            f"The packages could not be built: {error.strerror} ({where}). Free disk space or give access "
+            "there, and run it again; no half-built package is left."
         ) from error

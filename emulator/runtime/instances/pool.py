@@ -1,10 +1,8 @@
 """The warm instances of one version of a function: leases, starts and scale-in.
 
-It knows neither clouds nor HTTP. Requests go to the most recently used instance with capacity, as in Lambda,
-so
-that the others become idle and are dropped. Without one, another is started, up to the limit; a waiting
-request
-takes the first free instance. Beyond the limit requests wait `queue_s`, then they are throttled.
+It knows neither clouds nor HTTP. As in Lambda, requests go to the most recently used instance with capacity,
+so that the others become idle and are dropped. Without one another is started, up to the limit, and a waiting
+request takes the first free instance. Beyond the limit requests wait `queue_s`, then they are throttled.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ class Pool:
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncGenerator[Instance]:
         """An instance with capacity, started if needed. Raises InstanceError."""
-        member = self._free() if self._room() > 0 else None
+        member = self._free() if self._capacity() > 0 else None
         if member is None:
             member = await self._wait()
         else:
@@ -124,7 +122,7 @@ class Pool:
         self._waiting.append(ready)
         self._grow()
         try:
-            if len(self._waiting) <= self._room() and not self._closed:
+            if len(self._waiting) <= self._capacity() and not self._closed:
                 return await ready
             async with asyncio.timeout(self.size.queue_s):
                 return await ready
@@ -137,7 +135,7 @@ class Pool:
                 raise InstanceError("throttled", f"all {len(self.members)} instances are busy") from None
             raise
 
-    def _room(self) -> int:
+    def _capacity(self) -> int:
         """Requests that fit after every permitted start."""
         return self.size.most * self.size.concurrency - sum(each.inflight for each in self.members)
 

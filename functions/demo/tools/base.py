@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from functions.api import Message
 
-# Keeps one call of a tool in the milliseconds: while it runs, the instance answers nobody else.
+# Keeps one call of a tool in the milliseconds: while it runs, the instance answers no other request.
 MAX_TEXT = 100_000
 
 

@@ -1,8 +1,8 @@
-"""`skyfleet preflight`: which accounts a stack goes to, and all that would make its deployment fail.
+"""`skyfleet preflight`: the accounts of a stack, and everything that would make its deployment fail.
 
-The questions are those that the Pulumi program asks before its first resource (infra/preflight). Here the
-program runs once for each cloud and ends there: `pulumi preview` starts the cloud's provider as a deployment
-would, and one that fails by itself, such as for an expired login, hides nothing of the others.
+The checks are those of the Pulumi program before its first resource (infra/preflight). Here the program runs
+once for each cloud and ends after them. `pulumi preview` starts the cloud's provider as a deployment does,
+and a provider that fails, as with an expired login, does not hide the results of the others.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def command(stack: str | None, as_json: bool) -> None:
 
 
 def sentence(facts: Facts) -> str:
-    """For a person: accounts, what is worth knowing, what is in the way."""
+    """For a person: accounts, notes, and what would stop the deployment."""
     stops, notes = json_access.texts(facts.get("stops")), json_access.texts(facts.get("notes"))
     accounts = [f"{cloud:7}{told}" for cloud, told in json_access.facts(facts.get("accounts")).items()]
-    verdict = f"Nothing is in the way of `pulumi up --stack {facts['stack']}`."
+    verdict = f"`pulumi up --stack {facts['stack']}` can start."
     if stops:
         verdict = f"A deployment of {facts['stack']} would fail:"
     worth = ["Worth knowing:", *(f"  - {note}" for note in notes)] if notes else []

@@ -1,7 +1,7 @@
 """`skyfleet up`: everything from nothing to a deployment that answers; safe to interrupt and to repeat.
 
-The order: what can fail without touching anything comes first (CLI, settings, packages), then the emulated
-clouds, then the engine, whose program ends with a look at whether every cloud serves what was deployed.
+The order: steps that change nothing come first (CLI, settings, packages), then the emulated clouds, then the
+engine. Its program ends with a check that every cloud serves what was deployed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from infra.cli.errors import Failed, PulumiFailed
 from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
 from infra.cli.outputs import Outputs
 from infra.cli.paths import STACK, Layout
-from infra.cli.preflight import build_packages, check_room, read_settings
+from infra.cli.preflight import build_packages, check_disk_space, read_settings
 from infra.cli.progress import Progress, progress, step
 from infra.cli.pulumi_lines import counts, diagnostics, outages, waiting
 from infra.cli.pulumi_lines import step as parse_step
@@ -65,10 +65,10 @@ def command(as_json: bool) -> None:
 
 
 def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
-    """What the engine printed, and what was deployed."""
+    """Deploy; the lines that the engine printed, and the settings deployed."""
     layout.home.mkdir(mode=0o700, exist_ok=True)
-    layout.home.chmod(0o700)  # also one that somebody else has made: keys and state lie in it
-    check_room(layout, lambda folder: shutil.disk_usage(folder).free)
+    layout.home.chmod(0o700)  # also if it exists already: it has keys and state
+    check_disk_space(layout, lambda folder: shutil.disk_usage(folder).free)
     cli = pulumi_cli(layout)
     settings = read_settings(layout)
     environ = child_environment(layout, os.environ)
@@ -84,7 +84,8 @@ def _up(layout: Layout, shown: Progress) -> tuple[list[str], Settings]:
 
 
 def _first_checks(layout: Layout, outputs: Outputs, settings: Settings, shown: Progress) -> None:
-    """A fleet is up without them, but the status says little until then."""
+    """Wait for the first snapshots: the fleet serves without them, but the status has no health until
+    then."""
     rounds_s = settings.checks.probes * settings.checks.apart_s
     with step(shown, "first health checks"):
         expected = [str(place) for place in settings.checkers]
@@ -103,12 +104,12 @@ def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
     if unfinished := pending(layout):
         shown.say(
             f"an earlier deployment was cut off in the middle ({', '.join(unfinished)}): "
-            "reading the clouds anew"
+            "refreshing its state from the clouds"
         )
         watch = _Watch(shown)
         refresh = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
         code = pulumi.stream(*refresh, log=layout.up_log, on_line=watch.line, on_stop=watch.stop)
-        watch.conclude(code, layout, "the state could not be read anew")
+        watch.conclude(code, layout, "the state could not be refreshed from the clouds")
 
 
 def _deploy(layout: Layout, settings: Settings, pulumi: Engine, shown: Progress) -> list[str]:

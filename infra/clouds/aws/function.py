@@ -137,8 +137,8 @@ class Function(pulumi.ComponentResource):
             )
         ]
         if self.spec.stores == "health":
-            # Without a condition on the prefix: S3 says 404 for a missing object only to those who may list,
-            # and a read has no prefix to fulfil one.
+            # S3 answers 404 for a missing object only to a role that may list. A read has no prefix, so the
+            # grant cannot have a condition on it.
             allowed.append(arn.apply(lambda arn: statement("Allow", ["s3:ListBucket"], [arn])))
         return allowed
 
@@ -265,7 +265,7 @@ class Function(pulumi.ComponentResource):
     def _scheduler(
         self, resource: str, function: aws.lambda_.Function, lost: aws.sqs.Queue
     ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        """Whom the scheduler acts as: it may fire this function and put away what it could not deliver."""
+        """The scheduler's role: it may invoke this function and store events that it could not deliver."""
         role = aws.iam.Role(
             resource,
             name=regional_name(self.shared.fleet.prefix, "scheduler", self.region, 64),

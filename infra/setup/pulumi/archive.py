@@ -83,7 +83,7 @@ def fetch(source: Source, folder: Path, console: Console, connect_s: float = CON
         _unpack(packed, folder)
     except _Refused as refusal:
         return Lack(
-            WAY, str(refusal), "try again later; if it stays so, somebody changes the download on its way"
+            WAY, str(refusal), "try again later; if it stays so, something changes the download on its way"
         )
     except (OSError, http.client.HTTPException, tarfile.TarError) as error:
         return Lack(WAY, f"no download: {_cause(error)}", REMEDY)

@@ -23,7 +23,7 @@ from infra.setup.pulumi import archive, found, gobuild
 from infra.setup.pulumi.archive import Source
 from infra.setup.pulumi.cli import PULUMI, RELEASE, Cli, Lack
 
-# Raise it when the way of building changes without a change of the go.mod files.
+# Raise it when the build changes without a change of the go.mod files.
 RECIPE = 1
 UNFINISHED = ".unfinished-"
 
@@ -79,7 +79,8 @@ def _kept(folder: Path, environ: Mapping[str, str]) -> Cli | None:
 def _make(
     root: Path, environ: Mapping[str, str], console: Console, final: Path, lacks: list[Lack], source: Source
 ) -> Cli:
-    for left in final.parent.glob(f"{UNFINISHED}*"):  # of a killed run: we hold the lock, nobody uses them
+    # Those of a killed run: this process holds the lock, so no other uses them.
+    for left in final.parent.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     ways: tuple[Callable[[Path], Lack | None], ...] = (
         lambda folder: archive.fetch(source, folder, console),

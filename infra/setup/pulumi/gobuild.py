@@ -36,7 +36,7 @@ HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-pytho
 SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"
 VERSION_SYMBOL = f"{SDK_MODULE}/go/common/version.Version"
 SCRIPTS = {LANGUAGE_EXEC: "python/cmd", DYNAMIC_PROVIDER: "python/dist"}
-# Go's installer puts it here and leaves PATH to the user, who often has not changed it.
+# Go's installer puts it here and does not change PATH.
 USUAL_GO = Path("/usr/local/go/bin/go")
 
 

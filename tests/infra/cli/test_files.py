@@ -14,7 +14,7 @@ from infra.cli.errors import SetUpFailed
 from infra.cli.log_files import Follower, LogFile, choose, tail
 from infra.cli.outputs import read
 from infra.cli.paths import Layout
-from infra.cli.preflight import check_room, read_settings
+from infra.cli.preflight import check_disk_space, read_settings
 from infra.cli.remove_tree import remove
 from infra.cli.stack_recovery import pending
 from tests.infra.cli.fakes import script
@@ -165,10 +165,10 @@ def test_settings_that_are_not_text_are_named(tmp_path: Path) -> None:
 def test_a_deployment_begins_only_where_there_is_room(tmp_path: Path) -> None:
     """The first takes more than the next; the refusal says how much is there and how much is needed."""
     layout = Layout(tmp_path)
-    check_room(layout, lambda folder: 300 * 2**20)
+    check_disk_space(layout, lambda folder: 300 * 2**20)
     with pytest.raises(SetUpFailed, match=r"only 100 MB are free where \.skyfleet/ lies.* 256 MB"):
-        check_room(layout, lambda folder: 100 * 2**20)
+        check_disk_space(layout, lambda folder: 100 * 2**20)
     deployed(tmp_path)
-    check_room(layout, lambda folder: 100 * 2**20)
+    check_disk_space(layout, lambda folder: 100 * 2**20)
     with pytest.raises(SetUpFailed, match=r"only 5 MB.*Free the disk"):
-        check_room(layout, lambda folder: 5 * 2**20)
+        check_disk_space(layout, lambda folder: 5 * 2**20)

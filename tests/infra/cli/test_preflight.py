@@ -135,7 +135,7 @@ def test_a_person_reads_accounts_first_and_what_is_in_the_way_last() -> None:
     facts: dict[str, object] = {"stack": "prod", "accounts": {"aws": "account 1"}, "stops": [], "notes": []}
     assert sentence(facts).splitlines() == [
         "aws    account 1",
-        "Nothing is in the way of `pulumi up --stack prod`.",
+        "`pulumi up --stack prod` can start.",
     ]
     facts |= {"stops": ["gcp: x"], "notes": ["aws: y"]}
     assert sentence(facts).splitlines()[1:] == [
