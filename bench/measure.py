@@ -150,9 +150,7 @@ def memory(fleet: Fleet) -> list[Row]:
     world: dict[str, Any] = requests.get(
         f"{emulator['admin']}/v1/status", headers={"authorization": f"Bearer {emulator['token']}"}, timeout=30
     ).json()
-    rows = [
-        Row("daemon (the four providers, front doors, buckets)", "MB", [resident_mb(int(emulator["pid"]))])
-    ]
+    rows = [Row("daemon (the four providers, ingress, buckets)", "MB", [resident_mb(int(emulator["pid"]))])]
     for cloud in CLOUDS:
         sizes = [
             sum(resident_mb(int(pid)) for pid in instance["pids"])

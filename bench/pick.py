@@ -1,13 +1,13 @@
-"""How long it takes to choose a target: `python -m bench.pick`.
+"""Measure the pick of a target: `python -m bench.pick`.
 
-Every strategy at 3, 30 and 300 targets, as a bare pick from a prepared roster, as `Board.choose` with all
-that belongs to the choice for a request (its clock and its draw too), as the same for a request with a name
-(an Idempotency-Key, which draws lots for all targets), and as the preparing of a roster, which happens when
-the menu changes or, with strategies that learn, up to four times a second.
+Each strategy at 3, 30 and 300 targets, in four layers: a bare pick from a prepared picker; `Balancer.choose`
+with its clock and random draw; the same with an affinity key, which hashes all targets; and the preparation
+of a picker, which happens when the candidates change or, with strategies that learn, up to four times a
+second.
 
-Each figure is the mean of one batch of calls, in processor time of this thread, so that other work on the
-machine counts only as far as it takes caches and clock rate away. The least, median and most of the batches
-go to bench/results/pick.json.
+Each figure is the mean of one batch of calls in processor time of this thread. Other work on the machine
+counts only by its effect on caches and clock rate. The least, median and most of the batches go to
+bench/results/pick.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from router.core.targets import Origin, Target
 
 RESULTS: Final = Path(__file__).parent / "results" / "pick.json"
 SIZES: Final = (3, 30, 300)
-# Goals of a pick, in nanoseconds; between them is room for those between.
+# Goals of a pick, in nanoseconds, by number of targets.
 GOALS_NS: Final = {3: 1000, 30: 2000, 300: 2000}
 _BATCHES, _CALLS, _PREPARED = 60, 2_000, 15
 _NAMED, _NAMED_CALLS = 15, 100
@@ -39,7 +39,7 @@ _COLUMNS: Final = "ns per call; of all batches' means"
 
 
 def balancer(count: int, strategy: Strategy) -> Balancer:
-    """A board that has seen traffic: latencies, some errors, loads and requests in flight, two prices."""
+    """A balancer with traffic behind it: latencies, some errors, loads, active requests and two prices."""
     source = random.Random(count)
     origin = Origin(True, "agent.example.net", 443)
     targets = tuple(
@@ -87,7 +87,7 @@ def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, 
 
 
 def layers(one: Balancer, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
-    """All measurements of one board."""
+    """All measurements of one balancer."""
     now = one.clock()
     candidates = tier(one.fleet, (), now, DEFAULT).candidates
     prices = {key: target.price for key, target in one.targets.items()}

@@ -1,4 +1,4 @@
-"""Which rows and routers a call asks for, by name.
+"""The rows and routers that a command names.
 
 Pure. An unknown name is an error, not a smaller run.
 """
@@ -18,7 +18,8 @@ def names(text: str) -> list[str]:
 
 
 def chosen(kind: str, asked: Iterable[str], known: Mapping[str, T]) -> tuple[T, ...]:
-    """Those asked for, once and in the board's order; all when none is. KeyError's message lists all."""
+    """The named ones, once and in the order of the scoreboard; all without a name. KeyError lists the
+    known."""
     wanted = dict.fromkeys(asked)
     if unknown := [name for name in wanted if name not in known]:
         near = [match for name in unknown for match in get_close_matches(name, known, 1)]

@@ -1,7 +1,7 @@
-"""Draws the board: `python plots.py FAILOVER.json FOLDER`, where matplotlib is installed.
+"""Draw the scoreboard: `python plots.py FAILOVER.json FOLDER`, where matplotlib is installed.
 
 Rules
-- It reads the file of figures and nothing else of the project, so it runs in an environment of its own.
+- It reads the file of figures and imports nothing of the project, so it runs in its own environment.
 - The same figures give the same bytes: no dates, no random identifiers, text as text.
 """
 

@@ -37,7 +37,7 @@ def absent(fault: str, router: str, reason: str) -> Line:
 
 
 def read(file: Path = FILE) -> list[Line]:
-    """All lines, in the board's order."""
+    """All lines, in the order of the scoreboard."""
     if not file.is_file():
         return []
     lines: list[Line] = json.loads(file.read_text())["rows"]
@@ -45,7 +45,7 @@ def read(file: Path = FILE) -> list[Line]:
 
 
 def merged(old: Iterable[Line], new: Iterable[Line]) -> list[Line]:
-    """`old` with the lines of `new` instead of those for the same row and router, in the board's order."""
+    """`old` with lines of the same row and router replaced by `new`, in the order of the scoreboard."""
     known = {(line["fault"], line["router"]): line for line in (*old, *new)}
     order = {row.fault: number for number, row in enumerate(ROWS)}
     return sorted(

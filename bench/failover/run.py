@@ -73,7 +73,7 @@ class _World:
 
 
 async def run(row: Row, name: str, installed: Installed, stage: Stage) -> dict[str, Any]:
-    """The board's line of one router in one row."""
+    """Measure one router in one row: its line of the scoreboard."""
     stage.folder.mkdir(parents=True)
     began = time.monotonic()
     async with _world(row, name, installed, stage) as (world, plan, addresses):

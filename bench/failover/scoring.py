@@ -1,7 +1,7 @@
-"""From what callers saw and what targets noted to one line of the board.
+"""Compute one line of the scoreboard from what clients saw and targets noted.
 
-Rule: pure. Times are seconds from the first request. What each figure means is said at its function and, in
-words for readers, in docs/benchmarks/failover.md, which takes them from `MEANINGS`.
+Rule: pure. Times are seconds from the first request. Each function documents its figure; for readers
+docs/benchmarks/failover.md has the text of `MEANINGS`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def parse_journal(text: str, target: int, started: float) -> list[Note]:
 
 
 def score(row: Row, router: str, outcomes: Sequence[Outcome], notes: Sequence[Note]) -> dict[str, Any]:
-    """The board's line for one router in one row."""
+    """The line of the scoreboard for one router in one row."""
     idents = {o.ask.ident for o in outcomes}
     notes = [note for note in notes if note.ident in idents]  # not the warm-up
     came = sorted((note.at_s, note.target, note.ident) for note in notes if note.event == "came")

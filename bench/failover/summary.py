@@ -1,4 +1,4 @@
-"""The board in plain words: what its two lines of this router are, what they miss, and where they are best.
+"""The scoreboard in words: the two lines of this router, the goals they miss, and the rows they are best in.
 
 Rule: every number and every verdict is computed; only the reasons are typed.
 """
@@ -22,7 +22,7 @@ DEMANDS: Final[Mapping[str, str]] = {
     "p99": "p99 under twice normal",
     "extra": "extra under 5 %",
 }
-KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this board", DEFAULTS: "policy untouched"}
+KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this scoreboard", DEFAULTS: "policy untouched"}
 _QUESTIONS: Final[Mapping[str, str]] = {
     "lost": "Fewest lost",
     "p99_ms": "Lowest p99 during the fault",
@@ -55,14 +55,14 @@ def _two_lines() -> str:
     return f"""This router has two lines on the scoreboard. Code, checkers and requests are the same, only the policy differs:
 
 - `{DEFAULTS}`: its policy is untouched, as in a deployment that sets nothing.
-- `{TUNED}`: tuned for this board with {told}. Two things are different:
+- `{TUNED}`: tuned for this scoreboard with {told}. Two things are different:
   - Which requests may be hedged. All that may be repeated carry an `Idempotency-Key` here. By default a key alone
     allows retries but no hedge, since an agent remembers a key within its own cloud only and a hedge goes to
-    another: the work may run twice, once in each cloud. So with the defaults nothing on this board is hedged, and
-    a request at a slow target waits for it. `hedge: on` accepts second runs (`keyed_repeats` counts them).
+    another: the work may run twice, once in each cloud. So with the defaults nothing on this scoreboard is hedged,
+    and a request at a slow target waits for it. `hedge: on` accepts second runs (`keyed_repeats` counts them).
     Agents that declare themselves `repeatable` are hedged without it, which no target here does.
   - How long things last. A fault lasts {HEAL_S - FAULT_S:g} s in most rows, and the row ends {END_S - HEAL_S:g} s later. By default a
-    target is ejected for {usual.ejection_s:g} s at first and eases in for {usual.slow_start_s:g} s, which suits faults of minutes. The tuned
+    target is ejected for {usual.ejection_s:g} s at first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned
     times are as short as the rows, as the peers' times are.
 
 What of the floor and the goals is not met:

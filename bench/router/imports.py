@@ -1,7 +1,7 @@
-"""How long Python takes to import the router, in CPU milliseconds of interpreters that do nothing else.
+"""Measure the import of the router, in CPU milliseconds of interpreters that do nothing else.
 
-CPU time, since another process on the same core would count in any other. Interleaved, in an order by lot;
-compiled files are there, as in a package.
+CPU time leaves out other processes on the same core. Runs are interleaved in random order; compiled files
+exist, as in a package.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ Written by `make bench-router` (`bench/router`); nothing here is typed by hand. 
 {pinned} Load is wrk with 32 connections, then with one: `POST /invoke`
 with 1 kB, a reply of 0.5 kB, no Idempotency-Key. The router has everything on: API key, signed requests,
 `adaptive`, health, hedges, deadlines. Every contestant runs as one process and has its turn in each of the
-{rounds} rounds, in an order by lot. A ratio is of two figures of one round. Machines differ and drift, so
+{rounds} rounds, in random order. A ratio is of two figures of one round. Machines differ and drift, so
 compare figures of one run only; *floor* and *goal* are what this project asks of itself.
 
 {table}

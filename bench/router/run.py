@@ -1,11 +1,11 @@
-"""Runs the contestants: all of them alive at once on the first core, one under load at a time.
+"""Run the contestants: all at once on the first core, one under load at a time.
 
 Rules
 - The proxies are on the first core; targets and load are on the last one. With a single core nothing is
   pinned, and the document says so.
-- Rounds: every contestant has its turn in each, in an order by lot, so a disturbance hits all alike.
-  Idle ones sleep. Ratios are of one round.
-- A contestant that answers wrongly is not timed.
+- Each round loads all contestants in random order, so a disturbance affects all alike. Idle ones sleep.
+  Ratios are of one round.
+- A contestant with a wrong reply is not timed.
 - CPU time is that of a contestant's whole process group, as the kernel counts it.
 """
 

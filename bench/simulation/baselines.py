@@ -67,7 +67,7 @@ class Baseline:
     def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
         """How long a good reply took, and what it said of its target's load."""
 
-    def outlasted(self, choice: Choice, milliseconds: float) -> None:
+    def report_censored(self, choice: Choice, milliseconds: float) -> None:
         """An attempt had no reply after so long."""
 
     def attempt_is_slow(self, key: str) -> None:

@@ -44,7 +44,7 @@ class Rule(Protocol):
 
     def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None: ...
 
-    def outlasted(self, choice: Choice, milliseconds: float) -> None: ...
+    def report_censored(self, choice: Choice, milliseconds: float) -> None: ...
 
     def attempt_is_slow(self, key: str) -> None: ...
 
@@ -260,7 +260,7 @@ class Caller:
         rule, now = self._place.rule, self._loop.now
         self._close(number, Outcome.NEUTRAL)
         if why is not a.Abandoned.UNUSED:
-            rule.outlasted(attempt.choice, (now - attempt.sent) * 1e3)
+            rule.report_censored(attempt.choice, (now - attempt.sent) * 1e3)
         if why is a.Abandoned.OUTRUN:
             rule.suspected(attempt.choice, self._place.agents[attempt.key].fault.unreachable)
 

@@ -1,4 +1,4 @@
-"""Our rule: the router's own `Balancer`, unchanged, with simulated time and seeded chance."""
+"""Our rule: the router's own `Balancer` with simulated time and a seeded random source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ours:
         store: Store,
         around: tuple[Probes, random.Random],
     ) -> None:
-        """around: the probes of this instance, and its chance."""
+        """around: the probes and the random source of this instance."""
         self.balancer = Balancer(targets, strategy, policy, loop.clock, around[1].random)
         self._probes = around[0]
         self._loop, self._store = loop, store
@@ -70,15 +70,15 @@ class Ours:
         known = load if load >= 0 else None
         self.balancer.report(key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=known, cold=cold)
 
-    def outlasted(self, choice: Choice, milliseconds: float) -> None:
-        """As the shell tells it: it takes at least so long."""
+    def report_censored(self, choice: Choice, milliseconds: float) -> None:
+        """Report an abandoned attempt, as the router does: its latency is at least so long."""
         self.balancer.lost_to_hedge(choice.key, milliseconds, not choice.warm)
 
     def attempt_is_slow(self, key: str) -> None:
         self.balancer.attempt_is_slow(key)
 
     def suspected(self, choice: Choice, silent: bool) -> None:
-        """One question for each target at a time; only silence counts."""
+        """One probe of each target at a time; only a timeout counts."""
         key, policy = choice.key, self.balancer.policy
         if not silent or key in self._suspects:
             return
@@ -88,10 +88,10 @@ class Ours:
 
     def _condemn(self, key: str) -> None:
         self._suspects.discard(key)
-        self.balancer.report(key, Outcome.UNRESPONSIVE, "was overtaken, and gave no answer to /health")
+        self.balancer.report(key, Outcome.UNRESPONSIVE, "was lost to a hedge, and gave no answer to /health")
 
     def _kick(self) -> None:
-        """The keeper's part: read the store beside the request."""
+        """Read the store beside the request, as `SnapshotStore` does."""
         now = self._loop.now
         if now - self._read_at < REFRESH_S or self._store.version == self._version:
             return

@@ -32,8 +32,8 @@ _UNITS: Final = {
     "recovered_s": "recovered after, s",
 }
 _PERCENT: Final = ("errors", "extra")
-# So many characters of usual size have room along the axis of one panel.
-_ROOM: Final = 30
+# So many characters of usual size fit along the axis of one panel.
+_FITTING: Final = 30
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -101,7 +101,7 @@ def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 -
             panel.plot(places, values, marker="o", markersize=3, color=colour, label=curve["scenario"])
         first = curves[0]
         ticks = [tick(x) for x in first["x"]]
-        panel.set_xticks(range(len(ticks)), ticks, fontsize=8 if len("".join(ticks)) < _ROOM else 6)
+        panel.set_xticks(range(len(ticks)), ticks, fontsize=8 if len("".join(ticks)) < _FITTING else 6)
         if first["default"] in first["x"]:
             panel.axvline(first["x"].index(first["default"]), color="#999999", linestyle="--", linewidth=1)
         panel.set_xlabel(first["parameter"])

@@ -161,7 +161,7 @@ STANDING: Final = (
         Parameter("core.policy", "outlier_proof"),
         (2, 4, 8, 16, 32),
         (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
-        "more proof loses more requests; none of these values eases off a healthy fleet.",
+        "more proof loses more requests; none of these values derates a healthy fleet.",
         rule="ours/weighted",
     ),
     Sweep(

@@ -137,7 +137,7 @@ def test_the_document_says_what_was_not_met_and_by_which_line() -> None:
     text = report.document(board(lost=2))
     missed = "cut: floor: no peer loses fewer (2 lost; fewer: nginx 0); cut: 0 lost (2)."
     assert f"- `skyfleet-defaults`, policy untouched: 2 of 57. {missed}" in text
-    assert "- `skyfleet`, tuned for this board: nothing, all 57 are met." in text
+    assert "- `skyfleet`, tuned for this scoreboard: nothing, all 57 are met." in text
     assert all(f"### {row.fault}\n" in text for row in ROWS)
 
 
@@ -147,7 +147,7 @@ def test_the_document_begins_with_how_the_two_lines_differ() -> None:
     begins = text[: text.index("## How it is measured")]
     assert "`hedge: on`, `ejectionS: 3`, `slowStartS: 5`" in begins
     assert "once in each cloud" in begins
-    assert "ejected for 10 s at first and eases in for 10 s" in begins
+    assert "ejected for 10 s at first and has a slow start of 10 s" in begins
     assert "within 10 % or 10 ms of the lowest is a tie" in begins
 
 

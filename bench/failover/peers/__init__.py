@@ -1,4 +1,4 @@
-"""The routers of the board, each set up as well as its own documents allow."""
+"""The routers of the scoreboard, each set up as well as its own documents allow."""
 
 from __future__ import annotations
 

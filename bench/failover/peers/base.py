@@ -1,6 +1,6 @@
-"""What every router of the board is to the bench: something to install, and processes to start.
+"""The interface of a router of the scoreboard: its installation and the processes to start.
 
-Rule: a router module only says what to run; starting, breaking and ending is the bench's.
+Rule: a router's module only names what to run; the bench starts, breaks and ends it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""This router, tuned for the board and as it is by default: `router.app:create` on the server that the
-packages bring, and three checkers.
+"""This router, tuned for the scoreboard and with its defaults: `router.app:create` on its production server,
+and three checkers.
 
-Rule: the two differ in the policy that the router is told, and in nothing else.
+Rule: the two differ in the router's policy and in nothing else.
 """
 
 from __future__ import annotations
