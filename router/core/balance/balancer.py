@@ -177,26 +177,33 @@ class Balancer(TargetStates):
         return Choice(key, self.targets[key].repeatable, warm=self.last_seen[key].is_warm(now, self.policy))
 
     def _skip_avoided(self, cached: _CachedPicker, key: str, affinity_key: bytes, now: float) -> Choice:
-        """Another target than `key`: of the next slots, which are used up, or by the affinity key. Only a
-        stalled
-        target is not left for another tier."""
-        picker = cached.picker
-        avoid = self.avoid(now, learning=cached.learning)
+        """Another target than the avoided `key`: of the next slots, which it uses up, or by the affinity key.
+
+        A target that is only stalled is kept where these give none."""
         if affinity_key:
-            other = pick_by_key(picker, affinity_key, avoid)
-            if other is not None:
-                return self._choice(cached, other, now)
+            other = pick_by_key(cached.picker, affinity_key, self.avoid(now, learning=cached.learning))
         else:
-            slot = cached.slot
-            for _ in range(_SLOTS_SKIPPED):
-                random = self._random() if needs_random(picker) else 0.0
-                other = picker.pick(picker, cached.slot, self.inflight, random)
-                cached.slot += 1
-                if other not in avoid:
-                    return self._choice(cached, other, now)
-            cached.slot = slot
+            other = self._next_slot(cached, now)
+        if other is not None:
+            return self._choice(cached, other, now)
+        if not self._avoids(key, now, False):
+            return self._choice(cached, key, now)
         choice = self._alternative(cached, self.avoid(now, learning=False), affinity_key, now)
         return choice if choice is not None and not choice.last_resort else self._choice(cached, key, now)
+
+    def _next_slot(self, cached: _CachedPicker, now: float) -> str | None:
+        """The first target of the next slots that is not avoided; None, and no slot is used, without one.
+
+        It examines at most `_SLOTS_SKIPPED` targets, so its cost does not depend on the fleet's size."""
+        picker, slot = cached.picker, cached.slot
+        for _ in range(_SLOTS_SKIPPED):
+            random = self._random() if needs_random(picker) else 0.0
+            key = picker.pick(picker, cached.slot, self.inflight, random)
+            cached.slot += 1
+            if not self._avoids(key, now, cached.learning):
+                return key
+        cached.slot = slot
+        return None
 
     def _retry(
         self, cached: _CachedPicker, excluded: Collection[str], affinity_key: bytes, now: float

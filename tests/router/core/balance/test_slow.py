@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from router.core.balance.metrics import NOTHING, SLOW_S, SLOW_STREAK, Traffic, is_slow, saw, slower
+from router.core.balance.strategies import LEARNING, Strategy
 from router.core.policy import DEFAULT
 from tests.router.core.balance.test_balancer import Desk
 
@@ -83,3 +86,47 @@ def test_one_home_for_what_is_avoided_now() -> None:
         assert desk.balancer.avoid(desk.now, learning=False) == ["aws/r0"]
         desk.balancer.responded("aws/r0")
         assert desk.balancer.avoid(desk.now, learning=False) == []
+
+
+class CountedReads(dict[str, Traffic]):
+    """The targets' metrics, which count how often one of them is read."""
+
+    reads = 0
+
+    def __getitem__(self, key: str) -> Traffic:
+        self.reads += 1
+        return super().__getitem__(key)
+
+
+def reads_of_100_choices(desk: Desk) -> int:
+    """How often 100 choices read a target's metrics, after the picker is prepared."""
+    desk.choose()
+    metrics = CountedReads(desk.balancer.traffic)
+    desk.balancer.traffic = metrics
+    desk.keys(100)
+    return metrics.reads
+
+
+def stall(desk: Desk, keys: Iterable[str]) -> None:
+    """One active request of each of these targets exceeds the hedge delay."""
+    for key in keys:
+        desk.balancer.start(key, object())
+    desk.now += 60.0
+
+
+@pytest.mark.parametrize("strategy", sorted(LEARNING))
+@pytest.mark.parametrize("stalled", [1, 250, 300])
+def test_a_choice_among_300_targets_examines_ten_of_them_at_most(strategy: Strategy, stalled: int) -> None:
+    """However many are stalled: the slot's own, eight further slots, and its own again."""
+    desk = Desk([1.0] * 300, strategy)
+    stall(desk, [f"aws/r{number}" for number in range(stalled)])
+    assert reads_of_100_choices(desk) <= 100 * 10
+
+
+def test_a_choice_among_300_targets_examines_few_when_some_are_slow() -> None:
+    """A slow target is left for the next slots' as a stalled one is."""
+    desk = Desk([1.0] * 300, Strategy.WEIGHTED)
+    for number in range(0, 300, 2):
+        for _ in range(SLOW_STREAK):
+            desk.balancer.attempt_is_slow(f"aws/r{number}")
+    assert reads_of_100_choices(desk) <= 100 * 10
