@@ -181,15 +181,20 @@ def step(health: Health, event: Event, now: float, reason: str) -> Health:
 
 
 def settle(health: Health, now: float, policy: Policy) -> Health:
-    """Apply what time alone changes: ends of ejections, slow starts and backoffs, and stale probes."""
+    """Apply what time alone changes: ends of ejections, slow starts and backoffs, and stale probes.
+
+    A status begins when its cause came, not at this call: so the result does not depend on how often a fleet
+    without traffic is looked at."""
     trial = policy.failures - 1
     if health.backoff_until and not in_backoff(health, now, policy):
         health = replace(health, backoff_until=0.0)
     if health.status is Status.DOWN and not _since(probed_or_since(health), now, policy.fresh_s):
-        health = step(health, Event.STALE, now, "its probes are stale, so traffic tries it")
+        stale_at = min(now, probed_or_since(health) + policy.fresh_s)
+        health = step(health, Event.STALE, stale_at, "its probes are stale, so traffic tries it")
         health = replace(health, failures=trial)
     if health.status is Status.EJECTED and not 0 < health.ejected_until - now <= policy.ejection_cap_s:
-        health = step(health, Event.ENDED, now, f"back after ejection {health.ejections}")
+        ended_at = min(now, health.ejected_until)
+        health = step(health, Event.ENDED, ended_at, f"back after ejection {health.ejections}")
         health = replace(health, failures=trial)
     if health.status is Status.SLOW_START and not _since(
         health.since, now, slow_start_length_s(health, policy)

@@ -316,3 +316,17 @@ def test_the_figure_in_the_docs_is_that_of_the_table() -> None:
     """`python -m tools.health_diagram docs/explanation/target-health.md` has nothing to change."""
     text = (Path(__file__).parents[4] / "docs" / "explanation" / "target-health.md").read_text("utf-8")
     assert refreshed(text) == text
+
+
+@pytest.mark.pure
+def test_a_slow_start_ends_without_traffic() -> None:
+    """The slow start begins with the end of the ejection, not with the next look at the fleet."""
+    out = h.failed(
+        Health(status=Status.HEALTHY), 0.0, DEFAULT, why="no answer", decisive=True, may_eject=True
+    )
+    assert out.status is Status.EJECTED
+    back_at = out.ejected_until
+    assert h.settle(out, back_at + 1, DEFAULT).status is Status.SLOW_START
+    assert h.settle(out, back_at + 1, DEFAULT).since == back_at
+    over = back_at + h.slow_start_length_s(h.settle(out, back_at + 1, DEFAULT), DEFAULT)
+    assert h.settle(out, over + 1, DEFAULT).status is Status.HEALTHY
