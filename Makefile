@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 # Folders and files in the words of docs/glossary.md.
 WORDS_CHECKED := .ci .github .pre-commit-config.yaml CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md \
 	Pulumi.example.yaml Pulumi.local.yaml pyproject.toml bench docs emulator functions infra locks router skyfleet \
-	tests/docs tests/opinions tests/tools tools typings $(wildcard tests/test_*.py)
+	tests/docs tests/opinions tests/router tests/tools tools typings $(wildcard tests/test_*.py)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

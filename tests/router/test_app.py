@@ -77,7 +77,7 @@ def _named(body: bytes) -> str:
     return checker if "/" in checker else "aws/r0"
 
 
-async def test_health_is_open_and_says_who_this_is() -> None:
+async def test_health_is_open_and_names_this_router() -> None:
     """No key is needed, no target is asked."""
     async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
         reply = await front.client.get("/health")

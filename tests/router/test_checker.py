@@ -1,4 +1,4 @@
-"""Claims about the scheduled checker: what it sees, whom it tells, what stops it not."""
+"""Claims about the scheduled checker: what it sees, which routers it tells, what does not stop it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about small pure parts: targets, policies, header fields, event streams, seats."""
+"""Claims about small pure parts: targets, policies, header fields, event streams, active requests."""
 
 from __future__ import annotations
 

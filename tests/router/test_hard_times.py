@@ -62,7 +62,7 @@ def state(one: Balancer, number: int = 0) -> Status:
 
 
 def served(one: Balancer, requests: int = 30) -> set[str]:
-    """Who gets some requests, all of which go well."""
+    """The targets that get some requests, all of which go well."""
     keys: set[str] = set()
     for _ in range(requests):
         choice = one.choose(())
@@ -96,8 +96,8 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "version as text": (dumped(GOOD, version="1"), "version is '1'"),
     "from the future": (dumped(document(*DOWN, at=NOW + YEAR)), "in the future"),
     "of another checker": (dumped(document(*DOWN, checker="aws/r1")), "another checker"),
-    "of nobody": (dumped(GOOD, checker="mars/r9"), "not one of"),
-    "about nobody": (dumped(document(True, True, key="mars/r9")), "None of its targets"),
+    "of no checker": (dumped(GOOD, checker="mars/r9"), "not one of"),
+    "about no target": (dumped(document(True, True, key="mars/r9")), "None of its targets"),
     "endless": (dumped(GOOD, at=float("inf")), "expected a number"),
     "wrong types": (dumped(GOOD, results={"aws/r0": True}), "not a list"),
     "wrong inside": (dumped(GOOD, results=[None]), "JSON object"),
@@ -151,7 +151,7 @@ async def test_documents_that_are_gone_leave_what_was_known() -> None:
 
 
 class Partly(Shelf):
-    """A bucket with one object that nobody can read, in a way that nobody foresaw."""
+    """A bucket with one object that cannot be read, in a way that was not foreseen."""
 
     async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
         if name == object_name("aws/r1"):
@@ -173,7 +173,7 @@ async def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None
 async def test_a_store_that_is_down_or_slow_is_said_and_the_router_decides_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Traffic goes on and ejects who fails; when the store is back, so are the documents."""
+    """Traffic goes on and ejects what fails; when the store is back, so are the documents."""
     monkeypatch.setattr("router.sync.snapshots.SAVE_S", 0.05)
 
     clock, shelf = Clock(), Shelf()
@@ -252,7 +252,7 @@ def test_a_checker_that_lies_is_not_believed_alone_against_own_traffic() -> None
 
 
 def test_a_lone_checker_is_believed_where_traffic_shows_nothing() -> None:
-    """Without requests, or with failed ones, it is the only witness."""
+    """Without requests, or with failed ones, it is the only evidence."""
     clock = Clock()
     quiet = balancer(clock)
     quiet.fold([document(*DOWN)])
@@ -278,18 +278,18 @@ def test_a_checker_that_lies_is_outvoted_by_one_other_and_two_are_believed() -> 
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_checker_that_lies_does_not_decide_beside_one_that_has_begun_only_now(at_once: bool) -> None:
-    """One good look of the other is enough to keep the target in, whoever speaks first."""
+    """One good look of the other is enough to keep the target in, whichever reports first."""
     clock = Clock()
     one = balancer(clock)
-    honest, liar = document(True, checker="aws/r1"), document(*DOWN)
-    for news in [[liar, honest]] if at_once else [[honest], [liar]]:
+    honest, faulty = document(True, checker="aws/r1"), document(*DOWN)
+    for news in [[faulty, honest]] if at_once else [[honest], [faulty]]:
         one.fold(news)
     assert state(one) is Status.UNKNOWN
     assert "aws/r0" in served(one)
 
 
 @pytest.mark.parametrize("jump", [-YEAR, -3_600.0, -90.0, -1.0, 3_600.0, YEAR])
-def test_a_clock_that_jumps_locks_nobody_out_for_longer_than_the_cap(jump: float) -> None:
+def test_a_clock_that_jumps_locks_no_target_out_for_longer_than_the_cap(jump: float) -> None:
     """Ejected, resting and down targets all serve again in time, whatever the clock was set to."""
     clock = Clock()
     one = balancer(clock, 4)

@@ -49,7 +49,7 @@ async def never(request: Received, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("field", [{"x-skyfleet-timeout-ms": "200"}, {"grpc-timeout": "200m"}])
-async def test_a_callers_deadline_ends_its_request_and_blames_nobody(field: dict[str, str]) -> None:
+async def test_a_callers_deadline_ends_its_request_and_blames_no_target(field: dict[str, str]) -> None:
     """504 `deadline`, in time, and the agent sees its caller leave."""
     patient = replace(QUICK, probe_after_s=2.0)
     async with upstream(never) as up, router([up.url], policy=patient) as front:

@@ -1,4 +1,4 @@
-"""Claims about attempts that nobody waits for any more: callers who give up still teach."""
+"""Claims about attempts that no client waits for any more: a client that gives up is still evidence."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_dead_target_is_noticed_though_each_client_is_less_patient_than_
     ],
     ids=["too soon", "is held", "asked", "three times the delay", "later", "as expected of it"],
 )
-def test_what_a_caller_teaches_who_gives_up(
+def test_what_a_client_that_gives_up_tells_of_its_target(
     status: int,
     awaited: bool,
     elapsed: float,
@@ -96,7 +96,7 @@ def test_what_a_caller_teaches_who_gives_up(
 
 
 async def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
-    """Who hangs up tells the same as a deadline."""
+    """A client that hangs up counts as a deadline does."""
     async with (
         upstream(swallows) as bad,
         upstream(ok) as good,
@@ -112,7 +112,7 @@ async def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
 
 
 async def test_an_impatient_caller_puts_no_living_target_out() -> None:
-    """It is slow for its callers alone: /health answers, nobody else is worse off."""
+    """It is slow for its callers alone: /health answers, no other client is worse off."""
 
     async def slow(request: Received, peer: Peer) -> None:
         if request.target != "/health":
@@ -131,7 +131,7 @@ async def test_an_impatient_caller_puts_no_living_target_out() -> None:
         assert not states & {"ejected", "down", "degraded"}
 
 
-async def test_a_target_that_swallows_requests_behind_a_fine_health_is_eased_off() -> None:
+async def test_a_target_that_swallows_requests_behind_a_fine_health_is_derated() -> None:
     """Each passed deadline counts as an error of it, compared with the others."""
     async with (
         upstream(ok) as good,
@@ -156,7 +156,7 @@ async def test_a_target_that_swallows_requests_behind_a_fine_health_is_eased_off
         assert state == "degraded"
 
 
-async def test_who_was_put_out_for_silence_is_back_when_its_health_answers_after_all() -> None:
+async def test_a_target_ejected_as_unresponsive_is_back_when_its_health_answers_after_all() -> None:
     """A cold start that took longer than the question waited: cold is not down."""
     warm = asyncio.Event()
 
@@ -202,7 +202,7 @@ async def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm:
         pool.close()
 
 
-async def test_a_clock_that_is_set_forth_while_a_question_runs_drops_nobody() -> None:
+async def test_a_clock_that_is_set_forth_while_a_probe_runs_drops_no_request() -> None:
     """How long it has been asked is measured by a clock that is never set."""
     ahead = 0.0
 

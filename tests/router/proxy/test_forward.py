@@ -28,7 +28,7 @@ from tests.router.support import (
 )
 
 
-def answers(status: int, body: bytes = b'{"who": "me"}', *, headers: str = "") -> Script:
+def answers(status: int, body: bytes = b'{"from": "me"}', *, headers: str = "") -> Script:
     async def script(request: Received, peer: Peer) -> None:
         await (alive(peer) if request.target == "/health" else peer.reply(status, body, headers=headers))
 
@@ -151,7 +151,7 @@ async def test_throttled_and_unavailable_go_elsewhere_for_any_request(status: in
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_target_that_asks_for_rest_is_left_alone_for_so_long_and_is_no_failure(status: int) -> None:
-    """Retry-After goes to the board: no further request goes there, and its state stays as it was."""
+    """Retry-After goes to the balancer: no further request goes there, and its state stays as it was."""
     throttled = answers(status, headers="retry-after: 31536000\r\n")
     async with (
         upstream(throttled) as first,
@@ -183,7 +183,7 @@ async def test_when_all_fail_the_caller_gets_the_best_reply_there_was() -> None:
         assert reply.headers["x-skyfleet-attempts"] == "3"
 
 
-async def test_nobody_there_is_a_503_that_says_when_to_come_back() -> None:
+async def test_no_target_there_is_a_503_that_says_when_to_come_back() -> None:
     """With every target refused the error is ours, and JSON."""
     async with router([closed_url(), closed_url()]) as front:
         reply = await front.client.post("/invoke", content=b"x")
@@ -194,7 +194,7 @@ async def test_nobody_there_is_a_503_that_says_when_to_come_back() -> None:
 
 
 async def test_panic_tries_the_least_bad_and_says_so() -> None:
-    """A target that is out still serves when nobody else is left, with a header that says so."""
+    """A target that is out still serves when no other is left, with a header that says so."""
     async with (
         upstream(answers(500)) as first,
         upstream(ok) as second,
@@ -234,7 +234,7 @@ async def test_a_slow_target_that_lives_is_waited_for_and_never_run_twice() -> N
         assert (await front.target("aws/r0"))["state"] == "healthy"
 
 
-async def test_the_question_is_asked_once_for_all_who_wait() -> None:
+async def test_one_probe_is_sent_for_all_requests_that_wait() -> None:
     """Ten stalled requests share each answer."""
     async with upstream(thinks) as slow, router([slow.url], policy=QUICK) as front:
         replies = await asyncio.gather(*(front.client.post("/invoke") for _ in range(10)))

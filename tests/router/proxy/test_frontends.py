@@ -1,4 +1,4 @@
-"""Claims about replies that no agent made: a front door's 401, 403, 404, a refusal of our signature."""
+"""Claims about replies that no agent made: a platform's 401, 403, 404, a refusal of our signature."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def says(status: int, *, headers: str = "") -> Script:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 421])
-async def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
-    """The agent surely did not run: nobody sees the page, and the target is put out after three."""
+async def test_what_a_platform_refuses_goes_to_another_cloud_whatever_the_agent(status: int) -> None:
+    """The agent surely did not run: no client sees the page, and the target is ejected after three."""
     async with (
         upstream(says(status, headers="alt-svc: h3\r\n")) as gone,
         upstream(ok) as other,
@@ -49,7 +49,7 @@ async def test_what_a_front_door_refuses_goes_to_another_cloud_whatever_the_agen
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_what_the_agent_itself_refuses_is_its_answer(status: int) -> None:
-    """A reply with the agent's load is passed on as it is and blames nobody."""
+    """A reply with the agent's load is passed on as it is and blames no target."""
     headers = "endpoint-load-metrics: TEXT application_utilization=0\r\nalt-svc: h3\r\n"
     async with (
         upstream(says(status, headers=headers)) as own,
@@ -75,10 +75,10 @@ async def test_refused_everywhere_is_an_error_of_our_own_that_names_the_causes()
 
 async def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() -> None:
     """The guard's refusal of our signature is no answer; the same agent with our keys gives its own 404."""
-    stranger = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
+    unknown = create({"SKYFLEET_SIGNING_KEYS": '{"k1": "another made-up secret"}'})
     friend = create({"SKYFLEET_SIGNING_KEYS": keys_of("agent", "azure/r1")})
     async with (
-        served(stranger) as theirs,
+        served(unknown) as theirs,
         served(friend) as ours,
         router([f"http://127.0.0.1:{theirs}", f"http://127.0.0.1:{ours}"], repeatable=False) as front,
     ):
@@ -91,7 +91,7 @@ async def test_an_agent_with_other_keys_is_passed_over_and_its_own_401_is_not() 
 
 
 async def test_a_body_above_one_clouds_own_limit_goes_to_a_cloud_that_takes_it() -> None:
-    """The limit is the same for the caller whichever cloud is chosen; nobody's health suffers."""
+    """The limit is the same for the caller whichever cloud is chosen; no target's health suffers."""
     async with (
         upstream(says(413)) as small,
         upstream(ok) as large,
@@ -105,7 +105,7 @@ async def test_a_body_above_one_clouds_own_limit_goes_to_a_cloud_that_takes_it()
 
 
 async def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
-    """Paths that a runtime keeps or a front door rewrites go elsewhere too, but prove nothing."""
+    """Paths that a runtime keeps or a platform rewrites go elsewhere too, but prove nothing."""
     async with upstream(says(404)) as a, upstream(ok) as b, router([a.url, b.url]) as front:
         for path in ("/favicon.ico", "/admin/x", "/a%2fb", "/a//b") * 3:
             assert (await front.client.get(path)).status_code == 200
@@ -113,7 +113,7 @@ async def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
         assert (await front.target("aws/r0"))["state"] == "unknown"
 
 
-async def test_a_front_door_that_answers_health_with_a_page_is_not_alive() -> None:
+async def test_a_platform_that_answers_health_with_a_page_is_not_alive() -> None:
     """The question of a stalled request is to the agent; 404 at /health is as good as silence."""
 
     async def stuck(request: Received, peer: Peer) -> None:
@@ -141,7 +141,7 @@ async def test_a_platforms_page_is_no_answer_once_agents_have_shown_their_mark(s
         router([page.url, agent.url]) as front,
     ):
         seen = [(await front.client.post("/invoke")).headers["x-skyfleet-target"] for _ in range(12)]
-        assert seen[0] == "aws/r0"  # nobody had shown the mark yet
+        assert seen[0] == "aws/r0"  # no reply had the mark yet
         assert set(seen[2:]) == {"azure/r1"}
         target = await front.target("aws/r0")
         assert target["state"] == "ejected"
@@ -149,7 +149,7 @@ async def test_a_platforms_page_is_no_answer_once_agents_have_shown_their_mark(s
 
 
 async def test_a_page_in_place_of_an_answer_is_not_repeated_when_the_agent_may_have_run() -> None:
-    """A redirect says that nothing was done; after a 202 of something else nobody knows."""
+    """A redirect says that nothing was done; a 202 of another source says nothing."""
     async with (
         upstream(says(200, headers=MARKED)) as first,
         upstream(says(200, headers=MARKED)) as second,
@@ -166,7 +166,7 @@ async def test_a_page_in_place_of_an_answer_is_not_repeated_when_the_agent_may_h
 
 
 async def test_a_fleet_whose_mark_is_lost_on_the_way_is_served_all_the_same() -> None:
-    """Where nobody shows it, its absence says nothing."""
+    """Where no reply has it, its absence says nothing."""
     async with upstream(ok) as up, router([up.url]) as front:
         for _ in range(3):
             assert (await front.client.post("/invoke")).json() == {"output": "fine"}
@@ -190,7 +190,7 @@ async def test_a_page_at_health_is_no_sign_of_life_where_agents_have_a_mark() ->
         assert (await front.target("aws/r0"))["state"] == "ejected"
 
 
-def test_who_spoke_without_the_mark_is_told_by_the_status() -> None:
+def test_the_status_names_the_source_of_a_reply_without_the_mark() -> None:
     """Denials and the limit always, redirects, pages and a platform's errors only where agents do send it."""
     for strict in (False, True):
         assert {responder(status, identified=strict) for status in (401, 403, 404)} == {Responder.FRONTEND}

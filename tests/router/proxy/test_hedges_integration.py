@@ -43,7 +43,7 @@ def slow(after_s: float) -> Script:
 
 
 async def test_a_slow_request_is_answered_by_the_hedge_and_the_slow_target_sees_its_caller_leave() -> None:
-    """Well before the slow reply or a stall; its seat is free, nobody is blamed, its slowness is known."""
+    """Well before the slow reply or a stall; no request stays active, no blame, the slowness counts."""
     left = asyncio.Event()
 
     async def hangs(request: Received, peer: Peer) -> None:
@@ -88,8 +88,8 @@ async def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed()
         assert (other["state"], other["inflight"]) == ("healthy", 0)
 
 
-async def test_a_dead_target_that_is_always_overtaken_is_found_out_by_its_silence() -> None:
-    """Hedges answer everybody long before a stall, so the overtaken one is asked for nobody."""
+async def test_a_dead_target_that_always_loses_to_hedges_is_found_unresponsive() -> None:
+    """Hedges answer each client long before a stall, so no client waits for the probe."""
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=HEDGED) as front:
         await learned(front)
         a.script = swallows
@@ -104,8 +104,8 @@ async def test_a_dead_target_that_is_always_overtaken_is_found_out_by_its_silenc
 
 
 async def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
-    """From the first hedge that overtook it until it answers: nobody else needs a hedge, and what must not
-    be repeated does not get lost there. When nobody else is left, it is tried all the same."""
+    """From the first hedge that was faster until it answers: no other request needs a hedge, and what must
+    not be repeated does not get lost there. When no other target is left, it is tried all the same."""
     patient = replace(HEDGED, ask_timeout_s=30.0, probe_after_s=30.0)
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
         await learned(front)
@@ -152,7 +152,7 @@ async def test_strategies_that_promise_shares_are_not_hedged_unless_told() -> No
 
 
 async def test_hedges_are_a_small_share_of_the_requests() -> None:
-    """When everybody is slow, the burst is spent and then nothing but the share is added."""
+    """When all targets are slow, the burst is spent and then nothing but the share is added."""
     few = replace(HEDGED, hedge_burst=2.0)
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=few) as front:
         hedged = await learned(front)
@@ -164,7 +164,7 @@ async def test_hedges_are_a_small_share_of_the_requests() -> None:
 
 
 async def test_a_caller_that_leaves_closes_both() -> None:
-    """Neither agent works on for nobody."""
+    """Neither agent works on without a client."""
     left: list[str] = []
 
     def hangs(name: str) -> Script:

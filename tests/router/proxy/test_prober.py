@@ -40,7 +40,7 @@ async def test_a_lone_checker_that_lies_decides_nothing_even_without_any_traffic
         assert not other.received
 
 
-async def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
+async def test_a_target_that_does_not_answer_is_down_and_comes_back_by_its_own_answer() -> None:
     """Though the lone checker says the same for ever."""
     mortal = Mortal(well=False)
     async with (
@@ -51,7 +51,7 @@ async def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() ->
         await tell(front, word("gcp/r2", False, time.time()))
         assert (await front.target("aws/r0"))["state"] == "down"
         mortal.well = True
-        # The question that nobody waits for any more runs on for a while, and its silence stays fresh.
+        # The probe that no request waits for any more runs on for a while, and its silence stays fresh.
         async with asyncio.timeout(20):
             while (await front.target("aws/r0"))["state"] == "down":
                 await tell(front, word("gcp/r2", False, time.time()))
@@ -59,7 +59,7 @@ async def test_who_does_not_answer_is_down_and_comes_back_by_its_own_answer() ->
 
 
 async def test_two_checkers_are_believed_without_a_question() -> None:
-    """Whatever answers this router: most of those who look cannot reach it."""
+    """Whatever answers this router: most of the checkers cannot reach it."""
     async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
         now = time.time()
         await tell(front, word("gcp/r2", False, now), word("azure/r1", False, now))

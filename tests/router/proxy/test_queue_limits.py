@@ -1,4 +1,4 @@
-"""Claims about requests that nobody could serve: who is waited for, how long, and who need not be."""
+"""Claims about requests that no target could serve: which target is waited for, and how long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.router.proxy.test_request_queue import PATIENT, away, breaks
 from tests.router.support import CALM, Peer, Received, alive, eventually, ok, router, swallows, upstream
 
 
-async def test_nobody_waits_for_a_target_to_which_nothing_can_be_sent() -> None:
+async def test_no_request_waits_for_a_target_to_which_nothing_can_be_sent() -> None:
     """The purse is empty, so the untried target is no hope; the hold would last a minute."""
     policy = replace(
         PATIENT, extra_usd_per_hour=0.0, queue_timeout_s=60.0, queue_pause_s=0.1, ask_fresh_s=0.3
@@ -27,7 +27,7 @@ async def test_nobody_waits_for_a_target_to_which_nothing_can_be_sent() -> None:
         assert (reply.status_code, len(good.asked)) == (503, 0)
 
 
-async def test_who_met_a_silent_target_and_one_that_is_away_waits_for_the_other() -> None:
+async def test_a_request_that_met_a_silent_target_and_one_that_is_away_waits_for_the_other() -> None:
     """What was silent may be running there, but a repeat does no harm."""
     async with (
         upstream(swallows) as hole,
@@ -40,8 +40,8 @@ async def test_who_met_a_silent_target_and_one_that_is_away_waits_for_the_other(
         assert (await call).status_code == 200
 
 
-async def test_one_lost_question_hides_no_return_from_who_waits() -> None:
-    """It is asked anew, and that it got no answer in time counts as an absence."""
+async def test_one_lost_probe_hides_no_return_from_a_request_that_waits() -> None:
+    """It is probed again, and that it got no answer in time counts as an absence."""
     ran = questions = 0
 
     async def script(request: Received, peer: Peer) -> None:
@@ -59,8 +59,8 @@ async def test_one_lost_question_hides_no_return_from_who_waits() -> None:
         assert ran == 2
 
 
-async def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
-    """Who goes on saying nothing to a question that nobody waits for may serve all the same."""
+async def test_after_the_queue_no_target_is_in_doubt_for_its_probes() -> None:
+    """A target that never answers a probe that no request waits for may serve all the same."""
 
     async def dies(request: Received, peer: Peer) -> None:
         await (swallows if request.target == "/health" else breaks)(request, peer)
@@ -78,7 +78,7 @@ async def test_after_a_hold_nobody_is_in_doubt_for_its_questions() -> None:
 
 
 async def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old() -> None:
-    """An answer that serves others for a minute does not serve who waits."""
+    """An answer that serves others for a minute does not serve a request that waits."""
     policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, ask_fresh_s=60.0)
     async with away(2) as them, router([one.one.url for one in them], policy=policy) as front:
         call = asyncio.create_task(front.client.post("/invoke"))

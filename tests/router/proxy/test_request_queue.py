@@ -1,4 +1,4 @@
-"""Claims about total outages: what was not sent waits a while for somebody to come back."""
+"""Claims about total outages: what was not sent waits a while for a target to come back."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_requests_of_a_total_outage_are_answered_when_one_target_is_back(repeata
     asyncio.run(story())
 
 
-def test_everybody_who_comes_back_after_a_total_outage_serves_again_at_once() -> None:
-    """It was nobody's own fault: no ejection is served to its end, also where nobody waits any more."""
+def test_each_target_that_comes_back_after_a_total_outage_serves_again_at_once() -> None:
+    """It was no target's own fault: no ejection is served to its end, nor where no request waits."""
 
     async def story() -> None:
         async with (
@@ -95,8 +95,8 @@ def test_everybody_who_comes_back_after_a_total_outage_serves_again_at_once() ->
     asyncio.run(story())
 
 
-def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
-    """503 with Retry-After, as before; and nobody who has left is kept."""
+def test_when_no_target_comes_back_the_caller_is_told_after_the_queue_timeout() -> None:
+    """503 with Retry-After, as before; and no request that has left is kept."""
 
     async def story() -> None:
         policy = replace(PATIENT, queue_timeout_s=0.2)
@@ -109,7 +109,7 @@ def test_when_nobody_comes_back_the_caller_is_told_after_the_hold() -> None:
     asyncio.run(story())
 
 
-def test_without_a_hold_the_caller_is_told_at_once_and_nobody_is_asked() -> None:
+def test_without_a_queue_the_caller_is_told_at_once_and_no_target_is_probed() -> None:
     """`queueTimeoutS: 0`: for callers that have a better idea than to wait."""
 
     async def story() -> None:
@@ -164,7 +164,7 @@ def test_a_held_request_does_not_run_twice_at_one_target() -> None:
 def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets_that_were_never_away() -> (
     None
 ):
-    """They answer all the while, so there is nobody whose return would help; the hold would last a minute."""
+    """They answer all the while, so no return would help; the queue would hold it for a minute."""
 
     async def story() -> None:
         policy = replace(PATIENT, queue_timeout_s=60.0)
@@ -181,7 +181,7 @@ def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets
     asyncio.run(story())
 
 
-def test_while_somebody_may_come_back_one_that_broke_off_and_lives_ends_no_hold() -> None:
+def test_while_a_target_may_come_back_one_that_broke_off_and_lives_ends_no_wait() -> None:
     """The other one refuses for a while, and then serves."""
 
     async def story() -> None:
@@ -200,7 +200,7 @@ def test_while_somebody_may_come_back_one_that_broke_off_and_lives_ends_no_hold(
 
 
 def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_was_not_away() -> None:
-    """It serves again for whoever asks within `ask_fresh_s`."""
+    """It serves again each request that comes within `ask_fresh_s`."""
 
     async def story() -> None:
         one = Dies()
@@ -268,9 +268,7 @@ def test_all_targets_die_under_a_request_that_may_be_repeated_and_one_comes_back
     asyncio.run(story())
 
 
-def test_a_request_that_kills_whoever_runs_it_is_given_up_after_as_many_attempts_as_the_policy_allows() -> (
-    None
-):
+def test_a_request_that_kills_its_agent_is_given_up_after_the_policys_attempts() -> None:
     """Holds begin no new budget."""
 
     async def story() -> None:
@@ -318,7 +316,7 @@ def test_agents_that_all_stopped_behind_their_clouds_doors_are_waited_for() -> N
     asyncio.run(story())
 
 
-def test_a_page_of_a_front_door_that_never_ends_takes_no_place_after_a_hold() -> None:
+def test_a_page_of_a_platform_that_never_ends_takes_no_place_after_the_queue() -> None:
     """Its connection is closed and nothing counts as in flight when the request is over."""
     up = False
 

@@ -46,7 +46,7 @@ async def test_a_target_whose_small_replies_stop_half_way_is_found_out() -> None
         assert len(bad.asked) < 20
 
 
-async def test_it_is_found_out_by_callers_who_wait_for_less_than_a_stall_as_well() -> None:
+async def test_it_is_found_by_clients_that_wait_for_less_than_a_stall_as_well() -> None:
     """Each of them gives up at a begun reply, which is no sign that its target serves."""
     async with (
         upstream(stops) as bad,
@@ -99,7 +99,7 @@ async def test_a_document_that_is_still_being_made_is_waited_for() -> None:
         assert out(front) == []
 
 
-async def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
+async def test_a_client_that_reads_slowly_is_not_its_targets_silence() -> None:
     """However much had arrived before it was told to pause; and its reply is not cut for it."""
 
     async def big(request: Received, peer: Peer) -> None:
@@ -127,7 +127,7 @@ async def test_a_caller_who_reads_slowly_is_not_its_targets_silence() -> None:
 
 
 async def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> None:
-    """Who asks when nobody would wait for it any longer asks anew."""
+    """A request that comes when no other would wait for the probe any longer begins another one."""
     questions = 0
 
     async def script(request: Received, peer: Peer) -> None:
@@ -151,7 +151,7 @@ async def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> No
 
 
 async def test_a_key_on_a_safe_method_gathers_nothing_at_one_target() -> None:
-    """Agents do not look at it there; one caller's slow requests would ease off who happens to be named."""
+    """Agents ignore it there; slow requests of one client would derate the target that its key picks."""
     async with upstream(ok) as one, upstream(ok) as two, router([one.url, two.url]) as front:
         for _ in range(10):
             assert (await front.client.get("/x", headers={"idempotency-key": "k"})).status_code == 200

@@ -128,7 +128,7 @@ async def test_what_may_be_long_is_passed_on_before_its_end(kind: bytes) -> None
         assert first + rest == b"begun" + (2 * piece if kind == b"application/json" else b"") + b"done"
 
 
-async def test_a_short_reply_that_is_cut_goes_elsewhere_before_anybody_saw_it() -> None:
+async def test_a_short_reply_that_is_cut_goes_elsewhere_before_the_client_saw_it() -> None:
     """It is passed on when it is whole, so the second cloud's whole one can take its place."""
     cut = sends(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"half", reset=True)
     async with upstream(cut) as bad, upstream(ok) as good, router([bad.url, good.url]) as front:

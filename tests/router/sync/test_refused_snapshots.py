@@ -1,4 +1,4 @@
-"""Claims about snapshots that are refused, by whom the status says they are, and until when."""
+"""Claims about snapshots that are refused, the source that the status names, and until when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.router.test_hard_times import GOOD, Clock, balancer, document, dumped
 
 
 async def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> None:
-    """Not JSON, another version, a stranger, the future: 400, and the reason is in the status."""
+    """Not JSON, another version, an unknown source, the future: 400, and the reason is in the status."""
     async with router(["http://127.0.0.1:9"]) as front:
         now = time.time()
         await send(front, json.dumps(snapshot(True, True, at=now)).encode())
@@ -61,7 +61,7 @@ async def test_what_was_refused_of_a_checker_is_forgotten_with_its_next_good_sna
 
 async def test_a_snapshot_of_another_target_list_does_no_harm_to_requests_in_flight() -> None:
     """With targets that are unknown here, without those that are known, or with orders between: each request
-    ends where it began, and nobody counts as busy afterwards."""
+    ends where it began, and no target has an active request afterwards."""
     gate = asyncio.Event()
 
     async def slow(request: Received, peer: Peer) -> None:

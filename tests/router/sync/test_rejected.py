@@ -14,7 +14,7 @@ CHECKERS = ("aws/r0", "aws/r1")
 
 @pytest.mark.parametrize("source", ["mars/x", "snapshot"])
 @pytest.mark.parametrize("jump", [NAMED_S, YEAR, -YEAR, -3_600.0])
-def test_what_comes_from_nobody_known_is_named_for_five_minutes(source: str, jump: float) -> None:
+def test_what_comes_from_an_unknown_source_is_named_for_five_minutes(source: str, jump: float) -> None:
     """It never gets better, so nothing else would end it; nor does a clock that was set back prolong it."""
     clock = Clock()
     rejected = Rejected(CHECKERS, clock)

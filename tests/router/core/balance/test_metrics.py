@@ -114,7 +114,7 @@ def test_the_baseline_is_slow_to_take_an_outlier_for_normal() -> None:
 
 
 def test_a_bad_latency_fades_and_a_good_one_does_not() -> None:
-    """Who was slow is tried again when nothing is heard; who was fast stays so."""
+    """A slow target is tried again when nothing is heard; a fast one stays fast."""
     calm = after([20.0] * 100)
     slow = after([200.0] * 20, begin=calm)
     now = slow.at

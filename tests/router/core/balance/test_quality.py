@@ -1,4 +1,4 @@
-"""Claims about `adaptive`, the default: a small world in which a board chooses and the targets answer."""
+"""Claims about `adaptive`, the default: a small world in which a balancer chooses and the targets answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Behaviour = Callable[[int, int], tuple[float, bool]]
 
 
 class World:
-    """One instance's board before targets that behave in some way; time passes only by requests."""
+    """One instance's balancer and targets that behave in some way; time passes only by requests."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class World:
         return 5.0 if self.source.random() < 0.01 else self.source.lognormvariate(0, 0.25)
 
     def serve(self, requests: int, behave: Behaviour) -> Counter[int]:
-        """So many requests; who got how many of them."""
+        """So many requests; how many of them each target got."""
         counted: Counter[int] = Counter()
         for _ in range(requests):
             self.advance(self.now + 1 / self.per_s)
@@ -98,7 +98,7 @@ def test_noise_moves_nobodys_part_by_much(count: int) -> None:
 @pytest.mark.parametrize(("per_s", "part"), [(10, 0.95), (200, 0.85)])
 def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float, long: bool) -> None:
     """Sigma 1: one reply in a hundred takes ten times the median. Averages of likes are then twice as far
-    apart by chance, and most looks still find nobody below half of its part or half above it."""
+    apart by chance, and most looks still find no target below half of its share or half above it."""
     looks: list[float] = []
     for seed in range(4 if long else 2):
         world = World([1, 1, 1], per_s=per_s, seed=seed)
@@ -109,9 +109,9 @@ def test_a_heavy_tail_does_not_throw_parts_about(per_s: float, part: float, long
     assert sum(1 / 6 < one < 1 / 2 for one in looks) > part * len(looks)
 
 
-def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> None:
-    """Who is twice as slow is alike where one reply in twenty takes three times the usual; by no tail of the
-    slow one itself."""
+def test_a_band_for_heavy_tails_excuses_no_target_that_is_ten_times_as_slow() -> None:
+    """A target twice as slow is alike where one reply in twenty takes three times the usual; no tail
+    of its own makes it so."""
 
     def quality(slow_ms: float, tail: float, own_tail: float) -> float:
         seen = {
@@ -128,7 +128,7 @@ def test_a_band_for_heavy_tails_excuses_nobody_who_is_ten_times_as_slow() -> Non
 
 
 @pytest.mark.parametrize("count", [3, *(pytest.param(other, marks=pytest.mark.long) for other in (2, 5))])
-def test_a_slow_target_is_eased_off_within_two_seconds_and_does_not_own_the_p99(count: int) -> None:
+def test_a_slow_target_is_derated_within_two_seconds_and_does_not_own_the_p99(count: int) -> None:
     """Ten times as slow: a few requests until it shows, then its floor, which is below one in a hundred; by
     the mean of six worlds, since luck alone moves one by a fifth."""
     counts = [slow_share(count, seed) for seed in range(6)]
@@ -158,7 +158,7 @@ def test_a_target_that_recovers_is_back_within_half_a_minute(count: int) -> None
     assert world.serve(1000, world.steady())[0] >= 0.7 * 1000 / count
 
 
-def test_errors_move_traffic_before_anybody_is_ejected() -> None:
+def test_errors_move_traffic_before_a_target_is_ejected() -> None:
     """A third of errors, hardly ever three in a row: an eighth of its part and less is left."""
     world = World([1, 1, 1], per_s=50)
     world.serve(500, world.steady())
@@ -191,7 +191,7 @@ def test_with_a_request_each_minute_a_slow_target_is_avoided_and_tried_again() -
 @pytest.mark.parametrize("strategy", [Strategy.LATENCY, Strategy.COST])
 @pytest.mark.parametrize("count", [3, pytest.param(6, marks=pytest.mark.long)])
 @pytest.mark.parametrize("per_s", [1 / 60, 1.0, pytest.param(4.0, marks=pytest.mark.long)])
-def test_who_was_slow_when_it_was_first_seen_is_tried_again(
+def test_a_target_that_was_slow_when_first_seen_is_tried_again(
     strategy: Strategy, count: int, per_s: float
 ) -> None:
     """Its baseline is as slow, so it fades to the fastest; back within three quarters of an hour."""
@@ -276,7 +276,7 @@ def test_many_instances_that_decide_alike_settle_at_what_a_target_can_carry(long
         max_size=8,
     )
 )
-def test_nobody_starves_and_nobody_gets_more_than_health_allows(
+def test_no_target_starves_and_none_gets_more_than_health_allows(
     listed: list[tuple[float, float, float | None, int]],
 ) -> None:
     """Each has at least the floor or its whole part, if that is less."""

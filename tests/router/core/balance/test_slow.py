@@ -9,7 +9,7 @@ import pytest
 from router.core.balance.metrics import NOTHING, SLOW_S, SLOW_STREAK, Traffic, is_slow, saw, slower
 from router.core.balance.strategies import LEARNING, Strategy
 from router.core.policy import DEFAULT
-from tests.router.core.balance.test_balancer import Desk
+from tests.router.core.balance.test_balancer import Harness
 
 pytestmark = pytest.mark.pure
 
@@ -49,43 +49,43 @@ def test_only_a_reply_in_time_ends_the_streak() -> None:
 
 def test_a_reply_within_the_hedge_delay_is_in_time() -> None:
     """A slower one is not."""
-    desk = Desk([1, 1, 1])
+    harness = Harness([1, 1, 1])
     for _ in range(40):
-        desk.reply("aws/r0", 20.0)
-    delay = desk.balancer.hedge_delay_s()
+        harness.reply("aws/r0", 20.0)
+    delay = harness.balancer.hedge_delay_s()
     assert delay is not None
     for _ in range(SLOW_STREAK):
-        desk.balancer.attempt_is_slow("aws/r1")
-    desk.reply("aws/r1", delay * 2000)
-    assert desk.balancer.avoid(desk.now) == ["aws/r1"]
-    desk.reply("aws/r1", 10.0)
-    assert desk.balancer.avoid(desk.now) == []
+        harness.balancer.attempt_is_slow("aws/r1")
+    harness.reply("aws/r1", delay * 2000)
+    assert harness.balancer.avoid(harness.now) == ["aws/r1"]
+    harness.reply("aws/r1", 10.0)
+    assert harness.balancer.avoid(harness.now) == []
 
 
 def test_new_requests_avoid_a_slow_target() -> None:
     """A retry for which no other target is left gets it all the same."""
-    desk = Desk([1, 1])
+    harness = Harness([1, 1])
     for _ in range(SLOW_STREAK):
-        desk.balancer.attempt_is_slow("aws/r0")
-    assert desk.keys(6) == {"aws/r1": 6}
-    again = desk.choose("aws/r1")
+        harness.balancer.attempt_is_slow("aws/r0")
+    assert harness.keys(6) == {"aws/r1": 6}
+    again = harness.choose("aws/r1")
     assert (again.key, again.panic) == ("aws/r0", False)
 
 
 def test_one_home_for_what_is_avoided_now() -> None:
     """A pending probe, a slow streak, and a stalled request of an adaptive strategy."""
-    desk = Desk([1, 1, 1, 1])
-    desk.balancer.probe_started("aws/r0")
+    harness = Harness([1, 1, 1, 1])
+    harness.balancer.probe_started("aws/r0")
     for _ in range(SLOW_STREAK):
-        desk.balancer.attempt_is_slow("aws/r1")
-    with desk.active("aws/r2"):
-        desk.now += 1.9
-        assert desk.balancer.avoid(desk.now) == ["aws/r0", "aws/r1"]
-        desk.now += 0.2
-        assert desk.balancer.avoid(desk.now) == ["aws/r0", "aws/r2"]
-        assert desk.balancer.avoid(desk.now, learning=False) == ["aws/r0"]
-        desk.balancer.responded("aws/r0")
-        assert desk.balancer.avoid(desk.now, learning=False) == []
+        harness.balancer.attempt_is_slow("aws/r1")
+    with harness.active("aws/r2"):
+        harness.now += 1.9
+        assert harness.balancer.avoid(harness.now) == ["aws/r0", "aws/r1"]
+        harness.now += 0.2
+        assert harness.balancer.avoid(harness.now) == ["aws/r0", "aws/r2"]
+        assert harness.balancer.avoid(harness.now, learning=False) == ["aws/r0"]
+        harness.balancer.responded("aws/r0")
+        assert harness.balancer.avoid(harness.now, learning=False) == []
 
 
 class CountedReads(dict[str, Traffic]):
@@ -98,35 +98,35 @@ class CountedReads(dict[str, Traffic]):
         return super().__getitem__(key)
 
 
-def reads_of_100_choices(desk: Desk) -> int:
+def reads_of_100_choices(harness: Harness) -> int:
     """How often 100 choices read a target's metrics, after the picker is prepared."""
-    desk.choose()
-    metrics = CountedReads(desk.balancer.traffic)
-    desk.balancer.traffic = metrics
-    desk.keys(100)
+    harness.choose()
+    metrics = CountedReads(harness.balancer.traffic)
+    harness.balancer.traffic = metrics
+    harness.keys(100)
     return metrics.reads
 
 
-def stall(desk: Desk, keys: Iterable[str]) -> None:
+def stall(harness: Harness, keys: Iterable[str]) -> None:
     """One active request of each of these targets exceeds the hedge delay."""
     for key in keys:
-        desk.balancer.start(key, object())
-    desk.now += 60.0
+        harness.balancer.start(key, object())
+    harness.now += 60.0
 
 
 @pytest.mark.parametrize("strategy", sorted(LEARNING))
 @pytest.mark.parametrize("stalled", [1, 250, 300])
 def test_a_choice_among_300_targets_examines_ten_of_them_at_most(strategy: Strategy, stalled: int) -> None:
     """However many are stalled: the slot's own, eight further slots, and its own again."""
-    desk = Desk([1.0] * 300, strategy)
-    stall(desk, [f"aws/r{number}" for number in range(stalled)])
-    assert reads_of_100_choices(desk) <= 100 * 10
+    harness = Harness([1.0] * 300, strategy)
+    stall(harness, [f"aws/r{number}" for number in range(stalled)])
+    assert reads_of_100_choices(harness) <= 100 * 10
 
 
 def test_a_choice_among_300_targets_examines_few_when_some_are_slow() -> None:
     """A slow target is left for the next slots' as a stalled one is."""
-    desk = Desk([1.0] * 300, Strategy.WEIGHTED)
+    harness = Harness([1.0] * 300, Strategy.WEIGHTED)
     for number in range(0, 300, 2):
         for _ in range(SLOW_STREAK):
-            desk.balancer.attempt_is_slow(f"aws/r{number}")
-    assert reads_of_100_choices(desk) <= 100 * 10
+            harness.balancer.attempt_is_slow(f"aws/r{number}")
+    assert reads_of_100_choices(harness) <= 100 * 10

@@ -103,7 +103,7 @@ def test_600_picks_at_3_2_1_are_300_200_100() -> None:
 
 @given(weights)
 def test_turns_are_spread_not_bunched(numbers: list[int]) -> None:
-    """At no time is anybody further from its part than the others' number of turns."""
+    """At no time is a target further from its share than the others' number of turns."""
     chosen = picks(picker(Strategy.WEIGHTED, candidates(*numbers)), 2 * sum(numbers))
     served = [number for number in numbers if number]
     for key, number in ((f"t{index}", number) for index, number in enumerate(numbers) if number):
@@ -131,7 +131,7 @@ def test_random_follows_the_draw(drawn: list[float]) -> None:
     assert [pick(one, 0, busy(), draw) for draw in drawn] == [f"t{int(draw * 4)}" for draw in drawn]
 
 
-def test_random_draws_who_repeats_too() -> None:
+def test_random_picks_the_targets_of_repeats_too() -> None:
     """Else all repeats of one turn would meet at one target."""
     one = picker(Strategy.RANDOM, candidates(1, 1, 1))
     found = Counter(pick_alternative(one, 5, busy(), draw / 30, {"t0"}) for draw in range(30))
@@ -166,7 +166,7 @@ def test_least_load_picks_the_less_busy(count: int) -> None:
         assert chosen["t0"] >= 1.8 * 900 / count
 
 
-def test_with_many_targets_the_second_of_two_is_drawn_by_lot() -> None:
+def test_with_many_targets_the_second_of_two_is_picked_at_random() -> None:
     """Any of the others, each for an equal part; the next in turn would get all that one sheds."""
     one = picker(Strategy.LEAST_LOAD, candidates(*[1.0] * 12))
     first = one.slots[0]
@@ -181,15 +181,15 @@ def test_least_load_counts_what_agents_report() -> None:
     assert set(picks(one, 10, busy(t1=5))) == {"t0"}
 
 
-def test_least_load_is_not_drawn_to_who_fails_fast() -> None:
-    """Who answers everything at once with an error is never busy."""
+def test_least_load_is_not_drawn_to_a_target_that_fails_fast() -> None:
+    """A target that answers everything at once with an error is never loaded."""
     one = picker(Strategy.LEAST_LOAD, candidates(1, 1), known({"t0": timed(5, failures=9.0)}))
     assert set(picks(one, 10, busy(t0=1, t1=8))) == {"t1"}
 
 
 @pytest.mark.parametrize("count", [2, 5, 6, 300])
 def test_latency_leaves_a_slow_target(count: int) -> None:
-    """It is taken only where two by lot are both slow, or never."""
+    """It is taken only where two at random are both slow, or never."""
     seen = {f"t{index}": timed(20) for index in range(count)} | {"t1": timed(400)}
     chosen = Counter(picks(picker(Strategy.LATENCY, candidates(*[1.0] * count), known(seen)), 1200))
     assert not chosen["t1"]
@@ -197,7 +197,7 @@ def test_latency_leaves_a_slow_target(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [3, 6])
-def test_latency_keeps_who_is_in_turn_unless_another_is_better_by_a_fifth(count: int) -> None:
+def test_latency_keeps_the_target_in_turn_unless_another_is_better_by_a_fifth(count: int) -> None:
     """So likes share alike, however many there are."""
     for ms, spared in ((23.0, True), (28.0, False)):
         seen = {f"t{index}": timed(20) for index in range(count)} | {"t1": timed(ms)}
@@ -246,7 +246,7 @@ def test_cost_shares_by_weight_among_equal_prices() -> None:
 
 
 def test_cost_repeats_at_the_next_cheapest() -> None:
-    """Not at whoever has the next turn of the trickle."""
+    """Not at the target that has the next turn of the trickle."""
     seen = {"t0": timed(10), "t1": timed(900), "t2": timed(10), "t3": timed(5000)}
     one = picker(Strategy.COST, candidates(1, 1, 1, 1), known(seen, t0=0.9, t1=0.2, t2=0.4, t3=0.1))
     order = [pick_alternative(one, 0, busy(), 0.5, excluded) for excluded in ((), ("t1",), ("t1", "t2"))]
@@ -261,7 +261,7 @@ def test_adaptive_passes_a_turn_on_when_the_other_is_clearly_less_busy() -> None
 
 
 def test_adaptive_never_passes_a_turn_to_a_target_at_its_floor_for_being_idle() -> None:
-    """One that is eased off is idle because of that."""
+    """A derated one is idle because of that."""
     about = known({"t0": timed(20), "t1": timed(20), "t2": timed(2000)})
     one = picker(Strategy.ADAPTIVE, candidates(1, 1, 1), about)
     chosen = Counter(picks(one, 1280, busy(t0=40, t1=40)))

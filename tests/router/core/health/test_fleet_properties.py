@@ -84,7 +84,7 @@ class Story(RuleBasedStateMachine):
         self.fleet = f.settle(self.fleet, self.now, DEFAULT)
 
     @invariant()
-    def the_menu_is_never_empty_while_somebody_is_untried(self) -> None:
+    def candidates_are_never_empty_while_a_target_is_untried(self) -> None:
         self.settle()
         tried: list[str] = []
         for _ in self.keys:
@@ -128,7 +128,7 @@ class Story(RuleBasedStateMachine):
         assert 1 <= f.retry_after_s(self.fleet, self.now, DEFAULT) <= DEFAULT.ejection_s
 
     @invariant()
-    def until_it_changes_the_menu_stays(self) -> None:
+    def until_it_changes_the_tier_stays(self) -> None:
         self.settle()
         change = f.changes_at(self.fleet, self.now, DEFAULT)
         assert change > self.now
@@ -147,7 +147,7 @@ class Jumps(Story):
 
     @precondition(lambda self: not cast("Jumps", self).drained)
     @rule()
-    def nobody_is_out_for_longer_than_the_cap(self) -> None:
+    def no_target_is_out_for_longer_than_the_cap(self) -> None:
         """By the clock as it runs from here on, and with nothing heard any more."""
         fleet = f.settle(self.fleet, self.now, DEFAULT)
         later = self.now + DEFAULT.ejection_cap_s + 1

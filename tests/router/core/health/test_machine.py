@@ -109,17 +109,17 @@ def test_no_answer_to_the_free_question_ejects_at_once() -> None:
 
 def test_a_target_that_was_out_comes_back_in_ten_steps() -> None:
     """From a tenth of its weight to all of it over the slow start."""
-    easing = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
-    shares = [h.share(easing, NOW + 10 + second, DEFAULT) for second in range(30)]
+    starting = h.settle(fail(Health(), NOW), NOW + 10, DEFAULT)
+    shares = [h.share(starting, NOW + 10 + second, DEFAULT) for second in range(30)]
     assert shares[0] == 0.1
     assert shares == sorted(shares)
     assert sorted(set(shares)) == pytest.approx([n / 10 for n in range(1, 11)])
-    assert h.settle(easing, NOW + 40, DEFAULT).status is Status.HEALTHY
+    assert h.settle(starting, NOW + 40, DEFAULT).status is Status.HEALTHY
     assert h.share(Health(), NOW, DEFAULT) == 1.0
 
 
 def test_a_target_that_is_down_with_stale_probes_is_tried_again() -> None:
-    """When no checker speaks any more, nobody knows: it eases in, on trial: one failure and it is out."""
+    """When no checker reports any more, it comes back in slow start, on trial: one failure and it is out."""
     fleet = f.fold(f.start(targets(1, 1), NOW), [seen("a/a", False, False, False)], NOW, DEFAULT)
     assert fleet.health["aws/r0"].status is Status.DOWN
     assert f.settle(fleet, NOW + 149, DEFAULT) is fleet
@@ -147,7 +147,7 @@ def test_probes_decide_down_by_majority_of_the_fresh() -> None:
     assert "1 of 1" in stale.health["aws/r0"].reason
 
 
-def test_looks_that_are_sent_again_make_no_verdict_anew() -> None:
+def test_probe_results_that_are_sent_again_make_no_second_verdict() -> None:
     """Also under a later date, or beside news of another target: what has come back since stays."""
     looks = seen("a/a", False, False, False)
     fleet = f.fold(f.start(targets(1, 1), NOW), [looks], NOW, DEFAULT)
@@ -203,7 +203,7 @@ def test_a_good_reply_of_a_healthy_target_changes_nothing_at_all() -> None:
     assert f.settle(fleet, NOW + 1, DEFAULT) is fleet
 
 
-def test_standbys_serve_only_when_nobody_with_a_weight_can() -> None:
+def test_standbys_serve_only_when_no_target_with_a_weight_can() -> None:
     """Weight 0 is the second tier, panic the third, ejected before down."""
     fleet = f.start(targets(2, 0, 1), NOW)
 
@@ -226,7 +226,7 @@ def test_standbys_serve_only_when_nobody_with_a_weight_can() -> None:
     assert f.retry_after_s(fleet, NOW, DEFAULT) == 5
 
 
-def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> None:
+def test_a_rate_limited_target_backs_off_and_is_offered_when_no_other_is_left() -> None:
     """Before a standby it comes last, the one that rests shortest first, and it is no panic."""
     fleet = f.start(targets(1, 1, 0), NOW)
 
@@ -248,7 +248,7 @@ def test_a_throttled_target_rests_and_is_offered_when_nobody_else_is_left() -> N
     assert [f.effective_weight(fleet, one, NOW + 6, DEFAULT) for one in fleet.targets] == [0, 1, 0]
 
 
-def test_who_goes_out_again_and_again_eases_in_longer_and_is_forgiven() -> None:
+def test_a_flapping_target_has_a_longer_slow_start_and_is_forgiven() -> None:
     """One, two, at most three slow starts; after five quiet minutes one again."""
     health, now, lasted = Health(), NOW, list[float]()
     for _ in range(4):
@@ -306,8 +306,8 @@ def test_slow_start_is_seen_in_the_effective_weight() -> None:
     """What `status` shows is what selection counts with."""
     policy = Policy(slow_start_s=10)
     fleet = f.start(targets(3), NOW)
-    easing = replace(fleet, health={"aws/r0": Health(Status.SLOW_START, since=NOW)})
-    assert f.effective_weight(easing, fleet.targets[0], NOW + 4.5, policy) == pytest.approx(1.5)
+    starting = replace(fleet, health={"aws/r0": Health(Status.SLOW_START, since=NOW)})
+    assert f.effective_weight(starting, fleet.targets[0], NOW + 4.5, policy) == pytest.approx(1.5)
     down = replace(fleet, health={"aws/r0": Health(Status.DOWN)})
     assert f.effective_weight(down, fleet.targets[0], NOW, policy) == 0
 

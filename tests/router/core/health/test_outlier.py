@@ -1,5 +1,5 @@
 """Claims about gray failures: noise is never called one, real ones are noticed within some tens of requests,
-and a target is eased off and back, not flipped."""
+and a target is derated in steps and back, not flipped."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def degraded(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("latency", NOISE)
-def test_a_healthy_noisy_fleet_is_never_eased_off(latency: Latency, long: bool) -> None:
+def test_a_healthy_noisy_fleet_is_never_derated(latency: Latency, long: bool) -> None:
     """`weighted` promises exact shares, so noise must not cost any: one to five targets, one request in a
     minute to a thousand in a second."""
     for seed in range(500 if long else 30):
@@ -124,7 +124,7 @@ def test_a_healthy_noisy_fleet_is_never_eased_off(latency: Latency, long: bool) 
 
 
 @pytest.mark.parametrize("latency", NOISE)
-def test_a_noisy_fleet_is_not_eased_off_in_the_long_run_either(latency: Latency, long: bool) -> None:
+def test_a_noisy_fleet_is_not_derated_in_the_long_run_either(latency: Latency, long: bool) -> None:
     """Two in a hundred failing everywhere, for hours."""
     for seed in range(3 if long else 1):
         world = World(3, latency, seed, rate=5)
@@ -202,7 +202,7 @@ def test_two_bad_ones_of_three_are_both_noticed() -> None:
 
 
 def test_what_is_bad_everywhere_is_nobodys_fault(long: bool) -> None:
-    """When all get slow together, or all fail alike, somebody behind them is to blame."""
+    """When all get slow together, or all fail alike, something behind them is to blame."""
     for seed in range(20 if long else 3):
         world = World(3, spiky, seed, rate=15)
         world.run(300)
@@ -211,8 +211,8 @@ def test_what_is_bad_everywhere_is_nobodys_fault(long: bool) -> None:
         assert degraded(world) == []
 
 
-def test_a_lone_target_is_never_eased_off() -> None:
-    """There is nobody to compare it with, and nobody else to ask."""
+def test_a_lone_target_is_never_derated() -> None:
+    """There is no target to compare it with, and no other to choose."""
     world = World(1, spiky, 1, rate=10)
     world.run(100)
     world.slow, world.errors = {0: 50}, {0: 0.3}
@@ -221,7 +221,7 @@ def test_a_lone_target_is_never_eased_off() -> None:
 
 
 def test_one_is_always_kept_at_its_full_share() -> None:
-    """Whatever gets bad after what, traffic is never taken from everybody."""
+    """Whatever gets bad after what, traffic is never taken from all."""
     world = World(3, spiky, 3, rate=30)
     world.run(300)
     for moment in range(400):
@@ -230,7 +230,7 @@ def test_one_is_always_kept_at_its_full_share() -> None:
         assert max(world.share(number) for number in range(3)) == 1
 
 
-def test_a_slow_target_is_eased_off_in_steps_to_the_floor_and_back_when_it_is_well() -> None:
+def test_a_slow_target_is_derated_in_steps_to_the_floor_and_back_when_it_is_well() -> None:
     """Halved and doubled, never flipped, and at the floor it is still asked now and then."""
     world = World(3, spiky, 5, rate=50)
     world.run(500)
@@ -258,7 +258,7 @@ def test_a_slow_target_is_eased_off_in_steps_to_the_floor_and_back_when_it_is_we
 
 
 def test_a_target_without_traffic_is_tried_again_by_time_alone() -> None:
-    """At the floor of a quiet fleet nobody would ever ask it otherwise."""
+    """At the floor of a quiet fleet no request would ever reach it otherwise."""
     world = World(3, spiky, 5, rate=50)
     world.run(500)
     world.slow = {0: 10}
@@ -269,8 +269,8 @@ def test_a_target_without_traffic_is_tried_again_by_time_alone() -> None:
     assert world.share() == 1
 
 
-def test_who_gets_worse_again_waits_longer() -> None:
-    """Each relapse makes the next steps up slower, so a target that flaps spends its time eased off."""
+def test_a_target_that_gets_worse_again_waits_longer() -> None:
+    """Each relapse makes the next steps up slower, so a target that flaps spends its time derated."""
     world = World(3, spiky, 11, rate=60)
     world.run(600)
     spent: list[float] = []
@@ -288,7 +288,7 @@ def test_who_gets_worse_again_waits_longer() -> None:
 
 
 def test_three_hundred_targets_lose_only_the_bad_ones() -> None:
-    """The same rules hold for many: ten slow ones and ten that fail are found, nobody else is touched."""
+    """The same rules hold for many: ten slow ones and ten that fail are found, no other is touched."""
     world = World(300, spiky, 2, rate=3000)
     world.run(300 * 20)
     world.slow = dict.fromkeys(range(10), 12.0)
@@ -297,8 +297,8 @@ def test_three_hundred_targets_lose_only_the_bad_ones() -> None:
     assert {number for number in range(300) if world.share(number) < 1} == set(range(20))
 
 
-def test_a_fleet_that_nobody_doubts_is_returned_as_it_is() -> None:
-    """So whoever prepared something for it need not do so again."""
+def test_a_fleet_without_a_derated_target_is_returned_as_it_is() -> None:
+    """So what was prepared for it need not be prepared again."""
     world = World(3, spiky, 1, rate=100)
     world.run(300)
     assert f.review(world.fleet, world.traffic, world.now, DEFAULT) is world.fleet
@@ -306,7 +306,7 @@ def test_a_fleet_that_nobody_doubts_is_returned_as_it_is() -> None:
 
 @dataclass
 class Served:
-    """A router's board under traffic at 30 requests a second."""
+    """A router's balancer under traffic at 30 requests a second."""
 
     slow: float = 1.0
 
@@ -336,7 +336,7 @@ def test_weights_stay_exact_in_a_noisy_healthy_fleet() -> None:
     assert Served().run(6_000) == {"aws/r0": 3_000, "aws/r1": 2_000, "aws/r2": 1_000}
 
 
-def test_the_board_eases_off_a_slow_target_and_its_status_says_so() -> None:
+def test_the_balancer_derates_a_slow_target_and_its_status_says_so() -> None:
     """Three of six requests become less than one in twenty, with the reason; and three again later."""
     world = Served()
     world.run(600)

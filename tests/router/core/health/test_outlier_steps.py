@@ -1,4 +1,4 @@
-"""Claims about the steps of easing off: how far, how soon, and what a relapse costs."""
+"""Claims about the steps of derating: how far, how soon, and what a relapse costs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LOWEST = 6
 
 @pytest.mark.parametrize("current", [1.0, 0.9, 0.5, 0.3, 0.1, 0.02])
 def test_the_first_step_takes_half_of_what_there_is_or_more(current: float) -> None:
-    """Who is still easing in has less than its whole share; nobody falls below the floor."""
+    """A target in slow start has less than its whole share; none falls below the floor."""
     left = outlier.share(outlier.first_step(FULL, current, NOW, DEFAULT), DEFAULT)
     assert left == DEFAULT.derating_floor or current / 4 < left <= current / 2
 
 
-def test_who_was_eased_off_lately_has_relapsed() -> None:
+def test_a_target_derated_lately_has_relapsed() -> None:
     """Not after the cap of ejections, nor by what lies in the future of a clock that was set back."""
     for ago, relapses in ((1.0, 4), (300.0, 4), (301.0, 0), (-1.0, 0), (-1e6, 0)):
         last = Derating(0, NOW - ago, risen=True, relapses=3)

@@ -52,7 +52,7 @@ def test_order_and_repetition_of_documents_change_nothing(several: list[Snapshot
 
 @given(documents, documents)
 def test_folding_what_is_known_returns_the_very_same_view(one: Snapshot, two: Snapshot) -> None:
-    """So nobody judges again without news."""
+    """So no verdict is made again without news."""
     known = snapshots.fold(one, two)
     assert snapshots.fold(known, one) is known
     assert snapshots.fold(known, two) is known
@@ -115,23 +115,23 @@ def test_votes_are_counted_live_and_a_lone_voice_is_marked() -> None:
     assert (two.up, two.alone) == (False, False)
 
 
-def test_who_has_seen_a_target_alive_dissents_before_it_has_a_verdict() -> None:
-    """Against `down` only: one good look may be the last breath, so it brings nobody up either."""
+def test_a_checker_that_has_seen_a_target_alive_dissents_before_it_has_a_verdict() -> None:
+    """Against `down` only: one good probe may be the last one, so it brings no target up either."""
 
     def says(checker: str, *oks: bool) -> Snapshot:
         return Snapshot(checker, NOW, {"gcp/b": tuple(looks(*oks))})
 
-    liar = says("a", False, False, False)
+    faulty = says("a", False, False, False)
     for first_step in ((True,), (True, False), (False, True), (True, False, False), (True, False) * 5):
-        assert snapshots.merged([liar, says("b", *first_step)], "gcp/b", NOW, DEFAULT).up is None
+        assert snapshots.merged([faulty, says("b", *first_step)], "gcp/b", NOW, DEFAULT).up is None
     for pending in ((False,), (False, False)):
-        assert snapshots.merged([liar, says("b", *pending)], "gcp/b", NOW, DEFAULT).up is False
-    two = [liar, says("b", False, False, False), says("c", True)]
+        assert snapshots.merged([faulty, says("b", *pending)], "gcp/b", NOW, DEFAULT).up is False
+    two = [faulty, says("b", False, False, False), says("c", True)]
     assert snapshots.merged(two, "gcp/b", NOW, DEFAULT).up is False
     stale = Snapshot("b", NOW, {"gcp/b": (ProbeResult(NOW - 200, True), ProbeResult(NOW, False))})
-    assert snapshots.merged([liar, stale], "gcp/b", NOW, DEFAULT).up is False
+    assert snapshots.merged([faulty, stale], "gcp/b", NOW, DEFAULT).up is False
     cold = Snapshot("b", NOW, {"gcp/b": (ProbeResult(NOW, ok=False, cold=True),)})
-    assert snapshots.merged([liar, cold], "gcp/b", NOW, DEFAULT).up is None
+    assert snapshots.merged([faulty, cold], "gcp/b", NOW, DEFAULT).up is None
     assert snapshots.merged([says("b", True)], "gcp/b", NOW, DEFAULT).up is None
 
 
@@ -141,11 +141,11 @@ def test_one_checker_alone_never_outvotes_another_that_has_seen_the_target_alive
 ) -> None:
     """Whatever the others saw: where one of them saw it alive lately, down needs two verdicts."""
     views = [Snapshot(f"v{n}", NOW, {"gcp/b": snapshots.keep(seen)}) for n, seen in enumerate(several)]
-    liar = Snapshot("liar", NOW, {"gcp/b": tuple(looks(False, False, False))})
+    faulty = Snapshot("faulty", NOW, {"gcp/b": tuple(looks(False, False, False))})
     verdicts = [snapshots.verdict(one.results["gcp/b"], DEFAULT) for one in views]
     alive = any(look.alive for one in views for look in one.results["gcp/b"])
     if alive and False not in verdicts:
-        assert snapshots.merged([*views, liar], "gcp/b", NOW, DEFAULT).up is not False
+        assert snapshots.merged([*views, faulty], "gcp/b", NOW, DEFAULT).up is not False
 
 
 @pytest.mark.parametrize("ahead", [61.0, 3_600.0, 1e9])

@@ -1,4 +1,4 @@
-"""Claims about what a reply says of its target: whose fault, who is meant, and how a stream ended."""
+"""Claims about the class of a reply: what caused it, which component it is about, how a stream ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reading(status: int, *headers: tuple[bytes, bytes]) -> Classification:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refusal_that_is_about_the_caller_counts_against_nobody(status: int) -> None:
+def test_a_refusal_that_is_about_the_caller_counts_against_no_target(status: int) -> None:
     """It goes elsewhere, and the target takes no rest for the others."""
     one = reading(status, (b"x-skyfleet-outcome", b"caller"), (b"retry-after", b"3600"))
     assert (one.kind, one.outcome, one.at_end, one.backoff_s) == (

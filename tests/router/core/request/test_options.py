@@ -33,7 +33,7 @@ def test_options_are_parsed(field: str, value: str, expected: RequestOptions) ->
 
 
 def test_of_two_timeouts_the_shorter_counts() -> None:
-    """Whoever set the longer one will have left by the other."""
+    """The client that set the longer one will have left by the other."""
     both = [(b"x-skyfleet-timeout-ms", b"900"), (b"grpc-timeout", b"1S")]
     assert parse_options(both, DEFAULT).timeout_s == 0.9
 
@@ -98,7 +98,7 @@ async def test_a_key_that_is_there_twice_goes_to_no_agent(other: bytes) -> None:
 
 
 def test_a_deployment_may_refuse_wishes() -> None:
-    """By `allowedOverrides`, each by its name; timeouts are nobody's privilege."""
+    """By `allowedOverrides`, each by its name; timeouts need no permission."""
     policy, mistakes = parse_policy({"allowedOverrides": ["strategy"], "hedge": "off"})
     assert (mistakes, policy.hedge) == ([], "off")
     assert parse_options([(b"x-skyfleet-strategy", b"random")], policy).strategy is Strategy.RANDOM

@@ -92,7 +92,7 @@ def test_another_end_of_a_long_stream_is_found_by_its_digest() -> None:
 
 @pytest.mark.pure
 def test_another_first_word_is_found_at_once() -> None:
-    """Not only when as much has come as the caller has: until then nobody would be told anything."""
+    """Not only when as much has come as the caller has: until then no client would be told anything."""
     stream = ResumableStream(may_resume=True)
     stream.feed(WHOLE)
     stream.restart()
@@ -219,8 +219,8 @@ async def test_the_callers_deadline_ends_the_search_too() -> None:
         assert error_code(reply) in ("stream-cut", "deadline")
 
 
-async def test_who_leaves_meanwhile_stops_the_other_target_too() -> None:
-    """Nobody generates for nobody."""
+async def test_a_client_that_leaves_meanwhile_stops_the_other_target_too() -> None:
+    """No agent goes on without a client."""
     left, there = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
 
@@ -238,7 +238,7 @@ async def test_who_leaves_meanwhile_stops_the_other_target_too() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"x-skyfleet-redundant": "2"}])
-async def test_a_stream_goes_on_at_the_target_that_it_had_overtaken(fields: dict[str, str]) -> None:
+async def test_a_stream_goes_on_at_the_target_that_lost_to_its_hedge(fields: dict[str, str]) -> None:
     """That one has not failed; and with two targets there is no other."""
 
     async def slow(request: Received, peer: Peer) -> None:
