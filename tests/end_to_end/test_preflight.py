@@ -19,11 +19,11 @@ import os
 import pulumi
 from infra import preflight
 from infra.errors import InfraError
-from infra.config.parse import read
+from infra.config.parse import parse_settings
 
 CLOUDS = {"aws": {"regions": ["af-south-1"]}, "azure": {"regions": ["westeurope"]},
           "gcp": {"regions": ["europe-west1"], "project": "my-project"}}
-settings = read({"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}}, "local")
+settings = parse_settings({"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}}, "local")
 try:
     preflight.require_shell(settings, os.environ)
     report = preflight.require_accounts(settings, {}, os.environ)
