@@ -1,7 +1,8 @@
 """Run one program of the set-up: silent when it works, its last lines when it does not, killed when we are.
 
 The child is in a process group of its own: a Ctrl-C reaches us first and we end the whole group, so that no
-compiler goes on in the background. Its output goes to a file, not a pipe: it can never block on us.
+compiler goes on in the background. Signals that arrive while the child starts are delivered when it can be
+ended. Its output goes to a file, not a pipe: it can never block on us.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 from infra.setup.errors import StepFailed
 from infra.setup.progress import Console
@@ -36,6 +39,7 @@ def run_step(
     """Run `argv` to its end and return what it printed (stdout and stderr together)."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as output:
+        signals = _HeldSignals()
         try:
             child = subprocess.Popen(
                 [str(part) for part in argv],
@@ -47,10 +51,12 @@ def run_step(
                 process_group=0,
             )
         except OSError as error:
+            signals.release()
             raise StepFailed(
                 f"{title}: {argv[0]} cannot be started: {error.strerror}. {advice}".strip()
             ) from None
         try:
+            signals.release()
             while not _ended(child):
                 console.tick(title, time.monotonic() - began)
         finally:
@@ -61,6 +67,33 @@ def run_step(
         raise StepFailed(_complaint(title, argv, child.returncode, printed, advice))
     console.done(title, time.monotonic() - began)
     return printed
+
+
+class _HeldSignals:
+    """Holds SIGINT and SIGTERM from its creation until `release()`, which delivers those that have arrived.
+
+    A handler that raises inside `Popen()` would leave a child that its caller does not know. The child itself
+    starts with the default actions, as `execve` resets handled signals (POSIX).
+    """
+
+    def __init__(self) -> None:
+        self._arrived: list[int] = []
+        self._handlers: dict[int, signal.Handlers | Callable[[int, FrameType | None], object]] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return  # only the main thread runs handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if callable(before):
+                self._handlers[number] = before
+                signal.signal(number, lambda number, _: self._arrived.append(number))
+
+    def release(self) -> None:
+        """Restore the handlers, then call them for each signal held."""
+        while self._handlers:
+            number, handler = self._handlers.popitem()
+            signal.signal(number, handler)
+        for number in self._arrived:
+            signal.raise_signal(number)
 
 
 def _ended(child: subprocess.Popen[bytes]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -115,10 +116,27 @@ def test_a_program_that_is_not_there_is_named() -> None:
 
 
 def test_a_step_gets_no_input_and_gives_its_output() -> None:
-    """A set-up must never wait for somebody to type."""
+    """The set-up never waits for typed input."""
     code = "import sys; print('read', repr(sys.stdin.read()))"
     printed = run_step([sys.executable, "-c", code], title="t", console=Console(None), environ=os.environ)
     assert printed == "read ''\n"
+
+
+def test_a_signal_that_arrives_while_a_program_starts_ends_it_too(tmp_path: Path) -> None:
+    """The handler may run before the set-up knows its child; no child is left over."""
+    code = (
+        "import os, signal, sys; from infra.setup.progress import Console;"
+        "from infra.setup.subprocess_step import run_step\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
+        "for number in range(20):\n"
+        "    script = f'echo $$ > {sys.argv[1]}/{number}; kill -TERM $PPID; exec sleep 600'\n"
+        "    try: run_step(['sh', '-c', script], title='t', console=Console(None), environ=os.environ)\n"
+        "    except SystemExit: pass\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=CHECKOUT, timeout=60, check=True)
+    pids = [path.read_text().strip() for path in tmp_path.iterdir()]
+    assert len(pids) == 20
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
