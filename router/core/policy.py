@@ -130,9 +130,10 @@ class Policy:
     # (docs/benchmarks/plots/gray-proof.svg).
     outlier_proof: float = 8.0
     # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
-    # above what queues and heavy tails do to an average: none of thousands of fleets (tests/router/
-    # test_gray.py). Where the others are no measure, as they are near and it is far, only its own usual
-    # speaks, and of a heavy tail (lognormal, sigma 1) whose first replies were fast that needs six.
+    # above what queues and heavy tails do to an average: it derates no target of thousands of healthy fleets
+    # (tests/router/core/health/test_outlier.py). Where the others are no measure, as they are near and it is
+    # far, its own usual latency alone decides. A heavy tail (lognormal, sigma 1) whose first replies were
+    # fast needs a factor of six there.
     # See docs/benchmarks/plots/gray-times.svg.
     outlier_times: float = 5.0
     outlier_times_far: float = 6.0
