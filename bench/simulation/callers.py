@@ -185,7 +185,7 @@ class Caller:
                         self._end(good=False)
                         return
                     case _:
-                        raise NotImplementedError(action)
+                        raise TypeError(f"{action} has no part in a simulation.")
             actions = more
         if self._due is not None:
             self._due.cancel()
