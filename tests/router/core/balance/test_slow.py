@@ -9,7 +9,7 @@ import pytest
 from router.core.balance.metrics import NOTHING, SLOW_S, SLOW_STREAK, Traffic, is_slow, saw, slower
 from router.core.balance.strategies import LEARNING, Strategy
 from router.core.policy import DEFAULT
-from tests.router.core.balance.test_balancer import Harness
+from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure
 

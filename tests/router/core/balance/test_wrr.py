@@ -11,7 +11,7 @@ import pytest
 from router.core.balance.affinity import MOST, Affinity
 from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
-from tests.router.core.balance.test_balancer import Harness
+from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure
 
