@@ -98,10 +98,10 @@ class App:
             balancer=balancer,
             pool=pool,
             prober=prober,
-            watch=Deadlines(ticks),
+            deadlines=Deadlines(ticks),
             sign=self._sign,
             ticks=ticks,
-            outage=RequestQueue(balancer, prober, ticks),
+            request_queue=RequestQueue(balancer, prober, ticks),
             any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
@@ -134,7 +134,7 @@ class App:
                     request = Request(
                         scope["method"], target, path, query, headers, body, ident, drop, arrived, drawn[32:]
                     )
-                    outbox = server.Outbox(ident, self._context.watch, arrived)
+                    outbox = server.Outbox(ident, self._context.deadlines, arrived)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
             except InvalidRequest as error:
                 await _reply(send, ident, 400, error_json("bad-request", str(error)))
@@ -152,10 +152,10 @@ class App:
 
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""
-        self._context.outage.close()
+        self._context.request_queue.close()
         self._context.prober.close()
         self._context.pool.close()
-        self._context.watch.close()
+        self._context.deadlines.close()
         await self._keeper.close()
 
     async def _answer(

@@ -62,9 +62,9 @@ class Context:
     balancer: Balancer
     pool: Pool
     prober: Prober
-    watch: Deadlines
+    deadlines: Deadlines
     sign: Sign
     ticks: Callable[[], float]
-    outage: RequestQueue
+    request_queue: RequestQueue
     any_repeatable: bool
     agents: AgentTraits = field(default_factory=AgentTraits)

@@ -119,20 +119,20 @@ class Forwarder:
         """`due` has passed."""
         self._do(self._machine.on_time(now), now)
 
-    def wants(self, key: str) -> bool:
+    def can_retry_on(self, key: str) -> bool:
         """Whether it may be sent to this target once that is back."""
         return self._machine.can_retry_on(key)
 
-    def away(self, key: str) -> None:
+    def on_target_failed(self, key: str) -> None:
         """This target does not answer."""
         self._machine.on_target_failed(key)
 
-    def lives(self, key: str) -> None:
+    def on_target_ok(self, key: str) -> None:
         """This target has answered all the while."""
         now = self._context.ticks()
         self._do(self._machine.on_target_ok(key, now), now)
 
-    def again(self) -> None:
+    def on_target_back(self) -> None:
         """A target is back, and the request is no longer queued."""
         self._queued = False
         now = self._context.ticks()
@@ -176,7 +176,7 @@ class Forwarder:
             if rest:
                 self._downstream.body(rest)
         machine.over = True
-        self._context.watch.discard(self)  # all other attempts are closed
+        self._context.deadlines.discard(self)  # all other attempts are closed
         self._downstream.end()
 
     def on_error(self, attempt: Attempt, error: AttemptError) -> None:
@@ -214,7 +214,7 @@ class Forwarder:
         due = machine.wake_at
         if due < self.due and not machine.over:
             self.due = due
-            context.watch.add(self)
+            context.deadlines.add(self)
         else:
             self.due = due
 
@@ -229,7 +229,7 @@ class Forwarder:
                 abandon(self._context, self._attempts[action.number], action.why)
             case a.Queue():
                 self._queued = True
-                self._context.outage.wait(self)
+                self._context.request_queue.wait(self)
             case a.Abort():
                 self._abort(action)
             case Fail():
@@ -308,9 +308,9 @@ class Forwarder:
         return response_headers(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
 
     def _finish(self) -> None:
-        self._context.watch.discard(self)
+        self._context.deadlines.discard(self)
         if self._queued:
             self._queued = False
-            self._context.outage.leave(self)
+            self._context.request_queue.leave(self)
         for attempt in self._attempts:
             attempt.close()

@@ -28,19 +28,19 @@ from router.proxy.prober import Prober
 class QueuedRequest(Protocol):
     """A request that waits for a target to return."""
 
-    def wants(self, key: str) -> bool:
+    def can_retry_on(self, key: str) -> bool:
         """Whether it can be sent to that target."""
         ...
 
-    def away(self, key: str) -> None:
+    def on_target_failed(self, key: str) -> None:
         """A probe of that target failed."""
         ...
 
-    def lives(self, key: str) -> None:
+    def on_target_ok(self, key: str) -> None:
         """A probe of that target succeeded, but this request cannot be sent there."""
         ...
 
-    def again(self) -> None:
+    def on_target_back(self) -> None:
         """A target that it can be sent to has answered; it has left the queue."""
         ...
 
@@ -100,16 +100,16 @@ class RequestQueue:
     def _probed(self, key: str, alive: bool) -> None:
         if not alive:
             for one in self._waiting:
-                one.away(key)
+                one.on_target_failed(key)
             return
         self._balancer.back(key)
-        waiting = [one for one in self._waiting if one.wants(key)]
+        waiting = [one for one in self._waiting if one.can_retry_on(key)]
         # An answer may be as old as this; what came before the connection broke says nothing.
         before = self._ticks() - self._balancer.policy.ask_fresh_s
-        others = [one for one, since in self._waiting.items() if since < before and not one.wants(key)]
+        others = [one for one, since in self._waiting.items() if since < before and not one.can_retry_on(key)]
         for one in waiting:
             del self._waiting[one]
         for one in waiting:
-            one.again()
+            one.on_target_back()
         for one in others:
-            one.lives(key)
+            one.on_target_ok(key)

@@ -18,8 +18,8 @@ def word(checker: str, alive: bool, at: float, target: str = "aws/r0") -> Snapsh
 
 
 async def tell(front: Front, *words: Snapshot) -> None:
-    plane = front.app._context  # pyright: ignore[reportPrivateUsage]
-    await plane.prober.hear(words)
+    context = front.app._context  # pyright: ignore[reportPrivateUsage]
+    await context.prober.hear(words)
 
 
 def balancer(front: Front) -> Balancer:
@@ -88,10 +88,10 @@ async def test_an_answer_that_comes_with_the_end_of_our_patience_is_heard_by_all
         await ok(request, peer)
 
     async with upstream(slow) as one, router([one.url], policy=QUICK) as front:
-        plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
+        context, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
         told = asyncio.create_task(tell(front, word("gcp/r2", False, time.time())))
-        await eventually(lambda: bool(plane.balancer.probing))
-        plane.prober.verify("aws/r0", heard.append)
+        await eventually(lambda: bool(context.balancer.probing))
+        context.prober.verify("aws/r0", heard.append)
         told.cancel()  # what the patience's timer does
         gate.set()
         await eventually(lambda: bool(heard))

@@ -35,7 +35,7 @@ async def test_a_request_that_met_a_silent_target_and_one_that_is_away_waits_for
         router([hole.url, gone[0].one.url], policy=PATIENT) as front,
     ):
         call = asyncio.create_task(front.client.get("/invoke"))
-        await eventually(lambda: len(front.app._context.outage._waiting) == 1)  # pyright: ignore
+        await eventually(lambda: len(front.app._context.request_queue._waiting) == 1)  # pyright: ignore
         await gone[0].returns()
         assert (await call).status_code == 200
 
@@ -71,10 +71,10 @@ async def test_after_the_queue_no_target_is_in_doubt_for_its_probes() -> None:
         away(1) as gone,
         router([gone[0].one.url, one.url], policy=policy) as front,
     ):
-        plane = front.app._context  # pyright: ignore[reportPrivateUsage]
+        context = front.app._context  # pyright: ignore[reportPrivateUsage]
         assert (await front.client.get("/invoke")).status_code == 503
-        await eventually(lambda: plane.outage._timer is None)  # pyright: ignore
-        assert plane.balancer.avoid(time.time()) == []
+        await eventually(lambda: context.request_queue._timer is None)  # pyright: ignore
+        assert context.balancer.avoid(time.time()) == []
 
 
 async def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old() -> None:
@@ -82,7 +82,7 @@ async def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is
     policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, ask_fresh_s=60.0)
     async with away(2) as them, router([one.one.url for one in them], policy=policy) as front:
         call = asyncio.create_task(front.client.post("/invoke"))
-        await eventually(lambda: len(front.app._context.outage._waiting) == 1)  # pyright: ignore
+        await eventually(lambda: len(front.app._context.request_queue._waiting) == 1)  # pyright: ignore
         await asyncio.sleep(0.1)
         await them[1].returns()
         assert (await asyncio.wait_for(call, 5)).status_code == 200

@@ -119,7 +119,7 @@ def test_without_a_queue_the_caller_is_told_at_once_and_no_target_is_probed() ->
             reply = await front.client.post("/invoke", content=b"{}")
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
             assert time.monotonic() - began < 1
-            assert not front.app._context.outage._waiting  # pyright: ignore
+            assert not front.app._context.request_queue._waiting  # pyright: ignore
             await targets[0].returns()
             assert (await front.client.post("/invoke", content=b"{}")).status_code == 200
 
@@ -176,7 +176,7 @@ def test_a_request_that_breaks_off_wherever_it_is_sent_does_not_wait_for_targets
             reply = await asyncio.wait_for(front.client.post("/invoke"), 5)
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
             assert len(one.asked) + len(two.asked) == 2
-            assert not front.app._context.outage._waiting  # pyright: ignore
+            assert not front.app._context.request_queue._waiting  # pyright: ignore
 
     asyncio.run(story())
 
@@ -207,8 +207,8 @@ def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_w
         one.well = True
         policy = replace(PATIENT, ask_fresh_s=0.3)
         async with upstream(one) as up, router([up.url], policy=policy) as front:
-            plane, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
-            plane.prober.verify("aws/r0", heard.append)
+            context, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
+            context.prober.verify("aws/r0", heard.append)
             await eventually(lambda: heard == [True])
             one.well = False
             call = asyncio.create_task(front.client.post("/invoke"))
