@@ -1,4 +1,4 @@
-"""Claims about the board's targets: real ones, on loopback."""
+"""Tests of the targets of the failover scoreboard, on loopback."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bench.processes import free_port
 
 
 async def replies(folder: Path, *, stream: bool) -> set[bytes]:
-    """What the targets say to the same request."""
+    """The distinct bodies with which the targets answer the same request."""
     body = shapes.request_body("7-00001", stream=stream, repeatable=True)
-    said: set[bytes] = set()
+    bodies: set[bytes] = set()
     async with aiohttp.ClientSession() as session:
         for name in TARGETS:
             port = free_port()
             agent = Agent(name, port, folder / name, seed=1)
             agent.listen()
             async with session.post(f"http://127.0.0.1:{port}{shapes.PATH}", json=body) as reply:
-                said.add(await reply.read())
+                bodies.add(await reply.read())
             agent.put("refuse", 1.0)
-    return said
+    return bodies
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_every_target_says_the_same_to_the_byte(tmp_path: Path, stream: bool) -> None:
-    """A stream that breaks off can go on with another target's reply, as docs/benchmarks/failover.md says."""
+def test_every_target_sends_the_same_bytes(tmp_path: Path, stream: bool) -> None:
+    """So another target's reply can continue a broken stream, as docs/benchmarks/failover.md describes."""
     assert len(asyncio.run(replies(tmp_path, stream=stream))) == 1

@@ -1,4 +1,4 @@
-"""Claims about asking for some rows and routers only."""
+"""Tests of the choice of rows and routers on the command line."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ KNOWN = {"kill": 1, "slow": 2, "cut": 3}
 
 
 @pytest.mark.parametrize("text", ["slow,kill", " slow , kill,", "slow,kill,slow"])
-def test_what_is_asked_for_runs_once_and_in_the_boards_order(text: str) -> None:
-    """Blanks and repetitions are no mistakes."""
+def test_chosen_rows_run_once_and_in_the_order_of_the_scoreboard(text: str) -> None:
+    """Blanks and repeated names are accepted."""
     assert chosen("row", names(text), KNOWN) == (1, 2)
 
 
-def test_nothing_asked_for_is_everything() -> None:
-    """As `make bench-failover` alone."""
+def test_an_empty_choice_is_everything() -> None:
+    """This is what `make bench-failover` without arguments passes."""
     assert chosen("row", names(""), KNOWN) == (1, 2, 3)
 
 
-def test_an_unknown_name_is_told_with_those_that_exist() -> None:
-    """No run of fewer than was meant."""
+def test_an_unknown_name_is_an_error_that_lists_the_known_names() -> None:
+    """The bench does not start with fewer rows than the user meant."""
     with pytest.raises(KeyError, match=r"no row kil \(did you mean kill\?\); there are kill, slow, cut"):
         chosen("row", ["kil", "slow"], KNOWN)
     with pytest.raises(KeyError, match=r"no router wobble; there are kill"):
         chosen("router", ["wobble"], KNOWN)
 
 
-def test_a_run_says_beforehand_how_long_it_takes_and_what_it_keeps() -> None:
-    """By what the same rows took before, where that is known."""
+def test_a_run_begins_with_its_duration_and_the_number_of_kept_lines() -> None:
+    """The duration is estimated from the recorded times of the same rows."""
     old = [
         {"fault": "kill", "router": "nginx", "took_s": 96.0},
         {"fault": "slow", "router": "nginx"},

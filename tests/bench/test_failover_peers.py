@@ -1,4 +1,4 @@
-"""Claims about how the board sets its routers up."""
+"""Tests of how the failover bench configures its routers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUND = Ground(Path("/nowhere"), (1, 2), (3, 4, 5), (6, 7, 8))
 
 
 def without_policy(plan: Plan) -> Plan:
-    """The same, told nothing about the policy."""
+    """The same plan without the variables of the policy."""
     return replace(
         plan,
         instances=tuple(
@@ -27,14 +27,14 @@ def without_policy(plan: Plan) -> Plan:
     )
 
 
-def test_both_lines_of_this_router_run_beside_its_peers() -> None:
-    """Tuned and untouched, and four others."""
+def test_both_lines_of_this_router_are_compared_with_its_peers() -> None:
+    """The table has the tuned and the default line and four peers."""
     assert tuple(router.name for router in ROUTERS[:2]) == OURS
     assert len(ROUTERS) == 6
 
 
-def test_the_two_lines_differ_in_the_policy_and_in_nothing_else() -> None:
-    """And the untouched one is told none at all, as a deployment that sets nothing."""
+def test_the_two_lines_differ_only_in_the_policy() -> None:
+    """The default line sets no policy, like a deployment with default settings."""
     tuned = skyfleet.plan("/root", skyfleet.POLICY, GROUND)
     untouched = skyfleet.plan("/root", {}, GROUND)
     assert without_policy(untouched) == untouched

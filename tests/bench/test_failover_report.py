@@ -1,4 +1,4 @@
-"""Claims about the board's file, its goals and its document."""
+"""Tests of the failover scoreboard: its file of results, its goals and its document."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def verdict(lines: list[dict[str, Any]], fault: str, demand: str, router: str = 
 
 @pytest.mark.parametrize(("theirs", "met"), [(0, False), (3, True), (4, True)])
 def test_the_floor_is_that_no_peer_loses_fewer(theirs: int, met: bool) -> None:
-    """Equal is not fewer."""
+    """A peer that loses equally many requests does not break the floor."""
     assert (
         verdict([line("cut", "skyfleet", lost=3), line("cut", "nginx", lost=theirs)], "cut", "floor") is met
     )
 
 
-def test_both_lines_of_this_router_are_judged_and_only_by_its_peers() -> None:
-    """One that loses less than the other is no reason to blame or to praise."""
+def test_both_lines_of_this_router_are_compared_only_with_peers() -> None:
+    """The tuned and the default line are never compared with each other."""
     lines = [line("cut", "skyfleet"), line("cut", "skyfleet-defaults", lost=1), line("cut", "nginx", lost=2)]
     assert verdict(lines, "cut", "floor") is True
     assert verdict(lines, "cut", "floor", goals.DEFAULTS) is True
     assert verdict(lines, "cut", "lost", goals.DEFAULTS) is False
 
 
-def test_p99_is_held_against_the_lines_own_usual_one() -> None:
-    """The tuned one's normal times do not excuse the other."""
+def test_p99_is_compared_with_the_normal_p99_of_the_same_line() -> None:
+    """The normal p99 of the tuned line does not raise the limit of the default line."""
     lines = [
         line("slow", "skyfleet", p99_ms=300.0, p99_normal_ms=160.0),
         line("slow", "skyfleet-defaults", p99_ms=300.0, p99_normal_ms=140.0),
@@ -53,14 +53,14 @@ def test_p99_is_held_against_the_lines_own_usual_one() -> None:
     assert verdict(lines, "slow", "p99", goals.DEFAULTS) is False
 
 
-def test_an_absent_peer_proves_no_floor() -> None:
-    """Nothing was compared."""
+def test_without_a_measured_peer_the_floor_has_no_verdict() -> None:
+    """An absent peer gives no figure to compare with."""
     lines = [line("kill", "skyfleet"), results.absent("kill", "nginx", "no apt-get")]
     assert verdict(lines, "kill", "floor") is None
 
 
-def test_losing_is_allowed_only_where_no_target_is_left() -> None:
-    """And repeating wrongly nowhere."""
+def test_lost_requests_are_allowed_only_where_no_target_is_left() -> None:
+    """A wrong repeat is allowed in no row."""
     lines = [line(fault, "skyfleet", lost=1, wrong_repeats=1) for fault in ("all-down", "kill")]
     assert verdict(lines, "all-down", "lost") is None
     assert verdict(lines, "kill", "lost") is False
@@ -68,8 +68,8 @@ def test_losing_is_allowed_only_where_no_target_is_left() -> None:
 
 
 @pytest.mark.parametrize(("p99", "met"), [(239.0, True), (241.0, False)])
-def test_p99_is_held_against_the_usual_one_of_all_rows(p99: float, met: bool) -> None:
-    """One row's own second before the fault may be a lucky one."""
+def test_p99_is_compared_with_the_median_normal_p99_of_all_rows(p99: float, met: bool) -> None:
+    """The time before the fault of a single row is too short for a reliable p99."""
     lines = [
         line("slow", "skyfleet", p99_ms=p99, p99_normal_ms=90.0),
         line("kill", "skyfleet"),
@@ -80,20 +80,20 @@ def test_p99_is_held_against_the_usual_one_of_all_rows(p99: float, met: bool) ->
 
 
 def test_extra_attempts_have_a_limit() -> None:
-    """Below 5 %."""
+    """The share of extra attempts must be below 5 %."""
     assert verdict([line("kill", "skyfleet", extra_share=0.05)], "kill", "extra") is False
     assert verdict([line("kill", "skyfleet", extra_share=0.049)], "kill", "extra") is True
 
 
-def test_the_best_of_a_row_may_be_several() -> None:
-    """Times within 10 ms or a tenth are equal, lost requests are not."""
+def test_several_routers_can_tie_for_the_best_of_a_row() -> None:
+    """Times within 10 ms or 10 % tie; different numbers of lost requests do not."""
     lines = [line("kill", "skyfleet", p99_ms=105.0, lost=1), line("kill", "nginx", p99_ms=100.0)]
     assert goals.best(lines, "p99_ms", goals.TUNED) == {"kill": ["skyfleet", "nginx"]}
     assert goals.best(lines, "lost", goals.TUNED) == {"kill": ["nginx"]}
 
 
-def test_the_best_is_sought_among_one_line_of_ours_and_the_peers() -> None:
-    """The other line neither takes a row from it nor wins one for it."""
+def test_the_best_of_a_row_is_among_one_own_line_and_the_peers() -> None:
+    """The other line of this router is left out of the comparison."""
     lines = [
         line("kill", "skyfleet", lost=0),
         line("kill", "skyfleet-defaults", lost=1),
@@ -104,8 +104,8 @@ def test_the_best_is_sought_among_one_line_of_ours_and_the_peers() -> None:
     assert goals.best(lines[:2], "lost", goals.DEFAULTS) == {}
 
 
-def test_new_lines_replace_old_ones_and_the_rest_is_kept(tmp_path: Path) -> None:
-    """In the board's order, this router's two lines first."""
+def test_new_lines_replace_old_lines_and_the_rest_is_kept(tmp_path: Path) -> None:
+    """The file is in the order of the scoreboard, with the two lines of this router first."""
     file = tmp_path / "failover.json"
     ours = [line("kill", "skyfleet-defaults"), line("kill", "skyfleet")]
     results.keep([line("slow", "nginx"), line("kill", "nginx", lost=9), *ours], file)
@@ -119,31 +119,31 @@ def test_new_lines_replace_old_ones_and_the_rest_is_kept(tmp_path: Path) -> None
     ]
 
 
-def test_every_line_begins_with_the_columns_that_were_agreed() -> None:
-    """Others read them by name."""
+def test_every_line_begins_with_the_documented_columns() -> None:
+    """Programs that read the file find the columns by name."""
     assert list(results.absent("kill", "nginx", "why"))[: len(results.COLUMNS)] == list(results.COLUMNS)
 
 
-def board(**ours: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any figure
-    """All rows of both of ours and a peer; `ours` is what the untouched one shows in the row `cut`."""
+def scoreboard(**ours: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any figure
+    """All rows of both own lines and a peer; `ours` replaces figures of the default line in the row `cut`."""
     lines = [line(row.fault, router) for row in ROWS for router in ("skyfleet", "skyfleet-defaults", "nginx")]
     own = next(one for one in lines if (one["fault"], one["router"]) == ("cut", "skyfleet-defaults"))
     own.update(ours)
     return lines
 
 
-def test_the_document_says_what_was_not_met_and_by_which_line() -> None:
-    """Nothing is left out silently."""
-    text = report.document(board(lost=2))
+def test_the_document_lists_each_missed_goal_with_its_line() -> None:
+    """A line without missed goals is listed too."""
+    text = report.document(scoreboard(lost=2))
     missed = "cut: floor: no peer loses fewer (2 lost; fewer: nginx 0); cut: 0 lost (2)."
     assert f"- `skyfleet-defaults`, policy untouched: 2 of 57. {missed}" in text
     assert "- `skyfleet`, tuned for this scoreboard: nothing, all 57 are met." in text
     assert all(f"### {row.fault}\n" in text for row in ROWS)
 
 
-def test_the_document_begins_with_how_the_two_lines_differ() -> None:
-    """Before any figure: what is tuned, why, and what a tie is."""
-    text = report.document(board())
+def test_the_document_begins_with_the_difference_of_the_two_lines() -> None:
+    """The first section explains the tuned policy and what a tie is."""
+    text = report.document(scoreboard())
     begins = text[: text.index("## How it is measured")]
     assert "`hedge: on`, `ejectionS: 3`, `slowStartS: 5`" in begins
     assert "once in each cloud" in begins
@@ -151,8 +151,8 @@ def test_the_document_begins_with_how_the_two_lines_differ() -> None:
     assert "within 10 % or 10 ms of the lowest is a tie" in begins
 
 
-def test_the_document_says_who_was_absent_and_who_was_not_measured() -> None:
-    """A line that is missing is missed."""
+def test_the_document_names_absent_and_unmeasured_routers() -> None:
+    """Each router without figures is named with the reason."""
     lines = [line("kill", "skyfleet"), results.absent("kill", "litellm", "litellm: no network")]
     text = report.document(lines)
     assert "Absent: litellm: litellm: no network; " in text
@@ -160,16 +160,16 @@ def test_the_document_says_who_was_absent_and_who_was_not_measured() -> None:
     assert "`skyfleet-defaults`: not measured yet (`make bench-failover ROUTERS=skyfleet-defaults`)" in text
 
 
-def test_a_figure_that_never_came_is_not_one_that_was_never_counted() -> None:
-    """Lines of before `keyed_repeats` show a dash; a fault that was never detected says so."""
+def test_an_undetected_fault_and_a_missing_figure_are_shown_differently() -> None:
+    """A line without `keyed_repeats` shows a dash; a fault without a detection time shows `never`."""
     text = report.document([line("kill", "nginx", detection_ms=None)])
     assert "| nginx | 0 | 0 | 0 | - | 60 | 150 | never | 0 | 0.0 |" in text
     text = report.document([line("kill", "nginx", keyed_repeats=7)])
     assert "| nginx | 0 | 0 | 0 | 7 | 60 | 150 | 0 | 0 | 0.0 |" in text
 
 
-def test_the_document_says_how_long_a_row_takes_if_that_is_known() -> None:
-    """And how much of it is starting."""
+def test_the_document_shows_the_duration_of_a_row_if_it_was_recorded() -> None:
+    """The part of the duration that the start took is shown in parentheses."""
     timed = [line("kill", "nginx", took_s=24.4, ready_s=1.2), line("slow", "nginx", took_s=24.4, ready_s=1.2)]
     assert "the lines took 1 min." in report.document(timed)
     assert "nginx 24 s (1 s)" in report.document(timed)

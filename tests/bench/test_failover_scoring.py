@@ -1,4 +1,4 @@
-"""Claims about the board's figures: what callers and targets saw becomes the right line."""
+"""Tests of the failover scoreboard's figures, computed from the records of clients and targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def outcome(at: float, *, trouble: str = "", latency: float = GOOD_S, repeatable
 
 
 def times(begin: float, end: float) -> list[float]:
-    """Forty a second."""
+    """Times at 40 per second."""
     return [begin + number / 40 for number in range(round(40 * (end - begin)))]
 
 
@@ -29,7 +29,7 @@ def note(at: float, target: int, event: str = "came") -> Note:
 
 
 def spread(begin: float, end: float, targets: tuple[int, ...] = (0, 1, 2)) -> list[Note]:
-    """Attempts in turn."""
+    """One attempt at each of the times, round robin over the targets."""
     return [note(at, targets[number % len(targets)]) for number, at in enumerate(times(begin, end))]
 
 
@@ -41,30 +41,30 @@ def line(outcomes: list[Outcome], notes: list[Note], row: Row = KILL) -> dict[st
 
 
 def test_a_row_without_trouble_is_detected_and_recovered_at_once() -> None:
-    """Nothing lost, nothing extra, and both times are 0."""
+    """No request is lost, no attempt is extra, and both times are 0."""
     found = line([outcome(at) for at in times(0, 18)], WELL)
     assert (found["sent"], found["lost"], found["extra_share"]) == (720, 0, 0.0)
     assert (found["detection_ms"], found["recovery_ms"]) == (0.0, 0.0)
     assert found["p99_ms"] == found["p99_normal_ms"] == 1e3 * GOOD_S
 
 
-def test_what_meets_the_fault_is_not_normal() -> None:
-    """A request that was held from just before the fault until the healing."""
+def test_requests_that_overlap_the_fault_are_not_normal() -> None:
+    """A request sent just before the fault and answered after it does not count for the normal p99."""
     outcomes = [outcome(at, latency=6.0 if at > 3.9 else GOOD_S) for at in times(0, 10)]
     found = line(outcomes, WELL)
     assert found["p99_normal_ms"] == 1e3 * GOOD_S
     assert found["detection_ms"] is None
 
 
-def test_lost_counts_what_may_be_repeated_and_apart_from_it_the_rest() -> None:
-    """A router cannot save a side effect whose reply broke off."""
+def test_lost_requests_are_counted_apart_by_whether_they_are_retryable() -> None:
+    """A router cannot retry a request with side effects after a truncated reply."""
     bad = [outcome(5.0, trouble="status 502"), outcome(5.1, trouble="cut", repeatable=False)]
     found = line([outcome(1.0), *bad], [])
     assert (found["lost"], found["lost_unrepeatable"]) == (1, 1)
 
 
 def test_a_repeat_is_wrong_only_where_the_side_effect_ran_twice() -> None:
-    """An attempt that did not run does no harm; a second run of a request with a key is counted apart."""
+    """An attempt that did not run is not counted, and a second run of a keyed request is counted apart."""
     once, keyed, refused = outcome(1.0, repeatable=False), outcome(2.0), outcome(3.0, repeatable=False)
     notes = [note(1.0, 0, "ran"), note(1.0, 1, "ran"), note(2.0, 0, "ran"), note(2.0, 1, "ran")]
     notes += [note(3.0, 0), note(3.0, 1), note(3.0, 1, "ran")]
@@ -74,13 +74,13 @@ def test_a_repeat_is_wrong_only_where_the_side_effect_ran_twice() -> None:
 
 
 def test_extra_counts_attempts_beyond_the_first_and_no_warm_up() -> None:
-    """What was never attempted does not make up for what was attempted twice."""
+    """A request without an attempt does not offset a request with two."""
     found = line([outcome(1.0), outcome(2.0)], [note(1.0, 0), note(1.0, 1), note(9.9, 1), note(9.9, 2)])
     assert (found["attempts"], found["extra_share"]) == (2, 0.5)
 
 
 def test_detection_lasts_until_the_last_troubled_second() -> None:
-    """Callers that fail for 1.5 s: the time of the last of them."""
+    """If requests fail for 1.5 s, the detection time is that of the last failed request."""
     outcomes = [
         outcome(at, trouble="status 502" if 4 <= at < 5.5 and round(40 * at) % 3 == 0 else "")
         for at in times(0, 18)
@@ -89,41 +89,41 @@ def test_detection_lasts_until_the_last_troubled_second() -> None:
     assert found["detection_ms"] == pytest.approx(1450, abs=60)
 
 
-def test_one_late_trial_request_is_no_trouble() -> None:
-    """A router must try a broken target now and then, or it never learns that it is well."""
+def test_one_slow_trial_request_is_no_trouble() -> None:
+    """A router has to try a broken target from time to time to notice its recovery."""
     outcomes = [outcome(at, latency=0.6 if at == 8.0 else GOOD_S) for at in times(0, 18)]
     assert line(outcomes, [*WELL, note(8.001, 1)])["detection_ms"] == 0.0
 
 
 def test_traffic_that_still_goes_to_the_broken_target_is_trouble() -> None:
-    """Even if no caller notices."""
+    """It counts even if no request fails."""
     notes = [*spread(0, 6), *spread(6, 10, (0, 2)), *spread(10, 18)]
     assert line([outcome(at) for at in times(0, 18)], notes)["detection_ms"] == pytest.approx(2000, abs=160)
 
 
 def test_trouble_that_lasts_as_long_as_the_fault_is_never_detected() -> None:
-    """None, not the length of the fault."""
+    """The detection time is None, not the length of the fault."""
     outcomes = [outcome(at, trouble="status 502" if 4 <= at < 10 else "") for at in times(0, 18)]
     assert line(outcomes, WELL)["detection_ms"] is None
 
 
 @pytest.mark.parametrize(("back", "expected"), [(13.0, 2600.0), (18.0, None)])
 def test_recovery_waits_for_half_of_the_former_share(back: float, expected: float | None) -> None:
-    """Within one second; None when the row ends before."""
+    """The share is measured over one second; the time is None if the row ends before."""
     notes = [*spread(0, 4), *spread(4, back, (0, 2)), *spread(back, 18)]
     found = line([outcome(at) for at in times(0, 18)], notes)["recovery_ms"]
     assert found == (None if expected is None else pytest.approx(expected, abs=210))
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
-    """The smallest that so many do not exceed."""
+    """A percentile is the smallest value that so many of the values do not exceed."""
     values = [float(number) for number in range(1, 101)]
     assert (scoring.percentile(values, 50), scoring.percentile(values, 99)) == (50.0, 99.0)
     assert (scoring.percentile([5.0], 99), scoring.percentile([], 99)) == (5.0, None)
 
 
 def test_a_journal_cut_by_a_kill_loses_only_its_last_line() -> None:
-    """Times count from the first request."""
+    """A partial last line is ignored, and times are relative to the first request."""
     notes = scoring.parse_journal("100.5 came 4-00001\n100.6 ran 4-00001\n100.7 ca", 2, 100.0)
     assert [(round(one.at_s, 3), one.event, one.target) for one in notes] == [
         (0.5, "came", 2),
@@ -131,8 +131,8 @@ def test_a_journal_cut_by_a_kill_loses_only_its_last_line() -> None:
     ]
 
 
-def test_the_load_is_open_seeded_and_mixed_as_the_document_tells() -> None:
-    """40 a second, 80 % repeatable, a third streams; the same again for the same seed."""
+def test_the_load_is_open_seeded_and_mixed_as_documented() -> None:
+    """40 requests/s, of which 80 % are retryable and a third are streams; equal for equal seeds."""
     asks = load.plan(1, 100.0)
     assert load.plan(1, 100.0) == asks
     assert len({ask.ident for ask in asks}) == len(asks) == pytest.approx(4000, rel=0.05)
@@ -142,7 +142,7 @@ def test_the_load_is_open_seeded_and_mixed_as_the_document_tells() -> None:
 
 
 def test_every_row_heals_what_it_broke() -> None:
-    """And is watched long enough before, while and after."""
+    """Each row is observed for long enough before, during and after its fault."""
     for row in ROWS:
         assert row.steps[0].action != "heal"
         assert row.steps[-1].action == ("start" if row.routers else "heal")

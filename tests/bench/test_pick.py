@@ -1,4 +1,4 @@
-"""What `python -m bench.pick` prints."""
+"""Tests of the output of `python -m bench.pick`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from bench import pick
 
 
-def test_a_header_says_what_the_columns_are(
+def test_the_table_has_one_header_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once, above figures that stand under their names."""
+    """The header is printed once, and each figure is aligned with its name."""
     figures = {"min_ns": 400.0, "median_ns": 500.0, "max_ns": 900.0}
     row: dict[str, object] = {"layer": "pick", "strategy": "weighted", "targets": 300, **figures}
 

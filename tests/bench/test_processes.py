@@ -1,4 +1,4 @@
-"""Claims about the processes of a bench."""
+"""Tests of the child processes of a bench."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ asyncio.run(main())
 
 
 def members(group: int) -> list[int]:
-    """Living processes of a group."""
+    """Pids of the running processes of a process group."""
     found: list[int] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -41,7 +41,7 @@ def members(group: int) -> list[int]:
 
 
 async def test_the_end_of_the_bench_ends_each_process_and_its_children(tmp_path: Path) -> None:
-    """The whole group, and its output stays in the log."""
+    """The whole process group is ended, and the log keeps its output."""
     log = tmp_path / "log"
     async with Processes() as processes:
         child = await processes.spawn(Command(SLEEPER, tmp_path, {"PATH": "/bin:/usr/bin"}, log))
@@ -56,7 +56,7 @@ async def test_the_end_of_the_bench_ends_each_process_and_its_children(tmp_path:
 
 
 def test_a_killed_bench_leaves_no_process(tmp_path: Path) -> None:
-    """The watchdog sees the end of its pipe."""
+    """The watchdog ends the process group when its pipe is closed."""
     source = VICTIM.format(argv=SLEEPER)
     with subprocess.Popen(
         [sys.executable, "-c", source, str(tmp_path / "log")], cwd=ROOT, stdout=subprocess.PIPE, text=True

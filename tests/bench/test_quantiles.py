@@ -1,4 +1,4 @@
-"""Claims about the quantile of all figures."""
+"""Tests of the quantile that all figures use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.pure
 
 
 def test_the_quantile_is_the_nearest_rank() -> None:
-    """No interpolation between what nobody has seen."""
+    """The quantile is a measured value and never interpolated."""
     assert quantile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0
     assert quantile([1.0, 2.0, 3.0, 4.0], 0.99) == 4.0
 
 
-def test_nothing_has_no_quantile() -> None:
-    """Not zero, which would be the best of all."""
+def test_an_empty_list_has_no_quantile() -> None:
+    """The result is NaN, since 0 would be the best latency."""
     assert math.isnan(quantile([], 0.5))

@@ -1,4 +1,4 @@
-"""Claims about the simulation itself: its time, its targets, the baselines' rules, its figures."""
+"""Tests of the simulation: its clock, its targets, the rules of the baselines, its figures."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def clock_of(times: list[float]) -> Callable[[], float]:
 # Time.
 
 
-def test_events_happen_in_the_order_of_their_time_and_then_of_asking() -> None:
-    """So a seed decides everything."""
+def test_events_run_in_order_of_time_and_then_of_scheduling() -> None:
+    """The order depends on the seed alone."""
     loop, seen = Loop(), list[str]()
     loop.at(2.0, lambda: seen.append("later"))
     loop.at(1.0, lambda: seen.append("first"))
@@ -60,8 +60,8 @@ def test_events_happen_in_the_order_of_their_time_and_then_of_asking() -> None:
     assert loop.now == 3.0
 
 
-def test_a_cancelled_event_does_not_happen_and_a_late_one_happens_now() -> None:
-    """Time never goes back."""
+def test_a_cancelled_event_does_not_run_and_an_overdue_event_runs_now() -> None:
+    """The clock of the simulation never goes backwards."""
     loop, seen = Loop(5.0), list[float]()
     loop.at(6.0, lambda: seen.append(-1.0)).cancel()
     loop.at(1.0, lambda: seen.append(loop.now))
@@ -73,7 +73,7 @@ def test_a_cancelled_event_does_not_happen_and_a_late_one_happens_now() -> None:
 
 
 def test_a_target_without_a_sandbox_answers_after_a_cold_start() -> None:
-    """And says that it was one."""
+    """Its reply is marked as a cold start."""
     loop = Loop()
     target = agent(loop, AWS, warm=0)
     ends = sent(target)
@@ -82,8 +82,8 @@ def test_a_target_without_a_sandbox_answers_after_a_cold_start() -> None:
     assert target.warm == 1
 
 
-def test_a_full_target_throttles_or_queues_as_its_vendor_does() -> None:
-    """AWS says 429, Azure lets wait."""
+def test_a_full_target_refuses_or_queues_as_its_vendor_does() -> None:
+    """AWS answers 429, and Azure queues the request."""
     loop = Loop()
     lambdas, functions = agent(loop, AWS), agent(loop, AZURE)
     both = [sent(lambdas) for _ in range(2)]
@@ -93,8 +93,8 @@ def test_a_full_target_throttles_or_queues_as_its_vendor_does() -> None:
     assert many == [[End.GOOD]] * (AZURE.slots + 1)
 
 
-def test_what_becomes_silent_never_answers_again_and_who_refuses_resets() -> None:
-    """Requests in work included."""
+def test_a_silent_target_never_answers_and_a_refusing_target_resets() -> None:
+    """This includes active requests."""
     loop = Loop()
     silent, refusing = agent(loop, AWS), agent(loop, AWS)
     ends = [sent(silent), sent(refusing)]
@@ -106,8 +106,8 @@ def test_what_becomes_silent_never_answers_again_and_who_refuses_resets() -> Non
     assert silent.busy == refusing.busy == 0
 
 
-def test_a_caller_who_leaves_frees_the_slot_only_where_the_vendor_notices() -> None:
-    """Lambda works on and is billed."""
+def test_a_client_that_gives_up_frees_its_slot_only_where_the_vendor_notices() -> None:
+    """A Lambda function continues to run and is billed."""
     loop = Loop()
     for shape, busy in ((AWS, 1), (AZURE, 0)):
         target, ends = agent(loop, shape), list[End]()
@@ -120,11 +120,11 @@ def test_a_caller_who_leaves_frees_the_slot_only_where_the_vendor_notices() -> N
         assert not ends
 
 
-# Rivals.
+# Baselines.
 
 
 def test_weighted_takes_turns() -> None:
-    """Equal weights, exactly."""
+    """With equal weights each target is picked equally often."""
     rule = Weighted(KEYS, random.Random(1))
     chosen = [choice.key for _ in range(6) if (choice := rule.choose(()))]
     assert sorted(chosen) == sorted(KEYS * 2)
@@ -132,7 +132,7 @@ def test_weighted_takes_turns() -> None:
 
 @pytest.mark.parametrize("make", [LeastRequest, PowerOfTwo])
 def test_the_busier_of_two_is_not_chosen(make: type[LeastRequest] | type[PowerOfTwo]) -> None:
-    """By own requests in flight."""
+    """The rule compares the active requests of this client."""
     rule = make(KEYS[:2], random.Random(1))
     rule.sent(KEYS[0])
     assert {choice.key for _ in range(20) if (choice := rule.choose(()))} == {KEYS[1]}
@@ -140,8 +140,8 @@ def test_the_busier_of_two_is_not_chosen(make: type[LeastRequest] | type[PowerOf
     assert {choice.key for _ in range(50) if (choice := rule.choose(()))} == set(KEYS[:2])
 
 
-def test_a_tried_target_is_left_out_until_nobody_is_left() -> None:
-    """As our own rules do it."""
+def test_an_excluded_target_is_not_picked() -> None:
+    """The pick is None when all targets are excluded, as with the router's own strategies."""
     rule = LeastRequest(KEYS, random.Random(1))
     choice = rule.choose(KEYS[:2])
     assert choice is not None
@@ -149,8 +149,8 @@ def test_a_tried_target_is_left_out_until_nobody_is_left() -> None:
     assert rule.choose(KEYS) is None
 
 
-def test_envoy_ejects_after_five_in_a_row_and_takes_back_at_a_sweep_after_30_s() -> None:
-    """Its consecutive rule and its base ejection time."""
+def test_envoy_ejects_after_five_failures_in_a_row_for_30_s() -> None:
+    """Envoy's defaults: consecutive_5xx of 5 and base_ejection_time of 30 s."""
     now = [0.0]
     rule = Envoy(KEYS, random.Random(1), clock_of(now))
     for _ in range(4):
@@ -164,8 +164,8 @@ def test_envoy_ejects_after_five_in_a_row_and_takes_back_at_a_sweep_after_30_s()
     assert KEYS[0] in rule.open()
 
 
-def test_envoy_ejects_a_tenth_at_most_but_one_always() -> None:
-    """Of three the second stays in, though it fails as much."""
+def test_envoy_ejects_at_most_ten_percent_but_always_one() -> None:
+    """Of three hosts only one is ejected although two fail."""
     now = [0.0]
     rule = Envoy(KEYS, random.Random(1), clock_of(now))
     for key in KEYS[:2]:
@@ -175,7 +175,7 @@ def test_envoy_ejects_a_tenth_at_most_but_one_always() -> None:
 
 
 def test_envoys_success_rate_needs_five_hosts_with_a_hundred_requests() -> None:
-    """The same share of errors ejects at six hosts and not at three."""
+    """The same error rate causes an ejection with six hosts and none with three."""
     for keys, ejected in ((KEYS, False), (tuple(f"aws/r{number}" for number in range(6)), True)):
         now = [0.0]
         rule = Envoy(keys, random.Random(1), clock_of(now))
@@ -187,8 +187,8 @@ def test_envoys_success_rate_needs_five_hosts_with_a_hundred_requests() -> None:
         assert (keys[0] not in rule.open()) is ejected
 
 
-def test_prequal_takes_the_fastest_cold_probe_and_leaves_the_hot_one() -> None:
-    """Hot is above the quantile of requests in flight."""
+def test_prequal_picks_the_fastest_cold_target_and_avoids_the_hot_one() -> None:
+    """A target is hot above the quantile of active requests."""
     keys = tuple(f"aws/r{number}" for number in range(24))
     answers = {key: (1, 20.0 + number) for number, key in enumerate(keys)} | {keys[0]: (50, 1.0)}
     now = [0.0]
@@ -200,8 +200,8 @@ def test_prequal_takes_the_fastest_cold_probe_and_leaves_the_hot_one() -> None:
     assert chosen.count(keys[1]) > chosen.count(keys[23])
 
 
-def test_prequal_without_fresh_probes_draws_by_lot() -> None:
-    """Answers older than a second say nothing."""
+def test_prequal_without_fresh_probes_picks_at_random() -> None:
+    """Probe results older than a second are ignored."""
     now = [0.0]
     rule = Prequal(KEYS, random.Random(1), clock_of(now), lambda key, answer: None)
     assert {choice.key for _ in range(50) if (choice := rule.choose(()))} == set(KEYS)
@@ -214,8 +214,8 @@ def told(at: float, key: str, *, took_s: float = 0.1, good: bool = True) -> Told
     return Told(at, took_s, good, 1, key)
 
 
-def test_turns_do_not_oscillate_and_chance_is_one() -> None:
-    """0 is perfectly even, 1 what independent draws show, and swinging together is far above."""
+def test_round_robin_does_not_oscillate_and_random_picks_score_one() -> None:
+    """0 is perfectly even, 1 is independent random picks, and synchronised swings score far above."""
     draw = random.Random(1)
     even = [[told(0.0, key) for key in KEYS * 40] for _ in range(20)]
     at_random = [
@@ -227,14 +227,14 @@ def test_turns_do_not_oscillate_and_chance_is_one() -> None:
     assert oscillation(swinging) > 5
 
 
-def test_the_difference_of_two_poisson_counts_is_known() -> None:
-    """Exact for small means and close to the normal limit where that begins."""
+def test_the_mean_difference_of_two_poisson_counts_is_continuous() -> None:
+    """It is exact for small means, and the normal approximation begins without a jump."""
     assert poisson_difference(0.0) == 0.0
     assert poisson_difference(29.9) == pytest.approx(poisson_difference(30.1), rel=0.01)
 
 
-def test_settling_and_recovery_are_taken_from_windows() -> None:
-    """10 s of failures after the fault; the share of the healed target is back 15 s after the heal."""
+def test_settling_and_recovery_are_measured_in_windows() -> None:
+    """Requests fail for 10 s after the fault, and the healed target has its share 15 s after the heal."""
     topology = replace(TINY, instances=1)
     asked: list[Told] = []
     for tenth in range(800):
@@ -265,34 +265,34 @@ def test_settling_and_recovery_are_taken_from_windows() -> None:
     ],
 )
 def test_the_same_seed_gives_the_same_figures(rule: str) -> None:
-    """With any rule, on a scenario with a fault; another seed gives others."""
+    """This holds for any rule in a scenario with a fault; another seed gives other figures."""
     setup = setup_of(TINY, "gray", rule)
     assert Run(setup).go() == Run(setup).go()
     assert Run(replace(setup, seed=2)).go() != Run(setup).go()
 
 
-def test_without_a_fault_nobody_fails() -> None:
-    """Whatever the rule."""
+def test_without_a_fault_no_request_fails() -> None:
+    """This holds for each rule."""
     for rule in FEW:
         assert Run(setup_of(TINY, "normal", rule)).go().errors == 0.0, rule
 
 
 def test_the_hedge_of_a_rule_is_part_of_its_name() -> None:
-    """So that rows tell them apart."""
+    """Rows with and without hedges have different names."""
     setup = setup_of(TINY, "normal", "ours/adaptive unhedged")
     assert setup.policy.hedge == "off"
     assert study.row_of(setup, Run(setup).go())["rule"] == "ours/adaptive unhedged"
 
 
 def test_a_quick_study_is_a_small_part() -> None:
-    """Three targets only, and few requests."""
+    """It has three targets and less than a quarter of the cells."""
     quick = cells(quick=True)
     assert {setup.topology.targets for setup in quick} == {3}
     assert len(quick) * 4 < len(cells(quick=False))
 
 
-def test_a_dial_turns_a_constant_only_for_a_while() -> None:
-    """Every parameter of the sweeps names a number that exists."""
+def test_a_parameter_changes_a_constant_temporarily() -> None:
+    """Every parameter of the sweeps names an existing number, which is restored at the end."""
     for sweep in SWEEPS:
         before = sweep.parameter.default()
         with sweep.parameter.turned(before * 2):
@@ -303,21 +303,21 @@ def test_a_dial_turns_a_constant_only_for_a_while() -> None:
 
 
 def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
-    """Or the plot could not mark it."""
+    """The plot marks the default among the values."""
     for sweep in SWEEPS:
         assert sweep.parameter.default() in sweep.values, sweep.name
 
 
 def test_each_swept_default_names_its_plot() -> None:
-    """In the comment beside the number."""
+    """The comment at the default has the path of the plot."""
     for sweep in SWEEPS:
         text = (results.ROOT / "router" / f"{sweep.parameter.where.replace('.', '/')}.py").read_text("utf-8")
         assert f"docs/benchmarks/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
 
 
-def test_the_values_of_each_dial_have_room_on_the_axis() -> None:
-    """Or they are written over each other."""
+def test_the_values_of_each_parameter_fit_on_the_axis() -> None:
+    """Labels of at most six characters do not overlap."""
     for sweep in SWEEPS:
         assert all(len(tick(value)) <= 6 for value in sweep.values), sweep.name
     assert [tick(0.0009765625), tick(0.0625), tick(0.25), tick(0.03), tick(1000.0)] == [
@@ -329,8 +329,8 @@ def test_the_values_of_each_dial_have_room_on_the_axis() -> None:
     ]
 
 
-def test_the_docs_show_what_the_file_of_figures_says() -> None:
-    """The generated part of docs/benchmarks/simulation.md is fresh."""
+def test_the_docs_show_the_figures_of_the_results_file() -> None:
+    """The generated part of docs/benchmarks/simulation.md is up to date."""
     text = results.DOCS.read_text("utf-8")
     part = text.partition(results.BEGIN)[2].partition(results.END)[0].strip()
     assert part == results.section(results.read()).strip()
