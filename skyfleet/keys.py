@@ -1,17 +1,17 @@
-"""Which key signs for which role: keys derived from a root secret, so that no function can sign as another.
+"""Derive the signing key of each function from a root secret, so that no function can sign as another.
 
 Rules
-- Routers hold the root secrets, one per generation. An agent and a checker hold derived keys only, each its
-  own. A derived key leads neither back to its root nor to the key of another role or place.
+- Routers hold the root secrets, one per generation. An agent and a checker hold only their own derived keys.
+  Neither the root nor the key of another role or place can be computed from a derived key.
 - The key of a role at a place is HKDF-SHA256 (RFC 5869) of the root with an empty salt, 32 bytes, written as
-  64 hexadecimal digits. Its `info` names purpose, version, role and place, so two of them never have one key.
-- A root signs nothing: it is only ever the input of the derivation.
-- The id of a derived key says whose it is, `k2:checker:aws/eu-west-1`. A receiver learns the sender from the
-  id whose key fits the signature, never from what the request says of itself.
-- Another derivation is another version in `info`. It comes with a new generation of roots, since functions of
-  two builds work side by side during a deploy.
+  64 hexadecimal digits. Its `info` names purpose, version, role and place, so keys of two functions differ.
+- A root is only the input of the derivation and never signs a request.
+- The id of a derived key names its holder: `k2:checker:aws/eu-west-1`. A receiver identifies the sender by
+  the id of the key that verifies the signature, never by other fields of the request.
+- A change of the derivation changes the version in `info` and needs a new generation of roots, since
+  functions of two builds run at the same time during a deploy.
 
-The Pulumi program derives by this file too. Standard library only, as in `skyfleet.signing`.
+The Pulumi program uses this file too. Standard library only, as in `skyfleet.signing`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HASH_BYTES: Final = 32
 
 
 def derive(root: str, role: Role, place: str) -> str:
-    """The key of one role at one place, "cloud/region", out of a root secret."""
+    """Derive the key of a role at a place ("cloud/region") from a root secret."""
     return hkdf(root.encode(), f"{PURPOSE}: {role}:{place}".encode()).hex()
 
 
@@ -40,19 +40,19 @@ def derived_id(root_id: str, role: Role, place: str) -> str:
 
 
 def derived(roots: Mapping[str, str], role: Role, place: str) -> dict[str, str]:
-    """All keys of one role at one place by id, in the order of their roots: the first one signs."""
+    """The keys of a role at a place by id, in the order of their roots. The first one signs."""
     return {derived_id(name, role, place): derive(root, role, place) for name, root in roots.items()}
 
 
 def hkdf(secret: bytes, info: bytes) -> bytes:
-    """RFC 5869 with SHA-256 and an empty salt; 32 bytes are one block of its second step."""
+    """HKDF of RFC 5869 with SHA-256 and an empty salt; 32 bytes are one block of its expand step."""
     extracted = hmac.digest(bytes(_HASH_BYTES), secret, "sha256")
     return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
 @frozen
 class Roots:
-    """A router's root secrets by id, inside `Keys` so that no repr shows them."""
+    """A router's root secrets by id, held in `Keys`, which hides them from repr."""
 
     _keys: Keys
 
@@ -68,13 +68,13 @@ class Roots:
         return cls(keys)
 
     def keys(self, role: Role, place: str) -> Keys:
-        """What that function holds; the first root's key signs."""
+        """The keys of the function with this role and place. The key of the first root signs."""
         roots = {name: root.decode() for name, root in self._keys.secrets.items()}
         found = {key_id: key.encode() for key_id, key in derived(roots, role, place).items()}
         return Keys(found, derived_id(self._keys.signing_id, role, place))
 
     def find(self, key_id: str, role: Role) -> bytes | None:
-        """The key of that id, when it is of this role and of one of these roots."""
+        """The key of this id, or None if the id has another role or an unknown root."""
         root_id, _, rest = key_id.partition(":")
         found, _, place = rest.partition(":")
         root = self._keys.secrets.get(root_id)
@@ -85,7 +85,7 @@ class Roots:
 
 @frozen
 class CheckerKeys:
-    """The keys of all checkers, for a `Verifier`: derived when one is asked for."""
+    """The keys of all checkers for a `Verifier`, derived on demand."""
 
     roots: Roots
 
@@ -94,5 +94,5 @@ class CheckerKeys:
 
 
 def place_of(key_id: str) -> str:
-    """Of a derived key's id."""
+    """The place in the id of a derived key."""
     return key_id.split(":", 2)[2]

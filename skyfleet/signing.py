@@ -1,18 +1,18 @@
-"""Signed requests: with a key that sender and receiver know (HMAC-SHA256), in time and only once.
+"""Sign requests and verify them: HMAC-SHA256 with a shared key, within a time window, without replays.
 
 Rules of this file
-- One canonical text (`_canonical`) for both sides: sender and receiver run this code.
-- Which key that is, for which receiver or sender, says `skyfleet.keys`.
-- Clock and nonce come in as arguments. The standard library only: all roles in all clouds import this file.
-- Every refusal looks the same to the caller; the cause is an attribute, for the log.
+- Sender and receiver compute the same canonical text (`_canonical`).
+- `skyfleet.keys` derives the keys.
+- Clock and nonce are arguments. Standard library only, since all functions on all clouds import this file.
+- All refusals have the same message; the cause is an attribute for the log.
 
-Theory. The signed text is six lines: `v1`, method, path with query, time, nonce, SHA-256 of the body.
-The last three have a fixed form without line breaks, so no path reads as another request. A receiver accepts
-a time within `WINDOW_S` of its own clock and remembers each nonce as long as its time would be accepted, so a
-copied request works nowhere twice on one instance; across instances the window bounds it.
+The signed text has six lines: `v1`, method, path with query, time, nonce, SHA-256 of the body. The last three
+have a fixed form without line breaks, so no path can imitate another request. A receiver accepts times
+within `WINDOW_S` of its own clock and remembers each nonce for as long. One instance therefore accepts a
+request only once; across instances the window bounds a replay.
 
-Rotation: `Keys` holds several keys, the first signs and all are accepted. Add the new key in front, deploy,
-then remove the old one. `infra/keys.py` keeps three at once.
+Rotation: `Keys` holds several keys, of which the first signs and all are accepted. Add the new key in front,
+deploy, then remove the old one. `infra/keys.py` keeps three.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
 VERSION: Final = b"v1"
-# Five minutes: what AWS SigV4 allows too. Serverless clocks are kept by the host; callers' clocks drift more.
+# Five minutes, as in AWS SigV4. Hosts keep the clocks of functions; clocks of other clients drift more.
 WINDOW_S: Final = 300
-# About 10 MB of memory when full. A flood beyond it shortens the window instead of forgetting (NonceCache).
+# About 10 MB of memory when full. More requests than that shorten the window (NonceCache).
 NONCE_CAPACITY: Final = 65_536
-# 16 random letters are 75 bits and more, and what the Pulumi program makes is longer. A shorter one was typed
-# by hand and can be guessed offline from one signed request.
+# 16 random letters have at least 75 bits, and the Pulumi program makes longer ones. A shorter secret, such as
+# one typed by hand, can be guessed offline from one signed request.
 SHORTEST_SECRET: Final = 16
 _ID_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:/")
 
@@ -56,7 +56,7 @@ Cause = Literal[
 
 
 class Unauthorized(Exception):
-    """The request may not come in. The text is the same for every cause; `cause` is for the log only."""
+    """The request is refused. The message is the same for every cause; `cause` is for the log only."""
 
     status = 401
     code = "unauthorized"
@@ -71,12 +71,12 @@ class Unauthorized(Exception):
 
 
 class KeysError(ValueError):
-    """The configured signing keys cannot be used; says why without showing any of them."""
+    """The configured signing keys cannot be used. The message gives the reason and contains no key."""
 
 
 @frozen
 class Keys:
-    """Signing keys by id. The first one signs; every one of them is accepted."""
+    """Signing keys by id. The first one signs, and all are accepted."""
 
     secrets: Mapping[str, bytes] = field(repr=False)
     signing_id: str
@@ -117,21 +117,21 @@ class Keys:
         return cls(secrets=secrets, signing_id=next(iter(secrets)))
 
     def find(self, key_id: str) -> bytes | None:
-        """The key of that id, if it is accepted."""
+        """The key of this id, or None."""
         return self.secrets.get(key_id)
 
 
 class Accepted(Protocol):
-    """The keys that a receiver accepts, by id."""
+    """A source of the keys that a receiver accepts."""
 
     def find(self, key_id: str, /) -> bytes | None: ...
 
 
 class NonceCache:
-    """Remembers the nonces of accepted requests for as long as their time would be accepted again.
+    """The nonces of accepted requests within the time window.
 
-    It is bounded. When it is full it forgets the oldest second and from then on refuses that second and all
-    before it: under a flood the window gets shorter, a replay never gets through.
+    When the cache is full it drops the oldest second and refuses all requests of that second and earlier. A
+    flood shortens the window and never lets a replay pass.
     """
 
     def __init__(self, capacity: int = NONCE_CAPACITY) -> None:
@@ -145,7 +145,7 @@ class NonceCache:
         return self._count
 
     def remember(self, nonce: bytes, timestamp: int, now: float) -> Cause | None:
-        """Note a nonce; the answer is None, or why the request must be refused."""
+        """Add a nonce. Returns None, or the cause if the request must be refused."""
         if int(now) != self._pruned_at:  # at most once a second
             self._pruned_at = int(now)
             self._forget_before(int(now) - WINDOW_S)
@@ -169,7 +169,7 @@ class NonceCache:
 def sign(
     keys: Keys, method: str, path: str, query: bytes, body: bytes, *, now: float, nonce: str
 ) -> list[Header]:
-    """The four headers that let this request in.
+    """Return the four headers that authenticate this request.
 
     path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
     nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
@@ -187,7 +187,7 @@ def sign(
 
 @frozen
 class Verifier:
-    """One receiver: the keys it accepts and the nonces it has seen."""
+    """Verify requests against accepted keys and earlier nonces."""
 
     keys: Accepted
     seen: NonceCache = field(default_factory=NonceCache)
@@ -195,8 +195,10 @@ class Verifier:
     def check(
         self, headers: Iterable[Header], method: str, path: str, query: bytes, body: bytes, *, now: float
     ) -> str:
-        """Accept a request signed with one of the keys, in time, for the first time; else Unauthorized.
-        Returns the id of the key that signed."""
+        """Return the id of the key that signed the request. now: unix seconds.
+
+        Raises Unauthorized if the signature is invalid, outside the time window or a replay.
+        """
         found = signature_headers(headers)
         secret = self.keys.find(found[KEY_ID])
         if secret is None:
@@ -210,7 +212,7 @@ class Verifier:
             raise Unauthorized("too-old")
         if timestamp > now + WINDOW_S:
             raise Unauthorized("too-new")
-        # Only now: nonces noted before the signature is checked would let unsigned requests fill the cache.
+        # Last, so that unsigned requests cannot fill the cache.
         cause = self.seen.remember(nonce, timestamp, now)
         if cause is not None:
             raise Unauthorized(cause)
@@ -218,7 +220,7 @@ class Verifier:
 
 
 def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:
-    # A "?" inside the decoded path must not read as the start of the query.
+    # A "?" inside the decoded path must not be read as the start of the query.
     if "%" in path or "?" in path:
         path = path.replace("%", "%25").replace("?", "%3F")
     where = path.encode("utf-8", "surrogateescape")
@@ -229,9 +231,9 @@ def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str,
 
 
 def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
-    """The four values by name; Unauthorized when one is missing, twice there or no ASCII.
+    """The four header values by name. Raises Unauthorized if one is missing, repeated or not ASCII.
 
-    It needs no body: by it a receiver turns away an unsigned request before it reads one.
+    A receiver calls this before it reads the body, to refuse unsigned requests early.
     """
     found: dict[bytes, str] = {}
     for raw_name, value in headers:
@@ -249,7 +251,7 @@ def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
 
 
 def _timestamp(text: str) -> int:
-    # 12 digits last for 30,000 years and keep int() from long inputs.
+    # 12 digits suffice for 30,000 years and bound the input of int().
     if not text.isdigit() or len(text) > 12:
         raise Unauthorized("malformed-header")
     return int(text)

@@ -1,7 +1,7 @@
-"""The contract of the agent function as data: same request in, same status, headers and bytes out everywhere.
+"""The HTTP contract of the agent function: equal requests get equal status, headers and bytes on every cloud.
 
-Each `Case` is run in process and against real servers, in every tier, by whoever can `send` it; `check` says
-whether a reply keeps the contract. Nothing here knows a cloud. The agent is functions.agent:agent, offline.
+The cases run in process, on a plain server and on the emulated clouds. `check` compares a reply with its
+case. No case depends on a cloud. The agent is functions.agent:agent without a model.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from urllib.parse import unquote
 from skyfleet.signing import Keys, sign
 from tests.asgi import Reply
 
-# The same in every case, so that ids derived from it are equal.
+# One id for all cases, so that the ids derived from it are known.
 REQUEST_ID: Final = "contract-case"
 LIMIT: Final = 6 * 1024 * 1024
-# Headers that a cloud, its front door or its server may add or set as it likes. All others are equal.
+# Headers that a cloud, its platform front end or its server may add or change. All others are compared.
 MAY_DIFFER: Final = frozenset(
     {
         "alt-svc",
         "connection",
         "date",
-        "endpoint-load-metrics",  # how busy this instance is
+        "endpoint-load-metrics",  # the load of this instance
         "keep-alive",
         "request-context",
         "server",
@@ -38,7 +38,7 @@ MAY_DIFFER: Final = frozenset(
         "x-amzn-remapped-content-length",
         "x-amzn-remapped-date",
         "x-amzn-remapped-server",
-        "x-amzn-errortype",  # Lambda's own 413: it refuses the 6 MB before the agent sees them
+        "x-amzn-errortype",  # Lambda answers 413 itself, before the agent gets the 6 MB
         "x-amzn-requestid",
         "x-amzn-trace-id",
         "x-azure-ref",
@@ -56,12 +56,12 @@ EVENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request and what must come back.
+    """One request and its expected reply.
 
     target: path and query as on the wire, percent-encoded.
-    signed: with a right signature; else `headers` say all there is.
-    reply: the exact body, `created` set to 0; None leaves it open. mentions: texts the body must hold.
-    first_before_last_s: the first chunk comes at least so long before the last.
+    signed: sign the request; otherwise only `headers` are sent.
+    reply: the exact body with `created` set to 0, or None for any body. mentions: texts in the body.
+    first_before_last_s: the least time between the first and the last chunk, in seconds.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Case:
 
 
 def check(case: Case, reply: Reply) -> None:
-    """Raise AssertionError where the reply breaks the contract."""
+    """Raise AssertionError if the reply differs from the case."""
     assert reply.status == case.status, (case.name, reply.status, reply.body[:500])
     body = re.sub(rb'"created":\d{6,}', b'"created":0', reply.body)
     if case.reply is not None:
@@ -115,8 +115,8 @@ def check(case: Case, reply: Reply) -> None:
         assert renamed == str(len(reply.body)), case.name
     assert found == expected, case.name
     assert reply.complete, case.name
-    if reply.status != 413:  # Lambda says that one itself
-        # By this field a router tells an agent's reply from a front door's, in every cloud.
+    if reply.status != 413:  # Lambda's own reply
+        # The router distinguishes an agent's reply from a platform front end's by this field.
         assert (reply.header("endpoint-load-metrics") is not None) == (reply.status != 401), case.name
     if case.first_before_last_s:
         moments = [moment for moment, _ in reply.chunks]
@@ -202,7 +202,7 @@ UNAUTHORIZED: Final = _error(
 )
 
 CASES: Final[tuple[Case, ...]] = (
-    # answers
+    # whole replies
     Case(
         "a chain of tools",
         "POST",
@@ -306,7 +306,7 @@ CASES: Final[tuple[Case, ...]] = (
         + b"data: [DONE]\n\n",
         first_before_last_s=0.3,
     ),
-    # mistakes of the caller
+    # client errors
     Case(
         "json cut off",
         "POST",
@@ -353,7 +353,7 @@ CASES: Final[tuple[Case, ...]] = (
         reply=_error("method-not-allowed", "/invoke does not take DELETE. Use POST."),
     ),
     Case("too large", "POST", "/invoke", 413, body=b" " * (LIMIT + 1), mentions=("6291456",)),
-    # strangers
+    # unauthorized requests
     Case("no signature", "POST", "/invoke", 401, body=_ask("6*7"), signed=False, reply=UNAUTHORIZED),
     Case(
         "made-up signature",

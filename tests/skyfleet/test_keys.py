@@ -1,4 +1,4 @@
-"""Which key signs for which role: what is derived is apart from all else, and no key passes for another."""
+"""Tests of derived keys: each signs for one role at one place, and no key is accepted for another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOTS = Roots.parse(json.dumps(BY_ID))
 
 
 def accepted(receiver: Verifier, sender: Keys) -> str:
-    """The id that a receiver accepts a request of this sender under, or the cause of its refusal."""
+    """The key id under which a receiver accepts the sender's request, or the cause of the refusal."""
     headers = sign(sender, "POST", "/invoke", b"", b"{}", now=NOW, nonce=NONCE)
     try:
         return receiver.check(headers, "POST", "/invoke", b"", b"{}", now=NOW)
@@ -41,13 +41,13 @@ def named(key: str, key_id: str) -> Keys:
 
 
 def test_the_derivation_is_hkdf_as_published() -> None:
-    """RFC 5869, test case 3 (no salt, no info): its first block."""
+    """RFC 5869, test case 3 (no salt, no info): the first block of the output."""
     expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
     assert hkdf(bytes([0x0B] * 22), b"").hex() == expected
 
 
-def test_a_derived_key_stays_what_it_is() -> None:
-    """Pinned, since another derivation would refuse every request between two builds of one generation."""
+def test_the_derivation_does_not_change() -> None:
+    """A changed derivation would break every request between two builds with one root."""
     made = derive("a-newer-made-up-secret", "agent", "aws/eu-west-1")
     assert made == hkdf(b"a-newer-made-up-secret", b"skyfleet signing key v1: agent:aws/eu-west-1").hex()
     assert made == "6d4cc4fbe320fd65787d8b88f736b1fcf81ed66bf601b71510602a45631a9bd4"
@@ -55,7 +55,7 @@ def test_a_derived_key_stays_what_it_is() -> None:
 
 @given(st.tuples(roots, roles, places), st.tuples(roots, roles, places))
 def test_distinct_names_have_distinct_keys(one: tuple[str, Role, str], other: tuple[str, Role, str]) -> None:
-    """Root, role and place all count."""
+    """The key depends on root, role and place."""
     assert (derive(*one) == derive(*other)) is (one == other)
 
 
@@ -63,7 +63,7 @@ def test_distinct_names_have_distinct_keys(one: tuple[str, Role, str], other: tu
 def test_no_key_is_accepted_for_another_role_place_or_generation(
     holder: tuple[str, Role, str], receiver: tuple[str, Role, str], claim: tuple[str, Role, str]
 ) -> None:
-    """A holder may sign under any id: an agent or checker accepts its own key under its own id only."""
+    """An agent or a checker accepts only its own key under its own id."""
     stolen = named(derive(BY_ID[holder[0]], *holder[1:]), derived_id(*claim))
     own = ROOTS.keys(*receiver[1:])
     let_in = accepted(Verifier(own), stolen) not in ("unknown-key", "wrong-signature")
@@ -71,10 +71,10 @@ def test_no_key_is_accepted_for_another_role_place_or_generation(
 
 
 @given(holders, holders)
-def test_a_router_hears_a_checker_under_its_own_name_only(
+def test_a_router_accepts_a_checker_under_its_own_name_only(
     holder: tuple[str, Role, str], claim: tuple[str, Role, str]
 ) -> None:
-    """An agent's key is never a checker's, and a checker's key is never that of another checker."""
+    """The router accepts neither an agent's key nor another checker's key for a checker."""
     stolen = named(derive(BY_ID[holder[0]], *holder[1:]), derived_id(*claim))
     found = accepted(Verifier(CheckerKeys(ROOTS)), stolen)
     if holder == claim and holder[1] == "checker":
@@ -84,8 +84,8 @@ def test_a_router_hears_a_checker_under_its_own_name_only(
 
 
 @given(holders)
-def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
-    """It is only ever derived from, so that nothing signed with it fits anywhere."""
+def test_a_root_is_not_the_key_of_any_role(claim: tuple[str, Role, str]) -> None:
+    """No receiver accepts a request that is signed with a root."""
     for root in BY_ID.values():
         for receiver in (Verifier(CheckerKeys(ROOTS)), Verifier(ROOTS.keys(*claim[1:]))):
             for key_id in (derived_id(*claim), "k1", "k2"):
@@ -93,10 +93,10 @@ def test_a_root_is_no_key_of_any_role(claim: tuple[str, Role, str]) -> None:
 
 
 @given(generations, generations, roles, places)
-def test_both_sides_meet_whenever_the_receiver_knows_the_signing_generation(
+def test_a_receiver_accepts_each_generation_that_it_knows(
     senders: list[int], receivers: list[int], role: Role, place: str
 ) -> None:
-    """What rotation rests on: the order of the other generations does not matter."""
+    """Rotation relies on this: the order of the receiver's generations does not matter."""
 
     def secrets(numbers: list[int]) -> dict[str, str]:
         return {f"k{number}": f"a-made-up-secret-number-{number}" for number in numbers}
@@ -121,13 +121,13 @@ def test_both_sides_meet_whenever_the_receiver_knows_the_signing_generation(
         "K2:checker:a/b",
     ],
 )
-def test_an_odd_id_finds_no_checkers_key(key_id: str) -> None:
-    """Only a known root, the role and a place."""
+def test_a_malformed_id_finds_no_checkers_key(key_id: str) -> None:
+    """An id needs a known root, the role `checker` and a place."""
     assert CheckerKeys(ROOTS).find(key_id) is None
 
 
 def test_a_router_that_is_given_derived_keys_does_not_start() -> None:
-    """It could sign for one target only; the mistake is named and the key is not."""
+    """The error explains that roots are needed and does not contain the key."""
     text = json.dumps(derived(BY_ID, "agent", "aws/eu-west-1"))
     with pytest.raises(KeysError, match="derived for one function") as raised:
         Roots.parse(text)
@@ -135,12 +135,12 @@ def test_a_router_that_is_given_derived_keys_does_not_start() -> None:
 
 
 def test_no_repr_shows_a_root() -> None:
-    """Settings are printed one day."""
+    """A repr of the settings may reach a log."""
     assert "made-up-secret" not in repr(ROOTS)
     assert "made-up-secret" not in repr(CheckerKeys(ROOTS))
 
 
 @given(places)
 def test_a_place_is_read_back_from_an_id(place: str) -> None:
-    """Whatever the place is called."""
+    """This holds for any place name."""
     assert place_of(derived_id("k1", "checker", place)) == place

@@ -1,4 +1,4 @@
-"""Who gets in: properties of the signature, its window and its memory of nonces."""
+"""Tests of request signing: the signature, its time window and the cache of nonces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ bodies = st.binary(max_size=200)
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a signature is made over."""
+    """The parts of a request that the signature covers."""
 
     method: str
     path: str
@@ -65,16 +65,16 @@ PLAIN = Request("POST", "/invoke", b"a=1", b'{"input": "x"}')
 
 
 @given(requests)
-def test_what_is_signed_is_let_in_once(request: Request) -> None:
-    """Any request passes with its own signature, and its copy does not."""
+def test_a_signed_request_is_accepted_once(request: Request) -> None:
+    """The first request with a signature is accepted and its replay is refused."""
     seen, headers = NonceCache(), request.sign()
     request.verify(headers, seen=seen)
     assert request.cause(headers, seen=seen) == "replayed"
 
 
 @given(requests, requests)
-def test_a_signature_fits_one_request_only(one: Request, other: Request) -> None:
-    """Method, path, query and body are all covered."""
+def test_a_signature_is_valid_for_one_request_only(one: Request, other: Request) -> None:
+    """The signature covers method, path, query and body."""
     if one != other:
         assert other.cause(one.sign()) == "wrong-signature"
 
@@ -88,7 +88,7 @@ def test_a_question_mark_in_the_path_is_not_a_query() -> None:
     ("late", "cause"), [(-WINDOW_S - 1, "too-new"), (WINDOW_S + 1, "too-old"), (0, None)]
 )
 def test_the_window_is_five_minutes_both_ways(late: float, cause: Cause | None) -> None:
-    """A signature is good within WINDOW_S of the receiver's clock."""
+    """A signature is valid within WINDOW_S of the receiver's clock."""
     if cause is None:
         PLAIN.verify(PLAIN.sign(), now=NOW, seen=NonceCache())
     else:
@@ -96,7 +96,7 @@ def test_the_window_is_five_minutes_both_ways(late: float, cause: Cause | None) 
 
 
 def test_every_configured_key_is_accepted_and_the_first_one_signs() -> None:
-    """Keys rotate: a receiver with old and new takes both, one with the new alone refuses the old."""
+    """During a rotation the receiver accepts the old and the new key, and afterwards only the new one."""
     old, new = Keys.parse('{"k1": "an-older-made-up-secret"}'), Keys.parse('{"k2": "a-newer-made-up-secret"}')
     PLAIN.verify(PLAIN.sign(old), seen=NonceCache())
     PLAIN.verify(PLAIN.sign(KEYS), keys=new, seen=NonceCache())
@@ -115,21 +115,21 @@ def test_every_configured_key_is_accepted_and_the_first_one_signs() -> None:
     ],
 )
 def test_malformed_headers_are_refused(name: bytes, value: bytes, cause: Cause) -> None:
-    """Whatever stands in a header, the answer is Unauthorized and nothing else."""
+    """Any malformed value raises Unauthorized and no other exception."""
     headers = [(k, value if k == name else v) for k, v in PLAIN.sign()]
     assert PLAIN.cause(headers) == cause
 
 
 def test_missing_and_repeated_headers_are_refused() -> None:
-    """Exactly one of each: a second value might be what another reader looks at."""
+    """Each header must occur exactly once, since another parser might read the second value."""
     headers = PLAIN.sign()
     for index in range(len(headers)):
         assert PLAIN.cause(headers[:index] + headers[index + 1 :]) == "missing-header"
         assert PLAIN.cause([*headers, headers[index]]) == "repeated-header"
 
 
-def test_a_wrong_signature_leaves_its_nonce_free() -> None:
-    """A stranger cannot fill the memory or use up someone's nonce."""
+def test_a_request_with_a_wrong_signature_does_not_use_up_its_nonce() -> None:
+    """A client without a key can neither fill the cache nor block the nonce of another request."""
     seen = NonceCache()
     forged = [(k, b"0" * 64 if k == SIGNATURE else v) for k, v in PLAIN.sign()]
     assert PLAIN.cause(forged, seen=seen) == "wrong-signature"
@@ -137,16 +137,16 @@ def test_a_wrong_signature_leaves_its_nonce_free() -> None:
     PLAIN.verify(PLAIN.sign(), seen=seen)
 
 
-def test_nonces_are_forgotten_when_their_time_is_over() -> None:
-    """Memory holds only what could still be replayed."""
+def test_nonces_are_removed_when_they_expire() -> None:
+    """The cache keeps only nonces within the time window."""
     seen = NonceCache()
     for second in range(1000):
         assert seen.remember(second.to_bytes(16), int(NOW) + second, NOW + second) is None
     assert len(seen) == WINDOW_S + 1
 
 
-def test_a_full_memory_shortens_the_window_and_lets_no_copy_through() -> None:
-    """Beyond its capacity the cache refuses old requests instead of forgetting that it saw them."""
+def test_a_full_cache_shortens_the_window_and_accepts_no_replay() -> None:
+    """Beyond its capacity the cache refuses old requests instead of accepting replays."""
     seen = NonceCache(capacity=10)
     for second in range(20):
         assert seen.remember(second.to_bytes(16), int(NOW) + second, NOW) is None
@@ -169,13 +169,13 @@ def test_a_full_memory_shortens_the_window_and_lets_no_copy_through() -> None:
     ],
 )
 def test_unusable_keys_are_named_without_being_shown(text: str, words: str) -> None:
-    """The error says which key and why."""
+    """The error names the key id and the reason."""
     with pytest.raises(KeysError, match=words):
         Keys.parse(text)
 
 
 def test_no_repr_shows_a_secret() -> None:
-    """Keys end up in logs one day."""
+    """A repr may reach a log."""
     assert "a-newer-made-up-secret" not in repr(KEYS)
     assert "an-older-made-up-secret" not in str(KEYS)
     with pytest.raises(KeysError) as raised:

@@ -1,4 +1,4 @@
-"""Claims about the events of a stream that decide what a router does."""
+"""Tests of the search for the first event of a stream."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ pytestmark = pytest.mark.pure
     ],
 )
 def test_the_first_event_is_one_with_data(parts: list[bytes], here: bool) -> None:
-    """Comments and settings tell a caller nothing; an endless event counts as soon as it is endless."""
+    """Comments, `id` and `retry` do not count, and an event that exceeds the limit counts before its end."""
     first = FirstEvent()
     assert [first.feed(part) for part in parts][-1] is here

@@ -1,4 +1,4 @@
-"""Claims about frozen values."""
+"""Tests of `frozen`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Other:
 
 
 def test_values_with_equal_fields_are_equal_and_hash_alike() -> None:
-    """Within one class only."""
+    """Values of different classes are never equal."""
     assert Point(1, 2) == Point(1, 2)
     assert hash(Point(1, 2)) == hash(Point(1, 2))
     assert Point(1, 2) != Point(2, 1)
@@ -39,12 +39,12 @@ def test_values_with_equal_fields_are_equal_and_hash_alike() -> None:
 
 
 def test_a_value_shows_its_fields_but_no_secret() -> None:
-    """As dataclasses do."""
+    """A field with `repr=False` is left out, as in a dataclass."""
     assert repr(Point(1, secret="hidden")) == "Point(x=1, y=0)"
 
 
 def test_a_value_is_changed_by_making_another() -> None:
-    """And takes no field that it does not have."""
+    """`replace` returns a new value, and unknown attributes cannot be set."""
     before = Point(1, 2)
     assert replace(before, y=3) == Point(1, 3)
     assert before == Point(1, 2)
