@@ -27,20 +27,28 @@ _RATES: Final = {(30, 10_000): 20.0, (300, 100): 12.0, (300, 10_000): 8.0}
 
 RIVALS: Final = ("weighted", "least-request", "p2c", "prequal", "envoy")
 OURS: Final = (
-    "ours/weighted",
-    "ours/round-robin",
-    "ours/random",
-    "ours/least-load",
-    "ours/latency",
-    "ours/cost",
-    "ours/adaptive",
-    "ours/weighted hedged",
-    "ours/adaptive unhedged",
+    "skyfleet/weighted",
+    "skyfleet/round-robin",
+    "skyfleet/random",
+    "skyfleet/least-load",
+    "skyfleet/latency",
+    "skyfleet/cost",
+    "skyfleet/adaptive",
+    "skyfleet/weighted hedged",
+    "skyfleet/adaptive unhedged",
 )
 # At three targets with many instances, and at more targets.
-FEW: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
+FEW: Final = (
+    "weighted",
+    "p2c",
+    "prequal",
+    "envoy",
+    "skyfleet/weighted",
+    "skyfleet/latency",
+    "skyfleet/adaptive",
+)
 # In the largest topologies.
-FEWEST: Final = ("weighted", "p2c", "prequal", "envoy", "ours/adaptive")
+FEWEST: Final = ("weighted", "p2c", "prequal", "envoy", "skyfleet/adaptive")
 
 
 def topologies() -> tuple[Topology, ...]:
@@ -79,25 +87,26 @@ def setup_of(topology: Topology, scenario: str, rule: str, policy: Policy = DEFA
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number of the core. where: "policy", or a module of `router`; name: the field or constant."""
+    """One number of the core. where: a module of `router.core`; name: its constant or a field of `Policy`."""
 
     where: str
     name: str
 
     @property
     def label(self) -> str:
-        return f"{self.where}.{self.name}"
+        """How figures and plots name it: a field of the policy alone, a constant with its module."""
+        return self.name if self.where == "policy" else f"{self.where}.{self.name}"
 
     def default(self) -> float:
         """Its value in the sources."""
         owner: object = (
-            DEFAULT if self.where == "core.policy" else importlib.import_module(f"router.{self.where}")
+            DEFAULT if self.where == "policy" else importlib.import_module(f"router.core.{self.where}")
         )
         return float(getattr(owner, self.name))
 
     def policy(self, value: float) -> Policy:
         """The policy with this value, if it is a field of it."""
-        if self.where != "core.policy":
+        if self.where != "policy":
             return DEFAULT
         whole = next(one for one in fields(Policy) if one.name == self.name).type == "int"
         changes: dict[str, float] = {self.name: int(value) if whole else value}
@@ -106,10 +115,10 @@ class Parameter:
     @contextmanager
     def turned(self, value: float) -> Generator[None]:
         """A constant has this value for a while."""
-        if self.where == "core.policy":
+        if self.where == "policy":
             yield
             return
-        module = importlib.import_module(f"router.{self.where}")
+        module = importlib.import_module(f"router.core.{self.where}")
         before: object = getattr(module, self.name)
         setattr(module, self.name, value)
         try:
@@ -127,7 +136,7 @@ class Sweep:
     values: tuple[float, ...]
     scenarios: tuple[tuple[str, str], ...]
     says: str
-    rule: str = "ours/adaptive"
+    rule: str = "skyfleet/adaptive"
     topology: Topology = field(default_factory=lambda: Topology(3, 1))
 
 

@@ -17,7 +17,15 @@ from typing import Any, Final
 # Colours that differ for red-green colour-blind readers.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 _TOPOLOGIES: Final = ("3x1", "3x100", "3x10000", "30x100", "300x1")
-_RULES: Final = ("weighted", "p2c", "prequal", "envoy", "ours/weighted", "ours/latency", "ours/adaptive")
+_RULES: Final = (
+    "weighted",
+    "p2c",
+    "prequal",
+    "envoy",
+    "skyfleet/weighted",
+    "skyfleet/latency",
+    "skyfleet/adaptive",
+)
 _UNITS: Final = {
     "p50_ms": "p50, ms",
     "p95_ms": "p95, ms",
@@ -69,7 +77,7 @@ def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noq
     for panel, topology in zip(panels, shown, strict=True):
         by = {(row["scenario"], row["rule"]): row[figure] for row in rows if row["topology"] == topology}
         for rule, colour in zip(_RULES, COLOURS, strict=False):
-            line = "-" if rule.startswith("ours") else ":"
+            line = "-" if rule.startswith("skyfleet") else ":"
             values = [by.get((scenario, rule)) for scenario in scenarios]
             panel.plot(
                 values, scenarios, line, marker="o", markersize=3, linewidth=0.8, color=colour, label=rule

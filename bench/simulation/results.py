@@ -102,7 +102,7 @@ def _matrix(rows: Sequence[Mapping[str, Any]]) -> str:
     rules = list(dict.fromkeys(row["rule"] for row in rows))
     by = {(row["scenario"], row["rule"]): row for row in rows}
     lines = ["| rule | " + " | ".join(scenarios) + " |", "| --- |" + " ---: |" * len(scenarios)]
-    for rule in sorted(rules, key=lambda rule: (rule.startswith("ours"), rule)):
+    for rule in sorted(rules, key=lambda rule: (rule.startswith("skyfleet"), rule)):
         lines.append(f"| {rule} | " + " | ".join(_cell(by[scenario, rule]) for scenario in scenarios) + " |")
     return "\n".join(lines)
 

@@ -40,7 +40,10 @@ _DRAIN_S = 2 * PATIENCE_S
 
 @dataclass(frozen=True)
 class Setup:
-    """What to run. rule: a baseline's name, or ours as "ours/STRATEGY"; policy: of the plan, and of ours."""
+    """What to run.
+
+    rule: a baseline's name, or "skyfleet/STRATEGY". policy: of the request machine and the balancer.
+    """
 
     topology: Topology
     scenario: str
@@ -78,7 +81,7 @@ class Run:
         """Run to the end."""
         topology, loop = self.topology, self.loop
         arrange(self.setup.scenario, topology, loop, self.agents)
-        if self.setup.rule.startswith("ours"):
+        if self.setup.rule.startswith("skyfleet"):
             for number in range(CHECKERS):
                 checker = Checker(loop, number, topology.fleet, self.agents, self.store)
                 checker.begin(number * APART_S / CHECKERS)
@@ -119,7 +122,7 @@ class Run:
 
     def _maker(self, name: str) -> Make:
         keys, chance, loop = list(self.by_key), self.chance, self.loop
-        if name.startswith("ours/"):
+        if name.startswith("skyfleet/"):
             strategy = Strategy(name.split("/")[1])
             return lambda ways, probes: Ours(
                 self.topology.fleet, strategy, self.policy, loop, self.store, (probes, chance)

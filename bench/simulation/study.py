@@ -91,7 +91,7 @@ def means_of(point: Point) -> dict[str, float | None]:
 def row_of(setup: Setup, figures: Figures) -> Row:
     """How a run is kept."""
     rule = setup.rule
-    if rule.startswith("ours") and setup.policy.hedge != "auto":
+    if rule.startswith("skyfleet") and setup.policy.hedge != "auto":
         rule += " hedged" if setup.policy.hedge == "on" else " unhedged"
     return {"topology": setup.topology.name, "scenario": setup.scenario, "rule": rule, **asdict(figures)}
 

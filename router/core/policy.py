@@ -105,7 +105,7 @@ class Policy:
 
     # Health of targets (router.core.health).
     # Backoff of a target that sends no Retry-After. A full one still takes most requests, so a longer backoff
-    # drives the others into their own limits (docs/benchmarks/plots/rest.svg).
+    # drives the others into their own limits (docs/benchmarks/plots/backoff.svg).
     backoff_s: float = 0.1
     # A Retry-After of a year is a mistake; a minute later one more request finds out.
     backoff_cap_s: float = 60.0
@@ -117,24 +117,24 @@ class Policy:
     proof_s: float = 15.0
     # The least share of a derated target: with three targets below 1 % of the requests, so that it does not
     # decide the p99, and at 50 requests a second still one each four seconds to notice recovery
-    # (docs/benchmarks/plots/gray-floor.svg).
+    # (docs/benchmarks/plots/derating-floor.svg).
     derating_floor: float = 1 / 64
-    # From full to the floor within 12 s (docs/benchmarks/plots/gray-step.svg), and back within 12 s of good
-    # evidence (docs/benchmarks/plots/gray-back.svg).
+    # From full to the floor within 12 s (docs/benchmarks/plots/derating-step.svg), and back within 12 s of
+    # good evidence (docs/benchmarks/plots/derating-back.svg).
     derating_step_s: float = 2.0
     derating_back_s: float = 2.0
     # Shares of errors that the test tells apart; what is between them counts neither way for long.
     outlier_errors_fine: float = 0.05
     outlier_errors_bad: float = 0.35
     # Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests
-    # (docs/benchmarks/plots/gray-proof.svg).
+    # (docs/benchmarks/plots/outlier-proof.svg).
     outlier_proof: float = 8.0
     # Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
     # above what queues and heavy tails do to an average: it derates no target of thousands of healthy fleets
     # (tests/router/core/health/test_outlier.py). Where the others are no measure, as they are near and it is
     # far, its own usual latency alone decides. A heavy tail (lognormal, sigma 1) whose first replies were
     # fast needs a factor of six there.
-    # See docs/benchmarks/plots/gray-times.svg.
+    # See docs/benchmarks/plots/outlier-times.svg.
     outlier_times: float = 5.0
     outlier_times_far: float = 6.0
     outlier_peers: float = 3.0
@@ -143,7 +143,7 @@ class Policy:
     outlier_slow_times: float = 5.0
     outlier_slow_ms: float = 1000.0
     # An average of fewer is no average; and how many requests at a slow average make it an answer
-    # (docs/benchmarks/plots/gray-slow.svg).
+    # (docs/benchmarks/plots/outlier-slow-requests.svg).
     outlier_samples: int = 10
     outlier_slow_requests: int = 20
 

@@ -255,12 +255,12 @@ def test_settling_and_recovery_are_measured_in_windows() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        "ours/adaptive",
+        "skyfleet/adaptive",
         "envoy",
         *(
             pytest.param(rule, marks=pytest.mark.long)
-            for rule in (*FEW, "ours/cost", "least-request")
-            if rule not in ("ours/adaptive", "envoy")
+            for rule in (*FEW, "skyfleet/cost", "least-request")
+            if rule not in ("skyfleet/adaptive", "envoy")
         ),
     ],
 )
@@ -279,9 +279,9 @@ def test_without_a_fault_no_request_fails() -> None:
 
 def test_the_hedge_of_a_rule_is_part_of_its_name() -> None:
     """Rows with and without hedges have different names."""
-    setup = setup_of(TINY, "normal", "ours/adaptive unhedged")
+    setup = setup_of(TINY, "normal", "skyfleet/adaptive unhedged")
     assert setup.policy.hedge == "off"
-    assert study.row_of(setup, Run(setup).go())["rule"] == "ours/adaptive unhedged"
+    assert study.row_of(setup, Run(setup).go())["rule"] == "skyfleet/adaptive unhedged"
 
 
 def test_a_quick_study_is_a_small_part() -> None:
@@ -298,8 +298,8 @@ def test_a_parameter_changes_a_constant_temporarily() -> None:
         with sweep.parameter.turned(before * 2):
             turned = sweep.parameter.default()
         assert sweep.parameter.default() == before
-        assert (turned == before) is (sweep.parameter.where == "core.policy")
-    assert Parameter("core.policy", "failures").policy(5.0).failures == 5
+        assert (turned == before) is (sweep.parameter.where == "policy")
+    assert Parameter("policy", "failures").policy(5.0).failures == 5
 
 
 def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
@@ -311,7 +311,9 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
 def test_each_swept_default_names_its_plot() -> None:
     """The comment at the default has the path of the plot."""
     for sweep in SWEEPS:
-        text = (results.ROOT / "router" / f"{sweep.parameter.where.replace('.', '/')}.py").read_text("utf-8")
+        text = (results.ROOT / "router" / "core" / f"{sweep.parameter.where.replace('.', '/')}.py").read_text(
+            "utf-8"
+        )
         assert f"docs/benchmarks/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
 

@@ -53,10 +53,10 @@ _CAP_RARE: Final = 10.0
 SWIFT_ROW: Final = 4
 _SWIFT: Final = 0.25
 _LIKE_USUAL: Final = 1.5
-# See docs/benchmarks/plots/late-row.svg.
+# See docs/benchmarks/plots/slow-streak.svg.
 SLOW_STREAK: Final = 3
 # Longer than the quarter of a second in which averages are learned, shorter than a client waits for recovery
-# (docs/benchmarks/plots/late-s.svg).
+# (docs/benchmarks/plots/slow-s.svg).
 SLOW_S: Final = 2.0
 # Fewer good replies say nothing of one in twenty.
 _HEDGE_SAMPLES: Final = 20

@@ -38,7 +38,7 @@ from router.core.policy import Policy
 from skyfleet.values import frozen
 
 # One request in 128: below the hundredth that a p99 looks at, enough to notice a recovery within seconds
-# (docs/benchmarks/plots/floor.svg).
+# (docs/benchmarks/plots/min-share.svg).
 MIN_SHARE: Final = 1 / 128
 # Up to so many targets have that minimum each; more targets share the sum of these minima.
 _MOST_MIN_SHARES: Final = 4
