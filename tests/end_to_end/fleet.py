@@ -263,6 +263,21 @@ async def steady(
         return list(await asyncio.gather(*tasks))
 
 
+async def closed_loop(url: str, *, calls: int, clients: int) -> list[Call]:
+    """`calls` calls by `clients`, each of which waits for a reply before its next call.
+
+    A loaded machine makes it slower, but never brings more calls at once than the emulated limits allow.
+    """
+    body: Json = {"input": "what is 12 * (3 + 4)?"}
+    numbers = iter(range(calls))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+
+        async def client() -> list[Call]:
+            return [await _call(session, f"{url}/invoke", body) for _ in numbers]
+
+        return [call for made in await asyncio.gather(*(client() for _ in range(clients))) for call in made]
+
+
 def failures(calls: list[Call]) -> list[str]:
     return [f"{call.status} {call.problem}" for call in calls if call.status != 200]
 

@@ -12,7 +12,7 @@ import pytest
 import requests
 from openai import OpenAI
 
-from tests.end_to_end.fleet import CHECKOUT, Fleet, clouds, failures, steady
+from tests.end_to_end.fleet import CHECKOUT, Fleet, closed_loop, clouds, failures, steady
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("main-job"), pytest.mark.timeout(600)]
 
@@ -31,7 +31,7 @@ PAIRS = {
 
 def test_calls_are_shared_in_the_exact_ratio_of_the_weights(healed: Fleet) -> None:
     """600 calls at weights 3, 2 and 1 are 300, 200 and 100 calls, all answered."""
-    calls = asyncio.run(steady(healed.url, rate=60, seconds=10))
+    calls = asyncio.run(closed_loop(healed.url, calls=600, clients=3))
     assert failures(calls) == []
     assert clouds(calls) == {"aws": 300, "azure": 200, "gcp": 100}
 
