@@ -1,5 +1,4 @@
-"""A small checkout to build packages of: the real sources, locks that pin nothing, so nothing is
-installed."""
+"""A small checkout to build packages from: the real sources with empty locks, so nothing is installed."""
 
 from __future__ import annotations
 
@@ -21,15 +20,15 @@ CONFIG: dict[str, object] = {
 
 
 class Checkout:
-    """A folder with what a build reads, a cache beside it, and what was said on the way."""
+    """A folder with the inputs of a build, a cache next to it, and the printed lines in `said`."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "checkout"
         self.cache = folder / "cache"
         self.said: list[str] = []
-        for room in ("skyfleet", "functions", "router"):
+        for package in ("skyfleet", "functions", "router"):
             shutil.copytree(
-                ROOT / room, self.root / room, ignore=shutil.ignore_patterns("__pycache__", "*.in")
+                ROOT / package, self.root / package, ignore=shutil.ignore_patterns("__pycache__", "*.in")
             )
         for name in ("functions/requirements.in", "router/requirements.in"):
             self.write(name, "# nothing\n")

@@ -21,7 +21,7 @@ def script(path: Path, body: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a fake server was asked."""
+    """A request that a fake server received."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What it answers; `cut`: break the connection after half of the body."""
+    """The reply of a fake server. cut: close the connection after half of the body."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -61,7 +61,7 @@ def serving(answer: Answer) -> Generator[str]:
         do_GET = do_POST = do_PUT = do_DELETE = _do
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -75,6 +75,6 @@ def serving(answer: Answer) -> Generator[str]:
 
 
 def json_reply(value: object, status: int = 200, **headers: str) -> Reply:
-    """A JSON reply; header names take _ for -."""
+    """A JSON reply; `_` in a header name stands for `-`."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Reply(status, json.dumps(value).encode(), {"content-type": "application/json", **named})

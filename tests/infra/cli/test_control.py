@@ -1,4 +1,4 @@
-"""`skyfleet strategy`: every router of the stack is asked or told."""
+"""Tests of `skyfleet strategy`, which reads or changes the strategy of every router of the stack."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from infra.cli.control import ControlAnswer, sentence
 from infra.cli.paths import Layout
 from infra.cli.routers import ask_health
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
-from tests.infra.cli.test_invoke_format import deployed, nobody, routers
+from tests.infra.cli.test_invoke_format import deployed, no_listener, routers
 
-__all__ = ["deployed", "nobody"]
+__all__ = ["deployed", "no_listener"]
 
 
 def run(layout: Layout, *arguments: str) -> Result:
@@ -25,7 +25,7 @@ def run(layout: Layout, *arguments: str) -> Result:
 
 
 def router(asked: list[Request], region: str = "r1", *, configured: str = "adaptive") -> Answer:
-    """A router that does as it is told."""
+    """A router whose strategy can be read and changed."""
     state: dict[str, object] = {"strategy": None, "revision": 0}
 
     def answer(request: Request) -> Reply:
@@ -45,8 +45,8 @@ def router(asked: list[Request], region: str = "r1", *, configured: str = "adapt
     return answer
 
 
-def test_without_a_name_each_router_says_how_it_chooses(deployed: Layout) -> None:
-    """In the order of the stack's outputs."""
+def test_without_an_argument_each_routers_strategy_is_printed(deployed: Layout) -> None:
+    """The routers are in the order of the stack's outputs."""
     with serving(router([])) as one, serving(router([], "r2")) as two:
         routers(deployed, one, two)
         result = run(deployed)
@@ -57,16 +57,16 @@ def test_without_a_name_each_router_says_how_it_chooses(deployed: Layout) -> Non
     ]
 
 
-def test_a_split_between_routers_is_pointed_out(deployed: Layout) -> None:
-    """Nobody compares lines."""
+def test_different_strategies_are_reported(deployed: Layout) -> None:
+    """A line names the routers and their strategies, so the user does not need to compare the output."""
     with serving(router([], configured="weighted")) as one, serving(router([], "r2")) as two:
         routers(deployed, one, two)
         result = run(deployed)
     assert "The routers differ: aws/r1 chooses by weighted, aws/r2 chooses by adaptive." in result.output
 
 
-def test_a_name_is_told_to_all_of_them_with_the_key(deployed: Layout) -> None:
-    """Each has its own bucket, so telling one is not enough."""
+def test_a_strategy_is_set_at_all_routers_with_the_api_key(deployed: Layout) -> None:
+    """Each router has its own bucket, so the command calls each of them."""
     asked: list[Request] = []
     with serving(router(asked)) as one, serving(router(asked)) as two:
         routers(deployed, one, two, key="a made-up key")
@@ -80,8 +80,8 @@ def test_a_name_is_told_to_all_of_them_with_the_key(deployed: Layout) -> None:
     assert {each.headers["authorization"] for each in asked} == {"Bearer a made-up key"}
 
 
-def test_configured_undoes_the_orders(deployed: Layout) -> None:
-    """As null, which is no strategy's name."""
+def test_configured_removes_the_override(deployed: Layout) -> None:
+    """The command sends null in place of a strategy."""
     asked: list[Request] = []
     with serving(router(asked)) as one:
         routers(deployed, one)
@@ -89,38 +89,40 @@ def test_configured_undoes_the_orders(deployed: Layout) -> None:
     assert json.loads(asked[0].body) == {"strategy": None}
 
 
-def test_a_router_out_of_reach_is_said_and_the_others_are_told(deployed: Layout, nobody: str) -> None:
-    """Exit code 1, because the stack is not of one mind."""
+def test_an_unreachable_router_is_reported_and_the_others_are_changed(
+    deployed: Layout, no_listener: str
+) -> None:
+    """The exit code is 1, since the routers then differ."""
     with serving(router([])) as one:
-        routers(deployed, nobody, one)
+        routers(deployed, no_listener, one)
         result = run(deployed, "cost")
     assert result.exit_code == 1
-    assert f"{nobody}: connection refused" in result.output
+    assert f"{no_listener}: connection refused" in result.output
     assert "aws/r1: cost (ordered; configured: adaptive)" in result.output
     assert "1 of 2 routers" in result.output
 
 
-def test_a_dead_router_is_named_by_its_place(deployed: Layout, nobody: str) -> None:
-    """The stack's outputs know it, though nobody is there to say it."""
-    routers(deployed, nobody, places=[{"cloud": "gcp", "region": "europe-west1", "url": nobody}])
+def test_an_unreachable_router_is_named_by_its_place(deployed: Layout, no_listener: str) -> None:
+    """The place comes from the stack's outputs."""
+    routers(deployed, no_listener, places=[{"cloud": "gcp", "region": "europe-west1", "url": no_listener}])
     (told,) = json.loads(run(deployed, "--json").stdout)
     assert (told["cloud"], told["region"]) == ("gcp", "europe-west1")
     assert "gcp/europe-west1: connection refused" in run(deployed).output
 
 
-def test_a_black_hole_is_waited_for_no_longer_than_for_its_health(
+def test_a_black_holed_router_costs_one_health_timeout(
     deployed: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gets no order, which it could take when nobody thinks of it any more."""
+    """The command sends it no change, which the router might otherwise apply much later."""
     asked: list[str] = []
     monkeypatch.setattr("infra.cli.control.ask_health", partial(ask_health, seconds=0.2))
 
-    def swallows(request: Request) -> Reply:
+    def silent(request: Request) -> Reply:
         asked.append(request.path)
         time.sleep(0.6)
         return Reply()
 
-    with serving(swallows) as hole, serving(router([])) as one:
+    with serving(silent) as hole, serving(router([])) as one:
         routers(deployed, hole, one)
         result = run(deployed, "cost")
     assert asked == ["/health"]
@@ -128,14 +130,14 @@ def test_a_black_hole_is_waited_for_no_longer_than_for_its_health(
     assert "aws/r1: cost" in result.output
 
 
-def test_what_cannot_be_read_is_said() -> None:
-    """The answer is then only what one instance knows."""
+def test_an_unreadable_control_document_is_reported() -> None:
+    """The output gives the reason why the answer is only that of one instance."""
     told: dict[str, object] = {"effective": "cost", "strategy": None, "unread": "the bucket is on fire"}
     assert "the bucket is on fire" in sentence(ControlAnswer("http://r", told))
 
 
-def test_a_refusal_is_shown_in_the_routers_words(deployed: Layout) -> None:
-    """Such as that its bucket is down."""
+def test_a_refusal_is_shown_with_the_routers_message(deployed: Layout) -> None:
+    """For example that its bucket is unavailable."""
     refusal = json_reply({"error": {"code": "not-kept", "message": "the bucket..."}}, 503)
     with serving(
         lambda request: json_reply({"status": "ok"}) if request.path == "/health" else refusal
@@ -146,16 +148,16 @@ def test_a_refusal_is_shown_in_the_routers_words(deployed: Layout) -> None:
     assert "HTTP 503: the bucket..." in result.output
 
 
-def test_an_unknown_strategy_is_a_usage_error_before_anybody_is_asked(deployed: Layout) -> None:
-    """With the one that was probably meant."""
+def test_an_unknown_strategy_is_a_usage_error_before_any_request(deployed: Layout) -> None:
+    """The message suggests the nearest name."""
     result = run(deployed, "latncy")
     assert result.exit_code == 2
     assert "latency" in result.output
 
 
 @pytest.mark.parametrize("revision", [0, 3])
-def test_an_order_without_a_bucket_is_said_to_be_fleeting(revision: int) -> None:
-    """It ends with the instance that was asked."""
+def test_an_override_without_a_bucket_is_reported_as_temporary(revision: int) -> None:
+    """It ends with the instance that answered."""
     told: dict[str, object] = {
         "effective": "cost",
         "configured": "cost",

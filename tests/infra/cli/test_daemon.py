@@ -1,4 +1,4 @@
-"""The daemon of the emulated clouds: found, started, stopped; never a process of somebody else."""
+"""Tests of how the emulator's daemon is found, started and stopped."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from infra.cli.paths import Layout
 from tests.infra.cli.fakes import Reply, Request, json_reply, serving
 
 NOTE = {"pid": 7, "admin": "http://127.0.0.1:1", "token": "t", "providers": "aws:1", "python": "3.13.0 (/p)"}
-# Ends with the command line that the real daemon has.
+# A program with the command line of the real daemon.
 SLEEPER = (
     "import signal, sys; signal.signal(signal.SIGTERM, {handler}); print('up', flush=True); signal.pause()"
 )
 
 
-def test_a_note_that_is_not_whole_is_none() -> None:
-    """A daemon that was killed while it wrote."""
+def test_a_damaged_pid_file_is_ignored() -> None:
+    """A daemon may be killed while it writes the file."""
     assert parse_note(json.dumps(NOTE)) == EmulatorNote(7, "http://127.0.0.1:1", "t", "aws:1", "3.13.0 (/p)")
     assert parse_note(json.dumps(NOTE)[:30]) is None
     assert parse_note("{}") is None
 
 
-def test_a_process_is_ours_only_by_its_command_line(tmp_path: Path) -> None:
-    """Module and folder must both be there."""
+def test_a_daemon_is_recognised_by_its_command_line(tmp_path: Path) -> None:
+    """The command line must contain the module and the folder."""
     layout = Layout(tmp_path / "here")
     lines = {
         1: ["python", "-m", daemon.MODULE, "--root", str(layout.home)],
@@ -46,8 +46,8 @@ def test_a_process_is_ours_only_by_its_command_line(tmp_path: Path) -> None:
     assert [daemon.is_ours(pid, layout, tmp_path) for pid in (1, 2, 3, 4)] == [True, False, False, False]
 
 
-def test_a_stale_note_of_a_foreign_process_is_not_a_running_emulator(tmp_path: Path) -> None:
-    """Our own pid is alive and is no daemon."""
+def test_a_pid_file_with_the_pid_of_another_program_is_ignored(tmp_path: Path) -> None:
+    """The pid of the test itself is alive and is not a daemon."""
     layout = Layout(tmp_path)
     layout.home.mkdir()
     layout.emulator_note.write_text(json.dumps(NOTE | {"pid": os.getpid()}))
@@ -58,14 +58,14 @@ def test_a_stale_note_of_a_foreign_process_is_not_a_running_emulator(tmp_path: P
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[tuple[Layout, subprocess.Popen[bytes]]]:
-    """A process with the daemon's command line that ends when asked."""
+    """A process with the daemon's command line that ends on SIGTERM."""
     with started(tmp_path, "lambda *_: sys.exit(0)") as child:
         yield Layout(tmp_path), child
         child.kill()
 
 
 def started(root: Path, handler: str) -> subprocess.Popen[bytes]:
-    """A stand-in daemon, up and with its signal handler in place."""
+    """A running stand-in of the daemon whose signal handler is installed."""
     code = SLEEPER.format(handler=handler)
     home = str(Layout(root).home)
     child = subprocess.Popen([sys.executable, "-c", code, daemon.MODULE, home], stdout=subprocess.PIPE)
@@ -74,8 +74,10 @@ def started(root: Path, handler: str) -> subprocess.Popen[bytes]:
     return child
 
 
-def test_it_is_found_by_its_note_and_stopped(sleeper: tuple[Layout, subprocess.Popen[bytes]]) -> None:
-    """Asked with SIGTERM, and it goes."""
+def test_a_daemon_is_found_by_its_pid_file_and_stopped(
+    sleeper: tuple[Layout, subprocess.Popen[bytes]],
+) -> None:
+    """SIGTERM suffices."""
     layout, child = sleeper
     layout.home.mkdir()
     layout.emulator_note.write_text(json.dumps(NOTE | {"pid": child.pid}))
@@ -86,10 +88,10 @@ def test_it_is_found_by_its_note_and_stopped(sleeper: tuple[Layout, subprocess.P
     assert daemon.running(layout) is None
 
 
-def test_it_is_found_although_its_folder_was_removed(
+def test_a_daemon_is_found_after_its_folder_was_removed(
     sleeper: tuple[Layout, subprocess.Popen[bytes]],
 ) -> None:
-    """`rm -rf .skyfleet` takes its notes and not the process: `down` must still end it."""
+    """`down` ends a daemon also after `rm -rf .skyfleet`."""
     layout, child = sleeper
     assert not layout.home.exists()
     assert daemon.running(layout) is None
@@ -98,15 +100,15 @@ def test_it_is_found_although_its_folder_was_removed(
     assert daemon.living_pid(layout) is None
 
 
-def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
-    """`down` leaves no process, and tells that it had to."""
+def test_a_daemon_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """`down` reports the kill."""
     with started(tmp_path, "signal.SIG_IGN") as child:
         assert not daemon.stop(child.pid, Layout(tmp_path), lambda: child.poll() is None, patience_s=0.2)
         assert child.returncode == -signal.SIGKILL
 
 
-def test_one_that_ends_at_its_start_is_quoted(tmp_path: Path) -> None:
-    """A taken port is named in its last words."""
+def test_the_log_of_a_daemon_that_fails_to_start_is_quoted(tmp_path: Path) -> None:
+    """The message contains the last line, for example about a port in use."""
     layout = Layout(tmp_path)
     layout.logs.mkdir(parents=True)
     layout.daemon_log.write_text("Traceback\nPortTaken: port 4711 is taken\n")
@@ -119,18 +121,18 @@ def test_one_that_ends_at_its_start_is_quoted(tmp_path: Path) -> None:
     assert "port 4711" in raised.value.message
 
 
-def test_one_that_never_becomes_ready_is_stopped(tmp_path: Path) -> None:
-    """Bounded, and nothing is left running."""
+def test_a_daemon_that_never_becomes_ready_is_stopped(tmp_path: Path) -> None:
+    """The wait is bounded, and no process is left."""
     with started(tmp_path, "lambda *_: sys.exit(0)") as child:
         with pytest.raises(EmulatorFailed, match="not ready"):
             daemon.await_ready(child, Layout(tmp_path), lambda: None, patience_s=0.2)
         assert child.poll() is not None
 
 
-def test_it_is_ready_when_its_note_is_its_own_and_it_answers(
+def test_a_daemon_is_ready_when_its_pid_file_is_its_own_and_it_answers(
     sleeper: tuple[Layout, subprocess.Popen[bytes]],
 ) -> None:
-    """A note of the one before does not count."""
+    """The pid file of an earlier daemon does not count."""
     layout, child = sleeper
     layout.home.mkdir()
     layout.emulator_note.write_text(json.dumps(NOTE))
@@ -143,7 +145,7 @@ def test_it_is_ready_when_its_note_is_its_own_and_it_answers(
 
 
 def test_changed_sources_are_noticed(tmp_path: Path) -> None:
-    """The hash follows names and contents of its files."""
+    """The hash covers names and contents of the daemon's files."""
     (tmp_path / "emulator").mkdir()
     source = tmp_path / "emulator" / "a.py"
     source.write_text("x = 1\n")
@@ -155,8 +157,8 @@ def test_changed_sources_are_noticed(tmp_path: Path) -> None:
     assert len({before, changed, daemon.code_identity(tmp_path)}) == 3
 
 
-def test_a_refusal_of_the_admin_api_is_told_in_its_own_words() -> None:
-    """And the token goes with every request, but into no message."""
+def test_a_refusal_of_the_admin_api_is_shown_with_its_message() -> None:
+    """The token is in every request and in no message."""
     seen: list[Request] = []
 
     def answer(request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""Pulumi as a child process: what it prints, how it fails, how it is stopped."""
+"""Tests of Pulumi as a child process: its output, its failures, its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.cli.engine import Engine
 from infra.cli.errors import PulumiFailed
 from tests.infra.cli.fakes import script
 
-# Counts interrupts like Pulumi: the first means "finish", and it says so.
+# Counts interrupts as Pulumi does: the first one means "finish the current operations".
 COUNTING = """
 n=0
 trap 'n=$((n+1)); echo "interrupt $n"; [ $n -lt 2 ] || exit 3' INT
@@ -34,27 +34,27 @@ print("code", code, flush=True)
 
 
 def engine(folder: Path, body: str) -> Engine:
-    """An engine whose pulumi is a script."""
+    """An engine whose `pulumi` is this script."""
     return Engine(script(folder / "pulumi", body), folder, {"PATH": os.environ["PATH"]})
 
 
-def test_a_short_command_gives_its_output(tmp_path: Path) -> None:
-    """Without colours and questions."""
+def test_a_short_command_returns_its_output(tmp_path: Path) -> None:
+    """Pulumi is called without colours and prompts."""
     assert engine(tmp_path, 'echo "$@"').capture("stack", "output") == (
         "stack output --non-interactive --color never\n"
     )
 
 
-def test_a_short_command_that_fails_says_why(tmp_path: Path) -> None:
-    """Its own error line, not its usage."""
+def test_a_failed_short_command_is_reported_with_its_error_line(tmp_path: Path) -> None:
+    """The error line is shown without Pulumi's usage text."""
     failing = engine(tmp_path, "echo 'error: no stack named x' >&2; echo usage; exit 255")
     with pytest.raises(PulumiFailed, match=r"pulumi stack.*255.*\n.*no stack named x") as raised:
         failing.capture("stack", "output")
     assert "usage" not in raised.value.message
 
 
-def test_a_long_command_is_logged_whole_and_told_line_by_line(tmp_path: Path) -> None:
-    """stderr too, and the exit code comes back."""
+def test_a_long_command_is_logged_and_reported_line_by_line(tmp_path: Path) -> None:
+    """This includes stderr, and the exit code is returned."""
     lines: list[str] = []
     log = tmp_path / "logs" / "up.log"
     noisy = engine(tmp_path, "echo one; echo two >&2; exit 9")
@@ -65,8 +65,10 @@ def test_a_long_command_is_logged_whole_and_told_line_by_line(tmp_path: Path) ->
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["foreground", "background"])
 def test_each_interrupt_reaches_pulumi_exactly_once(tmp_path: Path, ignored: bool) -> None:
-    """One Ctrl-C lets it finish, the second ends it; SIGTERM counts as one; the terminal's own does not
-    double it. A shell's background job starts with SIGINT ignored: there too.
+    """The first Ctrl-C lets Pulumi finish and the second one ends it; SIGTERM counts as an interrupt.
+
+    The terminal's own SIGINT to the process group is not delivered twice. This holds also for a background
+    job of a shell, which starts with SIGINT ignored.
     """
     program = script(tmp_path / "pulumi", COUNTING)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
@@ -80,7 +82,7 @@ def test_each_interrupt_reaches_pulumi_exactly_once(tmp_path: Path, ignored: boo
             said = child.stdout
             assert said is not None
             assert said.readline() == "ready\n"
-            os.killpg(child.pid, signal.SIGINT)  # what a terminal does: to all of its foreground group
+            os.killpg(child.pid, signal.SIGINT)  # as a terminal signals its foreground process group
             first = {said.readline(), said.readline()}
             child.terminate()
             second = {said.readline(), said.readline()}
@@ -91,14 +93,14 @@ def test_each_interrupt_reaches_pulumi_exactly_once(tmp_path: Path, ignored: boo
             child.kill()
 
 
-def test_a_pulumi_that_was_killed_is_told_by_its_signal(tmp_path: Path) -> None:
-    """A negative code: the caller says that the next `up` recovers."""
+def test_a_killed_pulumi_is_reported_by_its_signal(tmp_path: Path) -> None:
+    """The code is negative, and the caller announces that the next `up` recovers."""
     killed = engine(tmp_path, "kill -9 $$")
     assert killed.stream("up", log=tmp_path / "l", on_line=print, on_stop=lambda: None) == -signal.SIGKILL
 
 
-def test_what_a_killed_pulumi_leaves_running_is_ended(tmp_path: Path) -> None:
-    """Its language host sits in a group of its own and would wait for ever."""
+def test_the_children_of_a_killed_pulumi_are_ended(tmp_path: Path) -> None:
+    """The language host has its own process group and would wait forever."""
     note = tmp_path / "host"
     host = "import os, signal; os.setpgid(0, 0); print(os.getpid(), flush=True); signal.pause()"
     wait = f"while [ ! -s {note} ]; do sleep 0.02; done"
@@ -108,7 +110,7 @@ def test_what_a_killed_pulumi_leaves_running_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_pulumi_that_cannot_write_its_state_is_stopped(tmp_path: Path) -> None:
-    """Left alone it would wait for ever; it gets one interrupt, which here suffices."""
+    """Pulumi would wait forever; it gets an interrupt, which suffices here."""
     body = "trap 'echo stopped; exit 8' INT\necho 'error: failed to save snapshot: no space left'\n"
     stuck = engine(tmp_path, body + "while :; do sleep 0.02; done")
     lines: list[str] = []
@@ -117,7 +119,7 @@ def test_a_pulumi_that_cannot_write_its_state_is_stopped(tmp_path: Path) -> None
 
 
 def test_a_log_that_cannot_be_written_does_not_end_a_deployment(tmp_path: Path) -> None:
-    """Its lines are told all the same."""
+    """Its lines are still reported."""
     lines: list[str] = []
     noisy = engine(tmp_path, "echo one; echo two")
     code = noisy.stream("up", log=Path("/dev/full"), on_line=lines.append, on_stop=lambda: None)

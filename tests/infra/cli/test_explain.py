@@ -1,4 +1,4 @@
-"""What `status` says of targets in words: why they stand as they do, and that none serves."""
+"""Tests of the sentences of `status`: the reason of each target's state, and a total outage."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ pytestmark = pytest.mark.pure
         ({"checkers_up": None}, "1 of 1 checkers see it up"),
     ],
 )
-def test_why_says_what_counts_now(change: Facts, said: str) -> None:
-    """The reason of an old change is not shown as the present."""
+def test_the_reason_is_that_of_the_present_state(change: Facts, said: str) -> None:
+    """The reason of an earlier change is not shown."""
     (target,) = json_access.many(targets(change)["targets"])
     assert said in why(target)
 
 
 @pytest.mark.parametrize("old", ["as good as the others again", "eased in", "answers traffic"])
-def test_how_a_healthy_target_became_so_is_not_said_beside_a_new_fault(old: str) -> None:
-    """It would read as if all were well."""
+def test_the_recovery_of_a_target_is_not_shown_with_a_new_failure(old: str) -> None:
+    """The text would suggest that the target is healthy."""
     (target,) = json_access.many(
         targets({"reason": old, "learned": "errors: 40% of its attempts lately"})["targets"]
     )
@@ -49,8 +49,8 @@ def test_how_a_healthy_target_became_so_is_not_said_beside_a_new_fault(old: str)
     assert "errors: 40%" in why(target)
 
 
-def test_no_rest_is_said_to_last_as_long_as_was_asked_for() -> None:
-    """A Retry-After of a year is a minute, as the words say."""
+def test_a_long_retry_after_is_shown_as_its_limit() -> None:
+    """A Retry-After of a year is shown as the minute that the router waits."""
     (target,) = json_access.many(targets({"backoff_s": 59.0})["targets"])
     assert f"in backoff for {Policy().backoff_cap_s:g} s at most, whatever it asked for" in why(target)
 
@@ -58,8 +58,8 @@ def test_no_rest_is_said_to_last_as_long_as_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("queue_timeout_s", "end"), [(10.0, "waits up to 10 s"), (0, "fails at once"), (None, "waits")]
 )
-def test_a_total_outage_is_said_above_the_table(queue_timeout_s: float | None, end: str) -> None:
-    """With what becomes of requests; and who is asked first does not look like one that serves all."""
+def test_a_total_outage_is_reported_above_the_table(queue_timeout_s: float | None, end: str) -> None:
+    """The sentence says what happens to requests, and the first target is marked as `first`, not as 100 %."""
     facts = targets(
         {"state": "down"}, {"state": "ejected", "share": 1.0}, {"state": "draining", "share": 0.0}
     )
@@ -73,7 +73,7 @@ def test_a_total_outage_is_said_above_the_table(queue_timeout_s: float | None, e
 
 
 def test_the_last_target_does_not_look_healthy_while_it_fails() -> None:
-    """Own traffic never puts it out, whatever it does."""
+    """The last target is never ejected, so its state alone would hide its failures."""
     facts = targets({"state": "ejected"}, {"failing": True, "share": 1.0})
     text = shown(facts)
     said = " ".join(text.split())
@@ -85,8 +85,8 @@ def test_the_last_target_does_not_look_healthy_while_it_fails() -> None:
     assert "left fails or throttles" in shown(targets({"failing": True}, {"backoff_s": 9.0}))
 
 
-def test_that_all_targets_rest_is_said_and_one_that_serves_is_no_outage() -> None:
-    """A target that backoff is asked only where all do."""
+def test_backoff_of_all_targets_is_reported_as_an_outage() -> None:
+    """A single serving target is enough for no outage."""
     resting: Facts = {"backoff_s": 9.0}
     assert "Every target that serves throttles" in shown(targets(resting, {"state": "down"}, resting))
     for facts in (

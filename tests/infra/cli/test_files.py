@@ -1,4 +1,4 @@
-"""Log files, the removal of everything, and the outputs kept beside the state."""
+"""Tests of log files, of the removal of all files, and of the cached outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.infra.cli.fakes import script
 
 
 def logs(folder: Path) -> Path:
-    """Logs of two clouds."""
+    """A folder with the logs of two clouds."""
     for name in (
         "aws/skyfleet-agent.log",
         "aws/skyfleet-router.log",
@@ -33,8 +33,8 @@ def logs(folder: Path) -> Path:
     return folder
 
 
-def test_logs_are_chosen_by_cloud_and_role(tmp_path: Path) -> None:
-    """A role is a part of the function's name."""
+def test_logs_are_selected_by_cloud_and_role(tmp_path: Path) -> None:
+    """The role is a part of the function's name."""
     folder = logs(tmp_path)
     assert [file.label for file in choose(folder, ("aws", "gcp"), "agent")] == [
         "aws/skyfleet-agent",
@@ -44,8 +44,8 @@ def test_logs_are_chosen_by_cloud_and_role(tmp_path: Path) -> None:
     assert choose(folder, ("azure",), None) == []
 
 
-def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Path) -> None:
-    """No line twice, none lost, half lines held back until they are whole."""
+def test_following_a_log_continues_after_the_printed_lines(tmp_path: Path) -> None:
+    """Each line is printed once, and a partial line only when it is complete."""
     path = logs(tmp_path) / "emulator.log"
     shown, end = tail(LogFile("emulator", path), 2)
     assert shown == ["emulator.log 3", "emulator.log 4"]
@@ -59,8 +59,8 @@ def test_a_tail_is_the_last_lines_and_following_goes_on_from_there(tmp_path: Pat
     assert list(follower.new_lines()) == ["two"]
 
 
-def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
-    """A restarted function writes a new file; one that is removed is waited for."""
+def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
+    """A restarted function writes a new file, and the command waits for a removed one."""
     path = logs(tmp_path) / "emulator.log"
     follower = Follower(LogFile("emulator", path), path.stat().st_size)
     path.write_text("anew\n")
@@ -70,12 +70,12 @@ def test_a_log_that_began_anew_is_read_from_its_start(tmp_path: Path) -> None:
 
 
 def test_zero_lines_are_none(tmp_path: Path) -> None:
-    """`-n 0 -f`: only what is new."""
+    """`-n 0 -f` prints only new lines."""
     assert tail(LogFile("emulator", logs(tmp_path) / "emulator.log"), 0)[0] == []
 
 
 def test_read_only_folders_are_removed_too(tmp_path: Path) -> None:
-    """Unpacked packages are read-only, as in the clouds."""
+    """Unpacked packages are read-only, as on the clouds."""
     inside = tmp_path / "emulator" / "code"
     inside.mkdir(parents=True)
     (inside / "file").write_text("x")
@@ -86,8 +86,8 @@ def test_read_only_folders_are_removed_too(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_outputs_are_asked_for_once_per_state(tmp_path: Path) -> None:
-    """Again after the state has changed; the copy is for the user's eyes alone."""
+def test_outputs_are_read_from_pulumi_once_per_state(tmp_path: Path) -> None:
+    """They are read again after a change of the state, and only the user may read the copy."""
     layout = Layout(tmp_path)
     layout.checkpoint.parent.mkdir(parents=True)
     layout.checkpoint.write_text("{}")
@@ -110,8 +110,8 @@ case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}
     assert log.read_text().count("asked") == 4
 
 
-def test_outputs_are_told_with_urls_that_every_client_can_call(tmp_path: Path) -> None:
-    """A name below `localhost` becomes 127.0.0.1, read from Pulumi or from the copy."""
+def test_outputs_have_urls_that_every_client_can_call(tmp_path: Path) -> None:
+    """A name below `localhost` becomes 127.0.0.1, from Pulumi and from the copy."""
     layout, engine = deployed(tmp_path)
     urls = ["http://a.run.app.localhost:9"]
     agents = [{"url": "http://b.azurewebsites.net.localhost:8/", "weight": 1}]
@@ -128,7 +128,7 @@ BROKEN = b"\xff\xfe\x00{"
 
 
 def deployed(folder: Path) -> tuple[Layout, Engine]:
-    """A checkout with a state, and a Pulumi that tells its one output."""
+    """A checkout with a state, and a Pulumi that returns one output."""
     layout = Layout(folder)
     layout.checkpoint.parent.mkdir(parents=True)
     layout.checkpoint.write_text("{}")
@@ -136,8 +136,8 @@ def deployed(folder: Path) -> tuple[Layout, Engine]:
     return layout, Engine(script(folder / "pulumi", body), folder, {"PATH": os.defpath})
 
 
-def test_notes_that_are_not_even_text_are_as_good_as_none(tmp_path: Path) -> None:
-    """A disk that failed leaves any bytes; no command ends in a traceback of Python for it."""
+def test_binary_content_in_a_cached_file_is_ignored(tmp_path: Path) -> None:
+    """A failed disk may leave any bytes, and no command ends in a traceback."""
     layout, engine = deployed(tmp_path)
     for path in (layout.emulator_note, layout.daemon_note, layout.outputs, layout.checkpoint):
         path.write_bytes(BROKEN)
@@ -147,23 +147,23 @@ def test_notes_that_are_not_even_text_are_as_good_as_none(tmp_path: Path) -> Non
     assert read(layout, lambda: engine).router_urls == ["http://r"]
 
 
-def test_outputs_are_told_though_no_copy_can_be_kept(tmp_path: Path) -> None:
-    """A full disk makes the next call slower; it does not take this one's answer."""
+def test_outputs_are_returned_although_no_copy_can_be_written(tmp_path: Path) -> None:
+    """On a full disk only the next call becomes slower."""
     layout, engine = deployed(tmp_path)
     layout.outputs.mkdir()
     assert read(layout, lambda: engine).router_urls == ["http://r"]
     assert sorted(path.name for path in layout.home.iterdir()) == ["outputs.json", "state"]
 
 
-def test_settings_that_are_not_text_are_named(tmp_path: Path) -> None:
-    """With the file and what to do."""
+def test_a_binary_stack_config_is_named_in_the_error(tmp_path: Path) -> None:
+    """The error names the file and what to do."""
     (tmp_path / "Pulumi.local.yaml").write_bytes(BROKEN)
     with pytest.raises(SetUpFailed, match=r"Pulumi\.local\.yaml is not text in UTF-8 \(byte 0\)\. Save it"):
         read_settings(Layout(tmp_path))
 
 
-def test_a_deployment_begins_only_where_there_is_room(tmp_path: Path) -> None:
-    """The first takes more than the next; the refusal says how much is there and how much is needed."""
+def test_a_deployment_begins_only_with_enough_disk_space(tmp_path: Path) -> None:
+    """The first deployment needs more than the next; the error has the free and the needed space."""
     layout = Layout(tmp_path)
     check_disk_space(layout, lambda folder: 300 * 2**20)
     with pytest.raises(SetUpFailed, match=r"only 100 MB are free where \.skyfleet/ lies.* 256 MB"):

@@ -1,4 +1,4 @@
-"""`up` ends when each checker has spoken once, or says which has not."""
+"""Tests of the end of `up`: it waits for the first snapshot of each checker."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class Time:
         return self.news.pop(0) if len(self.news) > 1 else self.news[0]
 
 
-def test_checkers_that_have_spoken_are_not_waited_for() -> None:
-    """A second `up` ends at once."""
+def test_up_does_not_wait_for_checkers_with_a_snapshot() -> None:
+    """A second `up` ends immediately."""
     time = Time(news=[set(ALL)])
     assert silent(time.heard, ALL, 10, time.clock) == []
     assert time.now == 0
 
 
-def test_the_wait_ends_when_the_last_has_spoken() -> None:
-    """Not at the end of its time."""
+def test_the_wait_ends_with_the_snapshot_of_the_last_checker() -> None:
+    """It does not last until its limit."""
     time = Time(news=[set(), set(ALL[:1]), set(ALL)])
     assert silent(time.heard, ALL, 10, time.clock) == []
     assert time.now < 1
 
 
-def test_one_that_stays_silent_is_named_when_the_time_is_over() -> None:
-    """The fleet is up all the same."""
+def test_a_silent_checker_is_named_after_the_limit() -> None:
+    """`up` still succeeds."""
     time = Time(news=[set(ALL[:2])])
     assert silent(time.heard, ALL, 10, time.clock) == ["gcp/europe-west1"]
     assert 10 <= time.now < 11
@@ -54,8 +54,8 @@ def test_one_that_stays_silent_is_named_when_the_time_is_over() -> None:
     assert "skyfleet logs --role checker" in sentence(["gcp/europe-west1"], 10)
 
 
-def test_only_those_that_were_not_heard_of_are_fired() -> None:
-    """By the emulator, as their schedulers would; a stale one counts as silent."""
+def test_only_checkers_without_a_snapshot_are_fired() -> None:
+    """The emulator fires them as their schedulers do; a checker with a stale snapshot is fired too."""
     fired: list[bytes] = []
 
     def answer(request: Request) -> Reply:
@@ -77,6 +77,6 @@ def test_only_those_that_were_not_heard_of_are_fired() -> None:
     assert fired == [b'{"cloud": "gcp"}']
 
 
-def test_the_bound_is_a_few_seconds_beside_the_checkers_own_rounds() -> None:
-    """Nothing that a person would take for a hang."""
+def test_the_limit_is_a_few_seconds_above_one_run_of_a_checker() -> None:
+    """A longer wait would look like a hang."""
     assert first_checks.GRACE_S <= 15

@@ -1,4 +1,4 @@
-"""`invoke`: what is sent, to whom, and how an answer or a stream is read."""
+"""Tests of `skyfleet invoke`: the request, the choice of a router, and the reading of replies and streams."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STREAM = (
 DONE = b'event: done\ndata: {"output":"84"}\n\n'
 
 
-def test_a_path_gets_the_body_it_takes() -> None:
-    """OpenAI's path wants messages."""
+def test_each_path_gets_its_form_of_the_body() -> None:
+    """The path of OpenAI's API takes messages."""
     assert body_for("/invoke", "hi", stream=False) == {"input": "hi"}
     chat = body_for("/v1/chat/completions", "hi", stream=True)
     assert chat["messages"] == [{"role": "user", "content": "hi"}]
@@ -44,15 +44,13 @@ def test_a_path_gets_the_body_it_takes() -> None:
         ("[1]", "[\n  1\n]"),
     ],
 )
-def test_a_person_sees_the_answer_and_not_its_wrapping(reply: str, shown: str) -> None:
-    """All of it only when nothing is known about it."""
+def test_the_answer_is_printed_without_its_json_envelope(reply: str, shown: str) -> None:
+    """An unknown form of reply is printed whole."""
     assert answer_text(reply) == shown
 
 
-def test_events_are_read_as_the_standard_says() -> None:
-    """Comments and unknown fields are skipped, data lines joined, an event without its empty line is
-    dropped.
-    """
+def test_events_are_parsed_as_the_standard_defines() -> None:
+    """Comments and unknown fields are skipped, data lines are joined, an incomplete event is dropped."""
     lines = [
         ": hi",
         "event: a",
@@ -68,8 +66,8 @@ def test_events_are_read_as_the_standard_says() -> None:
     assert list(events(lines)) == [Event("a", "1\n2"), Event("message", "[DONE]")]
 
 
-def test_deltas_of_both_kinds_are_text() -> None:
-    """Ours and OpenAI's."""
+def test_deltas_of_both_apis_are_text() -> None:
+    """Both /invoke and OpenAI's API stream text."""
     assert event_text(Event("delta", '{"text": "a"}')) == "a"
     assert event_text(Event("message", '{"choices": [{"delta": {"content": "b"}}]}')) == "b"
     assert event_text(Event("step", '{"text": "not shown"}')) == ""
@@ -86,19 +84,19 @@ def test_deltas_of_both_kinds_are_text() -> None:
     ],
 )
 def test_only_a_stream_with_its_last_event_is_a_success(last: Event, problem: str) -> None:
-    """A cut stream must not look whole."""
+    """A truncated stream must not look complete."""
     said = stream_problem([Event("delta", '{"text": "x"}'), last])
     assert said == problem if not problem else problem in said
 
 
-def test_panic_is_said() -> None:
-    """The router used a target that looks down."""
+def test_panic_is_reported() -> None:
+    """The output says that the router used a target although none serves."""
     assert "panic" in trail("http://r", 200, {"x-skyfleet-target": "aws/x", "x-skyfleet-panic": "true"})
 
 
 @pytest.fixture
 def deployed(tmp_path: Path) -> Layout:
-    """A checkout whose stack was deployed; its outputs are written by `routers`."""
+    """A checkout with a deployed stack; `routers` writes its outputs."""
     layout = Layout(tmp_path)
     layout.checkpoint.parent.mkdir(parents=True)
     layout.checkpoint.write_text("{}")
@@ -106,27 +104,27 @@ def deployed(tmp_path: Path) -> Layout:
 
 
 def routers(layout: Layout, *urls: str, key: str = "", places: Sequence[Facts] = ()) -> None:
-    """Outputs with these routers, as kept from the last look."""
+    """Write cached outputs with these routers."""
     outputs = {"routerUrl": urls[0], "routerUrls": list(urls), "apiKey": key, "routers": list(places)}
     changed = layout.checkpoint.stat().st_mtime_ns
     layout.outputs.write_text(json.dumps({"changed": changed, "secret": ["apiKey"], "outputs": outputs}))
 
 
 def run(layout: Layout, *arguments: str) -> Result:
-    """One `skyfleet` command in this process, in the checkout of `layout`."""
+    """Run one `skyfleet` command in this process, in the checkout of `layout`."""
     return CliRunner().invoke(cli, arguments, obj=layout)
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
+def no_listener() -> Iterator[str]:
     """A URL without a listener."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{closed.getsockname()[1]}"
 
 
-def test_a_router_that_is_gone_is_passed_over(deployed: Layout, nobody: str) -> None:
-    """The next of routerUrls takes the call; the user learns which ones did not."""
+def test_an_unreachable_router_is_skipped(deployed: Layout, no_listener: str) -> None:
+    """The next of routerUrls gets the request, and the output names the skipped routers."""
     seen: list[Request] = []
 
     def answer(request: Request) -> Reply:
@@ -136,12 +134,12 @@ def test_a_router_that_is_gone_is_passed_over(deployed: Layout, nobody: str) -> 
         return json_reply({"output": "84"}, x_skyfleet_target="aws/eu-west-1", x_skyfleet_attempts="2")
 
     with serving(answer) as url:
-        routers(deployed, nobody, url, key="secret")
+        routers(deployed, no_listener, url, key="secret")
         done = run(deployed, "invoke", "what is 84?")
         facts = run(deployed, "invoke", "what is 84?", "--json")
     assert done.exit_code == 0, done.output
     assert done.stdout == "84\n"
-    assert f"passed over {nobody}" in done.stderr
+    assert f"passed over {no_listener}" in done.stderr
     assert "aws/eu-west-1" in done.stderr
     assert seen[1].headers["authorization"] == "Bearer secret"
     assert json.loads(seen[1].body) == {"input": "what is 84?"}
@@ -149,8 +147,8 @@ def test_a_router_that_is_gone_is_passed_over(deployed: Layout, nobody: str) -> 
     assert (told["target"], told["attempts"], told["reply"]) == ("aws/eu-west-1", 2, {"output": "84"})
 
 
-def test_a_cloud_that_answers_for_its_dead_router_is_passed_over(deployed: Layout) -> None:
-    """Its front door says 503: nobody runs behind it."""
+def test_a_router_whose_front_end_answers_in_its_place_is_skipped(deployed: Layout) -> None:
+    """The platform front end answers 503 since no instance of the router runs."""
     with (
         serving(lambda request: Reply(503, b"no")) as dead,
         serving(lambda request: json_reply(ROUTER)) as alive,
@@ -162,24 +160,24 @@ def test_a_cloud_that_answers_for_its_dead_router_is_passed_over(deployed: Layou
 
 
 def test_an_empty_text_is_a_usage_error(deployed: Layout) -> None:
-    """Nothing is sent; the user learns what is missing."""
+    """No request is sent."""
     routers(deployed, "http://r")
     done = run(deployed, "invoke", " ")
     assert done.exit_code == 2
     assert "TEXT is empty" in done.stderr
 
 
-def test_when_no_router_answers_all_are_named(deployed: Layout, nobody: str) -> None:
-    """Exit code 1 and what to look at."""
-    routers(deployed, nobody)
+def test_when_no_router_answers_all_are_named(deployed: Layout, no_listener: str) -> None:
+    """The exit code is 1, and the message names a command for further analysis."""
+    routers(deployed, no_listener)
     done = run(deployed, "invoke", "x")
     assert done.exit_code == 1
-    assert nobody in done.stderr
+    assert no_listener in done.stderr
     assert "skyfleet logs" in done.stderr
 
 
 def test_a_call_that_may_have_run_is_not_sent_again(deployed: Layout) -> None:
-    """A connection that breaks after the request is no reason to ask another router."""
+    """A connection that breaks after the request is not retried at another router."""
     calls: list[str] = []
 
     def answer(request: Request) -> Reply:
@@ -197,7 +195,7 @@ def test_a_call_that_may_have_run_is_not_sent_again(deployed: Layout) -> None:
 
 
 def test_an_error_reply_is_shown_and_fails(deployed: Layout) -> None:
-    """The router's own words."""
+    """The output contains the router's message."""
 
     def answer(request: Request) -> Reply:
         if request.path == "/health":
@@ -212,8 +210,10 @@ def test_an_error_reply_is_shown_and_fails(deployed: Layout) -> None:
 
 
 @pytest.mark.parametrize(("end", "code", "said"), [(DONE, 0, ""), (b"", 1, "cut before its last event")])
-def test_a_stream_is_printed_and_judged(deployed: Layout, end: bytes, code: int, said: str) -> None:
-    """Text as it comes; only a stream with its last event succeeds."""
+def test_a_stream_is_printed_and_its_end_is_checked(
+    deployed: Layout, end: bytes, code: int, said: str
+) -> None:
+    """Text is printed as it arrives; only a stream with its last event succeeds."""
 
     def answer(request: Request) -> Reply:
         if request.path == "/health":
@@ -229,8 +229,8 @@ def test_a_stream_is_printed_and_judged(deployed: Layout, end: bytes, code: int,
     assert said in done.stderr
 
 
-def test_secrets_are_hidden_unless_asked_for(deployed: Layout) -> None:
-    """In both forms."""
+def test_secrets_are_hidden_by_default(deployed: Layout) -> None:
+    """This holds for the text and for the JSON output."""
     routers(deployed, "http://r", key="very-secret")
     assert "very-secret" not in run(deployed, "outputs").output
     assert json.loads(run(deployed, "outputs", "--json").output)["apiKey"] == "[secret]"
@@ -240,41 +240,41 @@ def test_secrets_are_hidden_unless_asked_for(deployed: Layout) -> None:
 @pytest.mark.parametrize(
     "command", [["status"], ["outputs"], ["invoke", "x"], ["chaos", "aws", "kill"], ["env"], ["logs"]]
 )
-def test_with_nothing_up_every_command_says_so_in_one_line(tmp_path: Path, command: list[str]) -> None:
-    """And names the command that helps."""
+def test_every_command_fails_with_one_line_if_nothing_is_up(tmp_path: Path, command: list[str]) -> None:
+    """The line names the command that deploys."""
     done = run(Layout(tmp_path), *command)
     assert done.exit_code == 1
     assert done.stderr == "Error: nothing is up: run `make up`\n"
 
 
 def test_down_with_nothing_up_is_no_error(tmp_path: Path) -> None:
-    """Scripts call it to be sure."""
+    """A script can call it in any state."""
     (tmp_path / "infra").mkdir()
     done = run(Layout(tmp_path), "down")
     assert (done.exit_code, done.stdout) == (0, "Nothing is up.\n")
 
 
-def test_status_asks_the_first_router_that_answers(deployed: Layout, nobody: str) -> None:
-    """And shows which ones do not."""
+def test_status_asks_the_first_router_that_answers(deployed: Layout, no_listener: str) -> None:
+    """The others are shown as unreachable."""
     status = {"router": {"cloud": "gcp"}, "targets": [{"cloud": "aws", "state": "healthy"}], "checkers": []}
 
     def answer(request: Request) -> Reply:
         return json_reply(ROUTER if request.path == "/health" else status)
 
     with serving(answer) as url:
-        routers(deployed, nobody, url)
+        routers(deployed, no_listener, url)
         told = json.loads(run(deployed, "status", "--json").stdout)
     assert told["router"] == {"url": url, "cloud": "gcp"}
     assert [router["ok"] for router in told["routers"]] == [False, True]
     assert told["targets"] == status["targets"]
 
 
-def test_status_asks_each_router_how_it_chooses(deployed: Layout) -> None:
-    """Of what is kept, not of an instance that slept through the order."""
-    asleep: Facts = {"router": {"strategy": "weighted"}, "targets": [], "checkers": []}
+def test_status_reads_the_strategy_of_each_router(deployed: Layout) -> None:
+    """The strategy comes from the control document, since an idle instance may have an old one."""
+    idle: Facts = {"router": {"strategy": "weighted"}, "targets": [], "checkers": []}
 
     def answer(request: Request) -> Reply:
-        kept: Facts = {"effective": "cost"} if request.path == "/api/control" else asleep
+        kept: Facts = {"effective": "cost"} if request.path == "/api/control" else idle
         return json_reply(ROUTER if request.path == "/health" else kept)
 
     with serving(answer) as url:

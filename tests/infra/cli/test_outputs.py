@@ -1,4 +1,4 @@
-"""Claims about `skyfleet outputs`: all outputs or one, and secrets only when asked for."""
+"""Tests of `skyfleet outputs`: all outputs or one, and secrets only on demand."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_one_output_or_all_are_printed(arguments: list[str], printed: str) -> None:
-    """The value alone can be used in a shell."""
+    """A single output is printed as its bare value, for use in a shell."""
     assert CliRunner().invoke(outputs.command, arguments).output == printed
 
 
 def test_all_outputs_are_one_json_object() -> None:
-    """With their keys."""
+    """The keys are the names of the outputs."""
     assert set(json.loads(CliRunner().invoke(outputs.command, ["--json"]).output)) == set(FOUND.all)
 
 
-def test_an_unknown_output_is_refused_with_those_that_there_are() -> None:
-    """Wrong usage, exit status 2."""
+def test_an_unknown_output_is_refused_with_the_known_names() -> None:
+    """The exit code is 2."""
     done = CliRunner().invoke(outputs.command, ["routerURL"])
     assert done.exit_code == 2
     assert "It has: routerUrl, routerUrls, apiKey." in done.output

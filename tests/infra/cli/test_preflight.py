@@ -1,4 +1,4 @@
-"""`skyfleet preflight`: each cloud is asked in a run of its own, and all that is found is told at once."""
+"""Tests of `skyfleet preflight`: one run for each cloud, and all problems in one report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIG = """config:
     azure: {regions: [westeurope]}
     gcp: {regions: [europe-west1], project: my-project-123}
 """
-# Azure's provider fails by itself, the others answer.
+# Azure's provider fails, the others answer.
 PULUMI = """
 [ "$1" = version ] && { echo v3.250.0; exit; }
 echo "$* for $SKYFLEET_PREFLIGHT_CLOUDS" >>"$(dirname "$0")/asked"
@@ -54,8 +54,8 @@ def run(layout: Layout, *words: str, code: int) -> Result:
     return done
 
 
-def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: Layout) -> None:
-    """One line for each thing, of all clouds; a preview for each cloud creates nothing."""
+def test_a_failed_provider_does_not_hide_problems_of_other_clouds(checkout: Layout) -> None:
+    """The report has one line for each problem of all clouds, and the previews create nothing."""
     told = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)
     assert told["accounts"] == {"aws": "account 1", "gcp": "project p"}
     assert told["stops"][0] == "aws: no region"
@@ -68,8 +68,8 @@ def test_a_provider_that_fails_by_itself_hides_nothing_of_the_others(checkout: L
     assert [line.rpartition(" ")[2] for line in asked] == ["aws", "azure", "gcp"]
 
 
-def test_what_pulumi_tried_again_is_no_part_of_the_line(checkout: Layout) -> None:
-    """A provider that cannot be downloaded: the error holds the command, the tries before it are a page."""
+def test_pulumis_retries_are_left_out_of_the_line(checkout: Layout) -> None:
+    """For a provider that cannot be downloaded the last error suffices."""
     tries = 'echo "warning: error downloading provider: no such host"; echo "Will retry in 80ms [1/5]"; ' * 5
     error = "error: Could not install resource plugin, install it using 'pulumi plugin install resource aws'"
     fails = f'[ "$1" = version ] && {{ echo v3.250.0; exit; }}\n{tries} echo "{error}" >&2; exit 1'
@@ -87,10 +87,10 @@ def test_what_pulumi_tried_again_is_no_part_of_the_line(checkout: Layout) -> Non
         ("getting stack configuration: get stack secrets manager: incorrect passphrase", "`export PULUMI"),
     ],
 )
-def test_a_stack_that_pulumi_cannot_read_is_told_once_and_beside_it_each_missing_credential(
+def test_an_unreadable_stack_is_reported_once_with_each_missing_credential(
     checkout: Layout, monkeypatch: pytest.MonkeyPatch, said: str, remedy: str
 ) -> None:
-    """One line with the command that mends it, and not the same line for each cloud."""
+    """The problem of the stack is one line with a command, and is not repeated for each cloud."""
     monkeypatch.setenv("HOME", str(checkout.root))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setattr("infra.preflight.credentials.metadata_answers", lambda: False)
@@ -104,10 +104,10 @@ def test_a_stack_that_pulumi_cannot_read_is_told_once_and_beside_it_each_missing
     assert "`az login`" in stops[1]
 
 
-def test_an_organisation_that_refuses_open_functions_is_told_by_googles_own_command(
+def test_an_organisation_policy_against_public_functions_is_found_by_gcloud(
     checkout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is mostly inherited, which no provider tells."""
+    """The policy is mostly inherited, which no provider shows."""
     monkeypatch.setenv("GCLOUD_SAYS", '{"listPolicy": {"allowedValues": ["C01"]}}')
     stops = json.loads(run(checkout, "--stack", "prod", "--json", code=1).stdout)["stops"]
     assert "domain restricted sharing" in stops[-1]
