@@ -29,6 +29,8 @@ LONGEST_EVENT: Final = 65_536
 # The part of the last event that is kept: its type is at the beginning, `[DONE]` at the end.
 _BEGINNING: Final = 2_048
 _END: Final = 64
+# Some dozens of events of a model's stream; a multiple of what is kept.
+_COLLECTED: Final = 8_192
 # The empty line after an event, with each line end; \r\n\r\n and \r\n\n end in one of these too.
 _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 # Bytes that were searched before contain at most the beginning of the longest end.
@@ -53,6 +55,9 @@ class EventStream:
     def feed(self, data: bytes) -> bytes:
         """The bytes that may be forwarded now."""
         held = self._held
+        if not held and data.endswith(b"\n\n"):  # whole events, as most servers send them
+            self._torn = False
+            return data
         start = max(0, len(held) - _OVERLAP)
         held += data
         end = max(_after_last(held, mark, start) for mark in _ENDS)
@@ -96,17 +101,25 @@ class FirstEvent:
 class LastEvent:
     """Keeps the beginning and the end of a stream's last event, which tell whether the stream is complete.
 
-    The middle is dropped, since the last event of a reply may contain all of it."""
+    The middle is dropped, since the last event of a reply may contain all of it. Bytes are collected until
+    there are `_COLLECTED` of them, so that the last event is not searched for at each one."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("_event", "_searched")
 
     def __init__(self) -> None:
         self._event = bytearray()
+        # How many bytes of it belong to the last event that was found.
+        self._searched = 0
 
     def feed(self, data: bytes) -> None:
+        self._event += data
+        if len(self._event) > _COLLECTED:
+            self._search()
+
+    def _search(self) -> None:
+        """Find the last event among the bytes collected, and drop all others."""
         event = self._event
-        start = max(0, len(event) - _LONGEST_END)
-        event += data
+        start = max(0, self._searched - _LONGEST_END)
         # The empty line after the last event does not begin another one.
         begins = len(event)
         while True:
@@ -116,6 +129,7 @@ class LastEvent:
                 break  # otherwise it is a comment
         del event[:begins]
         del event[_BEGINNING : max(_BEGINNING, len(event) - _END)]
+        self._searched = len(event)
 
     def is_of(self, kind: bytes) -> bool:
         """Whether the last event has this type."""
@@ -129,9 +143,11 @@ class LastEvent:
 
     def is_done(self) -> bool:
         """Whether the last event is `[DONE]`, the end of a complete stream of OpenAI's chat completions."""
+        self._search()
         return self._event.rstrip().endswith(b"[DONE]") or (b"data", b"[DONE]") in self._fields()
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
+        self._search()
         lines = bytes(self._event).splitlines()
         return [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
 

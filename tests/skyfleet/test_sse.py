@@ -1,10 +1,12 @@
-"""Tests of the search for the first event of a stream."""
+"""Tests of event streams: the first event, and forwarding whole events."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from skyfleet.sse import FirstEvent
+from skyfleet.sse import EventStream, FirstEvent
 
 pytestmark = pytest.mark.pure
 
@@ -27,3 +29,15 @@ def test_the_first_event_is_one_with_data(parts: list[bytes], here: bool) -> Non
     """Comments, `id` and `retry` do not count, and an event that exceeds the limit counts before its end."""
     first = FirstEvent()
     assert [first.feed(part) for part in parts][-1] is here
+
+
+@given(st.lists(st.sampled_from([b"data: x\n\n", b"data: ", b"x\n", b"\n", b"\r\n", b"\r", b": c\n\n"])))
+def test_only_whole_events_are_forwarded_however_they_arrive(parts: list[bytes]) -> None:
+    """The forwarded bytes end with an empty line, and nothing is lost at the end."""
+    stream, sent = EventStream(), b""
+    for part in parts:
+        ready = stream.feed(part)
+        assert not ready or ready.endswith((b"\n\n", b"\n\r\n", b"\r\r"))
+        sent += ready
+    assert stream.repairable
+    assert sent + stream.finish() == b"".join(parts)

@@ -73,7 +73,7 @@ def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
 def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: bool, size: int) -> None:
     """However it arrives."""
     last = LastEvent()
-    data = b"event: delta\ndata: one\n\n" * 200 + end
+    data = b"event: delta\ndata: one\n\n" * 400 + end
     for at in range(0, len(data), size):
         last.feed(data[at : at + size])
     assert (stream_fault(last, path, AgentTraits()) == "") is sound
