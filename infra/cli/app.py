@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "outputs": "The stack's outputs.",
     "invoke": "Call the agent through the router.",
     "strategy": "How the routers choose; change it while they run.",
+    "drain": "Keep new requests away from a cloud or region; bring it back.",
     "chaos": "Break a cloud on purpose, or heal it.",
     "env": "Shell exports with which plain `pulumi` works here.",
     "logs": "What the functions and the emulated clouds wrote.",

@@ -1,16 +1,17 @@
-"""Ask every router of a stack how it chooses, or tell it.
+"""Read the control document of every router of a stack, or change it.
 
 Rules
-- Each router keeps its orders in its own cloud's bucket, so each is told; an instance that was not asked
-  follows with its next request. A router that is out of reach keeps what it has, which is said and not
-  hidden.
-- All at once, and first for their health: one that is dead is known after `HEALTH_S` and gets no order that
-  it might take later, unseen; one that sleeps is awake before its bucket is waited for.
+- Each router keeps its control document in the bucket of its own cloud, so each router gets the update. The
+  other instances of a router follow with their next request. A router that is out of reach keeps what it
+  has, and the command says so.
+- All routers are asked at once, each for its health first. So a dead router is known after `HEALTH_S` and
+  gets no update that it could apply later, and a sleeping one is awake before its bucket is read.
+- Draining is changed in two steps: the document is read, and the update names the revision that was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -23,15 +24,16 @@ from infra.cli.routers import ask_health, credentials
 from infra.cli.status_view import split
 
 # A router waits for its bucket for three seconds.
-ORDER_S = 4.0
+CONTROL_S = 4.0
 PATH = "/api/control"
-# What to order to undo all orders.
+# The name that restores the configured strategy.
 CONFIGURED = "configured"
 
 
 @dataclass(frozen=True, slots=True)
 class ControlAnswer:
-    """What one router says; `problem` when it does not say it. place: its `cloud/region`, if known."""
+    """The control document of one router; `problem` says why there is none. place: `cloud/region`, if
+    known."""
 
     url: str
     control: Facts
@@ -42,6 +44,11 @@ class ControlAnswer:
     def name(self) -> str:
         """For a person."""
         return self.place or self.url
+
+    @property
+    def draining(self) -> tuple[str, ...]:
+        """Keys of the targets that drain."""
+        return tuple(json_access.texts(self.control.get("draining")))
 
     @property
     def facts(self) -> Facts:
@@ -56,67 +63,98 @@ class ControlAnswer:
         }
 
 
-def ask(outputs: Outputs) -> list[ControlAnswer]:
-    """How each router chooses."""
-    return _all(outputs, None)
+def read_all(outputs: Outputs) -> list[ControlAnswer]:
+    """The control document of each router, in the order of the outputs."""
+    return _each(outputs.router_urls, partial(_ask, outputs=outputs, update=None))
 
 
-def tell(outputs: Outputs, name: str) -> list[ControlAnswer]:
-    """Have each router choose by this strategy, or as configured."""
-    return _all(outputs, {"strategy": None if name == CONFIGURED else name})
+def set_strategy(outputs: Outputs, name: str) -> list[ControlAnswer]:
+    """Have each router pick by this strategy, or as configured."""
+    update: Facts = {"strategy": None if name == CONFIGURED else name}
+    return _each(outputs.router_urls, partial(_ask, outputs=outputs, update=update))
+
+
+def set_draining(
+    outputs: Outputs,
+    before: Sequence[ControlAnswer],
+    after: Callable[[ControlAnswer], tuple[str, ...] | None],
+) -> list[ControlAnswer]:
+    """Have each router that was read drain the targets `after(answer)`, and no others.
+
+    after: None leaves a router as it is. An answer with a problem stays in the result as it is."""
+    known = {answer.url: answer for answer in before}
+
+    def one(url: str) -> ControlAnswer:
+        answer = known[url]
+        keys = None if answer.problem else after(answer)
+        if keys is None:
+            return answer
+        update: Facts = {"draining": list(keys), "revision": answer.control.get("revision")}
+        return _request(url, answer.place, outputs.api_key, update)
+
+    return _each(list(known), one)
 
 
 def sentence(answer: ControlAnswer) -> str:
-    """One line for a person."""
+    """The strategy of one router in one line."""
     if answer.problem:
         return f"{answer.name}: {answer.problem}"
-    told = answer.control
-    effective, configured = json_access.text(told.get("effective")), json_access.text(told.get("configured"))
-    ordered = "as configured" if told.get("strategy") is None else f"ordered; configured: {configured}"
-    kept = ", until this instance ends" if told.get("kept") == "instance" and told.get("revision") else ""
-    unread = f"; what is kept cannot be read: {told['unread']}" if told.get("unread") else ""
-    return f"{answer.name}: {effective} ({ordered}{kept}{unread})"
+    control = answer.control
+    effective = json_access.text(control.get("effective"))
+    configured = json_access.text(control.get("configured"))
+    origin = "as configured" if control.get("strategy") is None else f"ordered; configured: {configured}"
+    return f"{answer.name}: {effective} ({origin}{validity(answer)})"
+
+
+def validity(answer: ControlAnswer) -> str:
+    """How long the document of a router without a bucket lasts, and that a bucket could not be read."""
+    control = answer.control
+    fleeting = control.get("kept") == "instance" and control.get("revision")
+    unread = f"; the bucket cannot be read: {control['unread']}" if control.get("unread") else ""
+    return f"{', until this instance ends' if fleeting else ''}{unread}"
 
 
 def disagreement(answers: Sequence[ControlAnswer]) -> str:
-    """That the routers differ, as far as they answered; empty when they do not."""
+    """That the strategies of the routers differ, as far as they answered; empty when they do not."""
     return split(
         {one.name: json_access.text(one.control.get("effective")) for one in answers if not one.problem}
     )
 
 
-def _all(outputs: Outputs, order: Mapping[str, object] | None) -> list[ControlAnswer]:
-    urls, places = outputs.router_urls, outputs.router_places
+def _each(urls: Sequence[str], one: Callable[[str], ControlAnswer]) -> list[ControlAnswer]:
     if not urls:
         return []
-    one = partial(_one, places=places, api_key=outputs.api_key, order=order)
     with ThreadPoolExecutor(len(urls)) as pool:
         return list(pool.map(one, urls))
 
 
-def _one(
-    url: str, *, places: Mapping[str, str], api_key: str, order: Mapping[str, object] | None
-) -> ControlAnswer:
-    import requests
-
+def _ask(url: str, *, outputs: Outputs, update: Mapping[str, object] | None) -> ControlAnswer:
     health = ask_health(url)
-    place = json_access.place(health.health or {}) or places.get(url, "")
+    place = json_access.place(health.health or {}) or outputs.router_places.get(url, "")
     if health.health is None:
         return ControlAnswer(url, {}, health.problem, place)
+    return _request(url, place, outputs.api_key, update)
+
+
+def _request(url: str, place: str, api_key: str, update: Mapping[str, object] | None) -> ControlAnswer:
+    """Read the document of a router, or apply an update to it."""
+    import requests
+
     with session(url) as http:
         try:
             reply = http.request(
-                "GET" if order is None else "PUT",
+                "GET" if update is None else "PUT",
                 f"{url}{PATH}",
-                json=None if order is None else dict(order),
+                json=None if update is None else dict(update),
                 headers=credentials(api_key),
-                timeout=ORDER_S,
+                timeout=CONTROL_S,
             )
         except requests.RequestException as error:
-            taken = "" if order is None else "; it may have taken the order"
-            return ControlAnswer(url, {}, f"no answer ({type(error).__name__}){taken}", place)
-    told = json_access.facts(json_access.parse(reply.text))
-    if reply.status_code != 200 or "effective" not in told:
-        said = json_access.text(json_access.facts(told.get("error")).get("message"), reply.text.strip()[:80])
-        return ControlAnswer(url, {}, f"HTTP {reply.status_code}: {said or 'no body'}", place)
-    return ControlAnswer(url, told, place=place)
+            applied = "" if update is None else "; it may have applied the update"
+            return ControlAnswer(url, {}, f"no answer ({type(error).__name__}){applied}", place)
+    control = json_access.facts(json_access.parse(reply.text))
+    if reply.status_code != 200 or "effective" not in control:
+        error = json_access.facts(control.get("error"))
+        message = json_access.text(error.get("message"), reply.text.strip()[:80])
+        return ControlAnswer(url, {}, f"HTTP {reply.status_code}: {message or 'no body'}", place)
+    return ControlAnswer(url, control, place=place)

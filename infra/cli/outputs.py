@@ -54,6 +54,12 @@ class Outputs:
         return [url.rstrip("/") for agent in agents if (url := json_access.text(agent.get("url")))]
 
     @property
+    def target_keys(self) -> list[str]:
+        """`cloud/region` of each target, as the routers name it."""
+        agents = json_access.many(self.all.get("agents"))
+        return [key for agent in agents if (key := json_access.place(agent))]
+
+    @property
     def router_places(self) -> dict[str, str]:
         """`gcp/europe-west1` by URL, for routers that do not say it themselves; empty for what an earlier
         release deployed."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from infra.cli.environment import LOCAL_PASSPHRASE, backend_url
 from tests.end_to_end.fleet import Fleet
@@ -62,6 +64,41 @@ def test_the_agent_is_called_and_routers_are_told_how_to_choose(operated: Fleet)
     assert facts(operated, "invoke", "what is 12 * (3 + 4)?")["status"] == 200
     assert {router["effective"] for router in facts(operated, "strategy", "latency")} == {"latency"}
     assert {router["effective"] for router in facts(operated, "strategy", "configured")} == {"weighted"}
+
+
+def serving_clouds(fleet: Fleet, calls: int) -> set[str]:
+    """The clouds that serve calls made one after the other; each call succeeds."""
+    session = requests.Session()
+    session.headers["authorization"] = f"Bearer {fleet.facts('outputs', '--show-secrets')['apiKey']}"
+    found: set[str] = set()
+    for _ in range(calls):
+        reply = session.post(f"{fleet.url}/invoke", json={"input": "what is 12 * (3 + 4)?"}, timeout=30)
+        assert reply.status_code == 200, reply.text
+        found.add(reply.headers["x-skyfleet-target"].partition("/")[0])
+    return found
+
+
+def wait_for_clouds(fleet: Fleet, expected: set[str], *, seconds: float = 60) -> None:
+    """Calls until only these clouds serve, for other instances of a router follow with a later request."""
+    end = time.monotonic() + seconds
+    while (found := serving_clouds(fleet, 20)) != expected:
+        assert time.monotonic() < end, f"{sorted(found)} serve, not {sorted(expected)}"
+
+
+def test_a_drained_cloud_gets_no_calls_until_it_is_brought_back(operated: Fleet, fleet: Fleet) -> None:
+    """No call fails on the way, and the status shows the state."""
+    wait_for_clouds(fleet, CLOUDS)
+    (aws,) = {target["region"] for target in facts(operated, "status")["targets"] if target["cloud"] == "aws"}
+    drained = facts(operated, "drain", "aws")
+    assert [router["draining"] for router in drained] == [[f"aws/{aws}"]] * 3
+    assert facts(operated, "drain") == drained
+    wait_for_clouds(fleet, CLOUDS - {"aws"})
+    states = {target["cloud"]: target["state"] for target in facts(operated, "status")["targets"]}
+    assert states["aws"] == "draining"
+    refused = operated.run("drain", "azure", "gcp", "--stack", "prod", code=1)
+    assert "nothing was changed" in refused
+    assert [router["draining"] for router in facts(operated, "drain", "aws", "--undo")] == [[]] * 3
+    wait_for_clouds(fleet, CLOUDS)
 
 
 def test_outputs_hide_secrets_until_asked(operated: Fleet) -> None:

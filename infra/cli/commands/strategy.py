@@ -7,7 +7,7 @@ import json
 import click
 
 from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.control import CONFIGURED, ask, disagreement, sentence, tell
+from infra.cli.control import CONFIGURED, disagreement, read_all, sentence, set_strategy
 from infra.cli.errors import Failed
 from infra.cli.faults import meant
 from infra.cli.stacks import stack_option
@@ -28,7 +28,7 @@ def command(name: str | None, stack: str | None, as_json: bool) -> None:
     if name is not None and name not in NAMES:
         raise click.UsageError(f"unknown strategy {name!r}.{meant(name, NAMES)} Known: {', '.join(NAMES)}.")
     outputs = need_outputs(layout(), stack)
-    answers = ask(outputs) if name is None else tell(outputs, name)
+    answers = read_all(outputs) if name is None else set_strategy(outputs, name)
     if as_json:
         click.echo(json.dumps([answer.facts for answer in answers], indent=2))
     else:

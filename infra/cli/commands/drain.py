@@ -1,0 +1,73 @@
+"""`skyfleet drain`: which targets get no new requests, and changing it while the routers run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from infra.cli.context import json_option, layout, need_outputs
+from infra.cli.control import ControlAnswer, read_all, set_draining
+from infra.cli.draining import after, disagreement, drains_last, select, sentence
+from infra.cli.errors import Failed
+from infra.cli.outputs import Outputs
+from infra.cli.stacks import stack_option
+
+
+@click.command("drain", epilog="TARGET: a cloud, such as aws, or one region of it, such as aws/eu-west-1")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--undo", is_flag=True, help="Bring the targets back.")
+@click.option("--force", is_flag=True, help="Drain also the last target that is left.")
+@stack_option
+@json_option
+def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None, as_json: bool) -> None:
+    """Have all routers drain each TARGET, or show what drains.
+
+    A draining target ends the requests that it has and gets no new one while another target serves.
+    """
+    if undo and not targets:
+        raise click.UsageError("--undo needs a target, such as aws or aws/eu-west-1.")
+    outputs = need_outputs(layout(), stack)
+    chosen = select(targets, outputs.target_keys)
+    answers = read_all(outputs)
+    if chosen:
+        answers = _change(outputs, answers, chosen, undo=undo, force=force)
+    if as_json:
+        click.echo(json.dumps([answer.facts for answer in answers], indent=2))
+    else:
+        for answer in answers:
+            click.echo(sentence(answer))
+        if differ := disagreement(answers):
+            click.echo(differ)
+    missing = [answer for answer in answers if answer.problem]
+    if missing or not answers:
+        what = "apply the change" if chosen else "say what drains"
+        raise Failed(
+            f"{len(missing)} of {len(answers)} routers did not {what}; above is why. Run it again "
+            "when that is mended."
+        )
+
+
+def _change(
+    outputs: Outputs, before: Sequence[ControlAnswer], chosen: Sequence[str], *, undo: bool, force: bool
+) -> list[ControlAnswer]:
+    """Set what drains at each router that was read; nothing is set when one of them would lose its last
+    target."""
+    known = outputs.target_keys
+    wanted = {one.url: after(one.draining, chosen, known, undo=undo) for one in before if not one.problem}
+    last = [
+        one.name for one in before if one.url in wanted and drains_last(one.draining, wanted[one.url], known)
+    ]
+    if last and not force:
+        raise Failed(
+            f"nothing was changed: all {len(known)} targets would drain at {', '.join(last)}. Routers then "
+            "send to draining targets all the same, so none would be spared. Leave a target out, bring one "
+            "back with --undo, or use --force."
+        )
+
+    def changed(answer: ControlAnswer) -> tuple[str, ...] | None:
+        same = wanted[answer.url] == answer.draining and not answer.control.get("unread")
+        return None if same else wanted[answer.url]
+
+    return set_draining(outputs, before, changed)
