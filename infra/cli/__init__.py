@@ -1,8 +1,15 @@
 """The operator's command line, `skyfleet`.
 
-Each command is one file of `commands/`; everything it decides or shows is a pure function in a file of its
-own here, so that it can be tested without a process. Heavy modules are imported where they are used:
-`--help` must be quick.
+    commands/   one command a file
+    emulator/   the emulated clouds of this checkout
+    output/     what is printed
+    routers/    the routers of a stack over HTTP
+    stack/      Pulumi: config, process, state, outputs
+
+Rules
+- A decision or a text is a pure function outside of `commands/`, so its test needs no process.
+- Heavy modules are imported where they are used: `--help` must be quick.
+- The order of the packages is a contract in pyproject.toml; a package imports only those below it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from infra.cli.faults import meant
+from infra.cli.suggest import suggestion
 
 COMMANDS: Mapping[str, str] = {
     "up": "Deploy to the emulated clouds on this machine.",
@@ -41,7 +41,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             raise click.UsageError(
-                f"unknown command {args[0]!r}.{meant(args[0], COMMANDS)} Known: {', '.join(COMMANDS)}.", ctx
+                f"unknown command {args[0]!r}.{suggestion(args[0], COMMANDS)} Known: {', '.join(COMMANDS)}.",
+                ctx,
             )
         return super().resolve_command(ctx, args)
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import click
 
-from infra.cli.admin import EmulatorNote
-from infra.cli.daemon import running
-from infra.cli.engine import Engine
-from infra.cli.environment import pulumi_variables
-from infra.cli.errors import EmulatorFailed, NothingUp, SetUpFailed
-from infra.cli.outputs import Outputs, read
+from infra.cli.emulator.admin import EmulatorInfo
+from infra.cli.emulator.daemon import running
+from infra.cli.errors import EmulatorFailed, NotDeployed, SetupFailed
 from infra.cli.paths import Layout
-from infra.cli.stack_recovery import check_state
-from infra.cli.stacks import is_real, real_outputs
+from infra.cli.stack.environment import pulumi_variables
+from infra.cli.stack.option import is_real
+from infra.cli.stack.outputs import Outputs, read
+from infra.cli.stack.real import real_outputs
+from infra.cli.stack.recovery import check_state
+from infra.cli.stack.runner import PulumiRunner
 from infra.setup.errors import SetupError
 from infra.setup.paths import ROOT
 from infra.setup.pip_settings import read_configs, uv_environment
@@ -40,9 +41,9 @@ def pulumi_cli(place: Layout) -> Cli:
     try:
         return ensure_pulumi(place.root, os.environ, Console(sys.stderr))
     except SetupError as error:
-        raise SetUpFailed(str(error)) from None
+        raise SetupFailed(str(error)) from None
     except OSError as error:
-        raise SetUpFailed(
+        raise SetupFailed(
             f"the Pulumi CLI cannot be kept: {error.filename}: {error.strerror}. Free the disk, "
             "or name another folder in SKYFLEET_CACHE."
         ) from None
@@ -60,36 +61,36 @@ def variables(place: Layout, cli: Cli, providers: str | None) -> dict[str, str]:
     return {**told, **uv_environment(os.environ, read_configs(os.environ))}
 
 
-def engine(place: Layout, cli: Cli, providers: str | None) -> Engine:
+def engine(place: Layout, cli: Cli, providers: str | None) -> PulumiRunner:
     """The CLI with the environment of this stack."""
-    return Engine(cli.program, place.root, {**os.environ, **variables(place, cli, providers)})
+    return PulumiRunner(cli.program, place.root, {**os.environ, **variables(place, cli, providers)})
 
 
-def need_outputs(place: Layout, stack: str | None = None) -> Outputs:
+def require_outputs(place: Layout, stack: str | None = None) -> Outputs:
     """The deployed stack's outputs; NothingUp when nothing has been deployed. stack: None: the emulator's."""
     if stack is not None and is_real(stack):
         return real_outputs(stack, place, pulumi_cli(place), os.environ)
     if not place.checkpoint.exists():
-        raise NothingUp
+        raise NotDeployed
 
-    def made() -> Engine:
+    def made() -> PulumiRunner:
         check_state(place)
         return engine(place, pulumi_cli(place), None)
 
     found = read(place, made)
     if not found.router_urls:
-        raise NothingUp("nothing is up (a deployment was begun and did not end well): run `make up`")
+        raise NotDeployed("nothing is up (a deployment was begun and did not end well): run `make up`")
     return found
 
 
-def need_emulator(place: Layout) -> EmulatorNote:
+def require_emulator(place: Layout) -> EmulatorInfo:
     """The running daemon; says whether it never ran or was killed."""
     note = running(place)
     if note is not None:
         return note
-    if place.checkpoint.exists() or place.emulator_note.exists():
+    if place.checkpoint.exists() or place.emulator_file.exists():
         raise EmulatorFailed(
             "the emulated clouds are not running (stopped or killed): run `make up`; it starts them "
             "again as they were, without a new deployment"
         )
-    raise NothingUp
+    raise NotDeployed

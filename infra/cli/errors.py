@@ -16,32 +16,32 @@ from __future__ import annotations
 import click
 
 
-class Failed(click.ClickException):
+class CommandFailed(click.ClickException):
     """Base of all; `message` is shown as it is."""
 
 
-class NothingUp(Failed):
+class NotDeployed(CommandFailed):
     """A command that needs a deployment was called without one."""
 
     def __init__(self, detail: str = "nothing is up: run `make up`") -> None:
         super().__init__(detail)
 
 
-class EmulatorFailed(Failed):
+class EmulatorFailed(CommandFailed):
     """The emulated clouds' daemon."""
 
 
-class SetUpFailed(Failed):
+class SetupFailed(CommandFailed):
     """Before the deployment."""
 
 
-class PulumiFailed(Failed):
+class PulumiFailed(CommandFailed):
     """The Pulumi engine."""
 
 
-class Busy(Failed):
+class StackLocked(CommandFailed):
     """Another deployment holds the stack."""
 
 
-class RouterSilent(Failed):
+class NoRouterAnswered(CommandFailed):
     """None of the routers."""

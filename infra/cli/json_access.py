@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-Facts = dict[str, object]
+JsonObject = dict[str, object]
 
 
 def parse(text: str) -> object:
@@ -16,25 +16,25 @@ def parse(text: str) -> object:
         return None
 
 
-def facts(value: object) -> Facts:
+def as_object(value: object) -> JsonObject:
     """An object's members, empty for everything else."""
-    return cast("Facts", value) if isinstance(value, dict) else {}
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
-def many(value: object) -> list[Facts]:
+def objects(value: object) -> list[JsonObject]:
     """The objects in a list, empty for everything else."""
     if not isinstance(value, list):
         return []
-    return [cast("Facts", item) for item in cast("list[object]", value) if isinstance(item, dict)]
+    return [cast("JsonObject", item) for item in cast("list[object]", value) if isinstance(item, dict)]
 
 
-def first(value: object) -> Facts:
+def first_object(value: object) -> JsonObject:
     """The first object of a list, empty when there is none."""
-    found = many(value)
+    found = objects(value)
     return found[0] if found else {}
 
 
-def texts(value: object) -> list[str]:
+def strings(value: object) -> list[str]:
     """The strings in a list."""
     return (
         [item for item in cast("list[object]", value) if isinstance(item, str)]
@@ -43,7 +43,7 @@ def texts(value: object) -> list[str]:
     )
 
 
-def text(value: object, default: str = "") -> str:
+def string(value: object, default: str = "") -> str:
     """A string, or `default`."""
     return value if isinstance(value, str) else default
 
@@ -53,9 +53,9 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def place(told: Facts) -> str:
+def place(told: JsonObject) -> str:
     """`cloud/region` as routers and targets say it; empty when it is not said."""
-    cloud, region = text(told.get("cloud")), text(told.get("region"))
+    cloud, region = string(told.get("cloud")), string(told.get("region"))
     return f"{cloud}/{region}" if cloud and region else ""
 
 
@@ -64,7 +64,7 @@ def printable(value: object) -> object:
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in value)
     if isinstance(value, dict):
-        return {key: printable(item) for key, item in cast("Facts", value).items()}
+        return {key: printable(item) for key, item in cast("JsonObject", value).items()}
     if isinstance(value, list):
         return [printable(item) for item in cast("list[object]", value)]
     return value

@@ -43,12 +43,12 @@ class Layout:
         return self.home / "packages"
 
     @property
-    def emulator_note(self) -> Path:
+    def emulator_file(self) -> Path:
         """Written by the daemon once it is ready."""
         return self.home / "emulator.json"
 
     @property
-    def daemon_note(self) -> Path:
+    def daemon_file(self) -> Path:
         """Written by us when we start the daemon: its pid and the code it runs."""
         return self.home / "daemon.json"
 

@@ -17,7 +17,7 @@ from emulator.providers.server import Providers
 from emulator.providers.storage.resource_store import ResourceStore
 from emulator.runtime.json_document import Document
 from emulator.runtime.ports import Ports
-from infra.cli.environment import backend_url
+from infra.cli.stack.environment import backend_url
 
 PATIENCE_S = 240.0
 CONFIG = {"aws:region": "eu-west-1", "azure-native:location": "westeurope", "gcp:project": "my-project"}

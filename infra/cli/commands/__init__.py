@@ -1,1 +1,1 @@
-"""One file a command; each defines `command`."""
+"""One command a file. A command reads its arguments, calls the other packages, and prints."""

@@ -7,9 +7,9 @@ import json
 import click
 
 from infra.cli import json_access
-from infra.cli.admin import call
-from infra.cli.context import json_option, layout, need_emulator
-from infra.cli.faults import (
+from infra.cli.context import json_option, layout, require_emulator
+from infra.cli.emulator.admin import call
+from infra.cli.emulator.faults import (
     API,
     API_S,
     GRAMMAR,
@@ -17,12 +17,12 @@ from infra.cli.faults import (
     NOTES,
     SCOPES,
     active,
-    by_hand,
     check_cloud,
     check_fault,
+    manual_change,
 )
-from infra.cli.stacks import emulator_only
-from infra.cli.status_view import emulator_facts
+from infra.cli.output.status_view import emulator_summary
+from infra.cli.stack.option import emulator_only
 
 
 @click.command("chaos", epilog=f"FAULT: {GRAMMAR}. {NOTES}")
@@ -37,10 +37,10 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     """Put FAULT on CLOUD (aws, azure, gcp), or `heal` it."""
     check_cloud(cloud)
     check_fault(fault)
-    note = need_emulator(layout())
+    note = require_emulator(layout())
     if fault == HEAL:
         call(note, "DELETE", f"/v1/faults?cloud={cloud}")
-    elif (change := by_hand(cloud, fault)) is not None:
+    elif (change := manual_change(cloud, fault)) is not None:
         done = call(note, "POST", "/v1/drift", change)
         click.echo(json.dumps(done, indent=2) if as_json else _mending(done))
         return
@@ -50,7 +50,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
         scope = "the management API"
     else:
         call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
-    faults = json_access.many(emulator_facts(call(note, "GET", "/v1/status"), note.python)["faults"])
+    faults = json_access.objects(emulator_summary(call(note, "GET", "/v1/status"), note.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
         return
@@ -61,7 +61,7 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     click.echo(active(faults))
 
 
-def _mending(done: json_access.Facts) -> str:
+def _mending(done: json_access.JsonObject) -> str:
     verb, key = next(iter(done.items()))
     return (
         f'{verb} by hand: {key}. After `eval "$(.venv/bin/skyfleet env)"`, `pulumi preview --refresh` shows '

@@ -7,19 +7,19 @@ import sys
 
 import click
 
-from infra.cli import daemon
 from infra.cli.context import engine, pulumi_cli
 from infra.cli.context import layout as here
-from infra.cli.emulator import child_environment, ensure_running
-from infra.cli.engine import Engine
-from infra.cli.errors import Busy, Failed, PulumiFailed
+from infra.cli.emulator import daemon
+from infra.cli.emulator.lifecycle import child_environment, ensure_running
+from infra.cli.errors import CommandFailed, PulumiFailed, StackLocked
+from infra.cli.output.progress import Progress, progress, step
 from infra.cli.paths import STACK, Layout
-from infra.cli.progress import Progress, progress, step
-from infra.cli.pulumi_lines import diagnostics
 from infra.cli.remove_tree import remove
-from infra.cli.stack_recovery import free_the_stack
-from infra.cli.stack_state import has_resources
-from infra.cli.stacks import emulator_only
+from infra.cli.stack.option import emulator_only
+from infra.cli.stack.pulumi_lines import diagnostics
+from infra.cli.stack.recovery import release_stale_lock
+from infra.cli.stack.runner import PulumiRunner
+from infra.cli.stack.state import has_resources
 from infra.setup.file_lock import exclusive
 
 
@@ -32,25 +32,25 @@ def command() -> None:
     with exclusive(
         layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
     ):
-        if not layout.home.exists() and daemon.living_pid(layout) is None:
+        if not layout.home.exists() and daemon.daemon_pid(layout) is None:
             click.echo("Nothing is up.")
             return
         try:
             if _deployed(layout):
                 _destroy(layout, shown)
-        except Busy:
+        except StackLocked:
             raise
-        except Failed as failure:
+        except CommandFailed as failure:
             shown.say(f"the deployment could not be destroyed in order: {failure.message}")
             shown.say("it is emulated and lives in .skyfleet/ only: removing that as it is")
         with step(shown, "stopping the emulated clouds"):
-            while (pid := daemon.living_pid(layout)) is not None:
+            while (pid := daemon.daemon_pid(layout)) is not None:
                 if not daemon.stop(pid, layout):
                     shown.say(f"process {pid} did not stop when asked and was killed")
         try:
             remove(layout.home)
         except OSError as error:
-            raise Failed(
+            raise CommandFailed(
                 f"everything is stopped, but {error.filename or layout.home} cannot be removed: "
                 f"{error.strerror}. Remove {layout.shown(layout.home)}/ by hand."
             ) from None
@@ -69,11 +69,11 @@ def _destroy(layout: Layout, shown: Progress) -> None:
     with step(shown, "destroying the deployment"):
         note = ensure_running(layout, child_environment(layout, os.environ), shown)
         pulumi = engine(layout, cli, note.providers)
-        free_the_stack(layout, pulumi, shown.say)
+        release_stale_lock(layout, pulumi, shown.say)
         _run(pulumi, layout, shown)
 
 
-def _run(pulumi: Engine, layout: Layout, shown: Progress) -> None:
+def _run(pulumi: PulumiRunner, layout: Layout, shown: Progress) -> None:
     lines: list[str] = []
     stops: list[None] = []
 

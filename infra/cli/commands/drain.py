@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.control import ControlAnswer, read_all, set_draining
-from infra.cli.draining import after, disagreement, drains_last, select, sentence
-from infra.cli.errors import Failed
-from infra.cli.outputs import Outputs
-from infra.cli.stacks import stack_option
+from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.errors import CommandFailed
+from infra.cli.routers.control import ControlAnswer, read_all, set_draining
+from infra.cli.routers.draining import after, differences, drains_last, select, sentence
+from infra.cli.stack.option import stack_option
+from infra.cli.stack.outputs import Outputs
 
 
 @click.command("drain", epilog="TARGET: a cloud, such as aws, or one region of it, such as aws/eu-west-1")
@@ -28,7 +28,7 @@ def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None
     """
     if undo and not targets:
         raise click.UsageError("--undo needs a target, such as aws or aws/eu-west-1.")
-    outputs = need_outputs(layout(), stack)
+    outputs = require_outputs(layout(), stack)
     chosen = select(targets, outputs.target_keys)
     answers = read_all(outputs)
     if chosen:
@@ -38,12 +38,12 @@ def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None
     else:
         for answer in answers:
             click.echo(sentence(answer))
-        if differ := disagreement(answers):
+        if differ := differences(answers):
             click.echo(differ)
     missing = [answer for answer in answers if answer.problem]
     if missing or not answers:
         what = "apply the change" if chosen else "say what drains"
-        raise Failed(
+        raise CommandFailed(
             f"{len(missing)} of {len(answers)} routers did not {what}; above is why. Run it again "
             "when that is mended."
         )
@@ -60,7 +60,7 @@ def _change(
         one.name for one in before if one.url in wanted and drains_last(one.draining, wanted[one.url], known)
     ]
     if last and not force:
-        raise Failed(
+        raise CommandFailed(
             f"nothing was changed: all {len(known)} targets would drain at {', '.join(last)}. Routers then "
             "send to draining targets all the same, so none would be spared. Leave a target out, bring one "
             "back with --undo, or use --force."

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, need_emulator, pulumi_cli, variables
-from infra.cli.environment import exports
-from infra.cli.stacks import emulator_only
+from infra.cli.context import json_option, layout, pulumi_cli, require_emulator, variables
+from infra.cli.stack.environment import exports
+from infra.cli.stack.option import emulator_only
 
 
 @click.command("env")
@@ -22,6 +22,6 @@ def command(as_json: bool) -> None:
     pulumi preview
     """
     place = layout()
-    note = need_emulator(place)
+    note = require_emulator(place)
     told = variables(place, pulumi_cli(place), note.providers)
     click.echo(json.dumps(told, indent=2) if as_json else exports(told), nl=as_json)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import json_access
-from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.errors import Failed
-from infra.cli.invoke_format import answer_text, body_for, event_text, stream_problem, trail
-from infra.cli.routers import call_first, credentials
-from infra.cli.sse import Event, events
-from infra.cli.stacks import deploy_command, stack_option
+from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.errors import CommandFailed
+from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
+from infra.cli.routers.client import auth_header, call_first
+from infra.cli.routers.sse import Event, events
+from infra.cli.stack.option import deploy_command, stack_option
 
 if TYPE_CHECKING:
     import requests
@@ -33,14 +33,14 @@ def command(text: str, path: str, stream: bool, stack: str | None, as_json: bool
     """Send TEXT to the agent and print its answer."""
     if not text.strip():
         raise click.UsageError('TEXT is empty; say what the agent is to do, such as "what is 12 * (3 + 4)?".')
-    outputs = need_outputs(layout(), stack)
+    outputs = require_outputs(layout(), stack)
     path = path if path.startswith("/") else f"/{path}"
     headers = {
-        **credentials(outputs.api_key),
+        **auth_header(outputs.api_key),
         "accept": "text/event-stream" if stream else "application/json",
     }
-    body, mend = body_for(path, text, stream=stream), deploy_command(stack)
-    with call_first(outputs.router_urls, path, body, headers, mend=mend) as (url, reply, passed):
+    body, repair = body_for(path, text, stream=stream), deploy_command(stack)
+    with call_first(outputs.router_urls, path, body, headers, repair=repair) as (url, reply, passed):
         for problem in passed:
             click.echo(f"passed over {problem}", err=True)
         if stream and reply.ok:
@@ -56,9 +56,9 @@ def _show_reply(url: str, reply: requests.Response, *, as_json: bool) -> None:
         click.echo(json.dumps({**_facts(url, reply), "reply": body if parsed is None else parsed}, indent=2))
     elif reply.ok:
         click.echo(answer_text(body))
-        click.echo(trail(url, reply.status_code, reply.headers), err=True)
+        click.echo(reply_line(url, reply.status_code, reply.headers), err=True)
     if not reply.ok:
-        raise Failed(f"{trail(url, reply.status_code, reply.headers)}\n{answer_text(body)}")
+        raise CommandFailed(f"{reply_line(url, reply.status_code, reply.headers)}\n{answer_text(body)}")
 
 
 def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
@@ -76,19 +76,19 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
             else:
                 click.echo(event_text(event), nl=False)
     except requests.RequestException as error:
-        raise Failed(
-            f"{trail(url, reply.status_code, reply.headers)}\nthe stream broke: {type(error).__name__}"
+        raise CommandFailed(
+            f"{reply_line(url, reply.status_code, reply.headers)}\nthe stream broke: {type(error).__name__}"
         ) from None
     if as_json:
         click.echo(json.dumps(_facts(url, reply)))
     else:
         click.echo()
-        click.echo(trail(url, reply.status_code, reply.headers), err=True)
+        click.echo(reply_line(url, reply.status_code, reply.headers), err=True)
     if problem := stream_problem(seen):
-        raise Failed(problem)
+        raise CommandFailed(problem)
 
 
-def _facts(url: str, reply: requests.Response) -> json_access.Facts:
+def _facts(url: str, reply: requests.Response) -> json_access.JsonObject:
     attempts = reply.headers.get("x-skyfleet-attempts", "")
     return {
         "status": reply.status_code,

@@ -9,14 +9,15 @@ import time
 
 import click
 
-from infra.cli.cloud_logs import log_places
 from infra.cli.context import layout
-from infra.cli.errors import Failed, NothingUp
-from infra.cli.faults import CLOUDS, meant
-from infra.cli.log_files import ROLES, Follower, LogFile, choose, tail
+from infra.cli.emulator.log_files import ROLES, Follower, LogFile, choose, tail
+from infra.cli.errors import CommandFailed, NotDeployed
+from infra.cli.output.cloud_logs import log_locations
 from infra.cli.paths import Layout
-from infra.cli.preflight import read_settings
-from infra.cli.stacks import is_real, stack_option
+from infra.cli.stack.option import is_real, stack_option
+from infra.cli.stack.preflight import read_settings
+from infra.cli.suggest import suggestion
+from infra.config.model import CLOUDS
 
 EMULATOR = "emulator"
 LOOK_EVERY_S = 0.25
@@ -37,17 +38,17 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
     place = layout()
     if cloud is not None and cloud not in (*CLOUDS, EMULATOR):
         raise click.UsageError(
-            f"unknown cloud {cloud!r}.{meant(cloud, (*CLOUDS, EMULATOR))} Known: "
+            f"unknown cloud {cloud!r}.{suggestion(cloud, (*CLOUDS, EMULATOR))} Known: "
             f"{', '.join(CLOUDS)}, {EMULATOR}."
         )
     if stack is not None and is_real(stack):
         _say_where(place, stack, cloud, role)
         return
     if not place.logs.exists():
-        raise NothingUp
+        raise NotDeployed
     files = _files(place, cloud, role)
     if not files:
-        raise Failed(
+        raise CommandFailed(
             f"no log yet of {cloud or 'any cloud'}{f', role {role}' if role else ''} "
             f"in {place.shown(place.logs)}"
         )
@@ -68,9 +69,11 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
 def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:
     if cloud == EMULATOR:
         raise click.UsageError(f"{EMULATOR} is the emulator's own log, and {stack} is another stack.")
-    found = log_places(read_settings(layout, stack), (cloud,) if cloud else CLOUDS, role)
+    found = log_locations(read_settings(layout, stack), (cloud,) if cloud else CLOUDS, role)
     if not found:
-        raise Failed(f"the stack {stack} has no function in {cloud or 'any cloud'} of role {role or 'any'}")
+        raise CommandFailed(
+            f"the stack {stack} has no function in {cloud or 'any cloud'} of role {role or 'any'}"
+        )
     for one in found:
         click.echo(f"{one.function}: {one.place}\n    {one.command}")
 

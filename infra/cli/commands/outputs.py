@@ -6,8 +6,8 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.stacks import stack_option
+from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.stack.option import stack_option
 
 
 @click.command("outputs")
@@ -17,7 +17,7 @@ from infra.cli.stacks import stack_option
 @click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
 def command(name: str | None, stack: str | None, as_json: bool, show_secrets: bool) -> None:
     """Print the stack's outputs, or the value of the one called NAME."""
-    found = need_outputs(layout(), stack)
+    found = require_outputs(layout(), stack)
     shown = found.all if show_secrets else found.shown
     if name is not None:
         if name not in shown:

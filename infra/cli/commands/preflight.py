@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import json_access, stacks
-from infra.cli.context import engine, json_option, layout, need_emulator, pulumi_cli
-from infra.cli.engine import Engine
-from infra.cli.errors import Failed, PulumiFailed
-from infra.cli.json_access import Facts
+from infra.cli import json_access
+from infra.cli.context import engine, json_option, layout, pulumi_cli, require_emulator
+from infra.cli.errors import CommandFailed, PulumiFailed
+from infra.cli.json_access import JsonObject
+from infra.cli.output.progress import progress, step
 from infra.cli.paths import STACK, Layout
-from infra.cli.preflight import read_config, read_settings
-from infra.cli.progress import progress, step
-from infra.cli.stacks import is_real, stack_option
+from infra.cli.stack import real
+from infra.cli.stack.option import is_real, stack_option
+from infra.cli.stack.preflight import read_config, read_settings
+from infra.cli.stack.runner import PulumiRunner
 
 if TYPE_CHECKING:
     from infra.config.model import Cloud, Settings
@@ -45,33 +46,33 @@ def command(stack: str | None, as_json: bool) -> None:
     _require_shell(settings)
     shown = progress()
     pulumi = _engine(place, stack)
-    reports: list[Facts] = []
+    reports: list[JsonObject] = []
     for cloud in settings.clouds:
         with step(shown, f"asking {cloud}"):
             try:
                 reports.append(_ask(pulumi, name, cloud))
-            except Unreadable as error:
-                reports = [_unasked(error.finding, settings, read_config(place, name))]
+            except StackUnreadable as error:
+                reports = [_without_providers(error.finding, settings, read_config(place, name))]
                 break
-    if not settings.emulated and (found := _org_policy(settings)):
+    if not settings.emulated and (found := _check_org_policy(settings)):
         reports.append(found)
-    facts: Facts = {
+    facts: JsonObject = {
         "stack": name,
         "accounts": {
-            key: value for one in reports for key, value in json_access.facts(one["accounts"]).items()
+            key: value for one in reports for key, value in json_access.as_object(one["accounts"]).items()
         },
-        "stops": [line for one in reports for line in json_access.texts(one["stops"])],
-        "notes": [line for one in reports for line in json_access.texts(one["notes"])],
+        "stops": [line for one in reports for line in json_access.strings(one["stops"])],
+        "notes": [line for one in reports for line in json_access.strings(one["notes"])],
     }
     click.echo(json.dumps(facts, indent=2) if as_json else sentence(facts))
     if facts["stops"]:
         raise click.exceptions.Exit(1)
 
 
-def sentence(facts: Facts) -> str:
+def sentence(facts: JsonObject) -> str:
     """For a person: accounts, notes, and what would stop the deployment."""
-    stops, notes = json_access.texts(facts.get("stops")), json_access.texts(facts.get("notes"))
-    accounts = [f"{cloud:7}{told}" for cloud, told in json_access.facts(facts.get("accounts")).items()]
+    stops, notes = json_access.strings(facts.get("stops")), json_access.strings(facts.get("notes"))
+    accounts = [f"{cloud:7}{told}" for cloud, told in json_access.as_object(facts.get("accounts")).items()]
     verdict = f"`pulumi up --stack {facts['stack']}` can start."
     if stops:
         verdict = f"A deployment of {facts['stack']} would fail:"
@@ -79,7 +80,7 @@ def sentence(facts: Facts) -> str:
     return "\n".join([*accounts, *worth, verdict, *(f"  - {stop}" for stop in stops)])
 
 
-def _org_policy(settings: Settings) -> Facts | None:
+def _check_org_policy(settings: Settings) -> JsonObject | None:
     """What only Google's own command tells, and only where the stack needs to know it."""
     from infra.preflight.findings import CloudError, Report
     from infra.preflight.org_policy import check
@@ -106,17 +107,17 @@ def _require_shell(settings: Settings) -> None:
     if settings.emulated:
         return
     if found := wrong_shell(settings.stack, settings.clouds, os.environ, emulated=False):
-        raise Failed("\n".join(finding.line for finding in found))
+        raise CommandFailed("\n".join(finding.line for finding in found))
 
 
-def _engine(place: Layout, stack: str | None) -> Engine:
+def _engine(place: Layout, stack: str | None) -> PulumiRunner:
     cli = pulumi_cli(place)
     if stack is not None and is_real(stack):
-        return Engine(cli.program, place.root, stacks.environment(cli, os.environ))
-    return engine(place, cli, need_emulator(place).providers)
+        return PulumiRunner(cli.program, place.root, real.environment(cli, os.environ))
+    return engine(place, cli, require_emulator(place).providers)
 
 
-class Unreadable(Exception):
+class StackUnreadable(Exception):
     """Pulumi cannot read the stack, whatever the cloud."""
 
     def __init__(self, finding: Finding) -> None:
@@ -124,7 +125,7 @@ class Unreadable(Exception):
         self.finding = finding
 
 
-def _unasked(finding: Finding, settings: Settings, config: Facts) -> Facts:
+def _without_providers(finding: Finding, settings: Settings, config: JsonObject) -> JsonObject:
     """What can be told although no provider was started: why, and which clouds have no credential."""
     from infra.preflight.credentials import CredentialSources, metadata_answers, without_credential
     from infra.preflight.findings import Report
@@ -136,7 +137,7 @@ def _unasked(finding: Finding, settings: Settings, config: Facts) -> Facts:
     return Report({}, (finding, *missing.values())).facts
 
 
-def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
+def _ask(pulumi: PulumiRunner, stack: str, cloud: Cloud) -> JsonObject:
     """One cloud's report; what Pulumi said when the program was ended before it had one."""
     from infra.preflight import ONLY, REPORT
     from infra.preflight.backend import unreadable
@@ -145,15 +146,15 @@ def _ask(pulumi: Engine, stack: str, cloud: Cloud) -> Facts:
         path = Path(folder) / "report.json"
         asking = {**pulumi.environ, REPORT: str(path), ONLY: cloud}
         try:
-            Engine(pulumi.program, pulumi.root, asking).capture("preview", "--stack", stack)
+            PulumiRunner(pulumi.program, pulumi.root, asking).capture("preview", "--stack", stack)
             said = "it wrote no report"
         except PulumiFailed as failed:
             said = failed.message
-        report = json_access.facts(json_access.parse(path.read_text())) if path.exists() else {}
+        report = json_access.as_object(json_access.parse(path.read_text())) if path.exists() else {}
     if "stops" in report:
         return report
     if finding := unreadable(said, stack):
-        raise Unreadable(finding)
+        raise StackUnreadable(finding)
     return {"accounts": {}, "stops": [f"{cloud}: {_short(said)}"], "notes": []}
 
 

@@ -6,14 +6,14 @@ import json
 
 import click
 
-from infra.cli.admin import EmulatorNote, call
-from infra.cli.context import json_option, layout, need_outputs
-from infra.cli.daemon import running
+from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.emulator.admin import EmulatorInfo, call
+from infra.cli.emulator.daemon import running
 from infra.cli.errors import EmulatorFailed
-from infra.cli.json_access import Facts
-from infra.cli.routers import ask_status, builds
-from infra.cli.stacks import deploy_command, is_real, stack_option
-from infra.cli.status_view import assemble, render
+from infra.cli.json_access import JsonObject
+from infra.cli.output.status_view import assemble, render
+from infra.cli.routers.client import get_builds, get_statuses
+from infra.cli.stack.option import deploy_command, is_real, stack_option
 
 
 @click.command("status")
@@ -22,11 +22,11 @@ from infra.cli.status_view import assemble, render
 def command(stack: str | None, as_json: bool) -> None:
     """Show routers, targets with their health, checkers and faults."""
     place = layout()
-    outputs = need_outputs(place, stack)
+    outputs = require_outputs(place, stack)
     note = None if is_real(stack) else running(place)
-    answers = ask_status(outputs.router_urls, outputs.api_key)
+    answers = get_statuses(outputs.router_urls, outputs.api_key)
     facts = assemble(answers, outputs.router_places, _world(note), note.python if note else "")
-    facts["agents"] = builds(outputs.agent_urls)
+    facts["agents"] = get_builds(outputs.agent_urls)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -41,7 +41,7 @@ def command(stack: str | None, as_json: bool) -> None:
         )
 
 
-def _world(note: EmulatorNote | None) -> Facts | None:
+def _world(note: EmulatorInfo | None) -> JsonObject | None:
     if note is None:
         return None
     try:

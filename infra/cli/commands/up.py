@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import summary
-from infra.cli.context import engine, json_option, need_emulator, need_outputs, pulumi_cli
+from infra.cli.context import engine, json_option, pulumi_cli, require_emulator, require_outputs
 from infra.cli.context import layout as here
-from infra.cli.emulator import child_environment, ensure_running
-from infra.cli.engine import Engine
-from infra.cli.errors import Failed, PulumiFailed
-from infra.cli.first_checks import GRACE_S, sentence, wait_for_all
-from infra.cli.outputs import Outputs
+from infra.cli.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
+from infra.cli.emulator.lifecycle import child_environment, ensure_running
+from infra.cli.errors import CommandFailed, PulumiFailed
+from infra.cli.output import summary
+from infra.cli.output.progress import Progress, progress, step
 from infra.cli.paths import STACK, Layout
-from infra.cli.preflight import build_packages, check_disk_space, read_settings
-from infra.cli.progress import Progress, progress, step
-from infra.cli.pulumi_lines import counts, diagnostics, outages, waiting
-from infra.cli.pulumi_lines import step as parse_step
-from infra.cli.stack_recovery import check_state, free_the_stack, pending
-from infra.cli.stacks import emulator_only
+from infra.cli.stack.option import emulator_only
+from infra.cli.stack.outputs import Outputs
+from infra.cli.stack.preflight import build_packages, check_disk_space, read_settings
+from infra.cli.stack.pulumi_lines import counts, diagnostics, outages, waiting
+from infra.cli.stack.pulumi_lines import step as parse_step
+from infra.cli.stack.recovery import check_state, pending, release_stale_lock
+from infra.cli.stack.runner import PulumiRunner
 from infra.setup.file_lock import exclusive
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def command(as_json: bool) -> None:
             printed, settings = _up(layout, shown)
     except OSError as error:
         where = error.filename or "the disk"
-        raise Failed(
+        raise CommandFailed(
             f"{where}: {error.strerror}. Free the disk or make it writable, then run `make up` again."
         ) from None
-    outputs = need_outputs(layout)
+    outputs = require_outputs(layout)
     _first_checks(layout, outputs, settings, shown)
-    facts = summary.as_facts(outputs.router_urls, counts(printed), layout)
+    facts = summary.as_json(outputs.router_urls, counts(printed), layout)
     click.echo(
-        json.dumps(facts, indent=2) if as_json else summary.closing(facts, layout, keyed=not settings.open)
+        json.dumps(facts, indent=2)
+        if as_json
+        else summary.closing_text(facts, layout, keyed=not settings.open)
     )
 
 
@@ -89,15 +91,15 @@ def _first_checks(layout: Layout, outputs: Outputs, settings: Settings, shown: P
     rounds_s = settings.checks.probes * settings.checks.apart_s
     with step(shown, "first health checks"):
         expected = [str(place) for place in settings.checkers]
-        if missing := wait_for_all(outputs, need_emulator(layout), expected, rounds_s):
+        if missing := wait_for_checkers(outputs, require_emulator(layout), expected, rounds_s):
             shown.say(sentence(missing, rounds_s + GRACE_S))
 
 
-def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
+def _prepare_stack(layout: Layout, pulumi: PulumiRunner, shown: Progress) -> None:
     layout.state.mkdir(parents=True, exist_ok=True)
     layout.up_log.parent.mkdir(parents=True, exist_ok=True)
     layout.up_log.write_text("")
-    free_the_stack(layout, pulumi, shown.say)
+    release_stale_lock(layout, pulumi, shown.say)
     check_state(layout)
     if not layout.checkpoint.exists():
         pulumi.capture("stack", "select", STACK, "--create")
@@ -112,7 +114,7 @@ def _prepare_stack(layout: Layout, pulumi: Engine, shown: Progress) -> None:
         watch.conclude(code, layout, "the state could not be refreshed from the clouds")
 
 
-def _deploy(layout: Layout, settings: Settings, pulumi: Engine, shown: Progress) -> list[str]:
+def _deploy(layout: Layout, settings: Settings, pulumi: PulumiRunner, shown: Progress) -> list[str]:
     """Deploy everything; without the clouds whose management API does not answer, if some do not.
 
     Those come to light one after the other, since each provider repeats its calls for a time of its own.
@@ -132,8 +134,8 @@ def _deploy(layout: Layout, settings: Settings, pulumi: Engine, shown: Progress)
     if down:
         raise PulumiFailed(
             f"not deployed: {_said(down)}.\n"
-            "The other clouds are deployed, and the router runs with what is there: "
-            f"{need_outputs(layout).router_urls[0]}\n`make up` again deploys the rest once the API answers."
+            "The other clouds are deployed, and the router runs with them: "
+            f"{require_outputs(layout).router_urls[0]}\nOnce the API answers, `make up` deploys the rest."
         )
     return watch.lines
 

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
-from infra.cli.environment import exports, pulumi_variables
-from infra.cli.faults import active, by_hand, check_cloud, check_fault
-from infra.cli.json_access import Facts
+from infra.cli.emulator.faults import active, check_cloud, check_fault, manual_change
+from infra.cli.json_access import JsonObject
+from infra.cli.output.summary import as_json, changes, closing_text
 from infra.cli.paths import Layout
-from infra.cli.summary import as_facts, changes, closing
+from infra.cli.stack.environment import exports, pulumi_variables
 from tests.infra.cli.fakes import script
 
 
@@ -84,12 +84,12 @@ def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
 )
 def test_changes_by_hand_are_read_from_their_fault(fault: str, body: dict[str, object] | None) -> None:
     """A key of a resource may hold colons; a value is JSON where it can be, else text."""
-    assert by_hand("aws", fault) == body
+    assert manual_change("aws", fault) == body
 
 
 def test_all_active_faults_are_said() -> None:
     """They add up, so the one just set is not all there is."""
-    faults: list[Facts] = [
+    faults: list[JsonObject] = [
         {"cloud": "aws", "scope": "agents", "fault": "slow:800ms"},
         {"cloud": "aws", "scope": "all", "fault": "kill"},
     ]
@@ -114,7 +114,19 @@ def test_a_word_that_is_near_no_cloud_gets_the_names_and_no_guess(word: str) -> 
 
 def test_the_commands_are_those_others_script_against() -> None:
     """Stable names; each has help of its own."""
-    names = ["up", "preflight", "down", "status", "outputs", "invoke", "strategy", "chaos", "env", "logs"]
+    names = [
+        "up",
+        "preflight",
+        "down",
+        "status",
+        "outputs",
+        "invoke",
+        "strategy",
+        "drain",
+        "chaos",
+        "env",
+        "logs",
+    ]
     assert list(COMMANDS) == names
     for name in COMMANDS:
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
@@ -180,8 +192,8 @@ def test_a_second_up_says_that_nothing_changed() -> None:
 def test_the_last_lines_name_router_curl_and_logs() -> None:
     """What a person needs next, to paste."""
     layout = Layout(Path("/c"))
-    facts = as_facts(["http://a", "http://b"], "3 created", layout)
-    said = closing(facts, layout, keyed=False)
+    facts = as_json(["http://a", "http://b"], "3 created", layout)
+    said = closing_text(facts, layout, keyed=False)
     assert "http://a" in said
     assert "http://b" in said
     assert "curl -s http://a/invoke" in said
@@ -191,9 +203,9 @@ def test_the_last_lines_name_router_curl_and_logs() -> None:
 def test_where_callers_need_a_key_the_line_to_paste_is_short_and_holds_none() -> None:
     """The command line knows the key; other callers are told where it is."""
     layout = Layout(Path("/c"))
-    said = closing(as_facts(["http://a"], "3 created", layout), layout, keyed=True)
+    said = closing_text(as_json(["http://a"], "3 created", layout), layout, keyed=True)
     assert "skyfleet invoke 'what is 12 * (3 + 4)?'" in said
     assert "--show-secrets (apiKey)" in said
     assert "curl" not in said
     assert max(map(len, said.splitlines())) <= 80
-    assert "--show-secrets" not in closing(as_facts(["http://a"], "", layout), layout, keyed=False)
+    assert "--show-secrets" not in closing_text(as_json(["http://a"], "", layout), layout, keyed=False)

@@ -1,0 +1,3 @@
+"""What a person or a program reads: progress, tables and sentences. Pure but for `progress`, and without
+network.
+"""

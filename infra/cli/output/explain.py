@@ -1,0 +1,71 @@
+"""The reason for a target's health, in one line for a person.
+
+Pure. A router's `reason` is that of the last change of state and may be hours old; present causes come first,
+and a count of checkers is always the present one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from infra.cli import json_access
+from infra.cli.json_access import JsonObject
+
+# What a target that was found up keeps as its reason, while more checkers come and go.
+_SEEN_UP = re.compile(r"\d+ of \d+ checkers see it up")
+
+# A target in one of these states gets requests only when no other is left.
+_OUT = ("ejected", "down", "draining")
+
+
+def outage(targets: Sequence[JsonObject], queue_timeout_s: float | None) -> str:
+    """Text for a fleet in which no target serves well, with the effect on requests; empty while one does.
+
+    queue_timeout_s: how long a request waits while no target can be reached, if the router reports it."""
+    serving = [one for one in targets if one.get("state") not in _OUT]
+    if not targets or any(not _in_backoff(one) and not one.get("failing") for one in serving):
+        return ""
+    if serving and all(_in_backoff(one) for one in serving):
+        return "Every target that serves throttles: requests go to the one whose backoff ends first."
+    fail = "fails" if all(one.get("failing") for one in serving) else "fails or throttles"
+    what = f"Every target that is left {fail}" if serving else "No target serves"
+    until = "a while" if queue_timeout_s is None else f"up to {queue_timeout_s:g} s"
+    end = "fails at once" if queue_timeout_s == 0 else f"waits {until} for one to come back"
+    return (
+        f"{what}: requests are tried all the same, at the least bad first; "
+        f"a request that can be sent to no target {end}."
+    )
+
+
+def _in_backoff(target: JsonObject) -> bool:
+    return (json_access.number(target.get("backoff_s")) or 0) > 0
+
+
+def why(target: JsonObject) -> str:
+    """What was learned, that it throttles, and what its health follows from."""
+    parts: list[str] = []
+    if told := json_access.string(target.get("learned")):
+        parts.append(f"small share: {told}")
+    if _in_backoff(target):
+        parts.append("rate-limited: in backoff for 60 s at most, whatever it asked for")
+    if target.get("failing") is True:
+        parts.append("its last attempts all failed")
+    return "; ".join([*parts, *_health(target)])
+
+
+def _health(target: JsonObject) -> list[str]:
+    reason = json_access.string(target.get("reason"))
+    ups, downs = (
+        json_access.number(target.get("checkers_up")),
+        json_access.number(target.get("checkers_down")),
+    )
+    if ups is None or downs is None:  # a router of another release
+        return [reason] if reason else []
+    seen = f"{ups:.0f} of {ups + downs:.0f} checkers see it up"
+    # The reason why it became healthy would read like a present one beside a present problem.
+    if target.get("state") == "healthy" or _SEEN_UP.fullmatch(reason):
+        return [seen if ups + downs else "no checker has fresh news of it"]
+    # Probes may pass for a target that traffic ejected, and fail for one that serves: show both.
+    differs = downs if target.get("state") not in ("down", "ejected") else ups
+    return [one for one in (reason, seen if differs else "") if one]

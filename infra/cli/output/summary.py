@@ -1,0 +1,54 @@
+"""The last lines of a successful `up`.
+
+The rule of this file: pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from infra.cli import json_access
+from infra.cli.json_access import JsonObject
+from infra.cli.paths import Layout
+
+QUESTION = "what is 12 * (3 + 4)?"
+
+
+def example_call(url: str, *, keyed: bool) -> str:
+    """A call to paste into a shell: any client's while callers need no key, else the one that knows it."""
+    if keyed:
+        return f".venv/bin/skyfleet invoke {shlex.quote(QUESTION)}"
+    body = shlex.quote('{"input": "' + QUESTION + '"}')
+    return f"curl -s {url}/invoke -H 'content-type: application/json' -d {body}"
+
+
+def changes(counts: str) -> str:
+    """Pulumi's counts for a sentence: `no changes` when nothing but unchanged resources is in them."""
+    parts = [part for part in counts.split(", ") if part and not part.endswith(" unchanged")]
+    return ", ".join(parts) or "no changes"
+
+
+def as_json(urls: Sequence[str], counts: str, layout: Layout) -> JsonObject:
+    """`up --json`."""
+    return {
+        "routerUrl": urls[0],
+        "routerUrls": list(urls),
+        "changes": changes(counts),
+        "logs": str(layout.logs),
+    }
+
+
+def closing_text(facts: JsonObject, layout: Layout, *, keyed: bool) -> str:
+    """What a person reads at the end."""
+    urls = json_access.strings(facts.get("routerUrls"))
+    key = "\n  key      .venv/bin/skyfleet outputs --json --show-secrets (apiKey)" if keyed else ""
+    others = "".join(f"\n           {url}" for url in urls[1:])
+    return (
+        f"Skyfleet is up ({json_access.string(facts.get('changes'))}).\n"
+        f"  router   {urls[0]}{others}\n"
+        f"  try      {example_call(urls[0], keyed=keyed)}{key}\n"
+        f"  watch    .venv/bin/skyfleet status\n"
+        f"  logs     {layout.shown(layout.logs)}/ (.venv/bin/skyfleet logs)\n"
+        f"  end      make down"
+    )

@@ -1,0 +1,1 @@
+"""The routers of a deployed stack over HTTP: health, status, calls, and the control document."""

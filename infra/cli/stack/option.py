@@ -1,0 +1,53 @@
+"""The `--stack` option: the emulator's stack (`local`, the default) or a stack on real accounts.
+
+A command that only the emulator can serve refuses a real stack and says what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from infra.cli.paths import STACK
+
+Decorated = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A shell's variable that is not set gives an empty name, which must not mean the emulator's stack."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; name a stack, or leave --stack out for the emulator's")
+    return value
+
+
+stack_option: Decorated = click.option(
+    "--stack",
+    callback=_not_empty,
+    metavar="NAME",
+    help="A stack on real accounts, as `pulumi stack ls` names it; else the emulator's.",
+)
+
+
+def is_real(stack: str | None) -> bool:
+    """Whether another stack is meant than the emulator's."""
+    return stack not in (None, STACK)
+
+
+def emulator_only(instead: str) -> Decorated:
+    """A `--stack` that takes the emulator's stack alone. instead: what to do with a real one; {stack} in it
+    becomes its name."""
+
+    def refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if is_real(value):
+            said = f"`skyfleet {context.info_name}` is for the emulator, and {value} is another stack. "
+            raise click.UsageError(said + instead.format(stack=value), context)
+
+    return click.option(
+        "--stack", callback=refuse, expose_value=False, metavar="NAME", help=f"Only {STACK}, the emulator's."
+    )
+
+
+def deploy_command(stack: str | None) -> str:
+    """What deploys the stack again."""
+    return f"pulumi up --stack {stack}" if is_real(stack) else "make up"

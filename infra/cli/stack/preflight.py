@@ -1,0 +1,91 @@
+"""What happens before the engine runs: read the stack's settings and build its packages.
+
+`infra.packaging` and `infra.config.parse` are the Pulumi program's own; calling them here first means that
+mistakes are told before anything is deployed, and that the engine finds the packages built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from infra.cli import json_access
+from infra.cli.errors import SetupFailed
+from infra.cli.paths import STACK, Layout
+
+# Packages, their unpacked copies and logs: a whole fleet of three clouds takes about 190 MB.
+FIRST_MB = 256
+# A deployment over another one: a change of the agent replaces a third of it.
+AGAIN_MB = 96
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.config.model import Settings
+
+
+def read_settings(layout: Layout, stack: str = STACK) -> Settings:
+    """The stack's settings, or all its mistakes at once. stack: as Pulumi names it, also with owner."""
+    from infra.config.parse import parse_settings
+    from infra.errors import InfraError
+
+    try:
+        return parse_settings(read_config(layout, stack), stack.rpartition("/")[2])
+    except InfraError as error:
+        raise SetupFailed(str(error)) from None
+
+
+def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
+    """The stack's config as its file has it, by full key."""
+    import yaml
+
+    name = stack.rpartition("/")[2]
+    path = layout.root / f"Pulumi.{name}.yaml"
+    try:
+        parsed: object = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SetupFailed(
+            f"{layout.shown(path)} cannot be read: {error.strerror}. {_restore(name)}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SetupFailed(
+            f"{layout.shown(path)} is not text in UTF-8 (byte {error.start}). Save it as UTF-8, or restore "
+            "it with git."
+        ) from None
+    except yaml.YAMLError as error:
+        raise SetupFailed(f"{layout.shown(path)} is not YAML: {error}") from None
+    return {
+        str(key): value
+        for key, value in json_access.as_object(json_access.as_object(parsed).get("config")).items()
+    }
+
+
+def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
+    """SetUpFailed when the disk has too little space: one that fills up later damages Pulumi's state."""
+    needed = AGAIN_MB if layout.checkpoint.exists() else FIRST_MB
+    found = free(layout.home) // 2**20
+    if found < needed:
+        raise SetupFailed(
+            f"only {found} MB are free where {layout.shown(layout.home)}/ lies, and a deployment needs "
+            f"{needed} MB there. Free the disk, then run `make up` again. Nothing was deployed; what ran "
+            "before still runs."
+        )
+
+
+def build_packages(
+    layout: Layout, settings: Settings, environ: Mapping[str, str], now: Callable[[str], None]
+) -> None:
+    """Build every package of the stack, or say which file and line is in the way."""
+    from infra.errors import InfraError
+    from infra.packaging import build_all
+
+    try:
+        build_all(settings, progress=now, root=layout.root, environ=environ)
+    except InfraError as error:
+        raise SetupFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None
+
+
+def _restore(stack: str) -> str:
+    if stack == STACK:
+        return "Restore it with git."
+    return f"Run it in the checkout that {stack} is deployed from: the stack's config says what it deploys."

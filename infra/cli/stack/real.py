@@ -1,0 +1,54 @@
+"""Read the outputs of a stack on real accounts as its operator does.
+
+The Pulumi CLI runs in the operator's own environment, with the backend, passphrase and access token of that
+shell. Nothing of `skyfleet env` is added.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.cli.errors import NotDeployed, PulumiFailed
+from infra.cli.paths import STACK, Layout
+from infra.cli.stack.outputs import Outputs, ask
+from infra.cli.stack.runner import PulumiRunner
+from infra.setup.pulumi.cli import Cli
+
+
+def environment(cli: Cli, environ: Mapping[str, str]) -> dict[str, str]:
+    """The operator's own, with this project's Python first on PATH and the CLI last.
+
+    A language host that was built here is older than the CLI and hears nothing of `virtualenv` in
+    Pulumi.yaml: it runs the first python3 on PATH.
+    """
+    venv = str(Path(sys.executable).parent)
+    folders = [venv, environ.get("PATH", os.defpath), *map(str, cli.path)]
+    return {**environ, "PATH": os.pathsep.join(folders)}
+
+
+def real_outputs(stack: str, layout: Layout, cli: Cli, environ: Mapping[str, str]) -> Outputs:
+    """What a real stack says about itself; NothingUp when it has not been deployed."""
+    engine = PulumiRunner(cli.program, layout.root, environment(cli, environ))
+    try:
+        found = ask(engine, "--stack", stack)
+    except PulumiFailed as failed:
+        raise PulumiFailed(f"{failed.message}\n{advice(stack, layout, environ)}") from None
+    if not found.router_urls:
+        raise NotDeployed(f"the stack {stack} has no routerUrl: `pulumi up --stack {stack}` deploys it")
+    return found
+
+
+def advice(stack: str, layout: Layout, environ: Mapping[str, str]) -> str:
+    """What to do when Pulumi does not give a stack's outputs."""
+    if str(layout.home) in environ.get("PULUMI_BACKEND_URL", ""):
+        return (
+            'This shell is aimed at the emulator (`eval "$(skyfleet env)"`), whose backend knows the stack '
+            f"{STACK} alone. Open a new shell and run it there."
+        )
+    return (
+        "It was asked in your own environment: `pulumi whoami -v` says which backend that is, `pulumi stack "
+        f"ls` which stacks it has; for {stack}, PULUMI_CONFIG_PASSPHRASE may be needed."
+    )

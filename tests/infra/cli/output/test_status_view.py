@@ -1,0 +1,340 @@
+"""What `status` says to programs and to people."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from infra.cli import json_access
+from infra.cli.emulator.faults import CLOUDS
+from infra.cli.json_access import JsonObject
+from infra.cli.output.status_view import RouterAnswer, assemble, differences, percent, render
+from router.sync import control
+from router.sync.snapshots import object_name
+
+pytestmark = pytest.mark.pure
+
+HEALTH: JsonObject = {
+    "status": "ok",
+    "cloud": "gcp",
+    "region": "europe-west1",
+    "build": "b1",
+    "role": "router",
+}
+STATUS: JsonObject = {
+    "router": {"cloud": "gcp", "region": "europe-west1", "build": "b1", "strategy": "weighted"},
+    "targets": [
+        {
+            "cloud": "aws",
+            "region": "eu-west-1",
+            "url": "http://a",
+            "state": "down",
+            "weight": 3,
+            "latency_ms": 12.34,
+            "cold": False,
+            "inflight": 0,
+            "reason": "3 of 3 checkers",
+        },
+        {
+            "cloud": "gcp",
+            "region": "europe-west1",
+            "url": "http://g",
+            "state": "healthy",
+            "weight": 1,
+            "cold": True,
+        },
+    ],
+    "checkers": [{"checker": "aws/eu-west-1", "at": 1.0, "age_s": 61.2, "fresh": False}],
+}
+WORLD: JsonObject = {
+    "functions": [{"key": "a", "instances": [{"pids": [1]}, {"pids": [2]}]}, {"key": "b", "instances": []}],
+    "faults": [{"cloud": "aws", "fault": "kill", "scope": "agents"}],
+}
+
+
+PLACES = {"http://x": "aws/eu-west-1"}
+
+
+def router(url: str, health: JsonObject, status: JsonObject, strategy: str = "weighted") -> RouterAnswer:
+    return RouterAnswer(url, health, status=status, strategy=strategy)
+
+
+def targets(*changes: JsonObject) -> JsonObject:
+    """The facts of a stack with healthy targets, changed in this way."""
+    healthy: JsonObject = {
+        "region": "r1",
+        "state": "healthy",
+        "reason": "1 of 1 checkers see it up",
+        "weight": 3,
+        "latency_ms": 6.0,
+        "inflight": 0,
+        "share": 0.5,
+        "backoff_s": 0.0,
+        "ejected_s": 0.0,
+        "checkers_up": 3,
+        "checkers_down": 0,
+        "learned": "",
+    }
+    told = [{**healthy, "cloud": cloud, **change} for cloud, change in zip(CLOUDS, changes, strict=False)]
+    return assemble([router("http://g", HEALTH, {"targets": told})], {}, None, "")
+
+
+def shown(facts: JsonObject, width: int = 120) -> str:
+    """The tables as a terminal of so many columns shows them."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, highlight=False)
+    for part in render(facts):
+        console.print(part)
+    return stream.getvalue()
+
+
+def test_the_value_for_programs_has_the_stable_keys() -> None:
+    """Others script against them."""
+    answers = [
+        RouterAnswer("http://x", None, "connection refused or cut"),
+        RouterAnswer("http://y", None, "HTTP 503"),
+        RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
+    ]
+    facts = assemble(answers, PLACES, WORLD, "3.13.0 (/p)")
+    assert list(facts) == ["router", "routers", "targets", "checkers", "emulator"]
+    assert facts["router"] == {
+        "url": "http://g",
+        "cloud": "gcp",
+        "region": "europe-west1",
+        "build": "b1",
+        "strategy": "weighted",
+    }
+    assert facts["routers"] == [
+        {
+            "url": "http://x",
+            "ok": False,
+            "reason": "connection refused or cut",
+            "cloud": "aws",
+            "region": "eu-west-1",
+        },
+        {"url": "http://y", "ok": False, "reason": "HTTP 503"},
+        {
+            "url": "http://g",
+            "ok": True,
+            "cloud": "gcp",
+            "region": "europe-west1",
+            "build": "b1",
+            "strategy": "weighted",
+        },
+    ]
+    assert facts["targets"] == STATUS["targets"]
+    assert facts["emulator"] == {
+        "python": "3.13.0 (/p)",
+        "adapter": "stand-in",
+        "faults": WORLD["faults"],
+        "functions": 2,
+        "instances": 2,
+    }
+
+
+def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
+    """All that one looks for first when something is wrong."""
+    answers = [
+        RouterAnswer("http://x", None, "no answer within 4 s"),
+        RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
+    ]
+    text = shown(assemble(answers, PLACES, WORLD, "3.13.0 (/p)"))
+    for part in (
+        "aws/eu-west-1",
+        "down",
+        "12.3 ms",
+        "3 of 3 checkers",
+        "no answer within 4 s",
+        "61 s",
+        "3.13.0 (/p)",
+    ):
+        assert part in text
+    assert "skyfleet chaos aws heal" in text
+
+
+def test_agents_of_different_builds_are_named() -> None:
+    """What a deploy that failed half-way leaves; the odd one out comes first."""
+    agents: list[JsonObject] = [
+        {"cloud": "aws", "region": "eu-west-1", "build": "new"},
+        {"cloud": "azure", "region": "westeurope", "build": "old"},
+        {"cloud": "gcp", "region": "europe-west1", "build": "new"},
+    ]
+    text = shown({"targets": STATUS["targets"], "agents": agents})
+    assert "agents differ: azure/westeurope runs build old; aws/eu-west-1 and" in text
+    assert differences(agents) == (
+        "azure/westeurope runs build old; aws/eu-west-1 and gcp/europe-west1 run build new"
+    )
+    assert differences([agents[0], agents[2]]) == ""
+    assert "agents differ" not in shown({"targets": STATUS["targets"], "agents": agents[:1]})
+
+
+def test_what_an_agent_says_of_itself_changes_neither_terminal_nor_layout() -> None:
+    """A build or a reason with markup or control characters is shown as text: an agent's code may lie."""
+    odd = "[/red]\x1b]0;title\x07"
+    agents: list[JsonObject] = [
+        {"cloud": "aws", "region": "eu-west-1", "build": odd},
+        {"cloud": "gcp", "region": "europe-west1", "build": "b"},
+    ]
+    text = shown({**targets({"reason": odd}), "agents": agents})
+    assert "aws/eu-west-1 runs build [/red]" in text
+    assert not {"\x1b", "\x07"} & {*text}
+
+
+def test_without_any_router_it_says_so() -> None:
+    """No targets are made up."""
+    facts = assemble([RouterAnswer("http://x", None, "rejected")], {}, None, "")
+    assert facts["router"] is None
+    assert facts["targets"] == []
+    assert facts["emulator"] is None
+    assert "no router answers" in shown(facts)
+
+
+def test_odd_replies_do_not_break_it() -> None:
+    """A router of another version may say less or more."""
+    status: JsonObject = {"targets": "x", "checkers": [1, {}], "router": None}
+    facts = assemble([RouterAnswer("http://g", HEALTH, status=status)], {}, {"functions": None}, "")
+    assert facts["targets"] == []
+    assert "0 functions" in shown(facts)
+
+
+def test_a_dead_router_is_named_and_said_to_be_dead_once() -> None:
+    """Its place is known from the stack's outputs; the problem is no sentence after a no."""
+    text = shown(assemble([RouterAnswer("http://x", None, "no answer within 4 s")], PLACES, None, ""))
+    line = next(line for line in text.splitlines() if "http://x" in line)
+    assert "aws/eu-west-1" in line
+    assert "no no" not in line
+    assert "?" not in line
+
+
+@pytest.mark.parametrize(("second", "differ"), [("weighted", False), ("cost", True)])
+def test_the_strategy_of_each_router_is_shown_and_that_they_differ(second: str, differ: bool) -> None:
+    """A split is easily overlooked in a table."""
+    other: JsonObject = {**HEALTH, "cloud": "aws", "region": "eu-west-1"}
+    answers = [router("http://g", HEALTH, STATUS), router("http://a", other, STATUS, second)]
+    text = shown(assemble(answers, {}, None, ""))
+    assert ("The routers differ" in text) == differ
+    assert second in text
+
+
+def test_the_part_of_the_turns_is_shown_beside_the_weight() -> None:
+    """At 1/64 of the share the weight is what it was."""
+    text = shown(targets({"share": 0.0156}, {"share": 0.6}, {"share": 0}))
+    for part in ("1.6%", "60%", "0%"):
+        assert part in text
+
+
+@given(st.floats(0, 1))
+def test_a_target_that_gets_something_is_never_shown_as_getting_nothing(part: float) -> None:
+    """The floor of `adaptive` is one in 128; what is below a thousandth is no part of it."""
+    assert (percent(part) in ("0%", "0.0%")) == (part <= 0.0005)
+
+
+def test_how_long_a_target_rests_or_is_out_stands_with_its_state() -> None:
+    """Where one looks first."""
+    assert "healthy, backoff 12 s" in shown(targets({"backoff_s": 12.3}))
+    assert "ejected, 40 s left" in shown(targets({"state": "ejected", "ejected_s": 39.8}))
+
+
+def test_a_part_that_is_not_known_is_a_dash() -> None:
+    """Where what is in flight decides; a router that does not know the field says nothing."""
+    lines = shown(targets({"share": None, "weight": 7})).splitlines()
+    assert " -        7 " in next(line for line in lines if "healthy" in line)
+
+
+def test_a_router_without_any_checker_says_so() -> None:
+    """The table of checkers would only be missing."""
+    silent: JsonObject = {**STATUS, "checkers": []}
+    told = "gcp/europe-west1 has heard of no checker yet, so it decides by its own traffic alone."
+    heard, unheard = (
+        " ".join(shown(assemble([router("http://g", HEALTH, status)], {}, None, "")).split())
+        for status in (STATUS, silent)
+    )
+    assert told in unheard
+    assert told not in heard
+
+
+@pytest.mark.parametrize(
+    ("source", "goes_on"),
+    [
+        ("aws/eu-west-1", "Its last good view of it stays."),
+        (object_name("aws/eu-west-1"), "Its last good view of it stays."),
+        (object_name("gcp/europe-west1"), "It has no good view of it."),
+        ("mars/x", "It has no good view of it."),
+        ("snapshot", "It has no good view of it."),
+        (control.NAME, "Its strategy stays."),
+    ],
+)
+def test_a_last_good_view_is_said_to_stay_only_where_there_is_one(source: str, goes_on: str) -> None:
+    """Of a stranger there never was one, and a fresh instance has none."""
+    facts = assemble([router("http://g", HEALTH, {**STATUS, "rejected": {source: "No."}})], {}, None, "")
+    assert f"gcp/europe-west1 refuses {source}: No. {goes_on}" in " ".join(shown(facts).split())
+
+
+def test_documents_that_a_router_cannot_believe_are_named() -> None:
+    """A broken bucket costs no request, so nobody would look for it if the status kept silent."""
+    refused = {"health/aws-eu-west-1.json": "The stored document is not JSON."}
+    broken = {**STATUS, "rejected": refused, "store": {"state": "ok", "reason": "", "at": 1.0}}
+    cut_off = {
+        **STATUS,
+        "rejected": {},
+        "store": {"state": "down", "reason": "control.json: [/500] no", "at": 1.0},
+    }
+    facts = assemble([router("http://g", HEALTH, broken), router("http://h", {}, cut_off)], {}, None, "")
+    assert json_access.objects(facts["routers"])[0]["rejected"] == refused
+    said = " ".join(shown(facts).split())
+    assert "gcp/europe-west1 refuses health/aws-eu-west-1.json: The stored document is not JSON." in said
+    assert "http://h does not reach its bucket" in said
+    assert "control.json: [/500] no" in said
+    unwritten = {**STATUS, "store": {"state": "unwritten", "reason": "403 for writers", "at": 1.0}}
+    said = " ".join(shown(assemble([router("http://g", HEALTH, unwritten)], {}, None, "")).split())
+    assert "gcp/europe-west1 reads its bucket but cannot write to it" in said
+    assert "403 for writers" in said
+    assert "refuses" not in shown(assemble([router("http://g", HEALTH, STATUS)], {}, None, ""))
+
+
+def test_a_narrow_terminal_still_shows_states_in_words() -> None:
+    """The one thing looked for first: neither gone nor one letter below the other."""
+    facts = targets({"region": "westeurope", "state": "degraded"}, {}, {})
+    lines = shown(facts, 60).splitlines()
+    assert sum(" degraded " in line for line in lines) == 1
+    assert sum(" healthy " in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("width", [60, 72, 80])
+def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
+    """Sentences fold and figures that can be spared give way, so that what is left can be read."""
+    backoff: JsonObject = {
+        "region": "germanywestcentral",
+        "state": "degraded",
+        "backoff_s": 12.0,
+        "reason": "slow " * 30,
+    }
+    facts = targets({"region": "eu-west-1"}, backoff, {"region": "us-gov-west-1"})
+    lines = shown(facts, width).splitlines()
+    assert sum("azure/germanywestcentral" in line for line in lines) == 2
+    assert sum("gcp/us-gov-west-1" in line for line in lines) == 2
+    assert sum("aws/eu-west-1" in line for line in lines) == 2
+    assert sum("50%" in line for line in lines) == 3
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("kind", ["reason", "learned"])
+def test_words_in_brackets_are_shown_as_they_are(kind: str) -> None:
+    """Reasons are others' words; a terminal's markup would swallow some and stumble over others."""
+    assert "[/500] of [red]" in shown(targets({"state": "down", kind: "[/500] of [red]"}))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_it_is_readable_on_a_terminal(width: int) -> None:
+    """One line of figures for each target, nothing cut off, and a long reason below them."""
+    learned = "slow: about 812 ms or more, others 6 ms"
+    facts = targets({"region": "us-gov-west-1", "learned": learned, "backoff_s": 30.0, "cold": True}, {}, {})
+    lines = shown(facts, width).splitlines()
+    assert not any("…" in line for line in lines)
+    assert sum("6.0 ms" in line for line in lines) == 3
+    assert len([line for line in lines if "/r1" in line]) == 4

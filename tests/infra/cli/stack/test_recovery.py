@@ -1,0 +1,141 @@
+"""What a killed Pulumi leaves behind, read from its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.cli.errors import PulumiFailed, StackLocked
+from infra.cli.paths import Layout
+from infra.cli.stack.recovery import check_state, is_pulumi, pending, release_stale_lock
+from infra.cli.stack.runner import PulumiRunner
+from infra.cli.stack.state import LockStatus, has_resources, pending_operations, strongest_lock
+from tests.infra.cli.fakes import script
+
+
+def note(pid: int, host: str = "here") -> str:
+    """A lock note as the file backend writes it."""
+    return json.dumps({"pid": pid, "username": "me", "hostname": host, "timestamp": "2026-11-22T10:00:00Z"})
+
+
+def lives(*pids: int) -> Callable[[int], bool]:
+    """A machine on which only these processes live."""
+    return lambda pid: pid in pids
+
+
+@pytest.mark.parametrize(
+    ("notes", "hold"),
+    [
+        ([], LockStatus.FREE),
+        ([note(5)], LockStatus.STALE),
+        ([note(7)], LockStatus.HELD),
+        ([note(5, "there")], LockStatus.FOREIGN),
+        ([note(5), note(7)], LockStatus.HELD),
+        ([note(5), note(9, "there")], LockStatus.FOREIGN),
+        ([note(7)[:20]], LockStatus.STALE),
+        (["[]"], LockStatus.STALE),
+    ],
+)
+def test_a_lock_counts_as_stale_only_when_its_process_is_surely_gone(
+    notes: list[str], hold: LockStatus
+) -> None:
+    """A living holder beats one we cannot see, which beats one that is gone; half a note was written by
+    nobody alive.
+    """
+    assert strongest_lock(notes, "here", lives(7)).hold is hold
+
+
+def test_a_pid_that_now_belongs_to_another_program_is_not_pulumi(tmp_path: Path) -> None:
+    """Numbers of processes are used again."""
+    for pid, name in ((1, "pulumi\n"), (2, "bash\n")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "comm").write_text(name)
+    assert is_pulumi(1, tmp_path)
+    assert not is_pulumi(2, tmp_path)
+    assert not is_pulumi(3, tmp_path)
+
+
+def checkpoint(**latest: object) -> str:
+    """A checkpoint with these members in its latest deployment."""
+    return json.dumps({"version": 3, "checkpoint": {"stack": "x", "latest": latest}})
+
+
+def test_operations_without_an_end_are_named() -> None:
+    """The resource's own name and what was being done to it."""
+    urn = "urn:pulumi:local::skyfleet::aws:lambda/function:Function::agent-aws"
+    text = checkpoint(pending_operations=[{"type": "creating", "resource": {"urn": urn}}, {}])
+    assert pending_operations(text) == ["creating agent-aws", "changing an unknown resource"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"checkpoint": null}', checkpoint()])
+def test_a_checkpoint_without_a_deployment_has_nothing(text: str) -> None:
+    """A stack that was only just created, or a file that is not whole."""
+    assert pending_operations(text) == []
+    assert not has_resources(text)
+
+
+def test_a_checkpoint_with_resources_is_deployed() -> None:
+    """`down` asks Pulumi to destroy only then."""
+    assert has_resources(checkpoint(resources=[{"urn": "u"}]))
+
+
+def test_a_damaged_state_is_named_with_the_way_back(tmp_path: Path) -> None:
+    """The older copy that Pulumi keeps is offered when there is one; a whole state passes, as does none."""
+    layout = Layout(tmp_path)
+    check_state(layout)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text(checkpoint())
+    check_state(layout)
+    layout.checkpoint.write_bytes(b"\xff{")
+    with pytest.raises(PulumiFailed, match=r"local\.json is damaged.*: `make down` and `make up`"):
+        check_state(layout)
+    older = layout.checkpoint.with_name("local.json.bak")
+    older.write_text("{")
+    with pytest.raises(PulumiFailed, match=r"object\): `make down`"):
+        check_state(layout)
+    older.write_text(checkpoint())
+    with pytest.raises(PulumiFailed, match=r"`cp \S+local\.json\.bak \S+local\.json`"):
+        check_state(layout)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Layout:
+    """A stack whose lock was left by a process that is gone."""
+    layout = Layout(tmp_path)
+    layout.stack_locks.mkdir(parents=True)
+    import socket
+
+    (layout.stack_locks / "1.json").write_text(note(2**22 + 1, socket.gethostname()))
+    return layout
+
+
+def test_a_stale_lock_is_cancelled_and_said(locked: Layout) -> None:
+    """The user learns that an earlier run was killed, and `up` goes on."""
+    log = locked.root / "log"
+    engine = PulumiRunner(
+        script(locked.root / "pulumi", f'echo "$@" > {log}'), locked.root, {"PATH": "/usr/bin:/bin"}
+    )
+    said: list[str] = []
+    release_stale_lock(locked, engine, said.append)
+    assert log.read_text().startswith("cancel --yes --stack local")
+    assert "was killed" in said[0]
+    assert list(locked.stack_locks.iterdir()) == []
+
+
+def test_a_lock_of_another_machine_is_left_with_an_advice(locked: Layout) -> None:
+    """We cannot see its processes, so the user decides."""
+    (locked.stack_locks / "2.json").write_text(note(1, "elsewhere"))
+    engine = PulumiRunner(locked.root / "never-run", locked.root, {})
+    with pytest.raises(StackLocked, match=r"me@elsewhere.*pulumi cancel"):
+        release_stale_lock(locked, engine, lambda text: None)
+    assert len(list(locked.stack_locks.iterdir())) == 2
+
+
+def test_a_free_stack_needs_nothing(tmp_path: Path) -> None:
+    """No lock, no state: no Pulumi is started."""
+    layout = Layout(tmp_path)
+    release_stale_lock(layout, PulumiRunner(tmp_path / "never-run", tmp_path, {}), lambda text: None)
+    assert pending(layout) == []
