@@ -1,10 +1,10 @@
-"""Simulates the router's core and its baselines, and shows how the defaults were chosen.
+"""Simulate the router's core and the baselines: how the defaults were chosen.
 
     make bench-simulate       (or: .venv/bin/python -m bench.simulate [--quick])
 
 Writes `bench/results/simulation.json`, the plots in `docs/benchmarks/plots` and the generated part of
 `docs/benchmarks/simulation.md`. Seeds are fixed: the same sources give the same figures. `--quick` runs a few
-small topologies and prints the figures without writing a file.
+small topologies, prints their figures and writes no file.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from __future__ import annotations
 import argparse
 import time
 
-from bench.simulation import results, study
+from bench.simulation import results
+from bench.simulation.study import batch
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate the router's core and its baselines.")
-    parser.add_argument("--quick", action="store_true", help="a few small topologies, in less than a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="few small topologies, 1 to 3 minutes, no file written"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument(
-        "--draw", action="store_true", help="only write plots and document from the stored figures"
+        "--draw", action="store_true", help="draw the plots and write the page from the stored figures"
     )
     options = parser.parse_args()
     began = time.perf_counter()
     if not options.draw:
-        found = study.study(quick=options.quick, jobs=options.jobs)
+        found = batch.study(quick=options.quick, jobs=options.jobs)
         if options.quick:
             print(results.table(found.rows))
         else:

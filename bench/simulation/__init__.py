@@ -1,1 +1,1 @@
-"""A discrete-event simulation that drives the router's own core, and the baselines it is compared with."""
+"""A discrete-event simulation of the router's core and of the baselines that it is compared with."""

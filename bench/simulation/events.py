@@ -1,9 +1,9 @@
-"""The event loop: simulated time, and what happens when.
+"""The event loop of the simulation and its clock.
 
 Rules
-- Time stands still while an event runs and jumps to the next one after it; nothing reads a real clock.
-- Two events of one time happen in the order in which they were asked for, so a seed decides everything.
-- An event that was cancelled stays in the heap and does nothing: removing it would cost more.
+- Time does not pass during an event. It jumps to the time of the next event. Nothing reads a real clock.
+- Events of the same time run in the order in which they were scheduled, so the seed decides everything.
+- A cancelled event stays in the heap without an action, since its removal would cost more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 
 class Event:
-    """Something that will happen once, unless it is cancelled."""
+    """A scheduled action."""
 
     __slots__ = ("action",)
 
@@ -21,12 +21,12 @@ class Event:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """It will not happen; cancelling twice or afterwards changes nothing."""
+        """Drop the action; without effect after the event and when called again."""
         self.action = None
 
 
 class Loop:
-    """Simulated time in seconds and the events to come."""
+    """Simulated time in seconds, and the scheduled events."""
 
     def __init__(self, began: float = 0.0) -> None:
         self.now = began
@@ -34,22 +34,22 @@ class Loop:
         self._heap: list[tuple[float, int, Event]] = []
 
     def clock(self) -> float:
-        """The time as a function, which is what the core takes."""
+        """Return the time; the core takes this function as its clock."""
         return self.now
 
     def at(self, when: float, action: Callable[[], None]) -> Event:
-        """Let it happen at this time (seconds); what is late happens next."""
+        """Schedule `action` at the time `when` (s); at once if that is in the past."""
         event = Event(action)
         self._order += 1
         heappush(self._heap, (when if when > self.now else self.now, self._order, event))
         return event
 
     def after(self, delay_s: float, action: Callable[[], None]) -> Event:
-        """Let it happen so much later."""
+        """Schedule `action` in `delay_s` seconds."""
         return self.at(self.now + delay_s, action)
 
     def run(self, until: float) -> None:
-        """All events up to and at that time; the time is `until` afterwards."""
+        """Run all events up to the time `until` (s), and set the time to it."""
         while self._heap and self._heap[0][0] <= until:
             self.now, _, event = heappop(self._heap)
             if event.action is not None:

@@ -1,8 +1,8 @@
 """Draws the plots of a study: `python plots.py FIGURES.json FOLDER`, where matplotlib is installed.
 
 Rules
-- It reads the file of figures and nothing else of the project, so it runs in an environment of its own.
-- The same figures give the same bytes: no dates, no random identifiers, text as text.
+- It reads the file of figures and imports nothing of the project, so it runs in an environment of its own.
+- Equal figures give equal bytes: no dates, no random identifiers, text as text.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _UNITS: Final = {
     "recovered_s": "recovered after, s",
 }
 _PERCENT: Final = ("errors", "extra")
-# So many characters of usual size fit along the axis of one panel.
+# Characters of the usual size that fit along the axis of one panel.
 _FITTING: Final = 30
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def main(figures: Path, folder: Path) -> None:
-    """Write every plot."""
+    """Draw all plots. figures: the file of figures; folder: where the plots go."""
     pyplot = importlib.import_module("matplotlib.pyplot")
     pyplot.rcParams.update(
         {
@@ -60,16 +60,16 @@ def main(figures: Path, folder: Path) -> None:
             "grid.alpha": 0.3,
         }
     )
-    kept = json.loads(figures.read_text())
-    draw_rules(pyplot, kept["rows"], "p99_ms", folder / "p99.svg")
-    draw_rules(pyplot, kept["rows"], "oscillation", folder / "oscillation.svg")
-    for name in dict.fromkeys(curve["sweep"] for curve in kept["curves"]):
-        curves = [curve for curve in kept["curves"] if curve["sweep"] == name]
+    stored = json.loads(figures.read_text())
+    draw_rules(pyplot, stored["rows"], "p99_ms", folder / "p99.svg")
+    draw_rules(pyplot, stored["rows"], "oscillation", folder / "oscillation.svg")
+    for name in dict.fromkeys(curve["sweep"] for curve in stored["curves"]):
+        curves = [curve for curve in stored["curves"] if curve["sweep"] == name]
         draw_sweep(pyplot, curves, folder / f"{name}.svg")
 
 
 def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noqa: ANN401 - a library without types here
-    """One panel for each topology: a figure of each rule on each scenario."""
+    """Draw one figure of each rule in each scenario, with a panel for each topology."""
     ticker = importlib.import_module("matplotlib.ticker")
     scenarios = sorted({row["scenario"] for row in rows}, key=lambda one: (one != "normal", one))
     shown = [topology for topology in _TOPOLOGIES if any(row["topology"] == topology for row in rows)]
@@ -96,7 +96,7 @@ def draw_rules(pyplot: Any, rows: Rows, figure: str, path: Path) -> None:  # noq
 
 
 def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 - a library without types here
-    """One panel for each figure: a line for each scenario over the parameter, with the default marked."""
+    """Draw the curves of a sweep, with a panel for each figure and a mark at the default."""
     figures = list(dict.fromkeys(curve["figure"] for curve in curves))
     scenarios = list(dict.fromkeys(curve["scenario"] for curve in curves))
     canvas, panels = pyplot.subplots(1, len(figures), figsize=(2.9 * len(figures), 2.1), squeeze=False)
@@ -122,7 +122,7 @@ def draw_sweep(pyplot: Any, curves: Rows, path: Path) -> None:  # noqa: ANN401 -
 
 
 def tick(x: float) -> str:
-    """A parameter's value, short enough to stand beside its neighbours: powers of a half as fractions."""
+    """A value of a parameter as a short label; small powers of two are fractions."""
     plain = f"{x:.4g}"
     return plain if len(plain) <= 5 or x >= 1 else f"1/{1 / x:.4g}"
 

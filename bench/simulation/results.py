@@ -1,9 +1,8 @@
-"""Figures to a file, to plots, and to the docs.
+"""The results of a study: the file of figures, the plots and the page.
 
 Rules
-- `simulation.json` has one row a line, sorted, so that a change of a figure is a change of a line.
-- Plots are drawn by matplotlib in an environment of its own (locks/bench.txt): the project needs it nowhere
-  else.
+- `simulation.json` has one row per line in a fixed order, so a changed figure is a changed line.
+- matplotlib draws the plots in an environment of its own (locks/bench.txt).
 - The part of docs/benchmarks/simulation.md between the marks is made from the file of figures alone.
 """
 
@@ -17,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.simulation.study import Found
+from bench.simulation.study.batch import Found
 from infra.setup import read_lock
 from infra.setup.pip_settings import read_configs, uv_environment
 
@@ -30,11 +29,11 @@ END: Final = "<!-- end of simulation -->"
 _LOCK: Final = ROOT / "locks" / "bench.txt"
 _ENVIRONMENT: Final = ROOT / ".skyfleet" / "bench-plots"
 
-Kept = dict[str, Any]
+Stored = dict[str, Any]
 
 
 def write(found: Found) -> None:
-    """Keep the figures."""
+    """Write the file of figures."""
     parts = [
         f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]"
         for name, rows in (("rows", found.rows), ("curves", found.curves))
@@ -43,35 +42,35 @@ def write(found: Found) -> None:
     FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
-def read() -> Kept:
-    """The figures of the last run."""
-    kept: Kept = json.loads(FILE.read_text())
-    return kept
+def read() -> Stored:
+    """Read the stored figures."""
+    stored: Stored = json.loads(FILE.read_text())
+    return stored
 
 
 def draw() -> None:
-    """Draw the plots."""
+    """Draw all plots from the file of figures."""
     PLOTS.mkdir(exist_ok=True)
     script = Path(__file__).with_name("plots.py")
     subprocess.run([_python(), script, FILE, PLOTS], check=True)
 
 
 def document() -> None:
-    """Put the generated part into the docs."""
+    """Replace the generated part of the page."""
     text = DOCS.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     DOCS.write_text(f"{before}{BEGIN}\n{section(read())}\n{END}{after}", "utf-8")
 
 
-def section(kept: Kept) -> str:
-    """Tables and plots in Markdown."""
+def section(stored: Stored) -> str:
+    """The generated part: tables and plots in Markdown."""
     parts = [f"![{name}](plots/{name}.svg)\n" for name in ("p99", "oscillation")]
     for topology, title in _SHOWN.items():
-        rows = [row for row in kept["rows"] if row["topology"] == topology]
+        rows = [row for row in stored["rows"] if row["topology"] == topology]
         parts += [f"**{title}**", "", _matrix(rows), ""]
-    for name in dict.fromkeys(curve["sweep"] for curve in kept["curves"]):
-        curve = next(curve for curve in kept["curves"] if curve["sweep"] == name)
+    for name in dict.fromkeys(curve["sweep"] for curve in stored["curves"]):
+        curve = next(curve for curve in stored["curves"] if curve["sweep"] == name)
         parts += [f"![{name}](plots/{name}.svg)", "", f"`{curve['parameter']}`: {curve['says']}", ""]
     return "\n".join(parts).rstrip()
 
@@ -86,7 +85,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """All figures for a terminal."""
+    """All figures as a table for a terminal."""
     names = [name for name in rows[0] if name not in ("topology", "scenario", "rule")]
     lines = [f"{'':40}" + "".join(f"{name:>13}" for name in names)]
     for row in rows:
@@ -113,17 +112,17 @@ def _cell(row: Mapping[str, Any]) -> str:
 
 
 def _python() -> Path:
-    """The interpreter that has what the lock says."""
+    """The interpreter of the environment with matplotlib, which is made when the lock has changed."""
     text, stamp = read_lock.read(_LOCK), _ENVIRONMENT / "lock"
     python = _ENVIRONMENT / "bin" / "python"
     if stamp.is_file() and stamp.read_text() == read_lock.identity(text):
         return python
-    told = {**os.environ, **uv_environment(os.environ, read_configs(os.environ))}
+    environ = {**os.environ, **uv_environment(os.environ, read_configs(os.environ))}
     uv = Path(sys.executable).with_name("uv")
     subprocess.run(
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, _ENVIRONMENT], check=True, env=told
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, _ENVIRONMENT], check=True, env=environ
     )
     asked = ["--quiet", "--require-hashes", "--python", python, _LOCK]
-    subprocess.run([uv, "pip", "sync", *asked], check=True, env=told)
+    subprocess.run([uv, "pip", "sync", *asked], check=True, env=environ)
     stamp.write_text(read_lock.identity(text))
     return python

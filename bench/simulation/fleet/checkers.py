@@ -1,11 +1,11 @@
-"""The scheduled checkers of three clouds, and the one store through which all router instances hear of them.
+"""The scheduled checkers of three clouds, and the store from which router instances read their snapshots.
 
-Rules (design section 6)
-- A checker is invoked each minute and looks at every target six times, 10 s apart. It writes its document
-  when one of its verdicts changes and at the end of each invocation.
-- A router instance reads the store on its request path, at most every `REFRESH_S`, beside the request: what
-  it read counts from `READ_S` later on.
-- Frozen values are shared: documents, and the fleets that follow from them alone.
+Rules
+- A checker runs each minute and probes each target six times, 10 s apart. It writes its snapshot when a
+  verdict changes and at the end of each run.
+- A router instance reads the store during a request, at most every `REFRESH_S`. The result applies `READ_S`
+  later.
+- Instances share immutable values: snapshots, and fleets computed from equal snapshots.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from bench.simulation.agents import Agent
 from bench.simulation.events import Loop
+from bench.simulation.fleet.agents import Agent
 from router.core.health import fleet, snapshots
 from router.core.health.fleet import Fleet
 from router.core.health.snapshots import ProbeResult, Snapshot
@@ -31,32 +31,32 @@ _TIMEOUT_S: Final = 3.0
 
 
 class Store:
-    """One object for each checker. version: rises with each write."""
+    """One snapshot of each checker. version: number of writes."""
 
     def __init__(self) -> None:
-        self.documents: dict[str, Snapshot] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.version = 0
 
-    def put(self, document: Snapshot) -> None:
-        """Write one checker's document."""
-        self.documents[document.checker] = document
+    def put(self, snapshot: Snapshot) -> None:
+        """Store the newest snapshot of a checker."""
+        self.snapshots[snapshot.checker] = snapshot
         self.version += 1
 
 
 @contextmanager
 def shared_folds() -> Generator[None]:
-    """For a while, instances that stand on the same fleet and hear the same documents share what follows.
+    """Within this context, instances with the same fleet and the same snapshots share the resulting fleet.
 
-    It is a pure function of values that never change, and at thousands of instances most of the work; only
-    the moment at which a status began is that of the first instance.
+    `fold` is a pure function of immutable values, and most of the work with thousands of instances. Only the
+    time at which a state began is that of the first instance.
     """
     known: dict[tuple[object, ...], tuple[Fleet, tuple[Snapshot, ...], Fleet]] = {}
     begun: dict[tuple[Target, ...], Fleet] = {}
-    honest, honest_start = fleet.fold, fleet.start
+    original_fold, original_start = fleet.fold, fleet.start
 
     def start(targets: tuple[Target, ...], now: float) -> Fleet:
         if targets not in begun:
-            begun[targets] = honest_start(targets, now)
+            begun[targets] = original_start(targets, now)
         return begun[targets]
 
     def fold(
@@ -65,19 +65,19 @@ def shared_folds() -> Generator[None]:
         snapshots = tuple(news)
         name = (id(before), frozenset(proven), *map(id, snapshots))
         if name not in known:
-            # The first two are kept only so that nothing else gets their identity.
-            known[name] = before, snapshots, honest(before, snapshots, now, policy, proven)
+            # The first two are kept so that no other object gets their identity.
+            known[name] = before, snapshots, original_fold(before, snapshots, now, policy, proven)
         return known[name][2]
 
     fleet.fold, fleet.start = fold, start
     try:
         yield
     finally:
-        fleet.fold, fleet.start = honest, honest_start
+        fleet.fold, fleet.start = original_fold, original_start
 
 
 class Checker:
-    """One checker."""
+    """The checker of one cloud."""
 
     def __init__(
         self, loop: Loop, checker: int, targets: Sequence[Target], agents: Sequence[Agent], store: Store
@@ -89,11 +89,11 @@ class Checker:
         self._round = 0
         self._policy = Policy()
 
-    def begin(self, first: float) -> None:
-        """Look for the first time then."""
-        self._loop.at(first, self._look)
+    def start(self, first: float) -> None:
+        """Schedule the first round of probes at the time `first` (s)."""
+        self._loop.at(first, self._probe_all)
 
-    def _look(self) -> None:
+    def _probe_all(self) -> None:
         now, before = self._loop.now, self._verdicts()
         for key, agent in self._agents.items():
             silent = agent.fault.unreachable
@@ -101,9 +101,9 @@ class Checker:
             self._seen[key] = snapshots.keep(self._seen[key], (result,))
         self._round += 1
         if self._round % ROUNDS == 0 or self._verdicts() != before:
-            # What does not answer is known only when its time is over.
+            # The round ends with the timeout of its slowest probe.
             self._loop.after(_TIMEOUT_S, self._write)
-        self._loop.after(APART_S, self._look)
+        self._loop.after(APART_S, self._probe_all)
 
     def _verdicts(self) -> list[bool | None]:
         return [snapshots.verdict(seen, self._policy) for seen in self._seen.values()]

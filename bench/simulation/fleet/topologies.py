@@ -1,10 +1,10 @@
-"""The topologies: how many targets and router instances there are, and how much they are asked.
+"""The topologies: numbers of targets and router instances, and the request rate.
 
 Rules
-- The load does not depend on the number of instances: what changes is how little each of them sees alone.
-- Every cloud has the same share of targets; all weights are equal, so that shares can be compared.
-- A target has about twice the sandboxes that its equal share of the load needs, and may start twice as many
-  more: load matters, and a step to three times the load does not fit before they have started.
+- The request rate does not depend on the number of instances. With more instances each sees less.
+- Each cloud has the same number of targets, and all weights are equal, so that shares can be compared.
+- A target starts with about twice the sandboxes that its equal share of the load needs, and may start twice
+  as many more. Three times the load exceeds its capacity until these have started.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.simulation.shapes import SHAPES, Shape
+from bench.simulation.fleet.shapes import SHAPES, Shape
 from router.core.targets import Origin, Target
 
 
 @dataclass(frozen=True)
 class Topology:
-    """One topology. rate: requests a second. fault_s, heal_s, end_s: seconds from the start."""
+    """One topology. rate: requests per second. fault_s, heal_s, end_s: seconds from the start."""
 
     targets: int
     instances: int
@@ -39,17 +39,17 @@ class Topology:
 
     @cached_property
     def fleet(self) -> tuple[Target, ...]:
-        """The targets as a router's configuration has them."""
+        """The targets of the router's configuration."""
         return tuple(_target(shape, number) for number, shape in enumerate(self.shapes))
 
     @cached_property
     def faulty(self) -> frozenset[int]:
-        """Which targets a fault hits: every tenth, at least one, of all clouds but beginning with Azure."""
+        """Numbers of the targets with the fault: every tenth, at least one, the first of them in Azure."""
         count = max(1, self.targets // 10)
         return frozenset((1 + number * 10) % self.targets for number in range(count))
 
     def sandboxes(self, shape: Shape) -> tuple[int, int]:
-        """How many a target has at the start, and at most."""
+        """Number of sandboxes of a target at the start, and its maximum."""
         busy = self.rate / self.targets * shape.median_s * math.exp(shape.sigma**2 / 2)
         warm = max(1, math.ceil(2.0 * busy / shape.slots))
         return warm, 3 * warm

@@ -1,13 +1,13 @@
-"""Our rule: the router's own `Balancer` with simulated time and a seeded random source."""
+"""The rule of this project: the router's `Balancer` with simulated time and seeded randomness."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Collection
 
-from bench.simulation.callers import Probes
-from bench.simulation.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.events import Loop
+from bench.simulation.fleet.checkers import READ_S, REFRESH_S, Store
+from bench.simulation.rules.rule import Probes
 from router.core.balance.balancer import Balancer
 from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
@@ -16,8 +16,8 @@ from router.core.request.budget import AttemptReason
 from router.core.targets import Choice, Target
 
 
-class Ours:
-    """One router instance."""
+class Skyfleet:
+    """The balancer of one router instance, with the rule's interface."""
 
     def __init__(
         self,
@@ -26,25 +26,25 @@ class Ours:
         policy: Policy,
         loop: Loop,
         store: Store,
-        around: tuple[Probes, random.Random],
+        own: tuple[Probes, random.Random],
     ) -> None:
-        """around: the probes and the random source of this instance."""
-        self.balancer = Balancer(targets, strategy, policy, loop.clock, around[1].random)
-        self._probes = around[0]
+        """own: the probes and the random source of this instance."""
+        self.balancer = Balancer(targets, strategy, policy, loop.clock, own[1].random)
+        self._probes = own[0]
         self._loop, self._store = loop, store
-        self._suspects: set[str] = set()
+        self._verified: set[str] = set()
         self._active: dict[str, list[object]] = {}
         self._read_at = float("-inf")
         self._version: int = 0
 
-    def choose(self, tried: Collection[str]) -> Choice | None:
-        if not tried:
+    def choose(self, excluded: Collection[str]) -> Choice | None:
+        if not excluded:
             self.balancer.request_began()
-            self._kick()
+            self._refresh_soon()
         pending = self._probes.pending()
         for key in pending:
             self.balancer.probe_started(key)
-        choice = self.balancer.choose(tried)
+        choice = self.balancer.choose(excluded)
         for key in pending:
             self.balancer.probe_ended(key, alive=None)
         return choice
@@ -60,7 +60,7 @@ class Ours:
         self.balancer.start(key, token)
         self._active.setdefault(key, []).append(token)
 
-    def settled(self, key: str) -> None:
+    def ended(self, key: str) -> None:
         self.balancer.end(key, self._active[key].pop())
 
     def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
@@ -71,30 +71,30 @@ class Ours:
         self.balancer.report(key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=known, cold=cold)
 
     def report_censored(self, choice: Choice, milliseconds: float) -> None:
-        """Report an abandoned attempt, as the router does: its latency is at least so long."""
+        """Report the latency of an abandoned attempt as a censored sample."""
         self.balancer.lost_to_hedge(choice.key, milliseconds, not choice.warm)
 
     def attempt_is_slow(self, key: str) -> None:
         self.balancer.attempt_is_slow(key)
 
-    def suspected(self, choice: Choice, silent: bool) -> None:
-        """One probe of each target at a time; only a timeout counts."""
+    def verify(self, choice: Choice, unreachable: bool) -> None:
+        """Probe the target of an attempt that lost to a hedge, one probe at a time; only a timeout counts."""
         key, policy = choice.key, self.balancer.policy
-        if not silent or key in self._suspects:
+        if not unreachable or key in self._verified:
             return
-        self._suspects.add(key)
-        patience_s = policy.ask_timeout_s if choice.warm else policy.cold_timeout_s
-        self._loop.after(patience_s, lambda: self._condemn(key))
+        self._verified.add(key)
+        timeout_s = policy.ask_timeout_s if choice.warm else policy.cold_timeout_s
+        self._loop.after(timeout_s, lambda: self._probe_timed_out(key))
 
-    def _condemn(self, key: str) -> None:
-        self._suspects.discard(key)
-        self.balancer.report(key, Outcome.UNRESPONSIVE, "was lost to a hedge, and gave no answer to /health")
+    def _probe_timed_out(self, key: str) -> None:
+        self._verified.discard(key)
+        self.balancer.report(key, Outcome.UNRESPONSIVE, "lost to a hedge, and its /health did not answer")
 
-    def _kick(self) -> None:
-        """Read the store beside the request, as `SnapshotStore` does."""
+    def _refresh_soon(self) -> None:
+        """Read the store during a request, as `SnapshotStore` does."""
         now = self._loop.now
         if now - self._read_at < REFRESH_S or self._store.version == self._version:
             return
         self._read_at, self._version = now, self._store.version
-        snapshots = tuple(self._store.documents.values())
+        snapshots = tuple(self._store.snapshots.values())
         self._loop.after(READ_S, lambda: self.balancer.fold(snapshots))

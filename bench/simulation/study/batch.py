@@ -1,6 +1,6 @@
-"""All runs of a study in a few processes, and what they have found.
+"""All runs of a study, in several processes.
 
-Rule: a run knows nothing of the others, so neither their number nor their order changes a figure.
+Rule: runs are independent, so neither the number of processes nor the order changes a figure.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
-from bench.simulation.figures import Figures
-from bench.simulation.grid import SEEDS, Sweep, cells, setup_of
-from bench.simulation.runs import Run, Setup
-from bench.simulation.sweeps import SWEEPS
+from bench.simulation.study.figures import Figures
+from bench.simulation.study.grid import SEEDS, Sweep, cells, setup_of
+from bench.simulation.study.run import Run, Setup
+from bench.simulation.study.sweeps import SWEEPS
 
 Row = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Found:
-    """rows: one for each topology, scenario and rule. curves: one for each sweep and scenario."""
+    """The figures of a study.
+
+    rows: one for each setup. curves: one for each scenario and figure of a sweep.
+    """
 
     rows: Sequence[Row]
     curves: Sequence[Row]
@@ -29,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a sweep, on one of its scenarios."""
+    """One value of a sweep in one of its scenarios."""
 
     sweep: Sweep
     scenario: str
@@ -37,22 +40,22 @@ class Point:
 
 
 def study(*, quick: bool, jobs: int) -> Found:
-    """Run everything."""
+    """Run all setups and sweeps. quick: few setups and no sweep. jobs: number of processes."""
     setups = cells(quick=quick)
     points = [] if quick else points_of(SWEEPS)
     with ProcessPoolExecutor(jobs) as pool:
-        # The longest first, so that no process is left alone with them at the end.
+        # The longest runs are first, so that none is left for the end.
         order = sorted(range(len(setups)), key=lambda number: -setups[number].topology.targets)
         found = dict(
             zip(order, pool.map(figures_of, [setups[number] for number in order], chunksize=1), strict=True)
         )
         swept = dict(zip(points, pool.map(means_of, points, chunksize=1), strict=True))
     rows = [row_of(setup, found[number]) for number, setup in enumerate(setups)]
-    return Found(sorted(rows, key=_sorting), curves_of(swept))
+    return Found(sorted(rows, key=_order), curves_of(swept))
 
 
 def points_of(sweeps: Sequence[Sweep]) -> list[Point]:
-    """Each value and each scenario of every sweep, once."""
+    """All pairs of a value and a scenario of each sweep."""
     return [
         Point(sweep, scenario, value)
         for sweep in sweeps
@@ -62,7 +65,7 @@ def points_of(sweeps: Sequence[Sweep]) -> list[Point]:
 
 
 def figures_of(setup: Setup) -> Figures:
-    """One run, without the garbage collector: it would look at all live values again and again."""
+    """Run one setup without the garbage collector, which would examine all live objects repeatedly."""
     gc.disable()
     try:
         return Run(setup).go()
@@ -72,9 +75,9 @@ def figures_of(setup: Setup) -> Figures:
 
 
 def means_of(point: Point) -> dict[str, float | None]:
-    """The figures of one value, mean over the seeds; null where a run has none."""
+    """Mean figures of one value over the seeds; None where a run has none."""
     sweep = point.sweep
-    with sweep.parameter.turned(point.value):
+    with sweep.parameter.set_to(point.value):
         runs = [
             asdict(
                 figures_of(
@@ -89,7 +92,7 @@ def means_of(point: Point) -> dict[str, float | None]:
 
 
 def row_of(setup: Setup, figures: Figures) -> Row:
-    """How a run is kept."""
+    """The stored row of a run."""
     rule = setup.rule
     if rule.startswith("skyfleet") and setup.policy.hedge != "auto":
         rule += " hedged" if setup.policy.hedge == "on" else " unhedged"
@@ -97,7 +100,7 @@ def row_of(setup: Setup, figures: Figures) -> Row:
 
 
 def curves_of(swept: Mapping[Point, Mapping[str, float | None]]) -> list[Row]:
-    """One row for each plotted line."""
+    """The stored curves of all sweeps."""
     curves: list[Row] = []
     for sweep in dict.fromkeys(point.sweep for point in swept):
         for scenario, figure in sweep.scenarios:
@@ -124,6 +127,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return round(statistics.fmean(known), 5) if len(known) == len(values) else None
 
 
-def _sorting(row: Row) -> tuple[int, int, str, str]:
+def _order(row: Row) -> tuple[int, int, str, str]:
     targets, instances = str(row["topology"]).split("x")
     return int(targets), int(instances), str(row["scenario"]), str(row["rule"])

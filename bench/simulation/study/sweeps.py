@@ -1,16 +1,16 @@
-"""Which defaults were chosen by simulation, over which range, and what the plot says."""
+"""The sweeps: defaults that were chosen by simulation, their ranges, and the conclusion from each plot."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from bench.simulation.grid import Parameter, Sweep
-from bench.simulation.topologies import Topology
+from bench.simulation.fleet.topologies import Topology
+from bench.simulation.study.grid import Parameter, Sweep
 
 _MANY: Final = Topology(3, 100)
 _THIRTY: Final = Topology(30, 100)
 
-ACTING: Final = (
+_REQUESTS: Final = (
     Sweep(
         "hedge-share",
         Parameter("policy", "hedge_share"),
@@ -74,7 +74,7 @@ ACTING: Final = (
     ),
 )
 
-STANDING: Final = (
+_HEALTH: Final = (
     Sweep(
         "failures",
         Parameter("policy", "failures"),
@@ -182,7 +182,7 @@ STANDING: Final = (
     ),
 )
 
-CHOOSING: Final = (
+_BALANCE: Final = (
     Sweep(
         "memory",
         Parameter("policy", "memory_s"),
@@ -252,4 +252,4 @@ CHOOSING: Final = (
     ),
 )
 
-SWEEPS: Final = (*ACTING, *STANDING, *CHOOSING)
+SWEEPS: Final = (*_REQUESTS, *_HEALTH, *_BALANCE)

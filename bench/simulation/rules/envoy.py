@@ -1,12 +1,12 @@
-"""Envoy's published outlier detection, with its defaults, around least request (power of two choices).
+"""Baseline: Envoy's outlier detection with its defaults, around least request (power of two choices).
 
 Source: `outlier_detection.proto` and the architecture page of Envoy's documentation.
-- 5 replies in a row that are 5xx, or errors mapped to them, eject at once; 429 is none.
-- Every 10 s a sweep: hosts with 100 requests in the interval, at least 5 of them, give mean and deviation of
-  the success rate; a host below mean - 1.9 deviations is ejected. It returns when its ejection ends.
-- Ejection lasts 30 s times the number of ejections, at most 300 s; the number falls by one in each interval
-  without an ejection.
-- At most 10 % of the hosts are ejected, but one always may be. Below 50 % healthy (panic), health is ignored.
+- Five 5xx replies in a row, or errors mapped to them, eject a host at once; 429 does not count.
+- Every 10 s the success rates of hosts with 100 requests in the interval are compared, if there are 5 such
+  hosts. A host below the mean minus 1.9 standard deviations is ejected.
+- An ejection lasts 30 s times the number of ejections, at most 300 s. The number falls by one in each
+  interval without an ejection.
+- At most 10 % of the hosts are ejected, but always one. Below 50 % healthy hosts (panic) health is ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench.simulation.baselines import PowerOfTwo
+from bench.simulation.rules.baselines import PowerOfTwo
 from router.core.health.fleet import Outcome
 
 _CONSECUTIVE: Final = 5
@@ -32,7 +32,7 @@ _BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
 
 
 class Envoy(PowerOfTwo):
-    """One proxy's view of its cluster."""
+    """The rule of one proxy."""
 
     def __init__(self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float]) -> None:
         super().__init__(keys, draw)

@@ -1,20 +1,20 @@
-"""The driver of the router's `RequestMachine` in simulated time, and the probes of one router instance.
+"""The driver of the router's `RequestMachine` in simulated time.
 
 Rules
-- The machine decides; this file plays the network and reports each outcome to the rule once.
+- The machine decides. The driver plays the network and reports each outcome to the rule once.
 - A reply or a refusal arrives after the one-way time of the wire.
-- Probes are single-flight: requests that wait for the same target share one probe, and it ends with the last.
 - Clients wait `PATIENCE_S`; a request without a good reply by then is an error. Requests are not queued.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
-from bench.simulation.agents import RETRY_AFTER_S, Agent, End, Job
 from bench.simulation.events import Event, Loop
+from bench.simulation.fleet.agents import RETRY_AFTER_S, Agent, End, Job
+from bench.simulation.rules.rule import Probes, Rule
 from router.core.health.fleet import Outcome
 from router.core.policy import Policy
 from router.core.request import actions as a
@@ -27,67 +27,22 @@ from router.core.targets import Choice
 PATIENCE_S: Final = 30.0
 
 
-class Rule(Protocol):
-    """How one router instance chooses, and what it is told."""
-
-    def choose(self, tried: Collection[str]) -> Choice | None: ...
-
-    def afford(self, choice: Choice, reason: AttemptReason) -> bool: ...
-
-    def hedge_after_s(self) -> float: ...
-
-    def sent(self, key: str) -> None: ...
-
-    def settled(self, key: str) -> None: ...
-
-    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None: ...
-
-    def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None: ...
-
-    def report_censored(self, choice: Choice, milliseconds: float) -> None: ...
-
-    def attempt_is_slow(self, key: str) -> None: ...
-
-    def suspected(self, choice: Choice, silent: bool) -> None: ...
-
-
-class Probes:
-    """Running probes of one router instance."""
-
-    def __init__(self) -> None:
-        self._since: dict[str, float] = {}
-        self._waiting: dict[str, int] = {}
-
-    def join(self, key: str, now: float) -> float:
-        """One more request waits; since when the probe runs."""
-        self._waiting[key] = self._waiting.get(key, 0) + 1
-        return self._since.setdefault(key, now)
-
-    def leave(self, key: str) -> None:
-        """One request less waits; the last one ends the probe."""
-        self._waiting[key] -= 1
-        if not self._waiting[key]:
-            del self._waiting[key]
-            del self._since[key]
-
-    def pending(self) -> list[str]:
-        """Targets whose probe is awaited."""
-        return list(self._waiting)
-
-
 @dataclass(frozen=True, slots=True)
-class Place:
+class Instance:
     """A router instance: its rule, its one-way time to each target (s), and its probes."""
 
     rule: Rule
     agents: dict[str, Agent]
-    way_s: dict[str, float]
+    one_way_s: dict[str, float]
     probes: Probes
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How one request ended. took_s: until the first event. first: the target of its first attempt."""
+class Result:
+    """The result of one request.
+
+    at: its start (s). took_s: time to the first event. first: key of the target of its first attempt.
+    """
 
     at: float
     took_s: float
@@ -98,7 +53,7 @@ class Told:
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt on its way."""
+    """One active attempt."""
 
     choice: Choice
     sent: float
@@ -134,42 +89,42 @@ _ERRORS: Final = {End.REFUSED: AttemptError.CONNECT, End.RESET: AttemptError.RES
 _GOOD: Final = frozenset({End.GOOD, End.COLD})
 
 
-class Caller:
-    """One request."""
+class Driver:
+    """The driver of one request."""
 
-    __slots__ = ("_attempts", "_began", "_due", "_ended", "_loop", "_machine", "_place", "_tell")
+    __slots__ = ("_attempts", "_began", "_due", "_ended", "_instance", "_loop", "_machine", "_on_result")
 
     def __init__(
         self,
         loop: Loop,
-        place: Place,
+        instance: Instance,
         policy: Policy,
-        tell: Callable[[Told], None],
+        on_result: Callable[[Result], None],
         *,
         repeatable: bool,
     ) -> None:
-        """Begins at once. policy: with `queue_timeout_s` 0. tell: called with how it ended."""
-        self._loop, self._place, self._tell = loop, place, tell
+        """Start the request now. policy: with `queue_timeout_s` 0. on_result: called once, at its end."""
+        self._loop, self._instance, self._on_result = loop, instance, on_result
         self._began = now = loop.now
         self._attempts: dict[int, Attempt] = {}
         self._due: Event | None = None
         self._ended: End | None = None
-        budget, deadline = min(policy.attempts, len(place.agents)), now + PATIENCE_S
-        hedge_after_s = place.rule.hedge_after_s()
+        budget, deadline = min(policy.attempts, len(instance.agents)), now + PATIENCE_S
+        hedge_after_s = instance.rule.hedge_after_s()
         limits = a.RequestLimits(policy, budget, now, deadline, repeatable, hedge_after_s=hedge_after_s)
         self._machine = RequestMachine(limits)
         self._do(self._machine.on_start(now))
 
     def _do(self, actions: a.Actions) -> None:
-        machine, place, now = self._machine, self._place, self._loop.now
+        machine, instance, now = self._machine, self._instance, self._loop.now
         while actions:
             more: a.Actions = ()
             for action in actions:
                 match action:
                     case a.Pick(excluded):
-                        more = machine.on_pick(place.rule.choose(excluded), now)
+                        more = machine.on_pick(instance.rule.choose(excluded), now)
                     case a.Charge(choice, reason):
-                        more = machine.on_charge(now, affordable=place.rule.afford(choice, reason))
+                        more = machine.on_charge(now, affordable=instance.rule.afford(choice, reason))
                     case a.Send(number, choice, reason):
                         self._send(number, choice, reason)
                     case a.Probe(number):
@@ -185,7 +140,7 @@ class Caller:
                         self._end(good=False)
                         return
                     case _:
-                        raise TypeError(f"{action} has no part in a simulation.")
+                        raise TypeError(f"The simulation does not know the action {action}.")
             actions = more
         if self._due is not None:
             self._due.cancel()
@@ -195,26 +150,26 @@ class Caller:
         self._do(self._machine.on_time(self._loop.now))
 
     def _send(self, number: int, choice: Choice, reason: AttemptReason | None) -> None:
-        loop, place, key = self._loop, self._place, choice.key
+        loop, instance, key = self._loop, self._instance, choice.key
         if reason is AttemptReason.HEDGE:
             for attempt in self._attempts.values():
-                place.rule.attempt_is_slow(attempt.key)
-        place.rule.sent(key)
-        way, agent = place.way_s[key], place.agents[key]
-        job = Job(lambda end: loop.after(way, lambda: self._heard(number, end)), loop.now)
+                instance.rule.attempt_is_slow(attempt.key)
+        instance.rule.sent(key)
+        one_way_s, agent = instance.one_way_s[key], instance.agents[key]
+        job = Job(lambda end: loop.after(one_way_s, lambda: self._on_end(number, end)), loop.now)
         self._attempts[number] = Attempt(choice, loop.now, job)
-        loop.after(way, lambda: agent.take(job))
+        loop.after(one_way_s, lambda: agent.take(job))
 
-    def _heard(self, number: int, end: End) -> None:
-        """What the target did has come back."""
+    def _on_end(self, number: int, end: End) -> None:
+        """Handle the reply or error of an attempt when it arrives."""
         if number not in self._attempts:
             return
-        attempt = self._over(number)
-        rule, key, now = self._place.rule, attempt.key, self._loop.now
-        rule.settled(key)
+        attempt = self._remove(number)
+        rule, key, now = self._instance.rule, attempt.key, self._loop.now
+        rule.ended(key)
         rule.record(key, _OUTCOMES[end], RETRY_AFTER_S if end is End.RATE_LIMITED else None)
         if end in _GOOD:
-            load = self._place.agents[key].utilization
+            load = self._instance.agents[key].utilization
             rule.report_first_event(key, (now - attempt.sent) * 1e3, load, end is End.COLD)
         if end in _REPLIES:
             self._ended = end
@@ -225,9 +180,9 @@ class Caller:
     def _probe(self, number: int) -> None:
         attempt, now = self._attempts[number], self._loop.now
         attempt.probing = True
-        waited = now - self._place.probes.join(attempt.key, now)
-        if not self._place.agents[attempt.key].fault.unreachable:
-            self._loop.after(2 * self._place.way_s[attempt.key], lambda: self._probe_ok(number))
+        waited = now - self._instance.probes.join(attempt.key, now)
+        if not self._instance.agents[attempt.key].fault.unreachable:
+            self._loop.after(2 * self._instance.one_way_s[attempt.key], lambda: self._probe_ok(number))
         elif waited:
             self._machine.on_probe_joined(number, waited, now)
 
@@ -240,29 +195,29 @@ class Caller:
     def _stop_probing(self, attempt: Attempt) -> None:
         if attempt.probing:
             attempt.probing = False
-            self._place.probes.leave(attempt.key)
+            self._instance.probes.leave(attempt.key)
 
-    def _over(self, number: int) -> Attempt:
+    def _remove(self, number: int) -> Attempt:
         attempt = self._attempts.pop(number)
         self._stop_probing(attempt)
         return attempt
 
     def _close(self, number: int, outcome: Outcome) -> None:
-        attempt = self._over(number)
-        self._place.agents[attempt.key].leave(attempt.job)
-        self._place.rule.settled(attempt.key)
-        self._place.rule.record(attempt.key, outcome, None)
+        attempt = self._remove(number)
+        self._instance.agents[attempt.key].leave(attempt.job)
+        self._instance.rule.ended(attempt.key)
+        self._instance.rule.record(attempt.key, outcome, None)
 
     def _abandon(self, number: int, why: a.Abandoned) -> None:
         attempt = self._attempts.get(number)
         if attempt is None:
             return  # a reply that was kept
-        rule, now = self._place.rule, self._loop.now
+        rule, now = self._instance.rule, self._loop.now
         self._close(number, Outcome.NEUTRAL)
         if why is not a.Abandoned.UNUSED:
             rule.report_censored(attempt.choice, (now - attempt.sent) * 1e3)
         if why is a.Abandoned.OUTRUN:
-            rule.suspected(attempt.choice, self._place.agents[attempt.key].fault.unreachable)
+            rule.verify(attempt.choice, self._instance.agents[attempt.key].fault.unreachable)
 
     def _end(self, *, good: bool) -> None:
         if self._due is not None:
@@ -271,9 +226,9 @@ class Caller:
             self._close(number, Outcome.NEUTRAL)
         took, attempts = self._loop.now - self._began, self._machine.attempts
         good = good and took <= PATIENCE_S
-        self._tell(Told(self._began, took, good, len(attempts), attempts[0].choice.key))
+        self._on_result(Result(self._began, took, good, len(attempts), attempts[0].choice.key))
 
 
 def unqueued(policy: Policy) -> Policy:
-    """The policy of a simulated request, which fails at once where the router would queue it."""
+    """The policy without the queue: a simulated request fails at once where the router would queue it."""
     return replace(policy, queue_timeout_s=0.0)

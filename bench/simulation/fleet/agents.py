@@ -1,11 +1,11 @@
-"""A simulated agent function: sandboxes that start cold, fill up, slow down under load, and fail on demand.
+"""A simulated agent function: sandboxes with cold starts, limited capacity, latency under load, and faults.
 
 Rules
-- A request takes a free slot; else it starts a sandbox and waits for it; else it shares the wait of one that
-  is starting; else, all being full, it queues or is throttled, as its vendor does.
-- Work is billed as long as it lasts; where the vendor notices that the caller left, it ends there.
-- Load matters smoothly: a target in full use answers in twice the time of an idle one.
-- `/health` never works, so no gray fault shows in it.
+- A request takes a free slot. Without one it joins a cold start with a free slot, else it begins a cold
+  start. At full capacity it is queued or answered with 429, as the vendor does.
+- Work is billed for its duration. Where the vendor notices that the client left, the work ends then.
+- Latency grows with load: a fully used target takes twice as long as an idle one.
+- `/health` does no work, so a gray failure does not affect it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bench.simulation.events import Event, Loop
-from bench.simulation.shapes import COLD_CAP_S, Shape
+from bench.simulation.fleet.shapes import COLD_CAP_S, Shape
 
-# How many may queue at a full target for each of its slots.
+# Queued requests at a full target for each of its slots.
 _QUEUE = 2
-# The Retry-After of a throttled target, and what it still takes: a fifth of its usual load.
+# Retry-After of a throttled target, and the share of its usual load that it still serves.
 RETRY_AFTER_S = 5.0
+_THROTTLED_SHARE = 0.2
 # Weight of the newest reply in a target's own estimate of its latency.
 _NEWEST = 0.1
-_THROTTLED_PART = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a target: nothing, by default.
+    """The fault of a target; none by default.
 
-    slow: factor on the time of its work. errors: share of requests answered 500, in a third of the time.
-    silent: packets are swallowed. refusing: connections are refused. throttled: a fifth of its usual load.
+    slow: factor of the work's duration. errors: share of requests answered with 500, in a third of the time.
+    silent: packets are dropped. refusing: connections are refused. throttled: a fifth of the usual load is
+    served.
     """
 
     slow: float = 1.0
@@ -49,7 +50,7 @@ class Fault:
 
 
 class End(Enum):
-    """How a request ended at the target. THROTTLED says when to come back, FULL not. LOST: no answer."""
+    """How a request ended at the target. RATE_LIMITED has a Retry-After, FULL has none. LOST: no reply."""
 
     GOOD = auto()
     COLD = auto()
@@ -63,7 +64,10 @@ class End(Enum):
 
 @dataclass(slots=True)
 class Job:
-    """One request at the target. done: told how it ended. spent_s: billed time."""
+    """One request at the target.
+
+    done: called with its end. came, began: times (s) of arrival and of the work.
+    """
 
     done: Callable[[End], object]
     came: float
@@ -76,7 +80,7 @@ class Job:
 
 @dataclass(slots=True)
 class Bill:
-    """What a target has earned."""
+    """What is billed for a target: its requests, and seconds of work."""
 
     attempts: int = 0
     seconds: float = 0.0
@@ -87,7 +91,7 @@ class Bill:
 
 @dataclass
 class Agent:
-    """One target. warm, most: sandboxes at the start, at most. usual: requests a second it is sized for."""
+    """One target. warm, most: sandboxes now and at most. usual: request rate (1/s) that it is sized for."""
 
     loop: Loop
     shape: Shape
@@ -113,16 +117,16 @@ class Agent:
 
     @property
     def utilization(self) -> float:
-        """What its replies report: requests in work in a sandbox, on average."""
+        """The utilisation in its load report: mean number of active requests in a sandbox."""
         return self.busy / max(1, self.warm)
 
     @property
     def waiting(self) -> int:
-        """Requests here that no sandbox works on yet."""
+        """Requests that no sandbox works on yet."""
         return len(self._queue) + sum(len(share) for share in self._shares)
 
     def take(self, job: Job) -> None:
-        """A request has arrived."""
+        """Take a request that has arrived."""
         now = self.loop.now
         self._jobs[id(job)] = job
         self.bill.attempts += 1
@@ -139,7 +143,7 @@ class Agent:
             self._place(job)
 
     def leave(self, job: Job) -> None:
-        """The caller has closed the connection."""
+        """End a request whose client has closed the connection."""
         if job.over or (job.working and not self.shape.stops):
             job.done = _dropped
             return
@@ -151,7 +155,7 @@ class Agent:
             self._release(job)
 
     def set_fault(self, fault: Fault) -> None:
-        """From now on; requests in work are cut when it becomes unreachable."""
+        """Set the fault from now on; an unreachable target loses its active requests."""
         self.fault = fault
         if not fault.unreachable:
             return
@@ -166,11 +170,11 @@ class Agent:
             self._finish(job, End.RESET if fault.refusing else End.LOST)
 
     def scale_to_zero(self) -> None:
-        """Every sandbox that does nothing is gone; those in work are not used again."""
+        """Remove every idle sandbox; a busy one is not used again."""
         self.warm = 0
 
     def _may_pass(self) -> bool:
-        now, rate = self.loop.now, self.usual * _THROTTLED_PART
+        now, rate = self.loop.now, self.usual * _THROTTLED_SHARE
         self._tokens = min(max(1.0, rate), self._tokens + (now - self._filled) * rate)
         self._filled = now
         if self._tokens < 1.0:
@@ -249,4 +253,4 @@ class Agent:
 
 
 def _dropped(end: End) -> None:
-    """The result of an abandoned job is dropped."""
+    """Ignore the end of an abandoned request."""

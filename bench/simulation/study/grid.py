@@ -1,10 +1,10 @@
-"""What is run: every topology, every scenario, every rule; and each default over a range.
+"""The runs of a study: topologies, scenarios and rules, and sweeps of one default each.
 
 Rules
-- Small topologies meet all rules, for that is the size Skyfleet is made for; large ones meet those that say
-  something at that size.
-- A sweep changes one number (a field of `Policy`, or a constant of a module of the core) and leaves all
-  others at their defaults. Its figures are means over several seeds.
+- Small topologies run with all rules, since Skyfleet is made for that size. Large ones run with the rules
+  that differ there.
+- A sweep varies one number, a field of `Policy` or a constant of a module of the core. All others have their
+  defaults. Its figures are means over several seeds.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from bench.simulation.runs import Setup
-from bench.simulation.scenarios import SCENARIOS
-from bench.simulation.topologies import Topology
+from bench.simulation.fleet.scenarios import SCENARIOS
+from bench.simulation.fleet.topologies import Topology
+from bench.simulation.study.run import Setup
 from router.core.policy import DEFAULT, Policy
 
 SIZES: Final = (3, 30, 300)
 INSTANCES: Final = (1, 100, 10_000)
-# Requests a second where the core's look at all targets, once for each instance, takes most of a run.
+# Request rates (1/s) where the examination of all targets, once in each instance, takes most of a run.
 _RATES: Final = {(30, 10_000): 20.0, (300, 100): 12.0, (300, 10_000): 8.0}
 
-RIVALS: Final = ("weighted", "least-request", "p2c", "prequal", "envoy")
-OURS: Final = (
+BASELINES: Final = ("weighted", "least-request", "p2c", "prequal", "envoy")
+SKYFLEET: Final = (
     "skyfleet/weighted",
     "skyfleet/round-robin",
     "skyfleet/random",
@@ -52,7 +52,7 @@ FEWEST: Final = ("weighted", "p2c", "prequal", "envoy", "skyfleet/adaptive")
 
 
 def topologies() -> tuple[Topology, ...]:
-    """All sizes."""
+    """All pairs of a number of targets and a number of instances."""
     return tuple(
         Topology(size, instances, _RATES.get((size, instances), Topology.rate))
         for size in SIZES
@@ -61,7 +61,7 @@ def topologies() -> tuple[Topology, ...]:
 
 
 def cells(*, quick: bool) -> list[Setup]:
-    """One run for each topology, scenario and rule."""
+    """One setup for each topology, scenario and rule. quick: two small topologies only."""
     chosen = topologies() if not quick else (Topology(3, 1, 30.0), Topology(3, 100, 30.0))
     return [
         setup_of(topology, scenario, rule)
@@ -72,14 +72,14 @@ def cells(*, quick: bool) -> list[Setup]:
 
 
 def rules(topology: Topology, *, quick: bool) -> tuple[str, ...]:
-    """Those that a topology meets."""
+    """The rules that run in a topology."""
     if topology.targets == SIZES[0] and topology.instances < INSTANCES[-1] and not quick:
-        return (*RIVALS, *OURS)
+        return (*BASELINES, *SKYFLEET)
     return FEWEST if (topology.targets, topology.instances) in _RATES else FEW
 
 
 def setup_of(topology: Topology, scenario: str, rule: str, policy: Policy = DEFAULT, seed: int = 1) -> Setup:
-    """A rule's name may end in "hedged" or "unhedged", which overrules the policy."""
+    """The setup of one run. rule: may end in " hedged" or " unhedged", which overrides the policy."""
     name, _, how = rule.partition(" ")
     hedge = {"hedged": "on", "unhedged": "off"}.get(how)
     return Setup(topology, scenario, name, replace(policy, hedge=hedge) if hedge else policy, seed)
@@ -94,18 +94,18 @@ class Parameter:
 
     @property
     def label(self) -> str:
-        """How figures and plots name it: a field of the policy alone, a constant with its module."""
+        """Its name in figures and plots: a field of the policy alone, a constant with its module."""
         return self.name if self.where == "policy" else f"{self.where}.{self.name}"
 
     def default(self) -> float:
-        """Its value in the sources."""
+        """The value in the sources."""
         owner: object = (
             DEFAULT if self.where == "policy" else importlib.import_module(f"router.core.{self.where}")
         )
         return float(getattr(owner, self.name))
 
     def policy(self, value: float) -> Policy:
-        """The policy with this value, if it is a field of it."""
+        """The policy with this value; the default policy if the parameter is a constant."""
         if self.where != "policy":
             return DEFAULT
         whole = next(one for one in fields(Policy) if one.name == self.name).type == "int"
@@ -113,8 +113,8 @@ class Parameter:
         return replace(DEFAULT, **changes)
 
     @contextmanager
-    def turned(self, value: float) -> Generator[None]:
-        """A constant has this value for a while."""
+    def set_to(self, value: float) -> Generator[None]:
+        """Give a constant this value within the context; without effect on a field of the policy."""
         if self.where == "policy":
             yield
             return
@@ -129,7 +129,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One default over a range. scenarios: (scenario, figure) pairs; each is a curve of the plot."""
+    """One default over a range. scenarios: pairs of scenario and figure, one curve of the plot each."""
 
     name: str
     parameter: Parameter

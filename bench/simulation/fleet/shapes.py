@@ -1,9 +1,9 @@
-"""How the three vendors' functions behave, as numbers: the shapes that every simulated target is made of.
+"""The shapes of the simulated targets: latency, cold starts, capacity and price of three vendors.
 
 Rules
-- Times are lognormal: a median and a sigma, so a tail that real replies have (sigma 0.5: p99 is 3.2 medians).
-- A figure says where it is from. "Mean" and "tail" of a vendor drift; what the simulation needs is that the
-  three differ, and by how much.
+- Times are lognormal with a median and a sigma (sigma 0.5: p99 is 3.2 medians).
+- Each figure has its source. Vendors' means and tails drift. The simulation needs only that the three differ,
+  and by how much.
 - Cold starts: AWS well under 1 s, Google 0.5 to 2 s, Azure 5 to 30 s (mikhail.io and Microsoft's own lab for
   Flex Consumption). Idle lifetimes 6, 15 and 25 min (mikhail.io).
 - Prices: USD per million requests and per second of a function of half a GB (vendors' pages, United States).
@@ -17,12 +17,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One vendor's functions.
+    """The functions of one vendor.
 
-    median_s, sigma: time to the first event of a warm reply, the agent's work included. cold_s: median of a
-    cold start. idle_s: unused sandboxes are gone after it. slots: requests at once in one sandbox. queues: a
-    full target lets requests wait (else it throttles them with 429). stops: work ends when the caller leaves.
-    per_million: USD per million requests. per_s: USD per second of one request's work.
+    median_s, sigma: time to the first event of a warm reply, with the agent's work. cold_s, cold_sigma: time
+    of a cold start. idle_s: lifetime of an unused sandbox. slots: concurrent requests in one sandbox. queues:
+    whether a full target queues requests; otherwise it answers 429. stops: whether the work ends when the
+    client leaves. per_million: USD per million requests. per_s: USD per second of work on one request.
     """
 
     cloud: str
@@ -46,8 +46,8 @@ GCP: Final = Shape("gcp", 0.40, 0.5, 1.0, 0.35, 900.0, 4, True, True, 0.40, 2.4e
 SHAPES: Final = (AWS, AZURE, GCP)
 # No cold start seen with an image this small took longer.
 COLD_CAP_S: Final = 30.0
-# One way on the wire to the own region, and to another continent's.
 # Targets and routers are in three places.
 HOMES: Final = 3
+# One-way time on the wire within a place, and to another continent.
 NEAR_S: Final = 0.005
 FAR_S: Final = 0.040

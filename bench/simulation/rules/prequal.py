@@ -1,14 +1,15 @@
-"""Prequal's hot-cold rule, from its public description (Wydrowski and others, NSDI 2024).
+"""Baseline: Prequal's hot-cold rule, from its publication (Wydrowski and others, NSDI 2024).
 
-- Each request also sends 3 probes to targets drawn at random; a probe tells requests in flight (RIF) at the
-  target and its estimate of latency there. Answers go to a pool of 16; they age out after 1 s.
-- A probe is hot when its RIF is above the 0.84 quantile (2 to the -1/4) of the RIFs seen lately. Among cold
-  probes the one of least latency is taken; if all are hot, the one of least RIF.
-- A used probe stays, with its RIF raised by one, until it was used so often as the budget allows; and with
-  each request the worst probe (the hottest; else the slowest) is removed.
-- With fewer than 2 probes in the pool the choice is random.
-Here its probes are free, exact, and fail at a target that does not answer; its latency estimate is a moving
-average of what the target served lately. A pool can hold no more probes than there are targets to probe.
+- Each request also sends 3 probes to random targets. A probe's result has the target's requests in flight
+  (RIF) and its estimate of its latency. Results go to a pool of 16 and expire after 1 s.
+- A probe is hot when its RIF is above the 0.84 quantile (2 to the -1/4) of recent RIFs. Of the cold probes
+  the one with the least latency is used; if all are hot, the one with the least RIF.
+- A used probe stays, with its RIF increased by one, for as many uses as the budget allows. Each request
+  removes the worst probe: the hottest, else the slowest.
+- With fewer than 2 probes in the pool the pick is random.
+
+Here the probes are free and exact, and fail at an unreachable target. The latency estimate is a moving
+average of the target's replies. A pool holds at most one probe of each target.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
 
-from bench.simulation.baselines import Baseline
+from bench.simulation.rules.baselines import Baseline
 
 _PROBES: Final = 3
 _POOL: Final = 16
@@ -30,13 +31,13 @@ _LEAST: Final = 2
 _REMOVED: Final = 1
 _SEEN: Final = 64
 
-# Ask a target; the answer (RIF, latency in ms) comes to the function given, unless it never comes.
-Ask = Callable[[str, Callable[[int, float], None]], None]
+# Probe a target; its result (RIF, latency in ms) goes to the function given, unless it is unreachable.
+SendProbe = Callable[[str, Callable[[int, float], None]], None]
 
 
 @dataclass(slots=True)
 class Probe:
-    """One answer in the pool."""
+    """One result in the pool."""
 
     key: str
     at: float
@@ -46,13 +47,13 @@ class Probe:
 
 
 class Prequal(Baseline):
-    """One client's pool."""
+    """The rule of one client, with its pool."""
 
     def __init__(
-        self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float], ask: Ask
+        self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float], send_probe: SendProbe
     ) -> None:
         super().__init__(keys, draw)
-        self._clock, self._ask = clock, ask
+        self._clock, self._send_probe = clock, send_probe
         self._pool: deque[Probe] = deque(maxlen=_POOL)
         self._rifs: deque[int] = deque(maxlen=_SEEN)
         fresh = (1 - _POOL / len(keys)) * _PROBES - _REMOVED
@@ -60,7 +61,7 @@ class Prequal(Baseline):
 
     def pick(self, left: Sequence[str]) -> str:
         for key in self.draw.sample(self.keys, min(_PROBES, len(self.keys))):
-            self._ask(key, self._keeper(key))
+            self._send_probe(key, self._keeper(key))
         oldest = self._clock() - _AGE_S
         while self._pool and self._pool[0].at < oldest:
             self._pool.popleft()
@@ -93,6 +94,6 @@ class Prequal(Baseline):
 
 
 def _badness(probe: Probe, limit: int) -> tuple[bool, float]:
-    """Cold before hot; the fast before the slow among the cold, the idle before the busy among the hot."""
+    """Sort key: cold before hot, the cold by latency, the hot by requests in flight."""
     hot = probe.rif > limit
     return hot, float(probe.rif) if hot else probe.latency_ms

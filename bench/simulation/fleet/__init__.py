@@ -1,0 +1,1 @@
+"""The simulated fleet: targets, their faults, and checkers."""

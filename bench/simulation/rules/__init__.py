@@ -1,0 +1,1 @@
+"""The rules that pick a target: Skyfleet's balancer and the baselines."""

@@ -1,0 +1,61 @@
+"""The interface of a rule, and the probes that an instance's requests share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from router.core.health.fleet import Outcome
+from router.core.request.budget import AttemptReason
+from router.core.targets import Choice
+
+
+class Rule(Protocol):
+    """How one router instance picks targets, and what it learns from attempts.
+
+    Times are in s or ms as named.
+    """
+
+    def choose(self, excluded: Collection[str]) -> Choice | None: ...
+
+    def afford(self, choice: Choice, reason: AttemptReason) -> bool: ...
+
+    def hedge_after_s(self) -> float: ...
+
+    def sent(self, key: str) -> None: ...
+
+    def ended(self, key: str) -> None: ...
+
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None: ...
+
+    def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None: ...
+
+    def report_censored(self, choice: Choice, milliseconds: float) -> None: ...
+
+    def attempt_is_slow(self, key: str) -> None: ...
+
+    def verify(self, choice: Choice, unreachable: bool) -> None: ...
+
+
+class Probes:
+    """Running probes of one router instance; requests for the same target share a probe."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._waiting: dict[str, int] = {}
+
+    def join(self, key: str, now: float) -> float:
+        """Let one more request wait for the probe; returns the start (s) of the probe."""
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        return self._since.setdefault(key, now)
+
+    def leave(self, key: str) -> None:
+        """Let a request wait no longer; the last one ends the probe."""
+        self._waiting[key] -= 1
+        if not self._waiting[key]:
+            del self._waiting[key]
+            del self._since[key]
+
+    def pending(self) -> list[str]:
+        """Keys of the targets with a running probe."""
+        return list(self._waiting)

@@ -1,0 +1,1 @@
+"""What is simulated, and the figures of each run."""
