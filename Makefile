@@ -10,6 +10,8 @@ SETUP := sh infra/setup/run.sh
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# Empty is off: compiling tests and the clouds' SDKs again takes longer than most tests.
+export PYTHONDONTWRITEBYTECODE :=
 # Folders and files in the words of docs/glossary.md.
 WORDS_CHECKED := .ci .github .pre-commit-config.yaml CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md \
 	Pulumi.example.yaml Pulumi.local.yaml pyproject.toml bench docs emulator functions infra locks router skyfleet \

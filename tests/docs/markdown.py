@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -35,8 +36,9 @@ class Page:
     names: tuple[str, ...]
 
 
+@cache
 def read(path: Path) -> Page:
-    """The page in a file."""
+    """The page in a file: each is read once a run, though many pages link to it."""
     return parse(path, path.read_text("utf-8"))
 
 
