@@ -1,4 +1,4 @@
-"""The program under Pulumi's mocks: every resource it registers, as the engine would get it."""
+"""Run the program under Pulumi's mocks and record every resource that it registers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CLOUD_CONFIG: Mapping[str, Mapping[str, object]] = {
     "azure": {"regions": ["westeurope"], "weight": 2},
     "gcp": {"regions": ["europe-west1"], "weight": 1, "project": "test-project"},
 }
-# What the clouds compute, as far as the program reads it.
+# Computed outputs of the clouds that the program reads.
 COMPUTED: Mapping[str, Callable[[str], Properties]] = {
     "aws:lambda/functionUrl:FunctionUrl": lambda name: {
         "functionUrl": f"https://{hashlib.sha256(name.encode()).hexdigest()[:32]}.lambda-url.eu-west-1.on.aws/"
@@ -61,9 +61,10 @@ COMPUTED: Mapping[str, Callable[[str], Properties]] = {
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One registration; `secret_inputs`: names of the inputs that are, or hold, a secret.
+    """One registration.
 
-    depends: `TYPE::NAME` of what must be there first. retained: the engine never deletes it.
+    secret_inputs: names of the inputs that are or contain a secret. depends: `TYPE::NAME` of the resources
+    that are created first. retained: the engine never deletes it.
     """
 
     token: str
@@ -87,9 +88,9 @@ class Resource:
 
 @dataclass(slots=True)
 class Recorder(engine.Mocks):
-    """Answers the program as an engine with three clouds would and keeps what it asked for.
+    """Answers the program like an engine with three clouds, and records the registrations.
 
-    left_out: a cloud whose resources do not exist and are left out of the deployment (`--exclude`).
+    left_out: a cloud whose resources are excluded from the deployment (`--exclude`).
     """
 
     found: list[Resource] = field(default_factory=list[Resource])
@@ -103,7 +104,7 @@ class Recorder(engine.Mocks):
         if self.left_out and args.name.startswith(f"{self.left_out}-"):
             return "", {}
         computed = COMPUTED.get(args.typ, lambda name: {})(args.name)
-        if args.typ == "azure-native:web:WebApp":  # identities go in as a list and come out as a mapping
+        if args.typ == "azure-native:web:WebApp":  # the input is a list of identities, the output a mapping
             identities = {one: Properties() for one in plain["identity"]["userAssignedIdentities"]}
             own = {"principalId": f"{args.name}-own", "tenantId": "tenant"}
             computed["identity"] = {**plain["identity"], **own, "userAssignedIdentities": identities}
@@ -119,7 +120,7 @@ class Recorder(engine.Mocks):
 
 
 class Monitor(engine.MockMonitor):
-    """Keeps of each registration what Pulumi's own mocks do not tell; calls no hooks, which they cannot."""
+    """Records options that Pulumi's mocks do not pass on, and leaves out hooks, which they cannot call."""
 
     def __init__(self, mocks: engine.Mocks) -> None:
         super().__init__(mocks)
@@ -145,7 +146,7 @@ def settings_for(*clouds: str, **more: object) -> Settings:
 
 
 def packages_at(folder: Path) -> Packages:
-    """Packages of no content: what is inside is another test's matter."""
+    """Empty packages."""
     built: dict[Any, Package] = {}
     for kind in KINDS:
         for cloud in CLOUDS:
@@ -155,14 +156,14 @@ def packages_at(folder: Path) -> Packages:
     return Packages(built, {"agent": "build-of-agent", "router": "build-of-router"}, repeatable=True)
 
 
-# What was registered with which settings and stack config: a run takes a second or two.
+# Registrations by settings and stack config, since a run takes a second or two.
 _known: list[tuple[tuple[Settings, str, str], list[Resource]]] = []
 
 
 def recorded(settings: Settings, folder: Path, *, left_out: str = "") -> list[Resource]:
-    """Everything the program registers with these settings, once it has ended.
+    """Everything that the program registers with these settings.
 
-    folder: for the packages of the first run with these settings; later ones get the same resources.
+    folder: for the packages of the first run; later calls with equal settings return the same resources.
     """
     asked = (settings, os.environ.get("PULUMI_CONFIG", ""), left_out)
     for known, resources in _known:
@@ -170,7 +171,7 @@ def recorded(settings: Settings, folder: Path, *, left_out: str = "") -> list[Re
             return [*resources]
     recorder = Recorder(left_out=left_out)
     monitor = Monitor(recorder)
-    gc.disable()  # as the program itself does
+    gc.disable()  # as in the program itself
     try:
         contextvars.Context().run(_run, monitor, settings, packages_at(folder), preview=not left_out)
     finally:
@@ -184,8 +185,8 @@ def recorded(settings: Settings, folder: Path, *, left_out: str = "") -> list[Re
 
 
 def _run(monitor: Monitor, settings: Settings, packages: Packages, *, preview: bool) -> None:
-    """In a context of its own: Pulumi keeps its stack in context variables and its futures on event loops,
-    one per thread; all of them end here."""
+    """Run the program in its own context: Pulumi keeps its stack in context variables and its futures on
+    event loops, one for each thread. All of them end here."""
     loops = [asyncio.new_event_loop()]
     asyncio.set_event_loop(loops[0])
 
@@ -194,7 +195,7 @@ def _run(monitor: Monitor, settings: Settings, packages: Packages, *, preview: b
         asyncio.set_event_loop(loops[-1])
 
     with ThreadPoolExecutor(4, initializer=own_loop) as threads, warnings.catch_warnings():
-        # The AWS SDK warns of its own old classes when a module of it is loaded, whoever uses them.
+        # The import of the AWS SDK warns of its own deprecated classes.
         warnings.simplefilter("ignore", DeprecationWarning)
         loops[0].set_default_executor(threads)
         pulumi.runtime.set_mocks(

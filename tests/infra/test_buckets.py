@@ -1,4 +1,4 @@
-"""Which function keeps what in the bucket of a place, for how long, and which may touch it; on all clouds."""
+"""Tests of the buckets on all clouds: contents, retention, and access of each function."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """All three clouds."""
+    """A fleet on all three clouds."""
     return recorded(settings_for("aws", "azure", "gcp"), tmp_path_factory.mktemp("packages"))
 
 
 def on_buckets(fleet: list[Resource], name: str) -> dict[str, list[str]]:
-    """What an Amazon function may do in the bucket: action -> the ends of what it may do it to."""
+    """The permitted actions of an AWS function in the bucket: action -> ends of the permitted resources."""
     (given,) = (
         p for p in of_type(fleet, "aws:iam/rolePolicy:RolePolicy") if p.name == f"aws-eu-west-1-{name}"
     )
@@ -31,7 +31,7 @@ def on_buckets(fleet: list[Resource], name: str) -> dict[str, list[str]]:
 
 
 def test_routers_reach_the_snapshots_and_agents_the_replies(fleet: list[Resource]) -> None:
-    """Neither reaches what is the other's: by policy, container or condition. Checkers reach neither."""
+    """Policies, containers or conditions separate the two. Checkers can access neither."""
     for cloud in FUNCTIONS:
         for name, function in functions(fleet, cloud).items():
             assert ("SKYFLEET_BUCKET" in environment(function)) == (name != "checker")
@@ -44,7 +44,7 @@ def test_routers_reach_the_snapshots_and_agents_the_replies(fleet: list[Resource
     assert on_buckets(fleet, "agent") == {"s3:GetObject": replies, "s3:PutObject": replies}
     assert on_buckets(fleet, "checker") == {}
     bindings = of_type(fleet, "gcp:storage/bucketIAMMember:BucketIAMMember")
-    # The builder reads sources from the bucket of packages, which is another one.
+    # The builder reads sources from another bucket, that of the packages.
     members = sorted((m for m in bindings if "builder" not in m.name), key=lambda m: m.name)
     assert [
         (m.name, m.inputs["role"], m.inputs.get("condition", {}).get("expression", "")) for m in members
@@ -68,7 +68,7 @@ def test_routers_reach_the_snapshots_and_agents_the_replies(fleet: list[Resource
 
 
 def test_replies_are_deleted_after_two_days_and_snapshots_after_seven(fleet: list[Resource]) -> None:
-    """One day is promised. What operators set while running (`control.json`) is under no rule."""
+    """Replies are promised for one day. The control document (`control.json`) has no expiry."""
     (amazon,) = of_type(fleet, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
     kept = {rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in amazon.inputs["rules"]}
     assert kept == {"health/": 7, "replies/": 2}
@@ -88,8 +88,8 @@ def test_replies_are_deleted_after_two_days_and_snapshots_after_seven(fleet: lis
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
-def test_an_agent_without_a_router_beside_it_has_a_bucket_too(cloud: str, tmp_path: Path) -> None:
-    """Every place has one, whatever else runs there."""
+def test_an_agent_without_a_router_in_its_place_has_a_bucket_too(cloud: str, tmp_path: Path) -> None:
+    """Every place has a bucket."""
     other = "gcp" if cloud == "aws" else "aws"
     found = recorded(settings_for(cloud, other, router={"clouds": [other]}), tmp_path)
     assert sorted(functions(found, cloud)) == ["agent", "checker"]

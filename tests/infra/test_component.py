@@ -1,4 +1,4 @@
-"""The shape of a function: its base URL."""
+"""Tests of the base URL of a function."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ pytestmark = pytest.mark.pure
         ("localhost.example.com", "https://localhost.example.com"),
     ],
 )
-def test_a_base_url_is_whole_and_ends_without_a_slash(given_url: str, base: str) -> None:
-    """Azure tells a host name only; nothing but a name of this machine is called without TLS."""
+def test_a_base_url_has_a_scheme_and_no_final_slash(given_url: str, base: str) -> None:
+    """Azure returns only a host name; only names of this machine are called without TLS."""
     assert base_url(given_url) == base

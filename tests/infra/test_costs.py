@@ -1,4 +1,4 @@
-"""What an idle stack costs: the arithmetic, and that the document says the same."""
+"""Tests of the cost of an idle stack and of docs/costs.md."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.infra.recorded import of_type, recorded, settings_for
         ("gcp", 52 * 43_800 * (0.5 * 0.0000025 + 0.5 * 0.000024)),
     ],
 )
-def test_a_checker_that_fills_its_minute_costs_what_it_computes(cloud: Cloud, usd: float) -> None:
-    """Memory, and on Google half a vCPU, for 52 of 60 seconds."""
+def test_the_cost_of_a_checker_that_runs_all_the_time(cloud: Cloud, usd: float) -> None:
+    """It is billed for memory, and on Google for half a vCPU, in 52 of 60 seconds."""
     costs = idle(settings_for(cloud, checks={"probes": 6, "apartS": 10}))
     (checker,) = [cost for cost in costs if cost.what == "checker"]
     assert math.isclose(checker.usd, usd)
@@ -37,13 +37,13 @@ def test_a_checker_that_fills_its_minute_costs_what_it_computes(cloud: Cloud, us
     ("checks", "seconds"),
     [(Checks(6, 10), 33), (Checks(3, 5), 63), (Checks(2, 20), 103), (Checks(1, 10), 183)],
 )
-def test_how_late_a_checker_may_see_a_death(checks: Checks, seconds: float) -> None:
-    """From just after a probe, over the rest of the minute, to the time-out of the third that fails."""
+def test_the_longest_time_to_detect_a_dead_target(checks: Checks, seconds: float) -> None:
+    """It begins just after a probe and ends with the timeout of the third failed probe."""
     assert detection_s(checks) == seconds
 
 
-def test_the_default_costs_a_fraction_of_what_fills_the_minute_and_sees_a_death_in_about_a_minute() -> None:
-    """The reason for it, see docs/costs.md."""
+def test_the_default_costs_a_fraction_and_detects_a_dead_target_in_about_a_minute() -> None:
+    """docs/costs.md has the reasons for the default."""
     settings = settings_for(*CLOUDS)
     filled = replace(settings, checks=Checks(6, 10))
     checker = [cost.usd for cost in idle(settings) if cost.what == "checker"]
@@ -53,8 +53,8 @@ def test_the_default_costs_a_fraction_of_what_fills_the_minute_and_sees_a_death_
     assert settings.checks.probes >= FALL
 
 
-def test_what_is_priced_is_what_is_deployed(tmp_path: Path) -> None:
-    """Sizes, and as many secrets, alarms and jobs as the program registers."""
+def test_the_priced_resources_are_the_deployed_resources(tmp_path: Path) -> None:
+    """This covers sizes and the numbers of secrets, alarms and jobs."""
     assert (MEMORY_MB, Policy().fall) == (MEMORY_GB * 1024, FALL)
     assert (f"{AGENT_CPU:g}", f"{PRICED_CPU:g}") == (CPU, CHECKER_CPU)
     settings = settings_for(*CLOUDS)
@@ -71,14 +71,14 @@ def test_what_is_priced_is_what_is_deployed(tmp_path: Path) -> None:
         assert priced[key].startswith(f"{len(of_type(made, token))} x")
 
 
-def test_the_document_says_what_is_computed() -> None:
+def test_the_document_is_up_to_date() -> None:
     """`python -m bench.costs` writes it."""
     document = DOCUMENT.read_text()
     assert document == written(document, tables(example()))
 
 
 def test_every_price_has_its_source() -> None:
-    """So that it can be checked."""
+    """Each has the URL of the vendor's price list."""
     for rates in RATES.values():
         for price in (rates.gb, rates.cpu, rates.million, rates.secret, rates.alarm, rates.schedule):
             assert price is None or ("." in price.source and price.usd > 0)

@@ -1,4 +1,4 @@
-"""Pulumi.example.yaml deploys as it stands, and README's way to a real stack names what there is."""
+"""Tests of Pulumi.example.yaml and of README's steps to a stack on real accounts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ README = (ROOT / "README.md").read_text()
 WAY = README.partition("## Deploy for real")[2].partition("\n## ")[0]
 
 
-def test_the_example_is_a_whole_config_of_a_real_stack() -> None:
-    """All clouds, routers and checkers; nothing to be taken out on a new account."""
+def test_the_example_is_a_complete_config_of_a_real_stack() -> None:
+    """It has all clouds, routers and checkers, and is valid for a new account."""
     found = parse_settings(cast("dict[str, Any]", yaml.safe_load(EXAMPLE))["config"], "prod")
     assert found.clouds == ("aws", "azure", "gcp")
     assert not found.emulated
@@ -27,21 +27,21 @@ def test_the_example_is_a_whole_config_of_a_real_stack() -> None:
     assert found.checks == Checks()
 
 
-def test_what_is_commented_out_in_the_example_may_be_said() -> None:
-    """Each line with a key."""
+def test_the_commented_settings_of_the_example_are_valid() -> None:
+    """Each commented line with a key is checked."""
     text = re.sub(r"^  # (?=(skyfleet|azure-native):\w+: )", "  ", EXAMPLE, flags=re.MULTILINE)
     assert text.count("\n  skyfleet:") > EXAMPLE.count("\n  skyfleet:")
     parse_settings(cast("dict[str, Any]", yaml.safe_load(text))["config"], "prod")
 
 
-def test_the_project_is_said_once() -> None:
-    """Two places may differ."""
+def test_the_google_project_is_set_once() -> None:
+    """Two settings could differ."""
     assert len(re.findall(r"my-project-123", EXAMPLE)) == 1
     assert "azure-native:subscriptionId" in EXAMPLE
 
 
-def test_the_way_to_a_real_stack_begins_with_the_set_up_in_a_new_shell() -> None:
-    """In the order in which it works: without `make setup` Pulumi finds no Python packages."""
+def test_the_steps_to_a_real_stack_begin_with_the_set_up_in_a_new_shell() -> None:
+    """Without `make setup` Pulumi finds no Python packages."""
     steps = [
         "0. `make setup`",
         "new shell",
@@ -54,8 +54,8 @@ def test_the_way_to_a_real_stack_begins_with_the_set_up_in_a_new_shell() -> None
     assert places == sorted(places)
 
 
-def test_the_way_names_commands_and_pages_that_there_are() -> None:
-    """A page that is linked exists, and so does each of our own commands."""
+def test_the_steps_name_existing_commands_and_pages() -> None:
+    """Each linked page and each `skyfleet` command exists."""
     links = set(re.findall(r"\]\((docs/[^)#]+)", WAY))
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []

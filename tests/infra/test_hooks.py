@@ -1,4 +1,4 @@
-"""Known errors of a cloud: the advice is said, or the operation is tried again; others are left alone."""
+"""Tests of the hooks for known errors of a cloud, which add an advice or repeat the operation."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ UNKNOWN = "Error creating AlertPolicy: googleapi: Error 404: Cannot find metric(
         (METRIC_UNKNOWN, [], None),
     ],
 )
-def test_an_error_is_tried_again_as_often_as_time_may_mend_it(
+def test_an_operation_is_repeated_while_time_may_remove_its_error(
     known: KnownError, errors: list[str], expected: bool | None
 ) -> None:
-    """An organisation's refusal never; an unknown metric for ten minutes; another error is not touched."""
+    """An unknown metric is retried for ten minutes; an organisation's refusal and other errors are not."""
     assert should_retry(known, errors) is expected
 
 
 @pytest.mark.pure
-def test_a_refusal_of_all_users_says_both_ways_out() -> None:
-    """The exception to ask for, and the setting that needs none."""
+def test_a_refusal_of_all_users_has_both_solutions() -> None:
+    """The advice names the exception to request and the setting that needs none."""
     assert "constraints/iam.allowedPolicyMemberDomains" in PUBLIC_REFUSED.then
     assert "public: false" in PUBLIC_REFUSED.then

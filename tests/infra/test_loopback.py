@@ -1,4 +1,4 @@
-"""URLs of this machine: which they are, and their form that works with every client."""
+"""Tests of URLs of this machine and of the form that every client can call."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from infra.loopback import is_loopback, plain, plain_all
         ("localhost of no URL", "localhost of no URL"),
     ],
 )
-def test_the_plain_form_has_an_address(given: str, shown: str) -> None:
-    """RFC 6761: all below `localhost`, and nothing else; what is no such URL stays as it is."""
+def test_a_name_below_localhost_becomes_an_address(given: str, shown: str) -> None:
+    """RFC 6761: only names below `localhost` are changed, and any other text is returned unchanged."""
     assert plain(given) == shown
 
 
 @pytest.mark.pure
-def test_all_urls_of_a_document_become_plain() -> None:
-    """However deep; other values stay."""
+def test_all_urls_of_a_document_are_changed() -> None:
+    """Nested values are changed too."""
     document = {"urls": ["http://a.localhost:1"], "n": 1, "more": {"none": None, "url": "http://b.localhost"}}
     shown = {"urls": ["http://127.0.0.1:1"], "n": 1, "more": {"none": None, "url": "http://127.0.0.1"}}
     assert plain_all(document) == shown
@@ -42,7 +42,7 @@ def test_all_urls_of_a_document_become_plain() -> None:
 
 @pytest.mark.pure
 def test_loopback_is_an_address_or_a_name_below_localhost() -> None:
-    """Nothing else is this machine."""
+    """Other names and addresses do not count."""
     assert all(
         map(is_loopback, ("http://127.0.0.2", "http://[::1]:1", "http://a.b.localhost", "http://localhost"))
     )
@@ -50,10 +50,10 @@ def test_loopback_is_an_address_or_a_name_below_localhost() -> None:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the Host that it was asked for."""
+    """Answers with the Host of the request."""
 
     def do_GET(self) -> None:
-        """One request."""
+        """Answer one request."""
         body = self.headers["host"].encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -61,7 +61,7 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def port() -> Iterator[int]:
 def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The front end still sees its own name, and no proxy is asked."""
+    """The Host is the original name, and no proxy is used."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     url = f"http://x.run.app.localhost:{port}/health"
     assert asyncio.run(rollout.get(url)) == f"x.run.app.localhost:{port}"

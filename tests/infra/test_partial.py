@@ -1,4 +1,4 @@
-"""A deployment in which a cloud fails: what the others are told of it."""
+"""Tests of a deployment in which a cloud fails: the lists of targets and outputs of the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMER = {"gcp": "https://former.run.app"}
 
 
 def output(url: str | None) -> pulumi.Output[str]:
-    """A URL as the engine tells it: None for that of a function whose deployment failed."""
+    """A URL as the engine returns it: None for a function whose deployment failed."""
 
     async def value() -> str:
         return url or ""
@@ -36,8 +36,8 @@ async def former(endpoint: FunctionEndpoint) -> str:
     return FORMER.get(endpoint.cloud, "")
 
 
-def told(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] | None:
-    """What `partial.urls` says; None when it is unknown."""
+def urls_of(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] | None:
+    """The result of `partial.urls`, or None if it is unknown."""
 
     async def run() -> list[str] | None:
         pulumi.runtime.settings.configure(pulumi.runtime.Settings("p", "s", dry_run=dry_run))
@@ -58,20 +58,20 @@ def told(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] |
         ({"aws": None, "gcp": None}, ["", "https://former.run.app"]),
     ],
 )
-def test_a_failed_function_is_left_out_or_keeps_its_former_url(
+def test_a_failed_function_is_omitted_or_keeps_its_former_url(
     urls: dict[Cloud, str | None], expected: Sequence[str] | None
 ) -> None:
-    """Where no function at all is there, nothing that needs one is deployed."""
-    assert told(urls) == expected
+    """If no function exists, resources that depend on one are not deployed."""
+    assert urls_of(urls) == expected
 
 
-def test_a_preview_does_not_ask_what_was_there_before() -> None:
-    """In a preview every new URL is unknown, which is no failure."""
-    assert told({"aws": "https://a", "gcp": None}, dry_run=True) is None
+def test_a_preview_does_not_read_former_urls() -> None:
+    """In a preview every new URL is unknown, which is not a failure."""
+    assert urls_of({"aws": "https://a", "gcp": None}, dry_run=True) is None
 
 
-def test_routers_are_told_of_the_targets_that_are_there() -> None:
-    """Weights of the others stay as they are configured."""
+def test_a_routers_list_has_the_existing_targets() -> None:
+    """The weights of the other targets do not change."""
     targets = [Target(Place("aws", "eu-west-1"), 3), Target(Place("gcp", "europe-west1"), 1)]
 
     async def run() -> str | None:
@@ -82,8 +82,8 @@ def test_routers_are_told_of_the_targets_that_are_there() -> None:
     assert (only["cloud"], only["url"], only["weight"]) == ("gcp", "https://g.run.app", 1)
 
 
-def test_a_stack_lists_what_is_there() -> None:
-    """Targets with their weight, routers without."""
+def test_the_outputs_list_existing_functions() -> None:
+    """Targets have a weight, routers have none."""
     aws, gcp = Place("aws", "eu-west-1"), Place("gcp", "europe-west1")
     assert outputs.listed([Target(aws, 3), Target(gcp, 1)], ["https://a", ""]) == [
         {"cloud": "aws", "region": "eu-west-1", "url": "https://a", "weight": 3}
@@ -94,19 +94,19 @@ def test_a_stack_lists_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("left_out", ["aws", "azure", "gcp"])
-def test_the_program_runs_through_without_a_cloud(
+def test_the_program_succeeds_without_a_cloud(
     left_out: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Outputs of resources that do not exist are None: nothing of the program stumbles over one.
+    """Outputs of excluded resources are None, which the program accepts.
 
-    Routers and checkers of the other clouds know the two other targets.
+    Routers and checkers of the other clouds have the two other targets.
     """
     monkeypatch.setattr(rollout, "deployed", unverified)
     monkeypatch.setattr(partial.PreviousOutputs, "url_in", first_deployment)
     found = recorded(settings_for("aws", "azure", "gcp"), tmp_path, left_out=left_out)
-    told = [text for resource in found if (text := targets_of(resource, left_out))]
-    assert len(told) == 4
-    for text in told:
+    lists = [text for resource in found if (text := targets_of(resource, left_out))]
+    assert len(lists) == 4
+    for text in lists:
         assert {each["cloud"] for each in json.loads(text)} == {"aws", "azure", "gcp"} - {left_out}
 
 
@@ -122,7 +122,7 @@ def first_deployment(_: partial.PreviousOutputs, output: str) -> partial.Previou
 
 
 def targets_of(resource: Resource, left_out: str) -> str | None:
-    """SKYFLEET_TARGETS of a function in one of the clouds that are deployed."""
+    """SKYFLEET_TARGETS of a function on one of the deployed clouds."""
     if resource.token not in FUNCTIONS.values() or resource.name.startswith(left_out):
         return None
     return environment(resource).get("SKYFLEET_TARGETS")

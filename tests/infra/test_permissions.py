@@ -1,4 +1,4 @@
-"""What the deploying identity must be allowed: complete, exact, and written down as it is."""
+"""Tests of the permissions of the deploying identity and of docs/permissions."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ NAMES: Mapping[str, str] = {
     "azure-native": r"Microsoft\.[A-Za-z]+(/[A-Za-z]+)+",
     "gcp": r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+",
 }
-# IAM: the most characters of a managed policy, without white space.
+# IAM's limit of a managed policy in characters, without white space.
 MANAGED_POLICY = 6144
 
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Types of everything that a fleet on all three clouds registers."""
+    """The types of all resources of a fleet on three clouds."""
     found = recorded(settings_for("aws", "azure", "gcp"), tmp_path_factory.mktemp("packages"))
     return {resource.token for resource in found}
 
 
 @pytest.mark.parametrize("cloud", BY_CLOUD)
-def test_every_registered_type_has_its_permissions_and_no_other(registered: set[str], cloud: str) -> None:
-    """A new type of resource is a new permission; one that is gone needs none."""
+def test_the_permissions_cover_exactly_the_registered_types(registered: set[str], cloud: str) -> None:
+    """A new type needs permissions, and a removed type has none."""
     assert set(BY_CLOUD[cloud]) == {token for token in registered if token.startswith(f"{cloud}:")}
 
 
 def actions(cloud: str) -> set[str]:
-    """All that is allowed in a cloud's document."""
+    """All actions in a cloud's document."""
     match cloud:
         case "aws":
             statements = cast("list[dict[str, object]]", aws.policy()["Statement"])
@@ -60,8 +60,8 @@ def actions(cloud: str) -> set[str]:
             return set(cast("list[str]", gcp.role()["includedPermissions"]))
 
 
-def test_amazons_preflight_asks_what_its_document_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each question of the preflight has its actions; the caller's identity needs none."""
+def test_the_aws_document_covers_the_requests_of_the_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request has its action; GetCallerIdentity needs none."""
     asked: set[str] = set()
 
     def invoke(token: str, *_: object, typ: type, **__: object) -> SimpleNamespace:
@@ -79,15 +79,14 @@ def test_amazons_preflight_asks_what_its_document_allows(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("cloud", BY_CLOUD)
 def test_permissions_are_named_one_by_one(cloud: str) -> None:
-    """No wildcard, no data of any bucket, no owner."""
+    """They include no wildcard, no access to data in buckets and no owner role."""
     assert actions(cloud)
     for action in actions(cloud):
         assert re.fullmatch(NAMES[cloud], action), action
 
 
-def test_amazons_actions_are_known_to_its_own_library() -> None:
-    """Every action is an operation of its service, but for the few that the authorization reference names
-    otherwise."""
+def test_aws_actions_are_operations_of_the_aws_sdk() -> None:
+    """Exceptions are the few actions with another name in the service authorization reference."""
     session: Any = get_session()
     named_otherwise = {
         "iam:PassRole",
@@ -105,15 +104,13 @@ def test_amazons_actions_are_known_to_its_own_library() -> None:
         assert operation in model.operation_names, action
 
 
-def test_amazons_policy_fits_into_a_managed_one() -> None:
-    """One document for one `aws iam create-policy`."""
+def test_the_aws_policy_fits_into_a_managed_policy() -> None:
+    """One `aws iam create-policy` suffices."""
     assert len(re.sub(r"\s", "", json.dumps(aws.policy()))) <= MANAGED_POLICY
 
 
-def test_amazons_policy_acts_on_this_projects_names() -> None:
-    """What changes something ends at names that begin as ours do; the rest only looks. Roles go to Lambda and
-    the scheduler.
-    """
+def test_the_aws_policy_is_limited_to_this_projects_names() -> None:
+    """Write actions are limited to the project's prefix, PassRole to Lambda and the scheduler."""
     statements = cast("list[dict[str, object]]", aws.policy()["Statement"])
     for one in statements:
         resource, given = str(one["Resource"]), one["Action"]
@@ -128,22 +125,22 @@ def test_amazons_policy_acts_on_this_projects_names() -> None:
     assert sum("iam:PassRole" in json.dumps(one["Action"]) for one in statements) == 1
 
 
-def test_azures_condition_names_the_roles_that_functions_get() -> None:
-    """Those and no others, to write and to delete."""
+def test_azures_condition_names_the_roles_of_functions() -> None:
+    """The condition covers writes and deletions of role assignments."""
     text = azure.may_assign()
     found = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text)
     assert sorted(found) == sorted([*ROLES.values()] * 2)
     assert text.count("(") == text.count(")")
 
 
-def test_googles_own_roles_are_the_ones_that_the_documents_name() -> None:
-    """In the list beside the custom role and in the way to Google."""
+def test_the_documents_name_googles_predefined_roles() -> None:
+    """They are in the list next to the custom role and in the steps for Google."""
     for name in ("permissions/README.md", "deploy-gcp.md"):
         found = set(re.findall(r"`(roles/[A-Za-z.]+)`", (CHECKOUT / "docs" / name).read_text()))
         assert found == set(gcp.PREDEFINED), name
 
 
-def test_the_documents_are_those_of_the_data() -> None:
+def test_the_documents_are_up_to_date() -> None:
     """`make permissions` writes them."""
     for path, text in documents().items():
         assert (CHECKOUT / path).read_text() == text, f"{path}: run `make permissions`"

@@ -1,4 +1,4 @@
-"""What a preflight asks of accounts, and the one line with its command that each failure becomes."""
+"""Tests of the preflight of accounts: each problem is one line with a command that solves it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answer(value: T | CloudError) -> T:
 
 @dataclass(frozen=True)
 class Aws:
-    """An account that answers as told."""
+    """An AWS account with given answers."""
 
     caller: tuple[str, str] | CloudError = ("123456789012", "arn:aws:iam::123456789012:user/me")
     enabled: Collection[str] | CloudError = ("eu-west-1", "us-east-1")
@@ -52,7 +52,7 @@ class Aws:
 
 @dataclass(frozen=True)
 class Azure:
-    """A subscription that answers as told."""
+    """An Azure subscription with given answers."""
 
     caller: tuple[str, str] | CloudError = ("sub-1", "me")
     group: bool | CloudError = False
@@ -67,7 +67,7 @@ class Azure:
 
 @dataclass(frozen=True)
 class Gcp:
-    """A project that answers as told."""
+    """A Google project with given answers."""
 
     found: str | CloudError = "42"
     quotas: Mapping[str, float | CloudError | None] = field(
@@ -82,8 +82,8 @@ class Gcp:
         return answer(self.quotas.get(region, PLENTY))
 
 
-def test_accounts_that_fit_are_named_and_nothing_is_found() -> None:
-    """Which account, subscription and project: a person sees at a glance whether they are meant."""
+def test_suitable_accounts_are_named_without_findings() -> None:
+    """The user can check that account, subscription and project are the intended ones."""
     report = Report.of([checked(Aws()), checked(Azure()), checked(Gcp())])
     assert report.findings == ()
     assert report.accounts == {
@@ -94,7 +94,7 @@ def test_accounts_that_fit_are_named_and_nothing_is_found() -> None:
 
 
 def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
-    """Of a stack on all three clouds."""
+    """The report for a stack on all three clouds."""
     settings = settings_for(*CLOUDS, **more)
     match account:
         case Aws():
@@ -158,10 +158,10 @@ def checked(account: Aws | Azure | Gcp, **more: object) -> Report:
         ),
     ],
 )
-def test_what_would_fail_the_deployment_is_one_line_with_the_command_that_mends_it(
+def test_a_problem_that_would_fail_the_deployment_is_one_line_with_a_command(
     account: Aws | Azure | Gcp, found: str, command: str
 ) -> None:
-    """No credential that works, a wrong account, an API that is off, a quota that is too small."""
+    """Examples are an invalid credential, a wrong account, a disabled API and a small quota."""
     report = checked(account)
     (line,) = report.stops
     assert line.startswith(found)
@@ -199,10 +199,8 @@ def test_what_would_fail_the_deployment_is_one_line_with_the_command_that_mends_
         ),
     ],
 )
-def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
-    account: Aws | Azure | Gcp, found: str, command: str
-) -> None:
-    """A small quota, an account without default quotas, a question that may not be asked."""
+def test_a_note_does_not_stop_a_deployment(account: Aws | Azure | Gcp, found: str, command: str) -> None:
+    """Examples are a low quota, an account without default quotas and a forbidden request."""
     report = checked(account)
     assert report.stops == ()
     (line,) = report.notes
@@ -220,22 +218,22 @@ def test_what_is_only_worth_knowing_does_not_stop_a_deployment(
         "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
     ],
 )
-def test_a_cloud_that_does_not_answer_now_stops_no_deployment(said: str) -> None:
-    """It says nothing of the account, and the other clouds are deployed all the same."""
+def test_an_unavailable_cloud_does_not_stop_a_deployment(said: str) -> None:
+    """It gives no evidence about the account, and the other clouds are deployed."""
     for account in (Aws(caller=CloudError(said)), Azure(group=CloudError(said)), Gcp(found=CloudError(said))):
         report = checked(account)
         assert report.stops == ()
         assert "does not answer now" in report.notes[0]
 
 
-def test_a_credential_that_cannot_be_had_is_no_bad_day_of_the_cloud() -> None:
-    """A machine without an identity is asked until a time-out."""
+def test_a_missing_credential_is_not_an_outage_of_the_cloud() -> None:
+    """The request for the identity of the machine ends in a timeout."""
     refused = CloudError("no valid credential sources found: ec2imds: GetMetadata, request timed out")
     assert "the credential is not accepted" in checked(Aws(caller=refused)).stops[0]
 
 
 def test_a_reservation_that_lambda_would_refuse_stops_the_deployment() -> None:
-    """Agent and router of a region reserve it each, and 100 must stay unreserved."""
+    """Agent and router of a region reserve it each, and 100 must remain unreserved."""
     assert checked(Aws(), aws={"concurrency": 450}).stops == ()
     (line,) = checked(Aws(), aws={"concurrency": 451}).stops
     assert "reserves 902 of the 1000 requests" in line
@@ -252,8 +250,8 @@ def around(home: Path, **environ: str) -> CredentialSources:
     return CredentialSources({}, environ, home, lambda: False)
 
 
-def test_each_cloud_without_a_credential_is_told_at_once(home: Path) -> None:
-    """Before a provider is started, which would end the deployment at the first of them."""
+def test_all_clouds_without_a_credential_are_reported_together(home: Path) -> None:
+    """The report comes before the start of a provider, which would stop at the first problem."""
     found = without_credential(CLOUDS, around(home))
     assert list(found) == list(CLOUDS)
     for cloud, command in zip(CLOUDS, ("aws configure", "az login", "gcloud auth"), strict=True):
@@ -274,10 +272,10 @@ def test_each_cloud_without_a_credential_is_told_at_once(home: Path) -> None:
         ),
     ],
 )
-def test_a_credential_is_found_where_the_providers_look(
+def test_credentials_are_searched_where_the_providers_read_them(
     home: Path, cloud: Cloud, environ: dict[str, str], file: str, key: str
 ) -> None:
-    """The environment, the vendor's own files, the stack's config, the identity of a cloud's machine."""
+    """These are the environment, the vendor's files, the stack config and the identity of a machine."""
     assert without_credential([cloud], around(home, **environ)) == {}
     assert without_credential([cloud], CredentialSources({key: "x"}, {}, home, lambda: False)) == {}
     assert without_credential([cloud], CredentialSources({}, {}, home, lambda: True)) == {}
@@ -286,10 +284,10 @@ def test_a_credential_is_found_where_the_providers_look(
     assert without_credential([cloud], around(home)) == {}
 
 
-def test_no_credential_is_told_together_with_what_the_other_clouds_answer(
+def test_a_missing_credential_is_reported_with_the_results_of_other_clouds(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All at once; a cloud without a credential is not asked."""
+    """A cloud without a credential gets no request."""
     asked: list[str] = []
 
     def ask(settings: Settings, cloud: Cloud) -> Report:
@@ -306,10 +304,10 @@ def test_no_credential_is_told_together_with_what_the_other_clouds_answer(
     assert "aws: wrong. Mend it." in raised.value.problems
 
 
-def test_a_report_is_written_and_nothing_is_deployed_when_only_that_was_asked(
+def test_a_preflight_alone_writes_a_report_and_deploys_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the clouds that were named."""
+    """The report covers the given clouds."""
 
     def ask(settings: Settings, cloud: Cloud) -> Report:
         return Report({cloud: "account 1"})
@@ -328,7 +326,7 @@ def test_a_report_is_written_and_nothing_is_deployed_when_only_that_was_asked(
 
 
 def test_a_providers_message_becomes_one_line() -> None:
-    """Without the engine's words before it, and not a page of it."""
+    """The engine's prefix and the rest of a long message are left out."""
     said = words(
         "invocation of aws:index/x:x returned an error: 1 error occurred:\n\t* reading: AccessDenied.\n\n"
     )
@@ -346,7 +344,7 @@ def test_a_providers_message_becomes_one_line() -> None:
     ],
 )
 def test_a_domain_restricted_organisation_stops_the_deployment(printed: str, restricted: bool) -> None:
-    """Google would refuse `allUsers` after everything else is made."""
+    """Otherwise Google would refuse `allUsers` at the end of the deployment."""
     found = org_policy.check("my-project", lambda command: printed)
     assert (found is not None) == restricted
     if found is not None:
@@ -356,8 +354,8 @@ def test_a_domain_restricted_organisation_stops_the_deployment(printed: str, res
 
 
 @pytest.mark.parametrize("said", ["No such file or directory: 'gcloud'", "PERMISSION_DENIED"])
-def test_an_organisation_that_cannot_be_asked_is_worth_knowing(said: str) -> None:
-    """The command to ask it is named."""
+def test_an_unreadable_organisation_policy_is_a_note(said: str) -> None:
+    """The note has the command that shows the policy."""
 
     def run(command: Sequence[str]) -> str:
         raise CloudError(said)

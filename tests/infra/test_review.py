@@ -1,4 +1,4 @@
-"""The security review of all that the program registers; each rule is shown to fail on a bad example."""
+"""The security review of all registered resources, and a bad example for each of its rules."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TWO_REGIONS: dict[str, object] = {
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """All three clouds, with a key of a model."""
+    """A fleet on all three clouds with a model's key."""
     folder: Path = tmp_path_factory.mktemp("packages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_CONFIG", json.dumps({"skyfleet:modelApiKey": "0123456789abcdef" * 3}))
@@ -55,13 +55,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """Two regions of each cloud."""
+    """A fleet with two regions of each cloud."""
     return recorded(settings_for("aws", "azure", "gcp", clouds=TWO_REGIONS), tmp_path_factory.mktemp("wide"))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_review_finds_nothing(fleet: list[Resource], wide: list[Resource], rule: Rule) -> None:
-    """In a fleet on three clouds, and in one with two regions of each."""
+def test_the_review_has_no_findings(fleet: list[Resource], wide: list[Resource], rule: Rule) -> None:
+    """This holds for a fleet on three clouds and for one with two regions of each."""
     assert rule(fleet) == []
     assert rule(wide) == []
 
@@ -70,12 +70,12 @@ Change = Callable[[Fleet], Fleet]
 
 
 def without(token: str) -> Change:
-    """The fleet lacks all of a type."""
+    """Remove all resources of a type."""
     return lambda fleet: [each for each in fleet if each.token != token]
 
 
 def put(token: str, path: str, value: object, name: str = "") -> Change:
-    """In all of a type (or those whose name ends so), the value at a dotted path is another; None: none."""
+    """Replace the value at a dotted path of all resources of a type, or those with this end of the name."""
 
     def changed(fleet: Fleet) -> Fleet:
         return [
@@ -92,7 +92,7 @@ def _put(resource: Resource, path: str, value: object) -> Resource:
 
 
 def _with(whole: object, path: list[str], value: object) -> object:
-    """A copy of `whole` along the path, with another value at its end."""
+    """A copy of `whole` with another value at the path."""
     part, *rest = path
     if isinstance(whole, list):
         items = list(cast("list[object]", whole))
@@ -104,7 +104,7 @@ def _with(whole: object, path: list[str], value: object) -> object:
 
 
 def policy(role: str, **more: object) -> Change:
-    """The policy of a role allows one more thing."""
+    """Add a statement to the policy of a role."""
     statement = {
         "Effect": "Allow",
         "Action": ["s3:GetObject"],
@@ -140,7 +140,7 @@ BUILDER_OF_ALL = "roles/cloudbuild.builds.builder"
 HEX_KEY = "0123456789abcdef" * 3
 SCHEDULER = {"Service": "scheduler.amazonaws.com"}
 ANY_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "*"}}
-# A rule, and a change that it must find.
+# Each rule with a change that it must find.
 EXAMPLES: list[tuple[Rule, Change]] = [
     (access.no_wildcard_is_allowed, policy("agent", Action=["s3:*"])),
     (access.no_wildcard_is_allowed, policy("agent", Resource=["*"])),
@@ -301,11 +301,11 @@ EXAMPLES: list[tuple[Rule, Change]] = [
 
 @pytest.mark.parametrize(("rule", "change"), EXAMPLES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_bad_example_is_found(fleet: list[Resource], rule: Rule, change: Change) -> None:
-    """Nothing but the change is found, and the fleet itself stays as it was."""
+    """The rule finds only the change, and the recorded fleet is not modified."""
     assert rule(change(fleet))
     assert rule(fleet) == []
 
 
 def test_every_rule_has_a_bad_example() -> None:
-    """A rule that cannot fail says nothing."""
+    """This shows that the rule can fail."""
     assert {rule for rule, _ in EXAMPLES} == set(RULES)

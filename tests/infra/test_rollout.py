@@ -1,4 +1,4 @@
-"""`up` succeeds only when every function serves what was deployed."""
+"""Tests of the end of a rollout: every function must serve the deployed build."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Time:
 
 
 def answers(*replies: str | Exception) -> Get:
-    """Gives the replies in turn, the last one for ever."""
+    """Return the replies in order, and the last one repeatedly."""
 
     def given() -> Iterator[str | Exception]:
         yield from replies
@@ -76,14 +76,14 @@ def answers(*replies: str | Exception) -> Get:
 
 
 def test_the_expected_build_is_accepted_at_once() -> None:
-    """No pause when all is well, and no word."""
+    """There is neither a pause nor a message."""
     time = Time()
     time.wait(NEW)
     assert (time.pauses, time.said) == ([], [])
 
 
-def test_a_cloud_gets_time_to_switch_over() -> None:
-    """Refused connections, errors and the old build are waited out, at growing pauses."""
+def test_the_wait_covers_the_switch_to_the_new_build() -> None:
+    """Refused connections, errors and the old build are retried with growing pauses."""
     time = Time()
     time.wait(ConnectionRefusedError("refused"), "<html>", OLD, OLD, NEW)
     assert len(time.pauses) == 4
@@ -100,8 +100,10 @@ def test_a_cloud_gets_time_to_switch_over() -> None:
         ('{"build": null}', "found a reply without a build"),
     ],
 )
-def test_what_has_never_answered_gets_the_time_of_a_first_deploy(reply: str | Exception, found: str) -> None:
-    """Then it fails and names the cloud, what was expected and what was found."""
+def test_a_function_without_any_answer_has_the_time_of_a_first_deploy(
+    reply: str | Exception, found: str
+) -> None:
+    """Then the error names the cloud, the expected build and the last answer."""
     time = Time()
     with pytest.raises(StaleBuildError) as caught:
         time.wait(reply, cloud="azure")
@@ -115,16 +117,16 @@ def test_what_has_never_answered_gets_the_time_of_a_first_deploy(reply: str | Ex
     assert FIRST_S - LONGEST_PAUSE_S <= time.now <= FIRST_S
 
 
-def test_what_serves_an_older_build_gets_less_time() -> None:
-    """It runs already and has only to be switched over."""
+def test_a_function_with_an_older_build_has_less_time() -> None:
+    """It is running and needs only the switch."""
     time = Time()
     with pytest.raises(StaleBuildError, match="found build old of fleet 0a1b2c3d at"):
         time.wait(OLD)
     assert OLDER_S - LONGEST_PAUSE_S <= time.now <= OLDER_S
 
 
-def test_an_older_build_that_begins_to_answer_late_gets_its_time_from_then() -> None:
-    """A function that was silent for 100 s is no worse than one that answered at once."""
+def test_the_time_of_an_older_build_begins_with_its_first_answer() -> None:
+    """A function that was silent for 100 s has the same time as another."""
     time, late = Time(), 25
     with pytest.raises(StaleBuildError, match="found build old of fleet 0a1b2c3d at"):
         time.wait(*[FORBIDDEN] * late, OLD)
@@ -133,8 +135,8 @@ def test_an_older_build_that_begins_to_answer_late_gets_its_time_from_then() -> 
     assert begun + OLDER_S - LONGEST_PAUSE_S <= time.now <= begun + OLDER_S
 
 
-def test_a_long_wait_says_what_it_waits_for() -> None:
-    """Every half minute: the function, the last answer, how long and how long at most."""
+def test_a_long_wait_is_reported() -> None:
+    """Every half minute a line has the function, its last answer, the elapsed time and the limit."""
     time = Time()
     time.wait(*[FORBIDDEN] * 60, NEW, cloud="gcp")
     assert len(time.said) == int(time.now // SAY_S)
@@ -153,15 +155,15 @@ def test_a_long_wait_says_what_it_waits_for() -> None:
         ("gcp", "no answer (HTTP Error 403: Forbidden)", "sometimes 7 or more"),
     ],
 )
-def test_what_is_known_of_a_clouds_silence_is_told(cloud: Cloud, found: str, said: str) -> None:
-    """A Key Vault reference that was read too early; a grant that does not act yet."""
+def test_a_known_cause_of_a_clouds_silence_is_reported(cloud: Cloud, found: str, said: str) -> None:
+    """Examples are a Key Vault reference that was read too early and a grant that is not effective yet."""
     asked = Function(cloud, f"agent on {cloud}/region", "https://x.azurewebsites.net", "new", FLEET)
     assert said in failure(asked, found, FIRST_S)
     assert said not in failure(asked, "build old of fleet 0a1b2c3d", FIRST_S)
 
 
-def test_a_build_that_is_called_like_a_problem_is_still_a_build() -> None:
-    """Words for problems and build ids are not mixed up."""
+def test_a_build_id_with_the_text_of_a_problem_is_a_build_id() -> None:
+    """Problems and build ids are distinguished by type."""
     reply = answers('{"build": "no answer", "fleet": "f"}')
     assert asyncio.run(reported("http://agent", reply)) == "build no answer of fleet f"
 
@@ -174,8 +176,8 @@ def test_a_build_that_is_called_like_a_problem_is_still_a_build() -> None:
         ({"build": "new"}, "found build new of no fleet at"),
     ],
 )
-def test_the_same_build_of_another_fleet_is_not_ours(health: Mapping[str, str], found: str) -> None:
-    """Two fleets on one machine may run the same sources; a port has gone from one to the other."""
+def test_the_same_build_of_another_fleet_is_not_accepted(health: Mapping[str, str], found: str) -> None:
+    """On one machine a port may pass from one fleet to another with the same sources."""
     with pytest.raises(StaleBuildError) as caught:
         Time().wait(json.dumps(health))
     for part in (found, "A function that is not of this fleet answers at that address."):
@@ -186,13 +188,13 @@ def test_the_same_build_of_another_fleet_is_not_ours(health: Mapping[str, str], 
     ("delays", "expected"),
     [(1, (FIRST_S, OLDER_S)), (0.5, (FIRST_S / 2, OLDER_S / 2)), (0, (LEAST_FIRST_S, LEAST_OLDER_S))],
 )
-def test_emulated_clouds_are_waited_for_less(delays: float, expected: tuple[float, float]) -> None:
-    """By as much as their delays are shorter; with those of a real cloud as long as there."""
+def test_the_wait_for_emulated_clouds_is_shorter(delays: float, expected: tuple[float, float]) -> None:
+    """It is scaled with the emulator's delays."""
     assert limits(delays) == expected
 
 
 def test_a_real_stack_has_the_delays_of_its_clouds() -> None:
-    """Whatever the emulator's default is."""
+    """The emulator's default does not apply."""
     clouds = {"aws": {"regions": ["eu-west-1"]}}
     emulated = parse_settings({"skyfleet:clouds": clouds, "skyfleet:emulator": {"delays": 0.25}}, "local")
     assert (parse_settings({"skyfleet:clouds": clouds}, "prod").delays, emulated.delays) == (1, 0.25)

@@ -1,4 +1,4 @@
-"""Which secret each function gets on each cloud, and that no other identity may read it."""
+"""Tests of the secrets of each function on each cloud and of the identities that may read them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ STORES: Mapping[Cloud, tuple[str, str]] = {
     "gcp": ("gcp:secretmanager/secretVersion:SecretVersion", "secretData"),
 }
 ROLES = ("agent", "checker", "router")
-# What the recorder lets random passwords be.
+# The recorder's random passwords.
 ROOTS = {key_id: f"made-up-root-key-{key_id}" for key_id in ("k1", "k2")}
 SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """All three clouds, with a model's key."""
+    """A fleet on all three clouds with a model's key."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_CONFIG", json.dumps({"skyfleet:modelApiKey": "the-models-key"}))
         return recorded(settings_for(*CLOUDS), tmp_path_factory.mktemp("packages"))
@@ -40,13 +40,13 @@ def place(cloud: Cloud) -> str:
 
 
 def owner(name: str) -> str:
-    """Of a resource that belongs to one function: its role, out of its name in the program."""
+    """The role of the function to which a resource belongs, from its logical name."""
     (found,) = (each for each in ROLES if each in name.split("-"))
     return found
 
 
 def stored(fleet: list[Resource], cloud: Cloud) -> dict[str, dict[str, str]]:
-    """What lies in a cloud's store: role -> variable -> value."""
+    """The content of a cloud's secret store: role -> variable -> value."""
     token, field = STORES[cloud]
     found: dict[str, dict[str, str]] = {each: {} for each in ROLES}
     for one in of_type(fleet, token):
@@ -62,9 +62,8 @@ def stored(fleet: list[Resource], cloud: Cloud) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], cloud: Cloud) -> None:
-    """Roots for routers alone; an agent and a checker get what is derived for them, in the order that says
-    which one signs."""
+def test_each_function_has_only_its_own_keys(fleet: list[Resource], cloud: Cloud) -> None:
+    """Only routers have roots. Agents and checkers have their derived keys, with the signing key first."""
     found = stored(fleet, cloud)
     agent, checker, router = (found[each] for each in ROLES)
     assert agent.pop("MODEL_API_KEY") == "the-models-key"
@@ -75,19 +74,19 @@ def test_each_function_gets_its_own_keys_and_no_other(fleet: list[Resource], clo
     ]
     assert list(json.loads(router["SKYFLEET_ROOT_KEYS"]).items()) == list(ROOTS.items())
     for keys, name in ((agent, "agent"), (checker, "checker")):
-        # One of the two roles.
+        # "agent" or "checker".
         own = derived(ROOTS, name, place(cloud))  # pyright: ignore[reportArgumentType]
         assert list(json.loads(keys["SKYFLEET_SIGNING_KEYS"]).items()) == list(own.items())
 
 
-def test_every_secret_is_one_that_leaves_the_environment(fleet: list[Resource]) -> None:
-    """functions/runtimes/app_loader.py lists them: no variable may be forgotten there."""
+def test_every_secret_is_removed_from_the_environment_at_start(fleet: list[Resource]) -> None:
+    """The list in functions/runtimes/app_loader.py is complete."""
     variables = {name for cloud in CLOUDS for own in stored(fleet, cloud).values() for name in own}
     assert variables == {*app_loader.KEYS, *app_loader.OTHERS}
 
 
-def test_no_secret_stands_anywhere_but_in_a_store(fleet: list[Resource]) -> None:
-    """No variable, no policy, no name has one; the API key is known by its hash only."""
+def test_secrets_are_only_in_secret_stores(fleet: list[Resource]) -> None:
+    """No variable, policy or name contains one; routers have only the hash of the API key."""
     stores = {token for token, _ in STORES.values()}
     others = shown([one for one in fleet if one.token not in stores])
     keys = [
@@ -102,7 +101,7 @@ def test_no_secret_stands_anywhere_but_in_a_store(fleet: list[Resource]) -> None
 
 
 def amazons(fleet: list[Resource]) -> Iterable[tuple[str, str]]:
-    """(reader, secret) of every grant."""
+    """The pairs (reader, secret) of all grants on AWS."""
     for policy in of_type(fleet, "aws:iam/rolePolicy:RolePolicy"):
         for statement in json.loads(policy.inputs["policy"])["Statement"]:
             if any(action.startswith("secretsmanager:") for action in statement["Action"]):
@@ -127,21 +126,21 @@ def googles(fleet: list[Resource]) -> Iterable[tuple[str, str]]:
     ("cloud", "grants", "secrets"),
     [("aws", amazons, 3), ("azure", microsofts, 4), ("gcp", googles, 4)],
 )
-def test_a_secret_can_be_read_by_the_function_it_is_for_alone(
+def test_a_secret_can_be_read_only_by_its_function(
     fleet: list[Resource],
     cloud: Cloud,
     grants: Callable[[list[Resource]], Iterable[tuple[str, str]]],
     secrets: int,
 ) -> None:
-    """Each grant names one secret, and its reader is the identity of the same role."""
+    """Each grant names one secret and the identity of the same role."""
     found = list(grants(fleet))
     assert len(found) == len({secret for _, secret in found}) == secrets
     for reader, secret in found:
         assert owner(reader) == owner(secret.replace("/", "-").removesuffix("-id")), (reader, secret)
 
 
-def test_functions_are_told_of_their_secrets_by_name(fleet: list[Resource]) -> None:
-    """Never by value: an ARN, a reference, a version."""
+def test_functions_get_references_to_their_secrets(fleet: list[Resource]) -> None:
+    """The environment has an ARN, a reference or a version, and never the value."""
     variables = {
         "agent": ["MODEL_API_KEY", "SKYFLEET_SIGNING_KEYS"],
         "checker": ["SKYFLEET_SIGNING_KEYS"],
@@ -160,12 +159,12 @@ def test_functions_are_told_of_their_secrets_by_name(fleet: list[Resource]) -> N
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_every_function_knows_its_fleet(fleet: list[Resource], cloud: Cloud) -> None:
-    """By the suffix that its names carry, so that it can tell another fleet's function from its own."""
+    """The fleet is the suffix of its names, by which functions of another fleet are recognised."""
     assert {environment(one)["SKYFLEET_FLEET"] for one in of_type(fleet, FUNCTIONS[cloud])} == {"0a1b2c3d"}
 
 
-def test_a_rotation_is_in_every_store_and_restarts_every_function(tmp_path: Path) -> None:
-    """Three generations are known everywhere; the new one signs."""
+def test_a_rotation_changes_every_store_and_restarts_every_function(tmp_path: Path) -> None:
+    """Each store has three generations, of which the new one signs."""
     rotated = recorded(settings_for(*CLOUDS, keyGeneration=2), tmp_path)
     for cloud in CLOUDS:
         found = stored(rotated, cloud)

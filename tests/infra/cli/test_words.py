@@ -1,4 +1,4 @@
-"""The grammar of `chaos`, commands and their typos, the environment, the last lines of `up`."""
+"""Tests of the arguments of `chaos`, of command names and typos, of `env`, and of the last lines of `up`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from tests.infra.cli.fakes import script
         "set:aws/function/x:memorySize=1024",
     ],
 )
-def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
-    """As the emulator knows them."""
+def test_every_fault_of_the_grammar_is_accepted(fault: str) -> None:
+    """These are the faults of the emulator."""
     assert check_fault(fault) == fault
 
 
@@ -66,8 +66,8 @@ def test_every_fault_of_the_grammar_is_taken(fault: str) -> None:
         ("set:memorySize=1", "set:RESOURCE:memorySize=1024"),
     ],
 )
-def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
-    """A suggestion, or the whole grammar."""
+def test_an_unknown_fault_is_refused_with_a_suggestion(fault: str, said: str) -> None:
+    """Without a near name the message has the whole grammar."""
     with pytest.raises(click.UsageError) as raised:
         check_fault(fault)
     assert said in raised.value.message
@@ -82,13 +82,13 @@ def test_a_wrong_fault_is_told_what_was_meant(fault: str, said: str) -> None:
         ("kill", None),
     ],
 )
-def test_changes_by_hand_are_read_from_their_fault(fault: str, body: dict[str, object] | None) -> None:
-    """A key of a resource may hold colons; a value is JSON where it can be, else text."""
+def test_manual_changes_are_parsed_from_their_faults(fault: str, body: dict[str, object] | None) -> None:
+    """A resource's key may contain colons; the value is JSON if it parses, and text otherwise."""
     assert manual_change("aws", fault) == body
 
 
-def test_all_active_faults_are_said() -> None:
-    """They add up, so the one just set is not all there is."""
+def test_all_active_faults_are_listed() -> None:
+    """Faults add up, so earlier ones are listed too."""
     faults: list[JsonObject] = [
         {"cloud": "aws", "scope": "agents", "fault": "slow:800ms"},
         {"cloud": "aws", "scope": "all", "fault": "kill"},
@@ -97,23 +97,23 @@ def test_all_active_faults_are_said() -> None:
     assert active([]) == "Active now: no fault."
 
 
-def test_a_wrong_cloud_is_told_what_was_meant() -> None:
-    """Three names only."""
+def test_an_unknown_cloud_is_refused_with_a_suggestion() -> None:
+    """The message lists the three names."""
     assert check_cloud("gcp") == "gcp"
     with pytest.raises(click.UsageError, match="Did you mean azure"):
         check_cloud("azur")
 
 
 @pytest.mark.parametrize("word", ["mars", "ec2", "mercury"])
-def test_a_word_that_is_near_no_cloud_gets_the_names_and_no_guess(word: str) -> None:
-    """A wrong guess is worse than none."""
+def test_a_word_unlike_any_cloud_gets_no_suggestion(word: str) -> None:
+    """The message only lists the names."""
     with pytest.raises(click.UsageError) as raised:
         check_cloud(word)
     assert raised.value.message == f"unknown cloud '{word}'. Known: aws, azure, gcp."
 
 
-def test_the_commands_are_those_others_script_against() -> None:
-    """Stable names; each has help of its own."""
+def test_the_names_of_the_commands_do_not_change() -> None:
+    """Scripts depend on them; each command has a help text."""
     names = [
         "up",
         "preflight",
@@ -133,14 +133,14 @@ def test_the_commands_are_those_others_script_against() -> None:
 
 
 def test_an_unknown_command_is_a_usage_error_with_a_suggestion() -> None:
-    """Exit code 2."""
+    """The exit code is 2."""
     done = CliRunner().invoke(cli, ["statsu"])
     assert done.exit_code == 2
     assert "Did you mean status" in done.output
 
 
-def test_help_loads_nothing_heavy() -> None:
-    """No rich, no requests, no Pulumi behind `--help`."""
+def test_help_imports_no_large_library() -> None:
+    """`--help` imports neither rich nor requests nor Pulumi."""
     code = (
         "import sys; from click.testing import CliRunner; from infra.cli.app import cli;"
         "CliRunner().invoke(cli, ['--help']);"
@@ -152,10 +152,8 @@ def test_help_loads_nothing_heavy() -> None:
     )
 
 
-def test_the_exports_survive_a_shell(tmp_path: Path) -> None:
-    """Spaces and quotes in the checkout's path included; the project's Python comes before the CLI's
-    folder.
-    """
+def test_the_exports_are_quoted_for_a_shell(tmp_path: Path) -> None:
+    """The checkout's path may contain spaces and quotes. On PATH the project's Python is before the CLI."""
     layout = Layout(tmp_path / "it's here")
     told = pulumi_variables(
         layout,
@@ -173,8 +171,8 @@ def test_the_exports_survive_a_shell(tmp_path: Path) -> None:
     assert said == f"file://{layout.state}?metadata=skip"
 
 
-def test_without_a_running_emulator_no_providers_are_named() -> None:
-    """`stack output` works without them."""
+def test_without_a_running_emulator_no_providers_are_exported() -> None:
+    """`pulumi stack output` needs none."""
     told = pulumi_variables(
         Layout(Path("/c")), pulumi_path=[], venv_bin=Path("/v"), providers=None, environ={"PATH": "/bin"}
     )
@@ -182,15 +180,15 @@ def test_without_a_running_emulator_no_providers_are_named() -> None:
     assert told["PULUMI_STACK"] == "local"
 
 
-def test_a_second_up_says_that_nothing_changed() -> None:
-    """Unchanged resources are no change."""
+def test_a_second_up_reports_no_change() -> None:
+    """Unchanged resources are not counted."""
     assert changes("41 unchanged") == "no changes"
     assert changes("") == "no changes"
     assert changes("2 created, 1 updated, 37 unchanged") == "2 created, 1 updated"
 
 
 def test_the_last_lines_name_router_curl_and_logs() -> None:
-    """What a person needs next, to paste."""
+    """The lines are the next commands of a user."""
     layout = Layout(Path("/c"))
     facts = as_json(["http://a", "http://b"], "3 created", layout)
     said = closing_text(facts, layout, keyed=False)
@@ -200,8 +198,8 @@ def test_the_last_lines_name_router_curl_and_logs() -> None:
     assert ".skyfleet/logs" in said
 
 
-def test_where_callers_need_a_key_the_line_to_paste_is_short_and_holds_none() -> None:
-    """The command line knows the key; other callers are told where it is."""
+def test_the_printed_command_for_a_router_with_a_key_does_not_contain_the_key() -> None:
+    """`skyfleet invoke` reads the key itself; another line says where other clients find it."""
     layout = Layout(Path("/c"))
     said = closing_text(as_json(["http://a"], "3 created", layout), layout, keyed=True)
     assert "skyfleet invoke 'what is 12 * (3 + 4)?'" in said

@@ -1,4 +1,4 @@
-"""What is deployed to Amazon, as the engine gets it: what an account, its quotas and its reviewers ask."""
+"""Tests of the AWS resources that the program registers: account rules, quotas, security."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def amazon(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """A fleet on Amazon alone."""
+    """A fleet on AWS alone."""
     return recorded(settings_for("aws"), tmp_path_factory.mktemp("packages"))
 
 
@@ -46,14 +46,14 @@ def by_role(fleet: list[Resource], token: str) -> dict[str, dict[str, Any]]:
 
 
 def test_functions_run_behind_a_released_adapter(amazon: list[Resource]) -> None:
-    """Not behind a candidate: one constant names release and layer, and every function has that layer."""
+    """One constant names release and layer of the adapter, and every function has that layer."""
     assert re.fullmatch(r"\d+\.\d+\.\d+", web_adapter.RELEASE)
     layers = {layer for inputs in by_role(amazon, FUNCTION).values() for layer in inputs["layers"]}
     assert layers == {"arn:aws:lambda:eu-west-1:753240598075:layer:LambdaAdapterLayerX86:30"}
 
 
-def test_replies_of_5xx_alarm_although_their_invocations_succeed(amazon: list[Resource]) -> None:
-    """Where there is a URL its own count is watched; a checker's failed run is a failed invocation."""
+def test_5xx_replies_raise_an_alarm_although_their_invocations_succeed(amazon: list[Resource]) -> None:
+    """The alarm of a function with a URL counts its 5xx replies; a checker's counts failed invocations."""
     alarms = by_role(amazon, ALARM)
     assert {role: alarm["metricName"] for role, alarm in alarms.items()} == {
         "agent": "Url5xxCount",
@@ -66,7 +66,7 @@ def test_replies_of_5xx_alarm_although_their_invocations_succeed(amazon: list[Re
 
 
 def test_only_a_checkers_500_fails_its_invocation(amazon: list[Resource]) -> None:
-    """The adapter would turn an agent's 500 into Lambda's own 502, and a checker's into a success."""
+    """The adapter fails the invocation for these statuses, which would hide an agent's 500 from clients."""
     failing = {
         role: inputs["environment"]["variables"].get("AWS_LWA_ERROR_STATUS_CODES")
         for role, inputs in by_role(amazon, FUNCTION).items()
@@ -74,8 +74,8 @@ def test_only_a_checkers_500_fails_its_invocation(amazon: list[Resource]) -> Non
     assert failing == {"agent": None, "router": None, "checker": "500-599"}
 
 
-def test_nothing_is_reserved_of_the_accounts_concurrency_unless_asked(tmp_path: Path) -> None:
-    """A new account could not reserve anything; where it is asked for, checkers share what is left."""
+def test_no_concurrency_is_reserved_by_default(tmp_path: Path) -> None:
+    """A new account cannot reserve any; with a setting, checkers share the unreserved rest."""
     given = by_role(recorded(settings_for("aws"), tmp_path), FUNCTION)
     assert not [role for role, inputs in given.items() if "reservedConcurrentExecutions" in inputs]
     asked = by_role(recorded(settings_for("aws", aws={"concurrency": 40}), tmp_path), FUNCTION)
@@ -98,15 +98,15 @@ def test_nothing_is_reserved_of_the_accounts_concurrency_unless_asked(tmp_path: 
     ],
 )
 def test_a_wrong_concurrency_is_a_mistake_of_the_config(given: object, said: str) -> None:
-    """Found before anything is deployed."""
+    """It is found before the deployment."""
     with pytest.raises(ConfigError) as caught:
         settings_for("aws", aws=given)
     (mistake,) = caught.value.mistakes
     assert mistake.startswith(said)
 
 
-def test_a_schedulers_role_acts_for_its_own_account_only(amazon: list[Resource]) -> None:
-    """The service acts for many customers; a condition on the source's ARN would fail CreateSchedule."""
+def test_a_schedulers_role_is_limited_to_its_own_account(amazon: list[Resource]) -> None:
+    """This prevents a confused deputy; a condition on the source's ARN would fail CreateSchedule."""
     trusts = [json.loads(role.inputs["assumeRolePolicy"]) for role in of_type(amazon, "aws:iam/role:Role")]
     statements = {each["Statement"][0]["Principal"]["Service"]: each["Statement"][0] for each in trusts}
     assert statements["scheduler.amazonaws.com"]["Condition"] == {
@@ -114,15 +114,15 @@ def test_a_schedulers_role_acts_for_its_own_account_only(amazon: list[Resource])
     }
 
 
-def test_a_secrets_name_is_free_as_soon_as_it_is_deleted(amazon: list[Resource]) -> None:
-    """A region that is taken out of the stack and put back makes a secret of the same name."""
+def test_the_name_of_a_deleted_secret_is_free_immediately(amazon: list[Resource]) -> None:
+    """A region that is removed and added again has a secret of the same name."""
     assert {secret.inputs["recoveryWindowInDays"] for secret in of_type(amazon, SECRET)} == {0}
 
 
 @pytest.mark.pure
 @pytest.mark.parametrize("region", UNFIT["aws"])
-def test_a_region_that_cannot_carry_a_function_is_refused_with_the_reason(region: str) -> None:
-    """Function URLs or the adapter's layer are missing there; a deployment would fail in its middle."""
+def test_an_unsupported_region_is_refused_with_the_reason(region: str) -> None:
+    """Function URLs or the adapter's layer are not available there."""
     assert region not in REGIONS["aws"]
     with pytest.raises(ConfigError) as caught:
         parse_settings({"skyfleet:clouds": {"aws": {"regions": [region]}}}, "dev")
@@ -131,8 +131,8 @@ def test_a_region_that_cannot_carry_a_function_is_refused_with_the_reason(region
     assert "there" in said
 
 
-def test_names_fit_for_the_longest_stack_in_the_longest_region(tmp_path: Path) -> None:
-    """With the suffix and with all that is appended, in every region, and none of them twice."""
+def test_names_fit_for_the_longest_stack_and_region(tmp_path: Path) -> None:
+    """All names, with their suffixes, are unique and within the limits."""
     longest = sorted(REGIONS["aws"], key=len, reverse=True)[:2]
     stack: dict[str, object] = {
         "skyfleet:clouds": {"aws": {"regions": longest}},

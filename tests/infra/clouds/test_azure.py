@@ -1,4 +1,4 @@
-"""What the program asks of Azure so that a first deployment works, and nothing is open that need not be."""
+"""Tests of the Azure resources that the program registers: order, roles, access, names."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def named(resources: list[Resource], token: str, name: str) -> Resource:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_site_is_made_when_its_roles_act(azure: list[Resource], role: str) -> None:
-    """It reads its secrets at once and keeps what it read; its package is written with the same identity."""
+def test_a_site_is_created_after_its_roles_are_effective(azure: list[Resource], role: str) -> None:
+    """A site reads its secrets once, at its creation, and its identity writes the package."""
     acting = named(azure, SLEEP, f"{PLACE}-{role}-roles-take-effect")
     grants = {grant.name for grant in of_type(azure, GRANT) if grant.name.startswith(f"{PLACE}-{role}-")}
     assert set(acting.inputs["triggers"].values()) == {f"{name}-id" for name in grants}
@@ -51,8 +51,8 @@ def test_a_site_is_made_when_its_roles_act(azure: list[Resource], role: str) -> 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_package_is_published_when_the_sites_configuration_rests(azure: list[Resource], role: str) -> None:
-    """Each write of it may restart the site that takes the package."""
+def test_a_package_is_published_after_the_sites_configuration(azure: list[Resource], role: str) -> None:
+    """A change of the configuration may restart the site while it accepts the package."""
     published = named(azure, DEPLOYMENT, f"{PLACE}-{role}-package")
     assert {
         f"azure-native:web:WebAppFtpAllowed::{PLACE}-{role}-ftp",
@@ -61,8 +61,8 @@ def test_a_package_is_published_when_the_sites_configuration_rests(azure: list[R
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_site_that_was_deleted_by_hand_gets_its_package_again(azure: list[Resource], role: str) -> None:
-    """It comes back empty under the same name and id; only the identity of its own is another."""
+def test_a_manually_deleted_site_gets_its_package_again(azure: list[Resource], role: str) -> None:
+    """A new site has the same name and id and differs only in its system identity."""
     site = named(azure, SITE, f"{PLACE}-{role}")
     published = named(azure, DEPLOYMENT, f"{PLACE}-{role}-package")
     assert site.inputs["identity"]["type"] == "SystemAssigned, UserAssigned"
@@ -70,13 +70,13 @@ def test_a_site_that_was_deleted_by_hand_gets_its_package_again(azure: list[Reso
 
 
 def test_a_sites_own_identity_has_no_role(azure: list[Resource]) -> None:
-    """All that a function may do, it may do as the identity that was given its roles."""
+    """Only the user-assigned identity of a function has roles."""
     principals = {grant.inputs["principalId"] for grant in of_type(azure, GRANT)}
     assert principals == {f"{PLACE}-{role}-principal" for role in ROLES}
 
 
-def test_a_package_has_the_name_and_the_place_that_the_document_says(azure: list[Resource]) -> None:
-    """`released-package.zip`, in a resource with a location; still one blob per content."""
+def test_a_package_has_the_documented_name_and_location(azure: list[Resource]) -> None:
+    """The name is `released-package.zip`, the resource has a location, and each content has its own blob."""
     names = [blob.inputs["blobName"] for blob in of_type(azure, BLOB)]
     assert all(name.endswith("/released-package.zip") for name in names)
     assert len({name.split("/")[1] for name in names}) == 2, "agents and routers have different packages"
@@ -85,28 +85,28 @@ def test_a_package_has_the_name_and_the_place_that_the_document_says(azure: list
         assert resource["location"] == "westeurope"
 
 
-def test_a_checker_can_be_reached_by_its_own_platform(azure: list[Resource]) -> None:
-    """Its timer is registered by a call of the site to itself, which an access restriction would refuse."""
+def test_the_platform_can_reach_a_checker(azure: list[Resource]) -> None:
+    """The platform registers the timer by a request that an access restriction would refuse."""
     site = named(azure, SITE, f"{PLACE}-checker")
     assert site.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"] == "Allow"
 
 
 def test_no_secret_is_ever_deleted_through_its_vault(azure: list[Resource]) -> None:
-    """The deploying identity has no role there; secrets go with the vault."""
+    """The deploying identity has no role for it; secrets are deleted with their vault."""
     secrets = of_type(azure, SECRET)
     assert secrets
     assert all(secret.retained for secret in secrets)
     assert not any(vault.retained for vault in of_type(azure, VAULT))
 
 
-def test_vaults_and_secrets_get_a_new_name_each_time_they_are_made(azure: list[Resource]) -> None:
-    """A deleted one holds its name: the provider makes a name up, and keeps it while the resource lives."""
+def test_each_new_vault_and_secret_has_a_new_name(azure: list[Resource]) -> None:
+    """A deleted vault reserves its name, so the provider generates a name for each resource."""
     assert all("vaultName" not in vault.inputs for vault in of_type(azure, VAULT))
     assert all("secretName" not in secret.inputs for secret in of_type(azure, SECRET))
 
 
-def test_packages_lie_apart_from_replies_and_snapshots(azure: list[Resource]) -> None:
-    """One account has a shared key, which the upload takes, and nothing in it but packages."""
+def test_packages_have_their_own_storage_account(azure: list[Resource]) -> None:
+    """The account with a shared key for uploads contains only packages."""
     keyed = [account for account in of_type(azure, ACCOUNT) if account.inputs["allowSharedKeyAccess"]]
     (packages,) = keyed
     inside = {
@@ -118,8 +118,8 @@ def test_packages_lie_apart_from_replies_and_snapshots(azure: list[Resource]) ->
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_function_may_write_no_package_but_the_one_that_it_runs(azure: list[Resource], role: str) -> None:
-    """The platform writes that as the app's identity. Its wide role ends at the host's own account."""
+def test_a_function_can_write_only_its_own_package(azure: list[Resource], role: str) -> None:
+    """The platform writes the package as the app's identity, whose role is limited to the host's account."""
     scopes: dict[str, set[str]] = {}
     for grant in of_type(azure, GRANT):
         if grant.name.startswith(f"{PLACE}-{role}-"):
@@ -133,14 +133,14 @@ def test_a_function_may_write_no_package_but_the_one_that_it_runs(azure: list[Re
     assert kept.startswith(f"https://{PLACE}-packages.blob.core.windows.net/")
 
 
-def test_no_role_is_given_that_the_host_does_not_need(azure: list[Resource]) -> None:
-    """Queues are for blob triggers and Durable Functions."""
+def test_the_host_has_only_the_roles_that_it_needs(azure: list[Resource]) -> None:
+    """Queues are used only by blob triggers and Durable Functions."""
     queue = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
     assert not any(queue in grant.inputs["roleDefinitionId"] for grant in of_type(azure, GRANT))
 
 
 def test_purge_protection_is_a_setting(azure: list[Resource], tmp_path: Path) -> None:
-    """Off unless asked for, and never said as false: Azure refuses that."""
+    """It is off by default and then left out, since Azure refuses the value false."""
     (plain,) = of_type(azure, VAULT)
     assert "enablePurgeProtection" not in plain.inputs["properties"]
     asked = settings_for("azure", azure={"purgeProtection": True})
@@ -149,8 +149,8 @@ def test_purge_protection_is_a_setting(azure: list[Resource], tmp_path: Path) ->
 
 
 @pytest.mark.pure
-def test_packages_run_in_the_worker_library_that_they_were_tried_in() -> None:
-    """Pinned in what is deployed, to the version under which the emulator runs it."""
+def test_the_deployed_worker_library_is_the_tested_one() -> None:
+    """The deployed version is pinned to that of the emulator."""
     pin = re.compile(r"^azure-functions-runtime==(\S+)", re.MULTILINE)
     locks = [LOCKS / f"{name}.txt" for name in ("agent-azure", "router-azure", "emulator-azure")]
     found = [pin.findall(lock.read_text()) for lock in locks]
@@ -159,8 +159,8 @@ def test_packages_run_in_the_worker_library_that_they_were_tried_in() -> None:
 
 @pytest.mark.pure
 @given(st.dates(date(2026, 1, 1), date(2099, 12, 31)))
-def test_the_address_of_a_package_stays_for_a_quarter_and_ends_after_the_next(today: date) -> None:
-    """So two deployments in a row change nothing, and no address is good for more than half a year."""
+def test_the_url_of_a_package_is_stable_for_a_quarter_and_expires_after_the_next(today: date) -> None:
+    """Consecutive deployments do not change it, and no URL is valid for more than half a year."""
     ends = date.fromisoformat(address_ends(today)[:10])
     assert timedelta(days=89) <= ends - today <= timedelta(days=184)
     first = date(today.year, (today.month - 1) // 3 * 3 + 1, 1)
@@ -173,8 +173,8 @@ def test_the_address_of_a_package_stays_for_a_quarter_and_ends_after_the_next(to
     st.text("abcXYZ019-_.", min_size=1, max_size=100),
     st.sampled_from(sorted(REGIONS["azure"])),
 )
-def test_names_fit_when_what_makes_them_unique_is_added(name: str, stack: str, region: str) -> None:
-    """A storage account and a vault take 24 characters; no two of a place are the same."""
+def test_unique_names_fit(name: str, stack: str, region: str) -> None:
+    """Names of storage accounts and vaults have at most 24 characters and are unique in a place."""
     prefix, suffix = stack_prefix(name, stack), "0a1b2c3d"
     bases = [f"{prefix}-{region}", f"{prefix}-packages-{region}"]
     bases += [f"{prefix}-{role}-{region}" for role in ROLES]

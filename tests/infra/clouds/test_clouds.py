@@ -1,8 +1,6 @@
-"""What is deployed, as the engine gets it: complete, closed where it can be, and nothing more than
-configured.
+"""Tests of all resources that the program registers, under Pulumi's mocks.
 
-Runs the whole program under Pulumi's mocks; that nothing else is registered can be said because the helper
-returns only after every registration was drained.
+`recorded` returns after the last registration, so the tests can assert that no other resource exists.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ FUNCTIONS: Mapping[str, str] = {
     "azure": "azure-native:web:WebApp",
     "gcp": "gcp:cloudfunctionsv2/function:Function",
 }
-# Types that take no labels, or are part of a resource that does.
+# Types without labels, or parts of a labelled resource.
 UNLABELLED = {
     "aws:iam/rolePolicy:RolePolicy",
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
@@ -56,12 +54,12 @@ UNLABELLED = {
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """All three clouds."""
+    """A fleet on all three clouds."""
     return recorded(settings_for("aws", "azure", "gcp"), tmp_path_factory.mktemp("packages"))
 
 
 def environment(resource: Resource) -> dict[str, str]:
-    """A function's variables, whichever cloud it is of."""
+    """A function's environment variables, on any cloud."""
     if resource.token == FUNCTIONS["aws"]:
         return cast("dict[str, str]", resource.inputs["environment"]["variables"])
     if resource.token == FUNCTIONS["azure"]:
@@ -71,7 +69,7 @@ def environment(resource: Resource) -> dict[str, str]:
 
 
 def shown(resources: list[Resource]) -> str:
-    """All that is said of them, as one text to search."""
+    """All inputs of the resources as one text to search."""
     return json.dumps([resource.inputs for resource in resources], default=str)
 
 
@@ -85,7 +83,7 @@ def functions(resources: list[Resource], cloud: str) -> dict[str, Resource]:
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_every_cloud_gets_the_three_functions(fleet: list[Resource], cloud: str) -> None:
-    """An agent, a router and a checker, each with the app and place it is."""
+    """They are an agent, a router and a checker, each with its application and place in the environment."""
     found = functions(fleet, cloud)
     assert sorted(found) == ["agent", "checker", "router"]
     apps = {
@@ -98,27 +96,27 @@ def test_every_cloud_gets_the_three_functions(fleet: list[Resource], cloud: str)
         assert (variables["SKYFLEET_CLOUD"], variables["SKYFLEET_ROLE"]) == (cloud, name)
         assert variables["SKYFLEET_APP"] == apps[name]
         assert variables["SKYFLEET_REGION"]
-        # Settings reach a cloud apart from the code; which agent the code is, the package says itself.
+        # Settings and code reach a cloud separately, so the package names the agent.
         assert "SKYFLEET_AGENT" not in variables
 
 
-def test_nothing_is_deployed_that_nobody_counts(fleet: list[Resource]) -> None:
-    """A resource more or less in a cloud is a decision, made here too."""
+def test_the_number_of_resources_of_each_provider_is_known(fleet: list[Resource]) -> None:
+    """A change of the number of resources is a decision and needs a change of this test."""
     clouds = Counter(resource.token.partition(":")[0] for resource in fleet)
     assert clouds == {"aws": 41, "azure-native": 60, "gcp": 47, "random": 4, "skyfleet": 13, "time": 8}
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_a_fleet_of_one_cloud_touches_no_other(cloud: str, tmp_path: Path) -> None:
-    """Whoever has no account there needs none."""
+    """No account on another cloud is needed."""
     found = recorded(settings_for(cloud), tmp_path)
     packages = {resource.token.partition(":")[0] for resource in found} - {"time"}
     assert packages == {"skyfleet", "random", "azure-native" if cloud == "azure" else cloud}
     assert len(functions(found, cloud)) == 3
 
 
-def test_several_regions_of_a_cloud_stand_apart(tmp_path: Path) -> None:
-    """Each region has its own bucket and agent; names that are global to an account differ."""
+def test_regions_of_a_cloud_share_no_resource_name(tmp_path: Path) -> None:
+    """Each region has its own bucket and agent, and names that are global in an account differ."""
     two: dict[str, object] = {"aws": {"regions": ["eu-west-1", "us-east-1"], "weight": 1}}
     settings = settings_for("aws", clouds=two)
     found = recorded(settings, tmp_path)
@@ -130,20 +128,20 @@ def test_several_regions_of_a_cloud_stand_apart(tmp_path: Path) -> None:
 
 
 def test_sites_of_two_regions_differ_in_name(tmp_path: Path) -> None:
-    """A site's name is its address, one in the whole world: Azure refuses the second of that name."""
+    """A site's name is globally unique, so Azure refuses a second site of the same name."""
     two: dict[str, object] = {"azure": {"regions": ["westeurope", "northeurope"]}}
     found = recorded(settings_for("azure", clouds=two, router={"clouds": ["azure"]}), tmp_path)
     for token in (FUNCTIONS["azure"], "azure-native:storage:StorageAccount", "azure-native:keyvault:Vault"):
         names = [
-            # The provider names a vault after the program's own name for it.
+            # The provider derives a vault's name from its logical name.
             r.inputs.get("name") or r.inputs.get("accountName") or r.name
             for r in of_type(found, token)
         ]
         assert len(names) == len(set(names)) > 1, names
 
 
-def test_everything_says_which_stack_and_role_it_belongs_to(fleet: list[Resource]) -> None:
-    """Bills, searches and the emulated clouds' faults go by these two labels."""
+def test_every_resource_is_labelled_with_its_stack_and_role(fleet: list[Resource]) -> None:
+    """Bills, searches and the emulator's faults use these two labels."""
     for resource in fleet:
         if resource.token.startswith(("skyfleet:", "random:", "time:")) or resource.token in UNLABELLED:
             continue
@@ -153,8 +151,8 @@ def test_everything_says_which_stack_and_role_it_belongs_to(fleet: list[Resource
         )
 
 
-def test_a_function_url_of_amazon_has_both_permissions(fleet: list[Resource]) -> None:
-    """With only one of them AWS answers 403; the checker has no URL at all."""
+def test_a_lambda_function_url_has_both_permissions(fleet: list[Resource]) -> None:
+    """With only one of them AWS answers 403. The checker has no URL."""
     urls = of_type(fleet, "aws:lambda/functionUrl:FunctionUrl")
     assert {(url.inputs["authorizationType"], url.inputs["invokeMode"]) for url in urls} == {
         ("NONE", "RESPONSE_STREAM")
@@ -172,8 +170,8 @@ def test_a_function_url_of_amazon_has_both_permissions(fleet: list[Resource]) ->
     }
 
 
-def test_only_agents_and_routers_are_open_to_the_world(fleet: list[Resource]) -> None:
-    """Google's checker lets its scheduler's account in and no other caller. (Azure's has no route.)"""
+def test_only_agents_and_routers_are_public(fleet: list[Resource]) -> None:
+    """The checker on Google admits only its scheduler's account; on Azure it has no route."""
     invokers = {
         member.inputs["name"]: member.inputs["member"]
         for member in of_type(fleet, "gcp:cloudrunv2/serviceIamMember:ServiceIamMember")
@@ -183,7 +181,7 @@ def test_only_agents_and_routers_are_open_to_the_world(fleet: list[Resource]) ->
 
 
 def test_logs_are_kept_for_thirty_days(fleet: list[Resource]) -> None:
-    """Neither for ever nor gone when somebody comes back from a holiday."""
+    """Logs outlast a holiday and are not kept forever."""
     groups = of_type(fleet, "aws:cloudwatch/logGroup:LogGroup")
     assert {group.inputs["name"] for group in groups} == {
         f"/aws/lambda/skyfleet-test-{name}" for name in ("agent", "router", "checker")
@@ -197,7 +195,7 @@ def test_logs_are_kept_for_thirty_days(fleet: list[Resource]) -> None:
 
 
 def test_no_bucket_is_public(fleet: list[Resource]) -> None:
-    """Not in Amazon, not in Azure, not at Google."""
+    """This is checked on all three clouds."""
     (block,) = of_type(fleet, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
     assert all(
         block.inputs[name]
@@ -215,7 +213,7 @@ def test_no_bucket_is_public(fleet: list[Resource]) -> None:
 
 
 def test_only_the_account_for_uploads_has_a_shared_key(fleet: list[Resource]) -> None:
-    """The provider uploads by key; what functions use goes by role."""
+    """The provider uploads with the key; functions use roles."""
     accounts = {
         a.name.removeprefix("azure-westeurope"): a.inputs["allowSharedKeyAccess"]
         for a in of_type(fleet, "azure-native:storage:StorageAccount")
@@ -224,7 +222,7 @@ def test_only_the_account_for_uploads_has_a_shared_key(fleet: list[Resource]) ->
 
 
 def test_no_policy_allows_everything(fleet: list[Resource]) -> None:
-    """A star stands only behind a prefix of the stack's own, or in the denial of plain HTTP."""
+    """A wildcard follows a prefix of the stack or is in the denial of plain HTTP."""
     for policy in of_type(fleet, "aws:iam/rolePolicy:RolePolicy"):
         for statement in json.loads(policy.inputs["policy"])["Statement"]:
             assert statement["Effect"] == "Allow"
@@ -235,7 +233,7 @@ def test_no_policy_allows_everything(fleet: list[Resource]) -> None:
 
 
 def test_checkers_are_fired_every_minute(fleet: list[Resource]) -> None:
-    """By the scheduler of their own cloud; Azure's timer is in the package."""
+    """The scheduler of each cloud fires them; Azure's timer is a part of the package."""
     (rate,) = of_type(fleet, "aws:scheduler/schedule:Schedule")
     assert rate.inputs["scheduleExpression"] == "rate(1 minute)"
     assert rate.inputs["target"]["deadLetterConfig"]["arn"]
@@ -245,7 +243,7 @@ def test_checkers_are_fired_every_minute(fleet: list[Resource]) -> None:
 
 
 def test_a_package_is_named_by_its_content(fleet: list[Resource]) -> None:
-    """New code is a new object, so no cloud can go on with an old one of the same name."""
+    """New code is a new object, so a cloud cannot continue to use an old one."""
     keys = {o.inputs["key"] for o in of_type(fleet, "aws:s3/bucketObjectv2:BucketObjectv2")}
     assert keys == {
         "packages/agent/hash-agent-aws.zip",
@@ -260,7 +258,7 @@ def test_a_package_is_named_by_its_content(fleet: list[Resource]) -> None:
 
 
 def test_routers_know_every_agent_and_checkers_every_router(fleet: list[Resource]) -> None:
-    """With the weights of the config; a checker's list does not change with them."""
+    """A router's list has the weights of the config; a checker's list does not depend on them."""
     for cloud in FUNCTIONS:
         variables = environment(functions(fleet, cloud)["router"])
         targets = cast("list[dict[str, Any]]", json.loads(variables["SKYFLEET_TARGETS"]))
@@ -276,15 +274,15 @@ def test_routers_know_every_agent_and_checkers_every_router(fleet: list[Resource
 
 
 def test_a_price_reaches_the_routers_and_not_the_checkers(tmp_path: Path) -> None:
-    """Routers choose by it; a checker stays as it is when a price changes."""
+    """A changed price does not change a checker."""
     priced: dict[str, object] = {"aws": {"regions": ["eu-west-1"], "price": 0.25}}
     found = functions(recorded(settings_for("aws", clouds=priced), tmp_path), "aws")
     assert json.loads(environment(found["router"])["SKYFLEET_TARGETS"])[0]["price"] == 0.25
     assert "price" not in json.loads(environment(found["checker"])["SKYFLEET_TARGETS"])[0]
 
 
-def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource], tmp_path: Path) -> None:
-    """They know its hash only; an emulated stack may be open."""
+def test_routers_require_an_api_key_by_default(fleet: list[Resource], tmp_path: Path) -> None:
+    """A router has only the hash of the key; a stack on the emulator may be open."""
     variables = environment(functions(fleet, "aws")["router"])
     assert len(bytes.fromhex(variables["SKYFLEET_API_KEY_SHA256"])) == 32
     assert "SKYFLEET_OPEN" not in variables
@@ -293,8 +291,8 @@ def test_routers_ask_for_an_api_key_unless_told_otherwise(fleet: list[Resource],
     assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
 
 
-def test_children_hang_under_their_component(fleet: list[Resource]) -> None:
-    """`pulumi stack` shows a fleet as places, functions and their parts."""
+def test_resources_are_children_of_their_component(fleet: list[Resource]) -> None:
+    """`pulumi stack` shows a tree of places, functions and their parts."""
     components = Counter(r.token for r in fleet if r.token.startswith("skyfleet:"))
     assert components.pop("skyfleet:gcp:Project") == 1
     assert components == {

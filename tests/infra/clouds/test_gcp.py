@@ -1,4 +1,4 @@
-"""What is deployed to Google, as the engine gets it: what a new project, its quotas and its reviewers ask."""
+"""Tests of the Google Cloud resources that the program registers: a new project, its quotas, security."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = json.dumps({"k1": "a-made-up-signing-key-of-32-bytes"})
 
 @pytest.fixture(scope="module")
 def google(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """A fleet on Google alone."""
+    """A fleet on Google Cloud alone."""
     return recorded(settings_for("gcp"), tmp_path_factory.mktemp("packages"))
 
 
@@ -46,7 +46,7 @@ def environment(fleet: list[Resource], role: str) -> Mapping[str, str]:
     return cast("Mapping[str, str]", service["environmentVariables"])
 
 
-def test_routers_and_checkers_start_with_the_urls_they_are_given(google: list[Resource]) -> None:
+def test_routers_and_checkers_start_with_their_urls(google: list[Resource]) -> None:
     """Each URL is the origin of a Cloud Run service, without the path of a cloudfunctions.net URL."""
     router = router_settings({**environment(google, "router"), "SKYFLEET_ROOT_KEYS": KEYS}, "build")
     checker = checker_settings({**environment(google, "checker"), "SKYFLEET_SIGNING_KEYS": KEYS}, "build")
@@ -55,7 +55,7 @@ def test_routers_and_checkers_start_with_the_urls_they_are_given(google: list[Re
     assert [origin.host for origin in checker.routers] == ["gcp-europe-west1-router.run.app"]
 
 
-def test_the_scheduler_calls_the_service_and_means_its_token_for_it(google: list[Resource]) -> None:
+def test_the_scheduler_calls_the_service_with_a_token_for_it(google: list[Resource]) -> None:
     """Target and audience are the URI of the checker's Cloud Run service."""
     (job,) = of_type(google, JOB)
     target = job.inputs["httpTarget"]
@@ -63,8 +63,8 @@ def test_the_scheduler_calls_the_service_and_means_its_token_for_it(google: list
     assert (target["uri"], target["oidcToken"]["audience"]) == (uri, uri)
 
 
-def test_services_are_enabled_once_and_resource_manager_before_all(google: list[Resource]) -> None:
-    """Enabling one reads the project through Cloud Resource Manager; all else waits for what is enabled."""
+def test_services_are_enabled_once_and_resource_manager_first(google: list[Resource]) -> None:
+    """Enabling a service needs Cloud Resource Manager, and all other resources need the enabled services."""
     services = of_type(google, SERVICE)
     names = [each.inputs["service"].removesuffix(".googleapis.com") for each in services]
     assert names[0] == "cloudresourcemanager"
@@ -76,7 +76,7 @@ def test_services_are_enabled_once_and_resource_manager_before_all(google: list[
 
 
 def test_two_regions_share_the_services_and_nothing_else(tmp_path: Path) -> None:
-    """A service is the project's; buckets, images and builders are the region's."""
+    """Services belong to the project; buckets, images and builders belong to the region."""
     two: dict[str, object] = {"gcp": {"regions": ["europe-west1", "us-east1"], "project": "test-project"}}
     found = recorded(settings_for("gcp", clouds=two), tmp_path)
     services = [each.inputs["service"] for each in of_type(found, SERVICE)]
@@ -86,7 +86,7 @@ def test_two_regions_share_the_services_and_nothing_else(tmp_path: Path) -> None
 
 
 def test_a_first_deployment_waits_for_services_and_roles(google: list[Resource]) -> None:
-    """Each wait names what it waits for and starts again when that is replaced; a function comes after it."""
+    """Each wait is repeated when its resource is replaced, and functions are created after it."""
     waits = {each.name: each.inputs for each in of_type(google, SLEEP)}
     assert {name: inputs["createDuration"] for name, inputs in waits.items()} == {
         "gcp-services-take-effect": "60s",
@@ -102,7 +102,7 @@ def test_a_first_deployment_waits_for_services_and_roles(google: list[Resource])
 
 
 def test_instances_fit_into_the_quota_of_a_new_project(google: list[Resource], tmp_path: Path) -> None:
-    """20 vCPU and 40 GiB in a region; the number is a setting, and a checker needs two at most."""
+    """The quota is 20 vCPU and 40 GiB per region; the number is a setting, and a checker has at most two."""
     most = {
         role: function(google, role).inputs["serviceConfig"]["maxInstanceCount"]
         for role in ("agent", "router", "checker")
@@ -116,14 +116,14 @@ def test_instances_fit_into_the_quota_of_a_new_project(google: list[Resource], t
     assert function(found, "checker").inputs["serviceConfig"]["maxInstanceCount"] == 2
 
 
-def test_nothing_deleted_is_kept_by_the_buckets(google: list[Resource]) -> None:
-    """Google's default keeps, and bills, each overwritten snapshot and each expired reply seven days more."""
+def test_the_buckets_keep_no_deleted_objects(google: list[Resource]) -> None:
+    """By default Google keeps and bills overwritten and deleted objects for seven days."""
     kept = [each.inputs["softDeletePolicy"]["retentionDurationSeconds"] for each in of_type(google, BUCKET)]
     assert kept == [0, 0]
 
 
-def test_images_lie_in_a_repository_of_the_stack(google: list[Resource]) -> None:
-    """It goes with the stack, and old images go before."""
+def test_images_are_in_a_repository_of_the_stack(google: list[Resource]) -> None:
+    """It is deleted with the stack, and old images are deleted earlier."""
     (repository,) = of_type(google, REPOSITORY)
     actions = {policy["action"] for policy in repository.inputs["cleanupPolicies"]}
     assert actions == {"KEEP", "DELETE"}
@@ -132,8 +132,8 @@ def test_images_lie_in_a_repository_of_the_stack(google: list[Resource]) -> None
         assert build["dockerRepository"] == f"{repository.name}-id"
 
 
-def test_the_builder_reads_sources_and_writes_images_and_its_log_only(google: list[Resource]) -> None:
-    """On the whole project it has no role but that of its log, and one limited to sources."""
+def test_the_builder_can_only_read_sources_and_write_images_and_logs(google: list[Resource]) -> None:
+    """Its project-wide roles are that for logs and one limited to sources."""
     builders = [
         (each.token, each.inputs["role"], each.inputs.get("condition", {}).get("expression"))
         for token in MEMBERS
@@ -157,7 +157,7 @@ def test_the_builder_reads_sources_and_writes_images_and_its_log_only(google: li
 
 
 def test_only_the_scheduler_reaches_the_checker(google: list[Resource]) -> None:
-    """Its URL takes no calls from outside of the project."""
+    """Its URL refuses requests from outside the project."""
     ingress = {
         role: function(google, role).inputs["serviceConfig"]["ingressSettings"]
         for role in ("agent", "router", "checker")
@@ -165,8 +165,8 @@ def test_only_the_scheduler_reaches_the_checker(google: list[Resource]) -> None:
     assert ingress == {"agent": "ALLOW_ALL", "router": "ALLOW_ALL", "checker": "ALLOW_INTERNAL_ONLY"}
 
 
-def test_an_organisation_that_refuses_public_functions_is_not_asked(tmp_path: Path) -> None:
-    """With `public: false` nothing is granted to allUsers: the operator opens the functions by hand."""
+def test_public_false_grants_nothing_to_all_users(tmp_path: Path) -> None:
+    """In an organisation that forbids public functions the operator grants access manually."""
     closed: dict[str, object] = {
         "gcp": {"regions": ["europe-west1"], "project": "test-project", "public": False}
     }
@@ -178,8 +178,8 @@ def test_an_organisation_that_refuses_public_functions_is_not_asked(tmp_path: Pa
     assert environment(found, "router")["SKYFLEET_TARGETS"]
 
 
-def test_a_schedule_stands_where_there_is_a_scheduler(tmp_path: Path) -> None:
-    """Cloud Scheduler is not in every region of Cloud Run; the function stays where it is."""
+def test_a_schedule_is_in_a_region_with_cloud_scheduler(tmp_path: Path) -> None:
+    """Some regions of Cloud Run have no Cloud Scheduler; the function stays in its region."""
     far: dict[str, object] = {"gcp": {"regions": ["europe-west8"], "project": "test-project"}}
     found = recorded(settings_for("gcp", clouds=far), tmp_path)
     (job,) = of_type(found, JOB)
@@ -188,8 +188,8 @@ def test_a_schedule_stands_where_there_is_a_scheduler(tmp_path: Path) -> None:
 
 
 @pytest.mark.pure
-def test_every_region_has_a_scheduler_on_its_continent() -> None:
-    """In the region itself, or in one that has Cloud Scheduler."""
+def test_every_regions_scheduler_is_on_its_continent() -> None:
+    """It is in the region itself or in another region with Cloud Scheduler."""
     assert {scheduler_region(region) for region in REGIONS["gcp"]} <= set(SCHEDULER_REGIONS)
     assert scheduler_region("us-central1") == "us-central1"
     assert scheduler_region("africa-south1") == "europe-west1"

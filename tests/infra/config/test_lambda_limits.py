@@ -1,4 +1,4 @@
-"""How many regions a fleet may have: as many as fit into the environments of its routers and checkers."""
+"""Tests of the number of regions: the targets must fit into the environment of routers and checkers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_ARN = "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:{}/{}-0
 
 
 def config(counts: Mapping[Cloud, int], **more: object) -> dict[str, object]:
-    """A fleet with that many regions of each cloud, those with the longest names."""
+    """A stack config with this number of regions of each cloud, those with the longest names."""
     clouds = {
         cloud: {"regions": sorted(REGIONS[cloud], key=len, reverse=True)[:count]}
         for cloud, count in counts.items()
@@ -34,7 +34,7 @@ def config(counts: Mapping[Cloud, int], **more: object) -> dict[str, object]:
 
 
 def mistake(counts: Mapping[Cloud, int], **more: object) -> str:
-    """The only one of such a fleet."""
+    """The single mistake of such a stack config."""
     with pytest.raises(ConfigError) as caught:
         parse_settings(config(counts, **more), "dev")
     (said,) = caught.value.mistakes
@@ -43,10 +43,10 @@ def mistake(counts: Mapping[Cloud, int], **more: object) -> str:
 
 @pytest.mark.pure
 @pytest.mark.parametrize("emulator", [{}, {"emulator": {}}])
-def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(
+def test_too_many_regions_for_lambdas_environment_are_a_mistake(
     emulator: Mapping[str, object],
 ) -> None:
-    """With how many there are, how many fit and why; that many then are no mistake."""
+    """The message has the number of regions, the limit and its reason; a fleet at the limit is valid."""
     said = mistake({"aws": 22, "azure": 8}, router={"clouds": ["aws"]}, **emulator)
     assert "30 regions need up to" in said
     most = int(said.partition("at most ")[2].partition(" ")[0])
@@ -64,14 +64,14 @@ def test_more_regions_than_fit_into_lambda_are_a_mistake_of_the_config(
 
 
 @pytest.mark.pure
-def test_where_there_is_no_other_cloud_only_fewer_regions_help() -> None:
-    """No other place for the router is offered."""
+def test_on_aws_alone_the_advice_is_fewer_regions() -> None:
+    """The message does not offer another cloud for the router."""
     assert mistake({"aws": 22}).endswith("e.g. fewer regions")
 
 
 @pytest.mark.pure
-def test_a_fleet_with_other_clouds_may_have_its_routers_there() -> None:
-    """A router is told more of each target than a checker, so there is room for more."""
+def test_with_other_clouds_the_advice_is_to_move_the_routers() -> None:
+    """A router needs more bytes for each target than a checker, so the limit then is higher."""
     counts: Mapping[Cloud, int] = {"aws": 7, "gcp": 11}
     priced = config(counts)
     for entry in cast("dict[str, dict[str, object]]", priced["skyfleet:clouds"]).values():
@@ -84,16 +84,16 @@ def test_a_fleet_with_other_clouds_may_have_its_routers_there() -> None:
 
 
 @pytest.mark.pure
-def test_a_checker_on_aws_counts_where_routers_are_elsewhere() -> None:
-    """It probes all targets, so it is told of all."""
+def test_a_checker_on_aws_limits_the_regions_too() -> None:
+    """A checker's environment contains all targets."""
     said = mistake({"aws": 2, "azure": 30}, router={"clouds": ["azure"]})
     assert "the checker on AWS" in said
     assert "no router on AWS" not in said
 
 
 @pytest.mark.pure
-def test_other_clouds_have_room_for_all_regions_there_are() -> None:
-    """Without AWS nothing is refused, and Google's limit is far away."""
+def test_without_aws_all_regions_fit() -> None:
+    """Google's limit is far above the size of all regions."""
     found = parse_settings(config({"azure": len(REGIONS["azure"]), "gcp": len(REGIONS["gcp"])}), "dev")
     assert len(found.targets) == len(REGIONS["azure"]) + len(REGIONS["gcp"])
     urls = [longest_url(found, target.place) for target in found.targets]
@@ -101,10 +101,10 @@ def test_other_clouds_have_room_for_all_regions_there_are() -> None:
 
 
 @pytest.mark.parametrize("stack", ["t", LONGEST_STACK])
-def test_what_is_counted_is_what_a_deploy_gives_at_most(
+def test_the_computed_size_is_close_to_the_deployed_size(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never less, or a deploy would fail in its middle; little more, or it would refuse what works."""
+    """It is never smaller, which would let a deploy fail, and only slightly larger."""
     more = {"policy": {"probeAfterS": 2.5, "hedge": "off"}, "strategy": "round-robin"}
     settings = parse_settings(config({"aws": 2, "azure": 1, "gcp": 1}, router=more, keyGeneration=100), stack)
     urls = {f"{place.cloud}-{place.region}": place for place in settings.places}
@@ -131,5 +131,5 @@ def test_what_is_counted_is_what_a_deploy_gives_at_most(
 
 @pytest.mark.pure
 def test_environment_json_keeps_its_order() -> None:
-    """The first signing key is the one that signs."""
+    """The order matters since the first signing key signs."""
     assert compact({"k2": "b", "k1": "a"}) == '{"k2":"b","k1":"a"}'

@@ -1,4 +1,4 @@
-"""The stack config: what is understood, and every mistake told at once."""
+"""Tests of the parser of the stack config: values, defaults, and the report of all mistakes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def mistakes(clouds: object = CLOUDS, **more: object) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["local", "example"])
-def test_the_stacks_beside_the_program_have_no_mistake(name: str) -> None:
-    """The committed stack and the example for real accounts are both valid."""
+def test_the_stack_configs_of_the_repository_are_valid(name: str) -> None:
+    """These are the emulator's stack and the example for real accounts."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     found = parse_settings(config, name)
     assert found.clouds == ("aws", "azure", "gcp")
@@ -48,8 +48,8 @@ def test_the_stacks_beside_the_program_have_no_mistake(name: str) -> None:
     assert found.open == (name == "local")
 
 
-def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
-    """The CLI reads the file, the program gets JSON text from the engine."""
+def test_yaml_values_and_the_engines_json_text_are_read_alike() -> None:
+    """The command line reads the file, and the program gets JSON text from the engine."""
     more: dict[str, object] = {"router": {"clouds": ["gcp"]}, "keyGeneration": 2, "name": "fleet1"}
     parsed: dict[str, object] = {"skyfleet:clouds": CLOUDS} | {f"skyfleet:{k}": v for k, v in more.items()}
     texts: dict[str, object] = {
@@ -58,8 +58,8 @@ def test_values_mean_the_same_as_yaml_and_as_the_engines_json_text() -> None:
     assert parse_settings(parsed, "dev") == parse_settings(texts, "dev")
 
 
-def test_defaults_need_nothing_but_clouds() -> None:
-    """A router and a checker in every cloud, the default agent, an API key, three probes a minute."""
+def test_only_the_clouds_are_required() -> None:
+    """The defaults include a router and a checker on every cloud, an API key and three probes a minute."""
     found = settings()
     assert found.routers == found.checkers == found.places
     assert (found.strategy, found.open, found.agent) == ("adaptive", False, "functions.agent:agent")
@@ -67,8 +67,8 @@ def test_defaults_need_nothing_but_clouds() -> None:
     assert (found.model, found.key_generation, found.emulated) == (None, 1, False)
 
 
-def test_everything_that_can_be_said_is_heard() -> None:
-    """Each key reaches the settings."""
+def test_each_key_reaches_the_settings() -> None:
+    """The config of this test sets every key."""
     found = settings(
         router={
             "clouds": ["gcp", "aws"],
@@ -92,18 +92,18 @@ def test_everything_that_can_be_said_is_heard() -> None:
     assert (found.key_generation, found.agent_pace_ms, found.emulator) == (4, 20, EmulatorSettings(5, 0.1))
 
 
-def test_what_the_config_may_say_the_router_understands() -> None:
-    """Strategies, knobs and prices are listed in both rooms: here, what is taken there is taken."""
+def test_the_router_accepts_every_valid_policy_and_price() -> None:
+    """The lists of strategies, policy keys and prices in infra and in the router agree."""
     assert list(STRATEGIES) == [strategy.value for strategy in Strategy]
     for end in (0, 1):
-        knobs: dict[str, object] = {
+        policy_values: dict[str, object] = {
             **{name: span[end] for name, span in POLICY_NUMBERS.items()},
             "hedge": "off",
             "allowedOverrides": ["redundant"],
         }
-        assert tuple(knobs) == POLICY_KEYS
-        found = settings(router={"policy": knobs})
-        assert found.policy == knobs
+        assert tuple(policy_values) == POLICY_KEYS
+        found = settings(router={"policy": policy_values})
+        assert found.policy == policy_values
         policy, wrong = router_policy.parse(found.policy)
         assert wrong == []
     assert (policy.hedge, policy.allowed_overrides) == ("off", frozenset({"redundant"}))
@@ -113,8 +113,8 @@ def test_what_the_config_may_say_the_router_understands() -> None:
     }
 
 
-def test_a_price_is_of_every_region_of_its_cloud() -> None:
-    """Unlike a weight it is not shared out; without one the router has a list price."""
+def test_a_clouds_price_holds_for_each_of_its_regions() -> None:
+    """Unlike a weight it is not divided; without a price the router uses the list price."""
     priced = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "price": 0.25}})
     assert [target.price for target in priced.targets] == [0.25, 0.25]
     assert [target.price for target in settings().targets] == [None, None, None]
@@ -122,27 +122,27 @@ def test_a_price_is_of_every_region_of_its_cloud() -> None:
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_any_single_cloud_is_a_fleet(cloud: str) -> None:
-    """Subsets deploy; the router is where the agents are."""
+    """The router is then on the same cloud."""
     found = settings({cloud: CLOUDS[cloud]})
     assert found.clouds == (cloud,)
     assert found.routers == found.places
 
 
-def test_a_clouds_weight_is_shared_by_its_regions() -> None:
-    """Two regions of weight 3 get 1.5 each; routers and checkers stand in the first."""
+def test_a_clouds_weight_is_divided_by_its_regions() -> None:
+    """Two regions of a cloud with weight 3 have 1.5 each; router and checker are in the first region."""
     found = settings({"aws": {"regions": ["eu-west-1", "us-east-1"], "weight": 3}})
     assert [target.weight for target in found.targets] == [1.5, 1.5]
     assert found.routers == found.checkers == (Place("aws", "eu-west-1"),)
 
 
 def test_googles_project_may_come_from_the_providers_config() -> None:
-    """`gcp:project` is where the provider looks for it too."""
+    """The provider reads `gcp:project` too."""
     config = {"skyfleet:clouds": {"gcp": {"regions": ["europe-west1"]}}, "gcp:project": "other-project"}
     assert parse_settings(config, "dev").project == "other-project"
 
 
 def test_a_project_given_twice_must_be_the_same() -> None:
-    """One of the two would win in silence, and the provider reads the other."""
+    """Otherwise the program and the provider would use different projects."""
     entry = {"regions": ["europe-west1"], "project": "one-project"}
     config = {"skyfleet:clouds": {"gcp": entry}, "gcp:project": "other-project"}
     with pytest.raises(ConfigError, match="got one-project here and other-project as gcp:project"):
@@ -150,8 +150,8 @@ def test_a_project_given_twice_must_be_the_same() -> None:
     assert parse_settings(config | {"gcp:project": "one-project"}, "dev").project == "one-project"
 
 
-def test_all_mistakes_come_in_one_error() -> None:
-    """Nobody fixes a config one deploy at a time."""
+def test_all_mistakes_are_reported_in_one_error() -> None:
+    """The user can correct all of them before the next deploy."""
     wrong = {
         "aws": {"regions": ["eu-west-1"], "weight": -3},
         "azur": {"regions": ["westeurope"], "weight": 2},
@@ -175,17 +175,15 @@ def test_all_mistakes_come_in_one_error() -> None:
     ("clouds", "expected"),
     [({}, "at least one cloud"), ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, "weight 0 for every")],
 )
-def test_what_is_wrong_with_the_clouds_as_a_whole_is_told_beside_other_mistakes(
-    clouds: object, expected: str
-) -> None:
-    """An unrelated typo does not put it off to the next attempt."""
+def test_mistakes_of_the_whole_fleet_are_reported_with_other_mistakes(clouds: object, expected: str) -> None:
+    """An unrelated typo does not hide them."""
     found = mistakes(clouds, agnet="x:y")
     assert len(found) == 2, found
     assert expected in found[1]
 
 
-def test_misspelt_clouds_are_not_missing_too() -> None:
-    """The suggestion says enough."""
+def test_a_misspelt_cloud_is_not_reported_as_missing_too() -> None:
+    """The suggestion of the right name suffices."""
     with pytest.raises(ConfigError) as caught:
         parse_settings({"skyfleet:cluods": CLOUDS}, "dev")
     (only,) = caught.value.mistakes
@@ -268,7 +266,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
 }
 
 
-# Former name in the policy, a value that was valid under it, and the name of today.
+# A former name of the policy, a value that was valid for it, and the present name.
 RENAMED_IN_POLICY = (
     ("holdS", 5, "queueTimeoutS"),
     ("stallS", 2, "probeAfterS"),
@@ -282,7 +280,7 @@ RENAMED_IN_POLICY = (
 def test_a_former_name_in_the_policy_is_refused_with_the_new_one(
     former: str, value: object, today: str, *, mixed: bool
 ) -> None:
-    """The former name is a mistake of its own, also where the new name is set as well."""
+    """The former name is a mistake even if the new name is set too."""
     policy = {former: value} | ({today: value} if mixed else {})
     (found,) = mistakes(CLOUDS, router={"policy": policy})
     assert f"skyfleet:router.policy.{former}: got a former key" in found
@@ -290,14 +288,14 @@ def test_a_former_name_in_the_policy_is_refused_with_the_new_one(
 
 
 @pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
-def test_a_mistake_is_named_once(clouds: object, more: Mapping[str, object], expected: str) -> None:
-    """One cause, one sentence: no other complaint follows from it."""
+def test_a_mistake_is_reported_once(clouds: object, more: Mapping[str, object], expected: str) -> None:
+    """No other message follows from the same cause."""
     found = mistakes(clouds, **more)
     assert len(found) == 1, found
     assert expected in found[0]
 
 
 def test_a_secret_is_never_shown() -> None:
-    """The model's key is somebody else's to read; a mistake beside it does not print it."""
+    """A mistake next to the model's key does not print the key."""
     found = mistakes(modelApiKey="not-to-be-printed", agent="?")
     assert "not-to-be-printed" not in "".join(found)

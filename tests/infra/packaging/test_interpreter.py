@@ -1,4 +1,4 @@
-"""Claims about the search for the clouds' Python on this machine."""
+"""Tests of the search for the clouds' Python on this machine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from infra.packaging import interpreter
 pytestmark = pytest.mark.pure
 
 
-def test_an_interpreter_counts_only_when_it_runs(tmp_path: Path) -> None:
-    """A shim that names nothing is passed over; without a 3.13 the project's own serves."""
+def test_an_interpreter_is_accepted_only_if_it_runs(tmp_path: Path) -> None:
+    """A shim without a version is skipped; without a Python 3.13 the project's interpreter is used."""
     shim, good, own = tmp_path / "shim", tmp_path / "good", tmp_path / "own"
     for path in (shim, good, own):
         path.touch()
@@ -23,8 +23,8 @@ def test_an_interpreter_counts_only_when_it_runs(tmp_path: Path) -> None:
     assert str(interpreter.find(own, iter([shim]), versions.get)) == f"3.11.7 ({own})"
 
 
-def test_a_broken_candidate_is_executed_and_passed_over(tmp_path: Path) -> None:
-    """The probe runs the file and believes only its answer."""
+def test_a_broken_candidate_is_executed_and_skipped(tmp_path: Path) -> None:
+    """The search runs each candidate and reads its output."""
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
@@ -32,8 +32,8 @@ def test_a_broken_candidate_is_executed_and_passed_over(tmp_path: Path) -> None:
     assert interpreter.probe(Path(sys.executable)) == sys.version_info[:3]
 
 
-def test_the_told_interpreter_comes_first(tmp_path: Path) -> None:
-    """SKYFLEET_PYTHON313, then PATH, then pyenv's folder."""
+def test_the_configured_interpreter_comes_first(tmp_path: Path) -> None:
+    """The order is SKYFLEET_PYTHON313, PATH, pyenv's folder."""
     pyenv = tmp_path / ".pyenv" / "versions" / "3.13.2" / "bin"
     pyenv.mkdir(parents=True)
     (pyenv / "python").touch()

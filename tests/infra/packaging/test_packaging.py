@@ -1,4 +1,4 @@
-"""Packages: the same input is the same package, whatever happens on the way."""
+"""Tests of packages: equal inputs give equal packages, and a failed build leaves none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.infra.checkout import Checkout
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A checkout nobody else builds in."""
+    """A checkout for one test."""
     return Checkout(tmp_path)
 
 
@@ -36,7 +36,7 @@ def read(package: Package, name: str) -> bytes:
 
 
 def test_one_input_makes_one_package(tmp_path: Path) -> None:
-    """Two checkouts of the same sources agree on names, build ids and every byte."""
+    """Two checkouts of the same sources build packages with equal names, build ids and bytes."""
     first, second = Checkout(tmp_path / "one"), Checkout(tmp_path / "two")
     one, two = first.build(), second.build()
     assert one.build == two.build
@@ -46,8 +46,8 @@ def test_one_input_makes_one_package(tmp_path: Path) -> None:
         assert package.path.read_bytes() == other.path.read_bytes()
 
 
-def test_a_second_build_makes_nothing_anew(checkout: Checkout) -> None:
-    """The packages are found, whole, and taken as they are."""
+def test_a_second_build_reuses_the_packages(checkout: Checkout) -> None:
+    """Valid packages in the cache are not built again."""
     before = {package.path: package.path.stat().st_mtime_ns for package in checkout.build().built.values()}
     checkout.said.clear()
     after = {package.path: package.path.stat().st_mtime_ns for package in checkout.build().built.values()}
@@ -55,9 +55,9 @@ def test_a_second_build_makes_nothing_anew(checkout: Checkout) -> None:
     assert not [said for said in checkout.said if said.startswith("building")]
 
 
-def test_the_build_id_is_one_for_all_clouds_and_is_written_inside(checkout: Checkout) -> None:
-    """Each package says in build.json what `/health` reports, and that the agent may be asked twice; an
-    agent's package also says which agent it is."""
+def test_the_build_id_is_the_same_for_all_clouds_and_is_in_the_package(checkout: Checkout) -> None:
+    """build.json has the build id that `/health` reports and whether the agent is repeatable; in an
+    agent's package it also names the agent."""
     packages = checkout.build()
     for (kind, cloud), package in packages.built.items():
         assert json.loads(read(package, "build.json")) == {
@@ -71,8 +71,8 @@ def test_the_build_id_is_one_for_all_clouds_and_is_written_inside(checkout: Chec
     assert all(len(build) == 16 for build in packages.build.values())
 
 
-def test_a_changed_source_changes_the_build_of_those_that_carry_it(checkout: Checkout) -> None:
-    """An edited agent leaves routers alone; an edited signature changes both."""
+def test_a_changed_source_changes_the_builds_that_contain_it(checkout: Checkout) -> None:
+    """A change of the agent does not change the router's build; a change of the signing code changes both."""
     before = checkout.build()
     path = checkout.root / "functions" / "agent.py"
     path.write_text(path.read_text() + "\n# edited\n")
@@ -85,9 +85,8 @@ def test_a_changed_source_changes_the_build_of_those_that_carry_it(checkout: Che
     assert checkout.build().build["router"] != before.build["router"]
 
 
-def test_another_entry_is_another_build_though_no_file_changed(checkout: Checkout) -> None:
-    """The agent's name travels with its code: a cloud that still runs the other agent reports another
-    build."""
+def test_another_entry_is_another_build_without_a_changed_file(checkout: Checkout) -> None:
+    """A cloud that still runs the former agent then reports another build id."""
     checkout.write("functions/two.py", "async def one(request):\n    return 1\n\n\nother = one\n")
     one, other = checkout.build(agent="functions.two:one"), checkout.build(agent="functions.two:other")
     assert one.build["agent"] != other.build["agent"]
@@ -96,15 +95,15 @@ def test_another_entry_is_another_build_though_no_file_changed(checkout: Checkou
         assert json.loads(read(other.built["agent", cloud], "build.json"))["agent"] == "functions.two:other"
 
 
-def test_a_changed_lock_of_one_cloud_is_a_new_build_in_all(checkout: Checkout) -> None:
-    """Identical means the dependencies too."""
+def test_a_changed_lock_of_one_cloud_changes_the_build_on_all_clouds(checkout: Checkout) -> None:
+    """The build id covers the dependencies of all clouds."""
     before = checkout.build()
     checkout.write("locks/agent-gcp.txt", "# another\n")
     assert checkout.build().build["agent"] != before.build["agent"]
 
 
 def test_each_cloud_finds_its_entry_at_the_root(checkout: Checkout) -> None:
-    """Vendors demand their files by name; the other two clouds' files stay out."""
+    """Each vendor requires files with certain names; the files of the other clouds are left out."""
     packages = checkout.build()
     wanted = {"aws": {"run.sh"}, "azure": {"host.json", "function_app.py"}, "gcp": {"main.py"}}
     for (_, cloud), package in packages.built.items():
@@ -113,8 +112,8 @@ def test_each_cloud_finds_its_entry_at_the_root(checkout: Checkout) -> None:
         assert "requirements.txt" in names(package)
 
 
-def test_a_package_carries_what_it_needs_and_no_more(checkout: Checkout) -> None:
-    """No router in an agent, no agent in a router, no tests, no leftovers, no entry files twice."""
+def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
+    """An agent's package has no router, a router's has no agent, and no package has tests."""
     checkout.write("functions/tests/test_x.py", "")
     checkout.write("functions/__pycache__/agent.cpython-311.pyc", "")
     checkout.write("functions/.agent.py.swp", "")
@@ -133,7 +132,7 @@ def test_a_package_carries_what_it_needs_and_no_more(checkout: Checkout) -> None
 
 
 def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
-    """Neither the clock nor a file system's modes get in; what must be executable is."""
+    """They depend neither on the clock nor on the file system; entry programs are executable."""
     with zipfile.ZipFile(checkout.build().built["agent", "aws"].path) as archive:
         members = archive.infolist()
     assert [member.filename for member in members] == sorted(member.filename for member in members)
@@ -144,8 +143,8 @@ def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("module", ["mine.py", "mine/__init__.py"])
-def test_an_agent_beside_the_rooms_is_taken_along(checkout: Checkout, module: str) -> None:
-    """A module or package at the root, tests excepted."""
+def test_an_agent_at_the_root_of_the_checkout_is_packaged(checkout: Checkout, module: str) -> None:
+    """The agent may be a module or a package; tests are left out."""
     checkout.write(module, "async def app(scope, receive, send):\n    pass\n")
     checkout.write("mine/tests/test_mine.py", "") if "/" in module else None
     packages = checkout.build(agent="mine:app")
@@ -154,14 +153,14 @@ def test_an_agent_beside_the_rooms_is_taken_along(checkout: Checkout, module: st
     assert packages.repeatable is False
 
 
-def test_an_agent_that_is_nowhere_is_told_where_it_was_sought(checkout: Checkout) -> None:
-    """The name, both places, and what to do."""
+def test_a_missing_agent_is_reported_with_the_searched_paths(checkout: Checkout) -> None:
+    """The error has the name, both paths and an advice."""
     with pytest.raises(AgentError, match=r"neither mine\.py nor a package mine/"):
         checkout.build(agent="mine:app")
 
 
-def test_a_damaged_package_is_built_anew(checkout: Checkout) -> None:
-    """What is in the cache is believed only when its hash is right."""
+def test_a_damaged_package_is_built_again(checkout: Checkout) -> None:
+    """A cached package is used only if its hash is right."""
     package = checkout.build().built["router", "gcp"]
     whole = package.path.read_bytes()
     package.path.write_bytes(whole[: len(whole) // 2])
@@ -169,8 +168,8 @@ def test_a_damaged_package_is_built_anew(checkout: Checkout) -> None:
     assert checkout.build().built["router", "gcp"].path.read_bytes() == whole
 
 
-def test_a_package_without_its_record_is_built_anew(checkout: Checkout) -> None:
-    """A build killed between the two files leaves nothing that is trusted."""
+def test_a_package_without_its_record_is_built_again(checkout: Checkout) -> None:
+    """A build may be killed between the writes of the two files."""
     package = checkout.build().built["router", "gcp"]
     package.path.with_suffix(".sha256").unlink()
     checkout.build()
@@ -178,7 +177,7 @@ def test_a_package_without_its_record_is_built_anew(checkout: Checkout) -> None:
 
 
 def test_an_interrupted_build_leaves_no_package(tmp_path: Path) -> None:
-    """Neither under its name nor under the one it is written with."""
+    """Neither the package nor its temporary file is left."""
 
     def interrupted() -> Iterator[File]:
         yield File("a.py", b"1")
@@ -190,8 +189,8 @@ def test_an_interrupted_build_leaves_no_package(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_as_such(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is full, and that nothing half-built is left; with room again the build goes on."""
+def test_a_full_disk_is_reported(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the disk, no partial file is left, and the next build with free space succeeds."""
 
     def full(path: Path, *_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -205,7 +204,7 @@ def test_a_full_disk_is_told_as_such(checkout: Checkout, monkeypatch: pytest.Mon
 
 
 def test_a_requirement_without_a_lock_is_named(checkout: Checkout) -> None:
-    """With the file that asks for it and the locks that lack it; `make lock` is the way out."""
+    """The error has the file of the requirement, the incomplete locks and the command `make lock`."""
     checkout.write("functions/requirements.in", "Some_Package[extra]>=1  # why\nother\n")
     checkout.write(
         "locks/agent-aws.txt", "other==1 --hash=sha256:0\nsome-package[extra]==1 --hash=sha256:0\n"
@@ -219,15 +218,14 @@ def test_a_requirement_without_a_lock_is_named(checkout: Checkout) -> None:
 
 
 def test_a_missing_lock_is_named(checkout: Checkout) -> None:
-    """By its path."""
+    """The error has its path."""
     (checkout.root / "locks" / "router-gcp.txt").unlink()
     with pytest.raises(PackageError, match=r"router-gcp\.txt is missing; run `make lock`"):
         checkout.build()
 
 
-def test_a_failing_install_says_what_uv_said(checkout: Checkout) -> None:
-    """Its last lines, and nothing is left in the cache; uv is asked for hashes, so a wrong one fails
-    early."""
+def test_a_failed_install_is_reported_with_the_output_of_uv(checkout: Checkout) -> None:
+    """The error has its last lines, and the cache stays empty. uv gets `--require-hashes`."""
     checkout.write("locks/agent-aws.txt", "no-such-package==1 \\\n    --hash=sha256:zz\n")
     with pytest.raises(PackageError, match="uv could not install") as caught:
         checkout.build()
@@ -235,8 +233,8 @@ def test_a_failing_install_says_what_uv_said(checkout: Checkout) -> None:
     assert [p for p in (checkout.cache / "site-packages").iterdir() if "py3" in p.name] == []
 
 
-def test_old_packages_make_room(checkout: Checkout) -> None:
-    """The newest few of each kind and cloud stay."""
+def test_old_packages_are_deleted(checkout: Checkout) -> None:
+    """The newest few of each kind and cloud are kept."""
     for number in range(zips.KEPT + 2):
         checkout.write("functions/note.py", f"NUMBER = {number}\n")
         checkout.build()
@@ -246,16 +244,15 @@ def test_old_packages_make_room(checkout: Checkout) -> None:
     assert packages.built["agent", "aws"].path in kept
 
 
-def test_names_are_compared_as_indexes_do(tmp_path: Path) -> None:
-    """Case, dots, dashes and underscores make no difference; extras, markers and comments are no part of a
-    name."""
+def test_distribution_names_are_normalised(tmp_path: Path) -> None:
+    """Case, dots, dashes and underscores are equal; extras, markers and comments are not part of a name."""
     (tmp_path / "a.in").write_text('# only\nA.b_C[x]>=1 ; python_version < "4"\n\n-r other.in\n')
     assert set(asked_for(tmp_path, ["a.in"])) == {"a-b-c"}
     assert locked_names("a_B.c==1 \\\n    --hash=sha256:x\nd[e]==2\n# f==3\n") == {"a-b-c", "d"}
 
 
 def test_hashes_cover_names_modes_and_contents() -> None:
-    """Two files cannot trade places or bytes without notice."""
+    """Any exchange of names, modes or bytes between files changes the hash."""
     one = [File("a", b"1"), File("b", b"2")]
     assert sources.digest(one) == sources.digest(list(reversed(one)))
     others = (

@@ -1,4 +1,4 @@
-"""An agent that would not start in the clouds stops the deploy, with file, line and reason."""
+"""Tests of the preflight of the agent: a deploy stops if the agent could not start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.infra.checkout import Checkout
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A checkout nobody else builds in."""
+    """A checkout for one test."""
     return Checkout(tmp_path)
 
 
@@ -41,10 +41,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("source", "where", "reason"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_agent_is_told_where_and_why(
+def test_a_broken_agent_is_reported_with_file_line_and_reason(
     checkout: Checkout, source: str, where: str, reason: str
 ) -> None:
-    """Nothing is built, so nothing can be deployed."""
+    """No package is built."""
     checkout.write("functions/agent.py", source)
     with pytest.raises(AgentError) as caught:
         checkout.build()
@@ -54,17 +54,15 @@ def test_a_broken_agent_is_told_where_and_why(
     assert list(checkout.packages.glob("*.zip")) == []
 
 
-def test_a_file_that_is_imported_late_is_parsed_early(checkout: Checkout) -> None:
-    """A syntax error does not wait for the request that needs the file."""
+def test_a_syntax_error_in_a_lazily_imported_file_is_found(checkout: Checkout) -> None:
+    """All files are parsed before the deploy."""
     checkout.write("functions/late.py", "x = 1\ny = = 2\n")
     with pytest.raises(AgentError, match=r"functions/late\.py:2: SyntaxError"):
         checkout.build()
 
 
-def test_an_agent_that_never_ends_importing_is_stopped(
-    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A cloud would not wait either."""
+def test_an_import_that_does_not_end_is_stopped(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clouds limit the time of an import too."""
     checkout.write("functions/agent.py", "import threading\nthreading.Event().wait()\n")
     monkeypatch.setattr(preflight, "IMPORT_LIMIT_S", 1.0)
     with pytest.raises(AgentError, match="still importing after 1 s"):
@@ -89,18 +87,18 @@ GOOD = {
 def test_what_an_agent_declares_reaches_the_packages(
     checkout: Checkout, source: str, repeatable: bool
 ) -> None:
-    """Only one that says so may be sent the same request twice."""
+    """Only requests to a `@repeatable` agent may be sent twice."""
     checkout.write("functions/agent.py", source)
     assert checkout.build().repeatable is repeatable
 
 
 def test_the_default_agent_is_repeatable(checkout: Checkout) -> None:
-    """It has no side effects, so any cloud may answer in another's place."""
+    """It has no side effects."""
     assert checkout.build().repeatable is True
 
 
-def test_what_an_agent_prints_is_no_verdict(checkout: Checkout) -> None:
-    """Its output and the answer go separate ways."""
+def test_the_output_of_an_agent_is_not_read_as_the_result(checkout: Checkout) -> None:
+    """The preflight reads its result from another channel than the agent's output."""
     checkout.write(
         "functions/agent.py",
         'print(\'{"kind": "asgi", "repeatable": true}\')\n\n\nasync def agent(request):\n    return "x"\n',
@@ -108,8 +106,8 @@ def test_what_an_agent_prints_is_no_verdict(checkout: Checkout) -> None:
     assert checkout.build().repeatable is False
 
 
-def test_an_agent_is_asked_once_per_build_and_entry(checkout: Checkout) -> None:
-    """The verdict is remembered by build id, of which the entry is a part: another one is asked anew."""
+def test_an_agent_is_checked_once_per_build_and_entry(checkout: Checkout) -> None:
+    """The result is cached by build id, which covers the entry."""
     checkout.write(
         "mine.py", "async def one(request):\n    return ''\n\n\nasync def two(a, b, c):\n    pass\n"
     )
@@ -120,8 +118,8 @@ def test_an_agent_is_asked_once_per_build_and_entry(checkout: Checkout) -> None:
     assert first.repeatable is checkout.build(agent="mine:two").repeatable is False
 
 
-def test_a_damaged_memory_is_asked_anew(checkout: Checkout) -> None:
-    """Half a file is no verdict."""
+def test_a_damaged_cache_entry_is_checked_again(checkout: Checkout) -> None:
+    """A partial file is not a result."""
     checkout.build()
     (remembered,) = checkout.packages.glob("agent-????????????????.json")
     remembered.write_text('{"kind": ')

@@ -1,7 +1,7 @@
-"""Least rights of each identity, and what may be called from outside.
+"""Review rules: least privilege of each identity, and public access.
 
-A rule is a pure function over all resources of a fleet and returns what it complains of. Exceptions are named
-here, with their reason.
+A rule is a pure function over all resources of a fleet and returns its findings. Exceptions are listed here
+with their reasons.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from tests.infra.review.facts import CALLED, FUNCTIONS, STORAGE, Fleet, at, func
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-# What the identity of each role may do, and nothing else.
+# All actions that the identity of each role is allowed.
 AWS_OF_EVERY_FUNCTION = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}
 AWS_ACTIONS: Mapping[str, set[str]] = {
     "agent": AWS_OF_EVERY_FUNCTION | {"s3:GetObject", "s3:PutObject"},
-    # S3 says "missing" instead of "denied" only to an identity that may list.
+    # S3 answers 404 instead of 403 for a missing object only to an identity that may list.
     "router": AWS_OF_EVERY_FUNCTION | {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
     "checker": AWS_OF_EVERY_FUNCTION,
     "schedule": {"lambda:InvokeFunction", "sqs:SendMessage"},
 }
-# Azure: built-in roles by id, each with the kind of thing that may be its scope.
+# Azure: built-in roles by id, each with the type of its scope.
 AZURE_ROLES: Mapping[str, str] = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": STORAGE,  # Storage Blob Data Owner: the host's own account
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": STORAGE,  # Storage Table Data Contributor: the same
@@ -39,13 +39,13 @@ GCP_ROLES: Mapping[str, set[str]] = {
     "checker": {"roles/secretmanager.secretAccessor"},
     "scheduler": {"roles/run.invoker"},
 }
-# On the whole project without a condition: lines of the log have no smaller place to be granted on.
+# On the whole project without a condition: there is no smaller scope for log entries.
 GCP_ON_THE_PROJECT = {"roles/logging.logWriter"}
 INVOKER = "gcp:cloudrunv2/serviceIamMember:ServiceIamMember"
 
 
 def no_wildcard_is_allowed(fleet: Fleet) -> list[str]:
-    """Actions are named, resources begin with a whole name. The one policy with a bare `*` is a denial."""
+    """Actions are named, and resources begin with a whole name. Only a denial has a bare `*`."""
     found: list[str] = []
     for policy in (*of_type(fleet, ROLE_POLICY), *of_type(fleet, BUCKET_POLICY)):
         for one in statements(policy.inputs["policy"]):
@@ -62,9 +62,9 @@ def no_wildcard_is_allowed(fleet: Fleet) -> list[str]:
 
 
 def roles_are_assumed_by_one_service(fleet: Fleet) -> list[str]:
-    """A function's by Lambda alone; a scheduler's for this account alone (confused deputy).
+    """Only Lambda assumes a function's role, and a scheduler's role is limited to this account.
 
-    Not also for the ARN of a schedule: docs/real-clouds.md (S7) says why.
+    docs/real-clouds.md (S7) explains why the ARN of a schedule is no condition.
     """
     found: list[str] = []
     for role in of_type(fleet, "aws:iam/role:Role"):
@@ -82,7 +82,7 @@ def roles_are_assumed_by_one_service(fleet: Fleet) -> list[str]:
 
 
 def aws_identities_have_least_rights(fleet: Fleet) -> list[str]:
-    """Each role its list of actions; of a bucket its own part."""
+    """Each role has its list of actions and its own part of a bucket."""
     found: list[str] = []
     for policy in of_type(fleet, ROLE_POLICY):
         may = AWS_ACTIONS.get(role_in(policy.name), set())
@@ -95,7 +95,7 @@ def aws_identities_have_least_rights(fleet: Fleet) -> list[str]:
 
 
 def azure_identities_have_least_roles(fleet: Fleet) -> list[str]:
-    """Listed roles, each on one thing of its kind: not on a group, nor on another function's account."""
+    """Each role is listed and granted on a single resource, not on a group or another function's account."""
     kinds: dict[str, set[str]] = {}
     for each in fleet:
         kinds.setdefault(f"{each.name}-id", set()).add(each.token)
@@ -113,7 +113,7 @@ def azure_identities_have_least_roles(fleet: Fleet) -> list[str]:
 
 
 def gcp_identities_have_least_roles(fleet: Fleet) -> list[str]:
-    """Listed roles; what holds for the whole project is named or ends at the names of its condition."""
+    """Each role is listed; a project-wide role is named or limited by a condition on names."""
     found: list[str] = []
     for given in fleet:
         member = str(given.inputs.get("member", ""))
@@ -131,7 +131,7 @@ def gcp_identities_have_least_roles(fleet: Fleet) -> list[str]:
 
 
 def an_agent_reaches_its_replies_only(fleet: Fleet) -> list[str]:
-    """Its code takes input from strangers: snapshots and orders of routers are out of its reach."""
+    """An agent handles untrusted input, so it cannot access snapshots and control documents."""
     found: list[str] = []
     for policy in of_type(fleet, ROLE_POLICY):
         for one in statements(policy.inputs["policy"]) if role_in(policy.name) == "agent" else ():
@@ -149,7 +149,7 @@ def an_agent_reaches_its_replies_only(fleet: Fleet) -> list[str]:
 
 
 def every_function_has_an_identity_of_its_own(fleet: Fleet) -> list[str]:
-    """No default account, neither to run nor to be built, and none that two functions share."""
+    """No function runs or is built with a default account or with that of another function."""
     paths = {
         "aws": "role",
         "azure": "identity.userAssignedIdentities.0",
@@ -171,7 +171,7 @@ def every_function_has_an_identity_of_its_own(fleet: Fleet) -> list[str]:
 
 
 def only_agents_and_routers_can_be_called(fleet: Fleet) -> list[str]:
-    """By all the world, on their URL, and in no other way; signatures and API keys guard them inside."""
+    """They are public on their URL only; signatures and API keys protect them."""
     found: list[str] = []
     for permission in of_type(fleet, "aws:lambda/permission:Permission"):
         by_url = permission.inputs.get("invokedViaFunctionUrl") or permission.inputs.get(

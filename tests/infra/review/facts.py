@@ -1,4 +1,4 @@
-"""What the rules of the review read of recorded resources: types, paths into inputs, policy documents."""
+"""Read recorded resources for the review: types, paths into inputs, policy documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FUNCTIONS: Mapping[str, str] = {
 S3, GCS = "aws:s3/bucket:Bucket", "gcp:storage/bucket:Bucket"
 STORAGE, SITE = "azure-native:storage:StorageAccount", FUNCTIONS["azure"]
 VAULT = "azure-native:keyvault:Vault"
-CALLED = ("agent", "router")  # the roles that have a public address
+CALLED = ("agent", "router")  # the roles with a public URL
 YES = (True,)
 NO = (False,)
 
@@ -29,7 +29,7 @@ def functions(fleet: Fleet) -> list[Resource]:
 
 
 def at(value: object, path: str) -> object:
-    """What lies at a dotted path, a number being a place in a list; None when there is nothing."""
+    """The value at a dotted path, in which a number is an index of a list, or None."""
     for part in path.split("."):
         if isinstance(value, dict):
             value = cast("dict[str, object]", value).get(part)
@@ -42,13 +42,13 @@ def at(value: object, path: str) -> object:
 
 
 def unless(fleet: Fleet, token: str, path: str, accepted: Container[object], said: str) -> list[str]:
-    """Those of a type of which the value at `path` is not among those that are accepted."""
+    """Findings for resources of a type whose value at `path` is not accepted."""
     wrong = [each for each in of_type(fleet, token) if at(each.inputs, path) not in accepted]
     return [f"{each.label}: {said} ({path} is {at(each.inputs, path)!r})" for each in wrong]
 
 
 def companions(fleet: Fleet, whole: str, key: str, parts: Sequence[str]) -> list[str]:
-    """Those of a type without a part of each kind that names them by the same property."""
+    """Findings for resources of a type that lack a companion of one of the other types."""
     return [
         f"{one.label}: has no {part}"
         for one in of_type(fleet, whole)
@@ -58,7 +58,7 @@ def companions(fleet: Fleet, whole: str, key: str, parts: Sequence[str]) -> list
 
 
 def statements(policy: object) -> Iterator[dict[str, Any]]:
-    """Of an Amazon policy document, each with lists of actions and resources."""
+    """The statements of an AWS policy document, each with lists of actions and resources."""
     for statement in cast("list[dict[str, Any]]", json.loads(str(policy))["Statement"]):
         yield statement | {key: listed(statement.get(key)) for key in ("Action", "Resource")}
 

@@ -1,7 +1,7 @@
-"""What is kept, how, and for how long: buckets, secrets, encryption, retention, transport.
+"""Review rules of stored data: buckets, secrets, encryption, retention, transport.
 
-A rule is a pure function over all resources of a fleet and returns what it complains of. Exceptions are named
-here, with their reason.
+A rule is a pure function over all resources of a fleet and returns its findings. Exceptions are listed here
+with their reasons.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 CONTAINER = "azure-native:storage:BlobContainer"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 PASSWORDS = ("azure-native:web:WebAppFtpAllowed", "azure-native:web:WebAppScmAllowed")
-# Where a secret's value may be, and by which property.
+# The types and properties that may contain a secret's value.
 SECRET_STORES = {
     "aws:secretsmanager/secretVersion:SecretVersion": "secretString",
     "azure-native:keyvault:Secret": "properties",
     "gcp:secretmanager/secretVersion:SecretVersion": "secretData",
 }
-LOG_DAYS = range(7, 91)  # long enough to look back over a holiday, short enough for what lines may name
+LOG_DAYS = range(7, 91)  # longer than a holiday, and not too long for the personal data in log lines
 DAYS = {"health/": 7, "replies/": 2}
 
 
 def no_bucket_is_public(fleet: Fleet) -> list[str]:
-    """By a switch of the bucket itself, whatever its policies and objects say."""
+    """A setting of the bucket blocks public access, regardless of policies and objects."""
     sides = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     return [
         *companions(fleet, S3, "bucket", (BLOCK, OWNERSHIP)),
@@ -59,7 +59,7 @@ def no_bucket_is_public(fleet: Fleet) -> list[str]:
 
 
 def data_is_encrypted_at_rest(fleet: Fleet) -> list[str]:
-    """Said where a cloud lets one say it; Azure and Google encrypt all storage and cannot be told not to."""
+    """It is configured on AWS; Azure and Google always encrypt storage."""
     path = "rules.0.applyServerSideEncryptionByDefault.sseAlgorithm"
     return [
         *companions(fleet, S3, "bucket", (ENCRYPTION,)),
@@ -69,7 +69,7 @@ def data_is_encrypted_at_rest(fleet: Fleet) -> list[str]:
 
 
 def only_tls_is_taken(fleet: Fleet) -> list[str]:
-    """TLS 1.2 at least, and plain HTTP refused."""
+    """The least version is TLS 1.2, and plain HTTP is refused."""
     found = companions(fleet, S3, "bucket", (POLICY,))
     for policy in of_type(fleet, POLICY):
         cloud_errors = [
@@ -77,7 +77,7 @@ def only_tls_is_taken(fleet: Fleet) -> list[str]:
             for one in statements(policy.inputs["policy"])
             if (one["Effect"], one.get("Principal"), one["Action"]) == ("Deny", "*", ["s3:*"])
             and at(one, "Condition.Bool") == {"aws:SecureTransport": "false"}
-            and len(one["Resource"]) == 2  # the bucket and all in it
+            and len(one["Resource"]) == 2  # the bucket and its objects
         ]
         found += [] if cloud_errors else [f"{policy.label}: does not refuse plain HTTP"]
     for job in of_type(fleet, "gcp:cloudscheduler/job:Job"):
@@ -93,9 +93,9 @@ def only_tls_is_taken(fleet: Fleet) -> list[str]:
 
 
 def secrets_are_only_in_secret_stores(fleet: Fleet) -> list[str]:
-    """No random password and no key of a secret store is anywhere else; there both are marked as secret."""
+    """Random passwords and keys are only in secret stores, where they are marked as secret."""
     found: list[str] = []
-    values = {"made-up-"}  # how the recorder begins the result of every random password
+    values = {"made-up-"}  # the prefix of every random password of the recorder
     for token, name in SECRET_STORES.items():
         for store in of_type(fleet, token):
             values |= set(keys_in(store.inputs[name]))
@@ -109,15 +109,15 @@ def secrets_are_only_in_secret_stores(fleet: Fleet) -> list[str]:
 
 
 def keys_in(value: object) -> Iterator[str]:
-    """Words of a secret's text that look like keys: 32 hexadecimal digits or more."""
+    """Words of a secret's text with at least 32 hexadecimal digits."""
     for word in json.dumps(value).replace("\\", "").split('"'):
         if len(word) >= 32 and set(word) <= set("0123456789abcdef"):
             yield word
 
 
 def no_password_opens_anything(fleet: Fleet) -> list[str]:
-    """Neither deployment sites nor storage, vaults or telemetry. Exception: the account of the packages, to
-    which the provider uploads by key; it holds nothing else."""
+    """Deployment sites, storage, vaults and telemetry accept no passwords. Exception: the account of the
+    packages, to which the provider uploads with a key; it contains nothing else."""
     others = [each for each in fleet if not (each.token == STORAGE and each.name.endswith("-packages"))]
     return [
         *unless(others, STORAGE, "allowSharedKeyAccess", NO, "has a shared key"),
@@ -129,7 +129,7 @@ def no_password_opens_anything(fleet: Fleet) -> list[str]:
 
 
 def what_callers_sent_is_deleted_in_time(fleet: Fleet) -> list[str]:
-    """Replies after two days, snapshots after seven; and what is deleted is not kept behind the curtain."""
+    """Replies are deleted after two days and snapshots after seven, without soft deletion."""
     found = companions(fleet, S3, "bucket", (LIFECYCLE,))
     for rules in of_type(fleet, LIFECYCLE):
         on = [rule for rule in rules.inputs["rules"] if rule["status"] == "Enabled"]
@@ -138,7 +138,7 @@ def what_callers_sent_is_deleted_in_time(fleet: Fleet) -> list[str]:
     for policy in of_type(fleet, "azure-native:storage:ManagementPolicy"):
         age = "definition.actions.baseBlob.delete.daysAfterModificationGreaterThan"
         on = [rule for rule in policy.inputs["policy"]["rules"] if rule["enabled"]]
-        # Azure's prefixes begin with the container, which has the same name.
+        # Azure's prefixes begin with the name of the container.
         days = {
             str(at(rule, "definition.filters.prefixMatch.0")).partition("/")[2]: at(rule, age) for rule in on
         }
@@ -153,7 +153,7 @@ def what_callers_sent_is_deleted_in_time(fleet: Fleet) -> list[str]:
 
 
 def a_vault_takes_a_deletion_back(fleet: Fleet) -> list[str]:
-    """For a week to three months, which are Azure's bounds."""
+    """The retention is between a week and 90 days, Azure's bounds."""
     return [
         *unless(fleet, VAULT, "properties.enableSoftDelete", YES, "deletes at once"),
         *unless(fleet, VAULT, "properties.softDeleteRetentionInDays", range(7, 91), "keeps for too long"),
@@ -161,7 +161,7 @@ def a_vault_takes_a_deletion_back(fleet: Fleet) -> list[str]:
 
 
 def logs_are_kept_for_a_known_time(fleet: Fleet) -> list[str]:
-    """Said before the first line is written. At Google lines go to `_Default`, which keeps 30 days."""
+    """The retention is set before the first line is written. On Google `_Default` keeps 30 days."""
     named = {group.inputs["name"] for group in of_type(fleet, LOG_GROUP)}
     return [
         *unless(fleet, LOG_GROUP, "retentionInDays", LOG_DAYS, "keeps lines for too long or too short"),

@@ -1,7 +1,7 @@
-"""What can be found, seen, paid and taken away: labels, alarms, bounds, deletion.
+"""Review rules of operation: labels, alarms, limits, deletion.
 
-A rule is a pure function over all resources of a fleet and returns what it complains of. Exceptions are named
-here, with their reason.
+A rule is a pure function over all resources of a fleet and returns its findings. Exceptions are listed here
+with their reasons.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ALARMS = {
     "azure": "azure-native:monitor:MetricAlert",
     "gcp": "gcp:monitoring/alertPolicy:AlertPolicy",
 }
-# Types that cannot bear labels, or are a part of a resource that does. A new one is a decision, made here.
+# Types without labels, or parts of a labelled resource. A new one needs a change of this list.
 UNLABELLED = {
     "aws:iam/rolePolicy:RolePolicy",
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
@@ -48,15 +48,15 @@ UNLABELLED = {
 }
 NO_CLOUDS = ("skyfleet:", "random:", "time:")
 ROLES = ("agent", "router", "checker", "shared")
-# A secret of a vault goes with its vault: deleting it alone is a call of the data plane, which needs a right
-# of its own and leaves the name held.
+# A secret is deleted with its vault: a separate deletion is a request to the data plane, which needs a
+# further role and reserves the name.
 STAYS = ("azure-native:keyvault:Secret",)
 MOST_INSTANCES = 100
-MOST_SECONDS = 300  # no router waits for longer
+MOST_SECONDS = 300  # the longest wait of a router
 
 
 def everything_is_labelled(fleet: Fleet) -> list[str]:
-    """With its stack and its role: bills, searches and reviews go by these two."""
+    """The labels are stack and role, which bills, searches and reviews use."""
     own = [each for each in fleet if not each.token.startswith(NO_CLOUDS) and each.token not in UNLABELLED]
     return [
         f"{each.label}: has no labels of stack and role"
@@ -66,7 +66,7 @@ def everything_is_labelled(fleet: Fleet) -> list[str]:
 
 
 def every_function_has_an_alarm(fleet: Fleet) -> list[str]:
-    """One of its own cloud that names it."""
+    """The alarm is of the same cloud and names the function."""
     found: list[str] = []
     for cloud, token in FUNCTIONS.items():
         alarms = [json.dumps(each.inputs).replace("\\", "") for each in of_type(fleet, ALARMS[cloud])]
@@ -77,8 +77,8 @@ def every_function_has_an_alarm(fleet: Fleet) -> list[str]:
 
 
 def instances_are_bounded(fleet: Fleet) -> list[str]:
-    """A loop or a flood has an end on the bill. Lambda's bound is the account's concurrency, or the stack's
-    setting; the time of one run is bounded on all three."""
+    """The costs of a loop or a flood are limited. On Lambda the limit is the account's concurrency or the
+    stack's setting. The duration of a run is limited on all clouds."""
     counts = range(1, MOST_INSTANCES + 1)
     seconds = range(1, MOST_SECONDS + 1)
     return [
@@ -93,7 +93,7 @@ def instances_are_bounded(fleet: Fleet) -> list[str]:
 
 
 def a_lost_run_is_kept_and_not_repeated(fleet: Fleet) -> list[str]:
-    """A run that failed leaves a trace; the next minute's is its repetition."""
+    """A failed run is recorded; the run of the next minute takes its place."""
     schedule = "aws:scheduler/schedule:Schedule"
     config = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
     queues = {queue.name for queue in of_type(fleet, "aws:sqs/queue:Queue")}
@@ -111,7 +111,7 @@ def a_lost_run_is_kept_and_not_repeated(fleet: Fleet) -> list[str]:
 
 
 def a_destroy_leaves_nothing_by_accident(fleet: Fleet) -> list[str]:
-    """Buckets go with their objects, a secret's name is free at once, services of the project stay on."""
+    """Buckets are deleted with their objects, names of secrets are free, enabled services are kept."""
     return [
         *(
             line

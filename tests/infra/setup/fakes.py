@@ -1,4 +1,4 @@
-"""Stand-ins for the set-up's tests: programs on a PATH of their own, and a release server on the loopback."""
+"""Stand-ins for the set-up's tests: programs on a PATH, and a release server on loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUMS = f"/v{RELEASE}/pulumi-{RELEASE}-checksums.txt"
 
 
 class Lines:
-    """A stream that is no terminal and keeps what it is given."""
+    """A stream that is not a terminal and records its text."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -29,7 +29,7 @@ class Lines:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing."""
 
     def isatty(self) -> bool:
         return False
@@ -44,12 +44,12 @@ def script(path: Path, body: str) -> Path:
 
 
 def pulumi_script(version: str) -> str:
-    """What a CLI of that version answers to `pulumi version`."""
+    """A script that answers `pulumi version` with this version."""
     return f'[ "$1" = version ] && echo {version} || exit 7'
 
 
 def install(folder: Path, version: str, *, without: str = "") -> Path:
-    """A whole CLI in `folder`, but for the file `without`."""
+    """Install a CLI in `folder`, without the file `without`."""
     for name in FILES:
         if name != without:
             script(folder / name, pulumi_script(version) if name == PULUMI else "exit 0")
@@ -57,7 +57,7 @@ def install(folder: Path, version: str, *, without: str = "") -> Path:
 
 
 def release(version: str = f"v{RELEASE}", *, without: str = "", outside: str = "") -> bytes:
-    """A release archive as Pulumi packs it; `outside`: the path of one more member."""
+    """A release archive of Pulumi's layout. outside: the path of a further member."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name in (*FILES, "pulumi-language-nodejs"):
@@ -75,14 +75,14 @@ def release(version: str = f"v{RELEASE}", *, without: str = "", outside: str = "
 
 
 def checksums(name: str, packed: bytes) -> bytes:
-    """A checksums file that names the archive and another one."""
+    """A checksums file with this archive and another one."""
     digest = hashlib.sha256(packed).hexdigest()
     return f"{'0' * 64}  pulumi-v{RELEASE}-windows-x64.zip\n{digest}  {name}\n".encode()
 
 
 @contextmanager
 def serving(files: Mapping[str, bytes], *, cut: frozenset[str] = frozenset()) -> Generator[Source]:
-    """A server that has `files`; those in `cut` break off in the middle."""
+    """A server of `files`, of which those in `cut` are truncated."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -96,7 +96,7 @@ def serving(files: Mapping[str, bytes], *, cut: frozenset[str] = frozenset()) ->
             self.wfile.write(body[: len(body) // 2] if self.path in cut else body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -1,4 +1,4 @@
-"""Tools of the tests: made once per user, whole or not at all; a machine that lacks something is told so."""
+"""Tests of the optional tools of the test suite: installation, cache, missing requirements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def console() -> Console:
 
 
 def environment(folder: Path, *, path: str = "bin") -> dict[str, str]:
-    """A user of their own, with nothing on PATH but what a test puts there."""
+    """The environment of a user whose PATH has only the test's own programs."""
     return {
         "HOME": str(folder),
         "SKYFLEET_CACHE": str(folder / "cache"),
@@ -37,12 +37,12 @@ def environment(folder: Path, *, path: str = "bin") -> dict[str, str]:
 
 
 def lonely(folder: Path) -> dict[str, str]:
-    """Nothing on PATH at all."""
+    """An environment with an empty PATH."""
     return environment(folder) | {"PATH": str(folder / "none")}
 
 
-def test_a_tool_is_made_once(tmp_path: Path, console: Console) -> None:
-    """The second time it is only found, and what a killed run left is gone."""
+def test_a_tool_is_installed_once(tmp_path: Path, console: Console) -> None:
+    """The second call finds it, and remains of a killed run are removed."""
     made: list[Path] = []
 
     def make(folder: Path, environ: Mapping[str, str], console: Console) -> None:
@@ -58,8 +58,8 @@ def test_a_tool_is_made_once(tmp_path: Path, console: Console) -> None:
     assert [one.name for one in tool.folder(environ).parent.iterdir()] == ["1-abc"]
 
 
-def test_a_tool_that_could_not_be_made_leaves_nothing(tmp_path: Path, console: Console) -> None:
-    """Neither when a step failed nor when its program is not there."""
+def test_a_failed_installation_leaves_nothing(tmp_path: Path, console: Console) -> None:
+    """This holds for a failed step and for a missing program."""
 
     def fails(folder: Path, environ: Mapping[str, str], console: Console) -> None:
         (folder / "half").write_text("x")
@@ -75,8 +75,8 @@ def test_a_tool_that_could_not_be_made_leaves_nothing(tmp_path: Path, console: C
         assert list(tool.folder(environ).parent.iterdir()) == []
 
 
-def test_what_a_machine_lacks_is_one_line_each_and_no_error_of_its_own(tmp_path: Path) -> None:
-    """The caller decides: in CI it is an error, elsewhere the tests that need it are left out."""
+def test_each_missing_requirement_is_one_line_and_not_an_error(tmp_path: Path) -> None:
+    """In CI the caller makes it an error; elsewhere the tests of the tool are skipped."""
     lines = io.StringIO()
 
     def lacks(folder: Path, environ: Mapping[str, str], console: Console) -> None:
@@ -92,17 +92,17 @@ def test_what_a_machine_lacks_is_one_line_each_and_no_error_of_its_own(tmp_path:
 def test_a_missing_program_is_named(
     tool: Tool, named: str, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what to install."""
+    """The message says what to install."""
     monkeypatch.setattr("infra.setup.pulumi.gobuild.USUAL_GO", tmp_path / "none")
     monkeypatch.setattr("infra.setup.extras.azurite.USUAL", tmp_path)
     with pytest.raises(Unavailable, match=f"no {named} on PATH.*install"):
         tool.ensure(lonely(tmp_path), console)
 
 
-def test_a_test_without_its_tool_is_left_out_and_fails_in_ci(
+def test_a_test_without_its_tool_is_skipped_and_fails_in_ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CI shows nothing as passed that did not run."""
+    """In CI a skipped test must not look passed."""
     monkeypatch.setenv("SKYFLEET_CACHE", str(tmp_path))
     monkeypatch.setenv("CI", "")
     with pytest.raises(pytest.skip.Exception, match=r"lambda-adapter .* is not in the cache"):
@@ -113,7 +113,7 @@ def test_a_test_without_its_tool_is_left_out_and_fails_in_ci(
 
 
 def cargo(folder: Path, crate: bytes) -> None:
-    """A cargo that fetches `crate` and builds something."""
+    """A stand-in of cargo that downloads `crate` and builds a program."""
     cached = folder / ".cargo" / "registry" / "cache" / "index" / f"{adapter.CRATE}-{adapter.VERSION}.crate"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(crate)
@@ -127,7 +127,7 @@ def cargo(folder: Path, crate: bytes) -> None:
 def test_the_adapter_is_the_pinned_crate(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Built with the crate's own Cargo.lock, and kept only when the crate has the known hash."""
+    """It is built with the crate's Cargo.lock and kept only if the crate has the pinned hash."""
     cargo(tmp_path, b"another crate")
     with pytest.raises(StepFailed, match=adapter.SHA256):
         ADAPTER.ensure(environment(tmp_path), console)
@@ -139,8 +139,8 @@ def test_the_adapter_is_the_pinned_crate(
     assert f"install --quiet --locked --version {adapter.VERSION}" in asked
 
 
-def test_azurite_is_what_its_lock_says(tmp_path: Path, console: Console) -> None:
-    """npm gets the lock of the repository and runs no package's scripts."""
+def test_azurite_is_installed_from_its_lock(tmp_path: Path, console: Console) -> None:
+    """npm uses the lock of the repository and runs no scripts of packages."""
     script(tmp_path / "bin" / "node", "echo v20.1.0")
     script(
         tmp_path / "bin" / "npm",
@@ -153,14 +153,14 @@ def test_azurite_is_what_its_lock_says(tmp_path: Path, console: Console) -> None
 
 
 def test_an_old_node_is_named(tmp_path: Path, console: Console) -> None:
-    """With its version."""
+    """The message has the version."""
     script(tmp_path / "bin" / "node", "echo v16.20.2")
     with pytest.raises(Unavailable, match=r"v16\.20\.2.*18 or newer"):
         AZURITE.ensure(environment(tmp_path), console)
 
 
-def test_the_lock_of_azurite_pins_all_by_hash_and_names_no_address() -> None:
-    """As the locks of the Python packages do."""
+def test_the_lock_of_azurite_has_hashes_and_no_urls() -> None:
+    """The locks of Python packages have the same property."""
     text = azurite.LOCK.read_text()
     assert "://" not in text
     packages = json.loads(text)["packages"]
@@ -169,8 +169,8 @@ def test_the_lock_of_azurite_pins_all_by_hash_and_names_no_address() -> None:
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
 
 
-def test_npms_lock_loses_its_addresses() -> None:
-    """What `make lock` writes."""
+def test_urls_are_removed_from_npms_lock() -> None:
+    """`make lock` writes this form."""
     entry = {"version": "1.0.0", "integrity": "sha512-x", "resolved": "an address", "funding": {"url": "y"}}
     lock = json.dumps({"lockfileVersion": 3, "name": "x", "packages": {"node_modules/a": entry}})
     kept = json.loads(azurite.stripped(lock))["packages"]
@@ -178,13 +178,13 @@ def test_npms_lock_loses_its_addresses() -> None:
 
 
 def test_fake_gcs_server_is_pinned_by_its_go_sum() -> None:
-    """The version that the tool is named after is the one of its module."""
+    """The version of the tool is that of its Go module."""
     module = Path(__file__).parents[3] / "infra/setup/extras/fake-gcs-server"
     version = FAKE_GCS.identity.partition("-")[0]
     assert f"github.com/fsouza/fake-gcs-server v{version}" in (module / "go.mod").read_text()
     assert f"github.com/fsouza/fake-gcs-server v{version} h1:" in (module / "go.sum").read_text()
 
 
-def test_every_tool_has_a_shelf_of_its_own(tmp_path: Path) -> None:
-    """Two tools never share a folder."""
+def test_every_tool_has_its_own_folder(tmp_path: Path) -> None:
+    """The folders of all tools differ."""
     assert len({tool.folder(environment(tmp_path)) for tool in TOOLS}) == len(TOOLS)

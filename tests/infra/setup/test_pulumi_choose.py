@@ -1,4 +1,4 @@
-"""Which way to a Pulumi CLI is taken, and what is said when there is none."""
+"""Tests of the choice of a Pulumi CLI: installed, downloaded or built, and the error if all fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.infra.setup.fakes import (
 )
 from tests.infra.setup.test_pulumi_archive import NAME
 
-# A go that writes what it is asked to build, and has the module cache in $MODULES.
+# A stand-in of go that writes the requested program, with the module cache in $MODULES.
 GO = f"""
 case "$1" in
 env) echo go$GO_SAYS ;;
@@ -60,7 +60,7 @@ def nowhere() -> Iterator[Source]:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A machine with a fake go, an empty cache and no Pulumi."""
+    """A machine with a stand-in of go, an empty cache and no Pulumi."""
     tools = tmp_path / "tools"
     script(tools / "go", GO)
     for name in ("sh", "sleep", "chmod"):
@@ -77,10 +77,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_it_is_built_from_go_modules_when_nothing_can_be_fetched(
+def test_pulumi_is_built_from_go_modules_if_no_archive_can_be_downloaded(
     environ: dict[str, str], nowhere: Source, tmp_path: Path
 ) -> None:
-    """The third way gives a whole CLI, kept for the next time."""
+    """The build gives a complete CLI, which is cached."""
     cli = ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
     assert cli.folder == tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
     assert {path.name for path in cli.folder.iterdir()} == set(FILES)
@@ -90,7 +90,7 @@ def test_it_is_built_from_go_modules_when_nothing_can_be_fetched(
 
 
 def test_the_archive_comes_before_the_build(environ: dict[str, str], tmp_path: Path) -> None:
-    """Seconds before minutes."""
+    """A download takes seconds and a build minutes."""
     packed = release()
     with serving({SUMS: checksums(NAME, packed), f"/archives/{NAME}": packed}) as source:
         cli = ensure_pulumi(CHECKOUT, environ, Console(None), source)
@@ -98,30 +98,30 @@ def test_the_archive_comes_before_the_build(environ: dict[str, str], tmp_path: P
     assert not (tmp_path / "modules" / "built").exists()
 
 
-def test_one_on_path_comes_first(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
-    """Nothing is fetched, built or kept."""
+def test_a_pulumi_on_path_comes_first(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
+    """Nothing is downloaded, built or cached."""
     folder = install(tmp_path / "bin", "v3.251.0")
     cli = ensure_pulumi(CHECKOUT, environ | {"PATH": f"{folder}:{environ['PATH']}"}, Console(None), nowhere)
     assert cli.folder == folder
     assert not (tmp_path / "cache").exists()
 
 
-def test_an_old_one_on_path_is_said_and_passed_over(
+def test_an_old_pulumi_on_path_is_reported_and_skipped(
     environ: dict[str, str], nowhere: Source, tmp_path: Path
 ) -> None:
-    """The next ways are tried, and the user knows why."""
+    """The next sources are tried, and the user sees the reason."""
     folder = install(tmp_path / "bin", "v3.99.0")
     lines = Lines()
-    console = Console(lines)  # pyright: ignore[reportArgumentType] - what Console uses of a stream
+    console = Console(lines)  # pyright: ignore[reportArgumentType] - a stand-in of a stream
     cli = ensure_pulumi(CHECKOUT, environ | {"PATH": f"{folder}:{environ['PATH']}"}, console, nowhere)
     assert cli.folder != folder
     assert f"{folder}/pulumi is 3.99.0, needed is {RELEASE}" in lines.text
 
 
-def test_when_all_ways_fail_one_error_names_all_three(
+def test_if_all_sources_fail_one_error_names_all_three(
     environ: dict[str, str], nowhere: Source, tmp_path: Path
 ) -> None:
-    """Each way with what it lacked and what would help."""
+    """The error has the cause and an advice for each source."""
     with pytest.raises(NoPulumi) as raised:
         ensure_pulumi(CHECKOUT, environ | {"GO_SAYS": "1.20.1"}, Console(None), nowhere)
     said = str(raised.value)
@@ -135,19 +135,19 @@ def test_when_all_ways_fail_one_error_names_all_three(
     assert f"install Go {needed_go((CHECKOUT / 'infra/setup/pulumi/modules/cli/go.mod').read_text())}" in said
 
 
-def test_a_failed_build_leaves_nothing_and_says_what_go_said(
+def test_a_failed_build_leaves_nothing_and_shows_the_output_of_go(
     environ: dict[str, str], nowhere: Source, tmp_path: Path
 ) -> None:
-    """No half CLI is ever used."""
+    """A partial CLI is never used."""
     with pytest.raises(NoPulumi, match="no such module"):
         ensure_pulumi(CHECKOUT, environ | {"GO_FAILS": "1"}, Console(None), nowhere)
     assert list((tmp_path / "cache" / "pulumi").iterdir()) == []
 
 
-def test_a_broken_cli_in_the_cache_is_made_again(
+def test_a_broken_cli_in_the_cache_is_built_again(
     environ: dict[str, str], nowhere: Source, tmp_path: Path
 ) -> None:
-    """Somebody emptied a file: that must not stop everything for ever."""
+    """An empty file in the cache must not break every later run."""
     kept = tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
     install(kept, "v3.250.0")
     (kept / "pulumi").write_text("")
@@ -155,8 +155,8 @@ def test_a_broken_cli_in_the_cache_is_made_again(
     assert cli.version == RELEASE
 
 
-def test_an_interrupted_build_ends_go_and_is_done_again(environ: dict[str, str], tmp_path: Path) -> None:
-    """SIGTERM in the middle: no compiler goes on, nothing half is kept, the next run works."""
+def test_an_interrupted_build_ends_go_and_is_repeated(environ: dict[str, str], tmp_path: Path) -> None:
+    """After SIGTERM no compiler is running, no partial result is left, and the next run succeeds."""
     marker = tmp_path / "hanging"
     code = (
         "import os, sys; from infra.setup.progress import Console; from infra.setup.paths import ROOT;"
@@ -182,8 +182,8 @@ def test_an_interrupted_build_ends_go_and_is_done_again(environ: dict[str, str],
     assert list((tmp_path / "cache" / "pulumi").iterdir()) == []
 
 
-def test_folders_of_killed_runs_are_cleared(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
-    """kill -9 leaves its temporary folder; the next run that makes something takes it away."""
+def test_folders_of_killed_runs_are_removed(environ: dict[str, str], nowhere: Source, tmp_path: Path) -> None:
+    """A SIGKILL leaves the temporary folder, and the next installation removes it."""
     left = tmp_path / "cache" / "pulumi" / ".unfinished-1"
     left.mkdir(parents=True)
     (left / "pulumi").write_text("half")
@@ -191,16 +191,16 @@ def test_folders_of_killed_runs_are_cleared(environ: dict[str, str], nowhere: So
     assert not left.exists()
 
 
-def test_go_settings_that_would_change_the_build_are_taken_out() -> None:
-    """Users set GOFLAGS=-mod=mod or a workspace for their own modules."""
+def test_go_settings_that_would_change_the_build_are_removed() -> None:
+    """A user may set GOFLAGS=-mod=mod or a workspace for other modules."""
     told = go_environment(
         {"GOFLAGS": "-mod=vendor -v -modfile=x.mod --mod=mod", "GOWORK": "/x", "HOME": "/h"}
     )
     assert told == {"GOFLAGS": "-v", "GOWORK": "off", "GOTOOLCHAIN": "local", "HOME": "/h"}
 
 
-def test_both_modules_ask_for_the_same_go() -> None:
-    """One version to name in the error, and no address of a registry in what is pinned."""
+def test_both_modules_require_the_same_go() -> None:
+    """The error names one version, and the pinned files contain no URL of a registry."""
     mods = [
         (CHECKOUT / "infra" / "setup" / "pulumi" / "modules" / name / "go.mod").read_text()
         for name in ("cli", "python")

@@ -1,4 +1,4 @@
-"""Small parts of the set-up: pip's settings for uv, locks, progress lines, child processes."""
+"""Tests of pip's settings for uv, of locks, of progress lines and of child processes of the set-up."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.infra.setup.fakes import CHECKOUT, Lines
 
 
 def test_a_machine_without_settings_adds_nothing() -> None:
-    """uv's own defaults are right there."""
+    """uv's defaults are then used."""
     assert uv_environment({"HOME": "/h", "PATH": "/bin"}, []) == {}
 
 
-def test_what_was_told_to_pip_reaches_uv() -> None:
-    """Certificate, index, wheels and proxy, from variables and from files; a variable wins over a file."""
+def test_pips_settings_are_passed_to_uv() -> None:
+    """Certificate, index, wheels and proxy are read from variables and files; variables take precedence."""
     config = (
         "[global]\ncert = /file.pem\nindex-url = https://index.example\n[install]\nfind-links =\n  /a\n  /b\n"
     )
@@ -38,19 +38,19 @@ def test_what_was_told_to_pip_reaches_uv() -> None:
     }
 
 
-def test_what_was_told_to_uv_stays() -> None:
-    """The more precise setting wins, under its older name too."""
+def test_uvs_own_settings_take_precedence() -> None:
+    """This holds for older names of the variables too."""
     environ = {"SSL_CERT_FILE": "/own.pem", "PIP_CERT": "/pip.pem", "UV_INDEX_URL": "https://own.example"}
     assert uv_environment(environ, ["[global]\nindex-url = https://other.example\n"]) == {}
 
 
-def test_the_bundle_of_requests_is_the_last_word_on_certificates() -> None:
-    """Machines behind a proxy often set only that one."""
+def test_the_certificates_of_requests_are_the_last_choice() -> None:
+    """Machines behind a proxy often set only REQUESTS_CA_BUNDLE."""
     assert uv_environment({"REQUESTS_CA_BUNDLE": "/r.pem"}, []) == {"SSL_CERT_FILE": "/r.pem"}
 
 
-def test_broken_or_missing_pip_files_do_no_harm(tmp_path: Path) -> None:
-    """pip itself will complain about its own file."""
+def test_broken_or_missing_pip_files_are_ignored(tmp_path: Path) -> None:
+    """pip itself reports a broken file."""
     (tmp_path / ".pip").mkdir()
     (tmp_path / ".pip" / "pip.conf").write_text("not [ a file")
     named = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
@@ -60,16 +60,16 @@ def test_broken_or_missing_pip_files_do_no_harm(tmp_path: Path) -> None:
     assert uv_environment({}, ["not [ a file"]) == {}
 
 
-def test_an_entry_of_a_lock_is_taken_with_its_hashes() -> None:
-    """uv and not uvicorn; a lock without it says so."""
+def test_an_entry_of_a_lock_is_read_with_its_hashes() -> None:
+    """The entry of uv is not confused with uvicorn's, and a lock without it is an error."""
     text = "uv==1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nuvicorn==2 \\\n    --hash=sha256:cc\n"
     assert entry(text, "uv") == "uv==1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
     with pytest.raises(LockUnreadable, match="no entry for ruff"):
         entry(text, "ruff")
 
 
-def test_every_lock_file_has_its_recipe_and_the_other_way_round() -> None:
-    """`make lock` writes all of them; none names an address."""
+def test_lock_files_and_their_definitions_agree() -> None:
+    """`make lock` writes all of them, and none contains a URL."""
     names = {lock.name for lock in all_locks()}
     assert names == {path.name for path in (CHECKOUT / "locks").glob("*.txt")}
     for lock in all_locks():
@@ -77,8 +77,8 @@ def test_every_lock_file_has_its_recipe_and_the_other_way_round() -> None:
         assert "://" not in (CHECKOUT / "locks" / lock.name).read_text(), lock
 
 
-def test_the_projects_lock_has_all_that_pyproject_asks_for() -> None:
-    """A dependency added without `make lock` is found here and not on a fresh machine."""
+def test_the_projects_lock_covers_all_requirements_of_pyproject() -> None:
+    """A dependency that was added without `make lock` is found here."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (CHECKOUT / "locks/project.txt").read_text(), re.MULTILINE))
@@ -86,7 +86,7 @@ def test_the_projects_lock_has_all_that_pyproject_asks_for() -> None:
 
 
 def test_locks_are_universal_and_hashed() -> None:
-    """What makes them serve on any machine."""
+    """They are valid for any machine."""
     for lock in all_locks():
         told = arguments(lock, Path("out.txt"))
         assert {"--universal", "--generate-hashes"} <= set(told)
@@ -95,8 +95,8 @@ def test_locks_are_universal_and_hashed() -> None:
         )
 
 
-def test_a_step_that_fails_says_what_the_program_said(tmp_path: Path) -> None:
-    """The end of the output, the exit code and an advice."""
+def test_a_failed_step_is_reported_with_the_programs_output(tmp_path: Path) -> None:
+    """The error has the end of the output, the exit code and an advice."""
     code = "import sys; [print('line', n) for n in range(40)]; sys.exit('the reason')"
     with pytest.raises(StepFailed) as raised:
         run_step(
@@ -109,21 +109,21 @@ def test_a_step_that_fails_says_what_the_program_said(tmp_path: Path) -> None:
     assert "line 3\n" not in said
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
-    """No traceback for a missing tool."""
+def test_a_missing_program_is_named() -> None:
+    """It causes no traceback."""
     with pytest.raises(StepFailed, match="/no/such/tool cannot be started"):
         run_step(["/no/such/tool"], title="t", console=Console(None), environ={})
 
 
-def test_a_step_gets_no_input_and_gives_its_output() -> None:
-    """The set-up never waits for typed input."""
+def test_a_step_gets_no_input_and_returns_its_output() -> None:
+    """The set-up never waits for input."""
     code = "import sys; print('read', repr(sys.stdin.read()))"
     printed = run_step([sys.executable, "-c", code], title="t", console=Console(None), environ=os.environ)
     assert printed == "read ''\n"
 
 
-def test_a_signal_that_arrives_while_a_program_starts_ends_it_too(tmp_path: Path) -> None:
-    """The handler may run before the set-up knows its child; no child is left over."""
+def test_a_signal_during_the_start_of_a_program_ends_it(tmp_path: Path) -> None:
+    """The handler may run before the set-up knows its child, and no child is left."""
     code = (
         "import os, signal, sys; from infra.setup.progress import Console;"
         "from infra.setup.subprocess_step import run_step\n"
@@ -139,11 +139,11 @@ def test_a_signal_that_arrives_while_a_program_starts_ends_it_too(tmp_path: Path
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
-    """A log shows life every half minute and is not flooded."""
+def test_progress_without_a_terminal_is_an_occasional_line() -> None:
+    """A log gets one line every half minute."""
     now = [0.0]
     lines = Lines()
-    console = Console(lines, lambda: now[0])  # pyright: ignore[reportArgumentType] - what Console uses of a stream
+    console = Console(lines, lambda: now[0])  # pyright: ignore[reportArgumentType] - a stand-in of a stream
     for second in range(65):
         now[0] = float(second)
         console.tick("build", now[0])

@@ -1,4 +1,4 @@
-"""The checkout's environment: created if missing or incomplete, synchronised if the lock changed.
+"""Tests of the virtual environment: created if missing or incomplete, synchronised if the lock changed.
 
 The programs are stand-ins: a `python` that creates an environment of scripts, and a `uv` that records its
 arguments. No test uses the network.
@@ -127,7 +127,7 @@ def test_a_moved_or_copied_checkout_creates_its_own(checkout: Path, tmp_path: Pa
 
 
 def test_an_interpreter_of_another_version_does_not_count_as_complete(checkout: Path) -> None:
-    """The packages lie in a folder of the version that installed them."""
+    """The packages are in a folder that is named after the Python version."""
     run(checkout)
     assert not is_complete(checkout, "3.99")
 
@@ -142,13 +142,13 @@ def test_a_link_in_place_of_the_environment_is_not_followed(checkout: Path, tmp_
     assert (elsewhere / "kept").read_text() == "x"
 
 
-def test_two_at_once_make_one_environment(checkout: Path) -> None:
-    """The second waits, says so, and finds the work done."""
+def test_two_concurrent_runs_create_one_environment(checkout: Path) -> None:
+    """The second run waits, prints that it waits, and finds a complete environment."""
     lines = Lines()
     results: list[bool] = []
 
     def second() -> None:
-        console = Console(lines)  # pyright: ignore[reportArgumentType] - what Console uses of a stream
+        console = Console(lines)  # pyright: ignore[reportArgumentType] - a stand-in of a stream
         environ = {"PATH": "/usr/bin:/bin", "LOG": "/dev/null"}
         results.append(ensure(checkout, environ, console, str(checkout.parent / "base")))
 
@@ -166,14 +166,14 @@ def test_two_at_once_make_one_environment(checkout: Path) -> None:
 
 
 def test_a_missing_lock_is_named(checkout: Path) -> None:
-    """It is part of the repository, so git has it."""
+    """The message says how to restore it from git."""
     (checkout / "locks" / "project.txt").unlink()
     with pytest.raises(LockUnreadable, match=r"project\.txt.*git"):
         run(checkout)
 
 
 def test_an_environment_is_not_created_by_the_one_it_replaces(tmp_path: Path) -> None:
-    """In an activated environment `python3` is the one inside it."""
+    """In an activated environment `python3` is that of the environment itself."""
     base = script(tmp_path / "bin" / f"python{PYTHON}", "exit 0")
     assert base_python("/x/.venv", str(tmp_path), "/x/.venv/bin/python") == str(base)
     assert base_python("/usr", "/usr", "/usr/bin/python3") == "/usr/bin/python3"
@@ -196,8 +196,8 @@ def test_uv_builds_the_project_with_its_own_copy_of_the_build_backend() -> None:
     assert backend == uv.replace("uv", "uv_build")
 
 
-def test_the_cache_lies_where_the_user_wants_it() -> None:
-    """Ours, then the desktop's, then the usual place; never in the checkout."""
+def test_the_cache_is_in_the_configured_folder() -> None:
+    """The order is SKYFLEET_CACHE, XDG_CACHE_HOME, ~/.cache; it is never in the checkout."""
     assert cache_folder({"SKYFLEET_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/h"}) == Path("/a")
     assert cache_folder({"XDG_CACHE_HOME": "/b", "HOME": "/h"}) == Path("/b/skyfleet")
     assert cache_folder({"HOME": "/h"}) == Path("/h/.cache/skyfleet")
@@ -211,8 +211,8 @@ def test_the_cache_lies_where_the_user_wants_it() -> None:
     ],
     ids=["broken", "too-old"],
 )
-def test_without_a_python_the_set_up_names_what_it_found(tmp_path: Path, body: str, said: str) -> None:
-    """Path and version of each candidate, what is needed, and how to name another."""
+def test_without_a_suitable_python_the_candidates_are_named(tmp_path: Path, body: str, said: str) -> None:
+    """The message has path and version of each, the least version, and how to choose another."""
     tools = tmp_path / "bin"
     (tmp_path / "infra" / "setup").mkdir(parents=True)
     shutil.copy(ROOT / "infra" / "setup" / "run.sh", tmp_path / "infra" / "setup")

@@ -115,23 +115,23 @@ def test_an_organisation_policy_against_public_functions_is_found_by_gcloud(
     assert "--project my-project-123 --effective" in asked
 
 
-def test_a_shell_that_is_aimed_at_the_emulator_is_told_before_anything_is_asked(
+def test_a_shell_with_the_emulators_environment_is_refused_before_any_request(
     checkout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real stack in the emulator's shell."""
+    """A real stack cannot be checked with the emulator's providers."""
     monkeypatch.setenv("PULUMI_DEBUG_PROVIDERS", "aws:1")
     said = run(checkout, "--stack", "prod", code=1).output
     assert "new shell" in said
     assert not (checkout.root.parent / "bin" / "asked").exists()
 
 
-def test_the_emulators_stack_is_asked_of_the_emulator(checkout: Layout) -> None:
-    """Which must run."""
+def test_the_preflight_of_the_emulators_stack_needs_the_emulator(checkout: Layout) -> None:
+    """The message says that the emulator is not running."""
     assert "nothing is up" in run(checkout, code=1).output
 
 
-def test_a_person_reads_accounts_first_and_what_is_in_the_way_last() -> None:
-    """And what to run when nothing is."""
+def test_the_report_begins_with_accounts_and_ends_with_problems() -> None:
+    """Without problems it ends with the command to run next."""
     facts: dict[str, object] = {"stack": "prod", "accounts": {"aws": "account 1"}, "stops": [], "notes": []}
     assert sentence(facts).splitlines() == [
         "aws    account 1",

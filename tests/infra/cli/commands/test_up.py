@@ -1,4 +1,4 @@
-"""`skyfleet up` on a day when a cloud's management API does not answer."""
+"""Tests of `skyfleet up` while a cloud's management API does not answer."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ from infra.config.model import Cloud, Place
 def test_the_other_clouds_are_deployed_only_where_a_router_is_left(
     routers: Sequence[Cloud], down: Sequence[Cloud], expected: bool
 ) -> None:
-    """A stack on one cloud, or with its only router on the cloud that is down, fails as a whole."""
+    """A stack on one cloud, or with its only router on the unavailable cloud, fails as a whole."""
     assert worth_deploying([Place(cloud, "region") for cloud in routers], down) is expected

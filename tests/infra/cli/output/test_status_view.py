@@ -1,4 +1,4 @@
-"""What `status` says to programs and to people."""
+"""Tests of the JSON value and the tables of `skyfleet status`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def router(url: str, health: JsonObject, status: JsonObject, strategy: str = "we
 
 
 def targets(*changes: JsonObject) -> JsonObject:
-    """The facts of a stack with healthy targets, changed in this way."""
+    """The facts of a stack with one healthy target for each of the changes, which override its fields."""
     healthy: JsonObject = {
         "region": "r1",
         "state": "healthy",
@@ -84,7 +84,7 @@ def targets(*changes: JsonObject) -> JsonObject:
 
 
 def shown(facts: JsonObject, width: int = 120) -> str:
-    """The tables as a terminal of so many columns shows them."""
+    """The tables on a terminal with this number of columns."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False)
     for part in render(facts):
@@ -92,8 +92,8 @@ def shown(facts: JsonObject, width: int = 120) -> str:
     return stream.getvalue()
 
 
-def test_the_value_for_programs_has_the_stable_keys() -> None:
-    """Others script against them."""
+def test_the_json_value_has_the_documented_keys() -> None:
+    """Scripts depend on them."""
     answers = [
         RouterAnswer("http://x", None, "connection refused or cut"),
         RouterAnswer("http://y", None, "HTTP 503"),
@@ -136,8 +136,8 @@ def test_the_value_for_programs_has_the_stable_keys() -> None:
     }
 
 
-def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
-    """All that one looks for first when something is wrong."""
+def test_the_tables_show_states_reasons_faults_and_how_to_heal() -> None:
+    """This is the information that is needed first in an incident."""
     answers = [
         RouterAnswer("http://x", None, "no answer within 4 s"),
         RouterAnswer("http://g", HEALTH, status=STATUS, strategy="weighted"),
@@ -157,7 +157,7 @@ def test_a_person_sees_states_reasons_faults_and_how_to_heal() -> None:
 
 
 def test_agents_of_different_builds_are_named() -> None:
-    """What a deploy that failed half-way leaves; the odd one out comes first."""
+    """A failed deploy may leave different builds; the build of the fewest agents comes first."""
     agents: list[JsonObject] = [
         {"cloud": "aws", "region": "eu-west-1", "build": "new"},
         {"cloud": "azure", "region": "westeurope", "build": "old"},
@@ -172,8 +172,8 @@ def test_agents_of_different_builds_are_named() -> None:
     assert "agents differ" not in shown({"targets": STATUS["targets"], "agents": agents[:1]})
 
 
-def test_what_an_agent_says_of_itself_changes_neither_terminal_nor_layout() -> None:
-    """A build or a reason with markup or control characters is shown as text: an agent's code may lie."""
+def test_text_from_an_agent_changes_neither_terminal_nor_layout() -> None:
+    """Markup and control characters in a build or a reason are shown as text."""
     odd = "[/red]\x1b]0;title\x07"
     agents: list[JsonObject] = [
         {"cloud": "aws", "region": "eu-west-1", "build": odd},
@@ -184,8 +184,8 @@ def test_what_an_agent_says_of_itself_changes_neither_terminal_nor_layout() -> N
     assert not {"\x1b", "\x07"} & {*text}
 
 
-def test_without_any_router_it_says_so() -> None:
-    """No targets are made up."""
+def test_a_stack_without_a_router_is_reported() -> None:
+    """The table of targets is left out."""
     facts = assemble([RouterAnswer("http://x", None, "rejected")], {}, None, "")
     assert facts["router"] is None
     assert facts["targets"] == []
@@ -193,16 +193,16 @@ def test_without_any_router_it_says_so() -> None:
     assert "no router answers" in shown(facts)
 
 
-def test_odd_replies_do_not_break_it() -> None:
-    """A router of another version may say less or more."""
+def test_replies_with_missing_or_unknown_fields_are_shown() -> None:
+    """A router of another version may send fewer or more fields."""
     status: JsonObject = {"targets": "x", "checkers": [1, {}], "router": None}
     facts = assemble([RouterAnswer("http://g", HEALTH, status=status)], {}, {"functions": None}, "")
     assert facts["targets"] == []
     assert "0 functions" in shown(facts)
 
 
-def test_a_dead_router_is_named_and_said_to_be_dead_once() -> None:
-    """Its place is known from the stack's outputs; the problem is no sentence after a no."""
+def test_an_unreachable_router_is_named_once_with_its_problem() -> None:
+    """Its place comes from the stack's outputs."""
     text = shown(assemble([RouterAnswer("http://x", None, "no answer within 4 s")], PLACES, None, ""))
     line = next(line for line in text.splitlines() if "http://x" in line)
     assert "aws/eu-west-1" in line
@@ -211,8 +211,8 @@ def test_a_dead_router_is_named_and_said_to_be_dead_once() -> None:
 
 
 @pytest.mark.parametrize(("second", "differ"), [("weighted", False), ("cost", True)])
-def test_the_strategy_of_each_router_is_shown_and_that_they_differ(second: str, differ: bool) -> None:
-    """A split is easily overlooked in a table."""
+def test_the_strategy_of_each_router_and_a_difference_are_shown(second: str, differ: bool) -> None:
+    """A sentence reports the difference, which is easily overlooked in a table."""
     other: JsonObject = {**HEALTH, "cloud": "aws", "region": "eu-west-1"}
     answers = [router("http://g", HEALTH, STATUS), router("http://a", other, STATUS, second)]
     text = shown(assemble(answers, {}, None, ""))
@@ -220,33 +220,33 @@ def test_the_strategy_of_each_router_is_shown_and_that_they_differ(second: str, 
     assert second in text
 
 
-def test_the_part_of_the_turns_is_shown_beside_the_weight() -> None:
-    """At 1/64 of the share the weight is what it was."""
+def test_the_share_is_shown_next_to_the_weight() -> None:
+    """A derated share does not change the weight."""
     text = shown(targets({"share": 0.0156}, {"share": 0.6}, {"share": 0}))
     for part in ("1.6%", "60%", "0%"):
         assert part in text
 
 
 @given(st.floats(0, 1))
-def test_a_target_that_gets_something_is_never_shown_as_getting_nothing(part: float) -> None:
-    """The floor of `adaptive` is one in 128; what is below a thousandth is no part of it."""
+def test_a_small_share_is_not_shown_as_zero(part: float) -> None:
+    """The least share of `adaptive` is 1/128; a share of at most 0.05 % is shown as zero."""
     assert (percent(part) in ("0%", "0.0%")) == (part <= 0.0005)
 
 
-def test_how_long_a_target_rests_or_is_out_stands_with_its_state() -> None:
-    """Where one looks first."""
+def test_the_time_of_a_backoff_or_an_ejection_is_shown_with_the_state() -> None:
+    """The remaining seconds follow the name of the state."""
     assert "healthy, backoff 12 s" in shown(targets({"backoff_s": 12.3}))
     assert "ejected, 40 s left" in shown(targets({"state": "ejected", "ejected_s": 39.8}))
 
 
-def test_a_part_that_is_not_known_is_a_dash() -> None:
-    """Where what is in flight decides; a router that does not know the field says nothing."""
+def test_an_unknown_share_is_a_dash() -> None:
+    """Strategies that compare active requests have no share, and an older router does not send one."""
     lines = shown(targets({"share": None, "weight": 7})).splitlines()
     assert " -        7 " in next(line for line in lines if "healthy" in line)
 
 
-def test_a_router_without_any_checker_says_so() -> None:
-    """The table of checkers would only be missing."""
+def test_a_fleet_without_checkers_is_reported() -> None:
+    """A sentence replaces the table of checkers."""
     silent: JsonObject = {**STATUS, "checkers": []}
     told = "gcp/europe-west1 has heard of no checker yet, so it decides by its own traffic alone."
     heard, unheard = (
@@ -268,14 +268,14 @@ def test_a_router_without_any_checker_says_so() -> None:
         (control.NAME, "Its strategy stays."),
     ],
 )
-def test_a_last_good_view_is_said_to_stay_only_where_there_is_one(source: str, goes_on: str) -> None:
-    """Of a stranger there never was one, and a fresh instance has none."""
+def test_the_last_valid_snapshot_is_mentioned_only_if_there_is_one(source: str, goes_on: str) -> None:
+    """The router has no earlier snapshot of an unknown checker, and a new instance has none at all."""
     facts = assemble([router("http://g", HEALTH, {**STATUS, "rejected": {source: "No."}})], {}, None, "")
     assert f"gcp/europe-west1 refuses {source}: No. {goes_on}" in " ".join(shown(facts).split())
 
 
-def test_documents_that_a_router_cannot_believe_are_named() -> None:
-    """A broken bucket costs no request, so nobody would look for it if the status kept silent."""
+def test_rejected_documents_are_named() -> None:
+    """A broken bucket fails no request, so only the status shows the problem."""
     refused = {"health/aws-eu-west-1.json": "The stored document is not JSON."}
     broken = {**STATUS, "rejected": refused, "store": {"state": "ok", "reason": "", "at": 1.0}}
     cut_off = {
@@ -297,7 +297,7 @@ def test_documents_that_a_router_cannot_believe_are_named() -> None:
 
 
 def test_a_narrow_terminal_still_shows_states_in_words() -> None:
-    """The one thing looked for first: neither gone nor one letter below the other."""
+    """The column of states is neither removed nor wrapped by letters."""
     facts = targets({"region": "westeurope", "state": "degraded"}, {}, {})
     lines = shown(facts, 60).splitlines()
     assert sum(" degraded " in line for line in lines) == 1
@@ -305,8 +305,8 @@ def test_a_narrow_terminal_still_shows_states_in_words() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 72, 80])
-def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
-    """Sentences fold and figures that can be spared give way, so that what is left can be read."""
+def test_names_are_not_truncated_on_a_narrow_terminal(width: int) -> None:
+    """Sentences are wrapped, and columns of lesser importance are left out."""
     backoff: JsonObject = {
         "region": "germanywestcentral",
         "state": "degraded",
@@ -324,14 +324,14 @@ def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reason", "learned"])
-def test_words_in_brackets_are_shown_as_they_are(kind: str) -> None:
-    """Reasons are others' words; a terminal's markup would swallow some and stumble over others."""
+def test_text_in_brackets_is_not_read_as_markup(kind: str) -> None:
+    """Reasons may contain brackets, which the terminal library would interpret."""
     assert "[/500] of [red]" in shown(targets({"state": "down", kind: "[/500] of [red]"}))
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_it_is_readable_on_a_terminal(width: int) -> None:
-    """One line of figures for each target, nothing cut off, and a long reason below them."""
+def test_each_target_has_one_line_of_figures(width: int) -> None:
+    """No figure is truncated, and a long reason is below the line."""
     learned = "slow: about 812 ms or more, others 6 ms"
     facts = targets({"region": "us-gov-west-1", "learned": learned, "backoff_s": 30.0, "cold": True}, {}, {})
     lines = shown(facts, width).splitlines()

@@ -1,4 +1,4 @@
-"""The commands for a stack on real accounts: read in the operator's own environment."""
+"""Tests of the commands for a stack on real accounts, which use the operator's environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ esac
 
 
 def answer(request: Request) -> Reply:
-    """A router that wants the key."""
+    """A router that requires the API key."""
     if request.path == "/health":
         return json_reply({"status": "ok", "cloud": "aws", "region": "eu-west-1", "build": "b"})
     if request.headers.get("authorization") != "Bearer sf-key":
@@ -50,7 +50,7 @@ def answer(request: Request) -> Reply:
 
 
 class Operator:
-    """Somebody with a plain Pulumi CLI and a stack `prod` on real accounts."""
+    """An operator with a plain Pulumi CLI and a stack `prod` on real accounts."""
 
     def __init__(self, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.bin = folder / "checkout", folder / "bin"
@@ -81,8 +81,8 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operat
         yield Operator(tmp_path, url, monkeypatch)
 
 
-def test_a_real_stack_is_read_in_the_operators_own_environment(operator: Operator) -> None:
-    """Backend and home of Pulumi are the operator's; nothing of the emulator's is added."""
+def test_a_real_stack_is_read_in_the_operators_environment(operator: Operator) -> None:
+    """Pulumi uses the operator's backend and home, and no variable of the emulator is added."""
     told = json.loads(operator.run("outputs", "--stack", "prod", "--json").stdout)
     assert told["apiKey"] == "[secret]"
     assert all("--stack prod" in line and line.endswith("| s3://our-state | ") for line in operator.asked)
@@ -91,7 +91,7 @@ def test_a_real_stack_is_read_in_the_operators_own_environment(operator: Operato
 
 
 def test_status_strategy_and_invoke_work_with_the_stacks_key(operator: Operator) -> None:
-    """As for the emulator's stack, `--json` too."""
+    """They work as for the emulator's stack, with `--json` too."""
     status = json.loads(operator.run("status", "--stack", "prod", "--json").stdout)
     assert [target["state"] for target in status["targets"]] == ["healthy"]
     assert "not running" not in operator.run("status", "--stack", "prod").stdout
@@ -102,8 +102,8 @@ def test_status_strategy_and_invoke_work_with_the_stacks_key(operator: Operator)
     assert (reply["status"], reply["target"]) == (200, "aws/eu-west-1")
 
 
-def test_a_stack_that_is_not_there_is_said_with_where_it_was_looked_for(operator: Operator) -> None:
-    """Pulumi's own words, and how to see which backend that is."""
+def test_a_missing_stack_is_reported_with_its_backend(operator: Operator) -> None:
+    """The message contains Pulumi's error and the command that shows the backend."""
     said = operator.run("status", "--stack", "absent", code=1).output
     assert "no stack named 'absent'" in said
     assert "pulumi whoami -v" in said
@@ -113,10 +113,10 @@ def test_a_stack_that_is_not_there_is_said_with_where_it_was_looked_for(operator
     )
 
 
-def test_a_shell_that_is_aimed_at_the_emulator_is_named_as_the_reason(
+def test_a_shell_with_the_emulators_environment_is_named_as_the_reason(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its backend knows the local stack alone."""
+    """The emulator's backend has only the local stack."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{operator.root / '.skyfleet'}/state")
     assert "Open a new shell" in operator.run("status", "--stack", "absent", code=1).output
 
@@ -130,10 +130,10 @@ def test_a_shell_that_is_aimed_at_the_emulator_is_named_as_the_reason(
         (("chaos", "aws", "kill"), "Faults are made by the emulator"),
     ],
 )
-def test_what_only_the_emulator_can_do_refuses_a_real_stack(
+def test_commands_of_the_emulator_refuse_a_real_stack(
     operator: Operator, words: tuple[str, ...], said: str
 ) -> None:
-    """In words, before anything is done."""
+    """The refusal comes before any action."""
     output = operator.run(*words, "--stack", "prod", code=2).output
     assert "is for the emulator, and prod is another stack" in output
     assert said in output
@@ -141,13 +141,13 @@ def test_what_only_the_emulator_can_do_refuses_a_real_stack(
 
 @pytest.mark.parametrize("command", ["status", "outputs"])
 def test_the_emulators_stack_is_the_default_and_may_be_named(operator: Operator, command: str) -> None:
-    """Nothing is up in this checkout."""
+    """Both forms report that nothing is up in this checkout."""
     assert "nothing is up" in operator.run(command, code=1).output
     assert "nothing is up" in operator.run(command, "--stack", "local", code=1).output
 
 
-def test_logs_of_a_real_stack_are_where_its_cloud_keeps_them(operator: Operator) -> None:
-    """One command of the vendor's for each function."""
+def test_logs_of_a_real_stack_are_read_with_the_vendors_commands(operator: Operator) -> None:
+    """The output has one vendor command for each function."""
     config = "config:\n  skyfleet:clouds: {aws: {regions: [eu-west-1]}, azure: {regions: [westeurope]}}\n"
     (operator.root / "Pulumi.prod.yaml").write_text(config)
     said = operator.run("logs", "--stack", "prod").stdout
@@ -160,8 +160,8 @@ def test_logs_of_a_real_stack_are_where_its_cloud_keeps_them(operator: Operator)
     assert "Pulumi.absent.yaml cannot be read" in operator.run("logs", "--stack", "absent", code=1).output
 
 
-def test_the_logs_that_are_named_are_those_that_the_program_makes(tmp_path: Path) -> None:
-    """Groups, functions and insights of every place."""
+def test_the_log_commands_name_resources_of_the_program(tmp_path: Path) -> None:
+    """This covers log groups, functions and Application Insights of every place."""
     settings = settings_for(*CLOUDS)
     made = recorded(settings, tmp_path)
     said = "\n".join(f"{one.place}\n{one.command} " for one in log_locations(settings, CLOUDS, None))
@@ -183,16 +183,16 @@ def test_the_logs_that_are_named_are_those_that_the_program_makes(tmp_path: Path
     assert all(any(site.inputs["name"].startswith(name) for site in sites) for name in asked)
 
 
-def test_a_real_stack_runs_in_this_projects_python_and_in_the_operators_pulumi() -> None:
-    """Another python3 on the operator's PATH has no Pulumi SDK; a CLI that was built here comes last."""
+def test_a_real_stack_uses_this_projects_python_and_the_operators_pulumi() -> None:
+    """Another python3 on the PATH has no Pulumi SDK; the project's own Pulumi CLI is the last choice."""
     cli = Cli(Path("/cache/pulumi"), "3.250.0", (Path("/cache"),), "built")
     path = environment(cli, {"PATH": "/own/bin"})["PATH"].split(os.pathsep)
     assert path == [str(Path(sys.executable).parent), "/own/bin", "/cache"]
 
 
 @pytest.mark.parametrize("command", ["status", "outputs", "logs", "strategy", "preflight"])
-def test_an_empty_name_is_no_stack(command: str, tmp_path: Path) -> None:
-    """It comes from a variable that is not set, and an operator's order must not go to the emulator."""
+def test_an_empty_stack_name_is_refused(command: str, tmp_path: Path) -> None:
+    """It comes from an unset variable, and a command for a real stack must not reach the emulator."""
     done = CliRunner().invoke(cli, [command, "--stack", ""], obj=Layout(tmp_path))
     assert done.exit_code == 2
     assert "it is empty" in done.output

@@ -63,8 +63,8 @@ def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
     """A restarted function writes a new file, and the command waits for a removed one."""
     path = logs(tmp_path) / "emulator.log"
     follower = Follower(LogFile("emulator", path), path.stat().st_size)
-    path.write_text("anew\n")
-    assert list(follower.new_lines()) == ["anew"]
+    path.write_text("replaced\n")
+    assert list(follower.new_lines()) == ["replaced"]
     path.unlink()
     assert list(follower.new_lines()) == []
 

@@ -1,4 +1,4 @@
-"""Pulumi's output made short."""
+"""Tests of the short form of Pulumi's output."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ Duration: 4s
 """.splitlines()
 
 
-def test_only_what_ended_is_shown() -> None:
-    """Beginnings, dots and sections are noise on a terminal."""
+def test_only_finished_operations_are_shown() -> None:
+    """Begun operations, dots and sections are left out."""
     found = [str(done) for line in OUTPUT if (done := step(line))]
     assert found == [
         "+  created   aws:iam:Role agent-role",
@@ -48,8 +48,8 @@ def test_only_what_ended_is_shown() -> None:
     ]
 
 
-def test_what_the_program_waits_for_is_told_when_it_is_said_and_is_no_reason_of_a_failure() -> None:
-    """Pulumi prints it as it comes and once more under the diagnostics."""
+def test_a_waiting_message_is_shown_once_and_is_not_the_reason_of_a_failure() -> None:
+    """Pulumi prints it at once and again under the diagnostics."""
     told = "waiting for the agent on gcp/r to serve build b: so far no answer (30 of at most 300 s)"
     lines = [
         f" +  pulumi:pulumi:Stack skyfleet-local creating (31s) {told}",
@@ -63,15 +63,15 @@ def test_what_the_program_waits_for_is_told_when_it_is_said_and_is_no_reason_of_
     assert diagnostics(lines) == [lines[2], lines[4]]
 
 
-def test_a_failure_is_a_step_that_failed() -> None:
-    """It is shown like the others and marked."""
+def test_a_failed_operation_is_marked() -> None:
+    """It has the form of the other lines."""
     done = step(OUTPUT[7])
     assert done is not None
     assert done.failed
 
 
-def test_the_reason_is_the_diagnostics_section_alone() -> None:
-    """Not two hundred lines."""
+def test_the_reason_is_the_diagnostics_section() -> None:
+    """The rest of the output, up to hundreds of lines, is left out."""
     assert diagnostics(OUTPUT) == [
         "  aws:lambda:Function (agent):",
         "    error: AccessDenied: the role cannot be assumed",
@@ -81,19 +81,19 @@ def test_the_reason_is_the_diagnostics_section_alone() -> None:
 
 
 def test_an_error_before_the_update_is_found_too() -> None:
-    """Such as a locked stack or a broken project file."""
+    """Examples are a locked stack and an invalid project file."""
     assert diagnostics(["warning: x", "error: could not load plugin", "", "usage"]) == [
         "error: could not load plugin"
     ]
 
 
 def test_without_any_section_the_last_lines_are_shown() -> None:
-    """A Pulumi that was killed or panics."""
+    """A killed Pulumi prints no diagnostics."""
     assert diagnostics(["a", "", "panic: b"]) == ["a", "panic: b"]
 
 
 def test_a_long_traceback_keeps_its_head_and_its_end() -> None:
-    """The name of the resource is at the top, the reason at the bottom."""
+    """The head names the resource and the end has the reason."""
     lines = ["Diagnostics:", *(f"    line {number}" for number in range(300)), "Duration: 1s"]
     shown = diagnostics(lines)
     assert len(shown) == SHOWN_LINES + 1
@@ -103,7 +103,7 @@ def test_a_long_traceback_keeps_its_head_and_its_end() -> None:
 
 
 def test_the_counts_become_one_line() -> None:
-    """What the last line of `up` says."""
+    """It is the last line of `up`."""
     assert counts(OUTPUT) == "2 created, 1 updated, 1 replaced, 37 unchanged"
     assert counts([]) == ""
 
@@ -111,8 +111,8 @@ def test_the_counts_become_one_line() -> None:
 @pytest.mark.parametrize(
     "line", ["", "    x: 1", "warning: created y", " +  no-colon name created", "@ updating....."]
 )
-def test_other_lines_are_no_steps(line: str) -> None:
-    """What is not known is not shown, and is in the log whole."""
+def test_other_lines_are_not_operations(line: str) -> None:
+    """Unknown lines are only in the log."""
     assert step(line) is None
 
 
@@ -133,9 +133,9 @@ SAID = "ServiceUnavailable: the cloud's management API answered 503; it may answ
         ([], {}),
     ],
 )
-def test_outages_are_told_from_all_other_failures(
+def test_an_outage_is_distinguished_from_other_failures(
     failed: list[tuple[str, str, str]], expected: dict[str, str]
 ) -> None:
-    """Only when nothing else failed are the other clouds deployed without the one that is out of order."""
+    """The other clouds are deployed alone only if an outage is the single cause."""
     lines = [FAILED.format(type=type, name=name, said=said) for type, name, said in failed]
     assert outages(lines) == expected

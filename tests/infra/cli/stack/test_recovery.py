@@ -1,4 +1,4 @@
-"""What a killed Pulumi leaves behind, read from its files."""
+"""Tests of the state that a killed Pulumi leaves: locks, pending operations, damaged checkpoints."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.infra.cli.fakes import script
 
 
 def note(pid: int, host: str = "here") -> str:
-    """A lock note as the file backend writes it."""
+    """A lock file of Pulumi's file backend."""
     return json.dumps({"pid": pid, "username": "me", "hostname": host, "timestamp": "2026-11-22T10:00:00Z"})
 
 
 def lives(*pids: int) -> Callable[[int], bool]:
-    """A machine on which only these processes live."""
+    """A machine on which only these processes run."""
     return lambda pid: pid in pids
 
 
@@ -39,17 +39,13 @@ def lives(*pids: int) -> Callable[[int], bool]:
         (["[]"], LockStatus.STALE),
     ],
 )
-def test_a_lock_counts_as_stale_only_when_its_process_is_surely_gone(
-    notes: list[str], hold: LockStatus
-) -> None:
-    """A living holder beats one we cannot see, which beats one that is gone; half a note was written by
-    nobody alive.
-    """
+def test_a_lock_is_stale_only_if_its_process_has_ended(notes: list[str], hold: LockStatus) -> None:
+    """A running holder comes before an unknown one, and both before an ended one. A partial file is stale."""
     assert strongest_lock(notes, "here", lives(7)).hold is hold
 
 
-def test_a_pid_that_now_belongs_to_another_program_is_not_pulumi(tmp_path: Path) -> None:
-    """Numbers of processes are used again."""
+def test_a_reused_pid_is_not_pulumi(tmp_path: Path) -> None:
+    """The name of the running program is compared too."""
     for pid, name in ((1, "pulumi\n"), (2, "bash\n")):
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "comm").write_text(name)
@@ -59,31 +55,31 @@ def test_a_pid_that_now_belongs_to_another_program_is_not_pulumi(tmp_path: Path)
 
 
 def checkpoint(**latest: object) -> str:
-    """A checkpoint with these members in its latest deployment."""
+    """A checkpoint with these fields in its latest deployment."""
     return json.dumps({"version": 3, "checkpoint": {"stack": "x", "latest": latest}})
 
 
-def test_operations_without_an_end_are_named() -> None:
-    """The resource's own name and what was being done to it."""
+def test_pending_operations_are_named() -> None:
+    """Each has the resource's name and the kind of operation."""
     urn = "urn:pulumi:local::skyfleet::aws:lambda/function:Function::agent-aws"
     text = checkpoint(pending_operations=[{"type": "creating", "resource": {"urn": urn}}, {}])
     assert pending_operations(text) == ["creating agent-aws", "changing an unknown resource"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"checkpoint": null}', checkpoint()])
-def test_a_checkpoint_without_a_deployment_has_nothing(text: str) -> None:
-    """A stack that was only just created, or a file that is not whole."""
+def test_a_checkpoint_without_a_deployment_is_not_deployed(text: str) -> None:
+    """This is a new stack or a damaged file."""
     assert pending_operations(text) == []
     assert not has_resources(text)
 
 
 def test_a_checkpoint_with_resources_is_deployed() -> None:
-    """`down` asks Pulumi to destroy only then."""
+    """Only then does `down` run `pulumi destroy`."""
     assert has_resources(checkpoint(resources=[{"urn": "u"}]))
 
 
-def test_a_damaged_state_is_named_with_the_way_back(tmp_path: Path) -> None:
-    """The older copy that Pulumi keeps is offered when there is one; a whole state passes, as does none."""
+def test_a_damaged_state_is_reported_with_its_backup(tmp_path: Path) -> None:
+    """The error names Pulumi's backup copy if it exists; a valid and a missing state are accepted."""
     layout = Layout(tmp_path)
     check_state(layout)
     layout.checkpoint.parent.mkdir(parents=True)
@@ -103,7 +99,7 @@ def test_a_damaged_state_is_named_with_the_way_back(tmp_path: Path) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Layout:
-    """A stack whose lock was left by a process that is gone."""
+    """A stack with the lock of a process that has ended."""
     layout = Layout(tmp_path)
     layout.stack_locks.mkdir(parents=True)
     import socket
@@ -112,8 +108,8 @@ def locked(tmp_path: Path) -> Layout:
     return layout
 
 
-def test_a_stale_lock_is_cancelled_and_said(locked: Layout) -> None:
-    """The user learns that an earlier run was killed, and `up` goes on."""
+def test_a_stale_lock_is_cancelled_and_reported(locked: Layout) -> None:
+    """`up` reports that an earlier run was killed and continues."""
     log = locked.root / "log"
     engine = PulumiRunner(
         script(locked.root / "pulumi", f'echo "$@" > {log}'), locked.root, {"PATH": "/usr/bin:/bin"}
@@ -125,8 +121,8 @@ def test_a_stale_lock_is_cancelled_and_said(locked: Layout) -> None:
     assert list(locked.stack_locks.iterdir()) == []
 
 
-def test_a_lock_of_another_machine_is_left_with_an_advice(locked: Layout) -> None:
-    """We cannot see its processes, so the user decides."""
+def test_a_lock_of_another_machine_is_kept(locked: Layout) -> None:
+    """Its process cannot be checked, so the message tells the user how to remove the lock."""
     (locked.stack_locks / "2.json").write_text(note(1, "elsewhere"))
     engine = PulumiRunner(locked.root / "never-run", locked.root, {})
     with pytest.raises(StackLocked, match=r"me@elsewhere.*pulumi cancel"):
@@ -134,8 +130,8 @@ def test_a_lock_of_another_machine_is_left_with_an_advice(locked: Layout) -> Non
     assert len(list(locked.stack_locks.iterdir())) == 2
 
 
-def test_a_free_stack_needs_nothing(tmp_path: Path) -> None:
-    """No lock, no state: no Pulumi is started."""
+def test_an_unlocked_stack_needs_no_recovery(tmp_path: Path) -> None:
+    """Without a lock and a state Pulumi is not started."""
     layout = Layout(tmp_path)
     release_stale_lock(layout, PulumiRunner(tmp_path / "never-run", tmp_path, {}), lambda text: None)
     assert pending(layout) == []
