@@ -27,7 +27,7 @@ from router.config import CheckerSettings, build_id, checker_settings
 from router.core.health import snapshots
 from router.core.health.snapshots import MOST_NUMBER, ProbeResult, Snapshot
 from router.core.identity import mismatch
-from router.core.policy import DEFAULT, SKEW_S
+from router.core.policy import DEFAULT, SKEW_S, WARM_S
 from router.core.targets import Target
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
@@ -140,7 +140,7 @@ class Checker:
 
     def _timeout_s(self, key: str, now: float) -> float:
         check, seen = self._settings.check, self._seen[key]
-        lately = 0 <= now - self._alive_at.get(key, float("-inf")) < DEFAULT.warm_for_s
+        lately = 0 <= now - self._alive_at.get(key, float("-inf")) < WARM_S
         failed_last = bool(seen) and not seen[-1].alive
         return check.timeout_s if lately or failed_last else check.cold_timeout_s
 

@@ -57,8 +57,11 @@ def learned(strategy: Strategy, evidence: Evidence, shares: Mapping[str, float])
     if not small:
         return {}
     adaptive = strategy is Strategy.ADAPTIVE
-    found = quality.qualities if adaptive else quality.meets_goal
-    factors = found(candidates, evidence.known, evidence.now, evidence.policy)
+    known, now = evidence.known, evidence.now
+    if adaptive:
+        factors = quality.qualities(candidates, known, now)
+    else:
+        factors = quality.meets_goal(candidates, known, now, evidence.policy)
     return {key: _words(key, factors[key], evidence, adaptive=adaptive) for key in small}
 
 
@@ -79,7 +82,7 @@ def _words(key: str, factors: Factors, evidence: Evidence, *, adaptive: bool) ->
 
 
 def _slow(key: str, evidence: Evidence) -> str:
-    others = evidence.others(key, lambda one: expected_ms(one, evidence.now, evidence.policy))
+    others = evidence.others(key, lambda one: expected_ms(one, evidence.now))
     beside = f", others {_ms(lower_median(others))}" if others else ""
     # "or more": a sample counts as a few times the average at most, and an attempt that lost to a hedge only
     # with the time until then.
@@ -92,13 +95,13 @@ def _misses_goal(key: str, evidence: Evidence) -> str:
 
 
 def _fails(key: str, evidence: Evidence) -> str:
-    share, _ = failure_share(evidence.seen(key), evidence.now, evidence.policy)
+    share, _ = failure_share(evidence.seen(key), evidence.now)
     return f"errors: {share:.0%} of its attempts lately"
 
 
 def _loaded(key: str, evidence: Evidence) -> str:
     def load(one: Traffic) -> float:
-        return quality.recent_load(one, evidence.now, evidence.policy)
+        return quality.recent_load(one, evidence.now)
 
     least = min(evidence.others(key, load), default=0.0)
     return f"loaded: its agent reports a load of {load(evidence.seen(key)):.1f}, others {least:.1f}"
@@ -111,7 +114,7 @@ def _expensive(key: str, evidence: Evidence) -> str:
 
 
 def _latency(key: str, evidence: Evidence) -> str:
-    return _ms(expected_ms(evidence.seen(key), evidence.now, evidence.policy))
+    return _ms(expected_ms(evidence.seen(key), evidence.now))
 
 
 def _ms(value: float) -> str:

@@ -90,19 +90,17 @@ def _target(balancer: Balancer, fleet: Fleet, key: str, now: float) -> dict[str,
         "weight": target.weight,
         "effective_weight": f.effective_weight(fleet, target, now, balancer.policy),
         "latency_ms": _latency(balancer, key, last),
-        "errors": round(failure_share(balancer.traffic[key], now, balancer.policy)[0], 3),
+        "errors": round(failure_share(balancer.traffic[key], now)[0], 3),
         "price": target.price,
         "cold": health.status is Status.COLD or bool(last and last.cold),
         "inflight": balancer.inflight[key],
         "build": last.build or None if last else None,
         "ejections": health.ejections,
         "health_share": h.share(health, now, balancer.policy) if health.status in h.SERVING else 0.0,
-        "backoff_s": round(health.backoff_until - now, 1)
-        if h.in_backoff(health, now, balancer.policy)
-        else 0.0,
+        "backoff_s": round(health.backoff_until - now, 1) if h.in_backoff(health, now) else 0.0,
         "ejected_s": round(max(0.0, health.ejected_until - now), 1) if out else 0.0,
         # Of several that serve it would be out; own traffic never puts out the last one.
-        "failing": health.status in h.SERVING and health.failures >= balancer.policy.failures,
+        "failing": health.status in h.SERVING and health.failures >= h.FAILURES,
         "checkers_up": votes.ups,
         "checkers_down": len(votes.downs),
     }
@@ -112,5 +110,5 @@ def _latency(balancer: Balancer, key: str, last: ProbeResult | None) -> float | 
     """Of our own traffic; before there is any, of the newest probe."""
     seen = balancer.traffic[key]
     if seen.samples:
-        return round(expected_ms(seen, balancer.clock(), balancer.policy), 2)
+        return round(expected_ms(seen, balancer.clock()), 2)
     return round(last.latency_ms, 2) if last and last.latency_ms >= 0 else None

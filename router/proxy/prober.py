@@ -93,7 +93,7 @@ class Prober:
             if lost is not None and lost.timer is not None:
                 probe.timer, lost.timer = lost.timer, None
             else:
-                warm = balancer.last_seen[key].is_warm(balancer.clock(), policy)
+                warm = balancer.last_seen[key].is_warm(balancer.clock())
                 due = loop.time() + (policy.ask_timeout_s if warm else policy.cold_timeout_s)
                 probe.timer = loop.call_at(due, self._unanswered, key, due)
         balancer.probe_started(key)

@@ -15,9 +15,10 @@ from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.health import snapshots
 from router.core.health.fleet import Outcome
-from router.core.health.machine import Status
+from router.core.health.last_seen import PROOF_S
+from router.core.health.machine import BACKOFF_CAP_S, BACKOFF_S, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
-from router.core.policy import DEFAULT
+from router.core.policy import DEFAULT, EJECTION_CAP_S
 from router.status import status
 from router.sync.snapshots import SnapshotStore, object_name
 from skyfleet.objects import Found, Unchanged
@@ -259,7 +260,7 @@ def test_a_lone_checker_is_believed_where_traffic_shows_nothing() -> None:
     assert state(quiet) is Status.DOWN
     stopped = balancer(clock)
     served(stopped)
-    clock.now += DEFAULT.proof_s + 1
+    clock.now += PROOF_S + 1
     stopped.fold([document(*DOWN, at=clock.now)])
     assert state(stopped) is Status.DOWN
 
@@ -296,12 +297,12 @@ def test_a_clock_that_jumps_locks_no_target_out_for_longer_than_the_cap(jump: fl
     served(one)
     one.report("aws/r0", Outcome.UNRESPONSIVE)
     one.report("aws/r1", Outcome.RATE_LIMITED, retry_after_s=YEAR)
-    clock.now += DEFAULT.proof_s + 1
+    clock.now += PROOF_S + 1
     one.fold([document(*DOWN, at=clock.now, key="aws/r2")])
     assert served(one) <= {"aws/r0", "aws/r3"}
     clock.now += jump
     served(one)
-    clock.now += DEFAULT.ejection_cap_s
+    clock.now += EJECTION_CAP_S
     assert served(one, 100) == {f"aws/r{number}" for number in range(4)}
 
 
@@ -324,7 +325,7 @@ def test_a_retry_after_of_a_year_is_a_minute(asked: float | None) -> None:
     one.report("aws/r0", Outcome.RATE_LIMITED, retry_after_s=asked)
     assert served(one) == {"aws/r1", "aws/r2"}
     assert state(one) is Status.UNKNOWN
-    clock.now += DEFAULT.backoff_cap_s if asked and asked > 0 else DEFAULT.backoff_s
+    clock.now += BACKOFF_CAP_S if asked and asked > 0 else BACKOFF_S
     assert "aws/r0" in served(one)
 
 

@@ -5,6 +5,8 @@ Rules
   that differ there.
 - A sweep varies one number, a field of `Policy` or a constant of a module of the core. All others have their
   defaults. Its figures are means over several seeds.
+- A swept constant belongs to one module. Other modules read it as an attribute of that module, so a sweep
+  reaches them, too.
 """
 
 from __future__ import annotations

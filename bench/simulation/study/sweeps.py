@@ -34,7 +34,7 @@ _REQUESTS: Final = (
     ),
     Sweep(
         "backoff",
-        Parameter("policy", "backoff_s"),
+        Parameter("health.machine", "BACKOFF_S"),
         (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
         (("load", "p50_ms"), ("load", "p99_ms"), ("load", "extra")),
         "a long backoff after a 429 without Retry-After drives the others into their own limits.",
@@ -77,7 +77,7 @@ _REQUESTS: Final = (
 _HEALTH: Final = (
     Sweep(
         "failures",
-        Parameter("policy", "failures"),
+        Parameter("health.machine", "FAILURES"),
         (1, 2, 3, 4, 5, 8),
         (
             ("flapping", "errors"),
@@ -108,7 +108,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "slow-start-most",
-        Parameter("policy", "slow_start_most"),
+        Parameter("health.machine", "SLOW_START_MOST"),
         (1, 2, 3, 5),
         (("flapping", "errors"), ("flapping", "p99_ms"), ("flapping", "recovered_s")),
         "clients see no difference here; more keeps a flapping target away for longer.",
@@ -132,7 +132,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "outlier-times",
-        Parameter("policy", "outlier_times"),
+        Parameter("health.outlier", "TIMES"),
         (2.0, 3.0, 5.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("load", "p99_ms"), ("normal", "p99_ms")),
         "ten times as slow is seen with any of them; what noise looks like decides "
@@ -141,7 +141,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "derating-step",
-        Parameter("policy", "derating_step_s"),
+        Parameter("health.outlier", "STEP_S"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("gray", "errors")),
         "a longer pause leaves clients at a slow target, a shorter one gains nothing: evidence comes no "
@@ -150,7 +150,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "derating-back",
-        Parameter("policy", "derating_back_s"),
+        Parameter("health.outlier", "BACK_S"),
         (1.0, 2.0, 5.0, 10.0),
         (("slow", "recovered_s"), ("slow", "after_ms"), ("slow", "p99_ms")),
         "a shorter pause takes a healed target back sooner; below 2 s clients notice it.",
@@ -158,7 +158,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "outlier-proof",
-        Parameter("policy", "outlier_proof"),
+        Parameter("health.outlier", "PROOF"),
         (2, 4, 8, 16, 32),
         (("gray", "errors"), ("gray", "recovered_s"), ("normal", "p99_ms"), ("normal", "oscillation")),
         "more proof loses more requests; none of these values derates a healthy fleet.",
@@ -166,7 +166,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "outlier-slow-requests",
-        Parameter("policy", "outlier_slow_requests"),
+        Parameter("health.outlier", "SLOW_REQUESTS"),
         (5, 10, 20, 40, 80),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "settled_s")),
         "fewer slow requests as proof find a slow target sooner.",
@@ -174,7 +174,7 @@ _HEALTH: Final = (
     ),
     Sweep(
         "derating-floor",
-        Parameter("policy", "derating_floor"),
+        Parameter("health.outlier", "FLOOR"),
         (1 / 256, 1 / 64, 1 / 16, 1 / 4),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a higher floor finds the recovery sooner and gives more requests to a slow target.",
@@ -185,7 +185,7 @@ _HEALTH: Final = (
 _BALANCE: Final = (
     Sweep(
         "memory",
-        Parameter("policy", "memory_s"),
+        Parameter("balance.metrics", "MEMORY_S"),
         (2, 5, 10, 20, 40),
         (("gray", "errors"), ("slow", "p99_ms"), ("gray", "recovered_s")),
         "a shorter one sees errors sooner where traffic is rare, with less evidence for each; a middle "
@@ -194,7 +194,7 @@ _BALANCE: Final = (
     ),
     Sweep(
         "fade",
-        Parameter("policy", "fade_s"),
+        Parameter("balance.metrics", "FADE_S"),
         (5, 10, 30, 60, 120),
         (("slow", "p95_ms"), ("slow", "p99_ms"), ("slow", "recovered_s")),
         "a shorter fade tries slow targets again too soon, a longer one takes them back too late.",
@@ -202,7 +202,7 @@ _BALANCE: Final = (
     ),
     Sweep(
         "baseline",
-        Parameter("policy", "baseline_s"),
+        Parameter("balance.metrics", "BASELINE_S"),
         (30, 100, 300, 1000),
         (("slow", "p99_ms"), ("load", "p99_ms"), ("slow", "recovered_s")),
         "no strong reason either way, so a middle value.",
@@ -237,7 +237,7 @@ _BALANCE: Final = (
     ),
     Sweep(
         "regain",
-        Parameter("policy", "regain_s"),
+        Parameter("balance.quality", "REGAIN_S"),
         (0.1, 0.25, 0.5, 1.0, 2.0),
         (("slow", "recovered_s"), ("gray", "recovered_s"), ("slow", "p99_ms"), ("normal", "oscillation")),
         "a quality that doubles more slowly takes healed targets back later and calms nothing; half of it "

@@ -160,7 +160,7 @@ class Balancer(TargetStates):
             self._version += 1
 
     def _choice(self, cached: _CachedPicker, key: str, now: float) -> Choice:
-        warm = self.last_seen[key].is_warm(now, self.policy)
+        warm = self.last_seen[key].is_warm(now)
         choice = cached.choices.get((key, warm))
         if choice is None:
             choice = cached.choices[key, warm] = self._made(cached.tier, key, warm)
@@ -172,9 +172,9 @@ class Balancer(TargetStates):
     def _remembered_choice(self, affinity_key: bytes, now: float) -> Choice | None:
         """The target that an earlier request with this key was sent to, if it serves."""
         key = self._affinity.get(affinity_key)
-        if key is None or not f.serves(self.fleet, key, now, self.policy):
+        if key is None or not f.serves(self.fleet, key, now):
             return None
-        return Choice(key, self.targets[key].repeatable, warm=self.last_seen[key].is_warm(now, self.policy))
+        return Choice(key, self.targets[key].repeatable, warm=self.last_seen[key].is_warm(now))
 
     def _skip_avoided(self, cached: _CachedPicker, key: str, affinity_key: bytes, now: float) -> Choice:
         """Another target than the avoided `key`: of the next slots, which it uses up, or by the affinity key.
@@ -235,4 +235,4 @@ class Balancer(TargetStates):
         key = pick_by_key(picker, affinity_key) if affinity_key else None
         if key is None:
             key = picker.pick(picker, cached.slot, self.inflight, random)
-        return self._made(tier, key, self.last_seen[key].is_warm(now, self.policy))
+        return self._made(tier, key, self.last_seen[key].is_warm(now))

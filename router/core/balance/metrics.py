@@ -1,7 +1,7 @@
 """Per-target metrics of this instance's own attempts: errors, latency, load.
 
 Rules
-- Counts of outcomes are decayed (half-life `memory_s`), so the share of failures is that of the last moments,
+- Counts of outcomes are decayed (half-life `MEMORY_S`), so the share of failures is that of the last moments,
   and `failure_share` always says how much evidence is left of it.
 - Only good warm replies tell a latency: a cold start is slow for a known reason, an error is fast for a bad
   one.
@@ -16,7 +16,7 @@ Rules
 - `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
   twenty is above: a quantile without a histogram.
 - While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
-  `fade_s`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
+  `FADE_S`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
   average goes on from there; another takes the old average back.
 - An attempt is slow when the hedge delay has passed without its first event. `SLOW_STREAK` slow ones in a
   row, with none in time between them, make a target slow for `SLOW_S` after the newest: a reply in twenty
@@ -38,9 +38,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from router.core.policy import Policy
 from skyfleet.values import frozen
 
+# Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
+# a fault and its end are both seen within seconds (docs/benchmarks/plots/memory.svg).
+MEMORY_S: Final = 10.0
+# Half-life of a bad latency without new samples: a target that was ten times as slow counts as normal
+# again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least
+# (docs/benchmarks/plots/fade.svg).
+FADE_S: Final = 30.0
+# A target's own baseline spans minutes: longer than the detection of a fault, shorter than the daily
+# cycle of load (docs/benchmarks/plots/baseline.svg).
+BASELINE_S: Final = 300.0
 # More say nothing new of how much is known.
 MOST_SAMPLES: Final = 1_000
 # The part of the latest sample in the average: at least, and at most however old the average is.
@@ -101,7 +110,6 @@ NOTHING: Final = Traffic()
 def saw(
     traffic: Traffic,
     now: float,
-    policy: Policy,
     *,
     failed: bool | None,
     latency_ms: float = -1.0,
@@ -113,11 +121,11 @@ def saw(
     latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none. in_time: its
     first event came within the hedge delay.
     """
-    kept = 0.5 ** ((now - traffic.at) / policy.memory_s) if 0 < traffic.at < now else 1.0
+    kept = 0.5 ** ((now - traffic.at) / MEMORY_S) if 0 < traffic.at < now else 1.0
     latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
     samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        latency, usual, p95, swift = _timed(traffic, latency_ms, now, policy)
+        latency, usual, p95, swift = _timed(traffic, latency_ms, now)
         samples, timed_at = samples + 1 if samples < MOST_SAMPLES else MOST_SAMPLES, now
     return Traffic(
         now,
@@ -177,15 +185,15 @@ def restarted(traffic: Traffic, now: float) -> Traffic:
     )
 
 
-def failure_share(traffic: Traffic, now: float, policy: Policy) -> tuple[float, float]:
+def failure_share(traffic: Traffic, now: float) -> tuple[float, float]:
     """The share of failed attempts lately, and its evidence: how many outcomes it still stands on."""
     if not traffic.outcomes:
         return 0.0, 0.0
     age = max(0.0, now - traffic.at)
-    return traffic.failures / traffic.outcomes, traffic.outcomes * 0.5 ** (age / policy.memory_s)
+    return traffic.failures / traffic.outcomes, traffic.outcomes * 0.5 ** (age / MEMORY_S)
 
 
-def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
+def expected_ms(traffic: Traffic, now: float) -> float:
     """The latency that the next good warm reply may have; -1: nothing is known."""
     if traffic.samples == 0:
         return -1.0
@@ -194,11 +202,11 @@ def expected_ms(traffic: Traffic, now: float, policy: Policy) -> float:
     latency, usual = traffic.latency_ms, traffic.usual_ms
     if traffic.swift:
         latency = _nearer(latency, usual, traffic.swift)
-    return _faded(latency, usual, max(0.0, now - traffic.timed_at), policy)
+    return _faded(latency, usual, max(0.0, now - traffic.timed_at))
 
 
 # Plain numbers without helper objects: every good reply runs it.
-def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple[float, float, float, int]:
+def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, float, int]:
     """Average, baseline, quantile and the row of fast ones after a sample."""
     if traffic.samples == 0:
         return sample, sample, 2 * sample, 0
@@ -209,9 +217,9 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
         swift = traffic.swift + 1
     if 2 * sample < latency + usual and latency > usual:
-        latency = _faded(latency, usual, age, policy)
+        latency = _faded(latency, usual, age)
     first = 1 / (traffic.samples + 1)
-    part = 1 - math.exp(-age / policy.memory_s)
+    part = 1 - math.exp(-age / MEMORY_S)
     part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
     most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1 else 1.0)
@@ -221,7 +229,7 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     if part < first:
         part = first if first < _MOST else _MOST
     latency += part * (counted - latency)
-    slowly = 1 - math.exp(-age / policy.baseline_s)
+    slowly = 1 - math.exp(-age / BASELINE_S)
     most = _OUTLIER * (usual if usual > 1 else 1.0)
     counted = sample if sample < most else most
     if traffic.samples < _YOUNG:
@@ -238,9 +246,9 @@ def _timed(traffic: Traffic, sample: float, now: float, policy: Policy) -> tuple
     return latency, usual, p95, swift
 
 
-def _faded(latency_ms: float, usual_ms: float, age_s: float, policy: Policy) -> float:
+def _faded(latency_ms: float, usual_ms: float, age_s: float) -> float:
     """What is left of a latency above the baseline of which nothing was heard for so long."""
-    return usual_ms + (latency_ms - usual_ms) * 0.5 ** (age_s / policy.fade_s)
+    return usual_ms + (latency_ms - usual_ms) * 0.5 ** (age_s / FADE_S)
 
 
 def _nearer(latency_ms: float, usual_ms: float, swift: int) -> float:

@@ -113,16 +113,16 @@ def _cycle(
 
 
 def _entries(strategy: Strategy, candidates: Sequence[Candidate], basis: Basis) -> dict[str, Entry]:
-    known, now, policy = basis.known, basis.now, basis.policy
+    known, now = basis.known, basis.now
     if strategy is Strategy.LATENCY:
-        slow = quality.slowness(candidates, known, now, policy)
+        slow = quality.slowness(candidates, known, now)
         return {one.key: (1.0, slow[one.key] / one.share) for one in candidates}
     found: dict[str, Entry] = {}
     for one, allowed in zip(candidates, quality.base_weights(candidates), strict=True):
         seen = known.traffic.get(one.key, quality.NOTHING)
         # A target that fails fast never looks busy; without this factor it would attract all requests.
-        worth = allowed * max(quality.MIN_SHARE, quality.success(seen, now, policy))
-        found[one.key] = (quality.recent_load(seen, now, policy), 1 / worth)
+        worth = allowed * max(quality.MIN_SHARE, quality.success(seen, now))
+        found[one.key] = (quality.recent_load(seen, now), 1 / worth)
     return found
 
 
@@ -131,8 +131,8 @@ def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) 
     factors = quality.meets_goal(candidates, known, now, policy)
     learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
-        learned = quality.settled(before.qualities, learned, now - before.at, policy)
-    slow = quality.slowness(candidates, known, now, policy)
+        learned = quality.settled(before.qualities, learned, now - before.at)
+    slow = quality.slowness(candidates, known, now)
     weights = quality.cost_shares(candidates, learned, known.prices, min(slow, key=slow.__getitem__))
     keys = tuple(one.key for one in candidates)
     picker = _cycle(Strategy.COST, s.in_order, keys, _learned(weights), before)
@@ -142,10 +142,10 @@ def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) 
 def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) -> Picker:
     # Outlier detection and quality use the same replies; both together would count them twice.
     candidates = [replace(one, share=1.0) if one.derated else one for one in candidates]
-    factors = quality.qualities(candidates, basis.known, basis.now, basis.policy)
+    factors = quality.qualities(candidates, basis.known, basis.now)
     learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
-        learned = quality.settled(before.qualities, learned, basis.now - before.at, basis.policy)
+        learned = quality.settled(before.qualities, learned, basis.now - before.at)
     keys = tuple(one.key for one in candidates)
     counts = _learned(quality.shares(candidates, learned))
     picker = _cycle(Strategy.ADAPTIVE, s.less_loaded, keys, counts, before)

@@ -5,20 +5,20 @@ counts as 1, since quality has the same evidence. Quality is a product, 1 at bes
 - latency: 1 within a band above the best target, then falling with the cube of the ratio. The band is half as
   slow again plus 10 ms, and up to two and a half times with heavy tails. The best is the fastest tenth, so
   one lucky estimate among hundreds does not make all others look slow. Fewer than three samples count for
-  less, and so do old ones (half after `baseline_s`); a target without samples counts as good.
+  less, and so do old ones (half after `BASELINE_S`); a target without samples counts as good.
 - success: (1 - share of failures) to the eighth, with one success assumed beforehand. An error costs a whole
   attempt.
 - load, as agents report it: the square root of the ratio beyond one and a half times the least load. It only
   anticipates latency.
 - price: the square root of the ratio to the cheapest price per quality. Price therefore breaks ties between
   comparable targets and has little effect otherwise.
-A quality falls at once and at most doubles every `regain_s`.
+A quality falls at once and at most doubles every `REGAIN_S`.
 
 Rules of `cost`: targets take requests from the cheapest up. Each takes what its share and its latency allow:
 all of it within `latency_goal_ms`, none beyond a fifth more. The fastest takes the remainder.
 
 In both, each target keeps at least `MIN_SHARE` of the requests (or its base weight, if that is less), so real
-requests notice every recovery. Where traffic is too rare for that, bad evidence fades (`fade_s`).
+requests notice every recovery. Where traffic is too rare for that, bad evidence fades (`FADE_S`).
 
 Theory. Instances that see the same evidence act alike, so a full target would lose all of them at once and an
 empty one would attract all of them. As in TCP, falling at once, rising slowly and ignoring small differences
@@ -32,6 +32,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from router.core.balance import metrics
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, failure_share, lower_median
 from router.core.balance.strategies import Candidate
 from router.core.policy import Policy
@@ -51,6 +52,10 @@ _TAIL, _COMPARABLE_MOST = 0.7, 2.5
 # Twice as slow keeps two fifths, ten times as slow a 300th, which is below the floor
 # (docs/benchmarks/plots/steep.svg).
 _STEEP, _TEN = 3, 10.0
+# A quality at most doubles in this time: from the minimum to 1 in about three seconds. That is slower
+# than evidence arrives, so the instances together do not overload a target that has just recovered
+# (docs/benchmarks/plots/regain.svg).
+REGAIN_S: Final = 0.5
 _FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9
 # Keeps ratios finite where something is free, in USD per million requests.
@@ -80,26 +85,24 @@ class Factors:
         return self.latency * self.success * self.load * self.price
 
 
-def qualities(
-    candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
-) -> dict[str, Factors]:
+def qualities(candidates: Sequence[Candidate], known: Known, now: float) -> dict[str, Factors]:
     """The quality of each candidate for `adaptive`, as its metrics stand now."""
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
-    expected = {key: expected_ms(one, now, policy) for key, one in seen.items()}
+    expected = {key: expected_ms(one, now) for key, one in seen.items()}
     timed = sorted(ms for ms in expected.values() if ms >= 0)
     like, steep = _comparability(seen.values())
     like_ms = like * timed[len(timed) // 10] + _SLACK_MS if timed else 0.0
-    loads = {key: 1 + recent_load(one, now, policy) for key, one in seen.items()}
+    loads = {key: 1 + recent_load(one, now) for key, one in seen.items()}
     like_load = _COMPARABLE * min(loads.values())
     found: dict[str, Factors] = {}
     for key, one in seen.items():
         latency = 1.0
         if expected[key] > like_ms:
             age = max(0.0, now - one.timed_at)
-            evidence = min(1.0, one.samples / _FULL_EVIDENCE) * 0.5 ** (age / policy.baseline_s)
+            evidence = min(1.0, one.samples / _FULL_EVIDENCE) * 0.5 ** (age / metrics.BASELINE_S)
             latency = (like_ms / expected[key]) ** (steep * evidence)
         load = (like_load / loads[key]) ** 0.5 if loads[key] > like_load else 1.0
-        found[key] = Factors(latency, success(one, now, policy), load)
+        found[key] = Factors(latency, success(one, now), load)
     prices = {key: known.prices[key] + _CENT for key in found}
     cheapest = min(prices[key] / max(one.quality, MIN_SHARE) for key, one in found.items())
     return {
@@ -128,35 +131,33 @@ def meets_goal(
 ) -> dict[str, Factors]:
     """How each candidate meets the goal of `cost`: 1 within it, 0 beyond a fifth more; and its success."""
     found: dict[str, Factors] = {}
-    for key, ms in _remembered(candidates, known, now, policy).items():
+    for key, ms in _remembered(candidates, known, now).items():
         goal = min(1.0, max(0.0, 6 - 5 * ms / policy.latency_goal_ms))
-        found[key] = Factors(goal, success(known.traffic.get(key, NOTHING), now, policy))
+        found[key] = Factors(goal, success(known.traffic.get(key, NOTHING), now))
     return found
 
 
-def success(traffic: Traffic, now: float, policy: Policy) -> float:
+def success(traffic: Traffic, now: float) -> float:
     """The success factor of a target: 1 without failures."""
-    share, _ = failure_share(traffic, now, policy)
+    share, _ = failure_share(traffic, now)
     if not share:
         return 1.0
-    # The evidence of rare traffic would be gone with `memory_s` before the next request; this fades as slowly
+    # The evidence of rare traffic would be gone with `MEMORY_S` before the next request; this fades as slowly
     # as a bad latency does.
-    evidence = traffic.outcomes * 0.5 ** (max(0.0, now - traffic.at) / policy.fade_s)
+    evidence = traffic.outcomes * 0.5 ** (max(0.0, now - traffic.at) / metrics.FADE_S)
     return (1 - share * evidence / (evidence + 1)) ** 8
 
 
-def recent_load(traffic: Traffic, now: float, policy: Policy) -> float:
+def recent_load(traffic: Traffic, now: float) -> float:
     """The load that an agent reported, decayed by its age."""
     if traffic.load <= 0:
         return 0.0
-    return traffic.load * 0.5 ** (max(0.0, now - traffic.at) / policy.memory_s)
+    return traffic.load * 0.5 ** (max(0.0, now - traffic.at) / metrics.MEMORY_S)
 
 
-def settled(
-    before: Mapping[str, float], after: Mapping[str, float], elapsed: float, policy: Policy
-) -> dict[str, float]:
+def settled(before: Mapping[str, float], after: Mapping[str, float], elapsed: float) -> dict[str, float]:
     """Qualities that fall at once and rise slowly. elapsed: seconds since `before`."""
-    growth = 2.0 ** min(max(0.0, elapsed) / policy.regain_s, 60.0)
+    growth = 2.0 ** min(max(0.0, elapsed) / REGAIN_S, 60.0)
     return {
         key: min(quality, max(before[key], MIN_SHARE) * growth) if key in before else quality
         for key, quality in after.items()
@@ -166,7 +167,7 @@ def settled(
 def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> tuple[str, ...]:
     """The order of `cost` for retries: targets that meet the goal by price, then the others by latency."""
     good = {key: one.quality for key, one in meets_goal(candidates, known, now, policy).items()}
-    slow = slowness(candidates, known, now, policy)
+    slow = slowness(candidates, known, now)
     return tuple(
         sorted(
             good, key=lambda key: (not good[key], known.prices[key] if good[key] else slow[key], slow[key])
@@ -174,34 +175,32 @@ def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: P
     )
 
 
-def slowness(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> dict[str, float]:
+def slowness(candidates: Sequence[Candidate], known: Known, now: float) -> dict[str, float]:
     """Expected milliseconds until a good reply, failed attempts included.
 
     A target without samples counts as a little better than the best, so that it is tried. Without any samples
     all targets are equal."""
     found: dict[str, float] = {}
-    for key, ms in _remembered(candidates, known, now, policy).items():
-        found[key] = ms / max(MIN_SHARE, success(known.traffic.get(key, NOTHING), now, policy))
+    for key, ms in _remembered(candidates, known, now).items():
+        found[key] = ms / max(MIN_SHARE, success(known.traffic.get(key, NOTHING), now))
     timed = [ms for ms in found.values() if ms >= 0]
     unknown = 0.9 * min(timed, default=1.0)
     # A latency of 0 times any number in flight would be 0.
     return {key: max(ms, 0.001) if ms >= 0 else unknown for key, ms in found.items()}
 
 
-def _remembered(
-    candidates: Sequence[Candidate], known: Known, now: float, policy: Policy
-) -> dict[str, float]:
+def _remembered(candidates: Sequence[Candidate], known: Known, now: float) -> dict[str, float]:
     """Expected milliseconds; -1: nothing is known.
 
-    A target that was slow from the start has no better baseline. After `baseline_s` without a sample its
+    A target that was slow from the start has no better baseline. After `BASELINE_S` without a sample its
     latency fades to the fastest one, so that it is tried again."""
     seen = {one.key: known.traffic.get(one.key, NOTHING) for one in candidates}
-    found = {key: expected_ms(one, now, policy) for key, one in seen.items()}
+    found = {key: expected_ms(one, now) for key, one in seen.items()}
     best = min((ms for ms in found.values() if ms >= 0), default=0.0)
     for key, ms in found.items():
-        unheard = now - seen[key].timed_at - policy.baseline_s
+        unheard = now - seen[key].timed_at - metrics.BASELINE_S
         if unheard > 0 and ms > best:
-            found[key] = best + (ms - best) * 0.5 ** (unheard / policy.fade_s)
+            found[key] = best + (ms - best) * 0.5 ** (unheard / metrics.FADE_S)
     return found
 
 

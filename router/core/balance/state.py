@@ -125,7 +125,6 @@ class TargetStates:
             self.traffic[key] = saw(
                 before,
                 now,
-                self.policy,
                 failed=failed,
                 latency_ms=-1.0 if cold else first_event_ms,
                 load=-1.0 if load is None else load,
@@ -152,10 +151,10 @@ class TargetStates:
         """A censored sample: an attempt was abandoned before its first event. Returns whether it counts: it
         does if it took longer than expected, as twice its time."""
         now, before = self.clock(), self.traffic[key]
-        if taken_ms <= expected_ms(before, now, self.policy):
+        if taken_ms <= expected_ms(before, now):
             return False
         ms = -1.0 if cold else 2 * taken_ms
-        self.traffic[key] = saw(before, now, self.policy, failed=None, latency_ms=ms)
+        self.traffic[key] = saw(before, now, failed=None, latency_ms=ms)
         return True
 
     def attempt_is_slow(self, key: str) -> None:
@@ -197,7 +196,7 @@ class TargetStates:
             snapshots,
             now,
             self.policy,
-            proven(self.last_seen, self.fleet.health, now, self.policy),
+            proven(self.last_seen, self.fleet.health, now),
         )
         self._version += 1
         for snapshot in snapshots:
@@ -215,7 +214,7 @@ class TargetStates:
             snapshots,
             now,
             self.policy,
-            proven(self.last_seen, self.fleet.health, now, self.policy),
+            proven(self.last_seen, self.fleet.health, now),
         )
 
     def control(self, strategy: Strategy | None, draining: Collection[str]) -> None:

@@ -121,7 +121,7 @@ def record(
         case Outcome.NEUTRAL | Outcome.CLIENT_GAVE_UP:
             return fleet
         case Outcome.RATE_LIMITED:
-            after = h.rate_limited(before, now, policy, retry_after_s)
+            after = h.rate_limited(before, now, retry_after_s)
         case Outcome.FAILURE | Outcome.UNRESPONSIVE:
             decisive, spare = outcome is Outcome.UNRESPONSIVE, _another_serves(fleet, key)
             after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare)
@@ -136,7 +136,7 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
     derated = {
         key: fleet.health[key].derating.steps for key in keys if fleet.health[key].status is Status.DEGRADED
     }
-    tests, verdicts = outlier.look(keys, traffic, fleet.tests, now, policy, derated)
+    tests, verdicts = outlier.look(keys, traffic, fleet.tests, now, derated)
     full = {one.key for one in fleet.targets if one.weight} & set(keys) - derated.keys()
     moved: dict[str, Health] = {}
     for key, verdict in verdicts.items():
@@ -193,7 +193,7 @@ def fold(
         if together.alone and key in proven:
             health[key] = h.back(before, now) if before.status is Status.DOWN else before
             continue
-        one = h.probed(before, together.up, together.at, now, policy, together.reason)
+        one = h.probed(before, together.up, together.at, now, together.reason)
         if latest.cold and one.status in h.SERVING:
             one = h.step(one, h.Event.COLD, now, "its last probe met a cold start")
         health[key] = one
@@ -252,7 +252,7 @@ def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) ->
         health = fleet.health[key]
         if health.status not in h.SERVING:
             rest.append(target)
-        elif health.backoff_until and h.in_backoff(health, now, policy):
+        elif health.backoff_until and h.in_backoff(health, now):
             in_backoff.append(target)
         else:
             derated = health.status is Status.DEGRADED
@@ -284,16 +284,16 @@ def same_tier(before: Health, after: Health) -> bool:
     return before == replace(after, failures=before.failures)
 
 
-def serves(fleet: Fleet, key: str, now: float, policy: Policy) -> bool:
+def serves(fleet: Fleet, key: str, now: float) -> bool:
     """Whether this target is neither out nor in backoff."""
     health = fleet.health[key]
-    return health.status in h.SERVING and not h.in_backoff(health, now, policy)
+    return health.status in h.SERVING and not h.in_backoff(health, now)
 
 
 def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
     """Seconds for Retry-After: until the first end of an ejection or backoff, from 1 s to `ejection_s`."""
     ends = [one.ejected_until - now for one in fleet.health.values() if one.status is Status.EJECTED]
-    ends += [one.backoff_until - now for one in fleet.health.values() if h.in_backoff(one, now, policy)]
+    ends += [one.backoff_until - now for one in fleet.health.values() if h.in_backoff(one, now)]
     soonest = min([end for end in ends if end > 0], default=policy.ejection_s)
     return max(1, min(round(soonest), round(policy.ejection_s)))
 
@@ -301,7 +301,7 @@ def retry_after_s(fleet: Fleet, now: float, policy: Policy) -> int:
 def effective_weight(fleet: Fleet, target: Target, now: float, policy: Policy) -> float:
     """The weight that `weighted` uses for a target now."""
     health = fleet.health[target.key]
-    if health.status not in h.SERVING or h.in_backoff(health, now, policy):
+    if health.status not in h.SERVING or h.in_backoff(health, now):
         return 0.0
     return target.weight * h.share(health, now, policy)
 

@@ -3,20 +3,24 @@
 Rules
 - `reply`: any response of its agent to a request. `probe`: its answer to this router's own probe.
   `checker`: its newest answer to a checker's probe. All in unix seconds.
-- A target that was alive within `warm_for_s` is warm: a slow answer is then no cold start.
+- A target that was alive within `WARM_S` is warm: a slow answer is then no cold start.
 - Own evidence stands against a single checker (`proven`): the last attempt got a good reply, or a probe was
-  answered, within `proof_s`.
+  answered, within `PROOF_S`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from router.core.health.machine import Health
-from router.core.policy import SKEW_S, Policy
+from router.core.policy import SKEW_S, WARM_S
 
 NEVER = float("-inf")
+# A single checker's "down" does not count against own good replies younger than this: three failed
+# attempts eject the target sooner.
+PROOF_S: Final = 15.0
 
 
 @dataclass(slots=True)
@@ -27,9 +31,9 @@ class LastSeen:
     probe: float = NEVER
     checker: float = NEVER
 
-    def is_warm(self, now: float, policy: Policy) -> bool:
+    def is_warm(self, now: float) -> bool:
         """Whether it was alive lately, give or take what clocks differ by."""
-        since, until = now - policy.warm_for_s, now + SKEW_S
+        since, until = now - WARM_S, now + SKEW_S
         return since < self.reply <= until or since < self.checker <= until or since < self.probe <= until
 
     def replied_since(self, since: float, now: float) -> bool:
@@ -39,13 +43,10 @@ class LastSeen:
         return since < self.reply <= now
 
 
-def proven(
-    seen: Mapping[str, LastSeen], health: Mapping[str, Health], now: float, policy: Policy
-) -> frozenset[str]:
+def proven(seen: Mapping[str, LastSeen], health: Mapping[str, Health], now: float) -> frozenset[str]:
     """The targets that a single checker's word does not put out."""
     return frozenset(
         key
         for key, one in seen.items()
-        if 0 <= now - one.probe <= policy.proof_s
-        or (not health[key].failures and 0 <= now - one.reply <= policy.proof_s)
+        if 0 <= now - one.probe <= PROOF_S or (not health[key].failures and 0 <= now - one.reply <= PROOF_S)
     )

@@ -8,11 +8,11 @@ Rules
   (`router.core.health.outlier`).
 - A cold start is a sign of life, never a failure. `unknown` and `cold` serve at full weight.
 - A target that was out returns through `slow-start`: its share grows in ten steps over `slow_start_s`, or
-  over a multiple of that, up to `slow_start_most`, when it was out several times lately. After an ejection,
+  over a multiple of that, up to `SLOW_START_MOST`, when it was out several times lately. After an ejection,
   or when its probes went stale, one failed attempt ejects it again until its first success.
-- Ejection lasts `ejection_s` times the number of ejections, at most the cap. A deadline only moves later. The
-  count starts again at 1 for a target that served for the cap's time since it was out last.
-- Rate-limited is not failed: the target is in backoff for its Retry-After, at most `backoff_cap_s`, and its
+- Ejection lasts `ejection_s` times the number of ejections, at most `EJECTION_CAP_S`. A deadline only moves
+  later. The count starts again at 1 for a target that served for the cap's time since it was out last.
+- Rate-limited is not failed: the target is in backoff for its Retry-After, at most `BACKOFF_CAP_S`, and its
   status does not change. The end of a backoff only moves later, too.
 - `down` needs fresh probes. When all of them are stale, the target enters slow start, and traffic decides.
 - `draining` is an order of the control document, not evidence: only `resume` ends it.
@@ -32,7 +32,7 @@ from typing import Final
 from router.core.errors import IllegalEvent
 from router.core.health import outlier
 from router.core.health.outlier import Conclusion, Derating
-from router.core.policy import SKEW_S, Policy
+from router.core.policy import EJECTION_CAP_S, SKEW_S, Policy
 from skyfleet.values import frozen
 
 
@@ -142,6 +142,17 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (_R, Event.RESUME): _U,
 }
 
+# Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to
+# (docs/benchmarks/plots/failures.svg).
+FAILURES: Final = 3
+# Backoff of a target that sends no Retry-After. A full one still takes most requests, so a longer backoff
+# drives the others into their own limits (docs/benchmarks/plots/backoff.svg).
+BACKOFF_S: Final = 0.1
+# A Retry-After of a year is a mistake; a minute later one more request finds out.
+BACKOFF_CAP_S: Final = 60.0
+# Repeated slow starts take up to three times as long: longer than most flapping, and bounded.
+# See docs/benchmarks/plots/slow-start-most.svg.
+SLOW_START_MOST: Final = 3
 _BACK: Final = "getting its share back, was "
 # Ten steps from 10 % to 100 %: each adds a tenth, small enough to stop at.
 _STEPS: Final = 10
@@ -185,14 +196,14 @@ def settle(health: Health, now: float, policy: Policy) -> Health:
 
     A status begins when its cause came, not at this call: so the result does not depend on how often a fleet
     without traffic is looked at."""
-    trial = policy.failures - 1
-    if health.backoff_until and not in_backoff(health, now, policy):
+    trial = FAILURES - 1
+    if health.backoff_until and not in_backoff(health, now):
         health = replace(health, backoff_until=0.0)
     if health.status is Status.DOWN and not _since(probed_or_since(health), now, policy.fresh_s):
         stale_at = min(now, probed_or_since(health) + policy.fresh_s)
         health = step(health, Event.STALE, stale_at, "its probes are stale, so traffic tries it")
         health = replace(health, failures=trial)
-    if health.status is Status.EJECTED and not 0 < health.ejected_until - now <= policy.ejection_cap_s:
+    if health.status is Status.EJECTED and not 0 < health.ejected_until - now <= EJECTION_CAP_S:
         ended_at = min(now, health.ejected_until)
         health = step(health, Event.ENDED, ended_at, f"back after ejection {health.ejections}")
         health = replace(health, failures=trial)
@@ -216,17 +227,17 @@ def failed(
     health: Health, now: float, policy: Policy, *, why: str, decisive: bool, may_eject: bool
 ) -> Health:
     """An attempt failed. decisive: its probe failed, too, so one failure is enough."""
-    failures = policy.failures if decisive else min(health.failures + 1, policy.failures)
+    failures = FAILURES if decisive else min(health.failures + 1, FAILURES)
     if failures != health.failures:
         health = replace(health, failures=failures)
-    if health.failures < policy.failures or not may_eject:
+    if health.failures < FAILURES or not may_eject:
         return health
     if health.status in SERVING:
-        forgiven = now - health.ejected_until > policy.ejection_cap_s
-        health = replace(_out(health, now, policy), ejections=1 if forgiven else health.ejections + 1)
+        forgiven = now - health.ejected_until > EJECTION_CAP_S
+        health = replace(_out(health, now), ejections=1 if forgiven else health.ejections + 1)
     if health.status in SERVING or health.status is Status.EJECTED:
-        lasts = min(policy.ejection_s * health.ejections, policy.ejection_cap_s)
-        until = _later(health.ejected_until, now + lasts, now, policy.ejection_cap_s)
+        lasts = min(policy.ejection_s * health.ejections, EJECTION_CAP_S)
+        until = _later(health.ejected_until, now + lasts, now, EJECTION_CAP_S)
         health = replace(health, ejected_until=until)
     return step(health, Event.EJECT, now, f"{why} (ejection {health.ejections})")
 
@@ -241,21 +252,21 @@ def back(health: Health, now: float) -> Health:
     return health
 
 
-def rate_limited(health: Health, now: float, policy: Policy, retry_after_s: float | None) -> Health:
+def rate_limited(health: Health, now: float, retry_after_s: float | None) -> Health:
     """The target is at its limit. retry_after_s: the backoff that it asked for, if any."""
-    asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else policy.backoff_s
-    until = _later(health.backoff_until, now + min(asked, policy.backoff_cap_s), now, policy.backoff_cap_s)
+    asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else BACKOFF_S
+    until = _later(health.backoff_until, now + min(asked, BACKOFF_CAP_S), now, BACKOFF_CAP_S)
     return health if until == health.backoff_until else replace(health, backoff_until=until)
 
 
-def probed(health: Health, up: bool | None, at: float, now: float, policy: Policy, reason: str) -> Health:
+def probed(health: Health, up: bool | None, at: float, now: float, reason: str) -> Health:
     """The checkers' merged verdict after new observations; None when they reach none."""
     known = health.probed_at if health.probed_at <= now + SKEW_S else 0.0
     health = replace(health, probed_at=max(known, at))
     if up is None:
         return health
     if not up and health.status in SERVING:
-        health = _out(health, now, policy)
+        health = _out(health, now)
     health = step(health, Event.UP if up else Event.DOWN, now, reason)
     # Further checkers add to the reason while the status stays.
     return replace(health, reason=reason) if health.status is Status.DOWN else health
@@ -266,9 +277,9 @@ def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why
     if health.status is not Status.DEGRADED:
         if verdict is not Conclusion.BAD:
             return health
-        derating = outlier.first_step(health.derating, share(health, now, policy), now, policy)
+        derating = outlier.first_step(health.derating, share(health, now, policy), now)
         return replace(step(health, Event.DERATE, now, why), derating=derating)
-    derating = outlier.next_step(health.derating, verdict, now, policy)
+    derating = outlier.next_step(health.derating, verdict, now)
     if derating is health.derating:
         return health
     was = _BACK + health.reason.removeprefix(_BACK)
@@ -276,15 +287,15 @@ def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why
     return health if derating.steps else step(health, Event.RESTORE, now, "as good as the others again")
 
 
-def in_backoff(health: Health, now: float, policy: Policy) -> bool:
+def in_backoff(health: Health, now: float) -> bool:
     """Whether the target is in backoff now."""
-    return 0 < health.backoff_until - now <= policy.backoff_cap_s
+    return 0 < health.backoff_until - now <= BACKOFF_CAP_S
 
 
 def share(health: Health, now: float, policy: Policy) -> float:
     """The fraction of its weight that health allows: 1, or less in slow start or while derated."""
     if health.status is Status.DEGRADED:
-        return outlier.share(health.derating, policy)
+        return outlier.share(health.derating)
     if health.status is not Status.SLOW_START:
         return 1.0
     done = int(_STEPS * max(0.0, now - health.since) / slow_start_length_s(health, policy))
@@ -293,7 +304,7 @@ def share(health: Health, now: float, policy: Policy) -> float:
 
 def changes_at(health: Health, now: float, policy: Policy) -> float:
     """When time alone next changes the share or tier of a settled target (unix s); inf if never."""
-    ends = [health.backoff_until] if in_backoff(health, now, policy) else []
+    ends = [health.backoff_until] if in_backoff(health, now) else []
     if health.status is Status.EJECTED:
         ends.append(health.ejected_until)
     elif health.status is Status.DOWN:
@@ -308,7 +319,7 @@ def changes_at(health: Health, now: float, policy: Policy) -> float:
 
 def slow_start_length_s(health: Health, policy: Policy) -> float:
     """The length of slow start, in proportion to the flap count."""
-    return policy.slow_start_s * max(1, min(health.flap_count, policy.slow_start_most))
+    return policy.slow_start_s * max(1, min(health.flap_count, SLOW_START_MOST))
 
 
 def probed_or_since(health: Health) -> float:
@@ -316,9 +327,9 @@ def probed_or_since(health: Health) -> float:
     return max(health.probed_at, health.since)
 
 
-def _out(health: Health, now: float, policy: Policy) -> Health:
+def _out(health: Health, now: float) -> Health:
     """Count that the target goes out; the count starts again at 1 after the cap's time of serving."""
-    forgiven = now - health.back_at > policy.ejection_cap_s
+    forgiven = now - health.back_at > EJECTION_CAP_S
     return replace(health, flap_count=1 if forgiven else health.flap_count + 1)
 
 

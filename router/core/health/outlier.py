@@ -5,23 +5,23 @@ Rules
   one request a second and at a thousand.
 - Errors and slowness are two sequential tests (A. Wald, 1945). Each outcome moves a score between 0 (good)
   and 1 (bad); between them the test is open.
-- Errors: a failure is evidence for the share `outlier_errors_bad` against `outlier_errors_fine`, a success
+- Errors: a failure is evidence for the share `ERRORS_BAD` against `ERRORS_FINE`, a success
   against it. One failure never suffices, and a share below about the middle of both never adds up.
-- Slowness: the average is over `outlier_times` the target's usual (`outlier_times_far` if it is usually
-  slower than the others) and over `outlier_peers` times the others, by `outlier_gap_ms` or more. For a target
-  that was slow from the start: over `outlier_slow_times` the others by `outlier_slow_ms`, which no distance
-  between regions explains. `outlier_slow_requests` such requests end the test.
+- Slowness: the average is over `TIMES` the target's usual (`TIMES_FAR` if it is usually
+  slower than the others) and over `PEERS` times the others, by `GAP_MS` or more. For a target
+  that was slow from the start: over `SLOW_TIMES` the others by `SLOW_MS`, which no distance
+  between regions explains. `SLOW_REQUESTS` such requests end the test.
 - A target must be worse than the others, or the cause may be common. The others are the serving targets with
   traffic, represented by their lower median: with two others the better one, so two bad targets of three are
   both found. Without others there is no verdict, so the last target is never derated.
-- Derating halves the share in steps down to `derating_floor`. Each step is a test of its own that begins in
+- Derating halves the share in steps down to `FLOOR`. Each step is a test of its own that begins in
   the middle (0.5): bad halves again, good doubles. A step up needs less evidence the smaller the share is,
   because an error costs less: two fast replies at the floor, ten for the last step.
-- Ten times `derating_back_s` without evidence doubles the share, too: a target without traffic has no
+- Ten times `BACK_S` without evidence doubles the share, too: a target without traffic has no
   evidence.
 - A relapse after a step up lengthens the wait before each next step up, at most to the cap of ejections.
 
-Theory. With h = `outlier_proof`, a target with the true share of errors `outlier_errors_fine` is called bad
+Theory. With h = `PROOF`, a target with the true share of errors `ERRORS_FINE` is called bad
 by chance once in about e^h excursions of its score; at 2 % of errors once in e^(1.6 h). Averages of latency
 are capped per sample (`router.core.balance.metrics`), so one slow reply, however slow, never suffices.
 """
@@ -34,15 +34,51 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Final
 
+from router.core.balance import metrics
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms
-from router.core.policy import Policy
+from router.core.policy import EJECTION_CAP_S
 from skyfleet.values import frozen
 
+# The least share of a derated target: with three targets below 1 % of the requests, so that it does not
+# decide the p99, and at 50 requests a second still one each four seconds to notice recovery
+# (docs/benchmarks/plots/derating-floor.svg).
+FLOOR: Final = 1 / 64
+# The least time between two steps: from full to the floor within 12 s
+# (docs/benchmarks/plots/derating-step.svg), and back within 12 s of good evidence
+# (docs/benchmarks/plots/derating-back.svg).
+STEP_S: Final = 2.0
+BACK_S: Final = 2.0
+# Shares of errors that the test tells apart; what is between them counts neither way for long.
+ERRORS_FINE: Final = 0.05
+ERRORS_BAD: Final = 0.35
+# Evidence as a logarithm of odds: 3,000 to 1. A third of errors is seen within about 25 requests
+# (docs/benchmarks/plots/outlier-proof.svg).
+PROOF: Final = 8.0
+# Slow: times its own usual, times the others, and by so much. Below the tenfold that faults bring, and
+# above what queues and heavy tails do to an average: it derates no target of thousands of healthy fleets
+# (tests/router/core/health/test_outlier.py). Where the others are no measure, as they are near and it is
+# far, its own usual latency alone decides. A heavy tail (lognormal, sigma 1) whose first replies were
+# fast needs a factor of six there.
+# See docs/benchmarks/plots/outlier-times.svg.
+TIMES: Final = 5.0
+TIMES_FAR: Final = 6.0
+PEERS: Final = 3.0
+GAP_MS: Final = 50.0
+# Slow from the start: no way around the Earth explains a second.
+SLOW_TIMES: Final = 5.0
+SLOW_MS: Final = 1000.0
+# An average of fewer is no average; and how many requests at a slow average make it an answer
+# (docs/benchmarks/plots/outlier-slow-requests.svg).
+SAMPLES: Final = 10
+SLOW_REQUESTS: Final = 20
 # How many requests one look may add to the test of slowness, since they share one average.
 _MOST_A_LOOK: Final = 8
 # The decayed count of failures below which no test begins.
 _SOME: Final = 0.5
 _MIDDLE: Final = 0.5
+# What a failure and a success add to the evidence.
+_FAILED: Final = math.log(ERRORS_BAD / ERRORS_FINE)
+_SUCCEEDED: Final = math.log((1 - ERRORS_FINE) / (1 - ERRORS_BAD))
 # How many times as long a step up takes without evidence.
 _UNHEARD: Final = 10
 
@@ -89,34 +125,32 @@ class Verdict:
 FULL: Final = Derating()
 
 
-def share(derating: Derating, policy: Policy) -> float:
+def share(derating: Derating) -> float:
     """The fraction of the weight that derating leaves."""
-    return max(policy.derating_floor, 0.5**derating.steps)
+    return max(FLOOR, 0.5**derating.steps)
 
 
-def first_step(last: Derating, current: float, now: float, policy: Policy) -> Derating:
+def first_step(last: Derating, current: float, now: float) -> Derating:
     """The first step down, to half of the `current` share or less. last: from the time before."""
     steps = 1
-    while 0.5**steps > current / 2 and 0.5**steps > policy.derating_floor:
+    while 0.5**steps > current / 2 and 0.5**steps > FLOOR:
         steps += 1
-    lately = 0 <= now - last.moved_at <= policy.ejection_cap_s
+    lately = 0 <= now - last.moved_at <= EJECTION_CAP_S
     return Derating(steps, now, relapses=last.relapses + 1 if lately and last.moved_at else 0)
 
 
-def next_step(derating: Derating, verdict: Conclusion, now: float, policy: Policy) -> Derating:
+def next_step(derating: Derating, verdict: Conclusion, now: float) -> Derating:
     """One step further down or up when it is due; else the same object."""
     age = now - derating.moved_at if now >= derating.moved_at else math.inf
     if verdict is Conclusion.BAD:
-        if age < policy.derating_step_s:
+        if age < STEP_S:
             return derating
-        lowest = 0.5**derating.steps <= policy.derating_floor
+        lowest = 0.5**derating.steps <= FLOOR
         return Derating(
             derating.steps if lowest else derating.steps + 1, now, relapses=derating.relapses + derating.risen
         )
-    patience = (
-        policy.derating_back_s * (1 + derating.relapses) * (1 if verdict is Conclusion.GOOD else _UNHEARD)
-    )
-    if age < min(patience, policy.ejection_cap_s):
+    patience = BACK_S * (1 + derating.relapses) * (1 if verdict is Conclusion.GOOD else _UNHEARD)
+    if age < min(patience, EJECTION_CAP_S):
         return derating
     return Derating(derating.steps - 1, now, risen=True, relapses=derating.relapses)
 
@@ -131,7 +165,6 @@ def look(
     traffic: Mapping[str, Traffic],
     tests: Mapping[str, SequentialTest],
     now: float,
-    policy: Policy,
     derated: Mapping[str, int] | None = None,
 ) -> tuple[Mapping[str, SequentialTest], Mapping[str, Verdict]]:
     """Add new traffic of the serving targets `keys` to their tests.
@@ -140,13 +173,13 @@ def look(
     object if nothing changed) and the verdict on each target that has one.
     """
     derated = derated or {}
-    others = _Others(keys, traffic, now, policy)
+    others = _Others(keys, traffic, now)
     after: dict[str, SequentialTest] = {}
     for key in keys:
         seen, known = traffic.get(key, NOTHING), tests.get(key)
         if known is None and key in derated:
             known = new_test(seen)
-        test = _counted(known, seen, others.pace(key), policy)
+        test = _counted(known, seen, others.pace(key))
         if test is not None and (key in derated or not _over(test, seen)):
             after[key] = test
     if not after:
@@ -156,30 +189,27 @@ def look(
     return (tests if after == tests else after), verdicts
 
 
-def _counted(
-    known: SequentialTest | None, seen: Traffic, slow: bool | None, policy: Policy
-) -> SequentialTest | None:
+def _counted(known: SequentialTest | None, seen: Traffic, slow: bool | None) -> SequentialTest | None:
     """The tests of a target after its newest traffic. slow: None between slow and fast."""
     if known is None:
         if seen.failures < _SOME and slow is not True:
             return None
         known, outcomes, failures = SequentialTest(seen.at, 0, 0), seen.outcomes, seen.failures
     else:
-        kept = 0.5 ** (max(0.0, seen.at - known.at) / policy.memory_s)
+        kept = 0.5 ** (max(0.0, seen.at - known.at) / metrics.MEMORY_S)
         outcomes = max(0, round(seen.outcomes - known.outcomes * kept))
         failures = min(outcomes, max(0, round(seen.failures - known.failures * kept)))
         if seen.at == known.at and not outcomes:
             return known
-    fine, bad = policy.outlier_errors_fine, policy.outlier_errors_bad
-    against = failures * math.log(bad / fine) - (outcomes - failures) * math.log((1 - fine) / (1 - bad))
+    against = failures * _FAILED - (outcomes - failures) * _SUCCEEDED
     # A sample without an outcome is the latency of an attempt that was lost to a hedge.
     votes = 0.0 if slow is None else min(max(outcomes, 1), _MOST_A_LOOK) * (1 if slow else -1)
     return SequentialTest(
         seen.at,
         seen.outcomes,
         seen.failures,
-        _within(known.errors + against / policy.outlier_proof),
-        _within(known.slow + votes / policy.outlier_slow_requests),
+        _within(known.errors + against / PROOF),
+        _within(known.slow + votes / SLOW_REQUESTS),
     )
 
 
@@ -191,14 +221,12 @@ def _over(test: SequentialTest, seen: Traffic) -> bool:
 class _Others:
     """The other serving targets: each test compares one target with them."""
 
-    def __init__(
-        self, keys: Sequence[str], traffic: Mapping[str, Traffic], now: float, policy: Policy
-    ) -> None:
-        self._keys, self._traffic, self._policy = keys, traffic, policy
+    def __init__(self, keys: Sequence[str], traffic: Mapping[str, Traffic], now: float) -> None:
+        self._keys, self._traffic = keys, traffic
         self._expected = {
-            key: expected_ms(seen, now, policy)
+            key: expected_ms(seen, now)
             for key in keys
-            if (seen := traffic.get(key, NOTHING)).samples >= policy.outlier_samples
+            if (seen := traffic.get(key, NOTHING)).samples >= SAMPLES
         }
         self._paces = sorted(self._expected.values())
         self._parts: dict[str, float] = {}
@@ -210,20 +238,20 @@ class _Others:
         """Slow, fast, or neither."""
         if key not in self._expected:
             return None
-        policy, own, usual = self._policy, self._traffic[key].latency_ms, self._traffic[key].usual_ms
-        if own <= usual * policy.outlier_times / 2 and own < policy.outlier_slow_ms:
+        own, usual = self._traffic[key].latency_ms, self._traffic[key].usual_ms
+        if own <= usual * TIMES / 2 and own < SLOW_MS:
             return False
         rest = self._rest(key)
         if rest is None:
             return None
         gap, times = own - rest, own / max(rest, 1.0)
         alike = usual <= 2 * rest
-        grown = own > usual * (policy.outlier_times if alike else policy.outlier_times_far)
-        changed = grown and times > policy.outlier_peers and gap >= policy.outlier_gap_ms
-        if changed or (times > policy.outlier_slow_times and gap >= policy.outlier_slow_ms):
+        grown = own > usual * (TIMES if alike else TIMES_FAR)
+        changed = grown and times > PEERS and gap >= GAP_MS
+        if changed or (times > SLOW_TIMES and gap >= SLOW_MS):
             return True
-        fast = own <= usual * policy.outlier_times / 2 and times <= policy.outlier_slow_times / 2
-        return False if fast or times <= policy.outlier_peers / 2 else None
+        fast = own <= usual * TIMES / 2 and times <= SLOW_TIMES / 2
+        return False if fast or times <= PEERS / 2 else None
 
     def learn_errors(self, tests: Mapping[str, SequentialTest]) -> None:
         """Prepare for verdicts on these tests."""

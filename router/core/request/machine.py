@@ -54,6 +54,8 @@ _FINAL: Final = frozenset({ResponseKind.BUFFER, ResponseKind.STREAM, ResponseKin
 _EXECUTED: Final = frozenset({ResponseKind.SERVER_ERROR, ResponseKind.UNKNOWN})
 _NOT_THE_AGENTS: Final = frozenset({ResponseKind.FRONTEND, ResponseKind.UNKNOWN})
 _FIRST_PICK: Final = (Pick(()),)
+# Pauses between probes of one attempt double from `probe_after_s` up to this.
+_PROBE_PAUSE_CAP_S: Final = 30.0
 _UNRESPONSIVE: Final = "gave neither a reply nor an answer to /health"
 _STOPPED: Final = "stopped in the middle of a small reply"
 
@@ -161,7 +163,7 @@ class RequestMachine(RequestState):
         if heartbeat and len(self.active) == 1:
             return self._forward(one, now)
         one.probing = False
-        one.wake_at = now + min(policy.probe_after_s * 2**one.probes, policy.ask_pause_cap_s)
+        one.wake_at = now + min(policy.probe_after_s * 2**one.probes, _PROBE_PAUSE_CAP_S)
         return self._armed()
 
     def on_probe_failed(self, number: int, now: float) -> Actions:

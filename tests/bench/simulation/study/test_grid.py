@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from bench.simulation import results
@@ -26,7 +28,16 @@ def test_a_parameter_changes_a_constant_temporarily() -> None:
             changed = sweep.parameter.default()
         assert sweep.parameter.default() == before
         assert (changed == before) is (sweep.parameter.where == "policy")
-    assert Parameter("policy", "failures").policy(5.0).failures == 5
+    assert Parameter("policy", "attempts").policy(4.0).attempts == 4
+
+
+def test_a_swept_constant_has_one_home() -> None:
+    """A module that imported its value would keep the default during a sweep."""
+    for sweep in SWEEPS:
+        where, name = sweep.parameter.where, sweep.parameter.name
+        if where != "policy":
+            loaded = [one for one, module in sys.modules.items() if hasattr(module, name)]
+            assert [one for one in loaded if one.startswith("router.")] == [f"router.core.{where}"], name
 
 
 def test_the_default_of_each_sweep_is_one_of_its_values() -> None:

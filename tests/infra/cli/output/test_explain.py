@@ -7,7 +7,7 @@ import pytest
 from infra.cli import json_access
 from infra.cli.json_access import JsonObject
 from infra.cli.output.explain import why
-from router.core.policy import Policy
+from router.core.health.machine import BACKOFF_CAP_S
 from tests.infra.cli.output.test_status_view import shown, targets
 
 pytestmark = pytest.mark.pure
@@ -52,7 +52,7 @@ def test_the_recovery_of_a_target_is_not_shown_with_a_new_failure(old: str) -> N
 def test_a_long_retry_after_is_shown_as_its_limit() -> None:
     """A Retry-After of a year is shown as the minute that the router waits."""
     (target,) = json_access.objects(targets({"backoff_s": 59.0})["targets"])
-    assert f"in backoff for {Policy().backoff_cap_s:g} s at most, whatever it asked for" in why(target)
+    assert f"in backoff for {BACKOFF_CAP_S:g} s at most, whatever it asked for" in why(target)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from router.core.balance.strategies import Strategy
 from router.core.health import fleet
 from router.core.health.fleet import Outcome
-from router.core.health.machine import Status
+from router.core.health.machine import FAILURES, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
-from router.core.policy import DEFAULT
+from router.core.policy import DEFAULT, WARM_S
 from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure
@@ -117,7 +117,7 @@ def test_a_change_of_health_is_seen_by_the_very_next_choice(strategy: Strategy) 
     """Pickers are cached, but never beyond the fleet that they were prepared for."""
     harness = Harness([1, 1, 1], strategy)
     harness.keys(5)
-    for _ in range(DEFAULT.failures):
+    for _ in range(FAILURES):
         harness.balancer.report("aws/r1", Outcome.FAILURE)
     assert "aws/r1" not in harness.keys(30)
 
@@ -187,7 +187,7 @@ def test_a_choice_knows_whether_its_target_was_alive_lately() -> None:
     assert not harness.choose().warm
     harness.reply("aws/r0", cold=True)
     assert harness.choose().warm
-    harness.now += DEFAULT.warm_for_s
+    harness.now += WARM_S
     assert not harness.choose().warm
 
 
@@ -201,7 +201,7 @@ def test_a_clock_set_back_makes_no_target_warm_or_heard_of_for_as_long() -> None
     look = ProbeResult(harness.now, ok=True)
     harness.balancer.fold([Snapshot("aws/r1", harness.now, {"aws/r0": (look,)})])
     assert harness.choose("aws/r1").warm
-    harness.now += DEFAULT.warm_for_s
+    harness.now += WARM_S
     assert not harness.choose("aws/r1").warm
     with harness.active("aws/r0"):
         harness.now += 30

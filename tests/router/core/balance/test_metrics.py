@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.balance.metrics import MOST_SAMPLES, NOTHING, Traffic, expected_ms, failure_share, saw
-from router.core.policy import DEFAULT
+from router.core.balance.metrics import (
+    FADE_S,
+    MEMORY_S,
+    MOST_SAMPLES,
+    NOTHING,
+    Traffic,
+    expected_ms,
+    failure_share,
+    saw,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -23,7 +31,7 @@ def after(
     """After good warm replies with these latencies, so many seconds apart; none of them is before `begin`."""
     seen = begin
     for number, sample in enumerate(samples):
-        seen = saw(seen, max(now, begin.at) + number * apart, DEFAULT, failed=False, latency_ms=sample)
+        seen = saw(seen, max(now, begin.at) + number * apart, failed=False, latency_ms=sample)
     return seen
 
 
@@ -35,35 +43,35 @@ def noisy(count: int, around: float, seed: int = 1) -> list[float]:
 
 def test_nothing_is_known_of_nothing() -> None:
     """Neither a latency nor failures, and no evidence."""
-    assert expected_ms(NOTHING, START, DEFAULT) == -1
-    assert failure_share(NOTHING, START, DEFAULT) == (0.0, 0.0)
+    assert expected_ms(NOTHING, START) == -1
+    assert failure_share(NOTHING, START) == (0.0, 0.0)
 
 
 def test_failures_count_by_their_share_and_evidence_decays() -> None:
     """Half of the evidence is gone after `memory_s`; the share stays what it was."""
     seen = NOTHING
     for failed in (True, False, False, False):
-        seen = saw(seen, START, DEFAULT, failed=failed)
-    assert failure_share(seen, START, DEFAULT) == (0.25, 4.0)
-    assert failure_share(seen, START + DEFAULT.memory_s, DEFAULT) == (0.25, 2.0)
+        seen = saw(seen, START, failed=failed)
+    assert failure_share(seen, START) == (0.25, 4.0)
+    assert failure_share(seen, START + MEMORY_S) == (0.25, 2.0)
 
 
 def test_a_fault_and_its_end_are_both_seen_within_seconds() -> None:
     """At five requests a second a third of errors shows within five seconds and is gone after a minute."""
     seen = NOTHING
     for number in range(300):
-        seen = saw(seen, START + number / 5, DEFAULT, failed=False)
+        seen = saw(seen, START + number / 5, failed=False)
     for number in range(25):
-        seen = saw(seen, START + 60 + number / 5, DEFAULT, failed=number % 3 == 0)
-    assert failure_share(seen, START + 65, DEFAULT)[0] > 0.08
+        seen = saw(seen, START + 60 + number / 5, failed=number % 3 == 0)
+    assert failure_share(seen, START + 65)[0] > 0.08
     for number in range(300):
-        seen = saw(seen, START + 65 + number / 5, DEFAULT, failed=False)
-    assert failure_share(seen, START + 125, DEFAULT)[0] < 0.01
+        seen = saw(seen, START + 65 + number / 5, failed=False)
+    assert failure_share(seen, START + 125)[0] < 0.01
 
 
 def test_a_latency_without_a_verdict_is_no_outcome() -> None:
     """The reply has begun well; whether it ends well is told later."""
-    seen = saw(NOTHING, START, DEFAULT, failed=None, latency_ms=20.0, load=3.0)
+    seen = saw(NOTHING, START, failed=None, latency_ms=20.0, load=3.0)
     assert (seen.outcomes, seen.samples, seen.load) == (0.0, 1, 3.0)
 
 
@@ -100,7 +108,7 @@ def test_noise_is_no_slowness() -> None:
     seen = NOTHING
     worst = 0.0
     for number, sample in enumerate(noisy(5000, 8)):
-        seen = saw(seen, START + number * 0.03, DEFAULT, failed=False, latency_ms=sample)
+        seen = saw(seen, START + number * 0.03, failed=False, latency_ms=sample)
         worst = max(worst, seen.latency_ms) if number > 20 else 0.0
     assert 7 < seen.usual_ms < 12
     assert worst < 4 * seen.usual_ms
@@ -118,29 +126,29 @@ def test_a_bad_latency_fades_and_a_good_one_does_not() -> None:
     calm = after([20.0] * 100)
     slow = after([200.0] * 20, begin=calm)
     now = slow.at
-    fresh, half, old = (expected_ms(slow, now + age, DEFAULT) for age in (0.0, DEFAULT.fade_s, 1e6))
+    fresh, half, old = (expected_ms(slow, now + age) for age in (0.0, FADE_S, 1e6))
     assert fresh == slow.latency_ms
     assert half == pytest.approx((slow.latency_ms + slow.usual_ms) / 2)
     assert old == pytest.approx(slow.usual_ms)
-    assert expected_ms(slow, now - 1e6, DEFAULT) == fresh
+    assert expected_ms(slow, now - 1e6) == fresh
     quick = after([5.0] * 100, begin=calm)
-    assert expected_ms(quick, quick.at + 1e6, DEFAULT) == quick.latency_ms
+    assert expected_ms(quick, quick.at + 1e6) == quick.latency_ms
 
 
 def test_a_try_after_a_fade_confirms_it_or_takes_the_old_latency_back() -> None:
     """One good sample is enough to be trusted as far as the fade had come, one bad enough to be out again."""
     slow = after([200.0] * 20, begin=after([20.0] * 100))
-    now = slow.at + 4 * DEFAULT.fade_s
-    good, bad = (saw(slow, now, DEFAULT, failed=False, latency_ms=ms) for ms in (20.0, 200.0))
-    assert good.latency_ms <= expected_ms(slow, now, DEFAULT) < 32
+    now = slow.at + 4 * FADE_S
+    good, bad = (saw(slow, now, failed=False, latency_ms=ms) for ms in (20.0, 200.0))
+    assert good.latency_ms <= expected_ms(slow, now) < 32
     assert bad.latency_ms >= slow.latency_ms
 
 
 def test_errors_and_cold_starts_do_not_keep_a_bad_latency_fresh() -> None:
     """It fades from the last good warm reply on, whatever else is heard."""
     slow = after([200.0] * 20, begin=after([20.0] * 100))
-    later = saw(slow, slow.at + DEFAULT.fade_s, DEFAULT, failed=True)
-    assert expected_ms(later, later.at, DEFAULT) == pytest.approx((slow.latency_ms + slow.usual_ms) / 2)
+    later = saw(slow, slow.at + FADE_S, failed=True)
+    assert expected_ms(later, later.at) == pytest.approx((slow.latency_ms + slow.usual_ms) / 2)
 
 
 @pytest.mark.parametrize("around", [8.0, 900.0])
@@ -170,10 +178,10 @@ def test_whatever_comes_the_figures_stay_sound(events: list[tuple[float, bool | 
     for step, failed, latency, load in events:
         now += step
         timed += [latency] if latency >= 0 else []
-        seen = saw(seen, now, DEFAULT, failed=failed, latency_ms=latency, load=load)
-        share, evidence = failure_share(seen, now, DEFAULT)
+        seen = saw(seen, now, failed=failed, latency_ms=latency, load=load)
+        share, evidence = failure_share(seen, now)
         assert 0 <= share <= 1
         assert 0 <= evidence <= len(events)
         assert 0 <= seen.samples <= MOST_SAMPLES
-        expected = expected_ms(seen, now + abs(step), DEFAULT)
+        expected = expected_ms(seen, now + abs(step))
         assert expected == -1 if not seen.samples else 0 <= expected <= max(timed) + 1

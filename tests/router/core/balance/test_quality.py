@@ -119,7 +119,7 @@ def test_a_band_for_heavy_tails_excuses_no_target_that_is_ten_times_as_slow() ->
             for key, ms, times in (("a", 50, tail), ("b", 50, tail), ("c", slow_ms, own_tail))
         }
         candidates = [Candidate(key, 1) for key in seen]
-        return qualities(candidates, Known(seen, dict.fromkeys(seen, 0.2)), 1.0, DEFAULT)["c"].quality
+        return qualities(candidates, Known(seen, dict.fromkeys(seen, 0.2)), 1.0)["c"].quality
 
     assert quality(100, 3, 3) == 1
     assert 0.5 < quality(100, 1.7, 1.7) < 0.7
@@ -287,7 +287,7 @@ def test_no_target_starves_and_none_gets_more_than_health_allows(
         if latency is not None
     }
     known = Known(traffic, {one.key: 0.2 for one in candidates})
-    factors = qualities(candidates, known, 1_000_000.0, DEFAULT)
+    factors = qualities(candidates, known, 1_000_000.0)
     found = {key: one.quality for key, one in factors.items()}
     assert all(0 < quality <= 1 for quality in found.values())
     wanted = shares(candidates, found)
@@ -300,7 +300,7 @@ def test_no_target_starves_and_none_gets_more_than_health_allows(
 def _seen(latency: float, failures: int) -> Traffic:
     seen = NOTHING
     for number in range(6):
-        seen = saw(seen, 1_000_000.0, DEFAULT, failed=number < failures, latency_ms=latency)
+        seen = saw(seen, 1_000_000.0, failed=number < failures, latency_ms=latency)
     return seen
 
 
@@ -309,7 +309,7 @@ def test_a_quality_falls_at_once_and_rises_in_time(
     before: dict[str, float], after: float, elapsed: float
 ) -> None:
     """At most double in each `regain_s`, from the floor at least; a newcomer has its own at once."""
-    found = settled(before, {"a": after}, elapsed, DEFAULT)["a"]
+    found = settled(before, {"a": after}, elapsed)["a"]
     assert found <= after
     if "a" not in before or after <= before["a"]:
         assert found == after

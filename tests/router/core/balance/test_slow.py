@@ -8,7 +8,6 @@ import pytest
 
 from router.core.balance.metrics import NOTHING, SLOW_S, SLOW_STREAK, Traffic, is_slow, saw, slower
 from router.core.balance.strategies import LEARNING, Strategy
-from router.core.policy import DEFAULT
 from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure
@@ -42,9 +41,9 @@ def test_three_slow_ones_count_for_two_seconds() -> None:
 def test_only_a_reply_in_time_ends_the_streak() -> None:
     """Errors and other latencies leave it as it is."""
     slow = slow_times(NOTHING, 3, 100.0)
-    assert is_slow(saw(slow, 100.1, DEFAULT, failed=True), 100.2)
-    assert is_slow(saw(slow, 100.1, DEFAULT, failed=False, latency_ms=900.0), 100.2)
-    assert not is_slow(saw(slow, 100.1, DEFAULT, failed=False, latency_ms=9.0, in_time=True), 100.2)
+    assert is_slow(saw(slow, 100.1, failed=True), 100.2)
+    assert is_slow(saw(slow, 100.1, failed=False, latency_ms=900.0), 100.2)
+    assert not is_slow(saw(slow, 100.1, failed=False, latency_ms=9.0, in_time=True), 100.2)
 
 
 def test_a_reply_within_the_hedge_delay_is_in_time() -> None:

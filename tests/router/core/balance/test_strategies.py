@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.balance.metrics import NOTHING, Traffic
+from router.core.balance.metrics import FADE_S, NOTHING, Traffic
 from router.core.balance.picker import Basis, due_s, prepare, shares
 from router.core.balance.quality import Known
 from router.core.balance.strategies import Candidate, Picker, Strategy, pick, pick_alternative
@@ -217,7 +217,7 @@ def test_latency_comes_back_when_nothing_more_is_heard() -> None:
     seen = {"t0": timed(20), "t1": replace(timed(20), latency_ms=200.0)}
     listed = candidates(1, 1)
     now = Basis(known(seen), NOW, DEFAULT)
-    later = replace(now, now=NOW + 8 * DEFAULT.fade_s)
+    later = replace(now, now=NOW + 8 * FADE_S)
     assert "t1" not in picks(prepare(Strategy.LATENCY, listed, now), 20)
     assert Counter(picks(prepare(Strategy.LATENCY, listed, later), 20)) == {"t0": 10, "t1": 10}
 

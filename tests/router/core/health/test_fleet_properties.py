@@ -15,7 +15,7 @@ from router.core.health import machine as h
 from router.core.health.fleet import Fleet, Outcome
 from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot, keep
-from router.core.policy import DEFAULT
+from router.core.policy import DEFAULT, EJECTION_CAP_S
 from tests.router.core.health.test_machine import targets
 
 pytestmark = pytest.mark.pure
@@ -52,7 +52,7 @@ class Story(RuleBasedStateMachine):
             failed = outcome in (Outcome.FAILURE, Outcome.UNRESPONSIVE)
             latency = milliseconds if outcome is Outcome.SUCCESS else -1.0
             seen = self.traffic.get(key, NOTHING)
-            self.traffic[key] = saw(seen, self.now, DEFAULT, failed=failed, latency_ms=latency)
+            self.traffic[key] = saw(seen, self.now, failed=failed, latency_ms=latency)
         retry_after_s = milliseconds * 1e6 if milliseconds > 9 else None
         self.settle()
         self.fleet = f.record(self.fleet, key, outcome, self.now, DEFAULT, "why", retry_after_s)
@@ -99,7 +99,7 @@ class Story(RuleBasedStateMachine):
     @invariant()
     def counters_stay_within_their_bounds(self) -> None:
         for one in self.fleet.health.values():
-            assert 0 <= one.failures <= DEFAULT.failures
+            assert 0 <= one.failures <= h.FAILURES
             assert one.ejections >= 0 <= one.flap_count
             assert 0 <= one.derating.steps <= 6
             assert one.derating.relapses >= 0
@@ -121,10 +121,8 @@ class Story(RuleBasedStateMachine):
         self.settle()
         for one in self.fleet.health.values():
             if one.status is Status.EJECTED:
-                assert 0 < one.ejected_until - self.now <= DEFAULT.ejection_cap_s
-            assert not h.in_backoff(one, self.now, DEFAULT) or (
-                one.backoff_until - self.now <= DEFAULT.backoff_cap_s
-            )
+                assert 0 < one.ejected_until - self.now <= EJECTION_CAP_S
+            assert not h.in_backoff(one, self.now) or (one.backoff_until - self.now <= h.BACKOFF_CAP_S)
         assert 1 <= f.retry_after_s(self.fleet, self.now, DEFAULT) <= DEFAULT.ejection_s
 
     @invariant()
@@ -150,10 +148,10 @@ class Jumps(Story):
     def no_target_is_out_for_longer_than_the_cap(self) -> None:
         """By the clock as it runs from here on, and with nothing heard any more."""
         fleet = f.settle(self.fleet, self.now, DEFAULT)
-        later = self.now + DEFAULT.ejection_cap_s + 1
+        later = self.now + EJECTION_CAP_S + 1
         fleet = f.settle(fleet, later, DEFAULT)
         assert all(one.status in h.SERVING for one in fleet.health.values())
-        assert not any(h.in_backoff(one, later, DEFAULT) for one in fleet.health.values())
+        assert not any(h.in_backoff(one, later) for one in fleet.health.values())
 
 
 TestStory = pytest.mark.pure(Story.TestCase)

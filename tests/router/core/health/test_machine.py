@@ -16,7 +16,7 @@ from router.core.health import machine as h
 from router.core.health.fleet import Outcome
 from router.core.health.machine import Event, Health, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
-from router.core.policy import DEFAULT, Policy
+from router.core.policy import DEFAULT, EJECTION_CAP_S, Policy
 from router.core.targets import Origin, Target
 from tools.health_diagram import refreshed
 
@@ -97,8 +97,8 @@ def test_a_deadline_only_ever_moves_later(story: list[tuple[float, Outcome]]) ->
         fleet = f.record(f.settle(fleet, now, DEFAULT), "aws/r0", outcome, now, DEFAULT)
         after = fleet.health["aws/r0"]
         assert after.ejected_until >= before.ejected_until
-        assert after.ejected_until <= now + DEFAULT.ejection_cap_s
-        assert 0 <= after.failures <= DEFAULT.failures
+        assert after.ejected_until <= now + EJECTION_CAP_S
+        assert 0 <= after.failures <= h.FAILURES
 
 
 def test_no_answer_to_the_free_question_ejects_at_once() -> None:
@@ -162,11 +162,11 @@ def test_probe_results_that_are_sent_again_make_no_second_verdict() -> None:
 @pytest.mark.parametrize("up", [True, False, None])
 def test_the_time_of_the_newest_look_never_goes_back(up: bool | None) -> None:
     """A late document does not make probes stale; one from a future that is none any more does."""
-    late = h.probed(Health(Status.DOWN, probed_at=NOW), up, NOW - 100, NOW, DEFAULT, "x")
+    late = h.probed(Health(Status.DOWN, probed_at=NOW), up, NOW - 100, NOW, "x")
     assert late.probed_at == NOW
-    newer = h.probed(Health(Status.DOWN, probed_at=NOW - 100), up, NOW, NOW, DEFAULT, "x")
+    newer = h.probed(Health(Status.DOWN, probed_at=NOW - 100), up, NOW, NOW, "x")
     assert newer.probed_at == NOW
-    after = h.probed(Health(Status.DOWN, probed_at=NOW + 3_600), up, NOW, NOW, DEFAULT, "x")
+    after = h.probed(Health(Status.DOWN, probed_at=NOW + 3_600), up, NOW, NOW, "x")
     assert after.probed_at == NOW
 
 

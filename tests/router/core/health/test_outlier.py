@@ -19,6 +19,7 @@ from router.core.balance.strategies import Strategy
 from router.core.health import fleet as f
 from router.core.health.fleet import Fleet, Outcome
 from router.core.health.machine import Status
+from router.core.health.outlier import FLOOR
 from router.core.policy import DEFAULT
 from router.status import status
 from router.sync.snapshots import SnapshotStore
@@ -96,7 +97,7 @@ class World:
         failed = self.rnd.random() < self.errors.get(number, 0)
         latency = -1.0 if failed else self.latency(self.rnd, number) * self.slow.get(number, 1)
         seen = self.traffic.get(key, NOTHING)
-        self.traffic[key] = saw(seen, self.now, DEFAULT, failed=failed, latency_ms=latency)
+        self.traffic[key] = saw(seen, self.now, failed=failed, latency_ms=latency)
         outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
         self.fleet = f.record(self.fleet, key, outcome, self.now, DEFAULT)
 
@@ -241,7 +242,7 @@ def test_a_slow_target_is_derated_in_steps_to_the_floor_and_back_when_it_is_well
         if world.share() != shares[-1]:
             shares.append(world.share())
     assert shares[:7] == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
-    assert min(shares) == DEFAULT.derating_floor
+    assert min(shares) == FLOOR
     world.slow = {}
     healed = world.now
     back = [world.share()]
