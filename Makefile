@@ -64,8 +64,8 @@ bench: setup ## measure the main job on this machine and write docs/benchmarks/m
 bench-simulate: setup ## simulate the router's core against baselines, minutes; writes docs/benchmarks/simulation.md (QUICK=1: one to three)
 	$(BIN)/python -m bench.simulate $(if $(QUICK),--quick)
 
-bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (ROWS=kill,slow ROUTERS=skyfleet,nginx: some)
-	$(BIN)/python -m bench.failover $(if $(ROWS),--rows "$(ROWS)") $(if $(ROUTERS),--routers "$(ROUTERS)") $(BENCH_ARGS)
+bench-failover: setup ## this router and its peers under the same faults, in 40 minutes (SCENARIOS=kill,slow ROUTERS=skyfleet,nginx: some)
+	$(BIN)/python -m bench.failover $(if $(SCENARIOS),--scenarios "$(SCENARIOS)") $(if $(ROUTERS),--routers "$(ROUTERS)") $(BENCH_ARGS)
 
 counts: setup ## count files, hops and calls of one request, and words; writes docs/benchmarks/counts.md
 	$(BIN)/python -m tools.counts

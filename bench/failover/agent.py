@@ -1,16 +1,15 @@
-"""One emulated target: an agent on loopback with the faults of all rows.
+"""One emulated target: an agent on loopback with the faults of all scenarios.
 
     python -m bench.failover.agent NAME PORT CONTROL_PORT JOURNAL SEED [closed]
 
-`closed`: it takes no connection before it is healed.
+`closed`: it accepts no connection before it is healed.
 
 Rules
-- Every request that arrives, runs or is abandoned by its caller is one line in the journal, written at once:
-  `seconds event id`, on the machine's monotonic clock, which all processes share. So nothing is forgotten
-  when the process is killed.
-- The side effect of a request happens when its work begins; `ran` says so.
-- A caller that leaves stops the work.
-- `PUT /fault {"action", "amount"}` on the control port breaks or heals; it is answered when it is so.
+- The journal has a line for each request that is received, executed or abandoned by its client. It is written
+  at once, so that a kill loses none: `SECONDS EVENT ID`, on the monotonic clock that all processes share.
+- The side effect of a request happens when its work begins; the event is `executed`.
+- A client that leaves stops the work.
+- `PUT /fault {"action", "amount"}` on the control port sets the fault and replies when it is in effect.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from aiohttp import web
 from bench.failover import shapes
 
 _LOAD_FIELD: Final = "endpoint-load-metrics"
-# A dead network swallows connections: a full queue of accepted ones makes the kernel drop the next.
+# With a full accept queue the kernel drops further connections, as a dead network does.
 _FILLERS: Final = 3
 
 
 class Agent:
-    """The target's state and its two servers."""
+    """The target: its fault, its connections and its journal."""
 
     def __init__(self, name: str, port: int, journal: Path, seed: int) -> None:
         self._name, self._port, self._seed = name, port, seed
@@ -53,7 +52,7 @@ class Agent:
     # Connections.
 
     def listen(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
@@ -86,8 +85,8 @@ class Agent:
                 transport.abort()
         self._transports = set()
 
-    def _swallow(self) -> None:
-        """New connections hang: none is accepted and the queue is full."""
+    def _let_hang(self) -> None:
+        """Let new connections hang: none is accepted, and the accept queue is full."""
         self._stop_accepting()
         if self._listener is not None:
             self._listener.listen(0)
@@ -99,8 +98,8 @@ class Agent:
 
     # Faults.
 
-    def put(self, action: str, amount: float) -> None:
-        """Break or heal."""
+    def set_fault(self, action: str, amount: float) -> None:
+        """Set the fault. amount: as in `Step`."""
         before, self._action, self._amount = self._action, action, amount
         if before in ("refuse", "blackhole"):
             self._close_listener()
@@ -110,14 +109,14 @@ class Agent:
             self._close_listener()
             self._abort_all()
         elif action == "blackhole":
-            self._swallow()
+            self._let_hang()
         self._ready_at = None
 
     async def control(self, request: web.Request) -> web.Response:
-        """`PUT /fault`; anything else says that the process is there."""
+        """Handle `PUT /fault`; all requests are answered with the current action."""
         if request.method == "PUT":
-            order = await request.json()
-            self.put(str(order["action"]), float(order["amount"]))
+            fault = await request.json()
+            self.set_fault(str(fault["action"]), float(fault["amount"]))
         return web.json_response({"action": self._action})
 
     # Requests.
@@ -126,50 +125,50 @@ class Agent:
         if request.path == "/health":
             return await self._health()
         try:
-            ident = shapes.ident_of(json.loads(await request.read()))
+            request_id = shapes.request_id_of(json.loads(await request.read()))
         except ValueError:
-            ident = ""
-        self._note("came", ident)
+            request_id = ""
+        self._record("received", request_id)
         self._inflight += 1
         finished = False
         try:
-            response = await self._answer(request, ident)
+            response = await self._reply(request, request_id)
             finished = True
             return response
         finally:
             self._inflight -= 1
             if not finished:
-                self._note("left", ident)
+                self._record("abandoned", request_id)
 
     async def _health(self) -> web.Response:
-        await self._swallowed_or_cold()
+        await self._wait_for_fault()
         if self._action == "slow":
             await asyncio.sleep(shapes.MEDIAN_S * self._amount)
         status = 500 if self._action == "error" and self._amount >= 1 else 200
-        facts = {"status": "ok", "cold": False, "build": "bench", "inflight": self._inflight}
-        return web.json_response(facts, status=status)
+        report = {"status": "ok", "cold": False, "build": "bench", "inflight": self._inflight}
+        return web.json_response(report, status=status)
 
-    async def _answer(self, request: web.BaseRequest, ident: str) -> web.StreamResponse:
-        cold = await self._swallowed_or_cold()
+    async def _reply(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
+        cold = await self._wait_for_fault()
         if self._action == "throttle":
             return self._error(429, {"retry-after": f"{self._amount:g}"})
-        self._note("ran", ident)
+        self._record("executed", request_id)
         slower = self._amount if self._action in ("slow", "gray") else 1.0
-        await asyncio.sleep(shapes.service_s(self._seed, ident) * slower)
-        fate = random.Random(f"{self._seed} {self._name} {ident}")
-        if self._action == "error" and fate.random() < self._amount:
+        await asyncio.sleep(shapes.service_s(self._seed, request_id) * slower)
+        draw = random.Random(f"{self._seed} {self._name} {request_id}")
+        if self._action == "error" and draw.random() < self._amount:
             return self._error(500, {})
-        cut = fate.random() if self._action == "cut" and fate.random() < self._amount else None
+        cut = draw.random() if self._action == "cut" and draw.random() < self._amount else None
         body = json.loads(await request.read() or b"{}")
         headers = {_LOAD_FIELD: self._load(), **({"x-skyfleet-cold": "true"} if cold else {})}
         if body.get("stream"):
-            return await self._stream(request, ident, headers, slower, cut)
-        return await self._whole(request, ident, headers, cut)
+            return await self._stream(request, request_id, headers, slower, cut)
+        return await self._json(request, request_id, headers, cut)
 
-    async def _whole(
-        self, request: web.BaseRequest, ident: str, headers: dict[str, str], cut: float | None
+    async def _json(
+        self, request: web.BaseRequest, request_id: str, headers: dict[str, str], cut: float | None
     ) -> web.StreamResponse:
-        data = json.dumps(shapes.reply(ident)).encode()
+        data = json.dumps(shapes.reply(request_id)).encode()
         known = {"content-type": "application/json", "content-length": str(len(data))}
         response = web.StreamResponse(headers={**headers, **known})
         await response.prepare(request)
@@ -181,12 +180,17 @@ class Agent:
         return response
 
     async def _stream(
-        self, request: web.BaseRequest, ident: str, headers: dict[str, str], slower: float, cut: float | None
+        self,
+        request: web.BaseRequest,
+        request_id: str,
+        headers: dict[str, str],
+        slower: float,
+        cut: float | None,
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={**headers, "content-type": "text/event-stream"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        events = shapes.events(ident)
+        events = shapes.events(request_id)
         last = int(cut * len(events)) if cut is not None else len(events)
         for event in events[:last]:
             await response.write(event)
@@ -196,12 +200,12 @@ class Agent:
         return response
 
     def _cut(self, request: web.BaseRequest) -> None:
-        """What was written goes out, and the connection ends."""
+        """Close the connection after what was written."""
         if request.transport is not None:
             request.transport.close()
 
-    async def _swallowed_or_cold(self) -> bool:
-        """Wait while the target does not answer; returns whether it waited for a cold start."""
+    async def _wait_for_fault(self) -> bool:
+        """Wait as long as the target does not reply; returns whether that was a cold start."""
         if self._action == "blackhole":
             await asyncio.Event().wait()
         if self._action != "cold":
@@ -218,16 +222,16 @@ class Agent:
         return f"TEXT application_utilization={self._inflight:.3f},rps_fractional=0.000"
 
     def _error(self, status: int, headers: dict[str, str]) -> web.Response:
-        error = {"error": {"message": "broken on purpose", "type": "server_error", "code": str(status)}}
+        error = {"error": {"message": "injected fault", "type": "server_error", "code": str(status)}}
         return web.json_response(error, status=status, headers={_LOAD_FIELD: self._load(), **headers})
 
-    def _note(self, event: str, ident: str) -> None:
-        if ident:
-            os.write(self._journal, f"{time.monotonic():.6f} {event} {ident}\n".encode())
+    def _record(self, event: str, request_id: str) -> None:
+        if request_id:
+            os.write(self._journal, f"{time.monotonic():.6f} {event} {request_id}\n".encode())
 
 
 async def serve(arguments: Sequence[str]) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends. arguments: those of the command."""
     name, port, control_port, journal, seed, *closed = arguments
     agent = Agent(name, int(port), Path(journal), int(seed))
     control = web.Application()
@@ -235,7 +239,7 @@ async def serve(arguments: Sequence[str]) -> None:
     runner = web.AppRunner(control)
     await runner.setup()
     if closed:
-        agent.put("refuse", 1.0)
+        agent.set_fault("refuse", 1.0)
     else:
         agent.listen()
     await web.TCPSite(runner, "127.0.0.1", int(control_port)).start()

@@ -1,6 +1,6 @@
-"""The rows and routers that a command names.
+"""The scenarios and routers that a command names.
 
-Pure. An unknown name is an error, not a smaller run.
+Rule: pure. An unknown name is an error, so that no bench runs with less than was meant.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ T = TypeVar("T")
 
 
 def names(text: str) -> list[str]:
-    """Comma-separated names, with or without blanks."""
+    """Split comma-separated names; blanks around them are ignored."""
     return [name for one in text.split(",") if (name := one.strip())]
 
 
 def chosen(kind: str, asked: Iterable[str], known: Mapping[str, T]) -> tuple[T, ...]:
-    """The named ones, once and in the order of the scoreboard; all without a name. KeyError lists the
-    known."""
+    """Select the values with the names `asked`, in the order of `known`; all values if `asked` is empty.
+
+    kind: what the names are of, for the message. Raises KeyError with all known names for an unknown one.
+    """
     wanted = dict.fromkeys(asked)
     if unknown := [name for name in wanted if name not in known]:
         near = [match for name in unknown for match in get_close_matches(name, known, 1)]

@@ -1,12 +1,12 @@
-"""The floor and the goals for this router, computed from its two lines of the scoreboard.
+"""The floor and the goals of this router, computed from its two entries of the scoreboard.
 
 Rules
-- Pure: lines in, verdicts out.
-- This router has two lines: its defaults and a policy tuned for the scoreboard. Each is compared with the
-  peers only, never with the other one.
-- Floor: in no row does a peer lose fewer of the requests that may be repeated.
-- Goals: nothing lost where a good target is left all the time; nothing repeated that must not be; p99 under
-  twice the normal one while a target is slow; fewer than 5 % extra attempts.
+- Pure: entries in, verdicts out.
+- This router has two entries: with default settings and with a policy tuned for the scoreboard. Each is
+  compared with the peers, never with the other.
+- Floor: in no scenario does a peer lose fewer of the requests that may be repeated.
+- Goals: no lost request where a healthy target is left all the time; no repeat of a request that must not be
+  repeated; p99 under twice the normal one while a target is slow; fewer than 5 % extra attempts.
 """
 
 from __future__ import annotations
@@ -16,82 +16,90 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.failover.rows import ROWS, Row
+from bench.failover.scenarios import SCENARIOS, Scenario
 
 TUNED: Final = "skyfleet"
 DEFAULTS: Final = "skyfleet-defaults"
-OURS: Final = (TUNED, DEFAULTS)
-SLOW_ROWS: Final = frozenset({"slow", "gray"})
+SKYFLEET: Final = (TUNED, DEFAULTS)
+SLOW_SCENARIOS: Final = frozenset({"slow", "gray"})
 P99_FACTOR: Final = 2.0
 MOST_EXTRA: Final = 0.05
-# A run is a run: so close to the lowest time, a time is as good.
+# Noise of a measurement: times that are so close to the lowest one tie with it.
 TIE_SHARE: Final = 0.1
 TIE_MS: Final = 10.0
 
-Line = dict[str, Any]
+Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One demand on one row. met: None when it does not apply or was not measured."""
+    """One demand in one scenario. met: None when it does not apply or was not measured."""
 
-    fault: str
+    scenario: str
     demand: str
     met: bool | None
-    says: str
+    explanation: str
 
 
-def verdicts(lines: Sequence[Line], router: str) -> list[Verdict]:
-    """Floor and goals of every row that was measured for one of ours."""
-    normal = normal_p99(lines, router)
+def verdicts(entries: Sequence[Entry], router: str) -> list[Verdict]:
+    """Floor and goals in every scenario in which `router` was measured."""
+    normal = normal_p99(entries, router)
     found: list[Verdict] = []
-    for row in ROWS:
-        of_row = [line for line in lines if line["fault"] == row.fault]
-        ours = next((line for line in of_row if line["router"] == router and line["sent"]), None)
-        if ours is not None:
-            found += [floor(ours, of_row), *_goals(row, ours, normal)]
+    for scenario in SCENARIOS:
+        of_scenario = [entry for entry in entries if entry["scenario"] == scenario.name]
+        own = next((entry for entry in of_scenario if entry["router"] == router and entry["sent"]), None)
+        if own is not None:
+            found += [floor(own, of_scenario), *_goals(scenario, own, normal)]
     return found
 
 
-def floor(ours: Line, of_row: Sequence[Line]) -> Verdict:
-    """Whether no peer loses fewer."""
-    peers = [line for line in of_row if line["router"] not in OURS and line["sent"]]
-    better = [line for line in peers if line["lost"] < ours["lost"]]
-    told = ", ".join(f"{line['router']} {line['lost']}" for line in better)
-    says = f"{ours['lost']} lost; fewer: {told}" if better else f"{ours['lost']} lost, no peer fewer"
-    return Verdict(ours["fault"], "floor", None if not peers else not better, says)
+def floor(own: Entry, of_scenario: Sequence[Entry]) -> Verdict:
+    """Whether no peer lost fewer requests in the scenario than `own`."""
+    peers = [entry for entry in of_scenario if entry["router"] not in SKYFLEET and entry["sent"]]
+    better = [entry for entry in peers if entry["lost"] < own["lost"]]
+    fewer = ", ".join(f"{entry['router']} {entry['lost']}" for entry in better)
+    explanation = f"{own['lost']} lost; fewer: {fewer}" if better else f"{own['lost']} lost, no peer fewer"
+    return Verdict(own["scenario"], "floor", None if not peers else not better, explanation)
 
 
-def normal_p99(lines: Sequence[Line], router: str) -> float | None:
-    """The router's p99 without a fault: the median of what its rows saw before theirs."""
-    seen = [line["p99_normal_ms"] for line in lines if line["router"] == router and line.get("p99_normal_ms")]
+def normal_p99(entries: Sequence[Entry], router: str) -> float | None:
+    """The router's p99 (ms) without a fault: the median over its scenarios, before their faults."""
+    seen = [
+        entry["p99_normal_ms"]
+        for entry in entries
+        if entry["router"] == router and entry.get("p99_normal_ms")
+    ]
     return statistics.median(seen) if seen else None
 
 
-def _goals(row: Row, ours: Line, normal: float | None) -> list[Verdict]:
-    p99: float | None = ours["p99_ms"]
+def _goals(scenario: Scenario, own: Entry, normal: float | None) -> list[Verdict]:
+    name, healthy_left = scenario.name, scenario.healthy_left
+    p99: float | None = own["p99_ms"]
     limit = P99_FACTOR * (normal or 0.0)
-    within = p99 < limit if row.fault in SLOW_ROWS and p99 is not None and normal is not None else None
-    told = "only slow and gray" if within is None else f"{p99:.0f} of {limit:.0f} ms"
-    lost = ours["lost"] == 0 if row.goods else None
+    within = p99 < limit if name in SLOW_SCENARIOS and p99 is not None and normal is not None else None
+    compared = "only slow and gray" if within is None else f"{p99:.0f} of {limit:.0f} ms"
+    lost = own["lost"] == 0 if healthy_left else None
     return [
-        Verdict(row.fault, "lost", lost, str(ours["lost"]) if row.goods else "no good target is left"),
-        Verdict(row.fault, "repeats", ours["wrong_repeats"] == 0, str(ours["wrong_repeats"])),
-        Verdict(row.fault, "p99", within, told),
-        Verdict(row.fault, "extra", ours["extra_share"] < MOST_EXTRA, f"{100 * ours['extra_share']:.1f} %"),
+        Verdict(name, "lost", lost, str(own["lost"]) if healthy_left else "no healthy target is left"),
+        Verdict(name, "repeats", own["wrong_repeats"] == 0, str(own["wrong_repeats"])),
+        Verdict(name, "p99", within, compared),
+        Verdict(name, "extra", own["extra_share"] < MOST_EXTRA, f"{100 * own['extra_share']:.1f} %"),
     ]
 
 
-def best(lines: Sequence[Line], column: str, router: str) -> dict[str, list[str]]:
-    """For each row of one of ours and a peer: those with the lowest figure and its ties; None counts last."""
-    other = {one for one in OURS if one != router}
-    there = [line for line in lines if line["sent"] and line["router"] not in other]
+def best(entries: Sequence[Entry], column: str, router: str) -> dict[str, list[str]]:
+    """The routers with the lowest figure, or a tie with it, in each scenario of `router` and a peer.
+
+    column: the figure; None in it counts last. The other entry of this project's router is left out.
+    """
+    other = {one for one in SKYFLEET if one != router}
+    there = [entry for entry in entries if entry["sent"] and entry["router"] not in other]
     found: dict[str, list[str]] = {}
-    for row in ROWS:
-        of_row = {line["router"]: line[column] for line in there if line["fault"] == row.fault}
-        known = {name: float(figure) for name, figure in of_row.items() if figure is not None}
-        if known and router in of_row and len(of_row) > 1:
+    for scenario in SCENARIOS:
+        figures = {entry["router"]: entry[column] for entry in there if entry["scenario"] == scenario.name}
+        known = {name: float(figure) for name, figure in figures.items() if figure is not None}
+        if known and router in figures and len(figures) > 1:
             least = min(known.values())
             slack = 0.0 if column == "lost" else max(TIE_MS, TIE_SHARE * least)
-            found[row.fault] = [name for name, figure in known.items() if figure <= least + slack]
+            found[scenario.name] = [name for name, figure in known.items() if figure <= least + slack]
     return found

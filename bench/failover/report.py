@@ -1,6 +1,6 @@
-"""docs/benchmarks/failover.md and its plots, made from bench/results/failover.json and nothing else.
+"""The page docs/benchmarks/failover.md and its plots, made from bench/results/failover.json alone.
 
-Rule: every number and every verdict is computed here; only what the words around them explain is typed.
+Rule: all numbers and verdicts are computed. Only the explanations around them are written by hand.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from bench import environments
 from bench.failover import goals, load, results, scoring, summary
-from bench.failover.goals import OURS, Verdict
+from bench.failover.goals import SKYFLEET, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
-from bench.failover.rows import ROWS
+from bench.failover.scenarios import SCENARIOS
 from bench.failover.summary import DEMANDS, KINDS
 from infra.setup.progress import Console
 
@@ -37,75 +37,75 @@ _TABLE: Final[Mapping[str, str]] = {
     "recovery_ms": "recovery, ms",
     "extra_share": "extra, %",
 }
-Line = dict[str, Any]
-Lines = Sequence[Line]
+Entry = dict[str, Any]
+Entries = Sequence[Entry]
 
 
 def write(root: Path, cache: Path, console: Console) -> None:
-    """Draw the plots and write the document."""
+    """Draw the plots and write the page."""
     python = environments.ensure(cache / "bench" / "plots", root / "locks" / "bench.txt", os.environ, console)
     script = Path(__file__).with_name("plots.py")
     subprocess.run([python, script, results.FILE, root / PLOTS], check=True)
     (root / DOCUMENT).write_text(document(results.read()), "utf-8")
 
 
-def document(lines: Lines) -> str:
-    """The whole document."""
-    found = {router: goals.verdicts(lines, router) for router in OURS}
+def document(entries: Entries) -> str:
+    """The text of the page."""
+    found = {router: goals.verdicts(entries, router) for router in SKYFLEET}
     parts = [
         "# Failover scoreboard\n",
         (
-            "Written by `make bench-failover` (`bench/failover`); nothing here is typed by hand but the "
-            "words. It measures emulated targets on one machine: what counts is the comparison, not the "
-            "milliseconds.\n"
+            "Written by `make bench-failover` (`bench/failover`), numbers and verdicts included. The targets "
+            "are emulated on one machine, so compare the routers; the milliseconds differ elsewhere.\n"
         ),
-        summary.text(lines, found),
-        _how(lines),
+        summary.text(entries, found),
+        _how(entries),
         "## Floor and goals\n",
-        *(_demands(router, found[router]) for router in OURS),
-        "## Lost requests, and p99 while the fault lasts\n",
-        _matrix(lines),
+        *(_demands(router, found[router]) for router in SKYFLEET),
+        "## Lost requests, and p99 during the fault\n",
+        _matrix(entries),
         *(f"![{name}](plots/failover-{name}.svg)\n" for name in ("lost", "p99", "detection", "recovery")),
-        "## Every row\n",
-        *(_row(row.fault, row.about, lines) for row in ROWS),
+        "## Scenarios\n",
+        *(_scenario(scenario.name, scenario.description, entries) for scenario in SCENARIOS),
     ]
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
-def _how(lines: Lines) -> str:
-    gone = sorted({f"{line['router']}: {line['reason']}" for line in lines if line.get("reason")})
-    here = {line["router"] for line in lines}
+def _how(entries: Entries) -> str:
+    gone = sorted({f"{entry['router']}: {entry['reason']}" for entry in entries if entry.get("reason")})
+    here = {entry["router"] for entry in entries}
     gone += [f"{router.name}: not measured yet" for router in ROUTERS if router.name not in here]
-    lag = max((line["lag_ms"] for line in lines if line.get("lag_ms") is not None), default=0.0)
-    late = max((line["late_ms"] for line in lines if line.get("late_ms") is not None), default=0.0)
+    lag = max((entry["lag_ms"] for entry in entries if entry.get("lag_ms") is not None), default=0.0)
+    late = max((entry["late_ms"] for entry in entries if entry.get("late_ms") is not None), default=0.0)
     normal = [
-        (name, goals.normal_p99(lines, name)) for name in dict.fromkeys(line["router"] for line in lines)
+        (name, goals.normal_p99(entries, name))
+        for name in dict.fromkeys(entry["router"] for entry in entries)
     ]
     usual = ", ".join(f"{name} {value:.0f} ms" for name, value in normal if value)
     return f"""## How it is measured
 
-- Targets: three processes on loopback that speak OpenAI's chat completions, plain and streaming. Half of the
-  replies begin within 50 ms, one in a hundred takes twice as long; the same request takes the same time
-  everywhere, and gets the same reply to the byte. That is what lets this router go on with another target's
-  stream where one breaks off (`cut`). Agents whose reply follows from the request alone do so too; real models
-  often do not, and then this router loses a stream that breaks off after its beginning was passed on. Each
-  target notes what arrived and what ran, so that repeats are counted where they do harm.
-- Load: {load.RATE:g} requests a second with random gaps, sent at their time whatever the replies do; latency counts
-  from that time. {100 * load.REPEATABLE:.0f} % carry an `Idempotency-Key` and may be repeated, the others have a side effect.
-  Every third asks for a stream. All wait {load.PATIENCE_S:g} s. The same requests in every row.
-- Client: the same for all. It takes the next router instance when one gives no reply, and never repeats
-  anything because of a reply.
-- A row: 4 s well, the fault until second 10, well until second 18; flapping and cold last longer. Targets and
-  router are new processes for each row and warmed up by 30 requests. All routers run one after another within
-  a row, so that they share the machine's noise.
-- Routers: configs are in `bench/failover/peers`, each line with its reason. All may use {ATTEMPT_S:g} s for an attempt
-  that can be repeated, {CONNECT_S:g} s to connect, and check each target every {CHECK_S:g} s if they can (LiteLLM: 5 s,
-  since its checks are paid completions; nginx has none). They repeat only what carries a key. Both lines
-  of this router run on its production server, three checkers beside it, their minute shortened to 5 s. All
-  waiting times are seconds, as the rows are, but for those of the untouched policy.
+- Targets: three processes on loopback with the API of OpenAI's chat completions, with and without streams. The
+  median service time is 50 ms, p99 is twice as long. All targets take the same time for the same request and send the
+  same bytes. So this router can resume a truncated stream at another target (`cut`). Agents with deterministic replies
+  behave like that. Real models often do not; then this router loses a stream that is truncated after its beginning
+  was forwarded. The journal of each target has the received and the executed requests, so repeats are counted there.
+- Load: {load.RATE:g} requests per second at random intervals, independent of the replies. Latency counts from the scheduled
+  time. {100 * load.REPEATABLE:.0f} % have an `Idempotency-Key` and may be repeated, the others have a side effect. A third are
+  streams. The client waits {load.PATIENCE_S:g} s. All scenarios have the same requests.
+- Client: the same for all routers. It takes the next router instance when one gives no reply. It repeats no request
+  because of a reply.
+- Scenario: 4 s without a fault, 6 s with it, 8 s without; flapping and cold last longer. Targets and router are new
+  processes in each scenario, after a warm-up of 30 requests. All routers run in turn within a scenario, so that noise
+  of the machine affects all.
+- Routers: the configs are in `bench/failover/peers`, with a reason for each setting. All have timeouts of {ATTEMPT_S:g} s for an
+  attempt that may be repeated and {CONNECT_S:g} s to connect, and active checks every {CHECK_S:g} s where they have them (LiteLLM:
+  5 s, since its checks are paid completions; nginx has none). They repeat only requests with a key. Both entries of
+  this router run on its production server with three checkers, which run every 5 s instead of every minute. All times are seconds, like the
+  scenarios, except those of the default policy.
 - Measured on {os.cpu_count()} cores, {platform.system()} {platform.machine()}:
-{_versions(lines)}{_durations(lines)}- Trust: the load was sent at most {lag:.0f} ms late (99 of 100 requests, worst run), faults came at most {late:.0f} ms late.
-  p99 without a fault: {usual}. A router whose own figure is far above the others' was short of processor.
+{_versions(entries)}{_durations(entries)}- Noise: the load was at most {lag:.0f} ms late (p99 of the worst run), faults at most {late:.0f} ms. p99 without a fault:
+  {usual}.
+  A router with a much higher p99 than the others had too little CPU time.
 {"- Absent: " + "; ".join(gone) + "." if gone else ""}
 
 | figure | meaning |
@@ -114,35 +114,35 @@ def _how(lines: Lines) -> str:
 """  # noqa: E501 - prose
 
 
-def _versions(lines: Lines) -> str:
-    """What was measured and when, so that lines of different runs do not pass for one."""
+def _versions(entries: Entries) -> str:
+    """Versions and times of the entries, so that entries of different runs can be told apart."""
     times: dict[tuple[str, str], list[str]] = {}
-    for line in lines:
-        if line["sent"] and line.get("version"):
-            times.setdefault((line["router"], line["version"]), []).append(line.get("at") or "-")
+    for entry in entries:
+        if entry["sent"] and entry.get("version"):
+            times.setdefault((entry["router"], entry["version"]), []).append(entry.get("at") or "-")
     return "".join(
-        f"  - {name}: {version}; {len(at)} rows, {min(at)} to {max(at)}\n"
+        f"  - {name}: {version}; {len(at)} scenarios, {min(at)} to {max(at)}\n"
         for (name, version), at in sorted(times.items())
     )
 
 
-def _durations(lines: Lines) -> str:
-    """How long a row takes; nothing of lines that were measured before this was noted."""
-    took: dict[str, list[Line]] = {}
-    for line in lines:
-        if line.get("took_s"):
-            took.setdefault(line["router"], []).append(line)
+def _durations(entries: Entries) -> str:
+    """Median duration of a run of each router; empty if no entry has it."""
+    took: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.get("took_s"):
+            took.setdefault(entry["router"], []).append(entry)
     if not took:
         return ""
 
-    def usual(own: Lines, name: str) -> str:
-        return f"{statistics.median(line[name] for line in own):.0f} s"
+    def usual(own: Entries, name: str) -> str:
+        return f"{statistics.median(entry[name] for entry in own):.0f} s"
 
-    said = [f"{router} {usual(own, 'took_s')} ({usual(own, 'ready_s')})" for router, own in took.items()]
-    minutes = sum(line["took_s"] for own in took.values() for line in own) / 60
+    times = [f"{router} {usual(own, 'took_s')} ({usual(own, 'ready_s')})" for router, own in took.items()]
+    minutes = sum(entry["took_s"] for own in took.values() for entry in own) / 60
     return (
-        f"- Time: the lines took {minutes:.0f} min. The usual row, and until all its processes were "
-        f"ready: {', '.join(said)}.\n"
+        f"- Duration: all runs took {minutes:.0f} min. Median of a run, and of its start: "
+        f"{', '.join(times)}.\n"
     )
 
 
@@ -150,60 +150,59 @@ def _demands(router: str, found: Sequence[Verdict]) -> str:
     title = f"### {router}: {KINDS[router]}\n"
     if not found:
         return f"{title}\nNot measured yet.\n"
-    by = {(v.fault, v.demand): v for v in found}
-    faults = list(dict.fromkeys(v.fault for v in found))
-    head = ["| row | " + " | ".join(DEMANDS.values()) + " |", "| --- |" + " --- |" * len(DEMANDS)]
-    lines = [
-        f"| {fault} | " + " | ".join(_verdict(by[fault, demand]) for demand in DEMANDS) + " |"
-        for fault in faults
+    by = {(v.scenario, v.demand): v for v in found}
+    names = list(dict.fromkeys(v.scenario for v in found))
+    head = ["| scenario | " + " | ".join(DEMANDS.values()) + " |", "| --- |" + " --- |" * len(DEMANDS)]
+    body = [
+        f"| {name} | " + " | ".join(_verdict(by[name, demand]) for demand in DEMANDS) + " |" for name in names
     ]
-    return "\n".join([title, *head, *lines]) + "\n"
+    return "\n".join([title, *head, *body]) + "\n"
 
 
 def _verdict(verdict: Verdict) -> str:
     word = {True: "met", False: "**not met**", None: "-"}[verdict.met]
-    return f"{word}: {verdict.says}" if verdict.met is not None else word
+    return f"{word}: {verdict.explanation}" if verdict.met is not None else word
 
 
-def _matrix(lines: Lines) -> str:
-    routers = list(dict.fromkeys(line["router"] for line in lines))
-    by = {(line["fault"], line["router"]): line for line in lines}
-    head = ["| row | " + " | ".join(routers) + " |", "| --- |" + " ---: |" * len(routers)]
+def _matrix(entries: Entries) -> str:
+    routers = list(dict.fromkeys(entry["router"] for entry in entries))
+    by = {(entry["scenario"], entry["router"]): entry for entry in entries}
+    head = ["| scenario | " + " | ".join(routers) + " |", "| --- |" + " ---: |" * len(routers)]
     body = [
-        f"| {row.fault} | " + " | ".join(_pair(by.get((row.fault, name))) for name in routers) + " |"
-        for row in ROWS
-        if any((row.fault, name) in by for name in routers)
+        f"| {scenario.name} | " + " | ".join(_pair(by.get((scenario.name, name))) for name in routers) + " |"
+        for scenario in SCENARIOS
+        if any((scenario.name, name) in by for name in routers)
     ]
     return "Lost / p99 in ms.\n\n" + "\n".join([*head, *body]) + "\n"
 
 
-def _pair(line: Mapping[str, Any] | None) -> str:
-    if line is None or not line["sent"]:
-        return "absent" if line else "-"
-    return f"{line['lost']} / {_figure(line['p99_ms'])}"
+def _pair(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or not entry["sent"]:
+        return "absent" if entry else "-"
+    return f"{entry['lost']} / {_figure(entry['p99_ms'])}"
 
 
-def _row(fault: str, about: str, lines: Lines) -> str:
-    own = [line for line in lines if line["fault"] == fault]
+def _scenario(name: str, description: str, entries: Entries) -> str:
+    own = [entry for entry in entries if entry["scenario"] == name]
     if not own:
         return ""
     head = ["| " + " | ".join(_TABLE.values()) + " |", "| --- |" + " ---: |" * (len(_TABLE) - 1)]
-    body = [_cells(line) for line in own]
-    sent = next((line["sent"] for line in own if line["sent"]), 0)
+    body = [_cells(entry) for entry in own]
+    sent = next((entry["sent"] for entry in own if entry["sent"]), 0)
     return (
-        f"### {fault}\n\n{about[0].upper()}{about[1:]}. {sent} requests.\n\n"
+        f"### {name}\n\n{description[0].upper()}{description[1:]}. {sent} requests.\n\n"
         + "\n".join([*head, *body])
         + "\n"
     )
 
 
-def _cells(line: Mapping[str, Any]) -> str:
-    if not line["sent"]:
-        reason = str(line.get("reason", "")).splitlines()[0][:120]
-        return f"| {line['router']} | absent: {reason} |" + " |" * (len(_TABLE) - 2)
-    extra = {"extra_share": f"{100 * line['extra_share']:.1f}"}
-    # What an older line does not have was not counted then, which is not "never".
-    return "| " + " | ".join(_texts({**line, **extra}.get(name, "-") for name in _TABLE)) + " |"
+def _cells(entry: Mapping[str, Any]) -> str:
+    if not entry["sent"]:
+        reason = str(entry.get("reason", "")).splitlines()[0][:120]
+        return f"| {entry['router']} | absent: {reason} |" + " |" * (len(_TABLE) - 2)
+    extra = {"extra_share": f"{100 * entry['extra_share']:.1f}"}
+    # A figure that an older entry lacks was not counted then, which differs from "never".
+    return "| " + " | ".join(_texts({**entry, **extra}.get(name, "-") for name in _TABLE)) + " |"
 
 
 def _texts(values: Iterable[object]) -> list[str]:
@@ -211,7 +210,7 @@ def _texts(values: Iterable[object]) -> list[str]:
 
 
 def _figure(value: object) -> str:
-    """A figure as people read it; what never came is a word."""
+    """A figure as text; a missing time is "never"."""
     if value is None:
         return "never"
     return f"{value:.0f}" if isinstance(value, float) else str(value)

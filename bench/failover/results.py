@@ -1,6 +1,6 @@
-"""bench/results/failover.json: one line for every row and router, the newest of each.
+"""The file bench/results/failover.json: the newest entry of each scenario and router.
 
-Rule: the file is read, changed and written whole, and replaced only by a finished one.
+Rule: the file is read, changed and written as a whole, and replaced when the new one is complete.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.failover.goals import OURS
-from bench.failover.rows import ROWS, Row
+from bench.failover.goals import SKYFLEET
+from bench.failover.scenarios import SCENARIOS, Scenario
 
 FILE: Final = Path(__file__).resolve().parents[1] / "results" / "failover.json"
 COLUMNS: Final = (
-    "fault",
+    "scenario",
     "router",
     "sent",
     "lost",
@@ -26,57 +26,60 @@ COLUMNS: Final = (
     "recovery_ms",
     "extra_share",
 )
-Line = dict[str, Any]
-# Beside the row itself: to start everything, to warm up, to end.
+Entry = dict[str, Any]
+# Time of a run beside its scenario: start, warm-up, end.
 _AROUND_S: Final = 6.0
 
 
-def absent(fault: str, router: str, reason: str) -> Line:
-    """The line of a router that could not be measured."""
-    return {**dict.fromkeys(COLUMNS), "fault": fault, "router": router, "reason": reason}
+def absent(scenario: str, router: str, reason: str) -> Entry:
+    """The entry of a router that could not be measured."""
+    return {**dict.fromkeys(COLUMNS), "scenario": scenario, "router": router, "reason": reason}
 
 
-def read(file: Path = FILE) -> list[Line]:
-    """All lines, in the order of the scoreboard."""
+def read(file: Path = FILE) -> list[Entry]:
+    """All entries, in the order of the scoreboard."""
     if not file.is_file():
         return []
-    lines: list[Line] = json.loads(file.read_text())["rows"]
-    return lines
+    entries: list[Entry] = json.loads(file.read_text())["entries"]
+    return entries
 
 
-def merged(old: Iterable[Line], new: Iterable[Line]) -> list[Line]:
-    """`old` with lines of the same row and router replaced by `new`, in the order of the scoreboard."""
-    known = {(line["fault"], line["router"]): line for line in (*old, *new)}
-    order = {row.fault: number for number, row in enumerate(ROWS)}
+def merged(old: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
+    """`old` with the entries of the same scenario and router replaced by `new`, in order."""
+    known = {(entry["scenario"], entry["router"]): entry for entry in (*old, *new)}
+    order = {scenario.name: number for number, scenario in enumerate(SCENARIOS)}
     return sorted(
-        (line for line in known.values() if line["fault"] in order),
-        key=lambda line: (order[line["fault"]], line["router"] not in OURS, line["router"]),
+        (entry for entry in known.values() if entry["scenario"] in order),
+        key=lambda entry: (order[entry["scenario"]], entry["router"] not in SKYFLEET, entry["router"]),
     )
 
 
-def ahead(old: Sequence[Line], rows: Sequence[Row], routers: Sequence[str]) -> str:
-    """What a run will do, how long it takes by the last one, and what becomes of the other lines."""
-    known = {(line["fault"], line["router"]): line for line in old}
-    runs = {(row.fault, router): row.end_s + _AROUND_S for row in rows for router in routers}
+def announcement(old: Sequence[Entry], scenarios: Sequence[Scenario], routers: Sequence[str]) -> str:
+    """How many entries a run will measure, its duration by the recorded times, and how many entries stay."""
+    known = {(entry["scenario"], entry["router"]): entry for entry in old}
+    runs = {
+        (scenario.name, router): scenario.end_s + _AROUND_S for scenario in scenarios for router in routers
+    }
     seconds = sum(known.get(run, {}).get("took_s") or usual for run, usual in runs.items())
     kept = len(known.keys() - runs.keys())
-    says = f"Lines to measure: {len(runs)}, in about {seconds / 60:.0f} min."
-    return f"{says} Others, kept as they were measured before: {kept}."
+    return (
+        f"Entries to measure: {len(runs)}, in about {seconds / 60:.0f} min. Other entries that stay: {kept}."
+    )
 
 
-def keep(lines: Sequence[Line], file: Path = FILE) -> None:
-    """Put these lines into the file."""
-    if not lines:
+def keep(entries: Sequence[Entry], file: Path = FILE) -> None:
+    """Write these entries to the file, in place of older ones of the same scenario and router."""
+    if not entries:
         return
     file.parent.mkdir(exist_ok=True)
     fresh = file.with_suffix(".new")
-    body = ",\n".join(f" {json.dumps(line)}" for line in merged(read(file), lines))
-    fresh.write_text(f'{{"rows": [\n{body}\n]}}\n')
+    body = ",\n".join(f" {json.dumps(entry)}" for entry in merged(read(file), entries))
+    fresh.write_text(f'{{"entries": [\n{body}\n]}}\n')
     fresh.replace(file)
 
 
-def shown(line: Line) -> str:
-    """One line for a terminal."""
+def as_text(entry: Entry) -> str:
+    """The entry as one line for a terminal."""
     return "  ".join(
-        f"{name}={line[name]}" for name in (*COLUMNS, "keyed_repeats", "reason", "troubles") if name in line
+        f"{name}={entry[name]}" for name in (*COLUMNS, "keyed_repeats", "reason", "failures") if name in entry
     )

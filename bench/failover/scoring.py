@@ -1,7 +1,6 @@
-"""Compute one line of the scoreboard from what clients saw and targets noted.
+"""Compute an entry of the scoreboard from the client's outcomes and the targets' journals.
 
-Rule: pure. Times are seconds from the first request. Each function documents its figure; for readers
-docs/benchmarks/failover.md has the text of `MEANINGS`.
+Rule: pure. Times are seconds from the first request. `MEANINGS` defines each figure, also on the page.
 """
 
 from __future__ import annotations
@@ -12,160 +11,170 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.failover.load import PATIENCE_S, Outcome
-from bench.failover.rows import Row
+from bench.failover.scenarios import Scenario
 from bench.quantiles import quantile
 
 MEANINGS: Final[Mapping[str, str]] = {
-    "sent": "requests of the row",
-    "lost": f"of those that may be repeated: no whole good reply within {PATIENCE_S:g} s "
+    "sent": "requests of the scenario",
+    "lost": f"requests that may be repeated and got no complete good reply within {PATIENCE_S:g} s "
     "(a stream without its final event is lost)",
-    "lost_unrepeatable": "the same of those that must not be repeated; a router cannot save all of them",
-    "wrong_repeats": "runs of a side effect beyond the first, of requests without an Idempotency-Key, "
-    "counted at the targets; nothing allows them",
-    "keyed_repeats": "the same of requests with an Idempotency-Key, which allows them: retries of what had "
-    "failed after it ran, streams that another target took up, and hedges, whose loser is stopped but had "
-    "begun. The targets here remember no key; this project's agents run one at most once in each cloud",
-    "p50_ms, p99_ms": "latency of the good replies to requests sent while the fault lasted",
-    "p99_normal_ms": "the same before the fault",
-    "detection_ms": "from the fault until the end of the last second in which more than 5 % of callers had "
-    "trouble (lost, or slower than three times the p99 before the fault) or the broken target got more than "
-    "15 % of the attempts; 0: no such second; none: until the fault ended",
-    "recovery_ms": "from the healing until the healed target has at least half of its former share of the "
-    "attempts in one second; none: not within the row",
-    "extra_share": "attempts at targets beyond the first of each request, per request sent",
+    "lost_unrepeatable": "the same for requests that must not be repeated; no router can save all of them",
+    "wrong_repeats": "executions beyond the first of requests without an Idempotency-Key, counted at the "
+    "targets; nothing allows them",
+    "keyed_repeats": "the same for requests with an Idempotency-Key, which allows repeats: retries after a "
+    "failed execution, resumed streams, and hedges, whose loser is stopped after it began. The targets here "
+    "store no key; this project's agents execute a key at most once in each cloud",
+    "p50_ms, p99_ms": "latency of the good replies to requests sent during the fault",
+    "p99_normal_ms": "p99 before the fault",
+    "detection_ms": "from the fault to the end of the last second in which more than 5 % of the requests "
+    "failed or took three times the p99 before the fault, or the broken target got more than 15 % of the "
+    "attempts; 0: no such second; never: not before the fault ended",
+    "recovery_ms": "from the heal until the healed target has at least half of its former share of the "
+    "attempts in one second; never: not within the scenario",
+    "extra_share": "attempts beyond the first of each request, per request sent",
 }
-# The width and the step of the window in which detection and recovery are looked for.
+# Width and step of the windows for detection and recovery.
 _WINDOW_S: Final = 1.0
 _STEP_S: Final = 0.1
-_TROUBLE_SHARE: Final = 0.05
-_TRIAL_SHARE: Final = 0.15
-# A window of two requests proves nothing.
+_FAILED_SHARE: Final = 0.05
+_BROKEN_SHARE: Final = 0.15
+# A window with fewer requests is no evidence.
 _LEAST: Final = 5
 _SLOW_FACTOR: Final = 3.0
-# The first connections are slower than all others, and the last requests before the fault may meet it.
+# The first connections are slow, and the last requests before the fault may overlap it.
 _WARM_S: Final = 0.5
 _BEFORE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """A line of a target's journal. event: came, ran or left."""
+class Record:
+    """One line of a target's journal. event: received, executed or abandoned."""
 
     at_s: float
     event: str
-    ident: str
+    request_id: str
     target: int
 
 
-def parse_journal(text: str, target: int, started: float) -> list[Note]:
-    """The notes of one target; a last line cut by a kill is left out."""
-    notes: list[Note] = []
+def parse_journal(text: str, target: int, started: float) -> list[Record]:
+    """The records of one target; a partial last line is ignored. started: time of the first request (s)."""
+    records: list[Record] = []
     for line in text.splitlines():
         match line.split():
-            case [at, event, ident]:
-                notes.append(Note(float(at) - started, event, ident, target))
+            case [at, event, request_id]:
+                records.append(Record(float(at) - started, event, request_id, target))
             case _:
                 continue
-    return notes
+    return records
 
 
-def score(row: Row, router: str, outcomes: Sequence[Outcome], notes: Sequence[Note]) -> dict[str, Any]:
-    """The line of the scoreboard for one router in one row."""
-    idents = {o.ask.ident for o in outcomes}
-    notes = [note for note in notes if note.ident in idents]  # not the warm-up
-    came = sorted((note.at_s, note.target, note.ident) for note in notes if note.event == "came")
-    during = [o for o in outcomes if row.fault_s <= o.ask.at_s < row.heal_s and not o.trouble]
-    normal = [o for o in outcomes if _WARM_S <= o.ask.at_s < row.fault_s - _BEFORE_S and not o.trouble]
+def score(
+    scenario: Scenario, router: str, outcomes: Sequence[Outcome], records: Sequence[Record]
+) -> dict[str, Any]:
+    """The entry of one router in one scenario."""
+    ids = {o.request.request_id for o in outcomes}
+    records = [record for record in records if record.request_id in ids]  # without the warm-up
+    received = sorted(
+        (record.at_s, record.target, record.request_id) for record in records if record.event == "received"
+    )
+    during = [o for o in outcomes if scenario.fault_s <= o.request.at_s < scenario.heal_s and not o.failure]
+    normal = [
+        o for o in outcomes if _WARM_S <= o.request.at_s < scenario.fault_s - _BEFORE_S and not o.failure
+    ]
     latencies = [1e3 * o.latency_s for o in during]
     p99_normal = percentile([1e3 * o.latency_s for o in normal], 99)
-    lost = [o for o in outcomes if o.trouble]
-    served = [(at, target) for at, target, _ in came]
-    if row.routers:
-        served = [(o.ask.at_s, o.router) for o in outcomes if o.router >= 0]
+    lost = [o for o in outcomes if o.failure]
+    served = [(at, target) for at, target, _ in received]
+    if scenario.routers:
+        served = [(o.request.at_s, o.router) for o in outcomes if o.router >= 0]
     return {
-        "fault": row.fault,
+        "scenario": scenario.name,
         "router": router,
         "sent": len(outcomes),
-        "lost": sum(o.ask.repeatable for o in lost),
-        "wrong_repeats": repeats(outcomes, notes, keyed=False),
+        "lost": sum(o.request.repeatable for o in lost),
+        "wrong_repeats": repeats(outcomes, records, keyed=False),
         "p50_ms": percentile(latencies, 50),
         "p99_ms": percentile(latencies, 99),
-        "detection_ms": detection_ms(row, outcomes, served, p99_normal),
-        "recovery_ms": recovery_ms(row, served),
-        "extra_share": round(extra(ident for _, _, ident in came) / len(outcomes), 4),
-        "keyed_repeats": repeats(outcomes, notes, keyed=True),
-        "lost_unrepeatable": sum(not o.ask.repeatable for o in lost),
-        "p99_repeatable_ms": percentile([1e3 * o.latency_s for o in during if o.ask.repeatable], 99),
+        "detection_ms": detection_ms(scenario, outcomes, served, p99_normal),
+        "recovery_ms": recovery_ms(scenario, served),
+        "extra_share": round(extra(request_id for _, _, request_id in received) / len(outcomes), 4),
+        "keyed_repeats": repeats(outcomes, records, keyed=True),
+        "lost_unrepeatable": sum(not o.request.repeatable for o in lost),
+        "p99_repeatable_ms": percentile([1e3 * o.latency_s for o in during if o.request.repeatable], 99),
         "p99_normal_ms": p99_normal,
-        "attempts": len(came),
-        "abandoned": sum(note.event == "left" for note in notes),
+        "attempts": len(received),
+        "abandoned": sum(record.event == "abandoned" for record in records),
         "lag_ms": percentile([1e3 * o.late_s for o in outcomes], 99),
-        "troubles": dict(Counter(o.trouble for o in lost).most_common(4)),
+        "failures": dict(Counter(o.failure for o in lost).most_common(4)),
     }
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The nearest rank, to a tenth; None of nothing."""
+    """The percentile by nearest rank, rounded to a tenth; None of no values."""
     return round(quantile(sorted(values), percent / 100), 1) if values else None
 
 
-def repeats(outcomes: Sequence[Outcome], notes: Iterable[Note], *, keyed: bool) -> int:
-    """Runs beyond the first: of requests with a key, which allows them, or of those without one."""
-    counted = {o.ask.ident for o in outcomes if o.ask.repeatable is keyed}
-    return extra(note.ident for note in notes if note.event == "ran" and note.ident in counted)
+def repeats(outcomes: Sequence[Outcome], records: Iterable[Record], *, keyed: bool) -> int:
+    """Executions beyond the first of each request, either with a key or without."""
+    counted = {o.request.request_id for o in outcomes if o.request.repeatable is keyed}
+    return extra(
+        record.request_id for record in records if record.event == "executed" and record.request_id in counted
+    )
 
 
-def extra(idents: Iterable[str]) -> int:
-    """How many of these are not the first of their kind."""
-    return sum(count - 1 for count in Counter(idents).values())
+def extra(ids: Iterable[str]) -> int:
+    """Number of ids beyond the first of each."""
+    return sum(count - 1 for count in Counter(ids).values())
 
 
 Served = Sequence[tuple[float, int]]
 
 
 def detection_ms(
-    row: Row, outcomes: Sequence[Outcome], served: Served, p99_normal: float | None
+    scenario: Scenario, outcomes: Sequence[Outcome], served: Served, p99_normal: float | None
 ) -> float | None:
-    """Until the end of the last troubled second of the first broken spell."""
+    """Time from the fault to the end of the last bad second, as `MEANINGS` says."""
     slow_s = _SLOW_FACTOR * (p99_normal or 0.0) / 1e3
-    troubled = [(o.ask.at_s, bool(o.trouble) or o.latency_s > slow_s) for o in outcomes]
-    # When all targets are broken, or the router is, no share of the traffic tells anything.
-    watch_share = row.goods and not row.routers
-    bad = [(at, target in row.bad) for at, target in served] if watch_share else []
+    failed_or_slow = [(o.request.at_s, bool(o.failure) or o.latency_s > slow_s) for o in outcomes]
+    # The share of broken targets is no evidence when all are broken, or when the router is.
+    watch_share = scenario.healthy_left and not scenario.routers
+    bad = [(at, target in scenario.broken) for at, target in served] if watch_share else []
 
-    def is_troubled(since: float) -> bool:
-        return _share(troubled, since) > _TROUBLE_SHARE or _share(bad, since) > _TRIAL_SHARE
+    def is_bad(since: float) -> bool:
+        return _share(failed_or_slow, since) > _FAILED_SHARE or _share(bad, since) > _BROKEN_SHARE
 
-    windows = _windows(row.fault_s, row.first_heal_s)
-    last = max((since for since in windows if is_troubled(since)), default=None)
+    windows = _windows(scenario.fault_s, scenario.first_heal_s)
+    last = max((since for since in windows if is_bad(since)), default=None)
     if last is None:
         return 0.0
     if last == windows[-1]:
         return None
-    flags = [at for at, wrong in (*troubled, *bad) if wrong and last <= at < last + _WINDOW_S]
-    return round(1e3 * (max(flags) - row.fault_s), 1)
+    flags = [at for at, wrong in (*failed_or_slow, *bad) if wrong and last <= at < last + _WINDOW_S]
+    return round(1e3 * (max(flags) - scenario.fault_s), 1)
 
 
-def recovery_ms(row: Row, served: Served) -> float | None:
-    """Until every healed target has half of its former share again."""
+def recovery_ms(scenario: Scenario, served: Served) -> float | None:
+    """Time from the heal until each healed target has half of its former share."""
 
     def back(number: int, usual: float) -> float | None:
         hits = [(at, target == number) for at, target in served]
-        return _first(lambda since: _share(hits, since) >= usual / 2, _windows(row.heal_s, row.end_s))
+        return _first(
+            lambda since: _share(hits, since) >= usual / 2, _windows(scenario.heal_s, scenario.end_s)
+        )
 
     times: list[float] = []
-    for number in row.bad:
-        before = [target == number for at, target in served if at < row.fault_s]
+    for number in scenario.broken:
+        before = [target == number for at, target in served if at < scenario.fault_s]
         usual = sum(before) / len(before) if before else 0.0
         since = back(number, usual) if usual else None
         if since is None:
             return None
         times.append(since)
-    return round(1e3 * (max(times) - row.heal_s), 1)
+    return round(1e3 * (max(times) - scenario.heal_s), 1)
 
 
 def _windows(begin: float, end: float) -> list[float]:
-    """Starts of the windows that lie within, at least one."""
+    """Starts of the windows between two times (s), at least one."""
     count = round((end - begin - _WINDOW_S) / _STEP_S) + 1
     return [begin + index * _STEP_S for index in range(max(1, count))]
 

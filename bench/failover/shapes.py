@@ -1,7 +1,7 @@
-"""What is said between the client, the routers and the targets: OpenAI's chat completions, made checkable.
+"""Requests and replies of the bench: OpenAI's chat completions with content that can be verified.
 
-Rule: pure. The request's id travels in the message, since not every router hands on unknown header fields,
-and the whole reply is known beforehand, so that a reply that lacks a piece is noticed.
+Rule: pure. The id of a request is in its message, since some routers drop unknown header fields. The id
+determines the whole reply, so an incomplete reply is found.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ MODEL: Final = "agent"
 PATH: Final = "/v1/chat/completions"
 PIECES: Final = 6
 _SAYS: Final = "request "
-# Half of the replies begin before this; one in a hundred takes twice as long.
+# Median and sigma of the service time; p99 is twice the median.
 MEDIAN_S: Final = 0.050
 _SIGMA: Final = 0.3
-# Between two events of a stream.
+# Time between two events of a stream.
 GAP_S: Final = 0.005
 
 
-def service_s(seed: int, ident: str) -> float:
-    """How long the work of a request takes on a healthy target: lognormal, the same on every target."""
-    return random.Random(f"{seed} {ident}").lognormvariate(math.log(MEDIAN_S), _SIGMA)
+def service_s(seed: int, request_id: str) -> float:
+    """The service time (s) of a request on a healthy target: lognormal, equal on every target."""
+    return random.Random(f"{seed} {request_id}").lognormvariate(math.log(MEDIAN_S), _SIGMA)
 
 
-def request_body(ident: str, *, stream: bool, repeatable: bool) -> dict[str, Any]:
-    """The body of a request. `disable_fallbacks` is how LiteLLM is told not to repeat; others ignore it."""
+def request_body(request_id: str, *, stream: bool, repeatable: bool) -> dict[str, Any]:
+    """The body of a request. `disable_fallbacks` keeps LiteLLM from repeating it; others ignore it."""
     body: dict[str, Any] = {
         "model": MODEL,
-        "messages": [{"role": "user", "content": _SAYS + ident}],
+        "messages": [{"role": "user", "content": _SAYS + request_id}],
         "stream": stream,
     }
     return body if repeatable else {**body, "disable_fallbacks": True}
 
 
-def request_headers(ident: str, *, repeatable: bool) -> dict[str, str]:
+def request_headers(request_id: str, *, repeatable: bool) -> dict[str, str]:
     """The header fields of a request; the retry field is LiteLLM's own, others ignore it."""
     if repeatable:
-        return {"idempotency-key": ident}
+        return {"idempotency-key": request_id}
     return {"x-litellm-num-retries": "0"}
 
 
-def ident_of(body: object) -> str:
-    """The id in a request's body; empty when the request is none of the load, such as a health check."""
+def request_id_of(body: object) -> str:
+    """The id in a request's body; empty for requests that are not of the load, such as health checks."""
     if not isinstance(body, dict):
         return ""
     messages = cast("dict[str, Any]", body).get("messages")
@@ -57,39 +57,39 @@ def ident_of(body: object) -> str:
     return content.removeprefix(_SAYS) if isinstance(content, str) and content.startswith(_SAYS) else ""
 
 
-def pieces(ident: str) -> tuple[str, ...]:
-    """The words of the reply; a stream has one in each event."""
-    return tuple(f"{ident}:{number} " for number in range(PIECES))
+def pieces(request_id: str) -> tuple[str, ...]:
+    """The parts of the reply's text; a stream has one in each event."""
+    return tuple(f"{request_id}:{number} " for number in range(PIECES))
 
 
-def reply(ident: str) -> dict[str, Any]:
-    """The whole reply."""
-    message = {"role": "assistant", "content": "".join(pieces(ident))}
+def reply(request_id: str) -> dict[str, Any]:
+    """The complete JSON reply."""
+    message = {"role": "assistant", "content": "".join(pieces(request_id))}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 2, "completion_tokens": PIECES, "total_tokens": 2 + PIECES}
-    return {**_envelope(ident, "chat.completion"), "choices": [choice], "usage": usage}
+    return {**_envelope(request_id, "chat.completion"), "choices": [choice], "usage": usage}
 
 
-def events(ident: str) -> tuple[bytes, ...]:
-    """The reply as a stream: one event for each piece, one that says why it stopped, and the final one."""
-    envelope = _envelope(ident, "chat.completion.chunk")
-    said = [{"index": 0, "delta": {"role": "assistant", "content": text}} for text in pieces(ident)]
+def events(request_id: str) -> tuple[bytes, ...]:
+    """The reply as a stream: an event for each piece, one with the finish reason, and `[DONE]`."""
+    envelope = _envelope(request_id, "chat.completion.chunk")
+    said = [{"index": 0, "delta": {"role": "assistant", "content": text}} for text in pieces(request_id)]
     choices: list[dict[str, Any]] = [*said, {"index": 0, "delta": {}, "finish_reason": "stop"}]
     chunks = [json.dumps({**envelope, "choices": [choice]}) for choice in choices]
     return tuple(f"data: {text}\n\n".encode() for text in (*chunks, "[DONE]"))
 
 
-def fault_of_reply(ident: str, body: bytes) -> str:
-    """Why a plain reply is not whole and good; empty when it is."""
+def fault_of_reply(request_id: str, body: bytes) -> str:
+    """Why a JSON reply is not complete and good; empty when it is."""
     try:
         said = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, TypeError, KeyError, IndexError):
         return "not a chat completion"
-    return "" if said == "".join(pieces(ident)) else "another request's reply"
+    return "" if said == "".join(pieces(request_id)) else "another request's reply"
 
 
-def fault_of_stream(ident: str, body: bytes) -> str:
-    """Why a stream is not whole and good; empty when it is."""
+def fault_of_stream(request_id: str, body: bytes) -> str:
+    """Why a stream is not complete and good; empty when it is."""
     said: list[str] = []
     stopped = done = False
     for line in body.splitlines():
@@ -104,11 +104,11 @@ def fault_of_stream(ident: str, body: bytes) -> str:
             stopped = stopped or finish
     if not (done and stopped):
         return "no final event"
-    return "" if "".join(said) == "".join(pieces(ident)) else "pieces are missing or doubled"
+    return "" if "".join(said) == "".join(pieces(request_id)) else "pieces are missing or doubled"
 
 
 def _delta(data: bytes) -> tuple[str | None, bool]:
-    """The text of one event and whether it is the last one with a choice; None for an error."""
+    """The text of one event, None for an error, and whether the event has the finish reason."""
     try:
         event: Mapping[str, Any] = json.loads(data)
         choices: Iterable[Mapping[str, Any]] = event["choices"]
@@ -118,5 +118,5 @@ def _delta(data: bytes) -> tuple[str | None, bool]:
         return None, False
 
 
-def _envelope(ident: str, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{ident}", "object": kind, "created": 1_700_000_000, "model": MODEL}
+def _envelope(request_id: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": 1_700_000_000, "model": MODEL}

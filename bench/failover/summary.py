@@ -1,6 +1,6 @@
-"""The scoreboard in words: the two lines of this router, the goals they miss, and the rows they are best in.
+"""The first section of the page: this router's two entries, the goals they miss, and where they are best.
 
-Rule: every number and every verdict is computed; only the reasons are typed.
+Rule: all numbers and verdicts are computed. Only the explanations are written by hand.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench.failover import goals
-from bench.failover.goals import DEFAULTS, OURS, TUNED, Verdict
+from bench.failover.goals import DEFAULTS, SKYFLEET, TUNED, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.skyfleet import POLICY
-from bench.failover.rows import END_S, FAULT_S, HEAL_S
+from bench.failover.scenarios import END_S, FAULT_S, HEAL_S
 from router.core.policy import Policy
 
 DEMANDS: Final[Mapping[str, str]] = {
@@ -22,69 +22,69 @@ DEMANDS: Final[Mapping[str, str]] = {
     "p99": "p99 under twice normal",
     "extra": "extra under 5 %",
 }
-KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this scoreboard", DEFAULTS: "policy untouched"}
-_QUESTIONS: Final[Mapping[str, str]] = {
+KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this scoreboard", DEFAULTS: "default policy"}
+_COMPARISONS: Final[Mapping[str, str]] = {
     "lost": "Fewest lost",
     "p99_ms": "Lowest p99 during the fault",
-    "detection_ms": "First without trouble",
-    "recovery_ms": "First to use the healed target again",
+    "detection_ms": "Shortest detection",
+    "recovery_ms": "Shortest recovery",
 }
-Lines = Sequence[dict[str, Any]]
+Entries = Sequence[dict[str, Any]]
 
 
-def text(lines: Lines, found: Mapping[str, Sequence[Verdict]]) -> str:
-    """The first section of the page. found: the verdicts on each of ours."""
-    peers = ", ".join(router.name for router in ROUTERS if router.name not in OURS)
+def text(entries: Entries, found: Mapping[str, Sequence[Verdict]]) -> str:
+    """The text of the section. found: the verdicts on each of the two entries."""
+    peers = ", ".join(router.name for router in ROUTERS if router.name not in SKYFLEET)
     parts = [
         "## Where it is best, and where not\n",
-        _two_lines(),
-        *(_missed(router, found[router]) for router in OURS),
+        _two_entries(),
+        *(_missed(router, found[router]) for router in SKYFLEET),
         (
-            f"\nBest means: of {peers} and the one line itself, never of the other one. A time within "
-            f"{100 * goals.TIE_SHARE:.0f} % or {goals.TIE_MS:.0f} ms of the lowest is a tie, and a tie "
-            "counts as best; requests lost are compared exactly."
+            f"\nEach entry is compared with {peers}, not with the other entry. A time within "
+            f"{100 * goals.TIE_SHARE:.0f} % or {goals.TIE_MS:.0f} ms of the lowest is a tie and counts as "
+            "best. Lost requests are compared exactly."
         ),
-        *(_bests(router, lines) for router in OURS if found[router]),
+        *(_bests(router, entries) for router in SKYFLEET if found[router]),
     ]
     return "\n".join(parts) + "\n"
 
 
-def _two_lines() -> str:
+def _two_entries() -> str:
     usual = Policy()
-    told = ", ".join(f"`{name}: {value}`" for name, value in POLICY.items())
-    return f"""This router has two lines on the scoreboard. Code, checkers and requests are the same, only the policy differs:
+    changes = ", ".join(f"`{name}: {value}`" for name, value in POLICY.items())
+    return f"""This router has two entries on the scoreboard. They differ in the policy only:
 
-- `{DEFAULTS}`: its policy is untouched, as in a deployment that sets nothing.
-- `{TUNED}`: tuned for this scoreboard with {told}. Two things are different:
-  - Which requests may be hedged. All that may be repeated carry an `Idempotency-Key` here. By default a key alone
-    allows retries but no hedge, since an agent remembers a key within its own cloud only and a hedge goes to
-    another: the work may run twice, once in each cloud. So with the defaults nothing on this scoreboard is hedged,
-    and a request at a slow target waits for it. `hedge: on` accepts second runs (`keyed_repeats` counts them).
-    Agents that declare themselves `repeatable` are hedged without it, which no target here does.
-  - How long things last. A fault lasts {HEAL_S - FAULT_S:g} s in most rows, and the row ends {END_S - HEAL_S:g} s later. By default a
-    target is ejected for {usual.ejection_s:g} s at first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned
-    times are as short as the rows, as the peers' times are.
+- `{DEFAULTS}`: the default policy.
+- `{TUNED}`: tuned for this scoreboard with {changes}. Two things are different:
+  - Hedges. All requests here that may be repeated have an `Idempotency-Key`. By default a key alone allows retries but
+    no hedge: an agent stores a key within its own cloud only, and a hedge goes to another cloud, so the work may be
+    executed twice, once in each cloud. So with the default policy no request here is hedged, and a request at a slow
+    target waits. `hedge: on` accepts second executions (`keyed_repeats` counts them). Agents that are declared
+    `repeatable` are hedged by default, but no target here is.
+  - Times. A fault lasts {HEAL_S - FAULT_S:g} s in most scenarios, which end {END_S - HEAL_S:g} s later. By default a target is ejected for {usual.ejection_s:g} s at
+    first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned times are as short as the scenarios,
+    like those of the peers.
 
-What of the floor and the goals is not met:
+Floor and goals that are not met:
 """  # noqa: E501 - prose
 
 
 def _missed(router: str, found: Sequence[Verdict]) -> str:
     if not found:
         return f"- `{router}`: not measured yet (`make bench-failover ROUTERS={router}`)."
-    missed = [f"{v.fault}: {DEMANDS[v.demand]} ({v.says})" for v in found if v.met is False]
+    missed = [f"{v.scenario}: {DEMANDS[v.demand]} ({v.explanation})" for v in found if v.met is False]
     judged = sum(v.met is not None for v in found)
     if not missed:
-        return f"- `{router}`, {KINDS[router]}: nothing, all {judged} are met."
+        return f"- `{router}`, {KINDS[router]}: none of {judged}."
     return f"- `{router}`, {KINDS[router]}: {len(missed)} of {judged}. {'; '.join(missed)}."
 
 
-def _bests(router: str, lines: Lines) -> str:
+def _bests(router: str, entries: Entries) -> str:
     parts = [f"\n`{router}`, {KINDS[router]}:\n"]
-    for column, title in _QUESTIONS.items():
-        best = goals.best(lines, column, router)
-        own = [fault for fault, routers in best.items() if router in routers]
-        others = [f"{fault} ({', '.join(names)})" for fault, names in best.items() if router not in names]
-        said = f"- {title}: this line, alone or with peers, in {len(own)} of {len(best)} rows"
-        parts.append(said + (f"; peers in {'; '.join(others)}." if others else "."))
+    for column, title in _COMPARISONS.items():
+        best = goals.best(entries, column, router)
+        own = [name for name, routers in best.items() if router in routers]
+        others = [f"{name} ({', '.join(routers)})" for name, routers in best.items() if router not in routers]
+        result = f"- {title}: this entry, alone or tied, in {len(own)} of {len(best)} scenarios"
+        parts.append(result + (f"; peers in {'; '.join(others)}." if others else "."))
     return "\n".join(parts)

@@ -113,7 +113,7 @@ def _nginx(bench: Bench, *, tls: bool) -> Installed:
         )
         return Start((found.path, "-p", str(site.folder), "-e", "stderr", "-c", str(path)), found.environ)
 
-    return Installed(found.says("-v").removeprefix("nginx version: "), start)
+    return Installed(found.output("-v").removeprefix("nginx version: "), start)
 
 
 def _haproxy(bench: Bench) -> Installed:
@@ -124,7 +124,7 @@ def _haproxy(bench: Bench) -> Installed:
         path.write_text(haproxy_config(site.port, site.targets))
         return Start((found.path, "-db", "-f", str(path)), found.environ)
 
-    return Installed(found.says("-v").splitlines()[0].split(" 20")[0], start)
+    return Installed(found.output("-v").splitlines()[0].split(" 20")[0], start)
 
 
 def _aws(bench: Bench, *, tls: bool, app: str = "router.app:create") -> Installed:

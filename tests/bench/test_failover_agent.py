@@ -10,7 +10,7 @@ import pytest
 
 from bench.failover import shapes
 from bench.failover.agent import Agent
-from bench.failover.rows import TARGETS
+from bench.failover.scenarios import TARGETS
 from bench.processes import free_port
 
 
@@ -25,7 +25,7 @@ async def replies(folder: Path, *, stream: bool) -> set[bytes]:
             agent.listen()
             async with session.post(f"http://127.0.0.1:{port}{shapes.PATH}", json=body) as reply:
                 bodies.add(await reply.read())
-            agent.put("refuse", 1.0)
+            agent.set_fault("refuse", 1.0)
     return bodies
 
 

@@ -1,4 +1,4 @@
-"""Tests of the choice of rows and routers on the command line."""
+"""Tests of the choice of scenarios and routers on the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from bench.failover import results
 from bench.failover.choice import chosen, names
-from bench.failover.rows import ROWS
+from bench.failover.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.pure
 
@@ -14,31 +14,31 @@ KNOWN = {"kill": 1, "slow": 2, "cut": 3}
 
 
 @pytest.mark.parametrize("text", ["slow,kill", " slow , kill,", "slow,kill,slow"])
-def test_chosen_rows_run_once_and_in_the_order_of_the_scoreboard(text: str) -> None:
+def test_chosen_scenarios_run_once_and_in_the_order_of_the_scoreboard(text: str) -> None:
     """Blanks and repeated names are accepted."""
-    assert chosen("row", names(text), KNOWN) == (1, 2)
+    assert chosen("scenario", names(text), KNOWN) == (1, 2)
 
 
 def test_an_empty_choice_is_everything() -> None:
     """This is what `make bench-failover` without arguments passes."""
-    assert chosen("row", names(""), KNOWN) == (1, 2, 3)
+    assert chosen("scenario", names(""), KNOWN) == (1, 2, 3)
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_names() -> None:
-    """The bench does not start with fewer rows than the user meant."""
-    with pytest.raises(KeyError, match=r"no row kil \(did you mean kill\?\); there are kill, slow, cut"):
-        chosen("row", ["kil", "slow"], KNOWN)
+    """The bench does not start with fewer scenarios than the user meant."""
+    with pytest.raises(KeyError, match=r"no scenario kil \(did you mean kill\?\); there are kill, slow, cut"):
+        chosen("scenario", ["kil", "slow"], KNOWN)
     with pytest.raises(KeyError, match=r"no router wobble; there are kill"):
         chosen("router", ["wobble"], KNOWN)
 
 
-def test_a_run_begins_with_its_duration_and_the_number_of_kept_lines() -> None:
-    """The duration is estimated from the recorded times of the same rows."""
+def test_a_run_begins_with_its_duration_and_the_number_of_kept_entries() -> None:
+    """The duration is estimated from the recorded times of the same scenarios."""
     old = [
-        {"fault": "kill", "router": "nginx", "took_s": 96.0},
-        {"fault": "slow", "router": "nginx"},
+        {"scenario": "kill", "router": "nginx", "took_s": 96.0},
+        {"scenario": "slow", "router": "nginx"},
     ]
     assert (
-        results.ahead(old, ROWS[:1], ["nginx", "caddy"])
-        == "Lines to measure: 2, in about 2 min. Others, kept as they were measured before: 1."
+        results.announcement(old, SCENARIOS[:1], ["nginx", "caddy"])
+        == "Entries to measure: 2, in about 2 min. Other entries that stay: 1."
     )

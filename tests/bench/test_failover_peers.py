@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.failover.goals import OURS
+from bench.failover.goals import SKYFLEET
 from bench.failover.peers import ROUTERS, skyfleet
 from bench.failover.peers.base import Ground, Plan
 
@@ -27,14 +27,14 @@ def without_policy(plan: Plan) -> Plan:
     )
 
 
-def test_both_lines_of_this_router_are_compared_with_its_peers() -> None:
-    """The table has the tuned and the default line and four peers."""
-    assert tuple(router.name for router in ROUTERS[:2]) == OURS
+def test_both_entries_of_this_router_are_compared_with_its_peers() -> None:
+    """The table has the tuned and the default entry and four peers."""
+    assert tuple(router.name for router in ROUTERS[:2]) == SKYFLEET
     assert len(ROUTERS) == 6
 
 
-def test_the_two_lines_differ_only_in_the_policy() -> None:
-    """The default line sets no policy, like a deployment with default settings."""
+def test_the_two_entries_differ_only_in_the_policy() -> None:
+    """The default entry sets no policy, like a deployment with default settings."""
     tuned = skyfleet.plan("/root", skyfleet.POLICY, GROUND)
     untouched = skyfleet.plan("/root", {}, GROUND)
     assert without_policy(untouched) == untouched

@@ -16,7 +16,7 @@ STREAM = b"".join(shapes.events("7-00001"))
 def test_the_id_travels_in_the_body() -> None:
     """Some routers drop unknown header fields."""
     body = shapes.request_body("7-00001", stream=True, repeatable=True)
-    assert shapes.ident_of(body) == "7-00001"
+    assert shapes.request_id_of(body) == "7-00001"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_id_travels_in_the_body() -> None:
 )
 def test_a_health_check_is_no_request_of_the_load(body: object) -> None:
     """A probe by a router is not counted as an attempt."""
-    assert shapes.ident_of(body) == ""
+    assert shapes.request_id_of(body) == ""
 
 
 def test_only_retryable_requests_have_an_idempotency_key() -> None:

@@ -1,4 +1,4 @@
-"""The routers of the scoreboard, each set up as well as its own documents allow."""
+"""The routers on the scoreboard, each configured as its documentation advises."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The interface of a router of the scoreboard: its installation and the processes to start.
+"""The interface of a router on the scoreboard: its installation and its processes.
 
-Rule: a router's module only names what to run; the bench starts, breaks and ends it.
+Rule: the module of a router only names what to run. The bench starts and ends the processes.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from typing import Final
 
 from infra.setup.progress import Console
 
-# One attempt may take this long before a router gives it up, if the request may be repeated.
+# Timeout of an attempt whose request may be repeated.
 ATTEMPT_S: Final = 2.0
-# On loopback a connection takes microseconds; across clouds a lost packet costs a second.
+# On loopback a connection takes microseconds; between clouds a lost packet costs a second.
 CONNECT_S: Final = 1.0
-# Between two active checks of a target.
+# Interval of active health checks.
 CHECK_S: Final = 1.0
 
 
 class Absent(Exception):
-    """A router cannot be had on this machine; the message says why."""
+    """A router cannot be installed on this machine. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a router runs. folder: for its config and files. ports: its own, one for each instance.
+    """Folder and ports of a run.
 
-    targets: ports of the targets. spare: free ports for helpers.
+    folder: for configs and files. ports: of the router, one for each instance. targets: of the targets.
+    spare: free ports for helpers.
     """
 
     folder: Path
@@ -39,7 +40,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process to start: its arguments, what it adds to the environment, and what proves it ready."""
+    """A process to start.
+
+    ready_url: answers without a 5xx once it is ready. environ: added to the environment.
+    """
 
     argv: tuple[str, ...]
     ready_url: str
@@ -48,20 +52,20 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All processes of one router. helpers: what every instance shares, such as health checkers.
+    """The processes of a router.
 
-    beats: URLs that a scheduler would call every `beat_s` seconds.
+    helpers: shared by all instances, such as checkers. scheduled_urls: invoked every `interval_s` seconds.
     """
 
     instances: tuple[Process, ...]
     helpers: tuple[Process, ...] = ()
-    beats: tuple[str, ...] = ()
-    beat_s: float = 5.0
+    scheduled_urls: tuple[str, ...] = ()
+    interval_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A router that can be started. version: in its own words."""
+    """An installed router. version: as the program prints it. plan: its processes for a run."""
 
     version: str
     plan: Callable[[Ground], Plan]
@@ -69,7 +73,10 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What an installation may use. cache: the per-user folder, outside of the checkout."""
+    """What an installation uses.
+
+    root: the checkout; cache: the folder of this user, outside of the checkout.
+    """
 
     root: Path
     cache: Path
@@ -79,7 +86,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One contestant: install it (or raise Absent) and learn how to start it."""
+    """A router on the scoreboard. install: raises Absent when it cannot be installed."""
 
     name: str
     install: Callable[[Bench], Installed]

@@ -1,4 +1,4 @@
-"""Caddy, whose reverse_proxy stands on Go's: active and passive health checks, and retries for a time."""
+"""Peer: Caddy with its reverse_proxy: active and passive health checks, and retries for a limited time."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ CONFIG: Final = """\
 		level ERROR
 	}}
 }}
-# What both ways to the agents have in common; their health is shared, since the addresses are the same.
+# Shared by both kinds of requests; the health of equal addresses is shared too.
 (agents) {{
 	to {targets}
-	# A slow target holds more connections, so it is given fewer new ones.
+	# A slow target has more active connections, so it gets fewer new ones.
 	lb_policy least_conn
-	# Keep trying while no target can be reached, for as long as a caller may wait.
-	lb_try_duration {hold}
+	# Retry while no target can be reached, below the timeout of clients.
+	lb_try_duration {try_for}
 	lb_try_interval 50ms
 	health_uri /health
 	health_interval {check}
 	health_timeout {check}
 	health_fails 2
 	health_passes 2
-	# One failure is enough to step aside, for as long as an active check of the others would need.
+	# One failure takes a target out for the time that an active check needs.
 	fail_duration 3s
 	max_fails 1
 	unhealthy_status 429 5xx
-	# Streams pass as they come.
+	# Streams are forwarded without a buffer.
 	flush_interval -1
 }}
 http://127.0.0.1:{port} {{
@@ -57,9 +57,9 @@ http://127.0.0.1:{port} {{
 	@repeatable header Idempotency-Key *
 	reverse_proxy @repeatable {{
 		import agents
-		# Kept until the reply begins, so that it can be sent again.
+		# The body is kept until the reply begins, so that it can be sent again.
 		request_buffers 64KiB
-		# Failures without a reply are tried elsewhere, not only those of GET; so are these replies.
+		# Errors are retried for POST too, and so are these replies.
 		lb_retry_match {{
 			method POST
 		}}
@@ -73,18 +73,18 @@ http://127.0.0.1:{port} {{
 	}}
 	reverse_proxy {{
 		import agents
-		# Only failures to connect are tried elsewhere; what was sent is worth waiting for.
+		# Only failures to connect are retried; a request that was sent must not be repeated.
 		transport http {{
 			dial_timeout {connect}
 		}}
 	}}
 }}
 """
-# The first one that can send a POST again and knows replies as a reason to; Debian 12 has 2.6.
+# The first version that retries POST, and retries for replies; Debian 12 has 2.6.
 VERSION: Final = (2, 11, 9)
 _MODULE: Final = "github.com/caddyserver/caddy/v2/cmd/caddy"
-# Below the patience of callers, with room for the reply itself.
-_HOLD_S: Final = 10.0
+# Below the timeout of clients, with time left for the reply.
+_TRY_S: Final = 10.0
 
 
 def config(ground: Ground, port: int) -> str:
@@ -92,7 +92,7 @@ def config(ground: Ground, port: int) -> str:
     return CONFIG.format(
         port=port,
         targets=" ".join(f"127.0.0.1:{one}" for one in ground.targets),
-        hold=f"{_HOLD_S:g}s",
+        try_for=f"{_TRY_S:g}s",
         check=f"{CHECK_S * 1000:g}ms",
         connect=f"{CONNECT_S * 1000:g}ms",
         attempt=f"{ATTEMPT_S:g}s",
@@ -100,7 +100,7 @@ def config(ground: Ground, port: int) -> str:
 
 
 def install(bench: Bench) -> Installed:
-    """From PATH if it is new enough, else built from its Go module, once per user; that takes minutes."""
+    """Use the program on PATH if it is new enough, else build it from its Go module once, in minutes."""
     found = shutil.which("caddy", path=bench.environ.get("PATH"))
     caddy, known = (Program(found), version(Program(found))) if found else (None, (0,))
     if caddy is None or known < VERSION:
@@ -109,8 +109,8 @@ def install(bench: Bench) -> Installed:
 
 
 def version(caddy: Program) -> tuple[int, ...]:
-    """Such as (2, 11, 9); (0,) when it does not know, as one that was built by hand."""
-    found = re.search(r"v?(\d+)\.(\d+)\.(\d+)", caddy.says("version"))
+    """Its version, such as (2, 11, 9); (0,) if it prints none."""
+    found = re.search(r"v?(\d+)\.(\d+)\.(\d+)", caddy.output("version"))
     return tuple(int(part) for part in found.groups()) if found else (0,)
 
 
@@ -121,10 +121,10 @@ def _built(bench: Bench) -> Program:
     if path.is_file():
         return Program(str(path))
     go = shutil.which("go", path=bench.environ.get("PATH")) or str(USUAL_GO)
-    told = {**go_environment(bench.environ), "GOBIN": str(folder / "new")}
+    environ = {**go_environment(bench.environ), "GOBIN": str(folder / "new")}
     try:
         run_step(
-            [go, "install", f"{_MODULE}@{name}"], title="bench: caddy", console=bench.console, environ=told
+            [go, "install", f"{_MODULE}@{name}"], title="bench: caddy", console=bench.console, environ=environ
         )
     except StepFailed as error:
         raise Absent(f"no caddy {name} on PATH, and it cannot be built: {error}") from None
@@ -133,14 +133,14 @@ def _built(bench: Bench) -> Program:
 
 
 def plan(caddy: Program, ground: Ground) -> Plan:
-    """One process for each instance."""
+    """The processes: one for each instance."""
 
     def instance(port: int) -> Process:
         path = ground.folder / f"Caddyfile-{port}"
         path.write_text(config(ground, port))
         argv = (caddy.path, "run", "--adapter", "caddyfile", "--config", str(path))
-        told = {**caddy.environ, "HOME": str(ground.folder), "XDG_DATA_HOME": str(ground.folder)}
-        return Process(argv, f"http://127.0.0.1:{port}/health", told)
+        environ = {**caddy.environ, "HOME": str(ground.folder), "XDG_DATA_HOME": str(ground.folder)}
+        return Process(argv, f"http://127.0.0.1:{port}/health", environ)
 
     return Plan(tuple(instance(port) for port in ground.ports))
 

@@ -1,10 +1,10 @@
-"""Programs out of Debian packages without root and without a service: fetched, unpacked, run in place.
+"""Programs from Debian packages, unpacked in the cache, without root and without a service.
 
 Rules
-- A program on PATH comes first.
-- Only the packages named here are fetched, by apt-get itself, which verifies their signatures; a machine
-  without apt-get, or one whose libraries do not fit, has the program not.
-- An unpacked folder without its stamp is made again, so an interrupted fetch leaves nothing half done.
+- A program on PATH is preferred.
+- apt-get downloads the named packages and verifies their signatures. Without apt-get, or with libraries that
+  do not fit, the program is absent.
+- A folder without its stamp is unpacked again, so an interrupted download has no effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STAMP: Final = "unpacked"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that can be run. libraries: value for LD_LIBRARY_PATH, empty when none is needed."""
+    """A program. path: of the file. libraries: value of LD_LIBRARY_PATH, empty if none is needed."""
 
     path: str
     libraries: str = ""
@@ -35,10 +35,10 @@ class Program:
     def environ(self) -> dict[str, str]:
         return {"LD_LIBRARY_PATH": self.libraries} if self.libraries else {}
 
-    def says(self, *arguments: str) -> str:
-        """What it prints about itself; Absent when it does not run."""
+    def output(self, *arguments: str) -> str:
+        """Its output with these arguments. Raises Absent when it does not run."""
         try:
-            said = subprocess.run(
+            done = subprocess.run(
                 [self.path, *arguments],
                 env={**os.environ, **self.environ},
                 stdin=subprocess.DEVNULL,
@@ -49,11 +49,11 @@ class Program:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise Absent(f"{self.path} does not run: {error}") from None
-        return (said.stdout + said.stderr).strip()
+        return (done.stdout + done.stderr).strip()
 
 
 def program(bench: Bench, name: str, inside: str, packages: Sequence[str]) -> Program:
-    """The program `name`, from PATH or from `packages`, where it lies at `inside`."""
+    """The program `name` on PATH, else at the path `inside` of the unpacked `packages`. Raises Absent."""
     if found := shutil.which(name, path=bench.environ.get("PATH")):
         return Program(found)
     folder = bench.cache / "bench" / name
@@ -85,7 +85,7 @@ def _download(bench: Bench, name: str, packages: Sequence[str], folder: Path) ->
     try:
         _run(bench, ["apt-get", "download", *packages], title, folder)
     except StepFailed:
-        # A fresh machine has no package lists; ours are kept apart, so that no root is needed.
+        # Without package lists of the system, lists are downloaded into this folder, which needs no root.
         state = folder / "apt"
         (state / "lists" / "partial").mkdir(parents=True)
         own = ["-o", f"Dir::State::lists={state / 'lists'}", "-o", f"Dir::Cache={state}"]

@@ -1,4 +1,4 @@
-"""HAProxy: active checks, observation of traffic, redispatch and layer 7 retries."""
+"""Peer: HAProxy with active checks, observation of traffic, redispatch and layer 7 retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.failover.peers.base import (
 )
 from bench.failover.peers.debian import Program, program
 
-# What a small machine lacks beside the package.
+# Libraries that a minimal system lacks.
 LIBRARIES: Final = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
 
 CONFIG: Final = """\
@@ -31,26 +31,26 @@ defaults
   timeout server {attempt}
   timeout check {check}
   timeout http-keep-alive 60s
-frontend callers
+frontend clients
   bind 127.0.0.1:{port}
   default_backend agents
 backend agents
-  # A slow target holds more connections, so it is given fewer new ones.
+  # A slow target has more active connections, so it gets fewer new ones.
   balance leastconn
   # The body is kept until the reply begins, so that it can be sent again.
   option http-buffer-request
   # Every retry goes to another target.
   option redispatch 1
   retries 3
-  # Version 2.6 knows no 429 here.
+  # Version 2.6 does not accept 429 here.
   retry-on all-retryable-errors
   acl repeatable req.hdr(idempotency-key) -m found
-  # Connection failures are still retried: nothing was sent then.
+  # Failures to connect are still retried, since nothing was sent.
   http-request disable-l7-retry unless repeatable
-  # May not be sent again, so it is worth waiting for.
+  # Such a request must not be repeated, so its timeout is that of the client.
   http-request set-timeout server {patience} unless repeatable
   option httpchk GET /health
-  # observe: three bad replies in a row to real traffic take a target out, until its checks have risen.
+  # observe: three bad replies in a row to traffic take a target out, until its checks succeed.
   default-server check inter {check} fastinter 500ms downinter {check} fall 2 rise 2 \
 observe layer7 error-limit 3 on-error mark-down
 {servers}
@@ -70,14 +70,14 @@ def config(ground: Ground, port: int) -> str:
 
 
 def install(bench: Bench) -> Installed:
-    """From PATH or Debian's package, with the three libraries that a small machine lacks."""
+    """Use the program on PATH or in Debian's package, with the libraries that a minimal system lacks."""
     haproxy = program(bench, "haproxy", "usr/sbin/haproxy", ("haproxy", *LIBRARIES))
-    version = haproxy.says("-v").splitlines()[0].split(" 20")[0]
+    version = haproxy.output("-v").splitlines()[0].split(" 20")[0]
     return Installed(version, lambda ground: plan(haproxy, ground))
 
 
 def plan(haproxy: Program, ground: Ground) -> Plan:
-    """One process for each instance."""
+    """The processes: one for each instance."""
 
     def instance(port: int) -> Process:
         path = ground.folder / f"haproxy-{port}.cfg"

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy: retries, failover within a model group, cooldowns and health-check driven routing."""
+"""Peer: LiteLLM's proxy with retries, failover within a model group, cooldowns and health checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOCK: Final = Path("locks") / "bench-litellm.txt"
 
 
 def config(ground: Ground) -> dict[str, Any]:
-    """The proxy's config.yaml."""
+    """The config.yaml of the proxy."""
     deployments = [
         {
             "model_name": MODEL,
@@ -33,24 +33,24 @@ def config(ground: Ground) -> dict[str, Any]:
     return {
         "model_list": deployments,
         "router_settings": {
-            # The one that its documents advise for production.
+            # Its documentation advises this one for production.
             "routing_strategy": "simple-shuffle",
-            # Every target of the group once.
+            # Each target of the group once.
             "num_retries": 2,
             # A failed attempt goes to the other targets of the group.
             "enable_weighted_failover": True,
-            # The whole attempt, since it has no shorter limit for a plain reply's beginning.
+            # Of the whole attempt; there is no timeout for the start of a reply.
             "timeout": ATTEMPT_S,
             "stream_timeout": ATTEMPT_S,
-            # One failure cools a target down, for its default time.
+            # One failure takes a target out for the default time.
             "allowed_fails": 0,
             "cooldown_time": 5,
         },
         "litellm_settings": {"telemetry": False, "request_timeout": ATTEMPT_S, "drop_params": True},
         "general_settings": {
-            # On loopback, and without keys for the others either.
+            # On loopback; the other routers have no key either.
             "dangerously_permit_weak_or_unset_master_key": True,
-            # A probe is a real completion; more often than this would be a tenth of all traffic.
+            # A probe is a real completion; a shorter interval would be a tenth of all traffic.
             "background_health_checks": True,
             "health_check_interval": 5,
             "enable_health_check_routing": True,
@@ -59,7 +59,7 @@ def config(ground: Ground) -> dict[str, Any]:
 
 
 def install(bench: Bench) -> Installed:
-    """An environment of its own in the cache, made by uv from the lock."""
+    """Install it by uv into an environment of its own in the cache, as the lock says."""
     lock = bench.root / _LOCK
     try:
         python = environments.ensure(bench.cache / "bench" / "litellm", lock, bench.environ, bench.console)
@@ -70,15 +70,15 @@ def install(bench: Bench) -> Installed:
 
 
 def plan(program: Path, ground: Ground) -> Plan:
-    """One process for each instance."""
+    """The processes: one for each instance."""
     path = ground.folder / "litellm.yaml"
     path.write_text(yaml.safe_dump(config(ground)))
 
     def instance(port: int) -> Process:
         argv = (str(program), "--config", str(path), "--host", "127.0.0.1")
-        told = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "HOME": str(ground.folder)}
+        environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "HOME": str(ground.folder)}
         ready = f"http://127.0.0.1:{port}/health/readiness"
-        return Process((*argv, "--port", str(port)), ready, told)
+        return Process((*argv, "--port", str(port)), ready, environ)
 
     return Plan(tuple(instance(port) for port in ground.ports))
 

@@ -1,4 +1,4 @@
-"""nginx (open source): passive failure counting and `proxy_next_upstream`; it has no active checks."""
+"""Peer: nginx (open source) with passive failure counts and `proxy_next_upstream`; no active checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.failover.peers.base import ATTEMPT_S, CONNECT_S, Bench, Ground, Insta
 from bench.failover.peers.debian import Program, program
 
 CONFIG: Final = """\
-# Debian's package and the official one run workers as another user that cannot read this folder.
+# Packages run workers as a user that cannot read this folder.
 {user}
 worker_processes auto;
 daemon off;
@@ -25,37 +25,37 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   upstream agents {{
-    # Without a zone every worker would learn of a dead target by itself.
+    # Workers share the state of targets in a zone.
     zone agents 64k;
-    # A slow target holds more connections, so it is given fewer new ones.
+    # A slow target has more active connections, so it gets fewer new ones.
     least_conn;
-    # One failure is enough to step aside, for as long as an active check of the others would need.
+    # One failure takes a target out for the time that an active check needs.
 {servers}
     keepalive 32;
   }}
   proxy_http_version 1.1;
   proxy_set_header Connection "";
-  # Streams pass as they come.
+  # Streams are forwarded without a buffer.
   proxy_buffering off;
   proxy_connect_timeout {connect};
   proxy_next_upstream_tries 3;
   server {{
     listen 127.0.0.1:{port};
-    # proxy_next_upstream takes no variable, so requests without a key go to a location of their own.
+    # proxy_next_upstream accepts no variable, so requests without a key have a location of their own.
     location / {{
       if ($http_idempotency_key = "") {{ rewrite ^ /once last; }}
       proxy_pass http://agents;
       proxy_read_timeout {attempt};
-      # non_idempotent: a POST that was sent may be sent again, for it carries an Idempotency-Key.
+      # non_idempotent: a POST with an Idempotency-Key may be repeated after it was sent.
       proxy_next_upstream error timeout invalid_header http_429 http_500 http_502 http_503 http_504
       non_idempotent;
     }}
     location = /once {{
       internal;
       proxy_pass http://agents$request_uri;
-      # May not be sent again, so it is worth waiting for.
+      # Such a request must not be repeated, so its timeout is that of the client.
       proxy_read_timeout {patience};
-      # Without non_idempotent a POST goes on only if nothing of it was sent.
+      # Without non_idempotent a POST is retried only if nothing of it was sent.
       proxy_next_upstream error timeout http_429 http_503;
     }}
   }}
@@ -79,13 +79,13 @@ def config(ground: Ground, port: int) -> str:
 
 
 def install(bench: Bench) -> Installed:
-    """From PATH or Debian's package."""
+    """Use the program on PATH or in Debian's package."""
     nginx = program(bench, "nginx", "usr/sbin/nginx", ("nginx",))
-    return Installed(nginx.says("-v").removeprefix("nginx version: "), lambda ground: plan(nginx, ground))
+    return Installed(nginx.output("-v").removeprefix("nginx version: "), lambda ground: plan(nginx, ground))
 
 
 def plan(nginx: Program, ground: Ground) -> Plan:
-    """One master process for each instance."""
+    """The processes: one master process for each instance."""
 
     def instance(port: int) -> Process:
         path = ground.folder / f"nginx-{port}.conf"

@@ -1,7 +1,6 @@
-"""This router, tuned for the scoreboard and with its defaults: `router.app:create` on its production server,
-and three checkers.
+"""This project's router with its production server and three checkers, tuned and with defaults.
 
-Rule: the two differ in the router's policy and in nothing else.
+Rule: the two differ in the router's policy only.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from typing import Final
 
 from bench.failover.goals import DEFAULTS, TUNED
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
-from bench.failover.rows import TARGETS
+from bench.failover.scenarios import TARGETS
 from skyfleet.keys import derived
 
 STRATEGY: Final = "adaptive"
 ROOTS: Final[Mapping[str, str]] = {"bench": "only-for-this-loopback-bench"}
-# hedge: here a request with a key may run twice anywhere, which the default does not take for granted.
-# The times: rows last seconds, and the peers' own times are as short.
+# hedge: here requests with a key may be executed twice, which the default does not assume.
+# Times: scenarios last seconds, and the peers' times are as short.
 POLICY: Final[Mapping[str, str | int]] = {"hedge": "on", "ejectionS": 3, "slowStartS": 5}
-# A checker's minute has six rounds. Here its minute is five seconds, as in the emulated clouds.
-_BEAT_S: Final = 5.0
+# A checker runs every minute; here every 5 s, as in the emulator.
+_INTERVAL_S: Final = 5.0
 
 
 def install(policy: Mapping[str, str | int], bench: Bench) -> Installed:
-    """It is in the checkout; the project's own interpreter runs it."""
+    """Nothing to install: the project's interpreter runs the checkout."""
     root = str(bench.root)
-    told = ", ".join(f"{name} {value}" for name, value in policy.items()) or "policy untouched"
-    version = f"{STRATEGY}, {told}, Python {sys.version.split()[0]}"
+    settings = ", ".join(f"{name} {value}" for name, value in policy.items()) or "default policy"
+    version = f"{STRATEGY}, {settings}, Python {sys.version.split()[0]}"
     return Installed(version, lambda ground: plan(root, policy, ground))
 
 
 def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
-    """What both roles are told."""
+    """Environment variables of both roles."""
     targets = [
         {"cloud": name, "region": "local", "url": f"http://127.0.0.1:{port}", "weight": 1}
         for name, port in zip(TARGETS, ground.targets, strict=True)
@@ -49,12 +48,12 @@ def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
 
 
 def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
-    """The routers, and one checker for each cloud, as a deployment has them."""
+    """The router instances and one checker for each cloud, as in a deployment."""
     argv = (sys.executable, "-P", "-m", "functions.runtimes.aws")
     routers = [f"http://127.0.0.1:{port}" for port in ground.ports]
 
     def router(number: int) -> Process:
-        told = {
+        environ = {
             **environment(ground, TARGETS[number % len(TARGETS)], root),
             "SKYFLEET_APP": "router.app:create",
             "SKYFLEET_STRATEGY": STRATEGY,
@@ -63,24 +62,24 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
             "SKYFLEET_ROOT_KEYS": json.dumps(ROOTS),
             "PORT": str(ground.ports[number]),
         }
-        return Process(argv, f"{routers[number]}/health", told)
+        return Process(argv, f"{routers[number]}/health", environ)
 
     def checker(cloud: str, port: int) -> Process:
-        told = {
+        environ = {
             **environment(ground, cloud, root),
             "SKYFLEET_APP": "router.checker:create",
             "SKYFLEET_ROUTERS": json.dumps(routers),
             "SKYFLEET_SIGNING_KEYS": json.dumps(derived(ROOTS, "checker", f"{cloud}/local")),
-            "SKYFLEET_CHECK": json.dumps({"probes": int(_BEAT_S / CHECK_S), "apartS": CHECK_S}),
+            "SKYFLEET_CHECK": json.dumps({"probes": int(_INTERVAL_S / CHECK_S), "apartS": CHECK_S}),
             "PORT": str(port),
         }
-        return Process(argv, f"http://127.0.0.1:{port}/health", told)
+        return Process(argv, f"http://127.0.0.1:{port}/health", environ)
 
     return Plan(
         tuple(router(number) for number in range(len(ground.ports))),
         tuple(checker(cloud, port) for cloud, port in zip(TARGETS, ground.spare, strict=True)),
         tuple(f"http://127.0.0.1:{port}/events" for port in ground.spare),
-        _BEAT_S,
+        _INTERVAL_S,
     )
 
 
