@@ -1,13 +1,21 @@
 """Measure the pick of a target: `python -m bench.pick`.
 
-Each strategy at 3, 30 and 300 targets, in four layers: a bare pick from a prepared picker; `Balancer.choose`
-with its clock and random draw; the same with an affinity key, which hashes all targets; and the preparation
-of a picker, which happens when the candidates change or, with strategies that learn, up to four times a
-second.
+Each strategy is measured with 3, 30 and 300 targets, in four layers:
 
-Each figure is the mean of one batch of calls in processor time of this thread. Other work on the machine
-counts only by its effect on caches and clock rate. The least, median and most of the batches go to
+- `pick`: a pick from a prepared picker.
+- `choose`: `Balancer.choose`, with its clock and its random draw.
+- `keyed`: `Balancer.choose` with an affinity key, which hashes all targets.
+- `prepare`: the preparation of a picker.
+
+A figure is the mean of one batch of calls in CPU time of this thread, so other work on the machine counts
+only by its effect on caches and clock rate. The least, median and most of the batches go to
 bench/results/pick.json.
+
+Only `pick` has a goal, since it is the work of each request that must not grow with the fleet. The other
+layers have none for these reasons. `choose` adds costs that do not depend on the strategy and, up to four
+times a second, a look at all targets, so its mean depends on the rate of calls. `keyed` grows with the number
+of targets by design: one hash each. `prepare` is no work of a request: it runs when the candidates change
+and, with strategies that learn, up to four times a second.
 """
 
 from __future__ import annotations
@@ -31,15 +39,15 @@ from router.core.targets import Origin, Target
 
 RESULTS: Final = Path(__file__).parent / "results" / "pick.json"
 SIZES: Final = (3, 30, 300)
-# Goals of a pick, in nanoseconds, by number of targets.
+# Goals of the layer `pick` in nanoseconds, by number of targets. The least of the batches must meet them.
 GOALS_NS: Final = {3: 1000, 30: 2000, 300: 2000}
 _BATCHES, _CALLS, _PREPARED = 60, 2_000, 15
-_NAMED, _NAMED_CALLS = 15, 100
-_COLUMNS: Final = "ns per call; of all batches' means"
+_KEYED, _KEYED_CALLS = 15, 100
+_COLUMNS: Final = "ns per call, of the batches' means"
 
 
 def balancer(count: int, strategy: Strategy) -> Balancer:
-    """A balancer with traffic behind it: latencies, some errors, loads, active requests and two prices."""
+    """A balancer after some traffic: with latencies, load reports, active requests and two prices."""
     source = random.Random(count)
     origin = Origin(True, "agent.example.net", 443)
     targets = tuple(
@@ -67,6 +75,7 @@ def balancer(count: int, strategy: Strategy) -> Balancer:
 
 
 def spread(times_ns: Sequence[float]) -> dict[str, float]:
+    """Least, median and most of the times (ns)."""
     ordered = sorted(times_ns)
     return {
         "min_ns": round(ordered[0], 1),
@@ -76,7 +85,7 @@ def spread(times_ns: Sequence[float]) -> dict[str, float]:
 
 
 def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, float]:
-    """Nanoseconds of one call; the loop around it, some 20 ns, is counted in."""
+    """Measure `call`, which gets the number of the call. The loop around it, about 20 ns, is included."""
     found: list[float] = []
     for _ in range(batches):
         before = time.thread_time_ns()
@@ -87,7 +96,7 @@ def timed(call: Callable[[int], object], batches: int, calls: int) -> dict[str, 
 
 
 def layers(one: Balancer, strategy: Strategy, batches: int) -> dict[str, dict[str, float]]:
-    """All measurements of one balancer."""
+    """Measure all layers of one balancer."""
     now = one.clock()
     candidates = tier(one.fleet, (), now, DEFAULT).candidates
     prices = {key: target.price for key, target in one.targets.items()}
@@ -97,13 +106,13 @@ def layers(one: Balancer, strategy: Strategy, batches: int) -> dict[str, dict[st
     return {
         "pick": timed(lambda number: pick(picker, number, busy, draw), batches, _CALLS),
         "choose": timed(lambda number: one.choose(()), batches, _CALLS),
-        "named": timed(lambda number: one.choose((), affinity_key=b"key-%d" % number), _NAMED, _NAMED_CALLS),
+        "keyed": timed(lambda number: one.choose((), affinity_key=b"key-%d" % number), _KEYED, _KEYED_CALLS),
         "prepare": timed(lambda number: prepare(strategy, candidates, basis), _PREPARED, 1),
     }
 
 
 def rows(batches: int) -> list[dict[str, object]]:
-    """All measurements, one row for each strategy, size and layer."""
+    """Measure all layers, strategies and sizes; returns one row for each. batches: number of them."""
     return [
         {"layer": layer, "strategy": strategy.value, "targets": count, **figures}
         for count in SIZES
@@ -113,7 +122,7 @@ def rows(batches: int) -> list[dict[str, object]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, write; 1 when a pick misses its goal."""
+    """Measure, print and write all figures; returns 1 when a pick misses its goal."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batches", type=int, default=_BATCHES, help="batches of each figure")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
