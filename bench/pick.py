@@ -13,9 +13,9 @@ bench/results/pick.json.
 
 Only `pick` has a goal, since it is the work of each request that must not grow with the fleet. The other
 layers have none for these reasons. `choose` adds costs that do not depend on the strategy and, up to four
-times a second, a look at all targets, so its mean depends on the rate of calls. `keyed` grows with the number
-of targets by design: one hash each. `prepare` is no work of a request: it runs when the candidates change
-and, with strategies that learn, up to four times a second.
+times a second, a preparation, so its mean depends on the rate of calls. `keyed` grows with the number of
+targets by design: one hash each. `prepare` is no work of a request: it runs when the candidates change and,
+with strategies that learn, up to four times a second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Options and fixtures of the whole test suite.
 
 `--long` (`make test-long`) runs further examples of the same claims: tests and cases marked `long`, longer
-simulated worlds, and 300 examples of each property.
+simulated worlds, 300 examples of each property, and the benches' own processes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from bench.processes import Command, Processes, tail
+
+# Of the benches alone, and with processes.
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 SLEEPER = ("sh", "-c", "echo started; sleep 60 & wait")

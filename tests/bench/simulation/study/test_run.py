@@ -19,12 +19,11 @@ TINY = Topology(3, 2, rate=10.0, fault_s=30.0, heal_s=50.0, end_s=80.0)
 @pytest.mark.parametrize(
     "rule",
     [
-        "skyfleet/adaptive",
         "envoy",
         *(
             pytest.param(rule, marks=pytest.mark.long)
             for rule in (*FEW, "skyfleet/cost", "least-request")
-            if rule not in ("skyfleet/adaptive", "envoy")
+            if rule != "envoy"
         ),
     ],
 )
@@ -35,6 +34,7 @@ def test_the_same_seed_gives_the_same_figures(rule: str) -> None:
     assert Run(replace(setup, seed=2)).go() != Run(setup).go()
 
 
+@pytest.mark.long
 def test_without_a_fault_no_request_fails() -> None:
     """This holds for each rule."""
     for rule in FEW:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.failover import results
 from bench.failover.choice import chosen, names
-from bench.failover.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.pure
 
@@ -30,15 +28,3 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_names() -> None:
         chosen("scenario", ["kil", "slow"], KNOWN)
     with pytest.raises(KeyError, match=r"no router wobble; there are kill"):
         chosen("router", ["wobble"], KNOWN)
-
-
-def test_a_run_begins_with_its_duration_and_the_number_of_kept_entries() -> None:
-    """The duration is estimated from the recorded times of the same scenarios."""
-    old = [
-        {"scenario": "kill", "router": "nginx", "took_s": 96.0},
-        {"scenario": "slow", "router": "nginx"},
-    ]
-    assert (
-        results.announcement(old, SCENARIOS[:1], ["nginx", "caddy"])
-        == "Entries to measure: 2, in about 2 min. Other entries that stay: 1."
-    )

@@ -13,6 +13,9 @@ from bench.failover.agent import Agent
 from bench.failover.scenarios import TARGETS
 from bench.processes import free_port
 
+# Of the bench alone, and with sockets.
+pytestmark = pytest.mark.long
+
 
 async def replies(folder: Path, *, stream: bool) -> set[bytes]:
     """The distinct bodies with which the targets answer the same request."""

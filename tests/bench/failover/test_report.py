@@ -1,0 +1,58 @@
+"""Tests of the page of the scoreboard."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.failover import report, results
+from bench.failover.scenarios import SCENARIOS
+from tests.bench.failover.support import entry, scoreboard
+
+pytestmark = pytest.mark.pure
+
+
+def test_the_document_lists_each_missed_goal_with_its_entry() -> None:
+    """A entry without missed goals is listed too."""
+    text = report.document(scoreboard(lost=2))
+    missed = "cut: floor: no peer loses fewer (2 lost; fewer: nginx 0); cut: 0 lost (2)."
+    assert f"- `skyfleet-defaults`, default policy: 2 of 57. {missed}" in text
+    assert "- `skyfleet`, tuned for this scoreboard: none of 57." in text
+    assert all(f"### {scenario.name}\n" in text for scenario in SCENARIOS)
+
+
+def test_the_document_begins_with_the_difference_of_the_two_entries() -> None:
+    """The first section explains the tuned policy and what a tie is."""
+    text = report.document(scoreboard())
+    begins = text[: text.index("## How it is measured")]
+    assert "`hedge: on`, `ejectionS: 3`, `slowStartS: 5`" in begins
+    assert "once in each cloud" in begins
+    assert "ejected for 10 s at" in begins
+    assert "within 10 % or 10 ms of the lowest is a tie" in begins
+
+
+def test_the_document_names_absent_and_unmeasured_routers() -> None:
+    """Each router without figures is named with the reason."""
+    entries = [entry("kill", "skyfleet"), results.absent("kill", "litellm", "litellm: no network")]
+    text = report.document(entries)
+    assert "Absent: litellm: litellm: no network; " in text
+    assert "haproxy: not measured yet" in text
+    assert "`skyfleet-defaults`: not measured yet (`make bench-failover ROUTERS=skyfleet-defaults`)" in text
+
+
+def test_an_undetected_fault_and_a_missing_figure_are_shown_differently() -> None:
+    """A entry without `keyed_repeats` shows a dash; a fault without a detection time shows `never`."""
+    text = report.document([entry("kill", "nginx", detection_ms=None)])
+    assert "| nginx | 0 | 0 | 0 | - | 60 | 150 | never | 0 | 0.0 |" in text
+    text = report.document([entry("kill", "nginx", keyed_repeats=7)])
+    assert "| nginx | 0 | 0 | 0 | 7 | 60 | 150 | 0 | 0 | 0.0 |" in text
+
+
+def test_the_document_shows_the_duration_of_a_run_if_it_was_recorded() -> None:
+    """The duration of the start is shown in parentheses."""
+    timed = [
+        entry("kill", "nginx", took_s=24.4, ready_s=1.2),
+        entry("slow", "nginx", took_s=24.4, ready_s=1.2),
+    ]
+    assert "all runs took 1 min." in report.document(timed)
+    assert "nginx 24 s (1 s)" in report.document(timed)
+    assert "- Duration:" not in report.document([entry("kill", "nginx")])
