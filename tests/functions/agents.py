@@ -1,4 +1,4 @@
-"""Agents as users write them, good and bad, named by the tests as `tests.functions.agents:name`."""
+"""Valid and invalid agents for the tests, named as `tests.functions.agents:name`."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ async def streams(request: AgentRequest) -> AsyncGenerator[Event, None]:
 
 
 async def unhappy(request: AgentRequest) -> Failed:
-    return Failed({"output": "no seat left", "code": 7})
+    return Failed({"output": "sold out", "code": 7})
 
 
 async def unhappy_stream(request: AgentRequest) -> AsyncGenerator[Event, None]:
-    yield Failed("no seat left")
+    yield Failed("sold out")
     yield " today"
 
 
@@ -85,7 +85,7 @@ async def two_parameters(request: AgentRequest, more: str) -> str:
 
 
 class Callable:
-    """An agent that is an object, as one with settings would be."""
+    """An agent that is an object, for example one with settings."""
 
     async def __call__(self, request: AgentRequest) -> str:
         return "from an object"
@@ -95,7 +95,7 @@ an_object = Callable()
 
 
 async def asgi(scope: Message, receive: Receive, send: Send) -> None:
-    """An ASGI application that says what it was given."""
+    """An ASGI application that returns its request."""
     if scope["type"] != "http":
         return
     received = await receive()
@@ -110,7 +110,7 @@ async def asgi(scope: Message, receive: Receive, send: Send) -> None:
 
 
 class App:
-    """An ASGI application that is an object, as FastAPI's and Starlette's are."""
+    """An ASGI application that is an object, as those of FastAPI and Starlette are."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         await asgi(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What the tests of this room share: keys, signed calls in process, a server in a thread."""
+"""Shared by the tests of functions/: keys, signed requests in process, a server in a thread."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ENVIRON = {"SKYFLEET_SIGNING_KEYS": KEYS_JSON, "AGENT_PACE_MS": "0"}
 
 
 def application(agent: str = "functions.agent:agent", **environ: str) -> AgentMiddleware:
-    """A fresh instance of the function around an agent, `module:attribute`."""
+    """A new instance of the function with the agent `module:attribute`."""
     return create({**ENVIRON, "SKYFLEET_AGENT": agent, **environ})
 
 
 def signature(method: str, path: str, query: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
-    """Right headers, now."""
+    """The headers of a valid signature."""
     return sign(KEYS, method, path, query, body, now=time.time(), nonce=secrets.token_hex(16))
 
 
@@ -42,20 +42,20 @@ async def signed(
     query: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """A call that is let in."""
+    """Send a request with a valid signature."""
     given = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     every = [*given, *signature(method, path, query, body)]
     return await call(app, method, path, query=query, headers=every, body=body)
 
 
 def request(text: str, *earlier: str, **more: Any) -> AgentRequest:  # noqa: ANN401 - fields of AgentRequest
-    """An AgentRequest whose user said `earlier` and then `text`."""
+    """An AgentRequest with the user messages `earlier` and `text`."""
     messages = tuple(Message("user", said) for said in (*earlier, text))
     return AgentRequest(messages=messages, input=text, body={}, request_id="r1", **more)
 
 
 def free_socket() -> socket.socket:
-    """A bound loopback socket; its port stays ours until it is closed."""
+    """A bound loopback socket, which reserves its port until it is closed."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))
@@ -63,7 +63,7 @@ def free_socket() -> socket.socket:
 
 
 def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> None:
-    """Wait for something that another thread or process does; fail with `what` when it does not."""
+    """Wait for a condition of another thread or process; fail with `what` after the limit."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
@@ -72,7 +72,7 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> N
 
 @contextlib.contextmanager
 def serving(app: Any) -> Generator[str]:  # noqa: ANN401 - any ASGI application
-    """The URL of a real server around an ASGI application, stopped afterwards."""
+    """Run a server with an ASGI application; yields its URL."""
     bound = free_socket()
     config = uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", ws="none")
     server = uvicorn.Server(config)

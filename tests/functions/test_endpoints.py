@@ -1,4 +1,4 @@
-"""The endpoints around a function: what each kind of agent becomes in /invoke and in chat completions."""
+"""Tests of the endpoints /invoke, /v1/chat/completions and /v1/models with each kind of agent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chunks(reply: Reply) -> list[Any]:
 
 
 def test_text_becomes_output() -> None:
-    """The simplest agent there is."""
+    """An agent may return plain text."""
     assert invoke("echo").json == {"output": "you said hi", "steps": []}
     assert invoke("an_object").json["output"] == "from an object"
 
@@ -49,19 +49,19 @@ def test_text_becomes_output() -> None:
         (b"", 1_700_000_030),
     ],
 )
-def test_a_completion_was_created_when_its_request_began(given: bytes, created: int) -> None:
-    """All attempts of a request say the same; a time that cannot be is not believed."""
+def test_a_completion_is_created_at_the_begin_of_its_request(given: bytes, created: int) -> None:
+    """All attempts of a request have the same time, and an implausible time is ignored."""
     assert begun_at({"headers": [(b"x-request-start", given)]}, 1_700_000_030.5) == created
 
 
 def test_a_mapping_is_the_reply_itself() -> None:
-    """An agent may say more than text; chat clients read its output."""
+    """/invoke returns the whole mapping, and chat completions its `output`."""
     assert invoke("mapping").json == {"output": "hi", "score": 7}
     assert chat("mapping").json["choices"][0]["message"]["content"] == "hi"
 
 
-def test_a_generator_streams_steps_and_text_and_ends_with_all_of_it() -> None:
-    """`done` holds the reply that a caller without a stream gets."""
+def test_a_generator_streams_steps_and_text_and_ends_with_the_whole_reply() -> None:
+    """`done` contains the same reply as without a stream."""
     step = {"name": "look", "input": {"at": "hi"}, "output": "seen"}
     whole = {"output": "one two", "steps": [step]}
     assert invoke("streams").json == whole
@@ -79,13 +79,13 @@ def test_a_generator_streams_steps_and_text_and_ends_with_all_of_it() -> None:
 
 
 def test_a_function_without_a_generator_streams_too() -> None:
-    """One delta, then done: a client needs to know only one form."""
+    """The stream has one delta and `done`, so clients read one form."""
     body = invoke("echo", stream=True).body.decode()
     assert body.count("event: delta") == body.count("event: done") == 1
 
 
-def test_usage_is_the_models_count_where_there_is_one() -> None:
-    """Else an estimate from the length of the texts."""
+def test_usage_is_the_models_count_if_it_exists() -> None:
+    """Otherwise it is estimated from the length of the texts."""
     assert chat("streams").json["usage"] == {
         "prompt_tokens": 11,
         "completion_tokens": 22,
@@ -94,8 +94,8 @@ def test_usage_is_the_models_count_where_there_is_one() -> None:
     assert chat("echo").json["usage"]["completion_tokens"] == 3
 
 
-def test_usage_in_a_stream_comes_when_asked_for() -> None:
-    """As OpenAI does it: one more chunk without choices, before the end."""
+def test_usage_in_a_stream_is_sent_on_request() -> None:
+    """As in OpenAI's API it is a further chunk without choices before the end."""
     *_, last, usage, end = chunks(chat("streams", stream=True, stream_options={"include_usage": True}))
     assert json.loads(last)["choices"][0]["finish_reason"] == "stop"
     assert (json.loads(usage)["choices"], json.loads(usage)["usage"]["total_tokens"]) == ([], 33)
@@ -104,7 +104,7 @@ def test_usage_in_a_stream_comes_when_asked_for() -> None:
 
 
 def test_attempts_of_one_request_have_one_id() -> None:
-    """The id follows from the request id, so a client never sees two for one answer."""
+    """The id is derived from the request id."""
     ids = {chat("echo").json["id"] for _ in range(2)}
     ids |= {json.loads(chunk)["id"] for chunk in chunks(chat("echo", stream=True))[:-1]}
     assert len(ids) == 1

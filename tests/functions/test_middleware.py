@@ -1,4 +1,4 @@
-"""The door: limits, signatures, cold and warm, truthful ends, around functions and ASGI applications."""
+"""Tests of the middleware around each agent: limits, signatures, cold starts, ends of replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def code(reply: Reply) -> tuple[int, str]:
 
 
 async def test_only_the_first_reply_of_an_instance_is_cold() -> None:
-    """Cold is said once, in /health as in the header; refused strangers do not use it up."""
+    """/health and the header report the cold start once; refused requests do not count."""
     app = application(f"{HERE}:echo")
     refused = await call(app, "GET", "/")
     assert (refused.status, refused.header("x-skyfleet-cold")) == (401, None)
@@ -34,8 +34,8 @@ async def test_only_the_first_reply_of_an_instance_is_cold() -> None:
     assert not (await call(app, "GET", "/health")).json["cold"]
 
 
-async def test_health_says_who_answers_and_how_it_is() -> None:
-    """Open, complete, and only for reading."""
+async def test_health_reports_place_build_and_load() -> None:
+    """It needs no signature and allows only GET and HEAD."""
     environ = {"SKYFLEET_CLOUD": "aws", "SKYFLEET_REGION": "eu-west-1", "SKYFLEET_FLEET": "0a1b2c3d"}
     app = application(f"{HERE}:mapping", **environ)
     health = (await call(app, "GET", "/health")).json
@@ -56,7 +56,7 @@ async def test_health_says_who_answers_and_how_it_is() -> None:
 
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_body_over_the_limit_is_refused_before_its_signature_is_computed(declared: bool) -> None:
-    """By its declared length at once, else as soon as too much has come; the rest is not read."""
+    """A declared length is checked first, otherwise the limit stops the reading of the body."""
     size = str(BODY_LIMIT + 1).encode()
     headers = signature("POST", "/invoke", b"", ASK) + ([(b"content-length", size)] if declared else [])
     caller = Caller([b"x" * (1024 * 1024)] * 20)
@@ -65,36 +65,32 @@ async def test_a_body_over_the_limit_is_refused_before_its_signature_is_computed
     assert len(caller.pieces) == (20 if declared else 13)
 
 
-def test_who_is_not_signed_at_all_is_refused_before_a_body_is_read() -> None:
-    """A stranger's megabytes cost nothing: a missing, doubled or garbled signature shows in the head."""
-
-    async def run(headers: list[tuple[bytes, bytes]]) -> None:
+async def test_a_request_without_signature_headers_is_refused_before_its_body_is_read() -> None:
+    """A missing, repeated or malformed header is refused without the cost of a large body."""
+    right = signature("POST", "/invoke", b"", ASK)
+    for wrong in ([], right[1:], [*right, right[0]], [*right[1:], (right[0][0], b"\xff")]):
         caller = Caller([b"x" * (1024 * 1024)] * 6)
-        await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", headers), caller.receive, caller.send)
+        await application(f"{HERE}:echo")(scope("POST", "/invoke", b"", wrong), caller.receive, caller.send)
         assert code(caller.reply()) == (401, "unauthorized")
         assert len(caller.pieces) == 6
 
-    right = signature("POST", "/invoke", b"", ASK)
-    for wrong in ([], right[1:], [*right, right[0]], [*right[1:], (right[0][0], b"\xff")]):
-        asyncio.run(run(wrong))
-
 
 async def test_a_body_at_the_limit_is_read() -> None:
-    """The limit itself is allowed."""
+    """The limit is inclusive."""
     body = ASK + b" " * (BODY_LIMIT - len(ASK))
     assert (await signed(application(f"{HERE}:echo"), "POST", "/invoke", body)).status == 200
 
 
 async def test_a_body_in_chunks_is_one_body() -> None:
-    """The signature covers the whole."""
+    """The signature covers all chunks."""
     headers = signature("POST", "/invoke", b"", ASK)
     app = application(f"{HERE}:echo")
     reply = await call(app, "POST", "/invoke", headers=headers, body=[ASK[:3], b"", ASK[3:]])
     assert reply.json["output"] == "you said hi"
 
 
-async def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest.LogCaptureFixture) -> None:
-    """An attacker learns nothing from a 401; who runs the function does."""
+async def test_all_refusals_are_equal_and_the_log_has_the_cause(caplog: pytest.LogCaptureFixture) -> None:
+    """The reply gives an attacker no information about the cause."""
     app = application(f"{HERE}:echo")
     headers = signature("POST", "/invoke", b"", ASK)
     first = await call(app, "POST", "/invoke", headers=headers, body=ASK)
@@ -104,7 +100,7 @@ async def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest
     assert first.status == 200
     assert replayed.body == changed.body == unsigned.body
     assert code(unsigned) == (401, "unauthorized")
-    # By this a router tells the door from the agent behind it.
+    # The router recognises by this that the reply is not the agent's.
     assert unsigned.header("endpoint-load-metrics") is None
     assert [message.rpartition(": ")[2] for message in caplog.messages] == [
         "replayed",
@@ -124,13 +120,13 @@ async def test_every_refusal_reads_the_same_and_the_log_knows_why(caplog: pytest
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_agent_that_fails_before_it_said_anything_gets_a_status(
+async def test_an_agent_that_fails_before_its_first_event_gets_an_error_status(
     caplog: pytest.LogCaptureFixture, path: str, agent: str, status: int, said: str, stream: bool
 ) -> None:
-    """No stream is opened, so that a router may still try another cloud; the trace is in the log only."""
+    """No stream begins, so a router can try another cloud. The stack trace is only in the log."""
     body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": stream}).encode()
     app = application(f"{HERE}:{agent}")
-    reply = asyncio.run(signed(app, "POST", path, body, headers={"x-request-id": "r-42"}))
+    reply = await signed(app, "POST", path, body, headers={"x-request-id": "r-42"})
     assert code(reply) == (status, said)
     assert agents.SECRET not in reply.body.decode()
     if said == "agent-failed":
@@ -139,31 +135,24 @@ def test_an_agent_that_fails_before_it_said_anything_gets_a_status(
         assert "Traceback" in caplog.text
 
 
-def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
-    """Exactly one end: `error` and no `done`; for chat an error object and no [DONE]."""
-
-    async def run() -> None:
-        app = application(f"{HERE}:breaks_off")
-        reply = await signed(app, "POST", "/invoke", b'{"input": "x", "stream": true}')
-        events = [line for line in reply.body.decode().split("\n") if line.startswith("event: ")]
-        assert events == ["event: delta", "event: error"]
-        assert reply.complete
-        body = b'{"messages": [{"role": "user", "content": "x"}], "stream": true}'
-        chat = (await signed(app, "POST", "/v1/chat/completions", body)).body.decode()
-        assert '"half an "' in chat
-        assert json.loads(chat.strip().split("data: ")[-1])["error"]["code"] == "agent-failed"
-        assert "[DONE]" not in chat
-
-    logging.getLogger("skyfleet.agent").setLevel(logging.CRITICAL)
-    try:
-        asyncio.run(run())
-    finally:
-        logging.getLogger("skyfleet.agent").setLevel(logging.NOTSET)
+async def test_a_stream_that_breaks_ends_in_an_error_event(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream of /invoke ends with `error` and no `done`, one of chat with an error object and no [DONE]."""
+    caplog.set_level(logging.CRITICAL, "skyfleet.agent")
+    app = application(f"{HERE}:breaks_off")
+    reply = await signed(app, "POST", "/invoke", b'{"input": "x", "stream": true}')
+    events = [line for line in reply.body.decode().split("\n") if line.startswith("event: ")]
+    assert events == ["event: delta", "event: error"]
+    assert reply.complete
+    body = b'{"messages": [{"role": "user", "content": "x"}], "stream": true}'
+    chat = (await signed(app, "POST", "/v1/chat/completions", body)).body.decode()
+    assert '"half an "' in chat
+    assert json.loads(chat.strip().split("data: ")[-1])["error"]["code"] == "agent-failed"
+    assert "[DONE]" not in chat
 
 
 @pytest.mark.parametrize(("agent", "stream"), [("hangs", True), ("hangs", False), ("hangs_silently", False)])
-async def test_when_the_caller_goes_the_agent_is_stopped(agent: str, stream: bool) -> None:
-    """Its `finally` runs, and the instance counts no request in work any more."""
+async def test_a_client_that_disconnects_stops_the_agent(agent: str, stream: bool) -> None:
+    """The agent's `finally` runs, and the request is no longer active."""
     app = application(f"{HERE}:{agent}")
     text = f"{agent}-{stream}"
     body = json.dumps({"input": text, "stream": stream}).encode()
@@ -180,8 +169,8 @@ async def test_when_the_caller_goes_the_agent_is_stopped(agent: str, stream: boo
     assert not caller.reply().complete
 
 
-async def test_when_the_server_cancels_the_request_the_agent_is_stopped() -> None:
-    """The same at the time limit of a host."""
+async def test_a_request_that_the_server_cancels_stops_the_agent() -> None:
+    """A host cancels requests at its time limit."""
     app = application(f"{HERE}:hangs")
     body = b'{"input": "cancelled", "stream": true}'
     caller = Caller([body])
@@ -202,60 +191,54 @@ def _mounted() -> AgentMiddleware:
 @pytest.mark.parametrize("agent", ["unhappy", "unhappy_stream"])
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
-def test_an_agent_may_call_its_own_answer_failed(agent: str, stream: bool, path: str) -> None:
-    """`Failed` is an answer with status 200 like any other, and a header by which the router knows."""
+async def test_a_failed_answer_has_status_200_and_an_outcome_header(
+    agent: str, stream: bool, path: str
+) -> None:
+    """The header tells the router that the agent reports a failure."""
     body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": stream}).encode()
-    reply = asyncio.run(signed(application(f"{HERE}:{agent}"), "POST", path, body))
+    reply = await signed(application(f"{HERE}:{agent}"), "POST", path, body)
     assert (reply.status, reply.header("x-skyfleet-outcome")) == (200, "error")
-    assert b"no seat left" in reply.body
-    fine = asyncio.run(signed(application(f"{HERE}:streams"), "POST", path, body))
+    assert b"sold out" in reply.body
+    fine = await signed(application(f"{HERE}:streams"), "POST", path, body)
     assert (fine.status, fine.header("x-skyfleet-outcome")) == (200, None)
 
 
-def test_an_asgi_application_gets_the_request_as_it_is() -> None:
-    """Behind the same door, with its own status and headers."""
-    reply = asyncio.run(signed(_mounted(), "PUT", "/any/path", b"body"))
+async def test_an_asgi_application_gets_the_request_unchanged() -> None:
+    """It is behind the same middleware, and its status and headers are kept."""
+    reply = await signed(_mounted(), "PUT", "/any/path", b"body")
     assert (reply.status, reply.header("x-own"), reply.body) == (201, "yes", b"PUT /any/path body.")
     assert reply.header("endpoint-load-metrics") is not None
-    assert asyncio.run(call(_mounted(), "PUT", "/any/path", body=b"body")).status == 401
-    assert asyncio.run(call(_mounted(), "GET", "/health")).json["repeatable"]
+    assert (await call(_mounted(), "PUT", "/any/path", body=b"body")).status == 401
+    assert (await call(_mounted(), "GET", "/health")).json["repeatable"]
 
 
-def test_an_asgi_application_that_fails_early_is_answered_and_late_is_cut(
+async def test_an_asgi_application_that_fails_gets_a_500_or_a_truncated_reply(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A reply that has begun is never closed as a success: the error goes on to the server."""
-    assert code(asyncio.run(signed(_mounted(), "GET", "/raises"))) == (500, "agent-failed")
+    """After the first byte the error is raised to the server, which truncates the reply."""
+    assert code(await signed(_mounted(), "GET", "/raises")) == (500, "agent-failed")
     with pytest.raises(RuntimeError, match=agents.SECRET):
-        asyncio.run(signed(_mounted(), "GET", "/breaks-off"))
+        await signed(_mounted(), "GET", "/breaks-off")
     assert "Traceback" in caplog.text
 
 
-def test_lifespan_is_answered_and_not_needed() -> None:
-    """Servers that send it get their answers; an ASGI application of the user gets its own events."""
+async def test_lifespan_events_are_answered() -> None:
+    """The function works with servers that send them and with others."""
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[str] = []
 
-    async def run() -> list[str]:
-        events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-        sent: list[str] = []
+    async def receive() -> Message:
+        return events.pop(0)
 
-        async def receive() -> Message:
-            return events.pop(0)
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
 
-        async def send(message: Message) -> None:
-            sent.append(message["type"])
-
-        await application(f"{HERE}:echo")({"type": "lifespan"}, receive, send)
-        return sent
-
-    assert asyncio.run(run()) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    await application(f"{HERE}:echo")({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_a_websocket_is_turned_away() -> None:
-    """WebSockets end at the router; an agent never sees one."""
-
-    async def run() -> Message:
-        caller = Caller([])
-        await application(f"{HERE}:echo")({"type": "websocket", "path": "/ws"}, caller.receive, caller.send)
-        return caller.messages[0]
-
-    assert asyncio.run(run())["type"] == "websocket.close"
+async def test_a_websocket_is_refused() -> None:
+    """WebSockets are not supported."""
+    caller = Caller([])
+    await application(f"{HERE}:echo")({"type": "websocket", "path": "/ws"}, caller.receive, caller.send)
+    assert caller.messages[0]["type"] == "websocket.close"

@@ -1,10 +1,10 @@
-"""The official `openai` client against the function on a real server, plain and streaming."""
+"""Tests of the function with the official `openai` client, plain and streaming."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-import httpx2 as httpx  # the client that openai is built on
+import httpx2 as httpx  # the HTTP client of the openai package
 import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
 
@@ -12,7 +12,7 @@ from tests.functions.support import application, serving, signature
 
 
 class Signing(httpx.Auth):
-    """Signs each request as the router does."""
+    """Signs each request like the router."""
 
     requires_request_body = True
 
@@ -33,7 +33,7 @@ def client() -> Generator[OpenAI]:
 
 
 def test_a_plain_completion(client: OpenAI) -> None:
-    """The client's own types accept it."""
+    """The client's types accept it."""
     reply = client.chat.completions.create(
         model="any", messages=[{"role": "user", "content": "what is 12 * (3 + 4)?"}]
     )
@@ -45,7 +45,7 @@ def test_a_plain_completion(client: OpenAI) -> None:
 
 
 def test_a_streamed_completion(client: OpenAI) -> None:
-    """Pieces add up to the answer; the last one says stop; usage comes when asked for."""
+    """The chunks form the answer, the last one has finish_reason stop, and usage is sent on request."""
     stream = client.chat.completions.create(
         model="any",
         messages=[{"role": "user", "content": "reverse abc"}],
@@ -61,21 +61,21 @@ def test_a_streamed_completion(client: OpenAI) -> None:
 
 
 def test_models_are_listed_and_found(client: OpenAI) -> None:
-    """There is one."""
+    """There is one model."""
     (model,) = client.models.list()
     assert client.models.retrieve(model.id) == model
     with pytest.raises(NotFoundError):
         client.models.retrieve("gpt-none")
 
 
-def test_mistakes_arrive_as_the_clients_own_errors(client: OpenAI) -> None:
-    """Its exception holds our message."""
+def test_errors_are_raised_as_the_clients_exceptions(client: OpenAI) -> None:
+    """The exception contains the function's message."""
     with pytest.raises(BadRequestError, match="role user"):
         client.chat.completions.create(model="any", messages=[{"role": "system", "content": "x"}])
 
 
 def test_without_a_signature_the_client_is_refused(client: OpenAI) -> None:
-    """An API key is the router's business; an agent takes signatures only."""
+    """An agent accepts only signatures; API keys are for the router."""
     with httpx.Client(trust_env=False) as http, pytest.raises(APIStatusError) as raised:
         client.with_options(http_client=http).models.list()
     assert raised.value.status_code == 401

@@ -1,4 +1,4 @@
-"""From bodies to requests; each mistake is named with its place."""
+"""Tests of the parser of request bodies: requests and located mistakes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.pure
 CONTEXT = RequestContext(request_id="r1", accepts_events=False, environ={})
 
 
-def test_an_input_is_one_message_by_the_user() -> None:
-    """`input` is short for a conversation of one message."""
+def test_an_input_is_one_user_message() -> None:
+    """`input` is the short form of a conversation with one message."""
     request = invoke_request(b'{"input": "hi", "extra": 1}', CONTEXT)
     assert (request.input, request.messages[0].role, request.body["extra"]) == ("hi", "user", 1)
     assert not request.stream
 
 
-def test_the_input_of_messages_is_the_last_one_by_the_user() -> None:
-    """Text parts are joined; an assistant message that only called tools has no text."""
+def test_the_input_of_messages_is_the_last_user_message() -> None:
+    """Text parts are joined, and an assistant message with only tool calls has no text."""
     request = chat_request(
         json_bytes(
             {
@@ -79,20 +79,20 @@ def test_the_input_of_messages_is_the_last_one_by_the_user() -> None:
     ],
 )
 def test_mistakes_are_named(body: bytes, error: type[CallerError], words: str) -> None:
-    """What is wrong, where it is, what was expected."""
+    """The message has the mistake, its place and the expected form."""
     with pytest.raises(error, match=words):
         invoke_request(body, CONTEXT)
 
 
-def test_more_than_one_answer_is_not_promised() -> None:
-    """`n` is the one parameter whose neglect a client would not notice."""
+def test_more_than_one_answer_is_refused() -> None:
+    """A client would not notice an ignored `n`."""
     with pytest.raises(BadRequest, match="n is not 1"):
         chat_request(b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', CONTEXT)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_a_request_or_the_callers_mistake(body: bytes) -> None:
-    """Nothing a caller sends is our failure."""
+def test_any_bytes_are_a_request_or_a_client_error(body: bytes) -> None:
+    """No body causes another exception."""
     for parse in (invoke_request, chat_request):
         with contextlib.suppress(BadJson, BadRequest):
             parse(body, CONTEXT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,10 +74,10 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(
+async def test_a_deploys_check_calls_a_name_below_localhost_without_a_resolver(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Host is the original name, and no proxy is used."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     url = f"http://x.run.app.localhost:{port}/health"
-    assert asyncio.run(rollout.get(url)) == f"x.run.app.localhost:{port}"
+    assert await rollout.get(url) == f"x.run.app.localhost:{port}"

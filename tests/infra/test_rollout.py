@@ -162,10 +162,10 @@ def test_a_known_cause_of_a_clouds_silence_is_reported(cloud: Cloud, found: str,
     assert said not in failure(asked, "build old of fleet 0a1b2c3d", FIRST_S)
 
 
-def test_a_build_id_with_the_text_of_a_problem_is_a_build_id() -> None:
+async def test_a_build_id_with_the_text_of_a_problem_is_a_build_id() -> None:
     """Problems and build ids are distinguished by type."""
     reply = answers('{"build": "no answer", "fleet": "f"}')
-    assert asyncio.run(reported("http://agent", reply)) == "build no answer of fleet f"
+    assert await reported("http://agent", reply) == "build no answer of fleet f"
 
 
 @pytest.mark.parametrize(

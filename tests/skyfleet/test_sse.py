@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skyfleet import sse
 from skyfleet.sse import EventStream, FirstEvent
 
 pytestmark = pytest.mark.pure
@@ -41,3 +44,14 @@ def test_only_whole_events_are_forwarded_however_they_arrive(parts: list[bytes])
         sent += ready
     assert stream.repairable
     assert sent + stream.finish() == b"".join(parts)
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+)
+def test_one_event_is_one_line_of_data(value: object) -> None:
+    """Line breaks and lone surrogates in the data do not break the framing."""
+    framed = sse.frame(value, "step").decode()
+    head, data, *rest = framed.split("\n")
+    assert (head, rest) == ("event: step", ["", ""])
+    assert json.loads(data.removeprefix("data: ")) == value

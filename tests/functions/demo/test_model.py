@@ -1,4 +1,4 @@
-"""The agent with a model: a real HTTP client against a model that is made up, on loopback."""
+"""Tests of the agent with a model: the real HTTP client and a fake model on loopback."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Chunks = list[Mapping[str, object] | bytes]
 
 
 class FakeModel:
-    """Answers each turn with what it was given: a reply (plain), a list of chunks (stream), or raw bytes.
+    """Answers each turn with the next of `turns`: a reply (plain), a list of chunks (stream) or raw bytes.
 
-    After its last answer it stays silent until the caller hangs up.
+    After the last answer it is silent until the client disconnects.
     """
 
     def __init__(self, *turns: object, status: int = 200) -> None:
@@ -92,7 +92,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def ask(fake: FakeModel, text: str = "what is 6*7?", *, timeout_s: float = 10, **more: object) -> list[Event]:
-    """All events of one request answered with the help of the model."""
+    """All events of one request to the agent with this model."""
 
     async def run(url: str) -> list[Event]:
         asked = request(text, **more)
@@ -109,7 +109,7 @@ def text_of(events: list[Event]) -> str:
 
 
 def test_the_model_calls_our_tools_and_answers() -> None:
-    """Plan, call, observe, answer; tokens of both turns are added up."""
+    """The tokens of both turns are added."""
     fake = FakeModel(calls(("arithmetic", '{"expression": "6*7"}')), says("It is 42."))
     events = ask(fake)
     assert events == [Step("arithmetic", {"expression": "6*7"}, "42"), "It is 42.", Usage(17, 8)]
@@ -121,8 +121,8 @@ def test_the_model_calls_our_tools_and_answers() -> None:
     assert fake.authorization == [f"Bearer {KEY}"] * 2
 
 
-def test_a_streaming_model_is_passed_on_piece_by_piece() -> None:
-    """A call of a tool that comes in fragments is put together; text is not held back."""
+def test_the_text_of_a_streaming_model_is_forwarded_in_pieces() -> None:
+    """The fragments of a tool call are joined; text is forwarded without delay."""
     fragments = [
         delta(tool_calls=[{"index": 0, "id": "c0", "function": {"name": "arithmetic", "arguments": ""}}]),
         delta(tool_calls=[{"index": 0, "function": {"arguments": '{"expression"'}}]),
@@ -145,8 +145,8 @@ def test_a_streaming_model_is_passed_on_piece_by_piece() -> None:
     assert all(asked["stream"] for asked in fake.asked)
 
 
-def test_a_models_mistakes_with_tools_are_told_to_it() -> None:
-    """Unknown tool, arguments that are no JSON, refused arguments: the loop goes on."""
+def test_a_models_invalid_tool_calls_are_answered_with_the_mistake() -> None:
+    """After an unknown tool, arguments that are not JSON or refused arguments the loop continues."""
     wrong = calls(("nosuch", "{}"), ("arithmetic", "{oops"), ("arithmetic", '{"expression": "1/0"}'))
     fake = FakeModel(wrong, says("Sorry."))
     assert text_of(ask(fake)) == "Sorry."
@@ -157,7 +157,7 @@ def test_a_models_mistakes_with_tools_are_told_to_it() -> None:
 
 
 def test_a_model_that_never_answers_is_stopped() -> None:
-    """Bounded rounds, bounded calls in a round, and in the last round no tool may be asked for."""
+    """Rounds and calls in a round are limited, and the last round offers no tools."""
     many = calls(*[("arithmetic", '{"expression": "1+1"}')] * (MAX_CALLS + 2))
     fake = FakeModel(*[many] * (MAX_ROUNDS + 1))
     with pytest.raises(ModelFailed, match=f"{MAX_ROUNDS} times"):
@@ -179,8 +179,8 @@ def test_a_model_that_never_answers_is_stopped() -> None:
     ],
     ids=["wrong-key", "not-found", "throttled", "failing", "silent"],
 )
-def test_a_model_that_fails_is_one_error_without_the_key(fake: FakeModel, words: str, stream: bool) -> None:
-    """Which status, what to look at, and nothing of what the endpoint wrote."""
+def test_a_failed_model_is_an_error_without_the_key(fake: FakeModel, words: str, stream: bool) -> None:
+    """The error has the status and an advice, and no text of the endpoint."""
     with pytest.raises(ModelFailed, match=words.replace(".", r"\.")) as raised:
         ask(fake, stream=stream, timeout_s=0.2 if "silent" in words else 10)
     assert KEY not in str(raised.value)
@@ -200,46 +200,37 @@ def test_a_model_that_fails_is_one_error_without_the_key(fake: FakeModel, words:
     ],
 )
 def test_answers_of_the_wrong_shape_are_errors(turn: object, stream: bool, words: str) -> None:
-    """A stream without its end is no short answer either."""
+    """A stream without its end is an error too."""
     with pytest.raises(ModelFailed, match=words):
         ask(FakeModel(turn), stream=stream)
 
 
-def test_a_model_out_of_reach_is_named() -> None:
-    """A closed port, and an address that is none."""
-
-    async def run(url: str) -> None:
-        await ChatApi(url, None, 5).plain({})
-
-    with free_socket() as nobody, pytest.raises(ModelFailed, match=r"127\.0\.0\.1 cannot be reached"):
-        asyncio.run(run(f"http://127.0.0.1:{nobody.getsockname()[1]}"))
+async def test_an_unreachable_model_is_named() -> None:
+    """This covers a closed port and an invalid URL."""
+    with free_socket() as closed, pytest.raises(ModelFailed, match=r"127\.0\.0\.1 cannot be reached"):
+        await ChatApi(f"http://127.0.0.1:{closed.getsockname()[1]}", None, 5).plain({})
     with pytest.raises(ModelFailed, match="no address"):
-        asyncio.run(run("api.test/v1"))
+        await ChatApi("api.test/v1", None, 5).plain({})
 
 
-def test_what_the_caller_sets_for_the_model_is_passed_on() -> None:
-    """A short list; the rest of the body stays with the agent."""
+async def test_the_clients_parameters_of_the_model_are_forwarded() -> None:
+    """Only a list of known parameters is forwarded."""
     fake = FakeModel(says("ok"))
-
-    async def run(url: str) -> None:
+    with serving(fake) as url:
         app = application(MODEL_BASE_URL=f"{url}/v1/", MODEL_NAME="tiny", MODEL_API_KEY=KEY)
         body = {"messages": [{"role": "developer", "content": "be kind"}, {"role": "user", "content": "x"}]}
         sent = json.dumps({**body, "temperature": 0, "user": "u7"}).encode()
         reply = await signed(app, "POST", "/v1/chat/completions", sent)
         assert reply.json["choices"][0]["message"]["content"] == "ok"
         assert reply.json["usage"]["total_tokens"] == 15
-
-    with serving(fake) as url:
-        asyncio.run(run(url))
     assert fake.asked[0]["temperature"] == 0
     assert "user" not in fake.asked[0]
     assert [m["role"] for m in fake.asked[0]["messages"]] == ["system", "system", "user"]
 
 
-def test_through_the_function_a_failing_model_is_502() -> None:
-    """The caller learns that it was the model, and never the key."""
-
-    async def run(url: str) -> None:
+async def test_the_function_answers_502_for_a_failed_model() -> None:
+    """The reply names the model as the cause and does not contain the key."""
+    with serving(FakeModel(*[b"x"] * 2, status=503)) as url:
         app = application(MODEL_BASE_URL=url, MODEL_NAME="tiny", MODEL_API_KEY=KEY)
         for stream in (True, False):
             body = json.dumps({"input": "x", "stream": stream}).encode()
@@ -248,6 +239,3 @@ def test_through_the_function_a_failing_model_is_502() -> None:
             assert KEY not in reply.body.decode()
         nameless = application(MODEL_BASE_URL=url)
         assert "MODEL_NAME" in (await signed(nameless, "POST", "/invoke", b'{"input": "x"}')).body.decode()
-
-    with serving(FakeModel(*[b"x"] * 2, status=503)) as url:
-        asyncio.run(run(url))

@@ -1,4 +1,4 @@
-"""From plain English to calls of tools, and the loop that answers from what came out."""
+"""Tests of the planner, which maps English requests to tool calls, and of the agent loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def _wait(_: float) -> None:
 
 
 def ask(text: str, *earlier: str) -> tuple[str, list[str]]:
-    """The answer, and the tools that were called."""
+    """The answer and the names of the steps."""
 
     async def run() -> tuple[str, list[str]]:
         asked = request(text, *earlier)
@@ -63,48 +63,43 @@ def ask(text: str, *earlier: str) -> tuple[str, list[str]]:
     ],
 )
 def test_requests_are_answered_by_tools(text: str, said: str) -> None:
-    """One line of the answer for each thing asked, in order."""
+    """The answer has one line for each request, in order."""
     assert ask(text)[0] == said
 
 
-def test_a_conversation_is_remembered_from_its_messages() -> None:
-    """Earlier messages are the only memory there is."""
+def test_earlier_messages_are_the_memory_of_a_conversation() -> None:
+    """The agent keeps no other state."""
     assert ask("what is my name?", "my name is Ada")[0] == "Your name is Ada."
     assert "not told me" in ask("what is my name?")[0]
 
 
 @pytest.mark.parametrize("text", ["tell me a joke", "what is the capital of France?", "", "???", "asdf qwer"])
-def test_what_is_not_understood_is_said_and_helped(text: str) -> None:
-    """No invented answer: it says what it can do instead."""
+def test_an_unknown_request_is_answered_with_help(text: str) -> None:
+    """The answer says that the request was not understood and lists the abilities."""
     said, tools = ask(text)
     assert tools == ["plan"]
     assert "I can calculate" in said
 
 
-def test_half_understood_requests_get_half_an_answer() -> None:
-    """The part that is clear is done."""
+def test_the_understood_part_of_a_request_is_answered() -> None:
+    """The other part is named as not understood."""
     said, tools = ask("what is 2+2 then make me a sandwich")
     assert tools == ["plan", "arithmetic"]
     assert said.startswith('2+2 = 4.\nI did not understand "make me a sandwich".')
 
 
-def test_the_first_event_is_the_plan() -> None:
-    """A stream shows life before any tool has run."""
-
-    async def first() -> object:
-        asked = request("wait 5 seconds")
-        events = answer(asked, Context(asked.messages, lambda: AT, _wait))
-        event = await anext(events)
-        await events.aclose()
-        return event
-
-    event = asyncio.run(first())
+async def test_the_first_event_is_the_plan() -> None:
+    """A stream begins before a tool runs."""
+    asked = request("wait 5 seconds")
+    events = answer(asked, Context(asked.messages, lambda: AT, _wait))
+    event = await anext(events)
+    await events.aclose()
     assert isinstance(event, Step)
     assert (event.name, event.output) == ("plan", [{"do": "wait", "for": "wait 5 seconds"}])
 
 
-def test_a_clause_that_points_back_waits_for_the_result() -> None:
-    """`PREVIOUS` stands where the result goes in, and only there."""
+def test_a_clause_that_refers_back_has_a_placeholder() -> None:
+    """`PREVIOUS` marks the place of the earlier result."""
     one, two = plan("compute 2+3 then multiply it by 4")
     assert isinstance(one, Call)
     assert isinstance(two, Call)
@@ -114,7 +109,7 @@ def test_a_clause_that_points_back_waits_for_the_result() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_gets_a_plan(text: str) -> None:
-    """No request breaks the planner, and no caller can write PREVIOUS."""
+    """No text raises an exception, and no client can insert PREVIOUS."""
     for intent in plan(text):
         if isinstance(intent, Call):
             assert all("\x01" not in str(value) for value in intent.arguments.values())
@@ -134,30 +129,28 @@ def test_any_text_gets_a_plan(text: str) -> None:
     ids=["blanks", "quotes", "apostrophes", "clauses", "words", "brackets", "digits"],
 )
 def test_hostile_requests_cost_little(text: str) -> None:
-    """Every pattern is linear in what it is given: the instance must go on answering others."""
+    """Every pattern takes linear time, so the instance can serve other requests."""
     began = time.process_time()
     plan(text)
     assert time.process_time() - began < 2
 
 
-def test_a_request_that_is_too_long_is_refused_not_cut() -> None:
-    """Counting the words of half a text would be a wrong answer."""
+def test_a_long_request_is_refused_and_not_truncated() -> None:
+    """A count of words in a truncated text would be wrong."""
     (intent,) = plan("count the words in: " + "x " * 60_000)
     assert isinstance(intent, NotUnderstood)
 
 
-def test_words_come_at_the_pace_of_a_model() -> None:
-    """Texts go word by word with a wait after each; nothing is lost or added."""
+async def test_words_are_sent_at_the_pace_of_a_model() -> None:
+    """Each word is followed by a pause, and the text is not changed."""
     waits: list[float] = []
 
     async def wait(seconds: float) -> None:
         waits.append(seconds)
 
-    async def run() -> list[str | Step]:
-        asked = request("compute 1+1 then reverse it")
-        return [e async for e in paced(answer(asked, Context(asked.messages, lambda: AT, _wait)), 0.02, wait)]
-
-    words = [event for event in asyncio.run(run()) if isinstance(event, str)]
+    asked = request("compute 1+1 then reverse it")
+    events = paced(answer(asked, Context(asked.messages, lambda: AT, _wait)), 0.02, wait)
+    words = [event async for event in events if isinstance(event, str)]
     assert "".join(words) == "1+1 = 2.\nReversed: 2"
     assert waits == [0.02] * len(words)
     assert seconds_per_word({}) == 0.02

@@ -1,4 +1,4 @@
-"""The tools: what they answer, what they refuse, and that hostile input costs little."""
+"""Tests of the demo agent's tools: results, refusals, and the cost of hostile input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT = 1_800_000_000.0  # Friday, 2027-01-15 08:00:00 UTC
 
 
 def use(tool: str, *said: str, **arguments: object) -> Called:
-    """Call a tool at a fixed time; waits are counted, not waited."""
+    """Call a tool at a fixed time; a wait returns at once."""
 
     async def wait(seconds: float) -> None:
         waited.append(seconds)
@@ -60,8 +60,8 @@ def value(tool: str, *said: str, **arguments: object) -> str:
         ("round(3.14159, 2)", "3.14"),
     ],
 )
-def test_arithmetic_is_exact_where_it_can_be(expression: str, result: str) -> None:
-    """Fractions, not floats: people notice 0.30000000000000004."""
+def test_arithmetic_is_exact_with_fractions(expression: str, result: str) -> None:
+    """Floats would give results such as 0.30000000000000004."""
     assert value("arithmetic", expression=expression) == result
 
 
@@ -88,8 +88,8 @@ def test_arithmetic_is_exact_where_it_can_be(expression: str, result: str) -> No
         "round(1.5, 10**9)",
     ],
 )
-def test_arithmetic_that_is_none_or_too_big_is_refused_at_once(expression: str) -> None:
-    """No name, attribute or call but the listed ones; no work before its size is known."""
+def test_invalid_or_large_expressions_are_refused_at_once(expression: str) -> None:
+    """Only listed names and functions are allowed, and sizes are checked before the computation."""
     began = time.process_time()
     called = use("arithmetic", expression=expression)
     assert time.process_time() - began < 1
@@ -97,8 +97,8 @@ def test_arithmetic_that_is_none_or_too_big_is_refused_at_once(expression: str) 
 
 
 @given(st.fractions(max_denominator=10**6))
-def test_a_number_is_shown_as_what_it_is(number: Fraction) -> None:
-    """Reading a shown number back gives it again, to the digits shown."""
+def test_a_shown_number_is_parsed_as_the_same_number(number: Fraction) -> None:
+    """It is equal to the number of shown digits."""
     again = evaluate(f"0+({show(number)})")
     assert abs(again - number) <= abs(number) * Fraction(1, 10**11)
 
@@ -116,13 +116,13 @@ def test_a_number_is_shown_as_what_it_is(number: Fraction) -> None:
     ],
 )
 def test_the_clock_knows_places(place: str, what: str, result: str) -> None:
-    """Cities, countries people ask for, zones and offsets."""
+    """A place is a city, a common country, a zone or an offset."""
     assert value("clock", place=place, what=what) == result
 
 
 @pytest.mark.parametrize("place", ["Atlantis", "../../etc/passwd", "UTC+99", "x" * 5000, "\x00", "Europe/"])
 def test_unknown_places_are_refused(place: str) -> None:
-    """A name is never taken as a path."""
+    """A name is never read as a path."""
     with pytest.raises(ToolFailed):
         zone(place)
 
@@ -148,17 +148,17 @@ def test_unknown_places_are_refused(place: str) -> None:
     ],
 )
 def test_text_operations(operation: str, text: str, result: str) -> None:
-    """Each operation on one example."""
+    """Each operation has one example."""
     assert value("text", operation=operation, text=text) == result
 
 
-def test_a_text_that_is_too_long_is_refused() -> None:
-    """While a tool runs the instance answers nobody else."""
+def test_a_long_text_is_refused() -> None:
+    """The instance serves no other request while a tool runs."""
     assert not use("text", operation="reverse", text="x" * 100_001).ok
 
 
-def test_memory_is_what_the_messages_say() -> None:
-    """The latest word on a thing counts; other roles are not the caller."""
+def test_memory_is_read_from_the_users_messages() -> None:
+    """The latest statement counts, and messages of other roles are ignored."""
     said = ("My name is Ada. my favorite color is green", "remember that the door is 7!", "my name is Eve")
     messages = (*(Message("user", text) for text in said), Message("assistant", "my name is Bot"))
     assert facts(messages) == {"name": "Eve", "favourite colour": "green"}
@@ -168,8 +168,8 @@ def test_memory_is_what_the_messages_say() -> None:
     assert "not told me your age" in use("memory", *said, about="age").observation.sentence
 
 
-def test_waiting_has_a_limit_and_says_so() -> None:
-    """Nobody holds an instance for an hour."""
+def test_a_wait_is_limited() -> None:
+    """The reply states the limit."""
     assert use("wait", seconds=0.5).observation.sentence == "I waited 0.5 seconds."
     assert "30 seconds is my limit" in use("wait", seconds="3600").observation.sentence
     assert not use("wait", seconds=-1).ok
@@ -182,5 +182,5 @@ def test_waiting_has_a_limit_and_says_so() -> None:
     "arguments", [{}, {"text": 7, "operation": None, "seconds": {}, "place": [], "expression": 1}]
 )
 def test_wrong_arguments_are_observations_not_exceptions(name: str, arguments: dict[str, object]) -> None:
-    """A model makes mistakes; the loop goes on and tells it."""
+    """The loop continues and returns the mistake to the model."""
     use(name, **arguments)

@@ -1,4 +1,4 @@
-"""A bucket in memory that does what the clouds' do, and fails when told to; agents that count their runs."""
+"""A bucket in memory with the semantics of the clouds' buckets and failures on demand; counting agents."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MemoryBucket:
             return False
         self._write(name, data)
         if known is None and self.lost:
-            # The client has repeated the request by itself after the first answer was lost.
+            # As if the client had repeated the request after a lost answer.
             self.lost -= 1
             return False
         return True
@@ -92,8 +92,8 @@ async def waiting(request: AgentRequest) -> str:
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    """An ASGI agent: `/busy` is refused with 503 and `/limited` with 429 the first time, `/cut` breaks off,
-    `/silent` is, `/large` has 2 MB, in pieces.
+    """An ASGI agent: the first `/busy` is answered with 503 and the first `/limited` with 429, `/cut` is
+    truncated, `/silent` has no reply, `/large` has 2 MB in pieces.
     """
     body = (await receive())["body"]
     RUNS.append(scope["path"])

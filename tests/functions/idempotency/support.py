@@ -1,4 +1,4 @@
-"""Shared by the tests of idempotency keys: instances of one function with one bucket and one clock."""
+"""Instances of one function with one bucket and one clock, for the tests of idempotency keys."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ KEY = "a-key-that-no-log-may-show"
 
 @dataclass(slots=True)
 class Cloud:
-    """Instances of one function with one bucket and one clock (unix seconds); skew: by how much the clocks
-    of instances are ahead of it.
+    """Instances of one function with one bucket and one clock (unix seconds). skew: seconds by
+    which the clocks of the instances are ahead.
     """
 
     agent: str
@@ -47,7 +47,7 @@ class Cloud:
         return await signed(self.instance(), method, path, body, query=query, headers=headers)
 
     async def ask_into(self, send: Send, body: bytes = ASK, path: str = "/invoke", key: str = KEY) -> None:
-        """For a caller of its own kind."""
+        """Send a request with the ASGI channel `send` of the test."""
         headers = [(b"idempotency-key", key.encode()), *signature("POST", path, b"", body)]
         await self.instance()(scope("POST", path, b"", headers), Caller([body]).receive, send)
 

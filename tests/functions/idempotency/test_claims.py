@@ -1,4 +1,4 @@
-"""Who may run a key: claims that two want at once, whose answers are lost, that wrong clocks look at."""
+"""Tests of claims of a key: concurrent claims, lost answers, wrong clocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_runs")
 
 @dataclass(slots=True)
 class Contended(MemoryBucket):
-    """Two replace an object in the same moment: both have read it before either writes."""
+    """Two clients replace an object at the same time: both read it before the first write."""
 
     both: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(2))
 
@@ -31,7 +31,7 @@ class Contended(MemoryBucket):
 
 @dataclass(slots=True)
 class Unreadable(MemoryBucket):
-    """hidden: creates and reads of claims that fail, after `unanswered` writes that did take effect."""
+    """hidden: the number of failed creates and reads of claims, after `unanswered` effective writes."""
 
     hidden: int = 0
 
@@ -52,7 +52,7 @@ class Unreadable(MemoryBucket):
 
 @dataclass(slots=True)
 class Silent(MemoryBucket):
-    """Claims are made and never answered."""
+    """Creates claims and never answers."""
 
     async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
         made = await super(Silent, self).put_if_unchanged(name, data, known)
@@ -63,7 +63,7 @@ class Silent(MemoryBucket):
 
 @dataclass(slots=True)
 class Timeless(MemoryBucket):
-    """Takes claims and replies only, so nothing tells its time."""
+    """Stores only claims and replies, so its clock cannot be read."""
 
     async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
         if name.endswith("-now"):
@@ -71,8 +71,8 @@ class Timeless(MemoryBucket):
         return await super(Timeless, self).put_if_unchanged(name, data, known)
 
 
-async def test_of_two_that_find_the_same_expired_claim_one_runs() -> None:
-    """The conditional replace decides, and whoever lost it looks again: the claim is the other's now."""
+async def test_of_two_requests_that_find_an_expired_claim_one_runs() -> None:
+    """The conditional replace decides. The other request reads the bucket again and finds the new claim."""
     bucket = Contended()
     cloud = Cloud("counting", bucket)
     await cloud.ask()
@@ -83,8 +83,8 @@ async def test_of_two_that_find_the_same_expired_claim_one_runs() -> None:
     assert (await cloud.ask()).json["output"] == "run 2 of hi"
 
 
-async def test_of_two_that_find_the_key_freed_by_the_agent_one_runs() -> None:
-    """The same for a run that said that it did not do it."""
+async def test_of_two_requests_that_find_a_released_key_one_runs() -> None:
+    """The agent of the earlier run has declared that nothing was done."""
     cloud = Cloud("application", Contended())
     assert (await cloud.ask(b"b", "/busy")).status == 503
     replies = await asyncio.gather(cloud.ask(b"b", "/busy"), cloud.ask(b"b", "/busy"))
@@ -93,16 +93,14 @@ async def test_of_two_that_find_the_key_freed_by_the_agent_one_runs() -> None:
 
 
 @pytest.mark.parametrize("expired", [False, True])
-async def test_a_claim_that_was_made_without_an_answer_is_found_and_goes_on(expired: bool) -> None:
-    """Nobody knows whether a failed write took effect, so whoever made it looks: made anew or in the place
-    of an old one.
-    """
+async def test_a_request_finds_its_own_claim_after_a_lost_answer(expired: bool) -> None:
+    """The request reads the bucket after a failed write, for a new claim and for a replaced one."""
     bucket = MemoryBucket()
     cloud = Cloud("counting", bucket)
     if expired:
         await cloud.ask()
         cloud.time += EXPIRY_S
-        bucket.unanswered = 2  # the first is what tells the bucket's time
+        bucket.unanswered = 2  # the first one reads the bucket's clock
     else:
         bucket.unanswered = 1
     RUNS.clear()
@@ -112,12 +110,8 @@ async def test_a_claim_that_was_made_without_an_answer_is_found_and_goes_on(expi
 
 
 @pytest.mark.parametrize("later", [0, LEASE_S])
-async def test_a_claim_that_nobody_could_find_again_is_given_up(
-    later: float, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The request was refused and never ran, so its repeat runs as soon as the refusal was seen: the first is
-    neither running nor unknown.
-    """
+async def test_a_claim_of_unknown_outcome_is_released(later: float, caplog: pytest.LogCaptureFixture) -> None:
+    """The request was refused and never ran, so its repeat runs immediately."""
     cloud = Cloud("counting", Unreadable(unanswered=1, hidden=middleware.MOST_ROUNDS - 1))
     replies = list[Reply]()
 
@@ -135,10 +129,10 @@ async def test_a_claim_that_nobody_could_find_again_is_given_up(
     assert KEY not in caplog.text
 
 
-async def test_a_bucket_that_never_answers_is_given_up_in_time_for_another_cloud(
+async def test_the_wait_for_a_silent_bucket_leaves_time_for_another_cloud(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All rounds together have one time limit; the claim that it may have made is given up too."""
+    """All rounds share one time limit, and a claim that may exist is released."""
     monkeypatch.setattr(middleware, "CLAIM_S", 0.01)
 
     silent = Silent()
@@ -148,8 +142,8 @@ async def test_a_bucket_that_never_answers_is_given_up_in_time_for_another_cloud
     assert RUNS == ["hi"]
 
 
-async def test_a_request_that_is_cancelled_while_it_claims_leaves_the_key_free() -> None:
-    """A host's time limit or shutdown: the agent had not started."""
+async def test_a_request_that_is_cancelled_during_its_claim_releases_the_key() -> None:
+    """The agent had not started when the host's time limit or shutdown came."""
     silent = Silent()
     cancelled = asyncio.create_task(Cloud("counting", silent).ask())
     while not silent.objects:
@@ -162,8 +156,8 @@ async def test_a_request_that_is_cancelled_while_it_claims_leaves_the_key_free()
     assert RUNS == ["hi"]
 
 
-async def test_who_is_turned_away_leaves_the_other_ones_claim_alone() -> None:
-    """Only a run's own claim is given up."""
+async def test_a_refused_request_does_not_release_the_claim_of_another() -> None:
+    """A request releases only its own claim."""
     cloud = Cloud("counting")
     await cloud.ask()
     assert cloud.bucket is not None
@@ -175,7 +169,7 @@ async def test_who_is_turned_away_leaves_the_other_ones_claim_alone() -> None:
 
 @pytest.mark.parametrize("skew", [EXPIRY_S, -EXPIRY_S, 400 * EXPIRY_S])
 async def test_an_instance_with_a_wrong_clock_never_runs_a_key_again(skew: float) -> None:
-    """Whether it is the one that made the claim or the one that finds it: the bucket's clock decides."""
+    """The bucket's clock decides, for the instance that made the claim and for the one that finds it."""
     cloud = Cloud("counting")
     first = await cloud.ask()
     cloud.skew = skew
@@ -188,8 +182,8 @@ async def test_an_instance_with_a_wrong_clock_never_runs_a_key_again(skew: float
     assert RUNS == ["hi", "hi"]
 
 
-async def test_a_clock_that_is_ahead_does_not_call_a_run_that_goes_on_unknown() -> None:
-    """Its age is the bucket's to tell."""
+async def test_an_instance_with_a_fast_clock_recognises_a_running_request() -> None:
+    """The age of a claim is measured with the bucket's clock."""
     cloud = Cloud("waiting")
     first = asyncio.create_task(cloud.ask())
     while not RUNS:
@@ -201,7 +195,7 @@ async def test_a_clock_that_is_ahead_does_not_call_a_run_that_goes_on_unknown() 
 
 
 async def test_without_the_buckets_time_an_expired_claim_is_not_replaced() -> None:
-    """Refused rather than run on the word of one clock."""
+    """The request is refused, since the instance's clock alone is not reliable."""
     cloud = Cloud("counting", Timeless())
     await cloud.ask()
     cloud.time += EXPIRY_S

@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key` in hard times: whatever breaks, nothing runs a second time."""
+"""Tests of requests with an `Idempotency-Key` under faults: no fault causes a second run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.functions.support import signature, signed
 pytestmark = pytest.mark.usefixtures("no_runs")
 
 
-async def test_a_run_whose_instance_died_is_never_repeated_within_the_expiry() -> None:
-    """A claim without an end: still running within its lease, then unknown, free again after the expiry."""
+async def test_a_run_of_a_dead_instance_is_not_repeated_within_the_expiry() -> None:
+    """Its claim counts as running within the lease, then as unknown, and expires."""
     cloud = Cloud("waiting")
     died = asyncio.create_task(cloud.ask())
     while not RUNS:
@@ -41,8 +41,8 @@ async def test_a_run_whose_instance_died_is_never_repeated_within_the_expiry() -
 
 
 @pytest.mark.parametrize("path", ["/cut", "/silent"])
-async def test_a_run_that_broke_off_is_unknown_at_once(path: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Half a reply is not replayed and the work is not done again."""
+async def test_a_truncated_run_has_an_unknown_outcome(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A partial reply is not replayed, and the agent does not run again."""
     cloud = Cloud("application")
     if path == "/cut":
         with pytest.raises(RuntimeError, match="cut"):
@@ -55,11 +55,11 @@ async def test_a_run_that_broke_off_is_unknown_at_once(path: str, caplog: pytest
 
 
 @pytest.mark.parametrize("bucket", [MemoryBucket(down=True), None])
-async def test_without_its_bucket_nothing_with_a_key_runs(
+async def test_without_its_bucket_no_keyed_request_runs(
     bucket: MemoryBucket | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """503 with Retry-After before the agent starts, so that a router goes elsewhere with this request, and
-    marked so that it blames nobody: the rest works on.
+    """The reply is 503 with Retry-After. Its outcome header tells the router to retry this request on another
+    target and to keep the target healthy.
     """
     cloud = Cloud("counting", bucket)
     reply = await cloud.ask()
@@ -71,10 +71,10 @@ async def test_without_its_bucket_nothing_with_a_key_runs(
     assert KEY not in caplog.text
 
 
-async def test_a_bucket_that_is_lost_during_the_run_costs_the_replay_not_the_reply(
+async def test_a_bucket_failure_during_the_run_prevents_only_the_replay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The first caller is answered; a repeat is told the truth: nobody knows any more."""
+    """The first request gets its reply; the repeat gets 409 with an unknown outcome."""
     cloud = Cloud("waiting")
     assert cloud.bucket is not None
     first = asyncio.create_task(cloud.ask())
@@ -91,8 +91,8 @@ async def test_a_bucket_that_is_lost_during_the_run_costs_the_replay_not_the_rep
     assert KEY not in caplog.text
 
 
-async def test_a_claim_whose_confirmation_was_lost_is_still_ones_own() -> None:
-    """The store's client tries again by itself and finds the object that its first try made."""
+async def test_a_claim_with_a_lost_confirmation_belongs_to_its_request() -> None:
+    """The client of the bucket retries and finds the object of its first try."""
     cloud = Cloud("counting", MemoryBucket(lost=1))
     first = await cloud.ask()
     assert (first.status, replayed(first), RUNS) == (200, False, ["hi"])
@@ -102,8 +102,8 @@ async def test_a_claim_whose_confirmation_was_lost_is_still_ones_own() -> None:
     "damage", [b"", b"{", b"[1]", b'{"version": 2}', b'{"version": 1, "run": "x"}', b"\xff" * 40]
 )
 @pytest.mark.parametrize("which", ["claim", "reply"])
-async def test_a_document_that_cannot_be_read_never_makes_a_second_run(which: str, damage: bytes) -> None:
-    """Cut, of another version, or no document at all: the outcome is unknown."""
+async def test_an_unreadable_document_never_causes_a_second_run(which: str, damage: bytes) -> None:
+    """For a truncated, foreign or invalid document the outcome is unknown."""
     cloud = Cloud("counting")
     await cloud.ask()
     assert cloud.bucket is not None
@@ -114,8 +114,8 @@ async def test_a_document_that_cannot_be_read_never_makes_a_second_run(which: st
     assert RUNS == ["hi"]
 
 
-async def test_a_caller_who_leaves_finds_the_reply_when_it_comes_back() -> None:
-    """A run with a key goes on without its caller: a broken connection is what keys are for."""
+async def test_a_client_that_disconnects_gets_the_reply_with_a_repeat() -> None:
+    """A keyed run continues without its client."""
     cloud = Cloud("waiting")
     headers = [(b"idempotency-key", KEY.encode()), *signature("POST", "/invoke", b"", ASK)]
     caller = Caller([ASK])
@@ -133,8 +133,8 @@ async def test_a_caller_who_leaves_finds_the_reply_when_it_comes_back() -> None:
     assert (again.json["output"], replayed(again), RUNS) == ("run 1 went on", True, ["hi"])
 
 
-async def test_a_connection_that_is_gone_does_not_end_the_run() -> None:
-    """Servers raise when they are sent something for a caller who left; the reply is kept all the same."""
+async def test_a_closed_connection_does_not_end_the_run() -> None:
+    """A server may raise when it sends to a disconnected client; the reply is stored nevertheless."""
     cloud = Cloud("application")
     headers = [(b"idempotency-key", KEY.encode()), *signature("POST", "/any", b"", b"b")]
 
@@ -146,8 +146,8 @@ async def test_a_connection_that_is_gone_does_not_end_the_run() -> None:
     assert (again.status, again.body, RUNS) == (207, b"one b and two", ["/any"])
 
 
-async def test_a_host_that_cancels_a_run_leaves_an_unknown_outcome() -> None:
-    """The time limit of a server: the agent was stopped somewhere in the middle."""
+async def test_a_run_that_the_host_cancels_has_an_unknown_outcome() -> None:
+    """A server's time limit stops the agent at an unknown point."""
     cloud = Cloud("waiting")
     cancelled = asyncio.create_task(cloud.ask())
     while not RUNS:

@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`: run at most once in one cloud within the expiry, answered again."""
+"""Tests of requests with an `Idempotency-Key`: one run in a cloud within the expiry, and replays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from functions.idempotency.records import EXPIRY_S, MOST_BYTES, fingerprint
 from tests.asgi import Caller, Message, Reply, scope
 from tests.functions.idempotency import memory_bucket
-from tests.functions.idempotency.memory_bucket import RUNS, MemoryBucket
+from tests.functions.idempotency.memory_bucket import RUNS
 from tests.functions.idempotency.support import ASK, KEY, Cloud, code, replayed
 from tests.functions.support import ENVIRON, signature
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_runs")
 
 
 async def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
-    """On another instance too: the bucket remembers, not the process."""
+    """This holds across instances, since the bucket stores the reply."""
     cloud = Cloud("counting")
     first, again, third = await cloud.ask(), await cloud.ask(), await cloud.ask()
     assert RUNS == ["hi"]
@@ -33,21 +33,17 @@ async def test_two_equal_requests_are_one_run_and_two_equal_replies() -> None:
     assert first.header("content-type") == again.header("content-type")
 
 
-def test_only_what_is_replayed_says_so_and_nothing_that_ran_is_called_the_callers() -> None:
-    """A router takes a replay for no news of this target, and `caller` for a refusal of this request only."""
-
-    async def run() -> list[Reply]:
-        cloud = Cloud("counting")
-        return [await cloud.ask(), await cloud.ask()]
-
-    replies = asyncio.run(run())
+async def test_only_replays_are_marked_and_no_run_has_the_outcome_caller() -> None:
+    """A replay is no evidence of the target's health, and `caller` marks the refusal of a single request."""
+    cloud = Cloud("counting")
+    replies = [await cloud.ask(), await cloud.ask()]
     assert [reply.header("idempotency-replayed") for reply in replies] == [None, "true"]
     assert [reply.header("x-skyfleet-outcome") for reply in replies] == [None, None]
 
 
 @pytest.mark.parametrize("path", ["/invoke", "/v1/chat/completions"])
 async def test_a_repeated_stream_has_the_same_events(path: str) -> None:
-    """To the last byte, with ids, times and its end, and still as an event stream."""
+    """The replay is equal to the byte, with ids, times and the end, and is an event stream."""
     cloud = Cloud("streaming")
     body = b'{"messages": [{"role": "user", "content": "hi"}], "stream": true}'
     first, again = await cloud.ask(body, path), await cloud.ask(body, path)
@@ -59,8 +55,8 @@ async def test_a_repeated_stream_has_the_same_events(path: str) -> None:
     assert replayed(again)
 
 
-async def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_moment() -> None:
-    """Repeated header fields stay repeated; `date` and `server` are the server's to write."""
+async def test_a_replay_has_the_status_and_headers_of_an_asgi_agent() -> None:
+    """Repeated fields are kept; `date` and `server` are left to the server."""
     cloud = Cloud("application")
     first, again = (
         await cloud.ask(b"b", "/any", method="PATCH"),
@@ -74,8 +70,8 @@ async def test_an_asgi_agents_reply_keeps_status_and_headers_but_those_of_the_mo
 
 
 @pytest.mark.parametrize("agent", ["counting", "streaming", "application"])
-async def test_whoever_has_seen_the_end_of_a_reply_can_have_it_again(agent: str) -> None:
-    """At once, with no wait in between: it is kept before its last byte is passed on, streams too."""
+async def test_a_reply_can_be_replayed_as_soon_as_its_last_byte_is_sent(agent: str) -> None:
+    """The reply, also a stream, is stored before its last byte is forwarded."""
     cloud, again = Cloud(agent), list[Reply]()
     body = b'{"input": "hi", "stream": true}' if agent == "streaming" else ASK
 
@@ -90,7 +86,7 @@ async def test_whoever_has_seen_the_end_of_a_reply_can_have_it_again(agent: str)
 
 @pytest.mark.parametrize("change", ["method", "path", "query", "body"])
 async def test_a_key_belongs_to_one_request(change: str) -> None:
-    """Another method, path, query or body with the same key is a mistake that is named, and does not run."""
+    """Another method, path, query or body with the same key is refused."""
     cloud = Cloud("application")
     await cloud.ask(b"b", "/any")
     other = await cloud.ask(
@@ -116,15 +112,15 @@ async def test_a_key_belongs_to_one_request(change: str) -> None:
         ("PO", "ST/a", b"b", b"cd"),
     ],
 )
-def test_requests_that_differ_only_in_where_their_parts_meet_are_not_the_same(
+def test_requests_with_equal_text_and_different_parts_are_different(
     other: tuple[str, str, bytes, bytes],
 ) -> None:
-    """`/a?b` is not `/ab`: a fingerprint of the parts, not of the text they make together."""
+    """The fingerprint separates the parts, so `/a?b` differs from `/ab`."""
     assert fingerprint(*other) != fingerprint("POST", "/a", b"b", b"cd")
 
 
-async def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
-    """409 and Retry-After; the reply is there when the first has ended."""
+async def test_a_repeat_during_the_first_run_gets_409_with_retry_after() -> None:
+    """A repeat after the end of the first run gets its reply."""
     cloud = Cloud("waiting")
     first = asyncio.create_task(cloud.ask())
     while not RUNS:
@@ -137,21 +133,17 @@ async def test_while_the_first_runs_a_repeat_is_told_to_come_back() -> None:
     assert RUNS == ["hi"]
 
 
-def test_of_many_at_once_exactly_one_runs() -> None:
+async def test_of_many_concurrent_requests_one_runs() -> None:
     """The conditional create decides."""
-
-    async def run() -> list[Reply]:
-        cloud = Cloud("counting")
-        return list(await asyncio.gather(*(cloud.ask() for _ in range(20))))
-
-    replies = asyncio.run(run())
+    cloud = Cloud("counting")
+    replies = await asyncio.gather(*(cloud.ask() for _ in range(20)))
     assert RUNS == ["hi"]
     assert {reply.status for reply in replies} <= {200, 409}
     assert len({reply.body for reply in replies if reply.status == 200}) == 1
 
 
 async def test_after_the_expiry_the_key_is_new() -> None:
-    """The runtime itself honours it, whether the bucket's rule has deleted the documents or not."""
+    """The function checks the expiry, regardless of the bucket's lifecycle rule."""
     cloud = Cloud("counting")
     await cloud.ask()
     cloud.time += EXPIRY_S
@@ -161,8 +153,8 @@ async def test_after_the_expiry_the_key_is_new() -> None:
     assert (await cloud.ask(b'{"input": "another"}')).body == other.body
 
 
-async def test_an_error_is_remembered_like_a_reply() -> None:
-    """The agent ran and failed: a repeat is told the same and makes nothing run; a new key does."""
+async def test_an_error_is_stored_like_a_reply() -> None:
+    """A repeat of a failed run gets the same error without a run; a new key causes a run."""
     cloud = Cloud("failing")
     first, again = await cloud.ask(), await cloud.ask()
     assert code(first) == code(again) == (502, "model-failed")
@@ -180,10 +172,8 @@ async def test_an_error_is_remembered_like_a_reply() -> None:
         (ASK, "/invoke", "PUT", 405),
     ],
 )
-async def test_what_our_own_parsing_refuses_claims_nothing(
-    body: bytes, path: str, method: str, status: int
-) -> None:
-    """The agent has not started, so the corrected request may have the same key."""
+async def test_an_invalid_request_claims_no_key(body: bytes, path: str, method: str, status: int) -> None:
+    """The agent has not started, so the corrected request may use the same key."""
     cloud = Cloud("counting")
     assert (await cloud.ask(body, path, method=method)).status == status
     assert cloud.bucket is not None
@@ -192,8 +182,8 @@ async def test_what_our_own_parsing_refuses_claims_nothing(
 
 
 @pytest.mark.parametrize(("path", "status"), [("/busy", 503), ("/limited", 429)])
-async def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free(path: str, status: int) -> None:
-    """429 and 503 mean that: the next request with the key runs."""
+async def test_an_agent_that_refuses_with_429_or_503_releases_the_key(path: str, status: int) -> None:
+    """The next request with the key runs."""
     cloud = Cloud("application")
     busy, done, again = [await cloud.ask(b"b", path) for _ in range(3)]
     assert [busy.status, done.status, again.status] == [status, 207, 207]
@@ -201,25 +191,20 @@ async def test_an_agent_that_says_it_did_not_do_it_leaves_the_key_free(path: str
     assert len(RUNS) == 2
 
 
-def test_a_stream_that_ends_in_an_error_event_is_a_whole_reply() -> None:
-    """It was ended truthfully, so it is replayed with its error."""
-
-    async def run() -> None:
-        cloud = Cloud("breaking")
-        body = b'{"input": "hi", "stream": true}'
-        first, again = await cloud.ask(body), await cloud.ask(body)
-        assert b"event: error" in first.body
-        assert (first.body, RUNS) == (again.body, ["hi"])
-
-    logging.getLogger("skyfleet.agent").setLevel(logging.CRITICAL)
-    try:
-        asyncio.run(run())
-    finally:
-        logging.getLogger("skyfleet.agent").setLevel(logging.NOTSET)
+async def test_a_stream_that_ends_in_an_error_event_is_a_whole_reply(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has a valid end, so it is replayed with its error."""
+    caplog.set_level(logging.CRITICAL, "skyfleet.agent")
+    cloud = Cloud("breaking")
+    body = b'{"input": "hi", "stream": true}'
+    first, again = await cloud.ask(body), await cloud.ask(body)
+    assert b"event: error" in first.body
+    assert (first.body, RUNS) == (again.body, ["hi"])
 
 
-async def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> None:
-    """A repeat is told that it ran, and does not run."""
+async def test_a_reply_over_the_limit_is_sent_and_not_stored() -> None:
+    """A repeat gets 409 and does not run."""
     cloud = Cloud("application")
     first = await cloud.ask(b"b", "/large")
     assert len(first.body) > 2_000_000
@@ -229,35 +214,30 @@ async def test_a_reply_over_the_bound_reaches_its_caller_and_is_not_kept() -> No
     assert RUNS == ["/large"]
 
 
-def test_a_reply_over_the_bound_is_not_held_in_memory() -> None:
-    """Once it is known to be too large, nothing of it is: 40 of them must fit into an instance of 512 MB."""
+async def test_a_reply_over_the_limit_is_not_held_in_memory() -> None:
+    """Its chunks are released at the limit, since 40 such replies must fit into an instance of 512 MB."""
+    cloud, passed, held, before = Cloud("application"), 0, 0, 0
 
-    async def run() -> int:
-        cloud, passed, held = Cloud("application"), 0, 0
-
-        async def send(message: Message) -> None:
-            nonlocal passed, held
-            passed += len(message.get("body", b""))
-            if passed > MOST_BYTES:
-                held = max(held, tracemalloc.get_traced_memory()[0] - before)
-
-        before = 0
-        await cloud.ask_into(send, b"b", "/large", "a-key-for-what-only-the-first-loads")
-        passed, held, before = 0, 0, tracemalloc.get_traced_memory()[0]
-        await cloud.ask_into(send, b"b", "/large")
-        assert passed > MOST_BYTES
-        return held
+    async def send(message: Message) -> None:
+        nonlocal passed, held
+        passed += len(message.get("body", b""))
+        if passed > MOST_BYTES:
+            held = max(held, tracemalloc.get_traced_memory()[0] - before)
 
     tracemalloc.start()
     try:
-        assert asyncio.run(run()) < MOST_BYTES / 4
+        await cloud.ask_into(send, b"b", "/large", "a-key-for-the-first-imports")
+        passed, held, before = 0, 0, tracemalloc.get_traced_memory()[0]
+        await cloud.ask_into(send, b"b", "/large")
     finally:
         tracemalloc.stop()
+    assert passed > MOST_BYTES
+    assert held < MOST_BYTES / 4
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås"])
-async def test_what_is_no_key_is_a_bad_request(key: str) -> None:
-    """1 to 255 visible ASCII characters; the message says so and does not repeat what was sent."""
+async def test_an_invalid_key_is_a_bad_request(key: str) -> None:
+    """The message describes a valid key and does not contain the sent one."""
     cloud = Cloud("counting")
     headers = [(b"idempotency-key", key.encode("latin-1")), *signature("POST", "/invoke", b"", ASK)]
     caller = Caller([ASK])
@@ -269,22 +249,18 @@ async def test_what_is_no_key_is_a_bad_request(key: str) -> None:
     assert (await cloud.ask(key="x" * 255)).status == 200
 
 
-def test_two_keys_in_one_request_are_a_bad_request() -> None:
-    """Nobody could say which one counts."""
-
-    async def run() -> Reply:
-        headers = [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")]
-        caller = Caller([ASK])
-        given = [*headers, *signature("POST", "/invoke", b"", ASK)]
-        await Cloud("counting").instance()(scope("POST", "/invoke", b"", given), caller.receive, caller.send)
-        return caller.reply()
-
-    assert code(asyncio.run(run())) == (400, "bad-idempotency-key")
+async def test_two_keys_in_one_request_are_a_bad_request() -> None:
+    """The function does not choose one of them."""
+    headers = [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")]
+    caller = Caller([ASK])
+    given = [*headers, *signature("POST", "/invoke", b"", ASK)]
+    await Cloud("counting").instance()(scope("POST", "/invoke", b"", given), caller.receive, caller.send)
+    assert code(caller.reply()) == (400, "bad-idempotency-key")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_on_a_safe_method_the_header_means_nothing(method: str) -> None:
-    """It changes nothing, so it may run as often as it is sent."""
+async def test_the_header_is_ignored_for_safe_methods(method: str) -> None:
+    """A safe request may run any number of times."""
     cloud = Cloud("application")
     await cloud.ask(b"", "/any", method=method)
     await cloud.ask(b"", "/any", method=method)
@@ -293,24 +269,20 @@ async def test_on_a_safe_method_the_header_means_nothing(method: str) -> None:
     assert cloud.bucket.asked == 0
 
 
-def test_neither_key_nor_request_is_readable_in_the_bucket() -> None:
-    """Names are hashes; a document holds the reply alone."""
-
-    async def run() -> MemoryBucket:
-        cloud = Cloud("counting")
-        await cloud.ask(b'{"input": "my secret wish"}')
-        assert cloud.bucket is not None
-        return cloud.bucket
-
-    objects = asyncio.run(run()).objects
+async def test_neither_key_nor_request_is_readable_in_the_bucket() -> None:
+    """Names are hashes, and a document contains only the reply."""
+    cloud = Cloud("counting")
+    await cloud.ask(b'{"input": "my secret wish"}')
+    assert cloud.bucket is not None
+    objects = cloud.bucket.objects
     claim = next(data for name, data in objects.items() if name.endswith("/claim"))
     assert all(name.startswith("replies/") and KEY not in name for name in objects)
     assert not any(KEY.encode() in data for data in objects.values())
     assert b"wish" not in claim
 
 
-def test_requests_without_a_key_load_nothing_for_it() -> None:
-    """A cold start pays for no bucket: neither this room's package nor obstore is imported."""
+def test_requests_without_a_key_import_no_bucket_client() -> None:
+    """A cold start imports neither functions.idempotency nor obstore."""
     program = (
         "import asyncio, json, os, sys\n"
         "from tests.functions.support import application, signed\n"

@@ -1,11 +1,10 @@
-"""The contract suite where no emulated cloud is needed: in process, on a plain server, and as AWS starts it.
+"""The HTTP contract in process, on a plain server, and with the start script of AWS.
 
-The same cases run against the three vendors' own runtimes in the emulator tier.
+tests/end_to_end/test_contract.py runs the same cases on the emulated clouds.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
@@ -19,19 +18,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from functions.runtimes.app_loader import load_app
-from functions.runtimes.errors import AppNotLoaded, EventFailed
-from functions.runtimes.events import dispatch_event
-from tests.asgi import Message, Receive, Reply, Send, call
+from tests.asgi import Reply, call
 from tests.contract_cases import CASES, Case, check
+from tests.functions.runtimes.support import ARN, Vault
 from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, free_socket, serving, until
-from tests.functions.test_aws_start import ARN, Vault
 from tests.over_http import send
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-# The pace makes words come one by one; the contract's bytes do not depend on it.
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+# A pace sends words one by one; the bytes do not depend on it.
 PACE = "1"
-# Leaving the body of a HEAD out is the server's part, not the application's.
+
+
+# The server, not the application, leaves out the body of a HEAD response.
 IN_PROCESS = tuple(case for case in CASES if case.method != "HEAD")
 
 
@@ -51,12 +51,10 @@ def over_http(url: str, case: Case) -> Reply:
 
 
 @pytest.mark.parametrize("case", IN_PROCESS, ids=name)
-def test_in_process(case: Case) -> None:
-    """The application itself keeps the contract."""
+async def test_in_process(case: Case) -> None:
+    """The application alone fulfils the contract."""
     app = application(AGENT_PACE_MS=PACE)
-    reply = asyncio.run(
-        call(app, case.method, case.path, query=case.query, headers=headers(case), body=case.body)
-    )
+    reply = await call(app, case.method, case.path, query=case.query, headers=headers(case), body=case.body)
     check(case, reply)
 
 
@@ -68,13 +66,13 @@ def server() -> Generator[str]:
 
 @cases
 def test_on_a_plain_server(server: str, case: Case) -> None:
-    """Bytes on a real connection, chunks at the moments they were made."""
+    """The bytes are read from a real connection, with the time of each chunk."""
     check(case, over_http(server, case))
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """A package started as the Lambda Web Adapter starts it, keys in a stand-in for Secrets Manager."""
+    """A package started by run.sh as on Lambda, with keys in a stand-in for Secrets Manager."""
     package = tmp_path_factory.mktemp("package")
     for carried in ("functions", "skyfleet"):
         shutil.copytree(CHECKOUT / carried, package / carried, ignore=shutil.ignore_patterns("__pycache__"))
@@ -110,15 +108,15 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 
 def answers(url: str) -> bool:
-    """As the adapter finds out whether it is ready: any answer to GET /."""
+    """The adapter's readiness check: any answer to GET /."""
     try:
         return httpx.get(url, trust_env=False).status_code < 500
     except httpx.TransportError:
         return False
 
 
-def test_what_the_adapter_asks_first_leaves_the_instance_cold(aws: str) -> None:
-    """Only a caller uses up the cold reply; and the package says its build."""
+def test_the_adapters_readiness_check_leaves_the_instance_cold(aws: str) -> None:
+    """Only a request of a client ends the cold state."""
     health = httpx.get(f"{aws}/health", trust_env=False)
     assert health.headers["x-skyfleet-cold"] == "true"
     assert health.json()["build"] == "0123456789abcdef"
@@ -126,51 +124,22 @@ def test_what_the_adapter_asks_first_leaves_the_instance_cold(aws: str) -> None:
 
 
 @cases
-def test_as_aws_starts_it(aws: str, case: Case) -> None:
-    """run.sh, the keys out of the secret store, uvicorn: the same replies."""
+def test_with_the_start_script_of_aws(aws: str, case: Case) -> None:
+    """run.sh starts uvicorn with keys from the secret store."""
     check(case, over_http(aws, case))
 
 
 def test_no_server_name_and_date_are_added_on_aws(aws: str) -> None:
-    """The function URL adds a date of its own."""
+    """The function URL adds its own date."""
     reply = httpx.get(f"{aws}/health", trust_env=False)
     assert {"server", "date"}.isdisjoint(reply.headers)
 
 
-def test_the_entry_files_only_hand_over() -> None:
-    """The names the vendors demand, in a few lines each."""
+def test_the_entry_files_only_import_the_runtimes() -> None:
+    """Their names are required by the vendors."""
     entry = CHECKOUT / "functions/runtimes/entry"
     assert "from functions.runtimes.azure import app" in (entry / "azure/function_app.py").read_text()
     assert "from functions.runtimes.gcp import main" in (entry / "gcp/main.py").read_text()
     assert os.access(entry / "aws/run.sh", os.X_OK)
     host = json.loads((entry / "azure/host.json").read_text())
     assert host["extensions"]["http"]["routePrefix"] == "", "the path must reach the agent as it was sent"
-
-
-@pytest.mark.parametrize(
-    ("reference", "words"),
-    [("", "expected 'module:factory'"), ("functions.app:make", "no function 'make'; found .*create")],
-)
-def test_an_app_that_is_not_there_is_named(reference: str, words: str) -> None:
-    """A wrong SKYFLEET_APP says what it should be."""
-    with pytest.raises(AppNotLoaded, match=words):
-        load_app({"SKYFLEET_APP": reference})
-
-
-def test_an_event_is_a_post_in_process() -> None:
-    """The Azure timer drives the checker as the other clouds' schedulers do over HTTP."""
-    seen: list[tuple[str, str, bytes]] = []
-
-    async def app(scope: Message, receive: Receive, send: Send) -> None:
-        seen.append((scope["method"], scope["path"], (await receive())["body"]))
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b'{"rounds":6}'})
-
-    assert asyncio.run(dispatch_event(app, {"source": "azure.timer"})) == b'{"rounds":6}'
-    assert seen == [("POST", "/events", b'{"source": "azure.timer"}')]
-
-
-def test_an_event_that_fails_is_a_failed_invocation() -> None:
-    """The platform's own alarms must see it."""
-    with pytest.raises(EventFailed, match="401"):
-        asyncio.run(dispatch_event(application(), {}))

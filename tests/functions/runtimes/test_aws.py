@@ -1,0 +1,59 @@
+"""Tests of the start of a function on AWS: its secrets and the options of its server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from functions.runtimes import aws
+from functions.runtimes.errors import SecretNotRead
+from skyfleet.signing import Keys
+from tests.functions.runtimes.support import ARN, Vault
+from tests.functions.support import KEYS_JSON, serving
+
+
+def fetch(answer: object) -> dict[str, str]:
+    """The secrets that an AWS function reads from this text."""
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    with serving(Vault((200, {"SecretString": text}))) as url:
+        return aws.secrets(
+            {
+                "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                "AWS_SECRET_ACCESS_KEY": "made-up",
+                "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+                "SKYFLEET_SECRET_ARN": ARN,
+            }
+        )
+
+
+def test_aws_reads_all_secrets_of_a_function_with_one_request() -> None:
+    """This includes the model's key, which is therefore not visible in the function's configuration."""
+    found = fetch({"SKYFLEET_SIGNING_KEYS": KEYS_JSON, "MODEL_API_KEY": "a model's key"})
+    assert Keys.parse(found["SKYFLEET_SIGNING_KEYS"]).signing_id == "k2"
+    assert found["MODEL_API_KEY"] == "a model's key"
+
+
+@pytest.mark.parametrize("answer", ["no json", [], {}, {"SKYFLEET_SIGNING_KEYS": {"k1": "hush-hush"}}])
+def test_a_malformed_secret_stops_the_start(answer: object) -> None:
+    """The error has the ARN and the expected form, and not the text of the secret."""
+    with pytest.raises(SecretNotRead, match="not a JSON object of texts") as raised:
+        fetch(answer)
+    assert ARN in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+def test_without_a_secret_no_request_is_made() -> None:
+    """A manually started function has its keys in the environment."""
+    assert aws.secrets({}) == {}
+
+
+@pytest.mark.parametrize(("role", "looked_up"), [("agent", True), ("router", False), ("checker", False)])
+def test_only_an_agent_gets_the_clients_address(
+    role: str, looked_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router does not use it, and its computation would cost time for each request."""
+    options_of_run: dict[str, object] = {}
+    monkeypatch.setattr(aws.uvicorn, "run", lambda app, **options: options_of_run.update(options))  # pyright: ignore
+    aws.serve({"SKYFLEET_APP": "builtins:dict", "SKYFLEET_ROLE": role})
+    assert options_of_run["proxy_headers"] is looked_up
