@@ -1,4 +1,4 @@
-"""The commands' names; each is imported only when it is called or its help is shown."""
+"""The names of the commands. The file of a command is imported when it is called or its help is shown."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from infra.cli.suggest import suggestion
 
 COMMANDS: Mapping[str, str] = {
     "up": "Deploy to the emulated clouds on this machine.",
-    "preflight": "Which accounts a stack goes to, and what there is in its way.",
+    "preflight": "Show the accounts of a stack and what would make its deployment fail.",
     "down": "Destroy the deployment and remove .skyfleet/.",
-    "status": "Routers, targets and their health, faults.",
-    "outputs": "The stack's outputs.",
+    "status": "Show routers, targets and their health, faults.",
+    "outputs": "Print the outputs of the stack.",
     "invoke": "Call the agent through the router.",
-    "strategy": "How the routers choose; change it while they run.",
-    "drain": "Keep new requests away from a cloud or region; bring it back.",
-    "chaos": "Break a cloud on purpose, or heal it.",
-    "env": "Shell exports with which plain `pulumi` works here.",
-    "logs": "What the functions and the emulated clouds wrote.",
+    "strategy": "Show or change the strategy of the routers.",
+    "drain": "Keep new requests away from a cloud or region.",
+    "chaos": "Inject a fault into an emulated cloud, or heal it.",
+    "env": "Print shell exports for plain `pulumi`.",
+    "logs": "Print logs of functions and of the emulator.",
 }
 
 
 class Commands(click.Group):
-    """A group that knows its commands' names and loads their files late."""
+    """A group that imports the file of a command when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -55,6 +55,6 @@ class Commands(click.Group):
 def cli() -> None:
     """One agent on AWS Lambda, Azure Functions and Google Cloud Functions behind one router.
 
-    These commands drive the emulated clouds of this checkout. Real accounts are deployed with plain `pulumi
-    up`; `--stack NAME` then asks and orders such a stack.
+    The commands work on the emulated clouds of this checkout. Real accounts are deployed with plain `pulumi
+    up`; `--stack NAME` selects such a stack.
     """

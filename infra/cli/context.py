@@ -1,4 +1,4 @@
-"""What most commands need: where we are, what is up, the engine with its environment."""
+"""What most commands need: the checkout, the deployed stack, and Pulumi with its environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.cli.errors import EmulatorFailed, NotDeployed, SetupFailed
 from infra.cli.paths import Layout
 from infra.cli.stack.environment import pulumi_variables
 from infra.cli.stack.option import is_real
-from infra.cli.stack.outputs import Outputs, read
+from infra.cli.stack.outputs import Outputs, read_outputs
 from infra.cli.stack.real import real_outputs
 from infra.cli.stack.recovery import check_state
 from infra.cli.stack.runner import PulumiRunner
@@ -31,66 +31,68 @@ json_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option
 )
 
 
-def layout() -> Layout:
-    """Of the checkout whose sources are running; a caller may hand another one to click as its `obj`."""
+def current_layout() -> Layout:
+    """The paths of the checkout whose sources run. A test passes others to click as `obj`."""
     return click.get_current_context().find_object(Layout) or Layout(ROOT)
 
 
-def pulumi_cli(place: Layout) -> Cli:
-    """The Pulumi CLI, made if need be; its own progress goes to stderr."""
+def pulumi_cli(layout: Layout) -> Cli:
+    """The Pulumi CLI, which is found or built; progress goes to stderr. Raises SetupFailed."""
     try:
-        return ensure_pulumi(place.root, os.environ, Console(sys.stderr))
+        return ensure_pulumi(layout.root, os.environ, Console(sys.stderr))
     except SetupError as error:
         raise SetupFailed(str(error)) from None
     except OSError as error:
         raise SetupFailed(
-            f"the Pulumi CLI cannot be kept: {error.filename}: {error.strerror}. Free the disk, "
+            f"the Pulumi CLI cannot be stored: {error.filename}: {error.strerror}. Free the disk, "
             "or name another folder in SKYFLEET_CACHE."
         ) from None
 
 
-def variables(place: Layout, cli: Cli, providers: str | None) -> dict[str, str]:
-    """What `skyfleet env` prints and what our own Pulumi runs with."""
-    told = pulumi_variables(
-        place,
+def pulumi_environment(layout: Layout, cli: Cli, providers: str | None) -> dict[str, str]:
+    """The variables that `skyfleet env` prints. providers: `aws:PORT,...` of a running emulator."""
+    found = pulumi_variables(
+        layout,
         pulumi_path=cli.path,
         venv_bin=Path(sys.executable).parent,
         providers=providers,
         environ=os.environ,
     )
-    return {**told, **uv_environment(os.environ, read_configs(os.environ))}
+    return {**found, **uv_environment(os.environ, read_configs(os.environ))}
 
 
-def engine(place: Layout, cli: Cli, providers: str | None) -> PulumiRunner:
-    """The CLI with the environment of this stack."""
-    return PulumiRunner(cli.program, place.root, {**os.environ, **variables(place, cli, providers)})
+def pulumi_runner(layout: Layout, cli: Cli, providers: str | None) -> PulumiRunner:
+    """The Pulumi CLI with the environment of the emulator's stack."""
+    return PulumiRunner(
+        cli.program, layout.root, {**os.environ, **pulumi_environment(layout, cli, providers)}
+    )
 
 
-def require_outputs(place: Layout, stack: str | None = None) -> Outputs:
-    """The deployed stack's outputs; NothingUp when nothing has been deployed. stack: None: the emulator's."""
+def require_outputs(layout: Layout, stack: str | None = None) -> Outputs:
+    """The outputs of a deployed stack. stack: None means the emulator's. Raises NotDeployed."""
     if stack is not None and is_real(stack):
-        return real_outputs(stack, place, pulumi_cli(place), os.environ)
-    if not place.checkpoint.exists():
+        return real_outputs(stack, layout, pulumi_cli(layout), os.environ)
+    if not layout.checkpoint.exists():
         raise NotDeployed
 
-    def made() -> PulumiRunner:
-        check_state(place)
-        return engine(place, pulumi_cli(place), None)
+    def checked_runner() -> PulumiRunner:
+        check_state(layout)
+        return pulumi_runner(layout, pulumi_cli(layout), None)
 
-    found = read(place, made)
+    found = read_outputs(layout, checked_runner)
     if not found.router_urls:
-        raise NotDeployed("nothing is up (a deployment was begun and did not end well): run `make up`")
+        raise NotDeployed("nothing is up (a deployment began and did not end): run `make up`")
     return found
 
 
-def require_emulator(place: Layout) -> EmulatorInfo:
-    """The running daemon; says whether it never ran or was killed."""
-    note = running(place)
-    if note is not None:
-        return note
-    if place.checkpoint.exists() or place.emulator_file.exists():
+def require_emulator(layout: Layout) -> EmulatorInfo:
+    """The running emulator. Raises NotDeployed, or EmulatorFailed if it ran before."""
+    info = running(layout)
+    if info is not None:
+        return info
+    if layout.checkpoint.exists() or layout.emulator_file.exists():
         raise EmulatorFailed(
-            "the emulated clouds are not running (stopped or killed): run `make up`; it starts them "
-            "again as they were, without a new deployment"
+            "the emulated clouds are not running (stopped or killed). `make up` starts them again as they "
+            "were, without a new deployment"
         )
     raise NotDeployed

@@ -1,14 +1,14 @@
-"""What the command line says when it cannot do what was asked: what happened, what was found, what to do.
+"""Errors of the command line. A message says what happened, what was found and what to do.
 
 click.ClickException (exit code 1)
-└── Failed
-    ├── NothingUp     no emulated clouds and no deployment in this checkout
-    ├── EmulatorFailed     the daemon of the emulated clouds does not start, answer or stop
-    ├── SetUpFailed   no Pulumi CLI, no packages: something before the deployment
-    ├── PulumiFailed  the engine ended with an error
-    ├── Busy          another deployment of this checkout is running
-    └── RouterSilent  no router answered
-click.UsageError (exit code 2): a word of the command is not one we know
+└── CommandFailed
+    ├── NotDeployed       no deployment and no emulator in this checkout
+    ├── EmulatorFailed    the daemon of the emulator does not start, answer or stop
+    ├── SetupFailed       a step before the deployment failed: Pulumi CLI, config, packages
+    ├── PulumiFailed      Pulumi ended with an error
+    ├── StackLocked       another deployment of the stack runs
+    └── NoRouterAnswered  no router answered
+click.UsageError (exit code 2): an argument is wrong
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ import click
 
 
 class CommandFailed(click.ClickException):
-    """Base of all; `message` is shown as it is."""
+    """Base of all errors; `message` is printed as it is."""
 
 
 class NotDeployed(CommandFailed):
-    """A command that needs a deployment was called without one."""
+    """The command needs a deployment, and there is none."""
 
     def __init__(self, detail: str = "nothing is up: run `make up`") -> None:
         super().__init__(detail)
 
 
 class EmulatorFailed(CommandFailed):
-    """The emulated clouds' daemon."""
+    """The daemon of the emulator does not start, answer or stop."""
 
 
 class SetupFailed(CommandFailed):
-    """Before the deployment."""
+    """A step before the deployment failed."""
 
 
 class PulumiFailed(CommandFailed):
-    """The Pulumi engine."""
+    """Pulumi ended with an error."""
 
 
 class StackLocked(CommandFailed):
-    """Another deployment holds the stack."""
+    """Another deployment of the stack runs."""
 
 
 class NoRouterAnswered(CommandFailed):
-    """None of the routers."""
+    """No router answered."""

@@ -1,6 +1,4 @@
-"""HTTP for the command line: `requests`, imported late, which does not ask a proxy for addresses of this
-machine.
-"""
+"""HTTP sessions that use no proxy for addresses of this machine."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def session(url: str) -> requests.Session:
-    """A session for `url`; close it after use."""
+    """A session for `url`, to be closed by the caller."""
     import requests
 
-    made = requests.Session()
-    made.trust_env = not is_loopback(url)
-    return made
+    new = requests.Session()
+    new.trust_env = not is_loopback(url)
+    return new

@@ -1,4 +1,4 @@
-"""Read values out of JSON that others wrote, without believing its shape."""
+"""Typed access to parsed JSON of any shape: a value of another type counts as missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ JsonObject = dict[str, object]
 
 
 def parse(text: str) -> object:
-    """JSON, or None when `text` is not."""
+    """The parsed JSON, None when `text` is not JSON."""
     try:
         return cast("object", json.loads(text))
     except ValueError:
@@ -17,25 +17,25 @@ def parse(text: str) -> object:
 
 
 def as_object(value: object) -> JsonObject:
-    """An object's members, empty for everything else."""
+    """A JSON object; empty for any other value."""
     return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def objects(value: object) -> list[JsonObject]:
-    """The objects in a list, empty for everything else."""
+    """The objects in a list; empty for any other value."""
     if not isinstance(value, list):
         return []
     return [cast("JsonObject", item) for item in cast("list[object]", value) if isinstance(item, dict)]
 
 
 def first_object(value: object) -> JsonObject:
-    """The first object of a list, empty when there is none."""
+    """The first object in a list; empty when there is none."""
     found = objects(value)
     return found[0] if found else {}
 
 
 def strings(value: object) -> list[str]:
-    """The strings in a list."""
+    """The strings in a list; empty for any other value."""
     return (
         [item for item in cast("list[object]", value) if isinstance(item, str)]
         if isinstance(value, list)
@@ -44,23 +44,23 @@ def strings(value: object) -> list[str]:
 
 
 def string(value: object, default: str = "") -> str:
-    """A string, or `default`."""
+    """A string, `default` for any other value."""
     return value if isinstance(value, str) else default
 
 
 def number(value: object) -> float | None:
-    """A number (a bool is none), or None."""
+    """A number, None for any other value, bool included."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def place(told: JsonObject) -> str:
-    """`cloud/region` as routers and targets say it; empty when it is not said."""
-    cloud, region = string(told.get("cloud")), string(told.get("region"))
+def place(value: JsonObject) -> str:
+    """`cloud/region` of an object with both keys, else empty."""
+    cloud, region = string(value.get("cloud")), string(value.get("region"))
     return f"{cloud}/{region}" if cloud and region else ""
 
 
 def printable(value: object) -> object:
-    """A JSON value whose texts cannot move a terminal's cursor: control characters are replaced."""
+    """A JSON value with control characters replaced, so that its texts cannot move a terminal's cursor."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Where everything of one checkout's emulated stack lies: all of it under `.skyfleet/`, removed by `down`."""
+"""The files of the emulator's stack in one checkout. All are under `.skyfleet/`, which `down` removes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STACK = "local"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths below `root`, the checkout."""
+    """Paths of the checkout `root`."""
 
     root: Path
 
@@ -25,17 +25,17 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """Pulumi's file backend."""
+        """The folder of Pulumi's file backend."""
         return self.home / "state"
 
     @property
     def checkpoint(self) -> Path:
-        """The stack's state as the file backend writes it."""
+        """The state of the stack, written by the file backend."""
         return self.state / ".pulumi" / "stacks" / PROJECT / f"{STACK}.json"
 
     @property
     def stack_locks(self) -> Path:
-        """Folder of the file backend's lock notes for the stack."""
+        """The folder with the lock files of the stack."""
         return self.state / ".pulumi" / "locks" / "organization" / PROJECT / STACK
 
     @property
@@ -44,17 +44,17 @@ class Layout:
 
     @property
     def emulator_file(self) -> Path:
-        """Written by the daemon once it is ready."""
+        """Written by the daemon when it is ready: addresses, token, pid."""
         return self.home / "emulator.json"
 
     @property
     def daemon_file(self) -> Path:
-        """Written by us when we start the daemon: its pid and the code it runs."""
+        """Written when the daemon is started: its pid and a hash of its code."""
         return self.home / "daemon.json"
 
     @property
     def outputs(self) -> Path:
-        """Our copy of the stack's outputs, readable by the user alone."""
+        """A copy of the stack's outputs, readable by the user alone."""
         return self.home / "outputs.json"
 
     @property
@@ -67,9 +67,9 @@ class Layout:
 
     @property
     def daemon_log(self) -> Path:
-        """What the daemon prints by itself, such as a crash at its start."""
+        """What the daemon prints, such as a traceback at its start."""
         return self.logs / "daemon.log"
 
     def shown(self, path: Path) -> str:
-        """`path` as a person in the checkout would write it."""
+        """`path` relative to the checkout, if it is inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)

@@ -1,4 +1,4 @@
-"""Remove a folder tree for good, read-only folders inside included (unpacked packages are read-only)."""
+"""Remove a folder with all that is in it, read-only folders included (unpacked packages are read-only)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def remove(folder: Path) -> None:
-    """Remove `folder` and all in it; nothing happens when it is not there."""
+    """Remove `folder`, if it exists."""
 
     def make_writable(action: Callable[..., object], path: str, problem: object) -> None:
         if isinstance(problem, tuple) and isinstance(problem[1], FileNotFoundError):

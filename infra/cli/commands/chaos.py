@@ -1,4 +1,4 @@
-"""`skyfleet chaos`: break one emulated cloud on purpose, and heal it."""
+"""`skyfleet chaos`: inject a fault into an emulated cloud, or heal it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import click
 
 from infra.cli import json_access
-from infra.cli.context import json_option, layout, require_emulator
+from infra.cli.context import current_layout, json_option, require_emulator
 from infra.cli.emulator.admin import call
 from infra.cli.emulator.faults import (
     API,
@@ -16,7 +16,7 @@ from infra.cli.emulator.faults import (
     HEAL,
     NOTES,
     SCOPES,
-    active,
+    active_faults,
     check_cloud,
     check_fault,
     manual_change,
@@ -29,28 +29,32 @@ from infra.cli.stack.option import emulator_only
 @click.argument("cloud")
 @click.argument("fault")
 @click.option(
-    "--scope", type=click.Choice(SCOPES), default="agents", show_default=True, help="Which functions suffer."
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="agents",
+    show_default=True,
+    help="The functions that it affects.",
 )
-@emulator_only("Faults are made by the emulator; no cloud breaks on demand.")
+@emulator_only("Only the emulator injects faults.")
 @json_option
 def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
-    """Put FAULT on CLOUD (aws, azure, gcp), or `heal` it."""
+    """Inject FAULT into CLOUD (aws, azure, gcp), or `heal` it."""
     check_cloud(cloud)
     check_fault(fault)
-    note = require_emulator(layout())
+    info = require_emulator(current_layout())
     if fault == HEAL:
-        call(note, "DELETE", f"/v1/faults?cloud={cloud}")
+        call(info, "DELETE", f"/v1/faults?cloud={cloud}")
     elif (change := manual_change(cloud, fault)) is not None:
-        done = call(note, "POST", "/v1/drift", change)
-        click.echo(json.dumps(done, indent=2) if as_json else _mending(done))
+        done = call(info, "POST", "/v1/drift", change)
+        click.echo(json.dumps(done, indent=2) if as_json else _repair_advice(done))
         return
     elif fault.startswith(f"{API}:"):
-        outage = {"cloud": cloud, "status": int(fault.partition(":")[2]), "seconds": API_S}
-        call(note, "PUT", "/v1/outages", outage)
+        body = {"cloud": cloud, "status": int(fault.partition(":")[2]), "seconds": API_S}
+        call(info, "PUT", "/v1/outages", body)
         scope = "the management API"
     else:
-        call(note, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
-    faults = json_access.objects(emulator_summary(call(note, "GET", "/v1/status"), note.python)["faults"])
+        call(info, "POST", "/v1/faults", {"cloud": cloud, "fault": fault, "scope": scope})
+    faults = json_access.objects(emulator_summary(call(info, "GET", "/v1/status"), info.python)["faults"])
     if as_json:
         click.echo(json.dumps({"faults": faults}, indent=2))
         return
@@ -58,12 +62,12 @@ def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
         click.echo(f"{cloud} is healed; `skyfleet status` shows how its traffic comes back.")
     else:
         click.echo(f"{cloud}: {fault} on {scope}. To end it: skyfleet chaos {cloud} heal")
-    click.echo(active(faults))
+    click.echo(active_faults(faults))
 
 
-def _mending(done: json_access.JsonObject) -> str:
+def _repair_advice(done: json_access.JsonObject) -> str:
     verb, key = next(iter(done.items()))
     return (
         f'{verb} by hand: {key}. After `eval "$(.venv/bin/skyfleet env)"`, `pulumi preview --refresh` shows '
-        "the difference and `pulumi up --refresh` mends it."
+        "the difference and `pulumi up --refresh` repairs it."
     )

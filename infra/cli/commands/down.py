@@ -1,4 +1,4 @@
-"""`skyfleet down`: destroy the deployment, stop the emulated clouds, leave nothing in the checkout."""
+"""`skyfleet down`: destroy the deployment, stop the emulator, remove its files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import sys
 
 import click
 
-from infra.cli.context import engine, pulumi_cli
-from infra.cli.context import layout as here
+from infra.cli.context import current_layout, pulumi_cli, pulumi_runner
 from infra.cli.emulator import daemon
 from infra.cli.emulator.lifecycle import child_environment, ensure_running
 from infra.cli.errors import CommandFailed, PulumiFailed, StackLocked
-from infra.cli.output.progress import Progress, progress, step
+from infra.cli.output.progress import Progress, make_progress, step
 from infra.cli.paths import STACK, Layout
 from infra.cli.remove_tree import remove
 from infra.cli.stack.option import emulator_only
@@ -27,26 +26,26 @@ from infra.setup.file_lock import exclusive
 @emulator_only("`pulumi destroy --stack {stack}` in a shell of its own removes that.")
 def command() -> None:
     """Destroy the deployment, stop the emulated clouds and remove .skyfleet/."""
-    layout = here()
-    shown = progress()
+    layout = current_layout()
+    progress = make_progress()
     with exclusive(
-        layout.root / "infra", lambda: shown.say("another up or down is running here: waiting for it")
+        layout.root / "infra", lambda: progress.message("another up or down is running here: waiting for it")
     ):
         if not layout.home.exists() and daemon.daemon_pid(layout) is None:
             click.echo("Nothing is up.")
             return
         try:
             if _deployed(layout):
-                _destroy(layout, shown)
+                _destroy(layout, progress)
         except StackLocked:
             raise
         except CommandFailed as failure:
-            shown.say(f"the deployment could not be destroyed in order: {failure.message}")
-            shown.say("it is emulated and lives in .skyfleet/ only: removing that as it is")
-        with step(shown, "stopping the emulated clouds"):
+            progress.message(f"the deployment could not be destroyed: {failure.message}")
+            progress.message("it is emulated, and all of it is in .skyfleet/: removing that")
+        with step(progress, "stopping the emulated clouds"):
             while (pid := daemon.daemon_pid(layout)) is not None:
                 if not daemon.stop(pid, layout):
-                    shown.say(f"process {pid} did not stop when asked and was killed")
+                    progress.message(f"process {pid} did not stop when asked and was killed")
         try:
             remove(layout.home)
         except OSError as error:
@@ -64,16 +63,16 @@ def _deployed(layout: Layout) -> bool:
         return False
 
 
-def _destroy(layout: Layout, shown: Progress) -> None:
+def _destroy(layout: Layout, progress: Progress) -> None:
     cli = pulumi_cli(layout)
-    with step(shown, "destroying the deployment"):
-        note = ensure_running(layout, child_environment(layout, os.environ), shown)
-        pulumi = engine(layout, cli, note.providers)
-        release_stale_lock(layout, pulumi, shown.say)
-        _run(pulumi, layout, shown)
+    with step(progress, "destroying the deployment"):
+        info = ensure_running(layout, child_environment(layout, os.environ), progress)
+        pulumi = pulumi_runner(layout, cli, info.providers)
+        release_stale_lock(layout, pulumi, progress.message)
+        _run(pulumi, layout, progress)
 
 
-def _run(pulumi: PulumiRunner, layout: Layout, shown: Progress) -> None:
+def _run(pulumi: PulumiRunner, layout: Layout, progress: Progress) -> None:
     lines: list[str] = []
     stops: list[None] = []
 
@@ -92,7 +91,7 @@ def _run(pulumi: PulumiRunner, layout: Layout, shown: Progress) -> None:
         on_stop=stop,
     )
     if stops:
-        shown.say("stopped by you: what is left is still up; `make down` goes on")
+        progress.message("stopped by you: what is left is still up; `make down` goes on")
         raise click.exceptions.Exit(1)
     if code != 0:
         raise PulumiFailed("\n".join(diagnostics(lines)))

@@ -1,4 +1,4 @@
-"""`skyfleet drain`: which targets get no new requests, and changing it while the routers run."""
+"""`skyfleet drain`: show or change which targets get no new requests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.errors import CommandFailed
 from infra.cli.routers.control import ControlAnswer, read_all, set_draining
-from infra.cli.routers.draining import after, differences, drains_last, select, sentence
+from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
 from infra.cli.stack.option import stack_option
 from infra.cli.stack.outputs import Outputs
 
@@ -28,13 +28,13 @@ def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None
     """
     if undo and not targets:
         raise click.UsageError("--undo needs a target, such as aws or aws/eu-west-1.")
-    outputs = require_outputs(layout(), stack)
+    outputs = require_outputs(current_layout(), stack)
     chosen = select(targets, outputs.target_keys)
     answers = read_all(outputs)
     if chosen:
         answers = _change(outputs, answers, chosen, undo=undo, force=force)
     if as_json:
-        click.echo(json.dumps([answer.facts for answer in answers], indent=2))
+        click.echo(json.dumps([answer.as_json for answer in answers], indent=2))
     else:
         for answer in answers:
             click.echo(sentence(answer))
@@ -42,20 +42,19 @@ def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None
             click.echo(differ)
     missing = [answer for answer in answers if answer.problem]
     if missing or not answers:
-        what = "apply the change" if chosen else "say what drains"
+        what = "apply the change" if chosen else "report what drains"
         raise CommandFailed(
-            f"{len(missing)} of {len(answers)} routers did not {what}; above is why. Run it again "
-            "when that is mended."
+            f"{len(missing)} of {len(answers)} routers did not {what}; the reasons are above. "
+            "Run it again when they are solved."
         )
 
 
 def _change(
     outputs: Outputs, before: Sequence[ControlAnswer], chosen: Sequence[str], *, undo: bool, force: bool
 ) -> list[ControlAnswer]:
-    """Set what drains at each router that was read; nothing is set when one of them would lose its last
-    target."""
+    """Change what drains at each router that was read, unless one of them would drain its last target."""
     known = outputs.target_keys
-    wanted = {one.url: after(one.draining, chosen, known, undo=undo) for one in before if not one.problem}
+    wanted = {one.url: desired(one.draining, chosen, known, undo=undo) for one in before if not one.problem}
     last = [
         one.name for one in before if one.url in wanted and drains_last(one.draining, wanted[one.url], known)
     ]

@@ -1,4 +1,4 @@
-"""`skyfleet env`: with these exports the plain Pulumi CLI works on the emulated clouds."""
+"""`skyfleet env`: shell exports with which the Pulumi CLI works on the emulated clouds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, pulumi_cli, require_emulator, variables
+from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_environment, require_emulator
 from infra.cli.stack.environment import exports
 from infra.cli.stack.option import emulator_only
 
@@ -21,7 +21,7 @@ def command(as_json: bool) -> None:
     eval "$(.venv/bin/skyfleet env)"
     pulumi preview
     """
-    place = layout()
-    note = require_emulator(place)
-    told = variables(place, pulumi_cli(place), note.providers)
-    click.echo(json.dumps(told, indent=2) if as_json else exports(told), nl=as_json)
+    layout = current_layout()
+    info = require_emulator(layout)
+    found = pulumi_environment(layout, pulumi_cli(layout), info.providers)
+    click.echo(json.dumps(found, indent=2) if as_json else exports(found), nl=as_json)

@@ -1,6 +1,4 @@
-"""`skyfleet invoke`: one call of the agent, as any client would make it, through the first router that
-answers.
-"""
+"""`skyfleet invoke`: one call of the agent through the first router that answers."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import json_access
-from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.errors import CommandFailed
 from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
 from infra.cli.routers.client import auth_header, call_first
@@ -26,23 +24,23 @@ if TYPE_CHECKING:
 @click.option(
     "--path", default="/invoke", show_default=True, help="Path to post to, such as /v1/chat/completions."
 )
-@click.option("--stream", is_flag=True, help="Ask for a stream and print it as it comes.")
+@click.option("--stream", is_flag=True, help="Ask for a stream and print it as it arrives.")
 @stack_option
 @json_option
 def command(text: str, path: str, stream: bool, stack: str | None, as_json: bool) -> None:
     """Send TEXT to the agent and print its answer."""
     if not text.strip():
-        raise click.UsageError('TEXT is empty; say what the agent is to do, such as "what is 12 * (3 + 4)?".')
-    outputs = require_outputs(layout(), stack)
+        raise click.UsageError('TEXT is empty; write a task for the agent, such as "what is 12 * (3 + 4)?".')
+    outputs = require_outputs(current_layout(), stack)
     path = path if path.startswith("/") else f"/{path}"
     headers = {
         **auth_header(outputs.api_key),
         "accept": "text/event-stream" if stream else "application/json",
     }
     body, repair = body_for(path, text, stream=stream), deploy_command(stack)
-    with call_first(outputs.router_urls, path, body, headers, repair=repair) as (url, reply, passed):
-        for problem in passed:
-            click.echo(f"passed over {problem}", err=True)
+    with call_first(outputs.router_urls, path, body, headers, repair=repair) as (url, reply, skipped):
+        for problem in skipped:
+            click.echo(f"skipped {problem}", err=True)
         if stream and reply.ok:
             _show_stream(url, reply, as_json=as_json)
         else:
@@ -53,7 +51,8 @@ def _show_reply(url: str, reply: requests.Response, *, as_json: bool) -> None:
     body = reply.text
     if as_json:
         parsed = json_access.parse(body)
-        click.echo(json.dumps({**_facts(url, reply), "reply": body if parsed is None else parsed}, indent=2))
+        shown = {**_metadata(url, reply), "reply": body if parsed is None else parsed}
+        click.echo(json.dumps(shown, indent=2))
     elif reply.ok:
         click.echo(answer_text(body))
         click.echo(reply_line(url, reply.status_code, reply.headers), err=True)
@@ -80,7 +79,7 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
             f"{reply_line(url, reply.status_code, reply.headers)}\nthe stream broke: {type(error).__name__}"
         ) from None
     if as_json:
-        click.echo(json.dumps(_facts(url, reply)))
+        click.echo(json.dumps(_metadata(url, reply)))
     else:
         click.echo()
         click.echo(reply_line(url, reply.status_code, reply.headers), err=True)
@@ -88,7 +87,7 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
         raise CommandFailed(problem)
 
 
-def _facts(url: str, reply: requests.Response) -> json_access.JsonObject:
+def _metadata(url: str, reply: requests.Response) -> json_access.JsonObject:
     attempts = reply.headers.get("x-skyfleet-attempts", "")
     return {
         "status": reply.status_code,

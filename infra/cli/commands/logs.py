@@ -1,6 +1,6 @@
-"""`skyfleet logs`: the functions' logs as the emulated clouds keep them, and the clouds' own.
+"""`skyfleet logs`: the logs of the functions in the emulator, and of the emulator.
 
-Of a real stack it says where each cloud keeps them and the vendor's command that shows them.
+For a stack on real accounts it prints where each cloud keeps them and the vendor's command that shows them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 import click
 
-from infra.cli.context import layout
+from infra.cli.context import current_layout
 from infra.cli.emulator.log_files import ROLES, Follower, LogFile, choose, tail
 from infra.cli.errors import CommandFailed, NotDeployed
 from infra.cli.output.cloud_logs import log_locations
@@ -20,13 +20,13 @@ from infra.cli.suggest import suggestion
 from infra.config.model import CLOUDS
 
 EMULATOR = "emulator"
-LOOK_EVERY_S = 0.25
+POLL_S = 0.25
 
 
 @click.command("logs")
 @click.argument("cloud", required=False)
 @click.option("--role", type=click.Choice(ROLES), help="Only functions of this role.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on; Ctrl-C ends it.")
+@click.option("-f", "--follow", is_flag=True, help="Print new lines until Ctrl-C.")
 @click.option(
     "-n", "--lines", default=20, show_default=True, type=click.IntRange(min=0), help="Lines of each log."
 )
@@ -35,22 +35,22 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
     """Print logs of the functions in CLOUD (aws, azure, gcp; all when left out), or of the emulated clouds
     (emulator). With --stack: where that stack's clouds keep them, and the command that shows them.
     """
-    place = layout()
+    layout = current_layout()
     if cloud is not None and cloud not in (*CLOUDS, EMULATOR):
         raise click.UsageError(
             f"unknown cloud {cloud!r}.{suggestion(cloud, (*CLOUDS, EMULATOR))} Known: "
             f"{', '.join(CLOUDS)}, {EMULATOR}."
         )
     if stack is not None and is_real(stack):
-        _say_where(place, stack, cloud, role)
+        _print_locations(layout, stack, cloud, role)
         return
-    if not place.logs.exists():
+    if not layout.logs.exists():
         raise NotDeployed
-    files = _files(place, cloud, role)
+    files = _files(layout, cloud, role)
     if not files:
         raise CommandFailed(
             f"no log yet of {cloud or 'any cloud'}{f', role {role}' if role else ''} "
-            f"in {place.shown(place.logs)}"
+            f"in {layout.shown(layout.logs)}"
         )
     width = max(len(file.label) for file in files)
     followers: list[Follower] = []
@@ -63,10 +63,10 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
         for follower in followers:
             for line in follower.new_lines():
                 click.echo(f"{follower.file.label:{width}} | {line}")
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
 
 
-def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:
+def _print_locations(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:
     if cloud == EMULATOR:
         raise click.UsageError(f"{EMULATOR} is the emulator's own log, and {stack} is another stack.")
     found = log_locations(read_settings(layout, stack), (cloud,) if cloud else CLOUDS, role)
@@ -78,11 +78,11 @@ def _say_where(layout: Layout, stack: str, cloud: str | None, role: str | None) 
         click.echo(f"{one.function}: {one.place}\n    {one.command}")
 
 
-def _files(place: Layout, cloud: str | None, role: str | None) -> list[LogFile]:
+def _files(layout: Layout, cloud: str | None, role: str | None) -> list[LogFile]:
     if cloud == EMULATOR:
         return [
             LogFile(path.stem, path)
-            for path in (place.logs / "emulator.log", place.daemon_log)
+            for path in (layout.logs / "emulator.log", layout.daemon_log)
             if path.exists()
         ]
-    return choose(place.logs, (cloud,) if cloud else CLOUDS, role)
+    return choose(layout.logs, (cloud,) if cloud else CLOUDS, role)

@@ -1,4 +1,4 @@
-"""`skyfleet outputs`: what the stack says about itself; secrets only when asked for."""
+"""`skyfleet outputs`: the outputs of the stack; secrets with --show-secrets only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.stack.option import stack_option
 
 
@@ -17,7 +17,7 @@ from infra.cli.stack.option import stack_option
 @click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
 def command(name: str | None, stack: str | None, as_json: bool, show_secrets: bool) -> None:
     """Print the stack's outputs, or the value of the one called NAME."""
-    found = require_outputs(layout(), stack)
+    found = require_outputs(current_layout(), stack)
     shown = found.all if show_secrets else found.shown
     if name is not None:
         if name not in shown:

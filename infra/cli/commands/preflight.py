@@ -1,4 +1,4 @@
-"""`skyfleet preflight`: the accounts of a stack, and everything that would make its deployment fail.
+"""`skyfleet preflight`: the accounts of a stack, and what would make its deployment fail.
 
 The checks are those of the Pulumi program before its first resource (infra/preflight). Here the program runs
 once for each cloud and ends after them. `pulumi preview` starts the cloud's provider as a deployment does,
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import json_access
-from infra.cli.context import engine, json_option, layout, pulumi_cli, require_emulator
+from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_runner, require_emulator
 from infra.cli.errors import CommandFailed, PulumiFailed
 from infra.cli.json_access import JsonObject
-from infra.cli.output.progress import progress, step
+from infra.cli.output.progress import make_progress, step
 from infra.cli.paths import STACK, Layout
 from infra.cli.stack import real
 from infra.cli.stack.option import is_real, stack_option
@@ -41,18 +41,18 @@ GCLOUD_S = 60.0  # it may be slow to start
 @json_option
 def command(stack: str | None, as_json: bool) -> None:
     """Ask the clouds whether the stack can be deployed. Nothing is created."""
-    place, name = layout(), stack or STACK
-    settings = read_settings(place, name)
+    layout, name = current_layout(), stack or STACK
+    settings = read_settings(layout, name)
     _require_shell(settings)
-    shown = progress()
-    pulumi = _engine(place, stack)
+    progress = make_progress()
+    pulumi = _runner(layout, stack)
     reports: list[JsonObject] = []
     for cloud in settings.clouds:
-        with step(shown, f"asking {cloud}"):
+        with step(progress, f"asking {cloud}"):
             try:
-                reports.append(_ask(pulumi, name, cloud))
+                reports.append(_check_cloud(pulumi, name, cloud))
             except StackUnreadable as error:
-                reports = [_without_providers(error.finding, settings, read_config(place, name))]
+                reports = [_without_providers(error.finding, settings, read_config(layout, name))]
                 break
     if not settings.emulated and (found := _check_org_policy(settings)):
         reports.append(found)
@@ -70,18 +70,19 @@ def command(stack: str | None, as_json: bool) -> None:
 
 
 def sentence(facts: JsonObject) -> str:
-    """For a person: accounts, notes, and what would stop the deployment."""
+    """The report for a person: accounts, notes, and what would stop the deployment."""
     stops, notes = json_access.strings(facts.get("stops")), json_access.strings(facts.get("notes"))
-    accounts = [f"{cloud:7}{told}" for cloud, told in json_access.as_object(facts.get("accounts")).items()]
+    accounts = json_access.as_object(facts.get("accounts"))
+    lines = [f"{cloud:7}{account}" for cloud, account in accounts.items()]
     verdict = f"`pulumi up --stack {facts['stack']}` can start."
     if stops:
         verdict = f"A deployment of {facts['stack']} would fail:"
-    worth = ["Worth knowing:", *(f"  - {note}" for note in notes)] if notes else []
-    return "\n".join([*accounts, *worth, verdict, *(f"  - {stop}" for stop in stops)])
+    noted = ["Worth knowing:", *(f"  - {note}" for note in notes)] if notes else []
+    return "\n".join([*lines, *noted, verdict, *(f"  - {stop}" for stop in stops)])
 
 
 def _check_org_policy(settings: Settings) -> JsonObject | None:
-    """What only Google's own command tells, and only where the stack needs to know it."""
+    """The finding about Google's organization policy, from `gcloud`, if the stack needs public functions."""
     from infra.preflight.findings import CloudError, Report
     from infra.preflight.org_policy import check
 
@@ -103,22 +104,22 @@ def _check_org_policy(settings: Settings) -> JsonObject | None:
 def _require_shell(settings: Settings) -> None:
     from infra.preflight.shell import wrong_shell
 
-    # The command aims at the emulator by itself; a real stack goes where the shell is aimed.
+    # For the emulator this command sets the environment; a real stack is deployed to where the shell points.
     if settings.emulated:
         return
     if found := wrong_shell(settings.stack, settings.clouds, os.environ, emulated=False):
         raise CommandFailed("\n".join(finding.line for finding in found))
 
 
-def _engine(place: Layout, stack: str | None) -> PulumiRunner:
-    cli = pulumi_cli(place)
+def _runner(layout: Layout, stack: str | None) -> PulumiRunner:
+    cli = pulumi_cli(layout)
     if stack is not None and is_real(stack):
-        return PulumiRunner(cli.program, place.root, real.environment(cli, os.environ))
-    return engine(place, cli, require_emulator(place).providers)
+        return PulumiRunner(cli.program, layout.root, real.environment(cli, os.environ))
+    return pulumi_runner(layout, cli, require_emulator(layout).providers)
 
 
 class StackUnreadable(Exception):
-    """Pulumi cannot read the stack, whatever the cloud."""
+    """Pulumi cannot read the stack, so no cloud can be checked."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.line)
@@ -126,7 +127,7 @@ class StackUnreadable(Exception):
 
 
 def _without_providers(finding: Finding, settings: Settings, config: JsonObject) -> JsonObject:
-    """What can be told although no provider was started: why, and which clouds have no credential."""
+    """A report without providers: why none was started, and which clouds have no credential."""
     from infra.preflight.credentials import CredentialSources, metadata_answers, without_credential
     from infra.preflight.findings import Report
 
@@ -137,30 +138,30 @@ def _without_providers(finding: Finding, settings: Settings, config: JsonObject)
     return Report({}, (finding, *missing.values())).facts
 
 
-def _ask(pulumi: PulumiRunner, stack: str, cloud: Cloud) -> JsonObject:
-    """One cloud's report; what Pulumi said when the program was ended before it had one."""
+def _check_cloud(pulumi: PulumiRunner, stack: str, cloud: Cloud) -> JsonObject:
+    """The report of one cloud; if the program ended without one, the error of Pulumi."""
     from infra.preflight import ONLY, REPORT
     from infra.preflight.backend import unreadable
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
-        asking = {**pulumi.environ, REPORT: str(path), ONLY: cloud}
+        environ = {**pulumi.environ, REPORT: str(path), ONLY: cloud}
         try:
-            PulumiRunner(pulumi.program, pulumi.root, asking).capture("preview", "--stack", stack)
-            said = "it wrote no report"
+            PulumiRunner(pulumi.program, pulumi.root, environ).capture("preview", "--stack", stack)
+            printed = "it wrote no report"
         except PulumiFailed as failed:
-            said = failed.message
+            printed = failed.message
         report = json_access.as_object(json_access.parse(path.read_text())) if path.exists() else {}
     if "stops" in report:
         return report
-    if finding := unreadable(said, stack):
+    if finding := unreadable(printed, stack):
         raise StackUnreadable(finding)
-    return {"accounts": {}, "stops": [f"{cloud}: {_short(said)}"], "notes": []}
+    return {"accounts": {}, "stops": [f"{cloud}: {_short(printed)}"], "notes": []}
 
 
-def _short(said: str) -> str:
-    """Pulumi's error for one line, without what it warned of and tried again on the way to it."""
+def _short(printed: str) -> str:
+    """An error of Pulumi in one line, without warnings and retries."""
     from infra.preflight.findings import words
 
-    lines = (line for line in said.splitlines() if not re.search(r"\bwarning: |\bWill retry in ", line))
+    lines = (line for line in printed.splitlines() if not re.search(r"\bwarning: |\bWill retry in ", line))
     return words(" ".join(lines))

@@ -1,4 +1,4 @@
-"""`skyfleet status`: what a person wants to know first, or the same as JSON."""
+"""`skyfleet status`: routers, targets, checkers and faults, as tables or JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.emulator.admin import EmulatorInfo, call
 from infra.cli.emulator.daemon import running
 from infra.cli.errors import EmulatorFailed
@@ -21,11 +21,11 @@ from infra.cli.stack.option import deploy_command, is_real, stack_option
 @json_option
 def command(stack: str | None, as_json: bool) -> None:
     """Show routers, targets with their health, checkers and faults."""
-    place = layout()
-    outputs = require_outputs(place, stack)
-    note = None if is_real(stack) else running(place)
+    layout = current_layout()
+    outputs = require_outputs(layout, stack)
+    info = None if is_real(stack) else running(layout)
     answers = get_statuses(outputs.router_urls, outputs.api_key)
-    facts = assemble(answers, outputs.router_places, _world(note), note.python if note else "")
+    facts = assemble(answers, outputs.router_places, _emulator_status(info), info.python if info else "")
     facts["agents"] = get_builds(outputs.agent_urls)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -35,16 +35,16 @@ def command(stack: str | None, as_json: bool) -> None:
     console = Console(highlight=False)
     for part in render(facts, deploy_command(stack)):
         console.print(part)
-    if note is None and not is_real(stack):
+    if info is None and not is_real(stack):
         console.print(
             "[yellow]The emulated clouds are not running: `make up` starts them as they were.[/yellow]"
         )
 
 
-def _world(note: EmulatorInfo | None) -> JsonObject | None:
-    if note is None:
+def _emulator_status(info: EmulatorInfo | None) -> JsonObject | None:
+    if info is None:
         return None
     try:
-        return call(note, "GET", "/v1/status")
+        return call(info, "GET", "/v1/status")
     except EmulatorFailed:
         return None

@@ -1,4 +1,4 @@
-"""`skyfleet strategy`: how the routers choose, and changing it while they run."""
+"""`skyfleet strategy`: show or change the strategy of the running routers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from infra.cli.context import json_option, layout, require_outputs
+from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.errors import CommandFailed
 from infra.cli.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
 from infra.cli.stack.option import stack_option
@@ -21,18 +21,18 @@ NAMES = (*STRATEGIES, CONFIGURED)
 @stack_option
 @json_option
 def command(name: str | None, stack: str | None, as_json: bool) -> None:
-    """Show how each router chooses, or have all of them choose by NAME.
+    """Show the strategy of each router, or set it to NAME at all of them.
 
-    `configured` undoes an order: each chooses again as its deployment says.
+    `configured` restores the strategy of the stack config.
     """
     if name is not None and name not in NAMES:
         raise click.UsageError(
             f"unknown strategy {name!r}.{suggestion(name, NAMES)} Known: {', '.join(NAMES)}."
         )
-    outputs = require_outputs(layout(), stack)
+    outputs = require_outputs(current_layout(), stack)
     answers = read_all(outputs) if name is None else set_strategy(outputs, name)
     if as_json:
-        click.echo(json.dumps([answer.facts for answer in answers], indent=2))
+        click.echo(json.dumps([answer.as_json for answer in answers], indent=2))
     else:
         for answer in answers:
             click.echo(sentence(answer))
@@ -40,8 +40,8 @@ def command(name: str | None, stack: str | None, as_json: bool) -> None:
             click.echo(differ)
     missing = [answer for answer in answers if answer.problem]
     if missing or not answers:
-        what = "say how they choose" if name is None else "take the order, and keep what they had"
+        what = "report their strategy" if name is None else "apply the change"
         raise CommandFailed(
-            f"{len(missing)} of {len(answers)} routers did not {what}; above is why. Run it again "
-            "when that is mended."
+            f"{len(missing)} of {len(answers)} routers did not {what}; the reasons are above. "
+            "Run it again when they are solved."
         )

@@ -1,4 +1,4 @@
-"""The admin API of the emulated clouds' daemon, as `emulator.json` announces it."""
+"""A client of the emulator's admin API. The daemon writes its address and token to `emulator.json`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from infra.cli.errors import EmulatorFailed
 from infra.cli.http import session
 from infra.cli.json_access import JsonObject
 
-# Loopback and no work behind most calls; setting a fault may have to stop instances.
+# Most calls take milliseconds; to set a fault the daemon may have to stop instances.
 TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatorInfo:
-    """What the daemon says about itself. providers: value of PULUMI_DEBUG_PROVIDERS; python: runs the
+    """The content of `emulator.json`.
+
+    admin: URL of the admin API. providers: value of PULUMI_DEBUG_PROVIDERS. python: the interpreter of the
     functions.
     """
 
@@ -28,45 +30,51 @@ class EmulatorInfo:
 
 
 def parse_info(text: str) -> EmulatorInfo | None:
-    """`emulator.json`, None when it is not whole."""
-    told = json_access.as_object(json_access.parse(text))
-    pid, admin, token = told.get("pid"), told.get("admin"), told.get("token")
+    """The content of `emulator.json`, None when it is incomplete."""
+    fields = json_access.as_object(json_access.parse(text))
+    pid, admin, token = fields.get("pid"), fields.get("admin"), fields.get("token")
     if not isinstance(pid, int) or not isinstance(admin, str) or not isinstance(token, str):
         return None
     return EmulatorInfo(
-        pid, admin, token, json_access.string(told.get("providers")), json_access.string(told.get("python"))
+        pid,
+        admin,
+        token,
+        json_access.string(fields.get("providers")),
+        json_access.string(fields.get("python")),
     )
 
 
-def call(note: EmulatorInfo, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
-    """One request; EmulatorFailed when it is refused (with the daemon's own words) or not answered."""
+def call(info: EmulatorInfo, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
+    """Send one request and return the JSON reply. Raises EmulatorFailed when it is refused or unanswered."""
     import requests
 
-    with session(note.admin) as http:
+    with session(info.admin) as http:
         try:
             reply = http.request(
                 method,
-                f"{note.admin}{path}",
+                f"{info.admin}{path}",
                 json=None if body is None else dict(body),
-                headers={"authorization": f"Bearer {note.token}"},
+                headers={"authorization": f"Bearer {info.token}"},
                 timeout=TIMEOUT_S,
             )
         except requests.RequestException as error:
             raise EmulatorFailed(
-                f"the emulated clouds (pid {note.pid}) do not answer {method} {path}: "
-                f"{type(error).__name__}. `make up` starts them again if need be."
+                f"the emulated clouds (pid {info.pid}) do not answer {method} {path}: "
+                f"{type(error).__name__}. `make up` starts them again."
             ) from None
     answer = json_access.as_object(json_access.parse(reply.text))
     if reply.status_code >= 400:
-        said = json_access.string(json_access.as_object(answer.get("error")).get("message"), reply.text[:300])
-        raise EmulatorFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {said}")
+        message = json_access.string(
+            json_access.as_object(answer.get("error")).get("message"), reply.text[:300]
+        )
+        raise EmulatorFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {message}")
     return answer
 
 
-def healthy(note: EmulatorInfo) -> bool:
-    """Whether the daemon answers."""
+def healthy(info: EmulatorInfo) -> bool:
+    """Whether the daemon answers its health check."""
     try:
-        call(note, "GET", "/v1/health")
+        call(info, "GET", "/v1/health")
     except EmulatorFailed:
         return False
     return True

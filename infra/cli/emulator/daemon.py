@@ -1,7 +1,7 @@
-"""Start, find and stop the daemon of the emulated clouds.
+"""Start, find and stop the daemon of the emulator.
 
-A noted pid counts only when /proc shows this module and this folder on the command line of the process: the
-kernel may have given the number to another process since.
+A stored pid counts only when the command line in /proc has this module and this folder: the kernel may have
+given the number to another process.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from infra.setup.extras.adapter import ADAPTER
 MODULE = "emulator"
 # Unpacking wheels for the platforms' runtimes is part of a first start.
 START_S = 120.0
-# It stops its functions' processes one after the other, each with a grace of its own.
+# The daemon stops its functions one after the other, each with its own grace period.
 STOP_S = 30.0
 POLL_S = 0.05
 PROC = Path("/proc")
 
 
 def read_info(layout: Layout) -> EmulatorInfo | None:
-    """What the daemon wrote; says nothing about whether it still lives."""
+    """The content of `emulator.json`, whether or not that daemon still runs."""
     try:
         return parse_info(layout.emulator_file.read_text(errors="replace"))
     except OSError:
@@ -52,24 +52,22 @@ def is_daemon(pid: int, layout: Layout, proc: Path = PROC) -> bool:
 
 
 def running(layout: Layout) -> EmulatorInfo | None:
-    """The living daemon that is ready, None when there is none."""
-    note = read_info(layout)
-    return note if note is not None and is_daemon(note.pid, layout) else None
+    """The daemon that runs and is ready, None when there is none."""
+    info = read_info(layout)
+    return info if info is not None and is_daemon(info.pid, layout) else None
 
 
 def daemon_pid(layout: Layout, proc: Path = PROC) -> int | None:
-    """The daemon's pid, also while it is still starting, and when its notes were removed under it."""
-    note = running(layout)
-    if note is not None:
-        return note.pid
+    """The pid of the daemon, also while it starts and when its files were removed."""
+    info = running(layout)
+    if info is not None:
+        return info.pid
     pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
     return next((pid for pid in pids if is_daemon(pid, layout, proc)), None)
 
 
 def code_identity(root: Path) -> str:
-    """Hash of all that the daemon runs: its sources, and the locks that its interpreter and runtimes
-    follow.
-    """
+    """A hash of what the daemon runs: its sources, and the locks of its interpreter and runtimes."""
     digest = hashlib.sha256()
     sources = sorted((root / "emulator").rglob("*.py"))
     locks = [root / "locks" / "project.txt", root / "locks" / "emulator-azure.txt"]
@@ -78,20 +76,23 @@ def code_identity(root: Path) -> str:
     return digest.hexdigest()
 
 
-def runs_this_code(layout: Layout, note: EmulatorInfo) -> bool:
-    """Whether the living daemon was started from the sources as they are now."""
-    written = _started_daemon(layout)
-    return written.get("pid") == note.pid and written.get("code") == code_identity(layout.root)
+def runs_this_code(layout: Layout, info: EmulatorInfo) -> bool:
+    """Whether the running daemon was started from the present sources."""
+    started = _started_daemon(layout)
+    return started.get("pid") == info.pid and started.get("code") == code_identity(layout.root)
 
 
 def adapter_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The real Lambda Web Adapter that the tests have built, unless `environ` has one: never built here."""
+    """A variable that names the Lambda Web Adapter that the tests have built, if PATH has none."""
     cached = None if shutil.which(ADAPTER.program, path=environ.get("PATH")) else ADAPTER.cached(environ)
     return {"SKYFLEET_LAMBDA_ADAPTER": str(cached)} if cached else {}
 
 
 def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) -> EmulatorInfo:
-    """Start the daemon in a session of its own and wait until it is ready."""
+    """Start the daemon in its own session and wait until it is ready. Raises EmulatorFailed.
+
+    tick: called while waiting.
+    """
     layout.logs.mkdir(parents=True, exist_ok=True)
     code = code_identity(layout.root)
     python = Tools.find(Path(sys.executable), environ).python.path
@@ -112,7 +113,9 @@ def start(layout: Layout, environ: Mapping[str, str], tick: Callable[[], None]) 
 def await_ready(
     child: subprocess.Popen[bytes], layout: Layout, tick: Callable[[], None], timeout_s: float = START_S
 ) -> EmulatorInfo:
-    """Wait for the note of this very child and for its answer; its last words are the error when it ends."""
+    """Wait until `child` has written `emulator.json` and answers. Raises EmulatorFailed with the end of its
+    log when it ends, or when it is not ready in time.
+    """
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -122,9 +125,9 @@ def await_ready(
                 f"All of it: {layout.shown(layout.daemon_log)}, {layout.shown(layout.logs / 'emulator.log')}"
             )
         tick()
-        note = read_info(layout)
-        if note is not None and note.pid == child.pid and healthy(note):
-            return note
+        info = read_info(layout)
+        if info is not None and info.pid == child.pid and healthy(info):
+            return info
     stop(child.pid, layout, lambda: child.poll() is None)
     raise EmulatorFailed(
         f"the emulated clouds were not ready after {timeout_s:.0f} s and were stopped. "
@@ -133,22 +136,23 @@ def await_ready(
 
 
 def log_tail(layout: Layout, lines: int = 12) -> str:
-    """The end of what the daemon printed, else of its log."""
+    """The last lines that the daemon printed, else those of its log."""
     for path in (layout.daemon_log, layout.logs / "emulator.log"):
         with contextlib.suppress(OSError):
-            said = path.read_text(errors="replace").strip()
-            if said:
-                return "\n".join(f"    {line}" for line in said.splitlines()[-lines:])
+            text = path.read_text(errors="replace").strip()
+            if text:
+                return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
     return "    (it printed nothing)"
 
 
 def stop(
-    pid: int, layout: Layout, lives: Callable[[], bool] | None = None, timeout_s: float = STOP_S
+    pid: int, layout: Layout, is_alive: Callable[[], bool] | None = None, timeout_s: float = STOP_S
 ) -> bool:
-    """End the daemon; False when it had to be killed. `lives`: for a child of ours, which /proc shows until
-    reaped.
+    """Stop the daemon; False when it had to be killed. Raises EmulatorFailed when it does not end.
+
+    is_alive: for a child of this process, which stays in /proc until it is reaped.
     """
-    alive = lives or (lambda: is_daemon(pid, layout))
+    alive = is_alive or (lambda: is_daemon(pid, layout))
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if not alive():
             return True
@@ -160,7 +164,7 @@ def stop(
         if not alive():
             return sign == signal.SIGTERM
     raise EmulatorFailed(
-        f"process {pid} of the emulated clouds cannot be ended, not even by SIGKILL: look at `ps {pid}`."
+        f"process {pid} of the emulated clouds did not end, not even by SIGKILL: look at `ps {pid}`."
     )
 
 

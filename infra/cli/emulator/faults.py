@@ -1,6 +1,6 @@
-"""The words of `skyfleet chaos`: which clouds, which faults, which scopes; typos get a suggestion.
+"""The arguments of `skyfleet chaos`: clouds, faults and scopes, checked before the emulator gets them.
 
-The rule of this file: pure. The emulator has the last word; what is refused here never reaches it.
+The rule of this file: pure.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from infra.config.model import CLOUDS
 
 SCOPES = ("agents", "routers", "checkers", "all")
 HEAL = "heal"
-# name -> what follows the colon: nothing, a time or a share of the requests.
+# Faults by what follows the colon: nothing, a time, or a share of the requests.
 PLAIN = ("kill", "refuse", "blackhole", "stale")
 TIMED = ("slow", "gray", "cold")
 SHARED = ("error", "throttle", "cut")
-# The management API answers so, and changes of resources fail; functions run on.
+# The management API answers with a status, so changes of resources fail; functions run on.
 API = "api"
 API_STATUSES = (429, 500, 502, 503, 504)
-API_S = 3600.0  # until healed, and no longer than an hour
-# Changes by hand, behind the back of the stack: what `pulumi refresh` finds and `up` mends.
+API_S = 3600.0  # the longest time, unless it is healed before
+# Manual changes outside of Pulumi: `pulumi refresh` finds them.
 DELETE, SET = "delete", "set"
 GRAMMAR = (
     "kill | refuse | blackhole | stale | slow:800ms | gray:800ms | cold:10s | error:30% | throttle:50% | "
@@ -35,8 +35,8 @@ GRAMMAR = (
 NOTES = (
     "gray slows all requests but GET /health, so that probes see nothing. Faults of different kinds add up "
     "until the cloud is healed; the same kind on the same scope is replaced. api:STATUS makes the cloud's "
-    "management API answer 429, 500, 502, 503 or 504, so that a deployment meets it. delete and set change a "
-    "resource by hand, as a person does in the cloud's console."
+    "management API answer 429, 500, 502, 503 or 504 to a deployment. delete and set change a resource "
+    "outside of Pulumi, as a person does in the cloud's console."
 )
 _TIME = re.compile(r"\d+(\.\d+)?(ms|s)")
 _SHARE = re.compile(r"\d+(\.\d+)?%")
@@ -49,24 +49,24 @@ def _seconds(amount: str) -> float:
     return float(amount[:-2]) / 1000 if amount.endswith("ms") else float(amount[:-1])
 
 
-def active(faults: Iterable[JsonObject]) -> str:
-    """All that is broken on purpose now, in one sentence."""
-    told = [
+def active_faults(faults: Iterable[JsonObject]) -> str:
+    """All faults that are injected now, in one sentence."""
+    shown = [
         "{} {} ({})".format(*(json_access.string(one.get(key)) for key in ("cloud", "fault", "scope")))
         for one in faults
     ]
-    return f"Active now: {', '.join(told) or 'no fault'}."
+    return f"Active now: {', '.join(shown) or 'no fault'}."
 
 
-def check_cloud(word: str) -> str:
-    """A cloud's name, or a usage error."""
-    if word in CLOUDS:
-        return word
-    raise click.UsageError(f"unknown cloud {word!r}.{suggestion(word, CLOUDS)} Known: {', '.join(CLOUDS)}.")
+def check_cloud(name: str) -> str:
+    """The name of a cloud. Raises UsageError."""
+    if name in CLOUDS:
+        return name
+    raise click.UsageError(f"unknown cloud {name!r}.{suggestion(name, CLOUDS)} Known: {', '.join(CLOUDS)}.")
 
 
 def check_fault(text: str) -> str:
-    """A fault as the emulator takes it (or `heal`), or a usage error with the grammar."""
+    """A fault as the emulator takes it, or `heal`. Raises UsageError with the grammar."""
     name, colon, amount = text.partition(":")
     if name in (*PLAIN, HEAL):
         if colon:
@@ -97,7 +97,7 @@ def check_fault(text: str) -> str:
 
 
 def _change(amount: str) -> tuple[str, str, str]:
-    """`RESOURCE:PROPERTY=VALUE` in its parts; a resource's key may hold colons."""
+    """The parts of `RESOURCE:PROPERTY=VALUE`; the key of a resource may contain colons."""
     left, _, value = amount.partition("=")
     resource, _, path = left.rpartition(":")
     return resource, path, value
@@ -115,7 +115,7 @@ def _check_manual_change(name: str, amount: str) -> str:
 
 
 def manual_change(cloud: str, fault: str) -> dict[str, object] | None:
-    """The body of `POST /v1/drift` for a change by hand, None for what is none."""
+    """The body of `POST /v1/drift` for a manual change, None for another fault."""
     name, _, amount = fault.partition(":")
     if name == DELETE:
         return {"cloud": cloud, "id": amount, "delete": True}

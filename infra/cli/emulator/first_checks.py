@@ -1,8 +1,8 @@
-"""The end of `up`: each checker has spoken once, so that the status says how the targets are.
+"""The end of `up`: wait for the first report of each checker, so that the status shows the targets' health.
 
-A checker is fired by its cloud's scheduler each minute; a new fleet would be `unknown: no evidence yet` until
-then. So the emulator is asked to fire now those that no router has heard of. The wait is bounded: a fleet is
-up also when a checker is not, and then that is said.
+The scheduler of a cloud starts its checker every minute, and until then all targets are `unknown`. So `up`
+has the emulator start those checkers that no router has heard of. The wait is limited, and checkers that do
+not report are named: the fleet serves without them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.cli.errors import EmulatorFailed
 from infra.cli.routers.client import get_statuses
 from infra.cli.stack.outputs import Outputs
 
-# A checker's rounds, the start of its instance, and sending.
+# Beyond the probes of one run: the start of the instance, and sending the snapshots.
 GRACE_S = 12.0
 POLL_S = 0.25
 
@@ -32,51 +32,56 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-def silent(heard: Callable[[], set[str]], expected: Iterable[str], limit_s: float, clock: Clock) -> list[str]:
-    """The checkers of `expected` that no router has heard of when the time is over."""
+def missing_checkers(
+    reported: Callable[[], set[str]], expected: Iterable[str], limit_s: float, clock: Clock
+) -> list[str]:
+    """The checkers of `expected` that have not reported within `limit_s`."""
     end = clock.now() + limit_s
     while True:
-        heard_of = heard()
-        missing = [name for name in expected if name not in heard_of]
+        seen = reported()
+        missing = [name for name in expected if name not in seen]
         if not missing or clock.now() >= end:
             return missing
         clock.sleep(POLL_S)
 
 
-def fresh(outputs: Outputs) -> set[str]:
-    """`cloud/region` of the checkers with fresh news, as the first router that answers knows them."""
+def reported_checkers(outputs: Outputs) -> set[str]:
+    """`cloud/region` of the checkers with a fresh snapshot, according to the first router that answers."""
     answers = get_statuses(outputs.router_urls, outputs.api_key)
     status = next((answer.status for answer in answers if answer.status), None)
-    told = json_access.objects(status.get("checkers")) if status else []
-    return {json_access.string(one.get("checker")) for one in told if one.get("fresh") is True}
+    checkers = json_access.objects(status.get("checkers")) if status else []
+    return {json_access.string(one.get("checker")) for one in checkers if one.get("fresh") is True}
 
 
 def wait_for_checkers(
-    outputs: Outputs, note: EmulatorInfo, expected: Sequence[str], rounds_s: float
+    outputs: Outputs, info: EmulatorInfo, expected: Sequence[str], rounds_s: float
 ) -> list[str]:
-    """Fire those that were not heard of yet, wait for them, and name those that stay silent."""
-    missing = silent(partial(fresh, outputs), expected, 0, Clock())
+    """Start the checkers that have not reported, wait for them, and return those that still have not.
+
+    rounds_s: seconds that the probes of one run take.
+    """
+    missing = missing_checkers(partial(reported_checkers, outputs), expected, 0, Clock())
     if not missing:
         return []
     clouds = list(dict.fromkeys(name.partition("/")[0] for name in missing))
     with ThreadPoolExecutor(len(clouds)) as pool:
         for cloud in clouds:
-            pool.submit(_run_checkers, note, cloud)
-        return silent(partial(fresh, outputs), expected, rounds_s + GRACE_S, Clock())
+            pool.submit(_run_checkers, info, cloud)
+        return missing_checkers(partial(reported_checkers, outputs), expected, rounds_s + GRACE_S, Clock())
 
 
 def sentence(missing: Sequence[str], waited_s: float) -> str:
-    """What to say of checkers that stay silent."""
+    """The message about checkers that have not reported."""
     clouds = ", ".join(dict.fromkeys(name.partition("/")[0] for name in missing))
     return (
-        f"no news within {waited_s:.0f} s from the checkers in {', '.join(missing)}: until they report, "
+        f"no report within {waited_s:.0f} s from the checkers in {', '.join(missing)}: until they report, "
         f"`skyfleet status` says `unknown` there. Their logs: `skyfleet logs --role checker` ({clouds})"
     )
 
 
-def _run_checkers(note: EmulatorInfo, cloud: str) -> None:
-    """The answer comes when the run is over, which is not waited for: the routers tell of it."""
+def _run_checkers(info: EmulatorInfo, cloud: str) -> None:
+    """Start the checkers of a cloud. The reply comes after their run; the routers report on it as well."""
     try:
-        call(note, "POST", "/v1/schedules/run", {"cloud": cloud})
+        call(info, "POST", "/v1/schedules/run", {"cloud": cloud})
     except EmulatorFailed:
         return

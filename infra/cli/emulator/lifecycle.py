@@ -1,4 +1,4 @@
-"""Have the emulated clouds running, with the code and the settings of this checkout."""
+"""Keep the emulator running with the code and the settings of this checkout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.setup.pip_settings import read_configs, uv_environment
 
 
 def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
-    """For the daemon: the checkout's own sources first, and pip's settings for the uv that it runs."""
+    """The environment of the daemon: the sources of the checkout first, and pip's settings for its uv."""
     imports = [str(layout.root), *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **environ,
@@ -27,27 +27,29 @@ def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
 def ensure_running(
     layout: Layout,
     environ: Mapping[str, str],
-    shown: Progress,
+    progress: Progress,
     settings: Mapping[str, float] | None = None,
 ) -> EmulatorInfo:
-    """The running daemon: started when there is none, again when its sources have changed or it is stuck.
+    """The running daemon: started if there is none, and again if its code changed or it does not answer.
 
-    settings: `minute_s` and `delays` of the admin API, None to leave them.
+    settings: `minute_s` and `delays` of the admin API; None leaves them. Raises EmulatorFailed.
     """
-    note = daemon.running(layout)
-    if note is not None and not daemon.runs_this_code(layout, note):
-        shown.say("the emulated clouds run an older version of their code: starting them again")
-        daemon.stop(note.pid, layout)
-        note = None
-    elif note is not None and not healthy(note):
-        shown.say(f"the emulated clouds (pid {note.pid}) do not answer: starting them again")
-        daemon.stop(note.pid, layout)
-        note = None
-    while note is None and (pid := daemon.daemon_pid(layout)) is not None:
-        shown.say(f"the emulated clouds (pid {pid}) are not ready or lost their files: starting them again")
+    info = daemon.running(layout)
+    if info is not None and not daemon.runs_this_code(layout, info):
+        progress.message("the emulated clouds run an older version of their code: starting them again")
+        daemon.stop(info.pid, layout)
+        info = None
+    elif info is not None and not healthy(info):
+        progress.message(f"the emulated clouds (pid {info.pid}) do not answer: starting them again")
+        daemon.stop(info.pid, layout)
+        info = None
+    while info is None and (pid := daemon.daemon_pid(layout)) is not None:
+        progress.message(
+            f"the emulated clouds (pid {pid}) are not ready or lost their files: starting them again"
+        )
         daemon.stop(pid, layout)
-    if note is None:
-        note = daemon.start(layout, environ, lambda: shown.now("waiting until they answer"))
+    if info is None:
+        info = daemon.start(layout, environ, lambda: progress.update("waiting until they answer"))
     if settings is not None:
-        call(note, "PUT", "/v1/settings", settings)
-    return note
+        call(info, "PUT", "/v1/settings", settings)
+    return info

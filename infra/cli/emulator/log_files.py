@@ -1,6 +1,6 @@
-"""Which log files a `skyfleet logs` means, and how their lines are shown.
+"""The log files of the emulated functions: selection, last lines, new lines.
 
-The rule of this file: it reads files and nothing else; what ends the following is the caller's affair.
+The rule of this file: it only reads files; the caller decides when to stop.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROLES = ("agent", "router", "checker")
-# A log may be large; the last lines are in its last part.
+# A log may be large; only its end is read.
 TAIL_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """One function's log (or the daemon's own); `label` is put before its lines."""
+    """The log of a function or of the daemon. label: printed before each line."""
 
     label: str
     path: Path
 
 
 def choose(logs: Path, clouds: tuple[str, ...], role: str | None) -> list[LogFile]:
-    """Logs of the functions in `clouds` whose name has `role` as a part."""
+    """The logs of the functions in `clouds`. role: a part of the function's name; None means all."""
     found: list[LogFile] = []
     for cloud in clouds:
         for path in sorted((logs / cloud).glob("*.log")):
@@ -33,26 +33,26 @@ def choose(logs: Path, clouds: tuple[str, ...], role: str | None) -> list[LogFil
 
 
 def tail(file: LogFile, lines: int) -> tuple[list[str], int]:
-    """The last `lines` lines, and the size up to which they were read."""
+    """The last `lines` lines, and the position after them."""
     size = file.path.stat().st_size
     with file.path.open("rb") as opened:
         opened.seek(max(0, size - TAIL_BYTES))
-        said = opened.read(TAIL_BYTES)
+        content = opened.read(TAIL_BYTES)
         end = opened.tell()
-    shown = said.decode(errors="replace").splitlines()
+    shown = content.decode(errors="replace").splitlines()
     return (shown[-lines:] if lines else []), end
 
 
 @dataclass(slots=True)
 class Follower:
-    """New whole lines of one log since the last read; from the start when a shorter file replaced it."""
+    """Reads the complete lines that were added to a log; a shorter file is read from its start."""
 
     file: LogFile
     position: int
     rest: bytes = b""
 
     def new_lines(self) -> Iterator[str]:
-        """Lines that were completed since the last call."""
+        """The lines that were completed since the last call."""
         try:
             if self.file.path.stat().st_size < self.position:
                 self.position, self.rest = 0, b""

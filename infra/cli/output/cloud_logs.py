@@ -1,4 +1,4 @@
-"""Where the clouds keep the logs of a real stack's functions, and the vendor's command that shows them.
+"""Where the clouds keep the logs of a stack on real accounts, and the vendor's command that shows them.
 
 The rule of this file: pure. Names are made by the functions that the program makes them with; a test holds
 them against what the program registers. Sources: `aws logs tail`, `gcloud functions logs read --gen2`,
@@ -22,7 +22,7 @@ QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class LogLocation:
-    """One function's log. place: what keeps it; command: shows it."""
+    """The log of a function. place: where it is kept. command: shows it."""
 
     function: str
     place: str
@@ -30,7 +30,7 @@ class LogLocation:
 
 
 def log_locations(settings: Settings, clouds: Sequence[str], role: str | None) -> list[LogLocation]:
-    """Of the functions in `clouds`, all roles or one."""
+    """The logs of the functions in `clouds`. role: None means all roles."""
     roles = {"agent": settings.places, "router": settings.routers, "checker": settings.checkers}
     return [
         _log(settings, place, name)

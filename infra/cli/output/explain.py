@@ -1,7 +1,7 @@
-"""The reason for a target's health, in one line for a person.
+"""The reason of a target's health in one line.
 
-Pure. A router's `reason` is that of the last change of state and may be hours old; present causes come first,
-and a count of checkers is always the present one.
+The rule of this file: pure. The `reason` of a router is that of the last change of state and may be hours
+old. So present causes come first, and the count of checkers is the present one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from infra.cli import json_access
 from infra.cli.json_access import JsonObject
 
-# What a target that was found up keeps as its reason, while more checkers come and go.
+# The reason that a target keeps after it was found up, while the number of checkers changes.
 _SEEN_UP = re.compile(r"\d+ of \d+ checkers see it up")
 
 # A target in one of these states gets requests only when no other is left.
@@ -20,7 +20,7 @@ _OUT = ("ejected", "down", "draining")
 
 
 def outage(targets: Sequence[JsonObject], queue_timeout_s: float | None) -> str:
-    """Text for a fleet in which no target serves well, with the effect on requests; empty while one does.
+    """A sentence for a fleet in which no target serves well, with the effect on requests; else empty.
 
     queue_timeout_s: how long a request waits while no target can be reached, if the router reports it."""
     serving = [one for one in targets if one.get("state") not in _OUT]
@@ -43,10 +43,10 @@ def _in_backoff(target: JsonObject) -> bool:
 
 
 def why(target: JsonObject) -> str:
-    """What was learned, that it throttles, and what its health follows from."""
+    """The reasons of a small share, a backoff, failures, and of the health state."""
     parts: list[str] = []
-    if told := json_access.string(target.get("learned")):
-        parts.append(f"small share: {told}")
+    if learned := json_access.string(target.get("learned")):
+        parts.append(f"small share: {learned}")
     if _in_backoff(target):
         parts.append("rate-limited: in backoff for 60 s at most, whatever it asked for")
     if target.get("failing") is True:
@@ -63,7 +63,7 @@ def _health(target: JsonObject) -> list[str]:
     if ups is None or downs is None:  # a router of another release
         return [reason] if reason else []
     seen = f"{ups:.0f} of {ups + downs:.0f} checkers see it up"
-    # The reason why it became healthy would read like a present one beside a present problem.
+    # The old reason why it became healthy would look like a present one.
     if target.get("state") == "healthy" or _SEEN_UP.fullmatch(reason):
         return [seen if ups + downs else "no checker has fresh news of it"]
     # Probes may pass for a target that traffic ejected, and fail for one that serves: show both.

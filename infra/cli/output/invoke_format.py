@@ -1,4 +1,4 @@
-"""What `skyfleet invoke` sends and how it shows what comes back.
+"""The request of `skyfleet invoke`, and the text of its reply.
 
 The rule of this file: pure.
 """
@@ -14,22 +14,22 @@ from infra.cli.routers.sse import Event
 
 
 def body_for(path: str, text: str, *, stream: bool) -> JsonObject:
-    """The request a path takes: OpenAI's chat completions get messages, everything else gets an input."""
-    asked: JsonObject = (
+    """The body for a path: messages for OpenAI's chat completions, else an input."""
+    body: JsonObject = (
         {"model": "skyfleet", "messages": [{"role": "user", "content": text}]}
         if path.rstrip("/").endswith("/chat/completions")
         else {"input": text}
     )
-    return {**asked, "stream": True} if stream else asked
+    return {**body, "stream": True} if stream else body
 
 
 def answer_text(reply: str) -> str:
-    """What a person wants of a reply: the agent's output, an error's message, else all of it."""
+    """The agent's output, or the message of an error, else the whole reply."""
     parsed = json_access.parse(reply)
-    told = json_access.as_object(parsed)
-    choice = json_access.first_object(told.get("choices"))
-    error = json_access.as_object(told.get("error"))
-    for plain in (told.get("output"), json_access.as_object(choice.get("message")).get("content")):
+    fields = json_access.as_object(parsed)
+    choice = json_access.first_object(fields.get("choices"))
+    error = json_access.as_object(fields.get("error"))
+    for plain in (fields.get("output"), json_access.as_object(choice.get("message")).get("content")):
         if isinstance(plain, str):
             return plain
     if error:
@@ -38,24 +38,22 @@ def answer_text(reply: str) -> str:
 
 
 def event_text(event: Event) -> str:
-    """What one streamed event adds to the answer on the screen; empty for steps and ends."""
+    """The text that an event adds to the answer; empty for steps and ends."""
     parsed = json_access.parse(event.data)
-    told = json_access.as_object(parsed)
+    fields = json_access.as_object(parsed)
     if event.name == "delta":
         return (
             parsed
             if isinstance(parsed, str)
-            else json_access.string(told.get("text"), json_access.string(told.get("delta")))
+            else json_access.string(fields.get("text"), json_access.string(fields.get("delta")))
         )
     return json_access.string(
-        json_access.as_object(json_access.first_object(told.get("choices")).get("delta")).get("content")
+        json_access.as_object(json_access.first_object(fields.get("choices")).get("delta")).get("content")
     )
 
 
 def stream_problem(events: list[Event]) -> str:
-    """Why a finished stream is not a success: an error event, or no last event at all; empty when it is
-    well.
-    """
+    """Why a finished stream is a failure: an error event, or no last event; empty for a success."""
     if not events:
         return "the stream had no event"
     last = events[-1]
@@ -68,8 +66,8 @@ def stream_problem(events: list[Event]) -> str:
 
 
 def reply_line(url: str, status: int, headers: Mapping[str, str]) -> str:
-    """One line on the target and the router of a reply."""
+    """One line with status, target, router and attempts of a reply."""
     target = headers.get("x-skyfleet-target", "no target")
     attempts = headers.get("x-skyfleet-attempts", "?")
-    panic = ", panic: every target looks down" if headers.get("x-skyfleet-panic") == "true" else ""
+    panic = ", panic: no target serves" if headers.get("x-skyfleet-panic") == "true" else ""
     return f"{status} from {target} through {url} (attempts: {attempts}{panic})"

@@ -1,6 +1,4 @@
-"""What a person sees while something long runs: a spinner on a terminal, plain lines elsewhere; all on
-stderr.
-"""
+"""Progress of a long command on stderr: a spinner on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Steps of a command. Inside a step `say` prints a lasting line and `now` tells what is being done."""
+    """Shows the steps of a command. `message` prints a line that stays, `update` the present activity."""
 
     def step(self, title: str) -> Generator[None]: ...
-    def say(self, text: str) -> None: ...
-    def now(self, text: str) -> None: ...
+    def message(self, text: str) -> None: ...
+    def update(self, text: str) -> None: ...
 
 
 class PlainProgress:
-    """One line when a step begins, one when it is done."""
+    """Prints a line when a step begins and when it ends."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
@@ -36,15 +34,15 @@ class PlainProgress:
         yield
         self._write(f"{title}: done in {self._clock() - began:.1f} s")
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self._write(f"  {text}")
 
-    def now(self, text: str) -> None:
-        """A log has no use for what passes."""
+    def update(self, text: str) -> None:
+        """Prints nothing: plain lines show no passing activity."""
 
 
 class RichProgress:
-    """A spinner with what is being done and for how long."""
+    """Shows a spinner with the present activity, and the duration of each step."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
@@ -65,29 +63,29 @@ class RichProgress:
                 self._status = None
         self._console.print(f"[green]✓[/green] {title} [dim]{self._clock() - began:.1f} s[/dim]")
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self._console.print(f"  {text}", style="dim", markup=False)
 
-    def now(self, text: str) -> None:
+    def update(self, text: str) -> None:
         if self._status is not None:
             from rich.markup import escape
 
             self._status.update(f"{self._title} [dim]{escape(text)}[/dim]")
 
 
-def progress() -> Progress:
-    """Progress for a terminal or for plain lines, by what stderr is."""
+def make_progress() -> Progress:
+    """A spinner if stderr is a terminal, else plain lines."""
     if sys.stderr.isatty():
         return RichProgress()
 
     def write(text: str) -> None:
-        with contextlib.suppress(OSError):  # its reader has gone; the work goes on
+        with contextlib.suppress(OSError):  # the reader has closed the pipe; the work goes on
             print(text, file=sys.stderr, flush=True)
 
     return PlainProgress(write)
 
 
 @contextmanager
-def step(shown: Progress, title: str) -> Generator[None]:
-    """A part of a command, in a `with` statement; one that fails has no end line: the error is its end."""
-    yield from shown.step(title)
+def step(progress: Progress, title: str) -> Generator[None]:
+    """A step of a command, as a context manager. A step that fails prints no end line."""
+    yield from progress.step(title)

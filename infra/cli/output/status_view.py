@@ -1,9 +1,9 @@
-"""What `skyfleet status` says: one plain value for programs, one set of tables for people.
+"""The output of `skyfleet status`: a JSON value for programs, tables for people.
 
 Rules
-- Pure; replies of routers and of the emulator come in as they were read.
+- Pure; the replies of routers and of the emulator are arguments.
 - Readable at 60 columns, and whole at 80: figures in one table, sentences in another below it.
-- What a router goes on with is said only where it has it.
+- The data that a router keeps instead of a rejected document is named only if it has such data.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _fallback(source: str, views: Iterable[str]) -> str:
 
 
 def render(status: JsonObject, repair: str = "make up") -> list[RenderableType]:
-    """Tables and lines for a terminal, to be printed one after the other. mend: what deploys again."""
+    """Tables and lines for a terminal, in the order of printing. repair: the command that deploys again."""
     from rich.markup import escape
 
     # Parts of it are texts of agents, whose code may be tricked.
@@ -122,8 +122,8 @@ def render(status: JsonObject, repair: str = "make up") -> list[RenderableType]:
     if checkers := json_access.objects(status.get("checkers")):
         shown += _titled("Checkers, and when each last reported", _checkers(checkers))
     elif asked:
-        told = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
-        shown.append(f"[yellow]{told}[/yellow]")
+        warning = f"{_name(asked)} has heard of no checker yet, so it decides by its own traffic alone."
+        shown.append(f"[yellow]{warning}[/yellow]")
     if emulator := json_access.as_object(status.get("emulator")):
         shown.extend(_emulator_lines(emulator))
     return shown

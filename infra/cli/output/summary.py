@@ -16,7 +16,7 @@ QUESTION = "what is 12 * (3 + 4)?"
 
 
 def example_call(url: str, *, keyed: bool) -> str:
-    """A call to paste into a shell: any client's while callers need no key, else the one that knows it."""
+    """An example call for a shell: `curl`, or `skyfleet invoke` where an API key is needed."""
     if keyed:
         return f".venv/bin/skyfleet invoke {shlex.quote(QUESTION)}"
     body = shlex.quote('{"input": "' + QUESTION + '"}')
@@ -24,13 +24,13 @@ def example_call(url: str, *, keyed: bool) -> str:
 
 
 def changes(counts: str) -> str:
-    """Pulumi's counts for a sentence: `no changes` when nothing but unchanged resources is in them."""
+    """Pulumi's counts without unchanged resources; `no changes` when there are no others."""
     parts = [part for part in counts.split(", ") if part and not part.endswith(" unchanged")]
     return ", ".join(parts) or "no changes"
 
 
 def as_json(urls: Sequence[str], counts: str, layout: Layout) -> JsonObject:
-    """`up --json`."""
+    """The output of `up --json`."""
     return {
         "routerUrl": urls[0],
         "routerUrls": list(urls),
@@ -39,13 +39,13 @@ def as_json(urls: Sequence[str], counts: str, layout: Layout) -> JsonObject:
     }
 
 
-def closing_text(facts: JsonObject, layout: Layout, *, keyed: bool) -> str:
-    """What a person reads at the end."""
-    urls = json_access.strings(facts.get("routerUrls"))
+def closing_text(values: JsonObject, layout: Layout, *, keyed: bool) -> str:
+    """The output of `up`."""
+    urls = json_access.strings(values.get("routerUrls"))
     key = "\n  key      .venv/bin/skyfleet outputs --json --show-secrets (apiKey)" if keyed else ""
     others = "".join(f"\n           {url}" for url in urls[1:])
     return (
-        f"Skyfleet is up ({json_access.string(facts.get('changes'))}).\n"
+        f"Skyfleet is up ({json_access.string(values.get('changes'))}).\n"
         f"  router   {urls[0]}{others}\n"
         f"  try      {example_call(urls[0], keyed=keyed)}{key}\n"
         f"  watch    .venv/bin/skyfleet status\n"

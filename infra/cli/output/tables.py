@@ -41,13 +41,13 @@ class ResponsiveTable:
             table = self._without(self.spare[:count])
         yield table
 
-    def _without(self, gone: Sequence[str]) -> Table:
+    def _without(self, omitted: Sequence[str]) -> Table:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        kept = [number for number, column in enumerate(self.columns) if column not in gone]
+        kept = [number for number, column in enumerate(self.columns) if column not in omitted]
         for number in kept:
             name = self.columns[number]
             justify = "right" if name in self.right else "left"

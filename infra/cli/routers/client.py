@@ -1,4 +1,4 @@
-"""Talk to the routers: which of them answer, what they say, and one call of the agent."""
+"""Requests to the routers of a stack: health, status, and one call of the agent."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from infra.cli.json_access import JsonObject
 if TYPE_CHECKING:
     import requests
 
-# A cold router in the emulated clouds answers within a second, one in a real cloud within two or three.
+# A cold router answers within a second on the emulator, within two or three in a real cloud.
 HEALTH_S = 4.0
-# An agent is asked for its build only: one that keeps silent is not waited for, its state says enough.
+# Agents are asked for their build only, so a slow one is not waited for.
 BUILD_S = 1.5
-# An agent with a model behind it may think for long before its first byte.
+# An agent with a model may take long until its first byte.
 CALL_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class RouterAnswer:
-    """One router asked: its health, or why it did not answer; the status it gave and how it chooses, if it
-    was asked for them."""
+    """What one router answered.
+
+    health: None with a `problem` when it did not answer. status, strategy: empty if they were not asked for.
+    """
 
     url: str
     health: JsonObject | None
@@ -37,22 +39,22 @@ class RouterAnswer:
     strategy: str = ""
 
     def as_json(self, place: str = "") -> JsonObject:
-        """place: `cloud/region` by the stack's outputs, for one that does not say it."""
+        """The entry of this router in the status. place: its `cloud/region` in the outputs of the stack."""
         if self.health is None:
             cloud, _, region = place.partition("/")
             known = {"cloud": cloud, "region": region} if place else {}
             return {"url": self.url, "ok": False, "reason": self.problem, **known}
-        told = {key: self.health.get(key) for key in ("cloud", "region", "build")}
+        identity = {key: self.health.get(key) for key in ("cloud", "region", "build")}
         strategy = {"strategy": self.strategy} if self.strategy else {}
         kept = {key: self.status[key] for key in ("store", "rejected") if self.status.get(key)}
         if "rejected" in kept:
-            seen = json_access.objects(self.status.get("checkers"))
-            kept["views"] = [json_access.string(checker.get("checker")) for checker in seen]
-        return {"url": self.url, "ok": True, **told, **strategy, **kept}
+            checkers = json_access.objects(self.status.get("checkers"))
+            kept["views"] = [json_access.string(checker.get("checker")) for checker in checkers]
+        return {"url": self.url, "ok": True, **identity, **strategy, **kept}
 
 
 def get_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) -> RouterAnswer:
-    """One function's health; never raises: silence is an answer too."""
+    """The health of one function; a failure is a `problem` of the answer. seconds: the timeout."""
     import requests
 
     with session(url) as http:
@@ -71,7 +73,7 @@ def get_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) ->
 
 
 def get_statuses(urls: Sequence[str], api_key: str) -> list[RouterAnswer]:
-    """The health of each router and, if it answers, its status; all at once, in the order of `urls`."""
+    """The health and the status of each router, asked in parallel, in the order of `urls`."""
     if not urls:
         return []
     with ThreadPoolExecutor(len(urls)) as pool:
@@ -79,7 +81,7 @@ def get_statuses(urls: Sequence[str], api_key: str) -> list[RouterAnswer]:
 
 
 def get_builds(urls: Sequence[str]) -> list[JsonObject]:
-    """Which build each agent runs right now: cloud, region and build of those that answer."""
+    """Cloud, region and running build of the agents that answer."""
     if not urls:
         return []
     with ThreadPoolExecutor(len(urls)) as pool:
@@ -95,7 +97,7 @@ def _get_status(url: str, *, api_key: str) -> RouterAnswer:
     answer = get_health(url)
     if answer.health is None:
         return answer
-    # First how it chooses: for that an instance that slept through an order looks at what is kept.
+    # The control document first: an instance reads its bucket for it, so the status is up to date.
     control = _get(f"{url}/api/control", api_key)
     status = _get(f"{url}/api/status", api_key)
     strategy = json_access.string(control.get("effective")) or json_access.string(
@@ -105,7 +107,7 @@ def _get_status(url: str, *, api_key: str) -> RouterAnswer:
 
 
 def _get(url: str, api_key: str) -> JsonObject:
-    """What a router says of itself; empty when it does not."""
+    """A JSON object of a router; empty when there is none."""
     import requests
 
     with session(url) as http:
@@ -117,7 +119,7 @@ def _get(url: str, api_key: str) -> JsonObject:
 
 
 def was_not_sent(error: requests.RequestException) -> bool:
-    """Whether a call failed before any of it reached the other side."""
+    """Whether a request failed before any of it was sent."""
     import requests
     from urllib3.exceptions import NewConnectionError
 
@@ -128,7 +130,7 @@ def was_not_sent(error: requests.RequestException) -> bool:
 
 
 def auth_header(api_key: str) -> dict[str, str]:
-    """The header of a caller with a key; nothing on an open stack."""
+    """The header with the API key; empty on an open stack."""
     return {"authorization": f"Bearer {api_key}"} if api_key else {}
 
 
@@ -141,20 +143,18 @@ def call_first(
     *,
     repair: str = "make up",
 ) -> Generator[tuple[str, requests.Response, list[str]]]:
-    """POST to the first router that is alive: its URL, its streaming reply, and why earlier ones were
-    passed over.
+    """POST to the first router that answers: its URL, the streamed reply, and why others were skipped.
 
-    Each router is asked for its health first, so a call is sent only to one that answers. A call that was
-    refused goes to the next; one that may have run is not sent a second time. mend: the command to name when
-    none answers.
+    Each router is asked for its health first. A request that was not sent goes to the next router; a request
+    that may have run is not repeated. repair: the command that an error names. Raises NoRouterAnswered.
     """
     import requests
 
-    passed: list[str] = []
+    skipped: list[str] = []
     for url in urls:
         answer = get_health(url)
         if answer.health is None:
-            passed.append(f"{url}: {answer.problem}")
+            skipped.append(f"{url}: {answer.problem}")
             continue
         with session(url) as http:
             try:
@@ -163,16 +163,16 @@ def call_first(
                 )
             except requests.RequestException as error:
                 if was_not_sent(error):
-                    passed.append(f"{url}: {type(error).__name__}")
+                    skipped.append(f"{url}: {type(error).__name__}")
                     continue
                 raise NoRouterAnswered(
-                    f"{url} took the call and did not answer ({type(error).__name__}); it may have run, so "
+                    f"{url} got the request and did not answer ({type(error).__name__}). It may have run, so "
                     "it is not sent again. `skyfleet logs` shows what happened."
                 ) from None
             with reply:
-                yield url, reply, passed
+                yield url, reply, skipped
             return
-    lines = "\n".join(f"  {line}" for line in passed) or "  the stack has no router"
+    lines = "\n".join(f"  {line}" for line in skipped) or "  the stack has no router"
     raise NoRouterAnswered(
-        f"no router answered:\n{lines}\nSee `skyfleet status` and `skyfleet logs`; `{repair}` mends it."
+        f"no router answered:\n{lines}\nSee `skyfleet status` and `skyfleet logs`; `{repair}` repairs it."
     )

@@ -2,10 +2,10 @@
 
 Rules
 - Each router keeps its control document in the bucket of its own cloud, so each router gets the update. The
-  other instances of a router follow with their next request. A router that is out of reach keeps what it
-  has, and the command says so.
-- All routers are asked at once, each for its health first. So a dead router is known after `HEALTH_S` and
-  gets no update that it could apply later, and a sleeping one is awake before its bucket is read.
+  other instances of a router follow with their next request. A router that is out of reach keeps its
+  document, and the command says so.
+- The routers are asked in parallel, each for its health first. So a dead router is known after `HEALTH_S`
+  and gets no update that it could apply later, and a cold one has started before its bucket is read.
 - Draining is changed in two steps: the document is read, and the update names the revision that was read.
 """
 
@@ -41,7 +41,7 @@ class ControlAnswer:
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """`cloud/region` of the router, or its URL."""
         return self.place or self.url
 
     @property
@@ -50,8 +50,8 @@ class ControlAnswer:
         return tuple(json_access.strings(self.control.get("draining")))
 
     @property
-    def facts(self) -> JsonObject:
-        """For --json."""
+    def as_json(self) -> JsonObject:
+        """The entry of this router in the output of --json."""
         cloud, _, region = self.place.partition("/")
         where = {"cloud": cloud, "region": region} if self.place else {}
         return {
@@ -76,16 +76,17 @@ def set_strategy(outputs: Outputs, name: str) -> list[ControlAnswer]:
 def set_draining(
     outputs: Outputs,
     before: Sequence[ControlAnswer],
-    after: Callable[[ControlAnswer], tuple[str, ...] | None],
+    desired: Callable[[ControlAnswer], tuple[str, ...] | None],
 ) -> list[ControlAnswer]:
-    """Have each router that was read drain the targets `after(answer)`, and no others.
+    """Have each router of `before` drain the targets `desired(answer)`, and no others.
 
-    after: None leaves a router as it is. An answer with a problem stays in the result as it is."""
+    desired: None leaves a router as it is, and so does a problem in its answer.
+    """
     known = {answer.url: answer for answer in before}
 
     def one(url: str) -> ControlAnswer:
         answer = known[url]
-        keys = None if answer.problem else after(answer)
+        keys = None if answer.problem else desired(answer)
         if keys is None:
             return answer
         update: JsonObject = {"draining": list(keys), "revision": answer.control.get("revision")}
@@ -101,31 +102,31 @@ def sentence(answer: ControlAnswer) -> str:
     control = answer.control
     effective = json_access.string(control.get("effective"))
     configured = json_access.string(control.get("configured"))
-    origin = "as configured" if control.get("strategy") is None else f"ordered; configured: {configured}"
+    origin = "as configured" if control.get("strategy") is None else f"changed; configured: {configured}"
     return f"{answer.name}: {effective} ({origin}{validity(answer)})"
 
 
 def validity(answer: ControlAnswer) -> str:
-    """How long the document of a router without a bucket lasts, and that a bucket could not be read."""
+    """A part of a line: that the document ends with the instance, or that the bucket could not be read."""
     control = answer.control
-    fleeting = control.get("kept") == "instance" and control.get("revision")
+    temporary = control.get("kept") == "instance" and control.get("revision")
     unread = f"; the bucket cannot be read: {control['unread']}" if control.get("unread") else ""
-    return f"{', until this instance ends' if fleeting else ''}{unread}"
+    return f"{', until this instance ends' if temporary else ''}{unread}"
 
 
 def differences(answers: Sequence[ControlAnswer]) -> str:
-    """That the strategies of the routers differ, as far as they answered; empty when they do not."""
+    """A line that says how the strategies of the routers differ; empty when they agree."""
     return strategy_differences(
         {one.name: json_access.string(one.control.get("effective")) for one in answers if not one.problem}
     )
 
 
 def strategy_differences(strategies: Mapping[str, str]) -> str:
-    """That the routers differ, and how; empty when they do not. strategies: by router's name."""
+    """A line that says how the routers differ; empty when they agree. strategies: by name of the router."""
     if len(set(strategies.values())) < 2:
         return ""
-    told = ", ".join(f"{name} chooses by {strategy}" for name, strategy in strategies.items())
-    return f"The routers differ: {told}. `skyfleet strategy NAME` tells all of them."
+    parts = ", ".join(f"{name} uses {strategy}" for name, strategy in strategies.items())
+    return f"The routers differ: {parts}. `skyfleet strategy NAME` sets it at all of them."
 
 
 def _each(urls: Sequence[str], one: Callable[[str], ControlAnswer]) -> list[ControlAnswer]:

@@ -29,7 +29,7 @@ def select(names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(key for key in known if key in chosen)
 
 
-def after(
+def desired(
     before: Collection[str], chosen: Collection[str], known: Sequence[str], *, undo: bool
 ) -> tuple[str, ...]:
     """The targets that drain after the command, in the order of `known`."""
@@ -52,7 +52,7 @@ def sentence(answer: ControlAnswer) -> str:
 
 
 def differences(answers: Iterable[ControlAnswer]) -> str:
-    """That the routers drain different targets; empty when they do not."""
+    """A line that says that the routers drain different targets; empty when they agree."""
     if len({frozenset(answer.draining) for answer in answers if not answer.problem}) < 2:
         return ""
     return (

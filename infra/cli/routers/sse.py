@@ -1,5 +1,6 @@
-"""Read server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as we
-send them.
+"""Parse server-sent events: the fields `event` and `data`.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; `name` is `message` when the stream did not say."""
+    """One event. name: `message` if the stream has none."""
 
     name: str
     data: str
 
 
 def events(lines: Iterable[str]) -> Iterator[Event]:
-    """Events out of decoded lines; one that the stream's end cut off is dropped, as the standard says."""
+    """The events in decoded lines; an incomplete event at the end is dropped, as the standard says."""
     name, data = "message", list[str]()
     for line in lines:
         if not line:

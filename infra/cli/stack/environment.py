@@ -1,7 +1,6 @@
-"""The environment in which the plain Pulumi CLI works on the emulated clouds.
+"""The environment in which the Pulumi CLI works on the emulated clouds.
 
-The rule of this file: pure. `skyfleet up` and `eval "$(skyfleet env)"` use the same variables, so what the
-one does the other can repeat.
+The rule of this file: pure. `skyfleet up` and `eval "$(skyfleet env)"` use the same variables.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from pathlib import Path
 
 from infra.cli.paths import STACK, Layout
 
-# Guards nothing: the emulated stack's secrets are made up on this machine and live beside it in plain files.
+# Protects nothing: the secrets of the emulator's stack also are in plain files of this checkout.
 LOCAL_PASSPHRASE = "skyfleet-local"  # noqa: S105
 
-# Empty is off. The clouds' SDKs have a thousand modules; compiling them again takes longer than a deploy.
+# Empty means off. The SDKs have a thousand modules; to compile them again takes longer than a deployment.
 KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -28,10 +27,9 @@ def pulumi_variables(
     providers: str | None,
     environ: Mapping[str, str],
 ) -> dict[str, str]:
-    """Variables to add to `environ`. providers: `aws:PORT,...` of a running emulator, None when it is down.
+    """Variables to add to `environ`. providers: `aws:PORT,...` of a running emulator, None without one.
 
-    The project's own Python comes first on PATH: the language host built from Go modules starts `python`
-    from there.
+    The project's Python comes first on PATH, where a language host built from Go modules looks for `python`.
     """
     folders = [str(venv_bin), *(str(folder) for folder in pulumi_path)]
     before = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder not in folders]
@@ -56,14 +54,14 @@ def pulumi_variables(
 
 
 def backend_url(folder: Path) -> str:
-    """Pulumi's file backend in `folder`, without its `.attrs` sidecars.
+    """The URL of Pulumi's file backend in `folder`, without `.attrs` files.
 
-    A state file is replaced by a rename, its sidecar is written in place: a Pulumi killed in between leaves
-    an empty one, and every later command ends with "failed to load checkpoint: EOF".
+    Pulumi replaces a state file by a rename and writes its `.attrs` file in place. A kill in between leaves
+    an empty one, and every later command fails with "failed to load checkpoint: EOF".
     """
     return f"file://{folder}?metadata=skip"
 
 
 def exports(variables: Mapping[str, str]) -> str:
-    """Lines for `eval` in any POSIX shell."""
+    """`export` lines for a POSIX shell."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -15,7 +15,7 @@ Decorated = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A shell's variable that is not set gives an empty name, which must not mean the emulator's stack."""
+    """Refuse an empty name, as from an unset variable of a shell: it must not mean the emulator's stack."""
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty; name a stack, or leave --stack out for the emulator's")
     return value
@@ -30,18 +30,20 @@ stack_option: Decorated = click.option(
 
 
 def is_real(stack: str | None) -> bool:
-    """Whether another stack is meant than the emulator's."""
+    """Whether `stack` is another stack than the emulator's."""
     return stack not in (None, STACK)
 
 
 def emulator_only(instead: str) -> Decorated:
-    """A `--stack` that takes the emulator's stack alone. instead: what to do with a real one; {stack} in it
-    becomes its name."""
+    """A `--stack` option that accepts the emulator's stack only.
+
+    instead: what to do with a real stack; {stack} in it becomes its name.
+    """
 
     def refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
         if is_real(value):
-            said = f"`skyfleet {context.info_name}` is for the emulator, and {value} is another stack. "
-            raise click.UsageError(said + instead.format(stack=value), context)
+            reason = f"`skyfleet {context.info_name}` is for the emulator, and {value} is another stack. "
+            raise click.UsageError(reason + instead.format(stack=value), context)
 
     return click.option(
         "--stack", callback=refuse, expose_value=False, metavar="NAME", help=f"Only {STACK}, the emulator's."
@@ -49,5 +51,5 @@ def emulator_only(instead: str) -> Decorated:
 
 
 def deploy_command(stack: str | None) -> str:
-    """What deploys the stack again."""
+    """The command that deploys the stack again."""
     return f"pulumi up --stack {stack}" if is_real(stack) else "make up"

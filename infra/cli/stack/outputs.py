@@ -1,10 +1,9 @@
-"""The stack's outputs, read from Pulumi once and kept beside the state until the state changes.
+"""The outputs of a stack, read from Pulumi and cached beside the state until the state changes.
 
-URLs below `localhost`, as the emulated clouds give them, are told in their plain form: 127.0.0.1 works with
-every client. `pulumi stack output` shows the cloud's form.
-
-Asking Pulumi costs half a second; `status` and `invoke` should not. The copy is as secret as the state
-itself: the user alone may read it.
+- Pulumi takes half a second, which `status` and `invoke` should not take. The copy is as secret as the state:
+  only the user may read it.
+- URLs with names below `localhost`, as the emulator gives them, are shown with 127.0.0.1, which works with
+  every client. `pulumi stack output` shows the form of the cloud.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from infra.cli.paths import Layout
 from infra.cli.stack.runner import PulumiRunner
 from infra.loopback import plain_all
 
-HIDDEN = "[secret]"  # what Pulumi itself prints
+HIDDEN = "[secret]"  # as Pulumi prints it
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """All outputs; `secret` names those that are shown only when asked for."""
+    """The outputs of a stack. secret: names of those that are shown with --show-secrets only."""
 
     all: JsonObject = field(repr=False)
     secret: frozenset[str]
@@ -39,7 +38,7 @@ class Outputs:
 
     @property
     def router_urls(self) -> list[str]:
-        """In the order callers should try them."""
+        """The URLs of the routers, in the order in which clients should try them."""
         first = [json_access.string(self.all.get("routerUrl"))]
         return [
             url.rstrip("/")
@@ -49,7 +48,7 @@ class Outputs:
 
     @property
     def agent_urls(self) -> list[str]:
-        """One a cloud and region."""
+        """The URL of each agent."""
         agents = json_access.objects(self.all.get("agents"))
         return [url.rstrip("/") for agent in agents if (url := json_access.string(agent.get("url")))]
 
@@ -61,8 +60,7 @@ class Outputs:
 
     @property
     def router_places(self) -> dict[str, str]:
-        """`gcp/europe-west1` by URL, for routers that do not say it themselves; empty for what an earlier
-        release deployed."""
+        """`cloud/region` of each router by its URL."""
         return {
             json_access.string(router.get("url")).rstrip("/"): json_access.place(router)
             for router in json_access.objects(self.all.get("routers"))
@@ -70,37 +68,33 @@ class Outputs:
 
     @property
     def api_key(self) -> str:
-        """Empty on an open stack."""
+        """The API key of clients; empty on an open stack."""
         return json_access.string(self.all.get("apiKey"))
 
 
-def read(layout: Layout, engine: Callable[[], PulumiRunner]) -> Outputs:
-    """The outputs of the deployed stack; `engine` is made only when the copy is missing or older than the
-    state.
-    """
+def read_outputs(layout: Layout, pulumi: Callable[[], PulumiRunner]) -> Outputs:
+    """The outputs of the emulator's stack. pulumi: called when the copy is missing or outdated."""
     changed = layout.checkpoint.stat().st_mtime_ns
-    kept = _read_copy(layout, changed)
-    if kept is not None:
-        return kept
-    found = ask(engine())
-    with contextlib.suppress(
-        OSError
-    ):  # a full disk costs the next call half a second, not this one its answer
+    copy = _read_copy(layout, changed)
+    if copy is not None:
+        return copy
+    found = query_outputs(pulumi())
+    with contextlib.suppress(OSError):  # on a full disk the next call reads them from Pulumi again
         _write_copy(layout, changed, found)
     return found
 
 
-def ask(engine: PulumiRunner, *stack: str) -> Outputs:
-    """What Pulumi says; `stack`: its arguments that name one. PulumiFailed."""
+def query_outputs(pulumi: PulumiRunner, *stack: str) -> Outputs:
+    """The outputs as Pulumi has them. stack: arguments that select a stack. Raises PulumiFailed."""
     with ThreadPoolExecutor(2) as both:
-        plain = both.submit(engine.capture, "stack", "output", "--json", *stack)
-        whole = both.submit(engine.capture, "stack", "output", "--json", "--show-secrets", *stack)
-        hidden, everything = (
+        plain = both.submit(pulumi.capture, "stack", "output", "--json", *stack)
+        whole = both.submit(pulumi.capture, "stack", "output", "--json", "--show-secrets", *stack)
+        hidden, values = (
             json_access.as_object(json_access.parse(plain.result())),
             json_access.as_object(json_access.parse(whole.result())),
         )
-    secret = (key for key, value in hidden.items() if value == HIDDEN and everything.get(key) != HIDDEN)
-    return _with_plain_urls(everything, frozenset(secret))
+    secret = (key for key, value in hidden.items() if value == HIDDEN and values.get(key) != HIDDEN)
+    return _with_plain_urls(values, frozenset(secret))
 
 
 def _read_copy(layout: Layout, changed: int) -> Outputs | None:
@@ -115,8 +109,8 @@ def _read_copy(layout: Layout, changed: int) -> Outputs | None:
     )
 
 
-def _with_plain_urls(everything: JsonObject, secret: frozenset[str]) -> Outputs:
-    return Outputs(json_access.as_object(plain_all(everything)), secret)
+def _with_plain_urls(values: JsonObject, secret: frozenset[str]) -> Outputs:
+    return Outputs(json_access.as_object(plain_all(values)), secret)
 
 
 def _write_copy(layout: Layout, changed: int, found: Outputs) -> None:

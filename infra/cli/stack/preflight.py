@@ -1,7 +1,7 @@
-"""What happens before the engine runs: read the stack's settings and build its packages.
+"""Steps before Pulumi runs: read the stack config, check the disk, build the packages.
 
-`infra.packaging` and `infra.config.parse` are the Pulumi program's own; calling them here first means that
-mistakes are told before anything is deployed, and that the engine finds the packages built.
+They use the same code as the Pulumi program. So mistakes are reported before anything is deployed, and the
+program finds its packages.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from infra.cli import json_access
 from infra.cli.errors import SetupFailed
 from infra.cli.paths import STACK, Layout
 
-# Packages, their unpacked copies and logs: a whole fleet of three clouds takes about 190 MB.
+# Packages, unpacked copies and logs: a fleet on three clouds takes about 190 MB.
 FIRST_MB = 256
-# A deployment over another one: a change of the agent replaces a third of it.
+# For a later deployment: a change of the agent replaces a third of that.
 AGAIN_MB = 96
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read_settings(layout: Layout, stack: str = STACK) -> Settings:
-    """The stack's settings, or all its mistakes at once. stack: as Pulumi names it, also with owner."""
+    """The settings of a stack. stack: its name, with or without owner. Raises SetupFailed."""
     from infra.config.parse import parse_settings
     from infra.errors import InfraError
 
@@ -36,7 +36,7 @@ def read_settings(layout: Layout, stack: str = STACK) -> Settings:
 
 
 def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
-    """The stack's config as its file has it, by full key."""
+    """The stack config as it is in its file, by full key. Raises SetupFailed."""
     import yaml
 
     name = stack.rpartition("/")[2]
@@ -45,7 +45,7 @@ def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
         parsed: object = yaml.safe_load(path.read_text())
     except OSError as error:
         raise SetupFailed(
-            f"{layout.shown(path)} cannot be read: {error.strerror}. {_restore(name)}"
+            f"{layout.shown(path)} cannot be read: {error.strerror}. {_restore_advice(name)}"
         ) from None
     except UnicodeDecodeError as error:
         raise SetupFailed(
@@ -61,7 +61,10 @@ def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
 
 
 def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
-    """SetUpFailed when the disk has too little space: one that fills up later damages Pulumi's state."""
+    """Raise SetupFailed when the disk has too little space: a full disk damages Pulumi's state.
+
+    free: the free bytes of the disk of a folder.
+    """
     needed = AGAIN_MB if layout.checkpoint.exists() else FIRST_MB
     found = free(layout.home) // 2**20
     if found < needed:
@@ -75,7 +78,7 @@ def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
 def build_packages(
     layout: Layout, settings: Settings, environ: Mapping[str, str], now: Callable[[str], None]
 ) -> None:
-    """Build every package of the stack, or say which file and line is in the way."""
+    """Build the packages of a stack. now: gets the present step. Raises SetupFailed with file and line."""
     from infra.errors import InfraError
     from infra.packaging import build_all
 
@@ -85,7 +88,7 @@ def build_packages(
         raise SetupFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None
 
 
-def _restore(stack: str) -> str:
+def _restore_advice(stack: str) -> str:
     if stack == STACK:
         return "Restore it with git."
     return f"Run it in the checkout that {stack} is deployed from: the stack's config says what it deploys."

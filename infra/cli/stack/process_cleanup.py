@@ -1,8 +1,7 @@
-"""End what a killed Pulumi leaves running: its language host and the program.
+"""End the processes that a killed Pulumi leaves: its language host and the program.
 
-We start Pulumi in a session of its own, so everything below it carries its pid as the session's number (their
-process groups differ), and the kernel reuses that number only after the last of them has ended: they are
-found without guessing by name.
+Pulumi runs in its own session, so the session id of its descendants is its pid, although their process groups
+differ. The kernel does not reuse the number before the last of them has ended.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import time
 from pathlib import Path
 
 PROC = Path("/proc")
-# A language host ends at once when it is asked to.
+# A language host ends at once at SIGTERM.
 GRACE_S = 2.0
 POLL_S = 0.02
 
 
 def of_session(session: int, proc: Path = PROC) -> list[int]:
-    """Every process of that session, from /proc/PID/stat (field 6, after the name in brackets)."""
+    """The processes of a session, from field 6 of /proc/PID/stat."""
     found: list[int] = []
     for entry in proc.iterdir():
         if not entry.name.isdigit():
@@ -28,14 +27,14 @@ def of_session(session: int, proc: Path = PROC) -> list[int]:
         try:
             fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
-            continue  # it has just ended
+            continue  # it ended meanwhile
         if len(fields) > 3 and fields[3] == str(session) and fields[0] != "Z":
             found.append(int(entry.name))
     return found
 
 
 def end_session(session: int) -> list[int]:
-    """End all processes of a session and return their pids; those that stay after a grace are killed."""
+    """End all processes of a session and return their pids; after GRACE_S they are killed."""
     ended = of_session(session)
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for pid in of_session(session):

@@ -1,7 +1,6 @@
-"""Make Pulumi's plain output short: what was done to which resource, why it failed, the count at the end.
+"""Parse the output of Pulumi: steps, errors, and the counts at the end.
 
-The rule of this file: pure, line in, value out. A line we do not know is not shown, but it is in the log
-whole.
+The rule of this file: pure. Unknown lines are not shown; the log has all of them.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
 _CLOUDS = {package: cloud for cloud, package in PULUMI_PACKAGES.items()}
-# What an emulated cloud says on a bad day (emulator/providers/outages.py).
+# The message of an emulated management API during an outage (emulator/providers/outages.py).
 _OUTAGE = re.compile(r"the cloud's management API answered \d+")
 _FATAL = re.compile(r"^error: ")
 
-# What the program waits for (infra/rollout.py): once as it is said, and once more at the end.
+# What the program waits for (infra/rollout.py): when it is logged, and again at the end.
 _WAITING = re.compile(r"^ .*\bpulumi:pulumi:Stack \S+ .*?\b(waiting for the .+)$")
 _WAITED = re.compile(r"^\s+waiting for the ")
 
-# Enough for a list of config mistakes or the end of a traceback; what is longer hides its own point.
+# Enough for a list of config mistakes or the end of a traceback.
 SHOWN_LINES = 40
 SHOWN_HEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One resource that is done with, or has failed."""
+    """A finished or failed operation on a resource."""
 
     mark: str
     type: str
@@ -51,7 +50,7 @@ class Step:
 
 
 def step(line: str) -> Step | None:
-    """The step a line reports as ended, None for beginnings and everything else."""
+    """The step that a line reports as ended, None for any other line."""
     found = _STEP.match(line)
     if found is None:
         return None
@@ -63,15 +62,13 @@ def step(line: str) -> Step | None:
 
 
 def waiting(line: str) -> str:
-    """What the program waits for, empty for every other line."""
+    """What the program waits for; empty for any other line."""
     found = _WAITING.match(line)
     return found[1] if found else ""
 
 
 def outages(lines: Iterable[str]) -> dict[str, str]:
-    """Clouds whose management API was out of order, each with what it said; empty when anything else failed
-    too.
-    """
+    """The clouds whose management API failed, with its message; empty when anything else failed too."""
     found: dict[str, str] = {}
     for line in lines:
         if (failed := step(line)) is None or not failed.failed or failed.type == "pulumi:pulumi:Stack":
@@ -84,18 +81,16 @@ def outages(lines: Iterable[str]) -> dict[str, str]:
 
 
 def diagnostics(lines: Iterable[str]) -> list[str]:
-    """What Pulumi says went wrong, at most SHOWN_LINES lines; the last lines of all when it has no such
-    section.
-    """
-    everything = [line.rstrip() for line in lines]
+    """The errors that Pulumi printed, at most SHOWN_LINES lines; without any, the last lines."""
+    stripped = [line.rstrip() for line in lines]
     section: list[str] = []
     inside = False
-    for line in everything:
+    for line in stripped:
         if (header := _SECTION.match(line)) is not None:
             inside = header[1] == "Diagnostics"
         elif (inside or _FATAL.match(line)) and not _WAITED.match(line):
             section.append(line)
-    chosen = [line for line in section if line.strip()] or [line for line in everything if line.strip()][-15:]
+    chosen = [line for line in section if line.strip()] or [line for line in stripped if line.strip()][-15:]
     if len(chosen) <= SHOWN_LINES:
         return chosen
     left_out = len(chosen) - SHOWN_LINES
@@ -104,7 +99,7 @@ def diagnostics(lines: Iterable[str]) -> list[str]:
 
 
 def counts(lines: Iterable[str]) -> str:
-    """`3 created, 38 unchanged`: the Resources section in one line, empty when there is none."""
+    """The Resources section in one line, such as `3 created, 38 unchanged`; empty without one."""
     found: list[str] = []
     inside = False
     for line in lines:

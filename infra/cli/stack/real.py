@@ -13,16 +13,15 @@ from pathlib import Path
 
 from infra.cli.errors import NotDeployed, PulumiFailed
 from infra.cli.paths import STACK, Layout
-from infra.cli.stack.outputs import Outputs, ask
+from infra.cli.stack.outputs import Outputs, query_outputs
 from infra.cli.stack.runner import PulumiRunner
 from infra.setup.pulumi.cli import Cli
 
 
 def environment(cli: Cli, environ: Mapping[str, str]) -> dict[str, str]:
-    """The operator's own, with this project's Python first on PATH and the CLI last.
+    """The operator's environment, with this project's Python first on PATH and the CLI last.
 
-    A language host that was built here is older than the CLI and hears nothing of `virtualenv` in
-    Pulumi.yaml: it runs the first python3 on PATH.
+    A language host that was built here ignores `virtualenv` in Pulumi.yaml and runs python3 from PATH.
     """
     venv = str(Path(sys.executable).parent)
     folders = [venv, environ.get("PATH", os.defpath), *map(str, cli.path)]
@@ -30,10 +29,10 @@ def environment(cli: Cli, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def real_outputs(stack: str, layout: Layout, cli: Cli, environ: Mapping[str, str]) -> Outputs:
-    """What a real stack says about itself; NothingUp when it has not been deployed."""
-    engine = PulumiRunner(cli.program, layout.root, environment(cli, environ))
+    """The outputs of a stack on real accounts. Raises NotDeployed or PulumiFailed."""
+    pulumi = PulumiRunner(cli.program, layout.root, environment(cli, environ))
     try:
-        found = ask(engine, "--stack", stack)
+        found = query_outputs(pulumi, "--stack", stack)
     except PulumiFailed as failed:
         raise PulumiFailed(f"{failed.message}\n{advice(stack, layout, environ)}") from None
     if not found.router_urls:
@@ -42,13 +41,13 @@ def real_outputs(stack: str, layout: Layout, cli: Cli, environ: Mapping[str, str
 
 
 def advice(stack: str, layout: Layout, environ: Mapping[str, str]) -> str:
-    """What to do when Pulumi does not give a stack's outputs."""
+    """What to do when Pulumi cannot read the outputs of a stack."""
     if str(layout.home) in environ.get("PULUMI_BACKEND_URL", ""):
         return (
             'This shell is aimed at the emulator (`eval "$(skyfleet env)"`), whose backend knows the stack '
             f"{STACK} alone. Open a new shell and run it there."
         )
     return (
-        "It was asked in your own environment: `pulumi whoami -v` says which backend that is, `pulumi stack "
+        "Pulumi ran in your own environment: `pulumi whoami -v` says which backend that is, `pulumi stack "
         f"ls` which stacks it has; for {stack}, PULUMI_CONFIG_PASSPHRASE may be needed."
     )

@@ -1,10 +1,10 @@
-"""Run the plain Pulumi CLI as a child process.
+"""Run the Pulumi CLI as a child process.
 
-Why not `pulumi.automation`: it runs this same CLI, but between us and a signal, hides its output behind an
-event log and costs a second of imports. As a child in a session of its own the CLI gets each Ctrl-C
-exactly once (the first lets it finish what it is doing, the second ends it at once), what it prints goes
-whole into a log, and when we are killed it is an ordinary Pulumi whose lock the next `up` knows how to
-judge.
+`pulumi.automation` runs the same CLI, but it does not forward signals, hides the output behind an event log
+and takes a second to import. Here the CLI runs in its own session:
+- It gets each Ctrl-C exactly once. After the first it finishes the present operation, at the second it ends.
+- All that it prints is in a log.
+- If this process is killed, the CLI leaves an ordinary lock, which the next `up` handles.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from infra.cli.errors import PulumiFailed
 from infra.cli.stack.process_cleanup import end_session
 from infra.cli.stack.pulumi_lines import diagnostics
 
-# SIGHUP: the terminal is closed; Pulumi itself no longer hears of it.
+# SIGHUP: the terminal was closed, which Pulumi in its own session does not notice.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-# Pulumi goes on waiting for ever when it cannot write the stack's state (a full disk) ...
+# Pulumi waits forever when it cannot write the state of the stack, as on a full disk ...
 STATE_WRITE_FAILED = "failed to save snapshot"
-# ... and ends at its second interrupt when the first did not bring it to an end.
+# ... and ends at a second interrupt if the first did not end it.
 SECOND_INTERRUPT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PulumiRunner:
-    """`program` run in `root` with `environ`, which names backend, passphrase, stack and providers."""
+    """Runs `program` in `root`. environ: names backend, passphrase, stack and providers."""
 
     program: Path
     root: Path
     environ: Mapping[str, str] = field(repr=False)
 
     def capture(self, *arguments: str) -> str:
-        """A short command's stdout; PulumiFailed with what it said when it fails."""
+        """Run a short command and return its stdout. Raises PulumiFailed with what it printed."""
         done = subprocess.run(
             [str(self.program), *arguments, "--non-interactive", "--color", "never"],
             cwd=self.root,
@@ -55,20 +55,21 @@ class PulumiRunner:
             check=False,
         )
         if done.returncode != 0:
-            said = "\n".join(diagnostics((done.stderr + done.stdout).splitlines()))
-            raise PulumiFailed(f"`pulumi {' '.join(arguments)}` ended with {done.returncode}:\n{said}")
+            printed = "\n".join(diagnostics((done.stderr + done.stdout).splitlines()))
+            raise PulumiFailed(f"`pulumi {' '.join(arguments)}` ended with {done.returncode}:\n{printed}")
         return done.stdout
 
     def stream(
         self, *arguments: str, log: Path, on_line: Callable[[str], None], on_stop: Callable[[], None]
     ) -> int:
-        """A long command: every line to `log` and to `on_line`; `on_stop` is called when the user wants to
-        stop. One that can no longer write its state is told to stop.
+        """Run a long command and return its exit code; one that cannot write its state is stopped.
+
+        log: gets every line. on_line: called with every line. on_stop: called when the user wants to stop.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         interrupted = False
-        with log.open("ab", buffering=0) as written:
-            keep(written, f"$ pulumi {' '.join(arguments)}\n")
+        with log.open("ab", buffering=0) as output:
+            append(output, f"$ pulumi {' '.join(arguments)}\n")
             with interruptible():
                 child = subprocess.Popen(
                     [str(self.program), *arguments, "--non-interactive", "--color", "never"],
@@ -83,7 +84,7 @@ class PulumiRunner:
                 )
             with child, forwarding_signals(child, on_stop), ending_children(child):
                 for line in child.stdout or ():
-                    keep(written, line)
+                    append(output, line)
                     on_line(line.rstrip("\n"))
                     if STATE_WRITE_FAILED in line and not interrupted:
                         interrupted = True
@@ -91,14 +92,14 @@ class PulumiRunner:
         return child.returncode
 
 
-def keep(log: FileIO, line: str) -> None:
-    """A line for the log; a full disk costs the line and not the deployment."""
+def append(log: FileIO, line: str) -> None:
+    """Append a line to the log; on a full disk the line is lost and the deployment goes on."""
     with contextlib.suppress(OSError):
         log.write(line.encode())
 
 
 def interrupt_twice(child: subprocess.Popen[str]) -> None:
-    """Interrupt `child`, and once more if it stays."""
+    """Interrupt `child`, and again after SECOND_INTERRUPT_S."""
     child.send_signal(signal.SIGINT)
     again = threading.Timer(SECOND_INTERRUPT_S, child.send_signal, (signal.SIGINT,))
     again.daemon = True
@@ -107,8 +108,9 @@ def interrupt_twice(child: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Start a child that hears SIGINT, also when we were started in the background, where it is ignored: an
-    ignored signal stays ignored in a child, a handled one is the child's own again.
+    """A context in which a child starts with the default action for SIGINT.
+
+    A process in the background ignores SIGINT, and a child inherits that. It does not inherit a handler.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
@@ -122,9 +124,7 @@ def interruptible() -> Generator[None]:
 
 @contextmanager
 def ending_children(child: subprocess.Popen[str]) -> Generator[None]:
-    """End what `child` leaves running as soon as it has ended: a language host may hold the pipe that we
-    read.
-    """
+    """End the session of `child` when it has ended: its language host may keep the pipe open."""
 
     def sweep() -> None:
         child.wait()
@@ -138,9 +138,7 @@ def ending_children(child: subprocess.Popen[str]) -> Generator[None]:
 
 @contextmanager
 def forwarding_signals(child: subprocess.Popen[str], on_stop: Callable[[], None]) -> Generator[None]:
-    """Give each signal to stop to `child` as one SIGINT, Pulumi's word for "stop after what you are
-    doing".
-    """
+    """Forward each signal to `child` as SIGINT, at which Pulumi ends after the present operation."""
 
     def forward(_signal: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,6 +1,6 @@
-"""Read what a killed Pulumi leaves in the file backend: lock notes and operations without an end.
+"""Parse what a killed Pulumi leaves in the file backend: locks and pending operations.
 
-The rule of this file: pure. Whether a process lives is asked through an argument.
+The rule of this file: pure. A function argument says whether a process runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from infra.cli import json_access
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Pulumi's note of the process that holds a stack."""
+    """The content of a lock file: the process that holds a stack."""
 
     pid: int
     user: str
@@ -23,50 +23,53 @@ class Lock:
 
 
 class LockStatus(Enum):
-    """Whether a deployment may take the stack."""
+    """Whether a deployment may start."""
 
     FREE = "no process holds the stack"
-    STALE = "its holder is gone: the lock may be removed"
-    HELD = "a Pulumi on this machine is working on it"
-    FOREIGN = "a Pulumi on another machine holds it; we cannot see whether it lives"
+    STALE = "its process has ended: the lock may be removed"
+    HELD = "a Pulumi on this machine works on it"
+    FOREIGN = "a Pulumi on another machine holds it, which may still run"
 
 
 @dataclass(frozen=True, slots=True)
 class LockVerdict:
-    """`note`: the lock that decides, None when there is none."""
+    """The status of a stack. lock: the lock that decides, if it could be read."""
 
-    hold: LockStatus
-    note: Lock | None = None
+    status: LockStatus
+    lock: Lock | None = None
 
 
 def parse_lock(text: str) -> Lock | None:
-    """A lock note; None when it is not one (a note half written by a killed process is worth nothing)."""
-    told = json_access.as_object(json_access.parse(text))
-    pid, host = told.get("pid"), told.get("hostname")
+    """The content of a lock file, None when it is incomplete."""
+    fields = json_access.as_object(json_access.parse(text))
+    pid, host = fields.get("pid"), fields.get("hostname")
     if not isinstance(pid, int) or not isinstance(host, str):
         return None
     return Lock(
-        pid, json_access.string(told.get("username")), host, json_access.string(told.get("timestamp"))
+        pid, json_access.string(fields.get("username")), host, json_access.string(fields.get("timestamp"))
     )
 
 
-def strongest_lock(texts: Iterable[str], host: str, alive: Callable[[int], bool]) -> LockVerdict:
-    """The strongest of all locks: a living one beats a foreign one beats a stale one."""
+def strongest_lock(texts: Iterable[str], host: str, is_running: Callable[[int], bool]) -> LockVerdict:
+    """The lock that decides: one of a running process, else of another machine, else a stale one.
+
+    texts: the lock files. host: the name of this machine. is_running: whether a pid is a running Pulumi.
+    """
     verdicts = [LockVerdict(LockStatus.FREE)]
     for text in texts:
-        note = parse_lock(text)
-        if note is None:
+        lock = parse_lock(text)
+        if lock is None:
             verdicts.append(LockVerdict(LockStatus.STALE))
-        elif note.host != host:
-            verdicts.append(LockVerdict(LockStatus.FOREIGN, note))
+        elif lock.host != host:
+            verdicts.append(LockVerdict(LockStatus.FOREIGN, lock))
         else:
-            verdicts.append(LockVerdict(LockStatus.HELD if alive(note.pid) else LockStatus.STALE, note))
+            verdicts.append(LockVerdict(LockStatus.HELD if is_running(lock.pid) else LockStatus.STALE, lock))
     order = (LockStatus.HELD, LockStatus.FOREIGN, LockStatus.STALE, LockStatus.FREE)
-    return min(verdicts, key=lambda verdict: order.index(verdict.hold))
+    return min(verdicts, key=lambda verdict: order.index(verdict.status))
 
 
 def pending_operations(checkpoint: str) -> list[str]:
-    """`creating <name>` for each operation that was begun and has no end."""
+    """`creating <name>` for each pending operation."""
     return [
         f"{json_access.string(operation.get('type'), 'changing')} {_name(operation)}"
         for operation in json_access.objects(_latest(checkpoint).get("pending_operations"))
@@ -74,7 +77,7 @@ def pending_operations(checkpoint: str) -> list[str]:
 
 
 def has_resources(checkpoint: str) -> bool:
-    """Whether a checkpoint holds any resource."""
+    """Whether a checkpoint has any resource."""
     return bool(json_access.objects(_latest(checkpoint).get("resources")))
 
 
@@ -86,5 +89,5 @@ def _name(operation: json_access.JsonObject) -> str:
 
 
 def _latest(checkpoint: str) -> json_access.JsonObject:
-    whole = json_access.as_object(json_access.parse(checkpoint))
-    return json_access.as_object(json_access.as_object(whole.get("checkpoint")).get("latest"))
+    state = json_access.as_object(json_access.parse(checkpoint))
+    return json_access.as_object(json_access.as_object(state.get("checkpoint")).get("latest"))

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
-from infra.cli.emulator.faults import active, check_cloud, check_fault, manual_change
+from infra.cli.emulator.faults import active_faults, check_cloud, check_fault, manual_change
 from infra.cli.json_access import JsonObject
 from infra.cli.output.summary import as_json, changes, closing_text
 from infra.cli.paths import Layout
@@ -93,8 +93,8 @@ def test_all_active_faults_are_listed() -> None:
         {"cloud": "aws", "scope": "agents", "fault": "slow:800ms"},
         {"cloud": "aws", "scope": "all", "fault": "kill"},
     ]
-    assert active(faults) == "Active now: aws slow:800ms (agents), aws kill (all)."
-    assert active([]) == "Active now: no fault."
+    assert active_faults(faults) == "Active now: aws slow:800ms (agents), aws kill (all)."
+    assert active_faults([]) == "Active now: no fault."
 
 
 def test_an_unknown_cloud_is_refused_with_a_suggestion() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from infra.cli.app import cli
 from infra.cli.paths import Layout
 from infra.cli.routers.control import ControlAnswer
-from infra.cli.routers.draining import after, differences, drains_last, select, sentence
+from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
 from tests.infra.cli.commands.test_invoke import deployed, no_listener
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
 
@@ -60,7 +60,7 @@ def test_what_drains_afterwards(
     before: tuple[str, ...], chosen: tuple[str, ...], undo: bool, wanted: tuple[str, ...]
 ) -> None:
     """Targets are added or removed, and keys of removed targets are dropped."""
-    assert after(before, chosen, KNOWN, undo=undo) == wanted
+    assert desired(before, chosen, KNOWN, undo=undo) == wanted
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_line_says_what_drains_and_for_how_long() -> None:
 def test_routers_that_drain_different_targets_are_pointed_out() -> None:
     """The order of a list makes no difference, and a router without an answer neither."""
     assert "differ" in differences([answer(), answer(*AWS)])
-    silent = ControlAnswer("http://r", {}, "no answer")
-    assert not differences([answer(*AWS), answer(*reversed(AWS)), silent])
+    missing_checkers = ControlAnswer("http://r", {}, "no answer")
+    assert not differences([answer(*AWS), answer(*reversed(AWS)), missing_checkers])
 
 
 class Router:

@@ -139,7 +139,7 @@ def test_an_unreachable_router_is_skipped(deployed: Layout, no_listener: str) ->
         facts = run(deployed, "invoke", "what is 84?", "--json")
     assert done.exit_code == 0, done.output
     assert done.stdout == "84\n"
-    assert f"passed over {no_listener}" in done.stderr
+    assert f"skipped {no_listener}" in done.stderr
     assert "aws/eu-west-1" in done.stderr
     assert seen[1].headers["authorization"] == "Bearer secret"
     assert json.loads(seen[1].body) == {"input": "what is 84?"}
@@ -156,7 +156,7 @@ def test_a_router_whose_front_end_answers_in_its_place_is_skipped(deployed: Layo
         routers(deployed, dead, alive)
         done = run(deployed, "invoke", "x")
     assert done.exit_code == 0, done.output
-    assert f"passed over {dead}: HTTP 503" in done.stderr
+    assert f"skipped {dead}: HTTP 503" in done.stderr
 
 
 def test_an_empty_text_is_a_usage_error(deployed: Layout) -> None:

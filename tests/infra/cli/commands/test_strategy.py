@@ -62,7 +62,7 @@ def test_different_strategies_are_reported(deployed: Layout) -> None:
     with serving(router([], configured="weighted")) as one, serving(router([], "r2")) as two:
         routers(deployed, one, two)
         result = run(deployed)
-    assert "The routers differ: aws/r1 chooses by weighted, aws/r2 chooses by adaptive." in result.output
+    assert "The routers differ: aws/r1 uses weighted, aws/r2 uses adaptive." in result.output
 
 
 def test_a_strategy_is_set_at_all_routers_with_the_api_key(deployed: Layout) -> None:
@@ -98,7 +98,7 @@ def test_an_unreachable_router_is_reported_and_the_others_are_changed(
         result = run(deployed, "cost")
     assert result.exit_code == 1
     assert f"{no_listener}: connection refused" in result.output
-    assert "aws/r1: cost (ordered; configured: adaptive)" in result.output
+    assert "aws/r1: cost (changed; configured: adaptive)" in result.output
     assert "1 of 2 routers" in result.output
 
 
@@ -117,12 +117,12 @@ def test_a_black_holed_router_costs_one_health_timeout(
     asked: list[str] = []
     monkeypatch.setattr("infra.cli.routers.control.get_health", partial(get_health, seconds=0.2))
 
-    def silent(request: Request) -> Reply:
+    def missing_checkers(request: Request) -> Reply:
         asked.append(request.path)
         time.sleep(0.6)
         return Reply()
 
-    with serving(silent) as hole, serving(router([])) as one:
+    with serving(missing_checkers) as hole, serving(router([])) as one:
         routers(deployed, hole, one)
         result = run(deployed, "cost")
     assert asked == ["/health"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from infra.cli.emulator import first_checks
 from infra.cli.emulator.admin import EmulatorInfo
-from infra.cli.emulator.first_checks import Clock, sentence, silent, wait_for_checkers
+from infra.cli.emulator.first_checks import Clock, missing_checkers, sentence, wait_for_checkers
 from infra.cli.stack.outputs import Outputs
 from tests.infra.cli.fakes import Reply, Request, json_reply, serving
 
@@ -34,21 +34,21 @@ class Time:
 def test_up_does_not_wait_for_checkers_with_a_snapshot() -> None:
     """A second `up` ends immediately."""
     time = Time(news=[set(ALL)])
-    assert silent(time.heard, ALL, 10, time.clock) == []
+    assert missing_checkers(time.heard, ALL, 10, time.clock) == []
     assert time.now == 0
 
 
 def test_the_wait_ends_with_the_snapshot_of_the_last_checker() -> None:
     """It does not last until its limit."""
     time = Time(news=[set(), set(ALL[:1]), set(ALL)])
-    assert silent(time.heard, ALL, 10, time.clock) == []
+    assert missing_checkers(time.heard, ALL, 10, time.clock) == []
     assert time.now < 1
 
 
 def test_a_silent_checker_is_named_after_the_limit() -> None:
     """`up` still succeeds."""
     time = Time(news=[set(ALL[:2])])
-    assert silent(time.heard, ALL, 10, time.clock) == ["gcp/europe-west1"]
+    assert missing_checkers(time.heard, ALL, 10, time.clock) == ["gcp/europe-west1"]
     assert 10 <= time.now < 11
     assert "gcp/europe-west1" in sentence(["gcp/europe-west1"], 10)
     assert "skyfleet logs --role checker" in sentence(["gcp/europe-west1"], 10)

@@ -127,7 +127,7 @@ def test_a_shell_with_the_emulators_environment_is_named_as_the_reason(
         (("up",), "`pulumi up --stack prod`"),
         (("down",), "`pulumi destroy --stack prod`"),
         (("env",), "new shell"),
-        (("chaos", "aws", "kill"), "Faults are made by the emulator"),
+        (("chaos", "aws", "kill"), "Only the emulator injects faults"),
     ],
 )
 def test_commands_of_the_emulator_refuse_a_real_stack(

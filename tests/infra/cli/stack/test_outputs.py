@@ -13,9 +13,9 @@ from infra.cli.emulator.log_files import Follower, LogFile, choose, tail
 from infra.cli.errors import SetupFailed
 from infra.cli.paths import Layout
 from infra.cli.remove_tree import remove
-from infra.cli.stack.outputs import read
+from infra.cli.stack.outputs import read_outputs
 from infra.cli.stack.preflight import check_disk_space, read_settings
-from infra.cli.stack.recovery import pending
+from infra.cli.stack.recovery import unfinished_operations
 from infra.cli.stack.runner import PulumiRunner
 from tests.infra.cli.fakes import script
 
@@ -96,7 +96,7 @@ def test_outputs_are_read_from_pulumi_once_per_state(tmp_path: Path) -> None:
 case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}' ;;
 *) echo '{{"routerUrl": "http://r/", "apiKey": "[secret]"}}' ;; esac"""
     engine = PulumiRunner(script(tmp_path / "pulumi", body), tmp_path, {"PATH": os.defpath})
-    assert read(layout, lambda: engine) == (found := read(layout, lambda: engine))
+    assert read_outputs(layout, lambda: engine) == (found := read_outputs(layout, lambda: engine))
     assert found.secret == {"apiKey"}
     assert found.shown == {"routerUrl": "http://r/", "apiKey": "[secret]"}
     assert found.api_key == "k"
@@ -106,7 +106,7 @@ case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}
     assert "k" in json.loads(layout.outputs.read_text())["outputs"]["apiKey"]
     layout.checkpoint.write_text("{ }")
     os.utime(layout.checkpoint, ns=(1, 1))
-    read(layout, lambda: engine)
+    read_outputs(layout, lambda: engine)
     assert log.read_text().count("asked") == 4
 
 
@@ -118,7 +118,7 @@ def test_outputs_have_urls_that_every_client_can_call(tmp_path: Path) -> None:
     said = f"echo '{json.dumps({'routerUrl': urls[0], 'routerUrls': urls, 'agents': agents})}'"
     engine = PulumiRunner(script(tmp_path / "pulumi", said), tmp_path, {"PATH": os.defpath})
     for _ in range(2):
-        found = read(layout, lambda: engine)
+        found = read_outputs(layout, lambda: engine)
         assert found.router_urls == ["http://127.0.0.1:9"]
         assert found.agent_urls == ["http://127.0.0.1:8"]
         assert found.shown["agents"] == [{"url": "http://127.0.0.1:8/", "weight": 1}]
@@ -143,15 +143,15 @@ def test_binary_content_in_a_cached_file_is_ignored(tmp_path: Path) -> None:
         path.write_bytes(BROKEN)
     assert running(layout) is None
     assert daemon_pid(layout) is None
-    assert pending(layout) == []
-    assert read(layout, lambda: engine).router_urls == ["http://r"]
+    assert unfinished_operations(layout) == []
+    assert read_outputs(layout, lambda: engine).router_urls == ["http://r"]
 
 
 def test_outputs_are_returned_although_no_copy_can_be_written(tmp_path: Path) -> None:
     """On a full disk only the next call becomes slower."""
     layout, engine = deployed(tmp_path)
     layout.outputs.mkdir()
-    assert read(layout, lambda: engine).router_urls == ["http://r"]
+    assert read_outputs(layout, lambda: engine).router_urls == ["http://r"]
     assert sorted(path.name for path in layout.home.iterdir()) == ["outputs.json", "state"]
 
 

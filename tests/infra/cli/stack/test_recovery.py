@@ -10,13 +10,13 @@ import pytest
 
 from infra.cli.errors import PulumiFailed, StackLocked
 from infra.cli.paths import Layout
-from infra.cli.stack.recovery import check_state, is_pulumi, pending, release_stale_lock
+from infra.cli.stack.recovery import check_state, is_pulumi, release_stale_lock, unfinished_operations
 from infra.cli.stack.runner import PulumiRunner
 from infra.cli.stack.state import LockStatus, has_resources, pending_operations, strongest_lock
 from tests.infra.cli.fakes import script
 
 
-def note(pid: int, host: str = "here") -> str:
+def lock(pid: int, host: str = "here") -> str:
     """A lock file of Pulumi's file backend."""
     return json.dumps({"pid": pid, "username": "me", "hostname": host, "timestamp": "2026-11-22T10:00:00Z"})
 
@@ -27,21 +27,21 @@ def lives(*pids: int) -> Callable[[int], bool]:
 
 
 @pytest.mark.parametrize(
-    ("notes", "hold"),
+    ("notes", "status"),
     [
         ([], LockStatus.FREE),
-        ([note(5)], LockStatus.STALE),
-        ([note(7)], LockStatus.HELD),
-        ([note(5, "there")], LockStatus.FOREIGN),
-        ([note(5), note(7)], LockStatus.HELD),
-        ([note(5), note(9, "there")], LockStatus.FOREIGN),
-        ([note(7)[:20]], LockStatus.STALE),
+        ([lock(5)], LockStatus.STALE),
+        ([lock(7)], LockStatus.HELD),
+        ([lock(5, "there")], LockStatus.FOREIGN),
+        ([lock(5), lock(7)], LockStatus.HELD),
+        ([lock(5), lock(9, "there")], LockStatus.FOREIGN),
+        ([lock(7)[:20]], LockStatus.STALE),
         (["[]"], LockStatus.STALE),
     ],
 )
-def test_a_lock_is_stale_only_if_its_process_has_ended(notes: list[str], hold: LockStatus) -> None:
+def test_a_lock_is_stale_only_if_its_process_has_ended(notes: list[str], status: LockStatus) -> None:
     """A running holder comes before an unknown one, and both before an ended one. A partial file is stale."""
-    assert strongest_lock(notes, "here", lives(7)).hold is hold
+    assert strongest_lock(notes, "here", lives(7)).status is status
 
 
 def test_a_reused_pid_is_not_pulumi(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def locked(tmp_path: Path) -> Layout:
     layout.stack_locks.mkdir(parents=True)
     import socket
 
-    (layout.stack_locks / "1.json").write_text(note(2**22 + 1, socket.gethostname()))
+    (layout.stack_locks / "1.json").write_text(lock(2**22 + 1, socket.gethostname()))
     return layout
 
 
@@ -123,7 +123,7 @@ def test_a_stale_lock_is_cancelled_and_reported(locked: Layout) -> None:
 
 def test_a_lock_of_another_machine_is_kept(locked: Layout) -> None:
     """Its process cannot be checked, so the message tells the user how to remove the lock."""
-    (locked.stack_locks / "2.json").write_text(note(1, "elsewhere"))
+    (locked.stack_locks / "2.json").write_text(lock(1, "elsewhere"))
     engine = PulumiRunner(locked.root / "never-run", locked.root, {})
     with pytest.raises(StackLocked, match=r"me@elsewhere.*pulumi cancel"):
         release_stale_lock(locked, engine, lambda text: None)
@@ -134,4 +134,4 @@ def test_an_unlocked_stack_needs_no_recovery(tmp_path: Path) -> None:
     """Without a lock and a state Pulumi is not started."""
     layout = Layout(tmp_path)
     release_stale_lock(layout, PulumiRunner(tmp_path / "never-run", tmp_path, {}), lambda text: None)
-    assert pending(layout) == []
+    assert unfinished_operations(layout) == []
