@@ -25,10 +25,10 @@ from skyfleet.asgi import Header, Send, error_json, send_json
 
 
 class FunctionError(Exception):
-    """Base of this tree; `str()` of it is the message of the error response."""
+    """Base of this tree, never raised itself; `str()` is the message of the error response."""
 
     status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
+    code: ClassVar[str]
 
     @property
     def headers(self) -> list[Header]:

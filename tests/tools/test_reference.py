@@ -62,6 +62,15 @@ def test_fields_codes_and_names_are_found_in_sources(tmp_path: Path) -> None:
     assert sources.matches(sources.VARIABLE, [tmp_path]) == {"SKYFLEET_MADE_UP"}
 
 
+def test_variables_that_are_read_are_found_whatever_their_names(tmp_path: Path) -> None:
+    """From a mapping of the environment in Python, and in scripts; other strings are no variables."""
+    (tmp_path / "a.py").write_text(
+        'a = environ.get("PACE_MS") or os.environ["PORT"]\nb = fields.get("GET")\n'
+    )
+    (tmp_path / "run.sh").write_text('cd "${TASK_ROOT:-$(dirname "$0")}" && echo $HOME\n')
+    assert sources.matches(sources.READ, [tmp_path]) == {"PACE_MS", "PORT", "TASK_ROOT", "HOME"}
+
+
 def test_every_command_is_there_with_its_options() -> None:
     """As `--help` prints them."""
     helps = dict(commands.helps())

@@ -55,6 +55,7 @@ def _environment(root: Path) -> str:
     parts: list[str] = []
     functions = [root / name for name in ("functions", "router", "skyfleet")]
     of_functions = sources.matches(sources.VARIABLE, [*functions, root / "infra/clouds"])
+    of_functions |= sources.matches(sources.READ, functions)
     of_functions |= {
         name for name in sources.matches(sources.VARIABLE, [root / "infra"]) if name in section("functions")
     }

@@ -13,6 +13,10 @@ HEADER: Final = re.compile(
     r'b"(x-skyfleet-[a-z-]+|x-request-[a-z]+|idempotency-[a-z]+|retry-after|server-timing|grpc-timeout'
     r'|endpoint-load-metrics)"'
 )
+# Python reads a mapping named `environ`; scripts write `$NAME` or `${NAME}`.
+READ: Final = re.compile(
+    r"(?:environ(?:\.get\(|\.pop\(|\[)[\"']|\$\{?)([A-Z][A-Z0-9_]*[A-Z0-9])(?![A-Za-z0-9_(])"
+)
 VARIABLE: Final = re.compile(r"[\"'${](SKYFLEET_[A-Z0-9_]*[A-Z0-9]|MODEL_[A-Z_]*[A-Z])(?=[\"'}: =])")
 
 

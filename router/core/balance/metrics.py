@@ -18,8 +18,8 @@ Rules
 - While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
   `FADE_S`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
   average goes on from there; another takes the old average back.
-- An attempt is slow when the hedge delay has passed without its first event. `SLOW_STREAK` slow ones in a
-  row, with none in time between them, make a target slow for `SLOW_S` after the newest: a reply in twenty
+- An attempt is slow when a hedge was sent for it. `SLOW_STREAK` slow ones in a row, with no reply within the
+  hedge delay between them, make a target slow for `SLOW_S` after the newest: a reply in twenty
   is later than that delay at any time, three in a row are so once in 8,000. Then requests try it again.
 - Recovery is a change, not a drift: of a target over three times as slow as usual, each sample in a row that
   is below one and a half times the baseline leaves a quarter of the distance. `SWIFT_ROW` of them and the

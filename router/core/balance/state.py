@@ -158,7 +158,7 @@ class TargetStates:
         return True
 
     def attempt_is_slow(self, key: str) -> None:
-        """An attempt there has no first event after the hedge delay."""
+        """A hedge was sent for an attempt there."""
         self.traffic[key] = slower(self.traffic[key], self.clock())
 
     def responded(self, key: str) -> None:
