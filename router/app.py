@@ -21,7 +21,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,8 +59,6 @@ from skyfleet.asgi import (
 )
 from skyfleet.objects import Bucket, CloudBucket
 
-# A snapshot of 300 targets with ten observations each is below 600 kB.
-_MOST_SNAPSHOT: Final = 1_048_576
 _KEY_FIELDS: Final = frozenset({b"authorization", b"x-api-key"})
 _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
 
@@ -88,8 +86,8 @@ class App:
         """clock: unix seconds. ticks: seconds that never go back. entropy: that many random bytes."""
         self._settings, self._clock, self._entropy = settings, clock, entropy
         policy = settings.policy
-        balancer = Balancer(settings.targets, settings.strategy, policy, clock, self._draw, ticks)
-        # Now, at the start: later it would hold up every request that runs beside the first.
+        balancer = Balancer(settings.targets, settings.strategy, policy, clock, self._uniform, ticks)
+        # At the start, since later it would delay all requests that run beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
         agents = AgentTraits()
@@ -105,22 +103,22 @@ class App:
             any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
-        self._keeper = SnapshotStore(bucket, balancer, clock, prober.hear)
-        self._controls = ControlDocument(bucket, balancer, self._keeper)
+        self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots)
+        self._control_document = ControlDocument(bucket, balancer, self._store)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers: list[Header] = list(scope["headers"])
-            fields = dict(headers)  # one look at it says what is not there
+            fields = dict(headers)  # one lookup shows that a field is absent
             # All that this request needs, in one call of the system; none is kept for the next, since a
             # sandbox may be copied between two, and a nonce must be used once.
-            drawn = self._entropy(32).hex()
-            ident = (b"x-request-id" in fields and request_id(headers)) or drawn[:32].encode()
+            random_hex = self._entropy(32).hex()
+            ident = (b"x-request-id" in fields and request_id(headers)) or random_hex[:32].encode()
             try:
                 if scope["path"] in _OWN:
-                    await self._answer(scope, headers, ident, receive, send)
+                    await self._own_path(scope, headers, ident, receive, send)
                 else:
                     arrived = self._context.ticks()
                     drop = self._accept(headers, fields)
@@ -132,7 +130,16 @@ class App:
                         scope.get("query_string", b""),
                     )
                     request = Request(
-                        scope["method"], target, path, query, headers, body, ident, drop, arrived, drawn[32:]
+                        scope["method"],
+                        target,
+                        path,
+                        query,
+                        headers,
+                        body,
+                        ident,
+                        drop,
+                        arrived,
+                        random_hex[32:],
                     )
                     outbox = server.Outbox(ident, self._context.deadlines, arrived)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
@@ -142,7 +149,8 @@ class App:
                 message = f"{error} Send less, or a link to it."
                 await _reply(send, ident, 413, error_json("body-too-large", message))
             except CallerError as error:
-                await _reply(send, ident, error.status, error_json(error.code, error.message))
+                body = error_json(error.code, error.message)
+                await _reply(send, ident, error.status, body, error.fields)
             except ClientDisconnected:
                 return
         elif scope["type"] == "lifespan":
@@ -156,9 +164,9 @@ class App:
         self._context.prober.close()
         self._context.pool.close()
         self._context.deadlines.close()
-        await self._keeper.close()
+        await self._store.close()
 
-    async def _answer(
+    async def _own_path(
         self,
         scope: Scope,
         headers: list[Header],
@@ -178,8 +186,8 @@ class App:
             case "/api/status":
                 self._admit(headers)
                 _only(scope, "GET", "HEAD")
-                self._keeper.refresh_soon()
-                await reply(200, status(self._context.balancer, self._settings.place, self._keeper))
+                self._store.refresh_soon()
+                await reply(200, status(self._context.balancer, self._settings.place, self._store))
             case "/api/control":
                 self._admit(headers)
                 _only(scope, "GET", "HEAD", "PUT")
@@ -189,15 +197,15 @@ class App:
                 await reply(200, await self._snapshot(scope, headers, receive))
 
     def _accept(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
-        """Let a request for an agent in; the answer is which fields carried the key."""
+        """Admit a request for an agent. Returns the fields that carried the key."""
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = self._admit(headers)
-        self._keeper.refresh_soon()
+        self._store.refresh_soon()
         return drop
 
     def _admit(self, headers: list[Header]) -> frozenset[bytes]:
-        """Let in callers with the key, or all when open; the answer is which fields carried the key."""
+        """Admit clients with the key, or all when open. Returns the fields that carried the key."""
         expected = self._settings.api_key_sha256
         if expected is None:
             return frozenset()
@@ -213,11 +221,12 @@ class App:
                 "unauthorized",
                 "No valid API key was found. Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; "
                 "the stack's output apiKey has it.",
+                [(b"www-authenticate", b"Bearer")],  # RFC 9110, section 15.5.2; RFC 6750, section 3
             )
         return frozenset(carried)
 
     async def _snapshot(self, scope: Scope, headers: list[Header], receive: Receive) -> dict[str, object]:
-        body = await read_body(first(headers, b"content-length"), receive, _MOST_SNAPSHOT)
+        body = await read_body(first(headers, b"content-length"), receive, MOST_STORED)
         try:
             path, query = scope["path"], scope.get("query_string", b"")
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
@@ -225,25 +234,25 @@ class App:
             raise CallerError(error.status, error.code, error.message) from None
         balancer, checker = self._context.balancer, keys.place_of(signed_by)
         try:
-            document = snapshots.parse(_decoded(body), balancer.targets, self._clock())
-            if document.checker != checker:
+            snapshot = snapshots.parse(_decoded(body), balancer.targets, self._clock())
+            if snapshot.checker != checker:
                 raise SnapshotRejected(
-                    f"It speaks for {document.checker}, but the key of {checker} signed it; a checker speaks "
+                    f"It speaks for {snapshot.checker}, but the key of {checker} signed it; a checker speaks "
                     "for itself only."
                 )
-        except SnapshotRejected as refused:
-            self._keeper.rejected.note(checker, refused.message)
+        except SnapshotRejected as rejected:
+            self._store.rejected.note(checker, rejected.message)
             raise
-        await self._context.prober.hear([document])
-        self._keeper.rejected.forget(checker)
-        return {"accepted": True, "stored": await self._keeper.save(document)}
+        await self._context.prober.apply_snapshots([snapshot])
+        self._store.rejected.forget(checker)
+        return {"accepted": True, "stored": await self._store.save(snapshot)}
 
     async def _control(self, scope: Scope, headers: list[Header], receive: Receive) -> Mapping[str, object]:
         if scope["method"] != "PUT":
-            self._keeper.refresh_soon()
-            return await self._controls.read()
+            self._store.refresh_soon()
+            return await self._control_document.read()
         length = first(headers, b"content-length")
-        return await self._controls.update(await read_body(length, receive, MOST_BYTES))
+        return await self._control_document.update(await read_body(length, receive, MOST_BYTES))
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place
@@ -267,7 +276,7 @@ class App:
             nonce=nonce or self._entropy(16).hex(),
         )
 
-    def _draw(self) -> float:
+    def _uniform(self) -> float:
         # 53 bits are what a float below 1 can hold.
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
 
@@ -278,6 +287,7 @@ def _only(scope: Scope, *methods: str) -> None:
             405,
             "method-not-allowed",
             f"{scope['path']} is the router's own and takes {' or '.join(methods)}; use one of them.",
+            [(b"allow", ", ".join(methods).encode())],  # RFC 9110, section 15.5.6
         )
 
 
@@ -297,5 +307,5 @@ def _decoded(body: bytes) -> object:
         raise SnapshotRejected("The snapshot is not JSON; send the document that a checker makes.") from None
 
 
-async def _reply(send: Send, ident: bytes, status: int, body: bytes) -> None:
-    await send_json(send, status, body, [(b"x-request-id", ident)])
+async def _reply(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
+    await send_json(send, status, body, [(b"x-request-id", ident), *fields])

@@ -1,16 +1,16 @@
-"""The checker as an ASGI app: one invocation looks at every target several times and tells every router.
+"""The checker as an ASGI app: an invocation probes each target several times and tells the routers.
 
 Rules
 - A scheduler invokes it (`POST /events` on AWS and Azure, `POST /` on Google Cloud); what it sends is not
   read.
-- `probes` rounds, `apart_s` apart; in a round all targets are asked at once, and one that still has a
-  question open is not asked again. Nothing waits for a slow target but the end of the invocation.
-- Cold is not down: a target not seen alive by this instance lately gets `cold_timeout_s`, but only for one
-  question; if that fails, the next have `timeout_s` again. A cold answer is a good answer.
-- A snapshot goes to every router as soon as a target's verdict changes, and at the end. It has the last ten
-  observations of each target, so a router that missed one misses nothing. A router that cannot be told never
-  stops the others.
-- One invocation at a time: one that comes while another runs answers at once that it did nothing.
+- There are `probes` rounds, `apart_s` apart. A round probes all targets at once, but for those whose last
+  probe is still pending. Only the end of the invocation waits for a slow target.
+- Cold is not down: a target that this instance has not seen alive lately gets `cold_timeout_s` for one probe.
+  If that fails, the next probes have `timeout_s` again. A cold answer is a good answer.
+- Each router gets a snapshot as soon as a target's verdict changes, and at the end. It has the last ten
+  results of each target, so a later snapshot makes up for a lost one. A router that cannot be reached does
+  not delay the others.
+- One invocation runs at a time. A second one returns at once and reports that it did nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from skyfleet.asgi import Header, Receive, Scope, Send, json_bytes, lifespan, se
 from skyfleet.origin import Origin
 
 _SNAPSHOT_PATH: Final = "/_skyfleet/health"
-# A router may have to start cold before it can listen.
-_TELL_S: Final = 10.0
+# A router may start cold first.
+_SEND_TIMEOUT_S: Final = 10.0
 _LONGEST_HEALTH: Final = 65_536
 
 
@@ -48,7 +48,7 @@ def create(environ: Mapping[str, str]) -> Checker:
 
 
 class Checker:
-    """One checker instance; it remembers what it saw between invocations while it stays warm."""
+    """One checker instance; a warm instance keeps its results between invocations."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class Checker:
     ) -> None:
         self._settings, self._clock, self._entropy = settings, clock, entropy
         self._pool = Pool(connect_timeout_s=settings.check.cold_timeout_s, clock=clock)
-        self._seen: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in settings.targets}
+        self._results: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in settings.targets}
         self._alive_at: dict[str, float] = {}
-        self._busy = False
+        self._running = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -84,41 +84,41 @@ class Checker:
         return 404, {"error": {"code": "not-found", "message": message}}
 
     async def run(self) -> dict[str, object]:
-        """One invocation; says what was done."""
-        if self._busy:
+        """One invocation. Returns what it did."""
+        if self._running:
             return {"rounds": 0, "sent": 0, "failed": [], "busy": True}
-        self._busy = True
+        self._running = True
         try:
             return await _Invocation(self).run()
         finally:
-            self._busy = False
+            self._running = False
 
-    async def look(self, target: Target) -> None:
-        """Ask one target once and remember what came."""
+    async def probe(self, target: Target) -> None:
+        """Probe one target once and keep the result."""
         at = self._clock()
         timeout = self._timeout_s(target.key, at)
-        question = FetchRequest(target.origin, "GET", "/health")
+        request = FetchRequest(target.origin, "GET", "/health")
         began = time.perf_counter()
         try:
-            reply = await fetch(self._pool, question, timeout_s=timeout, limit=_LONGEST_HEALTH)
+            reply = await fetch(self._pool, request, timeout_s=timeout, limit=_LONGEST_HEALTH)
             took = (time.perf_counter() - began) * 1000
-            seen = _observed(reply, target, self._settings.place.fleet, at, took)
+            seen = _probe_result(reply, target, self._settings.place.fleet, at, took)
         except FetchError as error:
             seen = ProbeResult(at, ok=False, reason=str(error))
         if seen.alive:
             self._alive_at[target.key] = at
-        # What lies in the future was seen before this clock was set back, and would hide all that comes now.
-        known = [one for one in self._seen[target.key] if one.at <= at + SKEW_S]
-        self._seen[target.key] = snapshots.keep(known, (seen,))
+        # A result from the future is older than a clock that was set back, and would hide all later ones.
+        known = [one for one in self._results[target.key] if one.at <= at + SKEW_S]
+        self._results[target.key] = snapshots.keep(known, (seen,))
 
     def verdicts(self) -> dict[str, bool | None]:
-        """What this checker alone thinks of each target."""
-        return {key: snapshots.verdict(seen, DEFAULT) for key, seen in self._seen.items()}
+        """The verdict of this checker alone on each target."""
+        return {key: snapshots.verdict(seen, DEFAULT) for key, seen in self._results.items()}
 
-    async def tell(self, router: Origin) -> None:
+    async def send_snapshot(self, router: Origin) -> None:
         """Send the snapshot to one router; FetchError when it does not take it."""
-        document = Snapshot(self._settings.place.key, self._clock(), self._seen)
-        body = json.dumps(snapshots.dump(document)).encode()
+        snapshot = Snapshot(self._settings.place.key, self._clock(), self._results)
+        body = json.dumps(snapshots.dump(snapshot)).encode()
         signed = signing.sign(
             self._settings.keys,
             "POST",
@@ -129,8 +129,8 @@ class Checker:
             nonce=self._entropy(16).hex(),
         )
         headers: tuple[Header, ...] = ((b"content-type", b"application/json"), *signed)
-        question = FetchRequest(router, "POST", _SNAPSHOT_PATH, headers, body)
-        reply = await fetch(self._pool, question, timeout_s=_TELL_S, limit=_LONGEST_HEALTH)
+        request = FetchRequest(router, "POST", _SNAPSHOT_PATH, headers, body)
+        reply = await fetch(self._pool, request, timeout_s=_SEND_TIMEOUT_S, limit=_LONGEST_HEALTH)
         if reply.status != 200:
             raise FetchError(f"status {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}")
 
@@ -139,7 +139,7 @@ class Checker:
         return self._settings
 
     def _timeout_s(self, key: str, now: float) -> float:
-        check, seen = self._settings.check, self._seen[key]
+        check, seen = self._settings.check, self._results[key]
         lately = 0 <= now - self._alive_at.get(key, float("-inf")) < WARM_S
         failed_last = bool(seen) and not seen[-1].alive
         return check.timeout_s if lately or failed_last else check.cold_timeout_s
@@ -152,7 +152,7 @@ class _Invocation:
         self._checker = checker
         self._running: dict[str, asyncio.Task[None]] = {}
         self._verdicts = checker.verdicts()
-        self._tellings: list[asyncio.Task[None]] = []
+        self._sends: list[asyncio.Task[None]] = []
         self._sent = 0
         self._failed: dict[str, str] = {}
 
@@ -164,52 +164,52 @@ class _Invocation:
             for number in range(check.probes):
                 await asyncio.sleep(max(0.0, began + number * check.apart_s - loop.time()))
                 self._round()
-            await self._until_all_are_in()
-            await asyncio.gather(*self._tellings)
-            await self._tell_all()
+            await self._await_probes()
+            await asyncio.gather(*self._sends)
+            await self._send_all()
         finally:
-            for task in [*self._running.values(), *self._tellings]:
+            for task in [*self._running.values(), *self._sends]:
                 task.cancel()
         return {
             "rounds": check.probes,
             "sent": self._sent,
             "failed": [{"router": router, "reason": why} for router, why in self._failed.items()],
-            "targets": {key: _word(up) for key, up in self._checker.verdicts().items()},
+            "targets": {key: _verdict_name(up) for key, up in self._checker.verdicts().items()},
         }
 
     def _round(self) -> None:
         for target in self._checker.settings.targets:
             if target.key not in self._running:
-                task = asyncio.create_task(self._checker.look(target))
+                task = asyncio.create_task(self._checker.probe(target))
                 self._running[target.key] = task
-                task.add_done_callback(lambda _, key=target.key: self._looked(key))
+                task.add_done_callback(lambda _, key=target.key: self._probed(key))
 
-    def _looked(self, key: str) -> None:
+    def _probed(self, key: str) -> None:
         self._running.pop(key, None)
         verdicts = self._checker.verdicts()
         if verdicts != self._verdicts:
             self._verdicts = verdicts
-            self._tellings.append(asyncio.create_task(self._tell_all()))
+            self._sends.append(asyncio.create_task(self._send_all()))
 
-    async def _until_all_are_in(self) -> None:
+    async def _await_probes(self) -> None:
         while self._running:
             await asyncio.wait(self._running.values())
-            await asyncio.sleep(0)  # lets their callbacks take them out
+            await asyncio.sleep(0)  # their callbacks remove them
 
-    async def _tell_all(self) -> None:
-        await asyncio.gather(*(self._tell(router) for router in self._checker.settings.routers))
+    async def _send_all(self) -> None:
+        await asyncio.gather(*(self._send(router) for router in self._checker.settings.routers))
 
-    async def _tell(self, router: Origin) -> None:
+    async def _send(self, router: Origin) -> None:
         try:
-            await self._checker.tell(router)
+            await self._checker.send_snapshot(router)
             self._sent += 1
             self._failed.pop(router.authority, None)
         except FetchError as error:
             self._failed[router.authority] = str(error)
 
 
-def _observed(reply: FetchResponse, target: Target, fleet: str, at: float, took_ms: float) -> ProbeResult:
-    if reply.status == 429:  # at its limit is not down: calling it so would push its load onto the others
+def _probe_result(reply: FetchResponse, target: Target, fleet: str, at: float, took_ms: float) -> ProbeResult:
+    if reply.status == 429:  # a target at its limit is not down; its load would overload the others
         return ProbeResult(at, ok=True, reason="busy (status 429)")
     if reply.status != 200:
         return ProbeResult(at, ok=False, reason=f"status {reply.status}")
@@ -235,5 +235,5 @@ def _observed(reply: FetchResponse, target: Target, fleet: str, at: float, took_
     )
 
 
-def _word(up: bool | None) -> str:
+def _verdict_name(up: bool | None) -> str:
     return "undecided" if up is None else "up" if up else "down"

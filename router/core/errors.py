@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skyfleet.asgi import Header
+
 
 class RouterError(Exception):
     """Base of the errors that the router raises itself."""
@@ -28,10 +30,10 @@ class SettingsError(RouterError):
 
 
 class CallerError(RouterError):
-    """The request cannot be served as it is."""
+    """The request cannot be served as it is. fields: header fields that its status requires."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        self.status, self.code, self.message = status, code, message
+    def __init__(self, status: int, code: str, message: str, fields: Sequence[Header] = ()) -> None:
+        self.status, self.code, self.message, self.fields = status, code, message, tuple(fields)
         super().__init__(message)
 
 

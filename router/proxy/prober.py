@@ -1,5 +1,4 @@
-"""Is a target dead or only slow? Its free /health, probed once for all that wait, and checkers' reports of
-it.
+"""Probe a target's /health, once for all attempts that wait, and confirm checkers' reports.
 
 Rules
 - `verify` joins the running probe of a target or starts one. Its result always goes to the balancer, as an
@@ -14,7 +13,7 @@ Rules
 - A probe older than `ask_timeout_s` may be lost, so the next caller starts another. A success of either
   counts, a failure only of the newer.
 - What ends or times out much too late was frozen with its sandbox and proves nothing.
-- If a single fresh checker reports a target down, it is probed before that is believed (`hear`).
+- If a single fresh checker reports a target down, it is probed before that is believed (`apply_snapshots`).
 """
 
 from __future__ import annotations
@@ -109,11 +108,11 @@ class Prober:
         probe = self._running.get(key)
         return probe is not None and self._ticks() - probe.since >= self._balancer.policy.ask_timeout_s
 
-    async def hear(self, snapshots: Iterable[Snapshot]) -> None:
+    async def apply_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """Apply checkers' snapshots, after probes of the targets that a single checker alone calls down."""
         snapshots = tuple(snapshots)
         unconfirmed = self._balancer.unconfirmed_down(snapshots)
-        await asyncio.gather(*(self._answer(key) for key in unconfirmed))
+        await asyncio.gather(*(self._await_answer(key) for key in unconfirmed))
         self._balancer.fold(snapshots)
 
     def close(self) -> None:
@@ -125,13 +124,13 @@ class Prober:
             task.cancel()
         self._running.clear()
 
-    async def _answer(self, key: str) -> None:
+    async def _await_answer(self, key: str) -> None:
         """Wait for its answer, at most `ask_timeout_s`."""
-        heard = asyncio.Event()
-        _, leave = self.verify(key, lambda alive: heard.set())
+        answered = asyncio.Event()
+        _, leave = self.verify(key, lambda alive: answered.set())
         try:
             async with asyncio.timeout(self._balancer.policy.ask_timeout_s):
-                await heard.wait()
+                await answered.wait()
         except TimeoutError:
             pass
         finally:
@@ -182,9 +181,9 @@ class Prober:
         if marked and not self._fleet:
             return True
         try:
-            said = json.loads(reply.body)
-            right = not mismatch(said, self._balancer.targets[key], self._fleet)
-            return bool(marked or said["status"] == "ok") and right
+            fields = json.loads(reply.body)
+            right = not mismatch(fields, self._balancer.targets[key], self._fleet)
+            return bool(marked or fields["status"] == "ok") and right
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return False
 

@@ -8,11 +8,11 @@ Rules
 - Written by compare-and-set, `revision` counted up by one. An update that names the `revision` it read
   replaces only that one.
 - Every instance of this router reads it with the store's refresh, which its next request starts. The
-  instance that takes an update follows at once, and one that is asked for the document reads it first.
+  instance that gets an update applies it at once, and a GET reads the document first.
 - A document that is not JSON, of another version, with an unknown strategy or an older revision than the
   known one is rejected: the last good one stays, and the status says so. An update replaces a damaged
   document, but never one of a newer version.
-- Without a bucket the change lives and dies with this instance, and the reply says so.
+- Without a bucket the change holds for this instance only, and the reply says so.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Update:
         return Control(strategy, revision, draining)
 
 
-class _Mistake(ValueError):
+class _Invalid(ValueError):
     """What is wrong with a document or an update."""
 
 
@@ -74,12 +74,12 @@ def parse(data: bytes) -> Control:
         fields = _decoded(data)
         version = fields.get("version")
         if version != VERSION or isinstance(version, bool):
-            raise _Mistake(f"version is {_short(version)}; this router reads version {VERSION}")
+            raise _Invalid(f"version is {_short(version)}; this router reads version {VERSION}")
         control = _control(fields)
         if control.revision < 1:
-            raise _Mistake(f"revision is {_short(fields.get('revision'))}; expected a whole number from 1")
-    except _Mistake as mistake:
-        raise SnapshotRejected(f"The control document is rejected: {mistake}.") from None
+            raise _Invalid(f"revision is {_short(fields.get('revision'))}; expected a whole number from 1")
+    except _Invalid as invalid:
+        raise SnapshotRejected(f"The control document is rejected: {invalid}.") from None
     return control
 
 
@@ -90,14 +90,14 @@ def parse_update(body: bytes, targets: Collection[str]) -> Update:
         control = _control(fields)
         names = frozenset(fields) & {"strategy", "draining"}
         if unknown := [name for name in fields if name not in (*names, "revision", "version")]:
-            raise _Mistake(f"{', '.join(unknown)[:60]} cannot be set")
+            raise _Invalid(f"{', '.join(unknown)[:60]} cannot be set")
         if not names:
-            raise _Mistake("strategy and draining are both missing")
+            raise _Invalid("strategy and draining are both missing")
         if unknown := [key for key in control.draining if key not in targets]:
             known = ", ".join(sorted(targets)[:10])
-            raise _Mistake(f"draining: {', '.join(unknown)[:60]} is no target here; known are {known}")
-    except _Mistake as mistake:
-        message = f'{mistake}. Send for example {{"strategy": "latency"}}.'
+            raise _Invalid(f"draining: {', '.join(unknown)[:60]} is no target here; known are {known}")
+    except _Invalid as invalid:
+        message = f'{invalid}. Send for example {{"strategy": "latency"}}.'
         raise CallerError(400, "bad-control", message) from None
     return Update(control, names, None if fields.get("revision") is None else control.revision)
 
@@ -117,15 +117,15 @@ def _as_json(control: Control) -> dict[str, object]:
 
 
 def _decoded(data: bytes) -> Mapping[str, object]:
-    """Strict JSON: of two values under one name readers choose differently, and NaN is none."""
+    """Strict JSON: parsers disagree on duplicate names, and NaN is not JSON."""
     try:
-        found: object = json.loads(data, parse_constant=_no_number, object_pairs_hook=_once)
-    except _Mistake:
+        found: object = json.loads(data, parse_constant=_reject_constant, object_pairs_hook=_unique_names)
+    except _Invalid:
         raise
     except (ValueError, RecursionError):
-        raise _Mistake("it is not JSON") from None
+        raise _Invalid("it is not JSON") from None
     if not isinstance(found, dict):
-        raise _Mistake(f"it is {_short(found)}; expected a JSON object")
+        raise _Invalid(f"it is {_short(found)}; expected a JSON object")
     return cast("dict[str, object]", found)
 
 
@@ -137,20 +137,20 @@ def _control(fields: Mapping[str, object]) -> Control:
         strategy = None
     if strategy is not None and strategy not in tuple(Strategy):
         names = f"{', '.join(Strategy)}, or null to choose as configured"
-        raise _Mistake(f"strategy: got {_short(strategy)}, expected one of {names}")
+        raise _Invalid(f"strategy: got {_short(strategy)}, expected one of {names}")
     revision = 0 if revision is None else revision
     if isinstance(revision, bool) or not isinstance(revision, int):
-        raise _Mistake(f"revision: got {_short(revision)}, expected the number that GET reports")
+        raise _Invalid(f"revision: got {_short(revision)}, expected the number that GET reports")
     keys = list(cast("list[object]", draining)) if isinstance(draining, list | tuple) else [None]
     if len(keys) > MOST_TARGETS or not all(isinstance(key, str) for key in keys):
-        raise _Mistake(
+        raise _Invalid(
             f"draining: got {_short(fields.get('draining'))}, expected a list of targets, e.g. aws/eu-west-1"
         )
     return Control(None if strategy is None else Strategy(str(strategy)), revision, tuple(map(str, keys)))
 
 
 class ControlDocument:
-    """The control document as one router instance knows and follows it."""
+    """The control document as one router instance applies it."""
 
     def __init__(self, bucket: Bucket | None, balancer: Balancer, store: SnapshotStore) -> None:
         self._bucket, self._balancer, self._store = bucket, balancer, store
@@ -158,16 +158,16 @@ class ControlDocument:
         store.watch(NAME, self.on_change)
 
     def on_change(self, data: bytes, tag: str | None) -> None:
-        """Follow a stored document; SnapshotRejected when it cannot be believed."""
+        """Apply a stored document; SnapshotRejected for an invalid or outdated one."""
         found = parse(data)
         if found.revision < self._known.revision:
             raise SnapshotRejected(
                 f"Its revision {found.revision} is older than the last one known, {self._known.revision}."
             )
-        self._follow(found)
+        self._apply(found)
 
     def as_json(self) -> Mapping[str, object]:
-        """The document as this instance follows it, and where it is kept."""
+        """The document that this instance applies, and where it is kept."""
         return {
             **_as_json(self._known),
             "effective": self._balancer.strategy,
@@ -176,8 +176,8 @@ class ControlDocument:
         }
 
     async def read(self) -> Mapping[str, object]:
-        """The same after a look into the bucket, for an instance may be new or may have slept. `unread` says
-        why that failed, if so."""
+        """The same after reading the bucket, for new and frozen instances. `unread` says why that
+        failed."""
         if self._bucket is None:
             return self.as_json()
         try:
@@ -196,11 +196,11 @@ class ControlDocument:
         update = parse_update(body, self._balancer.targets)
         if self._bucket is None:
             _expect(update.replaces, self._known)
-            self._follow(update.applied(self._known, self._known.revision + 1))
+            self._apply(update.applied(self._known, self._known.revision + 1))
             return self.as_json()
         try:
             async with asyncio.timeout(SAVE_S):
-                self._follow(await self._write(self._bucket, update))
+                self._apply(await self._write(self._bucket, update))
         except TimeoutError:
             raise _not_kept(f"the bucket did not answer within {SAVE_S:g} s") from None
         except BucketError as error:
@@ -221,7 +221,7 @@ class ControlDocument:
         raise CallerError(409, "changed-meanwhile", message)
 
     def _stored(self, found: Found | None) -> Control:
-        """What is to be replaced; a damaged document counts as the last that is known."""
+        """The document to replace; a damaged one counts as the last that is known."""
         if found is None:
             return Control()
         try:
@@ -232,7 +232,7 @@ class ControlDocument:
                 raise CallerError(409, "newer-version", message) from None
             return self._known
 
-    def _follow(self, control: Control) -> None:
+    def _apply(self, control: Control) -> None:
         self._known = control
         self._balancer.control(control.strategy, control.draining)
 
@@ -243,16 +243,16 @@ def _expect(replaces: int | None, now: Control) -> None:
         raise CallerError(409, "changed-meanwhile", message)
 
 
-def _no_number(name: str) -> object:
-    raise _Mistake(f"{name} is no JSON")
+def _reject_constant(name: str) -> object:
+    raise _Invalid(f"{name} is no JSON")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Mistake(f"{twice[:60]} is there more than once")
+        raise _Invalid(f"{twice[:60]} is there more than once")
     return fields
 
 

@@ -22,7 +22,7 @@ _STORED: Final = ".json"
 
 @frozen
 class Rejection:
-    """Why, and when it was said last (unix s). lasting: it is named until it is forgotten."""
+    """Why, and when it was last noted (unix s). lasting: listed until a valid document replaces it."""
 
     reason: str
     at: float
@@ -30,8 +30,7 @@ class Rejection:
 
 
 def still_listed(rejections: Mapping[str, Rejection], now: float) -> dict[str, Rejection]:
-    """Those that have not had their time. What is said to come from the future was noted before the clock was
-    set back, so its age is not known: it goes."""
+    """Those to list at `now`. One from the future predates a clock set back and is dropped."""
     return {
         source: one for source, one in rejections.items() if one.lasting or -SKEW_S <= now - one.at < NAMED_S
     }
@@ -58,6 +57,6 @@ class Rejected:
         self._rejections.pop(source, None)
 
     def as_json(self) -> dict[str, str]:
-        """The reasons by source."""
-        self._rejections = still_listed(self._rejections, self._clock())
-        return {source: one.reason for source, one in self._rejections.items()}
+        """The reasons by source. It changes nothing."""
+        listed = still_listed(self._rejections, self._clock())
+        return {source: one.reason for source, one in listed.items()}

@@ -38,7 +38,7 @@ REFRESH_S: Final = 5.0
 SAVE_S: Final = 3.0
 # A timer of the loop that is so late shows that the sandbox was frozen.
 _LATE_S: Final = 0.5
-# Ten observations of 300 targets are below 600 kB.
+# Ten results of 300 targets are below 600 kB.
 MOST_BYTES: Final = 1_048_576
 # With a bucket that is down all objects fail alike; more names add nothing.
 _MOST_NAMED: Final = 3
@@ -49,21 +49,25 @@ def object_name(checker: str) -> str:
     return f"health/{checker.replace('/', '-')}.json"
 
 
-Hear = Callable[[Iterable[Snapshot]], Awaitable[None]]
+Apply = Callable[[Iterable[Snapshot]], Awaitable[None]]
 
 
 class SnapshotStore:
     """Reads and writes the documents of one router."""
 
     def __init__(
-        self, bucket: Bucket | None, balancer: Balancer, clock: Callable[[], float], hear: Hear | None = None
+        self,
+        bucket: Bucket | None,
+        balancer: Balancer,
+        clock: Callable[[], float],
+        apply: Apply | None = None,
     ) -> None:
-        """hear: applies snapshots; without it the balancer does so at once."""
-        self._bucket, self._balancer, self._clock, self._hear = bucket, balancer, clock, hear
+        """apply: applies snapshots; without it the balancer does so at once."""
+        self._bucket, self._balancer, self._clock, self._apply = bucket, balancer, clock, apply
         self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
-        self._followed: dict[str, Callable[[bytes, str | None], None]] = {}
-        self._kicked_at = float("-inf")
+        self._watched: dict[str, Callable[[bytes, str | None], None]] = {}
+        self._refreshed_at = float("-inf")
         self._unwritten = ""  # why the newest write failed, though the bucket could be read
         self._task: asyncio.Task[None] | None = None
         self.state = "off" if bucket is None else "unread"
@@ -75,19 +79,19 @@ class SnapshotStore:
         if self._bucket is None or self._task is not None:
             return
         now = self._clock()
-        if 0 <= now - self._kicked_at < REFRESH_S:
+        if 0 <= now - self._refreshed_at < REFRESH_S:
             return
-        self._kicked_at = now
+        self._refreshed_at = now
         self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
         self._task.add_done_callback(self._refreshed)
 
-    async def save(self, document: Snapshot) -> bool:
-        """Fold a document into its stored form; False if the store has it not in time, or a newer one."""
+    async def save(self, snapshot: Snapshot) -> bool:
+        """Fold a snapshot into the stored one. False if the bucket is slow or has a newer version."""
         if self._bucket is None:
             return False
-        name = object_name(document.checker)
+        name = object_name(snapshot.checker)
         try:
-            kept = await _in_time(self._fold_in(self._bucket, name, document))
+            kept = await _in_time(self._fold_in(self._bucket, name, snapshot))
         except BucketError as error:
             if self.state != "down":
                 self._unwritten = str(error)
@@ -97,15 +101,15 @@ class SnapshotStore:
         self._note("ok", "")
         return kept
 
-    async def _fold_in(self, bucket: Bucket, name: str, document: Snapshot) -> bool:
+    async def _fold_in(self, bucket: Bucket, name: str, snapshot: Snapshot) -> bool:
         found = await bucket.get(name)
         if isinstance(found, Found):
             stored = self._parse(name, found.data)
             if stored is None and newer(found.data, snapshots.VERSION):
                 return False
-            document = document if stored is None else snapshots.fold(stored, document)
-        await bucket.put(name, json.dumps(snapshots.dump(document)).encode())
-        # What was there cannot be refused any more.
+            snapshot = snapshot if stored is None else snapshots.fold(stored, snapshot)
+        await bucket.put(name, json.dumps(snapshots.dump(snapshot)).encode())
+        # The rejected object has been replaced.
         self.rejected.forget(name)
         return True
 
@@ -115,11 +119,11 @@ class SnapshotStore:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def watch(self, name: str, take: Callable[[bytes, str | None], None]) -> None:
-        """Read one more object in each refresh; `take` gets its bytes and its tag when it has changed.
+    def watch(self, name: str, on_change: Callable[[bytes, str | None], None]) -> None:
+        """Read one more object in each refresh. If it has changed, `on_change` gets its bytes and its tag.
 
-        It refuses what it cannot believe by raising SnapshotRefused; the status then names the object."""
-        self._followed[name] = take
+        `on_change` raises SnapshotRejected for an invalid document; the status then names the object."""
+        self._watched[name] = on_change
 
     def reread(self, name: str) -> None:
         """Have the next refresh read an object even if it has not changed since."""
@@ -127,35 +131,35 @@ class SnapshotStore:
 
     async def _refresh(self, bucket: Bucket) -> None:
         began = self._clock()
-        names = [object_name(checker) for checker in self._balancer.targets] + list(self._followed)
+        names = [object_name(checker) for checker in self._balancer.targets] + list(self._watched)
         results = await asyncio.gather(
             *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
         if any(isinstance(result, Exception) for result in results) and self._slept_since(began):
-            self._kicked_at = float("-inf")
+            self._refreshed_at = float("-inf")
             return
-        documents: list[Snapshot] = []
+        received: list[Snapshot] = []
         failures: list[str] = []
         for name, result in zip(names, results, strict=True):
             if isinstance(result, Exception):
-                said = first_line(result)
-                failures.append(said if name in said else f"{name}: {said}")
+                text = first_line(result)
+                failures.append(text if name in text else f"{name}: {text}")
             elif isinstance(result, BaseException):
                 raise result
             elif isinstance(result, Found):
-                document = self._read(name, result)
-                if document is not None:
-                    documents.append(document)
+                snapshot = self._read(name, result)
+                if snapshot is not None:
+                    received.append(snapshot)
             elif result is None:
                 # A deleted object is no longer rejected, and is read again when it returns.
                 self.rejected.forget(name)
                 self._tags.pop(name, None)
-        if self._hear is None:
-            self._balancer.fold(documents)
+        if self._apply is None:
+            self._balancer.fold(received)
         else:
-            await self._hear(documents)
-        for document in documents:
-            self.rejected.forget(document.checker)
+            await self._apply(received)
+        for snapshot in received:
+            self.rejected.forget(snapshot.checker)
         more = f"; and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
         if failures:
             self._unwritten = ""
@@ -168,17 +172,17 @@ class SnapshotStore:
         return not 0 <= self._clock() - began < SAVE_S + _LATE_S
 
     def _read(self, name: str, found: Found) -> Snapshot | None:
-        """Take in one object; its tag is kept even if it is refused, so that one is not refused each time."""
+        """Parse one object. A rejected one keeps its tag too, so that it is rejected only once."""
         if found.tag is not None:
             self._tags[name] = found.tag
-        take = self._followed.get(name)
-        if take is None:
+        on_change = self._watched.get(name)
+        if on_change is None:
             return self._parse(name, found.data)
         try:
-            take(found.data, found.tag)
+            on_change(found.data, found.tag)
             self.rejected.forget(name)
-        except SnapshotRejected as refused:
-            self.rejected.note(name, refused.message)
+        except SnapshotRejected as rejected:
+            self.rejected.note(name, rejected.message)
         return None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -190,16 +194,16 @@ class SnapshotStore:
         try:
             if len(data) > MOST_BYTES:
                 raise SnapshotRejected(f"It has {len(data)} bytes, more than {MOST_BYTES}.")
-            document = snapshots.parse(json.loads(data), self._balancer.targets, self._clock())
-            if object_name(document.checker) != name:
-                raise SnapshotRejected(f"It is of another checker, {document.checker}.")
-        except SnapshotRejected as refused:
-            self.rejected.note(name, refused.message)
+            snapshot = snapshots.parse(json.loads(data), self._balancer.targets, self._clock())
+            if object_name(snapshot.checker) != name:
+                raise SnapshotRejected(f"It is of another checker, {snapshot.checker}.")
+        except SnapshotRejected as rejected:
+            self.rejected.note(name, rejected.message)
         except (ValueError, RecursionError):
             self.rejected.note(name, "The stored document is not JSON.")
         else:
             self.rejected.forget(name)
-            return document
+            return snapshot
         return None
 
     def _note(self, state: str, reason: str) -> None:
@@ -212,8 +216,8 @@ def newer(data: bytes, version: int) -> bool:
         found: object = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    said = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
-    return isinstance(said, int) and said > version
+    text = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
+    return isinstance(text, int) and text > version
 
 
 async def _in_time(work: Coroutine[Any, Any, T]) -> T:

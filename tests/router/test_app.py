@@ -92,6 +92,7 @@ async def test_health_is_open_and_names_this_router() -> None:
         assert up.received == []
         wrong = await front.client.delete("/health")
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method-not-allowed")
+        assert wrong.headers["allow"] == "GET, HEAD"
 
 
 async def test_without_the_key_nothing_is_served_or_told() -> None:
@@ -106,6 +107,7 @@ async def test_without_the_key_nothing_is_served_or_told() -> None:
             ):
                 reply = await front.client.get(path, headers=headers)
                 assert (reply.status_code, reply.json()["error"]["code"]) == (401, "unauthorized")
+                assert reply.headers["www-authenticate"] == "Bearer"
         assert up.received == []
         bearer = {"authorization": f"Bearer {API_KEY}"}
         assert (await front.client.get("/invoke", headers=bearer)).status_code == 200

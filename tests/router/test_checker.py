@@ -177,13 +177,13 @@ async def test_a_checkers_clock_that_was_set_back_hides_nothing() -> None:
         set_by_hand = Checker(one.settings, clock=lambda: clock[0])
         for _ in range(2):
             clock[0] += 1
-            await set_by_hand.look(one.settings.targets[0])
+            await set_by_hand.probe(one.settings.targets[0])
         assert set_by_hand.verdicts() == {"aws/r0": True}
         gone = replace(one.settings.targets[0], origin=Origin(False, "127.0.0.1", 9))
         clock[0] = 1_000_000_000.0
         for _ in range(3):
             clock[0] += 1
-            await set_by_hand.look(gone)
+            await set_by_hand.probe(gone)
         assert set_by_hand.verdicts() == {"aws/r0": False}
 
 

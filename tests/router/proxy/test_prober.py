@@ -19,7 +19,7 @@ def word(checker: str, alive: bool, at: float, target: str = "aws/r0") -> Snapsh
 
 async def tell(front: Front, *words: Snapshot) -> None:
     context = front.app._context  # pyright: ignore[reportPrivateUsage]
-    await context.prober.hear(words)
+    await context.prober.apply_snapshots(words)
 
 
 def balancer(front: Front) -> Balancer:
