@@ -12,10 +12,6 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Empty is off: compiling tests and the clouds' SDKs again takes longer than most tests.
 export PYTHONDONTWRITEBYTECODE :=
-# Folders and files in the words of docs/glossary.md.
-WORDS_CHECKED := .ci .github .pre-commit-config.yaml CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md \
-	Pulumi.example.yaml Pulumi.local.yaml pyproject.toml bench docs emulator functions infra locks router skyfleet \
-	tests/docs tests/opinions tests/router tests/tools tools typings $(wildcard tests/test_*.py)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +33,7 @@ check: setup ## format, lint, types and words: what CI checks before the tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/basedpyright
-	$(BIN)/python -m tools.check_words $(WORDS_CHECKED)
+	$(BIN)/python -m tools.check_words
 
 test: setup ## all tests: pure, in-process and the emulated clouds with the real Pulumi engine
 	@$(SETUP) pulumi >/dev/null

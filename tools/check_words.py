@@ -22,9 +22,7 @@ ROOT: Final = Path(__file__).parent.parent
 GLOSSARY: Final = "docs/glossary.md"
 SUFFIXES: Final = frozenset((".go", ".in", ".md", ".mod", ".py", ".pyi", ".sh", ".toml", ".yaml", ".yml"))
 NAMES: Final = frozenset(("Makefile", "run", ".editorconfig", ".gitignore"))
-LEFT_OUT: Final = frozenset(
-    (".git", ".venv", ".skyfleet", ".ruff_cache", ".pytest_cache", ".hypothesis", "locks")
-)
+LEFT_OUT: Final = frozenset((".git", ".venv", ".skyfleet", ".ruff_cache", ".pytest_cache", ".hypothesis"))
 URL: Final = re.compile(r"https?://\S+")
 # Where a word begins inside an identifier: `oldName`, `_OldName`, `HTTPName`.
 HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -278,8 +278,8 @@ async def test_a_closed_url_is_403(here: Lab) -> None:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-async def test_a_new_version_takes_over_without_dropping_anyone(here: Lab, cloud: Cloud) -> None:
-    """A stream that began on the old version ends there; the next request meets the new one."""
+async def test_a_new_version_takes_over_without_a_dropped_request(here: Lab, cloud: Cloud) -> None:
+    """A stream that began on the old version ends there; the next request reaches the new one."""
     spec = agent(here, cloud)
     gate = here.folder / f"{cloud}-gate"
     gate.unlink(missing_ok=True)

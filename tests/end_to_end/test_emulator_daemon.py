@@ -204,7 +204,7 @@ def test_a_second_daemon_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    """Somebody else on the admin port: the daemon ends and says which port."""
+    """If another process listens on the admin port, the daemon ends with an error that names the port."""
     root = tmp_path / ".skyfleet"
     with daemon(root) as first:
         port = int(str(first.note["admin"]).rpartition(":")[2])

@@ -1,6 +1,4 @@
-"""Each fault at the front doors of a running emulator: what callers see while it is there, and after it is
-healed.
-"""
+"""Tests of each fault at the ingress of a running emulator, during the fault and after `heal`."""
 
 from __future__ import annotations
 
@@ -82,7 +80,7 @@ def _runs(pid: int) -> bool:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_refuse_closes_the_port_and_resets_open_connections(here: Lab, cloud: Cloud) -> None:
-    """Nobody listens any more; a connection that was open is reset; healed, the same port answers."""
+    """The port is closed and open connections are reset; after `heal` the same port answers."""
     spec = agent(here, cloud)
     reader, writer = await asyncio.open_connection("127.0.0.1", spec.port)
     writer.write(f"GET /x HTTP/1.1\r\nhost: {spec.authority}\r\n\r\n".encode())

@@ -69,7 +69,7 @@ async def test_azure_finds_its_timers_in_the_code(here: Lab) -> None:
 
 
 async def test_a_short_minute_makes_them_fire_by_themselves(here: Lab) -> None:
-    """An emulated minute of 0.2 s: several runs come without anybody asking."""
+    """With an emulated minute of 0.2 s several runs follow."""
     aws, azure = here.spec("aws", role="checker"), here.spec("azure", role="checker", timer=True)
     schedule = Schedule("aws/here/schedule", "aws", 1, aws.key, None)
     here.emulator.set_minute(0.2)
@@ -77,8 +77,8 @@ async def test_a_short_minute_makes_them_fire_by_themselves(here: Lab) -> None:
     await until(lambda: len(events(here, "aws")) >= 2 and len(events(here, "azure")) >= 2)
 
 
-async def test_a_refused_schedule_says_why_and_calls_nobody(here: Lab) -> None:
-    """Without permission the function is not called."""
+async def test_a_refused_schedule_reports_the_reason_and_calls_no_function(here: Lab) -> None:
+    """The schedule lacks the permission to call its function."""
     spec = here.spec("gcp", role="checker")
     schedule = Schedule("gcp/job", "gcp", 1, spec.key, "no run.invoker role")
     await here.deploy(spec, desired=DesiredState(schedules=(schedule,)))

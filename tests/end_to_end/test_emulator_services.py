@@ -149,7 +149,7 @@ async def test_each_permission_is_asked_for_by_itself(here: Lab, cloud: Cloud) -
 
 
 async def test_credentials_that_were_made_up_are_refused(here: Lab) -> None:
-    """Another secret, identity header or metadata path stands for nobody."""
+    """Another secret, identity header or metadata path has no identity."""
     changes: dict[Cloud, dict[str, str]] = {
         "aws": {"AWS_SECRET_ACCESS_KEY": "wrong"},
         "azure": {"IDENTITY_HEADER": "wrong"},

@@ -65,7 +65,7 @@ def test_a_function_without_a_url_has_no_port() -> None:
 
 
 def test_a_public_url_needs_both_permissions() -> None:
-    """With both, and only with both, everybody may call."""
+    """Only a URL with both permissions is public."""
     function = only(desired(lambda_function(), function_url(), *both_permissions()))
     assert (function.port, function.closed) == (4001, None)
 
@@ -85,7 +85,7 @@ def test_a_url_with_one_permission_is_closed_and_says_which_lacks(kept: int, mis
 
 
 def test_a_permission_of_another_principal_opens_nothing() -> None:
-    """A scheduler that may invoke is not everybody."""
+    """A scheduler's permission to invoke does not make the URL public."""
     resources = (permission("a", "lambda:*", principal="events.amazonaws.com"),)
     assert only(desired(lambda_function(), function_url(), *resources)).closed is not None
 
@@ -243,7 +243,7 @@ def test_a_google_function_carries_its_configuration() -> None:
     assert (function.closed, function.principal) == (None, "agent@p.iam.gserviceaccount.com")
 
 
-def test_a_google_function_is_closed_to_those_who_are_no_invokers() -> None:
+def test_a_google_function_is_closed_without_the_invoker_role() -> None:
     """Without allUsers Cloud Run answers 403 to a caller without a token."""
     closed = only(desired(*google(), invoker("serviceAccount:x@p.iam.gserviceaccount.com"))).closed
     assert closed is not None
@@ -307,7 +307,7 @@ def job(email: str, audience: str = "http://127.0.0.1:4002") -> Resource:
     [
         ("scheduler@p", "http://127.0.0.1:4002", None),
         ("scheduler@p", "https://elsewhere.example", "meant for https://elsewhere.example"),
-        ("nobody@p", "http://127.0.0.1:4002", "nobody@p has not roles/run.invoker"),
+        ("other@p", "http://127.0.0.1:4002", "other@p has not roles/run.invoker"),
     ],
 )
 def test_a_job_fires_with_an_invokers_token_for_that_service(

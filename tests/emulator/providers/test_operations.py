@@ -122,9 +122,9 @@ def test_lambdas_limits_are_checked_before_anything_happens(
 def test_a_functions_role_must_exist_and_trust_lambda(account: Account) -> None:
     """Lambda refuses a role that it cannot assume."""
     package = account.uploaded()
-    stranger = account.create(ROLE, "other", assumeRolePolicy=trust("ec2.amazonaws.com"))
+    other = account.create(ROLE, "other", assumeRolePolicy=trust("ec2.amazonaws.com"))
     with pytest.raises(CloudError, match="cannot be assumed by Lambda"):
-        account.create(FUNCTION, "agent", **account.function_inputs(stranger, package))
+        account.create(FUNCTION, "agent", **account.function_inputs(other, package))
 
 
 def test_a_functions_code_must_exist(account: Account) -> None:
@@ -143,8 +143,8 @@ def test_a_file_that_is_no_zip_is_no_package(account: Account) -> None:
         account.create(FUNCTION, "agent", **account.function_inputs(account.role(), package))
 
 
-def test_a_taken_name_is_refused_in_the_clouds_words(account: Account) -> None:
-    """Somebody else's role of that name stays as it is."""
+def test_a_taken_name_is_refused_with_the_clouds_message(account: Account) -> None:
+    """The existing role of that name is not changed."""
     account.create(ROLE, "one", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
     with pytest.raises(CloudError, match=r"EntityAlreadyExists: .*already exists, made as .*::one"):
         account.create(ROLE, "two", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))

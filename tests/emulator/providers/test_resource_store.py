@@ -24,8 +24,8 @@ def test_rows_survive_a_restart(tmp_path: Path) -> None:
     assert dict(ResourceStore(path).resources) == {"b": a_row("b", 2)}
 
 
-def test_the_file_is_nobody_elses_to_read(tmp_path: Path) -> None:
-    """Secrets are in it."""
+def test_only_the_user_can_read_the_file(tmp_path: Path) -> None:
+    """The file contains secrets."""
     path = tmp_path / "resources.json"
     ResourceStore(path).change(put=[a_row("a")])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

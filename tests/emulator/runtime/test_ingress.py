@@ -1,4 +1,4 @@
-"""What a front door does with the octets of a request and a reply, on sockets, before a scripted instance."""
+"""Tests of the ingress: how it forwards requests and replies, with sockets and a scripted instance."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ async def test_waiting_requests_share_what_starts() -> None:
 
 
 async def test_a_failed_start_fails_its_callers_and_not_the_next() -> None:
-    """Those who waited for it get its reason; a later call tries again."""
+    """The waiting requests fail with its reason, and a later request tries again."""
     factory = Factory()
     factory.error = InstanceError("unstarted", "bad import")
     pool = Pool(factory, Size(1, 2, 0, 60))
