@@ -22,7 +22,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from router.config import Place, RouterSettings, build_id, router_settings
@@ -66,7 +65,7 @@ _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/h
 def create(environ: Mapping[str, str]) -> App:
     """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
     server.quieten_uvicorn()
-    settings = router_settings(environ, build_id(Path(__file__).parent.parent))
+    settings = router_settings(environ, build_id(__file__))
     bucket = CloudBucket(settings.bucket, most_bytes=MOST_STORED) if settings.bucket else None
     return App(settings, bucket)
 

@@ -20,7 +20,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final, cast
 
 from router.config import CheckerSettings, build_id, checker_settings
@@ -44,7 +43,7 @@ _LONGEST_HEALTH: Final = 65_536
 
 def create(environ: Mapping[str, str]) -> Checker:
     """The app for SKYFLEET_APP; SettingsError lists every mistake in the environment."""
-    return Checker(checker_settings(environ, build_id(Path(__file__).parent.parent)))
+    return Checker(checker_settings(environ, build_id(__file__)))
 
 
 class Checker:

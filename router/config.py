@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
-from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from router.core import policy as policies
@@ -117,10 +116,15 @@ def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:
     return CheckerSettings(place, targets, routers, check, keys)
 
 
-def build_id(root: Path) -> str:
-    """The build this package is, from its build.json; "unbuilt" in a checkout."""
+def build_id(module: str) -> str:
+    """The build of a package, from its build.json; "unbuilt" in a checkout.
+
+    module: the file of a module of `router/`, which lies beside build.json."""
+    root = module.rpartition("/router/")[0]
     try:
-        found: object = json.loads((root / "build.json").read_text("utf-8"))
+        # Without pathlib, which a router needs for nothing else and takes 3 ms of a cold start.
+        with open(f"{root}/build.json", "rb") as file:  # noqa: PTH123
+            found: object = json.load(file)
     except (OSError, ValueError):
         return "unbuilt"
     return (

@@ -77,7 +77,7 @@ def _evidence(balancer: Balancer, fleet: Fleet, now: float) -> Evidence:
 def _target(balancer: Balancer, fleet: Fleet, key: str, now: float) -> dict[str, object]:
     target, health = balancer.targets[key], fleet.health[key]
     seen = [one.results[key][-1] for one in fleet.snapshots.values() if one.results.get(key)]
-    last = max(seen, default=None)
+    last = max(seen, default=None, key=lambda one: one.order)
     out = health.status is Status.EJECTED
     votes = snapshots.votes(fleet.snapshots.values(), key, now, balancer.policy)
     return {

@@ -19,9 +19,7 @@ import asyncio
 import importlib
 import re
 from contextlib import nullcontext
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import unquote
 
 from skyfleet.values import frozen
 
@@ -176,6 +174,8 @@ class CloudBucket:
 def _open(url: str) -> ObjectStore:
     try:
         importlib.import_module("obstore")
+        from datetime import timedelta  # a router without a bucket needs none
+
         from obstore.exceptions import BaseError
         from obstore.store import AzureStore, GCSStore, S3Store
     except ImportError as error:
@@ -203,6 +203,8 @@ def first_line(error: BaseException) -> str:
     """One line about a failure: method, object and status where obstore's message has them."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     if request := re.search(_REQUEST, line):
+        from urllib.parse import unquote
+
         method, name, cause = request.groups()
         status = re.match(_STATUS, cause)
         line = f"{method} {unquote(name)}: {status[1].strip() if status else cause}"

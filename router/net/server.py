@@ -18,7 +18,6 @@ import logging
 import math
 from contextvars import ContextVar
 from typing import Final, Protocol
-from urllib.parse import quote
 
 from router.net.deadlines import Deadlines
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
@@ -48,12 +47,18 @@ class Upstream(Protocol):
 
 def request_target(scope: Scope) -> bytes:
     """The request target as it was sent, without the host."""
-    raw = scope.get("raw_path")
-    target: bytes = raw or quote(scope["path"]).encode()
+    target: bytes = scope.get("raw_path") or _quoted(scope["path"])
     if b"?" in target:
         target = target.split(b"?", 1)[0]
     query: bytes = scope.get("query_string", b"")
     return target + b"?" + query if query else target
+
+
+def _quoted(path: str) -> bytes:
+    # Few servers leave out raw_path, and the import takes 3 ms of a cold start.
+    from urllib.parse import quote
+
+    return quote(path).encode()
 
 
 class Outbox:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
+from typing import Any, cast
 
 import pytest
 
@@ -50,3 +51,35 @@ def test_a_value_is_changed_by_making_another() -> None:
     assert before == Point(1, 2)
     with pytest.raises(AttributeError):
         setattr(before, "z", 1)  # noqa: B010 - the type checker would refuse it in any other form
+
+
+def test_a_value_is_a_dataclass_also_before_its_first_instance() -> None:
+    """`fields` and `replace` find what they look for."""
+
+    @frozen
+    class Unused:
+        """Without an instance."""
+
+        x: int
+        items: list[int] = field(default_factory=list[int])
+
+    assert [one.name for one in fields(cast("Any", Unused))] == ["x", "items"]
+    assert Unused(1).items is not Unused(1).items
+
+
+def test_a_value_refuses_wrong_arguments_as_a_dataclass_does() -> None:
+    """At its first instance and at later ones."""
+
+    @frozen
+    class Strict:
+        """One field without a default."""
+
+        x: int
+
+    make: Any = Strict
+    for _ in range(2):
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+            make()
+        with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
+            make(1, y=2)
+    assert Strict(1).x == 1

@@ -13,7 +13,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import Final
 
 from router.core.balance.metrics import (
@@ -43,20 +42,26 @@ _REVIEW_S: Final = 1.0
 _SLOTS_SKIPPED: Final = 8
 
 
-@dataclass(slots=True)
 class _CachedPicker:
     """The picker of one strategy, valid for one `version` of the fleet, from `since` until `until`. slot:
     the next one. choices: made so far, by key and whether the target is warm."""
 
-    strategy: Strategy
-    learning: bool
-    tier: Tier
-    picker: Picker
-    version: int
-    since: float
-    until: float
-    slot: int
-    choices: dict[tuple[str, bool], Choice] = field(default_factory=dict[tuple[str, bool], Choice])
+    __slots__ = ("choices", "learning", "picker", "since", "slot", "strategy", "tier", "until", "version")
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        tier: Tier,
+        picker: Picker,
+        version: int,
+        since: float,
+        until: float,
+        slot: int,
+    ) -> None:
+        self.strategy, self.learning = strategy, strategy in LEARNING
+        self.tier, self.picker, self.version = tier, picker, version
+        self.since, self.until, self.slot = since, until, slot
+        self.choices: dict[tuple[str, bool], Choice] = {}
 
 
 class Balancer(TargetStates):
@@ -142,7 +147,7 @@ class Balancer(TargetStates):
             f.changes_at(self.fleet, now, self.policy),
         )
         slot = before.slot if before is not None else self._first_slot
-        cached = _CachedPicker(strategy, strategy in LEARNING, tier, picker, self._version, now, until, slot)
+        cached = _CachedPicker(strategy, tier, picker, self._version, now, until, slot)
         self._pickers[strategy] = cached
         return cached
 

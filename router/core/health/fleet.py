@@ -186,7 +186,7 @@ def fold(
     health = dict(fleet.health)
     for key, before in fleet.health.items():
         seen = [_news(known.get(one.checker), one, key) for one in changed]
-        latest = max((one for one in seen if one is not None), default=None)
+        latest = max((one for one in seen if one is not None), default=None, key=lambda one: one.order)
         if latest is None:
             continue
         together = merging.merged(snapshots.values(), key, now, policy)

@@ -11,7 +11,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from router.core.health.machine import Health
@@ -23,13 +22,13 @@ NEVER = float("-inf")
 PROOF_S: Final = 15.0
 
 
-@dataclass(slots=True)
 class LastSeen:
     """The signs of life of one target."""
 
-    reply: float = NEVER
-    probe: float = NEVER
-    checker: float = NEVER
+    __slots__ = ("checker", "probe", "reply")
+
+    def __init__(self, reply: float = NEVER, probe: float = NEVER, checker: float = NEVER) -> None:
+        self.reply, self.probe, self.checker = reply, probe, checker
 
     def is_warm(self, now: float) -> bool:
         """Whether it was alive lately, give or take what clocks differ by."""

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from router.core.errors import SnapshotRejected
@@ -42,7 +41,7 @@ _LONGEST_TEXT: Final = 200
 _MOST_TOLD: Final = 5
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class ProbeResult:
     """One probe of one target. latency_ms and inflight are -1 if unknown, never NaN."""
 
@@ -58,6 +57,11 @@ class ProbeResult:
     def alive(self) -> bool:
         """Whether the target answered; a cold start counts."""
         return self.ok or self.cold
+
+    @property
+    def order(self) -> tuple[float, bool, bool, float, str, str, int]:
+        """By time; of two with one time always the same one comes first."""
+        return self.at, self.ok, self.cold, self.latency_ms, self.reason, self.build, self.inflight
 
 
 @frozen
@@ -101,7 +105,7 @@ def keep(*several: Iterable[ProbeResult]) -> tuple[ProbeResult, ...]:
     for results in several:
         for one in results:
             known = by_time.get(one.at)
-            by_time[one.at] = one if known is None else max(one, known)
+            by_time[one.at] = one if known is None or one.order > known.order else known
     return tuple(by_time[at] for at in sorted(by_time)[-KEEP:])
 
 
