@@ -1,6 +1,6 @@
-"""Write the tables of docs/costs.md: `python -m bench.costs` (`--check` only compares).
+"""Write the tables of docs/costs.md: `python -m bench.costs` (`--check` only compares them).
 
-The stack is that of Pulumi.example.yaml; prices and arithmetic are infra/costs.py's.
+The stack is that of Pulumi.example.yaml. Prices and formulas are in infra/costs.py.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ COMPARED = (Checks(), Checks(6, 10), Checks(3, 1), Checks(2, 20), Checks(1, 10))
 
 
 def example(root: Path = ROOT) -> Settings:
-    """The stack that users copy."""
+    """The settings of Pulumi.example.yaml. root: the checkout."""
     parsed = cast("dict[str, Any]", yaml.safe_load((root / "Pulumi.example.yaml").read_text()))
     return parse_settings(parsed["config"], "prod")
 
 
 def tables(settings: Settings) -> str:
-    """All of them."""
+    """All tables in Markdown."""
     return "\n\n".join(["\n".join(part(settings)) for part in (_bill, _compared, _prices)])
 
 
 def written(document: str, text: str) -> str:
-    """The document with `text` between its marks."""
+    """The document with `text` between the marks."""
     before, _, rest = document.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
 
@@ -57,9 +57,9 @@ def _compared(settings: Settings) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: |"
     for checks in COMPARED:
         cost = total(idle(replace(settings, checks=checks)))
-        said = f"`{{probes: {checks.probes}, apartS: {checks.apart_s:g}}}`"
+        text = f"`{{probes: {checks.probes}, apartS: {checks.apart_s:g}}}`"
         default = " (default)" if checks == Checks() else ""
-        yield f"| {said}{default} | {run_s(checks):g} s | {detection_s(checks):g} s | {cost:.2f} |"
+        yield f"| {text}{default} | {run_s(checks):g} s | {detection_s(checks):g} s | {cost:.2f} |"
 
 
 def _prices(settings: Settings) -> Iterator[str]:
@@ -80,7 +80,9 @@ def _shown(usd: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.costs", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="say whether the document is as it should be")
+    parser.add_argument(
+        "--check", action="store_true", help="only compare; exit status 1 if the document is out of date"
+    )
     check: bool = parser.parse_args().check
     old = DOCUMENT.read_text()
     new = written(old, tables(example()))

@@ -1,6 +1,7 @@
-"""A Python environment of its own for what the project itself does not need, made by uv from a lock.
+"""Python environments for packages that the benches alone need, made by uv from a lock.
 
-Rule: a stamp is written last, so an interrupted one, or one of another lock, is made again.
+Rule: a stamp with the lock's hash is written last. An environment without it, or of another lock, is made
+again.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ _STAMP: Final = "skyfleet-lock"
 def ensure(
     folder: Path, lock: Path, environ: Mapping[str, str], console: Console, of: Path = Path(sys.executable)
 ) -> Path:
-    """The interpreter of an environment in `folder` that has what `lock` says; StepFailed without it.
+    """Make an environment with the packages of `lock` unless it exists; returns its interpreter.
 
-    of: the Python that it is an environment of."""
+    folder: where it is. environ: the caller's environment, with settings of package indexes. of: the base
+    interpreter. Raises StepFailed.
+    """
     text, stamp, python = read_lock.read(lock), folder / _STAMP, folder / "bin" / "python"
     if stamp.is_file() and stamp.read_text() == read_lock.identity(text):
         return python
-    told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    uv_environ = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
     uv = Path(sys.executable).with_name("uv")
-    asked = ["--quiet", "--require-hashes", "--python", python, lock]
     for argv in (
         [uv, "venv", "--quiet", "--clear", "--python", of, folder],
-        [uv, "pip", "sync", *asked],
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock],
     ):
-        run_step(argv, title=f"bench: {lock.stem}", console=console, environ=told, advice=NETWORK_ADVICE)
+        run_step(
+            argv, title=f"bench: {lock.stem}", console=console, environ=uv_environ, advice=NETWORK_ADVICE
+        )
     stamp.write_text(read_lock.identity(text))
     return python

@@ -1,11 +1,11 @@
-"""Measures the main job on this machine and writes `docs/benchmarks/measurements.md`.
+"""Measure the main job on this machine and write `docs/benchmarks/measurements.md`.
 
     make bench            (or: .venv/bin/python -m bench.measure [--cold])
 
-The fleet measured is a copy of the checkout with its own emulated clouds. Every figure is min / median / max
-of the runs of one call of this command; machines differ and drift, so compare figures of one run only.
-`--cold` also times a first `make up` with every cache empty (wheels, Pulumi CLI), which takes minutes;
-without it that one row is kept from the last time.
+The measured fleet is a copy of the checkout with an emulator of its own. Each figure is min / median / max of
+the runs of one call of this command. Machines differ and drift, so compare figures of one call only. `--cold`
+also measures a first `make up` with empty caches (wheels, Pulumi CLI), which takes minutes. Without it that
+measurement is kept from the last such call.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ COLD = "first `make up` of a fresh clone, every cache empty (builds the Pulumi C
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One measured thing: its samples in `unit`."""
+class Measurement:
+    """One measured quantity: its samples in `unit`."""
 
     name: str
     unit: str
@@ -59,21 +59,21 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def deploys(fleet: Fleet, runs: int) -> list[Row]:
-    """`up` after `down`, and `up` with nothing to change; the fleet is up at the end."""
+def deploys(fleet: Fleet, runs: int) -> list[Measurement]:
+    """Measure `up` after `down`, and `up` without a change; the fleet is up at the end."""
     fresh: list[float] = []
     for _ in range(runs):
         fleet.run("down")
         fresh.append(timed(lambda: fleet.run("up")))
     again = [timed(lambda: fleet.run("up")) for _ in range(runs)]
     return [
-        Row("`make up` after `make down` (caches warm)", "s", fresh),
-        Row("`make up`, no change", "s", again),
+        Measurement("`make up` after `make down` (caches warm)", "s", fresh),
+        Measurement("`make up`, no change", "s", again),
     ]
 
 
-def first_up(folder: Path) -> Row:
-    """`make up` in a fresh clone with every cache empty: venv, Pulumi CLI (built with Go), wheels, deploy."""
+def first_up(folder: Path) -> Measurement:
+    """Measure `make up` in a fresh clone with empty caches: venv, Pulumi CLI, wheels, deployment."""
     clone = folder / "clone"
     subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(clone)], check=True)
     environment = os.environ | {
@@ -89,24 +89,25 @@ def first_up(folder: Path) -> Row:
 
     seconds = timed(lambda: make("up"))
     make("down")
-    return Row(COLD, "s", [seconds])
+    return Measurement(COLD, "s", [seconds])
 
 
-def kept(results: Path) -> list[Row]:
-    """The row of the last `--cold` run."""
+def kept(results: Path) -> list[Measurement]:
+    """The measurement of the last call with `--cold`. results: the file of figures."""
     if not results.is_file():
         return []
     old = json.loads(results.read_text())
-    return [Row(COLD, "s", old[COLD]["samples"])] if COLD in old else []
+    return [Measurement(COLD, "s", old[COLD]["samples"])] if COLD in old else []
 
 
 def agent_urls(fleet: Fleet) -> dict[str, str]:
+    """URL of the agent in each cloud."""
     return {str(a["cloud"]): str(a["url"]).rstrip("/") for a in fleet.facts("outputs")["agents"]}
 
 
-def latencies(fleet: Fleet, runs: int) -> list[Row]:
-    """Cold start: the first call after every instance was dropped. Warm: one call after another."""
-    rows: list[Row] = []
+def latencies(fleet: Fleet, runs: int) -> list[Measurement]:
+    """Measure cold starts (all instances were stopped before) and warm requests, one after another."""
+    rows: list[Measurement] = []
     with requests.Session() as session:
         session.trust_env = False
         for cloud, url in agent_urls(fleet).items():
@@ -118,21 +119,23 @@ def latencies(fleet: Fleet, runs: int) -> list[Row]:
                 reply = session.get(f"{url}/health", timeout=60)
                 cold.append(1e3 * (time.perf_counter() - began))
                 if not reply.json()["cold"]:
-                    raise SystemExit(f"{url} was warm: another caller used it, so nothing is measured")
+                    raise SystemExit(f"{url} was warm: another client used it, so nothing is measured")
             warm = [
                 1e3 * timed(lambda url=url: session.get(f"{url}/health", timeout=60))
                 for _ in range(WARM_CALLS)
             ]
             rows += [
-                Row(f"{RUNTIMES[cloud]}: cold start", "ms", cold),
-                Row(f"{RUNTIMES[cloud]}: warm", "ms", warm),
+                Measurement(f"{RUNTIMES[cloud]}: cold start", "ms", cold),
+                Measurement(f"{RUNTIMES[cloud]}: warm", "ms", warm),
             ]
         router = fleet.url
         invoke: Callable[[], object] = lambda: session.post(  # noqa: E731 - one measured expression
             f"{router}/invoke", json={"input": "reverse abc"}, timeout=60
         )
         rows.append(
-            Row("through the router: `/invoke`, warm", "ms", [1e3 * timed(invoke) for _ in range(WARM_CALLS)])
+            Measurement(
+                "through the router: `/invoke`, warm", "ms", [1e3 * timed(invoke) for _ in range(WARM_CALLS)]
+            )
         )
     return rows
 
@@ -144,27 +147,31 @@ def resident_mb(pid: int) -> float:
     return 0.0
 
 
-def memory(fleet: Fleet) -> list[Row]:
-    """Resident memory of the daemon and of every instance's processes."""
+def memory(fleet: Fleet) -> list[Measurement]:
+    """Measure the resident memory of the daemon and of the processes of every instance."""
     emulator = fleet.emulator
-    world: dict[str, Any] = requests.get(
+    status: dict[str, Any] = requests.get(
         f"{emulator['admin']}/v1/status", headers={"authorization": f"Bearer {emulator['token']}"}, timeout=30
     ).json()
-    rows = [Row("daemon (the four providers, ingress, buckets)", "MB", [resident_mb(int(emulator["pid"]))])]
+    rows = [
+        Measurement(
+            "daemon (the four providers, ingress, buckets)", "MB", [resident_mb(int(emulator["pid"]))]
+        )
+    ]
     for cloud in CLOUDS:
         sizes = [
             sum(resident_mb(int(pid)) for pid in instance["pids"])
-            for function in world["functions"]
+            for function in status["functions"]
             if function["cloud"] == cloud
             for instance in function["instances"]
         ]
         if sizes:
-            rows.append(Row(f"{RUNTIMES[cloud]}: one instance", "MB", sizes))
+            rows.append(Measurement(f"{RUNTIMES[cloud]}: one instance", "MB", sizes))
     return rows
 
 
 def packages(fleet: Fleet) -> list[tuple[str, float, float]]:
-    """Name, zipped and unpacked size in MB of every package of the stack."""
+    """Name, zipped size and unpacked size (MB) of every package of the stack."""
     found: list[tuple[str, float, float]] = []
     for path in sorted((fleet.root / ".skyfleet" / "packages").glob("*.zip")):
         with zipfile.ZipFile(path) as archive:
@@ -173,13 +180,15 @@ def packages(fleet: Fleet) -> list[tuple[str, float, float]]:
     return found
 
 
-def table(title: str, rows: Sequence[Row]) -> str:
+def table(title: str, rows: Sequence[Measurement]) -> str:
     lines = [f"## {title}", "", "| what | runs | min / **median** / max |", "| --- | --- | --- |"]
     lines += [f"| {row.name} | {len(row.samples)} | {row.cells} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def report(groups: Sequence[tuple[str, Sequence[Row]]], sizes: Sequence[tuple[str, float, float]]) -> str:
+def report(
+    groups: Sequence[tuple[str, Sequence[Measurement]]], sizes: Sequence[tuple[str, float, float]]
+) -> str:
     system = f"{platform.system()} {platform.machine()}"
     machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
     parts = [
@@ -188,7 +197,7 @@ def report(groups: Sequence[tuple[str, Sequence[Row]]], sizes: Sequence[tuple[st
             "Written by `make bench` (`bench/measure.py`); nothing here is typed by hand. "
             "It measures the *emulated* clouds on one machine: "
             "real clouds add the network and start-up times of their own. "
-            "The first row is measured with `--cold` only and else kept from the last such run.\n"
+            "The first row is measured with `--cold` only, and otherwise kept from the last such call.\n"
         ),
         f"{datetime.now(UTC):%Y-%m-%d}, {machine}.\n",
         *(table(title, rows) for title, rows in groups),
@@ -202,15 +211,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cold", action="store_true", help="also time a first `make up` with an empty cache")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each timed thing (default 5)")
+    parser.add_argument(
+        "--cold", action="store_true", help="also measure a first `make up` with empty caches"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="runs of each measurement (default 5)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="skyfleet-bench-"))
     try:
         cold = [first_up(folder)] if options.cold else kept(RESULTS)
         (folder / "fleet").mkdir()
         fleet = Fleet.copy(folder / "fleet")
-        config = fleet.root / "Pulumi.local.yaml"  # no checker may warm what is measured cold
+        # No checker may warm functions whose cold start is measured.
+        config = fleet.root / "Pulumi.local.yaml"
         config.write_text(config.read_text().replace("minuteS: 5", "minuteS: 3600"))
         try:
             up = deploys(fleet, options.runs)

@@ -1,7 +1,7 @@
-"""Processes of a bench: each leads a group of its own, and no group outlives the bench.
+"""Processes of a bench. Each leads a process group, and all groups end with the bench.
 
-The end of `Processes` ends them. A watchdog process covers a bench that is killed: it reads from a pipe which
-groups start and end, and kills the rest when the pipe closes.
+`Processes` ends them. If the bench is killed, a watchdog process does: it reads from a pipe which groups
+start and end, and kills the others when the pipe closes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TAIL_BYTES = 3000  # of a log in an error message: enough for the last traceback
+TAIL_BYTES = 3000  # of a log in an error message, enough for the last traceback
 
 _WATCHDOG = """
 import os, signal, sys
@@ -35,7 +35,7 @@ for pid in groups:
 
 
 def free_port() -> int:
-    """A loopback port without a listener at this moment, for a process that starts right away."""
+    """A loopback port that has no listener now, for a process that starts at once."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -52,7 +52,7 @@ def tail(log: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. environ: the whole environment; log: file that the output is appended to."""
+    """A process to start. cwd: its folder; environ: its whole environment; log: file that gets its output."""
 
     argv: Sequence[str]
     cwd: Path
@@ -61,7 +61,7 @@ class Command:
 
 
 class Child:
-    """One running process and the group that it leads."""
+    """A running process, which leads a group."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -73,22 +73,22 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether the leader still runs."""
+        """Whether the leader of the group runs."""
         return self._process.returncode is None
 
     def kill(self) -> None:
-        """End the whole group now."""
+        """Kill the whole group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """End the whole group and wait for its leader."""
+        """Kill the whole group and wait for its leader."""
         self.kill()
         await self._process.wait()
 
 
 class Processes:
-    """Starts processes; use as an async context manager, whose end leaves none."""
+    """Starts processes. It is an async context manager, whose end stops all of them."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -110,7 +110,7 @@ class Processes:
             await self._watchdog.wait()
 
     async def spawn(self, command: Command) -> Child:
-        """Start `command` in a session of its own."""
+        """Start a process in a session of its own."""
         with command.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command.argv,
@@ -127,7 +127,7 @@ class Processes:
         return child
 
     async def stop(self, child: Child) -> None:
-        """End one process; its number may be given to another process afterwards."""
+        """Stop one process. Its id may be reused afterwards, so the watchdog forgets it."""
         await child.stop()
         self._children.remove(child)
         self._note("-", child)

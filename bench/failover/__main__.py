@@ -94,16 +94,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--keep", action="store_true", help="keep the folder with logs, journals and outcomes"
     )
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         scenarios = chosen(
-            "scenario", names(asked.scenarios), {scenario.name: scenario for scenario in SCENARIOS}
+            "scenario", names(options.scenarios), {scenario.name: scenario for scenario in SCENARIOS}
         )
-        routers = chosen("router", names(asked.routers), {router.name: router for router in ROUTERS})
+        routers = chosen("router", names(options.routers), {router.name: router for router in ROUTERS})
     except KeyError as error:
         parser.error(str(error.args[0]))
-    if not asked.report:
-        _measure(scenarios, routers, keep=asked.keep)
+    if not options.report:
+        _measure(scenarios, routers, keep=options.keep)
     report.write(ROOT, cache_folder(os.environ), Console(sys.stderr))
     return 0
 

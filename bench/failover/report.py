@@ -72,9 +72,9 @@ def document(entries: Entries) -> str:
 
 
 def _how(entries: Entries) -> str:
-    gone = sorted({f"{entry['router']}: {entry['reason']}" for entry in entries if entry.get("reason")})
+    absent = sorted({f"{entry['router']}: {entry['reason']}" for entry in entries if entry.get("reason")})
     here = {entry["router"] for entry in entries}
-    gone += [f"{router.name}: not measured yet" for router in ROUTERS if router.name not in here]
+    absent += [f"{router.name}: not measured yet" for router in ROUTERS if router.name not in here]
     lag = max((entry["lag_ms"] for entry in entries if entry.get("lag_ms") is not None), default=0.0)
     late = max((entry["late_ms"] for entry in entries if entry.get("late_ms") is not None), default=0.0)
     normal = [
@@ -106,7 +106,7 @@ def _how(entries: Entries) -> str:
 {_versions(entries)}{_durations(entries)}- Noise: the load was at most {lag:.0f} ms late (p99 of the worst run), faults at most {late:.0f} ms. p99 without a fault:
   {usual}.
   A router with a much higher p99 than the others had too little CPU time.
-{"- Absent: " + "; ".join(gone) + "." if gone else ""}
+{"- Absent: " + "; ".join(absent) + "." if absent else ""}
 
 | figure | meaning |
 | --- | --- |

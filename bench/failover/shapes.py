@@ -73,8 +73,8 @@ def reply(request_id: str) -> dict[str, Any]:
 def events(request_id: str) -> tuple[bytes, ...]:
     """The reply as a stream: an event for each piece, one with the finish reason, and `[DONE]`."""
     envelope = _envelope(request_id, "chat.completion.chunk")
-    said = [{"index": 0, "delta": {"role": "assistant", "content": text}} for text in pieces(request_id)]
-    choices: list[dict[str, Any]] = [*said, {"index": 0, "delta": {}, "finish_reason": "stop"}]
+    texts = [{"index": 0, "delta": {"role": "assistant", "content": text}} for text in pieces(request_id)]
+    choices: list[dict[str, Any]] = [*texts, {"index": 0, "delta": {}, "finish_reason": "stop"}]
     chunks = [json.dumps({**envelope, "choices": [choice]}) for choice in choices]
     return tuple(f"data: {text}\n\n".encode() for text in (*chunks, "[DONE]"))
 
@@ -82,15 +82,15 @@ def events(request_id: str) -> tuple[bytes, ...]:
 def fault_of_reply(request_id: str, body: bytes) -> str:
     """Why a JSON reply is not complete and good; empty when it is."""
     try:
-        said = json.loads(body)["choices"][0]["message"]["content"]
+        text = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, TypeError, KeyError, IndexError):
         return "not a chat completion"
-    return "" if said == "".join(pieces(request_id)) else "another request's reply"
+    return "" if text == "".join(pieces(request_id)) else "another request's reply"
 
 
 def fault_of_stream(request_id: str, body: bytes) -> str:
     """Why a stream is not complete and good; empty when it is."""
-    said: list[str] = []
+    texts: list[str] = []
     stopped = done = False
     for line in body.splitlines():
         data = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
@@ -100,11 +100,11 @@ def fault_of_stream(request_id: str, body: bytes) -> str:
             text, finish = _delta(data)
             if text is None:
                 return "an error event"
-            said.append(text)
+            texts.append(text)
             stopped = stopped or finish
     if not (done and stopped):
         return "no final event"
-    return "" if "".join(said) == "".join(pieces(request_id)) else "pieces are missing or doubled"
+    return "" if "".join(texts) == "".join(pieces(request_id)) else "pieces are missing or doubled"
 
 
 def _delta(data: bytes) -> tuple[str | None, bool]:

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bench import environments
 from bench.simulation.study.batch import Found
-from infra.setup import read_lock
-from infra.setup.pip_settings import read_configs, uv_environment
+from infra.setup.paths import cache_folder
+from infra.setup.progress import Console
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = ROOT / "bench" / "results" / "simulation.json"
@@ -27,7 +28,6 @@ DOCS: Final = ROOT / "docs" / "benchmarks" / "simulation.md"
 BEGIN: Final = "<!-- simulation: made by make bench-simulate -->"
 END: Final = "<!-- end of simulation -->"
 _LOCK: Final = ROOT / "locks" / "bench.txt"
-_ENVIRONMENT: Final = ROOT / ".skyfleet" / "bench-plots"
 
 Stored = dict[str, Any]
 
@@ -52,7 +52,9 @@ def draw() -> None:
     """Draw all plots from the file of figures."""
     PLOTS.mkdir(exist_ok=True)
     script = Path(__file__).with_name("plots.py")
-    subprocess.run([_python(), script, FILE, PLOTS], check=True)
+    folder = cache_folder(os.environ) / "bench" / "plots"
+    python = environments.ensure(folder, _LOCK, os.environ, Console(sys.stderr))
+    subprocess.run([python, script, FILE, PLOTS], check=True)
 
 
 def document() -> None:
@@ -109,20 +111,3 @@ def _matrix(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(row: Mapping[str, Any]) -> str:
     errors = row["errors"]
     return f"{row['p99_ms']:,.0f}" + (f" ({100 * errors:.2g} %)" if errors else "")
-
-
-def _python() -> Path:
-    """The interpreter of the environment with matplotlib, which is made when the lock has changed."""
-    text, stamp = read_lock.read(_LOCK), _ENVIRONMENT / "lock"
-    python = _ENVIRONMENT / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == read_lock.identity(text):
-        return python
-    environ = {**os.environ, **uv_environment(os.environ, read_configs(os.environ))}
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run(
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, _ENVIRONMENT], check=True, env=environ
-    )
-    asked = ["--quiet", "--require-hashes", "--python", python, _LOCK]
-    subprocess.run([uv, "pip", "sync", *asked], check=True, env=environ)
-    stamp.write_text(read_lock.identity(text))
-    return python
