@@ -1,7 +1,10 @@
-"""What a deployed stack costs with no traffic at all, and how fast its checkers see a target that died.
+"""The costs of a stack without traffic, and how fast its checkers see a target that died.
 
 The rule of this file: pure. Prices are list prices in USD, before any free tier, of the regions that the
-sources name; `docs/costs.md` is written from here (`python -m bench.costs`).
+sources name; `docs/costs.md` is written from here (`python -m bench.costs`). The prices of requests are those
+that routers compare targets by (`skyfleet/contract.py`). Azure's are for the plan that the program deploys,
+Flex Consumption: 0.40 for a million executions, twice the older Consumption plan (`AZURE_PAGE`; the vendor's
+page, azure.microsoft.com/pricing/details/functions, fills in its figures by region).
 """
 
 from __future__ import annotations
@@ -10,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infra.config.model import Checks, Cloud, Settings
+from skyfleet.contract import LIST_PRICES
 
 READ = "2026-11-26"
 MINUTES = 730 * 60  # of a month: a checker's runs
 MEMORY_GB = 0.5
-# A run goes on after its last probe: its answer, and the snapshots.
+# A run takes longer than its probes: the last answer, and the snapshots.
 BEYOND_S = 2.0
 AGENT_CPU, CHECKER_CPU = 1.0, 0.5  # of Google's functions; the others price memory alone
 FALL = 3  # router/core/policy.py: failed probes in a row until a checker calls a target down
@@ -22,7 +26,7 @@ FALL = 3  # router/core/policy.py: failed probes in a row until a checker calls 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """usd: for one `unit`. source: where it was read."""
+    """A list price. usd: for one `unit`. source: where it was read."""
 
     usd: float
     unit: str
@@ -31,7 +35,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """A cloud's prices. gb, cpu: of a second; least_s: what a request is billed at least; free: in words."""
+    """The prices of a cloud. gb, cpu: per second. least_s: the shortest time billed. free: the free grant."""
 
     gb: Price
     cpu: Price | None
@@ -51,7 +55,7 @@ RATES: Mapping[Cloud, Rates] = {
     "aws": Rates(
         Price(0.0000166667, "GB-second", AWS_PAGE),
         None,
-        Price(0.20, "million requests", AWS_PAGE),
+        Price(LIST_PRICES["aws"], "million requests", AWS_PAGE),
         0.001,
         "400,000 GB-seconds and 1 million requests",
         Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing (from memory: check it)"),
@@ -60,7 +64,7 @@ RATES: Mapping[Cloud, Rates] = {
     "azure": Rates(
         Price(0.000026, "GB-second", AZURE_PAGE),
         None,
-        Price(0.40, "million executions", AZURE_PAGE),
+        Price(LIST_PRICES["azure"], "million executions", AZURE_PAGE),
         1.0,
         "100,000 GB-seconds and 250,000 executions",
         alarm=Price(0.10, "signal and month", MONITOR_PAGE),
@@ -68,7 +72,7 @@ RATES: Mapping[Cloud, Rates] = {
     "gcp": Rates(
         Price(0.0000025, "GiB-second", GCP_PAGE),
         Price(0.000024, "vCPU-second", GCP_PAGE),
-        Price(0.40, "million requests", GCP_PAGE),
+        Price(LIST_PRICES["gcp"], "million requests", GCP_PAGE),
         0.1,
         "180,000 vCPU-seconds, 360,000 GiB-seconds and 2 million requests",
         Price(0.06, "version and month", "cloud.google.com/secret-manager/pricing (from memory: check it)"),
@@ -79,7 +83,7 @@ RATES: Mapping[Cloud, Rates] = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One line of the bill. amount: the arithmetic in words."""
+    """One line of the bill. amount: the calculation as text."""
 
     cloud: Cloud
     what: str
@@ -133,7 +137,7 @@ def _idle(settings: Settings, cloud: Cloud) -> Iterator[Cost]:
 
 
 def _requests(rates: Rates, cloud: Cloud, what: str, count: int) -> Cost:
-    """Short ones: what a request is billed at least is what it costs, as if none overlapped another."""
+    """The costs of short requests, each billed for the shortest time, as if none overlapped another."""
     least = max(rates.least_s, 0.01)
     usd = count * (least * _second(rates, AGENT_CPU) + rates.million.usd / 1e6)
     return Cost(cloud, what, f"{count:,} x {least:g} s x {_size(rates, AGENT_CPU)}, and each request", usd)

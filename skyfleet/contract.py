@@ -45,6 +45,9 @@ POLICY_KEYS: Final = (*POLICY_NUMBERS, "hedge", "allowedOverrides")
 WEIGHTS: Final = (0.000_001, 1_000_000)
 # USD per million requests: a thousand dollars for one request.
 MAX_PRICE: Final = 1_000_000_000
+# List price of the invocations alone, USD per million requests: Lambda, Azure Functions on Flex Consumption
+# (its older Consumption plan costs 0.20), Cloud Run functions. `infra/costs.py` names the sources.
+LIST_PRICES: Final[Mapping[str, float]] = {"aws": 0.20, "azure": 0.40, "gcp": 0.40}
 TARGET_KEYS: Final = ("cloud", "region", "url", "weight", "repeatable", "price")
 CHECK_KEYS: Final = ("probes", "apartS", "timeoutS", "coldTimeoutS")
 

@@ -26,10 +26,8 @@ EXAMPLE: Final = (
 )
 # One region of every cloud there is would be about 150; beyond this the list is a mistake.
 MOST_TARGETS: Final = 300
-# List prices in the USA, USD per million requests: Lambda, Azure Functions, Cloud Run functions. Another
-# cloud counts as the most expensive, so a missing price is no advantage.
-PRICES: Final = {"aws": 0.20, "azure": 0.20, "gcp": 0.40}
-_UNKNOWN_CLOUD: Final = 0.40
+# An unknown cloud counts as the most expensive, so a missing price is no advantage.
+_UNKNOWN_CLOUD: Final = max(contract.LIST_PRICES.values())
 _NAME_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -141,7 +139,7 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     repeatable = fields.get("repeatable", False)
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
-    price = fields.get("price", PRICES.get(str(fields.get("cloud")), _UNKNOWN_CLOUD))
+    price = fields.get("price", contract.LIST_PRICES.get(str(fields.get("cloud")), _UNKNOWN_CLOUD))
     if not _within(price, 0, contract.MAX_PRICE):
         mistakes.append(
             f"price: got {_short(price)}, expected USD per million requests from 0 to "
