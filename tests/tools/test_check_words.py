@@ -1,4 +1,4 @@
-"""Claims about the check of words: what it finds, and what passes."""
+"""Tests of the check of words: what it finds, and what passes."""
 
 from __future__ import annotations
 
@@ -114,10 +114,12 @@ def test_the_project_has_its_rules() -> None:
     assert list(check_words.words_in("made/up.py", allowed, rules)) == []
 
 
-def test_hidden_folders_and_locks_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is downloaded, cached or generated is not ours."""
+def test_hidden_folders_and_other_kinds_of_files_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Downloads, caches and images are not checked."""
     monkeypatch.setattr(check_words, "ROOT", tmp_path)
-    for name in ("a.py", "b/c.md", "b/d.svg", ".venv/e.py", "locks/f.in", "Makefile"):
+    for name in ("a.py", "b/c.md", "b/d.svg", ".venv/e.py", "locks/f.txt", "Makefile"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
