@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.failover import report, results
@@ -9,6 +11,19 @@ from bench.failover.scenarios import SCENARIOS
 from tests.bench.failover.support import entry, scoreboard
 
 pytestmark = pytest.mark.pure
+
+ROOT = Path(__file__).parents[3]
+
+
+def without_machine(page: str) -> list[str]:
+    return [line for line in page.splitlines() if not line.startswith("- Measured on ")]
+
+
+def test_the_page_shows_the_stored_entries() -> None:
+    """docs/benchmarks/failover.md is up to date, except for the machine on which it was written."""
+    page = (ROOT / report.DOCUMENT).read_text("utf-8")
+    made = report.document(results.read())
+    assert without_machine(page) == without_machine(made)
 
 
 def test_the_document_lists_each_missed_goal_with_its_entry() -> None:
