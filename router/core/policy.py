@@ -64,13 +64,13 @@ class Policy:
     # Fixed.
 
     # /health never does work, so a warm function answers within one slow round trip.
-    # See docs/benchmarks/plots/ask-timeout.svg.
-    ask_timeout_s: float = 2.0
+    # See docs/benchmarks/plots/probe-timeout.svg.
+    probe_timeout_s: float = 2.0
     # Above the slowest cold start seen with an image this small: cold is not down.
     # See docs/benchmarks/plots/cold-timeout.svg.
     cold_timeout_s: float = 30.0
     # A probe's result is reused for all requests that need it within this time.
-    ask_fresh_s: float = 1.0
+    probe_fresh_s: float = 1.0
     # Between two rounds of probes while a request is queued: soon enough to be noticed, rare enough to be
     # free.
     queue_pause_s: float = 0.25

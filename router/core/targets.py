@@ -58,19 +58,19 @@ class Choice:
     """A target for one attempt.
 
     repeatable: its agent declares that a repeat is harmless. panic: it is out, but no target serves. warm: it
-    answered lately. resting: it is rate-limited and in backoff, but no other target is left.
+    answered lately. in_backoff: it is rate-limited and in backoff, but no other target is left.
     """
 
     key: str
     repeatable: bool = False
     panic: bool = False
     warm: bool = True
-    resting: bool = False
+    in_backoff: bool = False
 
     @property
     def last_resort(self) -> bool:
         """Whether it may be chosen only if no other attempt is running at a serving target."""
-        return self.panic or self.resting
+        return self.panic or self.in_backoff
 
 
 def is_name(text: object) -> bool:

@@ -7,10 +7,10 @@ Rules
   200 that has neither the agents' mark (router.core.request.classify) nor an agent's fields, where agents
   send the mark, is from a platform front end; one of another fleet (router.core.identity) is no answer
   either.
-- A probe may take as long as a cold start. A warm target that has not answered after `ask_timeout_s`, or a
+- A probe may take as long as a cold start. A warm target that has not answered after `probe_timeout_s`, or a
   cold one after `cold_timeout_s`, is unresponsive, unless its agent responded to any request meanwhile. A
   later answer counts.
-- A probe older than `ask_timeout_s` may be lost, so the next caller starts another. A success of either
+- A probe older than `probe_timeout_s` may be lost, so the next caller starts another. A success of either
   counts, a failure only of the newer.
 - What ends or times out much too late was frozen with its sandbox and proves nothing.
 - If a single fresh checker reports a target down, it is probed before that is believed (`apply_snapshots`).
@@ -79,7 +79,7 @@ class Prober:
         balancer, policy = self._balancer, self._balancer.policy
         probe = self._running.get(key)
         answered = balancer.clock() - balancer.last_seen[key].probe
-        fresh_s = policy.ask_fresh_s if fresh_s is None else fresh_s
+        fresh_s = policy.probe_fresh_s if fresh_s is None else fresh_s
         if probe is None and 0 <= answered < fresh_s:
             return now, loop.call_soon(listener, True).cancel if listener is not None else _nothing
         if probe is None or self.is_overdue(key):
@@ -93,7 +93,7 @@ class Prober:
                 probe.timer, lost.timer = lost.timer, None
             else:
                 warm = balancer.last_seen[key].is_warm(balancer.clock())
-                due = loop.time() + (policy.ask_timeout_s if warm else policy.cold_timeout_s)
+                due = loop.time() + (policy.probe_timeout_s if warm else policy.cold_timeout_s)
                 probe.timer = loop.call_at(due, self._unanswered, key, due)
         balancer.probe_started(key)
         if listener is None:
@@ -106,7 +106,7 @@ class Prober:
     def is_overdue(self, key: str) -> bool:
         """Whether its running probe may be lost."""
         probe = self._running.get(key)
-        return probe is not None and self._ticks() - probe.since >= self._balancer.policy.ask_timeout_s
+        return probe is not None and self._ticks() - probe.since >= self._balancer.policy.probe_timeout_s
 
     async def apply_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """Apply checkers' snapshots, after probes of the targets that a single checker alone calls down."""
@@ -125,11 +125,11 @@ class Prober:
         self._running.clear()
 
     async def _await_answer(self, key: str) -> None:
-        """Wait for its answer, at most `ask_timeout_s`."""
+        """Wait for its answer, at most `probe_timeout_s`."""
         answered = asyncio.Event()
         _, leave = self.verify(key, lambda alive: answered.set())
         try:
-            async with asyncio.timeout(self._balancer.policy.ask_timeout_s):
+            async with asyncio.timeout(self._balancer.policy.probe_timeout_s):
                 await answered.wait()
         except TimeoutError:
             pass

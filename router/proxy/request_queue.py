@@ -105,7 +105,7 @@ class RequestQueue:
         self._balancer.back(key)
         waiting = [one for one in self._waiting if one.can_retry_on(key)]
         # An answer may be as old as this; what came before the connection broke says nothing.
-        before = self._ticks() - self._balancer.policy.ask_fresh_s
+        before = self._ticks() - self._balancer.policy.probe_fresh_s
         others = [one for one, since in self._waiting.items() if since < before and not one.can_retry_on(key)]
         for one in waiting:
             del self._waiting[one]

@@ -83,7 +83,7 @@ class Skyfleet:
         if not unreachable or key in self._verified:
             return
         self._verified.add(key)
-        timeout_s = policy.ask_timeout_s if choice.warm else policy.cold_timeout_s
+        timeout_s = policy.probe_timeout_s if choice.warm else policy.cold_timeout_s
         self._loop.after(timeout_s, lambda: self._probe_timed_out(key))
 
     def _probe_timed_out(self, key: str) -> None:

@@ -30,7 +30,7 @@ _REQUESTS: Final = (
         Parameter("policy", "probe_after_s"),
         (0.5, 1.0, 2.0, 4.0, 8.0),
         (("down", "p99_ms"), ("slow", "p99_ms"), ("down", "settled_s"), ("slow", "settled_s")),
-        "no difference to an outage in these topologies; at half a second slow agents are asked too often.",
+        "no difference to an outage in these topologies; at half a second slow agents are probed too often.",
     ),
     Sweep(
         "backoff",
@@ -56,8 +56,8 @@ _REQUESTS: Final = (
         topology=_THIRTY,
     ),
     Sweep(
-        "ask-timeout",
-        Parameter("policy", "ask_timeout_s"),
+        "probe-timeout",
+        Parameter("policy", "probe_timeout_s"),
         (0.5, 1.0, 2.0, 4.0),
         (("down", "p99_ms"), ("down", "errors"), ("slow", "errors"), ("cold", "errors")),
         "a shorter one shortens an outage by just as much; 2 s forgive a slow round trip and a busy agent.",

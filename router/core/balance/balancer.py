@@ -172,7 +172,8 @@ class Balancer(TargetStates):
         return choice
 
     def _made(self, tier: Tier, key: str, warm: bool) -> Choice:
-        return Choice(key, self.targets[key].repeatable, tier.panic, warm, tier.in_backoff)
+        repeatable = self.targets[key].repeatable
+        return Choice(key, repeatable, panic=tier.panic, warm=warm, in_backoff=tier.in_backoff)
 
     def _remembered_choice(self, affinity_key: bytes, now: float) -> Choice | None:
         """The target that an earlier request with this key was sent to, if it serves."""

@@ -1,32 +1,29 @@
 """Per-target metrics of this instance's own attempts: errors, latency, load.
 
 Rules
-- Counts of outcomes are decayed (half-life `MEMORY_S`), so the share of failures is that of the last moments,
-  and `failure_share` always says how much evidence is left of it.
-- Only good warm replies tell a latency: a cold start is slow for a known reason, an error is fast for a bad
-  one.
-- `latency_ms` is an average that leans to the bad side: slower moves it twice as far as faster. One sample
-  counts as at most four times the average, so that a single outlier, however large, moves it by no more than
-  0.6 of itself, while three slow ones in a row are believed. Where samples are rare it counts as up to eight
-  times: there the next one would cost another caller as much.
-- Samples count by number and by age: a tenth each in dense traffic, up to a half when the average is old,
-  because with a request each minute the last one is nearly all that is known.
-- `usual_ms` is the same over minutes: the target's own baseline. What is more than three times as slow
-  counts a tenth there, so a slow hour does not soon pass for normal, yet what is slower for good becomes so.
-- `p95_ms` climbs by 21 % when a sample is above it and sinks by 1 % otherwise, so it rests where one in
-  twenty is above: a quantile without a histogram.
-- While no latency is heard, `expected_ms` fades from a latency above the baseline to that (half-life
-  `FADE_S`): a target that was slow is tried again. A sample nearer to the baseline confirms it, and the
-  average goes on from there; another takes the old average back.
+- Counts of outcomes decay with the half-life `MEMORY_S`, so the share of failures is a recent one.
+  `failure_share` also returns how much evidence is left.
+- Only successful warm replies are timed: a cold start is slow for a known reason, and errors are often fast.
+- `latency_ms` is an average that follows slower samples twice as far as faster ones. A sample counts as at
+  most four times the average, so one outlier moves it by at most 0.6 of itself; three slow ones in a row
+  move it to their level. Where samples are rare the factor is eight, since each sample is a large part of
+  the evidence there.
+- A sample weighs a tenth in dense traffic, and up to a half when the average is old.
+- `usual_ms` is the same over minutes: the target's baseline. A sample over three times the baseline weighs a
+  tenth there, so an hour of slowness does not become the baseline soon, and lasting slowness does.
+- `p95_ms` rises by 21 % when a sample is above it and falls by 1 % otherwise. It converges to the value that
+  one sample in twenty exceeds: a quantile without a histogram.
+- Without new samples, `expected_ms` decays from a latency above the baseline to the baseline (half-life
+  `FADE_S`), so a slow target is tried again. The next sample decides whether the average continues from
+  there or from the old value.
 - An attempt is slow when a hedge was sent for it. `SLOW_STREAK` slow ones in a row, with no reply within the
-  hedge delay between them, make a target slow for `SLOW_S` after the newest: a reply in twenty
-  is later than that delay at any time, three in a row are so once in 8,000. Then requests try it again.
-- Recovery is a change, not a drift: of a target over three times as slow as usual, each sample in a row that
-  is below one and a half times the baseline leaves a quarter of the distance. `SWIFT_ROW` of them and the
-  average is there; one that is not, and they were luck: of a model with a heavy tail, ten times as slow, one
-  in nine is.
-
-- The hedge delay is the lower median of the targets' `p95_ms`: one slow target does not raise it.
+  hedge delay between them, make a target slow for `SLOW_S` after the newest. By chance three in a row happen
+  once in 8,000 replies.
+- A recovery shows at once: while a target is over three times as slow as usual, each sample in a row below
+  one and a half times the baseline removes three quarters of the excess. After `SWIFT_ROW` of them the
+  average is at the baseline. A slow sample before that restores the average: of a heavy-tailed model that is
+  ten times as slow, one reply in nine is that fast.
+- The hedge delay is the lower median of the targets' `p95_ms`, so one slow target does not raise it.
 
 Time. If the clock was set back, nothing decays for that one step.
 """

@@ -21,7 +21,6 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from enum import StrEnum
-from typing import Final
 
 from router.core.balance.metrics import Traffic
 from router.core.balance.strategies import Candidate
@@ -267,21 +266,6 @@ def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) ->
         return Tier((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))
     return Tier((Candidate(best.key, best.weight),), panic=True)
-
-
-# Equal as candidates: serving at full share.
-_PLAIN: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD})
-
-
-def same_tier(before: Health, after: Health) -> bool:
-    """Whether an outcome left its target's tier and share unchanged, as nearly all do.
-
-    Then the tier of up to 300 targets need not be computed again."""
-    if before is after:
-        return True
-    if before.status in _PLAIN and after.status in _PLAIN:
-        return before.backoff_until == after.backoff_until
-    return before == replace(after, failures=before.failures)
 
 
 def serves(fleet: Fleet, key: str, now: float) -> bool:

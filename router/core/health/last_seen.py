@@ -31,13 +31,12 @@ class LastSeen:
         self.reply, self.probe, self.checker = reply, probe, checker
 
     def is_warm(self, now: float) -> bool:
-        """Whether it was alive lately, give or take what clocks differ by."""
+        """Whether it was alive within `WARM_S`; clocks may differ by `SKEW_S`."""
         since, until = now - WARM_S, now + SKEW_S
         return since < self.reply <= until or since < self.checker <= until or since < self.probe <= until
 
     def replied_since(self, since: float, now: float) -> bool:
-        """Whether its agent responded after that time. A reply from the future was noted before the clock
-        was set
+        """Whether its agent responded after `since`. A reply from the future predates a clock that was set
         back, and proves nothing."""
         return since < self.reply <= now
 

@@ -37,10 +37,11 @@ LOAD_HEADER: Final = b"endpoint-load-metrics"
 MOST_BUFFERED: Final = 65_536
 _LOAD: Final = b"application_utilization="
 _LOAD_LENGTH: Final = len(_LOAD)
-# What nearly all replies are; looked at first because parsing a type takes longer.
+# Compared first, since nearly all replies have it and parsing a type takes longer.
 _JSON: Final = b"application/json"
-# Not now, and nothing was done; and an error, perhaps half-way.
+# The request was not executed.
 NOT_NOW: Final = frozenset({429, 503})
+# The request may have been executed in part.
 _SERVER_ERRORS: Final = frozenset({500, 502, 504})
 _DENIALS: Final = frozenset({401, 403, 404, 421})
 # What all three runtimes hand to the agent.

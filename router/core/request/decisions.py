@@ -213,7 +213,7 @@ class RequestState:
         patient = not one.choice.warm and not one.repeatable
         one.probes += 1
         one.probing = True
-        one.wake_at = now + (policy.cold_timeout_s if patient else policy.ask_timeout_s)
+        one.wake_at = now + (policy.cold_timeout_s if patient else policy.probe_timeout_s)
 
     def _given_up(self, one: ActiveAttempt, error: AttemptError, why: str, now: float) -> Actions:
         """The machine counts a running attempt as failed."""

@@ -181,10 +181,10 @@ async def test_a_target_ejected_as_unresponsive_is_back_when_its_health_answers_
 @pytest.mark.parametrize("responds", [True, False])
 @pytest.mark.parametrize("warm", [True, False])
 async def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm: bool) -> None:
-    """Without one it is unresponsive: a warm one after `ask_timeout_s`, a cold one after `cold_timeout_s`."""
+    """It is unresponsive otherwise: a warm one after `probe_timeout_s`, a cold one after `cold_timeout_s`."""
     async with upstream(swallows) as one:
         targets = settings([one.url, "http://127.0.0.1:9"]).targets
-        policy = replace(QUICK, ask_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
+        policy = replace(QUICK, probe_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
         balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
         key, pool = targets[0].key, Pool(connect_timeout_s=2)
         if warm:
@@ -211,7 +211,7 @@ async def test_a_clock_that_is_set_forth_while_a_probe_runs_drops_no_request() -
         await ok(request, peer)
 
     async with upstream(slow) as one, contextlib.AsyncExitStack() as stack:
-        policy = replace(QUICK, ask_timeout_s=2.0)
+        policy = replace(QUICK, probe_timeout_s=2.0)
         app = App(
             settings([one.url], policy=policy), clock=lambda: time.time() + ahead, entropy=from_the_top()
         )

@@ -20,7 +20,7 @@ from tests.router.support import (
     upstream,
 )
 
-HEDGED = replace(QUICK, hedge="on", probe_after_s=1.0, ask_timeout_s=1.0, learn_s=1e-6)
+HEDGED = replace(QUICK, hedge="on", probe_after_s=1.0, probe_timeout_s=1.0, learn_s=1e-6)
 
 
 async def learned(front: Front) -> int:
@@ -106,7 +106,7 @@ async def test_a_dead_target_that_always_loses_to_hedges_is_found_unresponsive()
 async def test_while_a_target_is_in_doubt_new_requests_go_elsewhere() -> None:
     """From the first hedge that was faster until it answers: no other request needs a hedge, and what must
     not be repeated does not get lost there. When no other target is left, it is tried all the same."""
-    patient = replace(HEDGED, ask_timeout_s=30.0, probe_after_s=30.0)
+    patient = replace(HEDGED, probe_timeout_s=30.0, probe_after_s=30.0)
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=patient) as front:
         await learned(front)
         a.script, seen = swallows, len(a.asked)

@@ -16,7 +16,7 @@ from tests.router.support import CALM, Peer, Received, alive, eventually, ok, ro
 async def test_no_request_waits_for_a_target_to_which_nothing_can_be_sent() -> None:
     """The purse is empty, so the untried target is no hope; the hold would last a minute."""
     policy = replace(
-        PATIENT, extra_usd_per_hour=0.0, queue_timeout_s=60.0, queue_pause_s=0.1, ask_fresh_s=0.3
+        PATIENT, extra_usd_per_hour=0.0, queue_timeout_s=60.0, queue_pause_s=0.1, probe_fresh_s=0.3
     )
     async with (
         upstream(breaks) as bad,
@@ -79,7 +79,7 @@ async def test_after_the_queue_no_target_is_in_doubt_for_its_probes() -> None:
 
 async def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is_old() -> None:
     """An answer that serves others for a minute does not serve a request that waits."""
-    policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, ask_fresh_s=60.0)
+    policy = replace(CALM, queue_timeout_s=30.0, queue_pause_s=0.02, probe_fresh_s=60.0)
     async with away(2) as them, router([one.one.url for one in them], policy=policy) as front:
         call = asyncio.create_task(front.client.post("/invoke"))
         await eventually(lambda: len(front.app._context.request_queue._waiting) == 1)  # pyright: ignore

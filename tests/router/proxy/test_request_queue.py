@@ -14,7 +14,7 @@ import pytest
 from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router, upstream
 
 MARK = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
-PATIENT = replace(QUICK, queue_timeout_s=4.0, queue_pause_s=0.02, ask_fresh_s=0.02)
+PATIENT = replace(QUICK, queue_timeout_s=4.0, queue_pause_s=0.02, probe_fresh_s=0.02)
 
 
 async def agent(request: Received, peer: Peer) -> None:
@@ -200,12 +200,12 @@ def test_while_a_target_may_come_back_one_that_broke_off_and_lives_ends_no_wait(
 
 
 def test_an_answer_from_before_the_connection_broke_is_no_sign_that_its_target_was_not_away() -> None:
-    """It serves again each request that comes within `ask_fresh_s`."""
+    """It serves again each request that comes within `probe_fresh_s`."""
 
     async def story() -> None:
         one = Dies()
         one.well = True
-        policy = replace(PATIENT, ask_fresh_s=0.3)
+        policy = replace(PATIENT, probe_fresh_s=0.3)
         async with upstream(one) as up, router([up.url], policy=policy) as front:
             context, heard = front.app._context, list[bool]()  # pyright: ignore[reportPrivateUsage]
             context.prober.verify("aws/r0", heard.append)

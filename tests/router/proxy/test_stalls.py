@@ -147,7 +147,7 @@ async def test_one_lost_question_does_not_speak_for_the_next_half_minute() -> No
     async with upstream(script) as one, router([one.url], policy=policy, repeatable=False) as front:
         await front.client.post("/quick")
         await front.client.post("/lost", headers={"x-skyfleet-timeout-ms": "120"})
-        await asyncio.sleep(2 * policy.ask_timeout_s)
+        await asyncio.sleep(2 * policy.probe_timeout_s)
         assert (await front.client.post("/quick")).status_code == 200
         assert (await front.client.post("/slow")).status_code == 200
 

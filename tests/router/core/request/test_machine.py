@@ -352,7 +352,7 @@ def test_only_a_platform_without_an_agent_is_not_charged(
     assert is_not_charged(kind, status) is expected
 
 
-@pytest.mark.parametrize("why", [{"panic": True}, {"resting": True}])
+@pytest.mark.parametrize("why", [{"panic": True}, {"in_backoff": True}])
 def test_a_target_of_last_resort_is_used_for_retries_only(why: dict[str, bool]) -> None:
     """No hedge and no redundant send goes there beside a serving target; redundant retries may."""
     targets = [Choice("a"), Choice("b", **why), Choice("c", **why)]

@@ -70,8 +70,8 @@ class Lives(RuleBasedStateMachine):
     ) -> None:
         self.now = 1000.0
         self.targets = [
-            Choice(f"t{at}", friendly, warm=warm, resting=resting)
-            for at, (friendly, warm, resting) in enumerate(flags)
+            Choice(f"t{at}", friendly, warm=warm, in_backoff=in_backoff)
+            for at, (friendly, warm, in_backoff) in enumerate(flags)
         ]
         self.budget = full(self.now, POLICY)
         if broke:
