@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import yaml
 
-from infra.config.model import Checks, Settings
+from infra.config.model import Settings
 from infra.config.parse import parse_settings
 from infra.costs import RATES, READ, Price, detection_s, idle, run_s, total
+from skyfleet.contract import Checks
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "costs.md"

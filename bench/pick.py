@@ -32,10 +32,11 @@ from typing import Final
 from router.core.balance.balancer import Balancer
 from router.core.balance.picker import Basis, prepare
 from router.core.balance.quality import Known
-from router.core.balance.strategies import Strategy, pick
+from router.core.balance.strategies import pick
 from router.core.health.fleet import Outcome, tier
 from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
+from skyfleet.contract import Strategy
 
 RESULTS: Final = Path(__file__).parent / "results" / "pick.json"
 SIZES: Final = (3, 30, 300)

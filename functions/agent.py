@@ -23,13 +23,14 @@ from functions.api import AgentRequest, Event, repeatable
 from functions.demo.loop import answer
 from functions.demo.pacing import paced, seconds_per_word
 from functions.demo.tools.base import Context
+from skyfleet import contract
 
 
 @repeatable
 async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
     """Plan, call tools, look at what came out, answer."""
     context = Context(messages=request.messages, now=time.time, wait=asyncio.sleep)
-    if "MODEL_BASE_URL" in request.environ:
+    if contract.MODEL_BASE_URL in request.environ:
         from functions.demo.model import (
             Model,  # brings an HTTP client: not worth a cold start without a model
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from functions import IMPORTED_AT
 from functions.endpoints import Endpoints
@@ -18,14 +18,12 @@ from functions.loading import Kind, LoadedAgent, load
 from functions.middleware import AgentMiddleware, IdempotencyHandler
 from functions.runner import notify_start
 from functions.settings import Settings
+from skyfleet import contract
 from skyfleet.asgi import ASGIApp, Receive, Scope, Send, lifespan
 from skyfleet.signing import Verifier
 
 if TYPE_CHECKING:
     from functions.idempotency.middleware import IdempotencyMiddleware
-
-# The bucket of stored replies to requests with an `Idempotency-Key`: `s3://…`, `az://…` or `gs://…`.
-BUCKET: Final = "SKYFLEET_BUCKET"
 
 
 def create(environ: Mapping[str, str]) -> AgentMiddleware:
@@ -38,7 +36,7 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
         repeatable=agent.repeatable,
         stats=InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
         verifier=Verifier(settings.keys),
-        idempotency=_idempotency(settings.environ.get(BUCKET), time.time),
+        idempotency=_idempotency(settings.environ.get(contract.BUCKET), time.time),
         now=time.time,
         monotonic=time.monotonic,
     )

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, cast
 
 from functions.errors import SetupError
+from skyfleet import contract
 from skyfleet.signing import Keys, KeysError
+from skyfleet.values import frozen
 
 # Of a checkout; a built package names its own.
 DEFAULT_AGENT: Final = "functions.agent:agent"
@@ -22,12 +24,10 @@ DEFAULT_REGION: Final = "local"
 # A checkout has no build.json; only a built package has.
 DEFAULT_BUILD: Final = "dev"
 
-SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
-FLEET: Final = "SKYFLEET_FLEET"
 PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """What a built package says of itself. build: 16 hexadecimal digits over sources, locks and the agent's
     name, equal in all clouds; agent: "module:attribute"."""
@@ -36,7 +36,7 @@ class Package:
     agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """One agent function. environ: what the agent may see, so without the signing keys. fleet: the deployment
     it is of, as /health says it; empty when it was started by hand."""
@@ -65,14 +65,14 @@ class Settings:
         if keys is None or problems:
             raise SetupError("\n".join(problems))
         return cls(
-            cloud=environ.get("SKYFLEET_CLOUD") or DEFAULT_CLOUD,
-            region=environ.get("SKYFLEET_REGION") or DEFAULT_REGION,
-            fleet=environ.get(FLEET) or "",
+            cloud=environ.get(contract.CLOUD) or DEFAULT_CLOUD,
+            region=environ.get(contract.REGION) or DEFAULT_REGION,
+            fleet=environ.get(contract.FLEET) or "",
             # The package first: settings reach a cloud before or after the code they were meant for.
-            agent=package.agent or environ.get("SKYFLEET_AGENT") or DEFAULT_AGENT,
+            agent=package.agent or environ.get(contract.AGENT) or DEFAULT_AGENT,
             build=package.build,
             keys=keys,
-            environ={name: value for name, value in environ.items() if name != SIGNING_KEYS},
+            environ={name: value for name, value in environ.items() if name != contract.SIGNING_KEYS},
         )
 
 
@@ -95,13 +95,13 @@ def read_package(root: Path = PACKAGE_ROOT) -> Package:
 
 
 def _keys(environ: Mapping[str, str]) -> Keys:
-    text = environ.get(SIGNING_KEYS)
+    text = environ.get(contract.SIGNING_KEYS)
     if not text:
         raise SetupError(
-            f"{SIGNING_KEYS} is not set, so no request could be authenticated. "
+            f"{contract.SIGNING_KEYS} is not set, so no request could be authenticated. "
             'Set it to JSON like {"k1": "<secret>"}; the Pulumi program does.'
         )
     try:
         return Keys.parse(text)
     except KeysError as error:
-        raise SetupError(f"{SIGNING_KEYS}: {error}") from error
+        raise SetupError(f"{contract.SIGNING_KEYS}: {error}") from error

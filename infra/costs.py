@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from infra.config.model import Checks, Cloud, Settings
-from skyfleet.contract import LIST_PRICES
+from infra.config.model import Cloud, Settings
+from skyfleet.contract import DEFAULT_FALL, LIST_PRICES, Checks
 
 READ = "2026-11-26"
 MINUTES = 730 * 60  # of a month: a checker's runs
@@ -21,7 +21,6 @@ MEMORY_GB = 0.5
 # A run takes longer than its probes: the last answer, and the snapshots.
 BEYOND_S = 2.0
 AGENT_CPU, CHECKER_CPU = 1.0, 0.5  # of Google's functions; the others price memory alone
-FALL = 3  # router/core/policy.py: failed probes in a row until a checker calls a target down
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def run_s(checks: Checks) -> float:
     return (checks.probes - 1) * checks.apart_s + BEYOND_S
 
 
-def detection_s(checks: Checks, fall: int = FALL, minute_s: float = 60) -> float:
+def detection_s(checks: Checks, fall: int = DEFAULT_FALL, minute_s: float = 60) -> float:
     """The longest time from the death of a target without traffic until a checker calls it down.
 
     It dies just after a probe; then `fall` probes in a row fail, the last of them by its time-out.

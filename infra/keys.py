@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
-from infra.config.lambda_limits import compact
+from infra.config.environment import compact
 from infra.config.model import Place
 from skyfleet.keys import Role, derived
 

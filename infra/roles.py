@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.component import FunctionSpec, Package, Role, Store
-from infra.config import lambda_limits
-from infra.config.lambda_limits import compact
+from infra.config.environment import check_value, compact, targets_value
 from infra.config.model import Place, Settings, Target
 from infra.keys import Credentials
 from skyfleet import contract
@@ -22,7 +21,6 @@ MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole 
 REQUEST_S = 230  # the limit of Azure's load balancer, the lowest of the clouds
 CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
-SIGNING_KEYS = "SKYFLEET_SIGNING_KEYS"
 STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
 
@@ -36,13 +34,13 @@ class Roles:
 
     def agent(self, place: Place, package: Package) -> FunctionSpec:
         environment: dict[str, pulumi.Input[str]] = {}
-        if self.settings.agent_pace_ms:
-            environment["AGENT_PACE_MS"] = f"{self.settings.agent_pace_ms:g}"
+        if self.settings.agent_pace_ms is not None:
+            environment[contract.AGENT_PACE_MS] = f"{self.settings.agent_pace_ms:g}"
         if model := self.settings.model:
-            environment |= {"MODEL_BASE_URL": model.base_url, "MODEL_NAME": model.name}
-        secrets = {SIGNING_KEYS: self.credentials.signing_keys("agent", place)}
+            environment |= {contract.MODEL_BASE_URL: model.base_url, contract.MODEL_NAME: model.name}
+        secrets = {contract.SIGNING_KEYS: self.credentials.signing_keys("agent", place)}
         if self.model_api_key is not None:
-            secrets["MODEL_API_KEY"] = self.model_api_key
+            secrets[contract.MODEL_API_KEY] = self.model_api_key
         return self._spec("agent", "functions.app:create", place, package, environment, secrets)
 
     def router(
@@ -56,14 +54,14 @@ class Roles:
         """urls: of the agents, in the order of the targets; empty for one that is not there."""
         environment: dict[str, pulumi.Input[str]] = {
             contract.TARGETS: target_list(self.settings.targets, urls, repeatable=repeatable),
-            "SKYFLEET_STRATEGY": self.settings.strategy,
-            "SKYFLEET_API_KEY_SHA256": self.credentials.api_key_sha256,
+            contract.STRATEGY: self.settings.strategy.value,
+            contract.API_KEY_SHA256: self.credentials.api_key_sha256,
         }
         if self.settings.open:
-            environment["SKYFLEET_OPEN"] = "1"
+            environment[contract.OPEN] = "1"
         if self.settings.policy:
             environment[contract.POLICY] = compact(self.settings.policy)
-        secrets = {"SKYFLEET_ROOT_KEYS": self.credentials.root_keys()}
+        secrets = {contract.ROOT_KEYS: self.credentials.root_keys()}
         return self._spec("router", "router.app:create", place, package, environment, secrets)
 
     def checker(
@@ -80,9 +78,9 @@ class Roles:
         environment: dict[str, pulumi.Input[str]] = {
             contract.TARGETS: target_list(even, urls, repeatable=False),
             contract.ROUTERS: routers.apply(lambda found: compact([url for url in found if url])),
-            contract.CHECK: lambda_limits.check_plan(self.settings.checks),
+            contract.CHECK: check_value(self.settings.checks),
         }
-        secrets = {SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
+        secrets = {contract.SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
         return self._spec("checker", "router.checker:create", place, package, environment, secrets)
 
     def _spec(
@@ -95,13 +93,12 @@ class Roles:
         secrets: Mapping[str, pulumi.Input[str]],
     ) -> FunctionSpec:
         common: dict[str, pulumi.Input[str]] = {
-            "SKYFLEET_CLOUD": place.cloud,
-            "SKYFLEET_REGION": place.region,
-            "SKYFLEET_ROLE": role,
-            "SKYFLEET_APP": app,
-            "SKYFLEET_FLEET": self.credentials.suffix,
-            # No function reads it: a new value makes every instance start afresh and fetch the rotated keys.
-            "SKYFLEET_KEY_GENERATION": str(self.settings.key_generation),
+            contract.CLOUD: place.cloud,
+            contract.REGION: place.region,
+            contract.ROLE: role,
+            contract.APP: app,
+            contract.FLEET: self.credentials.suffix,
+            contract.KEY_GENERATION: str(self.settings.key_generation),
         }
         return FunctionSpec(
             role=role,
@@ -131,8 +128,6 @@ def target_list(
 
     def listed(found: Sequence[str]) -> str:
         there = [(target, url) for target, url in zip(targets, found, strict=True) if url]
-        return lambda_limits.target_list(
-            [t for t, _ in there], [url for _, url in there], repeatable=repeatable
-        )
+        return targets_value([t for t, _ in there], [url for _, url in there], repeatable=repeatable)
 
     return urls.apply(listed)

@@ -1,7 +1,7 @@
 """The environment of a router or checker, read once at its edge into one frozen value.
 
-Rules: all mistakes are reported at once, each as key, found, expected; secrets are never shown. Defaults of
-decisions live in `router.core.policy`, defaults of the checker here, each with its reason.
+Rules: all mistakes are reported at once, each as key, found, expected; secrets are never shown. Keys, ranges
+and defaults are in skyfleet/contract.py, the numbers of decisions in router/core/policy.py.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ from dataclasses import field, replace
 from typing import Any, Final, TypeVar, cast
 
 from router.core import policy as policies
-from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.policy import Policy
 from router.core.targets import Target, is_name, parse_origin, parse_targets
 from skyfleet import contract
+from skyfleet.contract import Checks, Strategy
 from skyfleet.keys import Roots
 from skyfleet.origin import Origin
 from skyfleet.signing import Keys, KeysError
 from skyfleet.values import frozen
 
-# A router holds roots, out of which it derives the keys of all others; a checker holds its own keys only.
-ROOT_KEYS: Final = "SKYFLEET_ROOT_KEYS"
-SIGNING_KEYS: Final = "SKYFLEET_SIGNING_KEYS"
-BUCKET_SCHEMES: Final = ("s3://", "az://", "gs://")
 _NOT_JSON: Final = object()
 T = TypeVar("T")
 
@@ -58,25 +54,13 @@ class RouterSettings:
 
 
 @frozen
-class Check:
-    """One invocation of a checker. Schedulers fire once a minute: six rounds, ten seconds apart, fill it."""
-
-    probes: int = 6
-    apart_s: float = 10.0
-    # A warm /health answers within one round trip; three seconds cover a lost packet.
-    timeout_s: float = 3.0
-    # The slowest cold start expected: cold is not down.
-    cold_timeout_s: float = 30.0
-
-
-@frozen
 class CheckerSettings:
     """Settings of a checker: the targets that it probes and the routers that get its snapshots."""
 
     place: Place
     targets: tuple[Target, ...]
     routers: tuple[Origin, ...]
-    check: Check
+    check: Checks
     keys: Keys = field(repr=False)
 
 
@@ -85,18 +69,18 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
     mistakes: list[str] = []
     place = _place(environ, build, mistakes)
     targets = _targets(environ, mistakes)
-    roots = _secret(environ, ROOT_KEYS, Roots.parse, mistakes)
+    roots = _secret(environ, contract.ROOT_KEYS, Roots.parse, mistakes)
     policy = _policy(environ, mistakes)
-    strategy = environ.get("SKYFLEET_STRATEGY", Strategy.ADAPTIVE)
+    strategy = environ.get(contract.STRATEGY, contract.DEFAULT_STRATEGY)
     if strategy not in tuple(Strategy):
-        mistakes.append(f"SKYFLEET_STRATEGY: got {strategy!r}, expected one of {', '.join(Strategy)}")
-    bucket = environ.get("SKYFLEET_BUCKET") or None
-    if bucket is not None and not bucket.startswith(BUCKET_SCHEMES):
+        mistakes.append(f"{contract.STRATEGY}: got {strategy!r}, expected one of {', '.join(Strategy)}")
+    bucket = environ.get(contract.BUCKET) or None
+    if bucket is not None and not bucket.startswith(contract.BUCKET_SCHEMES):
         mistakes.append(
-            f"SKYFLEET_BUCKET: got {bucket!r}, expected s3://name, az://account/container or gs://name"
+            f"{contract.BUCKET}: got {bucket!r}, expected s3://name, az://account/container or gs://name"
         )
     loopback = bool(targets) and all(target.origin.loopback for target in targets)
-    is_open = environ.get("SKYFLEET_OPEN") == "1" and loopback
+    is_open = environ.get(contract.OPEN) == "1" and loopback
     api_key = None if is_open else _api_key(environ, mistakes)
     if mistakes or roots is None:
         raise SettingsError(mistakes)
@@ -108,7 +92,7 @@ def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:
     mistakes: list[str] = []
     place = _place(environ, build, mistakes)
     targets = _targets(environ, mistakes)
-    keys = _secret(environ, SIGNING_KEYS, Keys.parse, mistakes)
+    keys = _secret(environ, contract.SIGNING_KEYS, Keys.parse, mistakes)
     routers = _routers(environ, mistakes)
     check = _check(environ, mistakes)
     if mistakes or keys is None:
@@ -135,11 +119,11 @@ def build_id(module: str) -> str:
 
 
 def _place(environ: Mapping[str, str], build: str, mistakes: list[str]) -> Place:
-    for key, example in (("SKYFLEET_CLOUD", "aws"), ("SKYFLEET_REGION", "eu-west-1")):
+    for key, example in ((contract.CLOUD, "aws"), (contract.REGION, "eu-west-1")):
         if not is_name(environ.get(key)):
             mistakes.append(f"{key}: got {environ.get(key)!r}, expected a name, e.g. {example}")
-    cloud, region = environ.get("SKYFLEET_CLOUD", ""), environ.get("SKYFLEET_REGION", "")
-    return Place(cloud, region, build, environ.get("SKYFLEET_FLEET", ""))
+    cloud, region = environ.get(contract.CLOUD, ""), environ.get(contract.REGION, "")
+    return Place(cloud, region, build, environ.get(contract.FLEET, ""))
 
 
 def _json(environ: Mapping[str, str], key: str, mistakes: list[str]) -> object:
@@ -157,7 +141,7 @@ def _targets(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Target, .
     if value is _NOT_JSON:
         return ()
     targets, wrong = parse_targets(value)
-    mistakes += [f"SKYFLEET_TARGETS: {text}" for text in wrong]
+    mistakes += [f"{contract.TARGETS}: {text}" for text in wrong]
     return targets
 
 
@@ -182,24 +166,24 @@ def _policy(environ: Mapping[str, str], mistakes: list[str]) -> Policy:
     if value is _NOT_JSON:
         return policies.DEFAULT
     if not isinstance(value, dict):
-        mistakes.append('SKYFLEET_POLICY: expected a JSON object, e.g. {"probeAfterS": 2}')
+        mistakes.append(f'{contract.POLICY}: expected a JSON object, e.g. {{"probeAfterS": 2}}')
         return policies.DEFAULT
     policy, wrong = policies.parse(cast("dict[str, object]", value))
-    mistakes += [f"SKYFLEET_POLICY: {text}" for text in wrong]
+    mistakes += [f"{contract.POLICY}: {text}" for text in wrong]
     return policy
 
 
 def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> bytes | None:
-    text = environ.get("SKYFLEET_API_KEY_SHA256", "")
+    text = environ.get(contract.API_KEY_SHA256, "")
     try:
         digest = bytes.fromhex(text)
     except ValueError:
         digest = b""
     if len(digest) != 32:
-        ignored = environ.get("SKYFLEET_OPEN") == "1"
-        note = " (SKYFLEET_OPEN=1 counts only when every target URL is loopback)" if ignored else ""
+        ignored = environ.get(contract.OPEN) == "1"
+        note = f" ({contract.OPEN}=1 counts only when every target URL is loopback)" if ignored else ""
         found = "missing" if not text else f"{len(text)} characters"
-        mistakes.append(f"SKYFLEET_API_KEY_SHA256: {found}, expected 64 hexadecimal digits{note}")
+        mistakes.append(f"{contract.API_KEY_SHA256}: {found}, expected 64 hexadecimal digits{note}")
     return digest
 
 
@@ -208,34 +192,34 @@ def _routers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Origin, .
     if value is _NOT_JSON:
         return ()
     if not isinstance(value, list) or not value:
-        mistakes.append('SKYFLEET_ROUTERS: expected a list of URLs, e.g. ["https://router.example.net"]')
+        mistakes.append(f'{contract.ROUTERS}: expected a list of URLs, e.g. ["https://router.example.net"]')
         return ()
     found = [parse_origin(url) for url in cast("list[object]", value)]
-    mistakes += [f"SKYFLEET_ROUTERS: {origin}" for origin in found if isinstance(origin, str)]
+    mistakes += [f"{contract.ROUTERS}: {origin}" for origin in found if isinstance(origin, str)]
     return tuple(origin for origin in found if not isinstance(origin, str))
 
 
-_CHECK_NAMES: Final = {name: contract.snake_case(name) for name in contract.CHECK_KEYS}
-
-
-def _check(environ: Mapping[str, str], mistakes: list[str]) -> Check:
-    if not environ.get(contract.CHECK):
-        return Check()
-    value = _json(environ, contract.CHECK, mistakes)
+def _check(environ: Mapping[str, str], mistakes: list[str]) -> Checks:
+    key = contract.CHECK
+    if not environ.get(key):
+        return Checks()
+    value = _json(environ, key, mistakes)
     if value is _NOT_JSON:
-        return Check()
+        return Checks()
     if not isinstance(value, dict):
-        mistakes.append('SKYFLEET_CHECK: expected a JSON object, e.g. {"probes": 6}')
-        return Check()
+        mistakes.append(f'{key}: expected a JSON object, e.g. {{"probes": 3}}')
+        return Checks()
     changes: dict[str, Any] = {}
     for name, got in cast("dict[str, object]", value).items():
-        least = 0.0 if name == "apartS" else 0.001
-        if name not in _CHECK_NAMES:
-            mistakes.append(f"SKYFLEET_CHECK: {name}: unknown; expected one of {', '.join(_CHECK_NAMES)}")
-        elif isinstance(got, bool) or not isinstance(got, int | float) or not least <= got <= 900:
-            mistakes.append(f"SKYFLEET_CHECK: {name}: got {got!r}, expected a number up to 900, e.g. 6")
-        elif name == "probes" and not isinstance(got, int):
-            mistakes.append(f"SKYFLEET_CHECK: {name}: got {got!r}, expected a whole number, e.g. 6")
+        allowed, whole = contract.CHECK_NUMBERS.get(name), name in contract.WHOLE_NUMBERS
+        if allowed is None:
+            mistakes.append(f"{key}: {name}: unknown; expected one of {', '.join(contract.CHECK_NUMBERS)}")
+        elif contract.is_within(got, allowed, whole=whole):
+            changes[contract.snake_case(name)] = got
         else:
-            changes[_CHECK_NAMES[name]] = got
-    return replace(Check(), **changes)
+            kind = "a whole number" if whole else "a number"
+            default = getattr(Checks(), contract.snake_case(name))
+            expected = f"{kind} from {allowed[0]:g} to {allowed[1]:g}, e.g. {default:g}"
+            # A number may have thousands of digits.
+            mistakes.append(f"{key}: {name}: got {repr(got)[:40]}, expected {expected}")
+    return replace(Checks(), **changes)

@@ -12,8 +12,9 @@ from typing import Final
 from router.core.balance import quality
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, failure_share, lower_median
 from router.core.balance.quality import Factors, Known
-from router.core.balance.strategies import Candidate, Strategy
+from router.core.balance.strategies import Candidate
 from router.core.policy import Policy
+from skyfleet.contract import Strategy
 from skyfleet.values import frozen
 
 # A share below this part of what its weight would give is explained: smaller differences are everyday.

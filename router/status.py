@@ -11,7 +11,7 @@ from router.config import Place
 from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import expected_ms, failure_share
 from router.core.balance.quality import Known
-from router.core.balance.strategies import COMPARING, Strategy
+from router.core.balance.strategies import COMPARING
 from router.core.health import fleet as f
 from router.core.health import machine as h
 from router.core.health import snapshots
@@ -20,6 +20,7 @@ from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult
 from router.explain import Evidence, learned
 from router.sync.snapshots import SnapshotStore
+from skyfleet.contract import Strategy
 
 
 def status(balancer: Balancer, place: Place, store: SnapshotStore) -> dict[str, object]:

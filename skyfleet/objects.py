@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from obstore import PutMode, UpdateVersion
     from obstore.store import ObjectStore, RetryConfig
 
-SCHEMES: Final = ("s3://", "az://", "gs://")
 # A bucket of the function's own region answers within tens of milliseconds.
 TIMEOUT_S: Final = 3.0
 # The form of obstore's message about a failed request: method, URL, time and retries, then the cause.

@@ -17,6 +17,7 @@ from functions.demo.openai_client import ChatApi, ToolCall, Turn
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS, call
 from functions.errors import ModelFailed
+from skyfleet import contract
 
 # A question of the kind this agent answers takes two or three; eight bound the bill of a model that loops.
 MAX_ROUNDS: Final = 8
@@ -38,10 +39,10 @@ class Model:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Model:
         """MODEL_BASE_URL and MODEL_NAME, and MODEL_API_KEY where the endpoint wants one."""
-        name = environ.get("MODEL_NAME")
+        name = environ.get(contract.MODEL_NAME)
         if not name:
             raise ModelFailed("MODEL_BASE_URL is set and MODEL_NAME is not; name the model to use.")
-        return cls(ChatApi(environ["MODEL_BASE_URL"], environ.get("MODEL_API_KEY")), name)
+        return cls(ChatApi(environ[contract.MODEL_BASE_URL], environ.get(contract.MODEL_API_KEY)), name)
 
     async def answer(self, request: AgentRequest, context: Context) -> AsyncGenerator[Event, None]:
         """Text as the model writes it, a step for each tool, the tokens it counted."""

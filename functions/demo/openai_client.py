@@ -20,6 +20,7 @@ import httpx
 
 from functions.api import Usage
 from functions.errors import ModelFailed
+from skyfleet import contract
 
 CONNECT_TIMEOUT_S: Final = 10.0
 # Between two pieces of an answer. Models think for a while; half of the shortest limit among the clouds.
@@ -142,7 +143,7 @@ class ChatApi:
     @property
     def _host(self) -> str:
         # Not the whole URL: people put keys into user names and queries.
-        return httpx.URL(self.base_url).host or "MODEL_BASE_URL"
+        return httpx.URL(self.base_url).host or contract.MODEL_BASE_URL
 
     def _check(self, status: int) -> None:
         if status != 200:

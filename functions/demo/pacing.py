@@ -1,10 +1,11 @@
-"""Write an answer word by word at the pace of a model, so that a stream offline is a stream worth testing.
+"""Stream the answer of the offline agent word by word, at the pace of a model.
 
-AGENT_PACE_MS: milliseconds between words, only when the caller asked for a stream.
+AGENT_PACE_MS sets the milliseconds between two words. A reply that is no stream is not delayed.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,29 +13,35 @@ from typing import Final
 
 from functions.api import Step
 from functions.errors import SetupError
+from skyfleet import contract
 
-# 50 words a second: a quick model.
-DEFAULT_PACE_MS: Final = "20"
-MAX_PACE_MS: Final = 1000.0
 WORD: Final = re.compile(r"\s*\S+|\s+$")
 
 
 def seconds_per_word(environ: Mapping[str, str]) -> float:
-    """AGENT_PACE_MS in seconds."""
-    text = environ.get("AGENT_PACE_MS") or DEFAULT_PACE_MS
+    """AGENT_PACE_MS in seconds; the default if it is missing or empty.
+
+    Raises SetupError if it is no number of the contract's range.
+    """
+    text = environ.get(contract.AGENT_PACE_MS)
+    if not text:
+        return contract.DEFAULT_PACE_MS / 1000
+    least, most = contract.PACES_MS
     try:
         pace = float(text)
     except ValueError:
-        pace = -1.0
-    if not 0 <= pace <= MAX_PACE_MS:
-        raise SetupError(f"AGENT_PACE_MS is {text[:20]!r}; expected milliseconds from 0 to {MAX_PACE_MS:g}.")
+        pace = math.nan
+    if not least <= pace <= most:
+        raise SetupError(
+            f"{contract.AGENT_PACE_MS} is {text[:20]!r}; expected milliseconds from {least:g} to {most:g}."
+        )
     return pace / 1000
 
 
 async def paced(
     events: AsyncGenerator[str | Step, None], pace: float, wait: Callable[[float], Awaitable[None]]
 ) -> AsyncGenerator[str | Step, None]:
-    """The same events; with a pace, texts go word by word. pace: seconds between words."""
+    """The same events, with each text split into its words. pace: seconds between two words; 0: not split."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Step) or not pace:

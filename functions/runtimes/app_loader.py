@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final, cast
 
 from functions.runtimes.errors import AppNotLoaded
+from skyfleet import contract
 from skyfleet.asgi import ASGIApp
 
-APP: Final = "SKYFLEET_APP"
-KEYS: Final = ("SKYFLEET_ROOT_KEYS", "SKYFLEET_SIGNING_KEYS")
-OTHERS: Final = ("MODEL_API_KEY",)
+KEYS: Final = (contract.ROOT_KEYS, contract.SIGNING_KEYS)
+OTHERS: Final = (contract.MODEL_API_KEY,)
 
 Factory = Callable[[Mapping[str, str]], ASGIApp]
 
@@ -35,7 +35,7 @@ def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | Non
         environ.pop(name, None)
     environ.update({name: whole[name] for name in OTHERS if name in whole})
     try:
-        return _factory(environ.get(APP, ""))(whole)
+        return _factory(environ.get(contract.APP, ""))(whole)
     finally:
         for name in OTHERS:
             environ.pop(name, None)
@@ -44,12 +44,14 @@ def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | Non
 def _factory(reference: str) -> Factory:
     module_name, _, name = reference.partition(":")
     if not module_name or not name:
-        raise AppNotLoaded(f"{APP} is {reference!r}; expected 'module:factory', e.g. 'functions.app:create'.")
+        raise AppNotLoaded(
+            f"{contract.APP} is {reference!r}; expected 'module:factory', e.g. 'functions.app:create'."
+        )
     module = importlib.import_module(module_name)
     factory: object = getattr(module, name, None)
     if not callable(factory):
         found = ", ".join(sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_")))
         raise AppNotLoaded(
-            f"{APP} is {reference!r}, but {module_name} has no function {name!r}; found {found}."
+            f"{contract.APP} is {reference!r}, but {module_name} has no function {name!r}; found {found}."
         )
     return cast("Factory", factory)

@@ -17,6 +17,7 @@ import uvicorn
 from functions.runtimes.app_loader import load_app
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.secrets_manager import read_secret
+from skyfleet import contract
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
@@ -32,7 +33,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
         server_header=False,
         date_header=False,
         # uvicorn works out the caller's address for each request; agents may ask for it, a router never does.
-        proxy_headers=environ.get("SKYFLEET_ROLE", "agent") == "agent",
+        proxy_headers=environ.get(contract.ROLE, "agent") == "agent",
         # A frozen sandbox wakes after minutes: its idle connection from the adapter must still be open.
         timeout_keep_alive=3600,
     )
@@ -41,7 +42,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
 def secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """This function's secrets by variable, out of the one in Secrets Manager that SKYFLEET_SECRET_ARN names:
     one request at a start, and none of them in the configuration that others may read."""
-    arn = environ.get("SKYFLEET_SECRET_ARN")
+    arn = environ.get(contract.SECRET_ARN)
     if not arn:
         return {}
     try:
@@ -51,7 +52,7 @@ def secrets(environ: Mapping[str, str]) -> dict[str, str]:
     values = cast("dict[str, object]", found) if isinstance(found, dict) else {}
     if not values or not all(isinstance(value, str) for value in values.values()):
         raise SecretNotRead(
-            f'The secret {arn} is not a JSON object of texts. Expected {{"SKYFLEET_SIGNING_KEYS": "..."}}; '
+            f'The secret {arn} is not a JSON object of texts. Expected {{"{contract.SIGNING_KEYS}": "..."}}; '
             "deploy again, so that the Pulumi program writes it."
         )
     return cast("dict[str, str]", values)

@@ -15,6 +15,7 @@ import azure.functions as func
 
 from functions.runtimes.app_loader import load_app
 from functions.runtimes.events import dispatch_event
+from skyfleet import contract
 from skyfleet.asgi import Receive, Scope, Send
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -24,7 +25,7 @@ EVERY_MINUTE: Final = "0 * * * * *"
 
 def register(environ: MutableMapping[str, str]) -> func.FunctionApp:
     """The functions of this package, for the worker to index."""
-    return _timer(environ) if environ.get("SKYFLEET_ROLE") == "checker" else _route(environ)
+    return _timer(environ) if environ.get(contract.ROLE) == "checker" else _route(environ)
 
 
 def _timer(environ: MutableMapping[str, str]) -> func.FunctionApp:

@@ -12,6 +12,7 @@ from typing import cast
 
 from infra.config.model import EMULATOR_DELAYS, GCP_MAX_INSTANCES, AwsSettings, EmulatorSettings, GcpSettings
 from infra.config.validation import Validator
+from skyfleet.contract import Range
 
 AWS_EXAMPLE = "{concurrency: 50}"
 AZURE_EXAMPLE = "{purgeProtection: true}"
@@ -22,7 +23,7 @@ GCP_KEYS = ("project", "maxInstances", "public")
 MAX_CONCURRENCY = 100_000
 MAX_INSTANCES = 1000
 # A longer "minute" of the emulator would hide every check from its user.
-MAX_MINUTE_S = 3600
+MINUTES_S: Range = (0.5, 3600)
 
 
 def parse_aws(validator: Validator, value: object) -> AwsSettings:
@@ -38,8 +39,7 @@ def parse_aws(validator: Validator, value: object) -> AwsSettings:
         f"{key}.concurrency",
         given["concurrency"],
         1,
-        minimum=1,
-        maximum=MAX_CONCURRENCY,
+        (1, MAX_CONCURRENCY),
         integer=True,
         example="50",
     )
@@ -73,8 +73,7 @@ def parse_gcp(validator: Validator, config: Mapping[str, object], clouds: object
         f"{key}.maxInstances",
         entry.get("maxInstances"),
         GCP_MAX_INSTANCES,
-        minimum=1,
-        maximum=MAX_INSTANCES,
+        (1, MAX_INSTANCES),
         example=str(GCP_MAX_INSTANCES),
         integer=True,
     )
@@ -87,12 +86,8 @@ def parse_emulator(validator: Validator, value: object) -> EmulatorSettings:
     key = "skyfleet:emulator"
     given = validator.mapping(key, value, EMULATOR_EXAMPLE)
     validator.known_keys(key, given, ("minuteS", "delays"), EMULATOR_EXAMPLE)
-    delays = validator.number(
-        f"{key}.delays", given.get("delays"), EMULATOR_DELAYS, minimum=0, maximum=1, example="0.02"
-    )
-    minute = validator.number(f"{key}.minuteS", given.get("minuteS"), 60, minimum=0.5)
-    if minute > MAX_MINUTE_S:
-        validator.error(f"{key}.minuteS", given.get("minuteS"), f"at most {MAX_MINUTE_S} seconds", "5")
+    delays = validator.number(f"{key}.delays", given.get("delays"), EMULATOR_DELAYS, (0, 1), example="0.02")
+    minute = validator.number(f"{key}.minuteS", given.get("minuteS"), 60, MINUTES_S, example="5")
     return EmulatorSettings(minute, delays)
 
 

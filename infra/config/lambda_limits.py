@@ -10,14 +10,14 @@ Pure. The targets' URLs are unknown before the deployment: the longest form that
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import Literal
 
-from infra.config.model import Checks, Place, Settings, Target
+from infra.config.environment import check_value, compact, targets_value
+from infra.config.model import Place, Settings
 from infra.config.validation import Validator
-from skyfleet import contract
 
 # The roles that get the list of targets.
 ListedRole = Literal["router", "checker"]
@@ -27,33 +27,6 @@ PROJECT_NUMBER_DIGITS = 13  # of a Google project; 12 in most
 # All other variables on AWS: the Web Adapter's, the place, the fleet, the role and the secret's ARN; for a
 # router also the bucket, the strategy and the key hash. With the longest names; a test measures it.
 FIXED_BYTES: Mapping[ListedRole, int] = {"router": 785, "checker": 640}
-
-
-def compact(value: object) -> str:
-    """JSON for environment variables: no spaces, key order kept."""
-    return json.dumps(value, separators=(",", ":"))
-
-
-def target_list(targets: Sequence[Target], urls: Sequence[str], *, repeatable: bool) -> str:
-    """SKYFLEET_TARGETS: the targets of a router or a checker, as JSON."""
-    return compact(
-        [
-            {
-                "cloud": target.place.cloud,
-                "region": target.place.region,
-                "url": url,
-                "weight": target.weight,
-                "repeatable": repeatable,
-                **({} if target.price is None else {"price": target.price}),
-            }
-            for target, url in zip(targets, urls, strict=True)
-        ]
-    )
-
-
-def check_plan(checks: Checks) -> str:
-    """SKYFLEET_CHECK: a checker's rounds, as JSON."""
-    return compact({key: getattr(checks, contract.snake_case(key)) for key in contract.CHECK_KEYS})
 
 
 def check_environment_size(validator: Validator, settings: Settings) -> None:
@@ -114,7 +87,7 @@ def _entry_bytes(settings: Settings, role: ListedRole) -> list[int]:
     sizes: list[int] = []
     for target in settings.targets:
         listed = target if role == "router" else replace(target, weight=1, price=None)
-        text = target_list([listed], [longest_url(settings, target.place)], repeatable=False)
+        text = targets_value([listed], [longest_url(settings, target.place)], repeatable=False)
         sizes.append(_json_bytes(text.removeprefix("[").removesuffix("]")) + 1)
     return sizes
 
@@ -123,7 +96,7 @@ def _base_bytes(settings: Settings, role: ListedRole) -> int:
     if role == "router":
         return FIXED_BYTES[role] + _json_bytes(compact(settings.policy))
     urls = [longest_url(settings, place, "router") for place in settings.routers]
-    return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_plan(settings.checks))
+    return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_value(settings.checks))
 
 
 def _json_bytes(text: str) -> int:

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from infra.names import stack_prefix
+from skyfleet.contract import Checks, Strategy
 
 Cloud = Literal["aws", "azure", "gcp"]
 CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 # The Pulumi package of each cloud, as in resource types.
 PULUMI_PACKAGES: Mapping[Cloud, str] = {"aws": "aws", "azure": "azure-native", "gcp": "gcp"}
-
-Strategy = Literal["weighted", "round-robin", "random", "least-load", "latency", "cost", "adaptive"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 # A new project may run 20 vCPU in a region, and Google refuses a function whose instances could need more:
 # github.com/googlecodelabs/feedback/issues/1856, firebase-tools issue 11001. Ten instances of one vCPU each
@@ -49,18 +47,6 @@ class Target:
     place: Place
     weight: float
     price: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """One invocation of a checker: `probes` rounds, `apart_s` seconds apart (6 x 10 s fill the scheduler's
-    minute). The default is the fewest probes that make a verdict; docs/costs.md has the price of more.
-    """
-
-    probes: int = 3
-    apart_s: float = 5
-    timeout_s: float = 3
-    cold_timeout_s: float = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +93,8 @@ class Settings:
 
     routers: in the order clients should try them. open: routers require no API key (emulated stacks only).
     policy: the router's policy as in the config. emulated: the stack runs in the emulator, with the settings
-    `emulator`. agent_pace_ms: pause of the default agent between two steps, which makes streams visible.
-    purge_protection: of Azure's key vaults.
+    `emulator`. agent_pace_ms: milliseconds between two words that the default agent streams; None: its
+    default. purge_protection: of Azure's key vaults.
     """
 
     stack: str
@@ -126,7 +112,7 @@ class Settings:
     emulated: bool
     emulator: EmulatorSettings = field(default_factory=EmulatorSettings)
     aws: AwsSettings = field(default_factory=AwsSettings)
-    agent_pace_ms: float = 0
+    agent_pace_ms: float | None = None
     purge_protection: bool = False
     prefix: str = field(init=False, default="")
 

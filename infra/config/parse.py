@@ -7,6 +7,7 @@ to JSON text as the Pulumi engine passes them. No engine, no file, no environmen
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -23,12 +24,25 @@ from infra.config.cloud_options import (
     parse_gcp,
 )
 from infra.config.lambda_limits import check_environment_size
-from infra.config.model import CLOUDS, STRATEGIES, Checks, Cloud, Model, Place, Settings, Strategy, Target
+from infra.config.model import CLOUDS, Cloud, Model, Place, Settings, Target
 from infra.config.policy import read_policy
 from infra.config.regions import REGIONS, UNFIT
 from infra.config.validation import Validator, one_of, suggestion
 from infra.errors import ConfigError
-from skyfleet.contract import CHECK_KEYS, MAX_PRICE, WEIGHTS
+from skyfleet.contract import (
+    CHECK_NUMBERS,
+    DEFAULT_PACE_MS,
+    DEFAULT_STRATEGY,
+    MAX_CHECK_S,
+    PACES_MS,
+    PRICES,
+    WEIGHTS,
+    WHOLE_NUMBERS,
+    Checks,
+    Strategy,
+    is_within,
+    snake_case,
+)
 
 # The keys under `skyfleet:` with an example each, shown in error messages.
 EXAMPLES: Mapping[str, str] = {
@@ -40,15 +54,13 @@ EXAMPLES: Mapping[str, str] = {
     "model": "{baseUrl: https://api.example.com/v1, name: small}",
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
-    "agentPaceMs": "0",
+    "agentPaceMs": f"{DEFAULT_PACE_MS}",
     "aws": AWS_EXAMPLE,
     "azure": AZURE_EXAMPLE,
     "emulator": EMULATOR_EXAMPLE,
 }
 # A module path and one attribute, for `importlib` and `getattr`.
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-# Of one invocation. Lambda ends a function after 900 s; a cold start and sending the snapshots take time too.
-MAX_CHECK_S = 600
 # Top-level packages of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("bench", "docs", "emulator", "infra", "locks", "router", "skyfleet", "tests", "tools")
 # Modules of a package besides ours: files that the platforms load, and what the runtimes import.
@@ -97,16 +109,17 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
     )
     generation = validator.number(
-        "skyfleet:keyGeneration", values.get("keyGeneration"), 1, minimum=1, integer=True
+        "skyfleet:keyGeneration", values.get("keyGeneration"), 1, (1, math.inf), integer=True
     )
     settings = Settings(
         stack=stack,
         name=_name(validator, values.get("name")),
         targets=targets,
         routers=_routers(validator, router.get("clouds"), targets, meant),
-        strategy=cast(
-            "Strategy",
-            validator.choice("skyfleet:router.strategy", router.get("strategy"), STRATEGIES, "adaptive"),
+        strategy=Strategy(
+            validator.choice(
+                "skyfleet:router.strategy", router.get("strategy"), tuple(Strategy), DEFAULT_STRATEGY
+            )
         ),
         open=_open(validator, router.get("open"), emulated="emulator" in values),
         policy=read_policy(validator, router.get("policy")),
@@ -118,7 +131,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         emulated="emulator" in values,
         emulator=parse_emulator(validator, values.get("emulator")),
         aws=parse_aws(validator, values.get("aws")),
-        agent_pace_ms=validator.number("skyfleet:agentPaceMs", values.get("agentPaceMs"), 0, minimum=0),
+        agent_pace_ms=_pace_ms(validator, values.get("agentPaceMs")),
         purge_protection=parse_azure(validator, values.get("azure")),
     )
     check_environment_size(validator, settings)
@@ -165,12 +178,10 @@ def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) 
     entry = validator.mapping(key, given, example)
     allowed = ("regions", "weight", "price")
     validator.known_keys(key, entry, (*allowed, *GCP_KEYS) if cloud == "gcp" else allowed, example)
-    weight = validator.number(f"{key}.weight", entry.get("weight"), 1, minimum=0, example="3")
+    weight = validator.number(f"{key}.weight", entry.get("weight"), 1, (0, math.inf), example="3")
     price = None
     if entry.get("price") is not None:
-        price = validator.number(
-            f"{key}.price", entry["price"], 0, minimum=0, maximum=MAX_PRICE, example="0.2"
-        )
+        price = validator.number(f"{key}.price", entry["price"], 0, PRICES, example="0.2")
     regions = validator.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
     for region in regions:
         if reason := UNFIT.get(cloud, {}).get(region):
@@ -185,13 +196,14 @@ def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) 
 
 def _share(validator: Validator, key: str, weight: float, regions: int) -> float:
     """Weight of each region."""
-    least, most = WEIGHTS
     if not regions or not weight:
         return 0
-    if not least * regions <= weight <= most * regions:
+    share = weight / regions
+    if not is_within(share, WEIGHTS):
+        least, most = WEIGHTS
         validator.error(key, weight, f"0, or from {least:f} to {most} for each region", "3")
         return 1
-    return weight / regions
+    return share
 
 
 def _routers(
@@ -254,20 +266,28 @@ def _name(validator: Validator, value: object) -> str:
     return "skyfleet"
 
 
+def _pace_ms(validator: Validator, value: object) -> float | None:
+    """None: not given, which leaves it to the agent's default."""
+    if value is None:
+        return None
+    return validator.number("skyfleet:agentPaceMs", value, DEFAULT_PACE_MS, PACES_MS)
+
+
 def _checks(validator: Validator, value: object) -> Checks:
     key, example, default = "skyfleet:checks", EXAMPLES["checks"], Checks()
     given = validator.mapping(key, value, example)
-    validator.known_keys(key, given, CHECK_KEYS, example)
+    validator.known_keys(key, given, CHECK_NUMBERS, example)
 
-    def number(name: str, default: float, minimum: float, *, integer: bool = False) -> float:
-        return validator.number(f"{key}.{name}", given.get(name), default, minimum=minimum, integer=integer)
+    def number(name: str) -> float:
+        return validator.number(
+            f"{key}.{name}",
+            given.get(name),
+            getattr(default, snake_case(name)),
+            CHECK_NUMBERS[name],
+            integer=name in WHOLE_NUMBERS,
+        )
 
-    found = Checks(
-        int(number("probes", default.probes, 1, integer=True)),
-        number("apartS", default.apart_s, 0),
-        number("timeoutS", default.timeout_s, 0.1),
-        number("coldTimeoutS", default.cold_timeout_s, 0.1),
-    )
+    found = Checks(int(number("probes")), number("apartS"), number("timeoutS"), number("coldTimeoutS"))
     if (seconds := found.probes * found.apart_s) > MAX_CHECK_S:
         validator.error(key, f"{seconds:g} s of probes", f"probes x apartS of at most {MAX_CHECK_S}", example)
     return found

@@ -14,11 +14,11 @@ def read_policy(validator: Validator, value: object) -> dict[str, object]:
     policy = validator.mapping(key, value, example)
     validator.known_keys(key, policy, POLICY_KEYS, example)
     found: dict[str, object] = {}
-    for name, (least, most) in POLICY_NUMBERS.items():
+    for name, allowed in POLICY_NUMBERS.items():
         if name in policy:
-            whole, example = name in WHOLE_NUMBERS, "0.5" if most == 1 else "2"
+            whole, example = name in WHOLE_NUMBERS, "0.5" if allowed[1] == 1 else "2"
             found[name] = validator.number(
-                f"{key}.{name}", policy[name], 1, minimum=least, maximum=most, example=example, integer=whole
+                f"{key}.{name}", policy[name], 1, allowed, example=example, integer=whole
             )
     if "hedge" in policy:
         given = policy["hedge"]

@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from skyfleet.contract import Range
+
 # Former config keys and their present names.
 _POLICY = "skyfleet:router.policy"
 RENAMED: Mapping[str, str] = {
@@ -76,15 +78,15 @@ class Validator:
         key: str,
         value: object,
         default: float,
+        allowed: Range,
         *,
-        minimum: float,
-        maximum: float = math.inf,
         example: str = "",
         integer: bool = False,
     ) -> float:
-        """A finite number from `minimum` to `maximum`."""
+        """A finite number of the range `allowed`; its end may be infinite."""
         if value is None:
             return default
+        minimum, maximum = allowed
         kind = "an integer" if integer else "a number"
         expected = (
             f"{kind} of at least {minimum:g}"

@@ -23,6 +23,7 @@ from infra.errors import AgentError
 from infra.packaging import dependencies
 from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
+from skyfleet import contract
 
 PROBE = Path(__file__).with_name("preflight_child.py")
 IMPORT_LIMIT_S = 30.0  # clouds give a cold start about ten seconds; slower machines get some more
@@ -78,9 +79,12 @@ def _remembered(path: Path) -> AgentInfo | None:
 def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
     """Runs the probe as a cloud would run the package: with its own environment only."""
     variables = {"PATH": tools.environ.get("PATH", os.defpath)}
-    variables |= {"SKYFLEET_ROLE": "agent", "HOME": str(package)}
+    variables |= {contract.ROLE: "agent", "HOME": str(package)}
     if settings.model:
-        variables |= {"MODEL_BASE_URL": settings.model.base_url, "MODEL_NAME": settings.model.name}
+        variables |= {
+            contract.MODEL_BASE_URL: settings.model.base_url,
+            contract.MODEL_NAME: settings.model.name,
+        }
     answer = package / ".answer.json"
     command = [str(tools.python.path), "-I", "-B", str(PROBE), settings.agent]
     try:

@@ -34,8 +34,7 @@ class Policy:
     # Envoy's base is 30 s at hundreds of hosts; with 1 to 5 targets each one is missed sooner
     # (docs/benchmarks/plots/ejection.svg).
     ejection_s: float = 10.0
-    # Three failed probes in a row: one may be a packet, two a deployment (docs/benchmarks/plots/fall.svg).
-    fall: int = 3
+    fall: int = contract.DEFAULT_FALL
     # Two successes in a row: a failing target may still answer once (docs/benchmarks/plots/rise.svg).
     rise: int = 2
     # A checker runs each minute; two and a half minutes tolerate one lost invocation.
@@ -115,7 +114,7 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
         elif field is None:
             expected = ", ".join(contract.POLICY_KEYS)
             mistakes.append(f"{name}: unknown; expected one of {expected}")
-        elif _fits(name, got):
+        elif contract.is_within(got, contract.POLICY_NUMBERS[name], whole=name in contract.WHOLE_NUMBERS):
             changes[field] = got
         else:
             kind = "a whole number" if name in contract.WHOLE_NUMBERS else "a number"
@@ -124,11 +123,3 @@ def parse(value: Mapping[str, object]) -> tuple[Policy, list[str]]:
             # A number may have thousands of digits.
             mistakes.append(f"{name}: got {repr(got)[:40]}, expected {expected}")
     return replace(DEFAULT, **changes), mistakes
-
-
-def _fits(name: str, got: object) -> bool:
-    """Whether it is a number of this field's kind and range; comparing is exact also where no float is."""
-    least, most = contract.POLICY_NUMBERS[name]
-    if isinstance(got, bool) or not isinstance(got, int if name in contract.WHOLE_NUMBERS else int | float):
-        return False
-    return least <= cast("float", got) <= most

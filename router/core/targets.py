@@ -132,7 +132,7 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
         mistakes.append(origin)
     weight = fields.get("weight", 1.0)
     least, most = contract.WEIGHTS
-    if not (_within(weight, 0, 0) or _within(weight, least, most)):
+    if not (contract.is_within(weight, (0, 0)) or contract.is_within(weight, contract.WEIGHTS)):
         mistakes.append(
             f"weight: got {_short(weight)}, expected 0 (standby) or a number from {least:f} to {most}, e.g. 3"
         )
@@ -140,10 +140,10 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     if not isinstance(repeatable, bool):
         mistakes.append(f"repeatable: got {repeatable!r}, expected true or false")
     price = fields.get("price", contract.LIST_PRICES.get(str(fields.get("cloud")), _UNKNOWN_CLOUD))
-    if not _within(price, 0, contract.MAX_PRICE):
+    if not contract.is_within(price, contract.PRICES):
         mistakes.append(
             f"price: got {_short(price)}, expected USD per million requests from 0 to "
-            f"{contract.MAX_PRICE}, e.g. 0.2"
+            f"{contract.PRICES[1]}, e.g. 0.2"
         )
     mistakes += [f"{name}: unknown field" for name in _unknown(fields)]
     if mistakes or isinstance(origin, str):
@@ -151,11 +151,6 @@ def _parse_target(entry: object) -> tuple[Target | None, list[str]]:
     cloud, region, url = str(fields["cloud"]), str(fields["region"]), str(fields["url"]).rstrip("/")
     numbers = float(cast("float", weight)), bool(repeatable), float(cast("float", price))
     return Target(cloud, region, url, origin, *numbers), []
-
-
-def _within(value: object, least: float, most: float) -> bool:
-    """Whether it is such a number; comparing is exact also where no float is."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
 def _short(value: object) -> str:

@@ -23,10 +23,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.targets import MOST_TARGETS
 from router.sync.snapshots import SAVE_S, SnapshotStore, newer
+from skyfleet.contract import Strategy
 from skyfleet.objects import Bucket, BucketError, Found
 from skyfleet.values import frozen
 

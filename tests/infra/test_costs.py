@@ -10,11 +10,12 @@ import pytest
 
 from bench.costs import DOCUMENT, example, tables, written
 from infra.clouds.gcp.function import CHECKER_CPU, CPU
-from infra.config.model import CLOUDS, Checks, Cloud
-from infra.costs import AGENT_CPU, FALL, MEMORY_GB, RATES, detection_s, idle, run_s, total
+from infra.config.model import CLOUDS, Cloud
+from infra.costs import AGENT_CPU, MEMORY_GB, RATES, detection_s, idle, run_s, total
 from infra.costs import CHECKER_CPU as PRICED_CPU
 from infra.roles import MEMORY_MB
 from router.core.policy import Policy
+from skyfleet.contract import DEFAULT_FALL, Checks
 from tests.infra.recorded import of_type, recorded, settings_for
 
 
@@ -50,12 +51,12 @@ def test_the_default_costs_a_fraction_and_detects_a_dead_target_in_about_a_minut
     assert sum(checker) < sum(cost.usd for cost in idle(filled) if cost.what == "checker") / 4
     assert total(idle(settings)) < total(idle(filled)) / 2
     assert detection_s(settings.checks) < 70
-    assert settings.checks.probes >= FALL
+    assert settings.checks.probes >= DEFAULT_FALL
 
 
 def test_the_priced_resources_are_the_deployed_resources(tmp_path: Path) -> None:
     """This covers sizes and the numbers of secrets, alarms and jobs."""
-    assert (MEMORY_MB, Policy().fall) == (MEMORY_GB * 1024, FALL)
+    assert (MEMORY_MB, Policy().fall) == (MEMORY_GB * 1024, DEFAULT_FALL)
     assert (f"{AGENT_CPU:g}", f"{PRICED_CPU:g}") == (CPU, CHECKER_CPU)
     settings = settings_for(*CLOUDS)
     made = recorded(settings, tmp_path)

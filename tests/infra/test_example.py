@@ -9,8 +9,8 @@ from typing import Any, cast
 import yaml
 
 from infra.cli.app import COMMANDS
-from infra.config.model import Checks
 from infra.config.parse import parse_settings
+from skyfleet.contract import Checks
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "Pulumi.example.yaml").read_text()

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from router.checker import Checker
-from router.config import Check, CheckerSettings, checker_settings
+from router.config import CheckerSettings, checker_settings
+from skyfleet.contract import Checks
 from skyfleet.origin import Origin
 from tests.router.support import (
     Mortal,
@@ -26,10 +27,10 @@ from tests.router.support import (
 )
 
 # More rounds than a verdict needs: a question that outlasts the pause (a busy machine) takes a round.
-QUICK_CHECK = Check(probes=6, apart_s=0.1, timeout_s=2.0, cold_timeout_s=5.0)
+QUICK_CHECK = Checks(probes=6, apart_s=0.1, timeout_s=2.0, cold_timeout_s=5.0)
 
 
-def checker(targets: list[str], routers: list[str], check: Check = QUICK_CHECK) -> Checker:
+def checker(targets: list[str], routers: list[str], check: Checks = QUICK_CHECK) -> Checker:
     clouds = ("aws", "azure", "gcp")
     listed = [
         {"cloud": clouds[number], "region": f"r{number}", "url": url} for number, url in enumerate(targets)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router.config import Place
 from router.core.balance.balancer import Balancer
 from router.core.balance.quality import Known
-from router.core.balance.strategies import Candidate, Strategy
+from router.core.balance.strategies import Candidate
 from router.core.health import fleet as f
 from router.core.health.fleet import Outcome
 from router.core.policy import DEFAULT
@@ -20,6 +20,7 @@ from router.core.targets import Origin, Target
 from router.explain import Evidence, learned
 from router.status import status
 from router.sync.snapshots import SnapshotStore
+from skyfleet.contract import Strategy
 
 pytestmark = pytest.mark.pure
 

@@ -11,7 +11,6 @@ import pytest
 
 from router.config import Place, router_settings
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.errors import SettingsError
 from router.core.health import snapshots
 from router.core.health.fleet import Outcome
@@ -21,6 +20,7 @@ from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT, EJECTION_CAP_S
 from router.status import status
 from router.sync.snapshots import SnapshotStore, object_name
+from skyfleet.contract import Strategy
 from skyfleet.objects import Found, Unchanged
 from tests.router.core.health.test_machine import targets
 from tests.router.support import ROOTS, eventually

@@ -16,6 +16,7 @@ from infra.config import parse as stack
 from infra.config.model import Settings
 from infra.errors import ConfigError
 from router.core import policy as policies
+from skyfleet.contract import DEFAULT_PACE_MS, PRICES
 from tools.reference.text import code, described, table
 
 MINIMAL: Final[Mapping[str, object]] = {
@@ -39,7 +40,7 @@ DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
     "checks.timeoutS": lambda read: read.checks.timeout_s,
     "checks.coldTimeoutS": lambda read: read.checks.cold_timeout_s,
     "keyGeneration": lambda read: read.key_generation,
-    "agentPaceMs": lambda read: read.agent_pace_ms,
+    "agentPaceMs": lambda read: DEFAULT_PACE_MS,
     "azure.purgeProtection": lambda read: read.purge_protection,
     "emulator.minuteS": lambda read: read.emulator.minute_s,
     "emulator.delays": lambda read: read.emulator.delays,
@@ -47,7 +48,7 @@ DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
 # Where the text of a mistake says less than the table should.
 EXPECTED: Final[Mapping[str, str]] = {
     "clouds.CLOUD.regions": "a list of the cloud's region names",
-    "clouds.CLOUD.price": "a number of at least 0",
+    "clouds.CLOUD.price": f"a number from {PRICES[0]} to {PRICES[1]}",
     "router.clouds": "a list of clouds that are under `clouds`",
     "clouds.gcp.project": "the id of a Google Cloud project",
     "router.policy.allowedOverrides": "a list of `strategy` and `redundant`, may be empty",

@@ -26,8 +26,8 @@ from bench.simulation.rules.envoy import Envoy
 from bench.simulation.rules.prequal import Prequal
 from bench.simulation.rules.skyfleet import Skyfleet
 from bench.simulation.study.figures import Figures, figures
-from router.core.balance.strategies import Strategy
 from router.core.policy import Policy
+from skyfleet.contract import Strategy
 
 # Makes the rule of an instance from its one-way time to each target (s) and its probes.
 Make = Callable[[dict[str, float], Probes], Rule]

@@ -11,9 +11,9 @@ from infra.cli.errors import CommandFailed
 from infra.cli.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
 from infra.cli.stack.option import stack_option
 from infra.cli.suggest import suggestion
-from infra.config.model import STRATEGIES
+from skyfleet.contract import Strategy
 
-NAMES = (*STRATEGIES, CONFIGURED)
+NAMES = (*Strategy, CONFIGURED)
 
 
 @click.command("strategy", epilog=f"NAME: {', '.join(NAMES)}")

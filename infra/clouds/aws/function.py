@@ -22,6 +22,7 @@ from infra.clouds.aws.web_adapter import layer
 from infra.component import LOG_RETENTION_DAYS, FunctionEndpoint, FunctionSpec, made_of, ready
 from infra.config.model import AwsSettings
 from infra.names import regional_name
+from skyfleet import contract
 
 RUNTIME = "python3.13"
 ARCHITECTURE = "x86_64"  # the platform the packages' wheels are chosen for
@@ -163,9 +164,9 @@ class Function(pulumi.ComponentResource):
         secret: aws.secretsmanager.Secret,
         before: Sequence[pulumi.Resource],
     ) -> aws.lambda_.Function:
-        own: dict[str, pulumi.Input[str]] = {**WEB_ADAPTER, "SKYFLEET_SECRET_ARN": secret.arn}
+        own: dict[str, pulumi.Input[str]] = {**WEB_ADAPTER, contract.SECRET_ARN: secret.arn}
         if self.spec.stores:
-            own["SKYFLEET_BUCKET"] = self.shared.bucket.bucket.apply(lambda bucket: f"s3://{bucket}")
+            own[contract.BUCKET] = self.shared.bucket.bucket.apply(lambda bucket: f"s3://{bucket}")
         if self.spec.schedule:
             own |= FAILED_RUNS
         return aws.lambda_.Function(

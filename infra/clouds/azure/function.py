@@ -24,6 +24,7 @@ from infra.clouds.azure.region import RegionBase, storage_account
 from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
 from infra.names import fit
 from infra.waits import wait
+from skyfleet import contract
 
 RUNTIME = ("python", "3.13")
 # A bound on the bill when something calls in a loop; Flex takes 40 to 1000.
@@ -284,7 +285,7 @@ class Function(pulumi.ComponentResource):
             ),
         }
         if (container := self._store()) is not None:
-            settings["SKYFLEET_BUCKET"] = pulumi.Output.format(
+            settings[contract.BUCKET] = pulumi.Output.format(
                 "az://{0}/{1}", shared.account.name, container.name
             )
             # Which of its identities an app with a user-assigned one asks for tokens.

@@ -16,6 +16,7 @@ from infra.config.model import GcpSettings
 from infra.config.regions import scheduler_region
 from infra.names import fit, regional_name
 from infra.waits import wait
+from skyfleet import contract
 
 RUNTIME = "python313"
 ENTRY_POINT = "main"
@@ -131,7 +132,7 @@ class Function(pulumi.ComponentResource):
     ) -> gcp.cloudfunctionsv2.Function:
         environment = dict(self.spec.environment)
         if self.spec.stores:
-            environment["SKYFLEET_BUCKET"] = self.shared.state.name.apply(lambda name: f"gs://{name}")
+            environment[contract.BUCKET] = self.shared.state.name.apply(lambda name: f"gs://{name}")
         return gcp.cloudfunctionsv2.Function(
             self._resource,
             project=self.project,

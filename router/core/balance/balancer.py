@@ -22,19 +22,13 @@ from router.core.balance.metrics import (
 from router.core.balance.picker import Basis, due_s, prepare, shares
 from router.core.balance.quality import Known
 from router.core.balance.state import TargetStates
-from router.core.balance.strategies import (
-    LEARNING,
-    Picker,
-    Strategy,
-    needs_random,
-    pick_alternative,
-    pick_by_key,
-)
+from router.core.balance.strategies import LEARNING, Picker, needs_random, pick_alternative, pick_by_key
 from router.core.health import fleet as f
 from router.core.health.fleet import Tier
 from router.core.health.last_seen import NEVER
 from router.core.policy import Policy
 from router.core.targets import Choice, Target
+from skyfleet.contract import Strategy
 
 # How often traffic is reviewed for outliers.
 _REVIEW_S: Final = 1.0

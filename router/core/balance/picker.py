@@ -18,8 +18,9 @@ from typing import Final
 from router.core.balance import quality, wrr
 from router.core.balance import strategies as s
 from router.core.balance.quality import Known
-from router.core.balance.strategies import Candidate, Entry, Picker, Strategy
+from router.core.balance.strategies import Candidate, Entry, Picker
 from router.core.policy import Policy
+from skyfleet.contract import Strategy
 from skyfleet.values import frozen
 
 # `MIN_SHARE` is one slot of so many.

@@ -15,7 +15,7 @@ from typing import Final
 
 from router.core.balance.affinity import Affinity
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
-from router.core.balance.strategies import LEARNING, Strategy
+from router.core.balance.strategies import LEARNING
 from router.core.health import fleet as f
 from router.core.health.fleet import Outcome
 from router.core.health.last_seen import NEVER, LastSeen, proven
@@ -24,6 +24,7 @@ from router.core.health.snapshots import Snapshot
 from router.core.policy import SKEW_S, Policy
 from router.core.request.budget import AttemptReason, full, patience, pay
 from router.core.targets import Target
+from skyfleet.contract import Strategy
 
 _OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 _UNRESPONSIVE: Final = "gave neither a reply in time nor an answer to /health"

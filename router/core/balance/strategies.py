@@ -29,25 +29,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import field
-from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+from skyfleet.contract import Strategy
 from skyfleet.values import frozen
-
-
-class Strategy(StrEnum):
-    """The rule by which a target is picked."""
-
-    WEIGHTED = "weighted"
-    ROUND_ROBIN = "round-robin"
-    RANDOM = "random"
-    LEAST_LOAD = "least-load"
-    LATENCY = "latency"
-    COST = "cost"
-    ADAPTIVE = "adaptive"
-
 
 # These use metrics of traffic, so their picker is prepared again at intervals.
 LEARNING: Final = frozenset({Strategy.LEAST_LOAD, Strategy.LATENCY, Strategy.COST, Strategy.ADAPTIVE})

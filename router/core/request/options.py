@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError
 from router.core.policy import Policy
 from skyfleet.asgi import Header
+from skyfleet.contract import Strategy
 from skyfleet.values import frozen
 
 STRATEGY: Final = b"x-skyfleet-strategy"

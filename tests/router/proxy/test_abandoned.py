@@ -15,7 +15,6 @@ import pytest
 
 from router.app import App
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
 from router.core.policy import DEFAULT
 from router.core.request.actions import Abandoned
@@ -24,6 +23,7 @@ from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context
 from router.proxy.prober import Prober
+from skyfleet.contract import Strategy
 from tests.router.support import (
     QUICK,
     Peer,

@@ -11,7 +11,6 @@ from functools import partial
 import pytest
 
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.health.snapshots import ProbeResult, Snapshot, dump
 from router.core.policy import DEFAULT
 from router.net.pool import Pool
@@ -19,6 +18,7 @@ from router.proxy import prober
 from router.proxy.prober import Prober
 from router.sync import snapshots
 from router.sync.snapshots import SnapshotStore, object_name
+from skyfleet.contract import Strategy
 from tests.router.support import CALM, Peer, Received, eventually, settings, upstream
 from tests.router.sync.test_snapshots import Shelf
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.health.machine import Status
 from router.core.policy import DEFAULT
@@ -20,6 +19,7 @@ from router.core.targets import Target
 from router.sync import control as c
 from router.sync.control import NAME, Control, ControlDocument
 from router.sync.snapshots import SnapshotStore
+from skyfleet.contract import Strategy
 from skyfleet.objects import Bucket
 from skyfleet.origin import Origin
 from tests.router.sync.test_snapshots import Shelf

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from router.core.balance.balancer import Balancer
-from router.core.balance.strategies import Strategy
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.sync.snapshots import REFRESH_S, SnapshotStore, object_name
+from skyfleet.contract import Strategy
 from skyfleet.objects import BucketError, CloudBucket, Found, Unchanged
 from tests.router.support import CALM, Front, eventually, ok, router, settings, upstream
 from tests.router.test_app import send, snapshot

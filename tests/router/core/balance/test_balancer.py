@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from router.core.balance.strategies import Strategy
 from router.core.health import fleet
 from router.core.health.fleet import Outcome
 from router.core.health.machine import FAILURES, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT, WARM_S
+from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from router.core.balance.metrics import NOTHING, SLOW_S, SLOW_STREAK, Traffic, is_slow, saw, slower
-from router.core.balance.strategies import LEARNING, Strategy
+from router.core.balance.strategies import LEARNING
+from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from router.core.balance.metrics import FADE_S, NOTHING, Traffic
 from router.core.balance.picker import Basis, due_s, prepare, shares
 from router.core.balance.quality import Known
-from router.core.balance.strategies import Candidate, Picker, Strategy, pick, pick_alternative
+from router.core.balance.strategies import Candidate, Picker, pick, pick_alternative
 from router.core.policy import DEFAULT
+from skyfleet.contract import Strategy
 
 pytestmark = pytest.mark.pure
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from router.core.balance.affinity import MOST, Affinity
-from router.core.balance.strategies import Strategy
 from router.core.health.fleet import Outcome
+from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness
 
 pytestmark = pytest.mark.pure

@@ -15,7 +15,6 @@ import pytest
 from router.config import Place
 from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
-from router.core.balance.strategies import Strategy
 from router.core.health import fleet as f
 from router.core.health.fleet import Fleet, Outcome
 from router.core.health.machine import Status
@@ -23,6 +22,7 @@ from router.core.health.outlier import FLOOR
 from router.core.policy import DEFAULT
 from router.status import status
 from router.sync.snapshots import SnapshotStore
+from skyfleet.contract import Strategy
 from tests.router.core.health.test_machine import targets
 
 pytestmark = pytest.mark.pure

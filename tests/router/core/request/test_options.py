@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from router.core.balance.strategies import Strategy
 from router.core.errors import CallerError
 from router.core.policy import DEFAULT
 from router.core.policy import parse as parse_policy
 from router.core.request.options import NONE, RequestOptions, parse_options
+from skyfleet.contract import Strategy
 from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
 
 
