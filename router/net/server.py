@@ -179,7 +179,7 @@ class Outbox:
 
 def log_truncated(request_id: bytes, why: str) -> None:
     """Log a truncated reply in one line."""
-    LOG.warning("%s %s The caller sees it cut.", request_id.decode("latin-1"), " ".join(why.split()))
+    LOG.warning("%s %s The client sees it truncated.", request_id.decode("latin-1"), " ".join(why.split()))
     _logged.set(True)
 
 

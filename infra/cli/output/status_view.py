@@ -99,7 +99,7 @@ def render(status: JsonObject, repair: str = "make up") -> list[RenderableType]:
     # Parts of it are texts of agents, whose code may be tricked.
     status = json_access.as_object(json_access.printable(status))
     routers = json_access.objects(status.get("routers"))
-    shown = _titled("Routers, in the order callers try them", _routers(routers))
+    shown = _titled("Routers, in the order clients try them", _routers(routers))
     strategies = {
         _name(one): json_access.string(one.get("strategy")) for one in routers if one.get("strategy")
     }

@@ -305,7 +305,7 @@ class RequestState:
     def _body_time(self, one: ActiveAttempt, now: float) -> Actions:
         """The time of a forwarded body: the client's deadline, or silence for too long."""
         if now >= self._limits.client_deadline:
-            return self._abort("deadline", f"The caller's deadline came amid the reply of {one.choice.key}.")
+            return self._abort("deadline", f"The client's deadline passed in the reply of {one.choice.key}.")
         self._await_body()
         if now < self.wake_at:
             return ()
