@@ -33,7 +33,8 @@ from router.core.balance.balancer import Balancer
 from router.core.balance.picker import Basis, prepare
 from router.core.balance.quality import Known
 from router.core.balance.strategies import pick
-from router.core.health.fleet import Outcome, tier
+from router.core.health.fleet import tier
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
 from skyfleet.contract import Strategy

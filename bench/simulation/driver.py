@@ -15,7 +15,7 @@ from typing import Final
 from bench.simulation.events import Event, Loop
 from bench.simulation.fleet.agents import RETRY_AFTER_S, Agent, End, Job
 from bench.simulation.rules.rule import Probes, Rule
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import Policy
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.request.actions import Abandoned
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context

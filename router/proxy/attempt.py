@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.request.actions import Send
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import (

@@ -14,7 +14,7 @@ from router.core.balance.balancer import Balancer
 from router.core.balance.quality import Known
 from router.core.balance.strategies import Candidate
 from router.core.health import fleet as f
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
 from router.explain import Evidence, learned

@@ -13,10 +13,10 @@ from router.config import Place, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import SettingsError
 from router.core.health import snapshots
-from router.core.health.fleet import Outcome
 from router.core.health.last_seen import PROOF_S
 from router.core.health.machine import BACKOFF_CAP_S, BACKOFF_S, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, EJECTION_CAP_S
 from router.status import status
 from router.sync.snapshots import SnapshotStore, object_name

@@ -18,7 +18,7 @@ import random
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.request.budget import AttemptReason
 from router.core.targets import Choice
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bench.simulation.rules.baselines import PowerOfTwo
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 
 _CONSECUTIVE: Final = 5
 _SWEEP_S: Final = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.request.budget import AttemptReason
 from router.core.targets import Choice
 

@@ -9,7 +9,7 @@ from bench.simulation.events import Loop
 from bench.simulation.fleet.checkers import READ_S, REFRESH_S, Store
 from bench.simulation.rules.rule import Probes
 from router.core.balance.balancer import Balancer
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import Policy
 from router.core.request.budget import AttemptReason
 from router.core.targets import Choice, Target

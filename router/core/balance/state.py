@@ -17,10 +17,10 @@ from router.core.balance.affinity import Affinity
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
 from router.core.balance.strategies import LEARNING
 from router.core.health import fleet as f
-from router.core.health.fleet import Outcome
 from router.core.health.last_seen import NEVER, LastSeen, proven
 from router.core.health.machine import SERVING, Status
 from router.core.health.snapshots import Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import SKEW_S, Policy
 from router.core.request.budget import AttemptReason, full, patience, pay
 from router.core.targets import Target

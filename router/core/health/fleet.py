@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
-from enum import StrEnum
 
 from router.core.balance.metrics import Traffic
 from router.core.balance.strategies import Candidate
@@ -30,26 +29,10 @@ from router.core.health import snapshots as merging
 from router.core.health.machine import Health, Status
 from router.core.health.outlier import Conclusion, SequentialTest
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import Policy
 from router.core.targets import Target
 from skyfleet.values import frozen
-
-
-class Outcome(StrEnum):
-    """How an attempt ended, as far as health is concerned.
-
-    NEUTRAL: says nothing of the target: the client left, the request itself was bad. RATE_LIMITED: a 429,
-    or a 503 with Retry-After. UNRESPONSIVE: not even /health answered. CLIENT_GAVE_UP: long after the
-    target should have answered; only the comparison with others tells what that means.
-    """
-
-    SUCCESS = "success"
-    COLD = "cold"
-    FAILURE = "failure"
-    UNRESPONSIVE = "unresponsive"
-    NEUTRAL = "neutral"
-    RATE_LIMITED = "rate-limited"
-    CLIENT_GAVE_UP = "client gave up"
 
 
 @frozen

@@ -27,7 +27,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from skyfleet.asgi import Header
 from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen

@@ -15,7 +15,7 @@ import pytest
 
 from router.app import App
 from router.core.balance.balancer import Balancer
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.core.request.actions import Abandoned
 from router.net.pool import Pool

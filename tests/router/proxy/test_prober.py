@@ -6,8 +6,8 @@ import asyncio
 import time
 
 from router.core.balance.balancer import Balancer
-from router.core.health.fleet import Outcome
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from tests.router.support import QUICK, Front, Mortal, Peer, Received, eventually, ok, router, upstream
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.simulation.rules.envoy import Envoy
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 
 pytestmark = pytest.mark.pure
 

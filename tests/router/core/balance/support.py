@@ -7,7 +7,7 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 
 from router.core.balance.balancer import Balancer
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, Policy
 from router.core.targets import Choice, Origin, Target
 from skyfleet.contract import Strategy

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from router.core.health import fleet
-from router.core.health.fleet import Outcome
 from router.core.health.machine import FAILURES, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, WARM_S
 from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness

@@ -15,7 +15,7 @@ from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.balance.quality import MIN_SHARE, Known, base_weights, qualities, settled, shares
 from router.core.balance.strategies import Candidate
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.core.targets import Origin, Target
 from skyfleet.contract import Strategy

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from router.core.balance.affinity import MOST, Affinity
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness
 

@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.health import fleet as f
 from router.core.health import machine as h
-from router.core.health.fleet import Fleet, Outcome
+from router.core.health.fleet import Fleet
 from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot, keep
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, EJECTION_CAP_S
 from tests.router.core.health.test_machine import targets
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from router.core.errors import IllegalEvent
 from router.core.health import fleet as f
 from router.core.health import machine as h
-from router.core.health.fleet import Outcome
 from router.core.health.machine import Event, Health, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, EJECTION_CAP_S, Policy
 from router.core.targets import Origin, Target
 from tools.health_diagram import refreshed

@@ -16,9 +16,10 @@ from router.config import Place
 from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import NOTHING, Traffic, saw
 from router.core.health import fleet as f
-from router.core.health.fleet import Fleet, Outcome
+from router.core.health.fleet import Fleet
 from router.core.health.machine import Status
 from router.core.health.outlier import FLOOR
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.status import status
 from router.sync.snapshots import SnapshotStore

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, Policy
 from router.core.request import actions as a
 from router.core.request.classify import Classification, ResponseKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.request.classify import (
     LOAD_HEADER,
     AgentTraits,

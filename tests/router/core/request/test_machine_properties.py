@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from router.core.health.fleet import Outcome
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason, full, pay
