@@ -97,11 +97,11 @@ def _how(entries: Entries) -> str:
 - Scenario: 4 s without a fault, 6 s with it, 8 s without; flapping and cold last longer. Targets and router are new
   processes in each scenario, after a warm-up of 30 requests. All routers run in turn within a scenario, so that noise
   of the machine affects all.
-- Routers: the configs are in `bench/failover/peers`, with a reason for each setting. All have timeouts of {ATTEMPT_S:g} s for an
-  attempt that may be repeated and {CONNECT_S:g} s to connect, and active checks every {CHECK_S:g} s where they have them (LiteLLM:
-  5 s, since its checks are paid completions; nginx has none). They repeat only requests with a key. Both entries of
-  this router run on its production server with three checkers, which run every 5 s instead of every minute. All times are seconds, like the
-  scenarios, except those of the default policy.
+- Routers: the configs are in `bench/failover/peers`, with a reason for each setting. All have timeouts of {ATTEMPT_S:g} s for
+  an attempt that may be repeated and {CONNECT_S:g} s to connect, and active checks every {CHECK_S:g} s where they have them
+  (LiteLLM: 5 s, since its checks are paid completions; nginx has none). They repeat only requests with a key. Both
+  entries of this router run on its production server with three checkers, which run every 5 s instead of every
+  minute. All times are seconds, like the scenarios, except those of the default policy.
 - Measured on {os.cpu_count()} cores, {platform.system()} {platform.machine()}:
 {_versions(entries)}{_durations(entries)}- Noise: the load was at most {lag:.0f} ms late (p99 of the worst run), faults at most {late:.0f} ms. p99 without a fault:
   {usual}.

@@ -61,9 +61,9 @@ def _two_entries() -> str:
     executed twice, once in each cloud. So with the default policy no request here is hedged, and a request at a slow
     target waits. `hedge: on` accepts second executions (`keyed_repeats` counts them). Agents that are declared
     `repeatable` are hedged by default, but no target here is.
-  - Times. A fault lasts {HEAL_S - FAULT_S:g} s in most scenarios, which end {END_S - HEAL_S:g} s later. By default a target is ejected for {usual.ejection_s:g} s at
-    first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned times are as short as the scenarios,
-    like those of the peers.
+  - Times. A fault lasts {HEAL_S - FAULT_S:g} s in most scenarios, which end {END_S - HEAL_S:g} s later. By default a target is
+    ejected for {usual.ejection_s:g} s at first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned times are as
+    short as the scenarios, like those of the peers.
 
 Floor and goals that are not met:
 """  # noqa: E501 - prose

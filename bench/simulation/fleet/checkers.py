@@ -51,13 +51,13 @@ def shared_folds() -> Generator[None]:
     time at which a state began is that of the first instance.
     """
     known: dict[tuple[object, ...], tuple[Fleet, tuple[Snapshot, ...], Fleet]] = {}
-    begun: dict[tuple[Target, ...], Fleet] = {}
+    started: dict[tuple[Target, ...], Fleet] = {}
     original_fold, original_start = fleet.fold, fleet.start
 
     def start(targets: tuple[Target, ...], now: float) -> Fleet:
-        if targets not in begun:
-            begun[targets] = original_start(targets, now)
-        return begun[targets]
+        if targets not in started:
+            started[targets] = original_start(targets, now)
+        return started[targets]
 
     def fold(
         before: Fleet, news: Iterable[Snapshot], now: float, policy: Policy, proven: Collection[str] = ()
@@ -85,7 +85,7 @@ class Checker:
         self._loop, self._store = loop, store
         self._name = targets[checker].key
         self._agents = {target.key: agent for target, agent in zip(targets, agents, strict=True)}
-        self._seen: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in targets}
+        self._results: dict[str, tuple[ProbeResult, ...]] = {target.key: () for target in targets}
         self._round = 0
         self._policy = Policy()
 
@@ -96,9 +96,9 @@ class Checker:
     def _probe_all(self) -> None:
         now, before = self._loop.now, self._verdicts()
         for key, agent in self._agents.items():
-            silent = agent.fault.unreachable
-            result = ProbeResult(now, ok=not silent, latency_ms=-1.0 if silent else 20.0)
-            self._seen[key] = snapshots.keep(self._seen[key], (result,))
+            unreachable = agent.fault.unreachable
+            result = ProbeResult(now, ok=not unreachable, latency_ms=-1.0 if unreachable else 20.0)
+            self._results[key] = snapshots.keep(self._results[key], (result,))
         self._round += 1
         if self._round % ROUNDS == 0 or self._verdicts() != before:
             # The round ends with the timeout of its slowest probe.
@@ -106,7 +106,7 @@ class Checker:
         self._loop.after(APART_S, self._probe_all)
 
     def _verdicts(self) -> list[bool | None]:
-        return [snapshots.verdict(seen, self._policy) for seen in self._seen.values()]
+        return [snapshots.verdict(results, self._policy) for results in self._results.values()]
 
     def _write(self) -> None:
-        self._store.put(Snapshot(self._name, self._loop.now, dict(self._seen)))
+        self._store.put(Snapshot(self._name, self._loop.now, dict(self._results)))

@@ -32,7 +32,7 @@ class Skyfleet:
         self.balancer = Balancer(targets, strategy, policy, loop.clock, own[1].random)
         self._probes = own[0]
         self._loop, self._store = loop, store
-        self._verified: set[str] = set()
+        self._verifying: set[str] = set()
         self._active: dict[str, list[object]] = {}
         self._read_at = float("-inf")
         self._version: int = 0
@@ -80,14 +80,14 @@ class Skyfleet:
     def verify(self, choice: Choice, unreachable: bool) -> None:
         """Probe the target of an attempt that lost to a hedge, one probe at a time; only a timeout counts."""
         key, policy = choice.key, self.balancer.policy
-        if not unreachable or key in self._verified:
+        if not unreachable or key in self._verifying:
             return
-        self._verified.add(key)
+        self._verifying.add(key)
         timeout_s = policy.probe_timeout_s if choice.warm else policy.cold_timeout_s
         self._loop.after(timeout_s, lambda: self._probe_timed_out(key))
 
     def _probe_timed_out(self, key: str) -> None:
-        self._verified.discard(key)
+        self._verifying.discard(key)
         self.balancer.report(key, Outcome.UNRESPONSIVE, "lost to a hedge, and its /health did not answer")
 
     def _refresh_soon(self) -> None:
