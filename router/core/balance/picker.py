@@ -46,11 +46,11 @@ class Basis:
 def prepare(
     strategy: Strategy, candidates: Sequence[Candidate], basis: Basis, before: Picker | None = None
 ) -> Picker:
-    """A picker of these candidates, at least one; ValueError without any. before: the previous picker."""
+    """A picker of these candidates, at least one; ValueError without any.
+
+    before: the previous picker of this strategy."""
     if not candidates:
         raise ValueError("There is no candidate to pick from; ask only when at least one is permitted.")
-    if before is not None and before.strategy is not strategy:
-        before = None
     # Standbys get no share while a target with a weight is among the candidates.
     candidates = [one for one in candidates if one.weight] or candidates
     allowed = quality.base_weights(candidates)
@@ -68,7 +68,7 @@ def prepare(
             picker = replace(picker, entries=entries, near=near)
         case Strategy.COST:
             picker = _cost(candidates, basis, before)
-        case Strategy.ADAPTIVE:
+        case Strategy.ADAPTIVE:  # pragma: no branch (the match is exhaustive)
             picker = _adaptive(candidates, basis, before)
     return replace(picker, at=basis.now)
 

@@ -104,7 +104,7 @@ def record(
             return fleet
         case Outcome.RATE_LIMITED:
             after = h.rate_limited(before, now, retry_after_s)
-        case Outcome.FAILURE | Outcome.UNRESPONSIVE:
+        case Outcome.FAILURE | Outcome.UNRESPONSIVE:  # pragma: no branch (the match is exhaustive)
             decisive, spare = outcome is Outcome.UNRESPONSIVE, _another_serves(fleet, key)
             after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare)
     return fleet if after is before else replace(fleet, health={**fleet.health, key: after})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router.core.balance.metrics import Traffic
 from router.core.health import outlier
 from router.core.health.outlier import FULL, Conclusion, Derating
 
@@ -66,3 +67,11 @@ def test_after_the_clock_was_set_back_the_next_step_need_not_wait_for_it(verdict
     """It would wait as long as the clock was set back."""
     moved = outlier.next_step(Derating(3, NOW), verdict, NOW - 86_400)
     assert moved.moved_at == NOW - 86_400
+
+
+def test_a_derated_target_always_has_an_open_test() -> None:
+    """Without one, a new test begins in the middle at its first look."""
+    traffic = {key: Traffic(NOW, 10.0, 10.0, 50, 20.0, 0.0) for key in ("a", "b")}
+    tests, verdicts = outlier.look(["a", "b"], traffic, {}, NOW, {"a": 2})
+    assert (tests["a"].errors, tests["a"].slow) == (0.5, 0.5)
+    assert verdicts["a"].verdict is Conclusion.UNSURE

@@ -1,0 +1,85 @@
+"""Tests of the errors and the response headers that the router itself gives to clients."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from router.core.request.failures import (
+    Fail,
+    error_reply,
+    may_have_run,
+    no_reply,
+    response_headers,
+    too_late,
+)
+from router.core.targets import Choice
+from skyfleet.asgi import Header
+
+pytestmark = pytest.mark.pure
+
+
+@pytest.mark.parametrize(
+    ("fail", "status", "code", "retry"),
+    [
+        (no_reply(["a: reset"], slow=False, sent=True), 503, "no-target", True),
+        (no_reply([], slow=True, sent=False), 504, "no-answer", True),
+        (too_late([], [], safe=True), 504, "deadline", False),
+        (too_late(["a: reset"], ["b"], safe=True), 504, "deadline", False),
+        (too_late([], ["b"], safe=False), 504, "deadline", False),
+        (may_have_run("a", "reset"), 502, "may-have-run", False),
+        (may_have_run("a", "unresponsive", slow=True), 504, "may-have-run", False),
+    ],
+)
+def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: str, retry: bool) -> None:
+    """Only a request that may be repeated gets a Retry-After."""
+    assert (fail.status, fail.code, fail.retry) == (status, code, retry)
+    headers, body = error_reply(fail, 5)
+    assert json.loads(body) == {"error": {"code": code, "message": fail.reason}}
+    assert (b"content-length", str(len(body)).encode()) in headers
+    assert ((b"retry-after", b"5") in headers) is retry
+
+
+def test_an_error_tells_whether_the_request_may_have_run() -> None:
+    """The message names every target and each cause."""
+    assert "may be repeated" in too_late(["a: reset"], ["b"], safe=True).reason
+    assert "may have run" in too_late([], ["b"], safe=False).reason
+    assert "nothing was sent" in too_late([], [], safe=True).reason
+    assert "no target may be tried" in no_reply([], slow=False, sent=False).reason
+    assert "a: reset; b: reset" in no_reply(["a: reset", "b: reset"], slow=False, sent=True).reason
+
+
+@pytest.mark.parametrize(
+    ("choice", "hedged", "expected"),
+    [
+        (None, False, []),
+        (Choice("aws/r", False), False, [(b"x-skyfleet-target", b"aws/r")]),
+        (
+            Choice("aws/r", False, panic=True),
+            True,
+            [
+                (b"x-skyfleet-hedged", b"true"),
+                (b"x-skyfleet-target", b"aws/r"),
+                (b"x-skyfleet-panic", b"true"),
+            ],
+        ),
+    ],
+)
+def test_a_reply_names_its_target_its_attempts_and_its_times(
+    choice: Choice | None, hedged: bool, expected: list[Header]
+) -> None:
+    """Fields that say nothing are left out."""
+    found = response_headers(b"id", 2, (12.0, 10.0), choice, hedged=hedged)
+    assert found[:3] == [
+        (b"x-request-id", b"id"),
+        (b"x-skyfleet-attempts", b"2"),
+        (b"server-timing", b"upstream;dur=10.0, router;dur=2.0"),
+    ]
+    assert found[3:] == expected
+
+
+def test_the_routers_share_of_the_time_is_never_negative() -> None:
+    """The attempt's clock may have been read later."""
+    found = dict(response_headers(b"id", 1, (9.0, 10.0), None, hedged=False))
+    assert found[b"server-timing"] == b"upstream;dur=10.0, router;dur=0.0"
