@@ -48,9 +48,10 @@ def test_the_default_of_each_sweep_is_one_of_its_values() -> None:
 
 def test_each_swept_default_names_its_plot() -> None:
     """The comment at the default has the path of the plot."""
+    shared = (results.ROOT / "skyfleet" / "contract.py").read_text("utf-8")
     for sweep in SWEEPS:
-        text = (results.ROOT / "router" / "core" / f"{sweep.parameter.where.replace('.', '/')}.py").read_text(
-            "utf-8"
-        )
+        module = sweep.parameter.where.replace(".", "/")
+        text = (results.ROOT / "router" / "core" / f"{module}.py").read_text("utf-8")
+        text += shared if module == "policy" else ""
         assert f"docs/benchmarks/plots/{sweep.name}.svg" in text, sweep.name
         assert len(sweep.says) > 20, sweep.name
