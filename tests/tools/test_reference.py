@@ -34,7 +34,7 @@ def test_keys_of_the_config_are_those_that_its_reader_knows() -> None:
     """Of every level, and with what a value has to be."""
     known = list(config.known())
     assert {"clouds.CLOUD.regions", "clouds.gcp.public", "router.strategy", "name"} <= set(known)
-    assert config.expected("checks.probes").endswith("of at least 1")
+    assert config.expected("checks.probes").endswith("from 1 to 600")
     assert config.default("checks.probes") == "`3`"
 
 
