@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,29 +16,15 @@ import pulumi
 
 from infra import names
 from infra.config.model import Cloud
+from infra.package import Package
 from skyfleet.origin import is_local_name
 
 Role = Literal["agent", "router", "checker"]
-Kind = Literal["agent", "router"]
 Store = Literal["health", "replies"]
 T = TypeVar("T")
 
-KINDS: tuple[Kind, ...] = ("agent", "router")
-
 # Long enough to look back over a long weekend and a week of holidays, short enough to cost next to nothing.
 LOG_RETENTION_DAYS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A built zip. `inputs`: hash of all that went in, the package's name in the cloud; `build`: what
-    `/health` says."""
-
-    kind: Kind
-    cloud: Cloud
-    path: Path
-    inputs: str
-    build: str
 
 
 @dataclass(frozen=True, slots=True)

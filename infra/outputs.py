@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from infra.component import Kind
 from infra.config.model import Place, Settings, Target
+from infra.package import Kind
 
 Urls = pulumi.Output[list[str]]
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.component import FunctionSpec, Package, Role, Store
+from infra.component import FunctionSpec, Role, Store
 from infra.config.environment import check_value, compact, targets_value
 from infra.config.model import Place, Settings, Target
 from infra.keys import Credentials
+from infra.package import Package
 from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU

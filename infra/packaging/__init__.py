@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from infra.component import KINDS, Kind, Package
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import PackageError
+from infra.package import KINDS, Kind, Package
 from infra.packaging import dependencies, preflight, sources, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools

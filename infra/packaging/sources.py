@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.component import Kind
 from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
+from infra.package import Kind
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.

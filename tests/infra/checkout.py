@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from infra.component import KINDS
 from infra.config.model import CLOUDS, Settings
 from infra.config.parse import parse_settings
+from infra.package import KINDS
 from infra.packaging import FOLDER, ROOT, Packages, build_all
 
 CONFIG: dict[str, object] = {

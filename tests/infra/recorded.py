@@ -21,9 +21,9 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
 
 from infra.__main__ import deploy
-from infra.component import KINDS, Package
 from infra.config.model import CLOUDS, Settings
 from infra.config.parse import parse_settings
+from infra.package import KINDS, Package
 from infra.packaging import Packages
 
 Properties = dict[str, Any]

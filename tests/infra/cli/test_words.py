@@ -152,6 +152,14 @@ def test_help_imports_no_large_library() -> None:
     )
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_command_imports_pulumi(name: str) -> None:
+    """Its import takes longer than most commands; the Pulumi CLI runs as a process."""
+    code = f"import infra.cli.commands.{name}, sys; print(sorted({{'pulumi', 'grpc'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_exports_are_quoted_for_a_shell(tmp_path: Path) -> None:
     """The checkout's path may contain spaces and quotes. On PATH the project's Python is before the CLI."""
     layout = Layout(tmp_path / "it's here")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.component import KINDS, Package
 from infra.config.model import CLOUDS
 from infra.errors import AgentError, PackageError
+from infra.package import KINDS, Package
 from infra.packaging import sources, zips
 from infra.packaging.sources import File, asked_for, locked_names
 from tests.infra.checkout import Checkout
