@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from binascii import hexlify
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Final, Literal, Protocol, cast
@@ -27,7 +28,7 @@ from typing import Final, Literal, Protocol, cast
 from skyfleet.asgi import Header
 from skyfleet.values import frozen
 
-VERSION: Final = b"v1"
+VERSION: Final = "v1"
 # Five minutes, as in AWS SigV4. Hosts keep the clocks of functions; clocks of other clients drift more.
 WINDOW_S: Final = 300
 # About 10 MB of memory when full. More requests than that shorten the window (NonceCache).
@@ -174,14 +175,14 @@ def sign(
     path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
     nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    timestamp, key_id = f"{int(now)}", keys.signing_id
-    text = _canonical(method, path, query, timestamp, nonce, body)
-    signature = hmac.digest(keys.secrets[key_id], text, "sha256").hex()
+    second, key_id = int(now), keys.signing_id
+    text = _canonical(method, path, query, f"{second}", nonce, body)
+    signature = hexlify(hmac.digest(keys.secrets[key_id], text, "sha256"))
     return [
         (KEY_ID, key_id.encode()),
-        (TIMESTAMP, timestamp.encode()),
+        (TIMESTAMP, b"%d" % second),
         (NONCE, nonce.encode()),
-        (SIGNATURE, signature.encode()),
+        (SIGNATURE, signature),
     ]
 
 
@@ -223,11 +224,10 @@ def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str,
     # A "?" inside the decoded path must not be read as the start of the query.
     if "%" in path or "?" in path:
         path = path.replace("%", "%25").replace("?", "%3F")
-    where = path.encode("utf-8", "surrogateescape")
     if query:
-        where += b"?" + query
-    rest = f"{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
-    return b"%b\n%b\n%b\n%b" % (VERSION, method.encode(), where, rest.encode())
+        path = f"{path}?{query.decode('utf-8', 'surrogateescape')}"
+    text = f"{VERSION}\n{method}\n{path}\n{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
+    return text.encode("utf-8", "surrogateescape")
 
 
 def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
