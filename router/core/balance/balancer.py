@@ -40,7 +40,18 @@ class _CachedPicker:
     """The picker of one strategy, valid for one `version` of the fleet, from `since` until `until`. slot:
     the next one. choices: made so far, by key and whether the target is warm."""
 
-    __slots__ = ("choices", "learning", "picker", "since", "slot", "strategy", "tier", "until", "version")
+    __slots__ = (
+        "choices",
+        "learning",
+        "picker",
+        "random",
+        "since",
+        "slot",
+        "strategy",
+        "tier",
+        "until",
+        "version",
+    )
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class _CachedPicker:
         slot: int,
     ) -> None:
         self.strategy, self.learning = strategy, strategy in LEARNING
+        self.random = needs_random(picker)
         self.tier, self.picker, self.version = tier, picker, version
         self.since, self.until, self.slot = since, until, slot
         self.choices: dict[tuple[str, bool], Choice] = {}
@@ -96,7 +108,7 @@ class Balancer(TargetStates):
                 return choice
             key = pick_by_key(picker, affinity_key) or picker.keys[0]
         else:
-            random = self._random() if needs_random(picker) else 0.0
+            random = self._random() if cached.random else 0.0
             key = picker.pick(picker, cached.slot, self.inflight, random)
             cached.slot += 1
         if (self.inflight[key] or self.probing or self.traffic[key].slow_streak) and self._avoids(
@@ -118,7 +130,7 @@ class Balancer(TargetStates):
         if not learning or not self.inflight[key]:
             return False
         since = next(iter(self._active[key].values()))
-        return since < now - self._slow_after_s() and not self.last_seen[key].replied_since(since, now)
+        return since < now - self._slow_after_s and not self.last_seen[key].replied_since(since, now)
 
     def shares(self) -> dict[str, float]:
         """The share of the slots that the strategy gives each target now. It changes nothing."""

@@ -216,8 +216,10 @@ def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, f
     if 2 * sample < latency + usual and latency > usual:
         latency = _faded(latency, usual, age)
     first = 1 / (traffic.samples + 1)
-    part = 1 - math.exp(-age / MEMORY_S)
-    part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
+    part = _LEAST
+    if age > _LEAST * MEMORY_S:  # below that, 1 - exp(-x) < x says that the minimum counts
+        part = 1 - math.exp(-age / MEMORY_S)
+        part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
     most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1 else 1.0)
     counted = sample if sample < most else most

@@ -68,6 +68,8 @@ class TargetStates:
         # Counts the changes that pickers depend on.
         self._version: int = 0
         self._hedge: tuple[float, float | None] = (NEVER, None)
+        # After which time an attempt is slow: the hedge delay, once it is known.
+        self._slow_after_s: float = policy.probe_after_s
         self._affinity = Affinity()
         self.requests = self.retried = self.failed = 0
         # Ejected because they did not even answer /health.
@@ -129,7 +131,7 @@ class TargetStates:
                 failed=failed,
                 latency_ms=-1.0 if cold else first_event_ms,
                 load=-1.0 if load is None else load,
-                in_time=timed and first_event_ms <= self._slow_after_s() * 1000,
+                in_time=timed and first_event_ms <= self._slow_after_s * 1000,
             )
         if timed or failed is False:
             self.last_seen[key].reply = now
@@ -243,6 +245,7 @@ class TargetStates:
         if not at <= now < at + self.policy.learn_s:
             delay = hedge_delay_s(self.traffic.values(), delay)
             self._hedge = now, delay
+            self._slow_after_s = self.policy.probe_after_s if delay is None else delay
         return delay
 
     def hedge_after_s(self, strategy: Strategy) -> float:
@@ -254,11 +257,6 @@ class TargetStates:
         if delay is None:
             return self.policy.probe_after_s
         return delay * patience(self.budget, self.requests, self.policy)
-
-    def _slow_after_s(self) -> float:
-        """After which time an attempt is slow: the hedge delay, once it is known."""
-        delay = self._hedge[1]
-        return self.policy.probe_after_s if delay is None else delay
 
     def _changed(self, key: str, fleet: f.Fleet) -> None:
         """Take the fleet after an event of one target. Failures that are only counted change no pick."""
