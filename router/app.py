@@ -120,18 +120,16 @@ class App:
                     await self._own_path(scope, headers, ident, receive, send)
                 else:
                     arrived = self._context.ticks()
-                    drop = self._accept(headers, fields)
-                    length = fields.get(b"content-length")
-                    body = await read_body(length, receive)
-                    target, path, query = (
-                        server.request_target(scope),
-                        scope["path"],
-                        scope.get("query_string", b""),
-                    )
+                    if signing.SIGNATURE in fields and signing.KEY_ID in fields:
+                        raise _misdirected(self._settings.place)
+                    drop = self._admit(headers)
+                    self._store.refresh_soon()
+                    body = await read_body(fields.get(b"content-length"), receive)
+                    target, query = server.request_target(scope)
                     request = Request(
                         scope["method"],
                         target,
-                        path,
+                        scope["path"],
                         query,
                         headers,
                         body,
@@ -140,7 +138,7 @@ class App:
                         arrived,
                         random_hex[32:],
                     )
-                    outbox = server.Outbox(ident, self._context.deadlines, arrived)
+                    outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
             except InvalidRequest as error:
                 await _reply(send, ident, 400, error_json("bad-request", str(error)))
@@ -195,25 +193,17 @@ class App:
                 _only(scope, "POST")
                 await reply(200, await self._snapshot(scope, headers, receive))
 
-    def _accept(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
-        """Admit a request for an agent. Returns the fields that carried the key."""
-        if signing.SIGNATURE in fields and signing.KEY_ID in fields:
-            raise _misdirected(self._settings.place)
-        drop = self._admit(headers)
-        self._store.refresh_soon()
-        return drop
-
     def _admit(self, headers: list[Header]) -> frozenset[bytes]:
         """Admit clients with the key, or all when open. Returns the fields that carried the key."""
         expected = self._settings.api_key_sha256
         if expected is None:
             return frozenset()
-        carried: set[bytes] = set()
+        carried = frozenset[bytes]()
         for name, value in headers:
             if name in _KEY_FIELDS:
                 key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
                 if hmac.compare_digest(hashlib.sha256(key).digest(), expected):
-                    carried.add(name)
+                    carried |= {name}
         if not carried:
             raise CallerError(
                 401,
@@ -222,12 +212,12 @@ class App:
                 "the stack's output apiKey has it.",
                 [(b"www-authenticate", b"Bearer")],  # RFC 9110, section 15.5.2; RFC 6750, section 3
             )
-        return frozenset(carried)
+        return carried
 
     async def _snapshot(self, scope: Scope, headers: list[Header], receive: Receive) -> dict[str, object]:
         body = await read_body(first(headers, b"content-length"), receive, MOST_STORED)
         try:
-            path, query = scope["path"], scope.get("query_string", b"")
+            path, query = scope["path"], scope["query_string"]
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
             raise CallerError(error.status, error.code, error.message) from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from skyfleet.values import frozen
+from typing import NamedTuple
 
 
-@frozen
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port of a URL without a path. tls: whether the scheme is https."""
 
     tls: bool

@@ -77,7 +77,7 @@ async def _serve(pool: Pool, origin: Origin, scope: Message, receive: Receive, s
             break
     reply = _Reply()
     headers = upstream(scope["headers"], frozenset())
-    head = request_head(scope["method"], scope["raw_path"], origin.authority, headers, len(body))
+    head = request_head(scope["method"], scope["raw_path"], origin, headers, len(body))
     call = pool.send(origin, head + body, reply)
     try:
         while not reply.status:

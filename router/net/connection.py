@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
 
         A sandbox that was frozen has not processed the peer's close yet; a request would be lost on it.
         """
-        if self.closed or self._open.is_closing():
+        if self.closed or self._transport is None or self._transport.is_closing():
             return False
         return not self._poll.poll(0)
 
@@ -166,7 +166,9 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._parse_failed(error)
             return
-        if self._complete or (self._announced is not None and self._received > self._announced):
+        if self._complete and self._announced is None:
+            self._finish()
+        elif self._complete or (self._announced is not None and self._received > self._announced):
             self._end()
         elif not self._status:
             self._head_bytes += len(data)
@@ -199,9 +201,6 @@ class Connection(asyncio.Protocol):
 
     # Called by httptools.
 
-    def on_message_begin(self) -> None:
-        self._fields = []
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # trailers follow later and are dropped
             self._fields += name, value
@@ -209,6 +208,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200 or self._handler is None:
+            self._fields = []  # the fields of the response that follows
             return
         if status > _MAX_STATUS:
             raise ValueError(f"a status of {status}")
@@ -256,7 +256,8 @@ class Connection(asyncio.Protocol):
         handler, self._handler = self._handler, None
         if self._paused:
             self.resume()
-        reusable = self._keep_alive and not self.closed and self._open.get_write_buffer_size() == 0
+        transport = self._transport or self._open
+        reusable = self._keep_alive and not self.closed and transport.get_write_buffer_size() == 0
         self._release(self, reusable)
         if not reusable:
             self.close()

@@ -71,8 +71,8 @@ async def fetch(
     connections applies.
     """
     collector = _Collector(limit)
-    authority, length = request.origin.authority, len(request.body)
-    head = request_head(request.method, request.path.encode(), authority, request.headers, length)
+    length = len(request.body)
+    head = request_head(request.method, request.path.encode(), request.origin, request.headers, length)
     exchange = pool.send(request.origin, head + request.body, collector, limited=limited)
     try:
         async with asyncio.timeout(timeout_s):

@@ -18,6 +18,7 @@ from typing import Final
 
 from router.net.errors import InvalidRequest
 from skyfleet.asgi import Header
+from skyfleet.origin import Origin
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -102,8 +103,8 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     """The caller's fields for an agent. drop: names of the fields that carried the caller's API key."""
     banned = _not_upstream(drop)
     names = b"\n".join([name for name, _ in headers])
-    if b"connection" in names and (named := _named_by_connection(headers)):
-        banned |= named
+    if b"connection" in names:
+        banned |= _named([value for name, value in headers if name == b"connection"])
     passed = [header for header in headers if header[0] not in banned]
     if _PLATFORM_NAMES.search(names):
         return [header for header in passed if not header[0].startswith(_PLATFORM_PREFIXES)]
@@ -121,8 +122,8 @@ def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool =
 
     status: 204 and 304 have no body, so no length. streamed: an event stream has no length either, since an
     error event may be added to it."""
-    named = _named_by_connection(headers)
-    banned = _NOT_DOWNSTREAM | named if named else _NOT_DOWNSTREAM
+    options = [value for name, value in headers if name == b"connection" and value != b"keep-alive"]
+    banned = _NOT_DOWNSTREAM | _named(options) if options else _NOT_DOWNSTREAM
     if streamed or status in (204, 304):
         banned |= {b"content-length"}
     return [header for header in headers if header[0] not in banned]
@@ -154,18 +155,21 @@ def request_id(headers: Iterable[Header]) -> bytes | None:
     return None
 
 
-def request_head(method: str, target: bytes, authority: str, headers: Iterable[Header], length: int) -> bytes:
+def request_head(method: str, target: bytes, origin: Origin, headers: Iterable[Header], length: int) -> bytes:
     """The head of a request in HTTP/1.1, of valid fields (`check_request`). length: bytes of the body."""
     fields = b"".join([b"%b: %b\r\n" % header for header in headers])
-    start = (method.encode(), target, authority.encode(), fields)
+    start = (method.encode(), target, _host(origin), fields)
     if length or method in ("POST", "PUT", "PATCH"):
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%bcontent-length: %d\r\n\r\n" % (*start, length)
     return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % start
 
 
-def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
-    named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        if name == b"connection" and value != b"keep-alive":
-            named |= {part.strip().lower() for part in value.split(b",")}
-    return named
+@lru_cache(maxsize=512)
+def _host(origin: Origin) -> bytes:
+    """The value of `host`. There are at most 300 targets."""
+    return origin.authority.encode()
+
+
+def _named(options: Iterable[bytes]) -> frozenset[bytes]:
+    """The fields that these values of `Connection` name."""
+    return frozenset(part.strip().lower() for value in options for part in value.split(b","))

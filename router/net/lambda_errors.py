@@ -63,11 +63,6 @@ class LambdaErrorFilter:
         self._handler.on_end()
 
 
-def response_handler(handler: ResponseHandler, cloud: str) -> ResponseHandler:
-    """The handler that a connection to a target of this cloud calls."""
-    return LambdaErrorFilter(handler) if cloud == "aws" else handler
-
-
 def error_begins(data: bytes) -> int:
     """The index in `data` where the error may begin; its length when it cannot."""
     at = data.rfind(_START)

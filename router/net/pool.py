@@ -42,8 +42,8 @@ class Exchange:
 
     __slots__ = ("_connection", "_handler", "_paused", "_task", "on_data", "on_head", "over")
 
-    def __init__(self, handler: ResponseHandler) -> None:
-        self._connection: Connection | None = None
+    def __init__(self, handler: ResponseHandler, connection: Connection | None = None) -> None:
+        self._connection = connection
         self._task: asyncio.Task[None] | None = None
         self._paused = self.over = False
         self._handler: ResponseHandler | None = handler
@@ -54,7 +54,9 @@ class Exchange:
 
     def on_end(self) -> None:
         """Forward the end."""
-        if (handler := self._detach()) is not None:
+        handler, self._handler, self._connection, self.over = self._handler, None, None, True
+        self.on_head, self.on_data = _ignore_head, _ignore_data
+        if handler is not None:
             handler.on_end()
 
     def on_failure(self, error: TransportError, why: str) -> None:
@@ -158,14 +160,14 @@ class Pool:
 
         head_only: the request is a HEAD. limited: the limit of connections applies.
         """
-        exchange = Exchange(handler)
         pooled = self._origins.get(origin)
         if pooled is None:
             pooled = self._origins[origin] = _Connections()
         if pooled.idle and (connection := self._reuse(pooled)) is not None:
-            exchange.attach(connection)
+            exchange = Exchange(handler, connection)
             connection.start(exchange, request, head_only=head_only)
             return exchange
+        exchange = Exchange(handler)
         loop = asyncio.get_running_loop()
         if limited and len(pooled.open) + pooled.opening >= self._max:
             why = f"{self._max} connections to {origin.authority} are in use"

@@ -2,8 +2,8 @@
 
 Rules
 - One future per wait: everything that arrived by then is sent in one message.
-- One task beside a request notices that the client leaves. It begins after `LISTEN_AFTER_S`, since a task
-  costs more than many a reply takes; so a leaving client is noticed at most that much late.
+- One task beside a request notices that the client leaves. It begins when the upstream calls `listen`: a task
+  costs more than most replies take.
 - More than `HIGH` bytes that the server has not taken pause the target; below it, the target goes on.
 - A client that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
 - A truncated reply is left without its end. uvicorn, the server in every cloud, then closes the connection,
@@ -15,17 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from contextvars import ContextVar
 from typing import Final, Protocol
 
-from router.net.deadlines import Deadlines
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
 
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
-# Above most replies that no model makes, and far below what an agent would work on for nothing.
-LISTEN_AFTER_S: Final = 0.05
 LOG: Final = logging.getLogger("skyfleet.router")
 # uvicorn's line about a reply without its end.
 _UVICORNS: Final = "ASGI callable returned without completing response."
@@ -45,13 +41,13 @@ class Upstream(Protocol):
     def gone(self) -> None: ...
 
 
-def request_target(scope: Scope) -> bytes:
-    """The request target as it was sent, without the host."""
+def request_target(scope: Scope) -> tuple[bytes, bytes]:
+    """The request target as it was sent, without the host, and its query."""
     target: bytes = scope.get("raw_path") or _quoted(scope["path"])
     if b"?" in target:
         target = target.split(b"?", 1)[0]
-    query: bytes = scope.get("query_string", b"")
-    return target + b"?" + query if query else target
+    query: bytes = scope["query_string"]
+    return (target + b"?" + query if query else target), query
 
 
 def _quoted(path: str) -> bytes:
@@ -67,7 +63,6 @@ class Outbox:
 
     __slots__ = (
         "_cut",
-        "_deadlines",
         "_ended",
         "_head",
         "_left",
@@ -78,14 +73,11 @@ class Outbox:
         "_request_id",
         "_size",
         "_wake",
-        "due",
         "upstream",
     )
 
-    def __init__(self, request_id: bytes, deadlines: Deadlines, arrived: float) -> None:
-        """arrived: when the request came, on the clock of `deadlines`."""
-        self._request_id, self._deadlines = request_id, deadlines
-        self.due = arrived + LISTEN_AFTER_S
+    def __init__(self, request_id: bytes) -> None:
+        self._request_id = request_id
         self._receive: Receive | None = None
         self._listener: asyncio.Task[None] | None = None
         self.upstream: Upstream | None = None
@@ -128,10 +120,8 @@ class Outbox:
 
     async def serve(self, upstream: Upstream, receive: Receive, send: Send) -> None:
         """Serve one request, whose body has been read: until the reply is over or the client has left."""
-        self.upstream = upstream
+        self.upstream, self._receive = upstream, receive
         upstream.start()
-        self._receive = receive
-        self._deadlines.add(self)
         try:
             while not self._left:
                 if self._head is not None:
@@ -151,15 +141,13 @@ class Outbox:
         except OSError:
             pass  # ASGI servers raise it from send() when the client has left
         finally:
-            self._deadlines.discard(self)
             if self._listener is not None:
                 self._listener.cancel()
             upstream.gone()
             self.upstream = None  # a cycle of what belongs to one request waits for the garbage collector
 
-    def overdue(self, now: float) -> None:
-        """`LISTEN_AFTER_S` has passed."""
-        self.due = math.inf
+    def listen(self) -> None:
+        """Notice from now on when the client leaves."""
         if self._receive is not None:
             work = _listen(self._receive, self)
             self._listener = asyncio.get_running_loop().create_task(work)

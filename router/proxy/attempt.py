@@ -19,6 +19,7 @@ from router.core.request.budget import AttemptReason
 from router.core.request.classify import (
     LOAD_HEADER,
     MOST_BUFFERED,
+    NOT_NOW,
     Classification,
     ResponseKind,
     classify,
@@ -29,7 +30,7 @@ from router.core.request.failures import AttemptError
 from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
 from router.net.fields import first, request_head, upstream
-from router.net.lambda_errors import response_handler
+from router.net.lambda_errors import LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
@@ -121,14 +122,13 @@ class Attempt:
         """Send the request. arrived: of the request, in unix seconds. deadline: the client's, in ticks."""
         context, request = self._context, self._request
         target, method, body = context.balancer.targets[self.key], request.method, request.body
-        headers = upstream(request.headers, request.drop)
-        headers.append((b"x-request-id", request.id))
-        headers.append((b"x-request-start", b"t=%.3f" % arrived))
+        own = (b"x-request-id", request.id), (b"x-request-start", b"t=%.3f" % arrived)
+        headers = [*upstream(request.headers, request.drop), *own]
         if deadline < math.inf:
             headers.append((TIMEOUT, b"%d" % max(1, round((deadline - self.started) * 1000))))
         headers += context.sign(self.key, request, "" if self.number else request.nonce)
-        head = request_head(method, request.target, target.origin.authority, headers, len(body))
-        handler = response_handler(self, target.cloud)
+        head = request_head(method, request.target, target.origin, headers, len(body))
+        handler = LambdaErrorFilter(self) if target.cloud == "aws" else self
         self.call = context.pool.send(target.origin, head + body, handler, head_only=method == "HEAD")
 
     # The pool calls these.
@@ -145,7 +145,7 @@ class Attempt:
             headers,
             bodiless=request.method == "HEAD",
             identified=agents.identified,
-            now=context.balancer.clock(),
+            now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
         )
         kind = reply.kind
         if not agents.identified and first(headers, LOAD_HEADER) is not None:
@@ -206,7 +206,8 @@ class Attempt:
                         load=reply.load,
                         cold=reply.at_end is Outcome.COLD,
                     )
-            self.record(reply.at_end)
+            if not self._recorded:
+                self.record(reply.at_end)
         if self.flowing:
             self._owner.on_end(self)
         elif self.awaited:

@@ -48,6 +48,8 @@ class Downstream(Protocol):
 
     def abort(self, why: str, /) -> None: ...
 
+    def listen(self) -> None: ...
+
 
 Sign = Callable[[str, Request, str], Iterable[Header]]
 

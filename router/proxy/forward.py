@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Final
 
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
@@ -22,6 +23,10 @@ from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
 from skyfleet.asgi import Header
 from skyfleet.sse import error_event
+
+# The downstream listens for a leaving client after so long: above most replies that no model makes, and far
+# below what an agent would work on for nothing.
+LISTEN_AFTER_S: Final = 0.05
 
 
 class Forwarder:
@@ -36,9 +41,11 @@ class Forwarder:
         "_hedged",
         "_key",
         "_limit",
+        "_listen_at",
         "_machine",
         "_paused",
         "_queued",
+        "_ready_at",
         "_request",
         "_started",
         "_strategy",
@@ -52,7 +59,7 @@ class Forwarder:
         policy = balancer.policy
         options = parse_options(request.headers, policy)
         self._context, self._request, self._downstream = context, request, downstream
-        now = context.ticks()
+        self._ready_at = now = context.ticks()
         self._started = started = now if request.arrived is None else request.arrived
         self._arrived = balancer.clock() - (now - started)  # unix seconds, the same in all attempts
         self._limit = math.inf if options.timeout_s is None else started + options.timeout_s
@@ -79,6 +86,7 @@ class Forwarder:
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None
         self._paused = self._queued = self._hedged = False
+        self._listen_at = started + LISTEN_AFTER_S
         self.due = math.inf
 
     # The server in front calls these.
@@ -86,7 +94,7 @@ class Forwarder:
     def start(self) -> None:
         """Send it."""
         self._context.balancer.request_began()
-        now = self._context.ticks()
+        now = self._ready_at
         self._do(self._machine.on_start(now), now)
 
     def pause(self) -> None:
@@ -117,7 +125,10 @@ class Forwarder:
 
     def overdue(self, now: float) -> None:
         """`due` has passed."""
-        self._do(self._machine.on_time(now), now)
+        if now >= self._listen_at:
+            self._listen_at = math.inf
+            self._downstream.listen()
+        self._do(self._machine.on_time(now) if now >= self._machine.wake_at else (), now)
 
     def can_retry_on(self, key: str) -> bool:
         """Whether it may be sent to this target once that is back."""
@@ -211,7 +222,7 @@ class Forwarder:
                     case _:
                         self._other(action)
             actions = more
-        due = machine.wake_at
+        due = machine.wake_at if machine.wake_at < self._listen_at else self._listen_at
         if due < self.due and not machine.over:
             self.due = due
             context.deadlines.add(self)

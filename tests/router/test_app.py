@@ -284,6 +284,7 @@ async def test_what_could_smuggle_a_second_line_is_a_400(
 
     app = App(settings(["http://127.0.0.1:9"]))
     scope = {"type": "http", "method": method, "path": "/a", "raw_path": raw_path, "headers": headers}
+    scope["query_string"] = b""
     await app(scope, receive, record)
     assert sent[0]["status"] == 400
     assert json.loads(sent[1]["body"])["error"]["code"] == "bad-request"

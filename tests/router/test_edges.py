@@ -144,7 +144,7 @@ def test_no_header_field_can_add_a_line(name: bytes, value: bytes) -> None:
         fields.check_request("GET", b"/", [(name, value)])
     except InvalidRequest:
         return
-    head = fields.request_head("GET", b"/", "h", [(name, value)], 0)
+    head = fields.request_head("GET", b"/", Origin(False, "h", 80), [(name, value)], 0)
     assert head.count(b"\n") == 4
     assert head.count(b"\r") == 4
 
