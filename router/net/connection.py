@@ -77,11 +77,14 @@ class Connection(asyncio.Protocol):
         self._poll = select.poll()
         self._parser = httptools.HttpResponseParser(self)
         self._handler: ResponseHandler | None = None
-        self.closed = False
+        self.closed = self._paused = False
         self.idle_since = 0.0
-        self._reset(head_only=False)
 
-    def _reset(self, *, head_only: bool) -> None:
+    # Called by the pool and by the exchange.
+
+    def start(self, handler: ResponseHandler, request: bytes, *, head_only: bool) -> None:
+        """Send a request. Its response goes to the handler; head_only: a response to HEAD has no body."""
+        self._handler = handler
         self._head_only = head_only
         self._fields: list[bytes] = []  # names and values, alternating
         self._headers: list[Header] = []
@@ -90,17 +93,9 @@ class Connection(asyncio.Protocol):
         self._framed = False
         self._keep_alive = False
         self._complete = False
-        self._paused = False
         # The announced length of a chunked body, and how many bytes of it have arrived.
         self._announced: int | None = None
         self._received = 0
-
-    # Called by the pool and by the exchange.
-
-    def start(self, handler: ResponseHandler, request: bytes, *, head_only: bool) -> None:
-        """Send a request. Its response goes to the handler; head_only: a response to HEAD has no body."""
-        self._reset(head_only=head_only)
-        self._handler = handler
         transport = self._transport or self._open
         transport.write(request)
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import pytest
 
-from router.net.errors import FetchError
+from router.net.errors import FetchError, TransportError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.pool import Pool
+from skyfleet.asgi import Header
 from skyfleet.origin import Origin
 from tests.router.support import QUICK, Peer, Received, alive, eventually, ok, router, upstream
 
@@ -223,3 +224,43 @@ async def test_a_probe_is_exempt_from_the_connection_limit(
         assert len(one.asked) == 3
         assert len(one.received) > 3
         assert (await front.target("aws/r0"))["state"] == "healthy"
+
+
+class _Ended:
+    """A response handler that waits for the end."""
+
+    def __init__(self) -> None:
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_head(self, status: int, headers: list[Header], /) -> None: ...
+
+    def on_data(self, data: bytes, /) -> None: ...
+
+    def on_end(self) -> None:
+        self.end.set_result(None)
+
+    def on_failure(self, error: TransportError, why: str, /) -> None:
+        self.end.set_exception(RuntimeError(why))
+
+
+async def test_an_exchange_that_is_paused_before_its_connection_is_open_can_go_on() -> None:
+    """The connection is opened paused, and reads from the resume on."""
+    replied = asyncio.Event()
+
+    async def replies(request: Received, peer: Peer) -> None:
+        await peer.reply(200)
+        replied.set()
+
+    async with upstream(replies) as up:
+        pool, handler = Pool(connect_timeout_s=2), _Ended()
+        try:
+            origin = Origin(False, "127.0.0.1", up.port)
+            exchange = pool.send(origin, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", handler)
+            exchange.pause()
+            await replied.wait()
+            assert not handler.end.done()
+            exchange.resume()
+            async with asyncio.timeout(5):
+                await handler.end
+        finally:
+            pool.close()
