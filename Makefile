@@ -8,6 +8,8 @@ BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
 # A worker a core, each with a deployed fleet; tests/conftest.py orders the groups.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Decisions need no order and no fleet.
+PYTEST_PURE := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m pure
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Empty is off: compiling tests and the clouds' SDKs again takes longer than most tests.
@@ -44,7 +46,7 @@ test-fast: setup ## the tests without the emulated clouds
 	$(PYTEST) -m "not emulator" $(PYTEST_ARGS)
 
 test-pure: setup ## the decisions alone, in about 15 s
-	$(BIN)/python -m pytest -q -m pure $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)
+	$(PYTEST_PURE) $$(grep -rl --include='test_*.py' 'pytest.mark.pure' tests) $(PYTEST_ARGS)
 
 test-long: setup ## all tests with all examples: each fault in each cloud, long simulated worlds, 300 examples a property
 	@$(SETUP) pulumi >/dev/null
@@ -52,7 +54,7 @@ test-long: setup ## all tests with all examples: each fault in each cloud, long 
 	$(PYTEST) --long $(PYTEST_ARGS)
 
 coverage: setup ## branch coverage of router/core by its tests, 20 s; fails below the limit in pyproject.toml
-	$(PYTEST) -q -m pure tests/router --cov
+	$(PYTEST_PURE) tests/router --cov
 
 bench: setup ## measure the main job on this machine and write docs/benchmarks/measurements.md
 	$(BIN)/python -m bench.measure $(BENCH_ARGS)
