@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from emulator.desired.model import Cloud
 from emulator.runtime.instances.environment import Credentials
 from emulator.runtime.instances.interpreter import Interpreter
 from emulator.runtime.instances.packages import Packages
-from emulator.runtime.instances.processes import Log, Processes
+from emulator.runtime.instances.processes import Child, Command, Log, Processes
 from emulator.runtime.instances.wheels import Wheels
 from emulator.services.identity import Identities
 
@@ -45,19 +45,21 @@ class HostContext:
         """Credentials of instances that run as `principal`."""
         return self.identities.credentials(cloud, principal)
 
-    def private_folder(self) -> Path:
-        """A folder for one instance; remove it with `drop`."""
+    async def spawn(
+        self, argv: Sequence[str], cwd: Path, environ: Mapping[str, str], log: Log, *, control: bool = False
+    ) -> Child:
+        """Start an instance's process with a private folder (HOME and TMPDIR), which is removed at its end.
+
+        control: pipes at stdin and stdout."""
         folder = self.scratch / uuid.uuid4().hex[:8]
         folder.mkdir(parents=True)
-        return folder
+        own = {**environ, "TMPDIR": str(folder), "HOME": str(folder)}
+        child = await self.processes.spawn(Command(argv, cwd, own, log, control))
+        child.ended.add_done_callback(lambda _: shutil.rmtree(folder, ignore_errors=True))
+        return child
 
 
 def log_path(logs: Path, key: str) -> Path:
     """`logs/<cloud>/<region>-<function>.log`."""
     cloud, _, rest = key.partition("/")
     return logs / cloud / f"{rest.replace('/', '-')}.log"
-
-
-def drop(folder: Path) -> None:
-    """Remove an instance's private folder."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -131,16 +131,25 @@ class Objects:
 
     def list(self, prefix: str) -> list[Stored]:
         """Objects whose key starts with `prefix`, by key."""
-        files = (path for path in self._folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        keys = sorted(path.relative_to(self._folder).as_posix() for path in files)
-        found = (self.get(key) for key in keys if key.startswith(prefix))
+        found = (self.get(key) for key in keys_in(self._folder) if key.startswith(prefix))
         return [stored for stored in found if stored is not None]
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
-            raise BadKey(key)
-        return self._folder / key
+        return object_path(self._folder, key)
+
+
+def object_path(folder: Path, key: str) -> Path:
+    """The file of an object in its bucket's folder. Raises BadKey."""
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
+        raise BadKey(key)
+    return folder / key
+
+
+def keys_in(folder: Path) -> list[str]:
+    """Keys of a bucket's objects, in order."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from emulator.providers.rules import Rule, is_policy, pattern, rules
 from emulator.providers.storage import objects
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties, text
+from emulator.services.objects import keys_in
 
 BUCKET_HELD_S, BUCKET_REPEATED_S = 60.0, 1200.0
 BUCKET_NAME = r"(?!xn--|sthree-)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
@@ -31,12 +32,12 @@ def _bucket(inputs: Properties, context: Context) -> Properties:
 
 
 def _make_folder(inputs: Properties, context: Context) -> None:
-    (context.machine.buckets / "aws" / text(inputs, "bucket")).mkdir(parents=True, exist_ok=True)
+    objects.make_bucket(context.machine, "aws", text(inputs, "bucket"))
 
 
 def _empty_or_forced(resource: Resource, context: Context) -> None:
-    folder = context.machine.buckets / "aws" / resource.id
-    left = objects.objects_in(folder)
+    folder = objects.bucket_folder(context.machine, "aws", resource.id)
+    left = keys_in(folder)
     if left and not resource.inputs.get("forceDestroy"):
         raise CloudError(
             "BucketNotEmpty",

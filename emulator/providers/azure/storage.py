@@ -100,8 +100,8 @@ def _public_access(inputs: Properties, context: Context) -> None:
 
 
 def _make_folder(inputs: Properties, context: Context) -> None:
-    folder = context.machine.buckets / "azure" / text(inputs, "accountName") / text(inputs, "containerName")
-    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{text(inputs, 'accountName')}/{text(inputs, 'containerName')}"
+    objects.make_bucket(context.machine, "azure", name)
 
 
 def _remove_container(resource: Resource, context: Context) -> None:

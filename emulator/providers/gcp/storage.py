@@ -15,6 +15,7 @@ from emulator.providers.storage import objects
 from emulator.providers.storage.assets import base64_of
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, number, text
+from emulator.services.objects import keys_in
 
 SOFT_DELETE_S = 604800.0
 API = "https://www.googleapis.com/storage/v1/b"
@@ -40,12 +41,12 @@ def _bucket(inputs: Properties, context: Context) -> Properties:
 
 
 def _make_folder(inputs: Properties, context: Context) -> None:
-    (context.machine.buckets / "gcp" / text(inputs, "name")).mkdir(parents=True, exist_ok=True)
+    objects.make_bucket(context.machine, "gcp", text(inputs, "name"))
 
 
 def _empty_or_forced(resource: Resource, context: Context) -> None:
-    folder = context.machine.buckets / "gcp" / resource.id
-    left = objects.objects_in(folder)
+    folder = objects.bucket_folder(context.machine, "gcp", resource.id)
+    left = keys_in(folder)
     if left and not resource.inputs.get("forceDestroy"):
         raise CloudError(
             "conflict",

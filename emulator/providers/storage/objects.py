@@ -11,7 +11,7 @@ import base64
 import binascii
 import io
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from emulator.desired.model import Cloud
 from emulator.errors import CloudError
@@ -20,16 +20,27 @@ from emulator.providers.storage import assets
 from emulator.providers.storage.assets import Written
 from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, text
+from emulator.services import objects
 
 
 def object_path(machine: Machine, cloud: Cloud, bucket: str, key: str) -> Path:
     """Path of an object. Raises CloudError for a key that no file can have."""
-    parts = PurePosixPath(key).parts
-    if not parts or key.startswith("/") or any(part.startswith(".") for part in parts):
+    try:
+        return objects.object_path(bucket_folder(machine, cloud, bucket), key)
+    except objects.BadKey:
         raise CloudError(
             "InvalidObjectName", f"the emulator keeps objects as files and cannot name one {key!r}"
-        )
-    return machine.buckets / cloud / bucket / key
+        ) from None
+
+
+def bucket_folder(machine: Machine, cloud: Cloud, bucket: str) -> Path:
+    """The folder of a bucket's objects."""
+    return machine.buckets / cloud / bucket
+
+
+def make_bucket(machine: Machine, cloud: Cloud, bucket: str) -> None:
+    """Make the folder of a bucket's objects."""
+    bucket_folder(machine, cloud, bucket).mkdir(parents=True, exist_ok=True)
 
 
 def upload(inputs: Properties, target: Path, context: Context) -> Written:
@@ -63,12 +74,6 @@ def object_alive(resource: Resource, machine: Machine) -> bool:
 
 def delete_object(resource: Resource, context: Context) -> None:
     assets.remove(object_file(resource, context.machine), context.undo)
-
-
-def objects_in(folder: Path) -> list[str]:
-    """Keys of a bucket's objects."""
-    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    return sorted(file.relative_to(folder).as_posix() for file in files)
 
 
 def remove_bucket(folder: Path, context: Context) -> None:

@@ -28,12 +28,12 @@ from contextlib import asynccontextmanager
 
 from emulator.desired.model import Function
 from emulator.runtime.aws import event as lambda_event
-from emulator.runtime.context import HostContext, drop
+from emulator.runtime.context import HostContext
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.instances import environment, probes
 from emulator.runtime.instances.environment import Place
-from emulator.runtime.instances.http_client import exchange
-from emulator.runtime.instances.processes import Child, Command, OneChild
+from emulator.runtime.instances.http_instance import HttpInstance
+from emulator.runtime.instances.processes import Child
 from emulator.runtime.limits import LIMITS
 from emulator.runtime.types import Call, Headers, Outcome, Reply
 
@@ -88,13 +88,12 @@ class StreamedReply:
             yield midstream_error("error reading a body from connection")
 
 
-class Sandbox(OneChild):
-    """One execution environment."""
+class Sandbox(HttpInstance):
+    """One execution environment. Lambda ends it without notice to the runtime."""
 
     def __init__(self, spec: Function, child: Child, port: int) -> None:
+        super().__init__(child, f"http://127.0.0.1:{port}")
         self._spec = spec
-        super().__init__(child)
-        self._base = f"http://127.0.0.1:{port}"
         child.freeze()
 
     @asynccontextmanager
@@ -105,16 +104,6 @@ class Sandbox(OneChild):
         self._child.thaw()
         yield
         self._child.freeze()
-
-    @property
-    def pid(self) -> int:
-        """Leader of its process group."""
-        return self._child.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether the runtime still runs."""
-        return self._child.alive
 
     @asynccontextmanager
     async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
@@ -130,7 +119,7 @@ class Sandbox(OneChild):
             added += (("content-length", "0"),)
         headers = tuple(lambda_event.joined(call.headers).items())
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
-        async with self._awake(), exchange(self._base, sent, added) as reply:
+        async with self._awake(), self._send(sent, added) as reply:
             yield StreamedReply(reply, self._child) if streams(self._spec) else reply
 
     async def event(self, name: str, payload: bytes) -> Outcome:
@@ -142,35 +131,22 @@ class Sandbox(OneChild):
         )
         path = self._spec.environment.get(PASS_THROUGH, "/events")
         request = Call(request_id, "POST", path, headers, payload)
-        async with self._awake(), exchange(self._base, request) as reply:
+        async with self._awake(), self._send(request) as reply:
             text = await probes.outcome_text(reply)
             return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
 
     def _context(self, request_id: str, now: float) -> str:
         return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))
 
-    async def stop(self) -> None:
-        """Lambda ends a sandbox without notice to the runtime."""
-        await self._child.stop()
-
 
 async def start_runtime(
     spec: Function, context: HostContext, place: Place, port: int, more: dict[str, str]
 ) -> Child:
     """Run the handler script as Lambda's bootstrap does. more: additional environment."""
-    scratch = context.private_folder()
     credentials = context.credentials("aws", spec.principal)
     environ = environment.aws(spec, place, credentials, context.api["aws"], port, uuid.uuid4().hex)
-    child = await context.processes.spawn(
-        Command(
-            [str(place.root / spec.entry)],
-            place.root,
-            {**environ, "TMPDIR": str(scratch), "HOME": str(scratch), **more},
-            context.log(spec.key),
-        )
-    )
-    child.ended.add_done_callback(lambda _: drop(scratch))
-    return child
+    program = [str(place.root / spec.entry)]
+    return await context.spawn(program, place.root, {**environ, **more}, context.log(spec.key))
 
 
 async def ready(spec: Function, context: HostContext, child: Child, port: int) -> None:

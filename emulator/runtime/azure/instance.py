@@ -22,13 +22,13 @@ from emulator.desired.model import Function
 from emulator.runtime.azure import routes as azure_routes
 from emulator.runtime.azure import worker as azure_worker
 from emulator.runtime.azure.routes import App
-from emulator.runtime.context import HostContext, drop
+from emulator.runtime.context import HostContext
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.instances import environment, probes
 from emulator.runtime.instances.environment import Place
-from emulator.runtime.instances.http_client import exchange
-from emulator.runtime.instances.packages import BadPackage
-from emulator.runtime.instances.processes import Child, Command, OneChild
+from emulator.runtime.instances.http_instance import HttpInstance
+from emulator.runtime.instances.packages import BadPackage, need_files
+from emulator.runtime.instances.processes import Child
 from emulator.runtime.limits import LIMITS
 from emulator.runtime.types import Call, Instance, Outcome, Reply, Timer
 
@@ -37,12 +37,11 @@ TARGET = "3.13"  # required by the worker library, which is pure Python
 Answer = Mapping[str, Any]
 
 
-class AzureInstance(OneChild):
+class AzureInstance(HttpInstance):
     """One instance of a function app."""
 
     def __init__(self, child: Child) -> None:
         super().__init__(child)
-        self._uri = ""
         self._app = App((), ())
         self._pending: dict[str, asyncio.Future[Answer]] = {}
         self._reader: asyncio.Task[None] | None = None
@@ -53,35 +52,23 @@ class AzureInstance(OneChild):
         if first is None or first["op"] != "ready":
             error = "the worker ended" if first is None else f"{first['error']}\n{first['trace']}"
             raise InstanceError("unstarted", str(error))
-        self._uri = str(first["uri"])
+        self._base = str(first["uri"])
         self._app = azure_routes.read(cast("list[dict[str, Any]]", first["functions"]), prefix)
         if not self._app.routes and not self._app.timers:
             raise InstanceError("unstarted", "function_app.py declares no HTTP or timer function")
-        if self._app.routes and not self._uri:
+        if self._app.routes and not self._base:
             raise InstanceError(
                 "unstarted", "the HTTP functions do not use azurefunctions-extensions-http-fastapi"
             )
-        port = urlsplit(self._uri).port if self._uri else None
-        while port is not None and not await probes.accepts(port):
-            if not self._child.alive:
-                raise InstanceError("unstarted", "the worker ended")
-            await asyncio.sleep(probes.POLL_S)
+        port = urlsplit(self._base).port if self._base else None
+        if port is not None and not await probes.listens(self._child, port):
+            raise InstanceError("unstarted", "the worker ended")
         self._reader = asyncio.create_task(self._read())
 
     @property
     def app(self) -> App:
         """The app's routes and timers."""
         return self._app
-
-    @property
-    def pid(self) -> int:
-        """Leader of its process group."""
-        return self._child.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether the worker still runs."""
-        return self._child.alive
 
     @asynccontextmanager
     async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
@@ -96,10 +83,10 @@ class AzureInstance(OneChild):
             )
         http = {"method": call.method, "url": f"http://{call.host}{call.target}", "params": parameters}
         invocation = str(uuid.uuid4())
-        done = self._send(invocation, {"function": route.function, "input": route.input, "http": http})
+        done = self._invoke(invocation, {"function": route.function, "input": route.input, "http": http})
         try:
             added = (("x-ms-invocation-id", invocation),)
-            async with exchange(self._uri, call, added) as reply:
+            async with self._send(call, added) as reply:
                 yield reply
         finally:
             done.cancel()
@@ -111,7 +98,7 @@ class AzureInstance(OneChild):
             return Outcome(False, None, f"the app has no timer {name!r}")
         invocation = str(uuid.uuid4())
         command = {"function": trigger.function, "input": trigger.input, "json": payload.decode()}
-        answer = await self._send(invocation, command)
+        answer = await self._invoke(invocation, command)
         return Outcome(bool(answer["ok"]), None, str(answer["error"])[:2000])
 
     async def stop(self) -> None:
@@ -120,7 +107,7 @@ class AzureInstance(OneChild):
         if self._reader is not None:
             await self._reader
 
-    def _send(self, invocation: str, command: Mapping[str, object]) -> asyncio.Future[Answer]:
+    def _invoke(self, invocation: str, command: Mapping[str, object]) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         pipe = self._child.process.stdin
         if pipe is None or pipe.is_closing():
@@ -164,10 +151,7 @@ class AzureFactory:
         """
         spec, context = self._spec, self._context
         root = await asyncio.to_thread(context.packages.unpack, spec.package, spec.package_hash)
-        for name in ("host.json", "function_app.py"):
-            if not (root / name).is_file():
-                found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
-                raise BadPackage(f"the package has no {name}; its root holds {found}")
+        need_files(root, "host.json", "function_app.py")
         self._prefix = _prefix(root / "host.json")
         wheels = [root / VENDORED]
         lock = root / "requirements.txt"
@@ -183,22 +167,14 @@ class AzureFactory:
         if place is None:
             raise InstanceError("unstarted", "the package was not built")
         spec, context = self._spec, self._context
-        log, scratch, since = context.log(spec.key), context.private_folder(), time.monotonic()
+        log, since = context.log(spec.key), time.monotonic()
         written = log.size()
         credentials = context.credentials("azure", spec.principal)
         api = context.api["azure"]
         environ = environment.azure(spec, place, credentials, api, uuid.uuid4().hex)
         program = [str(place.interpreter.path), "-P", azure_worker.__file__]
-        child = await context.processes.spawn(
-            Command(
-                [*program, str(place.root), *map(str, place.wheels)],
-                place.root,
-                {**environ, "TMPDIR": str(scratch), "HOME": str(scratch)},
-                log,
-                control=True,
-            )
-        )
-        child.ended.add_done_callback(lambda _: drop(scratch))
+        program += [str(place.root), *map(str, place.wheels)]
+        child = await context.spawn(program, place.root, environ, log, control=True)
         instance = AzureInstance(child)
         limit = LIMITS["azure"].start_s
         try:

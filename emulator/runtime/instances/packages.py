@@ -90,3 +90,11 @@ def remove(folder: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
     shutil.rmtree(doomed)
+
+
+def need_files(root: Path, *names: str) -> None:
+    """Raise BadPackage unless the package has these files at its root."""
+    for name in names:
+        if not (root / name).is_file():
+            found = ", ".join(sorted(path.name for path in root.iterdir())[:12])
+            raise BadPackage(f"the package has no {name}; its root holds {found}")

@@ -34,6 +34,15 @@ async def accepts(port: int) -> bool:
     return True
 
 
+async def listens(child: Child, port: int) -> bool:
+    """Wait until the child listens on `port`; False when it ends before that."""
+    while not await accepts(port):
+        if not child.alive:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
+
+
 async def answers(base: str, path: str) -> bool:
     """Whether GET `path` gives a status from 100 to 499 (the Lambda Web Adapter's readiness check)."""
     try:

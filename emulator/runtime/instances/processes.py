@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,25 +125,6 @@ class Child:
             await asyncio.wait({self.ended}, timeout=grace_s)
         self.kill()
         await asyncio.wait({self.ended})
-
-
-class OneChild:
-    """An instance that is one child process: how it ends."""
-
-    def __init__(self, child: Child) -> None:
-        self._child = child
-
-    def on_end(self, then: Callable[[], None]) -> None:
-        """Run `then` when the process ends."""
-        self._child.ended.add_done_callback(lambda _: then())
-
-    async def ended_within(self, seconds: float) -> bool:
-        """Whether it ends within that time."""
-        return await self._child.ended_within(seconds)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._child.kill()
 
 
 class ProcessJournal:
