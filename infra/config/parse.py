@@ -27,7 +27,7 @@ from infra.config.lambda_limits import check_environment_size
 from infra.config.model import CLOUDS, Cloud, Model, Place, Settings, Target
 from infra.config.policy import read_policy
 from infra.config.regions import REGIONS, UNFIT
-from infra.config.validation import Validator, one_of, suggestion
+from infra.config.validation import Validator, one_of, present_name, suggestion
 from infra.errors import ConfigError
 from skyfleet.contract import (
     CHECK_NUMBERS,
@@ -108,6 +108,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
     validator.known_keys(
         "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
     )
+    emulated = any(present_name(f"skyfleet:{name}") == "skyfleet:emulator" for name in values)
     generation = validator.number(
         "skyfleet:keyGeneration", values.get("keyGeneration"), 1, (1, math.inf), integer=True
     )
@@ -121,14 +122,14 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
                 "skyfleet:router.strategy", router.get("strategy"), tuple(Strategy), DEFAULT_STRATEGY
             )
         ),
-        open=_open(validator, router.get("open"), emulated="emulator" in values),
+        open=_open(validator, router.get("open"), emulated=emulated),
         policy=read_policy(validator, router.get("policy")),
         agent=_agent(validator, values.get("agent")),
         checks=_checks(validator, values.get("checks")),
         key_generation=int(generation),
         model=_model(validator, values.get("model"), has_key="modelApiKey" in values),
         gcp=parse_gcp(validator, config, values.get("clouds")),
-        emulated="emulator" in values,
+        emulated=emulated,
         emulator=parse_emulator(validator, values.get("emulator")),
         aws=parse_aws(validator, values.get("aws")),
         agent_pace_ms=_pace_ms(validator, values.get("agentPaceMs")),

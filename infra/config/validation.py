@@ -47,10 +47,14 @@ class Validator:
     def known_keys(
         self, key: str, value: Mapping[str, object], allowed: Collection[str], example: str
     ) -> None:
-        """An error for each key of `value` that is not in `allowed`; a former name gets its present one."""
-        for name in value:
+        """An error for each key of `value` that is not in `allowed`.
+
+        The error of a former name has the present one, with the value that was given, as its example.
+        """
+        for name, given in value.items():
             if (renamed := RENAMED.get(_join(key, name))) is not None:
-                self.error(_join(key, name), "a former key", f"its present name, {renamed}", example)
+                expected = f"its present name, {renamed}"
+                self.error(_join(key, name), "a former key", expected, _setting(key, renamed, given))
             elif name not in allowed:
                 self.error(_join(key, name), "an unknown key", one_of(allowed, name), example)
 
@@ -126,6 +130,17 @@ def one_of(allowed: Collection[str], got: str) -> str:
         near = difflib.get_close_matches(got.lower(), names, n=4, cutoff=0.3) or names[:4]
         return f"one of {', '.join(near)}, ...{hint}"
     return f"one of {', '.join(names)}{hint}"
+
+
+def present_name(key: str) -> str:
+    """The name of a config key today: another one for a former name."""
+    return RENAMED.get(key, key)
+
+
+def _setting(parent: str, key: str, value: object) -> str:
+    """A key and its value in YAML: `skyfleet:name: "x"` at the top, `{fall: 3}` below a parent."""
+    shown = json.dumps(value, default=str)
+    return f"{key}: {shown}" if parent.endswith(":") else f"{{{key.removeprefix(f'{parent}.')}: {shown}}}"
 
 
 def _join(key: str, name: str) -> str:

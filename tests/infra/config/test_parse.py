@@ -218,7 +218,12 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "former-name": (
         CLOUDS,
         {"sky": {"minuteS": 5}},
-        "skyfleet:sky: got a former key; expected its present name, skyfleet:emulator",
+        'former key; expected its present name, skyfleet:emulator, e.g. skyfleet:emulator: {"minuteS": 5}',
+    ),
+    "former-name-of-an-open-stack": (
+        CLOUDS,
+        {"sky": {}, "router": {"open": True}},
+        "its present name, skyfleet:emulator, e.g. skyfleet:emulator: {}",
     ),
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"probeAfterMs": 2}}}, "did you mean probeAfterS"),
@@ -282,7 +287,8 @@ def test_a_former_name_in_the_policy_is_refused_with_the_new_one(
     policy = {former: value} | ({today: value} if mixed else {})
     (found,) = mistakes(CLOUDS, router={"policy": policy})
     assert f"skyfleet:router.policy.{former}: got a former key" in found
-    assert f"its present name, skyfleet:router.policy.{today}" in found
+    expected = f"its present name, skyfleet:router.policy.{today}, e.g. {{{today}: {json.dumps(value)}}}"
+    assert found.endswith(expected)
 
 
 @pytest.mark.parametrize(("clouds", "more", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
