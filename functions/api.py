@@ -11,7 +11,7 @@ Rule of this file: plain values, no behaviour of the server. An agent needs no o
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -83,10 +83,6 @@ class Failed:
 
 # A `str` is a piece of the answer.
 Event = str | Step | Usage | Failed
-Events = AsyncGenerator[Event, None]
-Reply = str | Mapping[str, object] | Failed
-AgentFunction = Callable[[AgentRequest], Coroutine[Any, Any, Reply]]
-AgentGenerator = Callable[[AgentRequest], Events]
 
 Agent = TypeVar("Agent")
 

@@ -11,6 +11,7 @@ from typing import Final
 
 LOAD_HEADER: Final = b"endpoint-load-metrics"
 _UTILIZATION: Final = b"application_utilization="
+_UTILIZATION_LENGTH: Final = len(_UTILIZATION)
 
 
 def format_load(utilization: float, rps: float) -> bytes:
@@ -18,13 +19,13 @@ def format_load(utilization: float, rps: float) -> bytes:
     return f"TEXT application_utilization={utilization:.3f},rps_fractional={rps:.3f}".encode()
 
 
-def parse_utilization(value: bytes) -> float | None:
+def parse_load(report: bytes) -> float | None:
     """The utilization of a load report; None if it has none, or no finite number of at least 0."""
-    at = value.find(_UTILIZATION)
+    at = report.find(_UTILIZATION)
     if at < 0:
         return None
     try:
-        utilization = float(value[at + len(_UTILIZATION) :].split(b",", 1)[0])
+        load = float(report[at + _UTILIZATION_LENGTH :].split(b",", 1)[0])
     except ValueError:
         return None
-    return utilization if 0 <= utilization < math.inf else None
+    return load if 0 <= load < math.inf else None

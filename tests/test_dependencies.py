@@ -62,7 +62,13 @@ def test_the_core_imports_plain_data_modules_and_itself_only() -> None:
     for path in sources("router/core"):
         for found in imports(path):
             assert within(
-                found, *PLAIN, "router.core", "skyfleet.sse", "skyfleet.asgi.Header", "skyfleet.origin"
+                found,
+                *PLAIN,
+                "router.core",
+                "skyfleet.sse",
+                "skyfleet.asgi.Header",
+                "skyfleet.orca",
+                "skyfleet.origin",
             ), (
                 path,
                 found,

@@ -21,7 +21,7 @@ from pathlib import Path
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import PackageError
 from infra.package import KINDS, Kind, Package
-from infra.packaging import dependencies, preflight, sources, zips
+from infra.packaging import agent_check, dependencies, sources, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -73,7 +73,7 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
         inputs.check_locks()
     agent = kinds["agent"]
     progress("checking the agent")
-    checked = preflight.check(settings, agent, tools, root / FOLDER, progress)
+    checked = agent_check.check(settings, agent, tools, root / FOLDER, progress)
     built: dict[tuple[Kind, Cloud], Package] = {}
     for kind, inputs in kinds.items():
         compiled = cache(partial(tools.compiled, inputs.shared))

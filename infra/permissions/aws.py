@@ -1,9 +1,9 @@
-"""Amazon: actions by type of resource, and on what they act; written as an IAM policy.
+"""AWS: the actions that each resource type needs and the resources that they act on, as an IAM policy.
 
 Sources: the calls in the provider's create, read, update and delete (hashicorp/terraform-provider-aws,
-`internal/service/*`, which pulumi-aws carries), named by the Service Authorization Reference. A function's
-read asks for its versions and its code signing; a bucket's for every setting a bucket can have. Names are
-those of infra.component: they begin with `skyfleet-` unless `skyfleet:name` says otherwise.
+`internal/service/*`, which pulumi-aws carries), with the names of the Service Authorization Reference. The
+read of a function also reads its versions and its code signing, the read of a bucket each of its settings.
+Names of resources are those of infra.component: they begin with `skyfleet-` unless `skyfleet:name` differs.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Allowed:
         return [f"{self.service}:{action}" for action in self.actions.split()]
 
 
-# By question of infra/preflight/asking.py; the provider reads a quota's default besides its value
+# By invoke of infra/preflight/provider_calls.py; the provider reads a quota's default besides its value
 # (terraform-provider-aws, internal/service/servicequotas/service_quota_data_source.go).
-QUESTIONS: Mapping[str, tuple[Allowed, ...]] = {
+INVOKES: Mapping[str, tuple[Allowed, ...]] = {
     "aws:index/getRegions:getRegions": (Allowed("ec2", "DescribeRegions", ANY),),
     "aws:servicequotas/getServiceQuota:getServiceQuota": (
         Allowed("servicequotas", "GetServiceQuota GetAWSDefaultServiceQuota", ANY),
@@ -153,7 +153,7 @@ TYPES: Mapping[str, tuple[Allowed, ...]] = {
 def policy() -> dict[str, object]:
     """An IAM policy document: one statement for each kind of resource."""
     by_resource: dict[str, set[str]] = {}
-    for allowed in (each for entry in (*QUESTIONS.values(), *TYPES.values()) for each in entry):
+    for allowed in (each for entry in (*INVOKES.values(), *TYPES.values()) for each in entry):
         by_resource.setdefault(allowed.resource, set()).update(allowed.names)
     passing = {
         "Effect": "Allow",

@@ -58,20 +58,6 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "gcp:storage/bucketIAMMember:BucketIAMMember": of("storage.buckets", POLICY),
     "gcp:storage/bucketObject:BucketObject": of("storage.objects", "create get delete"),
 }
-# Instead of an own role: these of Google's together hold all of it, and more.
-PREDEFINED = (
-    "roles/artifactregistry.admin",
-    "roles/cloudfunctions.admin",
-    "roles/cloudscheduler.admin",
-    "roles/iam.serviceAccountAdmin",
-    "roles/iam.serviceAccountUser",
-    "roles/monitoring.alertPolicyEditor",
-    "roles/resourcemanager.projectIamAdmin",
-    "roles/run.admin",
-    "roles/secretmanager.admin",
-    "roles/serviceusage.serviceUsageAdmin",
-    "roles/storage.admin",
-)
 
 
 def role() -> dict[str, object]:

@@ -17,7 +17,6 @@ from router.core.outcomes import Outcome
 from router.core.request.actions import Send
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import (
-    LOAD_HEADER,
     MOST_BUFFERED,
     NOT_NOW,
     Classification,
@@ -34,6 +33,7 @@ from router.net.lambda_errors import LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
+from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import FirstEvent, LastEvent
 
 # A small reply fits; more of an error reply is read only when it is forwarded.

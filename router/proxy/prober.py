@@ -27,11 +27,12 @@ from typing import Final
 from router.core.balance.balancer import Balancer
 from router.core.health.snapshots import Snapshot
 from router.core.identity import mismatch
-from router.core.request.classify import LOAD_HEADER, AgentTraits
+from router.core.request.classify import AgentTraits
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.fields import first
 from router.net.pool import Pool
+from skyfleet.orca import LOAD_HEADER
 
 Listener = Callable[[bool], None]
 # An event loop that is this much late was not running.

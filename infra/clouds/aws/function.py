@@ -193,7 +193,7 @@ class Function(pulumi.ComponentResource):
         )
 
     def _public_url(self, function: aws.lambda_.Function) -> pulumi.Output[str]:
-        """Open to all at AWS's door: agents check our HMAC signature, routers an API key.
+        """The URL is public: agents check the HMAC signature of a request, routers its API key.
 
         A new function URL needs both permissions; with one of them AWS answers 403.
         """

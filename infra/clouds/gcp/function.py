@@ -171,11 +171,11 @@ class Function(pulumi.ComponentResource):
         )
 
     def _public_url(self, function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
-        """Open to all at Google's door: agents check our HMAC signature, routers an API key.
+        """The URL is public: agents check the HMAC signature of a request, routers its API key.
 
-        The other way, a service without Google's check of callers, is not to be had through the API of Cloud
-        Functions (cloud.google.com/run/docs/authenticating/public): where an organisation refuses `allUsers`,
-        the operator switches the check off by hand, and this program grants nothing.
+        The API of Cloud Functions cannot disable Google's own check of callers
+        (cloud.google.com/run/docs/authenticating/public). If an organisation refuses `allUsers`, the operator
+        disables the check by hand, and this program grants nothing.
         """
         if not self.google.public:
             return ready(service_url(function), [function.id])

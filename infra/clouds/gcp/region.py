@@ -77,7 +77,7 @@ METRIC_UNKNOWN = KnownError(
 class Project(pulumi.ComponentResource):
     """The services that all regions of a stack use; other stacks in the project may use them too."""
 
-    def __init__(self, fleet: Fleet, project: str) -> None:
+    def __init__(self, project: str) -> None:
         super().__init__("skyfleet:gcp:Project", "gcp-project")
         self.id = project
         first = self._service(RESOURCE_MANAGER)

@@ -21,7 +21,6 @@ Rules
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -29,14 +28,12 @@ from typing import Final
 
 from router.core.outcomes import Outcome
 from skyfleet.asgi import Header
+from skyfleet.orca import LOAD_HEADER, parse_load
 from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen
 
-LOAD_HEADER: Final = b"endpoint-load-metrics"
 # Replies of agents are a few kilobytes; a larger one costs more to hold than a truncated one is likely.
 MOST_BUFFERED: Final = 65_536
-_LOAD: Final = b"application_utilization="
-_LOAD_LENGTH: Final = len(_LOAD)
 # Compared first, since nearly all replies have it and parsing a type takes longer.
 _JSON: Final = b"application/json"
 # The request was not executed.
@@ -212,18 +209,6 @@ def stream_fault(last: LastEvent, path: str, agents: AgentTraits) -> str:
         elif agents.ends_streams:
             return "its stream ended without its last event"
     return ""
-
-
-def parse_load(metrics: bytes) -> float | None:
-    """The utilization in ORCA's text form; None when it is not there or not a number."""
-    at = metrics.find(_LOAD)
-    if at < 0:
-        return None
-    try:
-        load = float(metrics[at + _LOAD_LENGTH :].split(b",", 1)[0])
-    except ValueError:
-        return None
-    return load if 0 <= load < math.inf else None
 
 
 def parse_retry_after(value: bytes | None, now: float) -> float | None:

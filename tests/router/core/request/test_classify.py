@@ -6,13 +6,13 @@ import pytest
 
 from router.core.outcomes import Outcome
 from router.core.request.classify import (
-    LOAD_HEADER,
     AgentTraits,
     Classification,
     ResponseKind,
     classify,
     stream_fault,
 )
+from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import LastEvent
 
 pytestmark = pytest.mark.pure

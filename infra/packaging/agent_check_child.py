@@ -1,7 +1,7 @@
-"""Run as a script, in a child process under the clouds' Python: load the agent out of an unpacked package.
+"""A script that loads the agent of an unpacked package, run in a child process under the clouds' Python.
 
 Arguments: entry "module:attribute", folder of the package, folder of its dependencies, file for the answer
-(JSON: kind and repeatable, or problem). Imports nothing of the project but the loader in that package.
+(JSON: kind and repeatable, or problem). It imports nothing of the project except the loader in that package.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def syntax_problem(package: Path) -> str | None:
     return None
 
 
-def probe(entry: str, package: Path) -> dict[str, object]:
+def load(entry: str, package: Path) -> dict[str, object]:
     problem = syntax_problem(package)
     if problem is None:
         loading: Any = importlib.import_module("functions.loading")
@@ -41,7 +41,7 @@ def probe(entry: str, package: Path) -> dict[str, object]:
 
 def main(entry: str, package: str, dependencies: str, answer: str) -> None:
     sys.path[:0] = [package, dependencies]
-    Path(answer).write_text(json.dumps(probe(entry, Path(package))))
+    Path(answer).write_text(json.dumps(load(entry, Path(package))))
 
 
 if __name__ == "__main__":

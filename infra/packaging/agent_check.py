@@ -1,8 +1,8 @@
-"""Would the agent start? Asked before anything is deployed, of the very files that would be.
+"""Check before a deployment that the agent can be imported.
 
-The package's files are unpacked and loaded in a child process by the loader that runs in the clouds, under
-their Python where one is found, with the locked dependencies: so a mistake shows its file and line here
-and not there.
+The files of the package are unpacked and loaded in a child process, by the loader that runs in the clouds and
+with the locked dependencies; under the clouds' Python if it is found. An error of the agent names its file
+and line.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
 from skyfleet import contract
 
-PROBE = Path(__file__).with_name("preflight_child.py")
+CHILD = Path(__file__).with_name("agent_check_child.py")
 IMPORT_LIMIT_S = 30.0  # clouds give a cold start about ten seconds; slower machines get some more
 LAST_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """What loading the agent told. kind: function, generator or asgi."""
+    """What is known of a loaded agent. kind: function, generator or asgi."""
 
     kind: str
     repeatable: bool
@@ -45,30 +45,34 @@ def check(
     folder: Path,
     progress: Callable[[str], None],
 ) -> AgentInfo:
-    """Load this build of the agent, once; AgentError names file, line and reason."""
-    remembered = folder / f"agent-{inputs.build}.json"
-    known = _remembered(remembered)
+    """Load this build of the agent, or return the result of an earlier check of it.
+
+    folder: of the results. progress: gets a line about each slow step. Raises AgentError with file, line and
+    reason.
+    """
+    result = folder / f"agent-{inputs.build}.json"
+    known = _earlier(result)
     if known is not None:
         return known
     installed = dependencies.install(inputs.locks["aws"], _here(tools), tools, progress)
     with tempfile.TemporaryDirectory(prefix="skyfleet-agent-") as package:
         unpack(inputs.shared, Path(package))
-        answer = _ask(settings, Path(package), installed, tools)
-    info = _judge(settings.agent, answer)
-    draft = remembered.with_suffix(f".{os.getpid()}")
+        answer = _load(settings, Path(package), installed, tools)
+    info = _info(settings.agent, answer)
+    draft = result.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(asdict(info)))
-    draft.replace(remembered)
+    draft.replace(result)
     return info
 
 
 def _here(tools: Tools) -> dependencies.Target:
-    """What can be imported on this machine; on Linux with a 3.13 that is what the clouds get."""
+    """The dependencies that this machine can import: those of the clouds on Linux with Python 3.13."""
     if tools.python.is_target and sys.platform == "linux" and platform.machine() == "x86_64":
         return dependencies.CLOUD_TARGET
     return dependencies.Target(tools.python.minor, None)
 
 
-def _remembered(path: Path) -> AgentInfo | None:
+def _earlier(path: Path) -> AgentInfo | None:
     try:
         found = cast("dict[str, object]", json.loads(path.read_text()))
         return AgentInfo(str(found["kind"]), found["repeatable"] is True)
@@ -76,8 +80,8 @@ def _remembered(path: Path) -> AgentInfo | None:
         return None
 
 
-def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
-    """Runs the probe as a cloud would run the package: with its own environment only."""
+def _load(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
+    """Run the child with the environment of a cloud: only its own variables."""
     variables = {"PATH": tools.environ.get("PATH", os.defpath)}
     variables |= {contract.ROLE: "agent", "HOME": str(package)}
     if settings.model:
@@ -86,7 +90,7 @@ def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> di
             contract.MODEL_NAME: settings.model.name,
         }
     answer = package / ".answer.json"
-    command = [str(tools.python.path), "-I", "-B", str(PROBE), settings.agent]
+    command = [str(tools.python.path), "-I", "-B", str(CHILD), settings.agent]
     try:
         done = subprocess.run(
             [*command, str(package), str(installed), str(answer)],
@@ -107,14 +111,14 @@ def _ask(settings: Settings, package: Path, installed: Path, tools: Tools) -> di
     try:
         return cast("dict[str, object]", json.loads(answer.read_text()))
     except (OSError, ValueError):
-        said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
+        lines = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
         raise AgentError(
             f"Python ended with exit code {done.returncode} while it imported the agent {settings.agent}. "
-            f"Its last lines:\n{said}"
+            f"Its last lines:\n{lines}"
         ) from None
 
 
-def _judge(agent: str, answer: dict[str, object]) -> AgentInfo:
+def _info(agent: str, answer: dict[str, object]) -> AgentInfo:
     if "problem" in answer:
         raise AgentError(f"The agent {agent} cannot be deployed; nothing was changed: {answer['problem']}")
     return AgentInfo(str(answer.get("kind")), answer.get("repeatable") is True)

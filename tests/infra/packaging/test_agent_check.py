@@ -1,4 +1,4 @@
-"""Tests of the preflight of the agent: a deploy stops if the agent could not start."""
+"""Tests of the check of the agent: a deploy stops if the agent could not start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import AgentError
-from infra.packaging import preflight
+from infra.packaging import agent_check
 from tests.infra.checkout import Checkout
 
 
@@ -64,7 +64,7 @@ def test_a_syntax_error_in_a_lazily_imported_file_is_found(checkout: Checkout) -
 def test_an_import_that_does_not_end_is_stopped(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clouds limit the time of an import too."""
     checkout.write("functions/agent.py", "import threading\nthreading.Event().wait()\n")
-    monkeypatch.setattr(preflight, "IMPORT_LIMIT_S", 1.0)
+    monkeypatch.setattr(agent_check, "IMPORT_LIMIT_S", 1.0)
     with pytest.raises(AgentError, match="still importing after 1 s"):
         checkout.build()
 
@@ -98,7 +98,7 @@ def test_the_default_agent_is_repeatable(checkout: Checkout) -> None:
 
 
 def test_the_output_of_an_agent_is_not_read_as_the_result(checkout: Checkout) -> None:
-    """The preflight reads its result from another channel than the agent's output."""
+    """The check reads its result from another channel than the agent's output."""
     checkout.write(
         "functions/agent.py",
         'print(\'{"kind": "asgi", "repeatable": true}\')\n\n\nasync def agent(request):\n    return "x"\n',
