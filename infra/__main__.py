@@ -19,9 +19,9 @@ from infra.roles import Roles
 
 def deploy(settings: Settings, packages: Packages) -> None:
     """Declare agents, then routers (which get the agents' URLs), then checkers (which get both)."""
-    own = keys.create(settings.key_generation)
-    at = prepare(Fleet(settings.stack, settings.prefix, own.suffix), settings)
-    roles = Roles(settings, own, pulumi.Config().get_secret("modelApiKey"))
+    secrets = keys.create(settings.key_generation)
+    at = prepare(Fleet(settings.stack, settings.prefix, secrets.suffix), settings)
+    roles = Roles(settings, secrets, pulumi.Config().get_secret("modelApiKey"))
     previous, repeatable = partial.PreviousOutputs(), packages.repeatable
 
     agents = [at[place](roles.agent(place, packages.of("agent", place))) for place in settings.places]
@@ -34,14 +34,16 @@ def deploy(settings: Settings, packages: Packages) -> None:
     for place in settings.checkers:
         at[place](roles.checker(place, packages.of("router", place), agent_urls, router_urls))
 
-    rollout.all_deployed(agents, "agent", packages.build["agent"], own.suffix, settings.delays)
-    serving = rollout.all_deployed(routers, "router", packages.build["router"], own.suffix, settings.delays)
+    rollout.all_deployed(agents, "agent", packages.build["agent"], secrets.suffix, settings.delays)
+    serving = rollout.all_deployed(
+        routers, "router", packages.build["router"], secrets.suffix, settings.delays
+    )
     entrypoints = partial.urls(serving, previous.url_in("routers"))
-    outputs.export(settings, agent_urls, entrypoints, own.api_key, packages.build)
+    outputs.export(settings, agent_urls, entrypoints, secrets.api_key, packages.build)
 
 
 if __name__ == "__main__":
-    # A program of seconds that makes ten thousand classes: collections would take a third of its time.
+    # The program runs for seconds and creates ten thousand classes; collections would take a third of that.
     gc.disable()
     try:
         config = pulumi.runtime.get_config_env()

@@ -1,8 +1,7 @@
-"""The one shape of a function on every cloud: `FunctionSpec` in, `FunctionEndpoint` out, and how things
-are named.
+"""The interface of a function on every cloud: `FunctionSpec` in, `FunctionEndpoint` out.
 
-Rule of this file: only what all three clouds have. A knob of one cloud is a constant with its reason in that
-cloud's file. Names and labels are pure functions of their arguments, within each cloud's limits.
+The rule of this file: only what all three clouds have. A setting of one cloud is a constant in that cloud's
+file, with its reason.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Role = Literal["agent", "router", "checker"]
 Store = Literal["health", "replies"]
 T = TypeVar("T")
 
-# Long enough to look back over a long weekend and a week of holidays, short enough to cost next to nothing.
+# Long enough to look back over holidays, and cheap.
 LOG_RETENTION_DAYS = 30
 
 
@@ -31,14 +30,15 @@ LOG_RETENTION_DAYS = 30
 class FunctionSpec:
     """One function to deploy.
 
-    role: what it is for, also its label. package: the code.
-    environment: plain variables, SKYFLEET_APP among them ("module:factory" of the ASGI app); secrets:
-    variables whose values belong in the cloud's secret store, where this function's identity alone may read
-    them. public: its URL is open to the world (signatures and API keys guard it); schedule: its cloud fires
-    it every minute. stores: what it keeps in the bucket of its own place, named by SKYFLEET_BUCKET: "health"
-    is read, written and listed under `health/` (and `control.json`), "replies" is read and written under
-    `replies/`. memory_mb, timeout_s: limits of one instance and of one request; concurrency: requests one
-    instance may take at once (Lambda always takes one).
+    role: also its label. package: the code.
+    environment: plain variables, SKYFLEET_APP among them ("module:factory" of the ASGI app).
+    secrets: variables kept in the cloud's secret store, where only the identity of this function reads them.
+    public: its URL is reachable for all; signatures and API keys protect it.
+    schedule: its cloud invokes it every minute.
+    stores: what it keeps in the bucket of its region, named by SKYFLEET_BUCKET. "health" is read, written and
+    listed under `health/` (and `control.json`), "replies" is read and written under `replies/`.
+    memory_mb, timeout_s: limits of one instance and of one request.
+    concurrency: active requests of one instance (on Lambda always one).
     """
 
     role: Role
@@ -55,8 +55,11 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class FunctionEndpoint:
-    """A deployed function. `url` has no slash at its end, is empty for a function that is not public, and
-    resolves only when everything that makes it answer (code, permissions) is in place."""
+    """A deployed function.
+
+    url: without a slash at its end; empty for a function that is not public. It resolves when the code and
+    the permissions are in place.
+    """
 
     cloud: Cloud
     region: str
@@ -68,9 +71,8 @@ class FunctionEndpoint:
 class Fleet:
     """What all functions of one stack share.
 
-    prefix: start of every name; suffix: a few random characters for names that must be unique in the world,
-    which every function also says in `/health`, so that two fleets never take each other's functions for
-    their own.
+    prefix: the start of every name. suffix: random characters for globally unique names. Each function has it
+    in `/health`, so a function of another fleet is recognized.
     """
 
     stack: str
@@ -88,8 +90,8 @@ class Fleet:
 def base_url(host_or_url: str) -> str:
     """A function's base URL from its host name or URL, without the slash at the end.
 
-    Clouds that tell only a host name serve it over HTTPS. No cloud names a host below `localhost`, which is
-    always this machine (RFC 6761): there it is plain HTTP.
+    A host name is served over HTTPS, except below `localhost`: that is always this machine (RFC 6761) and is
+    served over HTTP.
     """
     text = host_or_url.rstrip("/")
     if "://" in text:
@@ -99,13 +101,13 @@ def base_url(host_or_url: str) -> str:
 
 
 def ready(url: pulumi.Input[str], gates: Iterable[pulumi.Input[object]]) -> pulumi.Output[str]:
-    """`url` as a base URL, held back until every gate (ids of resources) is known."""
+    """`url` as a base URL, known when every gate (ids of resources) is known."""
     return pulumi.Output.all(url, *gates).apply(lambda values: base_url(str(values[0])))
 
 
 def made_of(output: pulumi.Output[T], make: Callable[[T], str]) -> pulumi.Output[str]:
-    """`make` of an output, or an empty text for one of a resource that is not there.
+    """`make` applied to an output; empty if the resource does not exist.
 
-    The engine tells the outputs of a resource that a deployment leaves out as None (infra/partial.py).
+    Outputs of a resource that a deployment leaves out are None (infra/partial.py).
     """
     return output.apply(lambda value: make(value) if value is not None else "")

@@ -1,13 +1,13 @@
-"""What can go wrong between the stack config and a deployed fleet.
+"""Errors of a deployment.
 
 InfraError
-├── ConfigError     the stack config has mistakes; the message lists all of them
-├── PreflightError  the shell or an account is not as the deployment needs it; lists all that was found
-├── AgentError      the user's agent file does not parse, import, or hold the entry
+├── ConfigError     the stack config is invalid; the message lists all mistakes
+├── PreflightError  the shell or an account is not ready; lists all problems
+├── AgentError      the user's agent module does not parse, import, or define the entry
 ├── PackageError    a package could not be built (uv, lock, disk)
-└── StaleBuildError a cloud still serves another build after the deploy
+└── StaleBuildError a cloud serves another build after the deployment
 
-Every message says what happened, what was found and what to do, and is ready to be shown as it is.
+A message says what happened, what was found and what to do; it is printed as it is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Sequence
 
 
 class InfraError(Exception):
-    """Base of all."""
+    """Base of all errors."""
 
 
 class ConfigError(InfraError):
-    """The stack config is wrong; `mistakes` are complete sentences, one each."""
+    """The stack config is invalid. mistakes: one sentence each."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
@@ -30,7 +30,7 @@ class ConfigError(InfraError):
 
 
 class PreflightError(InfraError):
-    """The deployment would fail or go elsewhere; `problems` are one line each, with what to do."""
+    """The deployment would fail, or reach other accounts. problems: one line each, with what to do."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -39,12 +39,12 @@ class PreflightError(InfraError):
 
 
 class AgentError(InfraError):
-    """The agent cannot be deployed; the message names file, line and reason."""
+    """The agent cannot be deployed. The message has file, line and reason."""
 
 
 class PackageError(InfraError):
-    """A package could not be built; no half-built one is left behind."""
+    """A package could not be built; no incomplete one is left."""
 
 
 class StaleBuildError(InfraError):
-    """After the deploy a function does not report the build that was deployed."""
+    """A function does not report the deployed build."""

@@ -1,7 +1,7 @@
-"""What to do about known errors of a cloud: said in words, or tried again where time alone mends them.
+"""Known errors of a cloud: retried where time solves them, explained otherwise.
 
-The rule of this file: an error that is not known is left as the provider tells it. An engine without error
-hooks (a Pulumi CLI older than this program's) deploys as well, and says less.
+The rule of this file: an unknown error stays as the provider reports it. A Pulumi CLI without error hooks
+(older than the SDK of this program) deploys too, without retries and explanations.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pulumi.runtime.settings import monitor_supports_feature
 
 @dataclass(frozen=True, slots=True)
 class KnownError:
-    """An error of one resource. pattern: in the provider's words. then: what to do about it.
+    """An error of a resource.
 
-    again: how often to try once more before that, every_s seconds apart.
+    pattern: found in the provider's message. then: what to do about it. again: the number of
+    retries before that, every_s seconds apart.
     """
 
     name: str
@@ -31,14 +32,14 @@ class KnownError:
 
 
 def should_retry(known: KnownError, errors: Sequence[str]) -> bool | None:
-    """True: try again; False: say what to do; None: another error. errors: all so far, the newest first."""
+    """True: retry. False: print what to do. None: another error. errors: all so far, the newest first."""
     if not errors or re.search(known.pattern, errors[0]) is None:
         return None
     return sum(re.search(known.pattern, error) is not None for error in errors) <= known.again
 
 
 def error_hook(known: KnownError) -> pulumi.ResourceHookBinding | None:
-    """For the options of resources that may meet the error; made once for each deployment."""
+    """A hook for the options of resources that may have the error; made once for each deployment."""
     if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS):
         return None
 

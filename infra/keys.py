@@ -1,12 +1,11 @@
-"""The secrets of one stack: keys that rotate without an outage, and the callers' API key.
+"""The secrets of one stack: signing keys that rotate without an outage, and the API key of clients.
 
-Routers hold a root secret per generation. Every agent and every checker gets keys derived from the roots for
-itself alone (skyfleet/keys.py), so what one of them leaks opens nothing but its own door.
+Routers have one root key for each generation. Each agent and each checker gets keys of its own, derived from
+the roots (skyfleet/keys.py), so a leaked key is of no use for another function.
 
-Three generations live at once, by generation n: kn signs, k(n+1) is known everywhere before it ever signs,
-and k(n-1) is still accepted from functions that a deploy has not reached yet. So a rotation
-(skyfleet:keyGeneration one higher) never meets a function that does not know the other's key, in whatever
-order the clouds are updated.
+Three generations are valid at once. In generation n, kn signs, k(n+1) is accepted everywhere before it signs,
+and k(n-1) is accepted from functions that a deployment has not reached yet. So after a rotation
+(`skyfleet:keyGeneration` one higher) each function accepts the others' keys, in any order of updates.
 """
 
 from __future__ import annotations
@@ -23,13 +22,16 @@ from infra.config.model import Place
 from skyfleet.keys import Role, derived
 
 KEY_LENGTH = 43  # letters and digits: 256 bits
-SUFFIX_BYTES = 4  # enough to be alone in the world with the stack's own name before it
+SUFFIX_BYTES = 4  # globally unique together with the name of the stack
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """suffix: for names unique in the world, and the fleet's id. roots: by id, the signing one first.
-    api_key_sha256: what routers know of the API key."""
+class StackKeys:
+    """The secrets of one stack.
+
+    suffix: for globally unique names, and the fleet's id. roots: by key id, the signing one first.
+    api_key_sha256: with which routers check the API key.
+    """
 
     suffix: pulumi.Output[str]
     roots: Mapping[str, pulumi.Output[str]] = field(repr=False)
@@ -37,31 +39,32 @@ class Credentials:
     api_key_sha256: pulumi.Output[str]
 
     def root_keys(self) -> pulumi.Output[str]:
-        """JSON for a router."""
+        """The JSON of all root keys, for a router."""
         return pulumi.Output.secret(pulumi.Output.json_dumps(self.roots))
 
     def signing_keys(self, role: Role, place: Place) -> pulumi.Output[str]:
-        """JSON for one agent or checker: its own keys and no other."""
+        """The JSON of the keys of one agent or checker."""
 
-        def own(roots: Mapping[str, str]) -> str:
+        def derive(roots: Mapping[str, str]) -> str:
             return compact(derived({name: roots[name] for name in self.roots}, role, str(place)))
 
-        return pulumi.Output.secret(pulumi.Output.all(**self.roots).apply(own))
+        return pulumi.Output.secret(pulumi.Output.all(**self.roots).apply(derive))
 
 
 def key_ids(generation: int) -> tuple[str, ...]:
-    """The signing key first; generation 1 has none before it."""
+    """The key ids of a generation, the signing one first; generation 1 has no previous one."""
     numbers = (generation, generation + 1, generation - 1)
     return tuple(f"k{number}" for number in numbers if number > 0)
 
 
-def create(generation: int) -> Credentials:
+def create(generation: int) -> StackKeys:
+    """The secrets of the stack as Pulumi resources."""
     suffix = random.RandomId("names", byte_length=SUFFIX_BYTES)
     roots = {key_id: _password(f"root-key-{key_id}") for key_id in key_ids(generation)}
     api_key = _password("api-key").apply(lambda text: f"sf-{text}")
-    # A hash of 256 random bits gives nothing away, and a readable one keeps previews of the routers readable.
+    # A hash of 256 random bits reveals nothing, so it is no secret: previews of the routers stay readable.
     digest = pulumi.Output.unsecret(api_key.apply(lambda key: hashlib.sha256(key.encode()).hexdigest()))
-    return Credentials(suffix.hex, roots, api_key, digest)
+    return StackKeys(suffix.hex, roots, api_key, digest)
 
 
 def _password(name: str) -> pulumi.Output[str]:

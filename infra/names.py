@@ -10,17 +10,13 @@ ROLE_LABEL = "skyfleet-role"
 
 
 def slug(text: str) -> str:
-    """Lower-case letters, digits and single dashes, starting with a letter: the character set that every
-    cloud allows.
-    """
+    """`text` as lower-case letters, digits and single dashes, a letter first: all clouds allow these."""
     cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return cleaned if cleaned[:1].isalpha() else f"s-{cleaned}".rstrip("-")
 
 
 def fit(text: str, limit: int) -> str:
-    """`text` if it has at most `limit` characters, else its start and six hex digits of its SHA-256, so that
-    different texts stay different.
-    """
+    """`text` with at most `limit` characters: a longer one is cut and gets six hex digits of its SHA-256."""
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
@@ -28,14 +24,12 @@ def fit(text: str, limit: int) -> str:
 
 
 def stack_prefix(name: str, stack: str) -> str:
-    """Start of all names of one stack, at most 24 characters."""
+    """The start of all names of one stack, at most 24 characters."""
     return fit(slug(f"{name}-{stack}"), 24)
 
 
 def regional_name(prefix: str, role: str, region: str, limit: int) -> str:
-    """For resources that are unique per account but not per region: IAM roles, service accounts, resource
-    groups.
-    """
+    """A name with its region, for resources that are unique in an account: IAM roles, service accounts."""
     return fit(f"{prefix}-{role}-{slug(region)}", limit)
 
 
@@ -47,7 +41,5 @@ def unique_name(base: str, suffix: str, limit: int, *, dashes: bool = True) -> s
 
 
 def labels(stack: str, role: str) -> dict[str, str]:
-    """Tags and labels of every resource. Google's label values are the strictest: 63 lower-case letters,
-    digits, dashes and underscores.
-    """
+    """Tags and labels of every resource, within Google's limits: 63 lower-case letters, digits, dashes."""
     return {STACK_LABEL: fit(slug(stack), 63), ROLE_LABEL: role}

@@ -1,4 +1,4 @@
-"""The stack's outputs: what `pulumi stack output` prints and the command line reads."""
+"""The outputs of the stack, which `pulumi stack output` prints and the command line reads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Urls = pulumi.Output[list[str]]
 def export(
     settings: Settings, agents: Urls, routers: Urls, api_key: pulumi.Output[str], build: Mapping[Kind, str]
 ) -> None:
-    """agents, routers: URLs in the order of the settings; empty for a function that is not deployed.
+    """Export the outputs.
 
-    routerUrl is the first router; routerUrls are all routers in the order clients should try them.
+    agents, routers: URLs in the order of the settings; empty for a function that is not deployed. routerUrl
+    is the first router, routerUrls are all routers, in the order in which clients should try them.
     """
     pulumi.export("routerUrl", routers.apply(lambda urls: next(filter(None, urls))))
     pulumi.export("routerUrls", routers.apply(lambda urls: list(filter(None, urls))))
@@ -28,7 +29,7 @@ def export(
 
 
 def listed(entries: Sequence[Place | Target], urls: Sequence[str]) -> list[dict[str, object]]:
-    """The deployed ones of the routers or targets, as JSON objects."""
+    """The deployed routers or targets as JSON objects."""
     return [
         {
             "cloud": place.cloud,

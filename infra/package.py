@@ -19,8 +19,7 @@ KINDS: tuple[Kind, ...] = ("agent", "router")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A built zip. `inputs`: hash of all that went in, the package's name in the cloud; `build`: what
-    `/health` says."""
+    """A built zip. inputs: hash of its content, and its name in the cloud. build: the id in `/health`."""
 
     kind: Kind
     cloud: Cloud

@@ -1,6 +1,6 @@
-"""What the three roles are: agents answer, routers choose, checkers probe. The same on every cloud.
+"""The function specs of the three roles, the same on every cloud: agent, router, checker.
 
-A spec's environment is the contract with functions/ and router/: they read these keys and nothing else.
+The environment of a spec is the contract with functions/ and router/, which read no other keys.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import pulumi
 from infra.component import FunctionSpec, Role, Store
 from infra.config.environment import check_value, compact, targets_value
 from infra.config.model import Place, Settings, Target
-from infra.keys import Credentials
+from infra.keys import StackKeys
 from infra.package import Package
 from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
 REQUEST_S = 230  # the limit of Azure's load balancer, the lowest of the clouds
-CONCURRENCY = 40  # requests one instance takes at once where a cloud allows several: they mostly wait
+CONCURRENCY = 40  # active requests of one instance where a cloud allows several; they mostly wait
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
 STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Function specs of one stack. model_api_key: of the model the default agent may use."""
+    """The function specs of one stack. model_api_key: for the model of the default agent."""
 
     settings: Settings
-    credentials: Credentials
+    keys: StackKeys
     model_api_key: pulumi.Output[str] | None = None
 
     def agent(self, place: Place, package: Package) -> FunctionSpec:
@@ -39,7 +39,7 @@ class Roles:
             environment[contract.AGENT_PACE_MS] = f"{self.settings.agent_pace_ms:g}"
         if model := self.settings.model:
             environment |= {contract.MODEL_BASE_URL: model.base_url, contract.MODEL_NAME: model.name}
-        secrets = {contract.SIGNING_KEYS: self.credentials.signing_keys("agent", place)}
+        secrets = {contract.SIGNING_KEYS: self.keys.signing_keys("agent", place)}
         if self.model_api_key is not None:
             secrets[contract.MODEL_API_KEY] = self.model_api_key
         return self._spec("agent", "functions.app:create", place, package, environment, secrets)
@@ -52,17 +52,17 @@ class Roles:
         *,
         repeatable: bool,
     ) -> FunctionSpec:
-        """urls: of the agents, in the order of the targets; empty for one that is not there."""
+        """The spec of a router. urls: of the agents, in the order of the targets; empty for a missing one."""
         environment: dict[str, pulumi.Input[str]] = {
             contract.TARGETS: target_list(self.settings.targets, urls, repeatable=repeatable),
             contract.STRATEGY: self.settings.strategy.value,
-            contract.API_KEY_SHA256: self.credentials.api_key_sha256,
+            contract.API_KEY_SHA256: self.keys.api_key_sha256,
         }
         if self.settings.open:
             environment[contract.OPEN] = "1"
         if self.settings.policy:
             environment[contract.POLICY] = compact(self.settings.policy)
-        secrets = {contract.ROOT_KEYS: self.credentials.root_keys()}
+        secrets = {contract.ROOT_KEYS: self.keys.root_keys()}
         return self._spec("router", "router.app:create", place, package, environment, secrets)
 
     def checker(
@@ -72,16 +72,15 @@ class Roles:
         urls: pulumi.Output[list[str]],
         routers: pulumi.Output[list[str]],
     ) -> FunctionSpec:
-        """urls, routers: of the agents and the routers; empty for one that is not there."""
-        # Probing does not depend on weights or prices: leaving them out keeps checkers as they are when one
-        # changes.
+        """The spec of a checker. urls, routers: of agents and routers; empty for a missing one."""
+        # Probes do not depend on weights or prices. Without them a change of one leaves the checkers alone.
         even = [Target(target.place, 1) for target in self.settings.targets]
         environment: dict[str, pulumi.Input[str]] = {
             contract.TARGETS: target_list(even, urls, repeatable=False),
             contract.ROUTERS: routers.apply(lambda found: compact([url for url in found if url])),
             contract.CHECK: check_value(self.settings.checks),
         }
-        secrets = {contract.SIGNING_KEYS: self.credentials.signing_keys("checker", place)}
+        secrets = {contract.SIGNING_KEYS: self.keys.signing_keys("checker", place)}
         return self._spec("checker", "router.checker:create", place, package, environment, secrets)
 
     def _spec(
@@ -98,7 +97,7 @@ class Roles:
             contract.REGION: place.region,
             contract.ROLE: role,
             contract.APP: app,
-            contract.FLEET: self.credentials.suffix,
+            contract.FLEET: self.keys.suffix,
             contract.KEY_GENERATION: str(self.settings.key_generation),
         }
         return FunctionSpec(
@@ -116,7 +115,7 @@ class Roles:
 
 
 def checker_seconds(settings: Settings) -> int:
-    """All rounds of one invocation, the last of them waiting for a cold start."""
+    """The timeout of a checker: all probes of one run, the last of them with a cold start."""
     checks = settings.checks
     slowest = max(checks.timeout_s, checks.cold_timeout_s)
     return math.ceil(checks.probes * checks.apart_s + slowest) + CHECKER_GRACE_S
@@ -125,10 +124,10 @@ def checker_seconds(settings: Settings) -> int:
 def target_list(
     targets: Sequence[Target], urls: pulumi.Output[list[str]], *, repeatable: bool
 ) -> pulumi.Output[str]:
-    """SKYFLEET_TARGETS, when every URL is known: the targets that have one."""
+    """SKYFLEET_TARGETS, known when every URL is known: the targets that have a URL."""
 
     def listed(found: Sequence[str]) -> str:
-        there = [(target, url) for target, url in zip(targets, found, strict=True) if url]
-        return targets_value([t for t, _ in there], [url for _, url in there], repeatable=repeatable)
+        deployed = [(target, url) for target, url in zip(targets, found, strict=True) if url]
+        return targets_value([t for t, _ in deployed], [url for _, url in deployed], repeatable=repeatable)
 
     return urls.apply(listed)

@@ -1,8 +1,8 @@
-"""Waits of a first deployment for what takes time to act in a cloud and cannot be asked.
+"""Fixed waits of a first deployment, for changes that take effect late and cannot be polled.
 
-The rule of this file: a wait is a resource, so the engine keeps that it is over. It depends on the ids of
-what it waits for: an update that changes none of them waits for nothing, one that makes a grant again waits
-again. What can be asked is asked instead (`infra/rollout.py`).
+The rule of this file: a wait is a resource, so the state has that it is over. It depends on the ids of the
+resources before it: an update that replaces one of them waits again, others do not. What can be polled is
+polled instead (`infra/rollout.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pulumiverse_time as time
 def wait(
     name: str, seconds: int, after: Sequence[pulumi.CustomResource], *, parent: pulumi.Resource
 ) -> time.Sleep:
-    """A resource that is created `seconds` after the last of `after`; what needs their effect depends on it.
+    """A resource that is created `seconds` after the last of `after`; dependents need their effect.
 
-    name: says in the deployment's output what is waited for, as `azure-westeurope-agent-roles-take-effect`.
+    name: shown by Pulumi while it waits, such as `azure-westeurope-agent-roles-take-effect`.
     """
     return time.Sleep(
         name,

@@ -40,8 +40,8 @@ def all_locks() -> tuple[Lock, ...]:
     """Every lock of the repository."""
     kinds = (("agent", "functions/requirements.in"), ("router", "router/requirements.in"))
     packages = tuple(
-        Lock(f"{kind}-{cloud}.txt", (asked, f"functions/runtimes/{cloud}.in"))
-        for kind, asked in kinds
+        Lock(f"{kind}-{cloud}.txt", (requirements, f"functions/runtimes/{cloud}.in"))
+        for kind, requirements in kinds
         for cloud in CLOUDS
     )
     platform = Lock(
@@ -78,7 +78,7 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
 
     upgrade: also take newer versions of packages that are locked already.
     """
-    told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    uv_environ = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
     changed: list[str] = []
     for lock in all_locks():
         final = root / "locks" / lock.name
@@ -86,12 +86,12 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
         fresh = final.with_suffix(".new")
         fresh.write_text(before)  # uv keeps the versions it finds in its output file
         try:
-            asked = [*arguments(lock, fresh), *(["--upgrade"] if upgrade else [])]
+            command = [*arguments(lock, fresh), *(["--upgrade"] if upgrade else [])]
             run_step(
-                [root / ".venv" / "bin" / "uv", *asked, "--quiet"],
+                [root / ".venv" / "bin" / "uv", *command, "--quiet"],
                 title=f"lock: {lock.name}",
                 console=console,
-                environ=told,
+                environ=uv_environ,
                 cwd=root,
                 advice=NETWORK_ADVICE,
             )

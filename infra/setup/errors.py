@@ -1,37 +1,35 @@
-"""What can go wrong while a checkout is set up; each message says what happened, what was found, what to do.
+"""Errors of the set-up. A message says what happened, what was found and what to do.
 
 SetupError
-├── StepFailed     a program we started (pip, uv, go) ended badly
-├── LockUnreadable a lock file is missing or lacks an entry we need
-├── BadOverride    a path the user named through the environment does not serve
-├── Unavailable    this machine lacks what a tool of the tests is made with
-└── NoPulumi       none of the three ways gave a Pulumi CLI
+├── StepFailed     a child process (pip, uv, go) failed
+├── LockUnreadable a lock file is missing or has no entry for a package
+├── BadOverride    a program that the user named cannot be used
+├── Unavailable    a tool of the tests cannot be built on this machine
+└── NoPulumi       no source provided a Pulumi CLI
 """
 
 from __future__ import annotations
 
 
 class SetupError(Exception):
-    """Base of all: the message is ready to be shown as it is."""
+    """Base of all errors; the message is printed as it is."""
 
 
 class StepFailed(SetupError):
-    """A child process ended with an error; the message carries the end of what it printed."""
+    """A child process failed; the message has the end of its output."""
 
 
 class LockUnreadable(SetupError):
-    """A lock file is not there or not whole."""
+    """A lock file is missing or incomplete."""
 
 
 class BadOverride(SetupError):
-    """An explicit wish (`SKYFLEET_PULUMI`) cannot be fulfilled; other ways are not tried behind the user's
-    back.
-    """
+    """The program that SKYFLEET_PULUMI names cannot be used. No other one is tried."""
 
 
 class Unavailable(SetupError):
-    """A tool of the tests cannot be made here; the message names what is missing and what to do."""
+    """A tool of the tests cannot be built here; the message says what is missing and what to do."""
 
 
 class NoPulumi(SetupError):
-    """All three ways to a Pulumi CLI failed; the message names each with what it lacked."""
+    """All sources of a Pulumi CLI failed; the message has the reason of each."""

@@ -1,6 +1,6 @@
-"""One at a time: an advisory lock on a file or folder that exists anyway, so nothing is left behind.
+"""An advisory lock on an existing file or folder, so no lock file is left.
 
-The kernel drops the lock when its holder ends, however it ends: there is no stale lock to clean.
+The kernel releases the lock when its process ends, so there are no stale locks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path, waiting: Callable[[], None]) -> Generator[None]:
-    """Hold `path` (a file or folder); `waiting` is called once if another process holds it."""
+    """Hold the lock of `path`, a file or folder. waiting: called once if another process holds it."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:

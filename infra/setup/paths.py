@@ -1,4 +1,4 @@
-"""Where things lie: the checkout, and the per-user cache outside of it."""
+"""The folder of the checkout, and the cache of the user."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Progress for a person: one line that counts seconds on a terminal, a line now and then elsewhere.
+"""Progress of the set-up: a line that counts seconds on a terminal, else a line from time to time.
 
-The rule of this file: it only prints. All of it goes to one stream (stderr), so that a program may read
-stdout.
+The rule of this file: it only prints, and only to stderr, since programs read stdout.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-# A log without a terminal (CI) should show life without being flooded.
+# How often a log without a terminal, as in CI, gets a line.
 QUIET_EVERY_S = 30.0
 
 
 class Console:
-    """Prints steps. `stream` may be None (a process started with stderr closed): then nothing is printed."""
+    """Prints steps. stream: None, as in a process without stderr, prints nothing."""
 
     def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -25,12 +24,12 @@ class Console:
         self._last = clock()
 
     def line(self, text: str) -> None:
-        """One finished line."""
+        """Print a line."""
         self._close()
         self._write(text + "\n")
 
     def tick(self, title: str, elapsed_s: float) -> None:
-        """A step is still running."""
+        """Show that a step still runs."""
         if self._live:
             self._write(f"\r\x1b[2K{title} … {elapsed_s:.0f} s")
             self._open = True
@@ -38,7 +37,7 @@ class Console:
             self._write(f"{title} ... still running after {elapsed_s:.0f} s\n")
 
     def done(self, title: str, elapsed_s: float) -> None:
-        """A step has ended well."""
+        """Print that a step has succeeded."""
         if self._live and self._open:
             self._write("\r\x1b[2K")
             self._open = False

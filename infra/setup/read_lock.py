@@ -19,7 +19,7 @@ def read(path: Path) -> str:
 
 
 def identity(text: str) -> str:
-    """What a stamp keeps to know whether the lock has changed since."""
+    """A hash of the lock, by which a change is found."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

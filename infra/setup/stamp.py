@@ -1,10 +1,10 @@
-"""Whether `.venv` is complete: a stamp, written last, says for which folder, Python and lock.
+"""Whether `.venv` is complete: its stamp, written last, has its folder, Python and lock.
 
 `python -S -m infra.setup.stamp` exits with 0 if the environment that runs it is complete; `... write` writes
 the stamp. The environment's own interpreter decides: one that does not start is not complete. The checkout's
 path is part of the stamp, because a virtual environment cannot be moved.
 
-Standard library only, and few modules of it: each `make` target runs this.
+Few modules of the standard library only: each `make` target runs this.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_complete(root: Path, python: str) -> bool:
 
 
 def is_of(root: Path) -> bool:
-    """Whether an environment was once completed in this very folder, with any lock."""
+    """Whether an environment was completed in this folder before, with any lock."""
     try:
         return stamp_path(root).read_text().startswith(f"{root}\n")
     except (OSError, UnicodeDecodeError):

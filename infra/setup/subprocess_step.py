@@ -1,8 +1,8 @@
-"""Run one program of the set-up: silent when it works, its last lines when it does not, killed when we are.
+"""Run one program of the set-up: silent on success, its last lines on failure.
 
-The child is in a process group of its own: a Ctrl-C reaches us first and we end the whole group, so that no
+The child has its own process group. A Ctrl-C reaches this process first, which ends the whole group, so no
 compiler goes on in the background. Signals that arrive while the child starts are delivered when it can be
-ended. Its output goes to a file, not a pipe: it can never block on us.
+ended. Its output goes to a file: a full pipe cannot block it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from infra.setup.progress import Console
 
 # pip, uv and go print the reason at the end; more than this would hide it.
 SHOWN_LINES = 15
-# Between "please stop" and SIGKILL; go needs about a second to remove its temporary folder.
+# Between SIGTERM and SIGKILL; go needs about a second to remove its temporary folder.
 GRACE_S = 5.0
 
 
@@ -36,7 +36,10 @@ def run_step(
     cwd: Path | None = None,
     advice: str = "",
 ) -> str:
-    """Run `argv` to its end and return what it printed (stdout and stderr together)."""
+    """Run `argv` and return its output, stdout and stderr together. Raises StepFailed.
+
+    advice: added to the error.
+    """
     began = time.monotonic()
     with tempfile.TemporaryFile() as output:
         signals = _HeldSignals()
@@ -64,7 +67,7 @@ def run_step(
         output.seek(0)
         printed = output.read().decode(errors="replace")
     if child.returncode != 0:
-        raise StepFailed(_complaint(title, argv, child.returncode, printed, advice))
+        raise StepFailed(_failure(title, argv, child.returncode, printed, advice))
     console.done(title, time.monotonic() - began)
     return printed
 
@@ -105,20 +108,20 @@ def _ended(child: subprocess.Popen[bytes]) -> bool:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Only does something when we leave early: by Ctrl-C, SIGTERM turned into an exception, a full disk."""
+    """End the group of a running child, after an exception such as Ctrl-C, SIGTERM or a full disk."""
     if child.poll() is not None:
         return
-    for sign, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
+    for sign, timeout_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, sign)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=patience)
+            child.wait(timeout=timeout_s)
             return
 
 
-def _complaint(title: str, argv: Sequence[str | Path], code: int, printed: str, advice: str) -> str:
+def _failure(title: str, argv: Sequence[str | Path], code: int, printed: str, advice: str) -> str:
     lines = [line.rstrip() for line in printed.splitlines() if line.strip()][-SHOWN_LINES:]
     how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-    said = "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
+    output = "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
     tail = f"\n  {advice}" if advice else ""
-    return f"{title} failed: {Path(str(argv[0])).name} {how} and said\n{said}{tail}"
+    return f"{title} failed: {Path(str(argv[0])).name} {how} and printed\n{output}{tail}"

@@ -2,7 +2,7 @@
 
 Each step is that tool's own command. uv comes with pip, hash-checked against the lock; the project itself is
 an editable install, which uv builds without network (`uv_build` is part of uv). The stamp is written last
-(infra/setup/stamp.py): an environment without one, or of another folder, is made again from nothing; one
+(infra/setup/stamp.py): an environment without one, or of another folder, is created again; one
 whose lock has changed is synchronised.
 """
 
@@ -30,12 +30,12 @@ VENV_ADVICE = "On Debian and Ubuntu python3-venv is needed; PYTHON=/path/to/pyth
 def ensure(root: Path, environ: Mapping[str, str], console: Console, base: str | None = None) -> bool:
     """Complete the environment of the checkout `root`; False if it was complete already.
 
-    Safe to interrupt, to repeat and to run twice at once. base: the Python to create the environment with.
+    Safe to interrupt, to repeat and to run in parallel. base: the Python to create the environment with.
     Raises StepFailed or SetupError.
     """
     folder = root / ".venv"
     python, uv = folder / "bin" / "python", folder / "bin" / "uv"
-    told = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    uv_environ = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
     with exclusive(root, lambda: console.line("another set-up of this checkout is running: waiting for it")):
         if _runs([python, "-S", "-m", "infra.setup.stamp"], root, environ):
             return False
@@ -54,7 +54,7 @@ def ensure(root: Path, environ: Mapping[str, str], console: Console, base: str |
             ("set-up: the project", ["install", "--offline", "--no-deps", "--editable", root]),
         ):
             argv = [*pip, *command, "--quiet", "--python", python]
-            run_step(argv, title=title, console=console, environ=told, cwd=root, advice=NETWORK_ADVICE)
+            run_step(argv, title=title, console=console, environ=uv_environ, cwd=root, advice=NETWORK_ADVICE)
         if not _runs([python, "-S", "-m", "infra.setup.stamp", "write"], root, environ):
             raise SetupError(f"{python} does not run after it was made: remove {folder} and run it again.")
     return True

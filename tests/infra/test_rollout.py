@@ -14,11 +14,11 @@ from infra.config.parse import parse_settings
 from infra.errors import StaleBuildError
 from infra.rollout import (
     FIRST_S,
-    LEAST_FIRST_S,
-    LEAST_OLDER_S,
+    LOG_EVERY_S,
     LONGEST_PAUSE_S,
+    MIN_FIRST_S,
+    MIN_OLDER_S,
     OLDER_S,
-    SAY_S,
     Clock,
     Function,
     Get,
@@ -139,7 +139,7 @@ def test_a_long_wait_is_reported() -> None:
     """Every half minute a line has the function, its last answer, the elapsed time and the limit."""
     time = Time()
     time.wait(*[FORBIDDEN] * 60, NEW, cloud="gcp")
-    assert len(time.said) == int(time.now // SAY_S)
+    assert len(time.said) == int(time.now // LOG_EVERY_S)
     first = time.said[0]
     assert first.startswith(
         "waiting for the agent on gcp/region to serve build new of fleet 0a1b2c3d: so far no answer"
@@ -186,7 +186,7 @@ def test_the_same_build_of_another_fleet_is_not_accepted(health: Mapping[str, st
 
 @pytest.mark.parametrize(
     ("delays", "expected"),
-    [(1, (FIRST_S, OLDER_S)), (0.5, (FIRST_S / 2, OLDER_S / 2)), (0, (LEAST_FIRST_S, LEAST_OLDER_S))],
+    [(1, (FIRST_S, OLDER_S)), (0.5, (FIRST_S / 2, OLDER_S / 2)), (0, (MIN_FIRST_S, MIN_OLDER_S))],
 )
 def test_the_wait_for_emulated_clouds_is_shorter(delays: float, expected: tuple[float, float]) -> None:
     """It is scaled with the emulator's delays."""

@@ -1,4 +1,4 @@
-"""`python -m infra.setup extras`: make all of them; what cannot be made is said, and in CI it is an error."""
+"""`python -m infra.setup extras`: build all tools. Missing ones are named, and are an error in CI."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS)
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:
-    """In CI nothing may be left out."""
+    """Whether this is CI, where no tool may be missing."""
     return environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
 def ensure_all(environ: Mapping[str, str], console: Console, tools: Sequence[Tool] = TOOLS) -> list[str]:
-    """What could not be made, one line each; empty when all are there."""
+    """The reasons of missing tools, one line each; empty when all are built."""
     missing: list[str] = []
     for tool in tools:
         try:

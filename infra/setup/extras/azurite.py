@@ -1,7 +1,7 @@
 """Azurite, Microsoft's own implementation of Azure Storage, installed by npm from locks/azurite.json.
 
-The lock is npm's, without addresses: name, version and integrity hash of each package. `npm ci` refuses what
-does not fit it; no package runs a script while it is installed. 3.35.0 is the last that runs on Node 20.
+The lock is npm's, without addresses: name, version and integrity hash of each package. `npm ci` refuses other
+packages; no package runs a script while it is installed. 3.35.0 is the last that runs on Node 20.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEPT = (
 
 
 def node(environ: Mapping[str, str]) -> str:
-    """The Node.js that runs it. Raises Unavailable."""
+    """The path of Node.js. Raises Unavailable."""
     program = need("node", environ, USUAL / "node", REMEDY)
     asked = subprocess.run(
         [program, "--version"], env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -62,7 +62,7 @@ def _make(folder: Path, environ: Mapping[str, str], console: Console) -> None:
 
 
 def write_lock(folder: Path, environ: Mapping[str, str], console: Console) -> str:
-    """What `make lock` writes: npm's resolution in the empty `folder`, without addresses."""
+    """The lock that `make lock` writes: npm's resolution in the empty `folder`, without addresses."""
     npm = need("npm", environ, USUAL / "npm", REMEDY)
     (folder / "package.json").write_text(json.dumps(MANIFEST))
     run_step(
@@ -76,7 +76,7 @@ def write_lock(folder: Path, environ: Mapping[str, str], console: Console) -> st
 
 
 def stripped(lock: str) -> str:
-    """npm's lock with what decides the content, and nothing else."""
+    """npm's lock without fields that do not change the content."""
     found = cast("dict[str, dict[str, Any]]", json.loads(lock)["packages"])
     packages = {
         path: {key: value for key, value in entry.items() if key in KEPT} for path, entry in found.items()

@@ -1,4 +1,4 @@
-"""fake-gcs-server, an implementation of Google Cloud Storage that is not ours, built from its Go module.
+"""fake-gcs-server, a third-party implementation of Google Cloud Storage, built from its Go module.
 
 Pinned by hash in fake-gcs-server/go.sum. 1.54.0 is the last that builds with Go 1.25, as the Pulumi CLI does.
 """

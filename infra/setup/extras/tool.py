@@ -1,7 +1,7 @@
-"""A tool that is made once per user: found in the cache, or made aside and renamed when it is whole.
+"""A tool that is built once per user, in the cache, and renamed when it is complete.
 
-The folder's name holds all that decides the content, so a new version never meets an old folder. What is not
-possible on this machine is an `Unavailable` with the remedy; a process that only wants to know never builds.
+The name of its folder has all that decides the content, so a new version gets a new folder. A tool that
+cannot be built on this machine raises Unavailable with the remedy. `cached` never builds.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ UNFINISHED = ".unfinished-"
 class Tool:
     """One tool.
 
-    name: for people, and the shelf in the cache. identity: of its content. program: what is run, inside its
-    folder. make: puts it into an empty folder; raises Unavailable or StepFailed.
+    name: for messages, and its folder in the cache. identity: a hash of what decides its content. program:
+    the executable in its folder. make: builds it in an empty folder; raises Unavailable or StepFailed.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Tool:
         return cache_folder(environ) / self.name / self.identity
 
     def cached(self, environ: Mapping[str, str]) -> Path | None:
-        """The program, when an earlier run has made it."""
+        """The program, None if it was not built."""
         program = self.folder(environ) / self.program
         return program if program.is_file() else None
 
     def ensure(self, environ: Mapping[str, str], console: Console) -> Path:
-        """The program; made now when it is not there yet."""
+        """The program, which is built if it is missing. Raises Unavailable or StepFailed."""
         if (found := self.cached(environ)) is not None:
             return found
         final = self.folder(environ)
@@ -69,7 +69,7 @@ class Tool:
 
 
 def need(program: str, environ: Mapping[str, str], usual: Path, remedy: str) -> str:
-    """The path of `program`: on PATH, else at its usual place. Raises Unavailable."""
+    """The path of `program`: on PATH, else the usual path. Raises Unavailable."""
     found = shutil.which(program, path=environ.get("PATH", os.defpath))
     if found is None and os.access(usual, os.X_OK):
         return str(usual)

@@ -1,7 +1,7 @@
 """Second way: the official release archive, taken only when its SHA-256 is the published one.
 
-The checksums come from the release page, the archive from the download site: two places would have to lie
-the same way. Never run against the real addresses: the tests use a server on the loopback, and the form of
+The checksums come from the release page, the archive from the download site, so one compromised site is not
+enough. Never run against the real addresses: the tests use a server on the loopback, and the form of
 the names is that of Pulumi's releases.
 """
 
@@ -26,9 +26,9 @@ from infra.setup.pulumi.cli import FILES, RELEASE, Lack
 
 WAY = "the official release archive"
 REMEDY = "give this machine a way to the internet (HTTPS_PROXY is honoured)"
-# Without a network a person should wait seconds, not minutes: names may take for ever to fail to resolve.
+# Without a network, name resolution may hang for minutes.
 CONNECT_S = 4.0
-# No byte for so long in the middle of a download: the line is dead.
+# A download without a byte for this time has failed.
 STALL_S = 30.0
 CHUNK = 1 << 20
 
@@ -38,18 +38,18 @@ MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where releases are published, without a slash at the end."""
+    """The addresses of the releases, without a slash at the end."""
 
     archives: str = "https://get.pulumi.com/releases/sdk"
     checksums: str = "https://github.com/pulumi/pulumi/releases/download"
 
 
 class _Refused(Exception):
-    """The archive or its checksums are not what they must be; the text says how."""
+    """The archive or its checksums are invalid; the text has the reason."""
 
 
 def archive_name(system: str, machine: str) -> str | None:
-    """The release file for this kind of machine (as `platform` names it), None when there is none."""
+    """The name of the release for a system and machine of `platform`, None when there is none."""
     if system not in SYSTEMS or machine not in MACHINES:
         return None
     return f"pulumi-v{RELEASE}-{SYSTEMS[system]}-{MACHINES[machine]}.tar.gz"
@@ -67,7 +67,7 @@ def published_sum(text: str, name: str) -> str | None:
 
 
 def fetch(source: Source, folder: Path, console: Console, connect_s: float = CONNECT_S) -> Lack | None:
-    """Put the CLI's files into `folder`; None when that worked, else what was in the way."""
+    """Put the files of the CLI into `folder`; None on success, else the reason."""
     name = archive_name(platform.system(), platform.machine())
     if name is None:
         return Lack(WAY, f"there is none for {platform.system()} on {platform.machine()}", "use another way")
@@ -101,7 +101,7 @@ def _cause(error: Exception) -> str:
 
 
 def _within(seconds: float, work: Callable[[], str]) -> str:
-    """`work` in a thread that is left alone when it takes longer: resolving a name cannot be interrupted."""
+    """Run `work` in a thread with a time limit, since name resolution cannot be interrupted."""
     answers: queue.SimpleQueue[str | Exception] = queue.SimpleQueue()
 
     def run() -> None:
@@ -143,7 +143,7 @@ def _download(url: str, packed: Path, connect_s: float) -> str:
 
 
 def _unpack(packed: Path, folder: Path) -> None:
-    """Only the files we need, by their plain names: nothing in an archive decides where we write."""
+    """Extract the required files by their base names, so the archive cannot choose the paths."""
     missing = set(FILES)
     with tarfile.open(packed, "r:gz") as archive:
         for member in archive:

@@ -1,5 +1,4 @@
-"""Pick the Pulumi CLI: named by the user, on PATH, kept from before, fetched, built; or one error that
-names all ways.
+"""Find the Pulumi CLI: named by the user, on PATH, in the cache, downloaded, or built.
 
 What is fetched or built goes into a temporary folder in the same place and is renamed when it is whole and
 has said its version: an interrupted attempt leaves nothing that could be used. The folder's name holds a
@@ -23,7 +22,7 @@ from infra.setup.pulumi import archive, found, gobuild
 from infra.setup.pulumi.archive import Source
 from infra.setup.pulumi.cli import PULUMI, RELEASE, Cli, Lack
 
-# Raise it when the build changes without a change of the go.mod files.
+# To be raised when the build changes without a change of the go.mod files.
 RECIPE = 1
 UNFINISHED = ".unfinished-"
 
@@ -31,7 +30,7 @@ UNFINISHED = ".unfinished-"
 def ensure_pulumi(
     root: Path, environ: Mapping[str, str], console: Console, source: Source | None = None
 ) -> Cli:
-    """A CLI that serves; the slow ways run at most once per user and version."""
+    """A usable CLI. Download and build run at most once per user and version. Raises NoPulumi."""
     if (named := found.from_override(environ)) is not None:
         return named
     existing = found.on_path(environ)
@@ -51,7 +50,7 @@ def ensure_pulumi(
 
 
 def folder_name(root: Path) -> str:
-    """`<version>-<hash>`: the hash is over the pinned modules, the recipe and the kind of machine."""
+    """`<version>-<hash>`: the hash of the pinned modules, the recipe and the kind of machine."""
     digest = hashlib.sha256(f"{RECIPE} {platform.system()} {platform.machine()}".encode())
     for module in (gobuild.CLI_MODULE, gobuild.HOST_MODULE):
         for name in ("go.mod", "go.sum"):
@@ -60,7 +59,7 @@ def folder_name(root: Path) -> str:
 
 
 def message(lacks: list[Lack]) -> str:
-    """One error for all ways: each with what it lacked and what would help."""
+    """The error with the reason and the remedy of each way."""
     ways = "\n".join(
         f"  {number}. {lack.way}: {lack.reason}\n     to use this way: {lack.remedy}"
         for number, lack in enumerate(lacks, start=1)
@@ -69,7 +68,7 @@ def message(lacks: list[Lack]) -> str:
 
 
 def _kept(folder: Path, environ: Mapping[str, str]) -> Cli | None:
-    """What an earlier run has made, if it still serves."""
+    """The CLI in the cache, if it is usable."""
     if not folder.is_dir():
         return None
     judged = found.judge(folder / PULUMI, environ, "the cache of this user")
@@ -79,7 +78,7 @@ def _kept(folder: Path, environ: Mapping[str, str]) -> Cli | None:
 def _make(
     root: Path, environ: Mapping[str, str], console: Console, final: Path, lacks: list[Lack], source: Source
 ) -> Cli:
-    # Those of a killed run: this process holds the lock, so no other uses them.
+    # Left by killed runs: this process holds the lock, so no other uses them.
     for left in final.parent.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     ways: tuple[Callable[[Path], Lack | None], ...] = (

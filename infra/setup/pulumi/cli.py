@@ -1,4 +1,4 @@
-"""The values that the three ways give back, and the version we ask for."""
+"""The results of the three ways, and the required version."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# What we fetch or build, and what every test runs with. The go.mod beside emulator pins the same.
+# The version that is downloaded or built, and used by all tests. The go.mod files pin the same.
 RELEASE = "3.250.0"
-# The oldest CLI that our SDKs and the attached providers (PULUMI_DEBUG_PROVIDERS) have been run with.
+# The oldest CLI that was tested with the SDKs and with PULUMI_DEBUG_PROVIDERS.
 LEAST = (3, 250, 0)
 
 PULUMI = "pulumi"
@@ -23,7 +23,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """A CLI that serves. `path`: folders to put first on PATH; `origin`: where it came from, for people."""
+    """A usable CLI. path: folders to put first on PATH. origin: where it came from, for messages."""
 
     program: Path
     version: str
@@ -37,7 +37,7 @@ class Cli:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One way did not give a CLI. `reason`: what was found; `remedy`: what the user could do about it."""
+    """A way without a CLI. reason: what was found. remedy: what the user can do about it."""
 
     way: str
     reason: str
@@ -45,6 +45,6 @@ class Lack:
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """`v3.250.0`, also with a suffix such as -alpha.1, as numbers; None when `text` has no version."""
+    """The numbers of a version such as `v3.250.0-alpha.1`; None when `text` has no version."""
     found = _VERSION.search(text)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None

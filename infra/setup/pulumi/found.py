@@ -18,12 +18,12 @@ from infra.setup.pulumi.cli import LANGUAGE_EXEC, LANGUAGE_HOST, LEAST, PULUMI, 
 OVERRIDE = "SKYFLEET_PULUMI"
 WAY = "a pulumi on PATH"
 NEEDED = ".".join(str(part) for part in LEAST)
-# `pulumi version` takes 0.3 s; a cold disk and a busy machine take longer, a hanging program for ever.
-PATIENCE_S = 30.0
+# `pulumi version` takes 0.3 s, longer on a cold disk or a busy machine.
+TIMEOUT_S = 30.0
 
 
 def from_override(environ: Mapping[str, str]) -> Cli | None:
-    """The CLI the user named, or None when none was named; one that does not serve is an error."""
+    """The CLI that SKYFLEET_PULUMI names, None without it. Raises BadOverride if it is not usable."""
     named = environ.get(OVERRIDE)
     if not named:
         return None
@@ -38,7 +38,7 @@ def from_override(environ: Mapping[str, str]) -> Cli | None:
 
 
 def on_path(environ: Mapping[str, str]) -> Cli | Lack:
-    """The first `pulumi` on PATH, if it serves."""
+    """The first `pulumi` on PATH, if it is usable."""
     program = shutil.which(PULUMI, path=environ.get("PATH", os.defpath))
     if program is None:
         return Lack(WAY, "none found", f"install Pulumi {NEEDED} or newer")
@@ -46,7 +46,7 @@ def on_path(environ: Mapping[str, str]) -> Cli | Lack:
 
 
 def judge(program: Path, environ: Mapping[str, str], origin: str) -> Cli | Lack:
-    """Whether the CLI at `program` can run our program, and with which folders on PATH."""
+    """Whether the CLI at `program` can run the Pulumi program, and the folders that it needs on PATH."""
     version = _ask_version(program, environ)
     if isinstance(version, Lack):
         return version
@@ -86,13 +86,13 @@ def _ask_version(program: Path, environ: Mapping[str, str]) -> str | Lack:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
     except OSError as error:
         return Lack(WAY, f"{program} does not start ({error.strerror})", remedy)
     except subprocess.TimeoutExpired:
-        return Lack(WAY, f"{program} did not say its version within {PATIENCE_S:.0f} s", remedy)
+        return Lack(WAY, f"{program} did not say its version within {TIMEOUT_S:.0f} s", remedy)
     lines = (asked.stdout.strip() or asked.stderr.strip()).splitlines()
     first = lines[0] if lines else ""
     if asked.returncode != 0:

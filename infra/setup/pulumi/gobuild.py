@@ -36,12 +36,12 @@ HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-pytho
 SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"
 VERSION_SYMBOL = f"{SDK_MODULE}/go/common/version.Version"
 SCRIPTS = {LANGUAGE_EXEC: "python/cmd", DYNAMIC_PROVIDER: "python/dist"}
-# Go's installer puts it here and does not change PATH.
+# The path of Go's installer, which does not change PATH.
 USUAL_GO = Path("/usr/local/go/bin/go")
 
 
 def build(root: Path, folder: Path, environ: Mapping[str, str], console: Console) -> Lack | None:
-    """Put the CLI's files into `folder`; None when that worked, else what was in the way."""
+    """Build the files of the CLI in `folder`; None on success, else the reason."""
     go, told = find_go(root / CLI_MODULE, environ), go_environment(environ)
     if isinstance(go, Lack):
         return go
@@ -56,7 +56,7 @@ def build(root: Path, folder: Path, environ: Mapping[str, str], console: Console
 
 
 def find_go(module: Path, environ: Mapping[str, str]) -> str | Lack:
-    """A Go that builds the module in the folder `module`."""
+    """A Go that can build the module in the folder `module`."""
     needed = needed_go((module / "go.mod").read_text())
     remedy = f"install Go {needed} or newer"
     program = shutil.which("go", path=environ.get("PATH", os.defpath))
@@ -71,16 +71,16 @@ def find_go(module: Path, environ: Mapping[str, str]) -> str | Lack:
 
 
 def needed_go(mod: str) -> str:
-    """The `go` directive of a go.mod: the least version that builds it."""
+    """The `go` directive of a go.mod: the minimum version of Go."""
     found = re.search(r"^go (\S+)$", mod, re.MULTILINE)
     return found[1] if found else "1.25.0"
 
 
 def go_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user's Go settings without those that would change what is built.
+    """The user's Go settings without those that would change the build.
 
-    GOFLAGS loses -mod and -modfile (our modules are read-only and whole), a workspace of the user does not
-    apply, and Go must not fetch another Go.
+    -mod and -modfile are removed from GOFLAGS (the modules are read-only and complete), workspaces are off,
+    and Go does not download another Go.
     """
     flags = [flag for flag in environ.get("GOFLAGS", "").split() if not re.match(r"--?mod(file)?(=|$)", flag)]
     return {**environ, "GOFLAGS": " ".join(flags), "GOWORK": "off", "GOTOOLCHAIN": "local"}
@@ -123,7 +123,7 @@ def _build_all(go: str, root: Path, folder: Path, environ: Mapping[str, str], co
 
 
 def _go_version(go: str, environ: Mapping[str, str], folder: Path) -> str:
-    """Such as 1.26.8; empty when this go does not say."""
+    """The version of a Go, such as 1.26.8; empty when it fails."""
     try:
         asked = subprocess.run(
             [go, "env", "GOVERSION"],
