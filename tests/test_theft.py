@@ -23,9 +23,9 @@ from functions import app as agents
 from infra.config.model import CLOUDS
 from router import app as routers
 from tests.asgi import App, Reply, call
-from tests.infra.clouds.test_clouds import FUNCTIONS, environment
+from tests.infra.fleet import FUNCTIONS, environment
 from tests.infra.recorded import of_type, recorded, settings_for
-from tests.infra.test_secrets import place, stored
+from tests.infra.stored_secrets import place, stored
 from tests.thief import claims, forgeries, loot, snapshot
 
 PLACES = {cloud: place(cloud) for cloud in CLOUDS}

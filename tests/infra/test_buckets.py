@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.clouds.test_clouds import FUNCTIONS, environment, functions
+from tests.infra.fleet import FUNCTIONS, environment, functions
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
 

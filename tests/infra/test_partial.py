@@ -14,7 +14,7 @@ from infra import outputs, partial, rollout
 from infra.component import FunctionEndpoint
 from infra.config.model import Cloud, Place, Target
 from infra.roles import target_list
-from tests.infra.clouds.test_clouds import FUNCTIONS, environment
+from tests.infra.fleet import FUNCTIONS, environment
 from tests.infra.recorded import Resource, recorded, settings_for
 
 FORMER = {"gcp": "https://former.run.app"}

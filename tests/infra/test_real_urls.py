@@ -17,7 +17,7 @@ from emulator.runtime.ingress.routing import route
 from router.config import checker_settings, router_settings
 from tests.emulator.account import Account
 from tests.emulator.resources import desired, only, resource
-from tests.infra.clouds.test_clouds import FUNCTIONS, environment, role
+from tests.infra.fleet import FUNCTIONS, environment, role
 from tests.infra.recorded import Resource, recorded, settings_for
 
 SHAPES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -12,15 +12,10 @@ import pytest
 from functions.runtimes import app_loader
 from infra.config.model import CLOUDS, Cloud
 from skyfleet.keys import derived
-from tests.infra.clouds.test_clouds import FUNCTIONS, environment, functions, role, shown
-from tests.infra.recorded import CLOUD_CONFIG, Resource, of_type, recorded, settings_for
+from tests.infra.fleet import FUNCTIONS, environment, functions, role, shown
+from tests.infra.recorded import Resource, of_type, recorded, settings_for
+from tests.infra.stored_secrets import ROLES, STORES, owner, place, stored
 
-STORES: Mapping[Cloud, tuple[str, str]] = {
-    "aws": ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
-    "azure": ("azure-native:keyvault:Secret", "properties"),
-    "gcp": ("gcp:secretmanager/secretVersion:SecretVersion", "secretData"),
-}
-ROLES = ("agent", "checker", "router")
 # The recorder's random passwords.
 ROOTS = {key_id: f"made-up-root-key-{key_id}" for key_id in ("k1", "k2")}
 SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
@@ -32,33 +27,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_CONFIG", json.dumps({"skyfleet:modelApiKey": "the-models-key"}))
         return recorded(settings_for(*CLOUDS), tmp_path_factory.mktemp("packages"))
-
-
-def place(cloud: Cloud) -> str:
-    (region,) = cast("list[str]", CLOUD_CONFIG[cloud]["regions"])
-    return f"{cloud}/{region}"
-
-
-def owner(name: str) -> str:
-    """The role of the function to which a resource belongs, from its logical name."""
-    (found,) = (each for each in ROLES if each in name.split("-"))
-    return found
-
-
-def stored(fleet: list[Resource], cloud: Cloud) -> dict[str, dict[str, str]]:
-    """The content of a cloud's secret store: role -> variable -> value."""
-    token, field = STORES[cloud]
-    found: dict[str, dict[str, str]] = {each: {} for each in ROLES}
-    for one in of_type(fleet, token):
-        assert field in one.secret_inputs, one.name
-        if cloud == "aws":
-            found[owner(one.name)] |= json.loads(one.inputs[field])
-            continue
-        value = one.inputs[field]["value"] if cloud == "azure" else one.inputs[field]
-        variable = "MODEL_API_KEY" if "model-api-key" in one.name else "SKYFLEET_SIGNING_KEYS"
-        variable = "SKYFLEET_ROOT_KEYS" if "root-keys" in one.name else variable
-        found[owner(one.name)][variable] = value
-    return found
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -21,6 +21,7 @@ from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
 from router.core.policy import Policy
+from skyfleet.contract import Checks
 from skyfleet.keys import Role, derived
 from skyfleet.objects import Bucket
 
@@ -279,3 +280,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Received | None:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Received(method, target, headers, body)
+
+
+# More rounds than a verdict needs: a question that outlasts the pause (a busy machine) takes a round.
+QUICK_CHECK = Checks(probes=6, apart_s=0.1, timeout_s=2.0, cold_timeout_s=5.0)

@@ -7,74 +7,24 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from router.app import App, create
 from router.core.errors import SettingsError
-from skyfleet import signing
 from skyfleet.asgi import Message
+from tests.router.snapshots import PATH, send, snapshot
 from tests.router.support import (
     API_KEY,
     CALM,
     QUICK,
-    ROOTS,
-    Front,
     Mortal,
     Peer,
     Received,
-    keys_of,
     ok,
     router,
     settings,
     upstream,
 )
-
-PATH = "/_skyfleet/health"
-NONCES = (f"{number:032x}" for number in range(1, 1_000_000))
-
-
-def snapshot(*oks: bool, at: float, checker: str = "aws/r0", target: str = "aws/r0") -> dict[str, Any]:
-    """A document with one observation a second, the last one at `at`."""
-    times = [at - len(oks) + number + 1 for number in range(len(oks))]
-    results = [
-        {"target": target, "at": when, "ok": good, "latency_ms": 3.0, "cold": False, "reason": "r"}
-        for when, good in zip(times, oks, strict=True)
-    ]
-    return {"version": 1, "checker": checker, "at": at, "results": results}
-
-
-async def send(
-    front: Front,
-    body: bytes,
-    *,
-    checker: str = "",
-    roots: str = ROOTS,
-    at: float | None = None,
-    nonce: str = "",
-) -> httpx.Response:
-    """A snapshot as that checker would send it, by default the one it names. at: when it was signed; without
-    it now."""
-    checker = checker or _named(body)
-    signed = signing.sign(
-        signing.Keys.parse(keys_of("checker", checker, roots)),
-        "POST",
-        PATH,
-        b"",
-        body,
-        now=time.time() if at is None else at,
-        nonce=nonce or next(NONCES),
-    )
-    headers = [(name.decode(), value.decode()) for name, value in signed]
-    return await front.client.post(PATH, content=body, headers=headers)
-
-
-def _named(body: bytes) -> str:
-    try:
-        checker = json.loads(body)["checker"]
-    except (ValueError, RecursionError, TypeError, KeyError):
-        checker = ""
-    return checker if "/" in checker else "aws/r0"
 
 
 async def test_health_is_open_and_names_this_router() -> None:

@@ -14,6 +14,7 @@ from router.config import CheckerSettings, checker_settings
 from skyfleet.contract import Checks
 from skyfleet.origin import Origin
 from tests.router.support import (
+    QUICK_CHECK,
     Mortal,
     Peer,
     Received,
@@ -25,9 +26,6 @@ from tests.router.support import (
     served,
     upstream,
 )
-
-# More rounds than a verdict needs: a question that outlasts the pause (a busy machine) takes a round.
-QUICK_CHECK = Checks(probes=6, apart_s=0.1, timeout_s=2.0, cold_timeout_s=5.0)
 
 
 def checker(targets: list[str], routers: list[str], check: Checks = QUICK_CHECK) -> Checker:

@@ -12,7 +12,7 @@ from emulator.providers.azure import common as azure
 from emulator.providers.azure.roles import ACTS_AFTER_S
 from emulator.providers.storage.resource_store import Resource
 from tests.emulator.account import Mistakes
-from tests.emulator.providers.test_azure import BLOB_CONTRIBUTOR, GROUP, SECRETS_OFFICER, Azure
+from tests.emulator.providers.support import BLOB_CONTRIBUTOR, GROUP, SECRETS_OFFICER, Azure
 
 SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
 DAY_S = 86_400.0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from infra.cli.json_access import JsonObject
+from infra.cli.paths import Layout
 
 
 def script(path: Path, body: str) -> Path:
@@ -78,3 +81,10 @@ def json_reply(value: object, status: int = 200, **headers: str) -> Reply:
     """A JSON reply; `_` in a header name stands for `-`."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Reply(status, json.dumps(value).encode(), {"content-type": "application/json", **named})
+
+
+def routers(layout: Layout, *urls: str, key: str = "", places: Sequence[JsonObject] = ()) -> None:
+    """Write cached outputs with these routers."""
+    outputs = {"routerUrl": urls[0], "routerUrls": list(urls), "apiKey": key, "routers": list(places)}
+    changed = layout.checkpoint.stat().st_mtime_ns
+    layout.outputs.write_text(json.dumps({"changed": changed, "secret": ["apiKey"], "outputs": outputs}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import platform
 import tarfile
 import threading
 from collections.abc import Generator, Mapping
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from infra.setup.pulumi.archive import Source
+from infra.setup.pulumi.archive import Source, archive_name
 from infra.setup.pulumi.cli import FILES, PULUMI, RELEASE
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -108,3 +109,6 @@ def serving(files: Mapping[str, bytes], *, cut: frozenset[str] = frozenset()) ->
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+NAME = archive_name(platform.system(), platform.machine()) or ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import socket
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pytest
 from infra.setup.progress import Console
 from infra.setup.pulumi.archive import Source, archive_name, fetch, published_sum
 from infra.setup.pulumi.cli import FILES, LANGUAGE_HOST
-from tests.infra.setup.fakes import SUMS, checksums, release, serving
+from tests.infra.setup.fakes import NAME, SUMS, checksums, release, serving
 
-NAME = archive_name(platform.system(), platform.machine()) or ""
 QUIET = Console(None)
 
 

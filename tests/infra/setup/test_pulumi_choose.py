@@ -22,6 +22,7 @@ from infra.setup.pulumi.cli import FILES, RELEASE
 from infra.setup.pulumi.gobuild import go_environment, needed_go
 from tests.infra.setup.fakes import (
     CHECKOUT,
+    NAME,
     SUMS,
     Lines,
     checksums,
@@ -31,7 +32,6 @@ from tests.infra.setup.fakes import (
     script,
     serving,
 )
-from tests.infra.setup.test_pulumi_archive import NAME
 
 # A stand-in of go that writes the requested program, with the module cache in $MODULES.
 GO = f"""

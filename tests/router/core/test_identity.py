@@ -16,8 +16,10 @@ from router.checker import Checker
 from router.config import checker_settings
 from router.core.identity import mismatch
 from router.core.targets import parse_targets
+from tests.router.snapshots import send, snapshot
 from tests.router.support import (
     QUICK,
+    QUICK_CHECK,
     Peer,
     Received,
     Script,
@@ -28,8 +30,6 @@ from tests.router.support import (
     served,
     upstream,
 )
-from tests.router.test_app import send, snapshot
-from tests.router.test_checker import QUICK_CHECK
 
 OURS, THEIRS = "0a1b2c3d", "ffffffff"
 THEIR_ROOTS = '{"k1": "the root of another fleet"}'

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from router.core import policy
 from router.core.errors import RouterError, SettingsError
 from router.core.policy import DEFAULT, parse
 from skyfleet import contract
+from skyfleet.contract import POLICY_NUMBERS
 
 pytestmark = pytest.mark.pure
 
@@ -67,3 +69,45 @@ def test_an_error_of_the_settings_lists_every_mistake() -> None:
     assert isinstance(error, RouterError)
     assert error.mistakes == ("a: wrong", "b: wrong")
     assert str(error) == "The configuration has 2 mistake(s):\n  - a: wrong\n  - b: wrong"
+
+
+def test_a_policy_is_parsed_by_its_camel_case_names() -> None:
+    """Unknown names and invalid values are mistakes."""
+    names = ("connectTimeoutS", "probeAfterS", "deadlineS", "slowStartS", "ejectionS", "freshS")
+    found, mistakes = policy.parse({**dict.fromkeys(names, 1.5), "fall": 2, "rise": 4})
+    assert mistakes == []
+    assert (found.probe_after_s, found.fresh_s, found.fall, found.rise) == (1.5, 1.5, 2, 4)
+    bad: dict[str, object] = {"probeAfterS": float("nan"), "fall": 0, "rise": True, "freshS": "1", "x": 1}
+    assert len(policy.parse(bad)[1]) == 5
+
+
+@pytest.mark.parametrize("name", POLICY_NUMBERS)
+def test_each_number_of_a_policy_has_a_range_and_the_mistake_names_it(name: str) -> None:
+    """The bounds are inclusive; any other value is one short mistake."""
+    least, most = POLICY_NUMBERS[name]
+    for good in (least, most):
+        assert policy.parse({name: good})[1] == []
+    for bad in (least - 0.001, most * 1.1, 10**400, -(10**400), float("nan"), float("inf"), True, "2", None):
+        found, mistakes = policy.parse({name: bad})
+        assert found == policy.DEFAULT
+        assert len(mistakes) == 1
+        assert mistakes[0].startswith(f"{name}: got {bad!r}"[:40])
+        assert f"from {least} to {most}, e.g. " in mistakes[0]
+        assert len(mistakes[0]) < 150
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hedgeShare", 5), ("freshS", 0.001), ("deadlineS", 1e-9), ("ejectionS", 1e9), ("probeAfterS", 1e300)],
+)
+def test_an_implausible_number_is_refused(name: str, value: float) -> None:
+    """Such a number mostly has a wrong unit."""
+    assert len(policy.parse({name: value})[1]) == 1
+
+
+def test_queue_and_extra_cost_can_be_zero_and_attempts_are_integers() -> None:
+    """Zero turns the queue and extra attempts off; one attempt means no retry."""
+    found, mistakes = policy.parse({"queueTimeoutS": 0, "extraUsdPerHour": 0, "attempts": 1})
+    assert mistakes == []
+    assert (found.queue_timeout_s, found.extra_usd_per_hour, found.attempts) == (0, 0, 1)
+    assert len(policy.parse({"attempts": 2.0})[1]) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router.net.errors import TransportError
 from router.net.lambda_errors import LambdaErrorFilter, error_begins
 from skyfleet.asgi import Header
-from tests.router.proxy.test_streams import CHUNKED, chunk, sends
+from tests.router.proxy.support import CHUNKED, chunk, sends
 from tests.router.support import router, upstream
 
 ERROR = (

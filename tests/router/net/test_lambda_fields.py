@@ -7,7 +7,7 @@ import pytest
 
 from router.net.lambda_fields import restore_fields
 from skyfleet.asgi import Header
-from tests.router.proxy.test_streams import chunk, sends
+from tests.router.proxy.support import chunk, sends
 from tests.router.support import QUICK, router, upstream
 
 HEAD = (

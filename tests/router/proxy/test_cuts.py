@@ -13,7 +13,7 @@ import pytest
 from router import app
 from router.config import RouterSettings
 from router.net import server
-from tests.router.proxy.test_streams import CHUNKED, chunk, sends
+from tests.router.proxy.support import CHUNKED, chunk, sends
 from tests.router.support import router, settings, upstream
 
 

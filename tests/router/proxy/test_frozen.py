@@ -20,7 +20,7 @@ from router.sync import snapshots
 from router.sync.snapshots import SnapshotStore, object_name
 from skyfleet.contract import Strategy
 from tests.router.support import CALM, Peer, Received, eventually, settings, upstream
-from tests.router.sync.test_snapshots import Shelf
+from tests.router.sync.support import MemoryBucket
 
 FROZEN_S = 0.5  # a loop that does not run is what freezing looks like from inside
 
@@ -37,8 +37,8 @@ def balancer() -> Balancer:
     return Balancer(settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, time.time, lambda: 0.5)
 
 
-def shelf_with_news() -> Shelf:
-    shelf = Shelf()
+def shelf_with_news() -> MemoryBucket:
+    shelf = MemoryBucket()
     document = Snapshot("aws/r0", time.time(), {"aws/r0": (ProbeResult(time.time(), ok=True),)})
     shelf.objects[object_name("aws/r0")] = json.dumps(dump(document)).encode()
     return shelf
@@ -59,7 +59,7 @@ async def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
 
 async def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
     """Awake, the time counts."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     shelf.hang.clear()
     keeper = SnapshotStore(shelf, balancer(), time.time)
     keeper.refresh_soon()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.router.proxy.test_request_queue import PATIENT, away, breaks
+from tests.router.proxy.support import PATIENT, away, breaks
 from tests.router.support import CALM, Peer, Received, alive, eventually, ok, router, swallows, upstream
 
 

@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
-from tests.router.support import QUICK, Peer, Received, Upstream, alive, eventually, ok, router, upstream
-
-MARK = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
-PATIENT = replace(QUICK, queue_timeout_s=4.0, queue_pause_s=0.02, probe_fresh_s=0.02)
-
-
-async def agent(request: Received, peer: Peer) -> None:
-    await (alive(peer) if request.target == "/health" else ok(request, peer))
-
-
-class Away:
-    """A target whose port refuses connections until `returns`."""
-
-    def __init__(self) -> None:
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.one = Upstream(agent)
-        self.one.port = self.listener.getsockname()[1]
-        self.server: asyncio.Server | None = None
-
-    async def returns(self) -> None:
-        self.server = await asyncio.start_server(self.one.serve, sock=self.listener)
-
-    async def stop(self) -> None:
-        if self.server is not None:
-            self.server.close()
-            await self.one.stop()
-            await self.server.wait_closed()
-        self.listener.close()
-
-
-@contextlib.asynccontextmanager
-async def away(count: int) -> AsyncGenerator[list[Away], None]:
-    them = [Away() for _ in range(count)]
-    try:
-        yield them
-    finally:
-        for one in them:
-            await one.stop()
+from tests.router.proxy.support import MARK, PATIENT, away, breaks
+from tests.router.support import Peer, Received, alive, eventually, ok, router, upstream
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -137,14 +97,6 @@ def test_a_callers_deadline_ends_the_hold() -> None:
             assert reply.status_code == 503
 
     asyncio.run(story())
-
-
-async def breaks(request: Received, peer: Peer) -> None:
-    """A script: it answers /health and resets every request."""
-    if request.target == "/health":
-        await alive(peer)
-    else:
-        peer.reset()
 
 
 def test_a_held_request_does_not_run_twice_at_one_target() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from tests.router.proxy.test_streams import JSON, chunk
+from tests.router.proxy.support import JSON, chunk
 from tests.router.support import CALM, QUICK, Front, Peer, Received, alive, ok, router, swallows, upstream
 
 MARK = b"endpoint-load-metrics: TEXT application_utilization=0\r\n"

@@ -8,32 +8,8 @@ import json
 import httpx
 import pytest
 
-from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
-
-CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: %b\r\n\r\n"
-EVENTS = b"text/event-stream; charset=utf-8"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def sends(*parts: bytes, reset: bool = False, close: bool = False) -> Script:
-    """A script that writes these bytes, one write each, and then breaks or closes the connection."""
-
-    async def script(request: Received, peer: Peer) -> None:
-        if request.target == "/health":
-            await alive(peer)
-            return
-        for part in parts:
-            await peer.send(part)
-            await asyncio.sleep(0)
-        if reset:
-            peer.reset()
-        elif close:
-            peer.writer.close()
-
-    return script
+from tests.router.proxy.support import CHUNKED, EVENTS, JSON, chunk, sends
+from tests.router.support import QUICK, Peer, Received, alive, ok, router, upstream
 
 
 async def test_events_arrive_one_by_one_as_the_agent_makes_them() -> None:
@@ -90,9 +66,6 @@ async def test_any_other_reply_that_is_cut_is_seen_as_cut() -> None:
             with pytest.raises(httpx.RemoteProtocolError):
                 await front.client.post("/invoke")
             assert len(up.asked) == 1
-
-
-JSON = CHUNKED % b"application/json; charset=utf-8"
 
 
 async def test_a_document_of_unknown_length_that_is_cut_goes_elsewhere_too() -> None:

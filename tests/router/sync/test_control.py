@@ -22,7 +22,7 @@ from router.sync.snapshots import SnapshotStore
 from skyfleet.contract import Strategy
 from skyfleet.objects import Bucket
 from skyfleet.origin import Origin
-from tests.router.sync.test_snapshots import Shelf
+from tests.router.sync.support import MemoryBucket
 
 pytestmark = pytest.mark.pure
 
@@ -123,7 +123,7 @@ def test_an_order_is_undone_by_null_or_by_name(body: bytes) -> None:
 
 async def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
     """So the revision that was read is the one to order with, whichever instance takes it."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     asked, fresh = Instance(shelf), Instance(shelf)
     await asked.controls.update(json.dumps({"strategy": "cost"}).encode())
     told = await fresh.controls.read()
@@ -138,7 +138,7 @@ async def test_a_new_instance_that_is_looked_at_says_what_is_kept() -> None:
 @pytest.mark.parametrize(("broken", "says"), [(True, "on fire"), (False, "not JSON")])
 async def test_a_look_that_cannot_read_says_so(broken: bool, says: str) -> None:
     """With what this instance follows meanwhile."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     shelf.broken = broken
     shelf.objects[NAME] = b"{"
     told = await Instance(shelf).controls.read()
@@ -154,7 +154,7 @@ def test_without_a_bucket_a_look_is_what_the_instance_knows() -> None:
 
 async def test_every_instance_follows_the_one_that_was_asked() -> None:
     """That one at once, the others with their next refresh; null goes back to what is configured."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     asked, other = Instance(shelf), Instance(shelf)
     await other.refreshed()
     told = await asked.controls.update(json.dumps({"strategy": "latency"}).encode())
@@ -169,7 +169,7 @@ async def test_every_instance_follows_the_one_that_was_asked() -> None:
 
 async def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
     """Without a revision the later one is done on top; with one it changes only what was looked at."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     one, two = Instance(shelf), Instance(shelf)
     await asyncio.gather(
         one.controls.update(json.dumps({"strategy": "cost"}).encode()),
@@ -191,7 +191,7 @@ async def test_of_two_orders_at_once_both_count_or_one_is_told() -> None:
 )
 async def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes, says: str) -> None:
     """Corrupt, of a newer release, or replayed; the status says so until it can be believed again."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     one = Instance(shelf)
     await one.controls.update(json.dumps({"strategy": "cost"}).encode())
     await one.controls.update(json.dumps({"strategy": "latency"}).encode())
@@ -207,7 +207,7 @@ async def test_what_cannot_be_believed_leaves_the_last_good_order(damaged: bytes
 
 async def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not() -> None:
     """An operator must be able to mend the one, and must not undo the other unawares."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     one = Instance(shelf)
     await one.controls.update(json.dumps({"strategy": "cost"}).encode())
     shelf.objects[NAME] = b"{"
@@ -219,7 +219,7 @@ async def test_a_damaged_document_may_be_replaced_and_one_of_a_newer_release_not
 
 async def test_a_bucket_that_is_down_is_said_and_nothing_changes() -> None:
     """An order that only one instance knew would be worse than none."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     shelf.broken = True
     one = Instance(shelf)
     found = await refused(one, {"strategy": "cost"})
@@ -238,7 +238,7 @@ async def test_without_a_bucket_an_order_lives_in_the_instance() -> None:
 
 async def test_an_update_drains_targets_and_leaves_the_strategy() -> None:
     """They get no new request while another serves; the next update brings them back."""
-    one = Instance(Shelf())
+    one = Instance(MemoryBucket())
     await one.controls.update(b'{"strategy": "round-robin"}')
     found = await one.controls.update(b'{"draining": ["aws/r0"]}')
     assert (found["strategy"], found["draining"], found["revision"]) == ("round-robin", ["aws/r0"], 2)

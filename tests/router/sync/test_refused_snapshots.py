@@ -9,10 +9,19 @@ from typing import Any
 
 from router.core.health.machine import Status
 from router.sync.snapshots import SnapshotStore, object_name
+from tests.router.snapshots import send, snapshot
 from tests.router.support import Peer, Received, eventually, ok, router, upstream
-from tests.router.sync.test_snapshots import Shelf
-from tests.router.test_app import send, snapshot
-from tests.router.test_hard_times import GOOD, Clock, balancer, document, dumped, refresh, state, told
+from tests.router.sync.support import (
+    GOOD,
+    Clock,
+    MemoryBucket,
+    balancer,
+    document,
+    dumped,
+    refresh,
+    state,
+    status_of,
+)
 
 
 async def test_a_snapshot_that_cannot_be_believed_is_refused_and_the_view_stays() -> None:
@@ -96,7 +105,7 @@ async def test_a_snapshot_of_another_target_list_does_no_harm_to_requests_in_fli
 
 async def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
     """It belongs to the release that wrote it; the snapshot counts here, and the status says so."""
-    clock, shelf = Clock(), Shelf()
+    clock, shelf = Clock(), MemoryBucket()
     one, name = balancer(clock), object_name("aws/r0")
     keeper = SnapshotStore(shelf, one, clock)
     theirs = shelf.objects[name] = dumped(GOOD, version=2)
@@ -105,7 +114,7 @@ async def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
     await refresh(keeper, clock)
     assert await keeper.save(document(True, True, at=clock.now)) is False
     assert shelf.objects[name] == theirs
-    found = told(one, keeper)
+    found = status_of(one, keeper)
     assert found["store"]["state"] == "ok"
     assert "version is 2; this router reads version 1" in found["rejected"][name]
     assert state(one) is Status.DOWN
@@ -113,7 +122,7 @@ async def test_a_write_leaves_a_document_of_a_newer_version_alone() -> None:
 
 async def test_what_was_refused_is_forgotten_when_it_is_overwritten_or_gone() -> None:
     """Nothing of it is left to be refused."""
-    clock, shelf = Clock(), Shelf()
+    clock, shelf = Clock(), MemoryBucket()
     one = balancer(clock)
     keeper = SnapshotStore(shelf, one, clock)
     shelf.objects |= {object_name("aws/r0"): b"{", object_name("aws/r1"): b"{"}

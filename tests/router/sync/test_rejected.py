@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.sync.rejected import NAMED_S, Rejected
-from tests.router.test_hard_times import NOW, YEAR, Clock
+from tests.router.sync.support import NOW, YEAR, Clock
 
 pytestmark = pytest.mark.pure
 

@@ -18,40 +18,9 @@ from router.core.health.snapshots import ProbeResult, Snapshot
 from router.sync.snapshots import REFRESH_S, SnapshotStore, object_name
 from skyfleet.contract import Strategy
 from skyfleet.objects import BucketError, CloudBucket, Found, Unchanged
+from tests.router.snapshots import send, snapshot
 from tests.router.support import CALM, Front, eventually, ok, router, settings, upstream
-from tests.router.test_app import send, snapshot
-
-
-class Shelf:
-    """A bucket in memory that can be slow or broken."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.broken = self.read_only = False
-        self.hang = asyncio.Event()
-        self.hang.set()
-        self.reads = 0
-
-    async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
-        await self.hang.wait()
-        self.reads += 1
-        if self.broken:
-            raise BucketError("the bucket is on fire")
-        data = self.objects.get(name)
-        if data is None:
-            return None
-        return Unchanged() if tag == str(hash(data)) else Found(data, str(hash(data)))
-
-    async def put(self, name: str, data: bytes) -> None:
-        if self.broken or self.read_only:
-            raise BucketError("the bucket is on fire" if self.broken else "403 for writers")
-        self.objects[name] = data
-
-    async def put_if_unchanged(self, name: str, data: bytes, known: Found | None) -> bool:
-        if self.objects.get(name) != (None if known is None else known.data):
-            return False
-        await self.put(name, data)
-        return True
+from tests.router.sync.support import MemoryBucket
 
 
 async def until_read(front: Front) -> dict[str, Any]:
@@ -63,7 +32,7 @@ async def until_read(front: Front) -> dict[str, Any]:
 
 async def test_a_new_instance_reads_the_documents_and_thinks_the_same() -> None:
     """What one instance was told and stored, another one knows from its first refresh on."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
     now = time.time()
     async with router(urls, bucket=shelf) as told:
@@ -81,7 +50,7 @@ async def test_a_new_instance_reads_the_documents_and_thinks_the_same() -> None:
 
 async def test_a_write_keeps_the_last_ten_observations_of_what_was_stored() -> None:
     """An instance that knows nothing does not wipe out what others stored."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     now = time.time()
     for age in (30, 20, 10):
         async with router(["http://127.0.0.1:9"], bucket=shelf) as front:
@@ -95,7 +64,7 @@ async def test_a_write_keeps_the_last_ten_observations_of_what_was_stored() -> N
 
 async def test_a_broken_or_hanging_store_never_delays_a_request() -> None:
     """Requests are served at once; the status says that the router decides alone."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     shelf.broken = True
     async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
         assert (await front.client.get("/")).status_code == 200
@@ -113,7 +82,7 @@ async def test_a_broken_or_hanging_store_never_delays_a_request() -> None:
 
 async def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
     """The status says so until a write succeeds, however well it is read meanwhile."""
-    shelf, now = Shelf(), [2_000_000_000.0]
+    shelf, now = MemoryBucket(), [2_000_000_000.0]
     balancer = Balancer(
         settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: now[0], lambda: 0
     )
@@ -139,7 +108,7 @@ async def test_a_bucket_that_can_only_be_read_is_not_ok() -> None:
 
 async def test_corrupt_documents_are_refused_and_named() -> None:
     """One bad object does not hide the good one; the reason is in the status."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     good = snapshot(False, False, False, at=time.time(), checker="azure/r1")
     shelf.objects["health/azure-r1.json"] = json.dumps(good).encode()
     shelf.objects["health/aws-r0.json"] = b'{"version": 1, "vanta'
@@ -151,7 +120,7 @@ async def test_corrupt_documents_are_refused_and_named() -> None:
 
 async def test_the_bucket_is_read_beside_requests_and_not_for_each() -> None:
     """A hundred requests cause one refresh."""
-    shelf = Shelf()
+    shelf = MemoryBucket()
     async with upstream(ok) as up, router([up.url], bucket=shelf) as front:
         for _ in range(100):
             await front.client.get("/")
@@ -315,7 +284,7 @@ def test_a_failed_request_is_told_by_method_object_and_status(
 async def test_a_long_reason_ends_with_a_whole_word() -> None:
     """And what names its object already does not name it twice."""
 
-    class Talks(Shelf):
+    class Talks(MemoryBucket):
         async def get(self, name: str, tag: str | None = None) -> Found | Unchanged | None:
             raise BucketError(f"GET {name}: {'nonsense ' * 100}" if "health" in name else "no")
 

@@ -13,10 +13,7 @@ from infra.cli.app import cli
 from infra.cli.paths import Layout
 from infra.cli.routers.control import ControlAnswer
 from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
-from tests.infra.cli.commands.test_invoke import deployed, no_listener
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
-
-__all__ = ["deployed", "no_listener"]
 
 KNOWN = ("aws/eu-west-1", "aws/us-east-1", "azure/westeurope", "gcp/europe-west1")
 AWS = KNOWN[:2]

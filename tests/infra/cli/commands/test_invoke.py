@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from infra.cli.json_access import JsonObject
 from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
 from infra.cli.paths import Layout
 from infra.cli.routers.sse import Event, events
-from tests.infra.cli.fakes import Reply, Request, json_reply, serving
+from tests.infra.cli.fakes import Reply, Request, json_reply, routers, serving
 
 ROUTER = {"status": "ok", "cloud": "gcp", "region": "europe-west1", "build": "b"}
 CHAT = {"choices": [{"message": {"content": "84"}}]}
@@ -94,33 +92,9 @@ def test_panic_is_reported() -> None:
     assert "panic" in reply_line("http://r", 200, {"x-skyfleet-target": "aws/x", "x-skyfleet-panic": "true"})
 
 
-@pytest.fixture
-def deployed(tmp_path: Path) -> Layout:
-    """A checkout with a deployed stack; `routers` writes its outputs."""
-    layout = Layout(tmp_path)
-    layout.checkpoint.parent.mkdir(parents=True)
-    layout.checkpoint.write_text("{}")
-    return layout
-
-
-def routers(layout: Layout, *urls: str, key: str = "", places: Sequence[JsonObject] = ()) -> None:
-    """Write cached outputs with these routers."""
-    outputs = {"routerUrl": urls[0], "routerUrls": list(urls), "apiKey": key, "routers": list(places)}
-    changed = layout.checkpoint.stat().st_mtime_ns
-    layout.outputs.write_text(json.dumps({"changed": changed, "secret": ["apiKey"], "outputs": outputs}))
-
-
 def run(layout: Layout, *arguments: str) -> Result:
     """Run one `skyfleet` command in this process, in the checkout of `layout`."""
     return CliRunner().invoke(cli, arguments, obj=layout)
-
-
-@pytest.fixture
-def no_listener() -> Iterator[str]:
-    """A URL without a listener."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{closed.getsockname()[1]}"
 
 
 def test_an_unreachable_router_is_skipped(deployed: Layout, no_listener: str) -> None:

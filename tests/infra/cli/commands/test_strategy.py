@@ -14,10 +14,7 @@ from infra.cli.app import cli
 from infra.cli.paths import Layout
 from infra.cli.routers.client import get_health
 from infra.cli.routers.control import ControlAnswer, sentence
-from tests.infra.cli.commands.test_invoke import deployed, no_listener, routers
-from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
-
-__all__ = ["deployed", "no_listener"]
+from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, routers, serving
 
 
 def run(layout: Layout, *arguments: str) -> Result:

@@ -8,7 +8,7 @@ from infra.cli import json_access
 from infra.cli.json_access import JsonObject
 from infra.cli.output.explain import why
 from router.core.health.machine import BACKOFF_CAP_S
-from tests.infra.cli.output.test_status_view import shown, targets
+from tests.infra.cli.output.support import shown, targets
 
 pytestmark = pytest.mark.pure
 

@@ -15,7 +15,7 @@ from router.core.health.machine import Health, Status
 from router.core.health.outlier import Conclusion
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.policy import DEFAULT, SKEW_S
-from tests.router.core.health.test_machine import targets
+from tests.router.core.health.support import targets
 
 pytestmark = pytest.mark.pure
 

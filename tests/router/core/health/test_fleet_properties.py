@@ -17,7 +17,7 @@ from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot, keep
 from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, EJECTION_CAP_S
-from tests.router.core.health.test_machine import targets
+from tests.router.core.health.support import targets
 
 pytestmark = pytest.mark.pure
 

@@ -17,20 +17,13 @@ from router.core.health.machine import Event, Health, Status
 from router.core.health.snapshots import ProbeResult, Snapshot
 from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, EJECTION_CAP_S, Policy
-from router.core.targets import Origin, Target
+from tests.router.core.health.support import targets
 from tools.health_diagram import refreshed
 
 pytestmark = pytest.mark.pure
 
 NOW = 1_000_000.0
 BAD = (Outcome.FAILURE, Outcome.UNRESPONSIVE)
-
-
-def targets(*weights: float) -> tuple[Target, ...]:
-    origin = Origin(False, "127.0.0.1", 9)
-    return tuple(
-        Target("aws", f"r{n}", "http://127.0.0.1:9", origin, weight) for n, weight in enumerate(weights)
-    )
 
 
 def fail(health: Health, now: float, times: int = 3, *, may_eject: bool = True) -> Health:

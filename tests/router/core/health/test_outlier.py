@@ -24,7 +24,7 @@ from router.core.policy import DEFAULT
 from router.status import status
 from router.sync.snapshots import SnapshotStore
 from skyfleet.contract import Strategy
-from tests.router.core.health.test_machine import targets
+from tests.router.core.health.support import targets
 
 pytestmark = pytest.mark.pure
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from router.core.request.stream import ResumableStream
 from skyfleet.sse import LONGEST_EVENT
-from tests.router.proxy.test_streams import CHUNKED, EVENTS, chunk, sends
+from tests.router.proxy.support import CHUNKED, EVENTS, chunk, sends
 from tests.router.support import CALM, Front, Peer, Received, Script, alive, ok, router, upstream
 
 HEAD = CHUNKED % EVENTS
