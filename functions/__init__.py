@@ -1,6 +1,6 @@
-"""What runs everywhere: the agent, the ASGI application around it and the three vendors' runtimes."""
+"""The agent, the ASGI application around it, and the runtimes of the three vendors."""
 
 import time
 
-# The first line of ours that a new instance runs; `init_ms` of /health counts from here.
+# The first statement of the project in a new instance; `init_ms` of /health is measured from here.
 IMPORTED_AT = time.perf_counter()

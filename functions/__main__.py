@@ -1,4 +1,4 @@
-"""`python -m functions module:attribute`: can this agent be deployed? A deploy runs it before it uploads.
+"""`python -m functions module:attribute`: check whether an agent can be deployed. A deploy runs this first.
 
 Prints one JSON object: {"agent", "kind", "repeatable"}, exit 0; or {"error": {"code", "message"}}, exit 1.
 """
@@ -14,7 +14,7 @@ from functions.settings import DEFAULT_AGENT
 
 
 def main(reference: str) -> int:
-    """Print whether the agent of that name can be deployed; the exit code says it too."""
+    """Print the result of the check; returns the exit code."""
     try:
         agent = load(reference)
     except AgentNotLoaded as error:

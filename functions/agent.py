@@ -28,11 +28,11 @@ from skyfleet import contract
 
 @repeatable
 async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
-    """Plan, call tools, look at what came out, answer."""
+    """Plan, call tools, and answer from their results."""
     context = Context(messages=request.messages, now=time.time, wait=asyncio.sleep)
     if contract.MODEL_BASE_URL in request.environ:
         from functions.demo.model import (
-            Model,  # brings an HTTP client: not worth a cold start without a model
+            Model,  # it imports an HTTP client, which a cold start without a model does not need
         )
 
         events = Model.from_env(request.environ).answer(request, context)

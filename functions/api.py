@@ -1,12 +1,12 @@
-"""What a user's agent is given and what it may give back.
+"""The types of an agent's request and reply.
 
-Two kinds of agent run everywhere, named by the package ("module:attribute"):
+An agent is named by the package as "module:attribute" and has one of two kinds:
 
 - a function of one request, `async def agent(request: AgentRequest) -> str | Mapping[str, object]`, or an
-  async generator yielding `Event`s (text as it is written, steps as they are done) for streams;
+  async generator of `Event`s (pieces of text, and steps) for streams;
 - any ASGI application.
 
-Rule of this file: plain values, no behaviour of the server. An agent needs no other import of ours.
+Rule: plain values without behaviour of the server. An agent needs no other module of the project.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Message:
 class AgentRequest:
     """One request to an agent.
 
-    messages: the conversation so far, oldest first, never empty.
+    messages: the conversation, oldest first, not empty.
     input: the text of the last message by the user.
-    body: the whole JSON body, for what else the caller sent.
-    request_id: of the router when it sent one; the same in every attempt of one request.
-    stream: the caller reads the answer while it is written.
+    body: the whole JSON body.
+    request_id: from the router if it sent one; the same in all attempts of a request.
+    stream: whether the client asked for a stream.
     environ: the function's environment without the signing keys.
     """
 
@@ -48,9 +48,9 @@ class AgentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something the agent did on the way: its plan, or a call of a tool with what came out.
+    """A step of the agent: its plan, or a call of a tool with its result.
 
-    `input` and `output` are anything JSON can say.
+    input, output: any JSON values.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a model really counted; without one, usage is estimated from the length of the texts."""
+    """The token counts of a model. Without them usage is estimated from the length of the texts."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -71,17 +71,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An answer that the agent itself counts as failed: `return Failed("sold out")`, or yielded as the
-    first event of a generator.
+    """An answer that the agent declares as failed: `return Failed("sold out")`, or a generator's first event.
 
-    The client gets `reply` with status 200 and the header `x-skyfleet-outcome: error`. The router counts that
-    as a failure of the target and may try another one. ASGI applications set that header themselves.
+    The client gets `reply` with status 200 and the header `x-skyfleet-outcome: error`. The router counts it
+    as a failure of the target and may try another one. ASGI applications set the header themselves.
     """
 
     reply: str | Mapping[str, object]
 
 
-# A `str` is a piece of the answer.
+# A `str` is a piece of the answer's text.
 Event = str | Step | Usage | Failed
 
 Agent = TypeVar("Agent")
@@ -90,7 +89,7 @@ Agent = TypeVar("Agent")
 def repeatable(agent: Agent) -> Agent:
     """Declare an agent (function or ASGI application) free of side effects.
 
-    The router may then send the same request to another cloud after the first one may already have run it.
+    The router may then retry a request on another cloud even if the first attempt may have run.
     """
     try:
         setattr(agent, REPEATABLE_MARK, True)

@@ -36,9 +36,9 @@ from skyfleet.asgi import (
 
 Frames = AsyncGenerator[bytes, None]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-# The request ids of routers are shorter; a longer one is replaced in logs and responses.
+# Routers send shorter ids; a longer one is replaced in logs and responses.
 REQUEST_ID_LENGTH: Final = 128
-# No request is older, and no clock is further off.
+# An earlier start, or one in the future by more, is ignored.
 _LONGEST_REQUEST_S: Final = 3600.0
 # On a reply that the agent marks as `Failed`; the router counts it as a failure.
 OUTCOME_ERROR: Final[Header] = (b"x-skyfleet-outcome", b"error")
@@ -197,7 +197,7 @@ async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None
 
 
 async def _disconnected(receive: Receive) -> bool:
-    # After the whole body no other message tells of the client.
+    # After the body the only other message is the disconnect.
     message = await receive()
     return message["type"] == "http.disconnect"
 

@@ -1,7 +1,7 @@
-"""Find the agent of a name ("module:attribute", the config's `skyfleet:agent`) and say which kind it is.
+"""Import the agent "module:attribute" (`skyfleet:agent` of the stack config) and determine its kind.
 
-Rule: whatever is wrong with it is one AgentNotLoaded that names the module, the attribute, what was found
-there and, for a module that breaks while it is imported, file and line. A deploy prints that text.
+Rule: every problem is an AgentNotLoaded that names the module, the attribute and what was found. For a module
+that fails to import it has file and line. A deploy prints this text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedAgent:
-    """An agent that can run; `call` is what the user wrote."""
+    """A valid agent. call: the user's object."""
 
     reference: str
     kind: Kind
@@ -43,7 +43,7 @@ class LoadedAgent:
 
 
 def load(reference: str) -> LoadedAgent:
-    """Import and recognise an agent."""
+    """Import an agent. Raises AgentNotLoaded."""
     module_name, separator, attribute = reference.partition(":")
     if not separator or not module_name or not attribute:
         raise AgentNotLoaded(
@@ -70,7 +70,7 @@ def _import(reference: str, module_name: str) -> ModuleType:
                 "Check the name (skyfleet:agent), written as Python imports it, e.g. 'functions.agent:agent'."
             ) from error
         _broken(reference, error)
-    except (Exception, SystemExit) as error:  # a user's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a user's module may raise any exception at import
         _broken(reference, error)
 
 

@@ -1,8 +1,8 @@
-"""The shapes of OpenAI's chat completions API, from what an agent says.
+"""Format an agent's answer as OpenAI's chat completions.
 
-https://platform.openai.com/docs/api-reference/chat. Pure: ids and times come in. Both follow from
-the request: `id` from its id, `created` from when it began, so another attempt of it can go on where
-one broke off.
+https://platform.openai.com/docs/api-reference/chat. Pure: ids and times are arguments. Both are derived from
+the request, `id` from its id and `created` from its start, so all attempts send equal bytes and another
+attempt can continue a broken stream.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from typing import Final
 
 from functions.api import Usage
 
-# What /v1/models lists and every answer names; the caller's own choice of model is not looked at.
+# The model in /v1/models and in every answer. The `model` of a request is ignored.
 MODEL: Final = "skyfleet-agent"
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer in the making. created: unix seconds, when the request began."""
+    """The formats of one answer. created: the start of the request in unix seconds."""
 
     request_id: str
     created: int
 
     @property
     def id(self) -> str:
-        # The same in every attempt of one request, so that a client never sees two ids for one answer.
+        # Equal in all attempts of a request, so a client never sees two ids for one answer.
         return f"chatcmpl-{hashlib.sha256(self.request_id.encode()).hexdigest()[:24]}"
 
     def whole(self, text: str, usage: Usage) -> dict[str, object]:
-        """The reply when no stream was asked for."""
+        """The reply to a request without `stream`."""
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         return {**self._head("chat.completion"), "choices": [choice], "usage": usage_json(usage)}
 
     def first(self) -> dict[str, object]:
-        """The chunk that opens a stream."""
+        """The first chunk of a stream."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def delta(self, text: str) -> dict[str, object]:
-        """A piece of the answer."""
+        """A chunk with a piece of the answer."""
         return self._chunk({"content": text})
 
     def last(self) -> dict[str, object]:
-        """The chunk that says the answer is complete."""
+        """The chunk with the finish reason `stop`."""
         return self._chunk({}, "stop")
 
     def usage(self, usage: Usage) -> dict[str, object]:
-        """The chunk after the last one, for callers that set stream_options.include_usage."""
+        """The chunk after the last one, for requests with stream_options.include_usage."""
         return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage_json(usage)}
 
     def _chunk(self, delta: dict[str, object], finish_reason: str | None = None) -> dict[str, object]:
@@ -60,7 +60,7 @@ class Completion:
 
 
 def usage_json(usage: Usage) -> dict[str, int]:
-    """Token counts as OpenAI names them."""
+    """Token counts with OpenAI's names."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -69,5 +69,5 @@ def usage_json(usage: Usage) -> dict[str, int]:
 
 
 def model_json() -> dict[str, object]:
-    """The one model there is. `created` is constant: equal bytes in all clouds."""
+    """The entry of the single model. `created` is constant, so all clouds send equal bytes."""
     return {"id": MODEL, "object": "model", "created": 0, "owned_by": "skyfleet"}

@@ -1,6 +1,6 @@
-"""From a request body to an AgentRequest.
+"""Parse a request body into an AgentRequest.
 
-Rule: whatever is wrong is a CallerError that names the place: the position in the JSON, or the field.
+Rule: every mistake is a CallerError with its place, a position in the JSON or a field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXAMPLE: Final = 'Send {"input": "what is 6 * 7?"} or {"messages": [{"role": "us
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a request has beside its body: an id, whether it asked for events, the function's environment."""
+    """The parts of a request besides its body. accepts_events: whether `Accept` asks for an event stream."""
 
     request_id: str
     accepts_events: bool
@@ -27,7 +27,7 @@ class RequestContext:
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object."""
+    """The body as a JSON object. Raises BadJson or BadRequest."""
     if not body.strip():
         raise BadJson(f"The body is empty, not JSON. {EXAMPLE}")
     try:
@@ -49,7 +49,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def invoke_request(body: bytes, origin: RequestContext) -> AgentRequest:
-    """A request to POST /invoke: `input` or `messages`, maybe `stream`."""
+    """A request to POST /invoke, with `input` or `messages` and an optional `stream`."""
     parsed = parse_json(body)
     if "input" in parsed and "messages" in parsed:
         raise BadRequest(f"The body has both input and messages; send one of them. {EXAMPLE}")
@@ -114,7 +114,7 @@ def _message(index: int, value: object) -> Message:
 def _content(where: str, value: object, role: str) -> str:
     if isinstance(value, str):
         return value
-    if value is None and role == "assistant":  # OpenAI's form of a message that only called tools
+    if value is None and role == "assistant":  # OpenAI's form of a message with only tool calls
         return ""
     if isinstance(value, list):
         return "".join(_part(f"{where}[{i}]", part) for i, part in enumerate(cast("list[object]", value)))

@@ -1,6 +1,6 @@
-"""The settings of a function, read once from its environment and its package.
+"""The settings of a function, read at its start from the environment and the package.
 
-All defaults of the package are here, each with its reason. All problems are reported at once.
+All defaults are here with their reasons. All problems are reported in one error.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from skyfleet import contract
 from skyfleet.signing import Keys, KeysError
 from skyfleet.values import frozen
 
-# Of a checkout; a built package names its own.
+# For a checkout; a built package names its agent.
 DEFAULT_AGENT: Final = "functions.agent:agent"
-# What /health says when the app was started by hand, outside any cloud.
+# For /health of a manually started application.
 DEFAULT_CLOUD: Final = "local"
 DEFAULT_REGION: Final = "local"
-# A checkout has no build.json; only a built package has.
+# For a checkout, which has no build.json.
 DEFAULT_BUILD: Final = "dev"
 
 PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
@@ -29,8 +29,7 @@ PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
 
 @frozen
 class Package:
-    """What a built package says of itself. build: 16 hexadecimal digits over sources, locks and the agent's
-    name, equal in all clouds; agent: "module:attribute"."""
+    """The content of build.json. build: the build id, 16 hexadecimal digits. agent: "module:attribute"."""
 
     build: str = DEFAULT_BUILD
     agent: str = ""
@@ -38,8 +37,11 @@ class Package:
 
 @frozen
 class Settings:
-    """One agent function. environ: what the agent may see, so without the signing keys. fleet: the deployment
-    it is of, as /health says it; empty when it was started by hand."""
+    """The settings of an agent function.
+
+    environ: for the agent, without the signing keys. fleet: the deployment in /health, empty for a manual
+    start.
+    """
 
     cloud: str
     region: str
@@ -51,7 +53,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], root: Path = PACKAGE_ROOT) -> Settings:
-        """Read the settings or raise one SetupError that lists every problem."""
+        """Read the settings. Raises a SetupError that lists all problems."""
         problems: list[str] = []
         keys, package = None, Package()
         try:
@@ -68,7 +70,7 @@ class Settings:
             cloud=environ.get(contract.CLOUD) or DEFAULT_CLOUD,
             region=environ.get(contract.REGION) or DEFAULT_REGION,
             fleet=environ.get(contract.FLEET) or "",
-            # The package first: settings reach a cloud before or after the code they were meant for.
+            # The package takes precedence, since settings may reach a cloud before or after their code.
             agent=package.agent or environ.get(contract.AGENT) or DEFAULT_AGENT,
             build=package.build,
             keys=keys,
@@ -77,7 +79,7 @@ class Settings:
 
 
 def read_package(root: Path = PACKAGE_ROOT) -> Package:
-    """What build.json in `root` says; a checkout has none."""
+    """Read build.json in `root`, which a checkout does not have."""
     file = root / "build.json"
     if not file.is_file():
         return Package()

@@ -1,1 +1,1 @@
-"""An agent that needs no model: it plans with rules, calls tools, looks at what came out and answers."""
+"""The demo agent: without a model it plans with rules, calls tools and answers from their results."""

@@ -1,6 +1,6 @@
-"""The agent loop without a model: plan, call a tool, look at what came out, go on, answer.
+"""The agent loop without a model: plan, call the tools in order, answer.
 
-Rule: it says only what tools found, and says plainly what it did not understand or could not do.
+Rule: the answer contains only results of tools, and names what was not understood or failed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ABILITIES: Final = (
     "compute 2 + 3 then double it."
 )
 GREETING: Final = "Hello! Ask me something, or say help."
-# A text tool's input in a plan can be long; the reply shows enough of it to recognise it.
+# Longer inputs of a text tool are truncated in the reply.
 SHOWN: Final = 200
 
 
 async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str | Step, None]:
-    """Steps as they are done, then the answer, a line for each sentence."""
+    """Yield the steps and then the answer, one line for each sentence."""
     intents = plan(request.input)
     yield Step("plan", request.input[:SHOWN], [_describe(intent) for intent in intents])
     sentences: list[str] = []
@@ -57,7 +57,7 @@ async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str 
 
 
 def _filled(intent: Call, previous: str) -> Call:
-    """The call with the result before it in its arguments."""
+    """The call with the previous result in its arguments."""
     if intent.tool == "arithmetic" and previous.startswith("-"):
         previous = f"({previous})"
     arguments = {

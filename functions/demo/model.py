@@ -1,7 +1,7 @@
-"""The agent loop with a model: the model plans, our tools act, until the model answers.
+"""The agent loop with a model: call the tools that the model requests, until it answers.
 
-Rule: bounded. At most `MAX_ROUNDS` turns, in the last of which no tool may be asked for, and at most
-`MAX_CALLS` calls of tools in one turn.
+Rule: there are at most `MAX_ROUNDS` turns, the last one without tools, and at most `MAX_CALLS` tool calls in
+a turn.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from functions.demo.tools.catalog import TOOLS, call
 from functions.errors import ModelFailed
 from skyfleet import contract
 
-# A question of the kind this agent answers takes two or three; eight bound the bill of a model that loops.
+# Typical questions take two or three turns; eight limit the cost of a model that loops.
 MAX_ROUNDS: Final = 8
 MAX_CALLS: Final = 8
 INSTRUCTIONS: Final = (
     "You are a helpful agent. Use the tools for arithmetic, time, text and waiting. Be brief."
 )
-# What a caller may set for the model. Everything else in the body stays between us and the caller.
+# The fields of a request that are forwarded to the model.
 PASSED_ON: Final = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """name: what the endpoint calls the model."""
+    """A model behind a chat completions endpoint. name: the endpoint's name of the model."""
 
     api: ChatApi
     name: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Model:
-        """MODEL_BASE_URL and MODEL_NAME, and MODEL_API_KEY where the endpoint wants one."""
+        """Read MODEL_BASE_URL, MODEL_NAME and MODEL_API_KEY (optional). Raises ModelFailed without a name."""
         name = environ.get(contract.MODEL_NAME)
         if not name:
             raise ModelFailed("MODEL_BASE_URL is set and MODEL_NAME is not; name the model to use.")
         return cls(ChatApi(environ[contract.MODEL_BASE_URL], environ.get(contract.MODEL_API_KEY)), name)
 
     async def answer(self, request: AgentRequest, context: Context) -> AsyncGenerator[Event, None]:
-        """Text as the model writes it, a step for each tool, the tokens it counted."""
+        """Yield the model's text, a step for each tool call, and the usage. Raises ModelFailed."""
         messages = _messages(request.messages)
         prompt_tokens = completion_tokens = 0
         for round_number in range(1, MAX_ROUNDS + 1):
@@ -118,7 +118,7 @@ def _messages(messages: tuple[Message, ...]) -> list[dict[str, object]]:
     given: list[dict[str, object]] = [{"role": "system", "content": INSTRUCTIONS}]
     for message in messages:
         if message.role == "tool":
-            # Its call is not in the conversation as we read it, and endpoints refuse an answer without one.
+            # The parsed conversation has no tool calls, and endpoints refuse a tool message without its call.
             given.append({"role": "system", "content": f"A tool of the caller answered: {message.content}"})
         else:
             role = "system" if message.role == "developer" else message.role

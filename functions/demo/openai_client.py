@@ -1,9 +1,9 @@
-"""A small client of any OpenAI-compatible chat completions endpoint: one turn of a model, plain or streamed.
+"""A client of OpenAI-compatible chat completions endpoints: one turn of a model, plain or streamed.
 
-Rules of this file
-- Every way a model can fail is one ModelFailed that says what to look at. It never holds the key, and of what
-  the endpoint answered only the status: some endpoints repeat the key in their errors.
-- A stream that ends without its end (`finish_reason` or `[DONE]`) is a failure, never a short answer.
+Rules
+- Every failure of a model is a ModelFailed with an advice. Of the endpoint's answer it contains only the
+  status, since some endpoints repeat the key in their errors.
+- A stream without `finish_reason` or `[DONE]` is a failure and never a short answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functions.errors import ModelFailed
 from skyfleet import contract
 
 CONNECT_TIMEOUT_S: Final = 10.0
-# Between two pieces of an answer. Models think for a while; half of the shortest limit among the clouds.
+# Between two pieces of an answer: half of the shortest request limit of the clouds (230 s on Azure).
 READ_TIMEOUT_S: Final = 110.0
 HINTS: Final = {
     401: "Check MODEL_API_KEY.",
@@ -35,7 +35,7 @@ HINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model wants a tool called; arguments: JSON as the model wrote it."""
+    """A tool call that a model requests. arguments: unparsed JSON."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """All a model said in one turn."""
+    """The text, tool calls and usage of one turn of a model."""
 
     text: str
     calls: tuple[ToolCall, ...]
@@ -53,7 +53,7 @@ class Turn:
 
 @dataclass(slots=True)
 class _Parts:
-    """A streamed turn, being put together."""
+    """The accumulated parts of a streamed turn."""
 
     texts: list[str] = field(default_factory=list[str])
     calls: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
@@ -67,14 +67,14 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class ChatApi:
-    """base_url: up to and with /v1."""
+    """A chat completions endpoint. base_url: including /v1. timeout_s: between two pieces."""
 
     base_url: str
     api_key: str | None = field(repr=False)
     timeout_s: float = READ_TIMEOUT_S
 
     async def plain(self, body: Mapping[str, object]) -> Turn:
-        """One turn, whole."""
+        """Request one turn. Raises ModelFailed."""
         try:
             async with self._client() as client:
                 response = await client.post(self._url, json=body, headers=self._headers())
@@ -92,7 +92,7 @@ class ChatApi:
             ) from None
 
     async def streamed(self, body: Mapping[str, object]) -> AsyncGenerator[str | Turn, None]:
-        """Pieces of text as they come, then the turn."""
+        """Yield pieces of text as they arrive, then the turn. Raises ModelFailed."""
         parts = _Parts()
         try:
             async with (
@@ -111,7 +111,7 @@ class ChatApi:
         yield parts.turn()
 
     def _line(self, line: str, parts: _Parts) -> str | None:
-        """Read one line of the event stream into the parts; the answer is the text in it."""
+        """Add one line of the event stream to the parts; returns its text."""
         if not line.startswith("data:"):
             return None
         data = line.removeprefix("data:").strip()
@@ -142,7 +142,7 @@ class ChatApi:
 
     @property
     def _host(self) -> str:
-        # Not the whole URL: people put keys into user names and queries.
+        # The whole URL may contain a key as user name or query.
         return httpx.URL(self.base_url).host or contract.MODEL_BASE_URL
 
     def _check(self, status: int) -> None:
@@ -200,5 +200,5 @@ def _usage(value: object) -> Usage | None:
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    # Reading the certificates takes tens of milliseconds; once an instance is enough.
+    # The certificates are read once per instance, which takes tens of milliseconds.
     return httpx.create_ssl_context()

@@ -1,13 +1,13 @@
-"""From a request in plain English to a plan: which tools to call, with what, in which order.
+"""Plan a request in plain English: an ordered list of tool calls with arguments.
 
-Rules of this file
-- Pure: text in, plan out. Nothing is computed here.
-- What a clause means is decided by the table in rules.py alone.
-- A clause that fits nothing is kept in the plan as not understood, so that the answer can say so.
+Rules
+- Pure: the plan depends on the text alone. Tools compute, the planner does not.
+- Only the table in rules.py gives clauses a meaning.
+- A clause without a matching rule stays in the plan as not understood, so the answer can name it.
 
-Theory. Quoted texts are masked first, so that nothing inside them is read. The request is split into clauses
-("... then ...", new sentences, "and" before a verb). A clause may point at the result before it ("reverse
-it", "add 5"): `PREVIOUS` stands in its arguments until that result is there.
+Quoted texts are masked first, so rules do not read inside them. The request is split into clauses ("... then
+...", new sentences, "and" before a verb). A clause may refer to the previous result ("reverse it", "add 5");
+`PREVIOUS` marks its place in the arguments.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Final
 
 from functions.demo.rules import MASK, PREVIOUS, RULES
 
-# What a text tool takes, and an instruction. Longer ones are refused, not cut: half a text has other words.
+# The input of a text tool with its instruction. A longer one is refused, since truncation changes results.
 MAX_REQUEST: Final = 101_000
 MAX_CLAUSES: Final = 20
-# An instruction without the texts it quotes. Keeps every pattern's work small whatever the request holds.
+# An instruction without its quoted texts. The limit bounds the time of each pattern.
 MAX_CLAUSE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a tool. Where an argument holds PREVIOUS, the value of the step before goes in."""
+    """One tool call. The previous result replaces PREVIOUS in its arguments."""
 
     tool: str
     arguments: dict[str, object]
@@ -40,14 +40,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Greet:
-    """The caller is polite and wants nothing."""
+    """A greeting without a request."""
 
     clause: str
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """The caller wants to know what the agent can do."""
+    """A question about the agent's abilities."""
 
     clause: str
 
@@ -82,13 +82,13 @@ TEXT_HEAD: Final = re.compile(
     r"shorten)\b",
     re.IGNORECASE,
 )
-# Runs of blanks would make the patterns slow.
+# Long runs of blanks would slow the patterns down.
 BLANKS: Final = re.compile(r"[^\S\n]{2,}")
 COLON: Final = re.compile(r"^([^:]{1,120}):\s+(\S.*)$", re.DOTALL)
 
 
 def plan(request: str) -> tuple[Intent, ...]:
-    """What to do about a request, in order."""
+    """The intents of a request, in order."""
     if len(request) > MAX_REQUEST:
         return (
             NotUnderstood(f"{request[:60]}... ({len(request)} characters; I read {MAX_REQUEST} at most)"),
@@ -116,7 +116,7 @@ def plan(request: str) -> tuple[Intent, ...]:
 
 
 def _literal_tail(text: str) -> tuple[str, str]:
-    """Cut "summarise: A. B." after the colon, so that the text to work on is not read as instructions."""
+    """Split "summarise: A. B." after the colon, so the text is not read as instructions."""
     match = COLON.match(text)
     if match is not None and TEXT_HEAD.search(match[1]):
         return match[1], match[2]

@@ -1,9 +1,9 @@
-"""What the offline agent understands: one literal table from phrases to calls of tools.
+"""The table of phrases that the demo agent understands without a model, and their tool calls.
 
-Rules of this file
-- `RULES` is tried from the top; the first pattern that fits the whole clause decides.
-- Pure: a builder turns groups of a pattern into arguments. Nothing is computed here.
-- Quoted texts are masked (`MASK`) before a clause comes here, so a pattern never reads inside them.
+Rules
+- The first pattern of `RULES` that matches the whole clause is used.
+- Pure: a builder makes arguments from the groups of its pattern.
+- Quoted texts are masked (`MASK`) before, so a pattern never reads inside them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 
 from functions.demo.tools.arithmetic import parse
 
-# Stands for the value of the step before; cannot occur in a request, NUL is removed from it.
+# A placeholder of the previous result. NUL is removed from requests, so they cannot contain it.
 PREVIOUS: Final = "\x00"
-# Stands for the quoted text of that number.
+# A placeholder of the quoted text with this number.
 MASK: Final = re.compile(r"\x01(\d+)\x02")
 
 Built = tuple[str, dict[str, object]]
@@ -44,7 +44,7 @@ NUMBER: Final = r"(\d+(?:\.\d+)?|an?|one|two|three|four|five|ten)"
 
 
 def _operand(raw: str | None) -> str:
-    """The text a clause works on: what it quotes, what it names, or the result before."""
+    """The operand of a clause: a quoted text, a given text, or the previous result."""
     text = (raw or "").strip(" :,")
     if not text or REFERENCE.match(text):
         return PREVIOUS
@@ -105,7 +105,7 @@ def _wait(match: re.Match[str]) -> Built:
 
 
 def _expression(template: str) -> Build:
-    """Arithmetic from the groups of a pattern; `it` stands for a group that points at the result before."""
+    """Build arithmetic from the groups of a pattern; `it` in a group refers to the previous result."""
 
     def build(match: re.Match[str]) -> Built | None:
         expression = template.format(*(_number_or_brackets(part) for part in match.groups()))
@@ -127,7 +127,7 @@ def _arithmetic(match: re.Match[str]) -> Built | None:
 
 
 def _is_arithmetic(expression: str) -> bool:
-    # Whatever the result before will be, a number in its place shows the form.
+    # A number in place of the previous result shows the form.
     return parse(expression.replace(PREVIOUS, "1")) is not None
 
 
@@ -187,7 +187,7 @@ RULES: Final[tuple[tuple[re.Pattern[str], Build], ...]] = (
         r"(?: (?:in|of|for|at) (.+?))?(?: (?:right )?now)?",
         _clock,
     ),
-    # arithmetic, with and without the result before
+    # arithmetic, with and without the previous result
     _rule(r"add (\S+) to (.+)", _expression("{1}+{0}")),
     _rule(r"add (\S+) and (\S+)", _expression("{0}+{1}")),
     _rule(r"add (\S+)", _expression(f"{PREVIOUS}+{{0}}")),

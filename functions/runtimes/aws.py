@@ -1,7 +1,7 @@
 """AWS Lambda: the application as a web server behind the Lambda Web Adapter, which streams its replies.
 
-run.sh starts this (`AWS_LAMBDA_EXEC_WRAPPER=/opt/bootstrap`, `AWS_LWA_INVOKE_MODE=response_stream`). Events
-that are no HTTP, like the scheduler's, arrive as `POST /events`.
+run.sh starts this module (`AWS_LAMBDA_EXEC_WRAPPER=/opt/bootstrap`, `AWS_LWA_INVOKE_MODE=response_stream`).
+Events other than HTTP requests, such as the scheduler's, arrive as `POST /events`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from skyfleet import contract
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
-    """Serve SKYFLEET_APP where the adapter looks for it, until the process is stopped."""
+    """Serve SKYFLEET_APP on the adapter's port until the process is stopped."""
     uvicorn.run(
         load_app(environ, secrets(environ)),
         host="127.0.0.1",
@@ -32,16 +32,18 @@ def serve(environ: MutableMapping[str, str]) -> None:
         log_level="warning",
         server_header=False,
         date_header=False,
-        # uvicorn works out the caller's address for each request; agents may ask for it, a router never does.
+        # uvicorn computes the client's address for each request. Only agents may need it.
         proxy_headers=environ.get(contract.ROLE, "agent") == "agent",
-        # A frozen sandbox wakes after minutes: its idle connection from the adapter must still be open.
+        # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
         timeout_keep_alive=3600,
     )
 
 
 def secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """This function's secrets by variable, out of the one in Secrets Manager that SKYFLEET_SECRET_ARN names:
-    one request at a start, and none of them in the configuration that others may read."""
+    """Read this function's secrets, by variable, from the secret that SKYFLEET_SECRET_ARN names.
+
+    One request at the start suffices, and the function's configuration contains no secret. Raises
+    SecretNotRead."""
     arn = environ.get(contract.SECRET_ARN)
     if not arn:
         return {}

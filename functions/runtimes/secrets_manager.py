@@ -1,7 +1,7 @@
 """Read one secret from AWS Secrets Manager at the start of a function, without the 200 ms of the AWS SDK.
 
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
-Rule: the secret and what the service answered never get into a message; only its status does.
+Rule: messages contain the status of the service's answer, and neither its text nor the secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.sigv4 import Credentials, Service, sign
 
-# A start is waiting for it: three tries fit into Lambda's ten seconds of init.
+# Three tries fit into Lambda's init phase of ten seconds.
 TIMEOUT_S: Final = 2.0
 PAUSES_S: Final = (0.1, 0.4)
 TARGET: Final = "secretsmanager.GetSecretValue"
@@ -24,7 +24,9 @@ TARGET: Final = "secretsmanager.GetSecretValue"
 def read_secret(
     arn: str, environ: Mapping[str, str], now: Callable[[], float], wait: Callable[[float], None]
 ) -> str:
-    """The secret's text. environ: of the function, with its credentials. now: unix seconds."""
+    """Return the secret's text. environ: of the function, with its credentials. now: unix seconds.
+
+    Raises SecretNotRead after three failed tries or a refusal."""
     region = arn.split(":")[3] if arn.count(":") >= 6 else environ.get("AWS_REGION", "")
     url = environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or f"https://secretsmanager.{region}.amazonaws.com"
     credentials = _credentials(environ)
@@ -43,7 +45,7 @@ def read_secret(
                 return _text(arn, reply)
             problem = f"answered with status {status}"
             if status < 500 and status != 429 and b"Throttling" not in reply:
-                break  # asking again changes nothing
+                break  # a retry would have the same result
         if pause is not None:
             wait(pause)
     raise SecretNotRead(

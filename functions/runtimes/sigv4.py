@@ -18,7 +18,7 @@ ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """As the Lambda environment gives them; token: of temporary credentials, empty for lasting ones."""
+    """Credentials as in Lambda's environment. token: of temporary credentials, otherwise empty."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -27,7 +27,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is called: e.g. `secretsmanager` in `eu-west-1`."""
+    """The called service, for example `secretsmanager` in `eu-west-1`."""
 
     name: str
     region: str
@@ -42,7 +42,7 @@ def sign(
     credentials: Credentials,
     now: float,
 ) -> dict[str, str]:
-    """The headers to send: the given ones, the signature and what it needs. now: unix seconds."""
+    """The given headers with the signature and its date and token. now: unix seconds."""
     parts = urlsplit(url)
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}

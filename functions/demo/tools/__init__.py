@@ -1,1 +1,1 @@
-"""The tools of the default agent, the same for its own rules and for a model."""
+"""The tools of the demo agent, for its rules and for a model."""

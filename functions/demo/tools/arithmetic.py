@@ -1,7 +1,7 @@
-"""Exact arithmetic on what people write: `12*(3+4)`, `15% of 80`, `2^10`, `7 squared`, `sqrt(2)`.
+"""Exact arithmetic on common notations: `12*(3+4)`, `15% of 80`, `2^10`, `7 squared`, `sqrt(2)`.
 
-The expression is parsed into Python's syntax tree and only a literal table of node types is evaluated: never
-`eval`. Numbers are fractions, so 0.1 + 0.2 is 0.3. Limits keep one request from using up an instance.
+The expression is parsed into Python's syntax tree, of which only listed node types are evaluated, without
+`eval`. Numbers are fractions, so 0.1 + 0.2 is 0.3. Limits bound the time of a request.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Final
 
 from functions.demo.tools.base import Arguments, Context, Observation, Tool, ToolFailed, schema, text_argument
 
-# A long sum of a person fits; a hostile tower of brackets does not.
+# Enough for a long sum; deeply nested brackets are refused.
 MAX_CHARACTERS: Final = 300
 MAX_NODES: Final = 200
-# About 600 digits: 2**2000 is fine, 9**9**9 is not. Keeps every single operation under a millisecond.
+# About 600 digits: 2**2000 is allowed, 9**9**9 is not. Each operation takes less than a millisecond.
 MAX_BITS: Final = 2048
 MAX_FACTORIAL: Final = 300
-# Digits shown of a result that has no exact decimal form.
+# The shown digits of a result without an exact decimal form.
 SHOWN_DIGITS: Final = 12
 
-# In order: later rules see what earlier ones wrote.
+# The rules apply in order.
 WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
@@ -56,18 +56,18 @@ WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 
 
 class _TooBig(Exception):
-    """A value passed MAX_BITS."""
+    """A value exceeds MAX_BITS."""
 
 
 def normalise(text: str) -> str:
-    """What a person wrote, as a Python expression (or as something that is none)."""
+    """Rewrite common notations as a Python expression. The result may be invalid."""
     for pattern, replacement in WORDS:
         text = pattern.sub(replacement, text)
     return text.strip().rstrip("=?.! ")
 
 
 def parse(text: str) -> ast.expr | None:
-    """The syntax tree when the text is arithmetic and nothing else, or None."""
+    """The syntax tree of an arithmetic expression, or None."""
     expression = normalise(text[: 2 * MAX_CHARACTERS])
     if not expression or len(expression) > MAX_CHARACTERS or not any(c.isdigit() for c in expression):
         return None
@@ -80,7 +80,7 @@ def parse(text: str) -> ast.expr | None:
 
 
 def evaluate(text: str) -> Fraction:
-    """The exact value; ToolFailed when the text is no arithmetic or the result too big."""
+    """The exact value. Raises ToolFailed if the text is not arithmetic or the result is too large."""
     tree = parse(text)
     if tree is None:
         raise ToolFailed(f"I cannot read {text[:80]!r} as arithmetic of up to {MAX_CHARACTERS} characters.")
@@ -97,7 +97,7 @@ def evaluate(text: str) -> Fraction:
 
 
 def show(value: Fraction) -> str:
-    """A number as a person writes it: exact when it has a finite decimal form, else rounded."""
+    """A number in decimal form, rounded if it has no finite decimal form."""
     if value.denominator == 1:
         return str(value.numerator)
     rest, places = value.denominator, 0
@@ -166,7 +166,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if exponent.denominator != 1:
         return Fraction(repr(math.pow(base, exponent)))
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if abs(exponent) * (bits - 1) > MAX_BITS:  # known before the work is done
+    if abs(exponent) * (bits - 1) > MAX_BITS:  # checked before the computation
         raise _TooBig
     return Fraction(base ** int(exponent))
 

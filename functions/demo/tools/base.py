@@ -1,7 +1,6 @@
-"""What a tool is: a name, a description, a schema of its arguments (as models read it) and a coroutine.
+"""The parts of a tool: a name, a description, a JSON schema of its arguments, and a coroutine.
 
-Rule: a tool has no side effect, so calling it twice is calling it once. Clock, waiting and memory come in
-with the context.
+Rule: a tool has no side effects, so calls can be repeated. Clock, waits and memory come from the context.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from dataclasses import dataclass
 
 from functions.api import Message
 
-# Keeps one call of a tool in the milliseconds: while it runs, the instance answers no other request.
+# The limit keeps a call in the range of milliseconds, in which the instance serves no other request.
 MAX_TEXT = 100_000
 
 
 class ToolFailed(Exception):
-    """The tool cannot do what it was asked; the text says why and what it could do, as part of an answer."""
+    """The tool refuses its arguments. The text has the reason and is a part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What tools may know of the world.
+    """The inputs of tools besides their arguments.
 
     messages: the conversation, oldest first. now: unix seconds. wait: like asyncio.sleep.
     """
@@ -34,7 +33,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What came out: the bare value, for a next step or a model, and the sentence that a person reads."""
+    """The result of a tool: the value for the next step or a model, and a sentence for the answer."""
 
     value: str
     sentence: str
@@ -45,7 +44,7 @@ Arguments = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """parameters: JSON schema of an object."""
+    """A tool. parameters: the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -54,7 +53,7 @@ class Tool:
 
 
 def text_argument(arguments: Arguments, name: str) -> str:
-    """A non-empty text among the arguments."""
+    """A non-empty text argument. Raises ToolFailed."""
     value = arguments.get(name)
     if not isinstance(value, str) or not value.strip():
         raise ToolFailed(f"I was given no {name} to work on.")
@@ -64,7 +63,7 @@ def text_argument(arguments: Arguments, name: str) -> str:
 
 
 def number_argument(arguments: Arguments, name: str, default: float) -> float:
-    """A number among the arguments; models also write numbers as text."""
+    """A number argument, which models also write as text. Raises ToolFailed."""
     value = arguments.get(name, default)
     try:
         number = float(value) if isinstance(value, int | float | str) else math.nan
@@ -76,7 +75,7 @@ def number_argument(arguments: Arguments, name: str, default: float) -> float:
 
 
 def schema(required: tuple[str, ...] = (), **properties: Mapping[str, object]) -> Mapping[str, object]:
-    """JSON schema of an object with these properties."""
+    """The JSON schema of an object with these properties."""
     return {
         "type": "object",
         "properties": properties,

@@ -1,4 +1,4 @@
-"""The tools there are, by name; and calling one so that a failure is an observation, not the end."""
+"""The tools by name, and calls of them that return failures as observations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TOOLS: Final[dict[str, Tool]] = {tool.name: tool for tool in (ARITHMETIC, CLOCK,
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """The outcome of one call; when it failed, the observation says why."""
+    """The outcome of a call. The observation of a failed call has the reason."""
 
     ok: bool
     observation: Observation
 
 
 async def call(name: str, arguments: Arguments, context: Context) -> Called:
-    """Run a tool by name. Unknown tools and refused arguments come back as observations to go on from."""
+    """Run a tool by name. Unknown tools and refused arguments are returned as failed calls."""
     tool = TOOLS.get(name)
     if tool is None:
         text = f"There is no tool {name[:40]!r}; there is {', '.join(TOOLS)}."

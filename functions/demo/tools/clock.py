@@ -1,4 +1,4 @@
-"""The time and date anywhere: `Tokyo`, `Europe/Berlin`, `UTC+2`; and how far a place is from UTC."""
+"""The time, date or UTC offset of a place such as `Tokyo`, `Europe/Berlin` or `UTC+2`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from functions.demo.tools.base import Arguments, Context, Observation, Tool, ToolFailed, schema
 
 WHAT: Final = ("time", "date", "weekday", "offset")
-# The continents of the time zone database; "Tokyo" is looked for in each.
+# The areas of the time zone database, in which a city is searched.
 AREAS: Final = ("Europe", "America", "Asia", "Africa", "Australia", "Pacific", "Atlantic", "Indian")
-# Places people name that the database files under another city.
+# Common places that the database lists under another city.
 PLACES: Final = {
     "beijing": "Asia/Shanghai",
     "boston": "America/New_York",
@@ -37,7 +37,7 @@ MAX_PLACE: Final = 60
 
 
 def zone(place: str) -> tuple[str, tzinfo]:
-    """The name and zone of a place; ToolFailed when it is not known."""
+    """The name and zone of a place. Raises ToolFailed if it is unknown."""
     wanted = " ".join(place.split()).strip("?.! ")[:MAX_PLACE]
     if wanted.lower() in ("", "utc", "gmt", "z"):
         return "UTC", UTC
@@ -49,7 +49,7 @@ def zone(place: str) -> tuple[str, tzinfo]:
     for name in candidates:
         try:
             return name, ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # what ZoneInfo raises for names that are none
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # ZoneInfo raises these for invalid names
             continue
     raise ToolFailed(
         f"I do not know the time zone of {wanted!r}. Name a large city, a zone like Europe/Berlin, or UTC+2."

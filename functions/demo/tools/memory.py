@@ -1,7 +1,7 @@
-"""What the caller said earlier in the same conversation: names, favourites, things to remember.
+"""Facts from earlier messages of the conversation: names, favourites, notes.
 
-An agent function keeps nothing between requests; its memory is the list of messages each request brings. So
-the same conversation gets the same answer in any cloud.
+An agent function keeps no state between requests; its memory is the list of messages in each request. A
+conversation therefore has the same answers on any cloud.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from functions.api import Message
 from functions.demo.tools.base import Arguments, Context, Observation, Tool, schema
 
-# "My name is Ada", "my favourite colour is green": a thing and its value.
+# "My name is Ada", "my favourite colour is green": a name and a value.
 FACT: Final = re.compile(r"\bmy ([a-z][a-z -]{0,39}?) (?:is|are) (?!what\b)([^.!?;\n]{1,200})", re.IGNORECASE)
 CALLED: Final = re.compile(r"\b(?:i am called|call me) ([^.!?;,\n]{1,80})", re.IGNORECASE)
 NOTE: Final = re.compile(r"\b(?:please )?remember (?:that |this: ?)?([^.!?;\n]{1,300})", re.IGNORECASE)
@@ -22,13 +22,13 @@ TAIL: Final = re.compile(
 )
 
 
-# A conversation of a person, read in milliseconds; older messages and longer texts are not looked at.
+# The limits bound the time to milliseconds; older messages and the rest of longer texts are ignored.
 MAX_MESSAGES: Final = 200
 MAX_READ: Final = 10_000
 
 
 def facts(messages: tuple[Message, ...]) -> dict[str, str]:
-    """What the caller said of themselves, the latest word on each thing."""
+    """The user's statements by name; the latest value counts."""
     known: dict[str, str] = {}
     for statement in _statements(messages):
         for match in FACT.finditer(statement):
@@ -39,7 +39,7 @@ def facts(messages: tuple[Message, ...]) -> dict[str, str]:
 
 
 def notes(messages: tuple[Message, ...]) -> list[str]:
-    """What the caller asked to remember, oldest first, each once."""
+    """The notes that the user asked to remember, oldest first, without duplicates."""
     found = [_cut(match[1]) for statement in _statements(messages) for match in NOTE.finditer(statement)]
     return list(dict.fromkeys(found))
 

@@ -1,4 +1,4 @@
-"""Work on a piece of text: count, reverse, change case, sort, take things out, shorten."""
+"""Operations on a text: count, reverse, change case, sort, extract, shorten."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 LINK: Final = re.compile(r"https?://[^\s<>\"']+")
 WORD: Final = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
-# A summary longer than this is no summary.
+# The longest summary.
 MAX_SENTENCES: Final = 20
 
 

@@ -1,4 +1,4 @@
-"""Wait a while: the tool that makes an answer slow on purpose, for trying timeouts, streams and drills."""
+"""Wait for a time, to test timeouts and streams with a slow answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functions.demo.tools.base import (
     schema,
 )
 
-# Well below the 230 s in which Azure answers any HTTP request, and a price one can pay.
+# Far below Azure's limit of 230 s for an HTTP request, and cheap.
 MAX_WAIT_S: Final = 30.0
 
 
