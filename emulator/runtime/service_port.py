@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from emulator.desired.model import Cloud
 from emulator.runtime.ingress.connections import invite_body
 from emulator.runtime.ingress.listener import Listener
-from emulator.services import azure_blobs, gcs, s3, secrets_manager
+from emulator.services import secrets_manager
+from emulator.services.azure_blobs import BlobStorage
+from emulator.services.gcs import CloudStorage
+from emulator.services.object_api import ObjectApi
 from emulator.services.objects import BadKey
+from emulator.services.s3 import S3
 from emulator.services.services import ServiceRequest, ServiceResponse, Services
 
 log = logging.getLogger(__name__)
 
+STORAGE: Mapping[Cloud, ObjectApi] = {"aws": S3(), "azure": BlobStorage(), "gcp": CloudStorage()}
 MOST_BYTES = 64 * 1024 * 1024  # of one object or request
 
 
 def serve(cloud: Cloud, request: ServiceRequest, services: Services) -> ServiceResponse:
     """Let the service that `request` is for answer it."""
-    if cloud == "azure":
-        return azure_blobs.handle(request, services)
-    if cloud == "gcp":
-        return gcs.handle(request, services)
-    if "x-amz-target" in request.headers:
+    if cloud == "aws" and "x-amz-target" in request.headers:
         return secrets_manager.handle(request, services)
-    return s3.handle(request, services)
+    return STORAGE[cloud].handle(request, services)
 
 
 class ServicePort:

@@ -10,35 +10,14 @@ from __future__ import annotations
 
 import json
 
-from emulator.desired.model import Bucket
-from emulator.services.identity import TOKEN_S, Denied
-from emulator.services.objects import Condition, PreconditionFailed
-from emulator.services.s3 import error, listed, read
+from emulator.desired.model import Bucket, Cloud
+from emulator.services.identity import TOKEN_S
+from emulator.services.object_api import ObjectApi
+from emulator.services.objects import Condition
+from emulator.services.s3 import error_document, listed
 from emulator.services.services import ServiceRequest, ServiceResponse, Services, action
 
 FLAVOR = {"metadata-flavor": "Google", "content-type": "application/json"}
-
-
-def handle(request: ServiceRequest, services: Services) -> ServiceResponse:
-    """One request to the metadata server or to the storage."""
-    if request.path.startswith("instance/"):
-        return _metadata(request, services)
-    try:
-        principal = services.identities.bearer(
-            "gcp", request.headers.get("authorization", ""), services.now()
-        )
-        name, _, key = request.path.partition("/")
-        bucket = services.bucket("gcp", name)
-        if bucket is None:
-            return error(404, "NoSuchBucket", "The specified bucket does not exist.")
-        if key:
-            return _object(request, services, bucket, (principal, key))
-        if request.method == "GET":
-            objects = services.open(bucket, principal, "object:list", "")
-            return listed(request, name, objects.list(request.query.get("prefix", "")))
-    except Denied as denied:
-        return error(denied.status, denied.code, denied.message)
-    return error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 
 def _metadata(request: ServiceRequest, services: Services) -> ServiceResponse:
@@ -59,18 +38,41 @@ def _condition(request: ServiceRequest) -> Condition:
     return Condition(wanted == "0", None, int(wanted) if wanted and wanted != "0" else None)
 
 
-def _object(
-    request: ServiceRequest, services: Services, bucket: Bucket, caller: tuple[str, str]
-) -> ServiceResponse:
-    principal, key = caller
-    objects = services.open(bucket, principal, action(request.method), key)
-    if request.method == "PUT" and objects.get(key) is not None:
-        services.open(bucket, principal, "object:delete", key)
-    try:
+class CloudStorage(ObjectApi):
+    """Google Cloud Storage; its metadata server answers on the same port."""
+
+    cloud: Cloud = "gcp"
+
+    def handle(self, request: ServiceRequest, services: Services) -> ServiceResponse:
+        if request.path.startswith("instance/"):
+            return _metadata(request, services)
+        return super().handle(request, services)
+
+    def principal(self, request: ServiceRequest, services: Services) -> str:
+        return services.identities.bearer("gcp", request.headers.get("authorization", ""), services.now())
+
+    def on_bucket(
+        self, request: ServiceRequest, services: Services, bucket: Bucket, principal: str
+    ) -> ServiceResponse:
+        if request.method != "GET":
+            what = "The specified method is not allowed against this resource."
+            return self.error(405, "MethodNotAllowed", what)
+        objects = services.open(bucket, principal, "object:list", "")
+        return listed(request, bucket.name, objects.list(request.query.get("prefix", "")))
+
+    def on_object(
+        self, request: ServiceRequest, services: Services, bucket: Bucket, caller: tuple[str, str]
+    ) -> ServiceResponse:
+        principal, key = caller
+        objects = services.open(bucket, principal, action(request.method), key)
+        if request.method == "PUT" and objects.get(key) is not None:
+            services.open(bucket, principal, "object:delete", key)
         match request.method:
             case "GET" | "HEAD":
                 stored = services.find(bucket, principal, key)
-                return read(request, stored, {"x-goog-generation": str(stored.generation)} if stored else {})
+                return self.read(
+                    request, stored, {"x-goog-generation": str(stored.generation)} if stored else {}
+                )
             case "PUT":
                 stored = objects.put(key, request.body, _condition(request))
                 return ServiceResponse(
@@ -79,10 +81,23 @@ def _object(
             case "DELETE" if objects.delete(key, _condition(request)):
                 return ServiceResponse(204)
             case "DELETE":
-                return error(404, "NoSuchKey", "The specified key does not exist.")
+                return self.no_object()
             case _:
-                return error(405, "MethodNotAllowed", "The specified method is not allowed.")
-    except PreconditionFailed:
-        return error(
-            412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold."
-        )
+                return self.error(405, "MethodNotAllowed", "The specified method is not allowed.")
+
+    def error(self, status: int, code: str, message: str) -> ServiceResponse:
+        return error_document(status, code, message)
+
+    def no_bucket(self) -> ServiceResponse:
+        return error_document(404, "NoSuchBucket", "The specified bucket does not exist.")
+
+    def no_object(self) -> ServiceResponse:
+        return error_document(404, "NoSuchKey", "The specified key does not exist.")
+
+    def unmet(self, request: ServiceRequest) -> ServiceResponse:
+        what = "At least one of the pre-conditions you specified did not hold."
+        return error_document(412, "PreconditionFailed", what)
+
+    def bad_range(self, content_range: str) -> ServiceResponse:
+        what = "The requested range is not satisfiable"
+        return error_document(416, "InvalidRange", what, range=content_range)
