@@ -1,10 +1,7 @@
-"""The costs of a stack without traffic, and how fast its checkers see a target that died.
+"""What a deployed stack costs without traffic, and how soon its checkers detect a failed target.
 
-The rule of this file: pure. Prices are list prices in USD, before any free tier, of the regions that the
-sources name; `docs/costs.md` is written from here (`python -m bench.costs`). The prices of requests are those
-that routers compare targets by (`skyfleet/contract.py`). Azure's are for the plan that the program deploys,
-Flex Consumption: 0.40 for a million executions, twice the older Consumption plan (`AZURE_PAGE`; the vendor's
-page, azure.microsoft.com/pricing/details/functions, fills in its figures by region).
+Pure. Prices are list prices in USD before any free tier, of the regions that the sources name; docs/costs.md
+is written from here (`python -m bench.costs`).
 """
 
 from __future__ import annotations
@@ -96,9 +93,9 @@ def run_s(checks: Checks) -> float:
 
 
 def detection_s(checks: Checks, fall: int = DEFAULT_FALL, minute_s: float = 60) -> float:
-    """The longest time from the death of a target without traffic until a checker calls it down.
+    """Seconds from the failure of a target without traffic until a checker reports it down, at most.
 
-    It dies just after a probe; then `fall` probes in a row fail, the last of them by its time-out.
+    The target fails right after a probe; then `fall` probes in a row fail, the last one by its time-out.
     """
     run = [probe * checks.apart_s for probe in range(checks.probes)]
     instants = [minute * minute_s + at for minute in range(fall + 2) for at in run]
