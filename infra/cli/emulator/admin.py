@@ -11,7 +11,7 @@ from infra.cli.http import session
 from infra.cli.json_access import JsonObject
 
 # Most calls take milliseconds; to set a fault the daemon may have to stop instances.
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
