@@ -141,11 +141,15 @@ class Fleet:
         self._url = self._url or str(self.facts("outputs")["routerUrl"]).rstrip("/")
         return self._url
 
-    def admin(self, method: str, path: str) -> requests.Response:
+    def admin(self, method: str, path: str, body: Json | None = None) -> requests.Response:
         """One request to the emulator's admin API."""
         note = self.emulator
         headers = {"authorization": f"Bearer {note['token']}"}
-        return requests.request(method, f"{note['admin']}{path}", headers=headers, timeout=30)
+        return requests.request(method, f"{note['admin']}{path}", json=body, headers=headers, timeout=30)
+
+    def inject(self, cloud: str, fault: str) -> None:
+        """Begin a fault at once: `skyfleet chaos` starts a process first."""
+        assert self.admin("POST", "/v1/faults", {"cloud": cloud, "fault": fault}).ok
 
     def roots(self) -> dict[str, str]:
         """The stack's root keys by id, as only its operator can read them."""

@@ -81,13 +81,16 @@ def test_clouds_that_answer_are_deployed_and_the_next_up_completes(bare: Fleet) 
     bare.wait_until_healthy()
     assert "azure: the cloud's management API answered 503" in printed
     assert "aws: the cloud's management API answered 503" in printed
-    assert "`make up` again" in printed
+    assert "Once the API answers, `make up` deploys the rest" in printed
     assert alone == {"gcp"}
     assert answering(bare) == {"aws", "azure", "gcp"}
 
 
 def test_an_update_on_a_bad_day_keeps_what_ran(deployed: Fleet) -> None:
-    """The cloud whose API is down keeps its function and its place among the targets."""
+    """The cloud whose API is down keeps its function and its place among the targets.
+
+    That the next update deploys the rest is the claim of the test above; here the mending below does it.
+    """
     config = deployed.root / "Pulumi.local.yaml"
     config.write_text(config.read_text().replace("weight: 3", "weight: 4"))
     deployed.run("chaos", "gcp", "api:429")
@@ -96,7 +99,6 @@ def test_an_update_on_a_bad_day_keeps_what_ran(deployed: Fleet) -> None:
     deployed.run("chaos", "gcp", "heal")
     assert "not deployed: gcp: the cloud's management API answered 429" in printed
     assert clouds == {"aws", "azure", "gcp"}
-    assert "no changes" not in deployed.run("up", seconds=400)
 
 
 @dataclass(frozen=True, slots=True)

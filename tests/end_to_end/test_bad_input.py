@@ -114,20 +114,6 @@ def test_every_cloud_reports_the_same_build(fleet: Fleet) -> None:
     assert len(builds) == 1
 
 
-def test_a_cloud_that_keeps_serving_the_old_build_fails_the_deploy(fleet: Fleet) -> None:
-    """`up` compares the build that each cloud reports with the one it deployed."""
-    fleet.run("chaos", "azure", "stale")
-    agent = fleet.root / "functions" / "agent.py"
-    agent.write_text(agent.read_text() + "\n# a new build\n")
-    printed = fleet.run("up", code=1)
-    assert "azure" in printed
-    assert "build" in printed
-    assert "agents differ: azure/westeurope runs build" in fleet.run("status")
-    fleet.run("chaos", "azure", "heal")
-    fleet.run("up")
-    assert answers(fleet)
-
-
 def test_a_misspelt_agent_stops_the_deploy_before_anything_changes(fleet: Fleet) -> None:
     """The message names the module that is missing."""
     config = fleet.root / "Pulumi.local.yaml"
@@ -142,27 +128,17 @@ def test_a_typo_in_chaos_names_what_was_meant(fleet: Fleet) -> None:
     assert "blackhole" in fleet.run("chaos", "azure", "blakchole", code=2)
 
 
-def test_a_port_taken_while_the_daemon_was_down_is_named(fleet: Fleet) -> None:
-    """The emulator keeps its ports; `up` names one that another process holds, and works once it is free."""
-    port = int(fleet.url.rsplit(":", 1)[1])
-    fleet.shell(f"kill -9 {fleet.emulator['pid']}")
-    with socket.socket() as squatter:
-        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        for _ in range(50):  # the killed daemon's children let go of it a moment later
-            try:
-                squatter.bind(("127.0.0.1", port))
-                break
-            except OSError:
-                time.sleep(0.1)
-        squatter.listen()
-        assert str(port) in fleet.run("up", code=1)
-    fleet.run("up")
-    assert answers(fleet)
-
-
-def test_an_up_killed_in_the_middle_is_recovered_by_the_next(fleet: Fleet) -> None:
-    """kill -9 of `pulumi` leaves a lock and half a deploy; the next `up` clears both or says what to do."""
+def test_an_old_build_fails_the_deploy_and_a_killed_up_is_recovered_by_the_next(fleet: Fleet) -> None:
+    """`up` compares the build that each cloud reports with the one it deployed. kill -9 of `pulumi` leaves a
+    lock and half a deploy; the next `up` clears both or says what to do."""
+    fleet.run("chaos", "azure", "stale")
     agent = fleet.root / "functions" / "agent.py"
+    agent.write_text(agent.read_text() + "\n# a new build\n")
+    printed = fleet.run("up", code=1)
+    assert "azure" in printed
+    assert "build" in printed
+    assert "agents differ: azure/westeurope runs build" in fleet.run("status")
+    fleet.heal()
     agent.write_text(agent.read_text() + "\n# another build\n")
     process = fleet.start("up")
     try:
@@ -176,8 +152,21 @@ def test_an_up_killed_in_the_middle_is_recovered_by_the_next(fleet: Fleet) -> No
     assert answers(fleet)
 
 
-def test_any_subset_of_the_clouds_deploys(fleet: Fleet) -> None:
-    """A cloud taken out of the config is taken down, and comes back when it is put in again."""
+def test_a_taken_port_is_named_and_any_subset_of_the_clouds_deploys(fleet: Fleet) -> None:
+    """The emulator keeps its ports; `up` names one that another process holds, and works once it is free. A
+    cloud taken out of the config is then taken down, and comes back when it is put in again."""
+    port = int(fleet.url.rsplit(":", 1)[1])
+    fleet.shell(f"kill -9 {fleet.emulator['pid']}")
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for _ in range(50):  # the killed daemon's children let go of it a moment later
+            try:
+                squatter.bind(("127.0.0.1", port))
+                break
+            except OSError:
+                time.sleep(0.1)
+        squatter.listen()
+        assert str(port) in fleet.run("up", code=1)
     config = fleet.root / "Pulumi.local.yaml"
     text = config.read_text()
     without = "\n".join(line for line in text.splitlines() if "westeurope" not in line)
