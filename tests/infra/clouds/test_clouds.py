@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -272,3 +273,13 @@ def test_resources_are_children_of_their_component(fleet: list[Resource]) -> Non
         for cloud in FUNCTIONS
         for kind, count in (("RegionBase", 1), ("Function", 3))
     }
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, None), ({"agentPaceMs": 0}, "0")])
+def test_a_pace_of_0_is_written_to_the_agent(
+    given: Mapping[str, object], expected: str | None, tmp_path: Path
+) -> None:
+    """Without the key the agent uses its own default."""
+    resources = recorded(settings_for("aws", **given), tmp_path)
+    agents = [each for each in resources if each.token == FUNCTIONS["aws"] and role(each) == "agent"]
+    assert [environment(each).get("AGENT_PACE_MS") for each in agents] == [expected]
