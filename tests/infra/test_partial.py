@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,16 +35,12 @@ async def former(endpoint: FunctionEndpoint) -> str:
     return FORMER.get(endpoint.cloud, "")
 
 
-def urls_of(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] | None:
+async def urls_of(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str] | None:
     """The result of `partial.urls`, or None if it is unknown."""
-
-    async def run() -> list[str] | None:
-        pulumi.runtime.settings.configure(pulumi.runtime.Settings("p", "s", dry_run=dry_run))
-        endpoints = [FunctionEndpoint(cloud, "r", cloud, output(url)) for cloud, url in urls.items()]
-        found = partial.urls(endpoints, former)
-        return await found.future() if await found.is_known() else None
-
-    return asyncio.run(run())
+    pulumi.runtime.settings.configure(pulumi.runtime.Settings("p", "s", dry_run=dry_run))
+    endpoints = [FunctionEndpoint(cloud, "r", cloud, output(url)) for cloud, url in urls.items()]
+    found = partial.urls(endpoints, former)
+    return await found.future() if await found.is_known() else None
 
 
 @pytest.mark.parametrize(
@@ -58,27 +53,24 @@ def urls_of(urls: dict[Cloud, str | None], *, dry_run: bool = False) -> list[str
         ({"aws": None, "gcp": None}, ["", "https://former.run.app"]),
     ],
 )
-def test_a_failed_function_is_omitted_or_keeps_its_former_url(
+async def test_a_failed_function_is_omitted_or_keeps_its_former_url(
     urls: dict[Cloud, str | None], expected: Sequence[str] | None
 ) -> None:
     """If no function exists, resources that depend on one are not deployed."""
-    assert urls_of(urls) == expected
+    assert await urls_of(urls) == expected
 
 
-def test_a_preview_does_not_read_former_urls() -> None:
+async def test_a_preview_does_not_read_former_urls() -> None:
     """In a preview every new URL is unknown, which is not a failure."""
-    assert urls_of({"aws": "https://a", "gcp": None}, dry_run=True) is None
+    assert await urls_of({"aws": "https://a", "gcp": None}, dry_run=True) is None
 
 
-def test_a_routers_list_has_the_existing_targets() -> None:
+async def test_a_routers_list_has_the_existing_targets() -> None:
     """The weights of the other targets do not change."""
     targets = [Target(Place("aws", "eu-west-1"), 3), Target(Place("gcp", "europe-west1"), 1)]
 
-    async def run() -> str | None:
-        urls = pulumi.Output.from_input(["", "https://g.run.app"])
-        return await target_list(targets, urls, repeatable=True).future()
-
-    (only,) = json.loads(asyncio.run(run()) or "")
+    urls = pulumi.Output.from_input(["", "https://g.run.app"])
+    (only,) = json.loads(await target_list(targets, urls, repeatable=True).future() or "")
     assert (only["cloud"], only["url"], only["weight"]) == ("gcp", "https://g.run.app", 1)
 
 

@@ -6,7 +6,6 @@ beside it with the document's name; ours never differs.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -272,21 +271,20 @@ def test_cloud_storage_answers_as_its_reference_says(gcs: Pair, row: Row) -> Non
     assert answers[0] == (row.theirs or row.expected)
 
 
-def test_our_client_reads_what_fake_gcs_server_keeps(gcs: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its generation and tag are taken as Google's; what is missing is nothing."""
+async def test_our_client_reads_objects_of_fake_gcs_server(
+    gcs: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client reads the generation as on Google Cloud, and a missing object is None."""
     theirs, _ = gcs
     generation = json_put(theirs, None)
     for name, value in theirs.environ.items():
         monkeypatch.setenv(name, value)
 
-    async def story() -> None:
-        bucket = CloudBucket(theirs.url, most_bytes=1_048_576)
-        found = await bucket.get("object")
-        assert isinstance(found, Found)
-        assert (found.data, found.version) == (BODY, generation)
-        assert await bucket.get("none") is None
-
-    asyncio.run(story())
+    bucket = CloudBucket(theirs.url, most_bytes=1_048_576)
+    found = await bucket.get("object")
+    assert isinstance(found, Found)
+    assert (found.data, found.version) == (BODY, generation)
+    assert await bucket.get("none") is None
 
 
 def test_google_wants_the_permission_to_delete_for_writing_over(tmp_path: Path) -> None:
