@@ -18,9 +18,9 @@ from bench.simulation.rules.rule import Probes, Rule
 from router.core.outcomes import Outcome
 from router.core.policy import Policy
 from router.core.request import actions as a
-from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind
 from router.core.request.failures import AttemptError, Fail
+from router.core.request.limits import RequestLimits
 from router.core.request.machine import RequestMachine
 from router.core.targets import Choice
 
@@ -111,7 +111,7 @@ class Driver:
         self._ended: End | None = None
         budget, deadline = min(policy.attempts, len(instance.agents)), now + PATIENCE_S
         hedge_after_s = instance.rule.hedge_after_s()
-        limits = a.RequestLimits(policy, budget, now, deadline, repeatable, hedge_after_s=hedge_after_s)
+        limits = RequestLimits(policy, budget, now, deadline, repeatable, hedge_after_s=hedge_after_s)
         self._machine = RequestMachine(limits)
         self._do(self._machine.on_start(now))
 
@@ -125,19 +125,18 @@ class Driver:
                         more = machine.on_pick(instance.rule.choose(excluded), now)
                     case a.Charge(choice, reason):
                         more = machine.on_charge(now, affordable=instance.rule.afford(choice, reason))
-                    case a.Send(number, choice, reason):
-                        self._send(number, choice, reason)
+                    case a.MarkSlow(number):
+                        instance.rule.attempt_is_slow(self._attempts[number].key)
+                    case a.Send(number, choice):
+                        self._send(number, choice)
                     case a.Probe(number):
                         self._probe(number)
                     case a.Cancel(number):
                         self._close(number, Outcome.UNRESPONSIVE)
                     case a.Abandon(number, why):
                         self._abandon(number, why)
-                    case a.Forward():
-                        self._end(good=self._ended in _GOOD)
-                        return
-                    case Fail():
-                        self._end(good=False)
+                    case a.Forward() | Fail():
+                        self._end(good=isinstance(action, a.Forward) and self._ended in _GOOD)
                         return
                     case _:
                         raise TypeError(f"The simulation does not know the action {action}.")
@@ -149,11 +148,8 @@ class Driver:
     def _on_time(self) -> None:
         self._do(self._machine.on_time(self._loop.now))
 
-    def _send(self, number: int, choice: Choice, reason: AttemptReason | None) -> None:
+    def _send(self, number: int, choice: Choice) -> None:
         loop, instance, key = self._loop, self._instance, choice.key
-        if reason is AttemptReason.HEDGE:
-            for attempt in self._attempts.values():
-                instance.rule.attempt_is_slow(attempt.key)
         instance.rule.sent(key)
         one_way_s, agent = instance.one_way_s[key], instance.agents[key]
         job = Job(lambda end: loop.after(one_way_s, lambda: self._on_end(number, end)), loop.now)

@@ -23,17 +23,15 @@ from router.core.request.classify import (
     ResponseKind,
     classify,
     is_ordinary,
-    stream_fault,
 )
 from router.core.request.failures import AttemptError
 from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
-from router.net.fields import first, request_head, upstream
+from router.net.fields import request_head, upstream
 from router.net.lambda_errors import LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
-from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import FirstEvent, LastEvent
 
 # A small reply fits; more of an error reply is read only when it is forwarded.
@@ -148,8 +146,8 @@ class Attempt:
             now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
         )
         kind = reply.kind
-        if not agents.identified and first(headers, LOAD_HEADER) is not None:
-            agents.identified = True
+        if not agents.identified:
+            agents.note_head(headers)
         if kind is ResponseKind.FRONTEND or kind is ResponseKind.UNKNOWN:
             if not is_ordinary(request.method, request.target):
                 self.record(Outcome.NEUTRAL)
@@ -194,7 +192,7 @@ class Attempt:
         else:
             if reply.at_end is not Outcome.NEUTRAL:
                 if self._last is not None and (
-                    why := stream_fault(self._last, self._request.path, self._context.agents)
+                    why := self._context.agents.stream_fault(self._last, self._request.path)
                 ):
                     self.record(Outcome.FAILURE, why)
                 if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):

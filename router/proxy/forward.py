@@ -15,7 +15,8 @@ from typing import Final
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
 from router.core.request.failures import AttemptError, Fail, error_reply, response_headers
-from router.core.request.machine import IDEMPOTENT, SAFE, RequestMachine
+from router.core.request.limits import affinity_key, is_repeatable, request_limits
+from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.net.fields import check_request, downstream
 from router.proxy.abandoned import abandon
@@ -62,26 +63,15 @@ class Forwarder:
         self._ready_at = now = context.ticks()
         self._started = started = now if request.arrived is None else request.arrived
         self._arrived = balancer.clock() - (now - started)  # unix seconds, the same in all attempts
-        self._limit = math.inf if options.timeout_s is None else started + options.timeout_s
         self._strategy = options.strategy
-        # Agents ignore a key on safe methods, so repeats of those need not meet the same target.
-        self._key = b"" if request.method in SAFE else options.key or b""
-        idempotent, deadline = request.method in IDEMPOTENT, started + policy.deadline_s
-        repeatable = idempotent or options.key is not None
-        hedge_s = math.inf
-        if repeatable or context.any_repeatable:
-            hedge_s = balancer.hedge_after_s(options.strategy or balancer.strategy)
-        limits = a.RequestLimits(
-            policy,
-            balancer.most_attempts,
-            started,
-            deadline if deadline < self._limit else self._limit,
-            repeatable,
-            options.parallel,
-            hedge_s,
-            not idempotent and policy.hedge != "on",
-            self._limit,
+        self._key = affinity_key(request.method, options)
+        hedge_after_s = math.inf
+        if context.any_repeatable or is_repeatable(request.method, options):
+            hedge_after_s = balancer.hedge_after_s(options.strategy or balancer.strategy)
+        limits = request_limits(
+            request.method, options, policy, balancer.most_attempts, started, hedge_after_s
         )
+        self._limit = limits.client_deadline
         self._machine = RequestMachine(limits)
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None
@@ -164,29 +154,20 @@ class Forwarder:
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         """A part of the forwarded body."""
-        machine = self._machine
-        if not attempt.ended:
-            machine.data_at = self._context.ticks()
-        if machine.stream is not None:
-            ready = machine.stream.feed(data)
-            if ready is None:
-                self._do(machine.on_mismatch(attempt.number, "another"), self._context.ticks())
-                return
-            data = ready
-        if data:
-            self._downstream.body(data)
+        ready = self._machine.on_data(attempt.number, data, self._context.ticks())
+        if isinstance(ready, tuple):
+            self._do(ready, self._context.ticks())
+        elif ready:
+            self._downstream.body(ready)
 
     def on_end(self, attempt: Attempt) -> None:
         """The forwarded body is complete."""
-        machine = self._machine
-        if machine.stream is not None:
-            rest = machine.stream.finish()
-            if rest is None:
-                self._do(machine.on_mismatch(attempt.number, "a shorter"), self._context.ticks())
-                return
-            if rest:
-                self._downstream.body(rest)
-        machine.over = True
+        rest = self._machine.on_end(attempt.number)
+        if isinstance(rest, tuple):
+            self._do(rest, self._context.ticks())
+            return
+        if rest:
+            self._downstream.body(rest)
         self._context.deadlines.discard(self)  # all other attempts are closed
         self._downstream.end()
 
@@ -232,6 +213,8 @@ class Forwarder:
     def _other(self, action: a.Action) -> None:
         """Carry out an action that a request without faults does not meet."""
         match action:
+            case a.MarkSlow():
+                self._context.balancer.attempt_is_slow(self._attempts[action.number].key)
             case a.Probe():
                 self._probe(self._attempts[action.number])
             case a.Cancel():
@@ -253,9 +236,6 @@ class Forwarder:
         balancer, key = context.balancer, sent.choice.key
         if sent.reason is AttemptReason.HEDGE:
             self._hedged = True
-            for one in self._machine.active:
-                if one.number < sent.number:
-                    balancer.attempt_is_slow(one.choice.key)
         if self._key and sent.reason in (None, AttemptReason.RETRY):
             balancer.remember(self._key, key)
         attempt = Attempt(self, context, self._request, sent, now)

@@ -1,36 +1,13 @@
-"""What `RequestMachine` is given at the start, and the actions that it asks of its driver."""
+"""The actions that `RequestMachine` asks of its driver."""
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 
-from router.core.policy import Policy
 from router.core.request.budget import AttemptReason
 from router.core.request.failures import AttemptError, Fail
 from router.core.targets import Choice
 from skyfleet.values import frozen
-
-
-@frozen
-class RequestLimits:
-    """What is settled when a request begins. Times are seconds of one monotonic clock.
-
-    budget: at most so many attempts that may have executed. started, deadline: absolute; the deadline is for
-    the begin of a reply. client_deadline: absolute, for its end; infinite: the client set none. repeatable:
-    the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a lone attempt
-    is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no hedge.
-    """
-
-    policy: Policy
-    budget: int
-    started: float
-    deadline: float
-    repeatable: bool
-    parallel: int = 1
-    hedge_after_s: float = math.inf
-    retries_only: bool = False
-    client_deadline: float = math.inf
 
 
 class Abandoned(StrEnum):
@@ -54,6 +31,13 @@ class Charge:
 
     choice: Choice
     reason: AttemptReason
+
+
+@frozen
+class MarkSlow:
+    """Count this attempt as slow: its target gave no first event within the hedge delay."""
+
+    number: int
 
 
 @frozen
@@ -112,5 +96,5 @@ class Abort:
     as_event: bool
 
 
-Action = Pick | Charge | Send | Probe | Cancel | Abandon | Forward | Queue | Abort | Fail
+Action = Pick | Charge | MarkSlow | Send | Probe | Cancel | Abandon | Forward | Queue | Abort | Fail
 Actions = tuple[Action, ...]

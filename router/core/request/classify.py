@@ -79,13 +79,34 @@ class Responder(StrEnum):
 
 
 class AgentTraits:
-    """What this router has seen of its fleet's agents. identified: one has sent the load header.
-    ends_streams: a stream of /invoke has ended with the event `done`."""
+    """What this router has learned of its fleet's agents; only its methods change it. identified: one has
+    sent the load header. ends_streams: a stream of /invoke has ended with the event `done`."""
 
     __slots__ = ("ends_streams", "identified")
 
     def __init__(self) -> None:
         self.identified = self.ends_streams = False
+
+    def note_head(self, headers: list[Header]) -> None:
+        """An agent's reply has these fields."""
+        if not self.identified and any(name == LOAD_HEADER for name, _ in headers):
+            self.identified = True
+
+    def stream_fault(self, last: LastEvent, path: str) -> str:
+        """What is wrong with a stream that ended in order; empty: nothing. path: of the request.
+
+        Chat completions end with [DONE] (OpenAI's API). Agents that are functions end /invoke with `done`;
+        for other agents that is no rule, so it counts once this fleet has shown it."""
+        if last.is_error():
+            return "its stream ended in an error"
+        if path.endswith("/chat/completions"):
+            return "" if last.is_done() else "its stream ended without [DONE]"
+        if path == "/invoke":
+            if last.is_of(b"done"):
+                self.ends_streams = True
+            elif self.ends_streams:
+                return "its stream ended without its last event"
+        return ""
 
 
 @frozen
@@ -192,23 +213,6 @@ def is_ordinary(method: str, target: bytes) -> bool:
     if method not in _METHODS or path.lower().startswith(_KEPT):
         return False
     return not any(part in path for part in _REWRITTEN)
-
-
-def stream_fault(last: LastEvent, path: str, agents: AgentTraits) -> str:
-    """What is wrong with a stream that ended in order; empty: nothing. path: of the request.
-
-    Chat completions end with [DONE] (OpenAI's API). Agents that are functions end /invoke with `done`; for
-    other agents that is no rule, so it counts once this fleet has shown it."""
-    if last.is_error():
-        return "its stream ended in an error"
-    if path.endswith("/chat/completions"):
-        return "" if last.is_done() else "its stream ended without [DONE]"
-    if path == "/invoke":
-        if last.is_of(b"done"):
-            agents.ends_streams = True
-        elif agents.ends_streams:
-            return "its stream ended without its last event"
-    return ""
 
 
 def parse_retry_after(value: bytes | None, now: float) -> float | None:

@@ -16,14 +16,15 @@ from router.core.request.actions import (
     Actions,
     Cancel,
     Forward,
+    MarkSlow,
     Pick,
     Queue,
-    RequestLimits,
     Send,
 )
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind
 from router.core.request.failures import UNSENT, AttemptError, Fail, may_have_run, no_reply, too_late
+from router.core.request.limits import RequestLimits
 from router.core.request.stream import ResumableStream
 from router.core.targets import Choice
 
@@ -186,7 +187,9 @@ class RequestState:
         self._schedule_hedge(now)
         self._armed()
         send = Send(number, choice, reason)
-        if reason is AttemptReason.HEDGE or len(self.active) >= limits.parallel:
+        if reason is AttemptReason.HEDGE:
+            return (*(MarkSlow(other.number) for other in self.active if other is not one), send)
+        if len(self.active) >= limits.parallel:
             return (send,)
         return (send, *self._fill(now))
 
@@ -245,7 +248,7 @@ class RequestState:
 
     # Ends.
 
-    def on_mismatch(self, number: int, what: str) -> Actions:
+    def _mismatch(self, number: int, what: str) -> Actions:
         """A resumed stream is not the one that was begun. what: the reply is, e.g. "another"."""
         key = self.attempts[number].choice.key
         return self._abort("stream-cut", f"{self._lost} {key} gave {what} reply.")
@@ -255,7 +258,7 @@ class RequestState:
         reply = one.reply
         events = reply is not None and reply.events
         if self._lost and (one.status >= 300 or not events):
-            return self.on_mismatch(one.number, "another")
+            return self._mismatch(one.number, "another")
         running = one in self.active
         others = self._close_others(one) if self.attempts[-1].number else ()
         if events and self.stream is None:

@@ -46,9 +46,6 @@ from router.core.request.decisions import NOT_RUNNING, RequestState
 from router.core.request.failures import AttemptError, may_have_run
 from router.core.targets import Choice
 
-# RFC 9110, section 9.2.2.
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
 # What is forwarded at once if the request must not be repeated.
 _FINAL: Final = frozenset({ResponseKind.BUFFER, ResponseKind.STREAM, ResponseKind.SERVER_ERROR})
 _EXECUTED: Final = frozenset({ResponseKind.SERVER_ERROR, ResponseKind.UNKNOWN})
@@ -141,9 +138,23 @@ class RequestMachine(RequestState):
             self._kept.remove(one)
         return ()
 
-    def on_end(self) -> None:
-        """The forwarded reply is complete."""
+    # Events of the forwarded body: they return what the client gets now, or how the reply ends otherwise.
+
+    def on_data(self, number: int, data: bytes, now: float) -> bytes | Actions:
+        """A part of it has arrived."""
+        self.data_at = now
+        if self.stream is None:
+            return data
+        ready = self.stream.feed(data)
+        return self._mismatch(number, "another") if ready is None else ready
+
+    def on_end(self, number: int) -> bytes | Actions:
+        """It is complete."""
+        rest = b"" if self.stream is None else self.stream.finish()
+        if rest is None:
+            return self._mismatch(number, "a shorter")
         self.over = True
+        return rest
 
     # Events of probes.
 

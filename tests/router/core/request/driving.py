@@ -13,6 +13,7 @@ from router.core.policy import DEFAULT, Policy
 from router.core.request import actions as a
 from router.core.request.classify import Classification, ResponseKind
 from router.core.request.failures import AttemptError
+from router.core.request.limits import RequestLimits
 from router.core.request.machine import RequestMachine
 from router.core.targets import Choice
 
@@ -47,10 +48,10 @@ class Changes(TypedDict, total=False):
 
 def limits(
     *, deadline_s: float = 230.0, client_s: float = math.inf, **changes: Unpack[Changes]
-) -> a.RequestLimits:
+) -> RequestLimits:
     """Limits of a request that started at `NOW`. client_s: of the client's own deadline."""
     deadline = NOW + min(deadline_s, client_s)
-    own = a.RequestLimits(DEFAULT, len(KEYS), NOW, deadline, repeatable=False, client_deadline=NOW + client_s)
+    own = RequestLimits(DEFAULT, len(KEYS), NOW, deadline, repeatable=False, client_deadline=NOW + client_s)
     return replace(own, **changes)
 
 
@@ -58,7 +59,7 @@ class Driven:
     """A machine and the script of its driver. Times of events are relative to `NOW`."""
 
     def __init__(
-        self, limits: a.RequestLimits, targets: Sequence[Choice] = ALL, *, affordable: bool = True
+        self, limits: RequestLimits, targets: Sequence[Choice] = ALL, *, affordable: bool = True
     ) -> None:
         self.machine = RequestMachine(limits)
         self.targets, self.affordable = list(targets), affordable

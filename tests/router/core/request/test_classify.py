@@ -10,7 +10,6 @@ from router.core.request.classify import (
     Classification,
     ResponseKind,
     classify,
-    stream_fault,
 )
 from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import LastEvent
@@ -76,7 +75,7 @@ def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: boo
     data = b"event: delta\ndata: one\n\n" * 400 + end
     for at in range(0, len(data), size):
         last.feed(data[at : at + size])
-    assert (stream_fault(last, path, AgentTraits()) == "") is sound
+    assert (AgentTraits().stream_fault(last, path) == "") is sound
 
 
 def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> None:
@@ -85,9 +84,9 @@ def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> No
     done.feed(b"event: done\ndata: {}\n\n")
     short.feed(b"event: delta\ndata: {}\n\n")
     agents = AgentTraits()
-    assert stream_fault(short, "/invoke", agents) == ""
-    assert stream_fault(done, "/invoke", agents) == ""
-    assert stream_fault(short, "/invoke", agents) != ""
+    assert agents.stream_fault(short, "/invoke") == ""
+    assert agents.stream_fault(done, "/invoke") == ""
+    assert agents.stream_fault(short, "/invoke") != ""
 
 
 @pytest.mark.parametrize("size", [1, 1000, 100_000])
@@ -95,9 +94,9 @@ def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
     """It has the whole reply in it; a target that says much is not broken for it."""
     agents, short = AgentTraits(), LastEvent()
     short.feed(b"event: done\ndata: {}\n\n")
-    assert stream_fault(short, "/invoke", agents) == ""
+    assert agents.stream_fault(short, "/invoke") == ""
     long = LastEvent()
     data = b"event: delta\ndata: x\n\nevent: done\ndata: " + b"x" * 70_000 + b"\n\n"
     for at in range(0, len(data), size):
         long.feed(data[at : at + size])
-    assert stream_fault(long, "/invoke", agents) == ""
+    assert agents.stream_fault(long, "/invoke") == ""

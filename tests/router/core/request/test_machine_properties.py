@@ -15,6 +15,7 @@ from router.core.request import actions as a
 from router.core.request.budget import AttemptReason, full, pay
 from router.core.request.classify import Classification, ResponseKind
 from router.core.request.failures import UNSENT, AttemptError, Fail
+from router.core.request.limits import RequestLimits
 from router.core.request.machine import RequestMachine
 from router.core.targets import Choice
 
@@ -83,7 +84,7 @@ class Lives(RuleBasedStateMachine):
         self.body: int | None = None
         self.end: a.Abort | Fail | str | None = None
         self.queued = self.begun = False
-        self.limits = a.RequestLimits(
+        self.limits = RequestLimits(
             POLICY,
             min(POLICY.attempts, len(flags)),
             self.now,
@@ -114,6 +115,8 @@ class Lives(RuleBasedStateMachine):
                         more = self.machine.on_charge(self.now, affordable=paid)
                     case a.Send():
                         self._send(action)
+                    case a.MarkSlow(number):
+                        assert self.sent[number].running
                     case a.Probe(number):
                         assert self.sent[number].running
                         self.sent[number].probing = True
@@ -328,7 +331,7 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def the_body_ends(self) -> None:
         assert self.body is not None
-        self.machine.on_end()
+        self.machine.on_end(self.body)
         self.sent[self.body].running = False
         self.end = "complete"
 
