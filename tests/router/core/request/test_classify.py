@@ -100,3 +100,13 @@ def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
     for at in range(0, len(data), size):
         long.feed(data[at : at + size])
     assert agents.stream_fault(long, "/invoke") == ""
+
+
+@pytest.mark.parametrize(("name", "identified"), [(b"endpoint-load-metrics", True), (b"server", False)])
+def test_the_load_header_identifies_agents(name: bytes, identified: bool) -> None:
+    """Once seen it stays so."""
+    agents = AgentTraits()
+    agents.note_head([(name, b"x")])
+    assert agents.identified is identified
+    agents.note_head([])
+    assert agents.identified is identified
