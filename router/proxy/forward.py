@@ -15,7 +15,7 @@ from typing import Final
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
 from router.core.request.failures import AttemptError, Fail, error_reply, response_headers
-from router.core.request.limits import affinity_key, is_repeatable, request_limits
+from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.net.fields import check_request, downstream
@@ -64,14 +64,13 @@ class Forwarder:
         self._started = started = now if request.arrived is None else request.arrived
         self._arrived = balancer.clock() - (now - started)  # unix seconds, the same in all attempts
         self._strategy = options.strategy
-        self._key = affinity_key(request.method, options)
         hedge_after_s = math.inf
         if context.any_repeatable or is_repeatable(request.method, options):
             hedge_after_s = balancer.hedge_after_s(options.strategy or balancer.strategy)
         limits = request_limits(
             request.method, options, policy, balancer.most_attempts, started, hedge_after_s
         )
-        self._limit = limits.client_deadline
+        self._limit, self._key = limits.client_deadline, limits.affinity_key
         self._machine = RequestMachine(limits)
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None

@@ -22,6 +22,7 @@ class RequestLimits:
     the begin of a reply. client_deadline: absolute, for its end; infinite: the client set none. repeatable:
     the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a lone attempt
     is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no hedge.
+    affinity_key: requests with the same one meet at one target; empty: none.
     """
 
     policy: Policy
@@ -33,16 +34,12 @@ class RequestLimits:
     hedge_after_s: float = math.inf
     retries_only: bool = False
     client_deadline: float = math.inf
+    affinity_key: bytes = b""
 
 
 def is_repeatable(method: str, options: RequestOptions) -> bool:
     """Whether the request itself says that a repeat does no harm."""
     return options.key is not None or method in IDEMPOTENT
-
-
-def affinity_key(method: str, options: RequestOptions) -> bytes:
-    """The key whose requests meet at one target; empty: none. Agents ignore a key on safe methods."""
-    return b"" if options.key is None or method in SAFE else options.key
 
 
 def request_limits(
@@ -63,4 +60,6 @@ def request_limits(
         hedge_after_s,
         not idempotent and policy.hedge != "on",
         client_deadline,
+        # Agents ignore a key on safe methods.
+        b"" if options.key is None or method in SAFE else options.key,
     )

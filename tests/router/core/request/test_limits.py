@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from router.core.policy import DEFAULT
-from router.core.request.limits import affinity_key, is_repeatable, request_limits
+from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.options import NONE, RequestOptions
 
 pytestmark = pytest.mark.pure
@@ -33,8 +33,8 @@ def test_methods_and_keys_say_what_may_be_repeated(
 ) -> None:
     """An idempotent method or an Idempotency-Key; agents ignore a key on safe methods."""
     assert is_repeatable(method, options) is repeatable
-    assert affinity_key(method, options) == affinity
-    assert request_limits(method, options, DEFAULT, 3, 10.0, math.inf).repeatable is repeatable
+    limits = request_limits(method, options, DEFAULT, 3, 10.0, math.inf)
+    assert (limits.repeatable, limits.affinity_key) == (repeatable, affinity)
 
 
 @pytest.mark.parametrize(
