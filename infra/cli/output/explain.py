@@ -27,8 +27,8 @@ def outage(targets: Sequence[JsonObject], queue_timeout_s: float | None) -> str:
     if not targets or any(not _in_backoff(one) and not one.get("failing") for one in serving):
         return ""
     if serving and all(_in_backoff(one) for one in serving):
-        return "Every target that serves throttles: requests go to the one whose backoff ends first."
-    fail = "fails" if all(one.get("failing") for one in serving) else "fails or throttles"
+        return "Every target that serves is rate-limited: requests go to the one whose backoff ends first."
+    fail = "fails" if all(one.get("failing") for one in serving) else "fails or is rate-limited"
     what = f"Every target that is left {fail}" if serving else "No target serves"
     until = "a while" if queue_timeout_s is None else f"up to {queue_timeout_s:g} s"
     end = "fails at once" if queue_timeout_s == 0 else f"waits {until} for one to come back"

@@ -82,13 +82,13 @@ def test_the_last_target_does_not_look_healthy_while_it_fails() -> None:
     assert "its last attempts all failed; 3 of 3 checkers see it up" in said
     assert "100%" not in text
     assert "that is left" not in shown(targets({"failing": True}, {}))
-    assert "left fails or throttles" in shown(targets({"failing": True}, {"backoff_s": 9.0}))
+    assert "left fails or is rate-limited" in shown(targets({"failing": True}, {"backoff_s": 9.0}))
 
 
 def test_backoff_of_all_targets_is_reported_as_an_outage() -> None:
     """A single serving target is enough for no outage."""
     resting: JsonObject = {"backoff_s": 9.0}
-    assert "Every target that serves throttles" in shown(targets(resting, {"state": "down"}, resting))
+    assert "Every target that serves is rate-limited" in shown(targets(resting, {"state": "down"}, resting))
     for facts in (
         targets(resting, {"state": "down"}, {}),
         targets({"state": "ejected"}, {"state": "slow-start"}),
