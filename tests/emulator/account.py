@@ -1,4 +1,4 @@
-"""Cloud accounts without an engine: the providers' own steps (check, then create, update, delete) by hand."""
+"""Emulated cloud accounts without the Pulumi engine: direct calls of check, create, update and delete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FUNCTION = "aws:lambda/function:Function"
 
 
 class Mistakes(Exception):
-    """What a check found."""
+    """The failures of a check."""
 
     def __init__(self, failures: list[Failure]) -> None:
         super().__init__("; ".join(f"{f.path}: {f.reason}" for f in failures))
@@ -66,7 +66,7 @@ class Account:
         self.operations = Operations(self.table, self.machine, self._apply)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.seconds += seconds
 
     def clock(self) -> float:
@@ -74,7 +74,7 @@ class Account:
         return self.machine.clock()
 
     def operations_with(self, later: Later) -> Operations:
-        """Operations on the same table that ring an alarm."""
+        """Operations on the same table with another alarm."""
         return Operations(self.table, self.machine, self._apply, later)
 
     def _apply(self, desired: DesiredState) -> None:
@@ -109,7 +109,7 @@ class Account:
         )
 
     def package(self, name: str = "agent.zip", **files: str) -> dict[str, str]:
-        """A zip in the program's folder, as an asset."""
+        """A zip file in the program's folder, as an asset."""
         with zipfile.ZipFile(self.folder / name, "w") as archive:
             for file, content in (files or {"run": "#!/bin/sh"}).items():
                 archive.writestr(file, content)

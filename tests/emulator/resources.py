@@ -1,4 +1,4 @@
-"""Rows of the emulator's table as the providers write them, for tests that read a table as a world."""
+"""Resources as the providers store them, for tests of the desired state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REGION = "eu-west-1"
 
 
 def resource(token: str, id: str, inputs: dict[str, Any], **more: dict[str, Any]) -> Resource:
-    """`more`: outputs (over the inputs) and private."""
+    """A stored resource. more: `outputs` in addition to the inputs, and `private`."""
     outputs = {**inputs, "id": id, **more.get("outputs", {})}
     return Resource(f"{token}/{id}", token, id, f"urn::{id}", inputs, outputs, more.get("private", {}))
 

@@ -1,4 +1,4 @@
-"""Azure's table read as a world: packages, Key Vault references, roles."""
+"""Tests of the desired state of Azure's resources: packages, Key Vault references, roles."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def storage() -> tuple[Resource, ...]:
     )
 
 
-def test_a_site_that_took_no_package_does_not_run() -> None:
-    """A function app exists before the first deployment, and serves nothing of ours."""
+def test_a_site_without_a_package_does_not_run() -> None:
+    """A function app exists before its first deployment and has no function."""
     assert desired(site(private={"port": 4003})).functions == ()
 
 
-def test_a_site_carries_its_configuration() -> None:
-    """Size and bounds are functionAppConfig's; the key's region is in Azure's short form."""
+def test_a_site_has_its_configuration() -> None:
+    """Size and limits come from functionAppConfig; the region in the key has Azure's short form."""
     function = only(desired(site(AA="b"), *vault()))
     assert (function.key, function.role, function.port) == ("azure/westeurope/agent", "router", 4003)
     assert (function.memory_mb, function.concurrency, function.max_instances) == (2048, 16, 40)
@@ -101,7 +101,7 @@ def test_a_site_carries_its_configuration() -> None:
     ],
 )
 def test_a_key_vault_reference_is_resolved_by_an_identity_that_may(reference: str, expected: str) -> None:
-    """With a version or without, by address or by names; what is not there stays as it was written."""
+    """A reference may have a version, a URL or names; an unresolvable one stays as it is."""
     resources = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, f"{VAULT}/secrets/keys"))
     assert only(desired(*resources)).environment == {"KEYS": expected}
 
@@ -117,7 +117,7 @@ def test_a_key_vault_reference_is_resolved_by_an_identity_that_may(reference: st
 def test_a_reference_stays_literal_without_the_right_on_that_vault(
     role: str, scope: str, principal: str
 ) -> None:
-    """Azure hands the text of a reference it cannot resolve to the code."""
+    """Azure passes the text of an unresolvable reference to the code."""
     reference = f"@Microsoft.KeyVault(SecretUri={SECRET_URI})"
     resources = (site(KEYS=reference), *vault(), assignment(role, scope, principal))
     assert only(desired(*resources)).environment == {"KEYS": reference}
@@ -125,14 +125,14 @@ def test_a_reference_stays_literal_without_the_right_on_that_vault(
 
 @pytest.mark.parametrize("scope", [VAULT, VAULT.upper(), GROUP, f"/subscriptions/{azure.SUBSCRIPTION}"])
 def test_a_role_holds_for_everything_below_its_scope(scope: str) -> None:
-    """Scopes are compared without regard to case, whole names at a time."""
+    """Scopes are compared by whole names, without case."""
     reference = f"@Microsoft.KeyVault(SecretUri={SECRET_URI})"
     resources = (site(KEYS=reference), *vault(), assignment(SECRETS_USER, scope))
     assert only(desired(*resources)).environment == {"KEYS": "new"}
 
 
 def test_storage_roles_become_grants_on_containers_and_accounts() -> None:
-    """A role on a container names it; a role on the account or above names all of the account."""
+    """A role on a container covers it; a role on the account or above covers all containers."""
     on_container = desired(*storage(), assignment(BLOB_CONTRIBUTOR, CONTAINER)).grants
     on_group = desired(*storage(), assignment(BLOB_CONTRIBUTOR, GROUP)).grants
     actions = ("object:read", "object:write", "object:delete", "object:list")
@@ -141,7 +141,7 @@ def test_storage_roles_become_grants_on_containers_and_accounts() -> None:
 
 
 def test_access_restrictions_close_a_site() -> None:
-    """The default action Deny refuses every caller."""
+    """The default action Deny refuses every request."""
     resources = site()
     resources.inputs["siteConfig"]["ipSecurityRestrictionsDefaultAction"] = "Deny"
     closed = only(desired(resources)).closed

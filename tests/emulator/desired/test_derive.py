@@ -1,4 +1,4 @@
-"""The table read as a world: what a cloud allows at run time, and what it does not. AWS and Google."""
+"""Tests of the desired state of AWS's and Google's resources: functions, access, schedules."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LAYER = "arn:aws:lambda:eu-west-1:753240598075:layer:LambdaAdapterLayerX86:26"
 INVOKER = "roles/run.invoker"
 
 
-def test_an_empty_table_is_an_empty_world() -> None:
-    """Nothing runs before something was made."""
+def test_an_empty_table_has_an_empty_desired_state() -> None:
+    """Nothing runs before a resource exists."""
     assert desired().functions == ()
 
 
-def test_a_lambda_function_carries_its_configuration() -> None:
-    """Limits, code, identity and variables are those of the resource."""
+def test_a_lambda_function_has_its_configuration() -> None:
+    """Limits, code, identity and variables come from the resource."""
     function = only(
         desired(
             lambda_function(
@@ -59,7 +59,7 @@ def test_a_lambda_function_carries_its_configuration() -> None:
 
 
 def test_a_function_without_a_url_has_no_port() -> None:
-    """Only a function URL opens a door; the function itself is not closed."""
+    """Only a function URL opens a port."""
     function = only(desired(lambda_function()))
     assert (function.port, function.closed) == (None, None)
 
@@ -77,21 +77,21 @@ def test_a_public_url_needs_both_permissions() -> None:
         (1, "lambda:InvokeFunctionUrl"),
     ],
 )
-def test_a_url_with_one_permission_is_closed_and_says_which_lacks(kept: int, missing: str) -> None:
-    """Since October 2025 AWS answers 403 to a URL with one of the two."""
+def test_a_url_with_one_permission_is_closed_with_the_missing_one_as_reason(kept: int, missing: str) -> None:
+    """Since October 2025 AWS answers 403 for a URL with one of the two permissions."""
     closed = only(desired(lambda_function(), function_url(), both_permissions()[kept])).closed
     assert closed is not None
     assert closed.endswith(missing)
 
 
-def test_a_permission_of_another_principal_opens_nothing() -> None:
+def test_a_permission_of_another_principal_does_not_open_the_url() -> None:
     """A scheduler's permission to invoke does not make the URL public."""
     resources = (permission("a", "lambda:*", principal="events.amazonaws.com"),)
     assert only(desired(lambda_function(), function_url(), *resources)).closed is not None
 
 
-def test_a_url_with_iam_authorization_is_closed_to_plain_callers() -> None:
-    """AWS_IAM wants signed requests, whatever the permissions are."""
+def test_a_url_with_iam_authorization_is_closed_to_unsigned_requests() -> None:
+    """AWS_IAM requires signed requests, regardless of the permissions."""
     closed = only(desired(lambda_function(), function_url(kind="AWS_IAM"), *both_permissions())).closed
     assert closed is not None
     assert "AWS_IAM" in closed
@@ -108,13 +108,13 @@ def test_a_url_with_iam_authorization_is_closed_to_plain_callers() -> None:
 def test_the_web_adapter_needs_its_layer_and_its_wrapper(
     variables: dict[str, str], layers: list[str], expected: bool
 ) -> None:
-    """The layer brings the program, the variable makes Lambda start it."""
+    """The layer contains the program, and the variable makes Lambda start it."""
     function = only(desired(lambda_function(environment={"variables": variables}, layers=layers)))
     assert function.web_adapter is expected
 
 
 def test_policies_become_grants_without_amazons_prefix() -> None:
-    """Buckets are named as the world names them; secrets keep the ARN they are asked for by."""
+    """Grants have the names of buckets and the ARNs of secrets."""
     secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:keys-ab12cd"
     found = desired(
         role("agent"),
@@ -131,7 +131,7 @@ def test_policies_become_grants_without_amazons_prefix() -> None:
 
 
 def test_a_schedule_fires_its_function_when_its_role_may_invoke_it() -> None:
-    """Trust in the scheduler and the permission on the very function are both there."""
+    """The role trusts the scheduler and has the permission on the function."""
     found = desired(
         lambda_function(),
         role("scheduler", "scheduler.amazonaws.com"),
@@ -151,17 +151,17 @@ def test_a_schedule_fires_its_function_when_its_role_may_invoke_it() -> None:
         ((), "does not exist"),
     ],
 )
-def test_a_schedule_that_may_not_is_refused_with_the_reason(
+def test_a_schedule_without_permission_is_refused_with_the_reason(
     resources: tuple[Resource, ...], reason: str
 ) -> None:
-    """EventBridge would fail silently; the emulator says what lacks."""
+    """EventBridge would fail silently; the emulator reports the missing permission."""
     (found,) = desired(lambda_function(), schedule(), *resources).schedules
     assert found.refused is not None
     assert reason in found.refused
 
 
-def test_a_disabled_schedule_does_not_exist_for_the_hosts() -> None:
-    """What never fires needs no entry."""
+def test_a_disabled_schedule_is_left_out() -> None:
+    """A schedule that never fires needs no entry."""
     assert desired(schedule(state="DISABLED")).schedules == ()
 
 
@@ -178,7 +178,7 @@ def test_a_disabled_schedule_does_not_exist_for_the_hosts() -> None:
     ],
 )
 def test_a_cron_expression_is_a_mean_period(expression: str, minutes: float) -> None:
-    """Both clouds' fields for minutes and hours are read."""
+    """The fields for minutes and hours of both clouds are read."""
     assert periods.of_cron(expression) == pytest.approx(minutes)
 
 
@@ -192,12 +192,12 @@ def test_a_cron_expression_is_a_mean_period(expression: str, minutes: float) -> 
     ],
 )
 def test_an_eventbridge_expression_is_a_period(expression: str, minutes: float) -> None:
-    """`at` fires once, which is no period."""
+    """`at` fires once and has no period."""
     assert periods.of_rate(expression) == minutes
 
 
 def google(secret: bool = False) -> tuple[Resource, ...]:
-    """A function, and the secret it is configured with if `secret`."""
+    """A function and, with `secret`, its secret."""
     variable = {"key": "KEYS", "projectId": "p", "secret": "keys", "version": "1"}
     service = {
         "availableMemory": "512Mi",
@@ -235,8 +235,8 @@ def accessor(member: str) -> Resource:
     return resource(gcp.SECRET_MEMBER, member, {"secretId": "keys", "role": gcp.ACCESSOR, "member": member})
 
 
-def test_a_google_function_carries_its_configuration() -> None:
-    """Concurrency and bounds are the service's; the role is the label's."""
+def test_a_google_function_has_its_configuration() -> None:
+    """Concurrency and limits come from the service, the role from the label."""
     function = only(desired(*google(), invoker("allUsers")))
     assert (function.key, function.role, function.port) == ("gcp/europe-west1/agent", "checker", 4002)
     assert (function.memory_mb, function.concurrency, function.max_instances) == (512, 8, 3)
@@ -251,15 +251,15 @@ def test_a_google_function_is_closed_without_the_invoker_role() -> None:
 
 
 def test_a_secret_variable_is_resolved_for_an_account_that_may_read_it() -> None:
-    """Secret Manager gives the value to the function's own account only."""
+    """The function's account needs access to the secret."""
     may = accessor("serviceAccount:agent@p.iam.gserviceaccount.com")
     function = only(desired(*google(secret=True), may, invoker("allUsers")))
     assert function.environment == {"AA": "b", "KEYS": "s3cret"}
     assert function.closed is None
 
 
-def test_a_function_that_lost_its_secret_is_closed() -> None:
-    """Cloud Run would start no new instance of it."""
+def test_a_function_without_its_secret_is_closed() -> None:
+    """Cloud Run could not start a new instance."""
     other = accessor("serviceAccount:other@p.iam.gserviceaccount.com")
     closed = only(desired(*google(secret=True), other, invoker("allUsers"))).closed
     assert closed is not None
@@ -280,7 +280,7 @@ def test_a_function_that_lost_its_secret_is_closed() -> None:
 def test_a_condition_narrows_a_role_to_names_that_begin_alike(
     expression: str | None, granted: set[tuple[str, str]]
 ) -> None:
-    """A listing is asked of the bucket, so no condition on objects covers it."""
+    """A condition on objects does not cover listings, which are requests to the bucket."""
     given: dict[str, Any] = {
         "bucket": "b",
         "role": "roles/storage.objectUser",
@@ -313,7 +313,7 @@ def job(email: str, audience: str = "http://127.0.0.1:4002") -> Resource:
 def test_a_job_fires_with_an_invokers_token_for_that_service(
     email: str, audience: str, reason: str | None
 ) -> None:
-    """The account must be an invoker and the token's audience the service."""
+    """The account must be an invoker, and the token's audience must be the service."""
     found = desired(*google(), invoker("serviceAccount:scheduler@p"), job(email, audience))
     (entry,) = found.schedules
     assert entry.function == "gcp/europe-west1/agent"
@@ -321,7 +321,7 @@ def test_a_job_fires_with_an_invokers_token_for_that_service(
 
 
 def test_a_condition_on_a_project_narrows_a_role_to_buckets_that_begin_alike() -> None:
-    """A builder reads the buckets of sources and no other of the project."""
+    """A builder can read only the buckets of sources."""
     given: dict[str, Any] = {
         "project": "p",
         "role": "roles/storage.objectViewer",
@@ -337,7 +337,7 @@ def test_a_condition_on_a_project_narrows_a_role_to_buckets_that_begin_alike() -
 
 @pytest.mark.parametrize(("path", "refused"), [("", False), ("/agent", True)])
 def test_the_scheduler_is_internal_at_the_services_own_address_only(path: str, refused: bool) -> None:
-    """A service that takes internal calls only is called at its run.app URL."""
+    """A service with internal ingress accepts the scheduler at its run.app URL."""
     function = google()[0]
     function.inputs["serviceConfig"]["ingressSettings"] = "ALLOW_INTERNAL_ONLY"
     function.outputs["serviceConfig"]["uri"] = "http://127.0.0.1:4002"

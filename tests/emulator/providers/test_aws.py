@@ -1,4 +1,4 @@
-"""The emulated AWS as unkind as AWS: what takes its time there, what it holds, refuses and keeps."""
+"""Tests of the emulated AWS: delays, reserved names, refusals, quotas."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEARLY = 0.01  # seconds are added up as floats
 
 @pytest.fixture
 def account(tmp_path: Path) -> Account:
-    """Everything takes as long as in the real cloud; time passes only where a test or a provider waits."""
+    """An account with the delays of the real cloud, on a clock that the test advances."""
     return Account(tmp_path, delays=1)
 
 
@@ -63,14 +63,14 @@ def function(account: Account, role: Resource, **more: Any) -> Resource:  # noqa
 
 
 def test_a_function_waits_for_its_role_to_be_assumable(account: Account) -> None:
-    """CreateFunction is refused at first; the provider repeats it, so the deployment goes on."""
+    """CreateFunction is refused at first, and the provider retries it."""
     role = account.role()
     function(account, role)
     assert 15 - NEARLY <= account.seconds < 300
 
 
-def test_a_deleted_function_takes_its_url_and_its_policy_along(account: Account) -> None:
-    """A refresh finds them gone too, so the next `up` makes all of it again."""
+def test_a_deleted_function_removes_its_url_and_its_policy(account: Account) -> None:
+    """A refresh does not find them, so the next `up` creates them again."""
     role, package = account.role(), account.uploaded()
     resource = account.create(FUNCTION, "agent", name="agent", **account.function_inputs(role, package))
     other = account.create(FUNCTION, "b", name="agent-b", **account.function_inputs(role, package))
@@ -82,10 +82,10 @@ def test_a_deleted_function_takes_its_url_and_its_policy_along(account: Account)
     assert left == {other.key}
 
 
-def test_a_role_that_spreads_for_longer_than_the_provider_waits_fails_this_up_and_not_the_next(
+def test_a_role_that_takes_longer_than_the_providers_retries_fails_only_this_up(
     account: Account,
 ) -> None:
-    """Five minutes were too few once: the message is AWS's, and what was made is there for the next run."""
+    """The error has AWS's message, and the next run finds the created resources."""
     role = account.role()
     account.table.resources[role.key].private["effective_at"] = account.clock() + 900
     with pytest.raises(
@@ -98,8 +98,8 @@ def test_a_role_that_spreads_for_longer_than_the_provider_waits_fails_this_up_an
     assert (caught.value.code, waited >= 300 - NEARLY) == ("InvalidParameterValueException", True)
 
 
-def test_a_secret_cannot_be_read_until_the_policy_acts(account: Account) -> None:
-    """Secrets Manager denies the first start of a function; the grant comes by itself."""
+def test_a_secret_cannot_be_read_until_its_policy_is_effective(account: Account) -> None:
+    """Secrets Manager denies the first start of a function and grants access later."""
     role = account.role()
     secret = account.create(SECRET, "keys", name=SECRET_NAME)
     account.create(SECRET_VERSION, "keys", secretId=secret.id, secretString="{}")
@@ -119,10 +119,10 @@ def test_a_secret_cannot_be_read_until_the_policy_acts(account: Account) -> None
         (None, 30 * DAY_S, "a secret with this name is already scheduled for deletion"),
     ],
 )
-def test_a_secrets_name_is_held_for_its_recovery_window(
+def test_a_secrets_name_is_reserved_for_its_recovery_window(
     account: Account, days: int | None, freed_s: float, said: str
 ) -> None:
-    """Without a window for a moment, which the provider bridges; else for a week at least."""
+    """Without a window it is reserved for seconds, so the provider waits; otherwise for a week or longer."""
     window = {} if days is None else {"recoveryWindowInDays": days}
     account.delete(account.create(SECRET, "keys", name=SECRET_NAME, **window))
     (left,) = account.operations.remaining()
@@ -139,8 +139,8 @@ def test_a_secrets_name_is_held_for_its_recovery_window(
     account.create(SECRET, "keys", name=SECRET_NAME, **window)
 
 
-def test_the_secret_of_the_program_before_cannot_come_back_within_a_week(account: Account) -> None:
-    """Inputs of commit 0db1ae2: a region that is taken out of the stack and put back was refused."""
+def test_a_secret_of_the_former_program_cannot_be_created_again_within_a_week(account: Account) -> None:
+    """With the inputs of commit 0db1ae2 a region that was removed and added again was refused."""
     before: dict[str, Any] = {
         "name": SECRET_NAME,
         "description": "Keys that sign requests between routers, checkers and agents",
@@ -163,7 +163,7 @@ def test_the_secret_of_the_program_before_cannot_come_back_within_a_week(account
 def test_a_queues_and_a_buckets_name_are_free_after_a_minute(
     account: Account, token: str, inputs: dict[str, Any], said: str
 ) -> None:
-    """The provider waits for it, so a replacement succeeds."""
+    """The provider waits for this time, so a replacement succeeds."""
     account.delete(account.create(token, "one", **inputs))
     (left,) = account.operations.remaining()
     account.create(token, "one", **inputs)
@@ -171,8 +171,8 @@ def test_a_queues_and_a_buckets_name_are_free_after_a_minute(
     assert 60 - NEARLY <= account.seconds < 65
 
 
-def test_one_update_at_a_time(account: Account) -> None:
-    """The next one is refused while the last runs; the provider repeats it."""
+def test_concurrent_updates_of_a_function_are_refused(account: Account) -> None:
+    """The provider retries a refused update."""
     role = account.role()
     resource = function(account, role)
     began = account.seconds
@@ -181,8 +181,8 @@ def test_one_update_at_a_time(account: Account) -> None:
     assert 5 - NEARLY <= account.seconds - began < 300
 
 
-def test_a_new_account_reserves_nothing(account: Account) -> None:
-    """All of its ten concurrent executions must stay unreserved; without a reservation ten is the most."""
+def test_a_new_account_cannot_reserve_concurrency(account: Account) -> None:
+    """All of its ten concurrent executions must remain unreserved."""
     role = account.role()
     with pytest.raises(CloudError, match=r"UnreservedConcurrentExecution below its minimum value of \[10\]"):
         function(account, role, reservedConcurrentExecutions=1)
@@ -191,7 +191,7 @@ def test_a_new_account_reserves_nothing(account: Account) -> None:
 
 
 def test_an_old_account_keeps_a_hundred_unreserved(account: Account) -> None:
-    """Of its thousand; what other functions reserved counts."""
+    """The reservations of all functions are counted against its thousand."""
     account.table.change(put=[settings_resource(Settings(concurrency=1000))])
     role = account.role()
     function(account, role, name="one", reservedConcurrentExecutions=500)
@@ -201,8 +201,8 @@ def test_an_old_account_keeps_a_hundred_unreserved(account: Account) -> None:
 
 
 @pytest.mark.parametrize("region", OPTED_IN)
-def test_an_opt_in_region_is_closed_until_the_account_enables_it(account: Account, region: str) -> None:
-    """Credentials are invalid there; a global service does not care."""
+def test_an_opt_in_region_is_unusable_until_the_account_enables_it(account: Account, region: str) -> None:
+    """Credentials are invalid in the region; global services are not affected."""
     account.table.change(put=[settings_resource(Settings(closed=(region,)))])
     with pytest.raises(CloudError, match="UnrecognizedClientException: The security token") as caught:
         account.create(LOG_GROUP, "logs", name="/aws/lambda/agent", region=region)
@@ -220,23 +220,23 @@ def test_an_opt_in_region_is_closed_until_the_account_enables_it(account: Accoun
         (layer("eu-west-1").rpartition(":")[0] + ":31", "eu-west-1"),
     ],
 )
-def test_a_layer_that_is_not_published_is_a_denial(account: Account, arn: str, region: str) -> None:
-    """Whether it is missing or forbidden, AWS does not say."""
+def test_a_missing_layer_is_an_access_error(account: Account, arn: str, region: str) -> None:
+    """AWS does not distinguish a missing layer from a forbidden one."""
     with pytest.raises(CloudError, match=r"AccessDeniedException: .*to perform: lambda:GetLayerVersion"):
         function(account, account.role(), layers=[arn], region=region)
 
 
 @pytest.mark.parametrize("region", sorted(regions.NO_FUNCTION_URLS))
 def test_a_region_without_function_urls_refuses_one(account: Account, region: str) -> None:
-    """After the function was made: what the program's list of regions must not let happen."""
+    """The refusal comes after the creation of the function, so the program excludes such regions."""
     made = function(account, account.role(), region=region)
     with pytest.raises(CloudError, match=f"not supported in {region}"):
         account.create(FUNCTION_URL, "agent", functionName=made.id, authorizationType="NONE", region=region)
 
 
 @pytest.mark.pure
-def test_the_program_offers_no_region_that_lacks_what_it_needs() -> None:
-    """Its list against what the documents say is missing."""
+def test_the_program_supports_only_regions_with_the_needed_services() -> None:
+    """Its list is compared with the regions that the documents exclude."""
     offered = set(program.REGIONS["aws"])
     assert not offered & (regions.NO_FUNCTION_URLS | regions.NO_ADAPTER)
     assert set(program.UNFIT["aws"]) == regions.NO_FUNCTION_URLS | regions.NO_ADAPTER
@@ -256,7 +256,7 @@ def schedule(account: Account, assumed: str) -> Resource:
 
 
 def test_a_schedulers_role_may_be_bound_to_its_account(account: Account) -> None:
-    """The scheduler says which account it acts for."""
+    """The scheduler sends the account for which it acts."""
     mine = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
     assert schedule(account, trusting("scheduler.amazonaws.com", **mine)).id
 
@@ -277,13 +277,13 @@ def test_a_schedulers_role_may_be_bound_to_its_account(account: Account) -> None
 def test_another_account_or_a_condition_on_the_source_is_refused(
     account: Account, condition: dict[str, object]
 ) -> None:
-    """The check at the creation of a schedule fulfils no condition on the source's ARN."""
+    """The check at the creation of a schedule sends no source ARN."""
     with pytest.raises(CloudError, match="must allow AWS EventBridge Scheduler to assume the role"):
         schedule(account, trusting("scheduler.amazonaws.com", **condition))
 
 
-def test_a_log_group_that_lambda_made_stays_and_costs(account: Account) -> None:
-    """Where the program makes it, it goes with the stack; where the role may not make one, there is none."""
+def test_a_log_group_that_lambda_created_is_kept_and_billed(account: Account) -> None:
+    """A log group of the program is deleted with the stack; a role without permission creates none."""
     role = account.role()
     account.create(ROLE_POLICY, "logs", role=role.id, policy=policy("logs:*", "*"))
     managed = account.create(LOG_GROUP, "logs", name="/aws/lambda/mine")
@@ -298,8 +298,8 @@ def test_a_log_group_that_lambda_made_stays_and_costs(account: Account) -> None:
     assert (left["cloud"], left["costs"], left["until"]) == ("aws", "0.03 USD per GB and month", None)
 
 
-def test_derivation_without_a_clock_lets_every_grant_act(account: Account) -> None:
-    """A table that is read on its own, as tests do, is read as if all had had its time."""
+def test_without_a_clock_every_grant_is_effective(account: Account) -> None:
+    """Tests that read a table without a clock do not wait for delays."""
     role = account.role()
     account.create(ROLE_POLICY, "read", role=role.id, policy=policy("s3:GetObject", "arn:aws:s3:::b/*"))
     assert len(derive(account.table.resources, Path("/emulator")).grants) == 1

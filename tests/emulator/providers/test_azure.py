@@ -1,4 +1,4 @@
-"""Azure's rules: what must exist before what, which identity may do what, and how a site takes a package."""
+"""Tests of the emulated Azure: the order of resources, roles, and deployments of packages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def account(tmp_path: Path) -> Azure:
     return account
 
 
-def test_names_are_made_up_as_azure_native_does(account: Azure) -> None:
-    """Eight hex digits without a dash; nothing is cut or changed, so a name that is too long is refused."""
+def test_names_are_generated_like_azure_natives(account: Azure) -> None:
+    """A generated name ends with eight hexadecimal digits and is not shortened, so a long one is refused."""
     name = account.arm(azure.IDENTITY, "agent").outputs["name"]
     assert (name[:5], len(name), int(name[5:], 16) > 0) == ("agent", 13, True)
     with pytest.raises(Mistakes, match="accountName: must be 3 to 24 lower-case letters and digits"):
@@ -37,18 +37,18 @@ def test_names_are_made_up_as_azure_native_does(account: Azure) -> None:
 
 
 def test_a_location_is_the_resource_groups_unless_given(account: Azure) -> None:
-    """As azure-native fills it in."""
+    """azure-native has the same default."""
     assert account.arm(azure.IDENTITY, "agent").outputs["location"] == "westeurope"
 
 
-def test_nothing_lives_outside_a_resource_group(account: Azure) -> None:
-    """The group must be there first."""
+def test_every_resource_needs_its_resource_group(account: Azure) -> None:
+    """The group must exist first."""
     with pytest.raises(CloudError, match="ResourceGroupNotFound"):
         account.create(azure.IDENTITY, "agent", resourceGroupName="elsewhere")
 
 
-def test_a_storage_accounts_name_is_taken_for_the_whole_world(account: Azure) -> None:
-    """Another group does not help."""
+def test_a_storage_accounts_name_is_globally_unique(account: Azure) -> None:
+    """It is refused in another group too."""
     account.storage()
     account.create(azure.GROUP, "second", resourceGroupName="second", location="westeurope")
     inputs = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "accountName": "store"}
@@ -57,14 +57,14 @@ def test_a_storage_accounts_name_is_taken_for_the_whole_world(account: Azure) ->
 
 
 def test_a_blob_cannot_be_uploaded_without_the_accounts_key(account: Azure) -> None:
-    """The provider's Blob knows no other way, and fails as it does on Azure."""
+    """The provider's Blob uses the key and fails as on Azure."""
     account.storage(allowSharedKeyAccess=False)
     with pytest.raises(CloudError, match="KeyBasedAuthenticationNotPermitted"):
         account.blob("a.zip")
 
 
-def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
-    """A blob alone changes nothing; onedeploy makes the site take it, and again with the next one."""
+def test_a_site_gets_a_package_only_by_a_deployment(account: Azure) -> None:
+    """A blob alone has no effect; each onedeploy changes the site's package."""
     account.storage()
     site = account.site()
     first, second = account.blob("first.zip"), account.blob("second.zip")
@@ -91,10 +91,8 @@ def test_a_site_takes_a_package_only_by_a_deployment(account: Azure) -> None:
     ],
     ids=["unsigned", "another blob", "another account", "altered"],
 )
-def test_a_package_is_read_by_its_signed_address_only(
-    account: Azure, part: str, other: str, code: str
-) -> None:
-    """The account is private: a caller without a signature for that very blob gets nothing."""
+def test_a_package_is_read_only_with_its_signed_url(account: Azure, part: str, other: str, code: str) -> None:
+    """The account is private, so a request needs a signature for the blob."""
     account.storage()
     account.site()
     address = account.signed(account.blob("a.zip")).replace(part, other)
@@ -102,8 +100,8 @@ def test_a_package_is_read_by_its_signed_address_only(
         account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(address))
 
 
-def test_a_signature_ends(account: Azure) -> None:
-    """An address that was good once is not good for ever."""
+def test_a_signature_expires(account: Azure) -> None:
+    """A signed URL is valid for a limited time."""
     account.storage()
     account.site()
     late = account.signed(account.blob("a.zip"), sharedAccessExpiryTime="2029-12-31T00:00:00Z")
@@ -111,15 +109,15 @@ def test_a_signature_ends(account: Azure) -> None:
         account.arm(azure.DEPLOYMENT, "d", **account.deploy_inputs(late))
 
 
-def test_the_same_question_gets_the_same_signature(account: Azure) -> None:
-    """Or every `up` would deploy the same package again."""
+def test_equal_requests_have_equal_signatures(account: Azure) -> None:
+    """Otherwise every `up` would deploy the package again."""
     account.storage()
     blob = account.blob("a.zip")
     assert account.signed(blob) == account.signed(blob)
 
 
-def test_a_template_deploys_nothing_but_packages(account: Azure) -> None:
-    """What the emulator would not make real, it refuses."""
+def test_a_template_can_deploy_only_packages(account: Azure) -> None:
+    """The emulator refuses templates that it cannot execute."""
     inputs = {"resourceGroupName": GROUP, **account.deploy_inputs("x", kind="Microsoft.Web/sites")}
     with pytest.raises(Mistakes, match="the emulator deploys Microsoft"):
         account.checked(azure.DEPLOYMENT, "d", inputs, {})
@@ -140,15 +138,15 @@ def test_a_template_deploys_nothing_but_packages(account: Azure) -> None:
         ),
     ],
 )
-def test_flex_consumption_has_its_own_demands(account: Azure, more: dict[str, Any], said: str) -> None:
-    """functionAppConfig says what settings say on other plans."""
+def test_flex_consumption_has_its_own_rules(account: Azure, more: dict[str, Any], said: str) -> None:
+    """functionAppConfig replaces application settings of other plans."""
     inputs = {"resourceGroupName": GROUP, **account.site_inputs(**more)}
     with pytest.raises(Mistakes, match=said):
         account.checked(azure.SITE, "agent", inputs, {})
 
 
 def test_a_role_needs_a_principal_a_definition_and_a_scope_that_exist(account: Azure) -> None:
-    """And the same assignment cannot be made twice."""
+    """A duplicate assignment is refused."""
     storage = account.storage()
     identity = account.arm(azure.IDENTITY, "agent")
     definition = f"/providers/Microsoft.Authorization/roleDefinitions/{BLOB_CONTRIBUTOR}"
@@ -171,7 +169,7 @@ def test_a_role_needs_a_principal_a_definition_and_a_scope_that_exist(account: A
 
 
 def test_a_new_value_of_a_secret_is_a_new_version(account: Azure) -> None:
-    """New tags are not; old versions stay readable, as references with a version need."""
+    """New tags make no version, and old versions stay readable."""
     vault = {"sku": {"family": "A", "name": "standard"}, "tenantId": azure.TENANT}
     account.arm(azure.VAULT, "vault", vaultName="vault", properties=vault)
 
@@ -188,18 +186,18 @@ def test_a_new_value_of_a_secret_is_a_new_version(account: Azure) -> None:
     assert list(second.private["values"].values()) == ["one", "two"]
 
 
-def test_a_group_with_resources_in_it_is_kept(account: Azure) -> None:
-    """Other stacks' resources would go with it."""
+def test_a_group_with_resources_cannot_be_deleted(account: Azure) -> None:
+    """The deletion would remove resources of other stacks."""
     account.arm(azure.IDENTITY, "agent")
     (group,) = (resource for resource in account.table.resources.values() if resource.token == azure.GROUP)
     with pytest.raises(CloudError, match="still holds 1 resources"):
         account.delete(group)
 
 
-def test_a_deleted_site_takes_its_own_settings_along_and_not_the_record_of_its_package(
+def test_a_deleted_site_removes_its_settings_and_not_the_record_of_its_package(
     account: Azure,
 ) -> None:
-    """The site that is made again has an identity of its own that is new, and no package."""
+    """A new site has a new system identity and no package."""
     account.storage()
     site = account.site()
     inputs = account.site_inputs(name="agent", identity={"type": "SystemAssigned"})

@@ -1,4 +1,4 @@
-"""What takes time, what stays and what fails for a while in the emulated clouds."""
+"""Tests of delays, reserved names and temporary failures of the emulated clouds."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def account(tmp_path: Path) -> Account:
     return Account(tmp_path, delays=0.5)
 
 
-def test_a_grant_acts_after_its_time(account: Account) -> None:
-    """60 real seconds are 30 where all delays are halved."""
+def test_a_grant_is_effective_after_its_delay(account: Account) -> None:
+    """A delay of 60 s is 30 s with halved delays."""
     resource = account.operations.create(subject(), {"name": "one"})
     context = account.operations.context(subject())
     before = context.effective(resource)
@@ -50,16 +50,16 @@ def test_a_grant_acts_after_its_time(account: Account) -> None:
     assert (before, almost, context.effective(resource)) == (False, False, True)
 
 
-def test_an_update_of_a_grant_acts_at_once(account: Account) -> None:
-    """Only creations wait: a stack that runs keeps running while its policies change."""
+def test_an_updated_grant_is_effective_immediately(account: Account) -> None:
+    """Only new grants are delayed, so a running stack is not interrupted."""
     resource = account.operations.create(subject(), {"name": "one"})
     account.wait(31)
     resource = account.operations.update(subject(), resource.id, {"name": "one", "description": "new"})
     assert account.operations.context(subject()).effective(resource)
 
 
-def test_the_emulator_wakes_when_a_grant_begins_to_act(tmp_path: Path) -> None:
-    """One alarm for the earliest of several grants, another one once that has rung."""
+def test_an_alarm_is_set_for_the_next_effective_grant(tmp_path: Path) -> None:
+    """There is one alarm at a time, for the earliest grant."""
     account = Account(tmp_path, delays=1)
     alarms: list[float] = []
     operations = account.operations_with(lambda due, step: alarms.append(due))
@@ -71,8 +71,8 @@ def test_the_emulator_wakes_when_a_grant_begins_to_act(tmp_path: Path) -> None:
     assert alarms == [60, 10]
 
 
-def test_a_deleted_name_is_held_for_its_time(account: Account) -> None:
-    """The refusal is the cloud's; when the time is over the name is free, and nothing is left of the hold."""
+def test_a_deleted_name_is_reserved_for_its_time(account: Account) -> None:
+    """The error is that of the cloud; afterwards the name is free and no record is left."""
     resource = account.operations.create(subject(), {"name": "kept"})
     account.operations.delete(subject(), resource.id)
     with pytest.raises(CloudError, match="InvalidRequestException: scheduled for deletion"):
@@ -83,8 +83,8 @@ def test_a_deleted_name_is_held_for_its_time(account: Account) -> None:
     assert (left["cloud"], left["kind"], list(account.table.resources)) == ("aws", "held", [made.key])
 
 
-def test_what_a_cloud_keeps_is_listed_until_it_is_gone(account: Account) -> None:
-    """Things that cost money stand there with their price, whatever became of their resource."""
+def test_remains_of_deleted_resources_are_listed_until_they_expire(account: Account) -> None:
+    """Billed remains are listed with their price."""
 
     def outputs(inputs: Properties, context: Context) -> Properties:
         context.leave("gcp/images/x", "an image repository", costs="0.10 USD per GB and month")
@@ -101,8 +101,8 @@ def test_what_a_cloud_keeps_is_listed_until_it_is_gone(account: Account) -> None
     assert later == ["an image repository"]
 
 
-def test_a_provider_repeats_what_its_cloud_refuses_for_now(account: Account) -> None:
-    """As long as the vendor's provider does, and no longer."""
+def test_a_provider_retries_a_temporary_refusal(account: Account) -> None:
+    """It retries for as long as the vendor's provider."""
     refusals: list[float] = []
 
     def refers(inputs: Properties, context: Context) -> None:
@@ -122,10 +122,10 @@ def test_a_provider_repeats_what_its_cloud_refuses_for_now(account: Account) -> 
 
 
 @pytest.mark.parametrize(("cloud", "longest"), [("aws", 400), ("gcp", 90), ("azure", 6)])
-def test_a_bad_day_shorter_than_the_providers_patience_is_not_seen(
+def test_an_outage_shorter_than_the_providers_retries_is_invisible(
     tmp_path: Path, cloud: Cloud, longest: float
 ) -> None:
-    """Each provider repeats 429 and 5xx for a time of its own; a longer bad day fails the call."""
+    """Each provider retries 429 and 5xx for its own time; a longer outage fails the operation."""
     account = Account(tmp_path, delays=0.01)
     token = {"aws": ROLE, "gcp": "gcp:storage/bucket:Bucket", "azure": "azure-native:web:WebApp"}[cloud]
     kind = replace(KIND, token=token)
@@ -139,15 +139,15 @@ def test_a_bad_day_shorter_than_the_providers_patience_is_not_seen(
     assert account.operations.create(subject(kind, "two"), {"name": "two"}).id == "two"
 
 
-def test_one_clouds_bad_day_is_not_anothers(account: Account) -> None:
-    """Google's API is down, and a role at Amazon is made at once."""
+def test_an_outage_of_one_cloud_does_not_affect_another(account: Account) -> None:
+    """With Google's API down a role on AWS is created immediately."""
     account.operations.outages.begin("gcp", 503, account.clock() + 1000)
     account.operations.create(subject(), {"name": "one"})
     assert account.seconds == 0
 
 
-def test_a_change_by_hand_is_what_a_refresh_reads(account: Account) -> None:
-    """The resource has the new value; a deletion by hand leaves nothing to read."""
+def test_a_refresh_reads_a_manual_change(account: Account) -> None:
+    """The refresh returns the new value, and nothing after a manual deletion."""
     role = account.role()
     drift(account.operations, "aws", role.id, {"description": "by hand"})
     read = account.operations.read(account.subject(ROLE, "agent"), role.id)
@@ -157,8 +157,8 @@ def test_a_change_by_hand_is_what_a_refresh_reads(account: Account) -> None:
     assert (read.inputs["description"], gone) == ("by hand", None)
 
 
-def test_a_change_by_hand_names_one_resource(account: Account) -> None:
-    """None, or several of that name: the keys that come near are told."""
+def test_a_manual_change_needs_the_key_of_one_resource(account: Account) -> None:
+    """For no or several matching resources the error lists similar keys."""
     account.create(ROLE, "one", name="first", assumeRolePolicy=trust("lambda.amazonaws.com"))
     with pytest.raises(
         CloudError, match="no resource has the key, id, URN or name 'irst'; keys that hold it: "
@@ -167,20 +167,20 @@ def test_a_change_by_hand_names_one_resource(account: Account) -> None:
 
 
 def test_a_nested_property_is_set_by_its_path() -> None:
-    """Neighbours stay as they are."""
+    """Other properties are unchanged."""
     assert changed({"a": {"b": 1, "c": 2}}, {"a.b": 3, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("90s", 90), ("1m30s", 90), ("500ms", 0.5), ("2h", 7200), ("90", None), ("", None)]
 )
-def test_durations_are_gos(text: str, expected: float | None) -> None:
-    """The provider is written in Go and takes its form."""
+def test_durations_have_gos_format(text: str, expected: float | None) -> None:
+    """The provider is written in Go."""
     assert seconds(text) == expected
 
 
 def test_a_wait_takes_its_scaled_time(account: Account) -> None:
-    """`pulumiverse_time.Sleep` is created when the time is over, half of it where delays are halved."""
+    """`pulumiverse_time.Sleep` takes half of its time with halved delays."""
     kind = registry.resource_type_of("time:index/sleep:Sleep")
     made = kind.outputs({"createDuration": "60s"}, account.operations.context(subject(kind)))
     assert (account.seconds, made["id"]) == (30, "2030-01-01T00:00:30Z")

@@ -1,4 +1,4 @@
-"""Operations on resources: a cloud's refusals, and that a change happens wholly or not at all."""
+"""Tests of operations on resources: refusals, and atomic changes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def functions(desired: DesiredState) -> list[tuple[str, int]]:
     return [(function.name, function.memory_mb) for function in desired.functions]
 
 
-def test_a_name_is_made_up_once_and_stays(account: Account) -> None:
-    """As the AWS provider does it: the logical name, a dash and seven hex digits."""
+def test_a_generated_name_is_stable(account: Account) -> None:
+    """It has the AWS provider's form: the logical name, a dash and seven hexadecimal digits."""
     role = account.role()
     updated = account.update(role, assumeRolePolicy=trust("lambda.amazonaws.com"), description="new")
     name, dash, suffix = role.id.partition("-")
@@ -31,8 +31,8 @@ def test_a_name_is_made_up_once_and_stays(account: Account) -> None:
     assert updated.id == role.id
 
 
-def test_the_hosts_are_told_only_what_changes_what_runs(account: Account) -> None:
-    """A role and a bucket run nothing; a function does."""
+def test_the_runtime_gets_only_changes_of_running_functions(account: Account) -> None:
+    """A role or a bucket alone does not change the desired state of functions."""
     role, package = account.role(), account.uploaded()
     before = [functions(desired) for desired in account.applied]
     resource = account.create(FUNCTION, "agent", **account.function_inputs(role, package))
@@ -41,7 +41,7 @@ def test_the_hosts_are_told_only_what_changes_what_runs(account: Account) -> Non
 
 
 def test_a_function_that_cannot_start_changes_nothing(tmp_path: Path) -> None:
-    """The operation fails with the reason, and the hosts are told the former world again."""
+    """The operation fails with the reason, and the former desired state is applied again."""
 
     def hosts(desired: DesiredState) -> None:
         for function in desired.functions:
@@ -57,8 +57,8 @@ def test_a_function_that_cannot_start_changes_nothing(tmp_path: Path) -> None:
     assert functions(account.applied[-1]) == [(resource.id, 128)]
 
 
-def test_what_was_broken_before_does_not_stop_others(tmp_path: Path) -> None:
-    """A function that no longer starts must not keep a stack from being destroyed."""
+def test_a_broken_function_does_not_stop_other_operations(tmp_path: Path) -> None:
+    """A stack with a function that does not start can be destroyed."""
     broken: list[str] = []
 
     def hosts(desired: DesiredState) -> None:
@@ -75,8 +75,8 @@ def test_what_was_broken_before_does_not_stop_others(tmp_path: Path) -> None:
     assert account.applied[-1].functions == ()
 
 
-def test_the_code_of_a_function_is_what_it_was_when_deployed(account: Account) -> None:
-    """Lambda copies the package: replacing or deleting the object changes nothing that runs."""
+def test_a_function_keeps_the_code_of_its_deployment(account: Account) -> None:
+    """Lambda copies the package, so a replaced or deleted object does not change a running function."""
     package = account.uploaded()
     account.create(FUNCTION, "agent", **account.function_inputs(account.role(), package))
     (function,) = account.applied[-1].functions
@@ -86,7 +86,7 @@ def test_the_code_of_a_function_is_what_it_was_when_deployed(account: Account) -
     assert function.package.read_bytes() == content
 
 
-def test_packages_nothing_runs_are_removed(account: Account) -> None:
+def test_unused_packages_are_removed(account: Account) -> None:
     """The emulator's folder does not grow with every deployment."""
     resource = account.create(
         FUNCTION, "agent", **account.function_inputs(account.role(), account.uploaded("first.zip"))
@@ -113,7 +113,7 @@ def test_packages_nothing_runs_are_removed(account: Account) -> None:
 def test_lambdas_limits_are_checked_before_anything_happens(
     account: Account, more: dict[str, Any], said: str
 ) -> None:
-    """A preview already tells them."""
+    """A preview reports the violations."""
     inputs = {"role": "r", "runtime": "python3.13", "handler": "h", "s3Bucket": "b", "s3Key": "k", **more}
     with pytest.raises(Mistakes, match=said.replace("'", ".")):
         account.checked(FUNCTION, "agent", inputs, {})
@@ -128,15 +128,15 @@ def test_a_functions_role_must_exist_and_trust_lambda(account: Account) -> None:
 
 
 def test_a_functions_code_must_exist(account: Account) -> None:
-    """S3's own error comes through."""
+    """The error is that of S3."""
     package = account.uploaded()
     inputs = account.function_inputs(account.role(), package, s3Key="nothing.zip")
     with pytest.raises(CloudError, match="NoSuchKey"):
         account.create(FUNCTION, "agent", **inputs)
 
 
-def test_a_file_that_is_no_zip_is_no_package(account: Account) -> None:
-    """Told at the deployment, not at the first request."""
+def test_a_package_must_be_a_zip_file(account: Account) -> None:
+    """The error comes at the deployment and not with the first request."""
     package = account.uploaded()
     account.update(package, bucket=package.outputs["bucket"], content="no zip")
     with pytest.raises(CloudError, match="is not a zip file"):
@@ -150,8 +150,8 @@ def test_a_taken_name_is_refused_with_the_clouds_message(account: Account) -> No
         account.create(ROLE, "two", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
 
 
-def test_what_a_killed_engine_left_is_adopted(account: Account) -> None:
-    """The same resource of the same stack with equal inputs: there is nothing to be done."""
+def test_a_resource_of_a_killed_engine_is_adopted(account: Account) -> None:
+    """A resource of the same stack with equal inputs needs no operation."""
     made = account.create(ROLE, "one", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
     again = account.create(
         ROLE, "one", "another run", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com")
@@ -159,8 +159,8 @@ def test_what_a_killed_engine_left_is_adopted(account: Account) -> None:
     assert again == made
 
 
-def test_what_a_killed_engine_left_under_an_automatic_name_is_found_again(account: Account) -> None:
-    """The engine never heard of that name; a second one would stay behind for ever, or be in the way."""
+def test_a_resource_of_a_killed_engine_with_a_generated_name_is_adopted(account: Account) -> None:
+    """The engine does not know its name, and a second resource would leave the first one behind."""
     inputs = {"assumeRolePolicy": trust("lambda.amazonaws.com")}
     made = account.create(ROLE, "one", "first run", **inputs)
     assert account.create(ROLE, "one", "second run", **inputs) == made
@@ -168,15 +168,15 @@ def test_what_a_killed_engine_left_under_an_automatic_name_is_found_again(accoun
     assert other.id != made.id
 
 
-def test_what_a_killed_engine_left_otherwise_names_the_way_out(account: Account) -> None:
-    """With other inputs the message holds the command that takes it into the stack."""
+def test_a_resource_of_a_killed_engine_with_other_inputs_is_an_error_with_advice(account: Account) -> None:
+    """The message has the command that imports it into the stack."""
     account.create(ROLE, "one", name="agent", assumeRolePolicy=trust("lambda.amazonaws.com"))
     with pytest.raises(CloudError, match="pulumi import 'aws:iam/role:Role' 'one' 'agent'"):
         account.create(ROLE, "one", name="agent", assumeRolePolicy=trust("ec2.amazonaws.com"))
 
 
-def test_adopting_in_place_of_oneself_survives_ones_own_deletion(account: Account) -> None:
-    """A forced replacement creates (adopts) and then deletes the old one, which is the same."""
+def test_an_adopted_resource_survives_the_deletion_of_its_former_self(account: Account) -> None:
+    """A forced replacement creates, and thus adopts, the resource before it deletes the former one."""
     inputs = {"name": "agent", "assumeRolePolicy": trust("lambda.amazonaws.com")}
     account.create(ROLE, "one", "first run", **inputs)
     resource = account.create(ROLE, "one", "second run", **inputs)
@@ -186,8 +186,8 @@ def test_adopting_in_place_of_oneself_survives_ones_own_deletion(account: Accoun
     assert (set(kept), dict(account.table.resources)) == ({resource.key}, {})
 
 
-def test_deleting_twice_is_fine(account: Account) -> None:
-    """The engine repeats a deletion that was cut off."""
+def test_a_deletion_can_be_repeated(account: Account) -> None:
+    """The engine repeats an interrupted deletion."""
     role = account.role()
     account.delete(role)
     account.delete(role)
@@ -195,7 +195,7 @@ def test_deleting_twice_is_fine(account: Account) -> None:
 
 
 def test_a_bucket_with_objects_is_kept_unless_forced(account: Account) -> None:
-    """Objects that a function wrote count as well."""
+    """Objects written by functions count too."""
     bucket = account.create(BUCKET, "state")
     written = account.folder / "emulator" / "buckets" / "aws" / bucket.id / "health" / "a.json"
     written.parent.mkdir(parents=True)
@@ -207,8 +207,8 @@ def test_a_bucket_with_objects_is_kept_unless_forced(account: Account) -> None:
     assert not written.parents[1].exists()
 
 
-def test_an_object_is_what_the_engine_planned(account: Account) -> None:
-    """A file that changed between plan and upload is refused, and no object is left."""
+def test_an_object_has_the_planned_content(account: Account) -> None:
+    """A file that changed between plan and upload is refused, and no object is created."""
     bucket = account.create(BUCKET, "state")
     asset = {**account.package(), "hash": "0" * 64}
     with pytest.raises(CloudError, match="PackageChanged"):
@@ -217,11 +217,11 @@ def test_an_object_is_what_the_engine_planned(account: Account) -> None:
 
 
 def test_a_full_disk_fails_the_operation_and_nothing_else(account: Account) -> None:
-    """Object, table and world stay as they were."""
+    """Object, table and desired state are unchanged."""
     package = account.uploaded()
     path = account.folder / "emulator" / "buckets" / "aws" / package.id
     before, resources = path.read_bytes(), dict(account.table.resources)
-    (account.folder / "emulator" / ".resources.json.tmp").mkdir()  # where the new table would be written
+    (account.folder / "emulator" / ".resources.json.tmp").mkdir()  # the path of the temporary file
     with pytest.raises(StoreError, match="nothing was changed"):
         account.update(package, bucket=package.outputs["bucket"], content="new")
     assert (path.read_bytes(), dict(account.table.resources)) == (before, resources)

@@ -1,4 +1,4 @@
-"""Versions of secrets in the emulated clouds: a new one stands beside the old one, as the real ones do."""
+"""Tests of versions of secrets: a new version is created before the old one is deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.emulator.account import Account
 
 @pytest.fixture
 def account(tmp_path: Path) -> Account:
-    """An account of each cloud without anything in it."""
+    """An empty account of each cloud."""
     return Account(tmp_path)
 
 
@@ -34,10 +34,10 @@ def on_google(account: Account) -> tuple[Resource, Resource]:
 @pytest.mark.parametrize(
     ("made", "value"), [(on_amazon, "secretString"), (on_google, "secretData")], ids=["aws", "gcp"]
 )
-def test_a_new_value_is_a_new_version_before_the_old_one_goes(
+def test_a_new_version_exists_before_the_old_one_is_deleted(
     account: Account, made: Callable[[Account], tuple[Resource, Resource]], value: str
 ) -> None:
-    """Or a function that starts in between would find no secret at all."""
+    """Otherwise a function that starts in between would find no secret."""
     _, version = made(account)
     subject = account.subject(version.token, "keys")
     found = plan.difference(subject, version.inputs, {**version.inputs, value: "new"}, account.operations)
@@ -46,8 +46,8 @@ def test_a_new_value_is_a_new_version_before_the_old_one_goes(
     assert account.create(version.token, "keys", **{**version.inputs, value: "new"}).id != version.id
 
 
-def test_the_newest_version_of_amazon_is_the_current_one(account: Account) -> None:
-    """The label moves; what functions read is never gone, before the old version is deleted and after."""
+def test_the_newest_version_on_aws_is_the_current_one(account: Account) -> None:
+    """The label moves to it, so functions always find a current version."""
     secret, old = on_amazon(account)
     account.create(aws.SECRET_VERSION, "keys", secretId=secret.id, secretString="new")
     assert account.applied[-1].secrets == {secret.outputs["arn"]: "new"}

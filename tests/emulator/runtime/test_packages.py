@@ -1,4 +1,4 @@
-"""An unpacked package is whole or absent, whatever happens at the same time or is cut off half-way."""
+"""Tests of unpacked packages: complete or absent, with concurrent and interrupted runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inside(folder: Path) -> tuple[str, ...]:
 
 
 class Paused:
-    """Extraction that stops after its first file until the test lets it go on."""
+    """An extraction that pauses after its first file until the test continues it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go_on = threading.Event(), threading.Event()
@@ -47,10 +47,10 @@ class Paused:
         monkeypatch.setattr(zipfile.ZipFile, "read", paused)
 
 
-def test_forgetting_leaves_alone_what_is_being_unpacked(
+def test_removing_unused_packages_keeps_unfinished_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the draft lost what was in it: the start failed, or served without build.json, as build `dev`."""
+    """Otherwise a start could fail, or serve without build.json as build `dev`."""
     paused, packages = Paused(monkeypatch), Packages(tmp_path / "unpacked")
     with ThreadPoolExecutor(1) as thread:
         unpacking = thread.submit(packages.unpack, package_at(tmp_path), "hash")
@@ -61,7 +61,7 @@ def test_forgetting_leaves_alone_what_is_being_unpacked(
     assert inside(folder) == FILES
 
 
-def test_two_functions_of_one_package_unpack_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_of_two_functions_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cloud's router and checker start at the same time after a restart."""
     paused, packages = Paused(monkeypatch), Packages(tmp_path / "unpacked")
     package = package_at(tmp_path)
@@ -74,10 +74,10 @@ def test_two_functions_of_one_package_unpack_it_once(tmp_path: Path, monkeypatch
     assert paused.times == 1
 
 
-def test_a_removal_that_is_cut_off_leaves_no_half_package(
+def test_an_interrupted_removal_leaves_no_partial_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next deployment of the same package unpacks it again."""
+    """The next deployment unpacks the package again."""
     packages = Packages(tmp_path / "unpacked")
     folder = packages.unpack(package_at(tmp_path), "hash")
 
@@ -93,8 +93,8 @@ def test_a_removal_that_is_cut_off_leaves_no_half_package(
     assert inside(packages.unpack(tmp_path / "p.zip", "hash")) == FILES
 
 
-def test_what_an_interrupted_daemon_left_is_removed(tmp_path: Path) -> None:
-    """Its drafts, and what it was removing."""
+def test_remains_of_an_interrupted_daemon_are_removed(tmp_path: Path) -> None:
+    """These are partial packages and interrupted removals."""
     left = tmp_path / "unpacked" / ".0a1b" / "functions"
     left.mkdir(parents=True)
     left.chmod(0o555)

@@ -1,4 +1,4 @@
-"""Ports that one daemon gives to its functions, and that no other daemon may take over."""
+"""Tests of the ports of functions, which are unique across daemons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emulator.runtime.ingress.listener import bind
 from emulator.runtime.json_document import Document
 from emulator.runtime.ports import HIGHEST, LOWEST, Ports, free
 
-# The ports of a daemon: allocates on a line of input, prints them, and holds them until the next line.
+# A daemon that allocates ports on a line of input, prints them, and keeps them until the next line.
 OTHER = """
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def daemon(document: Path, lowest: int, highest: int) -> subprocess.Popen[str]:
 
 @contextmanager
 def ports_of(folder: Path) -> Generator[Ports]:
-    """A daemon's ports, kept in `folder`."""
+    """A daemon's ports, stored in `folder`."""
     ports = Ports(Document(folder / "ports.json"))
     try:
         yield ports
@@ -53,29 +53,29 @@ def ports_of(folder: Path) -> Generator[Ports]:
 
 @contextmanager
 def held(folder: Path) -> Generator[int]:
-    """A port as a function's door holds it during a `refuse` fault: bound, not listening."""
+    """A bound port that does not listen, as during the fault `refuse`."""
     with ports_of(folder) as ports:
         port = ports.allocate()
     with closing(bind(port, "a door")):
         yield port
 
 
-def test_a_port_that_another_daemon_holds_without_listening_is_not_free(tmp_path: Path) -> None:
-    """Else two fleets would meet at it as soon as the other's fault is healed."""
+def test_a_bound_port_of_another_daemon_is_not_free(tmp_path: Path) -> None:
+    """Otherwise two fleets would share it after the end of the fault."""
     with held(tmp_path) as port:
         assert not free(port)
 
 
-def test_a_port_that_something_listens_at_is_not_free() -> None:
-    """On all addresses of the machine, too."""
+def test_a_listening_port_is_not_free() -> None:
+    """This includes a port that listens on all addresses."""
     with closing(socket.socket()) as other:
         other.bind(("0.0.0.0", 0))  # noqa: S104 - closed at once
         other.listen()
         assert not free(other.getsockname()[1])
 
 
-def test_a_port_is_given_once(tmp_path: Path) -> None:
-    """Within the range that Linux leaves to servers, and the same for a purpose after a restart."""
+def test_a_port_is_allocated_once(tmp_path: Path) -> None:
+    """It is below Linux's ephemeral range, and the same for a purpose after a restart."""
     with ports_of(tmp_path) as ports:
         given = [ports.allocate() for _ in range(20)]
         assert len(set(given)) == 20
@@ -86,8 +86,8 @@ def test_a_port_is_given_once(tmp_path: Path) -> None:
         assert ports.named("admin") == named
 
 
-def test_two_daemons_that_choose_at_the_same_time_never_choose_the_same(tmp_path: Path) -> None:
-    """Also while neither listens yet: 60 ports for both, out of 100."""
+def test_concurrent_daemons_allocate_different_ports(tmp_path: Path) -> None:
+    """This holds before they listen, with 60 of 100 ports in use."""
     lowest = 31000 + 128 * (int.from_bytes(str(tmp_path).encode()) % 7)
     daemons = [daemon(tmp_path / name, lowest, lowest + 100) for name in ("one", "two")]
     said: list[list[str]] = []
@@ -109,8 +109,8 @@ def test_two_daemons_that_choose_at_the_same_time_never_choose_the_same(tmp_path
     assert not set(said[0]) & set(said[1])
 
 
-def test_a_port_that_another_daemon_was_promised_meanwhile_is_named(tmp_path: Path) -> None:
-    """A daemon that comes back does not share it; the claim ends with its holder."""
+def test_a_port_that_another_daemon_has_allocated_meanwhile_is_named(tmp_path: Path) -> None:
+    """A restarted daemon does not share it; an allocation ends with its daemon."""
     with ports_of(tmp_path / "one") as one:
         port = one.named("admin")
     with ports_of(tmp_path / "two") as two, ports_of(tmp_path / "one") as one:
