@@ -163,10 +163,14 @@ class Pool:
         pooled = self._origins.get(origin)
         if pooled is None:
             pooled = self._origins[origin] = _Connections()
-        if pooled.idle and (connection := self._reuse(pooled)) is not None:
-            exchange = Exchange(handler, connection)
-            connection.start(exchange, request, head_only=head_only)
-            return exchange
+        now = self._clock()
+        while pooled.idle:
+            connection = pooled.idle.pop()  # the most recently used one, so that the others can expire
+            if 0 <= now - connection.idle_since < IDLE_S and connection.usable():
+                exchange = Exchange(handler, connection)
+                connection.start(exchange, request, head_only=head_only)
+                return exchange
+            connection.close()
         exchange = Exchange(handler)
         loop = asyncio.get_running_loop()
         if limited and len(pooled.open) + pooled.opening >= self._max:
@@ -198,15 +202,6 @@ class Pool:
         if self._prune_timer is not None:
             self._prune_timer.cancel()
             self._prune_timer = None
-
-    def _reuse(self, pooled: _Connections) -> Connection | None:
-        now = self._clock()
-        while pooled.idle:
-            connection = pooled.idle.pop()  # the most recently used one, so that the others can expire
-            if 0 <= now - connection.idle_since < IDLE_S and connection.usable():
-                return connection
-            connection.close()
-        return None
 
     async def _connect(
         self, origin: Origin, pooled: _Connections, exchange: Exchange, start: Callable[[Connection], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
@@ -154,16 +154,16 @@ class Forwarder:
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         """A part of the forwarded body."""
         ready = self._machine.on_data(attempt.number, data, self._context.ticks())
-        if isinstance(ready, tuple):
-            self._do(ready, self._context.ticks())
+        if type(ready) is not bytes:  # a stream that does not continue what the client has
+            self._do(cast("a.Actions", ready), self._context.ticks())
         elif ready:
             self._downstream.body(ready)
 
     def on_end(self, attempt: Attempt) -> None:
         """The forwarded body is complete."""
         rest = self._machine.on_end(attempt.number)
-        if isinstance(rest, tuple):
-            self._do(rest, self._context.ticks())
+        if type(rest) is not bytes:
+            self._do(cast("a.Actions", rest), self._context.ticks())
             return
         if rest:
             self._downstream.body(rest)

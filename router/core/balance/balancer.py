@@ -115,7 +115,9 @@ class Balancer(TargetStates):
             key, now, cached.learning
         ):
             return self._skip_avoided(cached, key, affinity_key, now)
-        return self._choice(cached, key, now)
+        # As in `_choice`, written out because every request goes this way.
+        choice = cached.choices.get((key, self.last_seen[key].is_warm(now)))
+        return self._choice(cached, key, now) if choice is None else choice
 
     def avoid(self, now: float, *, learning: bool = True) -> list[str]:
         """The targets that a new request avoids, where another serves. learning: by an adaptive strategy."""
