@@ -39,7 +39,7 @@ OPEN: Final = "SKYFLEET_OPEN"
 ROUTERS: Final = "SKYFLEET_ROUTERS"
 CHECK: Final = "SKYFLEET_CHECK"
 
-# Of agents; MODEL_API_KEY is a secret.
+# Of agents. A deployment does not set AGENT: a package has its value in a file. MODEL_API_KEY is a secret.
 AGENT: Final = "SKYFLEET_AGENT"
 AGENT_PACE_MS: Final = "AGENT_PACE_MS"
 MODEL_BASE_URL: Final = "MODEL_BASE_URL"

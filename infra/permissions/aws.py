@@ -3,7 +3,7 @@
 Sources: the calls in the provider's create, read, update and delete (hashicorp/terraform-provider-aws,
 `internal/service/*`, which pulumi-aws carries), with the names of the Service Authorization Reference. The
 read of a function also reads its versions and its code signing, the read of a bucket each of its settings.
-Names of resources are those of infra.component: they begin with `skyfleet-` unless `skyfleet:name` differs.
+Names of resources are those of infra.names: they begin with `skyfleet-` unless `skyfleet:name` differs.
 """
 
 from __future__ import annotations

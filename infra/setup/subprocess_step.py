@@ -53,8 +53,10 @@ def run_step(
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        except OSError as error:
+        except Exception as error:
             signals.release()
+            if not isinstance(error, OSError):
+                raise
             raise StepFailed(
                 f"{title}: {argv[0]} cannot be started: {error.strerror}. {advice}".strip()
             ) from None

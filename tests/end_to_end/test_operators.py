@@ -89,15 +89,20 @@ def test_a_drained_cloud_gets_no_calls_until_it_is_brought_back(operated: Fleet,
     """No call fails on the way, and the status shows the state."""
     wait_for_clouds(fleet, CLOUDS)
     (aws,) = {target["region"] for target in facts(operated, "status")["targets"] if target["cloud"] == "aws"}
-    drained = facts(operated, "drain", "aws")
-    assert [router["draining"] for router in drained] == [[f"aws/{aws}"]] * 3
-    assert facts(operated, "drain") == drained
-    wait_for_clouds(fleet, CLOUDS - {"aws"})
-    states = {target["cloud"]: target["state"] for target in facts(operated, "status")["targets"]}
-    assert states["aws"] == "draining"
-    refused = operated.run("drain", "azure", "gcp", "--stack", "prod", code=1)
-    assert "nothing was changed" in refused
-    assert [router["draining"] for router in facts(operated, "drain", "aws", "--undo")] == [[]] * 3
+    try:
+        drained = facts(operated, "drain", "aws")
+        assert [router["draining"] for router in drained] == [[f"aws/{aws}"]] * 3
+        assert facts(operated, "drain") == drained
+        wait_for_clouds(fleet, CLOUDS - {"aws"})
+        status = facts(operated, "status")
+        states = {target["cloud"]: target["state"] for target in status["targets"]}
+        assert states["aws"] == "draining"
+        assert [router["draining"] for router in status["routers"]] == [[f"aws/{aws}"]] * 3
+        refused = operated.run("drain", "azure", "gcp", "--stack", "prod", code=1)
+        assert "nothing was changed" in refused
+    finally:
+        undone = facts(operated, "drain", "aws", "--undo")
+    assert [router["draining"] for router in undone] == [[]] * 3
     wait_for_clouds(fleet, CLOUDS)
 
 

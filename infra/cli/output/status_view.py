@@ -17,6 +17,7 @@ from infra.cli.output.explain import outage, why
 from infra.cli.output.tables import ResponsiveTable
 from infra.cli.routers.client import RouterAnswer
 from infra.cli.routers.control import strategy_differences
+from infra.cli.routers.draining import draining_differences
 from infra.loopback import plain_all
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def router_warnings(router: JsonObject) -> list[str]:
 def _fallback(source: str, views: Iterable[str]) -> str:
     """What a router goes on with instead of what it refuses. views: the checkers that it has heard of."""
     if source == "control.json":
-        return "Its strategy stays."
+        return "Its strategy and its draining targets stay."
     known = {name for view in views for name in (view, f"health/{view.replace('/', '-')}.json")}
     return "Its last good view of it stays." if source in known else "It has no good view of it."
 
@@ -104,6 +105,9 @@ def render(status: JsonObject, repair: str = "make up") -> list[RenderableType]:
         _name(one): json_access.string(one.get("strategy")) for one in routers if one.get("strategy")
     }
     if differ := strategy_differences(strategies):
+        shown.append(f"[yellow]{differ}[/yellow]")
+    draining = [json_access.strings(one["draining"]) for one in routers if "draining" in one]
+    if differ := draining_differences(draining):
         shown.append(f"[yellow]{differ}[/yellow]")
     shown.extend(f"[yellow]{escape(line)}[/yellow]" for one in routers for line in router_warnings(one))
     asked = json_access.as_object(status.get("router"))

@@ -30,6 +30,7 @@ class RouterAnswer:
     """What one router answered.
 
     health: None with a `problem` when it did not answer. status, strategy: empty if they were not asked for.
+    draining: the keys of its draining targets; None if they are not known.
     """
 
     url: str
@@ -37,6 +38,7 @@ class RouterAnswer:
     problem: str = ""
     status: JsonObject = field(default_factory=JsonObject)
     strategy: str = ""
+    draining: tuple[str, ...] | None = None
 
     def as_json(self, place: str = "") -> JsonObject:
         """The entry of this router in the status. place: its `cloud/region` in the outputs of the stack."""
@@ -45,12 +47,14 @@ class RouterAnswer:
             known = {"cloud": cloud, "region": region} if place else {}
             return {"url": self.url, "ok": False, "reason": self.problem, **known}
         identity = {key: self.health.get(key) for key in ("cloud", "region", "build")}
-        strategy = {"strategy": self.strategy} if self.strategy else {}
+        set_here: JsonObject = {"strategy": self.strategy} if self.strategy else {}
+        if self.draining is not None:
+            set_here["draining"] = list(self.draining)
         kept = {key: self.status[key] for key in ("store", "rejected") if self.status.get(key)}
         if "rejected" in kept:
             checkers = json_access.objects(self.status.get("checkers"))
             kept["views"] = [json_access.string(checker.get("checker")) for checker in checkers]
-        return {"url": self.url, "ok": True, **identity, **strategy, **kept}
+        return {"url": self.url, "ok": True, **identity, **set_here, **kept}
 
 
 def get_health(url: str, path: str = "/health", *, seconds: float = HEALTH_S) -> RouterAnswer:
@@ -103,7 +107,9 @@ def _get_status(url: str, *, api_key: str) -> RouterAnswer:
     strategy = json_access.string(control.get("effective")) or json_access.string(
         json_access.as_object(status.get("router")).get("strategy")
     )
-    return replace(answer, status=status, strategy=strategy)
+    draining = control.get("draining")
+    keys = None if draining is None else tuple(json_access.strings(draining))
+    return replace(answer, status=status, strategy=strategy, draining=keys)
 
 
 def _get(url: str, api_key: str) -> JsonObject:

@@ -53,7 +53,12 @@ def sentence(answer: ControlAnswer) -> str:
 
 def differences(answers: Iterable[ControlAnswer]) -> str:
     """A line that says that the routers drain different targets; empty when they agree."""
-    if len({frozenset(answer.draining) for answer in answers if not answer.problem}) < 2:
+    return draining_differences(answer.draining for answer in answers if not answer.problem)
+
+
+def draining_differences(draining: Iterable[Collection[str]]) -> str:
+    """The same, from the keys of each router's draining targets."""
+    if len({frozenset(keys) for keys in draining}) < 2:
         return ""
     return (
         "The routers differ. `skyfleet drain TARGET`, with or without --undo, sets a target at all of them."

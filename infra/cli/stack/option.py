@@ -41,7 +41,7 @@ def emulator_only(instead: str) -> Decorated:
     """
 
     def refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-        if is_real(value):
+        if is_real(_not_empty(context, parameter, value)):
             reason = f"`skyfleet {context.info_name}` is for the emulator, and {value} is another stack. "
             raise click.UsageError(reason + instead.format(stack=value), context)
 

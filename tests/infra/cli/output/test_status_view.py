@@ -152,6 +152,19 @@ def test_the_strategy_of_each_router_and_a_difference_are_shown(second: str, dif
     assert second in text
 
 
+@pytest.mark.parametrize(("second", "differ"), [((), True), (("aws/r1",), False), (None, False)])
+def test_routers_that_drain_different_targets_are_reported(
+    second: tuple[str, ...] | None, differ: bool
+) -> None:
+    """A router that was not reached by the command sends on; one whose document is not known says nothing."""
+    other: JsonObject = {**HEALTH, "cloud": "aws", "region": "eu-west-1"}
+    answers = [
+        RouterAnswer("http://g", HEALTH, status=STATUS, draining=("aws/r1",)),
+        RouterAnswer("http://a", other, status=STATUS, draining=second),
+    ]
+    assert ("The routers differ. `skyfleet drain TARGET`" in shown(assemble(answers, {}, None, ""))) == differ
+
+
 def test_the_share_is_shown_next_to_the_weight() -> None:
     """A derated share does not change the weight."""
     text = shown(targets({"share": 0.0156}, {"share": 0.6}, {"share": 0}))
@@ -197,7 +210,7 @@ def test_a_fleet_without_checkers_is_reported() -> None:
         (object_name("gcp/europe-west1"), "It has no good view of it."),
         ("mars/x", "It has no good view of it."),
         ("snapshot", "It has no good view of it."),
-        (control.NAME, "Its strategy stays."),
+        (control.NAME, "Its strategy and its draining targets stay."),
     ],
 )
 def test_the_last_valid_snapshot_is_mentioned_only_if_there_is_one(source: str, goes_on: str) -> None:
