@@ -1,7 +1,7 @@
 """The environment of a router or checker, read once at its edge into one frozen value.
 
-Rules: all mistakes are reported at once, each as key, found, expected; secrets are never shown. Keys, ranges
-and defaults are in skyfleet/contract.py, the numbers of decisions in router/core/policy.py.
+Rules: all mistakes are reported at once, each as key, found, expected; secrets are never shown. Keys and
+ranges are in skyfleet/contract.py, the policy's defaults in router/core/policy.py.
 """
 
 from __future__ import annotations

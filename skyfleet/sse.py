@@ -29,7 +29,7 @@ LONGEST_EVENT: Final = 65_536
 # The part of the last event that is kept: its type is at the beginning, `[DONE]` at the end.
 _BEGINNING: Final = 2_048
 _END: Final = 64
-# Some dozens of events of a model's stream; a multiple of what is kept.
+# Some dozens of events of a model's stream, and several times what is kept.
 _COLLECTED: Final = 8_192
 # The empty line after an event, with each line end; \r\n\r\n and \r\n\n end in one of these too.
 _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")

@@ -6,7 +6,7 @@ Rules
   create (1.4 us with seven fields), and each request creates ten.
 - The class becomes a dataclass at its first instance, `fields` or `replace`. Until then it costs a tenth of
   a dataclass. Each cold start defines fifty of these classes and uses half of them.
-- All classes share the functions for equality, hash and repr. A field with `repr=False` is not shown.
+- No class compiles text for equality, hash and repr. A field with `repr=False` is not shown.
 - Only the annotations of the class itself are its fields: the classes do not inherit from each other.
 """
 

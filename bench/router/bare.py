@@ -92,7 +92,7 @@ async def _serve(pool: Pool, origin: Origin, scope: Message, receive: Receive, s
                 await send({"type": "http.response.body", "body": b"".join(parts), "more_body": not ended})
             if ended:
                 return
-            if not reply.parts and not reply.ended:
+            if not reply.parts and not reply.ended and not reply.failed:
                 await reply.more()
             if reply.failed:
                 raise RuntimeError(reply.failed)

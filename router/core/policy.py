@@ -2,7 +2,7 @@
 
 Rules
 - A field that a deployment may set has a camelCase name in `SKYFLEET_POLICY` (`skyfleet.contract`). The
-  fields below `# Fixed` are not settable; they are fields because tests shorten them.
+  fields below `# Fixed` are not settable; they are fields because tests and simulations change them.
 - A number that one module decides with is a constant of that module, beside its reason.
 - Times are in seconds.
 """
@@ -19,7 +19,7 @@ from skyfleet.values import frozen
 
 @frozen
 class Policy:
-    """The settable numbers with their defaults; lengths in seconds, money in USD."""
+    """Settable and fixed numbers with their values; lengths in seconds, money in USD."""
 
     # One lost SYN is sent again after 1 s, and TLS adds two round trips between continents.
     connect_timeout_s: float = 3.0

@@ -196,13 +196,18 @@ class Connection(asyncio.Protocol):
 
     # Called by httptools.
 
+    def on_message_begin(self) -> None:
+        """A response begins. One after the awaited one answers no request: what follows must not be read."""
+        if self._complete:
+            self._keep_alive = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # trailers follow later and are dropped
             self._fields += name, value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200 or self._handler is None:
+        if status < 200 or self._handler is None or self._complete:
             self._fields = []  # the fields of the response that follows
             return
         if status > _MAX_STATUS:

@@ -157,7 +157,7 @@ class ControlDocument:
         self._known = Control()
         store.watch(NAME, self.on_change)
 
-    def on_change(self, data: bytes, tag: str | None) -> None:
+    def on_change(self, data: bytes) -> None:
         """Apply a stored document; SnapshotRejected for an invalid or outdated one."""
         found = parse(data)
         if found.revision < self._known.revision:
@@ -184,7 +184,7 @@ class ControlDocument:
             async with asyncio.timeout(SAVE_S):
                 found = await self._bucket.get(NAME)
             if isinstance(found, Found):
-                self.on_change(found.data, found.tag)
+                self.on_change(found.data)
         except TimeoutError:
             return {**self.as_json(), "unread": f"the bucket did not answer within {SAVE_S:g} s"}
         except (BucketError, SnapshotRejected) as error:

@@ -46,6 +46,7 @@ class Rejected:
 
     def note(self, source: str, reason: str) -> None:
         """Remember why a document was rejected."""
+        self._rejections = still_listed(self._rejections, self._clock())
         self.forget(source)
         lasting = source in self._checkers or source.endswith(_STORED)
         self._rejections[source] = Rejection(reason, self._clock(), lasting)

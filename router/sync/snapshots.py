@@ -8,10 +8,9 @@ Rules
 - One writer per object, since a checker sends to one router of each cloud, so nothing is locked. A write
   folds what is stored first, and folding is a union, so even two writers only delay a result.
 - Without the bucket, or with a slow one, the router serves on by its own evidence, and the status names the
-  reason; also when reads work but the newest write failed. Without a configured bucket no reason is given. An
-  object that cannot be read or is invalid never hides the others: its last valid snapshot stays, and the
-  status names it until it can be read again. A write replaces a damaged object, but never one of a newer
-  version: it belongs to the release that wrote it.
+  reason; also when reads work but the newest write failed. An object that cannot be read or is invalid never
+  hides the others: its last valid snapshot stays, and the status names it until it can be read again. A write
+  replaces a damaged object, but never one of a newer version: it belongs to the release that wrote it.
 - Other small documents of the router (`watch`) are read in the same refresh. Documents with several writers
   use `put_if_unchanged`, which fails if the object has changed.
 """
@@ -32,7 +31,7 @@ from skyfleet.objects import Bucket, BucketError, Found, first_line
 
 T = TypeVar("T")
 
-# Snapshots change every ten seconds at most; half of that keeps the router current at little cost.
+# As long as a checker's default pause between two rounds of probes, so one refresh for each round.
 REFRESH_S: Final = 5.0
 # The reply to a snapshot waits so long for the bucket, and is sent without it then.
 SAVE_S: Final = 3.0
@@ -66,7 +65,7 @@ class SnapshotStore:
         self._bucket, self._balancer, self._clock, self._apply = bucket, balancer, clock, apply
         self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
-        self._watched: dict[str, Callable[[bytes, str | None], None]] = {}
+        self._watched: dict[str, Callable[[bytes], None]] = {}
         self._refreshed_at = float("-inf")
         self._unwritten = ""  # why the newest write failed, though the bucket could be read
         self._task: asyncio.Task[None] | None = None
@@ -119,8 +118,8 @@ class SnapshotStore:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def watch(self, name: str, on_change: Callable[[bytes, str | None], None]) -> None:
-        """Read one more object in each refresh. If it has changed, `on_change` gets its bytes and its tag.
+    def watch(self, name: str, on_change: Callable[[bytes], None]) -> None:
+        """Read one more object in each refresh. If it has changed, `on_change` gets its bytes.
 
         `on_change` raises SnapshotRejected for an invalid document; the status then names the object."""
         self._watched[name] = on_change
@@ -179,7 +178,7 @@ class SnapshotStore:
         if on_change is None:
             return self._parse(name, found.data)
         try:
-            on_change(found.data, found.tag)
+            on_change(found.data)
             self.rejected.forget(name)
         except SnapshotRejected as rejected:
             self.rejected.note(name, rejected.message)

@@ -49,7 +49,7 @@ class Rule(Protocol):
         ...
 
     def attempt_is_slow(self, key: str) -> None:
-        """An attempt at the target `key` has no reply after the hedge delay."""
+        """A hedge is sent for an attempt at the target `key`."""
         ...
 
     def verify(self, choice: Choice, unreachable: bool) -> None:

@@ -37,8 +37,8 @@ from typing import Final
 
 from skyfleet.values import frozen
 
-# Half-life of what traffic shows: long enough for some evidence at a request a second, short enough that
-# a fault and its end are both seen within seconds (docs/benchmarks/plots/memory.svg).
+# Half-life of counts, and time constant of the average: long enough for some evidence at a request a second,
+# short enough that a fault and its end are both seen within seconds (docs/benchmarks/plots/memory.svg).
 MEMORY_S: Final = 10.0
 # Half-life of a bad latency without new samples: a target that was ten times as slow counts as normal
 # again after about 100 s, which is how long a bad deployment or a busy neighbour lasts at least

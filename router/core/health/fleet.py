@@ -213,7 +213,7 @@ def _together(
 
 
 def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult | None:
-    """The newest observation of a target, if this document has a newer one than was known."""
+    """The newest result of a target, if this snapshot has a newer one than was known."""
     seen = document.results.get(key, ())
     if not seen:
         return None

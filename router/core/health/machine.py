@@ -260,7 +260,7 @@ def rate_limited(health: Health, now: float, retry_after_s: float | None) -> Hea
 
 
 def probed(health: Health, up: bool | None, at: float, now: float, reason: str) -> Health:
-    """The checkers' merged verdict after new observations; None when they reach none."""
+    """The checkers' merged verdict after new results; None when they reach none."""
     known = health.probed_at if health.probed_at <= now + SKEW_S else 0.0
     health = replace(health, probed_at=max(known, at))
     if up is None:

@@ -66,7 +66,7 @@ class ProbeResult:
 
 @frozen
 class Snapshot:
-    """All that one checker says. observations: per target, oldest first, at most KEEP."""
+    """The results of one checker: per target, oldest first, at most KEEP."""
 
     checker: str
     at: float
@@ -87,7 +87,7 @@ class Merged:
 @frozen
 class Votes:
     """The verdicts of the fresh checkers on one target: how many see it up, why the others see it down, the
-    newest observation among them, and how many without a verdict have seen it alive."""
+    newest result among them, and how many without a verdict have seen it alive."""
 
     ups: int
     downs: tuple[str, ...]
@@ -100,7 +100,7 @@ class Votes:
 
 
 def keep(*several: Iterable[ProbeResult]) -> tuple[ProbeResult, ...]:
-    """The newest KEEP of some observations of one target; of two with one time, always the same one."""
+    """The newest KEEP of some results of one target; of two with one time, always the same one."""
     by_time: dict[float, ProbeResult] = {}
     for results in several:
         for one in results:

@@ -35,7 +35,7 @@ class Charge:
 
 @frozen
 class MarkSlow:
-    """Count this attempt as slow: its target gave no first event within the hedge delay."""
+    """Count this attempt as slow: a hedge is sent for it."""
 
     number: int
 

@@ -217,7 +217,7 @@ def is_ordinary(method: str, target: bytes) -> bool:
 
 def parse_retry_after(value: bytes | None, now: float) -> float | None:
     """Seconds from `now` (unix seconds), at least 0, of a Retry-After field: seconds or a date (RFC 9110,
-    section 10.2.3); None for anything else. The policy limits how much of it counts."""
+    section 10.2.3); None for anything else. `BACKOFF_CAP_S` limits how much of it counts."""
     if value is None:
         return None
     text = value.strip()

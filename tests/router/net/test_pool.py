@@ -50,6 +50,25 @@ async def test_a_connection_that_the_target_closed_is_never_used_again() -> None
         assert up.connections == 20
 
 
+@pytest.mark.parametrize(
+    "more",
+    [b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nbad", b"HTTP/1.1 200 OK\r\nx-of: se", b"HTT"],
+)
+async def test_bytes_after_a_response_belong_to_no_request(more: bytes) -> None:
+    """A second response in the same read changes nothing of the first, and its connection is not reused."""
+
+    async def answers_twice(request: Received, peer: Peer) -> None:
+        peer.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi" + more)
+
+    async with upstream(answers_twice) as up:
+        pool = Pool(connect_timeout_s=1)
+        for number in (1, 2):
+            reply = await get(pool, up.port)
+            assert (reply.status, reply.body) == (200, b"hi")
+            assert up.connections == number
+        pool.close()
+
+
 async def test_the_kernel_knows_of_a_close_that_the_loop_has_not_seen() -> None:
     """After a freeze the first request meets a dead connection before the loop has read its end."""
     peers: list[Peer] = []

@@ -292,7 +292,7 @@ async def test_a_long_reason_ends_with_a_whole_word() -> None:
         settings(["http://127.0.0.1:9"]).targets, Strategy.WEIGHTED, CALM, lambda: 9, lambda: 0
     )
     keeper = SnapshotStore(Talks(), balancer, lambda: 9)
-    keeper.watch("control.json", lambda data, tag: None)
+    keeper.watch("control.json", lambda data: None)
     keeper.refresh_soon()
     await eventually(lambda: keeper.state == "down")
     health, control = keeper.reason.split("; ")
