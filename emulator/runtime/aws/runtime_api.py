@@ -106,6 +106,12 @@ class RuntimeApi:
     async def close(self) -> None:
         """Stop; active invocations fail."""
         self.fail("the sandbox ended")
+        for site in list(self._runner.sites):
+            await site.stop()
+        # A connection that was just accepted gets its handler in the next round of the loop; `cleanup` closes
+        # only those that have one.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         await self._runner.cleanup()
 
     def fail(self, why: str) -> None:
