@@ -210,9 +210,8 @@ class App:
                 "unauthorized",
                 "No valid API key was found. Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; "
                 "the stack's output apiKey has it.",
-                [
-                    (b"www-authenticate", b"Bearer")
-                ],  # for clients: RFC 9110, section 15.5.2; RFC 6750, section 3
+                # RFC 9110, section 15.5.2; RFC 6750, section 3.
+                [(b"www-authenticate", b"Bearer")],
             )
         return carried
 

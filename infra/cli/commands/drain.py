@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.errors import CommandFailed
+from infra.cli.output.control_answers import print_answers
 from infra.cli.routers.control import ControlAnswer, read_all, set_draining
 from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
 from infra.cli.stack.option import stack_option
@@ -33,20 +33,8 @@ def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None
     answers = read_all(outputs)
     if chosen:
         answers = _change(outputs, answers, chosen, undo=undo, force=force)
-    if as_json:
-        click.echo(json.dumps([answer.as_json for answer in answers], indent=2))
-    else:
-        for answer in answers:
-            click.echo(sentence(answer))
-        if differ := differences(answers):
-            click.echo(differ)
-    missing = [answer for answer in answers if answer.problem]
-    if missing or not answers:
-        what = "apply the change" if chosen else "report what drains"
-        raise CommandFailed(
-            f"{len(missing)} of {len(answers)} routers did not {what}; the reasons are above. "
-            "Run it again when they are solved."
-        )
+    goal = "apply the change" if chosen else "report what drains"
+    print_answers(answers, sentence, differences(answers), as_json=as_json, goal=goal)
 
 
 def _change(

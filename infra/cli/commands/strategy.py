@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
-from infra.cli.errors import CommandFailed
+from infra.cli.output.control_answers import print_answers
 from infra.cli.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
 from infra.cli.stack.option import stack_option
 from infra.cli.suggest import suggestion
@@ -31,17 +29,5 @@ def command(name: str | None, stack: str | None, as_json: bool) -> None:
         )
     outputs = require_outputs(current_layout(), stack)
     answers = read_all(outputs) if name is None else set_strategy(outputs, name)
-    if as_json:
-        click.echo(json.dumps([answer.as_json for answer in answers], indent=2))
-    else:
-        for answer in answers:
-            click.echo(sentence(answer))
-        if differ := differences(answers):
-            click.echo(differ)
-    missing = [answer for answer in answers if answer.problem]
-    if missing or not answers:
-        what = "report their strategy" if name is None else "apply the change"
-        raise CommandFailed(
-            f"{len(missing)} of {len(answers)} routers did not {what}; the reasons are above. "
-            "Run it again when they are solved."
-        )
+    goal = "report their strategy" if name is None else "apply the change"
+    print_answers(answers, sentence, differences(answers), as_json=as_json, goal=goal)

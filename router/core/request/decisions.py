@@ -339,9 +339,9 @@ class RequestState:
         if fail.code in _QUEUED and now < until and self._may_wait():
             self._queued, self.wake_at = fail, until
             return _QUEUE
-        return self._finally(fail, now)
+        return self._finally(fail)
 
-    def _finally(self, fail: Fail, now: float) -> Actions:
+    def _finally(self, fail: Fail) -> Actions:
         self.over = True
         return (*self._abandoned(), fail) if fail.code == "deadline" else (fail,)
 

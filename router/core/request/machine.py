@@ -186,7 +186,7 @@ class RequestMachine(RequestState):
     def on_time(self, now: float) -> Actions:
         """`wake_at` has passed: a deadline, a probe that failed, a stall, a hedge, or a silent body."""
         if self._queued is not None:
-            return self._finally(self._queued, now)
+            return self._finally(self._queued)
         if self.forwarded is not None:
             return self._body_time(self.forwarded, now)
         if now >= self._limits.deadline:
@@ -253,7 +253,7 @@ class RequestMachine(RequestState):
             if one.choice.key == key:
                 one.reset = False
         if self._queued is not None and not self._may_wait():
-            return self._finally(self._queued, now)
+            return self._finally(self._queued)
         return ()
 
     def on_retry_round(self, now: float) -> Actions:
