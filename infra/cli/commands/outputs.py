@@ -16,13 +16,19 @@ from infra.cli.stack.option import stack_option
 @json_option
 @click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
 def command(name: str | None, stack: str | None, as_json: bool, show_secrets: bool) -> None:
-    """Print the stack's outputs, or the value of the one called NAME."""
+    """Print the stack's outputs, or the value of the one called NAME.
+
+    \b
+    KEY=$(.venv/bin/skyfleet outputs apiKey --show-secrets)
+    """
     found = require_outputs(current_layout(), stack)
     shown = found.all if show_secrets else found.shown
     if name is not None:
         if name not in shown:
             raise click.UsageError(f"The stack has no output {name!r}. It has: {', '.join(shown)}.")
         click.echo(json.dumps(shown[name], indent=2) if as_json else _text(shown[name]))
+        if name in found.secret and not show_secrets:
+            click.echo(f"{name} is a secret; --show-secrets prints its value.", err=True)
         return
     if as_json:
         click.echo(json.dumps(shown, indent=2))

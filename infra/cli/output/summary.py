@@ -42,7 +42,7 @@ def as_json(urls: Sequence[str], counts: str, layout: Layout) -> JsonObject:
 def closing_text(values: JsonObject, layout: Layout, *, keyed: bool) -> str:
     """The output of `up`."""
     urls = json_access.strings(values.get("routerUrls"))
-    key = "\n  key      .venv/bin/skyfleet outputs --json --show-secrets (apiKey)" if keyed else ""
+    key = "\n  key      .venv/bin/skyfleet outputs apiKey --show-secrets" if keyed else ""
     others = "".join(f"\n           {url}" for url in urls[1:])
     return (
         f"Skyfleet is up ({json_access.string(values.get('changes'))}).\n"

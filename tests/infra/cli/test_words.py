@@ -211,7 +211,7 @@ def test_the_printed_command_for_a_router_with_a_key_does_not_contain_the_key() 
     layout = Layout(Path("/c"))
     said = closing_text(as_json(["http://a"], "3 created", layout), layout, keyed=True)
     assert "skyfleet invoke 'what is 12 * (3 + 4)?'" in said
-    assert "--show-secrets (apiKey)" in said
+    assert ".venv/bin/skyfleet outputs apiKey --show-secrets" in said
     assert "curl" not in said
     assert max(map(len, said.splitlines())) <= 80
     assert "--show-secrets" not in closing_text(as_json(["http://a"], "", layout), layout, keyed=False)

@@ -38,7 +38,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_one_output_or_all_are_printed(arguments: list[str], printed: str) -> None:
     """A single output is printed as its bare value, for use in a shell."""
-    assert CliRunner().invoke(outputs.command, arguments).output == printed
+    assert CliRunner().invoke(outputs.command, arguments).stdout == printed
 
 
 def test_all_outputs_are_one_json_object() -> None:
@@ -51,3 +51,16 @@ def test_an_unknown_output_is_refused_with_the_known_names() -> None:
     done = CliRunner().invoke(outputs.command, ["routerURL"])
     assert done.exit_code == 2
     assert "It has: routerUrl, routerUrls, apiKey." in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["apiKey"], "apiKey is a secret; --show-secrets prints its value.\n"),
+        (["apiKey", "--show-secrets"], ""),
+        (["routerUrl"], ""),
+    ],
+)
+def test_a_hidden_value_says_how_to_print_it(arguments: list[str], hint: str) -> None:
+    """The hint goes to stderr, so that a shell which takes the value sees why its requests get 401."""
+    assert CliRunner().invoke(outputs.command, arguments).stderr == hint
