@@ -37,11 +37,15 @@ from infra.cli.stack.pulumi_lines import counts, diagnostics, outages, waiting
 from infra.cli.stack.pulumi_lines import step as parse_step
 from infra.cli.stack.recovery import check_state, release_stale_lock, unfinished_operations
 from infra.cli.stack.runner import PulumiRunner
+from infra.cli.stack.state import has_deployed
 from infra.setup.file_lock import exclusive
 
 if TYPE_CHECKING:
     from infra.config.model import Place, Settings
 
+# The last sentence of a failed deployment.
+BEFORE = "What ran before and is not named above still runs."
+FIRST = "Nothing ran before; `make up` goes on with what was created, and `make down` removes it."
 DISK_FULL = "no space left on device"  # as Pulumi prints it
 
 
@@ -114,7 +118,7 @@ def _prepare_stack(layout: Layout, pulumi: PulumiRunner, progress: Progress) -> 
             f"an earlier deployment was cut off in the middle ({', '.join(unfinished)}): "
             "refreshing its state from the clouds"
         )
-        output = _Output(progress)
+        output = PulumiOutput(progress, has_deployed(layout.checkpoint))
         refresh = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
         code = pulumi.stream(*refresh, log=layout.up_log, on_line=output.line, on_stop=output.stop)
         output.conclude(code, layout, "the state could not be refreshed from the clouds")
@@ -126,8 +130,9 @@ def _deploy(layout: Layout, settings: Settings, pulumi: PulumiRunner, progress: 
     The failed ones show up one after the other, since each provider retries for a time of its own.
     """
     down: dict[str, str] = {}
+    before = has_deployed(layout.checkpoint)
     while True:
-        output = _Output(progress)
+        output = PulumiOutput(progress, before)
         without = [part for cloud in down for part in ("--exclude", f"**skyfleet:{cloud}:**")]
         up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
         code = pulumi.stream(*up, log=layout.up_log, on_line=output.line, on_stop=output.stop)
@@ -156,10 +161,14 @@ def _describe(down: Mapping[str, str]) -> str:
 
 
 @dataclass(slots=True)
-class _Output:
-    """Shows the progress of Pulumi line by line, and raises its error at the end."""
+class PulumiOutput:
+    """Shows the progress of Pulumi line by line, and raises its error at the end.
+
+    before: whether any function was deployed before.
+    """
 
     progress: Progress
+    before: bool
     lines: list[str] = field(default_factory=list[str])
     stopped: bool = False
 
@@ -188,5 +197,5 @@ class _Output:
                 errors += "\nThe disk is full: free it, then run `make up` again."
             raise PulumiFailed(
                 f"{what} (pulumi ended with {code}):\n{errors}\nAll of it: {layout.shown(layout.up_log)}. "
-                "What ran before and is not named above still runs."
+                f"{BEFORE if self.before else FIRST}"
             )

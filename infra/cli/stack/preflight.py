@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from infra.cli import json_access
 from infra.cli.errors import SetupFailed
 from infra.cli.paths import STACK, Layout
+from infra.cli.stack.state import still_running
 
 # Packages, unpacked copies and logs: a fleet on three clouds takes about 190 MB.
 FIRST_MB = 256
@@ -70,8 +71,8 @@ def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
     if found < needed:
         raise SetupFailed(
             f"only {found} MB are free where {layout.shown(layout.home)}/ lies, and a deployment needs "
-            f"{needed} MB there. Free the disk, then run `make up` again. Nothing was deployed; what ran "
-            "before still runs."
+            f"{needed} MB there. Free the disk, then run `make up` again. Nothing was deployed. "
+            f"{still_running(layout.checkpoint)}"
         )
 
 
@@ -85,7 +86,7 @@ def build_packages(
     try:
         build_all(settings, progress=now, root=layout.root, environ=environ)
     except InfraError as error:
-        raise SetupFailed(f"{error}\nNothing was deployed; what ran before still runs.") from None
+        raise SetupFailed(f"{error}\nNothing was deployed. {still_running(layout.checkpoint)}") from None
 
 
 def _restore_advice(stack: str) -> str:

@@ -1,6 +1,7 @@
 """Parse what a killed Pulumi leaves in the file backend: locks and pending operations.
 
-The rule of this file: pure. A function argument says whether a process runs.
+The rule of this file: pure, except for `has_deployed` and `still_running`, which read the file of a state. A
+function argument says whether a process runs.
 """
 
 from __future__ import annotations
@@ -8,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from infra.cli import json_access
+
+FUNCTION_TYPES = (
+    "aws:lambda/function:Function",
+    "azure-native:web:WebApp",
+    "gcp:cloudfunctionsv2/function:Function",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,28 @@ def pending_operations(checkpoint: str) -> list[str]:
 def has_resources(checkpoint: str) -> bool:
     """Whether a checkpoint has any resource."""
     return bool(json_access.objects(_latest(checkpoint).get("resources")))
+
+
+def has_functions(checkpoint: str) -> bool:
+    """Whether a checkpoint has a function of any cloud."""
+    found = json_access.objects(_latest(checkpoint).get("resources"))
+    return any(json_access.string(resource.get("type")) in FUNCTION_TYPES for resource in found)
+
+
+def still_running(checkpoint: Path) -> str:
+    """What runs after a deployment that ended before its first change, in one sentence.
+
+    checkpoint: the file of the stack's state.
+    """
+    return "What ran before still runs." if has_deployed(checkpoint) else "Nothing ran before."
+
+
+def has_deployed(checkpoint: Path) -> bool:
+    """Whether the state in the file `checkpoint` has a function of any cloud."""
+    try:
+        return has_functions(checkpoint.read_text(errors="replace"))
+    except OSError:
+        return False
 
 
 def _name(operation: json_access.JsonObject) -> str:

@@ -1,12 +1,16 @@
-"""Tests of `skyfleet up` while a cloud's management API does not answer."""
+"""Tests of `skyfleet up`: a cloud whose management API does not answer, and the words of a failure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from infra.cli.commands.up import worth_deploying
+from infra.cli.commands.up import PulumiOutput, worth_deploying
+from infra.cli.errors import PulumiFailed
+from infra.cli.output.progress import PlainProgress
+from infra.cli.paths import Layout
 from infra.config.model import Cloud, Place
 
 
@@ -26,3 +30,19 @@ def test_the_other_clouds_are_deployed_only_where_a_router_is_left(
 ) -> None:
     """A stack on one cloud, or with its only router on the unavailable cloud, fails as a whole."""
     assert worth_deploying([Place(cloud, "region") for cloud in routers], down) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (True, r"What ran before and is not named above still runs\.$"),
+        (False, r"Nothing ran before; `make up` goes on with .*, and `make down` removes it\.$"),
+    ],
+)
+def test_a_failed_deployment_says_whether_anything_ran_before(
+    tmp_path: Path, before: bool, said: str
+) -> None:
+    """The first `up` has replaced nothing, so it must not announce that something runs on."""
+    output = PulumiOutput(PlainProgress(print), before, ["error: no"])
+    with pytest.raises(PulumiFailed, match=said):
+        output.conclude(255, Layout(tmp_path), "the deployment failed")

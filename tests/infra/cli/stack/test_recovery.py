@@ -12,8 +12,15 @@ from infra.cli.errors import PulumiFailed, StackLocked
 from infra.cli.paths import Layout
 from infra.cli.stack.recovery import check_state, is_pulumi, release_stale_lock, unfinished_operations
 from infra.cli.stack.runner import PulumiRunner
-from infra.cli.stack.state import LockStatus, has_resources, pending_operations, strongest_lock
+from infra.cli.stack.state import (
+    LockStatus,
+    has_resources,
+    pending_operations,
+    still_running,
+    strongest_lock,
+)
 from tests.infra.cli.fakes import script
+from tests.infra.fleet import FUNCTIONS
 
 
 def lock(pid: int, host: str = "here") -> str:
@@ -135,3 +142,22 @@ def test_an_unlocked_stack_needs_no_recovery(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     release_stale_lock(layout, PulumiRunner(tmp_path / "never-run", tmp_path, {}), lambda text: None)
     assert unfinished_operations(layout) == []
+
+
+@pytest.mark.parametrize(
+    ("types", "said"),
+    [
+        (None, "Nothing ran before."),
+        ([], "Nothing ran before."),
+        (["pulumi:pulumi:Stack", "random:index/randomId:RandomId"], "Nothing ran before."),
+        *(([type], "What ran before still runs.") for type in FUNCTIONS.values()),
+    ],
+)
+def test_only_a_state_with_a_function_had_something_running(
+    tmp_path: Path, types: list[str] | None, said: str
+) -> None:
+    """A first deployment that failed early leaves the stack itself, its secrets, or no state at all."""
+    path = tmp_path / "local.json"
+    if types is not None:
+        path.write_text(checkpoint(resources=[{"type": type} for type in types]))
+    assert still_running(path) == said
