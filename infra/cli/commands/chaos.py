@@ -19,6 +19,7 @@ from infra.cli.emulator.faults import (
     active_faults,
     check_cloud,
     check_fault,
+    check_order,
     manual_change,
 )
 from infra.cli.output.status_view import emulator_summary
@@ -39,6 +40,7 @@ from infra.cli.stack.option import emulator_only
 @json_option
 def command(cloud: str, fault: str, scope: str, as_json: bool) -> None:
     """Inject FAULT into CLOUD (aws, azure, gcp), or `heal` it."""
+    check_order(cloud, fault)
     check_cloud(cloud)
     check_fault(fault)
     info = require_emulator(current_layout())

@@ -27,6 +27,7 @@ API_STATUSES = (429, 500, 502, 503, 504)
 API_S = 3600.0  # the longest time, unless it is healed before
 # Manual changes outside of Pulumi: `pulumi refresh` finds them.
 DELETE, SET = "delete", "set"
+FAULTS = (*PLAIN, *TIMED, *SHARED, API, DELETE, SET, HEAL)
 GRAMMAR = (
     "kill | refuse | blackhole | stale | slow:800ms | gray:800ms | cold:10s | error:30% | throttle:50% | "
     "cut:50% | api:503 | delete:RESOURCE | set:RESOURCE:PROPERTY=VALUE | heal"
@@ -65,6 +66,14 @@ def check_cloud(name: str) -> str:
     raise click.UsageError(f"unknown cloud {name!r}.{suggestion(name, CLOUDS)} Known: {', '.join(CLOUDS)}.")
 
 
+def check_order(cloud: str, fault: str) -> None:
+    """Raise UsageError with the right order when the cloud is in the second place."""
+    if cloud not in CLOUDS and fault in CLOUDS:
+        name = cloud.partition(":")[0]
+        known = cloud if name in FAULTS else f"FAULT.{suggestion(name, FAULTS)}"
+        raise click.UsageError(f"the cloud comes first, then the fault: skyfleet chaos {fault} {known}")
+
+
 def check_fault(text: str) -> str:
     """A fault as the emulator takes it, or `heal`. Raises UsageError with the grammar."""
     name, colon, amount = text.partition(":")
@@ -92,8 +101,7 @@ def check_fault(text: str) -> str:
         raise click.UsageError(f"api needs a status, one of {known}, such as api:503, found {text!r}.")
     if name in (DELETE, SET):
         return _check_manual_change(name, amount)
-    known = (*PLAIN, *TIMED, *SHARED, API, DELETE, SET, HEAL)
-    raise click.UsageError(f"unknown fault {text!r}.{suggestion(name, known)} Faults: {GRAMMAR}")
+    raise click.UsageError(f"unknown fault {text!r}.{suggestion(name, FAULTS)} Faults: {GRAMMAR}")
 
 
 def _change(amount: str) -> tuple[str, str, str]:

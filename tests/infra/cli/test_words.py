@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
-from infra.cli.emulator.faults import active_faults, check_cloud, check_fault, manual_change
+from infra.cli.emulator.faults import active_faults, check_cloud, check_fault, check_order, manual_change
 from infra.cli.json_access import JsonObject
 from infra.cli.output.summary import as_json, changes, closing_text
 from infra.cli.paths import Layout
@@ -102,6 +102,28 @@ def test_an_unknown_cloud_is_refused_with_a_suggestion() -> None:
     assert check_cloud("gcp") == "gcp"
     with pytest.raises(click.UsageError, match="Did you mean azure"):
         check_cloud("azur")
+
+
+@pytest.mark.parametrize(
+    ("cloud", "fault", "said"),
+    [
+        ("kill", "aws", "skyfleet chaos aws kill"),
+        ("slow:800ms", "gcp", "skyfleet chaos gcp slow:800ms"),
+        ("kil", "aws", "skyfleet chaos aws FAULT. Did you mean kill?"),
+        ("moon", "aws", "skyfleet chaos aws FAULT."),
+    ],
+)
+def test_a_fault_before_its_cloud_is_answered_with_the_order(cloud: str, fault: str, said: str) -> None:
+    """The message is the command to type, as far as the words are known."""
+    with pytest.raises(click.UsageError) as raised:
+        check_order(cloud, fault)
+    assert raised.value.message == f"the cloud comes first, then the fault: {said}"
+
+
+@pytest.mark.parametrize(("cloud", "fault"), [("aws", "kill"), ("aws", "gcp"), ("moon", "kill")])
+def test_words_that_are_only_unknown_are_not_answered_with_the_order(cloud: str, fault: str) -> None:
+    """Their own messages follow."""
+    check_order(cloud, fault)
 
 
 @pytest.mark.parametrize("word", ["mars", "ec2", "mercury"])
