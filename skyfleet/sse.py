@@ -138,13 +138,21 @@ class LastEvent:
     def is_error(self) -> bool:
         """Whether the last event has the type `error`, or data that begins with an `error` member, as in the
         last event of a failed stream of OpenAI's API."""
-        data = b"".join(value for name, value in self._fields() if name == b"data")
-        return self.is_of(b"error") or data.startswith(b'{"error"')
+        return self.is_of(b"error") or self._data().startswith(b'{"error"')
+
+    def has_member(self, name: bytes, value: bytes) -> bool:
+        """Whether the JSON of the last event has this member somewhere. name, value: text without quotes,
+        spaces and escapes."""
+        # Quotes within a JSON text are escaped, so no text can imitate a member.
+        return b'"%s":"%s"' % (name, value) in self._data().replace(b" ", b"")
 
     def is_done(self) -> bool:
         """Whether the last event is `[DONE]`, the end of a complete stream of OpenAI's chat completions."""
         self._search()
         return self._event.rstrip().endswith(b"[DONE]") or (b"data", b"[DONE]") in self._fields()
+
+    def _data(self) -> bytes:
+        return b"".join(value for name, value in self._fields() if name == b"data")
 
     def _fields(self) -> list[tuple[bytes, bytes]]:
         self._search()

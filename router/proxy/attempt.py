@@ -23,6 +23,7 @@ from router.core.request.classify import (
     ResponseKind,
     classify,
     is_ordinary,
+    stream_blame,
 )
 from router.core.request.failures import AttemptError
 from router.core.request.options import TIMEOUT
@@ -194,7 +195,7 @@ class Attempt:
                 if self._last is not None and (
                     why := self._context.agents.stream_fault(self._last, self._request.path)
                 ):
-                    self.record(Outcome.FAILURE, why)
+                    self.record(stream_blame(self._last), why)
                 if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
                     self._reported = self._recorded = True
                     self._context.balancer.report(

@@ -11,8 +11,10 @@ Rules
   (it may have executed). A 503 with Retry-After is a limit and is left as it is.
 - A request that a runtime answers itself, or that a front end may rewrite (which breaks the signature),
   proves nothing against the target: no client can eject a target with unusual paths.
-- An agent may call its own 2xx an error (`x-skyfleet-outcome: error`), which counts like a 500, and its 429
-  or 503 the caller's fault (`x-skyfleet-outcome: caller`), which does not count against the target.
+- An agent says with `x-skyfleet-outcome` what caused its reply (docs/agent.md has the table). `error` on a
+  2xx counts like a 500. `caller` on a 429 or 503 does not count against the target, and the request goes
+  elsewhere. `dependency` on any status is the answer of something that all clouds share, such as a model:
+  it does not count either, causes no backoff, and is forwarded, since another cloud would get the same.
 - A reply stored from an earlier run (`idempotency-replayed`) says nothing about the target's health.
 - 429, and 503 with Retry-After, is a rate-limited target, not a failure.
 - An event stream counts from its first event on; a reply of small announced length, or a JSON document
@@ -36,6 +38,9 @@ from skyfleet.values import frozen
 MOST_BUFFERED: Final = 65_536
 # Compared first, since nearly all replies have it and parsing a type takes longer.
 _JSON: Final = b"application/json"
+# The field in which an agent says what caused its reply, and one of its values.
+_OUTCOME: Final = b"x-skyfleet-outcome"
+_DEPENDENCY: Final = b"dependency"
 # The request was not executed.
 NOT_NOW: Final = frozenset({429, 503})
 # The request may have been executed in part.
@@ -109,6 +114,12 @@ class AgentTraits:
         return ""
 
 
+def stream_blame(last: LastEvent) -> Outcome:
+    """How a stream counts that did not end well: its error event may name a dependency as the cause, in the
+    member `outcome` of its error, since the head was sent long before."""
+    return Outcome.NEUTRAL if last.has_member(b"outcome", _DEPENDENCY) else Outcome.FAILURE
+
+
 @frozen
 class Classification:
     """kind: how far it counts. outcome: what is known of the target already; None: the end will tell. at_end:
@@ -149,22 +160,15 @@ def _classify(
         sender = responder(status, identified=identified, later=b"retry-after" in fields)
         if sender is not Responder.AGENT:
             return _not_the_agents(status, sender)
-    if status < 300 and fields.get(b"x-skyfleet-outcome") == b"error":
+    cause = fields.get(_OUTCOME)
+    if cause == b"error" and status < 300:
         why = "its agent called its reply an error"
         kind, events = ResponseKind.SERVER_ERROR, _is_readable(fields)
         return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, why, load, events)
-    if status in NOT_NOW and fields.get(b"x-skyfleet-outcome") == b"caller":
-        return Classification(ResponseKind.NOT_PROCESSED, None, Outcome.NEUTRAL, load=load)
-    after_s = parse_retry_after(fields.get(b"retry-after"), now) if status in NOT_NOW else None
-    if status == 429 or after_s is not None:
-        kind, why = ResponseKind.NOT_PROCESSED, f"status {status}"
-        return Classification(kind, Outcome.RATE_LIMITED, Outcome.RATE_LIMITED, why, load, backoff_s=after_s)
-    if status >= 500:
-        kind = ResponseKind.SERVER_ERROR if status in _SERVER_ERRORS else ResponseKind.PASS
-        kind = ResponseKind.NOT_PROCESSED if status in NOT_NOW else kind
-        return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
+    if (status >= 500 or status in NOT_NOW) and cause != _DEPENDENCY:
+        return _refusal_or_failure(status, fields, cause, load, now)
     at_end = Outcome.COLD if fields.get(b"x-skyfleet-cold") == b"true" else Outcome.SUCCESS
-    if metrics is None and status >= 300:
+    if cause == _DEPENDENCY or (metrics is None and status >= 300):
         at_end = Outcome.NEUTRAL
     if bodiless:
         return Classification(ResponseKind.PASS, None, at_end, "", load)
@@ -177,6 +181,21 @@ def _classify(
         small = length.isdigit() and len(length) <= 5 and int(length) <= MOST_BUFFERED
     kind = ResponseKind.BUFFER if small else ResponseKind.PASS
     return Classification(kind, None, at_end, "", load, False, None, length is not None)
+
+
+def _refusal_or_failure(
+    status: int, fields: dict[bytes, bytes], cause: bytes | None, load: float | None, now: float
+) -> Classification:
+    """A 429, a 503 or another 5xx. cause: what the agent says caused it."""
+    if status in NOT_NOW and cause == b"caller":
+        return Classification(ResponseKind.NOT_PROCESSED, None, Outcome.NEUTRAL, load=load)
+    after_s = parse_retry_after(fields.get(b"retry-after"), now) if status in NOT_NOW else None
+    if status == 429 or after_s is not None:
+        kind, why = ResponseKind.NOT_PROCESSED, f"status {status}"
+        return Classification(kind, Outcome.RATE_LIMITED, Outcome.RATE_LIMITED, why, load, backoff_s=after_s)
+    kind = ResponseKind.SERVER_ERROR if status in _SERVER_ERRORS else ResponseKind.PASS
+    kind = ResponseKind.NOT_PROCESSED if status in NOT_NOW else kind
+    return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
 
 
 def responder(status: int, *, identified: bool, later: bool = False) -> Responder:

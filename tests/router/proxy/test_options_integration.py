@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.router.proxy.support import CHUNKED, EVENTS, chunk, sends
 from tests.router.support import QUICK, Peer, Received, Script, alive, ok, router, upstream
 
 
@@ -106,3 +107,40 @@ async def test_an_answer_that_its_agent_calls_an_error_goes_elsewhere_like_a_500
             target = await front.target("aws/r0")
             assert target["state"] == "ejected"
             assert "called its reply an error" in target["reason"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_the_answer_of_a_dependency_reaches_the_client_unchanged(status: int, repeatable: bool) -> None:
+    """One attempt, whatever the status; after ten of them each target is as it was before."""
+    told = answers(status, headers="x-skyfleet-outcome: dependency\r\nretry-after: 7\r\nx-own: 1\r\n")
+    async with (
+        upstream(told) as a,
+        upstream(told) as b,
+        router([a.url, b.url], repeatable=repeatable) as front,
+    ):
+        before = (await front.status())["targets"]
+        for _ in range(10):
+            reply = await front.client.post("/invoke", content=b"x")
+            assert (reply.status_code, reply.content) == (status, b"sorry")
+            assert [reply.headers[name] for name in ("retry-after", "x-own")] == ["7", "1"]
+            assert reply.headers["x-skyfleet-attempts"] == "1"
+        assert len(a.asked) + len(b.asked) == 10
+        assert len(a.asked) > len(b.asked) > 0
+        after = (await front.status())["targets"]
+        for one, other in zip(before, after, strict=True):
+            for name in ("state", "backoff_s", "ejections", "health_share", "share"):
+                assert one[name] == other[name], name
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("dependency", "unknown"), ("error", "ejected")])
+async def test_a_stream_that_a_dependency_broke_counts_against_no_target(outcome: str, state: str) -> None:
+    """Its error event says so, since the head was sent before."""
+    event = b'data: {"error": {"message": "no", "outcome": "%s"}}\n\n' % outcome.encode()
+    breaks = sends(CHUNKED % EVENTS + chunk(b"data: {}\n\n"), chunk(event) + b"0\r\n\r\n")
+    async with upstream(breaks) as a, upstream(ok) as b, router([a.url, b.url]) as front:
+        for _ in range(9):
+            reply = await front.client.post("/v1/chat/completions", content=b"x")
+            if reply.headers["x-skyfleet-target"] == "aws/r0":
+                assert reply.content.endswith(event)
+        assert (await front.target("aws/r0"))["state"] == state

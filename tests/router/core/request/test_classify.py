@@ -10,6 +10,7 @@ from router.core.request.classify import (
     Classification,
     ResponseKind,
     classify,
+    stream_blame,
 )
 from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import LastEvent
@@ -76,6 +77,24 @@ def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: boo
     for at in range(0, len(data), size):
         last.feed(data[at : at + size])
     assert (AgentTraits().stream_fault(last, path) == "") is sound
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        (b'data: {"error": {"message": "no", "outcome": "dependency"}}', Outcome.NEUTRAL),
+        (b'event: error\ndata: {"error":{"outcome":"dependency","message":"no"}}', Outcome.NEUTRAL),
+        (b'event: error\ndata: {"error":{"outcome":"error"}}', Outcome.FAILURE),
+        (b'event: error\ndata: {"error":{"message":"\\"outcome\\":\\"dependency\\""}}', Outcome.FAILURE),
+        (b'data: {"choices": []}', Outcome.FAILURE),
+    ],
+)
+def test_an_error_event_names_a_dependency_as_its_cause(event: bytes, outcome: Outcome) -> None:
+    """A text of the message cannot imitate the member."""
+    last = LastEvent()
+    last.feed(b"data: {}\n\n" + event + b"\n\n")
+    assert AgentTraits().stream_fault(last, "/v1/chat/completions") != ""
+    assert stream_blame(last) is outcome
 
 
 def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> None:

@@ -86,6 +86,23 @@ def test_an_error_of_the_agent_counts_at_its_head(
     assert str(status) in found.why or "called its reply an error" in found.why
 
 
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 408, 413, 422, 429, 500, 501, 502, 503, 504, 529])
+def test_the_answer_of_a_dependency_is_forwarded_and_counts_for_nothing(status: int) -> None:
+    """Another cloud would get the same answer, so there is no second attempt, no failure and no backoff."""
+    told = (b"x-skyfleet-outcome", b"dependency")
+    found = of(status, LOAD, JSON, told, (b"retry-after", b"7"))
+    assert (found.kind, found.outcome, found.at_end) == (ResponseKind.BUFFER, None, Outcome.NEUTRAL)
+    assert (found.backoff_s, found.why) == (None, "")
+    assert of(status, LOAD, told).kind is ResponseKind.PASS
+    assert of(status, LOAD, told, EVENTS).kind is ResponseKind.STREAM
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_an_unknown_outcome_changes_nothing(status: int) -> None:
+    """A value of a later release is read as if it were absent."""
+    assert of(status, LOAD, (b"x-skyfleet-outcome", b"weather")) == of(status, LOAD)
+
+
 @pytest.mark.parametrize(
     ("status", "identified", "later", "expected"),
     [
