@@ -17,7 +17,14 @@ from infra.setup.progress import Console
 from infra.setup.venv import ensure
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> None:
+def stop_once(_signal: int, _frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt at the first signal and ignore later ones.
+
+    `timeout` and `make` repeat a signal at once. A second exception would end the work that the first one
+    leaves to do: to end a child's group and to print what happened. Both take seconds at most.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -33,7 +40,9 @@ def main(arguments: list[str]) -> int:
     jobs.add_parser("lock", help="compile locks/*.txt").add_argument("--upgrade", action="store_true")
     asked = parser.parse_args(arguments)
     console = Console(sys.stderr)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop_once)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop_once)
     if asked.job == "venv":
         ensure(ROOT, os.environ, console)
     elif asked.job == "pulumi":

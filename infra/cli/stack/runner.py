@@ -18,15 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from types import FrameType
 
 from infra.cli.errors import PulumiFailed
 from infra.cli.stack.process_cleanup import end_session
 from infra.cli.stack.pulumi_lines import diagnostics
-
-# SIGHUP: the terminal was closed, which Pulumi in its own session does not notice.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
+from infra.cli.stack.stop_signals import forwarding, stop_requests
 
 # Pulumi waits forever when it cannot write the state of the stack, as on a full disk ...
 STATE_WRITE_FAILED = "failed to save snapshot"
@@ -70,7 +66,7 @@ class PulumiRunner:
         interrupted = False
         with log.open("ab", buffering=0) as output:
             append(output, f"$ pulumi {' '.join(arguments)}\n")
-            with interruptible():
+            with stop_requests() as requests:
                 child = subprocess.Popen(
                     [str(self.program), *arguments, "--non-interactive", "--color", "never"],
                     cwd=self.root,
@@ -82,13 +78,13 @@ class PulumiRunner:
                     errors="replace",
                     start_new_session=True,
                 )
-            with child, forwarding_signals(child, on_stop), ending_children(child):
-                for line in child.stdout or ():
-                    append(output, line)
-                    on_line(line.rstrip("\n"))
-                    if STATE_WRITE_FAILED in line and not interrupted:
-                        interrupted = True
-                        interrupt_twice(child)
+                with child, forwarding(requests, child, on_stop), ending_children(child):
+                    for line in child.stdout or ():
+                        append(output, line)
+                        on_line(line.rstrip("\n"))
+                        if STATE_WRITE_FAILED in line and not interrupted:
+                            interrupted = True
+                            interrupt_twice(child)
         return child.returncode
 
 
@@ -107,22 +103,6 @@ def interrupt_twice(child: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def interruptible() -> Generator[None]:
-    """A context in which a child starts with the default action for SIGINT.
-
-    A process in the background ignores SIGINT, and a child inherits that. It does not inherit a handler.
-    """
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, lambda _signal, _frame: None)
-    try:
-        yield
-    finally:
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
 def ending_children(child: subprocess.Popen[str]) -> Generator[None]:
     """End the session of `child` when it has ended: its language host may keep the pipe open."""
 
@@ -134,20 +114,3 @@ def ending_children(child: subprocess.Popen[str]) -> Generator[None]:
     sweeper.start()
     yield
     sweeper.join()
-
-
-@contextmanager
-def forwarding_signals(child: subprocess.Popen[str], on_stop: Callable[[], None]) -> Generator[None]:
-    """Forward each signal to `child` as SIGINT, at which Pulumi ends after the present operation."""
-
-    def forward(_signal: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(signal.SIGINT)
-        on_stop()
-
-    before = {sign: signal.signal(sign, forward) for sign in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
