@@ -6,17 +6,14 @@ Rules
   goes to an agent.
 - A request that is signed as for an agent is refused with 421: its sender is a router whose target's port or
   host name is this router's now, or a router that was listed as a target.
-- A key is compared by its SHA-256 in constant time, from `Authorization: Bearer KEY` or `x-api-key`; the
-  field that carried it stops here. Without a key only when SKYFLEET_OPEN=1 and every target is on this
+- Keys and preflights: `router.access`. Without a key only when SKYFLEET_OPEN=1 and every target is on this
   machine.
-- All our own errors are JSON: {"error": {"code", "message"}}.
+- All our own errors are JSON, {"error": {"code", "message"}}, and pages of other origins may read them.
 - Nothing depends on the lifespan protocol, since not every host speaks it; it only closes connections tidily.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import ssl
@@ -24,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
 from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError, SnapshotRejected
@@ -56,9 +54,9 @@ from skyfleet.asgi import (
     read_body,
     send_json,
 )
+from skyfleet.cors import READABLE
 from skyfleet.objects import Bucket, CloudBucket
 
-_KEY_FIELDS: Final = frozenset({b"authorization", b"x-api-key"})
 _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
 
 
@@ -104,6 +102,8 @@ class App:
         )
         self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots)
         self._control_document = ControlDocument(bucket, balancer, self._store)
+        self._closed = settings.api_key_sha256 is not None
+        self._preflights = 0  # forwarded now
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -118,11 +118,13 @@ class App:
             try:
                 if scope["path"] in _OWN:
                     await self._own_path(scope, headers, ident, receive, send)
+                elif scope["method"] == "OPTIONS" and self._closed and is_preflight("OPTIONS", fields):
+                    await self._preflight(scope, headers, ident, receive, send)
                 else:
                     arrived = self._context.ticks()
                     if signing.SIGNATURE in fields and signing.KEY_ID in fields:
                         raise _misdirected(self._settings.place)
-                    drop = self._admit(headers)
+                    drop = admit(headers, self._settings.api_key_sha256)
                     self._store.refresh_soon()
                     body = await read_body(fields.get(b"content-length"), receive)
                     target, query = server.request_target(scope)
@@ -141,13 +143,13 @@ class App:
                     outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
             except InvalidRequest as error:
-                await _reply(send, ident, 400, error_json("bad-request", str(error)))
+                await _refuse(send, ident, 400, error_json("bad-request", str(error)))
             except BodyTooLarge as error:
                 message = f"{error} Send less, or a link to it."
-                await _reply(send, ident, 413, error_json("body-too-large", message))
+                await _refuse(send, ident, 413, error_json("body-too-large", message))
             except CallerError as error:
                 body = error_json(error.code, error.message)
-                await _reply(send, ident, error.status, body, error.fields)
+                await _refuse(send, ident, error.status, body, error.fields)
             except ClientDisconnected:
                 return
         elif scope["type"] == "lifespan":
@@ -162,6 +164,33 @@ class App:
         self._context.pool.close()
         self._context.deadlines.close()
         await self._store.close()
+
+    async def _preflight(
+        self,
+        scope: Scope,
+        headers: list[Header],
+        ident: bytes,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Forward a preflight without a key. It has no body, and only so many are forwarded at once."""
+        if self._preflights >= MOST_PREFLIGHTS:
+            raise CallerError(
+                503,
+                "too-many-preflights",
+                f"This router forwards {MOST_PREFLIGHTS} preflights at once. Repeat it in a second.",
+                [(b"retry-after", b"1")],
+            )
+        self._preflights += 1
+        try:
+            await read_body(None, receive, 0)
+            target, query = server.request_target(scope)
+            passed = preflight_fields(headers)
+            request = Request("OPTIONS", target, scope["path"], query, passed, b"", ident, keyless=True)
+            outbox = server.Outbox(ident)
+            await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
+        finally:
+            self._preflights -= 1
 
     async def _own_path(
         self,
@@ -181,39 +210,17 @@ class App:
                 _only(scope, "GET", "HEAD")
                 await reply(200, self._health())
             case "/api/status":
-                self._admit(headers)
+                admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD")
                 self._store.refresh_soon()
                 await reply(200, status(self._context.balancer, self._settings.place, self._store))
             case "/api/control":
-                self._admit(headers)
+                admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD", "PUT")
                 await reply(200, await self._control(scope, headers, receive))
             case _:
                 _only(scope, "POST")
                 await reply(200, await self._snapshot(scope, headers, receive))
-
-    def _admit(self, headers: list[Header]) -> frozenset[bytes]:
-        """Admit clients with the key, or all when open. Returns the fields that carried the key."""
-        expected = self._settings.api_key_sha256
-        if expected is None:
-            return frozenset()
-        carried = frozenset[bytes]()
-        for name, value in headers:
-            if name in _KEY_FIELDS:
-                key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
-                if hmac.compare_digest(hashlib.sha256(key).digest(), expected):
-                    carried |= {name}
-        if not carried:
-            raise CallerError(
-                401,
-                "unauthorized",
-                "No valid API key was found. Send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; "
-                "the stack's output apiKey has it.",
-                # RFC 9110, section 15.5.2; RFC 6750, section 3.
-                [(b"www-authenticate", b"Bearer")],
-            )
-        return carried
 
     async def _snapshot(self, scope: Scope, headers: list[Header], receive: Receive) -> dict[str, object]:
         body = await read_body(first(headers, b"content-length"), receive, MOST_STORED)
@@ -299,3 +306,7 @@ def _decoded(body: bytes) -> object:
 
 async def _reply(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
     await send_json(send, status, body, [(b"x-request-id", ident), *fields])
+
+
+async def _refuse(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
+    await _reply(send, ident, status, body, (*READABLE, *fields))

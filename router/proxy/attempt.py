@@ -5,6 +5,8 @@ Rules
 - Until its reply is forwarded, data is held; beyond `MOST_HELD` bytes the connection is paused.
 - Its latency is reported once: at the first event, at the end of a small reply, at the head of others. An
   abandoned attempt reports its elapsed time instead, if that exceeds what was expected of the target.
+- A request without a key is no evidence, good or bad: clients without a key could eject a target by it, or
+  make it look quick.
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ class Attempt:
         self._first: FirstEvent | None = None
         self._last: LastEvent | None = None
         self._held: list[bytes] = []
-        self.flowing = self.ended = self._recorded = self._reported = False
+        self.flowing = self.ended = self._recorded = False
+        self._reported = request.keyless
         self._truncated: str | None = None
 
     def send(self, arrived: float, deadline: float) -> None:
@@ -266,8 +269,8 @@ class Attempt:
         """Report how it ended, once."""
         if not self._recorded:
             self._recorded = True
-            if self.choice.panic and outcome in _BAD:
-                # The target was out already: this is no news, and must not delay its return.
+            if self._request.keyless or (self.choice.panic and outcome in _BAD):
+                # In panic the target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
             self._context.balancer.report(self.key, outcome, why, backoff_s)
 

@@ -22,7 +22,7 @@ class Request:
 
     id: the client's, or made for it. drop: header fields that carried the client's API key. arrived: when its
     head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
-    digits; empty: the signer draws one, as for all later attempts.
+    digits; empty: the signer draws one, as for all later attempts. keyless: a preflight without the API key.
     """
 
     method: str
@@ -35,6 +35,7 @@ class Request:
     drop: frozenset[bytes] = frozenset()
     arrived: float | None = None
     nonce: str = ""
+    keyless: bool = False
 
 
 class Downstream(Protocol):

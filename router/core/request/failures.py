@@ -15,6 +15,7 @@ from typing import Final
 
 from router.core.targets import Choice
 from skyfleet.asgi import Header
+from skyfleet.cors import READABLE
 from skyfleet.values import frozen
 
 
@@ -96,6 +97,7 @@ def error_reply(fail: Fail, retry_after_s: int) -> tuple[list[Header], bytes]:
     headers: list[Header] = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
+        *READABLE,
     ]
     if fail.retry:
         headers.append((b"retry-after", b"%d" % retry_after_s))

@@ -1,3 +1,0 @@
-"""The request as Google's and Azure's runtimes hand it over; nothing of it is read."""
-
-class Request: ...
