@@ -1,4 +1,4 @@
-"""`skyfleet logs`: the logs of the functions in the emulator, and of the emulator.
+"""`skyfleet logs`: the logs of the functions in the emulator, and of the emulator; health checks on demand.
 
 For a stack on real accounts it prints where each cloud keeps them and the vendor's command that shows them.
 """
@@ -10,7 +10,15 @@ import time
 import click
 
 from infra.cli.context import current_layout
-from infra.cli.emulator.log_files import ROLES, Follower, LogFile, choose, tail
+from infra.cli.emulator.log_files import (
+    ROLES,
+    Follower,
+    LogFile,
+    choose,
+    everything,
+    is_news,
+    tail,
+)
 from infra.cli.errors import CommandFailed, NotDeployed
 from infra.cli.output.cloud_logs import log_locations
 from infra.cli.paths import Layout
@@ -30,17 +38,17 @@ POLL_S = 0.25
 @click.option(
     "-n", "--lines", default=20, show_default=True, type=click.IntRange(min=0), help="Lines of each log."
 )
+@click.option("--checks", is_flag=True, help="Print successful health checks, too.")
 @stack_option
-def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack: str | None) -> None:
+def command(
+    cloud: str | None, role: str | None, follow: bool, lines: int, checks: bool, stack: str | None
+) -> None:
     """Print logs of the functions in CLOUD (aws, azure, gcp; all when left out), or of the emulated clouds
-    (emulator). With --stack: where that stack's clouds keep them, and the command that shows them.
+    (emulator): what agents print and log, and errors. With --stack: where that stack's clouds keep them, and
+    the command that shows them.
     """
     layout = current_layout()
-    if cloud is not None and cloud not in (*CLOUDS, EMULATOR):
-        raise click.UsageError(
-            f"unknown cloud {cloud!r}.{suggestion(cloud, (*CLOUDS, EMULATOR))} Known: "
-            f"{', '.join(CLOUDS)}, {EMULATOR}."
-        )
+    _check(cloud)
     if stack is not None and is_real(stack):
         _print_locations(layout, stack, cloud, role)
         return
@@ -52,18 +60,33 @@ def command(cloud: str | None, role: str | None, follow: bool, lines: int, stack
             f"no log yet of {cloud or 'any cloud'}{f', role {role}' if role else ''} "
             f"in {layout.shown(layout.logs)}"
         )
-    width = max(len(file.label) for file in files)
+    width, keep = max(len(file.label) for file in files), everything if checks else is_news
     followers: list[Follower] = []
+    printed = 0
     for file in files:
-        shown, end = tail(file, lines)
+        shown, end = tail(file, lines, keep)
         for line in shown:
             click.echo(f"{file.label:{width}} | {line}")
-        followers.append(Follower(file, end))
+        printed += len(shown)
+        followers.append(Follower(file, end, keep))
+    if not printed and lines and not checks:
+        click.echo("Nothing is logged but successful health checks; --checks prints them.", err=True)
     while follow:
         for follower in followers:
             for line in follower.new_lines():
                 click.echo(f"{follower.file.label:{width}} | {line}")
         time.sleep(POLL_S)
+
+
+def _check(cloud: str | None) -> None:
+    """Raise UsageError for a word that is no cloud; a role gets the command that it is for."""
+    known = (*CLOUDS, EMULATOR)
+    if cloud in ROLES:
+        raise click.UsageError(f"{cloud} is a role, not a cloud: skyfleet logs --role {cloud}")
+    if cloud is not None and cloud not in known:
+        raise click.UsageError(
+            f"unknown cloud {cloud!r}.{suggestion(cloud, known)} Known: {', '.join(known)}."
+        )
 
 
 def _print_locations(layout: Layout, stack: str, cloud: str | None, role: str | None) -> None:

@@ -1,17 +1,42 @@
 """The log files of the emulated functions: selection, last lines, new lines.
 
 The rule of this file: it only reads files; the caller decides when to stop.
+
+Checkers probe each function several times a minute, and Azure's web server writes a line for each. Such lines
+hide what an agent prints, so they are left out unless they are asked for. A check that failed is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROLES = ("agent", "router", "checker")
-# A log may be large; only its end is read.
-TAIL_BYTES = 256 * 1024
+# A log may be large; only its end is read. The last hour of health checks alone takes a third of this.
+TAIL_BYTES = 1024 * 1024
+
+Filter = Callable[[str], bool]
+
+# uvicorn's line of a successful probe, of a checker's snapshot, and of what `skyfleet status` reads.
+_READS = r"GET /health|POST /_skyfleet/health|GET /api/(status|control)"
+_CHECK = re.compile(rf'INFO: +\S+ - "({_READS})(\?\S*)? HTTP/[\d.]+" 2\d\d\b')
+
+
+def is_check(line: str) -> bool:
+    """Whether a line of a log reports a successful health check or a read of the fleet's status."""
+    return _CHECK.match(line) is not None
+
+
+def is_news(line: str) -> bool:
+    """Whether a line is shown by default."""
+    return not is_check(line)
+
+
+def everything(_line: str) -> bool:
+    """A filter that keeps each line."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +57,14 @@ def choose(logs: Path, clouds: tuple[str, ...], role: str | None) -> list[LogFil
     return found
 
 
-def tail(file: LogFile, lines: int) -> tuple[list[str], int]:
-    """The last `lines` lines, and the position after them."""
+def tail(file: LogFile, lines: int, keep: Filter = everything) -> tuple[list[str], int]:
+    """The last `lines` lines that `keep` accepts, and the position after them."""
     size = file.path.stat().st_size
     with file.path.open("rb") as opened:
         opened.seek(max(0, size - TAIL_BYTES))
         content = opened.read(TAIL_BYTES)
         end = opened.tell()
-    shown = content.decode(errors="replace").splitlines()
+    shown = list(filter(keep, content.decode(errors="replace").splitlines()))
     return (shown[-lines:] if lines else []), end
 
 
@@ -49,6 +74,7 @@ class Follower:
 
     file: LogFile
     position: int
+    keep: Filter = everything
     rest: bytes = b""
 
     def new_lines(self) -> Iterator[str]:
@@ -63,5 +89,4 @@ class Follower:
             return
         self.position += len(fresh)
         *whole, self.rest = (self.rest + fresh).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace")
+        yield from filter(self.keep, (line.decode(errors="replace") for line in whole))

@@ -2,7 +2,9 @@
 
 The rule of this file: pure. Names are made by the functions that the program makes them with; a test holds
 them against what the program registers. Sources: `aws logs tail`, `gcloud functions logs read --gen2`,
-`az monitor app-insights query` in the vendors' command references.
+`az monitor app-insights query` in the vendors' command references. On Azure each health check is a request
+with `url` and `resultCode` (Application Insights' data model of request telemetry); successful ones are left
+out.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from infra.config.model import Place, Settings
 from infra.names import fit, regional_name
 
 QUERY = (
-    "union traces, exceptions, requests | where cloud_RoleName startswith '{name}' "
+    "union traces, exceptions, (requests | where not(url endswith '/health' and resultCode startswith '2')) "
+    "| where cloud_RoleName startswith '{name}' "
     "| order by timestamp desc | take 50"
 )
 

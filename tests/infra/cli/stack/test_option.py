@@ -154,6 +154,7 @@ def test_logs_of_a_real_stack_are_read_with_the_vendors_commands(operator: Opera
     assert "aws logs tail /aws/lambda/skyfleet-prod-agent --region eu-west-1" in said
     assert "az monitor app-insights query --app skyfleet-prod-insights-westeurope" in said
     one = operator.run("logs", "aws", "--role", "checker", "--stack", "acme/skyfleet/prod").stdout
+    assert "(requests | where not(url endswith" in said
     assert one.count("\n") == 2
     assert "skyfleet-prod-checker" in one
     assert "is the emulator's own log" in operator.run("logs", "emulator", "--stack", "prod", code=2).output
