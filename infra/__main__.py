@@ -11,10 +11,12 @@ from infra import keys, outputs, partial, preflight, rollout
 from infra.clouds import prepare
 from infra.component import Fleet
 from infra.config.model import Settings
+from infra.config.namespace import given_twice
 from infra.config.parse import parse_settings
 from infra.errors import InfraError
 from infra.packaging import Packages, build_all
 from infra.roles import Roles
+from infra.setup.paths import ROOT
 
 
 def deploy(settings: Settings, packages: Packages) -> None:
@@ -46,8 +48,9 @@ if __name__ == "__main__":
     # The program runs for seconds and creates ten thousand classes; collections would take a third of that.
     gc.disable()
     try:
-        config = pulumi.runtime.get_config_env()
-        stack_settings = parse_settings(config, pulumi.get_stack())
+        stack = pulumi.get_stack()
+        config = {**pulumi.runtime.get_config_env(), **given_twice(ROOT / f"Pulumi.{stack}.yaml")}
+        stack_settings = parse_settings(config, stack)
         preflight.require_shell(stack_settings, os.environ)
         preflight.require_accounts(stack_settings, config, os.environ)
         deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))

@@ -25,6 +25,7 @@ from infra.config.cloud_options import (
 )
 from infra.config.lambda_limits import check_environment_size
 from infra.config.model import CLOUDS, Cloud, Model, Place, Settings, Target
+from infra.config.namespace import own_values
 from infra.config.policy import read_policy
 from infra.config.regions import REGIONS, UNFIT
 from infra.config.validation import Validator, one_of, present_name, suggestion
@@ -92,16 +93,12 @@ CARRIED_MODULES = frozenset(
 
 
 def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
-    """Settings of one stack. Keys of other namespaces are ignored.
+    """Settings of one stack. Keys of other namespaces are ignored; keys without one are `skyfleet:` keys.
 
     Raises ConfigError with all errors.
     """
     validator = Validator()
-    values = {
-        key.removeprefix("skyfleet:"): _decoded(key, value)
-        for key, value in config.items()
-        if key.startswith("skyfleet:")
-    }
+    values = {name: _decoded(name, value) for name, value in own_values(validator, config, EXAMPLES).items()}
     validator.known_keys("skyfleet:", values, EXAMPLES, f"skyfleet:agent: {EXAMPLES['agent']}")
     targets, meant = _targets(validator, values)
     router = validator.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
@@ -141,9 +138,9 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
     return settings
 
 
-def _decoded(key: str, value: object) -> object:
+def _decoded(name: str, value: object) -> object:
     """The engine passes structured values as JSON text. Names stay text even if they look like a number."""
-    if not isinstance(value, str) or key in {"skyfleet:agent", "skyfleet:name", "skyfleet:modelApiKey"}:
+    if not isinstance(value, str) or name in {"agent", "name", "modelApiKey"}:
         return value
     try:
         return json.loads(value)
