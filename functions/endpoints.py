@@ -226,11 +226,11 @@ async def _stream(
 
 
 def _invoke_error(error: FunctionError) -> bytes:
-    return sse.frame({"error": {"code": error.code, "message": str(error)}}, "error")
+    return sse.frame({"error": error.to_json()}, "error")
 
 
 def _chat_error(error: FunctionError) -> bytes:
-    return sse.frame({"error": {"code": error.code, "message": str(error)}})
+    return sse.frame({"error": error.to_json()})
 
 
 def _wants_usage(request: AgentRequest) -> bool:

@@ -12,27 +12,45 @@
     └── SetupError             500 setup            the deployment is wrong; raised before any request
         └── AgentNotLoaded     500 agent-not-loaded skyfleet:agent names nothing that can run
 
+The failures of a model are in functions/demo/model_errors.py.
 `skyfleet.signing.Unauthorized` (401) and `KeysError` are not in this tree, since routers carry them too.
 A message has the cause, what was found and what to do. It never contains a secret or a stack trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from skyfleet.asgi import Header, Send, error_json, send_json
+from skyfleet.asgi import Header, Send, error_type, json_bytes, send_json
+
+# What caused the reply is shared by all clouds; docs/agent.md has the table of the field's values.
+OUTCOME_DEPENDENCY: Final[Header] = (b"x-skyfleet-outcome", b"dependency")
 
 
 class FunctionError(Exception):
-    """Base of this tree, never raised itself; `str()` is the message of the error response."""
+    """Base of this tree, never raised itself; `str()` is the message of the error response.
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str]
+    type: of the error in OpenAI's shape; None: the usual one of the status. param: the parameter at fault.
+    """
+
+    status: int = 500
+    code: str
+    type: str | None = None
+    param: str | None = None
 
     @property
     def headers(self) -> list[Header]:
         return []
+
+    def to_json(self) -> dict[str, object]:
+        """The error object of a response, or of the last event of a stream."""
+        return {
+            "code": self.code,
+            "message": str(self),
+            "type": self.type or error_type(self.status),
+            "param": self.param,
+        }
 
 
 class CallerError(FunctionError):
@@ -97,11 +115,50 @@ class AgentFailed(FunctionError):
         )
 
 
-class ModelFailed(FunctionError):
-    """The model behind the agent did not answer as it should."""
+class DependencyFailed(FunctionError):
+    """What all clouds share, such as a model or a database, answered with an error: the client gets it.
+
+    The router counts no failure of the target and tries no other cloud, which would get the same answer. An
+    agent may raise it itself.
+    """
 
     status = 502
-    code = "model-failed"
+    code = "dependency-failed"
+    # Whether a repeat by the client may help; None: the router decides.
+    may_repeat: bool | None = None
+    # More header fields of the response.
+    fields: Sequence[Header] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        type: str | None = None,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+        may_repeat: bool | None = None,
+    ) -> None:
+        """status, code: others than those of the class. type, param: as OpenAI's errors have them.
+        retry_after_s: when a repeat may succeed. may_repeat: by the client; None: the router decides."""
+        self.status, self.code = status or self.status, code or self.code
+        self.type, self.param = type, param
+        self.may_repeat = self.may_repeat if may_repeat is None else may_repeat
+        if retry_after_s is not None:
+            self.fields = [(b"retry-after", b"%d" % retry_after_s)]
+        super().__init__(message)
+
+    @property
+    def headers(self) -> list[Header]:
+        headers = [OUTCOME_DEPENDENCY, *self.fields]
+        if self.may_repeat is not None:
+            headers.append((b"x-should-retry", b"true" if self.may_repeat else b"false"))
+        return headers
+
+    def to_json(self) -> dict[str, object]:
+        # In a stream the header fields were sent before.
+        return {**super().to_json(), "outcome": "dependency"}
 
 
 class SetupError(FunctionError):
@@ -118,4 +175,4 @@ class AgentNotLoaded(SetupError):
 
 async def send_error(send: Send, error: FunctionError) -> None:
     """Send an error as a whole response."""
-    await send_json(send, error.status, error_json(error.code, str(error)), error.headers)
+    await send_json(send, error.status, json_bytes({"error": error.to_json()}), error.headers)

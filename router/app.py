@@ -8,7 +8,8 @@ Rules
   host name is this router's now, or a router that was listed as a target.
 - Keys and preflights: `router.access`. Without a key only when SKYFLEET_OPEN=1 and every target is on this
   machine.
-- All our own errors are JSON, {"error": {"code", "message"}}, and pages of other origins may read them.
+- All our own errors are JSON, {"error": {"code", "message", "type", "param"}}, and pages of other origins may
+  read them.
 - Nothing depends on the lifespan protocol, since not every host speaks it; it only closes connections tidily.
 """
 
@@ -143,12 +144,12 @@ class App:
                     outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
             except InvalidRequest as error:
-                await _refuse(send, ident, 400, error_json("bad-request", str(error)))
+                await _refuse(send, ident, 400, error_json("bad-request", str(error), 400))
             except BodyTooLarge as error:
                 message = f"{error} Send less, or a link to it."
-                await _refuse(send, ident, 413, error_json("body-too-large", message))
+                await _refuse(send, ident, 413, error_json("body-too-large", message, 413))
             except CallerError as error:
-                body = error_json(error.code, error.message)
+                body = error_json(error.code, error.message, error.status)
                 await _refuse(send, ident, error.status, body, error.fields)
             except ClientDisconnected:
                 return

@@ -78,9 +78,19 @@ def json_bytes(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
-def error_json(code: str, message: str) -> bytes:
-    """The body of an error response: {"error": {"code", "message"}}."""
-    return json_bytes({"error": {"code": code, "message": message}})
+def error_type(status: int) -> str:
+    """The usual `type` of OpenAI's API for an error response with this status."""
+    if status >= 500:
+        return "server_error"
+    return "rate_limit_error" if status == 429 else "invalid_request_error"
+
+
+def error_json(code: str, message: str, status: int = 500) -> bytes:
+    """The body of an error response in OpenAI's shape: {"error": {"code", "message", "type", "param"}}.
+
+    The shape is that of openai-python's types/shared/error_object.py. status: of the response."""
+    error = {"code": code, "message": message, "type": error_type(status), "param": None}
+    return json_bytes({"error": error})
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:

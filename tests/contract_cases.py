@@ -189,7 +189,8 @@ def _completion(text: str, prompt: int, completion: int) -> bytes:
 
 
 def _error(code: str, message: str) -> bytes:
-    return _json({"error": {"code": code, "message": message}})
+    error = {"code": code, "message": message, "type": "invalid_request_error", "param": None}
+    return _json({"error": error})
 
 
 ENDPOINTS: Final = (

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from functions.api import AgentRequest, Event, Message, Step, Usage
+from functions.demo.model_errors import ModelFailed, ModelMisused
 from functions.demo.openai_client import ChatApi, ToolCall, Turn
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS, call
-from functions.errors import ModelFailed
 from skyfleet import contract
 
 # Typical questions take two or three turns; eight limit the cost of a model that loops.
@@ -38,14 +38,18 @@ class Model:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Model:
-        """Read MODEL_BASE_URL, MODEL_NAME and MODEL_API_KEY (optional). Raises ModelFailed without a name."""
+        """Read MODEL_BASE_URL, MODEL_NAME and MODEL_API_KEY (optional). Raises ModelMisused without a
+        name."""
         name = environ.get(contract.MODEL_NAME)
         if not name:
-            raise ModelFailed("MODEL_BASE_URL is set and MODEL_NAME is not; name the model to use.")
+            raise ModelMisused("MODEL_BASE_URL is set and MODEL_NAME is not; name the model to use.")
         return cls(ChatApi(environ[contract.MODEL_BASE_URL], environ.get(contract.MODEL_API_KEY)), name)
 
     async def answer(self, request: AgentRequest, context: Context) -> AsyncGenerator[Event, None]:
-        """Yield the model's text, a step for each tool call, and the usage. Raises ModelFailed."""
+        """Yield the model's text, a step for each tool call, and the usage.
+
+        Raises an error of functions/demo/model_errors.py.
+        """
         messages = _messages(request.messages)
         prompt_tokens = completion_tokens = 0
         for round_number in range(1, MAX_ROUNDS + 1):

@@ -1,8 +1,8 @@
 """A client of OpenAI-compatible chat completions endpoints: one turn of a model, plain or streamed.
 
 Rules
-- Every failure of a model is a ModelFailed with an advice. Of the endpoint's answer it contains only the
-  status, since some endpoints repeat the key in their errors.
+- Every failure of a model is one of functions/demo/model_errors.py; only a failed connection is the cloud's.
+- One request is sent once: the SDKs of clients repeat, and so does the router where another cloud may help.
 - A stream without `finish_reason` or `[DONE]` is a failure and never a short answer.
 """
 
@@ -19,18 +19,14 @@ from typing import Any, Final, cast
 import httpx
 
 from functions.api import Usage
-from functions.errors import ModelFailed
+from functions.demo import model_errors
+from functions.demo.model_errors import ModelFailed, ModelMisused, ModelSilent, ModelUnreachable
+from functions.errors import FunctionError
 from skyfleet import contract
 
 CONNECT_TIMEOUT_S: Final = 10.0
 # Between two pieces of an answer: half of the shortest request limit of the clouds (230 s on Azure).
 READ_TIMEOUT_S: Final = 110.0
-HINTS: Final = {
-    401: "Check MODEL_API_KEY.",
-    403: "Check MODEL_API_KEY and what it may use.",
-    404: "Check MODEL_BASE_URL and MODEL_NAME.",
-    429: "It is over its rate limit or quota; try again later.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +70,14 @@ class ChatApi:
     timeout_s: float = READ_TIMEOUT_S
 
     async def plain(self, body: Mapping[str, object]) -> Turn:
-        """Request one turn. Raises ModelFailed."""
+        """Request one turn. Raises an error of functions/demo/model_errors.py."""
         try:
             async with self._client() as client:
                 response = await client.post(self._url, json=body, headers=self._headers())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
-        self._check(response.status_code)
+        if response.status_code != 200:
+            raise self._refusal(response)
         reply = self._json(response.content)
         try:
             message: dict[str, Any] = reply["choices"][0]["message"]
@@ -92,14 +89,16 @@ class ChatApi:
             ) from None
 
     async def streamed(self, body: Mapping[str, object]) -> AsyncGenerator[str | Turn, None]:
-        """Yield pieces of text as they arrive, then the turn. Raises ModelFailed."""
+        """Yield pieces of text as they arrive, then the turn. Raises the same errors."""
         parts = _Parts()
         try:
             async with (
                 self._client() as client,
                 client.stream("POST", self._url, json=body, headers=self._headers()) as response,
             ):
-                self._check(response.status_code)
+                if response.status_code != 200:
+                    await response.aread()
+                    raise self._refusal(response)
                 async with aclosing(cast("AsyncGenerator[str]", response.aiter_lines())) as lines:
                     async for line in lines:
                         if (text := self._line(line, parts)) is not None:
@@ -120,7 +119,7 @@ class ChatApi:
             return None
         chunk = self._json(data.encode())
         if chunk.get("error"):
-            raise ModelFailed(f"The model at {self._host} reported an error in the middle of its answer.")
+            raise model_errors.in_stream(self._host, model_errors.said(chunk), self.api_key)
         try:
             parts.usage = _usage(chunk.get("usage")) or parts.usage
             return _read_choice(chunk.get("choices") or [], parts)
@@ -145,10 +144,9 @@ class ChatApi:
         # The whole URL may contain a key as user name or query.
         return httpx.URL(self.base_url).host or contract.MODEL_BASE_URL
 
-    def _check(self, status: int) -> None:
-        if status != 200:
-            hint = HINTS.get(status, "Check that it serves the chat completions API.")
-            raise ModelFailed(f"The model at {self._host} answered with status {status}. {hint}")
+    def _refusal(self, response: httpx.Response) -> FunctionError:
+        error = model_errors.said(model_errors.decoded(response.content))
+        return model_errors.of_status(self._host, response.status_code, response.headers, error, self.api_key)
 
     def _json(self, data: bytes) -> dict[str, Any]:
         try:
@@ -159,13 +157,22 @@ class ChatApi:
             raise ModelFailed(f"The model at {self._host} sent something that is no JSON object.")
         return cast("dict[str, Any]", parsed)
 
-    def _unreachable(self, error: Exception) -> ModelFailed:
-        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-            return ModelFailed("MODEL_BASE_URL is no address like https://api.example.com/v1.")
-        if isinstance(error, httpx.TimeoutException):
-            return ModelFailed(f"The model at {self._host} was silent for {self.timeout_s:g} seconds.")
-        kind = type(error).__name__
-        return ModelFailed(f"The model at {self._host} cannot be reached or broke off ({kind}).")
+    def _unreachable(self, error: Exception) -> FunctionError:
+        match error:
+            case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+                return ModelMisused("MODEL_BASE_URL is no address like https://api.example.com/v1.")
+            case httpx.ConnectError() | httpx.ConnectTimeout():
+                kind = type(error).__name__
+                return ModelUnreachable(
+                    f"The model at {self._host} cannot be reached from this cloud ({kind})."
+                )
+            case httpx.TimeoutException():
+                return ModelSilent(f"The model at {self._host} was silent for {self.timeout_s:g} seconds.")
+            case _:
+                kind = type(error).__name__
+                return ModelFailed(
+                    f"The model at {self._host} broke off before its answer was whole ({kind})."
+                )
 
 
 def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from functions.api import AgentRequest, Event, Failed, Step, Usage, repeatable
-from functions.errors import ModelFailed
+from functions.demo.model_errors import ModelFailed
 from tests.asgi import Message, Receive, Send
 
 CLOSED: list[str] = []

@@ -8,13 +8,12 @@ Rules
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 from router.core.targets import Choice
-from skyfleet.asgi import Header
+from skyfleet.asgi import Header, error_json
 from skyfleet.cors import READABLE
 from skyfleet.values import frozen
 
@@ -93,7 +92,7 @@ def response_headers(
 
 def error_reply(fail: Fail, retry_after_s: int) -> tuple[list[Header], bytes]:
     """Header fields and body of the router's own error. retry_after_s: told only if a repeat may help."""
-    body = json.dumps({"error": {"code": fail.code, "message": fail.reason}}).encode()
+    body = error_json(fail.code, fail.reason, fail.status)
     headers: list[Header] = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

@@ -4,91 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from functions.api import Event, Step, Usage
 from functions.demo.model import MAX_CALLS, MAX_ROUNDS, Model
+from functions.demo.model_errors import ModelFailed
 from functions.demo.openai_client import ChatApi
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS
-from functions.errors import ModelFailed
-from tests.asgi import Message, Receive, Send
-from tests.functions.support import application, free_socket, request, serving, signed
-
-KEY = "sk-very-secret"
-Chunks = list[Mapping[str, object] | bytes]
-
-
-class FakeModel:
-    """Answers each turn with the next of `turns`: a reply (plain), a list of chunks (stream) or raw bytes.
-
-    After the last answer it is silent until the client disconnects.
-    """
-
-    def __init__(self, *turns: object, status: int = 200) -> None:
-        self.turns = list(turns)
-        self.status = status
-        self.asked: list[dict[str, Any]] = []
-        self.authorization: list[str] = []
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        self.asked.append({"path": scope["path"], **json.loads(body)})
-        headers = dict(scope["headers"])
-        self.authorization.append(headers.get(b"authorization", b"").decode())
-        turn = self.turns.pop(0) if self.turns else None
-        if turn is None:
-            await receive()
-            return
-        await send({"type": "http.response.start", "status": self.status, "headers": []})
-        for data in _frames(turn):
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-
-def _frames(turn: object) -> list[bytes]:
-    match turn:
-        case bytes():
-            return [turn]
-        case list():
-            chunks: Chunks = turn  # pyright: ignore[reportUnknownVariableType]
-            return [c if isinstance(c, bytes) else f"data: {json.dumps(c)}\n\n".encode() for c in chunks]
-        case _:
-            return [json.dumps(turn).encode()]
-
-
-def says(text: str) -> dict[str, object]:
-    return {
-        "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
-    }
-
-
-def calls(*wanted: tuple[str, str]) -> dict[str, object]:
-    tool_calls = [
-        {"id": f"c{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
-        for i, (name, arguments) in enumerate(wanted)
-    ]
-    message = {"role": "assistant", "content": None, "tool_calls": tool_calls}
-    return {
-        "choices": [{"message": message, "finish_reason": "tool_calls"}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3},
-    }
-
-
-def delta(finish: str | None = None, **fields: object) -> dict[str, object]:
-    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
-
-
-DONE = b"data: [DONE]\n\n"
+from tests.functions.fake_model import DONE, KEY, Chunks, FakeModel, calls, delta, says
+from tests.functions.support import application, request, serving, signed
 
 
 def ask(fake: FakeModel, text: str = "what is 6*7?", *, timeout_s: float = 10, **more: object) -> list[Event]:
@@ -167,25 +93,6 @@ def test_a_model_that_never_answers_is_stopped() -> None:
     assert sum("Not called" in str(m["content"]) for m in fake.asked[1]["messages"]) == 2
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("fake", "words"),
-    [
-        (FakeModel(*[b"wrong key sk-very-secret"] * 2, status=401), "status 401. Check MODEL_API_KEY"),
-        (FakeModel(*[b"{}"] * 2, status=404), "status 404. Check MODEL_BASE_URL"),
-        (FakeModel(*[b"{}"] * 2, status=429), "rate limit"),
-        (FakeModel(*[b"busy"] * 2, status=500), "status 500"),
-        (FakeModel(), "silent for 0.2 seconds"),
-    ],
-    ids=["wrong-key", "not-found", "throttled", "failing", "silent"],
-)
-def test_a_failed_model_is_an_error_without_the_key(fake: FakeModel, words: str, stream: bool) -> None:
-    """The error has the status and an advice, and no text of the endpoint."""
-    with pytest.raises(ModelFailed, match=words.replace(".", r"\.")) as raised:
-        ask(fake, stream=stream, timeout_s=0.2 if "silent" in words else 10)
-    assert KEY not in str(raised.value)
-
-
 @pytest.mark.parametrize(
     ("turn", "stream", "words"),
     [
@@ -205,14 +112,6 @@ def test_answers_of_the_wrong_shape_are_errors(turn: object, stream: bool, words
         ask(FakeModel(turn), stream=stream)
 
 
-async def test_an_unreachable_model_is_named() -> None:
-    """This covers a closed port and an invalid URL."""
-    with free_socket() as closed, pytest.raises(ModelFailed, match=r"127\.0\.0\.1 cannot be reached"):
-        await ChatApi(f"http://127.0.0.1:{closed.getsockname()[1]}", None, 5).plain({})
-    with pytest.raises(ModelFailed, match="no address"):
-        await ChatApi("api.test/v1", None, 5).plain({})
-
-
 async def test_the_clients_parameters_of_the_model_are_forwarded() -> None:
     """Only a list of known parameters is forwarded."""
     fake = FakeModel(says("ok"))
@@ -226,16 +125,3 @@ async def test_the_clients_parameters_of_the_model_are_forwarded() -> None:
     assert fake.asked[0]["temperature"] == 0
     assert "user" not in fake.asked[0]
     assert [m["role"] for m in fake.asked[0]["messages"]] == ["system", "system", "user"]
-
-
-async def test_the_function_answers_502_for_a_failed_model() -> None:
-    """The reply names the model as the cause and does not contain the key."""
-    with serving(FakeModel(*[b"x"] * 2, status=503)) as url:
-        app = application(MODEL_BASE_URL=url, MODEL_NAME="tiny", MODEL_API_KEY=KEY)
-        for stream in (True, False):
-            body = json.dumps({"input": "x", "stream": stream}).encode()
-            reply = await signed(app, "POST", "/invoke", body)
-            assert (reply.status, reply.json["error"]["code"]) == (502, "model-failed")
-            assert KEY not in reply.body.decode()
-        nameless = application(MODEL_BASE_URL=url)
-        assert "MODEL_NAME" in (await signed(nameless, "POST", "/invoke", b'{"input": "x"}')).body.decode()

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from functions.api import AgentRequest, Event, Step
-from functions.errors import ModelFailed
+from functions.demo.model_errors import ModelFailed
 from skyfleet.objects import BucketError, Found
 from tests.asgi import Message, Receive, Send
 

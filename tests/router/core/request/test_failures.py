@@ -36,7 +36,12 @@ def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: s
     """Only a request that may be repeated gets a Retry-After."""
     assert (fail.status, fail.code, fail.retry) == (status, code, retry)
     headers, body = error_reply(fail, 5)
-    assert json.loads(body) == {"error": {"code": code, "message": fail.reason}}
+    assert json.loads(body)["error"] == {
+        "code": code,
+        "message": fail.reason,
+        "type": "server_error",
+        "param": None,
+    }
     assert (b"content-length", str(len(body)).encode()) in headers
     assert ((b"retry-after", b"5") in headers) is retry
 

@@ -1,0 +1,219 @@
+"""Tests of what the client gets for each kind of answer of a model: a table, through the whole function.
+
+The answers are those of OpenAI's API (https://platform.openai.com/docs/guides/error-codes) and of servers
+that imitate it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from functions.demo.model_errors import Said, in_stream, of_status, said
+from functions.errors import DependencyFailed
+from tests.asgi import Reply
+from tests.functions.fake_model import KEY, Chunks, FakeModel, delta, says
+from tests.functions.support import application, free_socket, serving, signed
+
+LONG: Final = "This model's maximum context length is 8192 tokens."
+
+
+def error(code: object, kind: str = "x_error", message: str = "no", param: str | None = None) -> bytes:
+    return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}}).encode()
+
+
+async def asked(url: str, *, stream: bool) -> Reply:
+    """The function's answer to one chat request, with the model at this URL."""
+    app = application(MODEL_BASE_URL=f"{url}/v1", MODEL_NAME="tiny", MODEL_API_KEY=KEY)
+    body = {"messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    return await signed(app, "POST", "/v1/chat/completions", json.dumps(body).encode())
+
+
+# Status and body of the model; status, code, type, param for the client; whether no repeat can help.
+ANSWERS: Final[tuple[tuple[int, bytes, tuple[int, str, str, str | None], bool], ...]] = (
+    (
+        400,
+        error("context_length_exceeded", "invalid_request_error", LONG, "messages"),
+        (400, "context_length_exceeded", "invalid_request_error", "messages"),
+        False,
+    ),
+    (400, error("content_filter", "x", KEY), (400, "content_filter", "x", None), False),
+    (400, error(400, "BadRequestError"), (400, "model-refused", "BadRequestError", None), False),
+    (413, b"too long", (413, "model-refused", "invalid_request_error", None), False),
+    (422, b'{"detail": "tools"}', (422, "model-refused", "invalid_request_error", None), False),
+    (400, error("invalid_api_key"), (502, "model-misused", "server_error", None), True),
+    (301, b"", (502, "model-misused", "server_error", None), True),
+    (
+        401,
+        error("invalid_api_key", message=f"bad key {KEY}"),
+        (502, "model-misused", "server_error", None),
+        True,
+    ),
+    (402, b"", (502, "model-misused", "server_error", None), True),
+    (403, b"", (502, "model-misused", "server_error", None), True),
+    (404, error("model_not_found"), (502, "model-misused", "server_error", None), True),
+    (405, b"", (502, "model-misused", "server_error", None), True),
+    (408, b"", (504, "model-silent", "server_error", None), False),
+    (429, b"", (429, "rate_limit_exceeded", "rate_limit_error", None), False),
+    (429, error("rate_limit_exceeded", "tokens"), (429, "rate_limit_exceeded", "tokens", None), False),
+    (
+        429,
+        error("insufficient_quota", "insufficient_quota"),
+        (429, "insufficient_quota", "insufficient_quota", None),
+        True,
+    ),
+    (500, error(None, "server_error"), (502, "model-failed", "server_error", None), False),
+    (502, b"<html>", (502, "model-failed", "server_error", None), False),
+    (503, b"", (503, "model-busy", "server_error", None), False),
+    (504, b"", (504, "model-silent", "server_error", None), False),
+    (520, b"", (502, "model-failed", "server_error", None), False),
+    (529, error(None, "overloaded_error"), (503, "model-busy", "overloaded_error", None), False),
+    (204, b"", (502, "model-failed", "server_error", None), False),
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("status", "body", "expected", "final"), ANSWERS)
+async def test_each_status_of_a_model_is_one_of_the_client(
+    status: int, body: bytes, expected: tuple[int, str, str, str | None], final: bool, stream: bool
+) -> None:
+    """One call of the model; the cause is a dependency; Retry-After is passed on; the key is nowhere."""
+    fake = FakeModel(*[body] * 3, status=status, fields={"retry-after": "7", "retry-after-ms": "6500"})
+    with serving(fake) as url:
+        reply = await asked(url, stream=stream)
+    told = reply.json["error"]
+    assert (reply.status, told["code"], told["type"], told["param"]) == expected
+    assert reply.header("x-skyfleet-outcome") == "dependency"
+    assert reply.header("x-should-retry") == ("false" if final else None)
+    timed = status in (204, 408, 429) or status >= 500
+    assert reply.header("retry-after") == ("7" if timed else None)
+    assert reply.header("retry-after-ms") == ("6500" if timed else None)
+    assert len(fake.asked) == 1
+    assert KEY not in reply.body.decode()
+    if status == 400 and expected[1] == "context_length_exceeded":
+        assert LONG in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "stream"),
+    [
+        (b"no json", False),
+        ({"choices": []}, False),
+        ({"choices": [{"message": "x"}]}, False),
+        ([b"data: no json\n\n"], True),
+        ([{"choices": ["x"]}], True),
+        ([], True),
+        ([{"error": {"message": KEY, "code": "server_error"}}], True),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_failure_of_the_model(turn: object, stream: bool) -> None:
+    """Before the first event of a stream it is a status."""
+    with serving(FakeModel(turn)) as url:
+        reply = await asked(url, stream=stream)
+    assert (reply.status, reply.json["error"]["type"]) == (502, "server_error")
+    assert reply.header("x-skyfleet-outcome") == "dependency"
+    assert KEY not in reply.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("rest", "code", "kind"),
+    [
+        ([], "model-failed", "server_error"),
+        ([{"error": {"message": KEY, "code": "server_error", "type": "oops"}}], "server_error", "oops"),
+        ([{"error": {"message": KEY, "code": 429}}], "rate_limit_exceeded", "rate_limit_error"),
+    ],
+)
+async def test_a_stream_that_the_model_breaks_ends_in_an_error_that_names_it(
+    rest: Chunks, code: str, kind: str
+) -> None:
+    """The error has type and code, and says that no cloud is to blame; there is no [DONE]."""
+    with serving(FakeModel([delta(content="half"), *rest])) as url:
+        reply = await asked(url, stream=True)
+    assert reply.status == 200
+    last: dict[str, Any] = json.loads(reply.body.split(b"data: ")[-1])
+    assert (last["error"]["code"], last["error"]["type"]) == (code, kind)
+    assert (last["error"]["param"], last["error"]["outcome"]) == (None, "dependency")
+    assert b"[DONE]" not in reply.body
+    assert KEY not in reply.body.decode()
+
+
+async def test_a_connection_that_breaks_within_an_answer_is_the_models_failure() -> None:
+    """The model has begun to work, so another cloud would pay for it again."""
+    with serving(FakeModel(b'{"choices":', cut=True)) as url:
+        reply = await asked(url, stream=False)
+    assert (reply.status, reply.json["error"]["code"]) == (502, "model-failed")
+    assert reply.header("x-skyfleet-outcome") == "dependency"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_this_cloud_cannot_reach_may_be_reached_from_another(stream: bool) -> None:
+    """The router takes a 503 without a cause as not executed, and tries another cloud."""
+    with free_socket() as closed:
+        reply = await asked(f"http://127.0.0.1:{closed.getsockname()[1]}", stream=stream)
+    assert (reply.status, reply.json["error"]["code"]) == (503, "model-unreachable")
+    assert reply.header("x-skyfleet-outcome") is None
+
+
+async def test_a_wrong_deployment_is_named() -> None:
+    """This covers an invalid URL and a missing name; a repeat does not help."""
+    for environ, words in (
+        ({"MODEL_BASE_URL": "api.test/v1", "MODEL_NAME": "tiny"}, "no address"),
+        ({"MODEL_BASE_URL": "http://api.test/v1"}, "MODEL_NAME"),
+    ):
+        reply = await signed(application(**environ), "POST", "/invoke", b'{"input": "x"}')
+        assert (reply.status, reply.json["error"]["code"]) == (502, "model-misused")
+        assert words in reply.json["error"]["message"]
+        assert reply.header("x-should-retry") == "false"
+
+
+async def test_an_answer_after_a_failure_is_independent() -> None:
+    """Nothing of a failed request stays."""
+    with serving(FakeModel(says("fine"))) as url:
+        assert (await asked(url, stream=False)).status == 200
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (None, Said()),
+        ("no", Said()),
+        ([], Said()),
+        ({"error": "busy"}, Said("busy")),
+        ({"error": ["x"]}, Said()),
+        ({"message": "m", "type": "T", "code": 400}, Said("m", "T", status=400)),
+        ({"detail": "d"}, Said("d")),
+        ({"error": {"message": 1, "code": "a b", "param": "messages[0]"}}, Said(param="messages[0]")),
+        (
+            [{"error": {"message": "m", "details": [{"reason": "API_KEY_INVALID"}]}}],
+            Said("m", code="API_KEY_INVALID"),
+        ),
+    ],
+)
+def test_errors_of_other_servers_are_read(body: object, expected: Said) -> None:
+    """A code that is a number is a status; a text with spaces is no code."""
+    assert said(body) == expected
+
+
+@pytest.mark.pure
+def test_a_field_that_no_header_can_carry_is_left_out() -> None:
+    """A Retry-After in another script, or a long one, is not passed on."""
+    for value in ("später", "7" * 65, ""):
+        assert of_status("h", 429, {"retry-after": value}, Said(), None).fields == []
+
+
+@pytest.mark.pure
+def test_an_agent_may_raise_what_its_dependency_said() -> None:
+    """Status, code and Retry-After are its own."""
+    failed = DependencyFailed(
+        "no stock service", status=503, code="no-stock", retry_after_s=7, may_repeat=True
+    )
+    assert (failed.status, failed.code) == (503, "no-stock")
+    assert failed.headers == [
+        (b"x-skyfleet-outcome", b"dependency"),
+        (b"retry-after", b"7"),
+        (b"x-should-retry", b"true"),
+    ]
+    assert in_stream("h", Said(status=503), None).code == "model-busy"
