@@ -45,7 +45,8 @@ _ERRORS: Final = {
     TransportError.RESET: AttemptError.RESET,
 }
 _BLAME: Final = {AttemptError.UNRESPONSIVE: Outcome.UNRESPONSIVE, AttemptError.OVERFLOW: Outcome.NEUTRAL}
-_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
+_GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
 
 
 class AttemptOwner(Protocol):
@@ -208,6 +209,8 @@ class Attempt:
                         load=reply.load,
                         cold=reply.at_end is Outcome.COLD,
                     )
+                    if self._context.balancer.suspects:
+                        self._succeeded()
             if not self._recorded:
                 self.record(reply.at_end)
         if self.flowing:
@@ -272,7 +275,16 @@ class Attempt:
             if self._request.keyless or (self.choice.panic and outcome in _BAD):
                 # In panic the target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
-            self._context.balancer.report(self.key, outcome, why, backoff_s)
+            balancer = self._context.balancer
+            if outcome is Outcome.AGENT_ERROR:
+                balancer.agent_failed(self.key, self._request.request_class, why)
+                return
+            balancer.report(self.key, outcome, why, backoff_s)
+            if balancer.suspects and outcome in _GOOD:
+                self._succeeded()
+
+    def _succeeded(self) -> None:
+        self._context.balancer.agent_succeeded(self.key, self._request.request_class)
 
     def stop_probing(self) -> None:
         """Its target's probe is no longer awaited."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import field
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.core.balance.balancer import Balancer
+from router.core.health.attribution import class_of
 from router.core.request.classify import AgentTraits
+from router.core.request.options import STRATEGY
 from router.net.deadlines import Deadlines
 from router.net.pool import Pool
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from skyfleet.asgi import Header
 from skyfleet.values import frozen
+
+_CLASS_FIELDS: Final = frozenset({b"authorization", b"x-api-key", STRATEGY})
 
 
 @frozen
@@ -36,6 +40,13 @@ class Request:
     arrived: float | None = None
     nonce: str = ""
     keyless: bool = False
+
+    @property
+    def request_class(self) -> int:
+        """Its class for the comparison of agent errors: method, path, the client's key, the strategy that it
+        asks for. A client's address changes and can be another client's, so it is not among them."""
+        told = (value for name, value in self.headers if name in _CLASS_FIELDS)
+        return class_of(self.method, self.path, *told)
 
 
 class Downstream(Protocol):

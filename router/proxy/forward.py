@@ -18,6 +18,7 @@ from router.core.request.failures import AttemptError, Fail, error_reply, respon
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
+from router.core.targets import Choice
 from router.net.fields import check_request, downstream
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
@@ -191,6 +192,8 @@ class Forwarder:
                 match action:
                     case a.Pick():
                         choice = context.balancer.choose(action.excluded, self._strategy, self._key)
+                        if context.balancer.suspects and not (action.excluded or self._key):
+                            choice = self._compared(choice)
                         more = machine.on_pick(choice, now)
                     case a.Send():
                         self._send(action, now)
@@ -208,6 +211,12 @@ class Forwarder:
             context.deadlines.add(self)
         else:
             self.due = due
+
+    def _compared(self, choice: Choice | None) -> Choice | None:
+        """Another target than this one where agent errors are to be compared."""
+        if choice is None:
+            return None
+        return self._context.balancer.compared(choice, self._request.request_class, self._strategy)
 
     def _other(self, action: a.Action) -> None:
         """Carry out an action that a request without faults does not meet."""

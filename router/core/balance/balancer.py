@@ -23,6 +23,7 @@ from router.core.balance.picker import Basis, due_s, prepare, shares
 from router.core.balance.quality import Known
 from router.core.balance.state import TargetStates
 from router.core.balance.strategies import LEARNING, Picker, needs_random, pick_alternative, pick_by_key
+from router.core.health import attribution
 from router.core.health import fleet as f
 from router.core.health.fleet import Tier
 from router.core.health.last_seen import NEVER
@@ -118,6 +119,17 @@ class Balancer(TargetStates):
         # As in `_choice`, written out because every request goes this way.
         choice = cached.choices.get((key, self.last_seen[key].is_warm(now)))
         return self._choice(cached, key, now) if choice is None else choice
+
+    def compared(self, choice: Choice, request_class: int, strategy: Strategy | None = None) -> Choice:
+        """The choice for a request of this class: another target than the given one, if that serves and a
+        comparison is due (`router.core.health.attribution`)."""
+        if not attribution.needs_comparison(self.suspects, request_class, choice.key):
+            return choice
+        other = self.choose((choice.key,), strategy)
+        if other is None or other.last_resort:
+            return choice
+        self.suspects = attribution.asked(self.suspects, request_class)
+        return other
 
     def avoid(self, now: float, *, learning: bool = True) -> list[str]:
         """The targets that a new request avoids, where another serves. learning: by an adaptive strategy."""

@@ -3,7 +3,8 @@
 Rules
 - Decisions are pure functions of the core; this class keeps their latest values and supplies the clock.
   Nothing else writes them: requests, probes, checkers and operators report by its methods.
-- An event costs little: a good reply of a healthy target changes its metrics and `LastSeen` only.
+- An event costs little: a good reply of a healthy target changes its metrics and `LastSeen` only. While some
+  requests fail with agent errors, those of their class are counted as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from router.core.balance.affinity import Affinity
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
 from router.core.balance.strategies import LEARNING
+from router.core.health import attribution
 from router.core.health import fleet as f
 from router.core.health.last_seen import NEVER, LastSeen, proven
 from router.core.health.machine import SERVING, Status
@@ -72,6 +74,8 @@ class TargetStates:
         self._slow_after_s: float = policy.probe_after_s
         self._affinity = Affinity()
         self.requests = self.retried = self.failed = 0
+        # Classes of requests that failed with agent errors lately.
+        self.suspects = attribution.NONE
         # Ejected because they did not even answer /health.
         self._unresponsive: set[str] = set()
 
@@ -149,6 +153,20 @@ class TargetStates:
             self.fleet, key, outcome, now, self.policy, reason or "failed attempts", retry_after_s
         )
         self._changed(key, fleet)
+
+    def agent_failed(self, key: str, request_class: int, why: str) -> None:
+        """Its agent answered a request of this class with an error of its own: it counts as a failure if the
+        comparison with the other targets proves that the target is at fault."""
+        now, active = self.clock(), max(0, self.inflight[key] - 1)
+        self.suspects, finding = attribution.failed(self.suspects, request_class, key, now, active)
+        for _ in range(finding.earlier):
+            self.traffic[key] = saw(self.traffic[key], now, failed=True)
+        for _ in range(finding.row):
+            self.report(key, Outcome.FAILURE, f"{why}, more often than the others")
+
+    def agent_succeeded(self, key: str, request_class: int) -> None:
+        """Its agent answered a request of this class well."""
+        self.suspects = attribution.succeeded(self.suspects, request_class, key, self.clock())
 
     def lost_to_hedge(self, key: str, taken_ms: float, cold: bool) -> bool:
         """A censored sample: an attempt was abandoned before its first event. Returns whether it counts: it

@@ -100,7 +100,7 @@ def record(
     match outcome:
         case Outcome.SUCCESS | Outcome.COLD:
             after = h.succeeded(before, now, cold=outcome is Outcome.COLD)
-        case Outcome.NEUTRAL | Outcome.CLIENT_GAVE_UP:
+        case Outcome.NEUTRAL | Outcome.CLIENT_GAVE_UP | Outcome.AGENT_ERROR:
             return fleet
         case Outcome.RATE_LIMITED:
             after = h.rate_limited(before, now, retry_after_s)

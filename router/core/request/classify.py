@@ -15,6 +15,8 @@ Rules
   2xx counts like a 500. `caller` on a 429 or 503 does not count against the target, and the request goes
   elsewhere. `dependency` on any status is the answer of something that all clouds share, such as a model:
   it does not count either, causes no backoff, and is forwarded, since another cloud would get the same.
+- A 5xx with the field is an agent error: the comparison of targets tells whether it counts against the target
+  (`router.core.health.attribution`). One without the field is a failure of the target.
 - A reply stored from an earlier run (`idempotency-replayed`) says nothing about the target's health.
 - 429, and 503 with Retry-After, is a rate-limited target, not a failure.
 - An event stream counts from its first event on; a reply of small announced length, or a JSON document
@@ -117,7 +119,7 @@ class AgentTraits:
 def stream_blame(last: LastEvent) -> Outcome:
     """How a stream counts that did not end well: its error event may name a dependency as the cause, in the
     member `outcome` of its error, since the head was sent long before."""
-    return Outcome.NEUTRAL if last.has_member(b"outcome", _DEPENDENCY) else Outcome.FAILURE
+    return Outcome.NEUTRAL if last.has_member(b"outcome", _DEPENDENCY) else Outcome.AGENT_ERROR
 
 
 @frozen
@@ -164,7 +166,7 @@ def _classify(
     if cause == b"error" and status < 300:
         why = "its agent called its reply an error"
         kind, events = ResponseKind.SERVER_ERROR, _is_readable(fields)
-        return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, why, load, events)
+        return Classification(kind, Outcome.AGENT_ERROR, Outcome.AGENT_ERROR, why, load, events)
     if (status >= 500 or status in NOT_NOW) and cause != _DEPENDENCY:
         return _refusal_or_failure(status, fields, cause, load, now)
     at_end = Outcome.COLD if fields.get(b"x-skyfleet-cold") == b"true" else Outcome.SUCCESS
@@ -195,7 +197,8 @@ def _refusal_or_failure(
         return Classification(kind, Outcome.RATE_LIMITED, Outcome.RATE_LIMITED, why, load, backoff_s=after_s)
     kind = ResponseKind.SERVER_ERROR if status in _SERVER_ERRORS else ResponseKind.PASS
     kind = ResponseKind.NOT_PROCESSED if status in NOT_NOW else kind
-    return Classification(kind, Outcome.FAILURE, Outcome.FAILURE, f"status {status}", load)
+    outcome = Outcome.AGENT_ERROR if LOAD_HEADER in fields else Outcome.FAILURE
+    return Classification(kind, outcome, outcome, f"status {status}", load)
 
 
 def responder(status: int, *, identified: bool, later: bool = False) -> Responder:

@@ -84,9 +84,9 @@ def test_a_stream_that_ends_in_an_error_is_one(path: str, end: bytes, sound: boo
     [
         (b'data: {"error": {"message": "no", "outcome": "dependency"}}', Outcome.NEUTRAL),
         (b'event: error\ndata: {"error":{"outcome":"dependency","message":"no"}}', Outcome.NEUTRAL),
-        (b'event: error\ndata: {"error":{"outcome":"error"}}', Outcome.FAILURE),
-        (b'event: error\ndata: {"error":{"message":"\\"outcome\\":\\"dependency\\""}}', Outcome.FAILURE),
-        (b'data: {"choices": []}', Outcome.FAILURE),
+        (b'event: error\ndata: {"error":{"outcome":"error"}}', Outcome.AGENT_ERROR),
+        (b'event: error\ndata: {"error":{"message":"\\"outcome\\":\\"dependency\\""}}', Outcome.AGENT_ERROR),
+        (b'data: {"choices": []}', Outcome.AGENT_ERROR),
     ],
 )
 def test_an_error_event_names_a_dependency_as_its_cause(event: bytes, outcome: Outcome) -> None:

@@ -65,15 +65,15 @@ def test_the_reply_to_head_passes_and_a_cold_start_is_noted() -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "kind", "outcome"),
     [
-        (200, [(b"x-skyfleet-outcome", b"error")], ResponseKind.SERVER_ERROR, Outcome.FAILURE),
-        (500, [], ResponseKind.SERVER_ERROR, Outcome.FAILURE),
-        (502, [], ResponseKind.SERVER_ERROR, Outcome.FAILURE),
-        (503, [], ResponseKind.NOT_PROCESSED, Outcome.FAILURE),
-        (504, [], ResponseKind.SERVER_ERROR, Outcome.FAILURE),
-        (501, [], ResponseKind.PASS, Outcome.FAILURE),
+        (200, [(b"x-skyfleet-outcome", b"error")], ResponseKind.SERVER_ERROR, Outcome.AGENT_ERROR),
+        (500, [], ResponseKind.SERVER_ERROR, Outcome.AGENT_ERROR),
+        (502, [], ResponseKind.SERVER_ERROR, Outcome.AGENT_ERROR),
+        (503, [], ResponseKind.NOT_PROCESSED, Outcome.AGENT_ERROR),
+        (504, [], ResponseKind.SERVER_ERROR, Outcome.AGENT_ERROR),
+        (501, [], ResponseKind.PASS, Outcome.AGENT_ERROR),
         (429, [], ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED),
         (503, [(b"retry-after", b"7")], ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED),
-        (503, [(b"retry-after", b"soon")], ResponseKind.NOT_PROCESSED, Outcome.FAILURE),
+        (503, [(b"retry-after", b"soon")], ResponseKind.NOT_PROCESSED, Outcome.AGENT_ERROR),
     ],
 )
 def test_an_error_of_the_agent_counts_at_its_head(

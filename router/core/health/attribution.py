@@ -1,0 +1,157 @@
+"""Whose fault an agent's own error is: the target's, or that of the request, its client or a dependency.
+
+An agent error is a reply that the agent's code made itself: a 5xx with the load header, a reply that it
+calls an error, a stream with a wrong end. It shows that the target is reachable and answers. Envoy tells the
+same two kinds apart: errors of external and of local origin, gateway failures and all 5xx
+(https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier).
+
+Rules
+- What fails alike everywhere is not the fault of a target. An agent error counts against a target only if
+  requests fail more often there than at all other targets together, by Fisher's exact test at `PROOF`.
+  What no other target was asked proves nothing, so the only target is never at fault.
+- Like is compared with like: the requests of one class at a time (`class_of`). An error of one path, or of
+  one client, is not compared with the successes of others. There are `CLASSES` classes by hash: memory is
+  bounded, and agents with a path for each item are compared, too.
+- A class is a suspect from its first agent error until it had none for `MEMORY_S`. Only the outcomes of
+  suspects are counted, so a fleet without errors does no work here.
+- Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
+  requests count as good for their own target: errors are often faster than replies, and where replies take
+  longest they must not be missed.
+- With the proof, all errors that led to it count at once, and then each further one while it holds.
+- Where a strategy sends a class to one target (`cost`, a standby), nothing can be compared. Then one request
+  of the class at a time goes to another target, until that has as many outcomes as there were errors.
+
+Theory. If the target is not at fault, which of the failed requests it got is chance, whatever the share of
+bad requests. With one target that fails all requests, the proof takes 7 errors of two targets that take
+turns, 5 of three or four, 4 of five.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from skyfleet.values import frozen
+
+# The chance that equally good targets look so different: of three targets 5 errors against 8 successes.
+PROOF: Final = 1 / 1000
+# Outcomes of a class at one target: enough for a proof where a third of the requests fails.
+WINDOW: Final = 32
+# Few enough that requests with a path each meet in one class, many enough that two busy paths rarely do.
+CLASSES: Final = 16
+# A class without an error for so long is as good as new; the first ejections are shorter.
+MEMORY_S: Final = 60.0
+
+
+@frozen
+class Tally:
+    """A class's outcomes at one target. failed, good: lately. row: the newest failures, without a success
+    between. held: failures that have not counted against the target yet."""
+
+    failed: int = 0
+    good: int = 0
+    row: int = 0
+    held: int = 0
+
+
+@frozen
+class Suspect:
+    """A class with agent errors. at: unix s, of the newest. tallies: by target. asked: a request was sent
+    elsewhere for a comparison, and none of the class has ended since."""
+
+    at: float
+    tallies: Mapping[str, Tally]
+    asked: bool = False
+
+
+Suspects = Mapping[int, Suspect]
+NONE: Final[Suspects] = {}
+_NOTHING: Final = Tally()
+
+
+@frozen
+class Finding:
+    """How many agent errors count against a target now. row: the newest in a row. earlier: those before."""
+
+    row: int = 0
+    earlier: int = 0
+
+
+NOT_PROVEN: Final = Finding()
+
+
+def class_of(*parts: object) -> int:
+    """The class of a request. parts: all that may explain why it fails or which target it is sent to.
+
+    Python's hash of text differs between processes, so no client can aim at a class."""
+    return hash(parts) % CLASSES
+
+
+def failed(
+    suspects: Suspects, request_class: int, target: str, now: float, active: int = 0
+) -> tuple[Suspects, Finding]:
+    """After an agent error of this class at a target, and what counts against the target.
+
+    now: unix s. active: how many other requests are active there."""
+    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < MEMORY_S}
+    tallies: Mapping[str, Tally] = known[request_class].tallies if request_class in known else {}
+    before = tallies.get(target, _NOTHING)
+    tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
+    finding = NOT_PROVEN
+    if is_proven({**tallies, target: tally}, target, active):
+        row = min(tally.row, tally.held)
+        finding = Finding(row, tally.held - row)
+        tally = replace(tally, held=0)
+    return {**known, request_class: Suspect(now, {**tallies, target: tally})}, finding
+
+
+def succeeded(suspects: Suspects, request_class: int, target: str, now: float) -> Suspects:
+    """After a good reply to a request of this class. now: unix s."""
+    seen = suspects.get(request_class)
+    if seen is None:
+        return suspects
+    if not 0 <= now - seen.at < MEMORY_S:
+        return {one: other for one, other in suspects.items() if one != request_class}
+    before = seen.tallies.get(target, _NOTHING)
+    tally = _bounded(Tally(before.failed, before.good + 1, 0, before.held))
+    return {**suspects, request_class: Suspect(seen.at, {**seen.tallies, target: tally})}
+
+
+def asked(suspects: Suspects, request_class: int) -> Suspects:
+    """After a request of a suspect class was sent elsewhere for a comparison."""
+    return {**suspects, request_class: replace(suspects[request_class], asked=True)}
+
+
+def needs_comparison(suspects: Suspects, request_class: int, target: str) -> bool:
+    """Whether the next request of this class is to go to another target than to this one."""
+    seen = suspects.get(request_class)
+    if seen is None or seen.asked or target not in seen.tallies:
+        return False
+    elsewhere = sum(one.failed + one.good for key, one in seen.tallies.items() if key != target)
+    return seen.tallies[target].failed > elsewhere
+
+
+def is_proven(tallies: Mapping[str, Tally], target: str, active: int = 0) -> bool:
+    """Fisher's exact test, one-sided: whether so many of a class's errors are at this target by chance with a
+    probability of at most `PROOF`. active: its other active requests."""
+    own, bad = tallies[target], sum(one.failed for one in tallies.values())
+    here = own.failed + own.good + active
+    rest = sum(one.failed + one.good for key, one in tallies.items() if key != target)
+    every = _log_ways(here + rest, bad)
+    ways = (_log_ways(here, n) + _log_ways(rest, bad - n) for n in range(own.failed, min(here, bad) + 1))
+    return math.fsum(math.exp(one - every) for one in ways) <= PROOF
+
+
+def _log_ways(total: int, chosen: int) -> float:
+    """The logarithm of the number of ways to choose; at 300 targets the number itself has 3,000 digits."""
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
+
+
+def _bounded(tally: Tally) -> Tally:
+    """About the last `WINDOW` outcomes: half of all is forgotten when there are more."""
+    if tally.failed + tally.good <= WINDOW:
+        return tally
+    fewer = tally.failed // 2
+    return Tally(fewer, tally.good // 2, min(tally.row, fewer), min(tally.held, fewer))

@@ -1,0 +1,208 @@
+"""Tests of attribution: which agent errors count against a target, for one to five targets."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from router.core.health import attribution
+from router.core.health.attribution import (
+    CLASSES,
+    MEMORY_S,
+    NONE,
+    NOT_PROVEN,
+    PROOF,
+    WINDOW,
+    Finding,
+    Suspects,
+    Tally,
+    asked,
+    class_of,
+    is_proven,
+    needs_comparison,
+    succeeded,
+)
+
+pytestmark = pytest.mark.pure
+
+NOW = 1_000_000.0
+# (class, target, whether it failed)
+Step = tuple[int, int, bool]
+classes = st.integers(0, 2)
+sizes = st.integers(1, 5)
+
+
+def tell(steps: Sequence[Step], suspects: Suspects = NONE) -> tuple[Suspects, Counter[str]]:
+    """The state after these outcomes, and how many errors counted against each target."""
+    counted: Counter[str] = Counter()
+    for request_class, target, bad in steps:
+        if bad:
+            suspects, found = attribution.failed(suspects, request_class, f"t{target}", NOW)
+            counted[f"t{target}"] += found.row + found.earlier
+        else:
+            suspects = succeeded(suspects, request_class, f"t{target}", NOW)
+    return suspects, +counted
+
+
+@given(st.data(), sizes)
+def test_a_class_that_fails_everywhere_counts_against_no_target(data: st.DataObject, size: int) -> None:
+    """A poison path, or one client's bug: it fails wherever it is sent, in any order and number, while the
+    other classes succeed everywhere."""
+    poison = data.draw(classes)
+    sent = data.draw(st.lists(st.tuples(classes, st.integers(0, size - 1)), max_size=150))
+    _, counted = tell([(one, target, one == poison) for one, target in sent])
+    assert not counted
+
+
+@given(st.lists(st.tuples(classes, st.just(0), st.booleans()), max_size=100))
+def test_the_only_target_is_never_at_fault(steps: list[Step]) -> None:
+    """Without another target there is nothing to compare."""
+    assert not tell(steps)[1]
+
+
+@pytest.mark.parametrize(("size", "errors"), [(2, 7), (3, 5), (4, 5), (5, 4)])
+@pytest.mark.parametrize("paths", [1, 2])
+def test_a_bad_build_at_one_target_is_proven_within_a_few_errors(size: int, errors: int, paths: int) -> None:
+    """It fails all requests, and the others none; with two paths each proves it on its own."""
+    suspects, seen, counted = NONE, 0, Counter[str]()
+    for number in itertools.count():
+        request_class, target = number // size % paths, number % size
+        suspects, counted = tell([(request_class, target, target == 0)], suspects)
+        seen += target == 0
+        if counted:
+            break
+    assert errors <= seen <= errors * paths
+    assert counted == {"t0": errors}
+
+
+@given(st.data(), st.integers(2, 5), st.integers(0, 60))
+def test_a_bad_build_is_proven_whatever_came_before(data: st.DataObject, size: int, before: int) -> None:
+    """Errors that all targets had alike do not hide it for longer than its window."""
+    past = [(0, number % size, data.draw(st.integers(0, 9)) == 0) for number in range(before)]
+    suspects, _ = tell(past)
+    steps = [(0, number % size, number % size == 0) for number in range(2 * WINDOW * size)]
+    assert tell(steps, suspects)[1]["t0"] > 0
+
+
+def test_bad_requests_among_good_ones_of_their_class_hardly_ever_count() -> None:
+    """One bad prompt in so many on the same path, sent to targets at random: the proof is wrong in less than
+    one of `1 / PROOF` errors."""
+    errors = proofs = 0
+    for size in (2, 3, 5):
+        for share in (0.02, 0.1, 0.4, 0.8):
+            draw, suspects = random.Random(f"{size} {share}"), NONE
+            for _ in range(3_000):
+                step = (0, draw.randrange(size), draw.random() < share)
+                suspects, counted = tell([step], suspects)
+                errors, proofs = errors + step[2], proofs + bool(counted)
+    assert proofs <= PROOF * errors
+
+
+@given(st.lists(st.tuples(classes, st.integers(0, 4), st.booleans()), max_size=60), st.randoms())
+def test_the_order_of_outcomes_at_other_classes_and_targets_does_not_matter(
+    steps: list[Step], shuffle: random.Random
+) -> None:
+    """Within a window the evidence is a set of counts; only the newest row depends on the order."""
+    steps = steps[:WINDOW]
+    heads = [(request_class, 0, True) for request_class in range(3)]
+    other = shuffle.sample(steps, len(steps))
+
+    def counts(suspects: Suspects) -> dict[tuple[int, str], tuple[int, int]]:
+        return {
+            (one, target): (tally.failed, tally.good)
+            for one, seen in suspects.items()
+            for target, tally in seen.tallies.items()
+        }
+
+    assert counts(tell([*heads, *steps])[0]) == counts(tell([*heads, *other])[0])
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+@example(5, 0, 0, 8)
+@example(5, 0, 0, 7)
+def test_the_proof_is_fishers_exact_test(here: int, good: int, there: int, fine: int) -> None:
+    """The hypergeometric tail in whole numbers gives the same verdict."""
+    every = math.comb(here + good + there + fine, here + there)
+    ways = sum(
+        math.comb(here + good, n) * math.comb(there + fine, here + there - n)
+        for n in range(here, here + there + 1)
+    )
+    exact = ways / every
+    tallies = {"own": Tally(here, good), "other": Tally(there, fine)}
+    if not math.isclose(exact, PROOF):
+        assert is_proven(tallies, "own") is (exact <= PROOF)
+
+
+def test_active_requests_count_as_good_for_their_own_target() -> None:
+    """Errors come quickly and replies of minutes late: errors at the slower target then prove nothing."""
+    tallies = {"own": Tally(8, 0), "other": Tally(3, 22)}
+    assert is_proven(tallies, "own")
+    assert not is_proven(tallies, "own", active=40)
+
+
+def test_with_the_proof_the_earlier_errors_count_too() -> None:
+    """Those in a row may eject the target, and the others count in its metrics; each counts once."""
+    others = [(0, number % 2 + 1, False) for number in range(24)]
+    suspects, counted = tell([(0, 0, True), (0, 0, True), (0, 0, False), *others, (0, 0, True)])
+    assert not counted
+    suspects, found = attribution.failed(suspects, 0, "t0", NOW)
+    assert found == Finding(row=2, earlier=2)
+    _, found = attribution.failed(suspects, 0, "t0", NOW)
+    assert found == Finding(row=1)
+
+
+def test_an_error_elsewhere_takes_the_proof_back() -> None:
+    """What fails alike everywhere later does not count any more."""
+    suspects, counted = tell([(0, number % 3, number % 3 == 0) for number in range(30)])
+    assert counted
+    suspects, _ = tell([(0, number % 2 + 1, True) for number in range(WINDOW)], suspects)
+    assert attribution.failed(suspects, 0, "t0", NOW)[1] == NOT_PROVEN
+
+
+def test_a_class_without_an_error_for_a_minute_is_no_suspect() -> None:
+    """Nor is one with an error in the future, after the clock was set back. Then nothing is counted."""
+    suspects, _ = attribution.failed(NONE, 1, "t0", NOW)
+    later = NOW + MEMORY_S
+    assert succeeded(suspects, 1, "t0", later - 0.1) != {}
+    assert succeeded(suspects, 1, "t0", later) == {}
+    assert succeeded(suspects, 1, "t0", NOW - 1) == {}
+    assert succeeded(suspects, 2, "t0", later) is suspects
+    assert set(attribution.failed(suspects, 2, "t0", later)[0]) == {2}
+
+
+def test_a_comparison_is_asked_for_one_request_at_a_time() -> None:
+    """Until other targets have as many outcomes as there were errors; only where the class fails."""
+    suspects, _ = attribution.failed(NONE, 0, "t0", NOW)
+    assert needs_comparison(suspects, 0, "t0")
+    assert not needs_comparison(suspects, 0, "t1")
+    assert not needs_comparison(suspects, 1, "t0")
+    assert not needs_comparison(asked(suspects, 0), 0, "t0")
+    suspects = succeeded(asked(suspects, 0), 0, "t1", NOW)
+    assert not needs_comparison(suspects, 0, "t0")
+    suspects, _ = attribution.failed(suspects, 0, "t0", NOW)
+    assert needs_comparison(suspects, 0, "t0")
+
+
+@given(st.lists(st.tuples(st.integers(0, CLASSES - 1), st.integers(0, 4), st.booleans()), max_size=400))
+def test_the_memory_is_bounded(steps: list[Step]) -> None:
+    """At most `CLASSES` classes, and a window for each target."""
+    suspects, _ = tell(steps)
+    assert len(suspects) <= CLASSES
+    for seen in suspects.values():
+        for tally in seen.tallies.values():
+            assert tally.failed + tally.good <= WINDOW
+            assert tally.row <= tally.failed >= tally.held
+
+
+def test_a_class_is_a_small_number_that_differs_by_path_and_client() -> None:
+    """Of a thousand paths each class has some; the same request is always of the same class."""
+    assert class_of("POST", "/crash", b"key") == class_of("POST", "/crash", b"key")
+    assert {class_of("GET", f"/items/{number}") for number in range(1_000)} == set(range(CLASSES))
+    assert len({class_of("GET", "/", f"key {number}".encode()) for number in range(1_000)}) == CLASSES

@@ -1,0 +1,79 @@
+"""Tests of agent errors through a whole router: no cloud is ejected for a request that fails everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from skyfleet.asgi import Header
+from tests.router.proxy.support import MARK
+from tests.router.support import Front, Peer, Received, alive, router, upstream
+
+
+async def crashes(request: Received, peer: Peer) -> None:
+    """A script: the path /crash and the key `buggy` raise in the agent; all else is answered well."""
+    if request.target == "/health":
+        await alive(peer)
+    elif request.target.startswith("/crash") or request.headers.get("authorization") == "Bearer buggy":
+        await peer.reply(500, b"sorry", headers=MARK)
+    else:
+        await peer.reply(200, headers=MARK)
+
+
+async def states(front: Front) -> set[str]:
+    return {target["state"] for target in (await front.status())["targets"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/crash", []),
+        ("GET", "/crash?once=more", []),
+        ("POST", "/invoke", [(b"authorization", b"Bearer buggy")]),
+        ("GET", "/", [(b"authorization", b"Bearer buggy")]),
+        ("POST", "/crash", [(b"x-skyfleet-strategy", b"cost")]),
+    ],
+)
+@pytest.mark.parametrize("mixed", [False, True])
+async def test_a_request_that_fails_everywhere_ejects_no_cloud(
+    method: str, path: str, headers: Sequence[Header], mixed: bool
+) -> None:
+    """Nine calls that crash the agent, repeatable or not, alone or among good ones: every target keeps its
+    share, and the client gets the agent's own error."""
+    async with (
+        upstream(crashes) as a,
+        upstream(crashes) as b,
+        upstream(crashes) as c,
+        router([a.url, b.url, c.url], repeatable=False) as front,
+    ):
+        for _ in range(9):
+            reply = await front.client.request(method, path, headers=[*headers])
+            assert (reply.status_code, reply.content) == (500, b"sorry")
+            if mixed:
+                assert (await front.client.post("/invoke")).status_code == 200
+        assert await states(front) <= {"unknown", "healthy"}
+        assert [one["share"] for one in (await front.status())["targets"]] == pytest.approx(
+            [1 / 2, 1 / 3, 1 / 6], abs=1e-3
+        )
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_a_bad_build_in_one_cloud_is_ejected(repeatable: bool) -> None:
+    """It answers all requests with 500 and the others none."""
+
+    async def bad(request: Received, peer: Peer) -> None:
+        await (alive(peer) if request.target == "/health" else peer.reply(500, headers=MARK))
+
+    async with (
+        upstream(bad) as a,
+        upstream(crashes) as b,
+        upstream(crashes) as c,
+        router([a.url, b.url, c.url], repeatable=repeatable) as front,
+    ):
+        for _ in range(15):
+            await front.client.post("/invoke")
+        target = await front.target("aws/r0")
+        assert target["state"] == "ejected"
+        assert len(a.asked) <= 7
+        assert target["reason"].startswith("status 500, more often than the others (ejection 1)")
