@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from functions import IMPORTED_AT
+from functions import IMPORTED_AT, agent_files
 from functions.endpoints import Endpoints
 from functions.instance import InstanceStats
-from functions.loading import Kind, LoadedAgent, load
+from functions.loading import Kind, LoadedAgent
 from functions.middleware import AgentMiddleware, IdempotencyHandler
 from functions.runner import notify_start
-from functions.settings import Settings
+from functions.settings import PACKAGE_ROOT, Settings
 from skyfleet import contract
 from skyfleet.asgi import ASGIApp, Receive, Scope, Send, lifespan
 from skyfleet.signing import Verifier
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def create(environ: Mapping[str, str]) -> AgentMiddleware:
     """Build the application. Raises SetupError if the environment, the package or the agent is wrong."""
     settings = Settings.from_env(environ)
-    agent = load(settings.agent)
+    agent = agent_files.load(settings.agent, PACKAGE_ROOT)
     return AgentMiddleware(
         inner=_application(agent, settings),
         settings=settings,

@@ -46,6 +46,9 @@ MODEL_BASE_URL: Final = "MODEL_BASE_URL"
 MODEL_NAME: Final = "MODEL_NAME"
 MODEL_API_KEY: Final = "MODEL_API_KEY"
 
+# In a package: the folder of an agent that lies outside of `functions/`.
+AGENT_FOLDER: Final = "agent_files"
+
 # Minimum and maximum of a number, both included.
 Range = tuple[float, float]
 

@@ -64,32 +64,8 @@ EXAMPLES: Mapping[str, str] = {
 AGENT_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # Top-level packages of this project: an agent module of that name would hide one of them.
 RESERVED_MODULES = ("bench", "docs", "emulator", "infra", "locks", "router", "skyfleet", "tests", "tools")
-# Modules of a package besides ours: files that the platforms load, and what the runtimes import.
-CARRIED_MODULES = frozenset(
-    [
-        "main",
-        "function_app",
-        "anyio",
-        "azure",
-        "azurefunctions",
-        "certifi",
-        "click",
-        "fastapi",
-        "functions_framework",
-        "h11",
-        "httpcore",
-        "httptools",
-        "httpx",
-        "idna",
-        "obstore",
-        "sniffio",
-        "starlette",
-        "typing_extensions",
-        "uvicorn",
-        "uvloop",
-        "werkzeug",
-    ]
-)
+# Azure's worker imports the entry file by this name, more than once (azure_functions_runtime/loader.py).
+ENTRY_MODULE = "function_app"
 
 
 def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
@@ -248,8 +224,11 @@ def _agent(validator: Validator, value: object) -> str:
     if top in RESERVED_MODULES:
         expected = f"a module outside of {', '.join(RESERVED_MODULES)}"
         validator.error("skyfleet:agent", value, expected, default)
-    elif top in sys.stdlib_module_names or top in CARRIED_MODULES:
-        expected = f"another name than {top}, which hides a module that Python or the package imports"
+    elif top in sys.stdlib_module_names:
+        expected = f"another name than {top}, which hides a module of Python's standard library"
+        validator.error("skyfleet:agent", value, expected, default)
+    elif top == ENTRY_MODULE:
+        expected = f"another name than {top}, which is the file that Azure loads"
         validator.error("skyfleet:agent", value, expected, default)
     return value
 

@@ -1,8 +1,8 @@
-"""Check before a deployment that the agent can be imported.
+"""Check before a deployment that the agent can be imported in each cloud.
 
-The files of the package are unpacked and loaded in a child process, by the loader that runs in the clouds and
-with the locked dependencies; under the clouds' Python if it is found. An error of the agent names its file
-and line.
+The files of a cloud's package are unpacked and loaded in a child process, by the loader that runs in the
+clouds, with that cloud's locked dependencies and import path; under the clouds' Python if it is found. An
+error of the agent names its file and line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-from infra.config.model import Settings
+from infra.config.model import Cloud, Settings
 from infra.errors import AgentError
-from infra.packaging import dependencies
+from infra.packaging import dependencies, names
 from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
 from skyfleet import contract
@@ -45,22 +46,32 @@ def check(
     folder: Path,
     progress: Callable[[str], None],
 ) -> AgentInfo:
-    """Load this build of the agent, or return the result of an earlier check of it.
+    """Load this build of the agent as each cloud would, or return the result of an earlier check of it.
 
     folder: of the results. progress: gets a line about each slow step. Raises AgentError with file, line and
     reason.
     """
     result = folder / f"agent-{inputs.build}.json"
-    known = _earlier(result)
+    known = _earlier(result, settings.clouds)
     if known is not None:
         return known
-    installed = dependencies.install(inputs.locks["aws"], _here(tools), tools, progress)
-    with tempfile.TemporaryDirectory(prefix="skyfleet-agent-") as package:
-        unpack(inputs.shared, Path(package))
-        answer = _load(settings, Path(package), installed, tools)
-    info = _info(settings.agent, answer)
+    here = _here(tools)
+    installed: dict[Cloud, Path] = {
+        cloud: dependencies.install(inputs.locks[cloud], here, tools, progress) for cloud in settings.clouds
+    }
+    if refused := names.refusal(settings.agent, installed):
+        raise AgentError(f"The agent {settings.agent} cannot be deployed; nothing was changed: {refused}")
+
+    def load(cloud: Cloud) -> dict[str, object]:
+        with tempfile.TemporaryDirectory(prefix="skyfleet-agent-") as package:
+            unpack([*inputs.shared, *inputs.entries[cloud]], Path(package))
+            return _load(settings, cloud, Path(package), installed[cloud], tools)
+
+    with ThreadPoolExecutor(len(settings.clouds)) as threads:
+        answers = dict(zip(settings.clouds, threads.map(load, settings.clouds), strict=True))
+    info = _info(settings.agent, answers)
     draft = result.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(asdict(info)))
+    draft.write_text(json.dumps({**asdict(info), "clouds": settings.clouds}))
     draft.replace(result)
     return info
 
@@ -72,15 +83,20 @@ def _here(tools: Tools) -> dependencies.Target:
     return dependencies.Target(tools.python.minor, None)
 
 
-def _earlier(path: Path) -> AgentInfo | None:
+def _earlier(path: Path, clouds: Sequence[Cloud]) -> AgentInfo | None:
     try:
         found = cast("dict[str, object]", json.loads(path.read_text()))
+        checked = cast("Sequence[object]", found["clouds"])
+        if not all(cloud in checked for cloud in clouds):
+            return None
         return AgentInfo(str(found["kind"]), found["repeatable"] is True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _load(settings: Settings, package: Path, installed: Path, tools: Tools) -> dict[str, object]:
+def _load(
+    settings: Settings, cloud: Cloud, package: Path, installed: Path, tools: Tools
+) -> dict[str, object]:
     """Run the child with the environment of a cloud: only its own variables."""
     variables = {"PATH": tools.environ.get("PATH", os.defpath)}
     variables |= {contract.ROLE: "agent", "HOME": str(package)}
@@ -90,7 +106,7 @@ def _load(settings: Settings, package: Path, installed: Path, tools: Tools) -> d
             contract.MODEL_NAME: settings.model.name,
         }
     answer = package / ".answer.json"
-    command = [str(tools.python.path), "-I", "-B", str(CHILD), settings.agent]
+    command = [str(tools.python.path), "-I", "-B", str(CHILD), settings.agent, cloud]
     try:
         done = subprocess.run(
             [*command, str(package), str(installed), str(answer)],
@@ -118,7 +134,13 @@ def _load(settings: Settings, package: Path, installed: Path, tools: Tools) -> d
         ) from None
 
 
-def _info(agent: str, answer: dict[str, object]) -> AgentInfo:
-    if "problem" in answer:
-        raise AgentError(f"The agent {agent} cannot be deployed; nothing was changed: {answer['problem']}")
+def _info(agent: str, answers: Mapping[Cloud, dict[str, object]]) -> AgentInfo:
+    """What all clouds agree on. Raises AgentError with the first problem and the clouds that have it."""
+    problems = {cloud: str(answer["problem"]) for cloud, answer in answers.items() if "problem" in answer}
+    if problems:
+        first = next(iter(problems.values()))
+        where = [cloud for cloud, problem in problems.items() if problem == first]
+        told = "" if len(where) == len(answers) else f" on {', '.join(where)}"
+        raise AgentError(f"The agent {agent} cannot be deployed{told}; nothing was changed: {first}")
+    answer = next(iter(answers.values()))
     return AgentInfo(str(answer.get("kind")), answer.get("repeatable") is True)

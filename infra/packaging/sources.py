@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
 from infra.package import Kind
+from skyfleet.contract import AGENT_FOLDER
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.
@@ -30,7 +32,7 @@ SITE_FOLDER: Mapping[Cloud, str | None] = {
     "gcp": None,
 }
 # One higher when packages change without any of their inputs changing (another layout or way of building).
-LAYOUT = 1
+LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +129,18 @@ def digest(files: Iterable[File]) -> str:
 
 
 def agent_modules(root: Path, agent: str) -> Path | None:
-    """File or folder of the agent's top-level module, None when it is in `functions/`, which is shipped
-    anyway."""
+    """File or folder of the agent's top-level module, as Python would find it in `root`; None when it is in
+    `functions/`, which is shipped anyway."""
     top = agent.partition(":")[0].partition(".")[0]
     if top == "functions":
         return None
-    for path in (root / f"{top}.py", root / top):
-        if path.is_file() or (path.is_dir() and any(path.glob("*.py"))):
-            return path
+    file, folder = root / f"{top}.py", root / top
+    if (folder / "__init__.py").is_file():  # Python prefers it to a file of the name
+        return folder
+    if file.is_file():
+        return file
+    if folder.is_dir() and any(folder.glob("*.py")):
+        return folder
     raise AgentError(
         f"skyfleet:agent is {agent!r}, but there is neither {top}.py nor a package {top}/ in {root}. "
         "Put the module there, or name one that is, e.g. functions.agent:agent."
@@ -167,8 +173,10 @@ def _agent_files(root: Path, agent: str) -> list[File]:
     if path is None:
         return []
     if path.is_file():
-        return [File(path.name, path.read_bytes())]
-    return list(_tree(root, path.relative_to(root)))
+        files = [File(path.name, path.read_bytes())]
+    else:
+        files = list(_tree(root, path.relative_to(root)))
+    return [replace(file, name=f"{AGENT_FOLDER}/{file.name}") for file in files]
 
 
 def _tree(root: Path, folder: Path) -> Iterator[File]:
@@ -182,9 +190,22 @@ def _tree(root: Path, folder: Path) -> Iterator[File]:
             continue
         if inside.is_relative_to(ENTRY_FOLDER):
             continue
+        _check_name(path, root)
         # The mode is part of the package, so it comes from the name and not from what a file system keeps
         # of it.
         yield File(inside.as_posix(), path.read_bytes(), executable=path.suffix == ".sh")
+
+
+def _check_name(path: Path, root: Path) -> None:
+    """AgentError for a name that no zip and no cloud has: it is not UTF-8."""
+    name = os.fsencode(path.relative_to(root))
+    try:
+        name.decode()
+    except UnicodeDecodeError as error:
+        raise AgentError(
+            f"The name of the file {name!r} is not UTF-8 (byte {error.start}), so no package can contain it. "
+            "Rename the file; nothing was changed."
+        ) from None
 
 
 def _read(path: Path, remedy: str) -> bytes:

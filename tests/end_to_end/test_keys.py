@@ -60,12 +60,13 @@ def amazons_secrets(fleet: Fleet) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def leaking(fleet: Fleet) -> Iterator[dict[str, Json]]:
-    """What each cloud's agent says of itself when it is tricked into it."""
-    config, module = fleet.root / "Pulumi.local.yaml", fleet.root / "functions" / "leaks.py"
+    """What each cloud's agent says of itself when it is tricked into it. Its file is named as Google's entry
+    file."""
+    config, module = fleet.root / "Pulumi.local.yaml", fleet.root / "main.py"
     before = config.read_text()
     module.write_text(LEAKS)
     try:
-        config.write_text(before.replace("functions.agent:agent", "functions.leaks:agent"))
+        config.write_text(before.replace("functions.agent:agent", "main:agent"))
         fleet.run("up")
         roots = Roots.parse(json.dumps(fleet.roots()))
         body = json.dumps({"input": json.dumps([*amazons_secrets(fleet).values()])}).encode()
@@ -83,7 +84,8 @@ def leaking(fleet: Fleet) -> Iterator[dict[str, Json]]:
 
 
 def test_another_agent_takes_over_on_a_running_stack(fleet: Fleet, leaking: dict[str, Json]) -> None:
-    """A module that no cloud has yet, named in the config: all three run it after one `up`."""
+    """A module that no cloud has yet, named in the config: all three run it after one `up`. `main.py` is no
+    exception."""
     url = f"{fleet.url}/invoke"
     replies = [requests.post(url, json={"input": "[]"}, timeout=30) for _ in range(6)]
     assert all(reply.json().keys() == leaking["gcp"].keys() for reply in replies)

@@ -246,9 +246,8 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     ),
     "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
-    "agent-hides-the-standard-library": (CLOUDS, {"agent": "json:agent"}, "another name than json"),
-    "agent-hides-a-carried-module": (CLOUDS, {"agent": "uvicorn.mine:agent"}, "another name than uvicorn"),
-    "agent-hides-an-entry-file": (CLOUDS, {"agent": "main:app"}, "another name than main"),
+    "agent-hides-the-standard-library": (CLOUDS, {"agent": "calendar:agent"}, "another name than calendar"),
+    "agent-hides-an-entry-file": (CLOUDS, {"agent": "function_app:app"}, "another name than function_app"),
     "agent-reserved": (
         CLOUDS,
         {"agent": "router.app:create"},

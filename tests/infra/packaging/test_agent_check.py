@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,9 @@ def test_an_agent_is_checked_once_per_build_and_entry(checkout: Checkout) -> Non
     )
     first = checkout.build(agent="mine:one")
     (remembered,) = checkout.packages.glob("agent-????????????????.json")
-    remembered.write_text(json.dumps({"kind": "function", "repeatable": True}))
+    remembered.write_text(
+        json.dumps({"kind": "function", "repeatable": True, "clouds": ["aws", "azure", "gcp"]})
+    )
     assert checkout.build(agent="mine:one").repeatable is True
     assert first.repeatable is checkout.build(agent="mine:two").repeatable is False
 
@@ -124,3 +127,59 @@ def test_a_damaged_cache_entry_is_checked_again(checkout: Checkout) -> None:
     (remembered,) = checkout.packages.glob("agent-????????????????.json")
     remembered.write_text('{"kind": ')
     assert checkout.build().repeatable is True
+
+
+def test_a_cloud_that_is_added_is_checked(checkout: Checkout) -> None:
+    """A result is of the clouds that it names."""
+    checkout.build()
+    (remembered,) = checkout.packages.glob("agent-????????????????.json")
+    facts = json.loads(remembered.read_text())
+    remembered.write_text(json.dumps({**facts, "repeatable": False, "clouds": ["aws", "azure"]}))
+    assert checkout.build().repeatable is True
+
+
+APP = "async def app(scope, receive, send):\n    pass\n"
+
+
+def test_an_agent_may_be_named_as_an_entry_file(checkout: Checkout) -> None:
+    """Google's runtime has imported its own `main` by then."""
+    checkout.write(
+        "main.py", f"import main\n\nassert main.MINE\n{APP}".replace("import", "MINE = 1\nimport", 1)
+    )
+    packages = checkout.build(agent="main:app")
+    with zipfile.ZipFile(packages.built["agent", "gcp"].path) as archive:
+        assert {"main.py", "agent_files/main.py"} <= set(archive.namelist())
+
+
+WHERE = """
+import os
+import sys
+from pathlib import Path
+
+assert sys.path[0] == os.getcwd() == str(Path(__file__).parents[1]), (sys.path, os.getcwd())
+assert Path("mine/data.txt").read_text() == "x"
+"""
+
+
+def test_the_agents_folder_comes_first_in_each_cloud(checkout: Checkout) -> None:
+    """On the import path and as working folder, as in the checkout."""
+    checkout.write("mine/data.txt", "x")
+    checkout.write("mine/__init__.py", WHERE + APP)
+    checkout.build(agent="mine:app")
+
+
+def test_a_file_is_named_as_in_the_checkout(checkout: Checkout) -> None:
+    """Its folder in the package is not part of the name."""
+    checkout.write("mine/__init__.py", "import nosuchmodule\n" + APP)
+    with pytest.raises(AgentError, match=r" mine/__init__\.py:1: ModuleNotFoundError"):
+        checkout.build(agent="mine:app")
+
+
+def test_a_problem_of_one_cloud_names_it(checkout: Checkout) -> None:
+    """What the others load may be missing in the lock of one."""
+    checkout.write(
+        "mine.py",
+        f"import sys\n\nassert 'main' not in sys.modules\nassert 'function_app' not in sys.modules\n{APP}",
+    )
+    with pytest.raises(AgentError, match=r"cannot be deployed on azure; nothing was changed: .*mine\.py:4"):
+        checkout.build(agent="mine:app")

@@ -144,13 +144,31 @@ def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize("module", ["mine.py", "mine/__init__.py"])
 def test_an_agent_at_the_root_of_the_checkout_is_packaged(checkout: Checkout, module: str) -> None:
-    """The agent may be a module or a package; tests are left out."""
+    """The agent may be a module or a package. It has a folder of its own, where it meets no entry file."""
     checkout.write(module, "async def app(scope, receive, send):\n    pass\n")
     checkout.write("mine/tests/test_mine.py", "") if "/" in module else None
     packages = checkout.build(agent="mine:app")
-    assert module in names(packages.built["agent", "gcp"])
+    assert f"agent_files/{module}" in names(packages.built["agent", "gcp"])
     assert not [name for name in names(packages.built["agent", "gcp"]) if "test_mine" in name]
     assert packages.repeatable is False
+
+
+def test_python_and_the_package_mean_the_same_module(checkout: Checkout) -> None:
+    """Of `mine.py` and `mine/__init__.py` Python imports the package, so the package is shipped."""
+    checkout.write("mine.py", "")
+    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    found = names(checkout.build(agent="mine:app").built["agent", "aws"])
+    assert "agent_files/mine/__init__.py" in found
+    assert "agent_files/mine.py" not in found
+
+
+def test_a_file_name_that_is_not_utf8_is_one_line(checkout: Checkout) -> None:
+    """It is told with the name as it is on the disk, and what to do."""
+    folder = checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n").parent
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.txt")).write_text("")
+    with pytest.raises(AgentError, match=r"b'mine/caf\\xe9\.txt' is not UTF-8 \(byte 8\)") as caught:
+        checkout.build(agent="mine:app")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_agent_is_reported_with_the_searched_paths(checkout: Checkout) -> None:
