@@ -24,6 +24,7 @@ from infra.errors import AgentError
 from infra.packaging import dependencies, names
 from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
+from infra.setup import cloud_wheels
 from skyfleet import contract
 
 CHILD = Path(__file__).with_name("agent_check_child.py")
@@ -77,10 +78,17 @@ def check(
 
 
 def _here(tools: Tools) -> dependencies.Target:
-    """The dependencies that this machine can import: those of the clouds on Linux with Python 3.13."""
-    if tools.python.is_target and sys.platform == "linux" and platform.machine() == "x86_64":
+    """The dependencies that this machine can import: those of the clouds if it is like them."""
+    linux = sys.platform == "linux" and platform.machine() == "x86_64"
+    if tools.python.is_target and linux and _glibc(platform.libc_ver()) >= cloud_wheels.GLIBC:
         return dependencies.CLOUD_TARGET
     return dependencies.Target(tools.python.minor, None)
+
+
+def _glibc(found: tuple[str, str]) -> tuple[int, ...]:
+    """The version in what platform.libc_ver() returns, which is empty for another C library."""
+    name, version = found
+    return tuple(int(part) for part in version.split(".") if part.isdigit()) if name == "glibc" else ()
 
 
 def _earlier(path: Path, clouds: Sequence[Cloud]) -> AgentInfo | None:

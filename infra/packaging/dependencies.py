@@ -7,6 +7,7 @@ filled under another name and renamed at the end.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from infra.errors import PackageError
 from infra.packaging.tools import Tools
+from infra.setup import cloud_wheels
 from infra.setup.file_lock import exclusive
 
 INSTALL_LIMIT_S = 600  # a slow line and a hundred megabytes
@@ -40,8 +42,9 @@ class Target:
     platform: str | None
 
 
-# Lambda, Flex Consumption and Cloud Run run x86_64 Linux with a glibc newer than this one asks for.
-CLOUD_TARGET = Target("3.13", "x86_64-manylinux2014")
+# What `make lock` has checked the pins for.
+CLOUD_TARGET = Target(cloud_wheels.PYTHON, cloud_wheels.PLATFORM)
+NO_WHEEL = re.compile(r"Because (\S+)==(\S+) has no (?:usable )?wheels")
 
 
 def install(lock: bytes, target: Target, tools: Tools, progress: Callable[[str], None]) -> Path:
@@ -99,9 +102,20 @@ def _run_uv(requirements: Path, site: Path, target: Target, tools: Tools) -> Non
             f"uv installed no dependencies within {INSTALL_LIMIT_S} s; check the network and run it again."
         ) from None
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LAST_LINES:])
+        printed = (done.stderr or done.stdout).strip()
+        if missing := NO_WHEEL.search(" ".join(printed.split())):
+            raise PackageError(_no_wheel(missing[1], missing[2], target))
+        said = "\n".join(printed.splitlines()[-LAST_LINES:])
         raise PackageError(
             f"uv could not install the dependencies of a package for Python {target.python} (exit "
             f"{done.returncode}). Its last lines:\n{said}\nCheck the network and the disk, or run "
             "`make lock`."
         )
+
+
+def _no_wheel(name: str, version: str, target: Target) -> str:
+    where = f"Python {target.python} on this machine" if target.platform is None else cloud_wheels.DESCRIPTION
+    return (
+        f"{name} {version}, which a lock pins, has no wheel for {where}. `make lock` names the newest "
+        "version that has one for the clouds; nothing was changed."
+    )

@@ -2,7 +2,7 @@
 
 The dependencies of a package are listed by kind (agent, router) and by cloud. Each lock is universal,
 hash-pinned and free of addresses, so it works on any machine. A lock is replaced only after uv has completed
-it.
+it, and a package's only if all that it pins has wheels for the clouds (infra/setup/cloud_wheels.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.setup import cloud_wheels
 from infra.setup.errors import Unavailable
 from infra.setup.extras import azurite
 from infra.setup.pip_settings import read_configs, uv_environment
@@ -28,19 +29,20 @@ CLOUDS = ("aws", "azure", "gcp")
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One file of locks/ and the requirements that uv compiles into it."""
+    """One file of locks/ and the requirements that uv compiles into it. deployed: a package's."""
 
     name: str
     sources: tuple[str, ...]
     python: str = MIN_PYTHON
     groups: tuple[str, ...] = ()
+    deployed: bool = False
 
 
 def all_locks() -> tuple[Lock, ...]:
     """Every lock of the repository."""
     kinds = (("agent", "functions/requirements.in"), ("router", "router/requirements.in"))
     packages = tuple(
-        Lock(f"{kind}-{cloud}.txt", (requirements, f"functions/runtimes/{cloud}.in"))
+        Lock(f"{kind}-{cloud}.txt", (requirements, f"functions/runtimes/{cloud}.in"), deployed=True)
         for kind, requirements in kinds
         for cloud in CLOUDS
     )
@@ -79,6 +81,8 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
     upgrade: also take newer versions of packages that are locked already.
     """
     uv_environ = {**environ, **uv_environment(environ, read_configs(environ)), "UV_NO_PROGRESS": "1"}
+    uv = root / ".venv" / "bin" / "uv"
+    wheels = cloud_wheels.runner(uv, uv.with_name("python"), uv_environ)
     changed: list[str] = []
     for lock in all_locks():
         final = root / "locks" / lock.name
@@ -88,13 +92,15 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
         try:
             command = [*arguments(lock, fresh), *(["--upgrade"] if upgrade else [])]
             run_step(
-                [root / ".venv" / "bin" / "uv", *command, "--quiet"],
+                [uv, *command, "--quiet"],
                 title=f"lock: {lock.name}",
                 console=console,
                 environ=uv_environ,
                 cwd=root,
                 advice=NETWORK_ADVICE,
             )
+            if lock.deployed:
+                cloud_wheels.require(fresh.read_text(), lock.name, lock.sources[0], wheels)
             if fresh.read_text() != before:
                 fresh.replace(final)
                 changed.append(lock.name)

@@ -2,6 +2,7 @@
 
 SetupError
 ├── StepFailed     a child process (pip, uv, go) failed
+├── NoWheel        a pin of a lock has no wheel that runs in the clouds
 ├── LockUnreadable a lock file is missing or has no entry for a package
 ├── BadOverride    a program that the user named cannot be used
 ├── Unavailable    a tool of the tests cannot be built on this machine
@@ -17,6 +18,10 @@ class SetupError(Exception):
 
 class StepFailed(SetupError):
     """A child process failed; the message has the end of its output."""
+
+
+class NoWheel(SetupError):
+    """A pin of a lock has no wheel that runs in the clouds; the message names the newest version with one."""
 
 
 class LockUnreadable(SetupError):

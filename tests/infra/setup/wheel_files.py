@@ -1,0 +1,26 @@
+"""Small wheels in a folder: an index for uv without a network."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+
+def wheel(folder: Path, name: str, version: str, tag: str, *modules: str) -> Path:
+    """Write a wheel with empty modules, by default one of the package's name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, info = folder / f"{name}-{version}-{tag}.whl", f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for module in modules or (f"{name}.py",):
+            archive.writestr(module, "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(
+            f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def offline(folder: Path) -> dict[str, str]:
+    """Variables with which uv knows the wheels of the folder alone."""
+    return {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(folder), "UV_NO_PROGRESS": "1"}
