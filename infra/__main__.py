@@ -53,7 +53,10 @@ if __name__ == "__main__":
         stack_settings = parse_settings(config, stack)
         preflight.require_shell(stack_settings, os.environ)
         preflight.require_accounts(stack_settings, config, os.environ)
-        deploy(stack_settings, build_all(stack_settings, progress=pulumi.log.debug))
+        packages = build_all(stack_settings, progress=pulumi.log.debug)
+        if packages.left_out and not stack_settings.emulated:  # `skyfleet up` has told it
+            pulumi.log.info(packages.left_out)
+        deploy(stack_settings, packages)
     except preflight.ReportWritten:
         pass
     except InfraError as error:

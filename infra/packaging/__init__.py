@@ -21,7 +21,7 @@ from pathlib import Path
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import PackageError
 from infra.package import KINDS, Kind, Package
-from infra.packaging import agent_check, dependencies, sources, zips
+from infra.packaging import agent_check, dependencies, sources, tree, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -34,11 +34,12 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class Packages:
     """What was built. build: what `/health` must report, by kind; repeatable: the agent declared itself
-    so."""
+    so; left_out: a line about what the agent's packages do not have of its folder, or empty."""
 
     built: Mapping[tuple[Kind, Cloud], Package]
     build: Mapping[Kind, str]
     repeatable: bool
+    left_out: str = ""
 
     def of(self, kind: Kind, place: Place) -> Package:
         return self.built[kind, place.cloud]
@@ -89,6 +90,7 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
         built,
         {kind: inputs.build for kind, inputs in kinds.items()},
         checked.repeatable,
+        tree.summary(agent.left_out),
     )
 
 

@@ -1,8 +1,8 @@
 """What goes into a package, before anything is installed or compiled: files by name, the build id, the
 inputs' hash.
 
-Rule of this file: reads the checkout, writes nothing. The lists below are the whole truth about what is
-shipped.
+Rule of this file: reads the checkout, writes nothing. The lists below and infra/packaging/tree.py are the
+whole truth about what is shipped.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
 from infra.package import Kind
+from infra.packaging import tree
 from skyfleet.contract import AGENT_FOLDER
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.
 SHARED_FUNCTIONS = ("functions/__init__.py", "functions/runtimes/")
-NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "tests", "node_modules"})
-NOT_SHIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".in"})
+# Of which the locks are made.
+REQUIREMENTS = ("functions/requirements.in", "functions/runtimes/*.in", "router/requirements.in")
+# Scripts and Linux binaries. A mode comes from the content, not from what a file system keeps of it.
+EXECUTABLE = (b"#!", b"\x7fELF")
 # Where a cloud's runtime looks for dependencies; Google installs them itself out of requirements.txt.
 SITE_FOLDER: Mapping[Cloud, str | None] = {
     "aws": "",
@@ -47,7 +51,8 @@ class File:
 @dataclass(frozen=True, slots=True)
 class PackageInputs:
     """All inputs of one kind of package. agent: its entry "module:attribute", empty for a router; locks:
-    text by cloud; wanted: what the .in files ask for, by cloud."""
+    text by cloud; wanted: what the .in files ask for, by cloud; left_out: of the agent's folder, with
+    reasons."""
 
     kind: Kind
     agent: str
@@ -55,6 +60,7 @@ class PackageInputs:
     entries: Mapping[Cloud, tuple[File, ...]]
     locks: Mapping[Cloud, bytes]
     wanted: Mapping[Cloud, Mapping[str, str]]
+    left_out: tuple[str, ...] = ()
 
     @property
     def build(self) -> str:
@@ -98,10 +104,12 @@ class PackageInputs:
 def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
     """Reads the checkout. agent: entry "module:attribute" of the agent, whose modules an agent's package
     carries."""
-    functions = list(_tree(root, Path("functions")))
-    shared = list(_tree(root, Path("skyfleet")))
+    functions = _tree(root, Path("functions"))
+    shared = _tree(root, Path("skyfleet"))
+    left_out: list[str] = []
     if kind == "agent":
-        shared += functions + _agent_files(root, agent)
+        own, left_out = _agent_files(root, agent)
+        shared += functions + own
     else:
         shared += [file for file in functions if file.name.startswith(SHARED_FUNCTIONS)]
         shared += _tree(root, Path("router"))
@@ -116,6 +124,7 @@ def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
             cloud: asked_for(root, (f"{package}/requirements.in", f"functions/runtimes/{cloud}.in"))
             for cloud in CLOUDS
         },
+        tuple(left_out),
     )
 
 
@@ -168,32 +177,35 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _agent_files(root: Path, agent: str) -> list[File]:
+def _agent_files(root: Path, agent: str) -> tuple[list[File], list[str]]:
+    """The agent's files beside `functions/`, and what is left out of its folder."""
     path = agent_modules(root, agent)
     if path is None:
-        return []
+        return [], tree.walk(root, Path("functions")).left_out
     if path.is_file():
-        files = [File(path.name, path.read_bytes())]
-    else:
-        files = list(_tree(root, path.relative_to(root)))
-    return [replace(file, name=f"{AGENT_FOLDER}/{file.name}") for file in files]
+        return [_file(f"{AGENT_FOLDER}/{path.name}", path)], []
+    found = tree.walk(root, path.relative_to(root))
+    for _, each in found.files:
+        _check_name(each, root)
+    return [_file(f"{AGENT_FOLDER}/{name}", each) for name, each in found.files], found.left_out
 
 
-def _tree(root: Path, folder: Path) -> Iterator[File]:
+def _tree(root: Path, folder: Path) -> list[File]:
     """Files below `root/folder` that are shipped, named relative to `root`; the entry files go elsewhere."""
-    for path in sorted((root / folder).rglob("*")):
-        inside = path.relative_to(root)
-        skipped = NOT_SHIPPED_FOLDERS & set(inside.parts) or any(
-            part.startswith(".") for part in inside.parts
-        )
-        if skipped or path.suffix in NOT_SHIPPED_SUFFIXES or not path.is_file():
-            continue
-        if inside.is_relative_to(ENTRY_FOLDER):
-            continue
+    files: list[File] = []
+    for found, path in tree.walk(root, folder).files:
+        name = found.removeprefix("./")
         _check_name(path, root)
-        # The mode is part of the package, so it comes from the name and not from what a file system keeps
-        # of it.
-        yield File(inside.as_posix(), path.read_bytes(), executable=path.suffix == ".sh")
+        if not Path(name).is_relative_to(ENTRY_FOLDER) and not any(
+            fnmatch(name, each) for each in REQUIREMENTS
+        ):
+            files.append(_file(name, path))
+    return files
+
+
+def _file(name: str, path: Path) -> File:
+    content = path.read_bytes()
+    return File(name, content, executable=content.startswith(EXECUTABLE))
 
 
 def _check_name(path: Path, root: Path) -> None:

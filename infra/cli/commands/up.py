@@ -86,7 +86,9 @@ def _up(layout: Layout, progress: Progress) -> tuple[list[str], Settings]:
     settings = read_settings(layout)
     environ = child_environment(layout, os.environ)
     with step(progress, "packages"):
-        build_packages(layout, settings, environ, progress.update)
+        packages = build_packages(layout, settings, environ, progress.update)
+    if packages.left_out:
+        progress.message(packages.left_out)
     with step(progress, "emulated clouds"):
         info = ensure_running(layout, environ, progress, asdict(settings.emulator))
     pulumi = pulumi_runner(layout, cli, info.providers)

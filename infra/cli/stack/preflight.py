@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.config.model import Settings
+    from infra.packaging import Packages
 
 
 def read_settings(layout: Layout, stack: str = STACK) -> Settings:
@@ -78,13 +79,13 @@ def check_disk_space(layout: Layout, free: Callable[[Path], int]) -> None:
 
 def build_packages(
     layout: Layout, settings: Settings, environ: Mapping[str, str], now: Callable[[str], None]
-) -> None:
-    """Build the packages of a stack. now: gets the present step. Raises SetupFailed with file and line."""
+) -> Packages:
+    """The packages of a stack, built. now: gets the present step. Raises SetupFailed with file and line."""
     from infra.errors import InfraError
     from infra.packaging import build_all
 
     try:
-        build_all(settings, progress=now, root=layout.root, environ=environ)
+        return build_all(settings, progress=now, root=layout.root, environ=environ)
     except InfraError as error:
         raise SetupFailed(f"{error}\nNothing was deployed. {still_running(layout.checkpoint)}") from None
 

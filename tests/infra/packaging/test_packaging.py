@@ -113,8 +113,7 @@ def test_each_cloud_finds_its_entry_at_the_root(checkout: Checkout) -> None:
 
 
 def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
-    """An agent's package has no router, a router's has no agent, and no package has tests."""
-    checkout.write("functions/tests/test_x.py", "")
+    """An agent's package has no router, a router's has no agent, and no package has caches."""
     checkout.write("functions/__pycache__/agent.cpython-311.pyc", "")
     checkout.write("functions/.agent.py.swp", "")
     packages = checkout.build()
@@ -123,12 +122,8 @@ def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
     assert "functions/agent.py" in agent - router
     assert {"functions/__init__.py", "skyfleet/keys.py", "skyfleet/signing.py", "router/app.py"} <= router
     for found in (agent, router):
-        bad = ("tests/", ".swp", "cpython-311", "runtimes/entry", ".in")
-        assert not [
-            name
-            for name in found
-            if any(part in name for part in bad if part != ".in") or name.endswith(".in")
-        ]
+        assert not [n for n in found if any(p in n for p in (".swp", "cpython-311", "runtimes/entry"))]
+        assert not [name for name in found if name.endswith(".in")]
 
 
 def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
@@ -146,11 +141,35 @@ def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
 def test_an_agent_at_the_root_of_the_checkout_is_packaged(checkout: Checkout, module: str) -> None:
     """The agent may be a module or a package. It has a folder of its own, where it meets no entry file."""
     checkout.write(module, "async def app(scope, receive, send):\n    pass\n")
-    checkout.write("mine/tests/test_mine.py", "") if "/" in module else None
     packages = checkout.build(agent="mine:app")
     assert f"agent_files/{module}" in names(packages.built["agent", "gcp"])
-    assert not [name for name in names(packages.built["agent", "gcp"]) if "test_mine" in name]
     assert packages.repeatable is False
+
+
+def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -> None:
+    """Tests, templates of requirements and hidden files are there at run time. What is not is told."""
+    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    kept = ("tests/data.json", "prompts.in", ".config/settings.toml", ".gitignore", "bin/tool", "bin/notes")
+    for name in kept:
+        checkout.write(f"mine/{name}", "#!/bin/sh\n" if name == "bin/tool" else "")
+    checkout.write("mine/.env", "KEY=1")
+    packages = checkout.build(agent="mine:app")
+    for cloud in CLOUDS:
+        found = names(packages.built["agent", cloud])
+        assert {f"agent_files/mine/{name}" for name in kept} <= found
+        assert not [name for name in found if name.endswith(".env")]
+    assert packages.left_out.startswith("left out of the agent's package: mine/.env (may hold secrets). ")
+    with zipfile.ZipFile(packages.built["agent", "aws"].path) as archive:
+        modes = {
+            name: archive.getinfo(f"agent_files/mine/bin/{name}").external_attr >> 16
+            for name in ("tool", "notes")
+        }
+    assert modes == {"tool": 0o100755, "notes": 0o100644}
+
+
+def test_nothing_is_told_of_an_agent_that_is_shipped_whole(checkout: Checkout) -> None:
+    """A build without losses prints nothing."""
+    assert checkout.build().left_out == ""
 
 
 def test_python_and_the_package_mean_the_same_module(checkout: Checkout) -> None:
