@@ -22,6 +22,7 @@ EXPOSED: Final = (
     b"server-timing",
     b"www-authenticate",
     b"x-request-id",
+    b"x-should-retry",  # the SDKs of model APIs obey it in browsers too
     b"x-skyfleet-attempts",
     b"x-skyfleet-hedged",
     b"x-skyfleet-panic",

@@ -47,8 +47,9 @@ class KeyRefusal(FunctionError):
 
     @property
     def headers(self) -> list[Header]:
-        retry_after: list[Header] = [(b"retry-after", b"%d" % RETRY_AFTER_S)] if self.later else []
-        return [OUTCOME_CALLER, *retry_after]
+        if not self.later:
+            return [OUTCOME_CALLER, (b"x-should-retry", b"false")]
+        return [OUTCOME_CALLER, (b"retry-after", b"%d" % RETRY_AFTER_S), (b"x-should-retry", b"true")]
 
 
 class KeyReused(KeyRefusal):

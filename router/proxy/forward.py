@@ -9,12 +9,13 @@ Rules
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, cast
 
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
-from router.core.request.failures import AttemptError, Fail, error_reply, response_headers
+from router.core.request.failures import AttemptError, Fail, error_reply, response_headers, retry_advice
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
@@ -274,12 +275,20 @@ class Forwarder:
         if not resumed:
             status, events = attempt.status, self._machine.stream is not None
             headers = downstream(attempt.headers, status, streamed=events)
-            if status >= 500:
-                balancer.request_failed()
+            if status >= 400:
+                headers += self._advice(status, headers)
             self._downstream.head(status, headers + self._own_headers(attempt, now))
         attempt.flow()
         if resumed and self._paused:
             self.pause()
+
+    def _advice(self, status: int, headers: list[Header]) -> Sequence[Header]:
+        """Of a forwarded error: what its client is told about a repeat."""
+        if status >= 500:
+            self._context.balancer.request_failed()
+        one = self._machine.forwarded
+        repeatable = one is not None and one.repeatable
+        return retry_advice(status, headers, repeatable=repeatable, keyed=bool(self._key))
 
     def _abort(self, action: a.Abort) -> None:
         self._context.balancer.request_failed()

@@ -10,7 +10,7 @@ from typing import Final
 
 CODE: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 HEADER: Final = re.compile(
-    r'b"(x-skyfleet-[a-z-]+|x-request-[a-z]+|idempotency-[a-z]+|retry-after|server-timing|grpc-timeout'
+    r'b"(x-skyfleet-[a-z-]+|x-request-[a-z]+|idempotency-[a-z]+|retry-after|x-should-retry|server-timing|grpc-timeout'
     r'|endpoint-load-metrics)"'
 )
 # Python reads a mapping named `environ`; scripts write `$NAME` or `${NAME}`.

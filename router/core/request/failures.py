@@ -3,6 +3,11 @@
 Rules
 - An error names what happened to each attempt and what to do next. Only a request that certainly did not
   execute, or may be repeated, is said to be worth trying again.
+- SDKs of model APIs repeat 408, 409, 429 and 5xx on their own, twice by default, and obey `x-should-retry`
+  (openai-python, _base_client.py, `_should_retry`; openai-node and the SDKs of Anthropic have the same
+  generated code). So every such reply says it: `false` where the request may have executed and must not be
+  repeated, and where a repeat gets the same; `true`, with Retry-After, where a repeat is harmless. What the
+  agent says itself is kept.
 - Each reply names its target, the number of attempts, the request id and where the time went.
 """
 
@@ -28,13 +33,16 @@ class AttemptError(StrEnum):
     UNRESPONSIVE = "unresponsive"  # neither a reply nor an answer to /health
 
 
+_SHOULD_RETRY: Final = b"x-should-retry"
+# What SDKs repeat below 500.
+_REPEATED: Final = frozenset({408, 409, 429})
 # The request was not sent.
 UNSENT: Final = frozenset({AttemptError.CONNECT, AttemptError.OVERFLOW})
 
 
 @frozen
 class Fail:
-    """Give the client this error. retry: with Retry-After, since a repeat may help."""
+    """Give the client this error. retry: a repeat is harmless and may help."""
 
     status: int
     code: str
@@ -56,7 +64,7 @@ def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> Fa
     reason = f"The deadline passed before a reply could be passed on ({found})."
     if running:
         reason += " It may be repeated." if safe else " It may have run; check before you repeat it."
-    return Fail(504, "deadline", reason)
+    return Fail(504, "deadline", reason, safe or not running)
 
 
 def may_have_run(key: str, how: str, *, slow: bool = False) -> Fail:
@@ -100,4 +108,19 @@ def error_reply(fail: Fail, retry_after_s: int) -> tuple[list[Header], bytes]:
     ]
     if fail.retry:
         headers.append((b"retry-after", b"%d" % retry_after_s))
+    headers.append((_SHOULD_RETRY, b"true" if fail.retry else b"false"))
     return headers, body
+
+
+def retry_advice(
+    status: int, fields: Sequence[Header], *, repeatable: bool, keyed: bool
+) -> tuple[Header, ...]:
+    """What a forwarded reply of an agent tells SDKs about a repeat; empty: nothing beyond what it has.
+
+    fields: of the reply. repeatable: the request may execute twice. keyed: it has an Idempotency-Key, so a
+    repeat gets the stored reply."""
+    if (status < 500 and status not in _REPEATED) or any(name == _SHOULD_RETRY for name, _ in fields):
+        return ()
+    # With 429 and 503 an agent says that it did not do the work (docs/agent.md); no such reply is stored.
+    again = status in (429, 503) or (repeatable and not keyed)
+    return ((_SHOULD_RETRY, b"true" if again else b"false"),)

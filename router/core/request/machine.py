@@ -18,8 +18,9 @@ Rules
   does not allow a hedge, since it prevents a second execution within its own cloud only.
 - A hedge or a redundant send never goes to a target of last resort (out, or in backoff) beside a serving one.
 - Redundant sends: as many attempts run at once as the client asked for; a failed one is replaced.
-- If the request may be repeated, a small reply is forwarded when it is complete and an event stream from its
-  first event. A reply that is truncated before that is retried.
+- A small reply is forwarded when it is complete. If the request may be repeated, an event stream is forwarded
+  from its first event. A reply that is truncated before that is retried if that is harmless. Otherwise the
+  client gets `may-have-run`: a broken connection would make its SDK repeat the request.
 - An attempt without a reply for `probe_after_s` leads to a probe of the target's /health. If the probe
   succeeds the attempt goes on, and the next probe follows after a growing pause. If it fails, the attempt has
   failed and may have executed. A target that may be starting cold gets the cold timeout if the request cannot
@@ -47,7 +48,7 @@ from router.core.request.failures import AttemptError, may_have_run
 from router.core.targets import Choice
 
 # What is forwarded at once if the request must not be repeated.
-_FINAL: Final = frozenset({ResponseKind.BUFFER, ResponseKind.STREAM, ResponseKind.SERVER_ERROR})
+_FINAL: Final = frozenset({ResponseKind.STREAM, ResponseKind.SERVER_ERROR})
 _EXECUTED: Final = frozenset({ResponseKind.SERVER_ERROR, ResponseKind.UNKNOWN})
 _NOT_THE_AGENTS: Final = frozenset({ResponseKind.FRONTEND, ResponseKind.UNKNOWN})
 _FIRST_PICK: Final = (Pick(()),)
@@ -169,7 +170,7 @@ class RequestMachine(RequestState):
         one = self._running(number)
         policy, reply = self._limits.policy, one.reply
         sized = reply is not None and reply.kind is ResponseKind.BUFFER and reply.sized
-        if sized and now - one.headed_at >= policy.probe_after_s:
+        if sized and one.repeatable and now - one.headed_at >= policy.probe_after_s:
             return self._given_up(one, AttemptError.TRUNCATED, _STOPPED, now)
         if heartbeat and len(self.active) == 1:
             return self._forward(one, now)

@@ -12,6 +12,7 @@ from router.core.request.failures import (
     may_have_run,
     no_reply,
     response_headers,
+    retry_advice,
     too_late,
 )
 from router.core.targets import Choice
@@ -25,15 +26,15 @@ pytestmark = pytest.mark.pure
     [
         (no_reply(["a: reset"], slow=False, sent=True), 503, "no-target", True),
         (no_reply([], slow=True, sent=False), 504, "no-answer", True),
-        (too_late([], [], safe=True), 504, "deadline", False),
-        (too_late(["a: reset"], ["b"], safe=True), 504, "deadline", False),
+        (too_late([], [], safe=False), 504, "deadline", True),
+        (too_late(["a: reset"], ["b"], safe=True), 504, "deadline", True),
         (too_late([], ["b"], safe=False), 504, "deadline", False),
         (may_have_run("a", "reset"), 502, "may-have-run", False),
         (may_have_run("a", "unresponsive", slow=True), 504, "may-have-run", False),
     ],
 )
 def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: str, retry: bool) -> None:
-    """Only a request that may be repeated gets a Retry-After."""
+    """Only a request that may be repeated gets a Retry-After; SDKs are told not to repeat any other."""
     assert (fail.status, fail.code, fail.retry) == (status, code, retry)
     headers, body = error_reply(fail, 5)
     assert json.loads(body)["error"] == {
@@ -44,6 +45,42 @@ def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: s
     }
     assert (b"content-length", str(len(body)).encode()) in headers
     assert ((b"retry-after", b"5") in headers) is retry
+    assert (b"x-should-retry", b"true" if retry else b"false") in headers
+
+
+TRUE, FALSE = b"true", b"false"
+
+
+@pytest.mark.parametrize(
+    ("status", "plain", "repeatable", "keyed"),
+    [
+        (200, None, None, None),
+        (400, None, None, None),
+        (404, None, None, None),
+        (408, FALSE, TRUE, FALSE),
+        (409, FALSE, TRUE, FALSE),
+        (422, None, None, None),
+        (429, TRUE, TRUE, TRUE),
+        (500, FALSE, TRUE, FALSE),
+        (501, FALSE, TRUE, FALSE),
+        (502, FALSE, TRUE, FALSE),
+        (503, TRUE, TRUE, TRUE),
+        (504, FALSE, TRUE, FALSE),
+        (529, FALSE, TRUE, FALSE),
+    ],
+)
+def test_sdks_are_told_of_each_error_whether_to_repeat_it(
+    status: int, plain: bytes | None, repeatable: bytes | None, keyed: bytes | None
+) -> None:
+    """A keyed request would get the stored reply again; with 429 and 503 the agent has done nothing."""
+
+    def advice(*fields: Header, repeatable: bool = False, keyed: bool = False) -> bytes | None:
+        return dict(retry_advice(status, fields, repeatable=repeatable, keyed=keyed)).get(b"x-should-retry")
+
+    assert advice() == plain
+    assert advice(repeatable=True) == repeatable
+    assert advice(repeatable=True, keyed=True) == keyed
+    assert advice((b"x-should-retry", b"true"), repeatable=True) is None
 
 
 def test_an_error_tells_whether_the_request_may_have_run() -> None:

@@ -110,12 +110,33 @@ def test_a_server_error_is_retried_if_the_request_may_be_repeated(status: int) -
 
 @pytest.mark.parametrize("kind", [ResponseKind.BUFFER, ResponseKind.STREAM])
 def test_a_good_reply_is_held_until_it_can_be_forwarded_safely(kind: ResponseKind) -> None:
-    """Until it is complete or has its first event, if the request may be repeated; otherwise not at all."""
+    """Until it is complete or has its first event, if the request may be repeated."""
     one = begun(repeatable=True)
     assert one.head(0, 200, kind) == ()
     assert one.fork().ready(0) == (a.Forward(0),)
     assert one.truncated(0) == RETRY_B
-    assert begun().head(0, 200, kind) == (a.Forward(0),)
+
+
+def test_a_small_reply_is_whole_or_an_error_if_the_request_must_not_be_repeated() -> None:
+    """SDKs repeat a request whose reply breaks off; an error tells them not to. An event stream is forwarded
+    at once, since it can end with an error."""
+    one = begun()
+    assert one.head(0, 200, ResponseKind.BUFFER) == ()
+    assert one.fork().ready(0) == (a.Forward(0),)
+    fail = failed(one.truncated(0))
+    assert (fail.status, fail.code, fail.retry) == (502, "may-have-run", False)
+    assert begun().head(0, 200, ResponseKind.STREAM) == (a.Forward(0),)
+
+
+def test_a_small_reply_that_stops_is_awaited_if_the_request_must_not_be_repeated() -> None:
+    """Its target is alive, so the rest may come until the deadline."""
+    one = begun()
+    assert one.head(0, 200, ResponseKind.BUFFER) == ()
+    assert one.time(2.0) == (a.Probe(0),)
+    assert one.probe_ok(0, 2.1) == ()
+    assert one.fork().ready(0, 9.0) == (a.Forward(0),)
+    fail = failed(one.time(230.0)[1:])
+    assert (fail.status, fail.code, fail.retry) == (504, "deadline", False)
 
 
 def test_a_rejection_by_a_front_end_is_retried_and_never_forwarded() -> None:
