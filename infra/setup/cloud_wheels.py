@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,9 @@ def without_wheel(lock: str, uv: Uv) -> list[Missing]:
     """Every pin without a wheel: uv reports one at a time, so each is left out and the rest asked again."""
     found: list[Missing] = []
     while _PIN.search(lock):
-        code, said = uv(
-            ("pip", "install", "--dry-run", "--target", ".", *NO_BUILD, "--requirements", "-"), lock
-        )
+        with tempfile.TemporaryDirectory() as folder:  # uv writes a lock file there, also in a dry run
+            ask = ("pip", "install", "--dry-run", "--target", folder, *NO_BUILD, "--requirements", "-")
+            code, said = uv(ask, lock)
         if code == 0:
             break
         refused = _WITHOUT.search(" ".join(said.split()))

@@ -55,10 +55,13 @@ def test_every_pin_without_a_wheel_is_named_with_the_newest_version_that_has_one
     assert "glibc 2.34" in text
 
 
-def test_a_lock_with_wheels_passes(uv: Uv) -> None:
-    """Also an empty one."""
+def test_a_lock_with_wheels_passes(uv: Uv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also an empty one. Nothing is written where it runs."""
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
     cloud_wheels.require(pins("built==1.0", "pure==1.0"), "agent-aws.txt", "functions/requirements.in", uv)
     cloud_wheels.require("# nothing\n", "agent-aws.txt", "functions/requirements.in", uv)
+    assert [*here.iterdir()] == []
 
 
 def test_another_failure_is_told_as_uv_tells_it() -> None:
