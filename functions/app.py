@@ -1,8 +1,8 @@
 """`create(environ)`: the agent as one ASGI application, the same in every cloud.
 
 AgentMiddleware wraps the agent that the package names: an agent function behind our endpoints, an ASGI
-application as it is. Nothing depends on background tasks or on the lifespan protocol, which some hosts never
-send.
+application as it is, with its lifespan (functions/execution/lifespan.py). Nothing depends on background tasks
+or on the lifespan events of a host, which some never send.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from functions import IMPORTED_AT, agent_files
 from functions.endpoints import Endpoints
+from functions.execution.lifespan import Lifespan
 from functions.instance import InstanceStats
 from functions.loading import Kind, LoadedAgent
 from functions.middleware import AgentMiddleware, IdempotencyHandler
 from functions.runner import notify_start
 from functions.settings import PACKAGE_ROOT, Settings
 from skyfleet import contract
-from skyfleet.asgi import ASGIApp, Receive, Scope, Send, lifespan
+from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 from skyfleet.signing import Verifier
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     """Build the application. Raises SetupError if the environment, the package or the agent is wrong."""
     settings = Settings.from_env(environ)
     agent = agent_files.load(settings.agent, PACKAGE_ROOT)
+    lifespan = Lifespan(_notifying(agent.call), time.monotonic) if agent.kind is Kind.ASGI else None
     return AgentMiddleware(
-        inner=_application(agent, settings),
+        inner=lifespan or _endpoints(agent, settings),
+        lifespan=lifespan,
         settings=settings,
         repeatable=agent.repeatable,
         stats=InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
@@ -42,18 +45,8 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     )
 
 
-def _application(agent: LoadedAgent, settings: Settings) -> ASGIApp:
-    if agent.kind is Kind.ASGI:
-        return _notifying(agent.call)
-    endpoints = Endpoints(agent, settings.environ, time.time)
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await lifespan(receive, send)
-        else:
-            await endpoints(scope, receive, send)
-
-    return application
+def _endpoints(agent: LoadedAgent, settings: Settings) -> ASGIApp:
+    return Endpoints(agent, settings.environ, time.time)
 
 
 def _idempotency(url: str | None, now: Callable[[], float]) -> IdempotencyHandler:
@@ -75,7 +68,8 @@ def _notifying(agent: ASGIApp) -> ASGIApp:
     """Call the ON_START hook of the scope before an ASGI agent starts."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await notify_start(scope)
+        if scope["type"] == "http":
+            await notify_start(scope)
         await agent(scope, receive, send)
 
     return application

@@ -9,6 +9,7 @@
     │   └── TooLarge           413 too-large
     ├── AgentFailed            500 agent-failed     the user's agent raised an exception
     ├── ModelFailed            502 model-failed     the model behind the agent did not answer as it should
+    ├── StartupFailed      503 startup-failed       the lifespan startup of the user's application failed
     └── SetupError             500 setup            the deployment is wrong; raised before any request
         └── AgentNotLoaded     500 agent-not-loaded skyfleet:agent names nothing that can run
 
@@ -159,6 +160,16 @@ class DependencyFailed(FunctionError):
     def to_json(self) -> dict[str, object]:
         # In a stream the header fields were sent before.
         return {**super().to_json(), "outcome": "dependency"}
+
+
+class StartupFailed(FunctionError):
+    """The lifespan startup of the user's application failed. The agent has not run."""
+
+    status = 503
+    code = "startup-failed"
+
+    def __init__(self) -> None:
+        super().__init__("The agent did not start, so it has not run. The function's log has the reason.")
 
 
 class SetupError(FunctionError):

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from functions.api import is_repeatable
 from functions.errors import AgentNotLoaded
+from functions.execution.threads import as_async_generator, as_coroutine
 
 EXPECTED = (
-    "Expected `async def agent(request)`, an async generator of one request, "
+    "Expected `def agent(request)` or `async def agent(request)`, a generator of one request, "
     "or an ASGI application (`async def app(scope, receive, send)`)."
 )
 
@@ -34,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedAgent:
-    """A valid agent. call: the user's object."""
+    """A valid agent. call: the user's object; for a synchronous one a wrapper that calls it in a thread."""
 
     reference: str
     kind: Kind
@@ -57,7 +58,8 @@ def load(reference: str) -> LoadedAgent:
                 f"{reference}: {_where(module)} has no {attribute!r}; found {_callables(module)}. {EXPECTED}"
             )
         found = getattr(found, name)
-    return LoadedAgent(reference, _kind(reference, found), found, is_repeatable(found))
+    kind, call = _kind(reference, found)
+    return LoadedAgent(reference, kind, call, is_repeatable(found))
 
 
 def _import(reference: str, module_name: str) -> ModuleType:
@@ -85,20 +87,25 @@ def _broken(reference: str, error: BaseException) -> NoReturn:
     ) from error
 
 
-def _kind(reference: str, found: object) -> Kind:
+def _kind(reference: str, found: object) -> tuple[Kind, Callable[..., Any]]:
+    """The kind of an agent, and what to call."""
     if not callable(found) or inspect.isclass(found):
         what = "a class; name an instance of it" if inspect.isclass(found) else f"a {type(found).__name__}"
         raise AgentNotLoaded(f"{reference} is {what}. {EXPECTED}")
     body = found if inspect.isroutine(found) else getattr(found, "__call__", found)  # noqa: B004
-    count = _required_parameters(found)
+    count, call = _required_parameters(found), cast("Callable[..., Any]", found)
     if count == 3:
-        return Kind.ASGI
-    if count == 1 and inspect.isasyncgenfunction(body):
-        return Kind.GENERATOR
-    if count == 1 and inspect.iscoroutinefunction(body):
-        return Kind.FUNCTION
-    named = "coroutine function" if inspect.iscoroutinefunction(body) else "callable that is not async"
-    raise AgentNotLoaded(f"{reference} is a {named} of {count} parameters. {EXPECTED}")
+        return Kind.ASGI, call
+    if count != 1:
+        named = "coroutine function" if inspect.iscoroutinefunction(body) else "callable"
+        raise AgentNotLoaded(f"{reference} is a {named} of {count} parameters. {EXPECTED}")
+    if inspect.isasyncgenfunction(body):
+        return Kind.GENERATOR, call
+    if inspect.iscoroutinefunction(body):
+        return Kind.FUNCTION, call
+    if inspect.isgeneratorfunction(body):
+        return Kind.GENERATOR, as_async_generator(call)
+    return Kind.FUNCTION, as_coroutine(call)
 
 
 def _required_parameters(found: Callable[..., object]) -> int:

@@ -1,8 +1,8 @@
 """Middleware around the agent: signatures, the body limit, idempotency keys, load reports, error responses.
 
 Rules
-- Only signed requests reach the agent; /health is open and does no work. The order of the checks: presence of
-  the signature headers, the body limit, the signature, the `Idempotency-Key`.
+- Only signed requests reach the agent; /health is open and runs no agent, it only begins a startup. The order
+  of the checks: presence of the signature headers, the body limit, the signature, the `Idempotency-Key`.
 - Every response has a load report, and the first one of an instance `x-skyfleet-cold`. A response to an
   unsigned request has neither: a router takes a response without a load report for one of the platform's
   front end.
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.errors import AgentFailed, CallerError, FunctionError, TooLarge, WrongMethod, send_error
+from functions.execution.lifespan import Lifespan
 from functions.instance import InstanceStats
 from functions.runner import ReplayStored
 from functions.settings import Settings
@@ -34,6 +35,7 @@ from skyfleet.asgi import (
     header,
     header_text,
     json_bytes,
+    lifespan,
     read_body,
     send_json,
 )
@@ -53,11 +55,13 @@ IdempotencyHandler = Callable[[ASGIApp, Scope, bytes, Send], Awaitable[None]]
 class AgentMiddleware:
     """An ASGI application around the agent's.
 
-    idempotency: handles requests with an `Idempotency-Key` (functions/idempotency). now: unix seconds.
+    lifespan: of the user's ASGI application; None for an agent function, which has none. idempotency: handles
+    requests with an `Idempotency-Key` (functions/idempotency). now: unix seconds.
     monotonic: seconds of a clock that never goes back.
     """
 
     inner: ASGIApp
+    lifespan: Lifespan | None
     settings: Settings
     repeatable: bool
     stats: InstanceStats
@@ -76,7 +80,7 @@ class AgentMiddleware:
                     {"type": "websocket.close", "code": 1008, "reason": "WebSockets end at the router"}
                 )
             case _:
-                await self.inner(scope, receive, send)
+                await (self.lifespan(scope, receive, send) if self.lifespan else lifespan(receive, send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = _Response(send, self.stats, self.monotonic)
@@ -139,8 +143,12 @@ class AgentMiddleware:
     async def _health(self, method: str, response: _Response) -> None:
         if method not in ("GET", "HEAD"):
             raise WrongMethod(method, HEALTH, ("GET", "HEAD"))
+        failed = False
+        if self.lifespan is not None:
+            failed = self.lifespan.failed
+            self.lifespan.begin()
         health = {
-            "status": "ok",
+            "status": "startup-failed" if failed else "ok",
             "cloud": self.settings.cloud,
             "region": self.settings.region,
             "build": self.settings.build,
@@ -151,7 +159,9 @@ class AgentMiddleware:
             "repeatable": self.repeatable,
         }
         response.authenticated = True
-        await send_json(response.send, 200, json_bytes(health), [(b"cache-control", b"no-store")])
+        await send_json(
+            response.send, 503 if failed else 200, json_bytes(health), [(b"cache-control", b"no-store")]
+        )
 
     def _check(self, scope: Scope, body: bytes) -> None:
         path, query = scope["path"], scope["query_string"]

@@ -49,6 +49,9 @@ MODEL_API_KEY: Final = "MODEL_API_KEY"
 # In a package: the folder of an agent that lies outside of `functions/`.
 AGENT_FOLDER: Final = "agent_files"
 
+# Active requests of one instance where a cloud allows several; they mostly wait. Lambda sends one at a time.
+INSTANCE_CONCURRENCY: Final = 40
+
 # Minimum and maximum of a number, both included.
 Range = tuple[float, float]
 

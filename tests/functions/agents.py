@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from functions.api import AgentRequest, Event, Failed, Step, Usage, repeatable
@@ -76,7 +77,37 @@ async def hangs_silently(request: AgentRequest) -> str:
     return "never"
 
 
-def not_async(request: AgentRequest) -> str:
+@repeatable
+def synchronous(request: AgentRequest) -> str:
+    return f"in {threading.current_thread().name.partition('_')[0]}: {request.input}"
+
+
+def synchronous_stream(request: AgentRequest) -> Iterator[Event]:
+    yield Step("look", {"at": request.input}, "seen")
+    yield "one "
+    yield "two"
+
+
+async def same_stream(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    for event in synchronous_stream(request):
+        yield event
+
+
+def synchronous_failure(request: AgentRequest) -> str:
+    raise RuntimeError(SECRET)
+
+
+def synchronous_break(request: AgentRequest) -> Iterator[Event]:
+    yield "half an "
+    raise RuntimeError(SECRET)
+
+
+def half_wrapped(request: AgentRequest) -> object:
+    """A decorator that is not async returns the coroutine of the function that it wraps."""
+    return echo(request)
+
+
+def no_parameter() -> str:
     return "x"
 
 
@@ -91,7 +122,15 @@ class Callable:
         return "from an object"
 
 
+class SynchronousCallable:
+    """The same, synchronous."""
+
+    def __call__(self, request: AgentRequest) -> str:
+        return "from an object"
+
+
 an_object = Callable()
+synchronous_object = SynchronousCallable()
 
 
 async def asgi(scope: Message, receive: Receive, send: Send) -> None:
@@ -107,6 +146,13 @@ async def asgi(scope: Message, receive: Receive, send: Send) -> None:
     if scope["path"] == "/breaks-off":
         raise RuntimeError(SECRET)
     await send({"type": "http.response.body", "body": b"."})
+
+
+async def no_startup(scope: Message, receive: Receive, send: Send) -> None:
+    """An ASGI application that cannot start."""
+    assert scope["type"] == "lifespan", "a request reached an application that did not start"
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
 
 
 class App:

@@ -237,6 +237,19 @@ async def test_lifespan_events_are_answered() -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+async def test_a_failed_startup_is_an_answer_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """No request reaches the application. /health says so too, and its own request begins the startup."""
+    app = application(f"{HERE}:no_startup")
+    assert (await call(app, "GET", "/health")).json["status"] == "ok"
+    reply = await signed(app, "POST", "/x", b"body")
+    assert (reply.status, reply.json["error"]["code"]) == (503, "startup-failed")
+    assert reply.header("endpoint-load-metrics") is not None
+    health = await call(app, "GET", "/health")
+    assert (health.status, health.json["status"]) == (503, "startup-failed")
+    assert "no database" in caplog.text
+    assert b"no database" not in reply.body + health.body
+
+
 async def test_a_websocket_is_refused() -> None:
     """WebSockets are not supported."""
     caller = Caller([])

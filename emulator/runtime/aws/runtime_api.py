@@ -23,7 +23,7 @@ from aiohttp import web
 from emulator.desired.model import Function
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.aws.event import Result
-from emulator.runtime.aws.sandbox import start_runtime
+from emulator.runtime.aws.sandbox import GRACE_S, start_runtime
 from emulator.runtime.context import HostContext
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.instances import probes
@@ -293,8 +293,10 @@ class AdaptedSandbox:
         return await self._runtime.ended_within(seconds)
 
     async def stop(self) -> None:
-        """End it and its APIs."""
-        await asyncio.gather(self._runtime.stop(), self._adapter.stop())
+        """The shutdown phase: thaw, SIGTERM to the runtime, then end all and the APIs."""
+        self._thaw()
+        await self._runtime.stop(GRACE_S)
+        await self._adapter.stop()
         if self._closing is not None:
             await self._closing
 

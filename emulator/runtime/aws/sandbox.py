@@ -88,8 +88,14 @@ class StreamedReply:
             yield midstream_error("error reading a body from connection")
 
 
+# Of the 2 s between SIGTERM and SIGKILL the runtime has 300 ms, the extensions have the rest. Lambda sends
+# SIGTERM where an external extension is registered, and the adapter is one (github.com/aws-samples/
+# graceful-shutdown-with-aws-lambda; awslabs.github.io/aws-lambda-web-adapter, "Graceful Shutdown").
+GRACE_S = 0.3
+
+
 class Sandbox(HttpInstance):
-    """One execution environment. Lambda ends it without notice to the runtime."""
+    """One execution environment."""
 
     def __init__(self, spec: Function, child: Child, port: int) -> None:
         super().__init__(child, f"http://127.0.0.1:{port}")
@@ -134,6 +140,11 @@ class Sandbox(HttpInstance):
         async with self._awake(), self._send(request) as reply:
             text = await probes.outcome_text(reply)
             return Outcome(not fails(self._spec.environment, reply.status), reply.status, text)
+
+    async def stop(self) -> None:
+        """Thaw, then SIGTERM: the shutdown phase."""
+        self._child.thaw()
+        await self._child.stop(GRACE_S)
 
     def _context(self, request_id: str, now: float) -> str:
         return json.dumps(lambda_event.lambda_context(self._spec, request_id, now + self._spec.timeout_s))

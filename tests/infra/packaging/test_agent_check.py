@@ -31,10 +31,10 @@ BROKEN = {
     "exits": ("import sys\nsys.exit(3)\n", "agent.py:2", "SystemExit"),
     "has-no-entry": ("async def agnet(request):\n    return 'x'\n", "agent.py has no 'agent'", "agnet"),
     "not-callable": ("agent = 'me'\n", "is a str", "async def agent(request)"),
-    "not-async": (
-        "def agent(request):\n    return 'x'\n",
-        "not async",
-        "Expected `async def agent(request)`",
+    "no-parameter": (
+        "def agent():\n    return 'x'\n",
+        "a callable of 0 parameters",
+        "Expected `def agent(request)`",
     ),
     "wrong-parameters": ("async def agent(a, b):\n    return 'x'\n", "of 2 parameters", "ASGI application"),
     "crashes": ("import os\nos.write(2, b'going down')\nos._exit(9)\n", "exit code 9", "going down"),

@@ -1,0 +1,134 @@
+"""The ASGI lifespan of the user's application: once in each instance, the same in every cloud.
+
+https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+
+Rules
+- Startup runs before the first request. The host's own lifespan events begin it earlier where the host sends
+  them; otherwise the first request or probe does.
+- Each request gets a shallow copy of the state that startup has filled, as `scope["state"]`.
+- An application that raises or returns before it answers startup does not support the protocol and serves.
+- A startup that answers `lifespan.startup.failed` is logged. Requests get 503 `startup-failed`, and so does
+  /health. A later request or probe starts it again.
+- The host is always answered with `complete`: a server that ends at a failed startup could not say why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from functions.errors import StartupFailed
+from skyfleet.asgi import ASGIApp, Message, Receive, Scope, Send
+
+LOG: Final = logging.getLogger("skyfleet.lifespan")
+# After a failed startup. A database that restarts needs seconds, and each attempt costs a whole startup.
+RETRY_S: Final = 5.0
+# The host listens after this time although startup has not ended: Lambda ends an init phase after 10 s
+# (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html), and the requests wait anyway.
+HOST_WAIT_S: Final = 5.0
+# Cloud Run ends an instance 10 s after SIGTERM (cloud.google.com/run/docs/container-contract).
+SHUTDOWN_S: Final = 8.0
+
+
+class Lifespan:
+    """An ASGI application around the user's. monotonic: seconds of a clock that never goes back."""
+
+    def __init__(self, app: ASGIApp, monotonic: Callable[[], float]) -> None:
+        self._app = app
+        self._monotonic = monotonic
+        self._state: dict[str, Any] = {}
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[Message] = asyncio.Queue()
+        self._running: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._up = False
+        self._failed_at: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last startup has failed."""
+        return self._failed_at is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._host(receive, send)
+            return
+        if not self._up:
+            await self._started()
+        await self._app({**scope, "state": self._state.copy()}, receive, send)
+
+    def begin(self) -> None:
+        """Begin startup unless it has ended well, is running, or has failed just now."""
+        if self._up or (self._starting is not None and not self._starting.done()):
+            return
+        if self._failed_at is None or self._monotonic() - self._failed_at >= RETRY_S:
+            self._starting = asyncio.create_task(self._start())
+
+    async def stop(self) -> None:
+        """Send shutdown to the application, if it supports it, and wait for its answer."""
+        running, self._running = self._running, None
+        if running is None or running.done():
+            return
+        self._events.put_nowait({"type": "lifespan.shutdown"})
+        try:
+            async with asyncio.timeout(SHUTDOWN_S):
+                answer = await self._answer(running)
+        except TimeoutError:
+            LOG.error("the lifespan shutdown of the agent did not end within %g s", SHUTDOWN_S)
+        else:
+            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+                LOG.error("the lifespan shutdown of the agent failed: %s", answer.get("message", ""))
+
+    async def _host(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind: str = (await receive())["type"]
+            if kind == "lifespan.startup":
+                self.begin()
+                if self._starting is not None:
+                    await asyncio.wait({self._starting}, timeout=HOST_WAIT_S)
+            else:
+                await self.stop()
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+    async def _started(self) -> None:
+        """Wait for startup. Raises StartupFailed."""
+        self.begin()
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
+        if not self._up:
+            raise StartupFailed
+
+    async def _start(self) -> None:
+        self._state, self._events, self._answers = {}, asyncio.Queue(), asyncio.Queue()
+        self._events.put_nowait({"type": "lifespan.startup"})
+        self._running = asyncio.create_task(self._run())
+        answer = await self._answer(self._running)
+        if answer is not None and answer["type"] == "lifespan.startup.failed":
+            self._failed_at = self._monotonic()
+            LOG.error("the lifespan startup of the agent failed: %s", answer.get("message", ""))
+        else:
+            self._up, self._failed_at = True, None
+
+    async def _run(self) -> None:
+        scope: Scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self._state,
+        }
+        try:
+            await self._app(scope, self._events.get, self._answers.put)
+        except Exception as error:  # also how an application says that it does not know the protocol
+            LOG.info("the lifespan of the agent ended with %s: %s", type(error).__name__, error)
+
+    async def _answer(self, running: asyncio.Task[None]) -> Message | None:
+        """The application's next message; None if it has ended without one."""
+        answering = asyncio.create_task(self._answers.get())
+        try:
+            await asyncio.wait({running, answering}, return_when=asyncio.FIRST_COMPLETED)
+            return answering.result() if answering.done() else None
+        finally:
+            answering.cancel()

@@ -1,0 +1,189 @@
+"""Tests of the ASGI lifespan of the user's application."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from functions.errors import StartupFailed
+from functions.execution import lifespan
+from functions.execution.lifespan import RETRY_S, Lifespan
+from tests.asgi import Message, Receive, Reply, Send, call
+
+
+@dataclass(slots=True)
+class App:
+    """An application that notes its events. fails: startups that fail first. gate: startup waits for it."""
+
+    fails: int = 0
+    gate: asyncio.Event | None = None
+    seen: list[str] = field(default_factory=list[str])
+    states: list[Message] = field(default_factory=list[Message])
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.seen.append("request")
+            self.states.append(scope["state"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+            return
+        assert (await receive())["type"] == "lifespan.startup"
+        self.seen.append("startup")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            self.fails -= 1
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+            raise RuntimeError("no database")  # as Starlette does
+        scope["state"]["client"] = ["shared"]
+        await send({"type": "lifespan.startup.complete"})
+        self.seen.append((await receive())["type"].rpartition(".")[2])
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@dataclass(slots=True)
+class Host:
+    """The events of a host, and the answers to them."""
+
+    app: Lifespan
+    events: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
+    answers: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
+
+    async def run(self) -> None:
+        await self.app({"type": "lifespan"}, self.events.get, self.answers.put)
+
+    async def event(self, name: str) -> str:
+        self.events.put_nowait({"type": f"lifespan.{name}"})
+        return str((await self.answers.get())["type"])
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def get(app: Lifespan) -> Reply:
+    return await call(app, "GET", "/")
+
+
+async def test_startup_runs_once_before_the_first_request() -> None:
+    """Requests at the same time wait for one startup, also with a host that sends no lifespan events."""
+    app = App(gate=asyncio.Event())
+    running = Lifespan(app, Clock())
+    requests = [asyncio.create_task(get(running)) for _ in range(3)]
+    while not app.seen:
+        await asyncio.sleep(0)
+    assert app.gate is not None
+    app.gate.set()
+    assert [reply.status for reply in await asyncio.gather(*requests)] == [200, 200, 200]
+    assert app.seen == ["startup", "request", "request", "request"]
+    await running.stop()
+    assert app.seen[-1] == "shutdown"
+
+
+async def test_each_request_has_a_shallow_copy_of_the_state() -> None:
+    """The ASGI specification, "Lifespan State": a request's own entries are not seen by others."""
+    app = App()
+    running = Lifespan(app, Clock())
+    await get(running)
+    app.states[0]["own"] = 1
+    await get(running)
+    assert app.states[1] == {"client": ["shared"]}
+    assert app.states[0]["client"] is app.states[1]["client"]
+    await running.stop()
+
+
+async def test_the_events_of_a_host_reach_the_application() -> None:
+    """uvicorn sends them on AWS, and functions/runtimes/gcp.py on Google."""
+    app = App()
+    host = Host(Lifespan(app, Clock()))
+    serving = asyncio.create_task(host.run())
+    assert await host.event("startup") == "lifespan.startup.complete"
+    assert app.seen == ["startup"]
+    await get(host.app)
+    assert await host.event("shutdown") == "lifespan.shutdown.complete"
+    await serving
+    assert app.seen == ["startup", "request", "shutdown"]
+
+
+async def test_a_failed_startup_is_logged_and_begun_again(caplog: pytest.LogCaptureFixture) -> None:
+    """No request reaches the application meanwhile, and the log has its reason."""
+    app, clock = App(fails=1), Clock()
+    host = Host(Lifespan(app, clock))
+    serving = asyncio.create_task(host.run())
+    assert await host.event("startup") == "lifespan.startup.complete"
+    assert host.app.failed
+    assert "startup of the agent failed: no database" in caplog.text
+    with pytest.raises(StartupFailed):
+        await get(host.app)
+    clock.now += RETRY_S
+    assert (await get(host.app)).status == 200
+    assert not host.app.failed
+    assert app.seen == ["startup", "startup", "request"]
+    await host.event("shutdown")
+    await serving
+
+
+async def test_a_slow_startup_does_not_keep_the_host_from_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda ends an init phase after 10 s; the requests wait instead."""
+    monkeypatch.setattr(lifespan, "HOST_WAIT_S", 0.01)
+    app = App(gate=asyncio.Event())
+    host = Host(Lifespan(app, Clock()))
+    serving = asyncio.create_task(host.run())
+    assert await host.event("startup") == "lifespan.startup.complete"
+    request = asyncio.create_task(get(host.app))
+    await asyncio.sleep(0)
+    assert "request" not in app.seen
+    assert app.gate is not None
+    app.gate.set()
+    assert (await request).status == 200
+    await host.event("shutdown")
+    await serving
+
+
+@pytest.mark.parametrize("ending", ["raises", "returns"])
+async def test_an_application_without_lifespan_support_serves(ending: str) -> None:
+    """An exception before the answer says that the protocol is not supported, as in the specification."""
+    inner = App()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await inner(scope, receive, send)
+        elif ending == "raises":
+            raise NotImplementedError(scope["type"])
+
+    running = Lifespan(app, Clock())
+    assert (await get(running)).status == 200
+    assert inner.states == [{}]
+    await running.stop()
+
+
+@pytest.mark.parametrize(("answer", "words"), [("failed", "failed: still busy"), ("none", "did not end")])
+async def test_a_shutdown_that_fails_or_hangs_is_logged(
+    answer: str, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The host ends the process in any case."""
+    monkeypatch.setattr(lifespan, "SHUTDOWN_S", 0.01)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if answer == "failed":
+            await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
+        else:
+            await asyncio.Event().wait()
+
+    running = Lifespan(app, Clock())
+    running.begin()
+    while len(asyncio.all_tasks()) < 3:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await running.stop()
+    assert words in caplog.text
