@@ -18,7 +18,8 @@ def export(
     """Export the outputs.
 
     agents, routers: URLs in the order of the settings; empty for a function that is not deployed. routerUrl
-    is the first router, routerUrls are all routers, in the order in which clients should try them.
+    is the first router, routerUrls are all routers, in the order in which clients should try them. namePrefix
+    is the beginning of all names, which the next deployment compares (infra/preflight/rename.py).
     """
     pulumi.export("routerUrl", routers.apply(lambda urls: next(filter(None, urls))))
     pulumi.export("routerUrls", routers.apply(lambda urls: list(filter(None, urls))))
@@ -26,6 +27,7 @@ def export(
     pulumi.export("agents", agents.apply(lambda urls: listed(settings.targets, urls)))
     pulumi.export("apiKey", api_key)
     pulumi.export("build", dict(build))
+    pulumi.export("namePrefix", settings.prefix)
 
 
 def listed(entries: Sequence[Place | Target], urls: Sequence[str]) -> list[dict[str, object]]:

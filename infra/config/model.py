@@ -94,7 +94,8 @@ class Settings:
     routers: in the order clients should try them. open: routers require no API key (emulated stacks only).
     policy: the router's policy as in the config. emulated: the stack runs in the emulator, with the settings
     `emulator`. agent_pace_ms: milliseconds between two words that the default agent streams; None: its
-    default. purge_protection: of Azure's key vaults.
+    default. purge_protection: of Azure's key vaults. replaces: the beginning of the names of a deployed fleet
+    that this one may replace (infra/preflight/rename.py).
     """
 
     stack: str
@@ -114,6 +115,7 @@ class Settings:
     aws: AwsSettings = field(default_factory=AwsSettings)
     agent_pace_ms: float | None = None
     purge_protection: bool = False
+    replaces: str | None = None
     prefix: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, str] = {
     "router": "{clouds: [gcp, aws], strategy: weighted}",
     "agent": "functions.agent:agent",
     "name": "skyfleet",
+    "replaces": "skyfleet-prod",
     "checks": "{probes: 3, apartS: 5, timeoutS: 3, coldTimeoutS: 30}",
     "model": "{baseUrl: https://api.example.com/v1, name: small}",
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
@@ -107,6 +108,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         aws=parse_aws(validator, values.get("aws")),
         agent_pace_ms=_pace_ms(validator, values.get("agentPaceMs")),
         purge_protection=parse_azure(validator, values.get("azure")),
+        replaces=_replaces(validator, values.get("replaces")),
     )
     check_environment_size(validator, settings)
     if validator.errors:
@@ -116,7 +118,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
 
 def _decoded(name: str, value: object) -> object:
     """The engine passes structured values as JSON text. Names stay text even if they look like a number."""
-    if not isinstance(value, str) or name in {"agent", "name", "modelApiKey"}:
+    if not isinstance(value, str) or name in {"agent", "name", "modelApiKey", "replaces"}:
         return value
     try:
         return json.loads(value)
@@ -241,6 +243,13 @@ def _name(validator: Validator, value: object) -> str:
     expected = "2 to 16 lower-case letters, digits and dashes, starting with a letter"
     validator.error("skyfleet:name", value, expected, EXAMPLES["name"])
     return "skyfleet"
+
+
+def _replaces(validator: Validator, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    validator.error("skyfleet:replaces", value, "the output namePrefix of the stack", EXAMPLES["replaces"])
+    return None
 
 
 def _pace_ms(validator: Validator, value: object) -> float | None:

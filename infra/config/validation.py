@@ -15,6 +15,8 @@ from typing import cast
 
 from skyfleet.contract import Range
 
+# A longer list of allowed names is cut in a message: the keys of a config fit, a cloud's regions do not.
+LISTED = 16
 # Former config keys and their present names.
 _POLICY = "skyfleet:router.policy"
 RENAMED: Mapping[str, str] = {
@@ -126,7 +128,7 @@ def one_of(allowed: Collection[str], got: str) -> str:
     meant = suggestion(got, allowed)
     hint = f" (did you mean {meant}?)" if meant else ""
     names = list(allowed)
-    if len(names) > 12:
+    if len(names) > LISTED:
         near = difflib.get_close_matches(got.lower(), names, n=4, cutoff=0.3) or names[:4]
         return f"one of {', '.join(near)}, ...{hint}"
     return f"one of {', '.join(names)}{hint}"

@@ -6,6 +6,7 @@ credentials  is there a credential for each cloud (pure)
 amazon, microsoft, google   what is asked of an account, and what an answer means (pure)
 organisation  whether an organisation lets functions be open to all (pure)
 asking       the questions themselves, put through the providers
+rename       would all be replaced under other names (pure)
 findings     what is told: one line each, with the command that mends it
 
 All that is found is told at once. `skyfleet preflight` runs this program for one cloud after the other and
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from infra.config.model import CLOUDS, Cloud, Settings
 from infra.errors import PreflightError
-from infra.preflight import aws, azure, gcp, provider_calls
+from infra.preflight import aws, azure, gcp, provider_calls, rename
 from infra.preflight.credentials import CredentialSources, metadata_answers, without_credential
 from infra.preflight.findings import Report
 from infra.preflight.shell import wrong_shell
@@ -49,12 +50,15 @@ def require_accounts(settings: Settings, config: Mapping[str, object], environ: 
     ]
     missing = {} if settings.emulated else without_credential(chosen, _surroundings(config, environ))
     asked = [ask(settings, cloud) for cloud in chosen if cloud not in missing]
-    report = Report.of([Report({}, tuple(missing.values())), *asked])
+    renamed = rename.check(settings, provider_calls.deployed(rename.OUTPUT))
+    report = Report.of([Report({}, renamed + tuple(missing.values())), *asked])
     if path := environ.get(REPORT):
         Path(path).write_text(json.dumps(report.facts))
         raise ReportWritten
     if report.stops:
         raise PreflightError(report.stops)
+    for finding in renamed:
+        provider_calls.warn(finding.line)
     return report
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from typing import cast
 
 from infra.preflight import aws as aws_checks
 from infra.preflight import gcp as gcp_checks
@@ -93,3 +94,34 @@ class Gcp:
         fit = [one for one in told.dimensions_infos if region in one.applicable_locations]
         fit.sort(key=lambda one: one.dimensions.get("region") != region)
         return next((float(detail.value) for one in fit for detail in one.details), None)
+
+
+def deployed(output: str) -> object:
+    """An output of this stack as the last deployment left it; None if there was none.
+
+    The engine itself answers (builtin provider of pulumi/pulumi, pkg/resource/deploy/builtins.go,
+    `readStackOutputs`), in a preview too, and no resource is registered.
+    """
+    import pulumi
+
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    try:
+        with cloud_errors():
+            found: object = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    except CloudError as error:
+        pulumi.log.warn(
+            f"the last deployment's outputs cannot be read, so a changed name is not noticed: {error}"
+        )
+        return None
+    return _field(_field(found, "outputs"), output)
+
+
+def _field(value: object, name: str) -> object:
+    return cast("dict[str, object]", value).get(name) if isinstance(value, dict) else None
+
+
+def warn(line: str) -> None:
+    """Show a line in a preview and in a deployment."""
+    import pulumi
+
+    pulumi.log.warn(line)

@@ -23,11 +23,13 @@ from infra.config.parse import parse_settings
 
 CLOUDS = {"aws": {"regions": ["af-south-1"]}, "azure": {"regions": ["westeurope"]},
           "gcp": {"regions": ["europe-west1"], "project": "my-project"}}
-settings = parse_settings({"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}}, "local")
+config = {"skyfleet:clouds": CLOUDS, "skyfleet:emulator": {}, **pulumi.runtime.get_config_env()}
+settings = parse_settings(config, "local")
 try:
     preflight.require_shell(settings, os.environ)
     report = preflight.require_accounts(settings, {}, os.environ)
     pulumi.export("report", report.facts)
+    pulumi.export("namePrefix", settings.prefix)
 except InfraError as error:
     raise pulumi.RunError(str(error)) from None
 """
@@ -101,3 +103,16 @@ def test_a_small_quota_or_none_is_only_worth_knowing(stack: Stack, quota: int | 
         if note.startswith("aws")
     ]
     assert "Lambda" in note
+
+
+def test_a_changed_name_is_refused_until_it_is_permitted(stack: Stack) -> None:
+    """The real engine reads the beginning of the names that the last deployment left."""
+    assert told(stack).code == 0
+    assert stack.run("config", "set", "skyfleet:name", "shop").code == 0
+    refused = stack.run("preview")
+    assert refused.code != 0
+    assert "those of the deployed fleet begin with skyfleet-local" in refused.text
+    stack.run("config", "set", "skyfleet:replaces", "skyfleet-local")
+    permitted = stack.up()
+    assert permitted.code == 0, permitted.text
+    assert "warning: names: " in permitted.text

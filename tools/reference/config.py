@@ -89,7 +89,7 @@ def page() -> str:
 def known() -> Iterator[str]:
     """Every key of the stack config but those of the policy, as `clouds.CLOUD.weight`."""
     for key in _names_at(""):
-        inner = [] if key in ("clouds", "agent", "name", "modelApiKey") else list(_names_at(key))
+        inner = [] if key in ("clouds", "agent", "name", "replaces", "modelApiKey") else list(_names_at(key))
         if key == "clouds":
             common = list(_names_at("clouds.aws"))
             yield from (f"clouds.CLOUD.{name}" for name in common)

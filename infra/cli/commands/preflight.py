@@ -61,8 +61,9 @@ def command(stack: str | None, as_json: bool) -> None:
         "accounts": {
             key: value for one in reports for key, value in json_access.as_object(one["accounts"]).items()
         },
-        "stops": [line for one in reports for line in json_access.strings(one["stops"])],
-        "notes": [line for one in reports for line in json_access.strings(one["notes"])],
+        # Each cloud's report has what is not of a cloud.
+        "stops": list(dict.fromkeys(line for one in reports for line in json_access.strings(one["stops"]))),
+        "notes": list(dict.fromkeys(line for one in reports for line in json_access.strings(one["notes"]))),
     }
     click.echo(json.dumps(facts, indent=2) if as_json else sentence(facts))
     if facts["stops"]:
