@@ -14,6 +14,7 @@ from emulator.runtime.instances.interpreter import Interpreter
 from emulator.runtime.instances.packages import Packages
 from emulator.runtime.instances.processes import Child, Command, Log, Processes
 from emulator.runtime.instances.wheels import Wheels
+from emulator.runtime.ports import InstancePort
 from emulator.services.identity import Identities
 
 
@@ -46,15 +47,29 @@ class HostContext:
         return self.identities.credentials(cloud, principal)
 
     async def spawn(
-        self, argv: Sequence[str], cwd: Path, environ: Mapping[str, str], log: Log, *, control: bool = False
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        environ: Mapping[str, str],
+        log: Log,
+        *,
+        control: bool = False,
+        port: InstancePort | None = None,
     ) -> Child:
         """Start an instance's process with a private folder (HOME and TMPDIR), which is removed at its end.
 
-        control: pipes at stdin and stdout."""
+        control: pipes at stdin and stdout. port: the instance's, released at its end."""
         folder = self.scratch / uuid.uuid4().hex[:8]
         folder.mkdir(parents=True)
         own = {**environ, "TMPDIR": str(folder), "HOME": str(folder)}
-        child = await self.processes.spawn(Command(argv, cwd, own, log, control))
+        try:
+            child = await self.processes.spawn(Command(argv, cwd, own, log, control))
+        except BaseException:
+            if port is not None:
+                port.release()
+            raise
+        if port is not None:
+            child.ended.add_done_callback(port.release)
         child.ended.add_done_callback(lambda _: shutil.rmtree(folder, ignore_errors=True))
         return child
 

@@ -17,6 +17,10 @@ from emulator.runtime.json_document import Document
 
 # Linux uses ports from 32768 on for outgoing connections: one could hold ours while the daemon is down.
 LOWEST, HIGHEST = 20000, 32000
+# Of instances. The kernel gives a port of its ephemeral range to any program that asks for a free one, also
+# between the choice of a port and the start of its server. A Lambda is frozen when its port answers: with a
+# foreign server there it would serve that server's replies and never start its own.
+INSTANCE_LOWEST, INSTANCE_HIGHEST = 10000, 19999
 
 
 def free(port: int) -> bool:
@@ -43,6 +47,36 @@ def claim(port: int) -> socket.socket | None:
         held.close()
         return None
     return held
+
+
+class InstancePort:
+    """The port of one instance, held until `release`."""
+
+    def __init__(self, number: int, held: socket.socket) -> None:
+        self.number = number
+        self._held = held
+
+    def release(self, _ended: object = None) -> None:
+        """Give the port back, also as a callback of the instance's end."""
+        self._held.close()
+
+
+def for_instance(start: int | None = None) -> InstancePort:
+    """A free port that no daemon has claimed, for an instance that starts at once.
+
+    start: the first port that is tried; a random one when left out. Raises SetupError.
+    """
+    count = INSTANCE_HIGHEST - INSTANCE_LOWEST + 1
+    first = random.SystemRandom().randrange(count) if start is None else start - INSTANCE_LOWEST
+    for offset in range(count):
+        port = INSTANCE_LOWEST + (first + offset) % count
+        if (held := claim(port)) is not None:
+            if free(port):
+                return InstancePort(port, held)
+            held.close()
+    raise SetupError(
+        f"no free port between {INSTANCE_LOWEST} and {INSTANCE_HIGHEST}; stop something that listens there"
+    )
 
 
 class Ports:

@@ -25,8 +25,8 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
+from bench.processes import free_port
 from emulator.desired.model import Bucket, Cloud, DesiredState, Grant
-from emulator.runtime.instances.probes import free_port
 from emulator.runtime.service_port import ServicePort
 from emulator.services.identity import Identities
 from emulator.services.services import Services

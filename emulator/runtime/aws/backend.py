@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from emulator.desired.model import Function
+from emulator.runtime import ports
 from emulator.runtime.aws import sandbox as lambda_sandbox
 from emulator.runtime.aws.runtime_api import start_with_adapter
 from emulator.runtime.context import HostContext
 from emulator.runtime.errors import InstanceError
-from emulator.runtime.instances import probes
 from emulator.runtime.instances.environment import Place
 from emulator.runtime.instances.packages import BadPackage
 from emulator.runtime.types import Instance, Timer
@@ -53,16 +53,16 @@ class LambdaFactory:
         spec, context = self._spec, self._context
         if context.adapter is not None:
             return await start_with_adapter(spec, context, place, context.adapter)
-        port = probes.free_port()
+        port = ports.for_instance()
         child = await lambda_sandbox.start_runtime(spec, context, place, port, {})
         since = time.monotonic()
         try:
-            await lambda_sandbox.ready(spec, context, child, port)
+            await lambda_sandbox.ready(spec, context, child, port.number)
         except BaseException:
             await child.stop()
             raise
         context.log(spec.key).say(f"sandbox {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return lambda_sandbox.Sandbox(spec, child, port)
+        return lambda_sandbox.Sandbox(spec, child, port.number)
 
     async def timers(self) -> tuple[Timer, ...]:
         """Lambda has no timers in the code."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from aiohttp import web
 
 from emulator.desired.model import Function
+from emulator.runtime import ports
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.aws.event import Result
 from emulator.runtime.aws.sandbox import GRACE_S, start_runtime
@@ -311,11 +312,11 @@ async def start_with_adapter(spec: Function, context: HostContext, place: Place,
     """A new sandbox: extension first, then the runtime; ready when the adapter asks for an invocation."""
     api = RuntimeApi(spec)
     await api.open()
-    port, log = probes.free_port(), context.log(spec.key)
+    port, log = ports.for_instance(), context.log(spec.key)
     written, since = log.size(), time.monotonic()
     more = {"AWS_LAMBDA_RUNTIME_API": api.address}
     runtime = await start_runtime(spec, context, place, port, more)
-    environ = {**spec.environment, **more, "AWS_LWA_PORT": str(port), "PORT": str(port)}
+    environ = {**spec.environment, **more, "AWS_LWA_PORT": str(port.number), "PORT": str(port.number)}
     extra = {
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -35,6 +35,7 @@ from emulator.runtime.instances.environment import Place
 from emulator.runtime.instances.http_instance import HttpInstance
 from emulator.runtime.instances.processes import Child
 from emulator.runtime.limits import LIMITS
+from emulator.runtime.ports import InstancePort
 from emulator.runtime.types import Call, Headers, Outcome, Reply
 
 READINESS = ("AWS_LWA_READINESS_CHECK_PATH", "READINESS_CHECK_PATH")
@@ -151,13 +152,13 @@ class Sandbox(HttpInstance):
 
 
 async def start_runtime(
-    spec: Function, context: HostContext, place: Place, port: int, more: dict[str, str]
+    spec: Function, context: HostContext, place: Place, port: InstancePort, more: dict[str, str]
 ) -> Child:
     """Run the handler script as Lambda's bootstrap does. more: additional environment."""
     credentials = context.credentials("aws", spec.principal)
-    environ = environment.aws(spec, place, credentials, context.api["aws"], port, uuid.uuid4().hex)
+    environ = environment.aws(spec, place, credentials, context.api["aws"], port.number, uuid.uuid4().hex)
     program = [str(place.root / spec.entry)]
-    return await context.spawn(program, place.root, {**environ, **more}, context.log(spec.key))
+    return await context.spawn(program, place.root, {**environ, **more}, context.log(spec.key), port=port)
 
 
 async def ready(spec: Function, context: HostContext, child: Child, port: int) -> None:

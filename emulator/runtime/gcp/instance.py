@@ -8,6 +8,7 @@ import asyncio
 import time
 
 from emulator.desired.model import Function
+from emulator.runtime import ports
 from emulator.runtime.context import HostContext
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.instances import environment, probes
@@ -64,23 +65,25 @@ class CloudRunFactory:
         if place is None:
             raise InstanceError("unstarted", "the package was not built")
         spec, context = self._spec, self._context
-        log, port = context.log(spec.key), probes.free_port()
+        log, port = context.log(spec.key), ports.for_instance()
         since, written = time.monotonic(), log.size()
         credentials = context.credentials("gcp", spec.principal)
-        environ = environment.gcp(spec, place, credentials, context.api["gcp"], port)
+        environ = environment.gcp(spec, place, credentials, context.api["gcp"], port.number)
         program = [str(place.interpreter.path), "-P", "-m", "functions_framework"]
-        child = await context.spawn(program, place.root, environ, log)
+        child = await context.spawn(program, place.root, environ, log, port=port)
         try:
             async with asyncio.timeout(LIMITS["gcp"].start_s):
-                if not await probes.listens(child, port):
+                if not await probes.listens(child, port.number):
                     raise probes.death(child, "it ended", log.tail(written))
         except BaseException as error:
             await child.stop()
             if isinstance(error, TimeoutError):
-                raise probes.death(child, f"nothing listens on PORT={port}", log.tail(written)) from None
+                raise probes.death(
+                    child, f"nothing listens on PORT={port.number}", log.tail(written)
+                ) from None
             raise
         log.say(f"instance {child.pid} up in {(time.monotonic() - since) * 1000:.0f} ms")
-        return CloudRunInstance(child, f"http://127.0.0.1:{port}")
+        return CloudRunInstance(child, f"http://127.0.0.1:{port.number}")
 
     async def timers(self) -> tuple[Timer, ...]:
         """Cloud Run has no timers in the code."""

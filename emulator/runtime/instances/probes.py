@@ -1,10 +1,9 @@
-"""Checks of an instance on loopback: a free port, readiness, the start of a reply as text."""
+"""Checks of an instance on loopback: readiness, the start of a reply as text."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 
 from emulator.runtime.errors import InstanceError
 from emulator.runtime.instances.http_client import exchange
@@ -12,14 +11,6 @@ from emulator.runtime.instances.processes import Child
 from emulator.runtime.types import Call, Reply
 
 POLL_S = 0.01  # the Lambda Web Adapter's own readiness period
-
-
-def free_port() -> int:
-    """A loopback port without a listener at this moment, for an instance that starts right away."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def accepts(port: int) -> bool:

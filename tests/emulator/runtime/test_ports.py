@@ -14,7 +14,15 @@ import pytest
 from emulator.errors import PortTaken
 from emulator.runtime.ingress.listener import bind
 from emulator.runtime.json_document import Document
-from emulator.runtime.ports import HIGHEST, LOWEST, Ports, free
+from emulator.runtime.ports import (
+    HIGHEST,
+    INSTANCE_HIGHEST,
+    INSTANCE_LOWEST,
+    LOWEST,
+    Ports,
+    for_instance,
+    free,
+)
 
 # A daemon that allocates ports on a line of input, prints them, and keeps them until the next line.
 OTHER = """
@@ -119,3 +127,35 @@ def test_a_port_that_another_daemon_has_allocated_meanwhile_is_named(tmp_path: P
             one.named("admin")
         two.close()
         assert one.named("admin") == port
+
+
+def test_an_instance_never_gets_a_port_that_the_kernel_gives_away() -> None:
+    """A foreign server came there first, the sandbox was frozen, and a fleet served build `dev`."""
+    lowest, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert min(lowest, LOWEST) > INSTANCE_HIGHEST
+    port = for_instance()
+    assert INSTANCE_LOWEST <= port.number <= INSTANCE_HIGHEST
+    port.release()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_an_instance_gets_no_port_with_a_listener(address: str) -> None:
+    """The next free one is taken, also beside a server on all addresses."""
+    wanted = for_instance()
+    with socket.create_server((address, wanted.number)):
+        wanted.release()
+        other = for_instance(wanted.number)
+    assert other.number != wanted.number
+    other.release()
+
+
+def test_two_instances_that_start_at_once_get_different_ports() -> None:
+    """A port is held from its choice to the end of the instance, also across daemons."""
+    first = for_instance(INSTANCE_HIGHEST)
+    second = for_instance(first.number)
+    assert first.number != second.number
+    first.release()
+    again = for_instance(first.number)
+    assert again.number == first.number
+    again.release()
+    second.release()
