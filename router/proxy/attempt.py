@@ -223,7 +223,8 @@ class Attempt:
         self._context.balancer.end(self.key, self)
         self.stop_probing()
         if not self.status:
-            self.record(_BLAME.get(failure, Outcome.FAILURE), why)
+            unsent = failure is AttemptError.CONNECT
+            self.record(_BLAME.get(failure, Outcome.FAILURE), why, unsent=unsent)
             self._owner.on_error(self, failure)
             return
         self._truncated = why
@@ -268,8 +269,10 @@ class Attempt:
         self._reported = self._context.balancer.lost_to_hedge(self.key, elapsed, not self.choice.warm)
         return self.awaited or not self.status
 
-    def record(self, outcome: Outcome, why: str = "", backoff_s: float | None = None) -> None:
-        """Report how it ended, once."""
+    def record(
+        self, outcome: Outcome, why: str = "", backoff_s: float | None = None, *, unsent: bool = False
+    ) -> None:
+        """Report how it ended, once. unsent: the request cannot be the cause of the failure."""
         if not self._recorded:
             self._recorded = True
             if self._request.keyless or (self.choice.panic and outcome in _BAD):
@@ -279,9 +282,13 @@ class Attempt:
             if outcome is Outcome.AGENT_ERROR:
                 balancer.agent_failed(self.key, self._request.request_class, why)
                 return
-            balancer.report(self.key, outcome, why, backoff_s)
+            if outcome is not Outcome.FAILURE or unsent or not self._breaks_everywhere():
+                balancer.report(self.key, outcome, why, backoff_s)
             if balancer.suspects and outcome in _GOOD:
                 self._succeeded()
+
+    def _breaks_everywhere(self) -> bool:
+        return self._context.balancer.breaks_everywhere(self.key, self._request.request_class)
 
     def _succeeded(self) -> None:
         self._context.balancer.agent_succeeded(self.key, self._request.request_class)

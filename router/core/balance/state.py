@@ -164,6 +164,12 @@ class TargetStates:
         for _ in range(finding.row):
             self.report(key, Outcome.FAILURE, f"{why}, more often than the others")
 
+    def breaks_everywhere(self, key: str, request_class: int) -> bool:
+        """A request of this class was sent there and got no reply of an agent. Whether other targets fare
+        alike, so that it does not count."""
+        self.suspects, alike = attribution.broke(self.suspects, request_class, key, self.clock())
+        return alike
+
     def agent_succeeded(self, key: str, request_class: int) -> None:
         """Its agent answered a request of this class well."""
         self.suspects = attribution.succeeded(self.suspects, request_class, key, self.clock())

@@ -12,12 +12,16 @@ Rules
 - Like is compared with like: the requests of one class at a time (`class_of`). An error of one path, or of
   one client, is not compared with the successes of others. There are `CLASSES` classes by hash: memory is
   bounded, and agents with a path for each item are compared, too.
-- A class is a suspect from its first agent error until it had none for `MEMORY_S`. Only the outcomes of
+- A class is a suspect from its first failure until it had none for `MEMORY_S`. Only the outcomes of
   suspects are counted, so a fleet without errors does no work here.
 - Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
   requests count as good for their own target: errors are often faster than replies, and where replies take
   longest they must not be missed.
 - With the proof, all errors that led to it count at once, and then each further one while it holds.
+- A request without a reply of an agent (a platform's error, a broken connection or reply) may have killed the
+  agent's process, but so does a cloud that is out. Such a failure counts at once, unless each other target
+  with outcomes of the class fails in at least half as many of them (`broke`). One that was not sent, as its
+  connection was refused, always counts.
 - Where a strategy sends a class to one target (`cost`, a standby), nothing can be compared. Then one request
   of the class at a time goes to another target, until that has as many outcomes as there were errors.
 
@@ -41,7 +45,7 @@ PROOF: Final = 1 / 1000
 WINDOW: Final = 32
 # Few enough that requests with a path each meet in one class, many enough that two busy paths rarely do.
 CLASSES: Final = 16
-# A class without an error for so long is as good as new; the first ejections are shorter.
+# A class without a failure for so long is as good as new; the first ejections are shorter.
 MEMORY_S: Final = 60.0
 
 
@@ -58,7 +62,7 @@ class Tally:
 
 @frozen
 class Suspect:
-    """A class with agent errors. at: unix s, of the newest. tallies: by target. asked: a request was sent
+    """A class with failures. at: unix s, of the newest. tallies: by target. asked: a request was sent
     elsewhere for a comparison, and none of the class has ended since."""
 
     at: float
@@ -95,8 +99,7 @@ def failed(
     """After an agent error of this class at a target, and what counts against the target.
 
     now: unix s. active: how many other requests are active there."""
-    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < MEMORY_S}
-    tallies: Mapping[str, Tally] = known[request_class].tallies if request_class in known else {}
+    known, tallies = _lately(suspects, request_class, now)
     before = tallies.get(target, _NOTHING)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
     finding = NOT_PROVEN
@@ -105,6 +108,17 @@ def failed(
         finding = Finding(row, tally.held - row)
         tally = replace(tally, held=0)
     return {**known, request_class: Suspect(now, {**tallies, target: tally})}, finding
+
+
+def broke(suspects: Suspects, request_class: int, target: str, now: float) -> tuple[Suspects, bool]:
+    """After a request of this class got no reply of an agent there, and whether others fare alike. now: unix
+    s."""
+    known, tallies = _lately(suspects, request_class, now)
+    before = tallies.get(target, _NOTHING)
+    tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held))
+    others = [_share(one) for key, one in tallies.items() if key != target]
+    alike = bool(others) and min(others) >= _share(tally) / 2
+    return {**known, request_class: Suspect(now, {**tallies, target: tally})}, alike
 
 
 def succeeded(suspects: Suspects, request_class: int, target: str, now: float) -> Suspects:
@@ -142,6 +156,19 @@ def is_proven(tallies: Mapping[str, Tally], target: str, active: int = 0) -> boo
     every = _log_ways(here + rest, bad)
     ways = (_log_ways(here, n) + _log_ways(rest, bad - n) for n in range(own.failed, min(here, bad) + 1))
     return math.fsum(math.exp(one - every) for one in ways) <= PROOF
+
+
+def _lately(
+    suspects: Suspects, request_class: int, now: float
+) -> tuple[dict[int, Suspect], Mapping[str, Tally]]:
+    """The suspects of the last `MEMORY_S`, and the outcomes of this class."""
+    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < MEMORY_S}
+    return known, known[request_class].tallies if request_class in known else {}
+
+
+def _share(tally: Tally) -> float:
+    """The share of failures; a tally is never empty."""
+    return tally.failed / (tally.failed + tally.good)
 
 
 def _log_ways(total: int, chosen: int) -> float:

@@ -77,3 +77,27 @@ async def test_a_bad_build_in_one_cloud_is_ejected(repeatable: bool) -> None:
         assert target["state"] == "ejected"
         assert len(a.asked) <= 7
         assert target["reason"].startswith("status 500, more often than the others (ejection 1)")
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_a_request_that_kills_the_agent_in_all_clouds_ejects_none(repeatable: bool) -> None:
+    """The platforms answer in its place, or the connection breaks; only the first failure counts."""
+
+    async def dies(request: Received, peer: Peer) -> None:
+        if request.target == "/kill":
+            await peer.reply(502, b"Internal Server Error")
+        elif request.target == "/break":
+            peer.reset()
+        else:
+            await crashes(request, peer)
+
+    async with (
+        upstream(dies) as a,
+        upstream(dies) as b,
+        upstream(dies) as c,
+        router([a.url, b.url, c.url], repeatable=repeatable) as front,
+    ):
+        for number in range(18):
+            assert (await front.client.post("/invoke")).status_code == 200
+            assert (await front.client.post(("/kill", "/break")[number % 2])).status_code >= 500
+        assert await states(front) <= {"unknown", "healthy"}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.core.health.attribution import MEMORY_S
-from router.core.health.machine import SERVING, Status
+from router.core.health.machine import FAILURES, SERVING, Status
 from router.core.outcomes import Outcome
 from skyfleet.contract import Strategy
 from tests.router.core.balance.support import Harness
@@ -34,8 +34,10 @@ def send(
     *,
     strategy: Strategy | None = None,
     repeatable: bool = False,
+    kills: bool = False,
 ) -> list[str]:
-    """One request with its retries; returns the targets that it was sent to."""
+    """One request with its retries; returns the targets that it was sent to. kills: a failure is a platform's
+    error instead of the agent's."""
     balancer, tried = harness.balancer, list[str]()
     balancer.request_began()
     while (choice := balancer.choose(tried, strategy)) is not None:
@@ -47,7 +49,10 @@ def send(
             harness.reply(choice.key)
             balancer.agent_succeeded(choice.key, request_class)
             return tried
-        balancer.agent_failed(choice.key, request_class, "status 500")
+        if not kills:
+            balancer.agent_failed(choice.key, request_class, "status 500")
+        elif not balancer.breaks_everywhere(choice.key, request_class):
+            balancer.report(choice.key, Outcome.FAILURE, "status 502, not from its agent")
         if not repeatable:
             return tried
     return tried
@@ -70,6 +75,39 @@ def test_an_error_of_one_path_or_client_lowers_no_share(
     for key, health in harness.balancer.fleet.health.items():
         assert (health.status, health.failures) in ((Status.UNKNOWN, 0), (Status.HEALTHY, 0))
         assert harness.balancer.traffic[key].failures == 0
+
+
+@settings(deadline=None)
+@given(
+    weights,
+    strategies,
+    st.lists(st.tuples(st.booleans(), st.sampled_from([None, *Strategy]), st.booleans()), max_size=80),
+)
+def test_a_request_that_kills_the_agent_everywhere_ejects_no_target(
+    shares: list[float], strategy: Strategy, requests: list[tuple[bool, Strategy | None, bool]]
+) -> None:
+    """Its first failures count, as a cloud that is out looks the same; once it was seen to fail elsewhere, no
+    more do."""
+    harness = Harness(shares, strategy)
+    for poison, override, repeatable in requests:
+        request_class = POISON if poison else FINE
+        send(harness, request_class, lambda key: poison, strategy=override, repeatable=repeatable, kills=True)  # noqa: B023
+    assert all(one.status in SERVING for one in harness.balancer.fleet.health.values())
+    if len(shares) > 1:
+        assert sum(one.failures for one in harness.balancer.traffic.values()) <= 1
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize("shares", [(1, 1), (1, 0), (1, 1, 1), (8, 1, 1), (1,) * 5])
+def test_a_platform_that_fails_alone_is_ejected_as_fast_as_ever(
+    shares: tuple[float, ...], strategy: Strategy
+) -> None:
+    """Three failures in a row, of whatever requests."""
+    harness, errors = Harness(shares, strategy), 0
+    while harness.balancer.fleet.health[BAD].status in SERVING:
+        errors += BAD in send(harness, FINE, lambda key: key == BAD, kills=True)
+        assert errors <= FAILURES
+    assert errors == FAILURES
 
 
 @pytest.mark.parametrize("repeatable", [False, True])

@@ -24,6 +24,7 @@ from router.core.health.attribution import (
     Suspects,
     Tally,
     asked,
+    broke,
     class_of,
     is_proven,
     needs_comparison,
@@ -156,6 +157,28 @@ def test_with_the_proof_the_earlier_errors_count_too() -> None:
     assert found == Finding(row=2, earlier=2)
     _, found = attribution.failed(suspects, 0, "t0", NOW)
     assert found == Finding(row=1)
+
+
+def test_a_failure_without_an_agents_reply_counts_unless_the_others_fail_alike() -> None:
+    """At once where no other target is known, or one does better; not where all fail half as often."""
+    suspects, alike = broke(NONE, 0, "t0", NOW)
+    assert not alike
+    suspects, alike = broke(suspects, 0, "t1", NOW)
+    assert alike
+    better = succeeded(succeeded(suspects, 0, "t1", NOW), 0, "t1", NOW)
+    assert not broke(better, 0, "t0", NOW)[1]
+    assert broke(succeeded(suspects, 0, "t1", NOW), 0, "t0", NOW)[1]
+    assert not broke(succeeded(suspects, 0, "t2", NOW), 0, "t0", NOW)[1]
+
+
+def test_a_cloud_that_is_out_is_found_beside_requests_that_kill_the_agent() -> None:
+    """One in ten of them fails everywhere; where all fail, each failure counts."""
+    past = [(0, number % 3, number % 10 == 0) for number in range(90)]
+    suspects, counted = tell(past)
+    assert not counted
+    for _ in range(WINDOW):
+        suspects, _ = broke(suspects, 0, "t0", NOW)
+    assert not broke(suspects, 0, "t0", NOW)[1]
 
 
 def test_an_error_elsewhere_takes_the_proof_back() -> None:
