@@ -16,6 +16,7 @@ import uvicorn
 
 from functions.runtimes.app_loader import load_app
 from functions.runtimes.errors import SecretNotRead
+from functions.runtimes.http_protocol import HttpProtocol
 from functions.runtimes.secrets_manager import read_secret
 from skyfleet import contract
 
@@ -26,7 +27,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
         load_app(environ, secrets(environ)),
         host="127.0.0.1",
         port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         access_log=False,
         log_level="warning",

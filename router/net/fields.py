@@ -106,7 +106,7 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     if b"connection" in names:
         banned |= _named([value for name, value in headers if name == b"connection"])
     passed = [header for header in headers if header[0] not in banned]
-    if _PLATFORM_NAMES.search(names):
+    if b"x-" in names and _PLATFORM_NAMES.search(names):
         return [header for header in passed if not header[0].startswith(_PLATFORM_PREFIXES)]
     return passed
 

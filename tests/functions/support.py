@@ -71,10 +71,10 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> N
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Generator[str]:  # noqa: ANN401 - any ASGI application
-    """Run a server with an ASGI application; yields its URL."""
+def serving(app: Any, http: Any = "httptools") -> Generator[str]:  # noqa: ANN401 - any ASGI application
+    """Run a server with an ASGI application; yields its URL. http: uvicorn's option, a name or a protocol."""
     bound = free_socket()
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", ws="none")
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", http=http, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
