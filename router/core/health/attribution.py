@@ -9,9 +9,11 @@ Rules
 - What fails alike everywhere is not the fault of a target. An agent error counts against a target only if
   requests fail more often there than at all other targets together, by Fisher's exact test at `PROOF`.
   What no other target was asked proves nothing, so the only target is never at fault.
-- Like is compared with like: the requests of one class at a time (`class_of`). An error of one path, or of
-  one client, is not compared with the successes of others. There are `CLASSES` classes by hash: memory is
-  bounded, and agents with a path for each item are compared, too.
+- Like is compared with like: each request with those of its class (`class_of`). An error of one path, or of
+  one client, is not compared with the successes of others. The classes together give the proof (a stratified
+  test), and an error counts only if the others do better in its own class.
+- There are `CLASSES` classes by hash: memory is bounded, and an agent with a path for each item has requests
+  to compare, too.
 - A class is a suspect from its first failure until it had none for `MEMORY_S`. Only the outcomes of
   suspects are counted, so a fleet without errors does no work here.
 - Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
@@ -27,13 +29,13 @@ Rules
 
 Theory. If the target is not at fault, which of the failed requests it got is chance, whatever the share of
 bad requests. With one target that fails all requests, the proof takes 7 errors of two targets that take
-turns, 5 of three or four, 4 of five.
+turns, 5 of three or four, 4 of five. With a path for each request it takes 10 to 25.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -43,8 +45,8 @@ from skyfleet.values import frozen
 PROOF: Final = 1 / 1000
 # Outcomes of a class at one target: enough for a proof where a third of the requests fails.
 WINDOW: Final = 32
-# Few enough that requests with a path each meet in one class, many enough that two busy paths rarely do.
-CLASSES: Final = 16
+# Few enough that requests with a path each soon meet in one class, many enough that two busy paths rarely do.
+CLASSES: Final = 8
 # A class without a failure for so long is as good as new; the first ejections are shorter.
 MEMORY_S: Final = 60.0
 
@@ -73,6 +75,8 @@ class Suspect:
 Suspects = Mapping[int, Suspect]
 NONE: Final[Suspects] = {}
 _NOTHING: Final = Tally()
+# In standard deviations: for a chance of 1 in 1,000 the normal distribution needs 3.1.
+_FAR: Final = 1.5
 
 
 @frozen
@@ -102,12 +106,13 @@ def failed(
     known, tallies = _lately(suspects, request_class, now)
     before = tallies.get(target, _NOTHING)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
-    finding = NOT_PROVEN
-    if is_proven({**tallies, target: tally}, target, active):
-        row = min(tally.row, tally.held)
-        finding = Finding(row, tally.held - row)
-        tally = replace(tally, held=0)
-    return {**known, request_class: Suspect(now, {**tallies, target: tally})}, finding
+    tallies = {**tallies, target: tally}
+    known[request_class] = Suspect(now, tallies)
+    if not (_does_better(tallies, target) and is_proven(known, target, active)):
+        return known, NOT_PROVEN
+    row = min(tally.row, tally.held)
+    known[request_class] = Suspect(now, {**tallies, target: replace(tally, held=0)})
+    return known, Finding(row, tally.held - row)
 
 
 def broke(suspects: Suspects, request_class: int, target: str, now: float) -> tuple[Suspects, bool]:
@@ -147,15 +152,74 @@ def needs_comparison(suspects: Suspects, request_class: int, target: str) -> boo
     return seen.tallies[target].failed > elsewhere
 
 
-def is_proven(tallies: Mapping[str, Tally], target: str, active: int = 0) -> bool:
-    """Fisher's exact test, one-sided: whether so many of a class's errors are at this target by chance with a
-    probability of at most `PROOF`. active: its other active requests."""
-    own, bad = tallies[target], sum(one.failed for one in tallies.values())
-    here = own.failed + own.good + active
+def is_proven(suspects: Suspects, target: str, active: int = 0) -> bool:
+    """Fisher's exact test, one-sided, over all classes: whether so many errors are at this target by chance
+    with a probability of at most `PROOF`. active: its other active requests."""
+    tables = [_table(one.tallies, target, active) for one in suspects.values() if target in one.tallies]
+    seen = sum(table.seen for table in tables)
+    surplus = seen - sum(table.mean for table in tables)
+    spread = math.sqrt(sum(table.variance for table in tables))
+    # The exact sum costs milliseconds with many errors, and this far from the mean it is never so rare.
+    if surplus <= _FAR * spread:
+        return False
+    chances = [1.0]
+    for table in tables:
+        chances = _added(chances, table.chances())
+    return math.fsum(chances[seen:]) <= PROOF
+
+
+@frozen
+class _Table:
+    """One class: seen errors of all its errors `bad`, at the target with `here` of all its outcomes."""
+
+    seen: int
+    bad: int
+    here: int
+    rest: int
+
+    @property
+    def mean(self) -> float:
+        return self.here * self.bad / (self.here + self.rest)
+
+    @property
+    def variance(self) -> float:
+        every, fine = self.here + self.rest, self.here + self.rest - self.bad
+        if every < 2:
+            return 0.0
+        return self.here * self.rest * self.bad * fine / (every * every * (every - 1))
+
+    def chances(self) -> list[float]:
+        """How probable each number of errors at the target is (hypergeometric), from 0."""
+        every = _log_ways(self.here + self.rest, self.bad)
+        return [
+            math.exp(_log_ways(self.here, n) + _log_ways(self.rest, self.bad - n) - every)
+            if n >= self.bad - self.rest
+            else 0.0
+            for n in range(min(self.here, self.bad) + 1)
+        ]
+
+
+def _table(tallies: Mapping[str, Tally], target: str, active: int) -> _Table:
+    own = tallies[target]
     rest = sum(one.failed + one.good for key, one in tallies.items() if key != target)
-    every = _log_ways(here + rest, bad)
-    ways = (_log_ways(here, n) + _log_ways(rest, bad - n) for n in range(own.failed, min(here, bad) + 1))
-    return math.fsum(math.exp(one - every) for one in ways) <= PROOF
+    bad = sum(one.failed for one in tallies.values())
+    return _Table(own.failed, bad, own.failed + own.good + active, rest)
+
+
+def _added(some: Sequence[float], more: Sequence[float]) -> list[float]:
+    """The chances of a sum of two independent numbers."""
+    found = [0.0] * (len(some) + len(more) - 1)
+    for number, chance in enumerate(some):
+        for other, factor in enumerate(more):
+            found[number + other] += chance * factor
+    return found
+
+
+def _does_better(tallies: Mapping[str, Tally], target: str) -> bool:
+    """Whether the other targets fail at most half as often in this class."""
+    rest = [one for key, one in tallies.items() if key != target]
+    bad, every = sum(one.failed for one in rest), sum(one.failed + one.good for one in rest)
+    return bool(every) and bad / every <= _share(tallies[target]) / 2
 
 
 def _lately(

@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
@@ -21,6 +22,7 @@ from router.core.health.attribution import (
     PROOF,
     WINDOW,
     Finding,
+    Suspect,
     Suspects,
     Tally,
     asked,
@@ -69,18 +71,39 @@ def test_the_only_target_is_never_at_fault(steps: list[Step]) -> None:
 
 
 @pytest.mark.parametrize(("size", "errors"), [(2, 7), (3, 5), (4, 5), (5, 4)])
-@pytest.mark.parametrize("paths", [1, 2])
-def test_a_bad_build_at_one_target_is_proven_within_a_few_errors(size: int, errors: int, paths: int) -> None:
-    """It fails all requests, and the others none; with two paths each proves it on its own."""
+def test_a_bad_build_at_one_target_is_proven_within_a_few_errors(size: int, errors: int) -> None:
+    """It fails all requests, and the others none; all errors until then count at once."""
     suspects, seen, counted = NONE, 0, Counter[str]()
     for number in itertools.count():
-        request_class, target = number // size % paths, number % size
-        suspects, counted = tell([(request_class, target, target == 0)], suspects)
-        seen += target == 0
+        suspects, counted = tell([(0, number % size, number % size == 0)], suspects)
+        seen += number % size == 0
         if counted:
             break
-    assert errors <= seen <= errors * paths
+    assert seen == errors
     assert counted == {"t0": errors}
+
+
+@pytest.mark.parametrize(("size", "errors"), [(2, 24), (3, 17), (4, 16), (5, 15)])
+def test_many_paths_prove_a_bad_build_together(size: int, errors: int) -> None:
+    """With a path for each request, whose classes are at random."""
+    for seed in range(20):
+        draw, suspects, seen, counted = random.Random(seed), NONE, 0, Counter[str]()
+        for number in itertools.count():
+            step = (draw.randrange(CLASSES), number % size, number % size == 0)
+            suspects, counted = tell([step], suspects)
+            seen += step[2]
+            if counted:
+                break
+        assert seen <= errors
+
+
+def test_beside_a_bad_build_the_errors_that_all_targets_have_do_not_count() -> None:
+    """The proof is of the target; which errors count is still a question of each class."""
+    steps = [(number % 2, number // 2 % 3, number % 2 == 1 or number // 2 % 3 == 0) for number in range(120)]
+    suspects, counted = tell(steps)
+    assert set(counted) == {"t0"}
+    assert attribution.failed(suspects, 0, "t0", NOW)[1] != NOT_PROVEN
+    assert attribution.failed(suspects, 1, "t0", NOW)[1] == NOT_PROVEN
 
 
 @given(st.data(), st.integers(2, 5), st.integers(0, 60))
@@ -125,27 +148,39 @@ def test_the_order_of_outcomes_at_other_classes_and_targets_does_not_matter(
     assert counts(tell([*heads, *steps])[0]) == counts(tell([*heads, *other])[0])
 
 
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
-@example(5, 0, 0, 8)
-@example(5, 0, 0, 7)
-def test_the_proof_is_fishers_exact_test(here: int, good: int, there: int, fine: int) -> None:
-    """The hypergeometric tail in whole numbers gives the same verdict."""
-    every = math.comb(here + good + there + fine, here + there)
-    ways = sum(
-        math.comb(here + good, n) * math.comb(there + fine, here + there - n)
-        for n in range(here, here + there + 1)
-    )
-    exact = ways / every
-    tallies = {"own": Tally(here, good), "other": Tally(there, fine)}
+counts = st.integers(0, 6)
+tables = st.tuples(st.integers(1, 6), counts, counts, counts)
+
+
+@given(st.lists(tables, min_size=1, max_size=3))
+@example([(5, 0, 0, 8)])
+@example([(5, 0, 0, 7)])
+def test_the_proof_is_fishers_exact_test_over_all_classes(found: list[tuple[int, int, int, int]]) -> None:
+    """The tail of the sum of hypergeometric numbers, as exact fractions, gives the same verdict."""
+    chances = {0: Fraction(1)}
+    for here, good, there, fine in found:
+        bad, every = here + there, math.comb(here + good + there + fine, here + there)
+        added: dict[int, Fraction] = {}
+        for before, chance in chances.items():
+            for n in range(max(0, bad - there - fine), min(here + good, bad) + 1):
+                ways = math.comb(here + good, n) * math.comb(there + fine, bad - n)
+                added[before + n] = added.get(before + n, Fraction(0)) + chance * Fraction(ways, every)
+        chances = added
+    exact = float(sum(chance for n, chance in chances.items() if n >= sum(table[0] for table in found)))
+    suspects = {
+        number: Suspect(NOW, {"own": Tally(here, good), "other": Tally(there, fine)})
+        for number, (here, good, there, fine) in enumerate(found)
+    }
     if not math.isclose(exact, PROOF):
-        assert is_proven(tallies, "own") is (exact <= PROOF)
+        assert is_proven(suspects, "own") is (exact <= PROOF)
 
 
 def test_active_requests_count_as_good_for_their_own_target() -> None:
     """Errors come quickly and replies of minutes late: errors at the slower target then prove nothing."""
-    tallies = {"own": Tally(8, 0), "other": Tally(3, 22)}
-    assert is_proven(tallies, "own")
-    assert not is_proven(tallies, "own", active=40)
+    suspects = {0: Suspect(NOW, {"own": Tally(8, 0), "other": Tally(3, 22)})}
+    assert is_proven(suspects, "own")
+    assert not is_proven(suspects, "own", active=40)
+    assert not is_proven({**suspects, 1: Suspect(NOW, {"other": Tally(1, 0)})}, "other")
 
 
 def test_with_the_proof_the_earlier_errors_count_too() -> None:
