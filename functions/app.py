@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from functions import IMPORTED_AT, agent_files
+from functions.client_view import client_view
 from functions.endpoints import Endpoints
 from functions.execution.lifespan import Lifespan
 from functions.instance import InstanceStats
@@ -65,11 +66,12 @@ def _idempotency(url: str | None, now: Callable[[], float]) -> IdempotencyHandle
 
 
 def _notifying(agent: ASGIApp) -> ASGIApp:
-    """Call the ON_START hook of the scope before an ASGI agent starts."""
+    """Call the ON_START hook of the scope before an ASGI agent starts, and give it the client's view."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await notify_start(scope)
+            scope = client_view(scope)
         await agent(scope, receive, send)
 
     return application

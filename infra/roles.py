@@ -59,6 +59,8 @@ class Roles:
         }
         if self.settings.open:
             environment[contract.OPEN] = "1"
+        if self.settings.public_url:
+            environment[contract.PUBLIC_URL] = self.settings.public_url
         if self.settings.policy:
             environment[contract.POLICY] = compact(self.settings.policy)
         secrets = {contract.ROOT_KEYS: self.keys.root_keys()}

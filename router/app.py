@@ -37,6 +37,7 @@ from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
+from router.public_url import CHAIN, PublicUrls, client_address
 from router.status import status
 from router.sync.control import MOST_BYTES, ControlDocument
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
@@ -105,6 +106,7 @@ class App:
         self._control_document = ControlDocument(bucket, balancer, self._store)
         self._closed = settings.api_key_sha256 is not None
         self._preflights = 0  # forwarded now
+        self._urls = PublicUrls(settings.public_url)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -116,11 +118,16 @@ class App:
             # sandbox may be copied between two, and a nonce must be used once.
             random_hex = self._entropy(32).hex()
             ident = (b"x-request-id" in fields and request_id(headers)) or random_hex[:32].encode()
+            client = fields[CHAIN] if CHAIN in fields else b""  # noqa: SIM401 - `get` would be a call
+            if not client or b"," in client or b'"' in client:
+                client = client_address(client, scope)
+            host = fields[b"host"] if b"host" in fields else b""  # noqa: SIM401
+            forwarded = b'for="%b";%b' % (client, self._urls[host])
             try:
                 if scope["path"] in _OWN:
                     await self._own_path(scope, headers, ident, receive, send)
                 elif scope["method"] == "OPTIONS" and self._closed and is_preflight("OPTIONS", fields):
-                    await self._preflight(scope, headers, ident, receive, send)
+                    await self._preflight(scope, headers, ident, forwarded, receive, send)
                 else:
                     arrived = self._context.ticks()
                     if signing.SIGNATURE in fields and signing.KEY_ID in fields:
@@ -140,19 +147,15 @@ class App:
                         drop,
                         arrived,
                         random_hex[32:],
+                        False,
+                        forwarded,
                     )
                     outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
-            except InvalidRequest as error:
-                await _refuse(send, ident, 400, error_json("bad-request", str(error), 400))
-            except BodyTooLarge as error:
-                message = f"{error} Send less, or a link to it."
-                await _refuse(send, ident, 413, error_json("body-too-large", message, 413))
-            except CallerError as error:
-                body = error_json(error.code, error.message, error.status)
-                await _refuse(send, ident, error.status, body, error.fields)
             except ClientDisconnected:
-                return
+                pass
+            except (InvalidRequest, BodyTooLarge, CallerError) as error:
+                await _refuse(send, ident, _refusal(error))
         elif scope["type"] == "lifespan":
             await lifespan(receive, send, self.close)
         else:
@@ -171,6 +174,7 @@ class App:
         scope: Scope,
         headers: list[Header],
         ident: bytes,
+        forwarded: bytes,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -187,7 +191,17 @@ class App:
             await read_body(None, receive, 0)
             target, query = server.request_target(scope)
             passed = preflight_fields(headers)
-            request = Request("OPTIONS", target, scope["path"], query, passed, b"", ident, keyless=True)
+            request = Request(
+                "OPTIONS",
+                target,
+                scope["path"],
+                query,
+                passed,
+                b"",
+                ident,
+                keyless=True,
+                forwarded=forwarded,
+            )
             outbox = server.Outbox(ident)
             await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
         finally:
@@ -264,15 +278,8 @@ class App:
         }
 
     def _sign(self, target: str, request: Request, nonce: str) -> list[Header]:
-        return signing.sign(
-            self._keys[target],
-            request.method,
-            request.path,
-            request.query,
-            request.body,
-            now=self._clock(),
-            nonce=nonce or self._entropy(16).hex(),
-        )
+        nonce = nonce or self._entropy(16).hex()
+        return signing.sign_request(self._keys[target], request, now=self._clock(), nonce=nonce)
 
     def _uniform(self) -> float:
         # 53 bits are what a float below 1 can hold.
@@ -309,5 +316,14 @@ async def _reply(send: Send, ident: bytes, status: int, body: bytes, fields: Seq
     await send_json(send, status, body, [(b"x-request-id", ident), *fields])
 
 
-async def _refuse(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
-    await _reply(send, ident, status, body, (*READABLE, *fields))
+def _refusal(error: InvalidRequest | BodyTooLarge | CallerError) -> CallerError:
+    if isinstance(error, InvalidRequest):
+        return CallerError(400, "bad-request", str(error))
+    if isinstance(error, BodyTooLarge):
+        return CallerError(413, "body-too-large", f"{error} Send less, or a link to it.")
+    return error
+
+
+async def _refuse(send: Send, ident: bytes, error: CallerError) -> None:
+    body = error_json(error.code, error.message, error.status)
+    await _reply(send, ident, error.status, body, (*READABLE, *error.fields))

@@ -17,6 +17,7 @@ from router.core.policy import Policy
 from router.core.targets import Target, is_name, parse_origin, parse_targets
 from skyfleet import contract
 from skyfleet.contract import Checks, Strategy
+from skyfleet.forwarded import PublicUrl, parse_public_url
 from skyfleet.keys import Roots
 from skyfleet.origin import Origin
 from skyfleet.signing import Keys, KeysError
@@ -42,7 +43,8 @@ class Place:
 
 @frozen
 class RouterSettings:
-    """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open."""
+    """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open.
+    public_url: the URL that clients use, where it is another one than the router's own."""
 
     place: Place
     targets: tuple[Target, ...]
@@ -51,6 +53,7 @@ class RouterSettings:
     roots: Roots = field(repr=False)
     api_key_sha256: bytes | None = field(repr=False)
     bucket: str | None = None
+    public_url: PublicUrl | None = None
 
 
 @frozen
@@ -79,12 +82,17 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
         mistakes.append(
             f"{contract.BUCKET}: got {bucket!r}, expected s3://name, az://account/container or gs://name"
         )
+    public_url = parse_public_url(text) if (text := environ.get(contract.PUBLIC_URL)) else None
+    if text and public_url is None:
+        mistakes.append(
+            f"{contract.PUBLIC_URL}: got {text!r}, expected a URL, e.g. https://agents.example.com"
+        )
     loopback = bool(targets) and all(target.origin.loopback for target in targets)
     is_open = environ.get(contract.OPEN) == "1" and loopback
     api_key = None if is_open else _api_key(environ, mistakes)
     if mistakes or roots is None:
         raise SettingsError(mistakes)
-    return RouterSettings(place, targets, Strategy(strategy), policy, roots, api_key, bucket)
+    return RouterSettings(place, targets, Strategy(strategy), policy, roots, api_key, bucket, public_url)
 
 
 def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:

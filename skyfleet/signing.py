@@ -6,10 +6,11 @@ Rules of this file
 - Clock and nonce are arguments. Standard library only, since all functions on all clouds import this file.
 - All refusals have the same message; the cause is an attribute for the log.
 
-The signed text has six lines: `v1`, method, path with query, time, nonce, SHA-256 of the body. The last three
-have a fixed form without line breaks, so no path can imitate another request. A receiver accepts times
-within `WINDOW_S` of its own clock and remembers each nonce for as long. One instance therefore accepts a
-request only once; across instances the window bounds a replay.
+The signed text has seven lines: `v1`, method, path with query, time, nonce, SHA-256 of the body, and the
+value of `x-skyfleet-forwarded` (`skyfleet.forwarded`), empty without it. The last four have no line breaks,
+and three of them a fixed form, so no path can imitate another request. A receiver accepts times within
+`WINDOW_S` of its own clock and remembers each nonce for as long. One instance therefore accepts a request
+only once; across instances the window bounds a replay.
 
 Rotation: `Keys` holds several keys, of which the first signs and all are accepted. Add the new key in front,
 deploy, then remove the old one. `infra/keys.py` keeps three.
@@ -26,6 +27,7 @@ from dataclasses import field
 from typing import Final, Literal, Protocol, cast
 
 from skyfleet.asgi import Header
+from skyfleet.forwarded import FIELD as FORWARDED
 from skyfleet.values import frozen
 
 VERSION: Final = "v1"
@@ -167,22 +169,54 @@ class NonceCache:
             self._count -= len(self._seconds.pop(old))
 
 
+class Signable(Protocol):
+    """What a signature covers. path: percent-decoded, as in an ASGI scope. query: raw, without "?".
+    forwarded: the value of `x-skyfleet-forwarded`, without line breaks; empty: there is none."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> bytes: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def forwarded(self) -> bytes: ...
+
+
+@frozen
+class _Request:
+    """A request that tells nothing of a client."""
+
+    method: str
+    path: str
+    query: bytes
+    body: bytes
+    forwarded: bytes = b""
+
+
 def sign(
     keys: Keys, method: str, path: str, query: bytes, body: bytes, *, now: float, nonce: str
 ) -> list[Header]:
-    """Return the four headers that authenticate this request.
+    """Return the four headers that authenticate this request; see `sign_request`."""
+    return sign_request(keys, _Request(method, path, query, body), now=now, nonce=nonce)
 
-    path: percent-decoded, as in an ASGI scope. query: raw, without "?". now: unix seconds.
-    nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
+
+def sign_request(keys: Keys, request: Signable, *, now: float, nonce: str) -> list[Header]:
+    """Return the headers that authenticate a request: four, and `x-skyfleet-forwarded` if it has a value.
+
+    now: unix seconds. nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    second, key_id = int(now), keys.signing_id
-    text = _canonical(method, path, query, f"{second}", nonce, body)
-    signature = hexlify(hmac.digest(keys.secrets[key_id], text, "sha256"))
+    second, key_id, told = int(now), keys.signing_id, request.forwarded
+    text = _canonical(request.method, request.path, request.query, f"{second}", nonce, request.body)
+    signature = hexlify(hmac.digest(keys.secrets[key_id], text + b"\n" + told, "sha256"))
     return [
         (KEY_ID, key_id.encode()),
         (TIMESTAMP, b"%d" % second),
         (NONCE, nonce.encode()),
         (SIGNATURE, signature),
+        *(((FORWARDED, told),) if told else ()),
     ]
 
 
@@ -206,6 +240,7 @@ class Verifier:
             raise Unauthorized("unknown-key")
         timestamp, nonce = _timestamp(found[TIMESTAMP]), _nonce(found[NONCE])
         text = _canonical(method, path, query, found[TIMESTAMP], found[NONCE], body)
+        text += b"\n" + found[FORWARDED].encode()
         expected = hmac.digest(secret, text, "sha256").hex()
         if not hmac.compare_digest(expected.encode(), found[SIGNATURE].encode()):
             raise Unauthorized("wrong-signature")
@@ -231,21 +266,23 @@ def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str,
 
 
 def signature_headers(headers: Iterable[Header]) -> dict[bytes, str]:
-    """The four header values by name. Raises Unauthorized if one is missing, repeated or not ASCII.
+    """The values by name, with "" for a missing `x-skyfleet-forwarded`. Raises Unauthorized if one of the
+    four others is missing, or any is repeated or not ASCII.
 
     A receiver calls this before it reads the body, to refuse unsigned requests early.
     """
     found: dict[bytes, str] = {}
     for raw_name, value in headers:
         name = raw_name.lower()
-        if name in HEADERS:
+        if name in HEADERS or name == FORWARDED:
             if name in found:
                 raise Unauthorized("repeated-header")
             try:
                 found[name] = value.decode("ascii")
             except UnicodeDecodeError:
                 raise Unauthorized("malformed-header") from None
-    if len(found) != len(HEADERS):
+    found.setdefault(FORWARDED, "")
+    if len(found) != len(HEADERS) + 1:
         raise Unauthorized("missing-header")
     return found
 

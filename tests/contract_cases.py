@@ -345,6 +345,8 @@ CASES: Final[tuple[Case, ...]] = (
         reply=_error("not-found", f"There is no '/café/x' here. There is: {ENDPOINTS}."),
     ),
     Case("the root", "GET", "/", 404, mentions=("/invoke",)),
+    # The application in which Azure's extension runs a handler has these paths of its own.
+    *(Case(path, "GET", path, 404, mentions=("/invoke",)) for path in ("/docs", "/redoc", "/openapi.json")),
     Case(
         "wrong method",
         "DELETE",

@@ -33,8 +33,8 @@ def serve(environ: MutableMapping[str, str]) -> None:
         log_level="warning",
         server_header=False,
         date_header=False,
-        # uvicorn computes the client's address for each request. Only agents may need it.
-        proxy_headers=environ.get(contract.ROLE, "agent") == "agent",
+        # uvicorn would take the client's address from a front end's field, which names the router at best.
+        proxy_headers=False,
         # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
         timeout_keep_alive=3600,
     )

@@ -5,6 +5,9 @@ The FastAPI extension calls a handler's response as an ASGI application with the
 request; ASGIResponse passes these to ours. A checker has no HTTP route: its timer dispatches `POST /events`
 to the application in process. Annotations are not postponed, since the worker reads the types of the
 handlers' parameters.
+
+The extension runs the handler in a FastAPI application with documents at /docs, /redoc and /openapi.json,
+which would hide those of an agent. It is made without them.
 """
 
 import os
@@ -41,8 +44,14 @@ def _timer(environ: MutableMapping[str, str]) -> func.FunctionApp:
 
 def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
     # A local import: the import of the extension starts its HTTP server in the worker.
-    from azurefunctions.extensions.http.fastapi import Request, Response
+    from azurefunctions.extensions.http.fastapi import Request, Response, WebApp
+    from fastapi import FastAPI
 
+    def without_documents(self: WebApp) -> None:
+        self.web_app = FastAPI(openapi_url=None)
+
+    # The worker makes the one instance after this module is loaded (azure_functions_runtime/http_v2.py).
+    WebApp.__init__ = without_documents
     functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     app = load_app(environ)
 

@@ -18,6 +18,7 @@ from typing import Literal
 from infra.config.environment import check_value, compact, targets_value
 from infra.config.model import Place, Settings
 from infra.config.validation import Validator
+from skyfleet import contract
 
 # The roles that get the list of targets.
 ListedRole = Literal["router", "checker"]
@@ -94,7 +95,8 @@ def _entry_bytes(settings: Settings, role: ListedRole) -> list[int]:
 
 def _base_bytes(settings: Settings, role: ListedRole) -> int:
     if role == "router":
-        return FIXED_BYTES[role] + _json_bytes(compact(settings.policy))
+        url = f'"{contract.PUBLIC_URL}":"{settings.public_url}",' if settings.public_url else ""
+        return FIXED_BYTES[role] + _json_bytes(compact(settings.policy)) + len(url)
     urls = [longest_url(settings, place, "router") for place in settings.routers]
     return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_value(settings.checks))
 

@@ -44,6 +44,7 @@ from skyfleet.contract import (
     is_within,
     snake_case,
 )
+from skyfleet.forwarded import parse_public_url
 
 # The keys under `skyfleet:` with an example each, shown in error messages.
 EXAMPLES: Mapping[str, str] = {
@@ -80,7 +81,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
     targets, meant = _targets(validator, values)
     router = validator.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
     validator.known_keys(
-        "skyfleet:router", router, ("clouds", "strategy", "open", "policy"), EXAMPLES["router"]
+        "skyfleet:router", router, ("clouds", "strategy", "open", "policy", "publicUrl"), EXAMPLES["router"]
     )
     emulated = any(present_name(f"skyfleet:{name}") == "skyfleet:emulator" for name in values)
     generation = validator.number(
@@ -109,6 +110,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         agent_pace_ms=_pace_ms(validator, values.get("agentPaceMs")),
         purge_protection=parse_azure(validator, values.get("azure")),
         replaces=_replaces(validator, values.get("replaces")),
+        public_url=_public_url(validator, router.get("publicUrl"), emulated=emulated),
     )
     check_environment_size(validator, settings)
     if validator.errors:
@@ -213,6 +215,14 @@ def _open(validator: Validator, value: object, *, emulated: bool) -> bool:
     if found and not emulated:
         validator.error(key, True, "false on real clouds: only an emulated stack is open", "false")
     return found
+
+
+def _public_url(validator: Validator, value: object, *, emulated: bool) -> str | None:
+    key, example = "skyfleet:router.publicUrl", "https://agents.example.com"
+    url = parse_public_url(value)
+    if value is not None and (url is None or not (emulated or url.origin.tls)):
+        validator.error(key, value, "an https URL without query and user, http only when emulated", example)
+    return url.text if url else None
 
 
 def _agent(validator: Validator, value: object) -> str:

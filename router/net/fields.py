@@ -4,8 +4,11 @@ Rules
 - Hop-by-hop fields are never forwarded: those of RFC 9110, section 7.6.1, and the fields that `Connection`
   names.
 - The field with the caller's API key is not forwarded, and signature fields are never taken from a caller.
-- Credentials that a platform's front end added stay on that platform.
+- Credentials that a platform's front end added stay on that platform, and so does what it or a client says of
+  the client's URL and address.
 - A name is a token and a value has no control character, so a line break cannot inject a field or a request.
+- A redirect to the URL of an agent leads to its router instead, as nginx does by default (`proxy_redirect`):
+  an agent takes signed requests only.
 - Names are lower-case bytes, as in ASGI. Repeated fields stay repeated, in order.
 """
 
@@ -18,6 +21,8 @@ from typing import Final
 
 from router.net.errors import InvalidRequest
 from skyfleet.asgi import Header
+from skyfleet.forwarded import FIELD as FORWARDED
+from skyfleet.forwarded import parse
 from skyfleet.origin import Origin
 
 _HOP_BY_HOP: Final = frozenset(
@@ -38,7 +43,21 @@ _SET_BY_ROUTER: Final = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-request-start"}
 )
 _SIGNATURE: Final = frozenset(
-    {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature"}
+    {b"x-skyfleet-key-id", b"x-skyfleet-timestamp", b"x-skyfleet-nonce", b"x-skyfleet-signature", FORWARDED}
+)
+# What clients and the front end before this router say of the client's URL and address. The agent gets these
+# fields from what the router has signed (`functions.client_view`).
+_OF_CLIENTS_URL: Final = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
 )
 _PLATFORM: Final = frozenset(
     {
@@ -65,7 +84,7 @@ _PLATFORM_PREFIXES: Final = (
 _OPTIONS: Final = frozenset(
     {b"grpc-timeout", b"x-skyfleet-redundant", b"x-skyfleet-strategy", b"x-skyfleet-timeout-ms"}
 )
-_NOT_UPSTREAM: Final = _HOP_BY_HOP | _SET_BY_ROUTER | _SIGNATURE | _PLATFORM | _OPTIONS
+_NOT_UPSTREAM: Final = _HOP_BY_HOP | _SET_BY_ROUTER | _SIGNATURE | _OF_CLIENTS_URL | _PLATFORM | _OPTIONS
 # `date` and `server`: the server in front of the router sets its own. `alt-svc` and
 # `strict-transport-security` are about the agent's host, not the router's. The rest is set by the router.
 _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
@@ -127,6 +146,24 @@ def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool =
     if streamed or status in (204, 304):
         banned |= {b"content-length"}
     return [header for header in headers if header[0] not in banned]
+
+
+def relocated(headers: Sequence[Header], own: Origin, forwarded: bytes) -> list[Header]:
+    """The fields of a redirect, or of a 201, for the client: a `location` at the agent's own URL leads to the
+    router. own: the agent's origin. forwarded: what the agent was told of the client's URL."""
+    if (told := parse(forwarded)) is None:
+        return list(headers)
+    # An agent behind TLS may take its scheme for http.
+    starts = tuple(f"{scheme}://{own.authority}".encode() for scheme in ("https", "http"))
+    fields: list[Header] = []
+    for name, value in headers:
+        start = next((one for one in starts if name == b"location" and value.lower().startswith(one)), None)
+        rest = value[len(start) :] if start else b""
+        if start and rest[:1] in (b"", b"/", b"?", b"#"):
+            fields.append((name, told.url.text.encode() + rest))
+        else:
+            fields.append((name, value))
+    return fields
 
 
 def check_request(method: str, target: bytes, headers: Sequence[Header]) -> None:

@@ -27,6 +27,7 @@ class Request:
     id: the client's, or made for it. drop: header fields that carried the client's API key. arrived: when its
     head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
     digits; empty: the signer draws one, as for all later attempts. keyless: a preflight without the API key.
+    forwarded: what agents are told of the client's URL and address.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Request:
     arrived: float | None = None
     nonce: str = ""
     keyless: bool = False
+    forwarded: bytes = b""
 
     @property
     def request_class(self) -> int:

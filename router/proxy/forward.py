@@ -20,7 +20,7 @@ from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.targets import Choice
-from router.net.fields import check_request, downstream
+from router.net.fields import check_request, downstream, relocated
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
@@ -277,6 +277,9 @@ class Forwarder:
             headers = downstream(attempt.headers, status, streamed=events)
             if status >= 400:
                 headers += self._advice(status, headers)
+            elif status >= 300 or status == 201:
+                own = balancer.targets[attempt.key].origin
+                headers = relocated(headers, own, self._request.forwarded)
             self._downstream.head(status, headers + self._own_headers(attempt, now))
         attempt.flow()
         if resumed and self._paused:

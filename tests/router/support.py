@@ -21,6 +21,7 @@ from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
 from router.core.policy import Policy
+from skyfleet.asgi import ASGIApp
 from skyfleet.contract import Checks
 from skyfleet.keys import Role, derived
 from skyfleet.objects import Bucket
@@ -222,7 +223,7 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def served(app: App | Checker | AgentMiddleware) -> AsyncGenerator[int, None]:
+async def served(app: App | Checker | AgentMiddleware | ASGIApp) -> AsyncGenerator[int, None]:
     """Any ASGI app behind uvicorn on a free port."""
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

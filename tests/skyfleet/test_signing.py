@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyfleet.signing import (
+    FORWARDED,
     NONCE,
     SIGNATURE,
     TIMESTAMP,
@@ -20,6 +21,7 @@ from skyfleet.signing import (
     Unauthorized,
     Verifier,
     sign,
+    sign_request,
 )
 
 pytestmark = pytest.mark.pure
@@ -60,6 +62,13 @@ class Request:
         return raised.value.cause
 
 
+@dataclasses.dataclass(frozen=True)
+class Telling(Request):
+    """A request of a router, which tells of its client."""
+
+    forwarded: bytes
+
+
 requests = st.builds(Request, methods, paths, queries, bodies)
 PLAIN = Request("POST", "/invoke", b"a=1", b'{"input": "x"}')
 
@@ -77,6 +86,19 @@ def test_a_signature_is_valid_for_one_request_only(one: Request, other: Request)
     """The signature covers method, path, query and body."""
     if one != other:
         assert other.cause(one.sign()) == "wrong-signature"
+
+
+def test_a_signature_covers_what_is_told_of_the_client() -> None:
+    """Added, changed, removed or repeated on the way, `x-skyfleet-forwarded` makes the request invalid."""
+    told = (FORWARDED, b'for="";host="a.example";proto=https')
+    query, body = PLAIN.query, PLAIN.body
+    headers = sign_request(KEYS, Telling("POST", "/invoke", query, body, told[1]), now=NOW, nonce=FRESH)
+    assert headers[-1] == told
+    PLAIN.verify(headers, seen=NonceCache())
+    assert PLAIN.cause([*headers[:-1], (FORWARDED, told[1] + b"x")]) == "wrong-signature"
+    assert PLAIN.cause(headers[:-1]) == "wrong-signature"
+    assert PLAIN.cause([*PLAIN.sign(), told]) == "wrong-signature"
+    assert PLAIN.cause([*headers, told]) == "repeated-header"
 
 
 def test_a_question_mark_in_the_path_is_not_a_query() -> None:

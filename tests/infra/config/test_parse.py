@@ -74,6 +74,7 @@ def test_each_key_reaches_the_settings() -> None:
             "strategy": "random",
             "open": True,
             "policy": {"probeAfterS": 2, "fall": 3},
+            "publicUrl": "https://Agents.example.com:443/team/",
         },
         agent="mymodule.sub:app",
         name="shop",
@@ -87,6 +88,7 @@ def test_each_key_reaches_the_settings() -> None:
     assert (found.strategy, found.open, found.policy) == ("random", True, {"probeAfterS": 2, "fall": 3})
     assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
     assert found.checks == Checks(probes=3, apart_s=0.5)
+    assert found.public_url == "https://agents.example.com/team"
     assert found.model == Model("https://api.example.com/v1", "small")
     assert (found.key_generation, found.agent_pace_ms, found.emulator) == (4, 20, EmulatorSettings(5, 0.1))
 
@@ -224,6 +226,12 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
         CLOUDS,
         {"sky": {}, "router": {"open": True}},
         "its present name, skyfleet:emulator, e.g. skyfleet:emulator: {}",
+    ),
+    "public-url": (CLOUDS, {"router": {"publicUrl": "agents.example.com"}}, "publicUrl: got 'agents.example"),
+    "public-url-in-clear": (
+        CLOUDS,
+        {"router": {"publicUrl": "http://agents.example.com"}},
+        "an https URL without query and user, http only when emulated, e.g. https://agents.example.com",
     ),
     "open-not-a-flag": (CLOUDS, {"router": {"open": "yes"}, "emulator": {}}, "true or false"),
     "policy-unknown": (CLOUDS, {"router": {"policy": {"probeAfterMs": 2}}}, "did you mean probeAfterS"),

@@ -32,6 +32,29 @@ def test_no_header_field_can_add_a_line(name: bytes, value: bytes) -> None:
     assert head.count(b"\r") == 4
 
 
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("http://agent.example/item/?a=b", "https://r.example/team/item/?a=b"),
+        ("HTTPS://Agent.example", "https://r.example/team"),
+        ("https://agent.example?a", "https://r.example/team?a"),
+        ("https://agent.example.net/item", None),
+        ("https://agent.example:8443/item", None),
+        ("https://login.example/?next=https://agent.example/", None),
+        ("/item/", None),
+        ("", None),
+    ],
+)
+def test_a_location_at_the_agents_url_leads_to_the_router(location: str, expected: str | None) -> None:
+    """An agent answers no unsigned request, so its URL is of no use to a client."""
+    told = b'for="";host="r.example";proto=https;prefix="/team"'
+    own, other = Origin(True, "agent.example", 443), (b"x-other", b"https://agent.example/")
+    found = fields.relocated([(b"location", location.encode()), other], own, told)
+    assert found == [(b"location", (expected or location).encode()), other]
+    given = [(b"location", location.encode())]
+    assert fields.relocated(given, own, b'for="";') == given
+
+
 def test_a_reply_without_a_body_is_forwarded_without_a_length() -> None:
     """For 204 and 304 a server in front of the router would wait for the body."""
     sent = [(b"content-length", b"5"), (b"etag", b"x")]
