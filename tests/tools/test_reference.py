@@ -54,6 +54,7 @@ def test_fields_codes_and_names_are_found_in_sources(tmp_path: Path) -> None:
         "class One(Exception):\n    status: int = 404\n"
         "class Two(One):\n    code = 'not-there'\n"
         'HEADER = b"x-skyfleet-made-up"\nNAME = "SKYFLEET_MADE_UP"  # x-skyfleet-other\n'
+        'path = f"{AGENT_FOLDER}/x"\n'
     )
     assert sources.status_fields(tmp_path / "a.py") == ["a.b", "c[].d", "c[].f", "e"]
     assert sources.error_codes([tmp_path]) == {"may-be": {502, 504}, "too-much": {413}}

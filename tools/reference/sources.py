@@ -18,7 +18,7 @@ READ: Final = re.compile(
     r"(?:environ(?:\.get\(|\.pop\(|\[)[\"']|\$\{?)([A-Z][A-Z0-9_]*[A-Z0-9])(?![A-Za-z0-9_(])"
 )
 VARIABLE: Final = re.compile(
-    r"[\"'${](SKYFLEET_[A-Z0-9_]*[A-Z0-9]|(?:MODEL|AGENT)_[A-Z_]*[A-Z])(?=[\"'}: =])"
+    r"(?:[\"']|\$\{?)(SKYFLEET_[A-Z0-9_]*[A-Z0-9]|(?:MODEL|AGENT)_[A-Z_]*[A-Z])(?=[\"'}: =])"
 )
 
 
