@@ -21,7 +21,7 @@ from pathlib import Path
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import PackageError
 from infra.package import KINDS, Kind, Package
-from infra.packaging import agent_check, dependencies, sources, tree, zips
+from infra.packaging import agent_check, dependencies, size_limits, sources, tree, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -76,6 +76,7 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
     progress("checking the agent")
     checked = agent_check.check(settings, agent, tools, root / FOLDER, progress)
     built: dict[tuple[Kind, Cloud], Package] = {}
+    drafts: list[Draft] = []
     for kind, inputs in kinds.items():
         compiled = cache(partial(tools.compiled, inputs.shared))
         for cloud in settings.clouds:
@@ -84,8 +85,14 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
             path = root / FOLDER / f"{kind}-{cloud}-{digest}.zip"
             built[kind, cloud] = Package(kind, cloud, path, digest, inputs.build)
             if not zips.is_whole(path):
-                progress(f"building {path.name}")
-                _build(path, inputs.locks[cloud], cloud, files, compiled, tools, progress)
+                drafts.append(
+                    _draft(built[kind, cloud], inputs.locks[cloud], files, compiled, tools, progress)
+                )
+    _require_sizes(drafts)
+    for draft in drafts:
+        progress(f"building {draft.package.path.name}")
+        zips.write(draft.package.path, draft.files, draft.installed, draft.site)
+        zips.prune(draft.package.path)
     return Packages(
         built,
         {kind: inputs.build for kind, inputs in kinds.items()},
@@ -94,22 +101,44 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
     )
 
 
-def _build(
-    path: Path,
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A package to be written: files, and dependencies from the folder `installed` below `site`."""
+
+    package: Package
+    files: Sequence[File]
+    installed: Path | None
+    site: str
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Name and bytes of everything in it."""
+        own = [(file.name, len(file.content)) for file in self.files]
+        return own if self.installed is None else [*own, *zips.sizes(self.installed, self.site)]
+
+
+def _draft(
+    package: Package,
     lock: bytes,
-    cloud: Cloud,
     files: Sequence[File],
     compiled: Callable[[], Sequence[File]],
     tools: Tools,
     progress: Progress,
-) -> None:
-    site = sources.SITE_FOLDER[cloud]
+) -> Draft:
+    site = sources.SITE_FOLDER[package.cloud]
     if site is None:  # the cloud installs and compiles by itself
-        zips.write(path, files, None, "")
-    else:
-        installed = dependencies.install(lock, dependencies.CLOUD_TARGET, tools, progress)
-        zips.write(path, [*files, *compiled()], installed, site)
-    zips.prune(path)
+        return Draft(package, files, None, "")
+    installed = dependencies.install(lock, dependencies.CLOUD_TARGET, tools, progress)
+    return Draft(package, [*files, *compiled()], installed, site)
+
+
+def _require_sizes(drafts: Sequence[Draft]) -> None:
+    """PackageError with everything that is too large for its cloud."""
+    found = [
+        size_limits.excess(kind, {d.package.cloud: d.sizes() for d in drafts if d.package.kind == kind})
+        for kind in KINDS
+    ]
+    if any(found):
+        raise PackageError("\n".join(filter(None, found)))
 
 
 @contextmanager

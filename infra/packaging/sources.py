@@ -19,7 +19,7 @@ from pathlib import Path
 from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
 from infra.package import Kind
-from infra.packaging import tree
+from infra.packaging import size_limits, tree
 from skyfleet.contract import AGENT_FOLDER
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
@@ -187,7 +187,10 @@ def _agent_files(root: Path, agent: str) -> tuple[list[File], list[str]]:
     found = tree.walk(root, path.relative_to(root))
     for _, each in found.files:
         _check_name(each, root)
-    return [_file(f"{AGENT_FOLDER}/{name}", each) for name, each in found.files], found.left_out
+    own = [(f"{AGENT_FOLDER}/{name}", each) for name, each in found.files]
+    if told := size_limits.unreadable([(name, each.stat().st_size) for name, each in own]):
+        raise AgentError(told)
+    return [_file(name, each) for name, each in own], found.left_out
 
 
 def _tree(root: Path, folder: Path) -> list[File]:

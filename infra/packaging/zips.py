@@ -42,6 +42,12 @@ def write(path: Path, files: Iterable[File], dependencies: Path | None, site: st
             left.unlink(missing_ok=True)
 
 
+def sizes(folder: Path, site: str) -> list[tuple[str, int]]:
+    """Names in a package and bytes of the files of a folder that is put below `site`."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return [(f"{site}{path.relative_to(folder).as_posix()}", path.stat().st_size) for path in found]
+
+
 def is_whole(path: Path) -> bool:
     """Whether `path` is there with the content that was once written."""
     try:

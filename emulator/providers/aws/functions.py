@@ -38,6 +38,7 @@ from emulator.providers.values import Properties, fields, has_unknown, is_unknow
 
 # Runtimes that accept new functions and that the emulator can run.
 PYTHONS = tuple(f"python3.{minor}" for minor in (10, 11, 12, 13, 14))
+# 50 MB hold for a direct upload; from a bucket only the unpacked size counts (API_AccountLimit).
 ZIPPED_MB, UNZIPPED_MB = 50, 250
 ENVIRONMENT_BYTES = 4096
 MOST_LAYERS = 5
@@ -143,10 +144,11 @@ def _take_code(inputs: Properties, context: Context) -> None:
         target = context.machine.code / f".direct-{context.hex(12)}.zip"
         written = assets.write_asset(inputs["code"], context.machine.program_folder, target, context.undo)
         context.undo.commit.append(lambda: target.unlink(missing_ok=True))
-        sha256, size = written.sha256, written.size
+        sha256, size, zipped = written.sha256, written.size, ZIPPED_MB
     else:
         target, sha256, size = _from_s3(text(inputs, "s3Bucket"), text(inputs, "s3Key"), context)
-    objects.keep_package(target, sha256, context, (ZIPPED_MB, UNZIPPED_MB))
+        zipped = UNZIPPED_MB
+    objects.keep_package(target, sha256, context, (zipped, UNZIPPED_MB))
     context.private["size"] = size
     context.private["updatingUntil"] = context.machine.clock() + context.machine.scaled(UPDATE_S)
     context.private["version"] = int(context.private.get("version", 0)) + bool(inputs.get("publish"))

@@ -38,7 +38,8 @@ from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Json, Properties, at, fields, items, number, text
 
 PYTHONS = tuple(f"python3{minor}" for minor in (10, 11, 12, 13, 14))
-ZIPPED_MB, UNZIPPED_MB = 100, 500
+# The 2nd generation has no limit (cloud.google.com/functions/quotas); these protect the disk.
+ZIPPED_MB, UNZIPPED_MB = 1024, 4096
 RESERVED = (
     *("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "PORT"),
     "GOOGLE_CLOUD_PROJECT",

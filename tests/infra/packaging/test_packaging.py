@@ -14,7 +14,7 @@ import pytest
 from infra.config.model import CLOUDS
 from infra.errors import AgentError, PackageError
 from infra.package import KINDS, Package
-from infra.packaging import sources, zips
+from infra.packaging import size_limits, sources, zips
 from infra.packaging.sources import File, asked_for, locked_names
 from tests.infra.checkout import Checkout
 
@@ -194,6 +194,19 @@ def test_a_missing_agent_is_reported_with_the_searched_paths(checkout: Checkout)
     """The error has the name, both paths and an advice."""
     with pytest.raises(AgentError, match=r"neither mine\.py nor a package mine/"):
         checkout.build(agent="mine:app")
+
+
+def test_a_package_that_a_cloud_would_refuse_is_not_built(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is deployed, in no cloud."""
+    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    checkout.write("mine/data/words.txt", "x" * 3_000_000)
+    monkeypatch.setattr(size_limits, "LIMITS", {"aws": 3_000_000})
+    with pytest.raises(PackageError, match=r"aws: 3\.\d MB; at most 250 MB") as caught:
+        checkout.build(agent="mine:app")
+    assert "Its biggest parts: mine/data/ 2.9 MB, functions/" in str(caught.value)
+    assert list(checkout.packages.glob("*.zip")) == []
 
 
 def test_a_damaged_package_is_built_again(checkout: Checkout) -> None:
