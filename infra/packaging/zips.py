@@ -1,15 +1,17 @@
 """Zips that are the same bytes for the same members, and are either whole or not there.
 
 A zip is written under another name, hashed, and renamed; its hash stands in a file beside it, so that one
-that is damaged later is detected and built again.
+that is damaged later is detected and built again. Of a package's second of compression, its dependencies take
+all but a few milliseconds, so they are compressed once for all packages.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from infra.packaging.sources import File
@@ -23,14 +25,37 @@ KEPT = 4  # of each kind and cloud: going back and forth between a few versions 
 
 def write(path: Path, files: Iterable[File], dependencies: Path | None, site: str) -> None:
     """`files` by their names, and everything in the folder `dependencies` below `site`."""
+    members = {file.name: file for file in files}
+    base = _compressed(dependencies, site) if dependencies else None
+    if base is not None and dependencies is not None and _overlap(base, members):
+        base, members = None, {file.name: file for file in _below(dependencies, site)} | members
+    _write(path, members, base)
+
+
+def _compressed(folder: Path, site: str) -> Path:
+    """A zip of an installed folder alone, made once and kept beside it: compressing takes a second."""
+    base = folder.with_name(f"{folder.name}-{hashlib.sha256(site.encode()).hexdigest()[:8]}.zip")
+    if not is_whole(base):
+        _write(base, {file.name: file for file in _below(folder, site)}, None)
+    return base
+
+
+def _overlap(base: Path, members: Mapping[str, File]) -> bool:
+    with zipfile.ZipFile(base) as archive:
+        return not members.keys().isdisjoint(archive.namelist())
+
+
+def _write(path: Path, members: Mapping[str, File], base: Path | None) -> None:
+    """`members`, after those that the zip `base` has."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
-            members = {file.name: file for file in files}
-            for file in _below(dependencies, site) if dependencies else ():
-                members.setdefault(file.name, file)
+        if base is not None:
+            shutil.copyfile(base, draft)
+        mode = "x" if base is None else "a"
+        with zipfile.ZipFile(draft, mode, zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
             for name in sorted(members):
                 archive.writestr(_header(members[name]), members[name].content)
+            archive.filelist.sort(key=lambda member: member.filename)
         with draft.open("rb") as written:
             os.fsync(written.fileno())
         recorded = draft.with_suffix(".sha256")
