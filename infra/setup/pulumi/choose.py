@@ -2,11 +2,13 @@
 
 What is fetched or built goes into a temporary folder in the same place and is renamed when it is whole and
 has said its version: an interrupted attempt leaves nothing that could be used. The folder's name holds a
-hash of all that decides its content.
+hash of all that decides its content. It keeps the version that its program said: to ask again takes 0.1 s of
+each command.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -25,6 +27,8 @@ from infra.setup.pulumi.cli import PULUMI, RELEASE, Cli, Lack
 # To be raised when the build changes without a change of the go.mod files.
 RECIPE = 1
 UNFINISHED = ".unfinished-"
+# What `pulumi version` printed, with the size and the time of the program that printed it.
+SAID = "version"
 
 
 def ensure_pulumi(
@@ -71,8 +75,33 @@ def _kept(folder: Path, environ: Mapping[str, str]) -> Cli | None:
     """The CLI in the cache, if it is usable."""
     if not folder.is_dir():
         return None
-    judged = found.judge(folder / PULUMI, environ, "the cache of this user")
-    return judged if isinstance(judged, Cli) else None
+    program = folder / PULUMI
+    said = _said(program)
+    judged = found.judge(program, environ, "the cache of this user", said)
+    if isinstance(judged, Lack):
+        return None
+    if said is None:
+        with contextlib.suppress(OSError):  # a cache that may not be written: the next command asks again
+            _remember(program, judged.version)
+    return judged
+
+
+def _remember(program: Path, version: str) -> None:
+    program.with_name(SAID).write_text(f"{version} {_stamp(program)}\n")
+
+
+def _said(program: Path) -> str | None:
+    """The version that this very program said before."""
+    try:
+        version, _, stamp = program.with_name(SAID).read_text(errors="replace").strip().partition(" ")
+        return version if stamp == _stamp(program) else None
+    except OSError:
+        return None
+
+
+def _stamp(program: Path) -> str:
+    found_now = program.stat()
+    return f"{found_now.st_size} {found_now.st_mtime_ns}"
 
 
 def _make(
@@ -94,6 +123,7 @@ def _make(
             if isinstance(judged, Lack):
                 lacks.append(judged)
                 continue
+            _remember(folder / PULUMI, judged.version)
             shutil.rmtree(final, ignore_errors=True)  # one that was there but did not serve
             folder.rename(final)
         finally:

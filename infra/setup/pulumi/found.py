@@ -45,9 +45,12 @@ def on_path(environ: Mapping[str, str]) -> Cli | Lack:
     return judge(Path(program), environ, "PATH")
 
 
-def judge(program: Path, environ: Mapping[str, str], origin: str) -> Cli | Lack:
-    """Whether the CLI at `program` can run the Pulumi program, and the folders that it needs on PATH."""
-    version = _ask_version(program, environ)
+def judge(program: Path, environ: Mapping[str, str], origin: str, said: str | None = None) -> Cli | Lack:
+    """Whether the CLI at `program` can run the Pulumi program, and the folders that it needs on PATH.
+
+    said: the version that it said before; None asks it.
+    """
+    version = said or _ask_version(program, environ)
     if isinstance(version, Lack):
         return version
     if (numbers := parse_version(version)) is None or numbers < LEAST:

@@ -17,7 +17,7 @@ import pytest
 from infra.setup.errors import NoPulumi
 from infra.setup.progress import Console
 from infra.setup.pulumi.archive import Source
-from infra.setup.pulumi.choose import ensure_pulumi, folder_name
+from infra.setup.pulumi.choose import SAID, ensure_pulumi, folder_name
 from infra.setup.pulumi.cli import FILES, RELEASE
 from infra.setup.pulumi.gobuild import go_environment, needed_go
 from tests.infra.setup.fakes import (
@@ -83,7 +83,7 @@ def test_pulumi_is_built_from_go_modules_if_no_archive_can_be_downloaded(
     """The build gives a complete CLI, which is cached."""
     cli = ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
     assert cli.folder == tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
-    assert {path.name for path in cli.folder.iterdir()} == set(FILES)
+    assert {path.name for path in cli.folder.iterdir()} == {*FILES, SAID}
     assert [path.name for path in cli.folder.parent.iterdir()] == [cli.folder.name]
     ensure_pulumi(CHECKOUT, environ | {"GO_FAILS": "1"}, Console(None), nowhere)
     assert (tmp_path / "modules" / "built").read_text().count("built") == 2, "CLI and host, built once"
@@ -153,6 +153,23 @@ def test_a_broken_cli_in_the_cache_is_built_again(
     (kept / "pulumi").write_text("")
     cli = ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
     assert cli.version == RELEASE
+
+
+def test_a_cli_in_the_cache_says_its_version_once(
+    environ: dict[str, str], nowhere: Source, tmp_path: Path
+) -> None:
+    """Later commands read what it said. A program that changed is asked again."""
+    kept = tmp_path / "cache" / "pulumi" / folder_name(CHECKOUT)
+    install(kept, "v3.250.0")
+    asked = tmp_path / "asked"
+    asking = f"echo asked >> {asked}\n{pulumi_script('v3.250.0')}"
+    script(kept / "pulumi", asking)
+    for _ in range(3):
+        assert ensure_pulumi(CHECKOUT, environ, Console(None), nowhere).version == RELEASE
+    assert asked.read_text().count("asked") == 1
+    script(kept / "pulumi", f"{asking}\n# changed")
+    ensure_pulumi(CHECKOUT, environ, Console(None), nowhere)
+    assert asked.read_text().count("asked") == 2
 
 
 def test_an_interrupted_build_ends_go_and_is_repeated(environ: dict[str, str], tmp_path: Path) -> None:
