@@ -2,6 +2,8 @@
 
 - Pulumi takes half a second, which `status` and `invoke` should not take. The copy is as secret as the state:
   only the user may read it.
+- Which outputs are secret is read from the emulator's own state file. A stack of another backend is asked
+  twice, with and without secrets.
 - URLs with names below `localhost`, as the emulator gives them, are shown with 127.0.0.1, which works with
   every client. `pulumi stack output` shows the form of the cloud.
 """
@@ -19,6 +21,7 @@ from infra.cli import json_access
 from infra.cli.json_access import JsonObject
 from infra.cli.paths import Layout
 from infra.cli.stack.runner import PulumiRunner
+from infra.cli.stack.state import secret_outputs
 from infra.loopback import plain_all
 
 HIDDEN = "[secret]"  # as Pulumi prints it
@@ -78,21 +81,30 @@ def read_outputs(layout: Layout, pulumi: Callable[[], PulumiRunner]) -> Outputs:
     copy = _read_copy(layout, changed)
     if copy is not None:
         return copy
-    found = query_outputs(pulumi())
+    found = _query_once(layout, pulumi())
     with contextlib.suppress(OSError):  # on a full disk the next call reads them from Pulumi again
         _write_copy(layout, changed, found)
     return found
+
+
+def _query_once(layout: Layout, pulumi: PulumiRunner) -> Outputs:
+    secret = secret_outputs(layout.checkpoint.read_text(errors="replace"))
+    if secret is None:
+        return query_outputs(pulumi)
+    return _with_plain_urls(_with_secrets(pulumi), secret)
+
+
+def _with_secrets(pulumi: PulumiRunner, *stack: str) -> JsonObject:
+    printed = pulumi.capture("stack", "output", "--json", "--show-secrets", *stack)
+    return json_access.as_object(json_access.parse(printed))
 
 
 def query_outputs(pulumi: PulumiRunner, *stack: str) -> Outputs:
     """The outputs as Pulumi has them. stack: arguments that select a stack. Raises PulumiFailed."""
     with ThreadPoolExecutor(2) as both:
         plain = both.submit(pulumi.capture, "stack", "output", "--json", *stack)
-        whole = both.submit(pulumi.capture, "stack", "output", "--json", "--show-secrets", *stack)
-        hidden, values = (
-            json_access.as_object(json_access.parse(plain.result())),
-            json_access.as_object(json_access.parse(whole.result())),
-        )
+        whole = both.submit(_with_secrets, pulumi, *stack)
+        hidden, values = json_access.as_object(json_access.parse(plain.result())), whole.result()
     secret = (key for key, value in hidden.items() if value == HIDDEN and values.get(key) != HIDDEN)
     return _with_plain_urls(values, frozenset(secret))
 

@@ -19,6 +19,9 @@ FUNCTION_TYPES = (
     "gcp:cloudfunctionsv2/function:Function",
 )
 
+# The mark of a secret in a state file, and its value (Pulumi, sdk/go/common/resource/sig/sig.go).
+SIGNATURE_KEY, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -82,6 +85,19 @@ def pending_operations(checkpoint: str) -> list[str]:
         f"{json_access.string(operation.get('type'), 'changing')} {_name(operation)}"
         for operation in json_access.objects(_latest(checkpoint).get("pending_operations"))
     ]
+
+
+def secret_outputs(checkpoint: str) -> frozenset[str] | None:
+    """The names of the stack's outputs that are secret; None for a checkpoint without a stack."""
+    for resource in json_access.objects(_latest(checkpoint).get("resources")):
+        if json_access.string(resource.get("type")) == "pulumi:pulumi:Stack":
+            outputs = json_access.as_object(resource.get("outputs"))
+            return frozenset(
+                name
+                for name, value in outputs.items()
+                if json_access.as_object(value).get(SIGNATURE_KEY) == SECRET
+            )
+    return None
 
 
 def has_resources(checkpoint: str) -> bool:

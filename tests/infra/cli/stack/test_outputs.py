@@ -17,6 +17,7 @@ from infra.cli.stack.outputs import read_outputs
 from infra.cli.stack.preflight import check_disk_space, read_settings
 from infra.cli.stack.recovery import unfinished_operations
 from infra.cli.stack.runner import PulumiRunner
+from infra.cli.stack.state import SECRET, SIGNATURE_KEY
 from tests.infra.cli.fakes import script
 
 
@@ -108,6 +109,20 @@ case "$*" in *--show-secrets*) echo '{{"routerUrl": "http://r/", "apiKey": "k"}}
     os.utime(layout.checkpoint, ns=(1, 1))
     read_outputs(layout, lambda: engine)
     assert log.read_text().count("asked") == 4
+
+
+def test_the_state_file_says_which_outputs_are_secret(tmp_path: Path) -> None:
+    """So Pulumi, which derives a key from the passphrase each time, is asked once."""
+    layout, _ = deployed(tmp_path)
+    secret = {SIGNATURE_KEY: SECRET, "ciphertext": "v1:x"}
+    resource = {"type": "pulumi:pulumi:Stack", "outputs": {"routerUrl": "http://r/", "apiKey": secret}}
+    layout.checkpoint.write_text(json.dumps({"checkpoint": {"latest": {"resources": [resource]}}}))
+    body = f"""echo "$*" >> {tmp_path}/asked; echo '{{"routerUrl": "http://r/", "apiKey": "k"}}'"""
+    engine = PulumiRunner(script(tmp_path / "pulumi", body), tmp_path, {"PATH": os.defpath})
+    found = read_outputs(layout, lambda: engine)
+    assert found.shown == {"routerUrl": "http://r/", "apiKey": "[secret]"}
+    assert found.api_key == "k"
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
 
 
 def test_outputs_have_urls_that_every_client_can_call(tmp_path: Path) -> None:
