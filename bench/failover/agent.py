@@ -158,6 +158,8 @@ class Agent:
         draw = random.Random(f"{self._seed} {self._name} {request_id}")
         if self._action == "error" and draw.random() < self._amount:
             return self._error(500, {})
+        if self._action == "build" or shapes.fails_everywhere(self._action, request_id):
+            return self._error(500, {})
         cut = draw.random() if self._action == "cut" and draw.random() < self._amount else None
         body = json.loads(await request.read() or b"{}")
         headers = {_LOAD_FIELD: self._load(), **({"x-skyfleet-cold": "true"} if cold else {})}

@@ -6,7 +6,8 @@ Rules
   compared with the peers, never with the other.
 - Floor: in no scenario does a peer lose fewer of the requests that may be repeated.
 - Goals: no lost request where a healthy target is left all the time; no repeat of a request that must not be
-  repeated; p99 under twice the normal one while a target is slow; fewer than 5 % extra attempts.
+  repeated; p99 under twice the normal one while a target is slow; fewer than 5 % extra attempts; no target
+  without traffic that has no fault of its own.
 """
 
 from __future__ import annotations
@@ -79,10 +80,12 @@ def _goals(scenario: Scenario, own: Entry, normal: float | None) -> list[Verdict
     within = p99 < limit if name in SLOW_SCENARIOS and p99 is not None and normal is not None else None
     compared = "only slow and gray" if within is None else f"{p99:.0f} of {limit:.0f} ms"
     lost = own["lost"] == 0 if healthy_left else None
+    out: float | None = own.get("wrongly_out_s")
     return [
         Verdict(name, "lost", lost, str(own["lost"]) if healthy_left else "no healthy target is left"),
         Verdict(name, "repeats", own["wrong_repeats"] == 0, str(own["wrong_repeats"])),
         Verdict(name, "p99", within, compared),
+        Verdict(name, "out", None if out is None else out == 0, f"{out or 0:.1f} s"),
         Verdict(name, "extra", own["extra_share"] < MOST_EXTRA, f"{100 * own['extra_share']:.1f} %"),
     ]
 

@@ -65,6 +65,9 @@ def main(figures: Path, folder: Path) -> None:
 def draw(pyplot: ModuleType, entries: Entries, what: tuple[str, str, float], path: Path) -> None:
     """Draw one plot: a line for each scenario, a mark for each router, missing times at the right edge."""
     column, title, linear = what
+    # Where no router has the figure, there is nothing to measure.
+    measured = {entry["scenario"] for entry in entries if entry["sent"] and entry[column] is not None}
+    entries = [entry for entry in entries if entry["scenario"] in measured]
     names = list(dict.fromkeys(entry["scenario"] for entry in entries))
     routers = [name for name in STYLES if any(entry["router"] == name and entry["sent"] for entry in entries)]
     known = [entry[column] for entry in entries if entry["sent"] and entry[column] is not None]

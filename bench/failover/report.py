@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import environments
-from bench.failover import goals, load, results, scoring, summary
+from bench.failover import goals, load, results, scoring, shapes, summary
 from bench.failover.goals import SKYFLEET, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
-from bench.failover.scenarios import SCENARIOS
+from bench.failover.scenarios import SCENARIOS, Scenario
 from bench.failover.summary import DEMANDS, KINDS
 from infra.setup.progress import Console
 
@@ -37,6 +37,8 @@ _TABLE: Final[Mapping[str, str]] = {
     "recovery_ms": "recovery, ms",
     "extra_share": "extra, %",
 }
+# Shown where it was measured.
+_KEPT: Final[Mapping[str, str]] = {"wrongly_out_s": "wrongly out, s", "least_share": "least share kept"}
 Entry = dict[str, Any]
 Entries = Sequence[Entry]
 
@@ -66,7 +68,7 @@ def document(entries: Entries) -> str:
         _matrix(entries),
         *(f"![{name}](plots/failover-{name}.svg)\n" for name in ("lost", "p99", "detection", "recovery")),
         "## Scenarios\n",
-        *(_scenario(scenario.name, scenario.description, entries) for scenario in SCENARIOS),
+        *(_scenario(scenario, entries) for scenario in SCENARIOS),
     ]
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
@@ -91,7 +93,10 @@ def _how(entries: Entries) -> str:
   was forwarded. The journal of each target has the received and the executed requests, so repeats are counted there.
 - Load: {load.RATE:g} requests per second at random intervals, independent of the replies. Latency counts from the scheduled
   time. {100 * load.REPEATABLE:.0f} % have an `Idempotency-Key` and may be repeated, the others have a side effect. A third are
-  streams. The client waits {load.PATIENCE_S:g} s. All scenarios have the same requests.
+  streams. The client waits {load.PATIENCE_S:g} s. All scenarios have the same requests, from {shapes.CLIENTS} clients with
+  keys of their own.
+- Requests that fail at each target (*poison*, *tenant-bug*) are in no figure. A router may do with them what it likes;
+  judged is what it does to the others, and to targets without a fault of their own.
 - Client: the same for all routers. It takes the next router instance when one gives no reply. It repeats no request
   because of a reply.
 - Scenario: 4 s without a fault, 6 s with it, 8 s without; flapping and cold last longer. Targets and router are new
@@ -182,12 +187,17 @@ def _pair(entry: Mapping[str, Any] | None) -> str:
     return f"{entry['lost']} / {_figure(entry['p99_ms'])}"
 
 
-def _scenario(name: str, description: str, entries: Entries) -> str:
+def _scenario(scenario: Scenario, entries: Entries) -> str:
+    name, description = scenario.name, scenario.description
     own = [entry for entry in entries if entry["scenario"] == name]
     if not own:
         return ""
-    head = ["| " + " | ".join(_TABLE.values()) + " |", "| --- |" + " ---: |" * (len(_TABLE) - 1)]
-    body = [_cells(entry) for entry in own]
+    kept = any(entry.get("wrongly_out_s") is not None for entry in own)
+    table = {**_TABLE, **(_KEPT if kept else {})}
+    if not scenario.broken:
+        del table["recovery_ms"]
+    head = ["| " + " | ".join(table.values()) + " |", "| --- |" + " ---: |" * (len(table) - 1)]
+    body = [_cells(entry, table) for entry in own]
     sent = next((entry["sent"] for entry in own if entry["sent"]), 0)
     return (
         f"### {name}\n\n{description[0].upper()}{description[1:]}. {sent} requests.\n\n"
@@ -196,13 +206,16 @@ def _scenario(name: str, description: str, entries: Entries) -> str:
     )
 
 
-def _cells(entry: Mapping[str, Any]) -> str:
+def _cells(entry: Mapping[str, Any], table: Mapping[str, str]) -> str:
     if not entry["sent"]:
         reason = str(entry.get("reason", "")).splitlines()[0][:120]
-        return f"| {entry['router']} | absent: {reason} |" + " |" * (len(_TABLE) - 2)
+        return f"| {entry['router']} | absent: {reason} |" + " |" * (len(table) - 2)
     extra = {"extra_share": f"{100 * entry['extra_share']:.1f}"}
+    for name in _KEPT:
+        if entry.get(name) is not None:
+            extra[name] = f"{entry[name]:g}"
     # A figure that an older entry lacks was not counted then, which differs from "never".
-    return "| " + " | ".join(_texts({**entry, **extra}.get(name, "-") for name in _TABLE)) + " |"
+    return "| " + " | ".join(_texts({**entry, **extra}.get(name, "-") for name in table)) + " |"
 
 
 def _texts(values: Iterable[object]) -> list[str]:

@@ -11,8 +11,23 @@ from typing import Final, Literal
 
 # "kill" and "start" act on the process, all others go to the target's control port. A started target accepts
 # no connection before "heal", so the start time of an interpreter is not measured.
+# "poison" and "tenant" make some requests fail at each target (`shapes.fails_everywhere`), "build" makes all
+# fail at this one; /health stays fine.
 Action = Literal[
-    "kill", "start", "heal", "refuse", "blackhole", "slow", "gray", "error", "throttle", "cut", "cold"
+    "kill",
+    "start",
+    "heal",
+    "refuse",
+    "blackhole",
+    "slow",
+    "gray",
+    "error",
+    "throttle",
+    "cut",
+    "cold",
+    "poison",
+    "tenant",
+    "build",
 ]
 
 FAULT_S: Final = 4.0
@@ -46,7 +61,8 @@ class Scenario:
 
     broken: numbers of the targets with the fault. fault_s, first_heal_s: the first period of the fault, in
     which detection is measured. heal_s: when the fault ends for good. healthy_left: whether a target without
-    a fault is left all the time. routers: whether the fault is one of router instances.
+    a fault is left all the time. routers: whether the fault is one of router instances. fails: which requests
+    fail at each target while the fault lasts; they are not judged, only the others are.
     """
 
     name: str
@@ -59,10 +75,16 @@ class Scenario:
     end_s: float = END_S
     healthy_left: bool = True
     routers: bool = False
+    fails: Literal["", "poison", "tenant"] = ""
 
 
 def _fault(name: str, description: str, action: Action, amount: float = 1.0) -> Scenario:
     return Scenario(name, description, (Step(FAULT_S, action, amount=amount), Step(HEAL_S, "heal")))
+
+
+def _everywhere(name: str, description: str, fails: Literal["poison", "tenant"]) -> Scenario:
+    steps = (Step(FAULT_S, fails, (0, 1, 2)), Step(HEAL_S, "heal", (0, 1, 2)))
+    return Scenario(name, description, steps, (), fails=fails)
 
 
 def _killed(name: str, description: str, broken: tuple[int, ...], *, healthy_left: bool = True) -> Scenario:
@@ -107,4 +129,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         broken=(0,),
         routers=True,
     ),
+    _everywhere(
+        "poison",
+        "a quarter of the requests make the agent fail with 500, at each target; only the others are judged",
+        "poison",
+    ),
+    _everywhere(
+        "tenant-bug",
+        "all requests of one of four clients get 500, at each target; only the other clients are judged",
+        "tenant",
+    ),
+    _fault("bad-build", "one target's new build answers all with 500; its /health is fine", "build"),
 )

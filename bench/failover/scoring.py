@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
-from bench.failover.load import PATIENCE_S, Outcome
-from bench.failover.scenarios import Scenario
+from bench.failover.load import PATIENCE_S, Outcome, Request
+from bench.failover.scenarios import TARGETS, Scenario
+from bench.failover.shapes import fails_everywhere
 from bench.quantiles import quantile
 
 MEANINGS: Final[Mapping[str, str]] = {
-    "sent": "requests of the scenario",
+    "sent": "requests of the scenario, without those that fail at each target",
     "lost": f"requests that may be repeated and got no complete good reply within {PATIENCE_S:g} s "
     "(a stream without its final event is lost)",
     "lost_unrepeatable": "the same for requests that must not be repeated; no router can save all of them",
@@ -31,6 +33,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "attempts; 0: no such second; never: not before the fault ended",
     "recovery_ms": "from the heal until the healed target has at least half of its former share of the "
     "attempts in one second; never: not within the scenario",
+    "wrongly_out_s": "time in which a target without a fault of its own got no attempt for over a second, "
+    "from the fault to the end of the scenario, summed over such targets (s)",
+    "least_share": "of such targets the one that kept the least: its share of first attempts during the "
+    "fault, divided by that before",
     "extra_share": "attempts beyond the first of each request, per request sent",
 }
 # Width and step of the windows for detection and recovery.
@@ -38,6 +44,8 @@ _WINDOW_S: Final = 1.0
 _STEP_S: Final = 0.1
 _FAILED_SHARE: Final = 0.05
 _BROKEN_SHARE: Final = 0.15
+# With a third of the traffic a target gets 13 requests in a second, so chance makes no such gap.
+_GAP_S: Final = 1.0
 # A window with fewer requests is no evidence.
 _LEAST: Final = 5
 _SLOW_FACTOR: Final = 3.0
@@ -72,6 +80,7 @@ def score(
     scenario: Scenario, router: str, outcomes: Sequence[Outcome], records: Sequence[Record]
 ) -> dict[str, Any]:
     """The entry of one router in one scenario."""
+    outcomes = [o for o in outcomes if not is_doomed(scenario, o.request)]
     ids = {o.request.request_id for o in outcomes}
     records = [record for record in records if record.request_id in ids]  # without the warm-up
     received = sorted(
@@ -102,11 +111,40 @@ def score(
         "lost_unrepeatable": sum(not o.request.repeatable for o in lost),
         "p99_repeatable_ms": percentile([1e3 * o.latency_s for o in during if o.request.repeatable], 99),
         "p99_normal_ms": p99_normal,
+        **kept(scenario, received),
         "attempts": len(received),
         "abandoned": sum(record.event == "abandoned" for record in records),
         "lag_ms": percentile([1e3 * o.late_s for o in outcomes], 99),
         "failures": dict(Counter(o.failure for o in lost).most_common(4)),
     }
+
+
+def is_doomed(scenario: Scenario, request: Request) -> bool:
+    """Whether a request fails at each target, whatever its router does; not judged, and in no figure."""
+    # One that was sent just before the fault is at work when it begins.
+    during = scenario.fault_s - _BEFORE_S <= request.at_s < scenario.heal_s
+    return during and fails_everywhere(scenario.fails, request.request_id)
+
+
+def kept(scenario: Scenario, received: Sequence[tuple[float, int, str]]) -> dict[str, float | None]:
+    """What targets without a fault of their own kept of the traffic, as `MEANINGS` says."""
+    well = [number for number in range(len(TARGETS)) if number not in scenario.broken]
+    if scenario.routers or not well:
+        return {"wrongly_out_s": None, "least_share": None}
+    gaps = 0.0
+    for number in well:
+        at = [scenario.fault_s, *(at for at, target, _ in received if target == number), scenario.end_s]
+        inside = sorted(one for one in at if scenario.fault_s <= one <= scenario.end_s)
+        gaps += sum(after - before for before, after in pairwise(inside) if after - before > _GAP_S)
+    first = {request_id: (at, target) for at, target, request_id in reversed(received)}.values()
+    before = [target for at, target in first if at < scenario.fault_s]
+    during = [target for at, target in first if scenario.fault_s <= at < scenario.heal_s]
+    shares = [
+        during.count(number) / len(during) / (before.count(number) / len(before))
+        for number in well
+        if during and number in before
+    ]
+    return {"wrongly_out_s": round(gaps, 1), "least_share": round(min(shares), 2) if shares else None}
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -154,7 +192,7 @@ def detection_ms(
 
 
 def recovery_ms(scenario: Scenario, served: Served) -> float | None:
-    """Time from the heal until each healed target has half of its former share."""
+    """Time from the heal until each healed target has half of its former share; None without one."""
 
     def back(number: int, usual: float) -> float | None:
         hits = [(at, target == number) for at, target in served]
@@ -162,6 +200,8 @@ def recovery_ms(scenario: Scenario, served: Served) -> float | None:
             lambda since: _share(hits, since) >= usual / 2, _windows(scenario.heal_s, scenario.end_s)
         )
 
+    if not scenario.broken:
+        return None
     times: list[float] = []
     for number in scenario.broken:
         before = [target == number for at, target in served if at < scenario.fault_s]

@@ -19,6 +19,10 @@ _SAYS: Final = "request "
 # Median and sigma of the service time; p99 is twice the median.
 MEDIAN_S: Final = 0.050
 _SIGMA: Final = 0.3
+# Clients with keys of their own, and the one with the bug; and the share of requests that are poison.
+CLIENTS: Final = 4
+BUGGY_CLIENT: Final = "client-0"
+POISONED: Final = 0.25
 # Time between two events of a stream.
 GAP_S: Final = 0.005
 
@@ -40,9 +44,23 @@ def request_body(request_id: str, *, stream: bool, repeatable: bool) -> dict[str
 
 def request_headers(request_id: str, *, repeatable: bool) -> dict[str, str]:
     """The header fields of a request; the retry field is LiteLLM's own, others ignore it."""
+    client = {"x-api-key": client_of(request_id)}
     if repeatable:
-        return {"idempotency-key": request_id}
-    return {"x-litellm-num-retries": "0"}
+        return {**client, "idempotency-key": request_id}
+    return {**client, "x-litellm-num-retries": "0"}
+
+
+def client_of(request_id: str) -> str:
+    """The key of the client that sends this request: one of four at random."""
+    return f"client-{random.Random(f'client {request_id}').randrange(CLIENTS)}"
+
+
+def fails_everywhere(action: str, request_id: str) -> bool:
+    """Whether this request fails at each target with that fault; a target knows the client by the id, since
+    some routers do not pass on its key."""
+    if action == "tenant":
+        return client_of(request_id) == BUGGY_CLIENT
+    return action == "poison" and random.Random(f"poison {request_id}").random() < POISONED
 
 
 def request_id_of(body: object) -> str:

@@ -20,6 +20,7 @@ DEMANDS: Final[Mapping[str, str]] = {
     "lost": "0 lost",
     "repeats": "0 wrong repeats",
     "p99": "p99 under twice normal",
+    "out": "no healthy target out",
     "extra": "extra under 5 %",
 }
 KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this scoreboard", DEFAULTS: "default policy"}

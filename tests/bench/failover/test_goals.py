@@ -95,3 +95,10 @@ def test_the_best_of_a_scenario_is_among_one_own_entry_and_the_peers() -> None:
     entries[-1]["lost"] = 2
     assert goals.best(entries, "lost", goals.DEFAULTS) == {"kill": ["skyfleet-defaults"]}
     assert goals.best(entries[:2], "lost", goals.DEFAULTS) == {}
+
+
+def test_no_target_without_a_fault_of_its_own_may_be_out() -> None:
+    """There is no verdict for entries that did not measure it."""
+    assert verdict([entry("poison", "skyfleet", wrongly_out_s=0.0)], "poison", "out") is True
+    assert verdict([entry("poison", "skyfleet", wrongly_out_s=1.2)], "poison", "out") is False
+    assert verdict([entry("kill", "skyfleet")], "kill", "out") is None

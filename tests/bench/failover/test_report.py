@@ -30,8 +30,8 @@ def test_the_document_lists_each_missed_goal_with_its_entry() -> None:
     """A entry without missed goals is listed too."""
     text = report.document(scoreboard(lost=2))
     missed = "cut: floor: no peer loses fewer (2 lost; fewer: nginx 0); cut: 0 lost (2)."
-    assert f"- `skyfleet-defaults`, default policy: 2 of 57. {missed}" in text
-    assert "- `skyfleet`, tuned for this scoreboard: none of 57." in text
+    assert f"- `skyfleet-defaults`, default policy: 2 of 69. {missed}" in text
+    assert "- `skyfleet`, tuned for this scoreboard: none of 69." in text
     assert all(f"### {scenario.name}\n" in text for scenario in SCENARIOS)
 
 
@@ -71,3 +71,12 @@ def test_the_document_shows_the_duration_of_a_run_if_it_was_recorded() -> None:
     assert "all runs took 1 min." in report.document(timed)
     assert "nginx 24 s (1 s)" in report.document(timed)
     assert "- Duration:" not in report.document([entry("kill", "nginx")])
+
+
+def test_what_healthy_targets_kept_is_shown_where_it_was_measured() -> None:
+    """And no recovery where no target has a fault of its own."""
+    kept = entry("poison", "nginx", wrongly_out_s=2.5, least_share=0.41, recovery_ms=None)
+    text = report.document([kept, entry("kill", "nginx")])
+    assert "| detection, ms | extra, % | wrongly out, s | least share kept |" in text
+    assert "| nginx | 0 | 0 | 0 | - | 60 | 150 | 0 | 0.0 | 2.5 | 0.41 |" in text
+    assert "| recovery, ms | extra, % |\n" in text

@@ -124,6 +124,46 @@ def test_recovery_waits_for_half_of_the_former_share(back: float, expected: floa
     assert found == (None if expected is None else pytest.approx(expected, abs=210))
 
 
+def of_clients(scenario: Scenario, out: tuple[float, float] = (0.0, 0.0)) -> dict[str, object]:
+    """The entry of a router that fails what fails at each target, and leaves target 1 alone for a while."""
+    outcomes: list[Outcome] = []
+    records: list[Record] = []
+    for number, at in enumerate(times(0, 18)):
+        one = outcome(at)
+        doomed = scoring.is_doomed(scenario, one.request)
+        outcomes.append(outcome(at, failure="status 500" if doomed else ""))
+        left = out[0] <= at < out[1]
+        records.append(record(at, (0, 2)[number % 2] if left else number % 3))
+    return entry(outcomes, records, scenario)
+
+
+@pytest.mark.parametrize(("name", "share"), [("poison", 0.25), ("tenant-bug", 0.25)])
+def test_requests_that_fail_at_each_target_are_in_no_figure(name: str, share: float) -> None:
+    """About a quarter of those during the fault; the others are judged, and no target was left out."""
+    found = of_clients(next(one for one in SCENARIOS if one.name == name))
+    assert found["sent"] == pytest.approx(720 - share * 40 * 6.5, abs=25)
+    assert (found["lost"], found["detection_ms"], found["recovery_ms"]) == (0, 0.0, None)
+    assert found["wrongly_out_s"] == 0.0
+    assert found["least_share"] == pytest.approx(1.0, abs=0.25)
+
+
+def test_a_target_that_gets_nothing_for_over_a_second_is_out() -> None:
+    """It is counted until the end of the scenario, and only for targets without a fault of their own."""
+    poison = next(one for one in SCENARIOS if one.name == "poison")
+    assert of_clients(poison, (5.0, 8.0))["wrongly_out_s"] == pytest.approx(3.0, abs=0.3)
+    assert of_clients(poison, (12.0, 18.0))["wrongly_out_s"] == pytest.approx(6.0, abs=0.3)
+    assert of_clients(poison, (4.0, 10.0))["least_share"] == 0.0
+    build = next(one for one in SCENARIOS if one.name == "bad-build")
+    assert of_clients(build, (5.0, 8.0))["wrongly_out_s"] == 0.0
+
+
+def test_where_no_healthy_target_is_left_none_is_wrongly_out() -> None:
+    """Nor is one in the scenario of router instances."""
+    for name in ("all-down", "router"):
+        found = of_clients(next(one for one in SCENARIOS if one.name == name))
+        assert (found["wrongly_out_s"], found["least_share"]) == (None, None)
+
+
 def test_a_percentile_is_one_of_the_values() -> None:
     """A percentile is the smallest value that so many of the values do not exceed."""
     values = [float(number) for number in range(1, 101)]

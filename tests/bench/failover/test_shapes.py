@@ -29,7 +29,7 @@ def test_a_health_check_is_no_request_of_the_load(body: object) -> None:
 
 def test_only_retryable_requests_have_an_idempotency_key() -> None:
     """A request that must not be repeated has `disable_fallbacks`, which LiteLLM reads."""
-    assert shapes.request_headers("a", repeatable=True) == {"idempotency-key": "a"}
+    assert shapes.request_headers("a", repeatable=True)["idempotency-key"] == "a"
     assert "idempotency-key" not in shapes.request_headers("a", repeatable=False)
     assert shapes.request_body("a", stream=False, repeatable=False)["disable_fallbacks"] is True
 
@@ -67,3 +67,13 @@ def test_service_times_are_distributed_as_documented() -> None:
     assert times[2000] == pytest.approx(shapes.MEDIAN_S, rel=0.05)
     assert times[3960] == pytest.approx(2 * shapes.MEDIAN_S, rel=0.1)
     assert shapes.service_s(1, "9") == shapes.service_s(1, "9")
+
+
+def test_a_quarter_of_the_requests_is_poison_and_each_client_sends_a_quarter() -> None:
+    """Both follow from the id alone, so each target and the scoreboard know them."""
+    ids = [f"4-{number:05d}" for number in range(2_000)]
+    for action in ("poison", "tenant"):
+        share = sum(shapes.fails_everywhere(action, one) for one in ids) / len(ids)
+        assert share == pytest.approx(0.25, abs=0.03)
+    assert not any(shapes.fails_everywhere("build", one) for one in ids)
+    assert shapes.request_headers(ids[0], repeatable=False)["x-api-key"] == shapes.client_of(ids[0])
