@@ -7,14 +7,14 @@ same two kinds apart: errors of external and of local origin, gateway failures a
 
 Rules
 - What fails alike everywhere is not the fault of a target. An agent error counts against a target only if
-  requests fail more often there than at all other targets together, by Fisher's exact test at `PROOF`.
+  requests fail more often there than at all other targets together, by Fisher's exact test at `CHANCE`.
   What no other target was asked proves nothing, so the only target is never at fault.
 - Like is compared with like: each request with those of its class (`class_of`). An error of one path, or of
   one client, is not compared with the successes of others. The classes together give the proof (a stratified
   test), and an error counts only if the others do better in its own class.
 - There are `CLASSES` classes by hash: memory is bounded, and an agent with a path for each item has requests
   to compare, too.
-- A class is a suspect from its first failure until it had none for `MEMORY_S`. Only the outcomes of
+- A class is a suspect from its first failure until it had none for `SUSPECT_S`. Only the outcomes of
   suspects are counted, so a fleet without errors does no work here.
 - Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
   requests count as good for their own target: errors are often faster than replies, and where replies take
@@ -42,13 +42,13 @@ from typing import Final
 from skyfleet.values import frozen
 
 # The chance that equally good targets look so different: of three targets 5 errors against 8 successes.
-PROOF: Final = 1 / 1000
+CHANCE: Final = 1 / 1000
 # Outcomes of a class at one target: enough for a proof where a third of the requests fails.
 WINDOW: Final = 32
 # Few enough that requests with a path each soon meet in one class, many enough that two busy paths rarely do.
 CLASSES: Final = 8
 # A class without a failure for so long is as good as new; the first ejections are shorter.
-MEMORY_S: Final = 60.0
+SUSPECT_S: Final = 60.0
 
 
 @frozen
@@ -131,7 +131,7 @@ def succeeded(suspects: Suspects, request_class: int, target: str, now: float) -
     seen = suspects.get(request_class)
     if seen is None:
         return suspects
-    if not 0 <= now - seen.at < MEMORY_S:
+    if not 0 <= now - seen.at < SUSPECT_S:
         return {one: other for one, other in suspects.items() if one != request_class}
     before = seen.tallies.get(target, _NOTHING)
     tally = _bounded(Tally(before.failed, before.good + 1, 0, before.held))
@@ -154,7 +154,7 @@ def needs_comparison(suspects: Suspects, request_class: int, target: str) -> boo
 
 def is_proven(suspects: Suspects, target: str, active: int = 0) -> bool:
     """Fisher's exact test, one-sided, over all classes: whether so many errors are at this target by chance
-    with a probability of at most `PROOF`. active: its other active requests."""
+    with a probability of at most `CHANCE`. active: its other active requests."""
     tables = [_table(one.tallies, target, active) for one in suspects.values() if target in one.tallies]
     seen = sum(table.seen for table in tables)
     surplus = seen - sum(table.mean for table in tables)
@@ -165,7 +165,7 @@ def is_proven(suspects: Suspects, target: str, active: int = 0) -> bool:
     chances = [1.0]
     for table in tables:
         chances = _added(chances, table.chances())
-    return math.fsum(chances[seen:]) <= PROOF
+    return math.fsum(chances[seen:]) <= CHANCE
 
 
 @frozen
@@ -225,8 +225,8 @@ def _does_better(tallies: Mapping[str, Tally], target: str) -> bool:
 def _lately(
     suspects: Suspects, request_class: int, now: float
 ) -> tuple[dict[int, Suspect], Mapping[str, Tally]]:
-    """The suspects of the last `MEMORY_S`, and the outcomes of this class."""
-    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < MEMORY_S}
+    """The suspects of the last `SUSPECT_S`, and the outcomes of this class."""
+    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < SUSPECT_S}
     return known, known[request_class].tallies if request_class in known else {}
 
 

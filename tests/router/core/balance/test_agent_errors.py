@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.core.health.attribution import MEMORY_S
+from router.core.health.attribution import SUSPECT_S
 from router.core.health.machine import FAILURES, SERVING, Status
 from router.core.outcomes import Outcome
 from skyfleet.contract import Strategy
@@ -179,6 +179,6 @@ def test_a_fleet_without_errors_has_no_suspects() -> None:
     assert not harness.balancer.suspects
     send(harness, FINE, lambda key: True)
     assert harness.balancer.suspects
-    harness.now += MEMORY_S
+    harness.now += SUSPECT_S
     send(harness, FINE, lambda key: False)
     assert not harness.balancer.suspects

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from router.core.health import attribution
 from router.core.health.attribution import (
+    CHANCE,
     CLASSES,
-    MEMORY_S,
     NONE,
     NOT_PROVEN,
-    PROOF,
+    SUSPECT_S,
     WINDOW,
     Finding,
     Suspect,
@@ -117,7 +117,7 @@ def test_a_bad_build_is_proven_whatever_came_before(data: st.DataObject, size: i
 
 def test_bad_requests_among_good_ones_of_their_class_hardly_ever_count() -> None:
     """One bad prompt in so many on the same path, sent to targets at random: the proof is wrong in less than
-    one of `1 / PROOF` errors."""
+    one of `1 / CHANCE` errors."""
     errors = proofs = 0
     for size in (2, 3, 5):
         for share in (0.02, 0.1, 0.4, 0.8):
@@ -126,7 +126,7 @@ def test_bad_requests_among_good_ones_of_their_class_hardly_ever_count() -> None
                 step = (0, draw.randrange(size), draw.random() < share)
                 suspects, counted = tell([step], suspects)
                 errors, proofs = errors + step[2], proofs + bool(counted)
-    assert proofs <= PROOF * errors
+    assert proofs <= CHANCE * errors
 
 
 @given(st.lists(st.tuples(classes, st.integers(0, 4), st.booleans()), max_size=60), st.randoms())
@@ -171,8 +171,8 @@ def test_the_proof_is_fishers_exact_test_over_all_classes(found: list[tuple[int,
         number: Suspect(NOW, {"own": Tally(here, good), "other": Tally(there, fine)})
         for number, (here, good, there, fine) in enumerate(found)
     }
-    if not math.isclose(exact, PROOF):
-        assert is_proven(suspects, "own") is (exact <= PROOF)
+    if not math.isclose(exact, CHANCE):
+        assert is_proven(suspects, "own") is (exact <= CHANCE)
 
 
 def test_active_requests_count_as_good_for_their_own_target() -> None:
@@ -227,7 +227,7 @@ def test_an_error_elsewhere_takes_the_proof_back() -> None:
 def test_a_class_without_an_error_for_a_minute_is_no_suspect() -> None:
     """Nor is one with an error in the future, after the clock was set back. Then nothing is counted."""
     suspects, _ = attribution.failed(NONE, 1, "t0", NOW)
-    later = NOW + MEMORY_S
+    later = NOW + SUSPECT_S
     assert succeeded(suspects, 1, "t0", later - 0.1) != {}
     assert succeeded(suspects, 1, "t0", later) == {}
     assert succeeded(suspects, 1, "t0", NOW - 1) == {}
