@@ -22,6 +22,8 @@ from contextlib import aclosing
 from functions.api import AgentRequest, Event, repeatable
 from functions.demo.loop import answer
 from functions.demo.pacing import paced, seconds_per_word
+from functions.demo.parameters import without_a_model
+from functions.demo.text_limits import limited
 from functions.demo.tools.base import Context
 from skyfleet import contract
 
@@ -37,8 +39,9 @@ async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
 
         events = Model.from_env(request.environ).answer(request, context)
     else:
+        options = without_a_model(request.body)
         pace = seconds_per_word(request.environ) if request.stream else 0.0
-        events = paced(answer(request, context), pace, asyncio.sleep)
+        events = limited(paced(answer(request, context), pace, asyncio.sleep), options)
     async with aclosing(events):
         async for event in events:
             yield event

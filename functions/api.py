@@ -20,7 +20,7 @@ REPEATABLE_MARK = "__skyfleet_repeatable__"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; `role` is system, developer, user, assistant or tool."""
+    """One message of a conversation; `role` is system, developer, user, assistant, tool or function."""
 
     role: str
     content: str
@@ -63,10 +63,47 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The token counts of a model. Without them usage is estimated from the length of the texts."""
+    """The token counts of a model. Without them usage is estimated from the length of the texts.
+
+    details: such as {"completion_tokens_details": {"reasoning_tokens": 64}}, with OpenAI's names.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    details: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a model says of its whole answer: `id`, `model`, `created`, `system_fingerprint`, `service_tier`.
+
+    Chat completions carry the fields in place of their own, if it comes before all other events.
+    """
+
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A part of a model's message with more than text, with the names of OpenAI's chat completions.
+
+    fields: of the message, such as `content`, `refusal` or `tool_calls`. logprobs: of this part.
+    """
+
+    fields: Mapping[str, Any]
+    logprobs: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        content = self.fields.get("content")
+        return content if isinstance(content, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a model ended its answer: `stop`, `length`, `content_filter` or `tool_calls`."""
+
+    finish_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +118,7 @@ class Failed:
 
 
 # A `str` is a piece of the answer's text.
-Event = str | Step | Usage | Failed
+Event = str | Step | Usage | Failed | Head | Delta | End
 
 Agent = TypeVar("Agent")
 

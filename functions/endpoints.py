@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from functions.api import AgentRequest, Failed, Step
+from functions.api import AgentRequest, Delta, Failed, Head, Step
 from functions.errors import FunctionError, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
 from functions.openai_format import MODEL, Completion, model_json
@@ -81,22 +81,22 @@ class Endpoints:
             frames = self._invoke_frames(request, headers)
             await unless_gone(_stream(send, headers, frames, _invoke_error), receive)
         else:
-            await unless_gone(self._whole(send, request, lambda finished: finished.body), receive)
+            await unless_gone(self._whole(send, request, lambda finished, _: finished.body), receive)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = chat_request(
             await read_body(header(scope, b"content-length"), receive), self._context(scope, may_accept=False)
         )
         await notify_start(scope)
-        completion = Completion(request.request_id, begun_at(scope, self.now()))
+        completion = Completion(request.request_id, begun_at(scope, self.now()), _wants_usage(request))
         if request.stream:
             headers = list(sse.HEADERS)
             frames = self._chat_frames(request, completion, headers)
             await unless_gone(_stream(send, headers, frames, _chat_error), receive)
         else:
 
-            def body(finished: Finished) -> bytes:
-                return json_bytes(completion.whole(finished.text, finished.usage))
+            def body(finished: Finished, head: Head) -> bytes:
+                return json_bytes(completion.of(head).whole(finished))
 
             await unless_gone(self._whole(send, request, body), receive)
 
@@ -106,14 +106,19 @@ class Endpoints:
     async def _model(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, json_bytes(model_json()))
 
-    async def _whole(self, send: Send, request: AgentRequest, body: Callable[[Finished], bytes]) -> None:
+    async def _whole(
+        self, send: Send, request: AgentRequest, body: Callable[[Finished, Head], bytes]
+    ) -> None:
         headers: list[Header] = []
+        head = Head({})
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
                 if isinstance(event, Failed):
                     headers.append(OUTCOME_ERROR)
+                elif isinstance(event, Head):
+                    head = Head({**event.fields, **head.fields})
                 elif isinstance(event, Finished):
-                    await send_json(send, 200, body(event), headers)
+                    await send_json(send, 200, body(event, head), headers)
 
     async def _invoke_frames(self, request: AgentRequest, headers: list[Header]) -> Frames:
         """The events of /invoke. headers: of the response, sent with the first event."""
@@ -127,6 +132,10 @@ class Endpoints:
                         yield sse.frame({"text": text}, "delta")
                     case Step():
                         yield sse.frame(event.to_json(), "step")
+                    case Delta() if event.text:
+                        yield sse.frame({"text": event.text}, "delta")
+                    case Head() | Delta():
+                        pass  # `done` has the fields of the message
                     case Finished():
                         yield sse.raw_frame(event.body, "done")
 
@@ -138,19 +147,21 @@ class Endpoints:
             async for event in output:
                 if isinstance(event, Failed):
                     headers.append(OUTCOME_ERROR)
+                elif isinstance(event, Head):
+                    completion = completion.of(event)
                 if not opened:
                     opened = True
                     yield sse.frame(completion.first())
                 match event:
-                    case str():
+                    case str() | Delta():
                         yield sse.frame(completion.delta(event))
                     case Failed(reply=text):
                         yield sse.frame(completion.delta(str(text)))
-                    case Step():
+                    case Step() | Head():
                         pass  # OpenAI's format has no event for it
                     case Finished():
-                        yield sse.frame(completion.last())
-                        if _wants_usage(request):
+                        yield sse.frame(completion.last(event.finish_reason))
+                        if completion.with_usage:
                             yield sse.frame(completion.usage(event.usage))
                         yield sse.raw_frame(b"[DONE]")
 

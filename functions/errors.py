@@ -4,6 +4,7 @@
     ├── CallerError                   the request is wrong
     │   ├── BadJson            400 bad-json
     │   ├── BadRequest         400 bad-request
+    │   ├── UnsupportedParameter   400 unsupported_parameter    OpenAI's code
     │   ├── UnknownPath        404 not-found
     │   ├── WrongMethod        405 method-not-allowed
     │   └── TooLarge           413 too-large
@@ -67,9 +68,19 @@ class BadJson(CallerError):
 
 
 class BadRequest(CallerError):
-    """The body is JSON of the wrong shape."""
+    """The body is JSON of the wrong shape. param: the field at fault."""
 
     code = "bad-request"
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        self.param = param
+        super().__init__(message)
+
+
+class UnsupportedParameter(BadRequest):
+    """The request has a parameter that would be ignored."""
+
+    code = "unsupported_parameter"
 
 
 class UnknownPath(CallerError):

@@ -2,69 +2,119 @@
 
 https://platform.openai.com/docs/api-reference/chat. Pure: ids and times are arguments. Both are derived from
 the request, `id` from its id and `created` from its start, so all attempts send equal bytes and another
-attempt can continue a broken stream.
+attempt can continue a broken stream. What a model says of its answer takes their place.
+
+The shapes are those of openai-python: types/chat/chat_completion.py, chat_completion_chunk.py and
+types/completion_usage.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
-from functions.api import Usage
+from functions.api import Delta, Head, Usage
+from functions.runner import Finished
 
 # The model in /v1/models and in every answer. The `model` of a request is ignored.
-MODEL: Final = "skyfleet-agent"
+MODEL: Final = "skyfleet"
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The formats of one answer. created: the start of the request in unix seconds."""
+    """The formats of one answer.
+
+    created: the start of the request in unix seconds. with_usage: stream_options.include_usage. head: what
+    the model says of its answer.
+    """
 
     request_id: str
     created: int
+    with_usage: bool = False
+    head: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def id(self) -> str:
         # Equal in all attempts of a request, so a client never sees two ids for one answer.
         return f"chatcmpl-{hashlib.sha256(self.request_id.encode()).hexdigest()[:24]}"
 
-    def whole(self, text: str, usage: Usage) -> dict[str, object]:
+    def of(self, head: Head) -> Completion:
+        """The same answer, whose model has said this. Its first id and model stay, as in all chunks of a
+        stream."""
+        kept = {name: self.head[name] for name in ("id", "model", "created") if name in self.head}
+        return replace(self, head={**self.head, **head.fields, **kept})
+
+    def whole(self, finished: Finished) -> dict[str, object]:
         """The reply to a request without `stream`."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        return {**self._head("chat.completion"), "choices": [choice], "usage": usage_json(usage)}
+        fields = {name: _numbered(value, numbered=False) for name, value in finished.fields.items()}
+        instead = finished.fields.keys() & {"refusal", "tool_calls", "function_call"}
+        content = None if instead and not finished.text else finished.text
+        message = {"role": "assistant", "content": content, "refusal": None, **fields}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": finished.logprobs,
+            "finish_reason": finished.finish_reason,
+        }
+        usage = usage_json(finished.usage)
+        return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
 
     def first(self) -> dict[str, object]:
         """The first chunk of a stream."""
         return self._chunk({"role": "assistant", "content": ""})
 
-    def delta(self, text: str) -> dict[str, object]:
+    def delta(self, part: str | Delta) -> dict[str, object]:
         """A chunk with a piece of the answer."""
-        return self._chunk({"content": text})
+        if isinstance(part, str):
+            return self._chunk({"content": part})
+        fields = {name: _numbered(value, numbered=True) for name, value in part.fields.items()}
+        return self._chunk(fields, logprobs=part.logprobs)
 
-    def last(self) -> dict[str, object]:
-        """The chunk with the finish reason `stop`."""
-        return self._chunk({}, "stop")
+    def last(self, finish_reason: str = "stop") -> dict[str, object]:
+        """The chunk with the finish reason."""
+        return self._chunk({}, finish_reason)
 
     def usage(self, usage: Usage) -> dict[str, object]:
         """The chunk after the last one, for requests with stream_options.include_usage."""
         return {**self._head("chat.completion.chunk"), "choices": [], "usage": usage_json(usage)}
 
-    def _chunk(self, delta: dict[str, object], finish_reason: str | None = None) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+    def _chunk(
+        self,
+        delta: Mapping[str, object],
+        finish_reason: str | None = None,
+        logprobs: Mapping[str, object] | None = None,
+    ) -> dict[str, object]:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        # With include_usage all chunks but the last have the field, with null.
+        none = {"usage": None} if self.with_usage else {}
+        return {**self._head("chat.completion.chunk"), "choices": [choice], **none}
 
     def _head(self, kind: str) -> dict[str, object]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": MODEL}
+        own = {"id": self.id, "object": kind, "created": self.created, "model": MODEL}
+        return {**own, **self.head}
 
 
-def usage_json(usage: Usage) -> dict[str, int]:
+def _numbered(value: object, *, numbered: bool) -> object:
+    """Tool calls have an index in chunks, and none in whole messages."""
+    if not isinstance(value, list):
+        return value
+    items = cast("list[Any]", value)
+    if not all(isinstance(item, Mapping) and "function" in item for item in items):
+        return items
+    if numbered:
+        return [{"index": index, **item} for index, item in enumerate(items)]
+    return [{name: part for name, part in item.items() if name != "index"} for item in items]
+
+
+def usage_json(usage: Usage) -> dict[str, object]:
     """Token counts with OpenAI's names."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        **usage.details,
     }
 
 

@@ -1,6 +1,10 @@
 """Parse a request body into an AgentRequest.
 
-Rule: every mistake is a CallerError with its place, a position in the JSON or a field.
+Rules
+- Every mistake is a CallerError with its place, a position in the JSON or a field.
+- A conversation is accepted as clients replay it: all roles of OpenAI's API, also the deprecated `function`
+  (openai-python, types/chat/chat_completion_message_param.py), and refusals in place of texts.
+- Text parts are joined with a line break: each is a text of its own, and often ends without one.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any, Final, NoReturn, cast
 from functions.api import AgentRequest, Message
 from functions.errors import BadJson, BadRequest
 
-ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 EXAMPLE: Final = 'Send {"input": "what is 6 * 7?"} or {"messages": [{"role": "user", "content": "..."}]}.'
 
 
@@ -70,19 +74,20 @@ def chat_request(body: bytes, origin: RequestContext) -> AgentRequest:
     """A request to POST /v1/chat/completions."""
     parsed = parse_json(body)
     if "messages" not in parsed:
-        raise BadRequest("messages is missing; expected a list of {role, content}.")
+        raise BadRequest("messages is missing; expected a list of {role, content}.", "messages")
     if parsed.get("n") not in (None, 1):
-        raise BadRequest("n is not 1; this agent gives one answer. Leave n out.")
+        raise BadRequest("n is not 1; this agent gives one answer. Leave n out.", "n")
     return _request(parsed, _messages(parsed["messages"]), origin)
 
 
 def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: RequestContext) -> AgentRequest:
     stream = parsed.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise BadRequest(f"stream is {_kind(stream)}, expected true or false.")
+        raise BadRequest(f"stream is {_kind(stream)}, expected true or false.", "stream")
     inputs = [message.content for message in messages if message.role == "user"]
     if not inputs:
-        raise BadRequest("messages holds no message of role user; the last one is what the agent answers.")
+        message = "messages holds no message of role user; the last one is what the agent answers."
+        raise BadRequest(message, "messages")
     return AgentRequest(
         messages=messages,
         input=inputs[-1],
@@ -95,39 +100,45 @@ def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: Requ
 
 def _messages(value: object) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
-        raise BadRequest(f"messages is {_kind(cast('object', value))}, expected a list with a message in it.")
+        found = _kind(cast("object", value))
+        raise BadRequest(f"messages is {found}, expected a list with a message in it.", "messages")
     return tuple(_message(i, item) for i, item in enumerate(cast("list[object]", value)))
 
 
 def _message(index: int, value: object) -> Message:
     where = f"messages[{index}]"
     if not isinstance(value, dict):
-        raise BadRequest(f"{where} is {_kind(value)}, expected an object with role and content.")
+        raise BadRequest(f"{where} is {_kind(value)}, expected an object with role and content.", where)
     fields = cast("dict[str, object]", value)
     role = fields.get("role")
     if not isinstance(role, str) or role not in ROLES:
         found = repr(role[:40]) if isinstance(role, str) else _kind(role)
-        raise BadRequest(f"{where}.role is {found}, expected one of {', '.join(ROLES)}.")
+        expected = ", ".join(ROLES)
+        raise BadRequest(f"{where}.role is {found}, expected one of {expected}.", f"{where}.role")
     return Message(role, _content(f"{where}.content", fields.get("content"), role))
 
 
 def _content(where: str, value: object, role: str) -> str:
     if isinstance(value, str):
         return value
-    if value is None and role == "assistant":  # OpenAI's form of a message with only tool calls
+    # OpenAI's form of a message with only tool calls, and of a function without a result.
+    if value is None and role in ("assistant", "function"):
         return ""
     if isinstance(value, list):
-        return "".join(_part(f"{where}[{i}]", part) for i, part in enumerate(cast("list[object]", value)))
-    raise BadRequest(f"{where} is {_kind(value)}, expected text or a list of text parts.")
+        parts = enumerate(cast("list[object]", value))
+        return "\n".join(_part(f"{where}[{i}]", part) for i, part in parts)
+    raise BadRequest(f"{where} is {_kind(value)}, expected text or a list of text parts.", where)
 
 
 def _part(where: str, value: object) -> str:
     if isinstance(value, dict):
         part = cast("dict[str, object]", value)
-        text = part.get("text")
-        if part.get("type") == "text" and isinstance(text, str):
+        kind = part.get("type")
+        text = part.get(kind) if isinstance(kind, str) and kind in ("text", "refusal") else None
+        if isinstance(text, str):
             return text
-    raise BadRequest(f'{where} is not {{"type": "text", "text": "..."}}; this agent reads text only.')
+    message = f'{where} is not {{"type": "text", "text": "..."}}; this agent reads text only.'
+    raise BadRequest(message, where)
 
 
 def _kind(value: object) -> str:

@@ -14,10 +14,10 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
-from functions.api import AgentRequest, Failed, Step, Usage
+from functions.api import AgentRequest, Delta, End, Failed, Head, Step, Usage
 from functions.errors import AgentFailed, FunctionError
 from functions.loading import Kind, LoadedAgent
 from skyfleet.asgi import Scope, json_bytes
@@ -42,15 +42,22 @@ async def notify_start(scope: Scope) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a run. body: the whole reply of /invoke as JSON. text: the answer alone."""
+    """The end of a run.
+
+    body: the whole reply of /invoke as JSON. text: the answer alone. finish_reason, fields, logprobs: what a
+    model told of the end, of its message besides the content, and of its tokens, with OpenAI's names.
+    """
 
     body: bytes
     text: str
     usage: Usage
+    finish_reason: str = "stop"
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    logprobs: Mapping[str, Any] | None = None
 
 
 # The reply of `Failed` is text here, also where the agent returned a mapping.
-Output = AsyncGenerator[str | Failed | Step | Finished, None]
+Output = AsyncGenerator[str | Failed | Step | Head | Delta | Finished, None]
 
 
 def run(agent: LoadedAgent, request: AgentRequest) -> Output:
@@ -75,34 +82,75 @@ async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
 
 
 async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
-    texts: list[str] = []
-    steps: list[dict[str, object]] = []
-    usage: Usage | None = None
+    collected = _Collected()
     with _agent_errors(request):
         generator: AsyncGenerator[object, None] = agent.call(request)
         async with aclosing(generator):
             async for event in generator:
                 match event:
-                    case str():
-                        texts.append(event)
+                    case str() | Step() | Head() | Delta() | Failed(reply=str()):
+                        collected.add(event)
                         yield event
-                    case Failed(reply=str() as text):
-                        texts.append(text)
-                        yield event
-                    case Step():
-                        json_bytes(event.to_json())  # a value that is not JSON is an error of the agent
-                        steps.append(event.to_json())
-                        yield event
-                    case Usage():
-                        usage = event
+                    case Usage() | End():
+                        collected.note(event)
                     case _:
                         raise TypeError(
                             f"the agent yielded a {type(event).__name__}; "
-                            "expected text, Step, Usage or Failed with a text"
+                            "expected text, Step, Usage, Head, Delta, End or Failed with a text"
                         )
-        output = "".join(texts)
-        body = json_bytes({"output": output, "steps": steps})
-    yield Finished(body, output, usage or _estimate(request, output))
+        finished = collected.finished(request)
+    yield finished
+
+
+class _Collected:
+    """What a generator has yielded."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._steps: list[dict[str, object]] = []
+        self._fields: dict[str, Any] = {}
+        self._logprobs: dict[str, Any] = {}
+        self._usage: Usage | None = None
+        self._finish_reason = "stop"
+
+    def add(self, event: str | Step | Head | Delta | Failed) -> None:
+        match event:
+            case str():
+                self._texts.append(event)
+            case Failed(reply=text):
+                self._texts.append(str(text))
+            case Step():
+                json_bytes(event.to_json())  # a value that is not JSON is an error of the agent
+                self._steps.append(event.to_json())
+            case Delta():
+                self._texts.append(event.text)
+                _merge(self._fields, event.fields)
+                _merge(self._logprobs, event.logprobs or {})
+            case Head():
+                json_bytes(dict(event.fields))
+
+    def note(self, event: Usage | End) -> None:
+        if isinstance(event, Usage):
+            self._usage = event
+        else:
+            self._finish_reason = event.finish_reason
+
+    def finished(self, request: AgentRequest) -> Finished:
+        """The end of the run, with the reply of /invoke."""
+        output = "".join(self._texts)
+        fields = {name: value for name, value in self._fields.items() if name not in ("content", "role")}
+        end = {} if self._finish_reason == "stop" else {"finish_reason": self._finish_reason}
+        body = json_bytes({"output": output, "steps": self._steps, **end, **fields})
+        usage = self._usage or _estimate(request, output)
+        return Finished(body, output, usage, self._finish_reason, fields, self._logprobs or None)
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Append texts and lists to those of the same name; other values replace them."""
+    for name, value in more.items():
+        before = into.get(name)
+        joined = isinstance(value, (str, list)) and type(before) is type(cast("object", value))
+        into[name] = cast("Any", before) + value if joined else value
 
 
 @contextmanager

@@ -148,7 +148,7 @@ CHAT_ID: Final = "chatcmpl-6571f712b26b2bd70c49aad0"
 
 def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    head = {"id": CHAT_ID, "object": "chat.completion.chunk", "created": 0, "model": "skyfleet-agent"}
+    head = {"id": CHAT_ID, "object": "chat.completion.chunk", "created": 0, "model": "skyfleet"}
     return b"data: " + _json({**head, "choices": [choice]}) + b"\n\n"
 
 
@@ -179,7 +179,7 @@ def _chat(text: str, **more: object) -> bytes:
 def _completion(text: str, prompt: int, completion: int) -> bytes:
     message = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    head = {"id": CHAT_ID, "object": "chat.completion", "created": 0, "model": "skyfleet-agent"}
+    head = {"id": CHAT_ID, "object": "chat.completion", "created": 0, "model": "skyfleet"}
     usage = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -194,7 +194,7 @@ def _error(code: str, message: str) -> bytes:
 
 
 ENDPOINTS: Final = (
-    "GET /health, POST /invoke, POST /v1/chat/completions, GET /v1/models, GET /v1/models/skyfleet-agent"
+    "GET /health, POST /invoke, POST /v1/chat/completions, GET /v1/models, GET /v1/models/skyfleet"
 )
 UNAUTHORIZED: Final = _error(
     "unauthorized",
@@ -260,7 +260,7 @@ CASES: Final[tuple[Case, ...]] = (
         body=_chat("reverse abc"),
         reply=_completion("Reversed: cba", 3, 4),
     ),
-    Case("models", "GET", "/v1/models", 200, mentions=('"id":"skyfleet-agent"', '"object":"list"')),
+    Case("models", "GET", "/v1/models", 200, mentions=('"id":"skyfleet"', '"object":"list"')),
     Case("head of models", "HEAD", "/v1/models", 200, reply=b""),
     Case(
         "health is open",

@@ -1,7 +1,10 @@
 """The agent loop with a model: call the tools that the model requests, until it answers.
 
-Rule: there are at most `MAX_ROUNDS` turns, the last one without tools, and at most `MAX_CALLS` tool calls in
-a turn.
+Rules
+- There are at most `MAX_ROUNDS` turns, the last without tools, and at most `MAX_CALLS` tool calls in a turn.
+- A request with `tools` of its own is one turn with these: the client calls them and sends the results.
+- What the model says of its answer is passed on: head, refusal, log probabilities, finish reason. The usage
+  is that of all turns.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from functions.api import AgentRequest, Event, Message, Step, Usage
+from functions.api import AgentRequest, Delta, End, Event, Step, Usage
+from functions.demo.history import conversation
 from functions.demo.model_errors import ModelFailed, ModelMisused
-from functions.demo.openai_client import ChatApi, ToolCall, Turn
+from functions.demo.openai_client import ChatApi, Output, ToolCall, Turn
+from functions.demo.parameters import for_the_model
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS, call
 from skyfleet import contract
@@ -25,8 +30,6 @@ MAX_CALLS: Final = 8
 INSTRUCTIONS: Final = (
     "You are a helpful agent. Use the tools for arithmetic, time, text and waiting. Be brief."
 )
-# The fields of a request that are forwarded to the model.
-PASSED_ON: Final = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,12 @@ class Model:
 
         Raises an error of functions/demo/model_errors.py.
         """
-        messages = _messages(request.messages)
-        prompt_tokens = completion_tokens = 0
+        chosen = for_the_model(request.body)
+        theirs = not chosen.keys().isdisjoint({"tools", "functions"})
+        messages = conversation(request, () if theirs else (INSTRUCTIONS,))
+        total: Usage | None = None
         for round_number in range(1, MAX_ROUNDS + 1):
-            body = self._body(request, messages, last=round_number == MAX_ROUNDS)
+            body = self._body(messages, chosen, theirs=theirs, last=round_number == MAX_ROUNDS)
             turn: Turn | None = None
             turns = self._turn(body, stream=request.stream)
             async with aclosing(turns):
@@ -62,14 +67,15 @@ class Model:
                         turn = piece
                     else:
                         yield piece
-            if turn is None or (not turn.calls and not turn.text):
+            if turn is None or not (turn.calls or turn.spoke or turn.finish_reason):
                 raise ModelFailed("The model answered with nothing.")
-            if turn.usage is not None:
-                prompt_tokens += turn.usage.prompt_tokens
-                completion_tokens += turn.usage.completion_tokens
-            if not turn.calls:
-                if completion_tokens:
-                    yield Usage(prompt_tokens, completion_tokens)
+            total = _sum(total, turn.usage)
+            if theirs or not turn.calls:
+                if turn.calls:
+                    yield Delta({"tool_calls": [call.to_json() for call in turn.calls]})
+                if total is not None:
+                    yield total
+                yield End(turn.finish_reason or "stop")
                 return
             messages.append(_assistant(turn))
             for wanted in turn.calls[:MAX_CALLS]:
@@ -79,31 +85,27 @@ class Model:
             messages.extend(_refused(wanted) for wanted in turn.calls[MAX_CALLS:])
         raise ModelFailed(f"The model asked for tools {MAX_ROUNDS} times and gave no answer.")
 
-    async def _turn(self, body: dict[str, object], *, stream: bool) -> AsyncGenerator[str | Turn, None]:
+    def _turn(self, body: dict[str, object], *, stream: bool) -> Output:
         if stream:
-            pieces = self.api.streamed({**body, "stream": True, "stream_options": {"include_usage": True}})
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    yield piece
-        else:
-            turn = await self.api.plain(body)
-            if turn.text:
-                yield turn.text
-            yield turn
+            return self.api.streamed({**body, "stream": True, "stream_options": {"include_usage": True}})
+        return self.api.plain(body)
 
     def _body(
-        self, request: AgentRequest, messages: list[dict[str, object]], *, last: bool
+        self, messages: list[dict[str, object]], chosen: dict[str, object], *, theirs: bool, last: bool
     ) -> dict[str, object]:
-        tools = [
+        request: dict[str, object] = {"model": self.name, "messages": messages, **chosen}
+        if theirs:
+            return request
+        if request.pop("tool_choice", "auto") == "none":
+            return request
+        request["tools"] = [
             {
                 "type": "function",
                 "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
             }
             for t in TOOLS.values()
         ]
-        chosen = {name: request.body[name] for name in PASSED_ON if name in request.body}
-        choice = {"tool_choice": "none"} if last else {}
-        return {"model": self.name, "messages": messages, "tools": tools, **choice, **chosen}
+        return {**request, "tool_choice": "none"} if last else request
 
 
 async def _act(wanted: ToolCall, context: Context) -> Step:
@@ -118,24 +120,25 @@ async def _act(wanted: ToolCall, context: Context) -> Step:
     return Step(wanted.name, arguments, called.observation.value)
 
 
-def _messages(messages: tuple[Message, ...]) -> list[dict[str, object]]:
-    given: list[dict[str, object]] = [{"role": "system", "content": INSTRUCTIONS}]
-    for message in messages:
-        if message.role == "tool":
-            # The parsed conversation has no tool calls, and endpoints refuse a tool message without its call.
-            given.append({"role": "system", "content": f"A tool of the caller answered: {message.content}"})
-        else:
-            role = "system" if message.role == "developer" else message.role
-            given.append({"role": role, "content": message.content})
-    return given
-
-
 def _assistant(turn: Turn) -> dict[str, object]:
-    calls = [
-        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
-        for c in turn.calls
-    ]
+    calls = [call.to_json() for call in turn.calls]
     return {"role": "assistant", "content": turn.text or None, "tool_calls": calls}
+
+
+def _sum(total: Usage | None, more: Usage | None) -> Usage | None:
+    """The usage of all turns."""
+    if total is None or more is None:
+        return total or more
+    details = {
+        name: {
+            part: total.details.get(name, {}).get(part, 0) + more.details.get(name, {}).get(part, 0)
+            for part in {**total.details.get(name, {}), **more.details.get(name, {})}
+        }
+        for name in {**total.details, **more.details}
+    }
+    return Usage(
+        total.prompt_tokens + more.prompt_tokens, total.completion_tokens + more.completion_tokens, details
+    )
 
 
 def _refused(wanted: ToolCall) -> dict[str, object]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import functools
 import json
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import httpx
 
-from functions.api import Usage
+from functions.api import Delta, Head, Usage
 from functions.demo import model_errors
 from functions.demo.model_errors import ModelFailed, ModelMisused, ModelSilent, ModelUnreachable
 from functions.errors import FunctionError
@@ -29,6 +29,18 @@ CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 110.0
 
 
+# What a model says of its whole answer, with the type of each.
+_HEAD: Final[Mapping[str, type]] = {
+    "id": str,
+    "model": str,
+    "created": int,
+    "system_fingerprint": str,
+    "service_tier": str,
+}
+# Fields of a message that a Turn has; all others are passed on as they are.
+_READ: Final = frozenset({"role", "content", "tool_calls"})
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool call that a model requests. arguments: unparsed JSON."""
@@ -37,14 +49,25 @@ class ToolCall:
     name: str
     arguments: str
 
+    def to_json(self) -> dict[str, object]:
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The text, tool calls and usage of one turn of a model."""
+    """One turn of a model at its end.
 
+    spoke: it has said something besides tool calls. finish_reason: None if it gave none."""
+
+    spoke: bool
     text: str
     calls: tuple[ToolCall, ...]
     usage: Usage | None
+    finish_reason: str | None
+
+
+Output = AsyncGenerator[Head | str | Delta | Turn, None]
 
 
 @dataclass(slots=True)
@@ -54,11 +77,14 @@ class _Parts:
     texts: list[str] = field(default_factory=list[str])
     calls: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     usage: Usage | None = None
+    finish_reason: str | None = None
     ended: bool = False
+    headed: bool = False
+    spoke: bool = False
 
     def turn(self) -> Turn:
         calls = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for _, c in sorted(self.calls.items()))
-        return Turn("".join(self.texts), calls, self.usage)
+        return Turn(self.spoke, "".join(self.texts), calls, self.usage, self.finish_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +95,8 @@ class ChatApi:
     api_key: str | None = field(repr=False)
     timeout_s: float = READ_TIMEOUT_S
 
-    async def plain(self, body: Mapping[str, object]) -> Turn:
-        """Request one turn. Raises an error of functions/demo/model_errors.py."""
+    async def plain(self, body: Mapping[str, object]) -> Output:
+        """Yield the head, the message and the turn. Raises an error of functions/demo/model_errors.py."""
         try:
             async with self._client() as client:
                 response = await client.post(self._url, json=body, headers=self._headers())
@@ -79,17 +105,31 @@ class ChatApi:
         if response.status_code != 200:
             raise self._refusal(response)
         reply = self._json(response.content)
+        if "choices" not in reply and reply.get("error"):
+            raise model_errors.in_stream(self._host, model_errors.said(reply), self.api_key)
         try:
-            message: dict[str, Any] = reply["choices"][0]["message"]
+            choice: dict[str, Any] = reply["choices"][0]
+            message: dict[str, Any] = choice["message"]
             calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
-            return Turn(message.get("content") or "", calls, _usage(reply.get("usage")))
+            part = _part(message, choice)
+            turn = Turn(
+                part is not None,
+                _text(message),
+                calls,
+                _usage(reply.get("usage")),
+                _reason(choice),
+            )
         except (KeyError, IndexError, TypeError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} answered in no shape of chat completions."
             ) from None
+        yield _head(reply)
+        if part is not None:
+            yield part
+        yield turn
 
-    async def streamed(self, body: Mapping[str, object]) -> AsyncGenerator[str | Turn, None]:
-        """Yield pieces of text as they arrive, then the turn. Raises the same errors."""
+    async def streamed(self, body: Mapping[str, object]) -> Output:
+        """Yield the head, pieces of the message as they arrive, then the turn. Raises the same errors."""
         parts = _Parts()
         try:
             async with (
@@ -101,32 +141,36 @@ class ChatApi:
                     raise self._refusal(response)
                 async with aclosing(cast("AsyncGenerator[str]", response.aiter_lines())) as lines:
                     async for line in lines:
-                        if (text := self._line(line, parts)) is not None:
-                            yield text
+                        for event in self._line(line, parts):
+                            yield event
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
+            if parts.finish_reason is None:
+                raise self._unreachable(error) from error
         if not parts.ended:
             raise ModelFailed(f"The model at {self._host} broke off in the middle of its answer.")
         yield parts.turn()
 
-    def _line(self, line: str, parts: _Parts) -> str | None:
-        """Add one line of the event stream to the parts; returns its text."""
+    def _line(self, line: str, parts: _Parts) -> Sequence[Head | str | Delta]:
+        """Add one line of the event stream to the parts; returns what it says."""
         if not line.startswith("data:"):
-            return None
+            return []
         data = line.removeprefix("data:").strip()
         if data == "[DONE]":
             parts.ended = True
-            return None
+            return []
         chunk = self._json(data.encode())
         if chunk.get("error"):
             raise model_errors.in_stream(self._host, model_errors.said(chunk), self.api_key)
         try:
             parts.usage = _usage(chunk.get("usage")) or parts.usage
-            return _read_choice(chunk.get("choices") or [], parts)
+            part = _read_choice(chunk.get("choices") or [], parts)
         except (KeyError, IndexError, TypeError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} streamed in no shape of chat completions."
             ) from None
+        head = [] if parts.headed else [_head(chunk)]
+        parts.headed = True
+        return head if part is None else [*head, part]
 
     def _client(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
@@ -175,11 +219,12 @@ class ChatApi:
                 )
 
 
-def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | None:
+def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | Delta | None:
     if not choices:
         return None
     choice = choices[0]
-    parts.ended = parts.ended or choice.get("finish_reason") is not None
+    parts.finish_reason = _reason(choice) or parts.finish_reason
+    parts.ended = parts.ended or parts.finish_reason is not None
     delta: dict[str, Any] = choice.get("delta") or {}
     for position, piece in enumerate(delta.get("tool_calls") or ()):
         call = parts.calls.setdefault(piece.get("index", position), {"id": "", "name": "", "arguments": ""})
@@ -187,11 +232,36 @@ def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | None:
         call["id"] = piece.get("id") or call["id"]
         call["name"] += function.get("name") or ""
         call["arguments"] += function.get("arguments") or ""
-    text = delta.get("content")
-    if not isinstance(text, str) or not text:
-        return None
-    parts.texts.append(text)
-    return text
+    parts.texts.append(_text(delta))
+    part = _part(delta, choice)
+    parts.spoke = parts.spoke or part is not None
+    return part
+
+
+def _part(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str | Delta | None:
+    """What a message or a delta says besides tool calls; text alone is a text."""
+    text, logprobs = _text(message), choice.get("logprobs")
+    fields = {name: value for name, value in message.items() if name not in _READ and value}
+    if not fields and not logprobs:
+        return text or None
+    content = {"content": text} if text else {}
+    return Delta(
+        {**content, **fields}, cast("Mapping[str, Any]", logprobs) if isinstance(logprobs, dict) else None
+    )
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _reason(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _head(reply: Mapping[str, Any]) -> Head:
+    return Head({name: reply[name] for name, kind in _HEAD.items() if isinstance(reply.get(name), kind)})
 
 
 def _tool_call(call: dict[str, Any]) -> ToolCall:
@@ -202,7 +272,12 @@ def _usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
     counts = cast("dict[str, Any]", value)
-    return Usage(int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0))
+    details: dict[str, dict[str, int]] = {}
+    for name in ("prompt_tokens_details", "completion_tokens_details"):
+        if isinstance(given := counts.get(name), dict):
+            parts = cast("dict[str, object]", given)
+            details[name] = {part: n for part, n in parts.items() if isinstance(n, int)}
+    return Usage(int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0), details)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ def test_an_input_is_one_user_message() -> None:
 
 
 def test_the_input_of_messages_is_the_last_user_message() -> None:
-    """Text parts are joined, and an assistant message with only tool calls has no text."""
+    """Text parts are joined by a line break, and an assistant message with only tool calls has no text."""
     request = chat_request(
         json_bytes(
             {
@@ -42,9 +42,46 @@ def test_the_input_of_messages_is_the_last_user_message() -> None:
         ),
         CONTEXT,
     )
-    assert request.input == "ab"
+    assert request.input == "a\nb"
     assert request.stream
-    assert [message.content for message in request.messages] == ["be kind", "ab", ""]
+    assert [message.content for message in request.messages] == ["be kind", "a\nb", ""]
+
+
+def test_a_conversation_is_accepted_as_clients_replay_it() -> None:
+    """With the refusal of a model, and with a function and its result as they were before tools."""
+    refusal = {"type": "refusal", "refusal": "I cannot."}
+    messages = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": [refusal], "refusal": None},
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "42"},
+        {"role": "function", "name": "f", "content": None},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function"}]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "43"}]},
+        {"role": "developer", "content": "be brief"},
+        {"role": "user", "content": "two"},
+    ]
+    request = chat_request(json_bytes({"messages": messages}), CONTEXT)
+    texts = ["one", "I cannot.", "", "42", "", "", "43", "be brief", "two"]
+    assert [message.content for message in request.messages] == texts
+    assert request.input == "two"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{}", "messages"),
+        (b'{"messages": [{"role": "robot"}]}', "messages[0].role"),
+        (b'{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', "messages[0].content[0]"),
+        (b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', "n"),
+        (b'{"messages": [{"role": "user", "content": "x"}], "stream": 1}', "stream"),
+    ],
+)
+def test_a_mistake_names_its_parameter(body: bytes, param: str) -> None:
+    """As in the errors of OpenAI's API."""
+    with pytest.raises(BadRequest) as raised:
+        chat_request(body, CONTEXT)
+    assert raised.value.to_json()["param"] == param
 
 
 @pytest.mark.parametrize(
