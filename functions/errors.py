@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from skyfleet.asgi import Header, Send, error_type, json_bytes, send_json
+from skyfleet.cors import READABLE
 
 # What caused the reply is shared by all clouds; docs/agent.md has the table of the field's values.
 OUTCOME_DEPENDENCY: Final[Header] = (b"x-skyfleet-outcome", b"dependency")
@@ -196,5 +197,6 @@ class AgentNotLoaded(SetupError):
 
 
 async def send_error(send: Send, error: FunctionError) -> None:
-    """Send an error as a whole response."""
-    await send_json(send, error.status, json_bytes({"error": error.to_json()}), error.headers)
+    """Send an error as a whole response, which pages of other origins may read."""
+    fields = (*READABLE, *error.headers)
+    await send_json(send, error.status, json_bytes({"error": error.to_json()}), fields)
