@@ -61,6 +61,8 @@ class Roles:
             environment[contract.OPEN] = "1"
         if self.settings.public_url:
             environment[contract.PUBLIC_URL] = self.settings.public_url
+        if self.settings.cors_origins:
+            environment[contract.CORS_ORIGINS] = compact(self.settings.cors_origins)
         if self.settings.policy:
             environment[contract.POLICY] = compact(self.settings.policy)
         secrets = {contract.ROOT_KEYS: self.keys.root_keys()}

@@ -6,7 +6,8 @@ Rules
 - A refusal has a challenge (RFC 9110, section 11.6.1). It names an error only if a key was sent (RFC 6750,
   section 3.1).
 - A preflight needs no key, since a browser never sends credentials with it (fetch.spec.whatwg.org, section
-  "CORS-preflight fetch"). The agent answers it, since only its application knows the origins that it serves.
+  "CORS-preflight fetch"). The agent answers it, since only its application knows the origins that it serves,
+  or the router, if the config names them (`router.cors`).
   A request without a key is a preflight only if it has that form and no credentials. Of its fields the agent
   gets those that browsers send, so it brings neither options for the router nor anything that costs.
 - What a request without a key meets is no evidence of a target's health (`router.proxy.attempt`).
@@ -87,13 +88,12 @@ def _challenge(headers: Iterable[Header]) -> bytes:
     return _REALM + b', error="invalid_token"' if sent else _REALM
 
 
-def is_preflight(method: str, fields: Mapping[bytes, bytes]) -> bool:
-    """Whether this is a preflight as browsers send it: OPTIONS, its two fields, no body, no credentials.
+def is_preflight(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether an OPTIONS request is a preflight as browsers send it: two fields, no body, no credentials.
 
     fields: by lower-case name."""
     return (
-        method == "OPTIONS"
-        and b"origin" in fields
+        b"origin" in fields
         and _METHOD in fields
         and fields.get(b"content-length", b"0") == b"0"
         and _FORBIDDEN.isdisjoint(fields)

@@ -28,6 +28,7 @@ from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.health import snapshots
 from router.core.request.classify import AgentTraits
+from router.cors import CorsFields, preflight_answer
 from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
@@ -47,6 +48,7 @@ from skyfleet.asgi import (
     BodyTooLarge,
     ClientDisconnected,
     Header,
+    Message,
     Receive,
     Scope,
     Send,
@@ -104,7 +106,8 @@ class App:
         )
         self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots)
         self._control_document = ControlDocument(bucket, balancer, self._store)
-        self._closed = settings.api_key_sha256 is not None
+        self._cors = CorsFields(settings.cors_origins) if settings.cors_origins else None
+        self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now
         self._urls = PublicUrls(settings.public_url)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
@@ -126,7 +129,7 @@ class App:
             try:
                 if scope["path"] in _OWN:
                     await self._own_path(scope, headers, ident, receive, send)
-                elif scope["method"] == "OPTIONS" and self._closed and is_preflight("OPTIONS", fields):
+                elif scope["method"] == "OPTIONS" and self._checks_preflights and is_preflight(fields):
                     await self._preflight(scope, headers, ident, forwarded, receive, send)
                 else:
                     arrived = self._context.ticks()
@@ -149,6 +152,7 @@ class App:
                         random_hex[32:],
                         False,
                         forwarded,
+                        self._cors[fields[b"origin"]] if self._cors and b"origin" in fields else (),
                     )
                     outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
@@ -156,7 +160,11 @@ class App:
                 pass
             except (InvalidRequest, BodyTooLarge, CallerError) as error:
                 await _refuse(send, ident, _refusal(error))
-        elif scope["type"] == "lifespan":
+        else:
+            await self._no_http(scope, receive, send)
+
+    async def _no_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
             await lifespan(receive, send, self.close)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "Use HTTP."})
@@ -178,7 +186,14 @@ class App:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Forward a preflight without a key. It has no body, and only so many are forwarded at once."""
+        """Answer a preflight, or forward it without a key: only so many at once. It has no body."""
+        if self._cors is not None:
+            answer = preflight_answer(self._cors, dict(headers))
+            await read_body(None, receive, 0)
+            start: Message = {"type": "http.response.start", "status": 204}
+            await send({**start, "headers": [(b"x-request-id", ident), *answer]})
+            await send({"type": "http.response.body"})
+            return
         if self._preflights >= MOST_PREFLIGHTS:
             raise CallerError(
                 503,

@@ -44,7 +44,8 @@ class Place:
 @frozen
 class RouterSettings:
     """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open.
-    public_url: the URL that clients use, where it is another one than the router's own."""
+    public_url: the URL that clients use, where it is another one than the router's own. cors_origins: of
+    pages that may call; empty: the agent decides."""
 
     place: Place
     targets: tuple[Target, ...]
@@ -54,6 +55,7 @@ class RouterSettings:
     api_key_sha256: bytes | None = field(repr=False)
     bucket: str | None = None
     public_url: PublicUrl | None = None
+    cors_origins: tuple[str, ...] = ()
 
 
 @frozen
@@ -87,12 +89,15 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
         mistakes.append(
             f"{contract.PUBLIC_URL}: got {text!r}, expected a URL, e.g. https://agents.example.com"
         )
+    cors_origins = _cors_origins(environ, mistakes)
     loopback = bool(targets) and all(target.origin.loopback for target in targets)
     is_open = environ.get(contract.OPEN) == "1" and loopback
     api_key = None if is_open else _api_key(environ, mistakes)
     if mistakes or roots is None:
         raise SettingsError(mistakes)
-    return RouterSettings(place, targets, Strategy(strategy), policy, roots, api_key, bucket, public_url)
+    return RouterSettings(
+        place, targets, Strategy(strategy), policy, roots, api_key, bucket, public_url, cors_origins
+    )
 
 
 def checker_settings(environ: Mapping[str, str], build: str) -> CheckerSettings:
@@ -179,6 +184,17 @@ def _policy(environ: Mapping[str, str], mistakes: list[str]) -> Policy:
     policy, wrong = policies.parse(cast("dict[str, object]", value))
     mistakes += [f"{contract.POLICY}: {text}" for text in wrong]
     return policy
+
+
+def _cors_origins(environ: Mapping[str, str], mistakes: list[str]) -> tuple[str, ...]:
+    if not environ.get(contract.CORS_ORIGINS):
+        return ()
+    value = _json(environ, contract.CORS_ORIGINS, mistakes)
+    found = cast("list[object]", value) if isinstance(value, list) else []
+    origins = tuple(one for one in found if one == contract.EVERY_ORIGIN or contract.is_origin(one))
+    if value is not _NOT_JSON and (not origins or len(origins) < len(found)):
+        mistakes.append(f'{contract.CORS_ORIGINS}: expected a list, e.g. ["https://app.example.com"]')
+    return tuple(str(one) for one in origins)
 
 
 def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> bytes | None:

@@ -35,6 +35,9 @@ STRATEGY: Final = "SKYFLEET_STRATEGY"
 API_KEY_SHA256: Final = "SKYFLEET_API_KEY_SHA256"
 OPEN: Final = "SKYFLEET_OPEN"
 PUBLIC_URL: Final = "SKYFLEET_PUBLIC_URL"
+# JSON: a list of origins as browsers write them (`is_origin`), or of EVERY_ORIGIN alone.
+CORS_ORIGINS: Final = "SKYFLEET_CORS_ORIGINS"
+EVERY_ORIGIN: Final = "*"
 
 # Of checkers; the values are JSON.
 ROUTERS: Final = "SKYFLEET_ROUTERS"
@@ -148,6 +151,18 @@ def is_within(value: object, allowed: Range, *, whole: bool = False) -> TypeGuar
     float can represent."""
     kinds = int if whole else int | float
     return isinstance(value, kinds) and not isinstance(value, bool) and allowed[0] <= value <= allowed[1]
+
+
+def is_origin(value: object) -> TypeGuard[str]:
+    """Whether this is an origin as browsers write it: lower case, no path, no default port. Applications in
+    an app's own scheme have one too (`capacitor://localhost`)."""
+    if not isinstance(value, str) or not value.isascii() or value != value.lower():
+        return False
+    scheme, separator, host = value.partition("://")
+    named = scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
+    plain = bool(host) and not any(char in '/?#@"\\,;*' or char <= " " or char > "~" for char in host)
+    default = {"https": ":443", "http": ":80"}.get(scheme)
+    return bool(separator) and named and plain and not (default and host.endswith(default))
 
 
 def snake_case(key: str) -> str:

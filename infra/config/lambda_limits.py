@@ -95,8 +95,12 @@ def _entry_bytes(settings: Settings, role: ListedRole) -> list[int]:
 
 def _base_bytes(settings: Settings, role: ListedRole) -> int:
     if role == "router":
-        url = f'"{contract.PUBLIC_URL}":"{settings.public_url}",' if settings.public_url else ""
-        return FIXED_BYTES[role] + _json_bytes(compact(settings.policy)) + len(url)
+        optional = {
+            contract.PUBLIC_URL: settings.public_url,
+            contract.CORS_ORIGINS: compact(settings.cors_origins) if settings.cors_origins else None,
+        }
+        more = sum(len(f'"{name}":"",') + _json_bytes(value) for name, value in optional.items() if value)
+        return FIXED_BYTES[role] + _json_bytes(compact(settings.policy)) + more
     urls = [longest_url(settings, place, "router") for place in settings.routers]
     return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_value(settings.checks))
 

@@ -93,7 +93,8 @@ class Settings:
 
     routers: in the order clients should try them. open: routers require no API key (emulated stacks only).
     policy: the router's policy as in the config. public_url: what clients use instead of a router's own URL,
-    such as a CDN's name; None: the router's own. emulated: the stack runs in the emulator, with the settings
+    such as a CDN's name; None: the router's own. cors_origins: of pages that may call agents; empty: the
+    agent decides. emulated: the stack runs in the emulator, with the settings
     `emulator`. agent_pace_ms: milliseconds between two words that the default agent streams; None: its
     default. purge_protection: of Azure's key vaults. replaces: the beginning of the names of a deployed fleet
     that this one may replace (infra/preflight/rename.py).
@@ -118,6 +119,7 @@ class Settings:
     purge_protection: bool = False
     replaces: str | None = None
     public_url: str | None = None
+    cors_origins: tuple[str, ...] = ()
     prefix: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

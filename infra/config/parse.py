@@ -34,6 +34,7 @@ from skyfleet.contract import (
     CHECK_NUMBERS,
     DEFAULT_PACE_MS,
     DEFAULT_STRATEGY,
+    EVERY_ORIGIN,
     MAX_CHECK_S,
     PACES_MS,
     PRICES,
@@ -41,6 +42,7 @@ from skyfleet.contract import (
     WHOLE_NUMBERS,
     Checks,
     Strategy,
+    is_origin,
     is_within,
     snake_case,
 )
@@ -81,7 +83,10 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
     targets, meant = _targets(validator, values)
     router = validator.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
     validator.known_keys(
-        "skyfleet:router", router, ("clouds", "strategy", "open", "policy", "publicUrl"), EXAMPLES["router"]
+        "skyfleet:router",
+        router,
+        ("clouds", "strategy", "open", "policy", "publicUrl", "corsOrigins"),
+        EXAMPLES["router"],
     )
     emulated = any(present_name(f"skyfleet:{name}") == "skyfleet:emulator" for name in values)
     generation = validator.number(
@@ -111,6 +116,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         purge_protection=parse_azure(validator, values.get("azure")),
         replaces=_replaces(validator, values.get("replaces")),
         public_url=_public_url(validator, router.get("publicUrl"), emulated=emulated),
+        cors_origins=_cors_origins(validator, router.get("corsOrigins")),
     )
     check_environment_size(validator, settings)
     if validator.errors:
@@ -223,6 +229,18 @@ def _public_url(validator: Validator, value: object, *, emulated: bool) -> str |
     if value is not None and (url is None or not (emulated or url.origin.tls)):
         validator.error(key, value, "an https URL without query and user, http only when emulated", example)
     return url.text if url else None
+
+
+def _cors_origins(validator: Validator, value: object) -> tuple[str, ...]:
+    key, example = "skyfleet:router.corsOrigins", "[https://app.example.com]"
+    if value is None:
+        return ()
+    origins = validator.strings(key, value, example)
+    for origin in origins:
+        if not is_origin(origin) and (origin != EVERY_ORIGIN or len(origins) > 1):
+            expected = "origins as browsers send them: scheme, host, port if it is not the default; or [*]"
+            validator.error(key, origin, expected, example)
+    return tuple(origins)
 
 
 def _agent(validator: Validator, value: object) -> str:

@@ -27,7 +27,7 @@ class Request:
     id: the client's, or made for it. drop: header fields that carried the client's API key. arrived: when its
     head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
     digits; empty: the signer draws one, as for all later attempts. keyless: a preflight without the API key.
-    forwarded: what agents are told of the client's URL and address.
+    forwarded: what agents are told of the client's URL and address. cors: fields for a reply that has none.
     """
 
     method: str
@@ -42,6 +42,7 @@ class Request:
     nonce: str = ""
     keyless: bool = False
     forwarded: bytes = b""
+    cors: tuple[Header, ...] = ()
 
     @property
     def request_class(self) -> int:

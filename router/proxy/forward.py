@@ -20,6 +20,7 @@ from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.targets import Choice
+from router.cors import ALLOW_ORIGIN
 from router.net.fields import check_request, downstream, relocated
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
@@ -280,6 +281,8 @@ class Forwarder:
             elif status >= 300 or status == 201:
                 own = balancer.targets[attempt.key].origin
                 headers = relocated(headers, own, self._request.forwarded)
+            if self._request.cors and not any(name == ALLOW_ORIGIN for name, _ in headers):
+                headers += self._request.cors
             self._downstream.head(status, headers + self._own_headers(attempt, now))
         attempt.flow()
         if resumed and self._paused:

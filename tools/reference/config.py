@@ -50,6 +50,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "clouds.CLOUD.regions": "a list of the cloud's region names",
     "clouds.CLOUD.price": f"a number from {PRICES[0]} to {PRICES[1]}",
     "router.clouds": "a list of clouds that are under `clouds`",
+    "router.corsOrigins": "a list of origins as browsers send them, or `[*]`",
     "clouds.gcp.project": "the id of a Google Cloud project",
     "router.policy.allowedOverrides": "a list of `strategy` and `redundant`, may be empty",
     "modelApiKey": "a secret: `pulumi config set --secret skyfleet:modelApiKey ...`",

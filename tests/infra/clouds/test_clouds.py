@@ -264,11 +264,11 @@ def test_routers_require_an_api_key_by_default(fleet: list[Resource], tmp_path: 
     assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
 
 
-def test_a_router_is_told_of_the_url_that_clients_use(tmp_path: Path) -> None:
+def test_a_router_is_told_of_the_url_that_clients_use_and_of_pages(tmp_path: Path) -> None:
     """A CDN's name, for example. Agents learn it from routers, with each request."""
-    found = functions(
-        recorded(settings_for("aws", router={"publicUrl": "https://a.example"}), tmp_path), "aws"
-    )
+    given = {"publicUrl": "https://a.example", "corsOrigins": ["https://b.example"]}
+    found = functions(recorded(settings_for("aws", router=given), tmp_path), "aws")
+    assert environment(found["router"])["SKYFLEET_CORS_ORIGINS"] == '["https://b.example"]'
     assert environment(found["router"])["SKYFLEET_PUBLIC_URL"] == "https://a.example"
     assert "SKYFLEET_PUBLIC_URL" not in environment(found["agent"])
 

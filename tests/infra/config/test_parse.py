@@ -74,6 +74,7 @@ def test_each_key_reaches_the_settings() -> None:
             "strategy": "random",
             "open": True,
             "policy": {"probeAfterS": 2, "fall": 3},
+            "corsOrigins": ["https://app.example.com", "http://localhost:5173"],
             "publicUrl": "https://Agents.example.com:443/team/",
         },
         agent="mymodule.sub:app",
@@ -88,6 +89,7 @@ def test_each_key_reaches_the_settings() -> None:
     assert (found.strategy, found.open, found.policy) == ("random", True, {"probeAfterS": 2, "fall": 3})
     assert (found.agent, found.name, found.prefix) == ("mymodule.sub:app", "shop", "shop-dev")
     assert found.checks == Checks(probes=3, apart_s=0.5)
+    assert found.cors_origins == ("https://app.example.com", "http://localhost:5173")
     assert found.public_url == "https://agents.example.com/team"
     assert found.model == Model("https://api.example.com/v1", "small")
     assert (found.key_generation, found.agent_pace_ms, found.emulator) == (4, 20, EmulatorSettings(5, 0.1))
@@ -228,6 +230,13 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
         "its present name, skyfleet:emulator, e.g. skyfleet:emulator: {}",
     ),
     "public-url": (CLOUDS, {"router": {"publicUrl": "agents.example.com"}}, "publicUrl: got 'agents.example"),
+    "origin-with-a-path": (
+        CLOUDS,
+        {"router": {"corsOrigins": ["https://app.example.com/"]}},
+        "corsOrigins: got 'https://app.example.com/'; expected origins as browsers send them",
+    ),
+    "every-origin-and-one": (CLOUDS, {"router": {"corsOrigins": ["*", "https://a.example"]}}, "or [*]"),
+    "no-origin": (CLOUDS, {"router": {"corsOrigins": []}}, "corsOrigins: got"),
     "public-url-in-clear": (
         CLOUDS,
         {"router": {"publicUrl": "http://agents.example.com"}},
