@@ -18,8 +18,9 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from functions.errors import CallerError, FunctionError
-from functions.idempotency.records import LONGEST_KEY, MOST_BYTES
+from functions.idempotency.records import MOST_BYTES
 from skyfleet.asgi import Header
+from skyfleet.idempotency_key import LONGEST_KEY
 
 # Most runs take seconds.
 RETRY_AFTER_S = 1

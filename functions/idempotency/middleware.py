@@ -32,6 +32,7 @@ from functions.idempotency.errors import (
 from functions.idempotency.records import End, StoredReply, Verdict
 from functions.runner import ON_START, ReplayStored
 from skyfleet.asgi import ASGIApp, Header, Message, Scope, Send, header_text
+from skyfleet.idempotency_key import InvalidKey, parse_key
 from skyfleet.objects import TIMEOUT_S, Bucket, BucketError, CloudBucket, Found
 
 LOG: Final = logging.getLogger("skyfleet.idempotency")
@@ -69,11 +70,14 @@ class IdempotencyMiddleware:
         app: calls `notify_start` before its agent starts, and sends error responses. body: of the request.
         """
         keys = [value for name, value in scope["headers"] if name.lower() == KEY]
-        problem = "given more than once" if len(keys) > 1 else records.problem_of(keys[0])
-        if problem:
-            await send_error(send, BadKey(problem))
+        try:
+            if len(keys) > 1:
+                raise InvalidKey("given more than once")
+            key = parse_key(keys[0])
+        except InvalidKey as problem:
+            await send_error(send, BadKey(str(problem)))
             return
-        run = _Run(self, keys[0], scope, body, send)
+        run = _Run(self, key, scope, body, send)
         try:
             await app({**scope, ON_START: run.start}, run.receive, run.send)
         except ReplayStored:

@@ -34,7 +34,6 @@ EXPIRY_S: Final = 86_400.0
 LEASE_S: Final = 300.0
 # A reply of text is below 100 kB. 40 concurrent requests of an instance of 512 MB hold at most 40 MB.
 MOST_BYTES: Final = 1_048_576
-LONGEST_KEY: Final = 255
 # Fields of one connection or of one point in time, which are not stored.
 _NOT_STORED: Final = frozenset(
     {b"connection", b"date", b"keep-alive", b"server", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -91,15 +90,6 @@ class Verdict(Enum):
     UNKNOWN = "refuse: the outcome of the first run is unknown"
     LARGE = "refuse: the first run ended, its reply was too large to be stored"
     REPLAY = "send the stored reply"
-
-
-def problem_of(key: bytes) -> str:
-    """What is wrong with a key; empty if it has 1 to 255 visible ASCII characters."""
-    if not 0 < len(key) <= LONGEST_KEY:
-        return f"{len(key)} characters long"
-    if not all(0x21 <= byte <= 0x7E for byte in key):
-        return "not all visible ASCII"
-    return ""
 
 
 def folder(key: bytes) -> str:

@@ -21,6 +21,7 @@ from router.core.errors import CallerError
 from router.core.policy import Policy
 from skyfleet.asgi import Header
 from skyfleet.contract import Strategy
+from skyfleet.idempotency_key import InvalidKey, parse_key
 from skyfleet.values import frozen
 
 STRATEGY: Final = b"x-skyfleet-strategy"
@@ -69,8 +70,16 @@ def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
         _strategy(found[STRATEGY], policy) if STRATEGY in found else None,
         _parallel(found[REDUNDANT], policy) if REDUNDANT in found else 1,
         min(timeouts, default=None),
-        found.get(KEY),
+        _key(found[KEY]) if KEY in found else None,
     )
+
+
+def _key(value: bytes) -> bytes:
+    """The key as the agent reads it; one that the agent will refuse, as it is."""
+    try:
+        return parse_key(value)
+    except InvalidKey:
+        return value
 
 
 def _strategy(value: bytes, policy: Policy) -> Strategy:

@@ -235,7 +235,7 @@ async def test_a_reply_over_the_limit_is_not_held_in_memory() -> None:
     assert held < MOST_BYTES / 4
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "tab\there", "smörgås", '"abc'])
 async def test_an_invalid_key_is_a_bad_request(key: str) -> None:
     """The message describes a valid key and does not contain the sent one."""
     cloud = Cloud("counting")
@@ -247,6 +247,14 @@ async def test_an_invalid_key_is_a_bad_request(key: str) -> None:
     assert not key or key not in reply.body.decode()
     assert RUNS == []
     assert (await cloud.ask(key="x" * 255)).status == 200
+
+
+async def test_a_quoted_key_is_the_bare_one() -> None:
+    """The draft standard has quotes, older APIs have none: a client may change its form."""
+    cloud = Cloud("counting")
+    first = await cloud.ask(key='"one-key"')
+    assert (first.status, replayed(first)) == (200, False)
+    assert replayed(await cloud.ask(key="one-key"))
 
 
 async def test_two_keys_in_one_request_are_a_bad_request() -> None:

@@ -114,3 +114,9 @@ def test_a_repeated_key_is_a_400_even_with_the_same_value() -> None:
     with pytest.raises(CallerError, match="one and one"):
         parse_options([(b"idempotency-key", b"one")] * 2, DEFAULT)
     assert parse_options([(b"idempotency-key", b"one")], DEFAULT) == RequestOptions(key=b"one")
+
+
+@pytest.mark.parametrize(("value", "key"), [(b'"one"', b"one"), (b'"on', b'"on'), (b"", b"")])
+def test_a_quoted_key_meets_the_bare_one_at_its_target(value: bytes, key: bytes) -> None:
+    """The agent reads it so too. What is no key is refused by the agent."""
+    assert parse_options([(b"idempotency-key", value)], DEFAULT) == RequestOptions(key=key)
