@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from functions.runtimes.errors import CannotStart
 from skyfleet.asgi import Header, Send, error_type, json_bytes, send_json
 from skyfleet.cors import READABLE
 
@@ -184,7 +185,7 @@ class StartupFailed(FunctionError):
         super().__init__("The agent did not start, so it has not run. The function's log has the reason.")
 
 
-class SetupError(FunctionError):
+class SetupError(FunctionError, CannotStart):
     """The function cannot start with its configuration."""
 
     code = "setup"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NoReturn, cast
 
@@ -77,14 +79,25 @@ def _import(reference: str, module_name: str) -> ModuleType:
 
 
 def _broken(reference: str, error: BaseException) -> NoReturn:
+    """Tell the user's own line, and the line of a library that raised it."""
     if isinstance(error, SyntaxError):
-        file, line, reason = error.filename, error.lineno, error.msg
+        where, reason = f"{error.filename}:{error.lineno}", error.msg
     else:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-        file, line, reason = frames[-1].filename, frames[-1].lineno, str(error)
-    raise AgentNotLoaded(
-        f"{reference} does not import: {file}:{line}: {type(error).__name__}: {reason}"
-    ) from error
+        own = [frame for frame in frames if _is_own(frame.filename, reference)]
+        told = (own or frames)[-1]
+        raised = "" if told is frames[-1] else f" (raised at {frames[-1].filename}:{frames[-1].lineno})"
+        where, reason = f"{told.filename}:{told.lineno}", f"{error}{raised}"
+    raise AgentNotLoaded(f"{reference} does not import: {where}: {type(error).__name__}: {reason}") from error
+
+
+def _is_own(file: str, reference: str) -> bool:
+    """Whether a file is of the agent's top-level module, as Python finds it; this file is not."""
+    spec = find_spec(reference.partition(":")[0].partition(".")[0])
+    if spec is None or file == __file__:
+        return False
+    folders = spec.submodule_search_locations
+    return any(file.startswith(f"{folder}{os.sep}") for folder in folders) if folders else file == spec.origin
 
 
 def _kind(reference: str, found: object) -> tuple[Kind, Callable[..., Any]]:

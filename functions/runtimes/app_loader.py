@@ -13,10 +13,11 @@ discusses that.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final, cast
 
-from functions.runtimes.errors import AppNotLoaded
+from functions.runtimes.errors import AppNotLoaded, CannotStart
 from skyfleet import contract
 from skyfleet.asgi import ASGIApp
 
@@ -29,16 +30,27 @@ Factory = Callable[[Mapping[str, str]], ASGIApp]
 def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | None = None) -> ASGIApp:
     """Import the factory and call it. environ: of the process. fetched: secrets that are not in it yet.
 
-    Raises AppNotLoaded if SKYFLEET_APP names no factory."""
+    Raises CannotStart, which has neither cause nor frames: a platform prints them, and its message says all.
+    """
     whole = {**environ, **(fetched or {})}
     for name in KEYS:
         environ.pop(name, None)
     environ.update({name: whole[name] for name in OTHERS if name in whole})
     try:
         return _factory(environ.get(contract.APP, ""))(whole)
+    except CannotStart as error:
+        raise error.with_traceback(None) from None
     finally:
         for name in OTHERS:
             environ.pop(name, None)
+
+
+def load_or_exit(environ: MutableMapping[str, str], fetched: Mapping[str, str] | None = None) -> ASGIApp:
+    """As load_app; if the function cannot start, the process ends with one line on stderr."""
+    try:
+        return load_app(environ, fetched)
+    except CannotStart as error:
+        sys.exit(f"the function does not start: {error}")
 
 
 def _factory(reference: str) -> Factory:

@@ -14,7 +14,7 @@ from typing import cast
 
 import uvicorn
 
-from functions.runtimes.app_loader import load_app
+from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.errors import SecretNotRead
 from functions.runtimes.http_protocol import HttpProtocol
 from functions.runtimes.secrets_manager import read_secret
@@ -24,7 +24,7 @@ from skyfleet import contract
 def serve(environ: MutableMapping[str, str]) -> None:
     """Serve SKYFLEET_APP on the adapter's port until the process is stopped."""
     uvicorn.run(
-        load_app(environ, secrets(environ)),
+        load_or_exit(environ, secrets(environ)),
         host="127.0.0.1",
         port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
         http=HttpProtocol,

@@ -20,11 +20,11 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.runtimes.app_loader import load_app
+from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.lifespan import running
 from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 
-APP: Final[ASGIApp] = load_app(os.environ)
+APP: Final[ASGIApp] = load_or_exit(os.environ)
 
 
 def _lifespan(_: object) -> AbstractAsyncContextManager[None]:

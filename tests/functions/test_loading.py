@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from functions.errors import AgentNotLoaded
@@ -51,3 +54,29 @@ def test_an_invalid_agent_is_named(reference: str, words: str) -> None:
     """The error has the module, the attribute and what was found."""
     with pytest.raises(AgentNotLoaded, match=words):
         load(reference)
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({"mine.py": "import json\n\njson.loads('{')\n"}, "mine.py:3"),
+        (
+            {"mine/__init__.py": "from mine import late\n", "mine/late.py": "\nopen('/no/file')\n"},
+            "mine/late.py:2",
+        ),
+        ({"mine.py": "import re\nre.compile('(')\n"}, "mine.py:2"),
+    ],
+    ids=["library", "package", "regular expression"],
+)
+def test_the_agents_own_line_is_told_and_not_the_librarys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], line: str
+) -> None:
+    """Where a library raised it comes last."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(AgentNotLoaded) as caught:
+        load("mine:agent")
+    assert f" does not import: {tmp_path}/{line}: " in str(caught.value)
+    assert "(raised at " in str(caught.value) or "late" in line

@@ -28,8 +28,10 @@ from infra.cli.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
 from infra.cli.emulator.lifecycle import child_environment, ensure_running
 from infra.cli.errors import CommandFailed, PulumiFailed
 from infra.cli.output import summary
+from infra.cli.output.halfway import now_running
 from infra.cli.output.progress import Progress, make_progress, step
 from infra.cli.paths import STACK, Layout
+from infra.cli.routers.client import get_builds
 from infra.cli.stack.option import emulator_only
 from infra.cli.stack.outputs import Outputs
 from infra.cli.stack.preflight import build_packages, check_disk_space, read_settings
@@ -94,8 +96,17 @@ def _up(layout: Layout, progress: Progress) -> tuple[list[str], Settings]:
     pulumi = pulumi_runner(layout, cli, info.providers)
     with step(progress, "deployment"):
         _prepare_stack(layout, pulumi, progress)
-        printed = _deploy(layout, settings, pulumi, progress)
+        printed = _deploy(layout, settings, pulumi, progress, packages.build["agent"])
     return printed, settings
+
+
+def _now_running(layout: Layout, new: str) -> str:
+    """A line about what runs where after a failure; empty if nothing was deployed before."""
+    try:
+        outputs = require_outputs(layout)
+    except CommandFailed:
+        return ""
+    return f"\n{now_running(outputs.target_keys, get_builds(outputs.agent_urls), new)}"
 
 
 def _wait_for_checks(layout: Layout, outputs: Outputs, settings: Settings, progress: Progress) -> None:
@@ -126,8 +137,10 @@ def _prepare_stack(layout: Layout, pulumi: PulumiRunner, progress: Progress) -> 
         output.conclude(code, layout, "the state could not be refreshed from the clouds")
 
 
-def _deploy(layout: Layout, settings: Settings, pulumi: PulumiRunner, progress: Progress) -> list[str]:
-    """Deploy all clouds, or those whose management API answers.
+def _deploy(
+    layout: Layout, settings: Settings, pulumi: PulumiRunner, progress: Progress, build: str
+) -> list[str]:
+    """Deploy all clouds, or those whose management API answers. build: of the agent.
 
     The failed ones show up one after the other, since each provider retries for a time of its own.
     """
@@ -143,7 +156,11 @@ def _deploy(layout: Layout, settings: Settings, pulumi: PulumiRunner, progress: 
             break
         down |= more
         progress.message(f"{_describe(more)}. Deploying to the other clouds")
-    output.conclude(code, layout, "the deployment failed")
+    try:
+        output.conclude(code, layout, "the deployment failed")
+    except PulumiFailed as failed:
+        told = "" if output.stopped else _now_running(layout, build)
+        raise PulumiFailed(failed.message + told) from None
     if down:
         raise PulumiFailed(
             f"not deployed: {_describe(down)}.\n"

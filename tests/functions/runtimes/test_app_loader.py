@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import pytest
 
-from functions.runtimes.app_loader import KEYS, OTHERS, ASGIApp, load_app
-from functions.runtimes.errors import AppNotLoaded
+from functions.errors import AgentNotLoaded
+from functions.runtimes.app_loader import KEYS, OTHERS, ASGIApp, load_app, load_or_exit
+from functions.runtimes.errors import AppNotLoaded, CannotStart
 from tests.asgi import Message, Receive, Send
 from tests.functions.support import KEYS_JSON
 
@@ -114,3 +116,31 @@ def test_a_missing_application_is_named(reference: str, words: str) -> None:
     """The error describes a valid SKYFLEET_APP."""
     with pytest.raises(AppNotLoaded, match=words):
         load_app({"SKYFLEET_APP": reference})
+
+
+def cannot_start(environ: Mapping[str, str]) -> ASGIApp:
+    try:
+        raise KeyError("deep inside")
+    except KeyError as error:
+        raise AgentNotLoaded("mine:agent does not import: mine.py:3: KeyError: 'x'") from error
+
+
+def test_what_cannot_start_is_told_without_frames_of_ours(process: MutableMapping[str, str]) -> None:
+    """A platform prints a traceback with its causes: the message has the agent's own line already."""
+    process["SKYFLEET_APP"] = f"{__name__}:cannot_start"
+    with pytest.raises(CannotStart, match=r"mine\.py:3") as caught:
+        load_app(process)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert not [frame for frame in frames if frame.name == "cannot_start"]
+
+
+def test_a_process_of_its_own_ends_with_one_line(process: MutableMapping[str, str]) -> None:
+    """On AWS and Google, where a failed start ends the process."""
+    process["SKYFLEET_APP"] = f"{__name__}:cannot_start"
+    with pytest.raises(SystemExit) as caught:
+        load_or_exit(process)
+    assert caught.value.code == (
+        "the function does not start: mine:agent does not import: mine.py:3: KeyError: 'x'"
+    )

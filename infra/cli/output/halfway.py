@@ -1,0 +1,50 @@
+"""What runs where after a deployment that failed half-way, and how to get back or on.
+
+The rule of this file: pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.cli import json_access
+from infra.cli.json_access import JsonObject
+
+
+def now_running(places: Sequence[str], agents: Sequence[JsonObject], new: str) -> str:
+    """Which cloud runs which build, and the two ways from there.
+
+    places: `cloud/region` of each agent that was deployed before. agents: cloud, region and build of those
+    that answer now. new: the build that was being deployed.
+    """
+    builds: dict[str, list[str]] = {}
+    for agent in agents:
+        builds.setdefault(json_access.string(agent.get("build"), "?"), []).append(json_access.place(agent))
+    silent = [place for place in places if not any(place in where for where in builds.values())]
+    told = [
+        f"{_list(where)} {_runs(where)} {'the new build' if build == new else 'build'} {build}"
+        for build, where in builds.items()
+    ]
+    if silent:
+        told.append(f"{_list(silent)} {'does' if len(silent) == 1 else 'do'} not answer")
+    older = [build for build in builds if build != new]
+    return f"The agents now: {'; '.join(told)}.\n{_ways(older, new in builds)}"
+
+
+def _ways(older: Sequence[str], started: bool) -> str:
+    """How to get on and, where clouds differ, back."""
+    on = "`make up` goes on once the cause is mended"
+    if not older or not started:
+        return f"{on}."
+    return (
+        f"{on}. To go back to build {older[0]}, restore its files (`git stash`, or `git checkout` of its "
+        "commit), then run `make up`."
+    )
+
+
+def _runs(where: Sequence[str]) -> str:
+    return "runs" if len(where) == 1 else "run"
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,41 @@
+"""Tests of halfway.py: after a failed deployment the last lines say what runs where, and how to get back."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.cli.json_access import JsonObject
+from infra.cli.output.halfway import now_running
+
+PLACES = ["aws/eu-west-1", "azure/westeurope", "gcp/europe-west1"]
+
+
+def agents(**builds: str) -> list[JsonObject]:
+    """What the agents report, by cloud."""
+    return [
+        {"cloud": cloud, "region": region, "build": builds[cloud]}
+        for cloud, region in (place.split("/") for place in PLACES)
+        if cloud in builds
+    ]
+
+
+ON = "`make up` goes on once the cause is mended."
+BACK = (
+    f"{ON} To go back to build old1, restore its files (`git stash`, or `git checkout` of its commit), then "
+    "run `make up`."
+)
+NEW, OLD, NONE = agents(aws="new1"), agents(azure="old1"), agents()
+CASES = [
+    (NEW + agents(azure="old1", gcp="old1"), "{0} runs the new build new1; {1} and {2} run build old1", BACK),
+    (agents(aws="old1", azure="old1", gcp="old1"), "{0}, {1} and {2} run build old1", ON),
+    (agents(aws="new1", azure="new1", gcp="new1"), "{0}, {1} and {2} run the new build new1", ON),
+    (NEW + OLD, "{0} runs the new build new1; {1} runs build old1; {2} does not answer", BACK),
+    (NONE, "{0}, {1} and {2} do not answer", ON),
+]
+
+
+@pytest.mark.parametrize(("answers", "state", "way"), CASES)
+def test_the_last_lines_say_what_runs_where(answers: list[JsonObject], state: str, way: str) -> None:
+    """By cloud and build, with the way on, and the way back where clouds differ."""
+    told = now_running(PLACES, answers, "new1").splitlines()
+    assert told == [f"The agents now: {state.format(*PLACES)}.", way]
