@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NoReturn, cast
 
@@ -93,6 +92,8 @@ def _broken(reference: str, error: BaseException) -> NoReturn:
 
 def _is_own(file: str, reference: str) -> bool:
     """Whether a file is of the agent's top-level module, as Python finds it; this file is not."""
+    from importlib.util import find_spec  # only after a failure
+
     spec = find_spec(reference.partition(":")[0].partition(".")[0])
     if spec is None or file == __file__:
         return False

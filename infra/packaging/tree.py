@@ -24,10 +24,8 @@ IGNORE_FILE = ".skyfleetignore"
 # Names of files and folders, with the reason that is told; empty: nothing is told.
 DEFAULTS: tuple[tuple[str, str], ...] = (
     *((name, "") for name in (".git", ".hg", ".svn", ".jj")),
-    *(
-        (name, "")
-        for name in ("__pycache__", "*.pyc", "*.pyo", ".*_cache", ".tox", ".nox", ".ipynb_checkpoints")
-    ),
+    *((name, "") for name in ("__pycache__", "*.pyc", "*.pyo", ".tox", ".nox", ".ipynb_checkpoints")),
+    *((name, "") for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")),
     *((name, "") for name in (".DS_Store", ".*.sw?", "*~", IGNORE_FILE)),
     ("node_modules", "installed packages"),
     (".venv", "a virtual environment"),
