@@ -20,7 +20,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
 from router.config import Place, RouterSettings, build_id, router_settings
@@ -28,7 +28,6 @@ from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.health import snapshots
 from router.core.request.classify import AgentTraits
-from router.cors import CorsFields, preflight_answer
 from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
@@ -60,6 +59,9 @@ from skyfleet.asgi import (
 )
 from skyfleet.cors import READABLE
 from skyfleet.objects import Bucket, CloudBucket
+
+if TYPE_CHECKING:
+    from router.cors import CorsFields
 
 _OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
 
@@ -106,7 +108,7 @@ class App:
         )
         self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots)
         self._control_document = ControlDocument(bucket, balancer, self._store)
-        self._cors = CorsFields(settings.cors_origins) if settings.cors_origins else None
+        self._cors = _cors(settings.cors_origins)
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now
         self._urls = PublicUrls(settings.public_url)
@@ -152,7 +154,7 @@ class App:
                         random_hex[32:],
                         False,
                         forwarded,
-                        self._cors[fields[b"origin"]] if self._cors and b"origin" in fields else (),
+                        () if self._cors is None else self._cors[fields.get(b"origin", b"")],
                     )
                     outbox = server.Outbox(ident)
                     await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
@@ -188,7 +190,7 @@ class App:
     ) -> None:
         """Answer a preflight, or forward it without a key: only so many at once. It has no body."""
         if self._cors is not None:
-            answer = preflight_answer(self._cors, dict(headers))
+            answer = self._cors.preflight(dict(headers))
             await read_body(None, receive, 0)
             start: Message = {"type": "http.response.start", "status": 204}
             await send({**start, "headers": [(b"x-request-id", ident), *answer]})
@@ -299,6 +301,14 @@ class App:
     def _uniform(self) -> float:
         # 53 bits are what a float below 1 can hold.
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
+
+
+def _cors(origins: Sequence[str]) -> CorsFields | None:
+    if not origins:
+        return None
+    from router.cors import CorsFields  # most routers have no origins, and it is a part of a cold start
+
+    return CorsFields(origins)
 
 
 def _only(scope: Scope, *methods: str) -> None:

@@ -28,7 +28,8 @@ EXPOSED: Final = (
     b"x-skyfleet-panic",
     b"x-skyfleet-target",
 )
+ALLOW_ORIGIN: Final = b"access-control-allow-origin"
 READABLE: Final[tuple[Header, ...]] = (
-    (b"access-control-allow-origin", b"*"),
+    (ALLOW_ORIGIN, b"*"),
     (b"access-control-expose-headers", b", ".join(EXPOSED)),
 )

@@ -20,12 +20,12 @@ from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.targets import Choice
-from router.cors import ALLOW_ORIGIN
 from router.net.fields import check_request, downstream, relocated
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
 from skyfleet.asgi import Header
+from skyfleet.cors import ALLOW_ORIGIN
 from skyfleet.sse import error_event
 
 # The downstream listens for a leaving client after so long: above most replies that no model makes, and far

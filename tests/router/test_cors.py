@@ -7,7 +7,7 @@ import json
 import pytest
 
 from router.core.errors import CallerError, SettingsError
-from router.cors import CorsFields, preflight_answer
+from router.cors import CorsFields
 from skyfleet.contract import is_origin
 from tests.router.support import API_KEY, Peer, Received, closed_url, ok, router, settings, upstream
 
@@ -49,6 +49,7 @@ async def test_a_page_of_another_origin_is_refused_by_name() -> None:
             reply = await front.client.post("/invoke", headers=headers)
             assert reply.status_code == 200
             assert "access-control-allow-origin" not in reply.headers
+            assert reply.headers["vary"] == "origin"
         assert (await front.client.options("/api/status", headers=PREFLIGHT)).status_code == 401
 
 
@@ -64,8 +65,11 @@ async def test_fields_that_an_agent_has_set_are_left_alone() -> None:
 
 
 async def test_an_open_router_answers_preflights_too() -> None:
-    """For a page on the same machine, while it is developed."""
-    async with router([closed_url()], SKYFLEET_CORS_ORIGINS='["*"]') as front:
+    """For a page on the same machine, while it is developed. `*` is every origin."""
+    async with upstream(ok) as up, router([up.url], SKYFLEET_CORS_ORIGINS='["*"]') as front:
+        for headers in ({"origin": PAGE}, {}):
+            reply = await front.client.post("/invoke", headers=headers)
+            assert reply.headers["access-control-allow-origin"] == "*"
         preflight = await front.client.options("/invoke", headers=PREFLIGHT)
         assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (204, "*")
 
@@ -83,7 +87,7 @@ def test_only_what_browsers_send_is_repeated(field: bytes, value: bytes) -> None
     """The answer has the names that the page asked for."""
     fields = {name.encode(): text.encode() for name, text in PREFLIGHT.items()}
     with pytest.raises(CallerError, match="not those of a browser"):
-        preflight_answer(CorsFields(["*"]), {**fields, field: value})
+        CorsFields(["*"]).preflight({**fields, field: value})
 
 
 @pytest.mark.pure
