@@ -37,7 +37,7 @@ from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
-from router.public_url import CHAIN, PublicUrls, client_address
+from router.public_url import CHAIN, OF_ADDRESSES, PublicUrls, client_address
 from router.status import status
 from router.sync.control import MOST_BYTES, ControlDocument
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
@@ -124,7 +124,7 @@ class App:
             random_hex = self._entropy(32).hex()
             ident = (b"x-request-id" in fields and request_id(headers)) or random_hex[:32].encode()
             client = fields[CHAIN] if CHAIN in fields else b""  # noqa: SIM401 - `get` would be a call
-            if not client or b"," in client or b'"' in client:
+            if not client or client.translate(None, OF_ADDRESSES):
                 client = client_address(client, scope)
             host = fields[b"host"] if b"host" in fields else b""  # noqa: SIM401
             forwarded = b'for="%b";%b' % (client, self._urls[host])

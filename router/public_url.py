@@ -25,7 +25,8 @@ from skyfleet.forwarded import PublicUrl, parse_authority
 CHAIN: Final = b"x-forwarded-for"
 # A router has one or two names. A client that reaches it without a platform can send any.
 _MOST_NAMES: Final = 64
-_ADDRESS: Final = b"0123456789abcdefABCDEF.:[]"
+# What is made of other characters is several addresses, or none.
+OF_ADDRESSES: Final = b"0123456789abcdefABCDEF.:[]"
 # RFC 1918, RFC 3927, RFC 4193, RFC 4291, RFC 6598 (its first block is what Azure uses), loopback.
 _PRIVATE: Final = (
     *(b"10.", b"127.", b"169.254.", b"192.168.", b"100.64."),
@@ -65,7 +66,7 @@ def client_address(chain: bytes, scope: Scope) -> bytes:
         client = scope["client"] if "client" in scope else None  # noqa: SIM401 - it would be one more call
         return client[0].encode() if client else b""
     elements = [element.strip() for element in chain.split(b",")]
-    found = [element for element in elements if element and not element.translate(None, _ADDRESS)]
+    found = [element for element in elements if element and not element.translate(None, OF_ADDRESSES)]
     if not found:
         return b""
     public = [element for element in found if not element.startswith(_PRIVATE)]

@@ -163,6 +163,15 @@ async def test_what_a_client_says_of_its_url_is_not_believed() -> None:
         assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("chain", [b"\xff", b'1.1.1.1";host="evil.example', b"a", b"1.1.1.1\xff, 2"])
+async def test_no_field_of_a_client_makes_a_request_invalid(chain: bytes) -> None:
+    """An agent would refuse its signature, which counts against a target."""
+    async with behind_a_router() as front:
+        reply = await front.client.get("/item/", headers=[(b"x-forwarded-for", chain)])
+        assert (reply.status_code, reply.json()["url"]) == (200, f"http://127.0.0.1:{front.port}/item/")
+        assert (await front.target("aws/r0"))["errors"] == 0
+
+
 async def test_each_attempt_of_a_request_and_a_preflight_say_the_same() -> None:
     """Also a preflight without a key has the field, and its signature covers it."""
     async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
@@ -216,6 +225,8 @@ def test_names_that_clients_make_up_are_forgotten() -> None:
         (b'1.1.1.1";host="evil.example', b""),
         (b'198.51.100.7, x"y', b"198.51.100.7"),
         (b",", b""),
+        (b"\xff, 198.51.100.7", b"198.51.100.7"),
+        (b"unknown", b""),
     ],
 )
 def test_the_clients_address_is_the_last_public_one(chain: bytes, expected: bytes) -> None:
