@@ -37,6 +37,13 @@ def load(reference: str, root: Path) -> LoadedAgent:
     return loading.load(reference)
 
 
+def of_user(reference: str, root: Path) -> tuple[str, ...]:
+    """Beginnings of the paths of a loaded agent's own files: its folder, and the file of its module."""
+    module = sys.modules.get(reference.partition(":")[0])
+    file = module.__file__ if module is not None else None
+    return (f"{root / contract.AGENT_FOLDER}{os.sep}", *([file] if file else []))
+
+
 def _enter(folder: Path, reference: str) -> None:
     """Put the folder first. The process belongs to this agent alone, so its import path may change."""
     entry = sys.modules.get(ENTRY_MODULE)

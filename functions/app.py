@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 from functions import IMPORTED_AT, agent_files
 from functions.client_view import client_view
 from functions.endpoints import Endpoints
-from functions.execution.lifespan import Lifespan
+from functions.execution.blocked import BlockedWatch
+from functions.execution.lifespan import HostedLifespan, Lifespan
+from functions.execution.loop import agent_loop
+from functions.execution.relay import Relay
 from functions.instance import InstanceStats
-from functions.loading import Kind, LoadedAgent
+from functions.loading import Kind
 from functions.middleware import AgentMiddleware, IdempotencyHandler
 from functions.runner import notify_start
 from functions.settings import PACKAGE_ROOT, Settings
@@ -32,10 +35,15 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     """Build the application. Raises SetupError if the environment, the package or the agent is wrong."""
     settings = Settings.from_env(environ)
     agent = agent_files.load(settings.agent, PACKAGE_ROOT)
+    loop = agent_loop()
     lifespan = Lifespan(_notifying(agent.call), time.monotonic) if agent.kind is Kind.ASGI else None
     return AgentMiddleware(
-        inner=lifespan or _endpoints(agent, settings),
-        lifespan=lifespan,
+        inner=Relay(
+            lifespan or Endpoints(agent, settings.environ, time.time),
+            loop,
+            BlockedWatch(loop, agent_files.of_user(settings.agent, PACKAGE_ROOT)),
+        ),
+        lifespan=HostedLifespan(lifespan, loop) if lifespan is not None else None,
         settings=settings,
         repeatable=agent.repeatable,
         stats=InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
@@ -44,10 +52,6 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
         now=time.time,
         monotonic=time.monotonic,
     )
-
-
-def _endpoints(agent: LoadedAgent, settings: Settings) -> ASGIApp:
-    return Endpoints(agent, settings.environ, time.time)
 
 
 def _idempotency(url: str | None, now: Callable[[], float]) -> IdempotencyHandler:

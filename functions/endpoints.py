@@ -191,20 +191,24 @@ def begun_at(scope: Scope, now: float) -> int:
 async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Await the work; if the client disconnects first, cancel it and raise ClientDisconnected."""
     working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_disconnected(receive))
+    tasks: list[asyncio.Future[Any]] = [working]
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done() and not watching.result():
-            await asyncio.wait({working})
+        await asyncio.sleep(0)  # an agent that never waits is done now, and nothing has to be watched
+        if not working.done():
+            watching = asyncio.ensure_future(_disconnected(receive))
+            tasks.append(watching)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() and not watching.result():
+                await asyncio.wait({working})
     finally:
         gone = not working.done()
-        for task in (working, watching):
-            task.cancel()
-        results = await asyncio.gather(working, watching, return_exceptions=True)
+        if gone or len(tasks) > 1:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     if gone:
         raise ClientDisconnected
-    if isinstance(results[0], BaseException):
-        raise results[0]
+    working.result()
 
 
 async def _disconnected(receive: Receive) -> bool:

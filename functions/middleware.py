@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.errors import AgentFailed, CallerError, FunctionError, TooLarge, WrongMethod, send_error
-from functions.execution.lifespan import Lifespan
+from functions.execution.lifespan import HostedLifespan
 from functions.instance import InstanceStats
 from functions.runner import ReplayStored
 from functions.settings import Settings
@@ -61,7 +61,7 @@ class AgentMiddleware:
     """
 
     inner: ASGIApp
-    lifespan: Lifespan | None
+    lifespan: HostedLifespan | None
     settings: Settings
     repeatable: bool
     stats: InstanceStats
@@ -80,7 +80,7 @@ class AgentMiddleware:
                     {"type": "websocket.close", "code": 1008, "reason": "WebSockets end at the router"}
                 )
             case _:
-                await (self.lifespan(scope, receive, send) if self.lifespan else lifespan(receive, send))
+                await (self.lifespan or lifespan)(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = _Response(send, self.stats, self.monotonic)

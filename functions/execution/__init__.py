@@ -1,1 +1,1 @@
-"""How the user's code runs in an instance: its lifespan, and synchronous agents in threads."""
+"""How the user's code runs in an instance: its loop, its lifespan, synchronous agents, blocked loops."""

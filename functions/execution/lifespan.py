@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.errors import StartupFailed
+from functions.execution.loop import AgentLoop
 from skyfleet.asgi import ASGIApp, Message, Receive, Scope, Send
 
 LOG: Final = logging.getLogger("skyfleet.lifespan")
@@ -33,7 +35,10 @@ SHUTDOWN_S: Final = 8.0
 
 
 class Lifespan:
-    """An ASGI application around the user's. monotonic: seconds of a clock that never goes back."""
+    """An ASGI application around the user's, called on the agent's loop.
+
+    monotonic: seconds of a clock that never goes back.
+    """
 
     def __init__(self, app: ASGIApp, monotonic: Callable[[], float]) -> None:
         self._app = app
@@ -51,12 +56,16 @@ class Lifespan:
         """Whether the last startup has failed."""
         return self._failed_at is not None
 
+    @property
+    def up(self) -> bool:
+        """Whether startup has ended well."""
+        return self._up
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._host(receive, send)
-            return
         if not self._up:
-            await self._started()
+            await self.start()
+            if not self._up:
+                raise StartupFailed
         await self._app({**scope, "state": self._state.copy()}, receive, send)
 
     def begin(self) -> None:
@@ -66,41 +75,21 @@ class Lifespan:
         if self._failed_at is None or self._monotonic() - self._failed_at >= RETRY_S:
             self._starting = asyncio.create_task(self._start())
 
+    async def start(self) -> None:
+        """Begin startup, and wait for its end."""
+        self.begin()
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
+
     async def stop(self) -> None:
         """Send shutdown to the application, if it supports it, and wait for its answer."""
         running, self._running = self._running, None
         if running is None or running.done():
             return
         self._events.put_nowait({"type": "lifespan.shutdown"})
-        try:
-            async with asyncio.timeout(SHUTDOWN_S):
-                answer = await self._answer(running)
-        except TimeoutError:
-            LOG.error("the lifespan shutdown of the agent did not end within %g s", SHUTDOWN_S)
-        else:
-            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-                LOG.error("the lifespan shutdown of the agent failed: %s", answer.get("message", ""))
-
-    async def _host(self, receive: Receive, send: Send) -> None:
-        while True:
-            kind: str = (await receive())["type"]
-            if kind == "lifespan.startup":
-                self.begin()
-                if self._starting is not None:
-                    await asyncio.wait({self._starting}, timeout=HOST_WAIT_S)
-            else:
-                await self.stop()
-            await send({"type": f"{kind}.complete"})
-            if kind == "lifespan.shutdown":
-                return
-
-    async def _started(self) -> None:
-        """Wait for startup. Raises StartupFailed."""
-        self.begin()
-        if self._starting is not None:
-            await asyncio.shield(self._starting)
-        if not self._up:
-            raise StartupFailed
+        answer = await self._answer(running)
+        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+            LOG.error("the lifespan shutdown of the agent failed: %s", answer.get("message", ""))
 
     async def _start(self) -> None:
         self._state, self._events, self._answers = {}, asyncio.Queue(), asyncio.Queue()
@@ -132,3 +121,39 @@ class Lifespan:
             return answering.result() if answering.done() else None
         finally:
             answering.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class HostedLifespan:
+    """The same lifespan as the server sees it: called on the server's loop, which it does not block."""
+
+    lifespan: Lifespan
+    loop: AgentLoop
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last startup has failed."""
+        return self.lifespan.failed
+
+    def begin(self) -> None:
+        """Begin startup unless it has ended well, is running, or has failed just now."""
+        if not self.lifespan.up:
+            self.loop.get().call_soon_threadsafe(self.lifespan.begin)
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        """Answer the host's lifespan events."""
+        while True:
+            kind: str = (await receive())["type"]
+            if kind == "lifespan.startup":
+                await self._within(HOST_WAIT_S, self.lifespan.start())
+            elif not await self._within(SHUTDOWN_S, self.lifespan.stop()):
+                LOG.error("the lifespan shutdown of the agent did not end within %g s", SHUTDOWN_S)
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether the work on the agent's loop ends in time; it goes on if it does not."""
+        running = asyncio.ensure_future(self.loop.run(work))
+        done, _ = await asyncio.wait({running}, timeout=seconds)
+        return bool(done)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ENTRY_MODULES = {"azure": "function_app", "gcp": "main"}
-AGENT_FOLDER = "agent_files"  # skyfleet.contract.AGENT_FOLDER; a path is told as the user knows it
+FOLDER = "agent_files"  # skyfleet.contract.AGENT_FOLDER; a path is told as the user knows it
 
 
 def syntax_problem(package: Path) -> str | None:
@@ -47,7 +47,7 @@ def load(entry: str, package: Path) -> dict[str, object]:
             problem = str(error)
         else:
             return {"kind": agent.kind.value, "repeatable": agent.repeatable is True}
-    return {"problem": problem.replace(f"{package}/{AGENT_FOLDER}/", "").replace(f"{package}/", "")}
+    return {"problem": problem.replace(f"{package}/{FOLDER}/", "").replace(f"{package}/", "")}
 
 
 def as_the_platform(cloud: str, package: Path, dependencies: str) -> None:

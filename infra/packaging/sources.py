@@ -20,7 +20,7 @@ from infra.config.model import CLOUDS, Cloud
 from infra.errors import AgentError, PackageError
 from infra.package import Kind
 from infra.packaging import size_limits, tree
-from skyfleet.contract import AGENT_FOLDER
+from skyfleet import contract
 
 ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.
@@ -183,11 +183,11 @@ def _agent_files(root: Path, agent: str) -> tuple[list[File], list[str]]:
     if path is None:
         return [], tree.walk(root, Path("functions")).left_out
     if path.is_file():
-        return [_file(f"{AGENT_FOLDER}/{path.name}", path)], []
+        return [_file(f"{contract.AGENT_FOLDER}/{path.name}", path)], []
     found = tree.walk(root, path.relative_to(root))
     for _, each in found.files:
         _check_name(each, root)
-    own = [(f"{AGENT_FOLDER}/{name}", each) for name, each in found.files]
+    own = [(f"{contract.AGENT_FOLDER}/{name}", each) for name, each in found.files]
     if told := size_limits.unreadable([(name, each.stat().st_size) for name, each in own]):
         raise AgentError(told)
     return [_file(name, each) for name, each in own], found.left_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import aiohttp
 
-from emulator.desired.model import Cloud, Function
+from emulator.desired.model import CLOUDS, Cloud, Function
 from skyfleet import contract
+from skyfleet.signing import Keys, sign
 from tests.end_to_end.kit import CHECKOUT, Lab, pack
-from tests.functions.support import KEYS_JSON, signature
+from tests.router.support import keys_of
 
 ENTRY = CHECKOUT / "functions/runtimes/entry"
 
@@ -30,13 +32,18 @@ def package(cloud: Cloud, agent: str) -> Mapping[str, bytes]:
     return own | entries | {"requirements.txt": lock, f"{contract.AGENT_FOLDER}/my_agent.py": agent.encode()}
 
 
+def place(cloud: Cloud) -> str:
+    """The place of a cloud's agent, as the router's tests number them."""
+    return f"{cloud}/r{CLOUDS.index(cloud)}"
+
+
 def function(lab: Lab, cloud: Cloud, agent: str, reference: str, **environ: str) -> Function:
-    """An agent function of `cloud`. reference: "my_agent:attribute"."""
+    """An agent function of `cloud` with the keys of its place. reference: "my_agent:attribute"."""
     path, digest = pack(lab.folder / "zips", package(cloud, agent))
     own = {
         contract.APP: "functions.app:create",
         contract.AGENT: reference,
-        contract.SIGNING_KEYS: KEYS_JSON,
+        contract.SIGNING_KEYS: keys_of("agent", place(cloud)),
         contract.CLOUD: cloud,
         **environ,
     }
@@ -46,7 +53,9 @@ def function(lab: Lab, cloud: Cloud, agent: str, reference: str, **environ: str)
 
 async def ask(lab: Lab, spec: Function, path: str, body: bytes = b"{}") -> tuple[int, bytes]:
     """Status and body of the reply to a signed POST."""
-    headers = {name.decode(): value.decode() for name, value in signature("POST", path, b"", body)}
+    keys = Keys.parse(spec.environment[contract.SIGNING_KEYS])
+    fields = sign(keys, "POST", path, b"", body, now=time.time(), nonce=secrets.token_hex(16))
+    headers = {name.decode(): value.decode() for name, value in fields}
     async with lab.session.post(lab.url(spec, path), data=body, headers=headers) as reply:
         return reply.status, await reply.read()
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from httpx import Timeout
 
 from emulator.desired.model import CLOUDS, Cloud, Function
+from router.core.policy import Policy
 from tests.end_to_end import real_agent
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target, until
+from tests.router.support import router
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("lifecycle"), pytest.mark.timeout(300)]
 
 AGENT = """
 import os
+import time
 from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 
@@ -36,6 +43,11 @@ app = FastAPI(lifespan=lifespan)
 async def state(request: Request):
     note("request")
     return {"app": request.app.state.started, "request": request.state.client}
+
+@app.post("/block")
+async def block():
+    time.sleep(1)
+    return {}
 """
 
 
@@ -48,7 +60,10 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Lab]:
         imports = await wheels.install(lock, target())
         source = real_agent.fastapi(imports) + AGENT
         for cloud in CLOUDS:
-            await running.deploy(real_agent.function(running, cloud, source, "my_agent:app"))
+            function = real_agent.function(running, cloud, source, "my_agent:app")
+            # Lambda starts a sandbox for each request at once; elsewhere one instance gets all.
+            size = {"max_instances": 12} if cloud == "aws" else {"max_instances": 1, "concurrency": 40}
+            await running.deploy(replace(function, **size))
         yield running
 
 
@@ -74,3 +89,25 @@ async def test_the_lifespan_of_an_application_runs_in_each_cloud(here: Lab, clou
     here.emulator.hosts[agent(here, cloud).key].version.pool.recycle()
     if cloud != "azure":
         await until(lambda: events(here, cloud)[-1] == "shutdown")
+
+
+async def test_a_blocked_loop_is_busy_and_not_dead(here: Lab) -> None:
+    """20 requests at once to an agent with `time.sleep(1)` in an `async def`: all are answered.
+
+    An instance serves one request after the other, for longer than a router waits without a probe (2 s, and
+    2 s for the probe itself). Probes are answered meanwhile, so no target is ejected."""
+    urls = [str(here.url(agent(here, cloud), "")).rstrip("/") for cloud in CLOUDS]
+    async with router(urls, policy=Policy(), SKYFLEET_STRATEGY="round-robin") as front:
+        front.client.timeout = Timeout(60)
+        replies = await asyncio.gather(*(front.client.post("/block", content=b"{}") for _ in range(20)))
+        assert [reply.status_code for reply in replies] == [200] * 20
+        shares = Counter(reply.headers["x-skyfleet-target"] for reply in replies)
+        assert min(shares[real_agent.place(cloud)] for cloud in CLOUDS) >= 5
+        targets = (await front.status())["targets"]
+        assert {target["state"] for target in targets} <= {"healthy", "unknown"}, targets
+    source = real_agent.fastapi(Path()) + AGENT
+    line = source[: source.index("time.sleep")].count("\n") + 1
+    for cloud in CLOUDS:
+        log = Path(here.folder, "logs").rglob("*.log")
+        lines = "".join(path.read_text() for path in log if cloud in str(path))
+        assert f"my_agent.py:{line}: block blocks the event loop" in lines

@@ -163,3 +163,18 @@ class App:
 
 
 asgi_object = repeatable(App())
+
+
+RELEASE = threading.Event()
+
+
+async def blocks(request: AgentRequest) -> str:
+    """Block the loop, as `time.sleep` and synchronous clients do."""
+    RELEASE.wait(20)
+    return "released"
+
+
+async def blocks_a_while(request: AgentRequest) -> str:
+    """Block the loop for 0.15 s."""
+    threading.Event().wait(0.15)
+    return "done"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +14,6 @@ from tests.functions.idempotency.memory_bucket import RUNS
 @pytest.fixture
 def no_runs() -> Iterator[None]:
     RUNS.clear()
-    memory_bucket.GO_ON = asyncio.Event()
+    memory_bucket.GO_ON = threading.Event()
     yield
     RUNS.clear()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 
 import pytest
 
 from functions.errors import StartupFailed
 from functions.execution import lifespan
-from functions.execution.lifespan import RETRY_S, Lifespan
+from functions.execution.lifespan import RETRY_S, HostedLifespan, Lifespan
+from functions.execution.loop import AgentLoop, agent_loop
 from tests.asgi import Message, Receive, Reply, Send, call
 
 
 @dataclass(slots=True)
 class App:
-    """An application that notes its events. fails: startups that fail first. gate: startup waits for it."""
+    """An application that notes its events.
+
+    fails: startups that fail first. gate: startup waits for it. blocks: startup blocks its thread until then.
+    """
 
     fails: int = 0
+    blocks: threading.Event | None = None
     gate: asyncio.Event | None = None
     seen: list[str] = field(default_factory=list[str])
     states: list[Message] = field(default_factory=list[Message])
@@ -33,6 +39,7 @@ class App:
         self.seen.append("startup")
         if self.gate is not None:
             await self.gate.wait()
+        assert self.blocks is None or self.blocks.wait(20)
         if self.fails:
             self.fails -= 1
             await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -48,11 +55,12 @@ class Host:
     """The events of a host, and the answers to them."""
 
     app: Lifespan
+    loop: AgentLoop = field(default_factory=agent_loop)
     events: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
     answers: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
 
     async def run(self) -> None:
-        await self.app({"type": "lifespan"}, self.events.get, self.answers.put)
+        await HostedLifespan(self.app, self.loop)(self.events.get, self.answers.put)
 
     async def event(self, name: str) -> str:
         self.events.put_nowait({"type": f"lifespan.{name}"})
@@ -70,6 +78,11 @@ class Clock:
 
 async def get(app: Lifespan) -> Reply:
     return await call(app, "GET", "/")
+
+
+async def get_there(host: Host) -> Reply:
+    """A request on the agent's loop."""
+    return await host.loop.run(get(host.app))
 
 
 async def test_startup_runs_once_before_the_first_request() -> None:
@@ -106,7 +119,7 @@ async def test_the_events_of_a_host_reach_the_application() -> None:
     serving = asyncio.create_task(host.run())
     assert await host.event("startup") == "lifespan.startup.complete"
     assert app.seen == ["startup"]
-    await get(host.app)
+    await get_there(host)
     assert await host.event("shutdown") == "lifespan.shutdown.complete"
     await serving
     assert app.seen == ["startup", "request", "shutdown"]
@@ -121,9 +134,9 @@ async def test_a_failed_startup_is_logged_and_begun_again(caplog: pytest.LogCapt
     assert host.app.failed
     assert "startup of the agent failed: no database" in caplog.text
     with pytest.raises(StartupFailed):
-        await get(host.app)
+        await get_there(host)
     clock.now += RETRY_S
-    assert (await get(host.app)).status == 200
+    assert (await get_there(host)).status == 200
     assert not host.app.failed
     assert app.seen == ["startup", "startup", "request"]
     await host.event("shutdown")
@@ -131,17 +144,17 @@ async def test_a_failed_startup_is_logged_and_begun_again(caplog: pytest.LogCapt
 
 
 async def test_a_slow_startup_does_not_keep_the_host_from_listening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lambda ends an init phase after 10 s; the requests wait instead."""
+    """Lambda ends an init phase after 10 s; the requests wait instead. Startup may block its loop, too."""
     monkeypatch.setattr(lifespan, "HOST_WAIT_S", 0.01)
-    app = App(gate=asyncio.Event())
+    blocked = threading.Event()
+    app = App(blocks=blocked)
     host = Host(Lifespan(app, Clock()))
     serving = asyncio.create_task(host.run())
     assert await host.event("startup") == "lifespan.startup.complete"
-    request = asyncio.create_task(get(host.app))
+    request = asyncio.create_task(get_there(host))
     await asyncio.sleep(0)
     assert "request" not in app.seen
-    assert app.gate is not None
-    app.gate.set()
+    blocked.set()
     assert (await request).status == 200
     await host.event("shutdown")
     await serving
@@ -170,6 +183,7 @@ async def test_a_shutdown_that_fails_or_hangs_is_logged(
 ) -> None:
     """The host ends the process in any case."""
     monkeypatch.setattr(lifespan, "SHUTDOWN_S", 0.01)
+    ended = threading.Event()
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         await receive()
@@ -177,13 +191,13 @@ async def test_a_shutdown_that_fails_or_hangs_is_logged(
         await receive()
         if answer == "failed":
             await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
-        else:
-            await asyncio.Event().wait()
+        while answer == "none" and not ended.is_set():
+            await asyncio.sleep(0.001)
 
-    running = Lifespan(app, Clock())
-    running.begin()
-    while len(asyncio.all_tasks()) < 3:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    await running.stop()
+    host = Host(Lifespan(app, Clock()))
+    serving = asyncio.create_task(host.run())
+    await host.event("startup")
+    await host.event("shutdown")
+    await serving
+    ended.set()
     assert words in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from skyfleet.objects import BucketError, Found
 from tests.asgi import Message, Receive, Send
 
 RUNS: list[str] = []
-GO_ON = asyncio.Event()
+GO_ON = threading.Event()
 
 
 @dataclass(slots=True)
@@ -87,7 +88,8 @@ async def breaking(request: AgentRequest) -> AsyncGenerator[Event, None]:
 
 async def waiting(request: AgentRequest) -> str:
     RUNS.append(request.input)
-    await GO_ON.wait()
+    while not GO_ON.is_set():  # the agent's loop is not the test's
+        await asyncio.sleep(0.001)
     return f"run {len(RUNS)} went on"
 
 
