@@ -16,7 +16,7 @@ import uvicorn
 
 from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.errors import SecretNotRead
-from functions.runtimes.http_protocol import HttpProtocol
+from functions.runtimes.http_protocol import SERVER_OPTIONS
 from functions.runtimes.secrets_manager import read_secret
 from skyfleet import contract
 
@@ -27,16 +27,10 @@ def serve(environ: MutableMapping[str, str]) -> None:
         load_or_exit(environ, secrets(environ)),
         host="127.0.0.1",
         port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
-        http=HttpProtocol,
-        ws="none",
-        access_log=False,
         log_level="warning",
-        server_header=False,
-        date_header=False,
-        # uvicorn would take the client's address from a front end's field, which names the router at best.
-        proxy_headers=False,
         # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
         timeout_keep_alive=3600,
+        **SERVER_OPTIONS,
     )
 
 

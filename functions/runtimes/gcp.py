@@ -1,48 +1,43 @@
 # pyright: reportMissingModuleSource=false
-"""Google Cloud Functions: the application as the response of one functions-framework target, `main`.
+"""Google Cloud Functions: functions-framework starts gunicorn and uvicorn's worker with our application.
 
-The framework (on Starlette) calls a handler's response as an ASGI application with the scope and channels of
-the request; ASGIResponse passes these to ours, so status, headers and chunks are not changed.
-
-The framework gives its Starlette application no lifespan (functions_framework/aio/__init__.py, 3.10), so ours
-is added where the framework makes it, after the import of this file. gunicorn forks later: the events arrive
-in its worker.
+Rules
+- The framework makes a Starlette application for each function, with routes and four middlewares, which take
+  a request longer than the router does. Here `Starlette` in the framework's module makes ours instead
+  (functions_framework/aio/__init__.py, `_create_asgi_app_with_function`, 3.10).
+- So the paths and methods that the framework answers itself (`/robots.txt`, `/favicon.ico`, PROPFIND) reach
+  the application, as in the other clouds, and the worker sends it the events of the lifespan protocol, which
+  the framework's application ignores. gunicorn forks later: the events arrive in its worker.
+- uvicorn has the same options as on AWS (`functions.runtimes.http_protocol`).
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any, Final
 
 import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
+from uvicorn_worker import UvicornWorker
 
 from functions.runtimes.app_loader import load_or_exit
-from functions.runtimes.lifespan import running
-from skyfleet.asgi import ASGIApp, Receive, Scope, Send
+from functions.runtimes.http_protocol import SERVER_OPTIONS
+from skyfleet.asgi import ASGIApp
 
 APP: Final[ASGIApp] = load_or_exit(os.environ)
 
 
-def _lifespan(_: object) -> AbstractAsyncContextManager[None]:
-    return running(APP)
+def _application(**_: object) -> ASGIApp:
+    return APP
 
 
 _framework: Any = functions_framework.aio
-_framework.Starlette = partial(_framework.Starlette, lifespan=_lifespan)
-
-
-class ASGIResponse(Response):
-    """A response that passes the request to our application."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await APP(scope, receive, send)
+_framework.Starlette = _application
+UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, **SERVER_OPTIONS}
 
 
 @functions_framework.aio.http
 async def main(request: Request) -> Response:
-    """Serve every path and method."""
-    return ASGIResponse()
+    """The function that the framework looks for; it is never called."""
+    raise RuntimeError("functions-framework serves its own application instead of Skyfleet's.")

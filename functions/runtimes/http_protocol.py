@@ -11,6 +11,8 @@ Rules
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -70,3 +72,15 @@ class HttpProtocol(HttpToolsProtocol):
         if self._buffer is not None:
             self._buffer.expect_head()
         super().on_response_complete()
+
+
+# What uvicorn is told in each cloud that runs it.
+SERVER_OPTIONS: Final[Mapping[str, Any]] = {
+    "http": HttpProtocol,
+    "ws": "none",
+    "access_log": False,
+    "server_header": False,
+    "date_header": False,
+    # uvicorn would take the client's address from a front end's field, which names the router at best.
+    "proxy_headers": False,
+}

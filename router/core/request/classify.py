@@ -50,8 +50,8 @@ _SERVER_ERRORS: Final = frozenset({500, 502, 504})
 _DENIALS: Final = frozenset({401, 403, 404, 421})
 # What all three runtimes hand to the agent.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# functions-framework answers the first two itself, the host of Azure Functions the last two.
-_KEPT: Final = (b"/robots.txt", b"/favicon.ico", b"/admin", b"/runtime/")
+# The host of Azure Functions answers these itself.
+_KEPT: Final = (b"/admin", b"/runtime/")
 _REWRITTEN: Final = (b"%", b"//", b"/.", b"\\")
 
 

@@ -160,7 +160,7 @@ def test_a_client_error_without_the_load_header_says_nothing_about_health() -> N
         ("POST", b"/invoke", True),
         ("GET", b"/a?x=%2F//.", True),
         ("TRACE", b"/invoke", False),
-        ("GET", b"/robots.txt", False),
+        ("GET", b"/robots.txt", True),
         ("GET", b"/Admin/host", False),
         ("GET", b"/runtime/webhooks", False),
         ("GET", b"/a%2Fb", False),
