@@ -30,11 +30,15 @@ ENTRY_MODULE: Final = "main"
 
 
 def load(reference: str, root: Path) -> LoadedAgent:
-    """Import the agent of the package in `root`. Raises AgentNotLoaded."""
+    """Import the agent of the package in `root`. Raises AgentNotLoaded with paths as in a checkout."""
     folder = root / contract.AGENT_FOLDER
     if folder.is_dir():
         _enter(folder, reference)
-    return loading.load(reference)
+    try:
+        return loading.load(reference)
+    except AgentNotLoaded as error:
+        told = str(error).replace(f"{folder}{os.sep}", "").replace(f"{root}{os.sep}", "")
+        raise AgentNotLoaded(told) from error.__cause__
 
 
 def of_user(reference: str, root: Path) -> tuple[str, ...]:

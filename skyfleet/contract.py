@@ -50,6 +50,9 @@ MODEL_BASE_URL: Final = "MODEL_BASE_URL"
 MODEL_NAME: Final = "MODEL_NAME"
 MODEL_API_KEY: Final = "MODEL_API_KEY"
 
+# What the log of a function begins with that cannot start; its reason follows in the same line.
+CANNOT_START: Final = "the function does not start: "
+
 # In a package: the folder of an agent that lies outside of `functions/`.
 AGENT_FOLDER: Final = "agent_files"
 

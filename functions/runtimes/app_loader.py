@@ -30,7 +30,8 @@ Factory = Callable[[Mapping[str, str]], ASGIApp]
 def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | None = None) -> ASGIApp:
     """Import the factory and call it. environ: of the process. fetched: secrets that are not in it yet.
 
-    Raises CannotStart, which has neither cause nor frames: a platform prints them, and its message says all.
+    Raises CannotStart after one line on stderr with its message. It has neither cause nor frames, which a
+    platform would print too.
     """
     whole = {**environ, **(fetched or {})}
     for name in KEYS:
@@ -39,6 +40,7 @@ def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | Non
     try:
         return _factory(environ.get(contract.APP, ""))(whole)
     except CannotStart as error:
+        print(f"{contract.CANNOT_START}{error}", file=sys.stderr, flush=True)  # noqa: T201
         raise error.with_traceback(None) from None
     finally:
         for name in OTHERS:
@@ -46,11 +48,11 @@ def load_app(environ: MutableMapping[str, str], fetched: Mapping[str, str] | Non
 
 
 def load_or_exit(environ: MutableMapping[str, str], fetched: Mapping[str, str] | None = None) -> ASGIApp:
-    """As load_app; if the function cannot start, the process ends with one line on stderr."""
+    """As load_app; if the function cannot start, the process ends with that line alone."""
     try:
         return load_app(environ, fetched)
-    except CannotStart as error:
-        sys.exit(f"the function does not start: {error}")
+    except CannotStart:
+        sys.exit(1)
 
 
 def _factory(reference: str) -> Factory:

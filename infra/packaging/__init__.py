@@ -19,9 +19,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from infra.config.model import Cloud, Place, Settings
-from infra.errors import PackageError
+from infra.errors import AgentError, PackageError
 from infra.package import KINDS, Kind, Package
-from infra.packaging import agent_check, dependencies, size_limits, sources, tree, zips
+from infra.packaging import agent_check, dependencies, names, size_limits, sources, tree, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -74,7 +74,10 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
         inputs.check_locks()
     agent = kinds["agent"]
     progress("checking the agent")
-    checked = agent_check.check(settings, agent, tools, root / FOLDER, progress)
+    try:
+        checked = agent_check.check(settings, agent, tools, root / FOLDER, progress)
+    except AgentError as error:
+        raise AgentError(f"{error}{names.missing_module(str(error), settings.agent, root)}") from None
     built: dict[tuple[Kind, Cloud], Package] = {}
     drafts: list[Draft] = []
     for kind, inputs in kinds.items():

@@ -44,7 +44,7 @@ def load(entry: str, package: Path) -> dict[str, object]:
         try:
             agent = loader.load(entry, package)
         except errors.AgentNotLoaded as error:
-            problem = str(error)
+            return {"problem": str(error)}
         else:
             return {"kind": agent.kind.value, "repeatable": agent.repeatable is True}
     return {"problem": problem.replace(f"{package}/{FOLDER}/", "").replace(f"{package}/", "")}

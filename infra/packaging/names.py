@@ -9,6 +9,7 @@ The rule of this file: reads folders of installed dependencies, changes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def refusal(agent: str, installed: Mapping[Cloud, Path]) -> str | None:
         f"{top} is also the name of {' and of '.join(owners)}, and a program has one module of a name. "
         f"Rename the agent's, for example to my_{top}, and skyfleet:agent with it."
     )
+
+
+def missing_module(problem: str, agent: str, root: Path) -> str:
+    """What to do about a module that the agent imports and its package does not have; empty for another
+    problem. root: of the checkout."""
+    found = re.search(r"No module named '(\w+)", problem)
+    if found is None:
+        return ""
+    name, top = found[1], agent.partition(":")[0].partition(".")[0]
+    if name != top and ((root / f"{name}.py").is_file() or (root / name).is_dir()):
+        return (
+            f". {name} is beside {top}, and a package has the agent's own module only: put both into one "
+            f"folder, for example my_agent/, with `from my_agent import {name}` and skyfleet:agent: "
+            f"my_agent.{agent}"
+        )
+    return f". If {name} is a package to install, add it to functions/requirements.in and run `make lock`"
 
 
 def provides(site: Path, top: str) -> bool:

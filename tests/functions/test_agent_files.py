@@ -62,3 +62,10 @@ def test_a_checkout_has_no_such_folder(tmp_path: Path) -> None:
     before = [*sys.path], Path.cwd()
     assert agent_files.load("functions.agent:agent", tmp_path).repeatable
     assert ([*sys.path], Path.cwd()) == before
+
+
+def test_paths_are_those_of_the_checkout(package: Path) -> None:
+    """A package lies elsewhere on each cloud; the user knows the names in the checkout."""
+    (package / contract.AGENT_FOLDER / "mine.py").write_text("import json\njson.loads('{')\n")
+    with pytest.raises(AgentNotLoaded, match=r"^mine:agent does not import: mine\.py:2: JSONDecodeError"):
+        agent_files.load("mine:agent", package)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.cli import json_access
 from infra.cli.context import (
     current_layout,
     json_option,
@@ -26,6 +27,7 @@ from infra.cli.context import (
 )
 from infra.cli.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
 from infra.cli.emulator.lifecycle import child_environment, ensure_running
+from infra.cli.emulator.start_failures import log_sizes, start_failures
 from infra.cli.errors import CommandFailed, PulumiFailed
 from infra.cli.output import summary
 from infra.cli.output.halfway import now_running
@@ -106,7 +108,8 @@ def _now_running(layout: Layout, new: str) -> str:
         outputs = require_outputs(layout)
     except CommandFailed:
         return ""
-    return f"\n{now_running(outputs.target_keys, get_builds(outputs.agent_urls), new)}"
+    former = json_access.string(json_access.as_object(outputs.all.get("build")).get("agent"))
+    return f"\n{now_running(outputs.target_keys, get_builds(outputs.agent_urls), former, new)}"
 
 
 def _wait_for_checks(layout: Layout, outputs: Outputs, settings: Settings, progress: Progress) -> None:
@@ -145,7 +148,7 @@ def _deploy(
     The failed ones show up one after the other, since each provider retries for a time of its own.
     """
     down: dict[str, str] = {}
-    before = has_deployed(layout.checkpoint)
+    before, logged = has_deployed(layout.checkpoint), log_sizes(layout.logs)
     while True:
         output = PulumiOutput(progress, before)
         without = [part for cloud in down for part in ("--exclude", f"**skyfleet:{cloud}:**")]
@@ -159,8 +162,10 @@ def _deploy(
     try:
         output.conclude(code, layout, "the deployment failed")
     except PulumiFailed as failed:
-        told = "" if output.stopped else _now_running(layout, build)
-        raise PulumiFailed(failed.message + told) from None
+        if output.stopped:
+            raise
+        first = start_failures(layout.logs, logged)
+        raise PulumiFailed("\n".join([*first, failed.message + _now_running(layout, build)])) from None
     if down:
         raise PulumiFailed(
             f"not deployed: {_describe(down)}.\n"

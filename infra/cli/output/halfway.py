@@ -11,11 +11,11 @@ from infra.cli import json_access
 from infra.cli.json_access import JsonObject
 
 
-def now_running(places: Sequence[str], agents: Sequence[JsonObject], new: str) -> str:
+def now_running(places: Sequence[str], agents: Sequence[JsonObject], former: str, new: str) -> str:
     """Which cloud runs which build, and the two ways from there.
 
     places: `cloud/region` of each agent that was deployed before. agents: cloud, region and build of those
-    that answer now. new: the build that was being deployed.
+    that answer now. former: the build of the last whole deployment; new: the one that was being deployed.
     """
     builds: dict[str, list[str]] = {}
     for agent in agents:
@@ -27,17 +27,17 @@ def now_running(places: Sequence[str], agents: Sequence[JsonObject], new: str) -
     ]
     if silent:
         told.append(f"{_list(silent)} {'does' if len(silent) == 1 else 'do'} not answer")
-    older = [build for build in builds if build != new]
-    return f"The agents now: {'; '.join(told)}.\n{_ways(older, new in builds)}"
+    changed = new in builds or bool(silent)
+    return f"The agents now: {'; '.join(told)}.\n{_ways(former if changed and former != new else '')}"
 
 
-def _ways(older: Sequence[str], started: bool) -> str:
-    """How to get on and, where clouds differ, back."""
+def _ways(former: str) -> str:
+    """How to get on, and back to the former build if there is one to go back to."""
     on = "`make up` goes on once the cause is mended"
-    if not older or not started:
+    if not former:
         return f"{on}."
     return (
-        f"{on}. To go back to build {older[0]}, restore its files (`git stash`, or `git checkout` of its "
+        f"{on}. To go back to build {former}, restore its files (`git stash`, or `git checkout` of its "
         "commit), then run `make up`."
     )
 

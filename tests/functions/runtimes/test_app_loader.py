@@ -136,11 +136,14 @@ def test_what_cannot_start_is_told_without_frames_of_ours(process: MutableMappin
     assert not [frame for frame in frames if frame.name == "cannot_start"]
 
 
-def test_a_process_of_its_own_ends_with_one_line(process: MutableMapping[str, str]) -> None:
+def test_a_process_of_its_own_ends_with_one_line(
+    process: MutableMapping[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """On AWS and Google, where a failed start ends the process."""
     process["SKYFLEET_APP"] = f"{__name__}:cannot_start"
     with pytest.raises(SystemExit) as caught:
         load_or_exit(process)
-    assert caught.value.code == (
-        "the function does not start: mine:agent does not import: mine.py:3: KeyError: 'x'"
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        "the function does not start: mine:agent does not import: mine.py:3: KeyError: 'x'\n"
     )

@@ -175,6 +175,14 @@ def test_a_file_is_named_as_in_the_checkout(checkout: Checkout) -> None:
         checkout.build(agent="mine:app")
 
 
+def test_a_module_beside_the_agent_is_told_to_be_left_behind(checkout: Checkout) -> None:
+    """A package has the agent's own module only."""
+    checkout.write("helpers.py", "")
+    checkout.write("mine.py", "import helpers\n" + APP)
+    with pytest.raises(AgentError, match=r"mine\.py:1: ModuleNotFoundError.*helpers is beside mine"):
+        checkout.build(agent="mine:app")
+
+
 def test_a_problem_of_one_cloud_names_it(checkout: Checkout) -> None:
     """What the others load may be missing in the lock of one."""
     checkout.write(

@@ -42,3 +42,17 @@ def test_what_a_platform_has_imported_is_refused_there_only(tmp_path: Path) -> N
     """Azure's worker is a Python program with modules of its own."""
     assert names.refusal("grpc:app", {"aws": tmp_path, "gcp": tmp_path}) is None
     assert "a module of azure's runtime" in str(names.refusal("grpc:app", {"azure": tmp_path}))
+
+
+def test_a_missing_module_gets_what_to_do(tmp_path: Path) -> None:
+    """A file beside the agent is not in its package; anything else may be a dependency."""
+    (tmp_path / "helpers.py").write_text("")
+    (tmp_path / "shared").mkdir()
+    problem = "main:app does not import: main.py:1: ModuleNotFoundError: No module named "
+    for name in ("helpers", "shared"):
+        told = names.missing_module(f"{problem}'{name}.x'", "main:app", tmp_path)
+        assert f"{name} is beside main" in told
+        assert "skyfleet:agent: my_agent.main:app" in told
+    told = names.missing_module(f"{problem}'fastapi'", "main:app", tmp_path)
+    assert told.endswith("add it to functions/requirements.in and run `make lock`")
+    assert names.missing_module("main.py:1: KeyError: 'x'", "main:app", tmp_path) == ""

@@ -28,14 +28,21 @@ NEW, OLD, NONE = agents(aws="new1"), agents(azure="old1"), agents()
 CASES = [
     (NEW + agents(azure="old1", gcp="old1"), "{0} runs the new build new1; {1} and {2} run build old1", BACK),
     (agents(aws="old1", azure="old1", gcp="old1"), "{0}, {1} and {2} run build old1", ON),
-    (agents(aws="new1", azure="new1", gcp="new1"), "{0}, {1} and {2} run the new build new1", ON),
+    (agents(aws="new1", azure="new1", gcp="new1"), "{0}, {1} and {2} run the new build new1", BACK),
     (NEW + OLD, "{0} runs the new build new1; {1} runs build old1; {2} does not answer", BACK),
-    (NONE, "{0}, {1} and {2} do not answer", ON),
+    (OLD, "{1} runs build old1; {0} and {2} do not answer", BACK),
+    (NONE, "{0}, {1} and {2} do not answer", BACK),
 ]
 
 
 @pytest.mark.parametrize(("answers", "state", "way"), CASES)
 def test_the_last_lines_say_what_runs_where(answers: list[JsonObject], state: str, way: str) -> None:
     """By cloud and build, with the way on, and the way back where clouds differ."""
-    told = now_running(PLACES, answers, "new1").splitlines()
+    told = now_running(PLACES, answers, "old1", "new1").splitlines()
     assert told == [f"The agents now: {state.format(*PLACES)}.", way]
+
+
+def test_the_same_build_is_no_way_back() -> None:
+    """A deployment that changed another thing than the agent."""
+    told = now_running(PLACES, agents(aws="new1", azure="new1", gcp="new1"), "new1", "new1")
+    assert told.endswith(ON)
