@@ -13,7 +13,7 @@ import argparse
 import time
 
 from bench.simulation import results
-from bench.simulation.study import batch
+from bench.simulation.study import attribution, batch
 
 
 def main() -> None:
@@ -25,8 +25,15 @@ def main() -> None:
     parser.add_argument(
         "--draw", action="store_true", help="draw the plots and write the page from the stored figures"
     )
+    parser.add_argument(
+        "--attribution", action="store_true", help="only the study that asks whose fault an error is"
+    )
     options = parser.parse_args()
     began = time.perf_counter()
+    if options.attribution:
+        results.write_attribution(attribution.study(options.jobs))
+        results.document()
+        return
     if not options.draw:
         found = batch.study(quick=options.quick, jobs=options.jobs)
         if options.quick:

@@ -41,7 +41,8 @@ class Instance:
 class Result:
     """The result of one request.
 
-    at: its start (s). took_s: time to the first event. first: key of the target of its first attempt.
+    at: its start (s). took_s: time to the first event. first: key of the target of its first attempt. doomed:
+    it fails at each target.
     """
 
     at: float
@@ -49,6 +50,17 @@ class Result:
     good: bool
     attempts: int
     first: str
+    doomed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a driver is told of a request. doomed: it fails at each target. request_class: as the router tells
+    its paths and clients apart."""
+
+    repeatable: bool
+    doomed: bool = False
+    request_class: int = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +84,7 @@ def _reply(kind: ResponseKind, outcome: Outcome) -> Classification:
 _OUTCOMES: Final = {
     End.GOOD: Outcome.SUCCESS,
     End.COLD: Outcome.COLD,
-    End.ERROR: Outcome.FAILURE,
+    End.ERROR: Outcome.AGENT_ERROR,
     End.RATE_LIMITED: Outcome.RATE_LIMITED,
     End.FULL: Outcome.RATE_LIMITED,
     End.REFUSED: Outcome.FAILURE,
@@ -81,7 +93,7 @@ _OUTCOMES: Final = {
 _REPLIES: Final = {
     End.GOOD: (200, _reply(ResponseKind.PASS, Outcome.SUCCESS)),
     End.COLD: (200, _reply(ResponseKind.PASS, Outcome.COLD)),
-    End.ERROR: (500, _reply(ResponseKind.SERVER_ERROR, Outcome.FAILURE)),
+    End.ERROR: (500, _reply(ResponseKind.SERVER_ERROR, Outcome.AGENT_ERROR)),
     End.RATE_LIMITED: (429, _reply(ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED)),
     End.FULL: (429, _reply(ResponseKind.NOT_PROCESSED, Outcome.RATE_LIMITED)),
 }
@@ -92,7 +104,17 @@ _GOOD: Final = frozenset({End.GOOD, End.COLD})
 class Driver:
     """The driver of one request."""
 
-    __slots__ = ("_attempts", "_began", "_due", "_ended", "_instance", "_loop", "_machine", "_on_result")
+    __slots__ = (
+        "_attempts",
+        "_began",
+        "_due",
+        "_ended",
+        "_instance",
+        "_loop",
+        "_machine",
+        "_on_result",
+        "_request",
+    )
 
     def __init__(
         self,
@@ -100,18 +122,18 @@ class Driver:
         instance: Instance,
         policy: Policy,
         on_result: Callable[[Result], None],
-        *,
-        repeatable: bool,
+        request: Request,
     ) -> None:
         """Start the request now. policy: with `queue_timeout_s` 0. on_result: called once, at its end."""
         self._loop, self._instance, self._on_result = loop, instance, on_result
-        self._began = now = loop.now
+        self._began, self._request = loop.now, request
+        now = loop.now
         self._attempts: dict[int, Attempt] = {}
         self._due: Event | None = None
         self._ended: End | None = None
         budget, deadline = min(policy.attempts, len(instance.agents)), now + PATIENCE_S
         hedge_after_s = instance.rule.hedge_after_s()
-        limits = RequestLimits(policy, budget, now, deadline, repeatable, hedge_after_s=hedge_after_s)
+        limits = RequestLimits(policy, budget, now, deadline, request.repeatable, hedge_after_s=hedge_after_s)
         self._machine = RequestMachine(limits)
         self._do(self._machine.on_start(now))
 
@@ -122,7 +144,8 @@ class Driver:
             for action in actions:
                 match action:
                     case a.Pick(excluded):
-                        more = machine.on_pick(instance.rule.choose(excluded), now)
+                        choice = instance.rule.choose(excluded, self._request.request_class)
+                        more = machine.on_pick(choice, now)
                     case a.Charge(choice, reason):
                         more = machine.on_charge(now, affordable=instance.rule.afford(choice, reason))
                     case a.MarkSlow(number):
@@ -153,6 +176,7 @@ class Driver:
         instance.rule.sent(key)
         one_way_s, agent = instance.one_way_s[key], instance.agents[key]
         job = Job(lambda end: loop.after(one_way_s, lambda: self._on_end(number, end)), loop.now)
+        job.doomed = self._request.doomed
         self._attempts[number] = Attempt(choice, loop.now, job)
         loop.after(one_way_s, lambda: agent.take(job))
 
@@ -163,7 +187,8 @@ class Driver:
         attempt = self._remove(number)
         rule, key, now = self._instance.rule, attempt.key, self._loop.now
         rule.ended(key)
-        rule.record(key, _OUTCOMES[end], RETRY_AFTER_S if end is End.RATE_LIMITED else None)
+        retry_after_s = RETRY_AFTER_S if end is End.RATE_LIMITED else None
+        rule.record(key, _OUTCOMES[end], retry_after_s, self._request.request_class)
         if end in _GOOD:
             load = self._instance.agents[key].utilization
             rule.report_first_event(key, (now - attempt.sent) * 1e3, load, end is End.COLD)
@@ -222,7 +247,8 @@ class Driver:
             self._close(number, Outcome.NEUTRAL)
         took, attempts = self._loop.now - self._began, self._machine.attempts
         good = good and took <= PATIENCE_S
-        self._on_result(Result(self._began, took, good, len(attempts), attempts[0].choice.key))
+        first = attempts[0].choice.key
+        self._on_result(Result(self._began, took, good, len(attempts), first, self._request.doomed))
 
 
 def unqueued(policy: Policy) -> Policy:

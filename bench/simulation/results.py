@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import environments
-from bench.simulation.study.batch import Found
+from bench.simulation.study.batch import Found, Row
 from infra.setup.paths import cache_folder
 from infra.setup.progress import Console
 
@@ -34,9 +34,18 @@ Stored = dict[str, Any]
 
 def write(found: Found) -> None:
     """Write the file of figures."""
+    _write({"rows": found.rows, "curves": found.curves, "attribution": found.attribution})
+
+
+def write_attribution(rows: Sequence[Row]) -> None:
+    """Write the rows of this study, and leave all others as they are."""
+    _write({**read(), "attribution": rows})
+
+
+def _write(lists: Mapping[str, Sequence[Row]]) -> None:
     parts = [
         f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]"
-        for name, rows in (("rows", found.rows), ("curves", found.curves))
+        for name, rows in lists.items()
     ]
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n")
@@ -71,10 +80,30 @@ def section(stored: Stored) -> str:
     for topology, title in _SHOWN.items():
         rows = [row for row in stored["rows"] if row["topology"] == topology]
         parts += [f"**{title}**", "", _matrix(rows), ""]
+    parts += [*_attribution(stored.get("attribution", ())), ""]
     for name in dict.fromkeys(curve["sweep"] for curve in stored["curves"]):
         curve = next(curve for curve in stored["curves"] if curve["sweep"] == name)
         parts += [f"![{name}](plots/{name}.svg)", "", f"`{curve['parameter']}`: {curve['says']}", ""]
     return "\n".join(parts).rstrip()
+
+
+def _attribution(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of each topology: failed requests that were judged, and the least share of a healthy target."""
+    parts: list[str] = []
+    for topology in dict.fromkeys(row["topology"] for row in rows):
+        own = [row for row in rows if row["topology"] == topology]
+        targets, instances = topology.split("x")
+        scenarios, rules = (list(dict.fromkeys(row[name] for row in own)) for name in ("scenario", "rule"))
+        cells = {(row["scenario"], row["rule"]): f"{row['failed']:g} / {row['least']:g}" for row in own}
+        parts += [
+            f"**Whose fault, {targets} targets, {instances} instances: failed requests / least share kept**",
+            "",
+            "| rule | " + " | ".join(scenarios) + " |",
+            "| --- |" + " ---: |" * len(scenarios),
+            *(f"| {rule} | " + " | ".join(cells[one, rule] for one in scenarios) + " |" for rule in rules),
+            "",
+        ]
+    return parts
 
 
 _SHOWN: Final[Mapping[str, str]] = {

@@ -50,7 +50,9 @@ class Fault:
 
 
 class End(Enum):
-    """How a request ended at the target. RATE_LIMITED has a Retry-After, FULL has none. LOST: no reply."""
+    """How a request ended at the target.
+
+    ERROR: the agent's own 500. RATE_LIMITED has a Retry-After, FULL has none. LOST: no reply."""
 
     GOOD = auto()
     COLD = auto()
@@ -66,11 +68,13 @@ class End(Enum):
 class Job:
     """One request at the target.
 
-    done: called with its end. came, began: times (s) of arrival and of the work.
+    done: called with its end. came, began: times (s) of arrival and of the work. doomed: the agent fails for
+    this request, at each target.
     """
 
     done: Callable[[End], object]
     came: float
+    doomed: bool = False
     cold: bool = False
     working: bool = False
     over: bool = False
@@ -224,7 +228,7 @@ class Agent:
         end = End.COLD if job.cold else End.GOOD
         if fault.silent:
             end = End.LOST
-        elif fault.errors and self.draw.random() < fault.errors:
+        elif job.doomed or (fault.errors and self.draw.random() < fault.errors):
             end, takes = End.ERROR, takes / 3
         job.ending = self.loop.after(takes, lambda: self._worked(job, end))
 

@@ -9,6 +9,9 @@ Rules
 - "throttled": a fifth of the usual load is served, the rest is answered with 429 and Retry-After: 5.
 - "cold": all sandboxes are lost every 20 s, so the next requests wait for cold starts.
 - "load": the request rate is three times as high, at all targets.
+- "bad-build": all requests are answered quickly with the agent's 500, and /health is fine.
+- "poison": a fifth of the requests fail so at each target. "client-bug": all of one client's, a fifth of all.
+  These three are a study of their own (`bench.simulation.study.attribution`).
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ LASTING: Final = {
     "gray": Fault(errors=0.3),
     "down": Fault(silent=True),
     "throttled": Fault(throttled=True),
+    "bad-build": Fault(errors=1.0),
 }
+# Whose requests fail at each target; the share of all requests.
+DOOMED: Final = frozenset({"poison", "client-bug"})
+DOOMED_SHARE: Final = 0.2
 SCENARIOS: Final = ("normal", "slow", "gray", "down", "flapping", "throttled", "cold", "load")
 
 

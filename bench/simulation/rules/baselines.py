@@ -31,7 +31,7 @@ class Baseline:
         self.draw: Final = draw
         self.inflight: Final = dict.fromkeys(keys, 0)
 
-    def choose(self, excluded: Collection[str]) -> Choice | None:
+    def choose(self, excluded: Collection[str], request_class: int = 0) -> Choice | None:
         """Pick a target; None when all are excluded."""
         left = self.open()
         if excluded:
@@ -62,7 +62,7 @@ class Baseline:
         """Count an attempt as ended."""
         self.inflight[key] -= 1
 
-    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None, request_class: int = 0) -> None:
         """Record the outcome of an attempt; without effect here."""
 
     def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:

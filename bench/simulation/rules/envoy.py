@@ -1,7 +1,11 @@
 """Baseline: Envoy's outlier detection with its defaults, around least request (power of two choices).
 
-Source: `outlier_detection.proto` and the architecture page of Envoy's documentation.
+Source: `api/envoy/config/cluster/v3/outlier_detection.proto` and the architecture page of Envoy's
+documentation.
 - Five 5xx replies in a row, or errors mapped to them, eject a host at once; 429 does not count.
+- `gateway`: five gateway failures in a row (502, 503, 504 and errors of the connection) do instead, and a 500
+  of the agent does not: `enforcing_consecutive_5xx` 0 and `enforcing_consecutive_gateway_failure` 100, where
+  the defaults are 100 and 0. The success rate counts every 5xx in both.
 - Every 10 s the success rates of hosts with 100 requests in the interval are compared, if there are 5 such
   hosts. A host below the mean minus 1.9 standard deviations is ejected.
 - An ejection lasts 30 s times the number of ejections, at most 300 s. The number falls by one in each
@@ -28,15 +32,19 @@ _LEAST_HOSTS: Final = 5
 _LEAST_REQUESTS: Final = 100
 _DEVIATIONS: Final = 1.9
 _PANIC: Final = 0.5
-_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
+_GATEWAY: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE})
+_BAD: Final = _GATEWAY | {Outcome.AGENT_ERROR}
 
 
 class Envoy(PowerOfTwo):
     """The rule of one proxy."""
 
-    def __init__(self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, keys: Sequence[str], draw: random.Random, clock: Callable[[], float], *, gateway: bool = False
+    ) -> None:
+        """gateway: eject for gateway failures in a row instead of any 5xx."""
         super().__init__(keys, draw)
-        self._clock = clock
+        self._clock, self._ejecting = clock, _GATEWAY if gateway else _BAD
         self._streak = dict.fromkeys(keys, 0)
         self._seen: dict[str, list[int]] = {}
         self._times: dict[str, int] = {}
@@ -50,12 +58,11 @@ class Envoy(PowerOfTwo):
             self._sweep()
         return self._left
 
-    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
-        bad = outcome in _BAD
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None, request_class: int = 0) -> None:
         total = self._seen.setdefault(key, [0, 0])
         total[0] += 1
-        total[1] += not bad
-        self._streak[key] = self._streak[key] + 1 if bad else 0
+        total[1] += outcome not in _BAD
+        self._streak[key] = self._streak[key] + 1 if outcome in self._ejecting else 0
         if self._streak[key] >= _CONSECUTIVE:
             self._eject(key)
 

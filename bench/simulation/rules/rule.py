@@ -16,8 +16,9 @@ class Rule(Protocol):
     Times are in s or ms as named.
     """
 
-    def choose(self, excluded: Collection[str]) -> Choice | None:
-        """Pick a target for the next attempt; None when all are excluded."""
+    def choose(self, excluded: Collection[str], request_class: int = 0) -> Choice | None:
+        """Pick a target for the next attempt; None when all are excluded. request_class: see
+        `router.core.health.attribution`."""
         ...
 
     def afford(self, choice: Choice, reason: AttemptReason) -> bool:
@@ -36,7 +37,7 @@ class Rule(Protocol):
         """An attempt at the target `key` has ended, however it ended."""
         ...
 
-    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None, request_class: int = 0) -> None:
         """The outcome of an attempt. retry_after_s: of a 429 that has it."""
         ...
 

@@ -37,7 +37,7 @@ class Skyfleet:
         self._read_at = float("-inf")
         self._version: int = 0
 
-    def choose(self, excluded: Collection[str]) -> Choice | None:
+    def choose(self, excluded: Collection[str], request_class: int = 0) -> Choice | None:
         if not excluded:
             self.balancer.request_began()
             self._refresh_soon()
@@ -45,6 +45,8 @@ class Skyfleet:
         for key in pending:
             self.balancer.probe_started(key)
         choice = self.balancer.choose(excluded)
+        if choice is not None and not excluded:
+            choice = self.balancer.compared(choice, request_class)
         for key in pending:
             self.balancer.probe_ended(key, alive=None)
         return choice
@@ -63,8 +65,14 @@ class Skyfleet:
     def ended(self, key: str) -> None:
         self.balancer.end(key, self._active[key].pop())
 
-    def record(self, key: str, outcome: Outcome, retry_after_s: float | None) -> None:
+    def record(self, key: str, outcome: Outcome, retry_after_s: float | None, request_class: int = 0) -> None:
+        """As `Attempt.record` of the proxy does."""
+        if outcome is Outcome.AGENT_ERROR:
+            self.balancer.agent_failed(key, request_class, "status 500")
+            return
         self.balancer.report(key, outcome, retry_after_s=retry_after_s)
+        if outcome in (Outcome.SUCCESS, Outcome.COLD):
+            self.balancer.agent_succeeded(key, request_class)
 
     def report_first_event(self, key: str, milliseconds: float, load: float, cold: bool) -> None:
         known = load if load >= 0 else None

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
+from bench.simulation.study import attribution
 from bench.simulation.study.figures import Figures
 from bench.simulation.study.grid import SEEDS, Sweep, cells, setup_of
 from bench.simulation.study.run import Run, Setup
@@ -23,11 +24,13 @@ Row = dict[str, object]
 class Found:
     """The figures of a study.
 
-    rows: one for each setup. curves: one for each scenario and figure of a sweep.
+    rows: one for each setup. curves: one for each scenario and figure of a sweep. attribution: see
+    `bench.simulation.study.attribution`.
     """
 
     rows: Sequence[Row]
     curves: Sequence[Row]
+    attribution: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def study(*, quick: bool, jobs: int) -> Found:
         )
         swept = dict(zip(points, pool.map(means_of, points, chunksize=1), strict=True))
     rows = [row_of(setup, found[number]) for number, setup in enumerate(setups)]
-    return Found(sorted(rows, key=_order), curves_of(swept))
+    blame = [] if quick else attribution.study(jobs)
+    return Found(sorted(rows, key=_order), curves_of(swept), blame)
 
 
 def points_of(sweeps: Sequence[Sweep]) -> list[Point]:

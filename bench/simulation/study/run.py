@@ -14,11 +14,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.simulation.driver import PATIENCE_S, Driver, Instance, Probes, Result, Rule, unqueued
+from bench.simulation.driver import PATIENCE_S, Driver, Instance, Probes, Request, Result, Rule, unqueued
 from bench.simulation.events import Loop
 from bench.simulation.fleet.agents import Agent
 from bench.simulation.fleet.checkers import APART_S, CHECKERS, Checker, Store, shared_folds
-from bench.simulation.fleet.scenarios import arrange, rate
+from bench.simulation.fleet.scenarios import DOOMED, DOOMED_SHARE, arrange, rate
 from bench.simulation.fleet.shapes import FAR_S, HOMES, NEAR_S
 from bench.simulation.fleet.topologies import Topology
 from bench.simulation.rules.baselines import LeastRequest, PowerOfTwo, Weighted
@@ -61,6 +61,7 @@ class Run:
         self.loop = Loop()
         self.arrivals = random.Random(f"arrivals {setup.seed}")
         self.chance = random.Random(f"rules {setup.seed}")
+        self.doom = random.Random(f"doomed {setup.seed}")
         self.store = Store()
         self.agents = [self._agent(number) for number in range(topology.targets)]
         self.by_key = {target.key: agent for target, agent in zip(topology.fleet, self.agents, strict=True)}
@@ -78,6 +79,15 @@ class Run:
 
     def go(self) -> Figures:
         """Run the simulation to its end; returns its figures."""
+        topology = self.topology
+        self.simulate()
+        faulty = frozenset(topology.fleet[number].key for number in topology.faulty)
+        attempts = sum(agent.bill.attempts for agent in self.agents)
+        usd = sum(agent.bill.usd(agent.shape) for agent in self.agents)
+        return figures(topology, self.results, attempts, usd, faulty)
+
+    def simulate(self) -> None:
+        """Run the simulation to its end; `results` has its requests then."""
         topology, loop = self.topology, self.loop
         arrange(self.setup.scenario, topology, loop, self.agents)
         if self.setup.rule.startswith("skyfleet"):
@@ -87,10 +97,6 @@ class Run:
         self._next()
         with shared_folds():
             loop.run(topology.end_s + _DRAIN_S)
-        faulty = frozenset(topology.fleet[number].key for number in topology.faulty)
-        attempts = sum(agent.bill.attempts for agent in self.agents)
-        usd = sum(agent.bill.usd(agent.shape) for agent in self.agents)
-        return figures(topology, self.results, attempts, usd, faulty)
 
     def _agent(self, number: int) -> Agent:
         topology, shape = self.topology, self.topology.shapes[number]
@@ -110,8 +116,16 @@ class Run:
             instance = self.running[number] = self._start_instance(number)
         repeatable = _REPEATABLE[self.arrived % len(_REPEATABLE)]
         self.arrived += 1
-        Driver(self.loop, instance, self.policy, self.results.append, repeatable=repeatable)
+        Driver(self.loop, instance, self.policy, self.results.append, self._request(repeatable))
         self._next()
+
+    def _request(self, repeatable: bool) -> Request:
+        scenario, topology = self.setup.scenario, self.topology
+        if scenario not in DOOMED:
+            return Request(repeatable)
+        chosen = self.doom.random() < DOOMED_SHARE
+        doomed = chosen and topology.fault_s <= self.loop.now < topology.heal_s
+        return Request(repeatable, doomed, int(chosen and scenario == "client-bug"))
 
     def _start_instance(self, number: int) -> Instance:
         one_way_s = self.one_way_s[number % len(self.one_way_s)]
@@ -131,6 +145,7 @@ class Run:
             "least-request": lambda one_way_s, probes: LeastRequest(keys, chance),
             "p2c": lambda one_way_s, probes: PowerOfTwo(keys, chance),
             "envoy": lambda one_way_s, probes: Envoy(keys, chance, loop.clock),
+            "envoy/gateway": lambda one_way_s, probes: Envoy(keys, chance, loop.clock, gateway=True),
             "prequal": lambda one_way_s, probes: Prequal(keys, chance, loop.clock, self._prober(one_way_s)),
         }
         return makers[name]

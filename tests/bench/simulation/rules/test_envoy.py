@@ -55,3 +55,17 @@ def test_envoys_success_rate_needs_five_hosts_with_a_hundred_requests() -> None:
                 rule.record(key, Outcome.FAILURE if bad else Outcome.SUCCESS, None)
         now[0] = 10.0
         assert (keys[0] not in rule.open()) is ejected
+
+
+@pytest.mark.parametrize(("gateway", "ejected"), [(False, True), (True, False)])
+def test_envoy_tells_an_agents_error_from_a_gateway_failure_if_it_is_told_to(
+    gateway: bool, ejected: bool
+) -> None:
+    """consecutive_5xx counts every 5xx; consecutive_gateway_failure 502, 503, 504 and broken connections."""
+    rule = Envoy(KEYS, random.Random(1), lambda: 0.0, gateway=gateway)
+    for _ in range(5):
+        rule.record(KEYS[0], Outcome.AGENT_ERROR, None)
+    assert (KEYS[0] not in rule.open()) is ejected
+    for _ in range(5):
+        rule.record(KEYS[0], Outcome.FAILURE, None)
+    assert KEYS[0] not in rule.open()
