@@ -54,7 +54,7 @@ class AttemptOwner(Protocol):
 
     def on_head(self, attempt: Attempt, /) -> None: ...
 
-    def on_ready(self, attempt: Attempt, /) -> None: ...
+    def on_ready(self, attempt: Attempt, now: float, /) -> None: ...
 
     def on_data(self, attempt: Attempt, data: bytes, /) -> None: ...
 
@@ -169,29 +169,33 @@ class Attempt:
 
     def on_data(self, data: bytes) -> None:
         began = self._first is not None and self._first.feed(data)
+        now = 0.0
         if began:
-            self._first = None
-            self._report(self._context.ticks())
+            self._first, now = None, self._context.ticks()
+            self._report(now)
         if self._last is not None:
             self._last.feed(data)
         if self.flowing:
             self._owner.on_data(self, data)
             return
-        self._held.append(data)
+        if self._held:
+            self._held.append(data)
+        else:
+            self._held = [data]
         self._size += len(data)
         if began and self.awaited:
-            self._owner.on_ready(self)
+            self._owner.on_ready(self, now)
         elif self._size > MOST_HELD:
             # Longer than expected: it is forwarded as it comes.
             if self.awaited:
-                self._owner.on_ready(self)
+                self._owner.on_ready(self, self._context.ticks())
             else:
                 self.call.pause()
 
     def on_end(self) -> None:
         self.ended = True
         self._context.balancer.end(self.key, self)
-        reply = self.reply
+        reply, now = self.reply, self._context.ticks()
         if reply is None:
             self.record(Outcome.NEUTRAL)
         else:
@@ -205,7 +209,7 @@ class Attempt:
                     self._context.balancer.report(
                         self.key,
                         reply.at_end,
-                        first_event_ms=(self._context.ticks() - self.started) * 1000,
+                        first_event_ms=(now - self.started) * 1000,
                         load=reply.load,
                         cold=reply.at_end is Outcome.COLD,
                     )
@@ -216,7 +220,7 @@ class Attempt:
         if self.flowing:
             self._owner.on_end(self)
         elif self.awaited:
-            self._owner.on_ready(self)
+            self._owner.on_ready(self, now)
 
     def on_failure(self, error: TransportError, why: str) -> None:
         failure = _ERRORS[error]

@@ -2,6 +2,8 @@
 
 Rules
 - `Downstream` is all that this file knows of the server in front.
+- The head of a small reply to the only attempt decides nothing, and often all of it is in the same read.
+  So it is reported with the next event, and is no event of its own.
 - The attempt whose reply the machine forwards owns the downstream; all others are closed, so that their
   agents notice it. Replies that are not forwarded yet are held, paused and bounded (`router.proxy.attempt`).
 """
@@ -15,6 +17,7 @@ from typing import Final, cast
 
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
+from router.core.request.classify import ResponseKind
 from router.core.request.failures import AttemptError, Fail, error_reply, response_headers, retry_advice
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
@@ -42,6 +45,7 @@ class Forwarder:
         "_context",
         "_downstream",
         "_forwarded",
+        "_headed",
         "_hedged",
         "_key",
         "_limit",
@@ -77,6 +81,7 @@ class Forwarder:
         self._machine = RequestMachine(limits)
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None
+        self._headed: Attempt | None = None  # its head is here and not reported yet
         self._paused = self._queued = self._hedged = False
         self._listen_at = started + LISTEN_AFTER_S
         self.due = math.inf
@@ -120,6 +125,7 @@ class Forwarder:
         if now >= self._listen_at:
             self._listen_at = math.inf
             self._downstream.listen()
+        self._report_head()
         self._do(self._machine.on_time(now) if now >= self._machine.wake_at else (), now)
 
     def can_retry_on(self, key: str) -> bool:
@@ -145,17 +151,34 @@ class Forwarder:
 
     def on_head(self, attempt: Attempt) -> None:
         """The head of its reply is here and classified."""
-        if attempt.reply is not None:
+        if attempt.reply is None:
+            return
+        if attempt.reply.kind is ResponseKind.BUFFER and attempt is self._attempts[-1] and not attempt.number:
+            self._headed = attempt
+            return
+        now = attempt.headed_at
+        self._do(self._machine.on_head(attempt.number, attempt.status, attempt.reply, now), now)
+
+    def _report_head(self) -> None:
+        """Report the head that is here, before another event."""
+        attempt, self._headed = self._headed, None
+        if attempt is not None and attempt.reply is not None:
             now = attempt.headed_at
             self._do(self._machine.on_head(attempt.number, attempt.status, attempt.reply, now), now)
 
-    def on_ready(self, attempt: Attempt) -> None:
+    def on_ready(self, attempt: Attempt, now: float) -> None:
         """Its held reply is complete, or has its first event."""
-        now = self._context.ticks()
-        self._do(self._machine.on_ready(attempt.number, now), now)
+        if self._headed is None or attempt.reply is None:
+            self._do(self._machine.on_ready(attempt.number, now), now)
+            return
+        self._headed = None
+        self._do(self._machine.on_whole(attempt.number, attempt.status, attempt.reply, now), now)
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         """A part of the forwarded body."""
+        if attempt.ended and self._machine.stream is None:  # it is here as a whole, so nothing can follow
+            self._downstream.body(data)
+            return
         ready = self._machine.on_data(attempt.number, data, self._context.ticks())
         if type(ready) is not bytes:  # a stream that does not continue what the client has
             self._do(cast("a.Actions", ready), self._context.ticks())
@@ -180,6 +203,7 @@ class Forwarder:
 
     def on_truncated(self, attempt: Attempt, why: str) -> None:
         """Its reply broke off."""
+        self._report_head()
         now = self._context.ticks()
         self._do(self._machine.on_truncated(attempt.number, why, now), now)
 
@@ -260,6 +284,7 @@ class Forwarder:
 
     def _on_probe(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_probing()
+        self._report_head()
         machine, number, now = self._machine, attempt.number, self._context.ticks()
         if alive:
             self._do(machine.on_probe_ok(number, now, heartbeat=attempt.heartbeat), now)

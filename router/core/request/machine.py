@@ -118,6 +118,14 @@ class RequestMachine(RequestState):
             self._kept.append(one)
         return self._retry(now)
 
+    def on_whole(self, number: int, status: int, reply: Classification, now: float) -> Actions:
+        """A small reply is here as a whole: `on_head` and `on_ready` in one."""
+        one = self.attempts[number]
+        if one not in self.active:
+            raise ValueError(NOT_RUNNING.format(number))
+        one.status, one.reply = status, reply
+        return self._forward(one, now)
+
     def on_ready(self, number: int, now: float) -> Actions:
         """The held reply is complete, or its first event is here."""
         return self._forward(self._running(number), now)

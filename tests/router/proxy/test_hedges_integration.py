@@ -190,3 +190,24 @@ async def test_a_caller_that_leaves_closes_both() -> None:
         for key in ("aws/r0", "azure/r1"):
             target = await front.target(key)
             assert (target["state"], target["inflight"]) == ("healthy", 0)
+
+
+async def test_a_reply_that_has_begun_in_time_is_not_hedged() -> None:
+    """Its head came before the delay, although its end comes long after."""
+
+    async def begins(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n")
+        await asyncio.sleep(0.4)
+        await peer.send(b'{"output": "late"}')
+
+    even = slow(0.04)
+    async with upstream(even) as a, upstream(even) as b, router([a.url, b.url], policy=HEDGED) as front:
+        await learned(front)
+        a.script = b.script = begins
+        reply = await front.client.post("/invoke", content=b"x")
+        assert (reply.status_code, reply.json()) == (200, {"output": "late"})
+        assert "x-skyfleet-hedged" not in reply.headers
+        assert reply.headers["x-skyfleet-attempts"] == "1"

@@ -12,7 +12,7 @@ from router.core.request.budget import AttemptReason
 from router.core.request.classify import NOT_NOW, ResponseKind, is_not_charged
 from router.core.request.failures import AttemptError, Fail
 from router.core.targets import Choice
-from tests.router.core.request.driving import ALL, KEYS, NOW, Driven, choices, limits
+from tests.router.core.request.driving import ALL, KEYS, NOW, Driven, choices, limits, reply
 
 pytestmark = pytest.mark.pure
 
@@ -115,6 +115,21 @@ def test_a_good_reply_is_held_until_it_can_be_forwarded_safely(kind: ResponseKin
     assert one.head(0, 200, kind) == ()
     assert one.fork().ready(0) == (a.Forward(0),)
     assert one.truncated(0) == RETRY_B
+
+
+def test_the_head_and_the_end_of_a_small_reply_may_be_one_event() -> None:
+    """Its only attempt is forwarded as after both; one that is not running is a mistake of the driver."""
+    for repeatable in (True, False):
+        one, two = begun(repeatable=repeatable), begun(repeatable=repeatable)
+        whole = reply(ResponseKind.BUFFER)
+        assert one.run(one.machine.on_whole(0, 200, whole, NOW), NOW) == (a.Forward(0),)
+        assert two.head(0, 200, ResponseKind.BUFFER) == ()
+        assert two.ready(0) == (a.Forward(0),)
+        assert (one.due_s, one.machine.over) == (two.due_s, two.machine.over)
+    failed_once = begun(repeatable=True)
+    failed_once.error(0, AttemptError.RESET)
+    with pytest.raises(ValueError, match="not running"):
+        failed_once.machine.on_whole(0, 200, reply(ResponseKind.BUFFER), NOW)
 
 
 def test_a_small_reply_is_whole_or_an_error_if_the_request_must_not_be_repeated() -> None:
