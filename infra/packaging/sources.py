@@ -160,7 +160,7 @@ def asked_for(root: Path, files: Sequence[str]) -> dict[str, str]:
     """Normalised names of the requirements in `files`, each with the file that asks for it."""
     names: dict[str, str] = {}
     for file in files:
-        for line in _read(root / file, "restore it with git").decode().splitlines():
+        for line in _text(root / file).splitlines():
             requirement = line.partition("#")[0].strip()
             if match := re.match(r"[A-Za-z0-9][\w.-]*", requirement):
                 names.setdefault(normalised(match[0]), file)
@@ -221,6 +221,13 @@ def _check_name(path: Path, root: Path) -> None:
             f"The name of the file {name!r} is not UTF-8 (byte {error.start}), so no package can contain it. "
             "Rename the file; nothing was changed."
         ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return _read(path, "restore it with git").decode()
+    except UnicodeDecodeError as error:
+        raise PackageError(f"{path} is not text in UTF-8 (byte {error.start}). Save it as UTF-8.") from None
 
 
 def _read(path: Path, remedy: str) -> bytes:

@@ -267,6 +267,13 @@ def test_a_requirement_without_a_lock_is_named(checkout: Checkout) -> None:
     assert "agent-aws.txt" not in str(caught.value)
 
 
+def test_requirements_that_are_not_utf8_are_named(checkout: Checkout) -> None:
+    """An editor may have saved them in another encoding."""
+    (checkout.root / "functions" / "requirements.in").write_bytes(b"httpx  # caf\xe9\n")
+    with pytest.raises(PackageError, match=r"requirements\.in is not text in UTF-8 \(byte 12\)"):
+        checkout.build()
+
+
 def test_a_missing_lock_is_named(checkout: Checkout) -> None:
     """The error has its path."""
     (checkout.root / "locks" / "router-gcp.txt").unlink()
