@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,16 +18,21 @@ AGENT = "async def agent(request):\n    return 'mine'\n"
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package with an agent in main.py and one in mine.py; import path and working folder are restored."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package with an agent in main.py and one in mine.py. Import path, modules and working folder are
+    restored."""
     folder = tmp_path / contract.AGENT_FOLDER
     folder.mkdir()
     for name in ("main", "mine"):
         (folder / f"{name}.py").write_text(AGENT)
-        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return tmp_path
+    before = {name: sys.modules.pop(name, None) for name in ("main", "mine")}
+    yield tmp_path
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
 
 
 def loaded_by_the_platform(monkeypatch: pytest.MonkeyPatch, name: str, file: Path) -> None:
