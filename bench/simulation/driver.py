@@ -87,8 +87,8 @@ _OUTCOMES: Final = {
     End.ERROR: Outcome.AGENT_ERROR,
     End.RATE_LIMITED: Outcome.RATE_LIMITED,
     End.FULL: Outcome.RATE_LIMITED,
-    End.REFUSED: Outcome.FAILURE,
-    End.RESET: Outcome.FAILURE,
+    End.REFUSED: Outcome.SILENCE,
+    End.RESET: Outcome.SILENCE,
 }
 _REPLIES: Final = {
     End.GOOD: (200, _reply(ResponseKind.PASS, Outcome.SUCCESS)),

@@ -8,7 +8,8 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """How an attempt ended, as far as health is concerned.
 
-    NEUTRAL: says nothing of the target: the client left, the request itself was bad. RATE_LIMITED: a 429,
+    NEUTRAL: says nothing of the target: the client left, the request itself was bad. FAILURE: a bad reply,
+    or one that broke off. SILENCE: no part of a reply: refused, reset or timed out. RATE_LIMITED: a 429,
     or a 503 with Retry-After. UNRESPONSIVE: not even /health answered. AGENT_ERROR: the agent's own code
     answered with an error; only the comparison of targets tells whose fault that is
     (`router.core.health.attribution`). CLIENT_GAVE_UP: long after the
@@ -18,6 +19,7 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     COLD = "cold"
     FAILURE = "failure"
+    SILENCE = "silence"
     AGENT_ERROR = "agent error"
     UNRESPONSIVE = "unresponsive"
     NEUTRAL = "neutral"

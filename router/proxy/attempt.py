@@ -44,8 +44,13 @@ _ERRORS: Final = {
     TransportError.OVERFLOW: AttemptError.OVERFLOW,
     TransportError.RESET: AttemptError.RESET,
 }
-_BLAME: Final = {AttemptError.UNRESPONSIVE: Outcome.UNRESPONSIVE, AttemptError.OVERFLOW: Outcome.NEUTRAL}
-_BAD: Final = frozenset({Outcome.FAILURE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
+_BLAME: Final = {
+    AttemptError.CONNECT: Outcome.SILENCE,
+    AttemptError.RESET: Outcome.SILENCE,
+    AttemptError.UNRESPONSIVE: Outcome.UNRESPONSIVE,
+    AttemptError.OVERFLOW: Outcome.NEUTRAL,
+}
+_BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENCE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
 _GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
 
 
@@ -283,13 +288,20 @@ class Attempt:
                 # In panic the target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
             balancer = self._context.balancer
-            if outcome is Outcome.AGENT_ERROR:
-                balancer.agent_failed(self.key, self._request.request_class, why)
+            if outcome in _BAD:
+                self._failed(outcome, why, unsent=unsent)
                 return
-            if outcome is not Outcome.FAILURE or unsent or not self._breaks_everywhere():
-                balancer.report(self.key, outcome, why, backoff_s)
+            balancer.report(self.key, outcome, why, backoff_s)
             if balancer.suspects and outcome in _GOOD:
                 self._succeeded()
+
+    def _failed(self, outcome: Outcome, why: str, *, unsent: bool) -> None:
+        context = self._context
+        if outcome is Outcome.AGENT_ERROR:
+            context.balancer.agent_failed(self.key, self._request.request_class, why)
+        elif outcome is Outcome.UNRESPONSIVE or unsent or not self._breaks_everywhere():
+            context.balancer.attempt_failed(self.key, outcome, why, context.ticks() - self.started)
+        context.prober.watch()
 
     def _breaks_everywhere(self) -> bool:
         return self._context.balancer.breaks_everywhere(self.key, self._request.request_class)

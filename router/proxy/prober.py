@@ -14,12 +14,16 @@ Rules
   counts, a failure only of the newer.
 - What ends or times out much too late was frozen with its sandbox and proves nothing.
 - If a single fresh checker reports a target down, it is probed before that is believed (`apply_snapshots`).
+- While requests come, targets that are out are checked at bounded pauses (`router.core.health.recovery`), so
+  their return is noticed before a checker's next minute. No request waits for such a check, and an instance
+  without requests sends none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -37,6 +41,11 @@ from skyfleet.orca import LOAD_HEADER
 Listener = Callable[[bool], None]
 # An event loop that is this much late was not running.
 _FROZEN_S: Final = 1.0
+# A check of a target that is out may be lost in its fault, so the next one starts again after this time. A
+# lost SYN is repeated after 1 s (RFC 6298, section 2), which the new connection does at once.
+_LOST_S: Final = 1.0
+# Checks of targets that are out at one time; with more of them the rounds take turns.
+_ROUND: Final = 5
 
 
 class _Probe:
@@ -67,15 +76,41 @@ class Prober:
         self._running: dict[str, _Probe] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._tickets = 0
+        # When targets that are out were last checked (unix s), by how many requests, and the next look.
+        self._checked_at: dict[str, float] = {}
+        self._requests = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Check the targets that are out from now on, until each serves again."""
+        if self._watch is None:
+            self._look()
+
+    def _look(self) -> None:
+        balancer = self._balancer
+        due, pause_s = balancer.checks_due(self._checked_at)
+        if pause_s == math.inf:
+            self._watch = None
+            return
+        if balancer.requests != self._requests:
+            self._requests = balancer.requests
+            for key in due[:_ROUND]:
+                self._checked_at[key] = balancer.clock()
+                self.verify(key, fresh_s=0.0, lost_s=_LOST_S)
+        self._watch = asyncio.get_running_loop().call_later(pause_s, self._look)
 
     def verify(
-        self, key: str, listener: Listener | None = None, fresh_s: float | None = None
+        self,
+        key: str,
+        listener: Listener | None = None,
+        fresh_s: float | None = None,
+        lost_s: float | None = None,
     ) -> tuple[float, Callable[[], None]]:
         """Probe a target, or join its running probe. Returns since when that runs (ticks), and how to stop
         listening.
 
         listener: called later with the result. fresh_s: how old an answer may be that serves again;
-        default: the policy's."""
+        default: the policy's. lost_s: when a running probe may be lost; default: `probe_timeout_s`."""
         now, loop = self._ticks(), asyncio.get_running_loop()
         balancer, policy = self._balancer, self._balancer.policy
         probe = self._running.get(key)
@@ -83,7 +118,7 @@ class Prober:
         fresh_s = policy.probe_fresh_s if fresh_s is None else fresh_s
         if probe is None and 0 <= answered < fresh_s:
             return now, loop.call_soon(listener, True).cancel if listener is not None else _nothing
-        if probe is None or self.is_overdue(key):
+        if probe is None or now - probe.since >= (policy.probe_timeout_s if lost_s is None else lost_s):
             lost = probe
             probe = _Probe(now, lost.listeners if lost else {}, fired=lost is not None and lost.fired)
             self._running[key] = probe
@@ -115,9 +150,13 @@ class Prober:
         unconfirmed = self._balancer.unconfirmed_down(snapshots)
         await asyncio.gather(*(self._await_answer(key) for key in unconfirmed))
         self._balancer.fold(snapshots)
+        self.watch()
 
     def close(self) -> None:
         """Stop all probes."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         for probe in self._running.values():
             if probe.timer is not None:
                 probe.timer.cancel()
@@ -153,25 +192,26 @@ class Prober:
         balancer, policy = self._balancer, self._balancer.policy
         request = FetchRequest(balancer.targets[key].origin, "GET", "/health")
         alive: bool | None = False
+        cold = False
         try:
             reply = await fetch(self._pool, request, timeout_s=policy.cold_timeout_s, limited=False)
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply, key))
+            cold = first(reply.headers, b"x-skyfleet-cold") == b"true"
         except FetchError:
             if self._ticks() - probe.since >= policy.cold_timeout_s + _FROZEN_S:
                 alive = None
         if self._running.get(key) is not probe:
             if alive:
-                self._finish(key, self._running.get(key) or probe, alive)
+                self._finish(key, self._running.get(key) or probe, alive, cold=cold)
             return
-        self._finish(key, probe, alive)
+        self._finish(key, probe, alive, cold=cold)
 
-    def _finish(self, key: str, probe: _Probe, alive: bool | None) -> None:
+    def _finish(self, key: str, probe: _Probe, alive: bool | None, *, cold: bool) -> None:
         self._running.pop(key, None)
         if probe.timer is not None:
             probe.timer.cancel()
-            self._balancer.probe_ended(key, alive=alive)
-        elif alive:
-            self._balancer.probe_ended(key, alive=alive)
+        if probe.timer is not None or alive:
+            self._balancer.probe_ended(key, alive=alive, cold=cold)
         probe.timer = None
         if alive is not None:
             for listener in list(probe.listeners.values()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from bench.simulation.events import Loop
 from bench.simulation.fleet.checkers import READ_S, REFRESH_S, Store
@@ -26,11 +28,13 @@ class Skyfleet:
         policy: Policy,
         loop: Loop,
         store: Store,
-        own: tuple[Probes, random.Random],
+        own: tuple[Probes, random.Random, Callable[[str], tuple[float, bool]]],
     ) -> None:
-        """own: the probes and the random source of this instance."""
+        """own: the probes and the random source of this instance, and what a check of a target gives: its
+        duration (s; infinite: no answer) and whether it meets a cold start."""
         self.balancer = Balancer(targets, strategy, policy, loop.clock, own[1].random)
-        self._probes = own[0]
+        self._probes, _, self._check = own
+        self._checked_at: dict[str, float] = {}
         self._loop, self._store = loop, store
         self._verifying: set[str] = set()
         self._active: dict[str, list[object]] = {}
@@ -41,6 +45,7 @@ class Skyfleet:
         if not excluded:
             self.balancer.request_began()
             self._refresh_soon()
+            self._check_those_out()
         pending = self._probes.pending()
         for key in pending:
             self.balancer.probe_started(key)
@@ -93,6 +98,22 @@ class Skyfleet:
         self._verifying.add(key)
         timeout_s = policy.probe_timeout_s if choice.warm else policy.cold_timeout_s
         self._loop.after(timeout_s, lambda: self._probe_timed_out(key))
+
+    def _check_those_out(self) -> None:
+        """Check targets that are out, as `Prober.watch` does; here with each request."""
+        balancer, loop = self.balancer, self._loop
+        if not balancer.out():
+            return
+        for key in balancer.checks_due(self._checked_at)[0]:
+            self._checked_at[key] = loop.now
+            took_s, cold = self._check(key)
+            alive = took_s < math.inf
+            wait_s = took_s if alive else balancer.policy.probe_timeout_s
+            loop.after(wait_s, partial(self._checked, key, alive=alive, cold=cold))
+
+    def _checked(self, key: str, *, alive: bool, cold: bool) -> None:
+        self.balancer.probe_started(key)
+        self.balancer.probe_ended(key, alive=alive, cold=cold)
 
     def _probe_timed_out(self, key: str) -> None:
         self._verifying.discard(key)

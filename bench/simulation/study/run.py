@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -138,7 +139,12 @@ class Run:
         if name.startswith("skyfleet/"):
             strategy = Strategy(name.split("/")[1])
             return lambda one_way_s, probes: Skyfleet(
-                self.topology.fleet, strategy, self.policy, loop, self.store, (probes, chance)
+                self.topology.fleet,
+                strategy,
+                self.policy,
+                loop,
+                self.store,
+                (probes, chance, self._checker(one_way_s)),
             )
         makers: dict[str, Make] = {
             "weighted": lambda one_way_s, probes: Weighted(keys, chance),
@@ -149,6 +155,13 @@ class Run:
             "prequal": lambda one_way_s, probes: Prequal(keys, chance, loop.clock, self._prober(one_way_s)),
         }
         return makers[name]
+
+    def _checker(self, one_way_s: dict[str, float]) -> Callable[[str], tuple[float, bool]]:
+        def check(key: str) -> tuple[float, bool]:
+            agent = self.by_key[key]
+            return math.inf if agent.fault.unreachable else 2 * one_way_s[key], not agent.warm
+
+        return check
 
     def _prober(self, one_way_s: dict[str, float]) -> Callable[[str, Callable[[int, float], None]], None]:
         def send_probe(key: str, answer: Callable[[int, float], None]) -> None:

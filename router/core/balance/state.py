@@ -10,17 +10,17 @@ Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from router.core.balance.affinity import Affinity
 from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
 from router.core.balance.strategies import LEARNING
-from router.core.health import attribution
+from router.core.health import attribution, recovery
 from router.core.health import fleet as f
 from router.core.health.last_seen import NEVER, LastSeen, proven
-from router.core.health.machine import SERVING, Status
+from router.core.health.machine import OUT, SERVING, Status
 from router.core.health.snapshots import Snapshot
 from router.core.outcomes import Outcome
 from router.core.policy import SKEW_S, Policy
@@ -28,13 +28,13 @@ from router.core.request.budget import AttemptReason, full, patience, pay
 from router.core.targets import Target
 from skyfleet.contract import Strategy
 
-_OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 _UNRESPONSIVE: Final = "gave neither a reply in time nor an answer to /health"
 # Whether an outcome counts as a failure in the metrics; the others do not count.
 _FAILED: Final = {
     Outcome.SUCCESS: False,
     Outcome.COLD: False,
     Outcome.FAILURE: True,
+    Outcome.SILENCE: True,
     Outcome.UNRESPONSIVE: True,
     Outcome.CLIENT_GAVE_UP: True,
 }
@@ -76,8 +76,6 @@ class TargetStates:
         self.requests = self.retried = self.failed = 0
         # Classes of requests that failed with agent errors lately.
         self.suspects = attribution.NONE
-        # Ejected because they did not even answer /health.
-        self._unresponsive: set[str] = set()
 
     # What requests report.
 
@@ -144,11 +142,6 @@ class TargetStates:
             outcome is Outcome.SUCCESS and health.status is Status.HEALTHY and not health.failures
         ):
             return
-        if failed is not None:
-            if outcome is Outcome.UNRESPONSIVE:
-                self._unresponsive.add(key)
-            else:
-                self._unresponsive.discard(key)
         fleet = f.record(
             self.fleet, key, outcome, now, self.policy, reason or "failed attempts", retry_after_s
         )
@@ -174,6 +167,13 @@ class TargetStates:
         """Its agent answered a request of this class well."""
         self.suspects = attribution.succeeded(self.suspects, request_class, key, self.clock())
 
+    def attempt_failed(self, key: str, outcome: Outcome, reason: str, age_s: float) -> None:
+        """An attempt that was sent `age_s` ago failed. If its target has returned from an absence since, it
+        is of that absence and no news."""
+        now = self.clock()
+        if not now - age_s < self.fleet.health[key].back_at <= now:
+            self.report(key, outcome, reason)
+
     def lost_to_hedge(self, key: str, taken_ms: float, cold: bool) -> bool:
         """A censored sample: an attempt was abandoned before its first event. Returns whether it counts: it
         does if it took longer than expected, as twice its time."""
@@ -198,21 +198,24 @@ class TargetStates:
         """This router's own probe of /health waits for its answer."""
         self.probing.setdefault(key, self.clock())
 
-    def probe_ended(self, key: str, *, alive: bool | None) -> None:
-        """Its result; None when the probe proves nothing. A target that gave no reply meanwhile is ejected at
-        once; one that was ejected for that serves again at its first answer."""
+    def probe_ended(self, key: str, *, alive: bool | None, cold: bool = False) -> None:
+        """Its result; None when the probe proves nothing. cold: it met a cold start.
+
+        A target that gave no reply meanwhile is ejected at once. The result may end an absence
+        (`router.core.health.recovery`)."""
         now, since = self.clock(), self.probing.pop(key, None)
         if alive:
             self.last_seen[key].probe = now
-            if key in self._unresponsive:
-                self.back(key)
-        elif alive is False and since is not None and self.fleet.health[key].status in SERVING:
-            replied = self.last_seen[key].replied_since(since, now)
-            self.report(key, Outcome.NEUTRAL if replied else Outcome.UNRESPONSIVE, _UNRESPONSIVE)
+            self._changed(key, f.answered(self.fleet, key, now, self.policy, cold=cold))
+        elif alive is False and since is not None:
+            self._changed(key, f.unanswered(self.fleet, key, now))
+            if self.fleet.health[key].status in SERVING:
+                replied = self.last_seen[key].replied_since(since, now)
+                outcome = Outcome.NEUTRAL if replied else Outcome.UNRESPONSIVE
+                self.attempt_failed(key, outcome, _UNRESPONSIVE, now - since)
 
     def back(self, key: str) -> None:
         """A target that was out answers: it serves again, in slow start."""
-        self._unresponsive.discard(key)
         self._changed(key, f.back(self.fleet, key, self.clock()))
 
     def fold(self, snapshots: Iterable[Snapshot]) -> None:
@@ -252,7 +255,21 @@ class TargetStates:
 
     def out(self) -> list[str]:
         """Targets that are ejected or down."""
-        return [key for key, one in self.fleet.health.items() if one.status in _OUT]
+        return [key for key, one in self.fleet.health.items() if one.status in OUT]
+
+    def checks_due(self, checked_at: Mapping[str, float]) -> tuple[list[str], float]:
+        """The targets that are out and due for a check by this router, and the pause until the next (s).
+
+        checked_at: when each was last checked (unix s)."""
+        now, due, pause = self.clock(), list[str](), math.inf
+        for key in self.out():
+            each = recovery.pause_s(self.fleet.health[key], now)
+            left = checked_at.get(key, NEVER) + each - now
+            if not 0 < left <= each:
+                due.append(key)
+                left = each
+            pause = min(pause, left)
+        return due, pause
 
     def retry_after_s(self) -> int:
         """The Retry-After of a request that no target could serve."""
@@ -283,8 +300,13 @@ class TargetStates:
         return delay * patience(self.budget, self.requests, self.policy)
 
     def _changed(self, key: str, fleet: f.Fleet) -> None:
-        """Take the fleet after an event of one target. Failures that are only counted change no pick."""
+        """Take the fleet after an event of one target. What is only counted or noted changes no pick."""
         before, after = self.fleet.health[key], fleet.health[key]
         self.fleet = fleet
-        if before is not after and replace(before, failures=after.failures) != after:
+        noted = (
+            replace(before, failures=after.failures, errors=after.errors, unanswered_at=after.unanswered_at)
+            if before is not after
+            else after
+        )
+        if noted != after:
             self._version += 1

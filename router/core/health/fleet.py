@@ -24,7 +24,7 @@ from dataclasses import field, replace
 from router.core.balance.metrics import Traffic
 from router.core.balance.strategies import Candidate
 from router.core.health import machine as h
-from router.core.health import outlier
+from router.core.health import outlier, recovery
 from router.core.health import snapshots as merging
 from router.core.health.machine import Health, Status
 from router.core.health.outlier import Conclusion, SequentialTest
@@ -104,10 +104,11 @@ def record(
             return fleet
         case Outcome.RATE_LIMITED:
             after = h.rate_limited(before, now, retry_after_s)
-        case Outcome.FAILURE | Outcome.UNRESPONSIVE:  # pragma: no branch (the match is exhaustive)
-            decisive, spare = outcome is Outcome.UNRESPONSIVE, _another_serves(fleet, key)
-            after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare)
-    return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
+        case Outcome.FAILURE | Outcome.SILENCE | Outcome.UNRESPONSIVE:  # pragma: no branch (exhaustive)
+            decisive, silent = outcome is Outcome.UNRESPONSIVE, outcome is Outcome.SILENCE
+            spare = _another_serves(fleet, key)
+            after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare, silent=silent)
+    return _replaced(fleet, key, after)
 
 
 def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Policy) -> Fleet:
@@ -140,9 +141,17 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
 
 def back(fleet: Fleet, key: str, now: float) -> Fleet:
     """A target that is out answered a probe while no target served; other statuses do not change."""
-    before = fleet.health[key]
-    after = h.back(before, now)
-    return fleet if after is before else replace(fleet, health={**fleet.health, key: after})
+    return _replaced(fleet, key, h.back(fleet.health[key], now))
+
+
+def answered(fleet: Fleet, key: str, now: float, policy: Policy, *, cold: bool = False) -> Fleet:
+    """A check of this router succeeded. cold: it met a cold start."""
+    return _replaced(fleet, key, recovery.answered(fleet.health[key], now, now, policy, cold=cold))
+
+
+def unanswered(fleet: Fleet, key: str, now: float) -> Fleet:
+    """A check of this router failed."""
+    return _replaced(fleet, key, recovery.unanswered(fleet.health[key], now))
 
 
 def drain(fleet: Fleet, keys: Collection[str], now: float) -> Fleet:
@@ -175,7 +184,9 @@ def fold(
         if together.alone and key in proven:
             health[key] = h.back(before, now) if before.status is Status.DOWN else before
             continue
-        one = h.probed(before, together.up, together.at, now, together.reason)
+        one = h.probed(before, together.up, together.at, now, together.reason, cold=latest.cold)
+        if together.up and latest.alive and one.status is Status.EJECTED:
+            one = recovery.answered(one, latest.at, now, policy, cold=latest.cold)
         if latest.cold and one.status in h.SERVING:
             one = h.step(one, h.Event.COLD, now, "its last probe met a cold start")
         health[key] = one
@@ -271,6 +282,10 @@ def effective_weight(fleet: Fleet, target: Target, now: float, policy: Policy) -
     if health.status not in h.SERVING or h.in_backoff(health, now):
         return 0.0
     return target.weight * h.share(health, now, policy)
+
+
+def _replaced(fleet: Fleet, key: str, after: Health) -> Fleet:
+    return fleet if after is fleet.health[key] else replace(fleet, health={**fleet.health, key: after})
 
 
 def _another_serves(fleet: Fleet, key: str) -> bool:

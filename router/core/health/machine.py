@@ -10,8 +10,11 @@ Rules
 - A target that was out returns through `slow-start`: its share grows in ten steps over `slow_start_s`, or
   over a multiple of that, up to `SLOW_START_MOST`, when it was out several times lately. After an ejection,
   or when its probes went stale, one failed attempt ejects it again until its first success.
-- Ejection lasts `ejection_s` times the number of ejections, at most `EJECTION_CAP_S`. A deadline only moves
-  later. The count starts again at 1 for a target that served for the cap's time since it was out last.
+- Ejection lasts `ejection_s` times the number of ejections, at most `EJECTION_CAP_S`. The count starts again
+  at 1 for a target that served for the cap's time since it was out last. A successful check may end an
+  absence sooner (`router.core.health.recovery`).
+- All failures of one absence are one ejection: a failure while the target is out changes nothing, nor does
+  that of an attempt that was sent before its return (`router.core.balance.state`).
 - Rate-limited is not failed: the target is in backoff for its Retry-After, at most `BACKOFF_CAP_S`, and its
   status does not change. The end of a backoff only moves later, too.
 - `down` needs fresh probes. When all of them are stale, the target enters slow start, and traffic decides.
@@ -66,6 +69,7 @@ class Event(StrEnum):
     RESUME = "resume"
 
 
+OUT: Final = frozenset({Status.EJECTED, Status.DOWN})
 SERVING: Final = frozenset({Status.UNKNOWN, Status.HEALTHY, Status.COLD, Status.SLOW_START, Status.DEGRADED})
 
 _U, _H, _C, _G = Status.UNKNOWN, Status.HEALTHY, Status.COLD, Status.DEGRADED
@@ -145,6 +149,8 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
 # Failed attempts in a row before ejection; Envoy waits for 5, but has more hosts to lose them to
 # (docs/benchmarks/plots/failures.svg).
 FAILURES: Final = 3
+# Good replies in a row that end a trial: a target with a third of errors passes one of five.
+TRIAL: Final = 4
 # Backoff of a target that sends no Retry-After. A full one still takes most requests, so a longer backoff
 # drives the others into their own limits (docs/benchmarks/plots/backoff.svg).
 BACKOFF_S: Final = 0.1
@@ -156,26 +162,36 @@ SLOW_START_MOST: Final = 3
 _BACK: Final = "getting its share back, was "
 # Ten steps from 10 % to 100 %: each adds a tenth, small enough to stop at.
 _STEPS: Final = 10
+# Where slow start begins after a successful check: the check is evidence, which the end of a time is not.
+_CHECKED_STEP: Final = 5
 
 
 @frozen
 class Health:
     """The health of one target. Times are unix seconds.
 
-    since: when the status began. failures: failed attempts in a row. ejections: how often it was ejected
-    lately. probed_at: the newest believable probe. flap_count: how often it was ejected or down lately.
-    back_at: when it last returned from that. derating: the current or last one.
+    since: when the status began. failures: failed attempts in a row. errors: of these, some were bad
+    replies, not silence. ejections: how often it was ejected lately. probed_at: the newest believable probe.
+    flap_count: how often it was ejected or down lately. out_at, back_at: when it was last put out, and when
+    it returned from that. unanswered_at: the last failed check of this router while it was out. trial: how
+    many good replies in a row it still owes. checked: a successful check ended its absence. derating: the
+    current or last one.
     """
 
     status: Status = Status.UNKNOWN
     since: float = 0.0
     reason: str = "no evidence yet"
     failures: int = 0
+    errors: bool = False
     ejections: int = 0
     ejected_until: float = 0.0
     probed_at: float = 0.0
     flap_count: int = 0
+    out_at: float = 0.0
     back_at: float = 0.0
+    unanswered_at: float = 0.0
+    trial: int = 0
+    checked: bool = False
     backoff_until: float = 0.0
     derating: Derating = outlier.FULL
 
@@ -206,7 +222,7 @@ def settle(health: Health, now: float, policy: Policy) -> Health:
     if health.status is Status.EJECTED and not 0 < health.ejected_until - now <= EJECTION_CAP_S:
         ended_at = min(now, health.ejected_until)
         health = step(health, Event.ENDED, ended_at, f"back after ejection {health.ejections}")
-        health = replace(health, failures=trial)
+        health = replace(health, failures=trial, trial=TRIAL if health.errors else 1)
     if health.status is Status.SLOW_START and not _since(
         health.since, now, slow_start_length_s(health, policy)
     ):
@@ -216,29 +232,41 @@ def settle(health: Health, now: float, policy: Policy) -> Health:
 
 def succeeded(health: Health, now: float, *, cold: bool) -> Health:
     """An attempt got a whole good reply."""
-    if health.failures:
-        health = replace(health, failures=0)
+    if health.trial > 1:
+        health = replace(health, trial=health.trial - 1)
+    elif health.failures:
+        health = replace(health, failures=0, trial=0)
     if cold:
         return step(health, Event.COLD, now, "its last answer was a cold start")
     return step(health, Event.SUCCESS, now, "answers traffic")
 
 
 def failed(
-    health: Health, now: float, policy: Policy, *, why: str, decisive: bool, may_eject: bool
+    health: Health,
+    now: float,
+    policy: Policy,
+    *,
+    why: str,
+    decisive: bool,
+    may_eject: bool,
+    silent: bool = False,
 ) -> Health:
-    """An attempt failed. decisive: its probe failed, too, so one failure is enough."""
+    """An attempt failed. decisive: its probe failed, too, so one failure is enough. silent: no part of a
+    reply came."""
+    if health.status in OUT:
+        return health
     failures = FAILURES if decisive else min(health.failures + 1, FAILURES)
-    if failures != health.failures:
-        health = replace(health, failures=failures)
-    if health.failures < FAILURES or not may_eject:
+    errors = not decisive and (not silent or (health.errors and health.failures > 0))
+    if failures != health.failures or errors is not health.errors:
+        health = replace(health, failures=failures, errors=errors)
+    if failures < FAILURES or not may_eject:
         return health
     if health.status in SERVING:
         forgiven = now - health.ejected_until > EJECTION_CAP_S
-        health = replace(_out(health, now), ejections=1 if forgiven else health.ejections + 1)
-    if health.status in SERVING or health.status is Status.EJECTED:
-        lasts = min(policy.ejection_s * health.ejections, EJECTION_CAP_S)
-        until = _later(health.ejected_until, now + lasts, now, EJECTION_CAP_S)
-        health = replace(health, ejected_until=until)
+        ejections = 1 if forgiven else health.ejections + 1
+        until = now + min(policy.ejection_s * ejections, EJECTION_CAP_S)
+        until = _later(health.ejected_until, until, now, EJECTION_CAP_S)
+        health = replace(_out(health, now), ejections=ejections, ejected_until=until)
     return step(health, Event.EJECT, now, f"{why} (ejection {health.ejections})")
 
 
@@ -259,14 +287,19 @@ def rate_limited(health: Health, now: float, retry_after_s: float | None) -> Hea
     return health if until == health.backoff_until else replace(health, backoff_until=until)
 
 
-def probed(health: Health, up: bool | None, at: float, now: float, reason: str) -> Health:
-    """The checkers' merged verdict after new results; None when they reach none."""
+def probed(
+    health: Health, up: bool | None, at: float, now: float, reason: str, *, cold: bool = False
+) -> Health:
+    """The checkers' merged verdict after new results; None when they reach none. cold: the newest result met
+    a cold start."""
     known = health.probed_at if health.probed_at <= now + SKEW_S else 0.0
     health = replace(health, probed_at=max(known, at))
     if up is None:
         return health
     if not up and health.status in SERVING:
         health = _out(health, now)
+    if up and health.status is Status.DOWN:
+        health = replace(health, checked=not cold)
     health = step(health, Event.UP if up else Event.DOWN, now, reason)
     # Further checkers add to the reason while the status stays.
     return replace(health, reason=reason) if health.status is Status.DOWN else health
@@ -298,8 +331,10 @@ def share(health: Health, now: float, policy: Policy) -> float:
         return outlier.share(health.derating)
     if health.status is not Status.SLOW_START:
         return 1.0
+    if health.trial > 1:
+        return 1 / _STEPS
     done = int(_STEPS * max(0.0, now - health.since) / slow_start_length_s(health, policy))
-    return min(1 + done, _STEPS) / _STEPS
+    return min(max(1 + done, _CHECKED_STEP if health.checked else 1), _STEPS) / _STEPS
 
 
 def changes_at(health: Health, now: float, policy: Policy) -> float:
@@ -330,7 +365,8 @@ def probed_or_since(health: Health) -> float:
 def _out(health: Health, now: float) -> Health:
     """Count that the target goes out; the count starts again at 1 after the cap's time of serving."""
     forgiven = now - health.back_at > EJECTION_CAP_S
-    return replace(health, flap_count=1 if forgiven else health.flap_count + 1)
+    count = 1 if forgiven else health.flap_count + 1
+    return replace(health, flap_count=count, out_at=now, trial=0, checked=False)
 
 
 def _since(began: float, now: float, lasts: float) -> bool:

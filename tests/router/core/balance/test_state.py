@@ -10,6 +10,7 @@ from router.core.balance.picker import Basis, prepare
 from router.core.balance.quality import Known
 from router.core.health.machine import Status
 from router.core.health.snapshots import ProbeResult, Snapshot
+from router.core.outcomes import Outcome
 from router.core.policy import DEFAULT, Policy
 from router.core.request.budget import AttemptReason
 from skyfleet.contract import Strategy
@@ -67,6 +68,47 @@ def test_a_failed_probe_without_a_start_or_of_a_target_that_is_out_changes_nothi
         balancer.probe_started(A)
         balancer.probe_ended(A, alive=False)
     assert balancer.fleet.health[A].ejections == 1
+
+
+def test_requests_of_an_earlier_absence_do_not_eject_a_target_that_returned() -> None:
+    """Fifty requests were active when a black hole began. They fail one after another, after its end."""
+    harness = Harness([1, 1])
+    balancer = harness.balancer
+    balancer.report(A, Outcome.UNRESPONSIVE)
+    harness.now += 6
+    balancer.probe_ended(A, alive=True)
+    assert balancer.fleet.health[A].status is Status.SLOW_START
+    for _ in range(50):
+        harness.now += 0.1
+        balancer.attempt_failed(A, Outcome.UNRESPONSIVE, "x", harness.now - 1_000_000.0)
+    assert (balancer.fleet.health[A].status, balancer.fleet.health[A].ejections) == (Status.SLOW_START, 1)
+    balancer.attempt_failed(A, Outcome.SILENCE, "x", 0.5)
+    assert (balancer.fleet.health[A].status, balancer.fleet.health[A].ejections) == (Status.EJECTED, 2)
+
+
+def test_a_probe_that_began_in_an_absence_says_nothing_of_the_time_after() -> None:
+    """Another one succeeded meanwhile."""
+    harness = Harness([1, 1])
+    balancer = harness.balancer
+    balancer.report(A, Outcome.UNRESPONSIVE)
+    balancer.probe_started(A)
+    harness.now += 1
+    balancer.back(A)
+    balancer.probe_ended(A, alive=False)
+    assert balancer.fleet.health[A].status is Status.SLOW_START
+
+
+def test_checks_of_targets_that_are_out_are_due_at_pauses() -> None:
+    """At once, then a quarter of a second after the last; with none out, never. A clock that was set back
+    does not keep a check away."""
+    harness = Harness([1, 1])
+    balancer = harness.balancer
+    assert balancer.checks_due({}) == ([], math.inf)
+    balancer.report(A, Outcome.UNRESPONSIVE)
+    assert balancer.checks_due({}) == ([A], 0.25)
+    assert balancer.checks_due({A: harness.now - 0.125}) == ([], 0.125)
+    assert balancer.checks_due({A: harness.now - 0.25}) == ([A], 0.25)
+    assert balancer.checks_due({A: harness.now + 3_600}) == ([A], 0.25)
 
 
 def test_a_snapshot_may_name_targets_that_this_router_does_not_have() -> None:

@@ -23,12 +23,12 @@ from tools.health_diagram import refreshed
 pytestmark = pytest.mark.pure
 
 NOW = 1_000_000.0
-BAD = (Outcome.FAILURE, Outcome.UNRESPONSIVE)
+BAD = (Outcome.FAILURE, Outcome.SILENCE, Outcome.UNRESPONSIVE)
 
 
 def fail(health: Health, now: float, times: int = 3, *, may_eject: bool = True) -> Health:
     for _ in range(times):
-        health = h.failed(health, now, DEFAULT, why="x", decisive=False, may_eject=may_eject)
+        health = h.failed(health, now, DEFAULT, why="x", decisive=False, may_eject=may_eject, silent=True)
     return health
 
 
