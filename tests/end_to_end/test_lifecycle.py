@@ -1,4 +1,6 @@
-"""One life cycle in three clouds: our runtimes under the vendors' code, with a FastAPI agent."""
+"""One life cycle in three clouds: our runtimes under the vendors' code, with a FastAPI agent.
+
+What it sees of its client and what a page of another origin may do is the same, too."""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from emulator.desired.model import CLOUDS, Cloud, Function
 from router.core.policy import Policy
 from tests.end_to_end import real_agent
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target, until
-from tests.router.support import router
+from tests.router.support import API_KEY, router
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("lifecycle"), pytest.mark.timeout(300)]
 
@@ -25,6 +27,7 @@ import os
 import time
 from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 
 def note(text):
     with open(os.environ["EVENTS_FILE"], "a") as file:
@@ -38,6 +41,11 @@ async def lifespan(app):
     note("shutdown")
 
 app = FastAPI(lifespan=lifespan)
+app.add_middleware(CORSMiddleware, allow_origins=["https://app.example.net"], allow_headers=["x-api-key"])
+
+@app.get("/item/", name="item")
+async def item(request: Request):
+    return {"url": str(request.url), "link": str(request.url_for("item")), "client": request.client.host}
 
 @app.post("/state")
 async def state(request: Request):
@@ -111,3 +119,44 @@ async def test_a_blocked_loop_is_busy_and_not_dead(here: Lab) -> None:
         log = Path(here.folder, "logs").rglob("*.log")
         lines = "".join(path.read_text() for path in log if cloud in str(path))
         assert f"my_agent.py:{line}: block blocks the event loop" in lines
+
+
+async def test_a_client_stays_at_the_router_and_a_page_may_call(here: Lab) -> None:
+    """FastAPI's redirect, its links, its documents and its answer to a preflight, from each cloud.
+
+    A followed redirect needs no signature: it leads to the router, which signs."""
+    urls = [str(here.url(agent(here, cloud), "")).rstrip("/") for cloud in CLOUDS]
+    key, page = {"x-api-key": API_KEY}, {"origin": "https://app.example.net"}
+    async with router(urls, policy=Policy(), SKYFLEET_OPEN="0", SKYFLEET_STRATEGY="round-robin") as front:
+        router_url, get, seen = f"http://127.0.0.1:{front.port}", front.client.get, Counter[str]()
+        front.client.timeout = Timeout(60)
+        for _ in CLOUDS:
+            asked = {
+                **page,
+                "access-control-request-method": "GET",
+                "access-control-request-headers": "x-api-key",
+            }
+            for reply in (
+                await get("/item?a=b", headers=key),
+                await get("/item/?a=b", headers={**key, **page}),
+                await get("/openapi.json", headers=key),
+                await front.client.options("/item/", headers=asked),
+            ):
+                target = reply.headers["x-skyfleet-target"]
+                seen[target] += 1
+                allowed = reply.headers.get("access-control-allow-origin")
+                match reply.status_code, reply.request.method, reply.request.url.path:
+                    case 307, "GET", "/item":
+                        assert reply.headers["location"] == f"{router_url}/item/?a=b", target
+                    case 200, "GET", "/item/":
+                        item = {"url": f"{router_url}/item/?a=b", "link": f"{router_url}/item/"}
+                        assert reply.json() == {**item, "client": "127.0.0.1"}, target
+                        assert allowed == page["origin"], target
+                    case 200, "GET", "/openapi.json":
+                        assert "/block" in reply.json()["paths"], target
+                    case 200, "OPTIONS", "/item/":
+                        assert allowed == page["origin"], target
+                    case other:
+                        pytest.fail(f"{target}: {other}")
+        assert set(seen) == {real_agent.place(cloud) for cloud in CLOUDS}
+        assert (await get("/item", headers=key, follow_redirects=True)).status_code == 200

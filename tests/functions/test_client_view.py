@@ -10,7 +10,7 @@ from functions.client_view import client_view
 from router.proxy.context import Request
 from skyfleet.asgi import Scope
 from skyfleet.signing import sign_request
-from tests.asgi import call
+from tests.asgi import App, Message, call
 from tests.functions.support import KEYS, application
 
 TOLD = b'for="2001:db8::7";host="a.example:8443";proto=https;prefix="/team"'
@@ -80,3 +80,17 @@ async def test_the_field_counts_only_if_the_signature_covers_it() -> None:
     assert refused.status == 401
     reply = await call(app, "GET", "/item", headers=signed)
     assert (reply.status, reply.header("location")) == (307, "https://a.example:8443/team/item/")
+    await end(app)
+
+
+async def end(app: App) -> None:
+    """Send the host's lifespan events; the application stops after the last one."""
+    events = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> Message:
+        return {"type": next(events)}
+
+    async def send(message: Message) -> None:
+        assert message["type"].endswith(".complete")
+
+    await app({"type": "lifespan"}, receive, send)

@@ -16,6 +16,9 @@ from emulator.runtime.types import Headers
 # and API Gateway that public repositories recorded.
 RENAMED_BY_LAMBDA = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
 
+# Of every emulated client, in what Azure says of it.
+CLIENT_PORT = 49_152
+
 
 def _trace(call_id: str) -> str:
     return hashlib.sha256(call_id.encode()).hexdigest()[:32]
@@ -33,8 +36,14 @@ def request(spec: Function, passed: Headers, peer: str, call_id: str) -> Headers
             added["x-forwarded-port"] = str(spec.port)
             added["x-amzn-trace-id"] = found.get("x-amzn-trace-id") or f"Root=1-{trace[:8]}-{trace[8:]}"
         case "azure":
+            # With the client's port, and the name that was asked for: dotnet/AspNetCore.Docs issue 2384 has a
+            # whole request of App Service.
+            added["x-forwarded-for"] = f"{chain}:{CLIENT_PORT}"
+            added["x-forwarded-host"] = added["disguised-host"] = found.get("host", spec.authority)
             added["x-arr-log-id"] = call_id
         case "gcp":
+            # A request as Cloud Run gave it to a service: pc.atsuhiro-me.net/entry/2022/08/11/081130.
+            added["forwarded"] = f'for="{peer}";proto=http'
             added["x-cloud-trace-context"] = found.get("x-cloud-trace-context") or f"{trace}/1"
             added["traceparent"] = found.get("traceparent") or f"00-{trace}-{trace[:16]}-00"
     return (*((name, value) for name, value in passed if name not in added), *added.items())
