@@ -149,6 +149,7 @@ class Endpoints:
                     headers.append(OUTCOME_ERROR)
                 elif isinstance(event, Head):
                     completion = completion.of(event)
+                    continue  # until something is said, a failure can still be a status
                 if not opened:
                     opened = True
                     yield sse.frame(completion.first())
@@ -157,7 +158,7 @@ class Endpoints:
                         yield sse.frame(completion.delta(event))
                     case Failed(reply=text):
                         yield sse.frame(completion.delta(str(text)))
-                    case Step() | Head():
+                    case Step():
                         pass  # OpenAI's format has no event for it
                     case Finished():
                         yield sse.frame(completion.last(event.finish_reason))

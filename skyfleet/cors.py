@@ -19,6 +19,7 @@ from skyfleet.asgi import Header
 EXPOSED: Final = (
     b"allow",
     b"retry-after",
+    b"retry-after-ms",
     b"server-timing",
     b"www-authenticate",
     b"x-request-id",

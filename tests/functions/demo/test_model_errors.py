@@ -105,6 +105,7 @@ async def test_each_status_of_a_model_is_one_of_the_client(
         ([b"data: no json\n\n"], True),
         ([{"choices": ["x"]}], True),
         ([], True),
+        ([{"id": "x", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}], True),
         ([{"error": {"message": KEY, "code": "server_error"}}], True),
     ],
 )

@@ -72,3 +72,13 @@ async def test_a_cloud_that_cannot_reach_the_model_is_replaced_by_one_that_can()
             for _ in range(6):
                 reply = await front.client.post("/v1/chat/completions", json=CHAT)
                 assert (reply.status_code, reply.headers["x-skyfleet-target"]) == (200, "azure/r1")
+
+
+async def test_a_model_that_no_cloud_can_reach_is_no_clouds_fault() -> None:
+    """What fails alike everywhere ejects no target; the client is told what is wrong."""
+    async with fleet(*[closed_url()] * 3) as front:
+        for _ in range(9):
+            reply = await front.client.post("/v1/chat/completions", json=CHAT)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model-unreachable")
+            assert reply.headers["x-should-retry"] == "true"
+        assert await states(front) <= {"healthy", "unknown"}
