@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -41,6 +41,9 @@ class Resource:
     inputs: Properties = field(repr=False)
     outputs: Properties = field(repr=False)
     private: Properties = field(default_factory=dict[str, Any], repr=False)
+
+
+_FIELDS = tuple(each.name for each in fields(Resource))
 
 
 class ResourceStore:
@@ -93,12 +96,14 @@ def _load(path: Path) -> Mapping[str, Resource]:
 
 
 def _store(path: Path, resources: Mapping[str, Resource]) -> None:
-    document = {"version": VERSION, "resources": [asdict(resource) for resource in resources.values()]}
+    rows = [{name: getattr(resource, name) for name in _FIELDS} for resource in resources.values()]
+    # Each change writes all resources: `asdict` would copy every value, `json.dump` would encode in Python.
+    text = json.dumps({"version": VERSION, "resources": rows}, separators=(",", ":"))
     beside = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(document, file, separators=(",", ":"))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
