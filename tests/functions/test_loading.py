@@ -75,6 +75,7 @@ def test_the_agents_own_line_is_told_and_not_the_librarys(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(AgentNotLoaded) as caught:
         load("mine:agent")
