@@ -54,8 +54,8 @@ if __name__ == "__main__":
         preflight.require_shell(stack_settings, os.environ)
         preflight.require_accounts(stack_settings, config, os.environ)
         packages = build_all(stack_settings, progress=pulumi.log.debug)
-        if packages.left_out and not stack_settings.emulated:  # `skyfleet up` has told it
-            pulumi.log.info(packages.left_out)
+        for note in [] if stack_settings.emulated else packages.notes:  # `skyfleet up` has told them
+            pulumi.log.info(note)
         deploy(stack_settings, packages)
     except preflight.ReportWritten:
         pass

@@ -21,7 +21,7 @@ from pathlib import Path
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import AgentError, PackageError
 from infra.package import KINDS, Kind, Package
-from infra.packaging import agent_check, dependencies, names, size_limits, sources, tree, zips
+from infra.packaging import agent_check, background, dependencies, names, size_limits, sources, tree, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -34,12 +34,19 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class Packages:
     """What was built. build: what `/health` must report, by kind; repeatable: the agent declared itself
-    so; left_out: a line about what the agent's packages do not have of its folder, or empty."""
+    so; left_out: a line about what the agent's packages do not have of its folder, or empty; background:
+    one about its work after a reply, or empty."""
 
     built: Mapping[tuple[Kind, Cloud], Package]
     build: Mapping[Kind, str]
     repeatable: bool
     left_out: str = ""
+    background: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a deployment tells of the agent."""
+        return [note for note in (self.left_out, self.background) if note]
 
     def of(self, kind: Kind, place: Place) -> Package:
         return self.built[kind, place.cloud]
@@ -101,6 +108,7 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
         {kind: inputs.build for kind, inputs in kinds.items()},
         checked.repeatable,
         tree.summary(agent.left_out),
+        background.told(agent.agent, [(file.name, file.content) for file in agent.shared], settings.clouds),
     )
 
 

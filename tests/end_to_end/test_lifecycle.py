@@ -23,10 +23,11 @@ from tests.router.support import API_KEY, router
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("lifecycle"), pytest.mark.timeout(300)]
 
 AGENT = """
+import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
-from fastapi import FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 
 def note(text):
@@ -51,6 +52,14 @@ async def item(request: Request):
 async def state(request: Request):
     note("request")
     return {"app": request.app.state.started, "request": request.state.client}
+
+@app.post("/later")
+async def later(background: BackgroundTasks):
+    async def work():
+        await asyncio.sleep(0.05)
+        note("later")
+    background.add_task(work)
+    return {}
 
 @app.post("/block")
 async def block():
@@ -97,6 +106,24 @@ async def test_the_lifespan_of_an_application_runs_in_each_cloud(here: Lab, clou
     here.emulator.hosts[agent(here, cloud).key].version.pool.recycle()
     if cloud != "azure":
         await until(lambda: events(here, cloud)[-1] == "shutdown")
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_background_task_goes_on_as_the_cloud_lets_it(here: Lab, cloud: Cloud) -> None:
+    """Lambda freezes it until the next request; nothing stops it elsewhere.
+
+    That Google takes the CPU away is not emulated."""
+    before = events(here, cloud).count("later")
+    assert (await real_agent.ask(here, agent(here, cloud), "/later"))[0] == 200
+    if cloud == "aws":
+        (member,) = here.emulator.hosts[agent(here, cloud).key].version.pool.members
+        stat = Path(f"/proc/{member.instance.pid}/stat")
+        await until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        assert events(here, cloud).count("later") == before
+        async with asyncio.timeout(20):
+            while events(here, cloud).count("later") == before:
+                await real_agent.ask(here, agent(here, cloud), "/state")
+    await until(lambda: events(here, cloud).count("later") == before + 1)
 
 
 async def test_a_blocked_loop_is_busy_and_not_dead(here: Lab) -> None:

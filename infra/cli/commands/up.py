@@ -91,8 +91,8 @@ def _up(layout: Layout, progress: Progress) -> tuple[list[str], Settings]:
     environ = child_environment(layout, os.environ)
     with step(progress, "packages"):
         packages = build_packages(layout, settings, environ, progress.update)
-    if packages.left_out:
-        progress.message(packages.left_out)
+    for note in packages.notes:
+        progress.message(note)
     with step(progress, "emulated clouds"):
         info = ensure_running(layout, environ, progress, asdict(settings.emulator))
     pulumi = pulumi_runner(layout, cli, info.providers)
