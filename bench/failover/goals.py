@@ -1,9 +1,9 @@
-"""The floor and the goals of this router, computed from its two entries of the scoreboard.
+"""The floor and the goals of this router, computed from its entries of the scoreboard.
 
 Rules
 - Pure: entries in, verdicts out.
-- This router has two entries: with default settings and with a policy tuned for the scoreboard. Each is
-  compared with the peers, never with the other.
+- This router has three entries: with a policy tuned for the scoreboard, with default settings, and with
+  these and agents that are declared repeatable. Each is compared with the peers, never with the others.
 - Floor: in no scenario does a peer lose fewer of the requests that may be repeated.
 - Goals: no lost request where a healthy target is left all the time; no repeat of a request that must not be
   repeated; p99 under twice the normal one while a target is slow; fewer than 5 % extra attempts; no target
@@ -21,7 +21,9 @@ from bench.failover.scenarios import SCENARIOS, Scenario
 
 TUNED: Final = "skyfleet"
 DEFAULTS: Final = "skyfleet-defaults"
-SKYFLEET: Final = (TUNED, DEFAULTS)
+# The default policy with agents that are declared repeatable, as the README advises.
+REPEATABLE: Final = "skyfleet-repeatable"
+SKYFLEET: Final = (TUNED, DEFAULTS, REPEATABLE)
 SLOW_SCENARIOS: Final = frozenset({"slow", "gray"})
 P99_FACTOR: Final = 2.0
 MOST_EXTRA: Final = 0.05
@@ -93,7 +95,7 @@ def _goals(scenario: Scenario, own: Entry, normal: float | None) -> list[Verdict
 def best(entries: Sequence[Entry], column: str, router: str) -> dict[str, list[str]]:
     """The routers with the lowest figure, or a tie with it, in each scenario of `router` and a peer.
 
-    column: the figure; None in it counts last. The other entry of this project's router is left out.
+    column: the figure; None in it counts last. The other entries of this project's router are left out.
     """
     other = {one for one in SKYFLEET if one != router}
     there = [entry for entry in entries if entry["sent"] and entry["router"] not in other]

@@ -19,6 +19,7 @@ from typing import Any, Final
 STYLES: Final = {
     "skyfleet": ("#000000", "D"),
     "skyfleet-defaults": ("#888888", "P"),
+    "skyfleet-repeatable": ("#56b4e9", "X"),
     "caddy": ("#0072b2", "o"),
     "haproxy": ("#d55e00", "s"),
     "litellm": ("#009e73", "^"),

@@ -104,7 +104,7 @@ def _how(entries: Entries) -> str:
   of the machine affects all.
 - Routers: the configs are in `bench/failover/peers`, with a reason for each setting. All have timeouts of {ATTEMPT_S:g} s for
   an attempt that may be repeated and {CONNECT_S:g} s to connect, and active checks every {CHECK_S:g} s where they have them
-  (LiteLLM: 5 s, since its checks are paid completions; nginx has none). They repeat only requests with a key. Both
+  (LiteLLM: 5 s, since its checks are paid completions; nginx has none). They repeat only requests with a key. All
   entries of this router run on its production server with three checkers, which run every 5 s instead of every
   minute. All times are seconds, like the scenarios, except those of the default policy.
 - Measured on {os.cpu_count()} cores, {platform.system()} {platform.machine()}:

@@ -22,6 +22,7 @@ from typing import Any, Final
 import aiohttp
 
 from bench.failover import load, scoring
+from bench.failover.goals import REPEATABLE
 from bench.failover.peers.base import Ground, Installed, Plan, Process
 from bench.failover.scenarios import TARGETS, Scenario, Step
 from bench.processes import Child, Command, Processes, free_port, tail
@@ -102,7 +103,7 @@ async def run(scenario: Scenario, name: str, installed: Installed, workspace: Wo
     ]
     texts = [json.dumps(asdict(outcome)) for outcome in outcomes]
     (workspace.folder / "outcomes.jsonl").write_text("\n".join(texts))
-    entry = scoring.score(scenario, name, outcomes, records)
+    entry = scoring.score(scenario, name, outcomes, records, declared=name == REPEATABLE)
     return {**entry, "late_ms": round(1e3 * topology.late_s, 1), "ready_s": round(ready_s, 1)}
 
 

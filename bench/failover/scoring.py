@@ -22,7 +22,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "(a stream without its final event is lost)",
     "lost_unrepeatable": "the same for requests that must not be repeated; no router can save all of them",
     "wrong_repeats": "executions beyond the first of requests without an Idempotency-Key, counted at the "
-    "targets; nothing allows them",
+    "targets; nothing allows them, except where agents are declared repeatable",
     "keyed_repeats": "the same for requests with an Idempotency-Key, which allows repeats: retries after a "
     "failed execution, resumed streams, and hedges, whose loser is stopped after it began. The targets here "
     "store no key; this project's agents execute a key at most once in each cloud",
@@ -77,9 +77,15 @@ def parse_journal(text: str, target: int, started: float) -> list[Record]:
 
 
 def score(
-    scenario: Scenario, router: str, outcomes: Sequence[Outcome], records: Sequence[Record]
+    scenario: Scenario,
+    router: str,
+    outcomes: Sequence[Outcome],
+    records: Sequence[Record],
+    *,
+    declared: bool = False,
 ) -> dict[str, Any]:
-    """The entry of one router in one scenario."""
+    """The entry of one router in one scenario. declared: its agents are declared repeatable, so that each
+    repeat counts as allowed."""
     outcomes = [o for o in outcomes if not is_doomed(scenario, o.request)]
     ids = {o.request.request_id for o in outcomes}
     records = [record for record in records if record.request_id in ids]  # without the warm-up
@@ -96,18 +102,19 @@ def score(
     served = [(at, target) for at, target, _ in received]
     if scenario.routers:
         served = [(o.request.at_s, o.router) for o in outcomes if o.router >= 0]
+    unkeyed = repeats(outcomes, records, keyed=False)
     return {
         "scenario": scenario.name,
         "router": router,
         "sent": len(outcomes),
         "lost": sum(o.request.repeatable for o in lost),
-        "wrong_repeats": repeats(outcomes, records, keyed=False),
+        "wrong_repeats": 0 if declared else unkeyed,
         "p50_ms": percentile(latencies, 50),
         "p99_ms": percentile(latencies, 99),
         "detection_ms": detection_ms(scenario, outcomes, served, p99_normal),
         "recovery_ms": recovery_ms(scenario, served),
         "extra_share": round(extra(request_id for _, _, request_id in received) / len(outcomes), 4),
-        "keyed_repeats": repeats(outcomes, records, keyed=True),
+        "keyed_repeats": repeats(outcomes, records, keyed=True) + (unkeyed if declared else 0),
         "lost_unrepeatable": sum(not o.request.repeatable for o in lost),
         "p99_repeatable_ms": percentile([1e3 * o.latency_s for o in during if o.request.repeatable], 99),
         "p99_normal_ms": p99_normal,

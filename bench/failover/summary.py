@@ -1,4 +1,4 @@
-"""The first section of the page: this router's two entries, the goals they miss, and where they are best.
+"""The first section of the page: this router's entries, the goals they miss, and where they are best.
 
 Rule: all numbers and verdicts are computed. Only the explanations are written by hand.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench.failover import goals
-from bench.failover.goals import DEFAULTS, SKYFLEET, TUNED, Verdict
+from bench.failover.goals import DEFAULTS, REPEATABLE, SKYFLEET, TUNED, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.skyfleet import POLICY
 from bench.failover.scenarios import END_S, FAULT_S, HEAL_S
@@ -23,7 +23,11 @@ DEMANDS: Final[Mapping[str, str]] = {
     "out": "no healthy target out",
     "extra": "extra under 5 %",
 }
-KINDS: Final[Mapping[str, str]] = {TUNED: "tuned for this scoreboard", DEFAULTS: "default policy"}
+KINDS: Final[Mapping[str, str]] = {
+    TUNED: "tuned for this scoreboard",
+    DEFAULTS: "default policy",
+    REPEATABLE: "default policy, agents declared repeatable",
+}
 _COMPARISONS: Final[Mapping[str, str]] = {
     "lost": "Fewest lost",
     "p99_ms": "Lowest p99 during the fault",
@@ -34,14 +38,14 @@ Entries = Sequence[dict[str, Any]]
 
 
 def text(entries: Entries, found: Mapping[str, Sequence[Verdict]]) -> str:
-    """The text of the section. found: the verdicts on each of the two entries."""
+    """The text of the section. found: the verdicts on each of its entries."""
     peers = ", ".join(router.name for router in ROUTERS if router.name not in SKYFLEET)
     parts = [
         "## Where it is best, and where not\n",
-        _two_entries(),
+        _entries(),
         *(_missed(router, found[router]) for router in SKYFLEET),
         (
-            f"\nEach entry is compared with {peers}, not with the other entry. A time within "
+            f"\nEach entry is compared with {peers}, not with the other entries. A time within "
             f"{100 * goals.TIE_SHARE:.0f} % or {goals.TIE_MS:.0f} ms of the lowest is a tie and counts as "
             "best. Lost requests are compared exactly."
         ),
@@ -50,18 +54,20 @@ def text(entries: Entries, found: Mapping[str, Sequence[Verdict]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _two_entries() -> str:
+def _entries() -> str:
     usual = Policy()
     changes = ", ".join(f"`{name}: {value}`" for name, value in POLICY.items())
-    return f"""This router has two entries on the scoreboard. They differ in the policy only:
+    return f"""This router has three entries on the scoreboard. They differ in the policy, and in what agents declare:
 
-- `{DEFAULTS}`: the default policy.
-- `{TUNED}`: tuned for this scoreboard with {changes}. Two things are different:
+- `{DEFAULTS}`: the default policy, agents that declare nothing.
+- `{REPEATABLE}`: the default policy, agents that are declared `repeatable`, as the README advises for those without side
+  effects. Then each request may be sent again, also as a hedge, so all its repeats are allowed ones (`keyed_repeats`).
+- `{TUNED}`: tuned for this scoreboard with {changes}, agents that declare nothing. Two things differ from the defaults:
   - Hedges. All requests here that may be repeated have an `Idempotency-Key`. By default a key alone allows retries but
-    no hedge: an agent stores a key within its own cloud only, and a hedge goes to another cloud, so the work may be
-    executed twice, once in each cloud. So with the default policy no request here is hedged, and a request at a slow
-    target waits. `hedge: on` accepts second executions (`keyed_repeats` counts them). Agents that are declared
-    `repeatable` are hedged by default, but no target here is.
+    no hedge. An agent stores a key within its own cloud only, and a hedge goes to another cloud while the first attempt
+    is running, so the work would be executed twice, once in each cloud. A retry follows a failure and rarely does that.
+    So with the default policy no request here is hedged, and a request at a slow target waits. `hedge: on` accepts
+    second executions (`keyed_repeats` counts them).
   - Times. A fault lasts {HEAL_S - FAULT_S:g} s in most scenarios, which end {END_S - HEAL_S:g} s later. By default a target is
     ejected for {usual.ejection_s:g} s at first and has a slow start of {usual.slow_start_s:g} s, which suits faults of minutes. The tuned times are as
     short as the scenarios, like those of the peers.

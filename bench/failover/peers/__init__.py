@@ -10,6 +10,7 @@ from bench.failover.peers.base import Router
 ROUTERS: Final[tuple[Router, ...]] = (
     skyfleet.ROUTER,
     skyfleet.UNTOUCHED,
+    skyfleet.DECLARED,
     nginx.ROUTER,
     haproxy.ROUTER,
     caddy.ROUTER,

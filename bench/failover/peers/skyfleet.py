@@ -1,6 +1,7 @@
-"""This project's router with its production server and three checkers, tuned and with defaults.
+"""This project's router with its production server and three checkers: tuned, with defaults, and with
+defaults and agents that are declared repeatable.
 
-Rule: the two differ in the router's policy only.
+Rule: they differ in the router's policy and in that declaration only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from bench.failover.goals import DEFAULTS, TUNED
+from bench.failover.goals import DEFAULTS, REPEATABLE, TUNED
 from bench.failover.peers.base import CHECK_S, Bench, Ground, Installed, Plan, Process, Router
 from bench.failover.scenarios import TARGETS
 from skyfleet.keys import derived
@@ -25,18 +26,20 @@ POLICY: Final[Mapping[str, str | int]] = {"hedge": "on", "ejectionS": 3, "slowSt
 _INTERVAL_S: Final = 5.0
 
 
-def install(policy: Mapping[str, str | int], bench: Bench) -> Installed:
+def install(policy: Mapping[str, str | int], bench: Bench, *, repeatable: bool = False) -> Installed:
     """Nothing to install: the project's interpreter runs the checkout."""
     root = str(bench.root)
     settings = ", ".join(f"{name} {value}" for name, value in policy.items()) or "default policy"
+    settings += ", agents declared repeatable" if repeatable else ""
     version = f"{STRATEGY}, {settings}, Python {sys.version.split()[0]}"
-    return Installed(version, lambda ground: plan(root, policy, ground))
+    return Installed(version, lambda ground: plan(root, policy, ground, repeatable=repeatable))
 
 
-def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
-    """Environment variables of both roles."""
+def environment(ground: Ground, cloud: str, root: str, *, repeatable: bool) -> dict[str, str]:
+    """Environment variables of both roles. repeatable: as the agents declare themselves."""
+    own = {"region": "local", "weight": 1, "repeatable": repeatable}
     targets = [
-        {"cloud": name, "region": "local", "url": f"http://127.0.0.1:{port}", "weight": 1}
+        {"cloud": name, "url": f"http://127.0.0.1:{port}", **own}
         for name, port in zip(TARGETS, ground.targets, strict=True)
     ]
     return {
@@ -47,14 +50,14 @@ def environment(ground: Ground, cloud: str, root: str) -> dict[str, str]:
     }
 
 
-def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
+def plan(root: str, policy: Mapping[str, str | int], ground: Ground, *, repeatable: bool = False) -> Plan:
     """The router instances and one checker for each cloud, as in a deployment."""
     argv = (sys.executable, "-P", "-m", "functions.runtimes.aws")
     routers = [f"http://127.0.0.1:{port}" for port in ground.ports]
 
     def router(number: int) -> Process:
         environ = {
-            **environment(ground, TARGETS[number % len(TARGETS)], root),
+            **environment(ground, TARGETS[number % len(TARGETS)], root, repeatable=repeatable),
             "SKYFLEET_APP": "router.app:create",
             "SKYFLEET_STRATEGY": STRATEGY,
             **({"SKYFLEET_POLICY": json.dumps(dict(policy))} if policy else {}),
@@ -66,7 +69,7 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
 
     def checker(cloud: str, port: int) -> Process:
         environ = {
-            **environment(ground, cloud, root),
+            **environment(ground, cloud, root, repeatable=repeatable),
             "SKYFLEET_APP": "router.checker:create",
             "SKYFLEET_ROUTERS": json.dumps(routers),
             "SKYFLEET_SIGNING_KEYS": json.dumps(derived(ROOTS, "checker", f"{cloud}/local")),
@@ -85,3 +88,4 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground) -> Plan:
 
 ROUTER: Final = Router(TUNED, partial(install, POLICY))
 UNTOUCHED: Final = Router(DEFAULTS, partial(install, {}))
+DECLARED: Final = Router(REPEATABLE, partial(install, {}, repeatable=True))

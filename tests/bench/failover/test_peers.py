@@ -27,10 +27,10 @@ def without_policy(plan: Plan) -> Plan:
     )
 
 
-def test_both_entries_of_this_router_are_compared_with_its_peers() -> None:
-    """The table has the tuned and the default entry and four peers."""
-    assert tuple(router.name for router in ROUTERS[:2]) == SKYFLEET
-    assert len(ROUTERS) == 6
+def test_all_entries_of_this_router_are_compared_with_its_peers() -> None:
+    """The table has the tuned and the two default entries and four peers."""
+    assert tuple(router.name for router in ROUTERS[:3]) == SKYFLEET
+    assert len(ROUTERS) == 7
 
 
 def test_the_two_entries_differ_only_in_the_policy() -> None:

@@ -78,6 +78,13 @@ def test_a_repeat_is_wrong_only_where_the_side_effect_ran_twice() -> None:
     assert found["keyed_repeats"] == 2
 
 
+def test_no_repeat_is_wrong_where_agents_are_declared_repeatable() -> None:
+    """The declaration allows what a key allows elsewhere, so such repeats are counted as allowed ones."""
+    runs = [record(1.0, 0, "executed"), record(1.0, 1, "executed")]
+    found = scoring.score(KILL, "x", [outcome(1.0, repeatable=False)], runs, declared=True)
+    assert (found["wrong_repeats"], found["keyed_repeats"]) == (0, 1)
+
+
 def test_extra_counts_attempts_beyond_the_first_and_no_warm_up() -> None:
     """A request without an attempt does not offset a request with two."""
     found = entry(
