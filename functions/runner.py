@@ -157,7 +157,9 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
 def _agent_errors(request: AgentRequest) -> Generator[None]:
     try:
         yield
-    except FunctionError:
+    except FunctionError as error:
+        if error.status >= 429:  # below, the request is at fault
+            LOG.warning("request %s: %s: %s", request.request_id, error.code, error)
         raise
     except Exception as error:  # the outermost handler around the user's code
         LOG.exception("request %s: the agent failed", request.request_id)

@@ -41,12 +41,17 @@ class Model:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Model:
-        """Read MODEL_BASE_URL, MODEL_NAME and MODEL_API_KEY (optional). Raises ModelMisused without a
-        name."""
+        """Read MODEL_BASE_URL, MODEL_NAME and MODEL_API_KEY (optional).
+
+        Raises ModelMisused without a name, or with a key that cannot be sent.
+        """
         name = environ.get(contract.MODEL_NAME)
         if not name:
             raise ModelMisused("MODEL_BASE_URL is set and MODEL_NAME is not; name the model to use.")
-        return cls(ChatApi(environ[contract.MODEL_BASE_URL], environ.get(contract.MODEL_API_KEY)), name)
+        key = environ.get(contract.MODEL_API_KEY, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ModelMisused("MODEL_API_KEY has characters that no header field can carry; set it again.")
+        return cls(ChatApi(environ[contract.MODEL_BASE_URL], key or None), name)
 
     async def answer(self, request: AgentRequest, context: Context) -> AsyncGenerator[Event, None]:
         """Yield the model's text, a step for each tool call, and the usage.

@@ -205,7 +205,7 @@ class ChatApi:
         match error:
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
                 return ModelMisused("MODEL_BASE_URL is no address like https://api.example.com/v1.")
-            case httpx.ConnectError() | httpx.ConnectTimeout():
+            case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
                 kind = type(error).__name__
                 return ModelUnreachable(
                     f"The model at {self._host} cannot be reached from this cloud ({kind})."

@@ -158,10 +158,12 @@ async def test_a_model_that_this_cloud_cannot_reach_may_be_reached_from_another(
 
 
 async def test_a_wrong_deployment_is_named() -> None:
-    """This covers an invalid URL and a missing name; a repeat does not help."""
+    """This covers an invalid URL, a missing name, and a key that no header can carry. No repeat helps."""
     for environ, words in (
         ({"MODEL_BASE_URL": "api.test/v1", "MODEL_NAME": "tiny"}, "no address"),
         ({"MODEL_BASE_URL": "http://api.test/v1"}, "MODEL_NAME"),
+        ({"MODEL_BASE_URL": "http://api.test", "MODEL_NAME": "t", "MODEL_API_KEY": "a\nb"}, "MODEL_API_KEY"),
+        ({"MODEL_BASE_URL": "http://api.test", "MODEL_NAME": "t", "MODEL_API_KEY": "ä"}, "MODEL_API_KEY"),
     ):
         reply = await signed(application(**environ), "POST", "/invoke", b'{"input": "x"}')
         assert (reply.status, reply.json["error"]["code"]) == (502, "model-misused")
@@ -169,10 +171,21 @@ async def test_a_wrong_deployment_is_named() -> None:
         assert reply.header("x-should-retry") == "false"
 
 
-async def test_an_answer_after_a_failure_is_independent() -> None:
-    """Nothing of a failed request stays."""
-    with serving(FakeModel(says("fine"))) as url:
-        assert (await asked(url, stream=False)).status == 200
+async def test_a_failure_is_in_the_functions_log(caplog: pytest.LogCaptureFixture) -> None:
+    """For the operator, under the request id. A refused request is the client's matter."""
+    for status, logged in ((401, True), (429, True), (500, True), (400, False)):
+        caplog.clear()
+        with serving(FakeModel(b"", status=status)) as url:
+            await asked(url, stream=False)
+        assert (f"status {status}" in caplog.text) is logged
+
+
+async def test_the_line_break_after_a_key_is_not_sent() -> None:
+    """Secrets are often stored with one."""
+    with serving(fake := FakeModel(says("fine"))) as url:
+        app = application(MODEL_BASE_URL=url, MODEL_NAME="tiny", MODEL_API_KEY=f"{KEY}\n")
+        assert (await signed(app, "POST", "/invoke", b'{"input": "x"}')).status == 200
+    assert fake.authorization == [f"Bearer {KEY}"]
 
 
 @pytest.mark.pure
