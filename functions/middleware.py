@@ -97,7 +97,8 @@ class AgentMiddleware:
             await send_error(response.send, TooLarge(error.limit, error.declared))
         except Unauthorized as error:
             LOG.warning("refused %s %s: %s", scope["method"], scope["path"], error.cause)
-            await send_json(send, error.status, error_json(error.code, str(error), error.status))
+            body = error_json(error.code, str(error), error.status)
+            await send_json(send, error.status, body, error.fields)
         except ClientDisconnected:
             return
         else:

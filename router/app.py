@@ -260,7 +260,7 @@ class App:
             path, query = scope["path"], scope["query_string"]
             signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
         except signing.Unauthorized as error:
-            raise CallerError(error.status, error.code, error.message) from None
+            raise CallerError(error.status, error.code, error.message, error.fields) from None
         balancer, checker = self._context.balancer, keys.place_of(signed_by)
         try:
             snapshot = snapshots.parse(_decoded(body), balancer.targets, self._clock())

@@ -59,9 +59,12 @@ Cause = Literal[
 
 
 class Unauthorized(Exception):
-    """The request is refused. The message is the same for every cause; `cause` is for the log only."""
+    """The request is refused. The message is the same for every cause; `cause` is for the log only.
+
+    fields: the challenge that a 401 must have (RFC 9110, section 15.5.2), of a scheme of our own."""
 
     status = 401
+    fields: tuple[Header, ...] = ((b"www-authenticate", b'Skyfleet-Signature realm="skyfleet"'),)
     code = "unauthorized"
     message = (
         "This endpoint only takes requests signed by its router. "

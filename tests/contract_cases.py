@@ -110,7 +110,10 @@ def check(case: Case, reply: Reply) -> None:
     if reply.header("content-length") is not None and case.method != "HEAD":
         expected["content-length"] = str(len(reply.body))
     found = {
-        name: value for name, value in reply.headers if name not in MAY_DIFFER and name != "content-length"
+        # A function URL of Lambda renames the challenge.
+        name.removeprefix("x-amzn-remapped-") if name.endswith("-www-authenticate") else name: value
+        for name, value in reply.headers
+        if name not in MAY_DIFFER and name != "content-length"
     }
     expected.pop("content-length", None)
     if reply.status not in (401, 413):  # a router's business, and Lambda's own reply
@@ -202,6 +205,7 @@ def _error(code: str, message: str) -> bytes:
 ENDPOINTS: Final = (
     "GET /health, POST /invoke, POST /v1/chat/completions, GET /v1/models, GET /v1/models/skyfleet"
 )
+CHALLENGE: Final = {"www-authenticate": 'Skyfleet-Signature realm="skyfleet"'}
 UNAUTHORIZED: Final = _error(
     "unauthorized",
     "This endpoint only takes requests signed by its router. "
@@ -363,7 +367,16 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case("too large", "POST", "/invoke", 413, body=b" " * (LIMIT + 1), mentions=("6291456",)),
     # unauthorized requests
-    Case("no signature", "POST", "/invoke", 401, body=_ask("6*7"), signed=False, reply=UNAUTHORIZED),
+    Case(
+        "no signature",
+        "POST",
+        "/invoke",
+        401,
+        body=_ask("6*7"),
+        signed=False,
+        reply=UNAUTHORIZED,
+        reply_headers=JSON | CHALLENGE,
+    ),
     Case(
         "made-up signature",
         "POST",
@@ -378,5 +391,6 @@ CASES: Final[tuple[Case, ...]] = (
             "x-skyfleet-signature": "0" * 64,
         },
         reply=UNAUTHORIZED,
+        reply_headers=JSON | CHALLENGE,
     ),
 )

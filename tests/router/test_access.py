@@ -98,6 +98,8 @@ async def test_a_page_can_read_each_error_of_the_router() -> None:
         statuses = [error.status_code for error in errors]
         assert statuses == [401, 400, 413, 503, 405, 401, 400, 401, 421]
         for error in errors:
+            # RFC 9110, section 15.5.2, also for a checker's snapshot.
+            assert ("www-authenticate" in error.headers) == (error.status_code == 401), error
             assert error.headers["access-control-allow-origin"] == "*", error
             exposed = error.headers["access-control-expose-headers"].split(", ")
             shown = {name for name in error.headers if name.startswith(("x-", "retry-", "www-", "allow"))}
