@@ -63,7 +63,8 @@ def admit(headers: Iterable[Header], expected: bytes | None) -> frozenset[bytes]
     carried = frozenset[bytes]()
     for name, value in headers:
         if name in KEY_FIELDS:
-            key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
+            bearer = value[:7] == b"Bearer " or value[:7].lower() == b"bearer "
+            key = value[7:].strip() if bearer else value.strip()
             if hmac.compare_digest(hashlib.sha256(key).digest(), expected):
                 carried |= {name}
     if not carried:

@@ -235,10 +235,13 @@ class Connection(asyncio.Protocol):
             self._complete = True
 
     def on_body(self, body: bytes) -> None:
-        if self._handler is not None and not self._complete:
+        if self._handler is None or self._complete:
+            return
+        if self._announced is not None:
             self._received += len(body)
-            if self._announced is None or self._received <= self._announced:
-                self._handler.on_data(body)
+            if self._received > self._announced:
+                return
+        self._handler.on_data(body)
 
     def on_message_complete(self) -> None:
         if self._status and not self._complete:

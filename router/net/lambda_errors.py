@@ -5,7 +5,8 @@ of the Lambda Web Adapter (aws-lambda-rust-runtime, `requests.rs` and `types.rs`
 these two lines into the body instead and ends the body regularly.
 
 `LambdaErrorFilter` holds back bytes that may be the beginning of these lines. A body that ends with them has
-failed. A body that only quotes them passes unchanged.
+failed. A body that only quotes them passes unchanged. A response with an announced length needs no filter:
+with these lines its body is longer than announced.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from router.net.connection import ResponseHandler
-from router.net.errors import TransportError
-
+BROKE_OFF: Final = "its function broke off in the middle of the reply"
 _START: Final = b"Lambda-Runtime-Function-Error-Type: "
 # Without this letter in so many last bytes, no part of the beginning is at the end.
 _INITIAL: Final = b"L"
@@ -28,39 +27,26 @@ _MAX_HELD: Final = 4096
 
 
 class LambdaErrorFilter:
-    """A response handler in front of another one, for one response of a Lambda function."""
+    """The body of one response of a Lambda function without a length: data in, data to pass on out."""
 
-    __slots__ = ("_handler", "_held", "on_failure", "on_head")
+    __slots__ = ("_held",)
 
-    def __init__(self, handler: ResponseHandler) -> None:
-        self._handler = handler
+    def __init__(self) -> None:
         self._held = b""
-        self.on_head = handler.on_head
-        self.on_failure = handler.on_failure
 
-    def on_data(self, data: bytes) -> None:
-        """Pass on what cannot be the beginning of the error."""
+    def feed(self, data: bytes) -> bytes:
+        """What cannot be the beginning of the error; empty: all of it is held back."""
         if not self._held and _INITIAL not in data[-_MAX_TAIL:] and _START not in data:
-            self._handler.on_data(data)
-            return
-        data, self._held = self._held + data, b""
+            return data
+        data = self._held + data
         at = error_begins(data)
-        if at < len(data):
-            data, self._held = data[:at], data[at:]
-        if data:
-            self._handler.on_data(data)
+        self._held = data[at:]
+        return data[:at]
 
-    def on_end(self) -> None:
-        """End, or fail when the body ended with the error."""
+    def finish(self) -> bytes | None:
+        """The rest of a body that is complete; None if it ends with the error."""
         held, self._held = self._held, b""
-        if held and _ERROR.fullmatch(held):
-            self._handler.on_failure(
-                TransportError.RESET, "its function broke off in the middle of the reply"
-            )
-            return
-        if held:
-            self._handler.on_data(held)
-        self._handler.on_end()
+        return None if held and _ERROR.fullmatch(held) else held
 
 
 def error_begins(data: bytes) -> int:

@@ -31,7 +31,7 @@ from router.core.request.failures import AttemptError
 from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
 from router.net.fields import request_head, upstream
-from router.net.lambda_errors import LambdaErrorFilter
+from router.net.lambda_errors import BROKE_OFF, LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
@@ -75,6 +75,7 @@ class Attempt:
 
     __slots__ = (
         "_context",
+        "_filter",
         "_first",
         "_held",
         "_last",
@@ -119,6 +120,7 @@ class Attempt:
         self.awaited = False
         self.stop_probe: Callable[[], None] | None = None
         self._size = 0
+        self._filter: LambdaErrorFilter | None = None
         self._first: FirstEvent | None = None
         self._last: LastEvent | None = None
         self._held: list[bytes] = []
@@ -136,8 +138,7 @@ class Attempt:
             headers.append((TIMEOUT, b"%d" % max(1, round((deadline - self.started) * 1000))))
         headers += context.sign(self.key, request, "" if self.number else request.nonce)
         head = request_head(method, request.target, target.origin, headers, len(body))
-        handler = LambdaErrorFilter(self) if target.cloud == "aws" else self
-        self.call = context.pool.send(target.origin, head + body, handler, head_only=method == "HEAD")
+        self.call = context.pool.send(target.origin, head + body, self, head_only=method == "HEAD")
 
     # The pool calls these.
 
@@ -156,6 +157,8 @@ class Attempt:
             now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
         )
         kind = reply.kind
+        if not reply.sized and context.balancer.targets[self.key].cloud == "aws":
+            self._filter = LambdaErrorFilter()
         if not agents.identified:
             agents.note_head(headers)
         if kind is ResponseKind.FRONTEND or kind is ResponseKind.UNKNOWN:
@@ -173,6 +176,10 @@ class Attempt:
         self._owner.on_head(self)
 
     def on_data(self, data: bytes) -> None:
+        if self._filter is not None:
+            data = self._filter.feed(data)
+            if not data:
+                return
         began = self._first is not None and self._first.feed(data)
         now = 0.0
         if began:
@@ -198,6 +205,13 @@ class Attempt:
                 self.call.pause()
 
     def on_end(self) -> None:
+        if self._filter is not None:
+            last, self._filter = self._filter.finish(), None
+            if last is None:
+                self.on_failure(TransportError.RESET, BROKE_OFF)
+                return
+            if last:
+                self.on_data(last)
         self.ended = True
         self._context.balancer.end(self.key, self)
         reply, now = self.reply, self._context.ticks()

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.net.errors import TransportError
 from router.net.lambda_errors import LambdaErrorFilter, error_begins
-from skyfleet.asgi import Header
 from tests.router.proxy.support import CHUNKED, chunk, sends
 from tests.router.support import router, upstream
 
@@ -21,35 +19,12 @@ ERROR = (
 )
 
 
-class Receiver:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.end = ""
-
-    def on_head(self, status: int, headers: list[Header]) -> None:
-        """Nothing of interest."""
-
-    def on_data(self, data: bytes) -> None:
-        assert data
-        self.body += data
-
-    def on_end(self) -> None:
-        self.end = "whole"
-
-    def on_failure(self, error: TransportError, why: str) -> None:
-        self.end = error.name
-
-
 def received(*parts: bytes) -> tuple[bytes, str]:
     """The body and the end of a reply that comes in these parts and ends well."""
-    receiver = Receiver()
-    handler = LambdaErrorFilter(receiver)
-    for part in parts:
-        handler.on_data(part)
-    handler.on_end()
-    return receiver.body, receiver.end
+    body = LambdaErrorFilter()
+    passed = b"".join([body.feed(part) for part in parts])
+    rest = body.finish()
+    return (passed, "broke off") if rest is None else (passed + rest, "whole")
 
 
 @pytest.mark.pure
@@ -59,7 +34,7 @@ def test_a_body_that_ends_with_the_runtimes_error_has_failed(cuts: list[int]) ->
     whole = b"half" + ERROR
     places = sorted({0, *cuts, len(whole)})
     parts = [whole[start:end] for start, end in pairwise(places)]
-    assert received(*parts) == (b"half", "RESET")
+    assert received(*parts) == (b"half", "broke off")
 
 
 @pytest.mark.pure
@@ -95,6 +70,16 @@ async def test_a_callers_reply_does_not_end_well_where_the_agents_broke_off() ->
     async with upstream(script) as up, router([up.url], repeatable=False) as front:
         with pytest.raises(httpx.RemoteProtocolError):
             await front.client.post("/invoke")
+
+
+async def test_a_length_that_is_announced_shows_the_error_too() -> None:
+    """Lambda renames the length and the body is chunked: with the error it is longer than announced."""
+    head = CHUNKED % b"text/plain"
+    head = head.replace(b"\r\n\r\n", b"\r\nx-amzn-remapped-content-length: 4\r\n\r\n")
+    script = sends(head, chunk(b"half") + chunk(ERROR) + b"0\r\n\r\n")
+    async with upstream(script) as up, router([up.url], repeatable=False) as front:
+        reply = await front.client.post("/invoke")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (502, "may-have-run")
 
 
 async def test_a_document_that_broke_off_is_asked_for_elsewhere() -> None:
