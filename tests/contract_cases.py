@@ -270,6 +270,23 @@ CASES: Final[tuple[Case, ...]] = (
         body=_chat("reverse abc"),
         reply=_completion("Reversed: cba", 3, 4),
     ),
+    Case(
+        "cut chat completion",
+        "POST",
+        "/v1/chat/completions",
+        200,
+        body=_chat("reverse abc", max_tokens=2),
+        mentions=('"content":"Reversed"', '"finish_reason":"length"'),
+    ),
+    Case(
+        "refused parameter",
+        "POST",
+        "/v1/chat/completions",
+        400,
+        body=_chat("reverse abc", logprobs=True),
+        mentions=('"code":"unsupported_parameter"', '"param":"logprobs"', '"type":"invalid_request_error"'),
+    ),
+    Case("model", "GET", "/v1/models/skyfleet", 200, mentions=('"id":"skyfleet"', '"object":"model"')),
     Case("models", "GET", "/v1/models", 200, mentions=('"id":"skyfleet"', '"object":"list"')),
     Case("head of models", "HEAD", "/v1/models", 200, reply=b""),
     Case(
