@@ -1,8 +1,9 @@
 """`create(environ)`: the agent as one ASGI application, the same in every cloud.
 
 AgentMiddleware wraps the agent that the package names: an agent function behind our endpoints, an ASGI
-application as it is, with its lifespan (functions/execution/lifespan.py). Nothing depends on background tasks
-or on the lifespan events of a host, which some never send.
+application as it is, with its lifespan (functions/execution/lifespan.py). The agent runs on an event loop of
+its own (functions/execution/relay.py), the rest on the server's. Nothing here depends on background tasks or
+on the lifespan events of a host, which some never send.
 """
 
 from __future__ import annotations

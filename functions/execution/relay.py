@@ -100,7 +100,7 @@ class _Exchange:
                     self._take(message)
                 if self._ended and not self._messages:
                     break
-                if self._wanted and watching is None:
+                if self._wanted and (watching is None or watching.done()):
                     watching = self._here.create_task(self._watch(receive))
                 await self._woken()
         except BaseException as error:
@@ -121,7 +121,7 @@ class _Exchange:
             self._there.call_soon_threadsafe(self._release)
 
     async def _watch(self, receive: Receive) -> None:
-        """Pass on what the server says after the body: that the client has disconnected."""
+        """Pass on what the server says after the body: as a rule, that the client has disconnected."""
         message = await receive()
         self._there.call_soon_threadsafe(self._deliver, message)
 
@@ -195,8 +195,10 @@ class _Exchange:
 
     def _deliver(self, message: Message) -> None:
         self._inbox.append(message)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        self._wanted = False
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.set_result(None)
 
     def _release(self) -> None:
         if self._resumed is not None and not self._resumed.done():

@@ -81,6 +81,21 @@ async def test_the_disconnect_of_a_client_reaches_the_application() -> None:
     assert (caller.reply().status, caller.reply().body) == (200, b"http.disconnect")
 
 
+async def test_each_message_of_the_server_reaches_the_application() -> None:
+    """A server may give a body in pieces to an application that is not behind our middleware."""
+    pieces = [b"a", b"b", b"c"]
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        messages = [await receive() for _ in range(4)]
+        await send(START)
+        await send(body(b"".join(message.get("body", b"-") for message in messages)))
+
+    caller = Caller(pieces)
+    caller.hang_up.set()
+    await relayed(app)(scope("GET", "/"), caller.receive, caller.send)
+    assert caller.reply().body == b"abc-"
+
+
 async def test_the_application_is_not_far_ahead_of_its_client() -> None:
     """Its `send` waits, and goes on with the client."""
     sent = 0
