@@ -130,8 +130,8 @@ def test_a_typo_in_chaos_names_what_was_meant(fleet: Fleet) -> None:
 
 def test_an_old_build_fails_the_deploy_and_a_killed_up_is_recovered_by_the_next(fleet: Fleet) -> None:
     """`up` compares the build that each cloud reports with the one it deployed, and ends with what runs where
-    and how to get back. kill -9 of `pulumi` leaves a
-    lock and half a deploy; the next `up` clears both or says what to do."""
+    and how to get back. kill -9 of `pulumi` leaves a lock and half a deploy; the next `up` clears both or
+    says what to do."""
     fleet.run("chaos", "azure", "stale")
     agent = fleet.root / "functions" / "agent.py"
     agent.write_text(agent.read_text() + "\n# a new build\n")

@@ -102,14 +102,20 @@ def _up(layout: Layout, progress: Progress) -> tuple[list[str], Settings]:
     return printed, settings
 
 
-def _now_running(layout: Layout, new: str) -> str:
-    """A line about what runs where after a failure; empty if nothing was deployed before."""
+def _deployed_before(layout: Layout) -> Outputs | None:
+    """The outputs of the deployment before this one, which replaces them even if it fails."""
     try:
-        outputs = require_outputs(layout)
+        return require_outputs(layout) if has_deployed(layout.checkpoint) else None
     except CommandFailed:
+        return None
+
+
+def _now_running(before: Outputs | None, new: str) -> str:
+    """A line about what runs where after a failure; empty if nothing was deployed before."""
+    if before is None:
         return ""
-    former = json_access.string(json_access.as_object(outputs.all.get("build")).get("agent"))
-    return f"\n{now_running(outputs.target_keys, get_builds(outputs.agent_urls), former, new)}"
+    former = json_access.string(json_access.as_object(before.all.get("build")).get("agent"))
+    return f"\n{now_running(before.target_keys, get_builds(before.agent_urls), former, new)}"
 
 
 def _wait_for_checks(layout: Layout, outputs: Outputs, settings: Settings, progress: Progress) -> None:
@@ -148,9 +154,10 @@ def _deploy(
     The failed ones show up one after the other, since each provider retries for a time of its own.
     """
     down: dict[str, str] = {}
-    before, logged = has_deployed(layout.checkpoint), log_sizes(layout.logs)
+    before, logged = _deployed_before(layout), log_sizes(layout.logs)
+    deployed = has_deployed(layout.checkpoint)
     while True:
-        output = PulumiOutput(progress, before)
+        output = PulumiOutput(progress, deployed)
         without = [part for cloud in down for part in ("--exclude", f"**skyfleet:{cloud}:**")]
         up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
         code = pulumi.stream(*up, log=layout.up_log, on_line=output.line, on_stop=output.stop)
@@ -165,7 +172,7 @@ def _deploy(
         if output.stopped:
             raise
         first = start_failures(layout.logs, logged)
-        raise PulumiFailed("\n".join([*first, failed.message + _now_running(layout, build)])) from None
+        raise PulumiFailed("\n".join([*first, failed.message + _now_running(before, build)])) from None
     if down:
         raise PulumiFailed(
             f"not deployed: {_describe(down)}.\n"

@@ -15,7 +15,8 @@ def now_running(places: Sequence[str], agents: Sequence[JsonObject], former: str
     """Which cloud runs which build, and the two ways from there.
 
     places: `cloud/region` of each agent that was deployed before. agents: cloud, region and build of those
-    that answer now. former: the build of the last whole deployment; new: the one that was being deployed.
+    that answer now. former: the build of the deployment before, for when no agent runs an older one. new: the
+    build that was being deployed.
     """
     builds: dict[str, list[str]] = {}
     for agent in agents:
@@ -27,8 +28,9 @@ def now_running(places: Sequence[str], agents: Sequence[JsonObject], former: str
     ]
     if silent:
         told.append(f"{_list(silent)} {'does' if len(silent) == 1 else 'do'} not answer")
-    changed = new in builds or bool(silent)
-    return f"The agents now: {'; '.join(told)}.\n{_ways(former if changed and former != new else '')}"
+    older = next((build for build in builds if build != new), former)
+    changed = (new in builds or bool(silent)) and older != new
+    return f"The agents now: {'; '.join(told)}.\n{_ways(older if changed else '')}"
 
 
 def _ways(former: str) -> str:

@@ -15,7 +15,13 @@ from tests.infra.checkout import Checkout
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A checkout for one test."""
+    """A checkout for one test, of a stack on one cloud."""
+    return Checkout(tmp_path, ("gcp",))
+
+
+@pytest.fixture
+def everywhere(tmp_path: Path) -> Checkout:
+    """A checkout for a test of what differs between clouds."""
     return Checkout(tmp_path)
 
 
@@ -129,24 +135,24 @@ def test_a_damaged_cache_entry_is_checked_again(checkout: Checkout) -> None:
     assert checkout.build().repeatable is True
 
 
-def test_a_cloud_that_is_added_is_checked(checkout: Checkout) -> None:
+def test_a_cloud_that_is_added_is_checked(everywhere: Checkout) -> None:
     """A result is of the clouds that it names."""
-    checkout.build()
-    (remembered,) = checkout.packages.glob("agent-????????????????.json")
+    everywhere.build()
+    (remembered,) = everywhere.packages.glob("agent-????????????????.json")
     facts = json.loads(remembered.read_text())
     remembered.write_text(json.dumps({**facts, "repeatable": False, "clouds": ["aws", "azure"]}))
-    assert checkout.build().repeatable is True
+    assert everywhere.build().repeatable is True
 
 
 APP = "async def app(scope, receive, send):\n    pass\n"
 
 
-def test_an_agent_may_be_named_as_an_entry_file(checkout: Checkout) -> None:
+def test_an_agent_may_be_named_as_an_entry_file(everywhere: Checkout) -> None:
     """Google's runtime has imported its own `main` by then."""
-    checkout.write(
+    everywhere.write(
         "main.py", f"import main\n\nassert main.MINE\n{APP}".replace("import", "MINE = 1\nimport", 1)
     )
-    packages = checkout.build(agent="main:app")
+    packages = everywhere.build(agent="main:app")
     with zipfile.ZipFile(packages.built["agent", "gcp"].path) as archive:
         assert {"main.py", "agent_files/main.py"} <= set(archive.namelist())
 
@@ -161,11 +167,11 @@ assert Path("mine/data.txt").read_text() == "x"
 """
 
 
-def test_the_agents_folder_comes_first_in_each_cloud(checkout: Checkout) -> None:
-    """On the import path and as working folder, as in the checkout."""
-    checkout.write("mine/data.txt", "x")
-    checkout.write("mine/__init__.py", WHERE + APP)
-    checkout.build(agent="mine:app")
+def test_the_agents_folder_comes_first_in_each_cloud(everywhere: Checkout) -> None:
+    """On the import path and as working folder, as in the everywhere."""
+    everywhere.write("mine/data.txt", "x")
+    everywhere.write("mine/__init__.py", WHERE + APP)
+    everywhere.build(agent="mine:app")
 
 
 def test_a_file_is_named_as_in_the_checkout(checkout: Checkout) -> None:
@@ -183,11 +189,11 @@ def test_a_module_beside_the_agent_is_told_to_be_left_behind(checkout: Checkout)
         checkout.build(agent="mine:app")
 
 
-def test_a_problem_of_one_cloud_names_it(checkout: Checkout) -> None:
+def test_a_problem_of_one_cloud_names_it(everywhere: Checkout) -> None:
     """What the others load may be missing in the lock of one."""
-    checkout.write(
+    everywhere.write(
         "mine.py",
         f"import sys\n\nassert 'main' not in sys.modules\nassert 'function_app' not in sys.modules\n{APP}",
     )
     with pytest.raises(AgentError, match=r"cannot be deployed on azure; nothing was changed: .*mine\.py:4"):
-        checkout.build(agent="mine:app")
+        everywhere.build(agent="mine:app")

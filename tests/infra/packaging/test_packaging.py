@@ -25,6 +25,12 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
+@pytest.fixture
+def on_aws(tmp_path: Path) -> Checkout:
+    """A checkout of a stack on AWS alone."""
+    return Checkout(tmp_path, ("aws",))
+
+
 def names(package: Package) -> set[str]:
     with zipfile.ZipFile(package.path) as archive:
         return set(archive.namelist())
@@ -46,13 +52,13 @@ def test_one_input_makes_one_package(tmp_path: Path) -> None:
         assert package.path.read_bytes() == other.path.read_bytes()
 
 
-def test_a_second_build_reuses_the_packages(checkout: Checkout) -> None:
+def test_a_second_build_reuses_the_packages(on_aws: Checkout) -> None:
     """Valid packages in the cache are not built again."""
-    before = {package.path: package.path.stat().st_mtime_ns for package in checkout.build().built.values()}
-    checkout.said.clear()
-    after = {package.path: package.path.stat().st_mtime_ns for package in checkout.build().built.values()}
+    before = {package.path: package.path.stat().st_mtime_ns for package in on_aws.build().built.values()}
+    on_aws.said.clear()
+    after = {package.path: package.path.stat().st_mtime_ns for package in on_aws.build().built.values()}
     assert before == after
-    assert not [said for said in checkout.said if said.startswith("building")]
+    assert not [said for said in on_aws.said if said.startswith("building")]
 
 
 def test_the_build_id_is_the_same_for_all_clouds_and_is_in_the_package(checkout: Checkout) -> None:
@@ -126,9 +132,9 @@ def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
         assert not [name for name in found if name.endswith(".in")]
 
 
-def test_members_have_fixed_dates_and_modes(checkout: Checkout) -> None:
+def test_members_have_fixed_dates_and_modes(on_aws: Checkout) -> None:
     """They depend neither on the clock nor on the file system; entry programs are executable."""
-    with zipfile.ZipFile(checkout.build().built["agent", "aws"].path) as archive:
+    with zipfile.ZipFile(on_aws.build().built["agent", "aws"].path) as archive:
         members = archive.infolist()
     assert [member.filename for member in members] == sorted(member.filename for member in members)
     assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}
@@ -167,26 +173,26 @@ def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -
     assert modes == {"tool": 0o100755, "notes": 0o100644}
 
 
-def test_nothing_is_told_of_an_agent_that_is_shipped_whole(checkout: Checkout) -> None:
+def test_nothing_is_told_of_an_agent_that_is_shipped_whole(on_aws: Checkout) -> None:
     """A build without losses prints nothing."""
-    assert checkout.build().left_out == ""
+    assert on_aws.build().left_out == ""
 
 
-def test_python_and_the_package_mean_the_same_module(checkout: Checkout) -> None:
+def test_python_and_the_package_mean_the_same_module(on_aws: Checkout) -> None:
     """Of `mine.py` and `mine/__init__.py` Python imports the package, so the package is shipped."""
-    checkout.write("mine.py", "")
-    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
-    found = names(checkout.build(agent="mine:app").built["agent", "aws"])
+    on_aws.write("mine.py", "")
+    on_aws.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    found = names(on_aws.build(agent="mine:app").built["agent", "aws"])
     assert "agent_files/mine/__init__.py" in found
     assert "agent_files/mine.py" not in found
 
 
-def test_a_file_name_that_is_not_utf8_is_one_line(checkout: Checkout) -> None:
+def test_a_file_name_that_is_not_utf8_is_one_line(on_aws: Checkout) -> None:
     """It is told with the name as it is on the disk, and what to do."""
-    folder = checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n").parent
+    folder = on_aws.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n").parent
     Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.txt")).write_text("")
     with pytest.raises(AgentError, match=r"b'mine/caf\\xe9\.txt' is not UTF-8 \(byte 8\)") as caught:
-        checkout.build(agent="mine:app")
+        on_aws.build(agent="mine:app")
     assert "\n" not in str(caught.value)
 
 
@@ -197,16 +203,16 @@ def test_a_missing_agent_is_reported_with_the_searched_paths(checkout: Checkout)
 
 
 def test_a_package_that_a_cloud_would_refuse_is_not_built(
-    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+    on_aws: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is deployed, in no cloud."""
-    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
-    checkout.write("mine/data/words.txt", "x" * 3_000_000)
+    on_aws.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    on_aws.write("mine/data/words.txt", "x" * 3_000_000)
     monkeypatch.setattr(size_limits, "LIMITS", {"aws": 3_000_000})
     with pytest.raises(PackageError, match=r"aws: 3\.\d MB; at most 250 MB") as caught:
-        checkout.build(agent="mine:app")
+        on_aws.build(agent="mine:app")
     assert "Its biggest parts: mine/data/ 2.9 MB, functions/" in str(caught.value)
-    assert list(checkout.packages.glob("*.zip")) == []
+    assert list(on_aws.packages.glob("*.zip")) == []
 
 
 def test_a_damaged_package_is_built_again(checkout: Checkout) -> None:
@@ -290,13 +296,13 @@ def test_a_failed_install_is_reported_with_the_output_of_uv(checkout: Checkout) 
     assert [p for p in (checkout.cache / "site-packages").iterdir() if "py3" in p.name] == []
 
 
-def test_old_packages_are_deleted(checkout: Checkout) -> None:
+def test_old_packages_are_deleted(on_aws: Checkout) -> None:
     """The newest few of each kind and cloud are kept."""
     for number in range(zips.KEPT + 2):
-        checkout.write("functions/note.py", f"NUMBER = {number}\n")
-        checkout.build()
-    packages = checkout.build()
-    kept = list(checkout.packages.glob("agent-aws-*.zip"))
+        on_aws.write("functions/note.py", f"NUMBER = {number}\n")
+        on_aws.build()
+    packages = on_aws.build()
+    kept = list(on_aws.packages.glob("agent-aws-*.zip"))
     assert len(kept) == zips.KEPT
     assert packages.built["agent", "aws"].path in kept
 

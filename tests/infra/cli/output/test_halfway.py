@@ -46,3 +46,9 @@ def test_the_same_build_is_no_way_back() -> None:
     """A deployment that changed another thing than the agent."""
     told = now_running(PLACES, agents(aws="new1", azure="new1", gcp="new1"), "new1", "new1")
     assert told.endswith(ON)
+
+
+def test_a_build_that_still_runs_is_the_way_back() -> None:
+    """After two failures in a row the deployment before was no whole one."""
+    answers = agents(aws="new1", azure="old1")
+    assert "To go back to build old1" in now_running(PLACES, answers, "failed", "new1")
