@@ -154,7 +154,9 @@ def test_an_agent_at_the_root_of_the_checkout_is_packaged(checkout: Checkout, mo
 
 def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -> None:
     """Tests, templates of requirements and hidden files are there at run time. What is not is told."""
-    checkout.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n")
+    checkout.write(
+        "mine/__init__.py", "async def app(scope, receive, send):\n    asyncio.create_task(log())\n"
+    )
     kept = ("tests/data.json", "prompts.in", ".config/settings.toml", ".gitignore", "bin/tool", "bin/notes")
     for name in kept:
         checkout.write(f"mine/{name}", "#!/bin/sh\n" if name == "bin/tool" else "")
@@ -165,6 +167,7 @@ def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -
         assert {f"agent_files/mine/{name}" for name in kept} <= found
         assert not [name for name in found if name.endswith(".env")]
     assert packages.left_out.startswith("left out of the agent's package: mine/.env (may hold secrets). ")
+    assert [note.partition(" (")[0] for note in packages.notes[1:]] == ["work that goes on after a reply"]
     with zipfile.ZipFile(packages.built["agent", "aws"].path) as archive:
         modes = {
             name: archive.getinfo(f"agent_files/mine/bin/{name}").external_attr >> 16
@@ -174,8 +177,8 @@ def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -
 
 
 def test_nothing_is_told_of_an_agent_that_is_shipped_whole(on_aws: Checkout) -> None:
-    """A build without losses prints nothing."""
-    assert on_aws.build().left_out == ""
+    """A build without losses, of an agent that works within its requests, prints nothing."""
+    assert on_aws.build().notes == []
 
 
 def test_python_and_the_package_mean_the_same_module(on_aws: Checkout) -> None:
