@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from functions.api import AgentRequest, Delta, Failed, Head, Step
-from functions.errors import FunctionError, UnknownPath, WrongMethod
+from functions.errors import FunctionError, UnknownModel, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
 from functions.openai_format import MODEL, Completion, model_json
 from functions.parsing import RequestContext, chat_request, invoke_request
@@ -56,6 +56,8 @@ class Endpoints:
         path, method = scope["path"], scope["method"]
         handlers = self._routes().get(path)
         if handlers is None:
+            if path.startswith("/v1/models/"):
+                raise UnknownModel(path.removeprefix("/v1/models/"), MODEL)
             known = ["GET /health", *(f"{m} {p}" for p, ms in self._routes().items() for m in ms)]
             raise UnknownPath(f"There is no {path[:200]!r} here. There is: {', '.join(known)}.")
         handler = handlers.get("GET" if method == "HEAD" else method)

@@ -6,6 +6,7 @@
     │   ├── BadRequest         400 bad-request
     │   ├── UnsupportedParameter   400 unsupported_parameter    OpenAI's code
     │   ├── UnknownPath        404 not-found
+    │   ├── UnknownModel       404 model_not_found      OpenAI's code
     │   ├── WrongMethod        405 method-not-allowed
     │   └── TooLarge           413 too-large
     ├── AgentFailed            500 agent-failed     the user's agent raised an exception
@@ -90,6 +91,17 @@ class UnknownPath(CallerError):
 
     status = 404
     code = "not-found"
+
+
+class UnknownModel(CallerError):
+    """No model has this name. known: the one that there is."""
+
+    status = 404
+    code = "model_not_found"
+    param = "model"
+
+    def __init__(self, name: str, known: str) -> None:
+        super().__init__(f"There is no model {name[:200]!r} here. There is {known!r}.")
 
 
 class WrongMethod(CallerError):

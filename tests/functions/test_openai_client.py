@@ -61,17 +61,21 @@ def test_a_streamed_completion(client: OpenAI) -> None:
 
 
 def test_models_are_listed_and_found(client: OpenAI) -> None:
-    """There is one model."""
+    """There is one model, of the name that the documentation uses."""
     (model,) = client.models.list()
+    assert model.id == "skyfleet"
     assert client.models.retrieve(model.id) == model
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError) as raised:
         client.models.retrieve("gpt-none")
+    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
 
 
 def test_errors_are_raised_as_the_clients_exceptions(client: OpenAI) -> None:
     """The exception contains the function's message."""
-    with pytest.raises(BadRequestError, match="role user"):
+    with pytest.raises(BadRequestError, match="role user") as raised:
         client.chat.completions.create(model="any", messages=[{"role": "system", "content": "x"}])
+    error = raised.value
+    assert (error.code, error.param, error.type) == ("bad-request", "messages", "invalid_request_error")
 
 
 def test_without_a_signature_the_client_is_refused(client: OpenAI) -> None:
