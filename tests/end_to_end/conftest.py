@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.end_to_end.fleet import Fleet
+from tests.end_to_end.plugin_list import quick_pip
 
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A fleet on three clouds, deployed by `skyfleet up`."""
     fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
+    fleet.variables["PYTHONPATH"] = os.pathsep.join((str(fleet.root), quick_pip(fleet.root)))
     try:
         fleet.run("up", seconds=550)
         yield fleet

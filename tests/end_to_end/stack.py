@@ -18,6 +18,7 @@ from emulator.providers.storage.resource_store import ResourceStore
 from emulator.runtime.json_document import Document
 from emulator.runtime.ports import Ports
 from infra.cli.stack.environment import backend_url
+from tests.end_to_end.plugin_list import quick_pip
 
 PATIENCE_S = 240.0
 CONFIG = {"aws:region": "eu-west-1", "azure-native:location": "westeurope", "gcp:project": "my-project"}
@@ -102,6 +103,7 @@ class Stack:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PULUMI")},
             "PATH": f"{Path(sys.executable).parent}:{self.pulumi_path}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(filter(None, (quick_pip(self.root), os.environ.get("PYTHONPATH")))),
             "PULUMI_HOME": str(self.root / "home"),
             "PULUMI_BACKEND_URL": backend_url(self.root / "state"),
             "PULUMI_CONFIG_PASSPHRASE": "test",
