@@ -6,8 +6,9 @@
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
-# A worker a core, each with a deployed fleet; tests/conftest.py orders the groups.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Tests wait for processes as long as they compute, so two cores serve four workers. Two of these deploy a fleet;
+# tests/conftest.py orders the groups.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 # Decisions need no order and no fleet.
 PYTEST_PURE := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m pure
 PYTEST_ARGS ?=

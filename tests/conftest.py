@@ -19,19 +19,18 @@ from infra.setup.pulumi.choose import ensure_pulumi
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
-# Files of minutes or half a minute. Those that share the fleet of a worker are one xdist_group each.
+# Files of minutes or half a minute. Those that share a deployed fleet are one xdist_group.
 LONGEST_FIRST: Final = (
-    "test_main_job",
     "test_bad_input",
+    "test_main_job",
     "test_bad_days",
-    "test_keys",
-    "test_idempotency",
-    "test_rotation",
-    "test_operators",
-    "test_preflight",
-    "test_contract",
     "test_azure_vaults",
     "test_providers",
+    "test_keys",
+    "test_operators",
+    "test_idempotency",
+    "test_preflight",
+    "test_contract",
     "test_emulator",
 )
 

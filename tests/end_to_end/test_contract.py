@@ -14,7 +14,7 @@ from tests.contract_cases import CASES, Case, check
 from tests.end_to_end.fleet import Fleet, Json
 from tests.over_http import send
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("contract"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

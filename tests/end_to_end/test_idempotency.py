@@ -30,7 +30,7 @@ from tests.end_to_end.fleet import Fleet
 from tests.end_to_end.kit import CHECKOUT, Lab, lab, target
 from tests.over_http import send
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("idempotency"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-2"), pytest.mark.timeout(600)]
 
 CHAT = "/v1/chat/completions"
 WHAT_IS_84: dict[str, Any] = {

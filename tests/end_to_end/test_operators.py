@@ -19,7 +19,7 @@ import requests
 from infra.cli.stack.environment import LOCAL_PASSPHRASE, backend_url
 from tests.end_to_end.fleet import Fleet
 
-pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("operators")]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1")]
 
 CLOUDS = {"aws", "azure", "gcp"}
 
