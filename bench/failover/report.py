@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import environments
-from bench.failover import goals, load, results, scoring, shapes, summary
+from bench.failover import goals, load, results, scoring, summary
 from bench.failover.goals import SKYFLEET, Verdict
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import ATTEMPT_S, CHECK_S, CONNECT_S
@@ -93,8 +93,8 @@ def _how(entries: Entries) -> str:
   was forwarded. The journal of each target has the received and the executed requests, so repeats are counted there.
 - Load: {load.RATE:g} requests per second at random intervals, independent of the replies. Latency counts from the scheduled
   time. {100 * load.REPEATABLE:.0f} % have an `Idempotency-Key` and may be repeated, the others have a side effect. A third are
-  streams. The client waits {load.PATIENCE_S:g} s. All scenarios have the same requests, from {shapes.CLIENTS} clients with
-  keys of their own.
+  streams. The client waits {load.PATIENCE_S:g} s. All scenarios have the same requests, a quarter
+  of them from a client with a key of its own.
 - Requests that fail at each target (*poison*, *tenant-bug*) are in no figure. A router may do with them what it likes;
   judged is what it does to the others, and to targets without a fault of their own.
 - Client: the same for all routers. It takes the next router instance when one gives no reply. It repeats no request

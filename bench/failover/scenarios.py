@@ -136,7 +136,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     _everywhere(
         "tenant-bug",
-        "all requests of one of four clients get 500, at each target; only the other clients are judged",
+        "all requests of one client (a quarter) get 500 at each target; only the other client is judged",
         "tenant",
     ),
     _fault("bad-build", "one target's new build answers all with 500; its /health is fine", "build"),

@@ -19,10 +19,11 @@ _SAYS: Final = "request "
 # Median and sigma of the service time; p99 is twice the median.
 MEDIAN_S: Final = 0.050
 _SIGMA: Final = 0.3
-# Clients with keys of their own, and the one with the bug; and the share of requests that are poison.
-CLIENTS: Final = 4
-BUGGY_CLIENT: Final = "client-0"
+# The share of requests that are poison, and that of the client with the bug; another client sends the rest.
 POISONED: Final = 0.25
+BUGGY: Final = 0.25
+BUGGY_CLIENT: Final = "client-0"
+OTHER_CLIENT: Final = "client-1"
 # Time between two events of a stream.
 GAP_S: Final = 0.005
 
@@ -51,8 +52,8 @@ def request_headers(request_id: str, *, repeatable: bool) -> dict[str, str]:
 
 
 def client_of(request_id: str) -> str:
-    """The key of the client that sends this request: one of four at random."""
-    return f"client-{random.Random(f'client {request_id}').randrange(CLIENTS)}"
+    """The key of the client that sends this request."""
+    return BUGGY_CLIENT if random.Random(f"client {request_id}").random() < BUGGY else OTHER_CLIENT
 
 
 def fails_everywhere(action: str, request_id: str) -> bool:

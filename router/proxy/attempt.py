@@ -232,7 +232,7 @@ class Attempt:
                         load=reply.load,
                         cold=reply.at_end is Outcome.COLD,
                     )
-                    if self._context.balancer.suspects:
+                    if self._context.balancer.evidence:
                         self._succeeded()
             if not self._recorded:
                 self.record(reply.at_end)
@@ -306,7 +306,7 @@ class Attempt:
                 self._failed(outcome, why, unsent=unsent)
                 return
             balancer.report(self.key, outcome, why, backoff_s)
-            if balancer.suspects and outcome in _GOOD:
+            if balancer.evidence and outcome in _GOOD:
                 self._succeeded()
 
     def _failed(self, outcome: Outcome, why: str, *, unsent: bool) -> None:

@@ -218,7 +218,7 @@ class Forwarder:
                 match action:
                     case a.Pick():
                         choice = context.balancer.choose(action.excluded, self._strategy, self._key)
-                        if context.balancer.suspects and not (action.excluded or self._key):
+                        if context.balancer.evidence and not (action.excluded or self._key):
                             choice = self._compared(choice)
                         more = machine.on_pick(choice, now)
                     case a.Send():

@@ -123,12 +123,13 @@ class Balancer(TargetStates):
     def compared(self, choice: Choice, request_class: int, strategy: Strategy | None = None) -> Choice:
         """The choice for a request of this class: another target than the given one, if that serves and a
         comparison is due (`router.core.health.attribution`)."""
-        if not attribution.needs_comparison(self.suspects, request_class, choice.key):
+        evidence = self.evidence
+        if evidence is None or not attribution.needs_comparison(evidence, request_class, choice.key):
             return choice
         other = self.choose((choice.key,), strategy)
         if other is None or other.last_resort:
             return choice
-        self.suspects = attribution.asked(self.suspects, request_class)
+        self.evidence = attribution.asked(evidence, request_class)
         return other
 
     def avoid(self, now: float, *, learning: bool = True) -> list[str]:

@@ -3,8 +3,8 @@
 Rules
 - Decisions are pure functions of the core; this class keeps their latest values and supplies the clock.
   Nothing else writes them: requests, probes, checkers and operators report by its methods.
-- An event costs little: a good reply of a healthy target changes its metrics and `LastSeen` only. While some
-  requests fail with agent errors, those of their class are counted as well.
+- An event costs little: a good reply of a healthy target changes its metrics and `LastSeen` only. While
+  requests fail, those that succeed are counted as well.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_del
 from router.core.balance.strategies import LEARNING
 from router.core.health import attribution, recovery
 from router.core.health import fleet as f
+from router.core.health.attribution import Evidence
 from router.core.health.last_seen import NEVER, LastSeen, proven
 from router.core.health.machine import OUT, SERVING, Status
 from router.core.health.snapshots import Snapshot
@@ -74,8 +75,8 @@ class TargetStates:
         self._slow_after_s: float = policy.probe_after_s
         self._affinity = Affinity()
         self.requests = self.retried = self.failed = 0
-        # Classes of requests that failed with agent errors lately.
-        self.suspects = attribution.NONE
+        # The outcomes since the first failure lately; None: there was none.
+        self.evidence: Evidence | None = None
 
     # What requests report.
 
@@ -151,7 +152,7 @@ class TargetStates:
         """Its agent answered a request of this class with an error of its own: it counts as a failure if the
         comparison with the other targets proves that the target is at fault."""
         now, active = self.clock(), max(0, self.inflight[key] - 1)
-        self.suspects, finding = attribution.failed(self.suspects, request_class, key, now, active)
+        self.evidence, finding = attribution.failed(self.evidence, request_class, key, now, active)
         for _ in range(finding.earlier):
             self.traffic[key] = saw(self.traffic[key], now, failed=True)
         for _ in range(finding.row):
@@ -160,12 +161,13 @@ class TargetStates:
     def breaks_everywhere(self, key: str, request_class: int) -> bool:
         """A request of this class was sent there and got no reply of an agent. Whether other targets fare
         alike, so that it does not count."""
-        self.suspects, alike = attribution.broke(self.suspects, request_class, key, self.clock())
+        self.evidence, alike = attribution.broke(self.evidence, request_class, key, self.clock())
         return alike
 
     def agent_succeeded(self, key: str, request_class: int) -> None:
         """Its agent answered a request of this class well."""
-        self.suspects = attribution.succeeded(self.suspects, request_class, key, self.clock())
+        if self.evidence is not None:
+            self.evidence = attribution.succeeded(self.evidence, request_class, key, self.clock())
 
     def attempt_failed(self, key: str, outcome: Outcome, reason: str, age_s: float) -> None:
         """An attempt that was sent `age_s` ago failed. If its target has returned from an absence since, it

@@ -14,8 +14,8 @@ Rules
   test), and an error counts only if the others do better in its own class.
 - There are `CLASSES` classes by hash: memory is bounded, and an agent with a path for each item has requests
   to compare, too.
-- A class is a suspect from its first failure until it had none for `SUSPECT_S`. Only the outcomes of
-  suspects are counted, so a fleet without errors does no work here.
+- Outcomes are counted from the first failure until there was none for `EVIDENCE_S`, so a fleet without errors
+  does no work here.
 - Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
   requests count as good for their own target: errors are often faster than replies, and where replies take
   longest they must not be missed.
@@ -29,14 +29,14 @@ Rules
 
 Theory. If the target is not at fault, which of the failed requests it got is chance, whatever the share of
 bad requests. With one target that fails all requests, the proof takes 7 errors of two targets that take
-turns, 5 of three or four, 4 of five. With a path for each request it takes 10 to 25.
+turns, 5 of three or four, 4 of five; with a path for each request 17, 12, 10 and 9 at most.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Final
 
 from skyfleet.values import frozen
@@ -47,8 +47,8 @@ CHANCE: Final = 1 / 1000
 WINDOW: Final = 32
 # Few enough that requests with a path each soon meet in one class, many enough that two busy paths rarely do.
 CLASSES: Final = 8
-# A class without a failure for so long is as good as new; the first ejections are shorter.
-SUSPECT_S: Final = 60.0
+# Longer than the first ejections, so that a bad build is known when it returns from one.
+EVIDENCE_S: Final = 60.0
 
 
 @frozen
@@ -63,17 +63,15 @@ class Tally:
 
 
 @frozen
-class Suspect:
-    """A class with failures. at: unix s, of the newest. tallies: by target. asked: a request was sent
-    elsewhere for a comparison, and none of the class has ended since."""
+class Evidence:
+    """The outcomes since the first failure. at: unix s, of the newest failure. classes: the tallies of each
+    class by target. asked: classes of which a request was sent elsewhere, and no outcome has come since."""
 
     at: float
-    tallies: Mapping[str, Tally]
-    asked: bool = False
+    classes: Mapping[int, Mapping[str, Tally]] = field(default_factory=dict[int, Mapping[str, Tally]])
+    asked: frozenset[int] = frozenset()
 
 
-Suspects = Mapping[int, Suspect]
-NONE: Final[Suspects] = {}
 _NOTHING: Final = Tally()
 # In standard deviations: for a chance of 1 in 1,000 the normal distribution needs 3.1.
 _FAR: Final = 1.5
@@ -98,64 +96,58 @@ def class_of(*parts: object) -> int:
 
 
 def failed(
-    suspects: Suspects, request_class: int, target: str, now: float, active: int = 0
-) -> tuple[Suspects, Finding]:
+    evidence: Evidence | None, request_class: int, target: str, now: float, active: int = 0
+) -> tuple[Evidence, Finding]:
     """After an agent error of this class at a target, and what counts against the target.
 
     now: unix s. active: how many other requests are active there."""
-    known, tallies = _lately(suspects, request_class, now)
-    before = tallies.get(target, _NOTHING)
+    before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
-    tallies = {**tallies, target: tally}
-    known[request_class] = Suspect(now, tallies)
-    if not (_does_better(tallies, target) and is_proven(known, target, active)):
-        return known, NOT_PROVEN
+    after = _after(evidence, request_class, {**tallies, target: tally}, now, now)
+    if not (_does_better(after.classes[request_class], target) and is_proven(after, target, active)):
+        return after, NOT_PROVEN
     row = min(tally.row, tally.held)
-    known[request_class] = Suspect(now, {**tallies, target: replace(tally, held=0)})
-    return known, Finding(row, tally.held - row)
+    counted = {**tallies, target: replace(tally, held=0)}
+    return _after(after, request_class, counted, now, now), Finding(row, tally.held - row)
 
 
-def broke(suspects: Suspects, request_class: int, target: str, now: float) -> tuple[Suspects, bool]:
+def broke(evidence: Evidence | None, request_class: int, target: str, now: float) -> tuple[Evidence, bool]:
     """After a request of this class got no reply of an agent there, and whether others fare alike. now: unix
     s."""
-    known, tallies = _lately(suspects, request_class, now)
-    before = tallies.get(target, _NOTHING)
+    before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held))
     others = [_share(one) for key, one in tallies.items() if key != target]
     alike = bool(others) and min(others) >= _share(tally) / 2
-    return {**known, request_class: Suspect(now, {**tallies, target: tally})}, alike
+    return _after(evidence, request_class, {**tallies, target: tally}, now, now), alike
 
 
-def succeeded(suspects: Suspects, request_class: int, target: str, now: float) -> Suspects:
-    """After a good reply to a request of this class. now: unix s."""
-    seen = suspects.get(request_class)
-    if seen is None:
-        return suspects
-    if not 0 <= now - seen.at < SUSPECT_S:
-        return {one: other for one, other in suspects.items() if one != request_class}
-    before = seen.tallies.get(target, _NOTHING)
+def succeeded(evidence: Evidence, request_class: int, target: str, now: float) -> Evidence | None:
+    """After a good reply to a request of this class; None when the newest failure is too old. now: unix s."""
+    if not _lasts(evidence, now):
+        return None
+    before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed, before.good + 1, 0, before.held))
-    return {**suspects, request_class: Suspect(seen.at, {**seen.tallies, target: tally})}
+    return _after(evidence, request_class, {**tallies, target: tally}, evidence.at, now)
 
 
-def asked(suspects: Suspects, request_class: int) -> Suspects:
-    """After a request of a suspect class was sent elsewhere for a comparison."""
-    return {**suspects, request_class: replace(suspects[request_class], asked=True)}
+def asked(evidence: Evidence, request_class: int) -> Evidence:
+    """After a request of this class was sent elsewhere for a comparison."""
+    return replace(evidence, asked=evidence.asked | {request_class})
 
 
-def needs_comparison(suspects: Suspects, request_class: int, target: str) -> bool:
+def needs_comparison(evidence: Evidence, request_class: int, target: str) -> bool:
     """Whether the next request of this class is to go to another target than to this one."""
-    seen = suspects.get(request_class)
-    if seen is None or seen.asked or target not in seen.tallies:
+    tallies = evidence.classes.get(request_class, {})
+    if request_class in evidence.asked or target not in tallies:
         return False
-    elsewhere = sum(one.failed + one.good for key, one in seen.tallies.items() if key != target)
-    return seen.tallies[target].failed > elsewhere
+    elsewhere = sum(one.failed + one.good for key, one in tallies.items() if key != target)
+    return tallies[target].failed > elsewhere
 
 
-def is_proven(suspects: Suspects, target: str, active: int = 0) -> bool:
+def is_proven(evidence: Evidence, target: str, active: int = 0) -> bool:
     """Fisher's exact test, one-sided, over all classes: whether so many errors are at this target by chance
     with a probability of at most `CHANCE`. active: its other active requests."""
-    tables = [_table(one.tallies, target, active) for one in suspects.values() if target in one.tallies]
+    tables = [_table(tallies, target, active) for tallies in evidence.classes.values() if target in tallies]
     seen = sum(table.seen for table in tables)
     surplus = seen - sum(table.mean for table in tables)
     spread = math.sqrt(sum(table.variance for table in tables))
@@ -222,12 +214,26 @@ def _does_better(tallies: Mapping[str, Tally], target: str) -> bool:
     return bool(every) and bad / every <= _share(tallies[target]) / 2
 
 
-def _lately(
-    suspects: Suspects, request_class: int, now: float
-) -> tuple[dict[int, Suspect], Mapping[str, Tally]]:
-    """The suspects of the last `SUSPECT_S`, and the outcomes of this class."""
-    known = {one: seen for one, seen in suspects.items() if 0 <= now - seen.at < SUSPECT_S}
-    return known, known[request_class].tallies if request_class in known else {}
+def _lasts(evidence: Evidence, now: float) -> bool:
+    return 0 <= now - evidence.at < EVIDENCE_S
+
+
+def _before(
+    evidence: Evidence | None, request_class: int, target: str, now: float
+) -> tuple[Tally, Mapping[str, Tally]]:
+    """The outcomes of this class lately: at this target, and at each."""
+    if evidence is None or not _lasts(evidence, now):
+        return _NOTHING, {}
+    tallies = evidence.classes.get(request_class, {})
+    return tallies.get(target, _NOTHING), tallies
+
+
+def _after(
+    evidence: Evidence | None, request_class: int, tallies: Mapping[str, Tally], at: float, now: float
+) -> Evidence:
+    if evidence is None or not _lasts(evidence, now):
+        return Evidence(at, {request_class: tallies})
+    return Evidence(at, {**evidence.classes, request_class: tallies}, evidence.asked - {request_class})
 
 
 def _share(tally: Tally) -> float:

@@ -69,7 +69,7 @@ def test_service_times_are_distributed_as_documented() -> None:
     assert shapes.service_s(1, "9") == shapes.service_s(1, "9")
 
 
-def test_a_quarter_of_the_requests_is_poison_and_each_client_sends_a_quarter() -> None:
+def test_a_quarter_of_the_requests_is_poison_and_one_client_sends_a_quarter() -> None:
     """Both follow from the id alone, so each target and the scoreboard know them."""
     ids = [f"4-{number:05d}" for number in range(2_000)]
     for action in ("poison", "tenant"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.core.health.attribution import SUSPECT_S
+from router.core.health.attribution import EVIDENCE_S
 from router.core.health.machine import FAILURES, SERVING, Status
 from router.core.outcomes import Outcome
 from skyfleet.contract import Strategy
@@ -172,13 +172,13 @@ def test_a_comparison_never_goes_to_a_target_that_is_out() -> None:
     assert alone.balancer.compared(alone.choose(), FINE).key == BAD
 
 
-def test_a_fleet_without_errors_has_no_suspects() -> None:
+def test_a_fleet_without_errors_has_no_evidence() -> None:
     """So good replies cost nothing more, again a minute after the last error."""
     harness = Harness((1, 1))
     send(harness, FINE, lambda key: False)
-    assert not harness.balancer.suspects
+    assert not harness.balancer.evidence
     send(harness, FINE, lambda key: True)
-    assert harness.balancer.suspects
-    harness.now += SUSPECT_S
+    assert harness.balancer.evidence
+    harness.now += EVIDENCE_S
     send(harness, FINE, lambda key: False)
-    assert not harness.balancer.suspects
+    assert not harness.balancer.evidence
