@@ -4,7 +4,8 @@ The server's loop (uvicorn, functions-framework, Azure's worker) stays free what
 /health is answered while an agent blocks. Rules:
 - One loop for one process, since a process has one agent. It starts with the first call and not at import:
   gunicorn forks after the import, and a thread does not survive a fork.
-- `sys.exit()` of a background task ends the process, as it does on the main thread.
+- `sys.exit()` of a background task ends the process, as it does on the main thread, and so does
+  `loop.stop()`: without its loop an instance would answer no request.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import functools
 import logging
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
@@ -51,8 +53,10 @@ class AgentLoop:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
+            LOG.critical("the agent stopped its event loop, which ends this instance")
         except BaseException:
             LOG.critical("a background task of the agent ended this instance", exc_info=True)
+        sys.stdout.flush()
         os._exit(1)
 
 

@@ -20,7 +20,8 @@ async def work():
     asyncio.get_running_loop().create_task(end())
 
 async def end():
-    sys.exit("no more")
+    print("printed")
+    ENDING
 
 asyncio.run(agent_loop().run(work()))
 time.sleep(20)
@@ -65,11 +66,22 @@ async def test_the_calling_loop_is_free_while_the_other_is_blocked() -> None:
     assert await running
 
 
-def test_a_background_task_that_exits_ends_the_process() -> None:
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("sys.exit('no more')", "a background task of the agent ended this instance"),
+        ("asyncio.get_running_loop().stop()", "the agent stopped its event loop"),
+    ],
+)
+def test_an_agent_that_ends_its_loop_ends_the_process(ending: str, words: str) -> None:
     """A process without its loop would answer no request; the platform starts another one."""
     done = subprocess.run(
-        [sys.executable, "-c", ENDS], capture_output=True, text=True, check=False, timeout=60, env=os.environ
+        [sys.executable, "-c", ENDS.replace("ENDING", ending)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ,
     )
-    assert done.returncode == 1
-    assert "a background task of the agent ended this instance" in done.stderr
-    assert "no more" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "printed\n")
+    assert words in done.stderr
