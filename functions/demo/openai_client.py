@@ -79,6 +79,7 @@ class _Parts:
     usage: Usage | None = None
     finish_reason: str | None = None
     ended: bool = False
+    done: bool = False
     headed: bool = False
     spoke: bool = False
 
@@ -119,7 +120,7 @@ class ChatApi:
                 _usage(reply.get("usage")),
                 _reason(choice),
             )
-        except (KeyError, IndexError, TypeError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} answered in no shape of chat completions."
             ) from None
@@ -143,6 +144,8 @@ class ChatApi:
                     async for line in lines:
                         for event in self._line(line, parts):
                             yield event
+                        if parts.done:
+                            break  # whatever the server does with the connection now
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if parts.finish_reason is None:
                 raise self._unreachable(error) from error
@@ -156,7 +159,7 @@ class ChatApi:
             return []
         data = line.removeprefix("data:").strip()
         if data == "[DONE]":
-            parts.ended = True
+            parts.ended = parts.done = True
             return []
         chunk = self._json(data.encode())
         if chunk.get("error"):
@@ -164,7 +167,7 @@ class ChatApi:
         try:
             parts.usage = _usage(chunk.get("usage")) or parts.usage
             part = _read_choice(chunk.get("choices") or [], parts)
-        except (KeyError, IndexError, TypeError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} streamed in no shape of chat completions."
             ) from None
@@ -195,7 +198,7 @@ class ChatApi:
     def _json(self, data: bytes) -> dict[str, Any]:
         try:
             parsed: object = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         if not isinstance(parsed, dict):
             raise ModelFailed(f"The model at {self._host} sent something that is no JSON object.")
@@ -265,7 +268,10 @@ def _head(reply: Mapping[str, Any]) -> Head:
 
 
 def _tool_call(call: dict[str, Any]) -> ToolCall:
-    return ToolCall(call.get("id") or "", call["function"]["name"], call["function"].get("arguments") or "{}")
+    arguments = call["function"].get("arguments") or "{}"
+    # Some servers send an object in place of its JSON.
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall(call.get("id") or "", call["function"]["name"], text)
 
 
 def _usage(value: object) -> Usage | None:

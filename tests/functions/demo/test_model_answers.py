@@ -5,6 +5,7 @@ The same answer is given plain and as a stream.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from tests.asgi import Message, Receive, Send
 from tests.functions.fake_model import DONE, KEY, Chunks, FakeModel, calls
 from tests.functions.support import application, serving, signed
 
@@ -247,3 +249,30 @@ async def test_a_stream_that_breaks_after_its_finish_reason_is_whole() -> None:
     *most, _ = streamed([{"content": "all"}], "stop")
     chunks = await asked(FakeModel(most, cut=True), stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "all"
+
+
+async def test_a_stream_ends_with_its_last_event() -> None:
+    """Also where the server keeps the connection open after [DONE], as this one does."""
+
+    async def leaves_open(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        body = b"data: " + json.dumps(streamed([{"content": "all"}], "stop")[1]).encode() + b"\n\n" + DONE
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    with serving(leaves_open) as url:
+        app = application(MODEL_BASE_URL=f"{url}/v1", MODEL_NAME="tiny")
+        body = json.dumps({"input": "hi", "stream": True}).encode()
+        async with asyncio.timeout(20):
+            reply = await signed(app, "POST", "/invoke", body)
+    assert b'"output":"all"' in reply.body
+
+
+async def test_arguments_that_are_an_object_are_taken_as_its_json() -> None:
+    """Some servers do not write them as text."""
+    turn: Any = calls(("arithmetic", ""))
+    turn["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"expression": "6*7"}
+    fake = FakeModel(turn, whole({"content": "42"}, "stop"))
+    await asked(fake)
+    assert fake.asked[1]["messages"][-1]["content"] == "42"

@@ -102,6 +102,8 @@ async def test_each_status_of_a_model_is_one_of_the_client(
         (b"no json", False),
         ({"choices": []}, False),
         ({"choices": [{"message": "x"}]}, False),
+        (b"[" * 100_000, False),
+        ({**says("x"), "usage": {"prompt_tokens": "many"}}, False),
         ([b"data: no json\n\n"], True),
         ([{"choices": ["x"]}], True),
         ([], True),
