@@ -92,7 +92,8 @@ class StreamedReply:
 # Of the 2 s between SIGTERM and SIGKILL the runtime has 300 ms, the extensions have the rest. Lambda sends
 # SIGTERM where an external extension is registered, and the adapter is one (github.com/aws-samples/
 # graceful-shutdown-with-aws-lambda; awslabs.github.io/aws-lambda-web-adapter, "Graceful Shutdown").
-GRACE_S = 0.3
+# uvicorn needs 100 ms to notice the signal; a machine with other work gets more than Lambda gives.
+GRACE_S = 1.0
 
 
 class Sandbox(HttpInstance):
