@@ -29,7 +29,7 @@ KEY_FIELDS: Final = frozenset({b"authorization", b"x-api-key"})
 # and an agent answers one in milliseconds.
 MOST_PREFLIGHTS: Final = 16
 _METHOD: Final = b"access-control-request-method"
-_FORBIDDEN: Final = KEY_FIELDS | {b"cookie", b"transfer-encoding", SIGNATURE}
+_FORBIDDEN: Final = KEY_FIELDS | {b"cookie", SIGNATURE}
 # The fields of a preflight as browsers send it, and the ids by which a request is traced. The fourth and the
 # fifth are of Private Network Access and of its successor, Local Network Access.
 _OF_PREFLIGHT: Final = frozenset(
@@ -90,7 +90,8 @@ def _challenge(headers: Iterable[Header]) -> bytes:
 
 
 def is_preflight(fields: Mapping[bytes, bytes]) -> bool:
-    """Whether an OPTIONS request is a preflight as browsers send it: two fields, no body, no credentials.
+    """Whether an OPTIONS request is a preflight as browsers send it: two fields, no body, no credentials. A
+    body in chunks shows only when it is read, and an adapter may announce one that is empty.
 
     fields: by lower-case name."""
     return (

@@ -124,6 +124,20 @@ async def test_what_is_no_preflight_needs_the_key() -> None:
         assert (await front.client.options("/invoke", headers=KEY)).status_code == 200
 
 
+async def test_a_body_in_chunks_may_only_be_empty() -> None:
+    """A front end or an adapter may send a request without a body in chunks."""
+
+    async def chunks(*parts: bytes) -> AsyncGenerator[bytes]:
+        for part in parts:
+            yield part
+
+    async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
+        empty = await front.client.request("OPTIONS", "/invoke", headers=PREFLIGHT, content=chunks())
+        assert (empty.status_code, len(up.asked)) == (200, 1)
+        full = await front.client.request("OPTIONS", "/invoke", headers=PREFLIGHT, content=chunks(b"x"))
+        assert (full.status_code, len(up.asked)) == (413, 1)
+
+
 async def test_an_agent_gets_nothing_of_a_preflight_but_a_browsers_fields() -> None:
     """Without a key no option of the router and no field of the agent's own counts."""
     async with upstream(ok) as up, router([up.url], SKYFLEET_OPEN="0") as front:
@@ -199,7 +213,6 @@ def test_a_signed_preflight_is_no_preflight() -> None:
     fields = {name.encode(): value.encode() for name, value in PREFLIGHT.items()}
     assert is_preflight(fields)
     assert not is_preflight({**fields, b"x-skyfleet-signature": b"a"})
-    assert not is_preflight({**fields, b"transfer-encoding": b"chunked"})
 
 
 async def test_an_agent_function_refuses_a_preflight_without_running() -> None:
