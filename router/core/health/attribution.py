@@ -43,8 +43,8 @@ from skyfleet.values import frozen
 
 # The chance that equally good targets look so different: of three targets 5 errors against 8 successes.
 CHANCE: Final = 1 / 1000
-# Outcomes of a class at one target: enough for a proof where a third of the requests fails.
-WINDOW: Final = 32
+# Outcomes of a class at one target: enough for a proof where one in ten requests fails.
+WINDOW: Final = 64
 # Few enough that requests with a path each soon meet in one class, many enough that two busy paths rarely do.
 CLASSES: Final = 8
 # Longer than the first ejections, so that a bad build is known when it returns from one.
@@ -73,8 +73,9 @@ class Evidence:
 
 
 _NOTHING: Final = Tally()
-# In standard deviations: for a chance of 1 in 1,000 the normal distribution needs 3.1.
-_FAR: Final = 1.5
+# In standard deviations. A chance of 1 in 1,000 needs 3.1 in a normal distribution, and 2.6 in the most
+# skewed one, where the target has nearly all outcomes.
+_FAR: Final = 2.5
 
 
 @frozen

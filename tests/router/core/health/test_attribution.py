@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
 from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
@@ -106,6 +107,23 @@ def test_many_paths_prove_a_bad_build_together(size: int, errors: int) -> None:
             if counted:
                 break
         assert seen <= errors
+
+
+@pytest.mark.parametrize(("size", "share", "errors"), [(2, 0.3, 9), (3, 0.3, 6), (3, 0.1, 8), (5, 0.1, 6)])
+def test_a_target_that_fails_some_requests_is_found(size: int, share: float, errors: int) -> None:
+    """Half of the seeds need at most so many errors."""
+    found: list[int] = []
+    for seed in range(15):
+        draw, seen = random.Random(seed), 0
+        evidence, counted = None, Counter[str]()
+        for number in range(3_000):
+            step = (0, number % size, number % size == 0 and draw.random() < share)
+            evidence, counted = tell([step], evidence)
+            seen += step[2]
+            if counted:
+                break
+        found.append(seen if counted else 3_000)
+    assert statistics.median(found) <= errors
 
 
 def test_beside_a_bad_build_the_errors_that_all_targets_have_do_not_count() -> None:
