@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.cli.stack.tracebacks import without_frames
 from infra.config.model import PULUMI_PACKAGES
 
 # ` +  aws:iam:Role agent created (0.01s)`; a marker such as `+-` or `++` announces a replacement.
@@ -90,7 +91,10 @@ def diagnostics(lines: Iterable[str]) -> list[str]:
             inside = header[1] == "Diagnostics"
         elif (inside or _FATAL.match(line)) and not _WAITED.match(line):
             section.append(line)
-    chosen = [line for line in section if line.strip()] or [line for line in stripped if line.strip()][-15:]
+    chosen = (
+        without_frames(line for line in section if line.strip())
+        or [line for line in stripped if line.strip()][-15:]
+    )
     if len(chosen) <= SHOWN_LINES:
         return chosen
     left_out = len(chosen) - SHOWN_LINES
