@@ -80,6 +80,10 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
     for inputs in kinds.values():
         inputs.check_locks()
     agent = kinds["agent"]
+    # Before the agent is unpacked and imported for each cloud; the dependencies count later.
+    own = [(file.name, len(file.content)) for file in agent.shared]
+    if too_large := size_limits.excess("agent", dict.fromkeys(settings.clouds, own)):
+        raise PackageError(too_large)
     progress("checking the agent")
     try:
         checked = agent_check.check(settings, agent, tools, root / FOLDER, progress)

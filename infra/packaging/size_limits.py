@@ -68,12 +68,14 @@ def unreadable(sizes: Sequence[tuple[str, int]]) -> str:
 
 
 def biggest(sizes: Sizes, shown: int = SHOWN) -> list[tuple[str, int]]:
-    """The largest parts: folders and files of the agent's folder, and each dependency."""
+    """The largest parts: folders and files of the agent's folder, and each dependency; from 1 % on."""
     parts: dict[str, int] = {}
     for name, size in sizes:
         part = part_of(name)
         parts[part] = parts.get(part, 0) + size
-    return sorted(parts.items(), key=lambda each: (-each[1], each[0]))[:shown]
+    total = sum(parts.values())
+    counted = [(part, size) for part, size in parts.items() if size * 100 >= total]
+    return sorted(counted, key=lambda each: (-each[1], each[0]))[:shown]
 
 
 def part_of(name: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from infra.errors import PackageError
-from infra.packaging import dependencies
+from infra.packaging import build_all, dependencies, size_limits
 from infra.packaging.tools import Tools
+from tests.infra.checkout import Checkout
 from tests.infra.setup.wheel_files import offline, wheel
 
 NAME = "skyfleet_test_wheel"
@@ -44,3 +45,17 @@ def test_a_pin_without_a_wheel_is_named(tmp_path: Path) -> None:
         PackageError, match=r"skyfleet-test-wheel 1\.0, .* no wheel for Python 3\.13, .*2\.34"
     ):
         dependencies.install(lock(built), dependencies.CLOUD_TARGET, tools(tmp_path), lambda _: None)
+
+
+def test_dependencies_count_for_the_size_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most large packages are large by what they depend on, which is told by its name."""
+    built = wheel(tmp_path / "wheels", NAME, "1.0", "py3-none-any", f"TEXT = '{'x' * 2_000_000}'\n")
+    checkout = Checkout(tmp_path, ("aws",))
+    checkout.write("locks/agent-aws.txt", lock(built).decode())
+    monkeypatch.setattr(size_limits, "LIMITS", {"aws": 2_000_000})
+    environ = checkout.environ | offline(tmp_path / "wheels")
+    with pytest.raises(PackageError, match=rf"aws: \d\.\d MB; .*\nIts biggest parts: .*\b{NAME}\.py 1\.9 MB"):
+        build_all(checkout.settings(), root=checkout.root, environ=environ)
+    assert list(checkout.packages.glob("*.zip")) == []

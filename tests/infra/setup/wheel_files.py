@@ -6,13 +6,12 @@ import zipfile
 from pathlib import Path
 
 
-def wheel(folder: Path, name: str, version: str, tag: str, *modules: str) -> Path:
-    """Write a wheel with empty modules, by default one of the package's name."""
+def wheel(folder: Path, name: str, version: str, tag: str, text: str = "") -> Path:
+    """Write a wheel with one module of the package's name, with this text."""
     folder.mkdir(parents=True, exist_ok=True)
     path, info = folder / f"{name}-{version}-{tag}.whl", f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
-        for module in modules or (f"{name}.py",):
-            archive.writestr(module, "")
+        archive.writestr(f"{name}.py", text)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(
             f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
