@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,3 +100,40 @@ def test_remains_of_an_interrupted_daemon_are_removed(tmp_path: Path) -> None:
     left.chmod(0o555)
     Packages(tmp_path / "unpacked").forget_all_but({"hash"})
     assert list((tmp_path / "unpacked").iterdir()) == []
+
+
+def zipped(path: Path, files: Mapping[str, str], *programs: str) -> Path:
+    """A zip with these files, of which `programs` are executable."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (0o755 if name in programs else 0o644) << 16
+            archive.writestr(entry, content)
+    return path
+
+
+def test_what_an_earlier_package_has_is_not_unpacked_again(tmp_path: Path) -> None:
+    """It is the same file, which outlives the earlier package. A file of another content, another name or
+    another mode is a new one."""
+    packages = Packages(tmp_path / "unpacked")
+    first = {"site/m.py": "one", "run.sh": "a", "agent.py": "old"}
+    second = {"site/m.py": "one", "run.sh": "a", "agent.py": "new", "site/n.py": "one"}
+    one = packages.unpack(zipped(tmp_path / "1.zip", first), "one")
+    two = packages.unpack(zipped(tmp_path / "2.zip", second, "run.sh"), "two")
+    assert {name for name in first if (one / name).samefile(two / name)} == {"site/m.py"}
+    assert not (one / "site/m.py").samefile(two / "site/n.py")
+    packages.forget_all_but({"two"})
+    assert {name: (two / name).read_text() for name in second} == second
+    modes = {name: (two / name).stat().st_mode & 0o777 for name in second}
+    assert modes == {"site/m.py": 0o444, "run.sh": 0o555, "agent.py": 0o444, "site/n.py": 0o444}
+    three = packages.unpack(tmp_path / "1.zip", "one")
+    assert {name: (three / name).read_text() for name in first} == first
+
+
+def test_a_file_that_vanished_is_unpacked_again(tmp_path: Path) -> None:
+    """Another thread removes unused packages meanwhile."""
+    packages = Packages(tmp_path / "unpacked")
+    one = packages.unpack(zipped(tmp_path / "1.zip", {"m.py": "one"}), "one")
+    shutil.rmtree(one)
+    two = packages.unpack(zipped(tmp_path / "2.zip", {"m.py": "one", "n.py": "two"}), "two")
+    assert (two / "m.py").read_text() == "one"
