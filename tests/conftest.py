@@ -28,6 +28,7 @@ LONGEST_FIRST: Final = (
     "test_providers",
     "test_keys",
     "test_operators",
+    "test_examples",
     "test_idempotency",
     "test_preflight",
     "test_contract",

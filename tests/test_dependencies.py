@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parent.parent
-PACKAGES: Final = ("skyfleet", "functions", "router", "infra", "emulator", "tools")
+PACKAGES: Final = ("skyfleet", "functions", "router", "infra", "emulator", "examples", "tools")
 # Data in, data out: none of these reads a clock, the environment, the network or a file.
 PLAIN: Final = {
     "__future__",

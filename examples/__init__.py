@@ -1,0 +1,1 @@
+"""Agents as people write them, one a file. README.md says how to deploy one."""

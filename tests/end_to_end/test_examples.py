@@ -1,0 +1,150 @@
+"""Every example on three clouds: deployed by one `skyfleet up`, called through the router."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import openai
+import pytest
+import requests
+
+from infra.setup.compile_locks import all_locks, arguments
+from tests.end_to_end.fleet import Fleet
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(600)]
+
+CLOUDS = {"aws", "azure", "gcp"}
+PACKAGES = "\nfastapi\nnumpy\n"
+# One agent for all, so that one deployment suffices: each function under its name, FastAPI everywhere else.
+GALLERY = """
+import os, time
+from examples.fastapi_app import app as fastapi
+from functions.api import repeatable
+from functions.endpoints import Endpoints
+from functions.loading import load
+
+NAMES = ("sync_function", "async_function", "openai_stream", "chain", "numpy_agent")
+AGENTS = {name: Endpoints(load(f"examples.{name}:agent"), os.environ, time.time) for name in NAMES}
+
+@repeatable
+async def app(scope, receive, send):
+    first, _, rest = scope.get("path", "/")[1:].partition("/")
+    if first in AGENTS:
+        await AGENTS[first]({**scope, "path": f"/{rest}"}, receive, send)
+    else:
+        await fastapi(scope, receive, send)
+"""
+
+
+def lock(root: Path) -> None:
+    """Compile the agent's locks, as `make lock` does."""
+    uv = Path(sys.executable).with_name("uv")
+    for one in all_locks():
+        if one.name.startswith("agent-"):
+            subprocess.run([uv, *arguments(one, root / "locks" / one.name), "--quiet"], cwd=root, check=True)
+
+
+@pytest.fixture(scope="module")
+def examples(fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet with all examples as its agent; the former agent afterwards."""
+    changed = ["Pulumi.local.yaml", "functions/requirements.in"]
+    changed += [f"locks/agent-{cloud}.txt" for cloud in sorted(CLOUDS)]
+    before = {name: (fleet.root / name).read_bytes() for name in changed}
+    gallery = fleet.root / "examples" / "gallery.py"
+    try:
+        gallery.write_text(GALLERY)
+        config = before["Pulumi.local.yaml"].decode()
+        (fleet.root / "Pulumi.local.yaml").write_text(
+            config.replace("functions.agent:agent", "examples.gallery:app")
+        )
+        with (fleet.root / "functions/requirements.in").open("a") as file:
+            file.write(PACKAGES)
+        lock(fleet.root)
+        fleet.run("up", seconds=550)
+        yield fleet
+    finally:
+        gallery.unlink(missing_ok=True)
+        for name, content in before.items():
+            (fleet.root / name).write_bytes(content)
+        fleet.run("up", seconds=550)
+
+
+def on_each_cloud(call: Callable[[], requests.Response]) -> dict[str, requests.Response]:
+    """One reply of each cloud; the router takes them in turn."""
+    found: dict[str, requests.Response] = {}
+    for _ in range(12):
+        reply = call()
+        assert reply.status_code < 500, reply.text
+        found[reply.headers["x-skyfleet-target"].partition("/")[0]] = reply
+        if set(found) == CLOUDS:
+            return found
+    raise AssertionError(f"12 requests reached only {sorted(found)}")
+
+
+def sender(method: str, url: str, body: object = None) -> Callable[[], requests.Response]:
+    """A request that asks for the clouds in turn and follows no redirect."""
+    headers = {"x-skyfleet-strategy": "round-robin"}
+
+    def send() -> requests.Response:
+        return requests.request(method, url, json=body, headers=headers, allow_redirects=False, timeout=60)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/sync_function", "tea please", {"output": "You said: tea please"}),
+        ("/async_function", "tea please", {"output": "TEA PLEASE", "messages": 1}),
+        ("/chain", "tea please", {"output": "I was asked 'Answer briefly: tea please'."}),
+        ("/numpy_agent", "1 2 3 6", {"mean": 3.0}),
+        ("", "tea please", {"output": "Tea Please"}),
+    ],
+)
+def test_each_example_answers_on_each_cloud(
+    examples: Fleet, path: str, text: str, expected: dict[str, object]
+) -> None:
+    """The same reply: functions plain and async, a chain that blocks, numpy, FastAPI."""
+    replies = on_each_cloud(sender("POST", f"{examples.url}{path}/invoke", {"input": text}))
+    for cloud, reply in replies.items():
+        assert reply.status_code == 200, (cloud, reply.text)
+        assert reply.json().items() >= expected.items(), cloud
+
+
+def test_what_an_example_logs_is_shown_of_each_cloud(examples: Fleet) -> None:
+    """`skyfleet logs` leaves out health checks, and nothing that an agent says."""
+    on_each_cloud(sender("POST", f"{examples.url}/sync_function/invoke", {"input": "for the log"}))
+    said = examples.run("logs", "--role", "agent").splitlines()
+    assert {line.partition("/")[0] for line in said if "asked: for the log" in line} == CLOUDS
+    assert not any('"GET /health' in line for line in said)
+
+
+def test_the_lifespan_and_the_redirect_on_each_cloud(examples: Fleet) -> None:
+    """What the lifespan loaded is in each request; a missing slash is a redirect to the router's own URL."""
+    found = on_each_cloud(sender("GET", f"{examples.url}/items/"))
+    assert [reply.json() for reply in found.values()] == [{"items": ["tea", "rice"], "currency": "EUR"}] * 3
+    for reply in on_each_cloud(sender("GET", f"{examples.url}/items")).values():
+        assert reply.status_code == 307
+        assert reply.headers["location"] == f"{examples.url}/items/"
+
+
+def test_an_openai_client_streams_on_each_cloud(examples: Fleet) -> None:
+    """The official client reads words as they are made."""
+    seen: set[str] = set()
+    with openai.OpenAI(
+        base_url=f"{examples.url}/openai_stream/v1",
+        api_key="none",
+        default_headers={"x-skyfleet-strategy": "round-robin"},
+    ) as client:
+        for _ in range(12):
+            raw = client.chat.completions.with_raw_response.create(
+                model="skyfleet", stream=True, messages=[{"role": "user", "content": "one two three"}]
+            )
+            seen.add(raw.headers["x-skyfleet-target"].partition("/")[0])
+            words = [chunk.choices[0].delta.content or "" for chunk in raw.parse() if chunk.choices]
+            assert "".join(words) == "three two one"
+            assert len([word for word in words if word]) == 3
+    assert seen == CLOUDS
