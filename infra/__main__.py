@@ -24,12 +24,12 @@ def deploy(settings: Settings, packages: Packages) -> None:
     secrets = keys.create(settings.key_generation)
     at = prepare(Fleet(settings.stack, settings.prefix, secrets.suffix), settings)
     roles = Roles(settings, secrets, pulumi.Config().get_secret("modelApiKey"))
-    previous, repeatable = partial.PreviousOutputs(), packages.repeatable
+    previous = partial.PreviousOutputs()
 
     agents = [at[place](roles.agent(place, packages.of("agent", place))) for place in settings.places]
     agent_urls = partial.urls(agents, previous.url_in("agents"))
     routers = [
-        at[place](roles.router(place, packages.of("router", place), agent_urls, repeatable=repeatable))
+        at[place](roles.router(place, packages.of("router", place), agent_urls, packages.agent))
         for place in settings.routers
     ]
     router_urls = partial.urls(routers, previous.url_in("routers"))

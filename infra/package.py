@@ -26,3 +26,11 @@ class Package:
     path: Path
     inputs: str
     build: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """What is known of a loaded agent. kind: function, generator or asgi."""
+
+    kind: str
+    repeatable: bool

@@ -15,7 +15,7 @@ from infra.component import FunctionSpec, Role, Store
 from infra.config.environment import check_value, compact, targets_value
 from infra.config.model import Place, Settings, Target
 from infra.keys import StackKeys
-from infra.package import Package
+from infra.package import AgentInfo, Package
 from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
@@ -48,14 +48,16 @@ class Roles:
         place: Place,
         package: Package,
         urls: pulumi.Output[list[str]],
-        *,
-        repeatable: bool,
+        agent: AgentInfo,
     ) -> FunctionSpec:
-        """The spec of a router. urls: of the agents, in the order of the targets; empty for a missing one."""
+        """The spec of a router. urls: of the agents, in the order of the targets; empty for a missing one.
+        agent: what the check of its package found."""
         environment: dict[str, pulumi.Input[str]] = {
-            contract.TARGETS: target_list(self.settings.targets, urls, repeatable=repeatable),
+            contract.TARGETS: target_list(self.settings.targets, urls, repeatable=agent.repeatable),
             contract.STRATEGY: self.settings.strategy.value,
             contract.API_KEY_SHA256: self.keys.api_key_sha256,
+            contract.AGENT_KIND: agent.kind,
+            contract.CHECKERS: ",".join(map(str, self.settings.checkers)),
         }
         if self.settings.open:
             environment[contract.OPEN] = "1"

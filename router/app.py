@@ -27,7 +27,7 @@ from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError, SnapshotRejected
 from router.core.health import snapshots
-from router.core.request.classify import AgentTraits
+from router.core.request.classify import agent_traits
 from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
@@ -93,7 +93,7 @@ class App:
         # At the start, since later it would delay all requests that run beside the first.
         tls = ssl.create_default_context() if any(one.origin.tls for one in settings.targets) else None
         pool = Pool(connect_timeout_s=policy.connect_timeout_s, clock=clock, tls=tls)
-        agents = AgentTraits()
+        agents = agent_traits(settings.agent_kind)
         prober = Prober(pool, balancer, ticks, agents, settings.place.fleet)
         self._context = Context(
             balancer=balancer,
@@ -106,7 +106,7 @@ class App:
             any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
-        self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots)
+        self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots, settings.checkers)
         self._control_document = ControlDocument(bucket, balancer, self._store)
         self._cors = _cors(settings.cors_origins)
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
@@ -245,7 +245,12 @@ class App:
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD")
                 self._store.refresh_soon()
-                await reply(200, status(self._context.balancer, self._settings.place, self._store))
+                await reply(
+                    200,
+                    status(
+                        self._context.balancer, self._settings.place, self._store, self._settings.checkers
+                    ),
+                )
             case "/api/control":
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD", "PUT")
@@ -263,7 +268,7 @@ class App:
             raise CallerError(error.status, error.code, error.message, error.fields) from None
         balancer, checker = self._context.balancer, keys.place_of(signed_by)
         try:
-            snapshot = snapshots.parse(_decoded(body), balancer.targets, self._clock())
+            snapshot = snapshots.parse(_decoded(body), balancer.targets, self._clock(), self._store.checkers)
             if snapshot.checker != checker:
                 raise SnapshotRejected(
                     f"It speaks for {snapshot.checker}, but the key of {checker} signed it; a checker speaks "

@@ -45,7 +45,8 @@ class Place:
 class RouterSettings:
     """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open.
     public_url: the URL that clients use, where it is another one than the router's own. cors_origins: of
-    pages that may call; empty: the agent decides."""
+    pages that may call; empty: the agent decides. agent_kind: of the fleet's agents, checkers: the places of
+    its checkers; empty: unknown."""
 
     place: Place
     targets: tuple[Target, ...]
@@ -56,6 +57,8 @@ class RouterSettings:
     bucket: str | None = None
     public_url: PublicUrl | None = None
     cors_origins: tuple[str, ...] = ()
+    agent_kind: str = ""
+    checkers: tuple[str, ...] = ()
 
 
 @frozen
@@ -90,13 +93,24 @@ def router_settings(environ: Mapping[str, str], build: str) -> RouterSettings:
             f"{contract.PUBLIC_URL}: got {text!r}, expected a URL, e.g. https://agents.example.com"
         )
     cors_origins = _cors_origins(environ, mistakes)
+    agent_kind, checkers = _agent_kind(environ, mistakes), _checkers(environ, mistakes)
     loopback = bool(targets) and all(target.origin.loopback for target in targets)
     is_open = environ.get(contract.OPEN) == "1" and loopback
     api_key = None if is_open else _api_key(environ, mistakes)
     if mistakes or roots is None:
         raise SettingsError(mistakes)
     return RouterSettings(
-        place, targets, Strategy(strategy), policy, roots, api_key, bucket, public_url, cors_origins
+        place,
+        targets,
+        Strategy(strategy),
+        policy,
+        roots,
+        api_key,
+        bucket,
+        public_url,
+        cors_origins,
+        agent_kind,
+        checkers,
     )
 
 
@@ -195,6 +209,24 @@ def _cors_origins(environ: Mapping[str, str], mistakes: list[str]) -> tuple[str,
     if value is not _NOT_JSON and (not origins or len(origins) < len(found)):
         mistakes.append(f'{contract.CORS_ORIGINS}: expected a list, e.g. ["https://app.example.com"]')
     return tuple(str(one) for one in origins)
+
+
+def _agent_kind(environ: Mapping[str, str], mistakes: list[str]) -> str:
+    kind = environ.get(contract.AGENT_KIND, "")
+    if kind and kind not in contract.AGENT_KINDS:
+        expected = ", ".join(contract.AGENT_KINDS)
+        mistakes.append(f"{contract.AGENT_KIND}: got {kind!r}, expected one of {expected}")
+    return kind
+
+
+def _checkers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[str, ...]:
+    text = environ.get(contract.CHECKERS, "")
+    places = tuple(text.split(",")) if text else ()
+    if not all(all(map(is_name, place.split("/"))) and place.count("/") == 1 for place in places):
+        mistakes.append(
+            f"{contract.CHECKERS}: got {text[:40]!r}, expected places, e.g. aws/eu-west-1,gcp/us-east1"
+        )
+    return places
 
 
 def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> bytes | None:

@@ -7,6 +7,8 @@ says why the strategy gives a target far less than its weight would.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from router.config import Place
 from router.core.balance.balancer import Balancer
 from router.core.balance.metrics import expected_ms, failure_share
@@ -23,8 +25,10 @@ from router.sync.snapshots import SnapshotStore
 from skyfleet.contract import Strategy
 
 
-def status(balancer: Balancer, place: Place, store: SnapshotStore) -> dict[str, object]:
-    """The status as JSON values; it changes nothing.
+def status(
+    balancer: Balancer, place: Place, store: SnapshotStore, checkers: Collection[str] = ()
+) -> dict[str, object]:
+    """The status as JSON values; it changes nothing. checkers: the deployed ones.
 
     Times are unix seconds; latency is that of a reply's first event; share is the fraction of requests that
     the strategy assigns to a target, null where load decides per request; queue_timeout_s is how long a
@@ -50,12 +54,13 @@ def status(balancer: Balancer, place: Place, store: SnapshotStore) -> dict[str, 
         ],
         "checkers": [
             {
-                "checker": one.checker,
-                "at": one.at,
-                "age_s": round(max(0.0, now - one.at), 1),
-                "fresh": snapshots.is_fresh(one, now, balancer.policy),
+                "checker": name,
+                "at": None if seen is None else seen.at,
+                "age_s": None if seen is None else round(max(0.0, now - seen.at), 1),
+                "fresh": seen is not None and snapshots.is_fresh(seen, now, balancer.policy),
             }
-            for one in fleet.snapshots.values()
+            for name in dict.fromkeys((*checkers, *fleet.snapshots))
+            for seen in (fleet.snapshots.get(name),)
         ],
         "attempts": {"requests": balancer.requests, "retried": balancer.retried, "failed": balancer.failed},
         "store": {"state": store.state, "reason": store.reason, "at": store.at},

@@ -35,6 +35,11 @@ STRATEGY: Final = "SKYFLEET_STRATEGY"
 API_KEY_SHA256: Final = "SKYFLEET_API_KEY_SHA256"
 OPEN: Final = "SKYFLEET_OPEN"
 PUBLIC_URL: Final = "SKYFLEET_PUBLIC_URL"
+# Of routers: what the deployment knows of the fleet. How its agents are called, as the check of the package
+# found it; and the places of its checkers, between commas.
+AGENT_KIND: Final = "SKYFLEET_AGENT_KIND"
+AGENT_KINDS: Final = ("function", "generator", "asgi")
+CHECKERS: Final = "SKYFLEET_CHECKERS"
 # JSON: a list of origins as browsers write them (`is_origin`), or of EVERY_ORIGIN alone.
 CORS_ORIGINS: Final = "SKYFLEET_CORS_ORIGINS"
 EVERY_ORIGIN: Final = "*"

@@ -96,6 +96,7 @@ def _entry_bytes(settings: Settings, role: ListedRole) -> list[int]:
 def _base_bytes(settings: Settings, role: ListedRole) -> int:
     if role == "router":
         optional = {
+            contract.CHECKERS: ",".join(map(str, settings.checkers)),
             contract.PUBLIC_URL: settings.public_url,
             contract.CORS_ORIGINS: compact(settings.cors_origins) if settings.cors_origins else None,
         }

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import AgentError, PackageError
-from infra.package import KINDS, Kind, Package
+from infra.package import KINDS, AgentInfo, Kind, Package
 from infra.packaging import agent_check, background, dependencies, names, size_limits, sources, tree, zips
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
@@ -33,13 +33,13 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """What was built. build: what `/health` must report, by kind; repeatable: the agent declared itself
-    so; left_out: a line about what the agent's packages do not have of its folder, or empty; background:
-    one about its work after a reply, or empty."""
+    """What was built. build: what `/health` must report, by kind; agent: what its check found; left_out: a
+    line about what the agent's packages do not have of its folder, or empty; background: one about its work
+    after a reply, or empty."""
 
     built: Mapping[tuple[Kind, Cloud], Package]
     build: Mapping[Kind, str]
-    repeatable: bool
+    agent: AgentInfo
     left_out: str = ""
     background: str = ""
 
@@ -110,7 +110,7 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
     return Packages(
         built,
         {kind: inputs.build for kind, inputs in kinds.items()},
-        checked.repeatable,
+        checked,
         tree.summary(agent.left_out),
         background.told(agent.agent, [(file.name, file.content) for file in agent.shared], settings.clouds),
     )

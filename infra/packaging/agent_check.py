@@ -15,12 +15,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 from infra.config.model import Cloud, Settings
 from infra.errors import AgentError
+from infra.package import AgentInfo
 from infra.packaging import dependencies, names
 from infra.packaging.sources import PackageInputs
 from infra.packaging.tools import Tools, unpack
@@ -30,14 +31,6 @@ from skyfleet import contract
 CHILD = Path(__file__).with_name("agent_check_child.py")
 IMPORT_LIMIT_S = 30.0  # clouds give a cold start about ten seconds; slower machines get some more
 LAST_LINES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class AgentInfo:
-    """What is known of a loaded agent. kind: function, generator or asgi."""
-
-    kind: str
-    repeatable: bool
 
 
 def check(

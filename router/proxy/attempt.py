@@ -159,8 +159,6 @@ class Attempt:
         kind = reply.kind
         if not reply.sized and context.balancer.targets[self.key].cloud == "aws":
             self._filter = LambdaErrorFilter()
-        if not agents.identified:
-            agents.note_head(headers)
         if kind is ResponseKind.FRONTEND or kind is ResponseKind.UNKNOWN:
             if not is_ordinary(request.method, request.target):
                 self.record(Outcome.NEUTRAL)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any, Final, TypeVar, cast
 
 from router.core.balance.balancer import Balancer
@@ -60,8 +60,11 @@ class SnapshotStore:
         balancer: Balancer,
         clock: Callable[[], float],
         apply: Apply | None = None,
+        checkers: Collection[str] = (),
     ) -> None:
-        """apply: applies snapshots; without it the balancer does so at once."""
+        """apply: applies snapshots; without it the balancer does so at once. checkers: their places; empty:
+        each target's place may have one."""
+        self.checkers = tuple(checkers) or tuple(balancer.targets)
         self._bucket, self._balancer, self._clock, self._apply = bucket, balancer, clock, apply
         self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
@@ -130,7 +133,7 @@ class SnapshotStore:
 
     async def _refresh(self, bucket: Bucket) -> None:
         began = self._clock()
-        names = [object_name(checker) for checker in self._balancer.targets] + list(self._watched)
+        names = [object_name(checker) for checker in self.checkers] + list(self._watched)
         results = await asyncio.gather(
             *(_in_time(bucket.get(name, self._tags.get(name))) for name in names), return_exceptions=True
         )
@@ -193,7 +196,7 @@ class SnapshotStore:
         try:
             if len(data) > MOST_BYTES:
                 raise SnapshotRejected(f"It has {len(data)} bytes, more than {MOST_BYTES}.")
-            snapshot = snapshots.parse(json.loads(data), self._balancer.targets, self._clock())
+            snapshot = snapshots.parse(json.loads(data), self._balancer.targets, self._clock(), self.checkers)
             if object_name(snapshot.checker) != name:
                 raise SnapshotRejected(f"It is of another checker, {snapshot.checker}.")
         except SnapshotRejected as rejected:

@@ -23,7 +23,7 @@ from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterR
 from infra.__main__ import deploy
 from infra.config.model import CLOUDS, Settings
 from infra.config.parse import parse_settings
-from infra.package import KINDS, Package
+from infra.package import KINDS, AgentInfo, Package
 from infra.packaging import Packages
 
 Properties = dict[str, Any]
@@ -153,7 +153,11 @@ def packages_at(folder: Path) -> Packages:
             path = folder / f"{kind}-{cloud}.zip"
             path.write_bytes(b"zip")
             built[kind, cloud] = Package(kind, cloud, path, f"hash-{kind}-{cloud}", f"build-of-{kind}")
-    return Packages(built, {"agent": "build-of-agent", "router": "build-of-router"}, repeatable=True)
+    return Packages(
+        built,
+        {"agent": "build-of-agent", "router": "build-of-router"},
+        AgentInfo("function", repeatable=True),
+    )
 
 
 # Registrations by settings and stack config, since a run takes a second or two.

@@ -277,3 +277,17 @@ async def test_the_strategy_is_looked_at_and_changed_while_the_router_runs() -> 
         assert (await front.client.put("/api/control", content=b" " * 40_000, headers=key)).status_code == 413
         assert (await front.client.delete("/api/control", headers=key)).status_code == 405
         assert up.received == []
+
+
+async def test_a_deployed_checker_that_never_reported_is_in_the_status_from_the_start() -> None:
+    """Without a time, and not fresh. A checker that was not deployed is rejected, though its target is."""
+    async with (
+        upstream(ok) as up,
+        upstream(ok) as other,
+        router([up.url, other.url], SKYFLEET_CHECKERS="aws/r0") as front,
+    ):
+        missing = {"checker": "aws/r0", "at": None, "age_s": None, "fresh": False}
+        assert (await front.status())["checkers"] == [missing]
+        body = json.dumps(snapshot(True, True, at=time.time(), checker="azure/r1")).encode()
+        reply = await send(front, body, checker="azure/r1")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "snapshot-rejected")

@@ -60,6 +60,9 @@ def plan(root: str, policy: Mapping[str, str | int], ground: Ground, *, repeatab
             **environment(ground, TARGETS[number % len(TARGETS)], root, repeatable=repeatable),
             "SKYFLEET_APP": "router.app:create",
             "SKYFLEET_STRATEGY": STRATEGY,
+            # As a deployment says: the bench's agents send the load header.
+            "SKYFLEET_AGENT_KIND": "asgi",
+            "SKYFLEET_CHECKERS": ",".join(f"{cloud}/local" for cloud in TARGETS),
             **({"SKYFLEET_POLICY": json.dumps(dict(policy))} if policy else {}),
             "SKYFLEET_OPEN": "1",
             "SKYFLEET_ROOT_KEYS": json.dumps(ROOTS),

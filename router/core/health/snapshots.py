@@ -210,15 +210,17 @@ def _fresh(at: float, now: float, policy: Policy) -> bool:
     return -SKEW_S <= now - at <= policy.fresh_s
 
 
-def parse(value: object, known: Collection[str], now: float) -> Snapshot:
-    """A snapshot from decoded JSON; SnapshotRejected with the reason."""
+def parse(value: object, known: Collection[str], now: float, checkers: Collection[str] = ()) -> Snapshot:
+    """A snapshot from decoded JSON; SnapshotRejected with the reason. known: the keys of the targets.
+    checkers: the places of the checkers; empty: any place of a target may have one."""
+    places = checkers or known
     fields = _object(value, "the document")
     version = fields.get("version")
     if version != VERSION or isinstance(version, bool):
         raise SnapshotRejected(f"Its version is {_short(version)}; this router reads version {VERSION}.")
     checker = fields.get("checker")
-    if not isinstance(checker, str) or checker not in known:
-        raise SnapshotRejected(f"Its checker {_short(checker)} is not one of {', '.join(sorted(known))}.")
+    if not isinstance(checker, str) or checker not in places:
+        raise SnapshotRejected(f"Its checker {_short(checker)} is not one of {', '.join(sorted(places))}.")
     at = _time(fields.get("at"), "at", now)
     listed = fields.get("results")
     if not isinstance(listed, list) or len(cast("list[object]", listed)) > _MOST_RESULTS:

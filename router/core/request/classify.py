@@ -5,8 +5,9 @@ Rules
   wrong, and no platform front end sends it.
 - So a 401, 403, 404 or 421 without the field was sent before the agent: the keys differ, the function is
   gone, a permission was removed, or a router answers at that address. The agent did not execute.
-- The same holds for a redirect and, except that the agent may have executed, for a 2xx. But only once an
-  agent of this fleet has sent the field to this router, since a proxy on the way may remove it everywhere.
+- The same holds for a redirect and, except that the agent may have executed, for a 2xx. But only where the
+  deployment says that the agents send the field (`AgentTraits`): it knows, and a target that was listed by
+  hand may be anything.
 - It also holds for errors of the platform: a 503 of a function that is not running, a 502 of one that died
   (it may have executed). A 503 with Retry-After is a limit and is left as it is.
 - A request that a runtime answers itself, or that a front end may rewrite (which breaks the signature),
@@ -43,6 +44,8 @@ _JSON: Final = b"application/json"
 # The field in which an agent says what caused its reply, and one of its values.
 _OUTCOME: Final = b"x-skyfleet-outcome"
 _DEPENDENCY: Final = b"dependency"
+# Kinds of agents that are functions.
+_FUNCTIONS: Final = frozenset({"function", "generator"})
 # The request was not executed.
 NOT_NOW: Final = frozenset({429, 503})
 # The request may have been executed in part.
@@ -85,35 +88,31 @@ class Responder(StrEnum):
     UNKNOWN = "unknown"
 
 
+@frozen
 class AgentTraits:
-    """What this router has learned of its fleet's agents; only its methods change it. identified: one has
-    sent the load header. ends_streams: a stream of /invoke has ended with the event `done`."""
+    """What the deployment knows of the fleet's agents. identified: they send the load header, as the
+    middleware of each deployed agent does. ends_streams: they are functions, whose streams of /invoke end
+    with the event `done`."""
 
-    __slots__ = ("ends_streams", "identified")
-
-    def __init__(self) -> None:
-        self.identified = self.ends_streams = False
-
-    def note_head(self, headers: list[Header]) -> None:
-        """An agent's reply has these fields."""
-        if not self.identified and any(name == LOAD_HEADER for name, _ in headers):
-            self.identified = True
+    identified: bool = False
+    ends_streams: bool = False
 
     def stream_fault(self, last: LastEvent, path: str) -> str:
         """What is wrong with a stream that ended in order; empty: nothing. path: of the request.
 
-        Chat completions end with [DONE] (OpenAI's API). Agents that are functions end /invoke with `done`;
-        for other agents that is no rule, so it counts once this fleet has shown it."""
+        Chat completions end with [DONE] (OpenAI's API). An application ends /invoke as it likes."""
         if last.is_error():
             return "its stream ended in an error"
         if path.endswith("/chat/completions"):
             return "" if last.is_done() else "its stream ended without [DONE]"
-        if path == "/invoke":
-            if last.is_of(b"done"):
-                self.ends_streams = True
-            elif self.ends_streams:
-                return "its stream ended without its last event"
+        if self.ends_streams and path == "/invoke" and not last.is_of(b"done"):
+            return "its stream ended without its last event"
         return ""
+
+
+def agent_traits(kind: str) -> AgentTraits:
+    """The traits of agents of a kind (`contract.AGENT_KINDS`); empty: nothing is known of them."""
+    return AgentTraits(identified=bool(kind), ends_streams=kind in _FUNCTIONS)
 
 
 def stream_blame(last: LastEvent) -> Outcome:

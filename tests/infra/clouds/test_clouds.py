@@ -264,6 +264,14 @@ def test_routers_require_an_api_key_by_default(fleet: list[Resource], tmp_path: 
     assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
 
 
+def test_a_router_is_told_how_agents_are_called_and_where_checkers_run(fleet: list[Resource]) -> None:
+    """So its first request is judged as its millionth, and a checker that never reports is missed."""
+    variables = environment(functions(fleet, "aws")["router"])
+    assert variables["SKYFLEET_AGENT_KIND"] == "function"
+    checkers = variables["SKYFLEET_CHECKERS"].split(",")
+    assert [place.partition("/")[0] for place in checkers] == ["aws", "azure", "gcp"]
+
+
 def test_a_router_is_told_of_the_url_that_clients_use_and_of_pages(tmp_path: Path) -> None:
     """A CDN's name, for example. Agents learn it from routers, with each request."""
     given = {"publicUrl": "https://a.example", "corsOrigins": ["https://b.example"]}

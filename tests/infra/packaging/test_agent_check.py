@@ -96,12 +96,12 @@ def test_what_an_agent_declares_reaches_the_packages(
 ) -> None:
     """Only requests to a `@repeatable` agent may be sent twice."""
     checkout.write("functions/agent.py", source)
-    assert checkout.build().repeatable is repeatable
+    assert checkout.build().agent.repeatable is repeatable
 
 
 def test_the_default_agent_is_repeatable(checkout: Checkout) -> None:
     """It has no side effects."""
-    assert checkout.build().repeatable is True
+    assert checkout.build().agent.repeatable is True
 
 
 def test_the_output_of_an_agent_is_not_read_as_the_result(checkout: Checkout) -> None:
@@ -110,7 +110,7 @@ def test_the_output_of_an_agent_is_not_read_as_the_result(checkout: Checkout) ->
         "functions/agent.py",
         'print(\'{"kind": "asgi", "repeatable": true}\')\n\n\nasync def agent(request):\n    return "x"\n',
     )
-    assert checkout.build().repeatable is False
+    assert checkout.build().agent.repeatable is False
 
 
 def test_an_agent_is_checked_once_per_build_and_entry(checkout: Checkout) -> None:
@@ -123,8 +123,8 @@ def test_an_agent_is_checked_once_per_build_and_entry(checkout: Checkout) -> Non
     remembered.write_text(
         json.dumps({"kind": "function", "repeatable": True, "clouds": ["aws", "azure", "gcp"]})
     )
-    assert checkout.build(agent="mine:one").repeatable is True
-    assert first.repeatable is checkout.build(agent="mine:two").repeatable is False
+    assert checkout.build(agent="mine:one").agent.repeatable is True
+    assert first.agent.repeatable is checkout.build(agent="mine:two").agent.repeatable is False
 
 
 def test_a_damaged_cache_entry_is_checked_again(checkout: Checkout) -> None:
@@ -132,7 +132,7 @@ def test_a_damaged_cache_entry_is_checked_again(checkout: Checkout) -> None:
     checkout.build()
     (remembered,) = checkout.packages.glob("agent-????????????????.json")
     remembered.write_text('{"kind": ')
-    assert checkout.build().repeatable is True
+    assert checkout.build().agent.repeatable is True
 
 
 def test_a_cloud_that_is_added_is_checked(everywhere: Checkout) -> None:
@@ -141,7 +141,7 @@ def test_a_cloud_that_is_added_is_checked(everywhere: Checkout) -> None:
     (remembered,) = everywhere.packages.glob("agent-????????????????.json")
     facts = json.loads(remembered.read_text())
     remembered.write_text(json.dumps({**facts, "repeatable": False, "clouds": ["aws", "azure"]}))
-    assert everywhere.build().repeatable is True
+    assert everywhere.build().agent.repeatable is True
 
 
 APP = "async def app(scope, receive, send):\n    pass\n"

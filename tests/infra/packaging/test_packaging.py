@@ -69,7 +69,7 @@ def test_the_build_id_is_the_same_for_all_clouds_and_is_in_the_package(checkout:
         assert json.loads(read(package, "build.json")) == {
             "build": packages.build[kind],
             "kind": kind,
-            "repeatable": packages.repeatable,
+            "repeatable": packages.agent.repeatable,
             **({"agent": "functions.agent:agent"} if kind == "agent" else {}),
         }
         assert package.path.name == f"{kind}-{cloud}-{package.inputs}.zip"
@@ -149,7 +149,7 @@ def test_an_agent_at_the_root_of_the_checkout_is_packaged(checkout: Checkout, mo
     checkout.write(module, "async def app(scope, receive, send):\n    pass\n")
     packages = checkout.build(agent="mine:app")
     assert f"agent_files/{module}" in names(packages.built["agent", "gcp"])
-    assert packages.repeatable is False
+    assert packages.agent.repeatable is False
 
 
 def test_all_files_of_an_agent_are_shipped_but_its_secrets(checkout: Checkout) -> None:

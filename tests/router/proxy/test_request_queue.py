@@ -256,7 +256,7 @@ def test_agents_that_all_stopped_behind_their_clouds_doors_are_waited_for() -> N
         async with (
             upstream(runs) as one,
             upstream(runs) as two,
-            router([one.url, two.url], policy=PATIENT, repeatable=False) as front,
+            router([one.url, two.url], policy=PATIENT, SKYFLEET_AGENT_KIND="asgi", repeatable=False) as front,
         ):
             assert (await front.client.post("/invoke")).status_code == 200
             one.script = two.script = stopped
@@ -284,7 +284,10 @@ def test_a_page_of_a_platform_that_never_ends_takes_no_place_after_the_queue() -
 
     async def story() -> None:
         nonlocal up
-        async with upstream(door) as one, router([one.url], policy=PATIENT) as front:
+        async with (
+            upstream(door) as one,
+            router([one.url], policy=PATIENT, SKYFLEET_AGENT_KIND="asgi") as front,
+        ):
             await front.client.post("/first")
             held = asyncio.create_task(front.client.post("/invoke"))
             await eventually(lambda: any(request.target == "/health" for request in one.received))

@@ -9,9 +9,11 @@ from router.core.request.classify import (
     AgentTraits,
     Classification,
     ResponseKind,
+    agent_traits,
     classify,
     stream_blame,
 )
+from skyfleet import contract
 from skyfleet.orca import LOAD_HEADER
 from skyfleet.sse import LastEvent
 
@@ -102,30 +104,25 @@ def test_a_stream_without_its_last_event_is_broken_where_agents_send_one() -> No
     done, short = LastEvent(), LastEvent()
     done.feed(b"event: done\ndata: {}\n\n")
     short.feed(b"event: delta\ndata: {}\n\n")
-    agents = AgentTraits()
-    assert agents.stream_fault(short, "/invoke") == ""
-    assert agents.stream_fault(done, "/invoke") == ""
-    assert agents.stream_fault(short, "/invoke") != ""
+    for kind in ("function", "generator"):
+        assert agent_traits(kind).stream_fault(done, "/invoke") == ""
+        assert agent_traits(kind).stream_fault(short, "/invoke") != ""
+    for kind in ("asgi", ""):
+        assert agent_traits(kind).stream_fault(short, "/invoke") == ""
 
 
 @pytest.mark.parametrize("size", [1, 1000, 100_000])
 def test_the_event_that_ends_a_stream_may_be_long(size: int) -> None:
     """It has the whole reply in it; a target that says much is not broken for it."""
-    agents, short = AgentTraits(), LastEvent()
-    short.feed(b"event: done\ndata: {}\n\n")
-    assert agents.stream_fault(short, "/invoke") == ""
-    long = LastEvent()
+    agents, long = agent_traits("function"), LastEvent()
     data = b"event: delta\ndata: x\n\nevent: done\ndata: " + b"x" * 70_000 + b"\n\n"
     for at in range(0, len(data), size):
         long.feed(data[at : at + size])
     assert agents.stream_fault(long, "/invoke") == ""
 
 
-@pytest.mark.parametrize(("name", "identified"), [(b"endpoint-load-metrics", True), (b"server", False)])
-def test_the_load_header_identifies_agents(name: bytes, identified: bool) -> None:
-    """Once seen it stays so."""
-    agents = AgentTraits()
-    agents.note_head([(name, b"x")])
-    assert agents.identified is identified
-    agents.note_head([])
-    assert agents.identified is identified
+def test_deployed_agents_are_identified_from_the_first_request_on() -> None:
+    """Each has the middleware, which marks its replies. Of a target that was listed by hand nothing is
+    known."""
+    assert all(agent_traits(kind).identified for kind in contract.AGENT_KINDS)
+    assert not agent_traits("").identified
