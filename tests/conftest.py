@@ -6,6 +6,7 @@ simulated worlds, 300 examples of each property, and the benches' own processes.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
+from functions.execution.loop import agent_loop
 from infra.setup.progress import Console
 from infra.setup.pulumi.choose import ensure_pulumi
 
@@ -32,6 +34,7 @@ LONGEST_FIRST: Final = (
     "test_idempotency",
     "test_preflight",
     "test_contract",
+    "test_lifecycle",
     "test_emulator",
 )
 
@@ -59,6 +62,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_sessionfinish() -> None:
+    """Cancel what tests have left on the agents' loop: lifespans of applications that no host has ended."""
+    if agent_loop().thread_id:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), agent_loop().get()).result(10)
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
 
 
 def _rank(stem: str, emulated: bool) -> int:
