@@ -6,6 +6,7 @@ that thread if none comes. Rules
 - Two checks in a row must fail. After a frozen sandbox continues, its timers are due at once, and the first
   check may precede the answer.
 - One line in the log for each place in the code.
+- A loop that waits for events is not blocked: platforms may take the CPU from a whole instance.
 - Code that blocks in C and holds the interpreter's lock stops both loops; it is named when it returns, if at
   all.
 """
@@ -16,11 +17,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, NamedTuple
 
+from functions.execution import loop
 from functions.execution.loop import AgentLoop
 
 LOG: Final = logging.getLogger("skyfleet.loop")
@@ -29,6 +31,8 @@ LOG: Final = logging.getLogger("skyfleet.loop")
 CHECK_S: Final = 0.25
 FAILED_CHECKS: Final = 2
 STANDARD_LIBRARY: Final = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - pathlib costs an import
+
+IDLE: Final = ["select", "_run_once"]
 
 
 class Place(NamedTuple):
@@ -49,6 +53,14 @@ def blocking_place(stack: Iterable[Place], files: tuple[str, ...]) -> Place | No
     own = (place for place in places if place.file.startswith(files))
     library = (place for place in places if not place.file.startswith((STANDARD_LIBRARY, "<")))
     return next(own, None) or next(library, None) or next(iter(places), None)
+
+
+def is_idle(stack: Sequence[Place]) -> bool:
+    """Whether the loop of this stack waits for events: it was not late by its own work, but had no CPU.
+
+    asyncio's loop waits in `select` below `_run_once`; a loop in C shows no frame above the one that runs it.
+    """
+    return not stack or stack[0].file == loop.__file__ or [at.function for at in stack[:2]] == IDLE
 
 
 def stack_of(frame: FrameType | None) -> Iterable[Place]:
@@ -114,7 +126,7 @@ class BlockedWatch:
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented despite its name
         stack = list(stack_of(frames.get(self.loop.thread_id)))
         place = blocking_place(stack, self.files)
-        if place is None or not self._asked or (place.file, place.line) in self._named:
+        if place is None or not self._asked or is_idle(stack) or (place.file, place.line) in self._named:
             return
         self._named.add((place.file, place.line))
         inner = stack[0]

@@ -6,12 +6,13 @@ import asyncio
 import inspect
 import json
 import logging
+import sys
 import threading
 
 import pytest
 
-from functions.execution import blocked
-from functions.execution.blocked import BlockedWatch, Place, blocking_place
+from functions.execution import blocked, loop
+from functions.execution.blocked import BlockedWatch, Place, blocking_place, is_idle, stack_of
 from functions.execution.loop import AgentLoop
 from tests.asgi import call
 from tests.functions import agents
@@ -38,6 +39,37 @@ LOOP = Place(f"{blocked.STANDARD_LIBRARY}asyncio/events.py", 84, "_run")
 def test_the_users_innermost_line_is_named(stack: list[Place], named: Place | None) -> None:
     """Without one the line of a library, and otherwise the innermost one."""
     assert blocking_place(stack, ("/task/agent_files/",)) == named
+
+
+ASYNCIO = f"{blocked.STANDARD_LIBRARY}asyncio/base_events.py"
+SELECT = Place(f"{blocked.STANDARD_LIBRARY}selectors.py", 468, "select")
+WAITING = [SELECT, Place(ASYNCIO, 1884, "_run_once"), Place(ASYNCIO, 607, "run_forever")]
+RUN = Place(loop.__file__, 60, "_run")
+
+
+@pytest.mark.parametrize(
+    ("stack", "idle"),
+    [
+        ([*WAITING, RUN], True),
+        ([RUN], True),
+        ([], True),
+        ([OWN, LOOP, *WAITING[1:], RUN], False),
+        ([SELECT, Place(f"{blocked.STANDARD_LIBRARY}subprocess.py", 2021, "_communicate"), OWN, RUN], False),
+    ],
+    ids=["asyncio", "a loop in C", "no thread", "the user's code", "a select of the user's code"],
+)
+def test_a_loop_that_waits_for_events_is_not_blocked(stack: list[Place], idle: bool) -> None:
+    """It may be late because a platform took the CPU from the whole instance."""
+    assert is_idle(stack) is idle
+
+
+async def test_the_stack_of_a_waiting_loop_is_idle() -> None:
+    """As this Python has it."""
+    mine = AgentLoop()
+    await mine.run(asyncio.sleep(0))
+    async with asyncio.timeout(20):
+        while not is_idle(list(stack_of(sys._current_frames().get(mine.thread_id)))):  # pyright: ignore
+            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -91,9 +123,9 @@ async def test_no_timer_runs_without_an_active_request() -> None:
 
 async def test_one_late_answer_is_no_blocked_loop(caplog: pytest.LogCaptureFixture) -> None:
     """The timers of a sandbox that was frozen are due before its threads have run."""
-    loop = AgentLoop()
-    watch, release = BlockedWatch(loop, ()), threading.Event()
-    loop.get().call_soon_threadsafe(release.wait, 20)
+    late = AgentLoop()
+    watch, release = BlockedWatch(late, ()), threading.Event()
+    late.get().call_soon_threadsafe(release.wait, 20)
     watch.begin()
     while not watch.has_failed:
         await asyncio.sleep(0.001)
