@@ -19,7 +19,6 @@ from infra.package import AgentInfo, Package
 from skyfleet import contract
 
 MEMORY_MB = 512  # the smallest that Azure offers and that Google gives a whole CPU
-REQUEST_S = 230  # the limit of Azure's load balancer, the lowest of the clouds
 CHECKER_GRACE_S = 30  # for starting up and sending the snapshots
 STORES: Mapping[Role, Store] = {"agent": "replies", "router": "health"}
 
@@ -113,7 +112,7 @@ class Roles:
             schedule=role == "checker",
             stores=STORES.get(role),
             memory_mb=MEMORY_MB,
-            timeout_s=checker_seconds(self.settings) if role == "checker" else REQUEST_S,
+            timeout_s=checker_seconds(self.settings) if role == "checker" else contract.REQUEST_S,
             concurrency=1 if role == "checker" else contract.INSTANCE_CONCURRENCY,
             secrets=secrets,
         )

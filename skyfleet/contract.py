@@ -82,14 +82,23 @@ class Strategy(StrEnum):
 
 DEFAULT_STRATEGY: Final = Strategy.ADAPTIVE
 
+# The time that each cloud gives a function for one request, in seconds. Azure's load balancer ends a request
+# after 230 s of silence, whatever `functionTimeout` says (learn.microsoft.com/azure/azure-functions/
+# functions-scale, note on time-outs). Lambda and Cloud Run end it at the time-out of the function, which the
+# deployment sets to the same (docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html,
+# cloud.google.com/run/docs/configuring/request-timeout).
+REQUEST_S: Final = 230
+# A router answers before its platform does so in its place with a bare text. The difference covers its own
+# cold start, which Azure and Google count.
+MAX_DEADLINE_S: Final = REQUEST_S - 10
+
 # The policy's numbers. Below the minimum a timer of the event loop or one round trip is the limit; above the
 # maximum the unit is probably wrong, or another limit applies first. Where 0 is allowed, it switches the
 # feature off.
 POLICY_NUMBERS: Final[Mapping[str, Range]] = {
     "connectTimeoutS": (0.01, 60),
     "probeAfterS": (0.01, 3600),
-    # No platform waits longer than an hour for a response.
-    "deadlineS": (0.1, 3600),
+    "deadlineS": (0.1, MAX_DEADLINE_S),
     "slowStartS": (0.1, 3600),
     # The maximum is that of an ejection.
     "ejectionS": (0.1, 300),
@@ -100,7 +109,7 @@ POLICY_NUMBERS: Final[Mapping[str, Range]] = {
     "hedgeShare": (0.001, 1),
     "extraUsdPerHour": (0, 1_000_000),
     "latencyGoalMs": (1, 3_600_000),
-    "queueTimeoutS": (0, 3600),
+    "queueTimeoutS": (0, MAX_DEADLINE_S),
     "attempts": (1, 10),
 }
 HEDGES: Final = ("auto", "on", "off")

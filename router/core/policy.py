@@ -26,8 +26,8 @@ class Policy:
     # Most warm replies begin well within 2 s; a model that thinks longer costs one free probe.
     # Sooner shortens an outage a little (docs/benchmarks/plots/probe-after.svg).
     probe_after_s: float = 2.0
-    # Azure's platform front end replies in place of the function after 230 s, so no reply begins later.
-    deadline_s: float = 230.0
+    # As long as a platform waits for the router (`contract.REQUEST_S`), without its cold start.
+    deadline_s: float = contract.MAX_DEADLINE_S
     # Long enough for caches and autoscaling behind the target, short enough that a drill sees it end
     # (docs/benchmarks/plots/slow-start.svg).
     slow_start_s: float = 10.0

@@ -13,6 +13,9 @@ from typing import Any, cast
 
 import pytest
 
+from infra.errors import ConfigError
+from router.core.policy import Policy
+from skyfleet import contract
 from tests.infra.fleet import FUNCTIONS, environment, functions, role
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
@@ -262,6 +265,21 @@ def test_routers_require_an_api_key_by_default(fleet: list[Resource], tmp_path: 
     local = settings_for("aws", router={"open": True, "policy": {"probeAfterS": 2}}, emulator={"minuteS": 5})
     opened = environment(functions(recorded(local, tmp_path), "aws")["router"])
     assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
+
+
+def test_a_router_gives_up_before_its_platform_ends_the_request(fleet: list[Resource]) -> None:
+    """So a client gets the router's JSON error with Retry-After, never a platform's text. Azure's limit is
+    fixed; the other two are the function's own."""
+    limits = {
+        "aws": functions(fleet, "aws")["router"].inputs["timeout"],
+        "azure": 230,
+        "gcp": functions(fleet, "gcp")["router"].inputs["serviceConfig"]["timeoutSeconds"],
+    }
+    for key in ("deadlineS", "queueTimeoutS"):
+        assert contract.POLICY_NUMBERS[key][1] < min(limits.values())
+    assert max(Policy().deadline_s, Policy().queue_timeout_s) <= contract.MAX_DEADLINE_S
+    with pytest.raises(ConfigError, match=r"deadlineS: got 225; expected a number from 0\.1 to 220"):
+        settings_for("aws", router={"policy": {"deadlineS": 225}})
 
 
 def test_a_router_is_told_how_agents_are_called_and_where_checkers_run(fleet: list[Resource]) -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from router.core.policy import DEFAULT
 from router.core.request import actions as a
 from router.core.request.classify import ResponseKind
 from router.core.request.failures import AttemptError, Fail
@@ -39,7 +40,7 @@ def test_a_pause_before_the_reply_counts_once_it_is_forwarded() -> None:
     one.head(0, 200, ResponseKind.PASS, at=1.0)
     assert one.machine.wake_at == math.inf
     one.machine.on_resume(NOW + 400.0)
-    assert one.due_s == 400.0 + 230.0
+    assert one.due_s == 400.0 + DEFAULT.deadline_s
 
 
 def test_reading_on_before_the_reply_changes_no_deadline() -> None:
