@@ -309,10 +309,11 @@ class Attempt:
 
     def _failed(self, outcome: Outcome, why: str, *, unsent: bool) -> None:
         context = self._context
+        age_s = context.ticks() - self.started
         if outcome is Outcome.AGENT_ERROR:
-            context.balancer.agent_failed(self.key, self._request.request_class, why)
+            context.balancer.agent_failed(self.key, self._request.request_class, why, age_s)
         elif outcome is Outcome.UNRESPONSIVE or unsent or not self._breaks_everywhere():
-            context.balancer.attempt_failed(self.key, outcome, why, context.ticks() - self.started)
+            context.balancer.attempt_failed(self.key, outcome, why, age_s)
         context.prober.watch()
 
     def _breaks_everywhere(self) -> bool:

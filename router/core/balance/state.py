@@ -148,15 +148,15 @@ class TargetStates:
         )
         self._changed(key, fleet)
 
-    def agent_failed(self, key: str, request_class: int, why: str) -> None:
-        """Its agent answered a request of this class with an error of its own: it counts as a failure if the
-        comparison with the other targets proves that the target is at fault."""
+    def agent_failed(self, key: str, request_class: int, why: str, age_s: float = 0.0) -> None:
+        """Its agent answered a request of this class, sent `age_s` ago, with an error of its own. That counts
+        as a failure if the comparison with the other targets proves that the target is at fault."""
         now, active = self.clock(), max(0, self.inflight[key] - 1)
         self.evidence, finding = attribution.failed(self.evidence, request_class, key, now, active)
         for _ in range(finding.earlier):
             self.traffic[key] = saw(self.traffic[key], now, failed=True)
         for _ in range(finding.row):
-            self.report(key, Outcome.FAILURE, f"{why}, more often than the others")
+            self.attempt_failed(key, Outcome.FAILURE, f"{why}, more often than the others", age_s)
 
     def breaks_everywhere(self, key: str, request_class: int) -> bool:
         """A request of this class was sent there and got no reply of an agent. Whether other targets fare

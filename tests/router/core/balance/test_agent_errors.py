@@ -119,7 +119,7 @@ def test_a_bad_build_at_one_target_is_ejected_after_few_errors(
     shares: tuple[float, ...], strategy: Strategy, repeatable: bool
 ) -> None:
     """Within 20 requests, also where a strategy sends nearly all requests to it, or the others are standbys;
-    and after its ejection one error ejects it again."""
+    and after its ejection one error ejects it again, but not that of a request from before."""
     harness = Harness(shares, strategy)
     for _ in range(20):
         send(harness, FINE, lambda key: False, repeatable=repeatable)
@@ -132,6 +132,8 @@ def test_a_bad_build_at_one_target_is_ejected_after_few_errors(
     assert harness.balancer.fleet.health[BAD].reason == "status 500, more often than the others (ejection 1)"
     harness.now = harness.balancer.fleet.health[BAD].ejected_until + 0.1
     harness.choose()
+    assert harness.balancer.fleet.health[BAD].status is Status.SLOW_START
+    harness.balancer.agent_failed(BAD, FINE, "status 500", age_s=60.0)
     assert harness.balancer.fleet.health[BAD].status is Status.SLOW_START
     harness.balancer.agent_failed(BAD, FINE, "status 500")
     assert harness.balancer.fleet.health[BAD].status is Status.EJECTED
