@@ -2,10 +2,10 @@
 
 One target for all clouds, so that an agent's dependencies are the same everywhere: x86_64 Linux, Python 3.13
 and the oldest glibc of the three (PEP 600: a wheel for an older glibc runs with a newer one).
-- Lambda python3.13 is Amazon Linux 2023 (docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html) with
-  glibc 2.34 (docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html).
+- Lambda python3.13 is Amazon Linux 2023 (docs.aws.amazon.com/lambda/latest/dg/lambda-python.html) with glibc
+  2.34 (docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
 - Azure Functions' image for Python 3.13 is Debian 12, glibc 2.36 (github.com/Azure/azure-functions-docker,
-  host/4/bookworm/python/python313; a report of it: azure-functions-python-worker, issue 1397).
+  host/4/bookworm/python/python313/python313.Dockerfile; of 3.12: azure-functions-python-worker, issue 1397).
 - Google's python313 is the stack google-22, Ubuntu 22.04, glibc 2.35
   (docs.cloud.google.com/run/docs/runtimes/python).
 """
