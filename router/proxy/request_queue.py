@@ -7,8 +7,9 @@ Rules
 - A queued request is not resent to a target that may have executed it, unless the connection was reset, the
   request is retryable and the target has failed a probe since (it restarted). A request for which no other
   target is left is told when its target answers all the while.
-- While a request waits, all targets are probed, a few each round, a round each `queue_pause_s`. The first
-  answer resumes every request that may be sent there.
+- While a request waits, all targets are probed, a few each round, a round each `queue_pause_s`. An answer
+  resumes every request that may be sent there. While other targets are out, that is `_TOGETHER_S` later, so
+  that targets that return together share the requests.
 - The loop goes on for `queue_timeout_s` after the last request has left, so that it notices the other
   targets that return: a total outage is not a target's own fault, so each serves again at its first answer,
   in slow start.
@@ -47,6 +48,8 @@ class QueuedRequest(Protocol):
 
 # Probes of one round; with more targets than this the rounds take turns.
 _ROUND = 5
+# Longer than a warm /health takes between two continents, and no client notices it after an outage.
+_TOGETHER_S = 0.05
 
 
 class RequestQueue:
@@ -59,6 +62,9 @@ class RequestQueue:
         self._until = 0.0
         self._next = 0
         self._leaves: list[Callable[[], None]] = []
+        # Targets that have answered and whose requests have not resumed yet: when (ticks).
+        self._answered: dict[str, float] = {}
+        self._resuming: asyncio.TimerHandle | None = None
 
     def wait(self, one: QueuedRequest) -> None:
         """Queue a request until a target answers."""
@@ -76,6 +82,9 @@ class RequestQueue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
         self._waiting.clear()
 
     def _round(self) -> None:
@@ -103,13 +112,30 @@ class RequestQueue:
                 one.on_target_failed(key)
             return
         self._balancer.back(key)
-        waiting = [one for one in self._waiting if one.can_retry_on(key)]
+        self._answered[key] = self._ticks()
+        if not self._balancer.out():
+            self._resume()
+        elif self._resuming is None:
+            self._resuming = asyncio.get_running_loop().call_later(_TOGETHER_S, self._resume)
+
+    def _resume(self) -> None:
+        """Send the requests that may go to a target that has answered."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
+        answered, self._answered = self._answered, {}
+        waiting = [one for one in self._waiting if any(map(one.can_retry_on, answered))]
         # An answer may be as old as this; what came before the connection broke says nothing.
-        before = self._ticks() - self._balancer.policy.probe_fresh_s
-        others = [one for one, since in self._waiting.items() if since < before and not one.can_retry_on(key)]
+        fresh_s = self._balancer.policy.probe_fresh_s
+        others = [
+            (one, key)
+            for key, at in answered.items()
+            for one, since in self._waiting.items()
+            if since < at - fresh_s and one not in waiting
+        ]
         for one in waiting:
             del self._waiting[one]
         for one in waiting:
             one.on_target_back()
-        for one in others:
+        for one, key in others:
             one.on_target_ok(key)

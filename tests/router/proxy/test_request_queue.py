@@ -298,3 +298,14 @@ def test_a_page_of_a_platform_that_never_ends_takes_no_place_after_the_queue() -
 
     closed = asyncio.Event()
     asyncio.run(story())
+
+
+async def test_targets_that_return_together_share_the_requests_that_waited() -> None:
+    """The first answer would otherwise bring all of them to one target, which has only just started."""
+    async with away(3) as targets, router([one.one.url for one in targets], policy=PATIENT) as front:
+        calls = [asyncio.create_task(front.client.post("/invoke", content=b"{}")) for _ in range(60)]
+        await eventually(lambda: front.app._context.balancer.requests == 60)  # pyright: ignore
+        await asyncio.gather(*(one.returns() for one in targets))
+        replies = await asyncio.gather(*calls)
+        assert {reply.status_code for reply in replies} == {200}
+        assert {reply.headers["x-skyfleet-target"] for reply in replies} == {"aws/r0", "azure/r1", "gcp/r2"}
