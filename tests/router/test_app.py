@@ -130,7 +130,7 @@ async def test_snapshots_change_what_the_router_thinks() -> None:
         await send(front, json.dumps(snapshot(True, True, at=now)).encode())
         target = await front.target("aws/r0")
         assert target["state"] == "slow-start"
-        assert target["effective_weight"] == pytest.approx(1.5)
+        assert target["effective_weight"] == pytest.approx(1.8)
         checkers = (await front.status())["checkers"]
         assert [(one["checker"], one["fresh"]) for one in checkers] == [("aws/r0", True)]
 

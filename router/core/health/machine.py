@@ -163,7 +163,7 @@ _BACK: Final = "getting its share back, was "
 # Ten steps from 10 % to 100 %: each adds a tenth, small enough to stop at.
 _STEPS: Final = 10
 # Where slow start begins after a successful check: the check is evidence, which the end of a time is not.
-_CHECKED_STEP: Final = 5
+_CHECKED_STEP: Final = 6
 
 
 @frozen

@@ -6,15 +6,15 @@ Rules
   of this router, or one that the checkers agree on. It is newer than the absence and than the last failed
   check of this router.
 - After silence (refused, reset, no reply) the check shows what was missing: the target serves again, in slow
-  start from half of its share. After a cold start it begins with the smallest share, since its sandboxes are
-  gone.
+  start from six tenths of its share. After a cold start it begins with the smallest share, since its
+  sandboxes are gone.
 - After errors it does not, since `/health` may be fine all the while: the target is on trial. It has the
   smallest share until `h.TRIAL` good replies in a row. If a check failed meanwhile, `/health` failed together
   with the requests, and the absence counts as silence.
 - One failed attempt ejects a target on trial, and one that returned after silence until its first success.
 - Flapping is bounded. A check counts once the absence has lasted `hold_s`, which grows with each absence:
   0, 1, 3, 7 s and so on after silence. After errors it is half of the ejection.
-- This router checks a target that is out at once, and then at pauses of a sixteenth of its absence. That is
+- This router checks a target that is out at once, and then at pauses of a 32nd of its absence. That is
   four times a second at first, and never less often than each `PAUSE_MOST_S`.
 """
 
@@ -29,7 +29,7 @@ from router.core.policy import EJECTION_CAP_S, Policy
 
 PAUSE_LEAST_S: Final = 0.25
 PAUSE_MOST_S: Final = 5.0
-_PAUSE_PART: Final = 1 / 16
+_PAUSE_PART: Final = 1 / 32
 
 
 def answered(health: Health, at: float, now: float, policy: Policy, *, cold: bool = False) -> Health:

@@ -39,15 +39,15 @@ def seen(checker: str, *oks: bool, at: float, cold: bool = False) -> Snapshot:
 
 
 def test_after_silence_the_next_successful_check_ends_the_ejection() -> None:
-    """It serves again from half of its share, in slow start, and the rest of the ejection is void."""
+    """It serves again from six tenths of its share, in slow start, and the rest of the ejection is void."""
     back = recovery.answered(ejected(errors=False), NOW + 0.2, NOW + 0.2, DEFAULT)
     assert (back.status, back.ejected_until, back.back_at) == (Status.SLOW_START, NOW + 0.2, NOW + 0.2)
-    assert h.share(back, NOW + 0.2, DEFAULT) == 0.5
+    assert h.share(back, NOW + 0.2, DEFAULT) == 0.6
     assert h.share(back, NOW + 0.2 + 0.75 * DEFAULT.slow_start_s, DEFAULT) == 0.8
 
 
 def test_a_check_that_met_a_cold_start_ends_it_with_the_smallest_share() -> None:
-    """The target's sandboxes are gone, so it cannot take half of its share at once."""
+    """The target's sandboxes are gone, so it cannot take most of its share at once."""
     back = recovery.answered(ejected(errors=False), NOW + 9, NOW + 9, DEFAULT, cold=True)
     assert (back.status, h.share(back, NOW + 9, DEFAULT)) == (Status.SLOW_START, 0.1)
 
@@ -90,7 +90,7 @@ def test_a_failed_check_turns_errors_into_silence() -> None:
     out = recovery.unanswered(ejected(errors=True), NOW + 1)
     assert recovery.answered(out, NOW + 0.9, NOW + 1.1, DEFAULT) is out
     back = recovery.answered(out, NOW + 1.2, NOW + 1.2, DEFAULT)
-    assert (back.status, h.share(back, NOW + 1.2, DEFAULT)) == (Status.SLOW_START, 0.5)
+    assert (back.status, h.share(back, NOW + 1.2, DEFAULT)) == (Status.SLOW_START, 0.6)
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one not in h.OUT])
@@ -155,9 +155,9 @@ def test_failures_of_one_absence_are_one_ejection() -> None:
 
 
 def test_this_routers_checks_begin_soon_and_become_rarer() -> None:
-    """Four a second at first, then each sixteenth of the absence, and never rarer than each five seconds."""
+    """Four a second at first, then each 32nd of the absence, and never rarer than each five seconds."""
     out = ejected(errors=False)
-    assert [recovery.pause_s(out, NOW + after) for after in (0, 4, 8, 16, 80, 3600)] == [
+    assert [recovery.pause_s(out, NOW + after) for after in (0, 8, 16, 32, 160, 3600)] == [
         0.25,
         0.25,
         0.5,
