@@ -318,7 +318,9 @@ class Forwarder:
         if status >= 500:
             self._context.balancer.request_failed()
         one = self._machine.forwarded
-        repeatable = one is not None and one.repeatable
+        # Several targets gave the same answer already: one more request would get it too.
+        alike = len([other for other in self._attempts if other.status == status]) > 1
+        repeatable = one is not None and one.repeatable and not alike
         return retry_advice(status, headers, repeatable=repeatable, keyed=bool(self._key))
 
     def _abort(self, action: a.Abort) -> None:

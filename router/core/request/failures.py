@@ -117,7 +117,7 @@ def retry_advice(
 ) -> tuple[Header, ...]:
     """What a forwarded reply of an agent tells SDKs about a repeat; empty: nothing beyond what it has.
 
-    fields: of the reply. repeatable: the request may execute twice. keyed: it has an Idempotency-Key, so a
+    fields: of the reply. repeatable: a repeat is harmless and may help. keyed: with an Idempotency-Key, a
     repeat gets the stored reply."""
     if (status < 500 and status not in _REPEATED) or any(name == _SHOULD_RETRY for name, _ in fields):
         return ()

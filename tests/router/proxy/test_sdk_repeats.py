@@ -88,6 +88,19 @@ async def test_the_official_client_repeats_what_is_harmless_and_nothing_else(
         assert len(up.asked) == times
 
 
+async def test_what_all_targets_answer_alike_is_not_repeated() -> None:
+    """The client's library would send both requests again, twice."""
+    async with (
+        upstream(answers(500)) as a,
+        upstream(answers(500)) as b,
+        router([a.url, b.url]) as front,
+        sdk(front) as client,
+    ):
+        with pytest.raises(InternalServerError):
+            await chat(client)
+        assert len(a.asked) + len(b.asked) == 2
+
+
 async def test_a_keyed_request_is_not_repeated_for_its_stored_reply() -> None:
     """The key makes a repeat harmless and useless."""
     async with upstream(answers(500)) as up, router([up.url]) as front, sdk(front) as client:
