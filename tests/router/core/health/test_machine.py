@@ -163,6 +163,13 @@ def test_the_time_of_the_newest_look_never_goes_back(up: bool | None) -> None:
     assert after.probed_at == NOW
 
 
+def test_failures_do_not_eject_a_draining_target() -> None:
+    """It gets no new requests; those that it still has may fail."""
+    draining = Health(Status.DRAINING, since=NOW)
+    assert fail(draining, NOW).status is Status.DRAINING
+    assert fail(draining, NOW).ejections == 0
+
+
 def test_draining_is_ended_only_by_its_order() -> None:
     """No evidence brings a drained target back."""
     fleet = f.drain(f.start(targets(1, 1), NOW), ["aws/r0"], NOW)
