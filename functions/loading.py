@@ -6,6 +6,7 @@ that fails to import it has file and line. A deploy prints this text.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import os
@@ -106,8 +107,10 @@ def _kind(reference: str, found: object) -> tuple[Kind, Callable[..., Any]]:
     if not callable(found) or inspect.isclass(found):
         what = "a class; name an instance of it" if inspect.isclass(found) else f"a {type(found).__name__}"
         raise AgentNotLoaded(f"{reference} is {what}. {EXPECTED}")
-    body = found if inspect.isroutine(found) else getattr(found, "__call__", found)  # noqa: B004
-    count, call = _required_parameters(found), cast("Callable[..., Any]", found)
+    call = cast("Callable[..., Any]", found)
+    is_function = inspect.isroutine(call) or isinstance(found, functools.partial)
+    body: Callable[..., Any] = call if is_function else call.__call__
+    count = _required_parameters(reference, body)
     if count == 3:
         return Kind.ASGI, call
     if count != 1:
@@ -122,8 +125,12 @@ def _kind(reference: str, found: object) -> tuple[Kind, Callable[..., Any]]:
     return Kind.FUNCTION, as_coroutine(call)
 
 
-def _required_parameters(found: Callable[..., object]) -> int:
-    parameters = inspect.signature(found).parameters.values()
+def _required_parameters(reference: str, body: Callable[..., object]) -> int:
+    """How many a call needs. body: the agent, or the `__call__` of an object, which may be its own."""
+    try:
+        parameters = inspect.signature(body).parameters.values()
+    except ValueError:
+        raise AgentNotLoaded(f"{reference} is a callable without a readable signature. {EXPECTED}") from None
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(1 for p in parameters if p.kind in positional and p.default is p.empty)
 

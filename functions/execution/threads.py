@@ -41,8 +41,14 @@ def as_coroutine(
 
     async def agent(request: AgentRequest) -> object:
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        returned = await loop.run_in_executor(_pool(), lambda: context.run(function, request))
+
+        def call() -> object:
+            try:
+                return context.run(function, request)
+            except StopIteration as error:  # no future takes it before Python 3.12: the reply would not end
+                raise RuntimeError("the agent raised StopIteration") from error
+
+        returned = await asyncio.get_running_loop().run_in_executor(_pool(), call)
         # A decorator that is not async may return the coroutine of an async function.
         return await returned if inspect.isawaitable(returned) else returned
 

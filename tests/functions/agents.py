@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -102,6 +103,11 @@ def synchronous_break(request: AgentRequest) -> Iterator[Event]:
     raise RuntimeError(SECRET)
 
 
+def synchronous_stop(request: AgentRequest) -> str:
+    """The mistake of `next` without a default."""
+    return next(iter([SECRET][1:]))
+
+
 def half_wrapped(request: AgentRequest) -> object:
     """A decorator that is not async returns the coroutine of the function that it wraps."""
     return echo(request)
@@ -163,6 +169,27 @@ class App:
 
 
 asgi_object = repeatable(App())
+
+
+class OwnCall:
+    """An ASGI application whose `__call__` is of the object, as that of Sentry's middleware."""
+
+    __slots__ = ("__call__",)
+
+    def __init__(self) -> None:
+        self.__call__ = asgi
+
+
+asgi_slots = OwnCall()
+
+
+async def paced(request: AgentRequest, pace: float) -> AsyncGenerator[Event, None]:
+    await asyncio.sleep(pace)
+    yield "at last"
+
+
+partial_stream = functools.partial(paced, pace=0)
+unreadable = dict[str, object]().update
 
 
 RELEASE = threading.Event()

@@ -25,6 +25,8 @@ HERE = "tests.functions.agents"
         ("synchronous_stream", Kind.GENERATOR, False),
         ("asgi", Kind.ASGI, False),
         ("asgi_object", Kind.ASGI, True),
+        ("asgi_slots", Kind.ASGI, False),
+        ("partial_stream", Kind.GENERATOR, False),
     ],
 )
 def test_agents_are_recognised(name: str, kind: Kind, safe: bool) -> None:
@@ -47,6 +49,7 @@ def test_the_default_agent_is_repeatable() -> None:
         (f"{HERE}:SECRET", "is a str"),
         (f"{HERE}:App", "is a class"),
         (f"{HERE}:no_parameter", "a callable of 0 parameters"),
+        (f"{HERE}:unreadable", "without a readable signature"),
         (f"{HERE}:two_parameters", "coroutine function of 2 parameters"),
     ],
 )

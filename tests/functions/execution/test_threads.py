@@ -50,6 +50,12 @@ async def test_an_exception_in_a_thread_is_a_failure_of_the_agent(
     assert "agents.py" in caplog.text
 
 
+async def test_a_stop_iteration_in_a_thread_is_a_failure_of_the_agent() -> None:
+    """`next(...)` without a default is a common mistake, and asyncio's futures refuse its exception."""
+    reply = await asyncio.wait_for(invoke("synchronous_stop"), 5)
+    assert json.loads(reply)["error"]["code"] == "agent-failed"
+
+
 async def test_the_loop_is_free_while_synchronous_agents_block() -> None:
     """Two calls block at the same time, and the loop goes on."""
     meeting = threading.Barrier(3)
