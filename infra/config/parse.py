@@ -250,8 +250,12 @@ def _agent(validator: Validator, value: object) -> str:
     if not isinstance(value, str) or not AGENT_ENTRY.fullmatch(value):
         validator.error("skyfleet:agent", value, "module:attribute", default)
         return default
-    top = value.partition(":")[0].partition(".")[0]
-    if top in RESERVED_MODULES:
+    module, _, attribute = value.partition(":")
+    top = module.partition(".")[0]
+    if module.endswith(".py"):
+        name = f"{module.removesuffix('.py')}:{attribute}"
+        validator.error("skyfleet:agent", value, "the module without .py, as Python imports it", name)
+    elif top in RESERVED_MODULES:
         expected = f"a module outside of {', '.join(RESERVED_MODULES)}"
         validator.error("skyfleet:agent", value, expected, default)
     elif top in sys.stdlib_module_names:

@@ -21,7 +21,8 @@ from infra.config.model import Cloud
 from skyfleet.contract import AGENT_FOLDER as FOLDER
 
 STARTS: Final = re.compile(
-    r"\bBackgroundTasks?\b(?!\s+import)|\b(?:asyncio|loop)\.(?:create_task|ensure_future)\(|\bThread\("
+    r"\bBackgroundTasks?\b(?!\s+import)|\b(?:Thread|threading\.Timer)\("
+    r"|(?:\basyncio|loop(?:\(\))?)\.(?:create_task|ensure_future)\("
 )
 CLOUDS: Final[Mapping[Cloud, str]] = {
     "aws": "AWS freezes it until the next request and may drop it",

@@ -148,7 +148,7 @@ def agent_modules(root: Path, agent: str) -> Path | None:
         return folder
     if file.is_file():
         return file
-    if folder.is_dir() and any(folder.glob("*.py")):
+    if folder.is_dir() and any(folder.rglob("*.py")):
         return folder
     raise AgentError(
         f"skyfleet:agent is {agent!r}, but there is neither {top}.py nor a package {top}/ in {root}. "

@@ -79,7 +79,7 @@ def _reason(path: Path, inside: str, ignored: Ignored, above: tuple[Path, ...]) 
     if chosen is None and (default := _default(path)) is not None:
         return default
     if path.is_dir():
-        if path.resolve() in above:
+        if any(folder.is_relative_to(path.resolve()) for folder in above):
             return "a link to a folder above it"
         return None if any(path.iterdir()) else "an empty folder"
     if path.is_file():

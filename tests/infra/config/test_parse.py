@@ -263,6 +263,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     ),
     "price": ({"aws": {"regions": ["eu-west-1"], "price": -1}}, {}, "aws.price: got -1"),
     "agent-syntax": (CLOUDS, {"agent": "functions/agent.py"}, "module:attribute"),
+    "agent-is-a-file": (CLOUDS, {"agent": "mine.py:app"}, "without .py, as Python imports it, e.g. mine:app"),
     "agent-hides-the-standard-library": (CLOUDS, {"agent": "calendar:agent"}, "another name than calendar"),
     "agent-hides-an-entry-file": (CLOUDS, {"agent": "function_app:app"}, "another name than function_app"),
     "agent-reserved": (

@@ -15,6 +15,9 @@ from infra.packaging.background import told
         "return JSONResponse({}, background=BackgroundTask(log))",
         "asyncio.create_task(log())",
         "loop.create_task(log())",
+        "asyncio.get_running_loop().create_task(log())",
+        "self._loop.create_task(log())",
+        "threading.Timer(1, log).start()",
         "threading.Thread(target=log).start()",
     ],
 )

@@ -181,6 +181,14 @@ def test_nothing_is_told_of_an_agent_that_is_shipped_whole(on_aws: Checkout) -> 
     assert on_aws.build().notes == []
 
 
+def test_an_agent_deep_in_folders_without_init_is_found(on_aws: Checkout) -> None:
+    """Python imports such folders too (namespace packages)."""
+    on_aws.write("mine/sub/mod.py", "async def app(scope, receive, send):\n    pass\n")
+    assert "agent_files/mine/sub/mod.py" in names(
+        on_aws.build(agent="mine.sub.mod:app").built["agent", "aws"]
+    )
+
+
 def test_python_and_the_package_mean_the_same_module(on_aws: Checkout) -> None:
     """Of `mine.py` and `mine/__init__.py` Python imports the package, so the package is shipped."""
     on_aws.write("mine.py", "")

@@ -80,12 +80,13 @@ def test_the_ignore_file_has_the_last_word(tmp_path: Path) -> None:
 
 
 def test_linked_files_and_folders_are_shipped(tmp_path: Path) -> None:
-    """A package has no links: it has what they lead to. One that leads back is told."""
+    """A package has no links: it has what they lead to. One that leads back, or to the checkout, is told."""
     make(tmp_path, "a.py")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "s.py").write_text("x")
     (tmp_path / "mine" / "linked").symlink_to(tmp_path / "shared")
     (tmp_path / "mine" / "loop").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine" / "parent").symlink_to("..")
     (tmp_path / "mine" / "gone").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "mine" / "pipe")
     found = tree.walk(tmp_path, Path("mine"))
@@ -93,6 +94,7 @@ def test_linked_files_and_folders_are_shipped(tmp_path: Path) -> None:
     assert found.left_out == [
         "mine/gone (a link to nothing)",
         "mine/loop/ (a link to a folder above it)",
+        "mine/parent/ (a link to a folder above it)",
         "mine/pipe (a pipe, not a file)",
     ]
 
