@@ -9,6 +9,7 @@ import pytest
 
 from functions.errors import AgentNotLoaded
 from functions.loading import Kind, load
+from skyfleet import contract
 
 HERE = "tests.functions.agents"
 
@@ -84,3 +85,8 @@ def test_the_agents_own_line_is_told_and_not_the_librarys(
         load("mine:agent")
     assert f" does not import: {tmp_path}/{line}: " in str(caught.value)
     assert "(raised at " in str(caught.value) or "late" in line
+
+
+def test_routers_are_told_kinds_that_they_know() -> None:
+    """The deployment passes on the kind that loading an agent found."""
+    assert tuple(kind.value for kind in Kind) == contract.AGENT_KINDS
