@@ -12,8 +12,8 @@ Rules
 - Like is compared with like: each request with those of its class (`class_of`). An error of one path, or of
   one client, is not compared with the successes of others. The classes together give the proof (a stratified
   test), and an error counts only if the others do better in its own class.
-- There are `CLASSES` classes by hash: memory is bounded, and an agent with a path for each item has requests
-  to compare, too.
+- The first `CLASSES` classes since the first failure are told apart. Each later one is counted with one of
+  these: memory is bounded, and an agent with a path for each item has requests to compare, too.
 - Outcomes are counted from the first failure until there was none for `EVIDENCE_S`, so a fleet without errors
   does no work here.
 - Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
@@ -45,7 +45,7 @@ from skyfleet.values import frozen
 CHANCE: Final = 1 / 1000
 # Outcomes of a class at one target: enough for a proof where one in ten requests fails.
 WINDOW: Final = 64
-# Few enough that requests with a path each soon meet in one class, many enough that two busy paths rarely do.
+# Few enough that requests with a path each soon meet in one class; more than most agents have busy paths.
 CLASSES: Final = 8
 # Longer than the first ejections, so that a bad build is known when it returns from one.
 EVIDENCE_S: Final = 60.0
@@ -93,7 +93,7 @@ def class_of(*parts: object) -> int:
     """The class of a request. parts: all that may explain why it fails or which target it is sent to.
 
     Python's hash of text differs between processes, so no client can aim at a class."""
-    return hash(parts) % CLASSES
+    return hash(parts)
 
 
 def failed(
@@ -102,6 +102,7 @@ def failed(
     """After an agent error of this class at a target, and what counts against the target.
 
     now: unix s. active: how many other requests are active there."""
+    request_class = _counted_as(evidence, request_class, now)
     before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
     after = _after(evidence, request_class, {**tallies, target: tally}, now, now)
@@ -115,6 +116,7 @@ def failed(
 def broke(evidence: Evidence | None, request_class: int, target: str, now: float) -> tuple[Evidence, bool]:
     """After a request of this class got no reply of an agent there, and whether others fare alike. now: unix
     s."""
+    request_class = _counted_as(evidence, request_class, now)
     before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held))
     others = [_share(one) for key, one in tallies.items() if key != target]
@@ -126,6 +128,7 @@ def succeeded(evidence: Evidence, request_class: int, target: str, now: float) -
     """After a good reply to a request of this class; None when the newest failure is too old. now: unix s."""
     if not _lasts(evidence, now):
         return None
+    request_class = _counted_as(evidence, request_class, now)
     before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed, before.good + 1, 0, before.held))
     return _after(evidence, request_class, {**tallies, target: tally}, evidence.at, now)
@@ -133,11 +136,12 @@ def succeeded(evidence: Evidence, request_class: int, target: str, now: float) -
 
 def asked(evidence: Evidence, request_class: int) -> Evidence:
     """After a request of this class was sent elsewhere for a comparison."""
-    return replace(evidence, asked=evidence.asked | {request_class})
+    return replace(evidence, asked=evidence.asked | {_counted_as(evidence, request_class)})
 
 
 def needs_comparison(evidence: Evidence, request_class: int, target: str) -> bool:
     """Whether the next request of this class is to go to another target than to this one."""
+    request_class = _counted_as(evidence, request_class)
     tallies = evidence.classes.get(request_class, {})
     if request_class in evidence.asked or target not in tallies:
         return False
@@ -213,6 +217,16 @@ def _does_better(tallies: Mapping[str, Tally], target: str) -> bool:
     rest = [one for key, one in tallies.items() if key != target]
     bad, every = sum(one.failed for one in rest), sum(one.failed + one.good for one in rest)
     return bool(every) and bad / every <= _share(tallies[target]) / 2
+
+
+def _counted_as(evidence: Evidence | None, request_class: int, now: float | None = None) -> int:
+    """The class that stands for this one: itself, or one of the first. now: None if the evidence lasts."""
+    if evidence is None or (now is not None and not _lasts(evidence, now)):
+        return request_class
+    first = evidence.classes
+    if request_class in first or len(first) < CLASSES:
+        return request_class
+    return list(first)[request_class % CLASSES]
 
 
 def _lasts(evidence: Evidence, now: float) -> bool:

@@ -6,16 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from router.core.health import attribution
 from skyfleet.asgi import Header
 from tests.router.proxy.support import MARK
 from tests.router.support import Front, Peer, Received, alive, router, upstream
-
-
-@pytest.fixture(autouse=True)
-def no_class_holds_two_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise paths meet in one of the 16 classes, by a hash that differs between processes."""
-    monkeypatch.setattr(attribution, "CLASSES", 1 << 30)
 
 
 async def crashes(request: Received, peer: Peer) -> None:
