@@ -152,6 +152,15 @@ class Leaks:
         return said
 
 
+def replies_of_all_clouds(url: str) -> list[requests.Response]:
+    """Replies of the leaking agent beside the load, until each cloud gave one; at most 60."""
+    replies, found = list[requests.Response](), set[str]()
+    while len(found) < 3 and len(replies) < 60:
+        replies.append(requests.post(f"{url}/invoke", json={"input": "[]"}, timeout=30))
+        found.add(replies[-1].headers.get("x-skyfleet-target", "").partition("/")[0])
+    return replies
+
+
 @pytest.fixture(scope="module")
 def rotations(fleet: Fleet) -> Rotations:
     """Two rotations under load: the first brings a leaking agent, the second takes it away."""
@@ -167,7 +176,7 @@ def rotations(fleet: Fleet) -> Rotations:
             leaks.deploy("functions.leaks:agent", first + 1)
             roots = fleet.roots()
             said = leaks.said(Roots.parse(json.dumps(roots)))
-            replies = [requests.post(f"{url}/invoke", json={"input": "[]"}, timeout=30) for _ in range(6)]
+            replies = replies_of_all_clouds(url)
         finally:
             leaks.deploy(DEFAULT, first + 2)
     refused = refusals(logs)[known:]
