@@ -18,6 +18,9 @@ from hypothesis import settings
 from functions.execution.loop import agent_loop
 from infra.setup.progress import Console
 from infra.setup.pulumi.choose import ensure_pulumi
+from tests.grouping import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
