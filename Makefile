@@ -6,8 +6,8 @@
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
-# Tests wait for processes as long as they compute, so two cores serve four workers. Two of these deploy a fleet;
-# tests/conftest.py orders the groups.
+# More workers than two cores, for many tests wait: for schedules, faults, timeouts. Two of them deploy a fleet.
+# tests/conftest.py orders the groups, tests/grouping.py keeps each in one worker.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 # Decisions need no order and no fleet.
 PYTEST_PURE := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m pure
