@@ -4,7 +4,7 @@ Rules
 - A call runs in one thread from its beginning to its end, in a copy of the request's context variables.
 - At most INSTANCE_CONCURRENCY calls run at once, which is what the platforms send to one instance.
 - A thread cannot be cancelled. When the client leaves, the reply is dropped: a function runs to its end, and
-  a generator is closed at its next `yield`.
+  a generator is closed at its next `yield`. What has not begun yet never begins.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def as_async_generator(
 
     async def agent(request: AgentRequest) -> AsyncGenerator[object, None]:
         stream = _Stream(asyncio.get_running_loop(), asyncio.Queue(), threading.Semaphore(AHEAD))
-        _pool().submit(contextvars.copy_context().run, stream.run, function, request)
+        running = _pool().submit(contextvars.copy_context().run, stream.run, function, request)
         try:
             while not isinstance(event := await stream.events.get(), _End):
                 stream.slots.release()
@@ -70,6 +70,7 @@ def as_async_generator(
             if event.error is not None:
                 raise event.error
         finally:
+            running.cancel()  # it may still wait for a thread
             stream.close()
 
     return agent

@@ -7,10 +7,12 @@ import contextvars
 import json
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from functions.api import AgentRequest
+from functions.execution import threads
 from functions.execution.threads import AHEAD, as_async_generator, as_coroutine
 from tests.functions import agents
 from tests.functions.support import application, request, signed, until
@@ -102,3 +104,25 @@ async def test_a_generator_is_closed_at_its_next_yield() -> None:
     assert not closed.is_set()
     await events.aclose()
     assert await asyncio.to_thread(closed.wait, 20)
+
+
+async def test_a_generator_that_waits_for_a_thread_never_begins_without_its_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its work would be for no reply."""
+    pool, release, begun = ThreadPoolExecutor(1), threading.Event(), list[str]()
+    monkeypatch.setattr(threads, "_pool", lambda: pool)
+
+    def agent(request: AgentRequest) -> Generator[str, None, None]:
+        begun.append(request.input)
+        yield request.input
+
+    occupied = pool.submit(release.wait, 20)
+    reading = asyncio.ensure_future(anext(as_async_generator(agent)(request("hi"))))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    release.set()
+    await asyncio.to_thread(pool.shutdown)
+    assert occupied.result()
+    assert begun == []
