@@ -81,6 +81,23 @@ def test_losing_a_cloud_loses_no_call(healed: Fleet, cloud: str, fault: str) -> 
     healed.wait_for(lambda states: states[cloud] == "healthy", seconds=90)
 
 
+def test_calls_wait_for_a_cloud_and_what_is_not_served_is_told_in_json(healed: Fleet) -> None:
+    """All agents are out for 6 s: each call is served after that. When they stay out, the router says so with
+    Retry-After before any platform ends the call."""
+
+    def all_out() -> None:
+        for cloud in CLOUDS:
+            healed.inject(cloud, "refuse")
+
+    calls = asyncio.run(steady(healed.url, rate=4, seconds=8, events={1: all_out, 7: healed.heal}))
+    assert failures(calls) == []
+    assert 4 < max(call.seconds for call in calls) < 10
+    all_out()
+    reply = requests.post(f"{healed.url}/invoke", json={"input": "2 + 2"}, timeout=60)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no-target")
+    assert int(reply.headers["retry-after"]) >= 1
+
+
 def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone(healed: Fleet) -> None:
     """No call is made: the scheduled checkers see the fault and tell every router.
 
