@@ -40,7 +40,11 @@ _OF_THE_DEPLOYMENT: Final = frozenset(
 # OpenAI's 429 for a used-up quota, which no waiting changes.
 _NO_QUOTA: Final = "insufficient_quota"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-_FIELD_VALUE: Final = re.compile(r"[\x20-\x7e]{1,64}")
+# RFC 9110, section 10.2.3: whole seconds or a date. The second field is what the official SDKs read first.
+_WAITS: Final = {
+    "retry-after": re.compile(r"\d{1,9}|[A-Z][a-z]{2}, [\w :]{20} GMT", re.ASCII),
+    "retry-after-ms": re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII),
+}
 _LONGEST_TEXT: Final = 1_000
 _HINTS: Final = {
     401: "Check MODEL_API_KEY.",
@@ -168,8 +172,8 @@ def of_status(
         return ModelMisused(f"{found}. {hint}")
     failure.fields = [
         (name.encode(), headers[name].encode())
-        for name in ("retry-after", "retry-after-ms")
-        if _FIELD_VALUE.fullmatch(headers.get(name, ""))
+        for name, form in _WAITS.items()
+        if form.fullmatch(headers.get(name, ""))
     ]
     return failure
 

@@ -214,10 +214,17 @@ def test_errors_of_other_servers_are_read(body: object, expected: Said) -> None:
 
 
 @pytest.mark.pure
-def test_a_field_that_no_header_can_carry_is_left_out() -> None:
-    """A Retry-After in another script, or a long one, is not passed on."""
-    for value in ("später", "7" * 65, ""):
+def test_only_a_retry_after_that_clients_can_read_is_passed_on() -> None:
+    """Whole seconds or a date; milliseconds may have a fraction."""
+    for value in ("später", "7" * 65, "", "-1", "1.5", "soon", "\u0667"):
         assert of_status("h", 429, {"retry-after": value}, Said(), None).fields == []
+    for name, value in (
+        ("retry-after", "120"),
+        ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"),
+        ("retry-after-ms", "12.5"),
+    ):
+        found = of_status("h", 429, {name: value}, Said(), None).fields
+        assert found == [(name.encode(), value.encode())]
 
 
 @pytest.mark.pure
