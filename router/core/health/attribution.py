@@ -21,9 +21,9 @@ Rules
   longest they must not be missed.
 - With the proof, all errors that led to it count at once, and then each further one while it holds.
 - A request without a reply of an agent (a platform's error, a broken connection or reply) may have killed the
-  agent's process, but so does a cloud that is out. Such a failure counts at once, unless each other target
-  with outcomes of the class fails in at least half as many of them (`broke`). One that was not sent, as its
-  connection was refused, always counts.
+  agent's process, but so does a cloud that is out. Such a failure counts at once where another target has
+  none in the class. Where each other target has some, it counts only if this one fails twice as often, with
+  the same proof (`broke`). One that was not sent, as its connection was refused, always counts.
 - Where a strategy sends a class to one target (`cost`, a standby), nothing can be compared. Then one request
   of the class at a time goes to another target, until that has as many outcomes as there were errors.
 
@@ -119,9 +119,10 @@ def broke(evidence: Evidence | None, request_class: int, target: str, now: float
     request_class = _counted_as(evidence, request_class, now)
     before, tallies = _before(evidence, request_class, target, now)
     tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held))
-    others = [_share(one) for key, one in tallies.items() if key != target]
-    alike = bool(others) and min(others) >= _share(tally) / 2
-    return _after(evidence, request_class, {**tallies, target: tally}, now, now), alike
+    after = _after(evidence, request_class, {**tallies, target: tally}, now, now)
+    least = min((_share(one) for key, one in tallies.items() if key != target), default=0.0)
+    alike = least > 0 and (least >= _share(tally) / 2 or not is_proven(after, target))
+    return after, alike
 
 
 def succeeded(evidence: Evidence, request_class: int, target: str, now: float) -> Evidence | None:

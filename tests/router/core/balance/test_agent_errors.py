@@ -5,6 +5,7 @@ No share is lowered for what is not a target's fault, and a bad build at one tar
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 
 import pytest
@@ -95,6 +96,22 @@ def test_a_request_that_kills_the_agent_everywhere_ejects_no_target(
     assert all(one.status in SERVING for one in harness.balancer.fleet.health.values())
     if len(shares) > 1:
         assert sum(one.failures for one in harness.balancer.traffic.values()) <= 1
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("bad", [0.2, 0.5, 0.8])
+def test_requests_that_kill_the_agent_among_good_ones_of_their_class_eject_no_target(
+    size: int, bad: float
+) -> None:
+    """In any order, and not repeated: by chance one target gets more of them than the others. Each target
+    has had one before; until then one without any looks better."""
+    for seed in range(10):
+        draw, harness = random.Random(seed), Harness((1,) * size)
+        send(harness, FINE, lambda key: True, kills=True, repeatable=True)
+        for _ in range(300):
+            kills = draw.random() < bad
+            send(harness, FINE, lambda key: kills, kills=True)  # noqa: B023
+        assert all(one.status in SERVING for one in harness.balancer.fleet.health.values())
 
 
 @pytest.mark.parametrize("strategy", Strategy)

@@ -224,17 +224,20 @@ def test_with_the_proof_the_earlier_errors_count_too() -> None:
     assert found == Finding(row=1)
 
 
-def test_a_failure_without_an_agents_reply_counts_unless_the_others_fail_alike() -> None:
-    """At once where no other target is known, or one does better; not where all fail half as often."""
+def test_a_failure_without_an_agents_reply_counts_unless_the_others_fail_too() -> None:
+    """At once where no other target is known, or one has no failure; else only with a proof."""
     evidence, alike = broke(None, 0, "t0", NOW)
     assert not alike
     evidence, alike = broke(evidence, 0, "t1", NOW)
     assert alike
-    for better in (good(0, 1, 2), good(0, 2)):
-        after, _ = tell(better, evidence)
-        assert not broke(after, 0, "t0", NOW)[1]
-    half, _ = tell(good(0, 1), evidence)
-    assert broke(half, 0, "t0", NOW)[1]
+    without, _ = tell(good(0, 2), evidence)
+    assert not broke(without, 0, "t0", NOW)[1]
+    better, _ = tell(good(0, 1, 20), evidence)
+    counts: list[bool] = []
+    for _ in range(4):
+        better, alike = broke(better, 0, "t0", NOW)
+        counts.append(not alike)
+    assert counts == [False, False, True, True]
 
 
 def test_a_cloud_that_is_out_is_found_beside_requests_that_kill_the_agent() -> None:
