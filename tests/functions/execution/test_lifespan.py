@@ -169,7 +169,7 @@ async def test_an_application_without_lifespan_support_serves(ending: str) -> No
         if scope["type"] == "http":
             await inner(scope, receive, send)
         elif ending == "raises":
-            raise NotImplementedError(scope["type"])
+            raise RuntimeError(f"no {scope['type']} here")
 
     running = Lifespan(app, Clock())
     assert (await get(running)).status == 200
