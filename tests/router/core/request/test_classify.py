@@ -11,6 +11,7 @@ from router.core.request.classify import (
     ResponseKind,
     agent_traits,
     classify,
+    is_not_charged,
     stream_blame,
 )
 from skyfleet import contract
@@ -126,3 +127,20 @@ def test_deployed_agents_are_identified_from_the_first_request_on() -> None:
     known."""
     assert all(agent_traits(kind).identified for kind in contract.AGENT_KINDS)
     assert not agent_traits("").identified
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (ResponseKind.FRONTEND, 503, True),
+        (ResponseKind.FRONTEND, 500, True),
+        (ResponseKind.FRONTEND, 404, False),
+        (ResponseKind.UNKNOWN, 502, False),
+        (ResponseKind.NOT_PROCESSED, 503, False),
+    ],
+)
+def test_only_a_platform_without_an_agent_is_not_charged(
+    kind: ResponseKind, status: int, expected: bool
+) -> None:
+    """A platform's 502 may come from an agent that died while it executed."""
+    assert is_not_charged(kind, status) is expected

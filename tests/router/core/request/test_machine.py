@@ -9,7 +9,7 @@ import pytest
 from router.core.policy import DEFAULT
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
-from router.core.request.classify import NOT_NOW, ResponseKind, is_not_charged
+from router.core.request.classify import NOT_NOW, ResponseKind
 from router.core.request.failures import AttemptError, Fail
 from router.core.targets import Choice
 from tests.router.core.request.driving import ALL, KEYS, NOW, Driven, choices, limits, reply
@@ -371,23 +371,6 @@ def test_a_platform_without_a_running_function_is_like_a_refused_connection(repe
     assert one.machine.charged == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "status", "expected"),
-    [
-        (ResponseKind.FRONTEND, 503, True),
-        (ResponseKind.FRONTEND, 500, True),
-        (ResponseKind.FRONTEND, 404, False),
-        (ResponseKind.UNKNOWN, 502, False),
-        (ResponseKind.NOT_PROCESSED, 503, False),
-    ],
-)
-def test_only_a_platform_without_an_agent_is_not_charged(
-    kind: ResponseKind, status: int, expected: bool
-) -> None:
-    """A platform's 502 may come from an agent that died while it executed."""
-    assert is_not_charged(kind, status) is expected
-
-
 @pytest.mark.parametrize("why", [{"panic": True}, {"in_backoff": True}])
 def test_a_target_of_last_resort_is_used_for_retries_only(why: dict[str, bool]) -> None:
     """No hedge and no redundant send goes there beside a serving target; redundant retries may."""
@@ -407,11 +390,3 @@ def test_no_target_is_picked_if_nothing_may_run_beside_the_running_attempt() -> 
     one = Driven(limits(deadline_s=10, parallel=3), choices(*(f"t{at}" for at in range(300))))
     assert len(one.started) == 1
     assert one.picks == [()]
-
-
-def test_events_of_an_attempt_that_is_not_running_are_refused() -> None:
-    """A driver that reports them is wrong."""
-    one = begun()
-    one.error(0, CONNECT)
-    with pytest.raises(ValueError, match="not running"):
-        one.error(0, CONNECT)

@@ -17,11 +17,13 @@ pytestmark = pytest.mark.pure
 
 
 def test_an_event_of_an_attempt_that_is_over_is_a_defect_of_the_driver() -> None:
-    """The head of a failed attempt raises."""
+    """The head of a failed attempt raises, and so does its second error."""
     one = Driven(limits(repeatable=True), choices("a", "b"))
     one.error(0, AttemptError.RESET)
     with pytest.raises(ValueError, match="0"):
         one.machine.on_head(0, 200, reply(ResponseKind.PASS), NOW)
+    with pytest.raises(ValueError, match="not running"):
+        one.error(0, AttemptError.CONNECT)
 
 
 def test_the_break_of_a_reply_that_nothing_needs_has_no_effect() -> None:
