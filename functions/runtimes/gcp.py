@@ -2,13 +2,14 @@
 """Google Cloud Functions: functions-framework starts gunicorn and uvicorn's worker with our application.
 
 Rules
-- The framework makes a Starlette application for each function, with routes and four middlewares, which take
-  a request longer than the router does. Here `Starlette` in the framework's module makes ours instead
-  (functions_framework/aio/__init__.py, `_create_asgi_app_with_function`, 3.10).
+- The framework makes a Starlette application for each function. Its routes and middlewares took more than a
+  third of the CPU time of a request to a router. Here `Starlette` in the framework's module makes ours
+  instead (functions_framework/aio/__init__.py, `_create_asgi_app_with_function`, 3.10).
 - So the paths and methods that the framework answers itself (`/robots.txt`, `/favicon.ico`, PROPFIND) reach
   the application, as in the other clouds, and the worker sends it the events of the lifespan protocol, which
   the framework's application ignores. gunicorn forks later: the events arrive in its worker.
-- uvicorn has the same options as on AWS (`functions.runtimes.http_protocol`).
+- uvicorn has the same options as on AWS (`functions.runtimes.http_protocol`). gunicorn's worker reads them
+  from a class attribute (uvicorn_worker/_workers.py, `UvicornWorker.CONFIG_KWARGS`, 0.4).
 """
 
 from __future__ import annotations
