@@ -19,9 +19,19 @@ import requests
 
 from tests.end_to_end.kit import CHECKOUT, target
 
-pytestmark = [pytest.mark.emulator]
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("daemon")]
 
 READY_S = 60.0  # imports on a busy machine
+
+# Ports that no other test's emulator is given while a daemon of this module is down.
+OWN_PORTS = """
+from emulator.runtime import ports
+ports.LOWEST, ports.HIGHEST = 32001, 32767
+"""
+DAEMON = f"""{OWN_PORTS}
+import runpy
+runpy.run_module("emulator", run_name="__main__", alter_sys=True)
+"""
 
 # An emulator in a process of its own: one function per cloud, called once, then it waits to be killed.
 VICTIM = """
@@ -80,7 +90,7 @@ def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
 
 def program(source: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", source, *arguments],
+        [sys.executable, "-c", OWN_PORTS + source, *arguments],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         text=True,
@@ -129,8 +139,8 @@ def start(root: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             sys.executable,
-            "-m",
-            "emulator",
+            "-c",
+            DAEMON,
             "--root",
             str(root),
             "--project",
