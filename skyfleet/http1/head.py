@@ -1,0 +1,232 @@
+"""The head of a request or a response: start line and fields.
+
+Rules
+- Of what RFC 9112 leaves to a recipient, only the strict reading is left: lines end with CRLF, no field is
+  folded, no space precedes a colon, and one pattern describes a whole head. What nginx or HAProxy refuses is
+  refused here, so a server before or behind this one cannot read a message in another way.
+- The framing is decided once, with the head: a length or the chunked coding, never both and each only once
+  (RFC 9112, section 6). What follows the head never changes it.
+- HTTP/1.1 has exactly one Host (RFC 9112, section 3.2). A request target is a path. An absolute one is
+  reduced to its path if its authority is the Host, as in HAProxy.
+- CONNECT and TRACE are refused, as in nginx: one asks for a tunnel, the other for a copy of the fields,
+  which the platform's credentials may be among.
+- The limits are stated below; a head beyond them is refused with 431 (RFC 6585, section 5).
+
+Values keep their bytes, names are in lower case, the order of the fields stays.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from skyfleet.asgi import Header
+from skyfleet.http1.errors import MalformedMessage
+
+# nginx takes lines of 8 KiB and Node heads of 16 KiB. Cloud Run takes 64 KiB for all fields.
+MAX_LINE: Final = 16_384
+MAX_HEAD: Final = 65_536
+# HAProxy's limit is 101, that of hyper, which the Lambda Web Adapter is made of, 100.
+MAX_FIELDS: Final = 100
+# `RequestHead.length` of a body in the chunked coding.
+CHUNKED: Final = -1
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+_FIELDS: Final = rb"(?:%b:%b\r\n)*+" % (_TOKEN, _TEXT)
+# A `#` is no part of a request target; servers that cut it there see another path (CVE-2023-45539).
+_TARGET: Final = rb"[\x21\x22\x24-\x7e]++"
+_REQUEST: Final = re.compile(rb"(%b) (%b) HTTP/1\.([01])\r\n(%b)" % (_TOKEN, _TARGET, _FIELDS))
+_RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: (%b))?\r\n(%b)" % (_TEXT, _FIELDS))
+_FIELD_LINES: Final = re.compile(_FIELDS)
+_FIELD: Final = re.compile(rb"([^:\r]+):[ \t]*([^\r]*)\r\n")
+# RFC 9112, section 3: the start line alone, for what is said of a head that does not fit.
+_REQUEST_LINE: Final = re.compile(rb"(%b) (%b) HTTP/([0-9])\.([0-9])\r\n" % (_TOKEN, _TARGET))
+_BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
+# RFC 3986, section 3.2, without user information.
+_AUTHORITY: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+
+class RequestHead(NamedTuple):
+    """target: path and query as they were sent. minor: of HTTP/1. by_name: the last field of each name.
+    length: of the body in bytes, or `CHUNKED`. keep_alive: whether another request may follow."""
+
+    method: str
+    target: bytes
+    minor: int
+    fields: list[Header]
+    by_name: dict[bytes, bytes]
+    length: int
+    keep_alive: bool
+
+
+class ResponseHead(NamedTuple):
+    """reason: the reason phrase, which may be empty."""
+
+    status: int
+    reason: bytes
+    minor: int
+    fields: list[Header]
+    by_name: dict[bytes, bytes]
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Read the head of a request. head: up to and with the CRLF of its last line, without the empty line.
+
+    Raises MalformedMessage."""
+    match = _REQUEST.fullmatch(head)
+    if match is None:
+        raise _unreadable(head)
+    method, target, minor, lines = match.groups()
+    fields = _fields(head, lines)
+    by_name = dict(fields)
+    if len(by_name) != len(fields):
+        _refuse_repeated(fields)
+    if target[:1] != b"/":
+        target = _path(target, by_name)
+    if method in (b"CONNECT", b"TRACE"):
+        raise MalformedMessage(f"The method {method.decode()} is not served here.", 405, "method-not-allowed")
+    if b"host" not in by_name:
+        if minor == b"1":
+            raise MalformedMessage("A request in HTTP/1.1 has exactly one Host field; this one has none.")
+    elif not _AUTHORITY.fullmatch(by_name[b"host"]):
+        raise MalformedMessage("The value of Host is no host name with a port.")
+    length = 0
+    if b"content-length" in by_name or b"transfer-encoding" in by_name:
+        length = _request_length(by_name, minor)
+    keep_alive = minor == b"1"
+    if b"connection" in by_name:
+        keep_alive = _kept(keep_alive, fields)
+    return RequestHead(method.decode(), target, minor[0] - 0x30, fields, by_name, length, keep_alive)
+
+
+def parse_response(head: bytes) -> ResponseHead:
+    """Read the head of a response, whose framing depends on its request. head: as for `parse_request`.
+
+    Raises MalformedMessage."""
+    match = _RESPONSE.fullmatch(head)
+    if match is None:
+        raise _unreadable(head)
+    minor, status, reason, lines = match.groups()
+    fields = _fields(head, lines)
+    by_name = dict(fields)
+    if len(by_name) != len(fields):
+        _refuse_repeated(fields)
+    return ResponseHead(int(status), reason or b"", minor[0] - 0x30, fields, by_name)
+
+
+def response_length(head: ResponseHead) -> int | None:
+    """The announced length of a body in bytes, `CHUNKED`, or None: it ends with the connection.
+
+    RFC 9112, section 6.3, without its first two rules, which depend on the request and the status. Raises
+    MalformedMessage."""
+    if b"transfer-encoding" in head.by_name:
+        if head.minor == 0:
+            raise MalformedMessage("a transfer coding in HTTP/1.0")
+        if b"content-length" in head.by_name:
+            raise MalformedMessage("both a length and a transfer coding")
+        if head.by_name[b"transfer-encoding"].lower() != b"chunked":
+            raise MalformedMessage("a transfer coding other than chunked")
+        return CHUNKED
+    return _length(head.by_name[b"content-length"]) if b"content-length" in head.by_name else None
+
+
+def parse_trailers(lines: bytes) -> list[Header]:
+    """Read the fields behind a chunked body, each line with its CRLF. Raises MalformedMessage."""
+    if not _FIELD_LINES.fullmatch(lines):
+        raise MalformedMessage("A field behind the body is malformed.")
+    return _fields(lines, lines)
+
+
+def check_beginning(data: bytes) -> None:
+    """Refuse the beginning of a request's head, whose end is not here yet, as soon as it cannot become one.
+
+    Raises MalformedMessage."""
+    if _BARE.search(data):
+        raise _unreadable(data)
+    if (end := data.find(b"\r\n")) >= 0 and not _REQUEST.fullmatch(data, 0, end + 2):
+        raise _unreadable(data)
+    _check_limits(data)
+
+
+def _fields(head: bytes, lines: bytes) -> list[Header]:
+    found: list[Header] = _FIELD.findall(lines)
+    if len(head) > MAX_LINE or len(found) > MAX_FIELDS:
+        _check_limits(head)
+    if b" \r\n" in lines or b"\t\r\n" in lines:
+        return [(name.lower(), value.rstrip(b" \t")) for name, value in found]
+    return [(name.lower(), value) for name, value in found]
+
+
+def _check_limits(head: bytes) -> None:
+    lines = head.split(b"\r\n")
+    if len(lines[0]) > MAX_LINE:
+        what = f"Its first line is longer than {MAX_LINE} bytes."
+        raise MalformedMessage(what, 414, "uri-too-long")
+    if len(lines) - 2 > MAX_FIELDS or len(head) > MAX_HEAD or max(map(len, lines)) > MAX_LINE:
+        raise MalformedMessage(
+            f"Its header fields are too large; the limits are {MAX_FIELDS} fields, {MAX_LINE} bytes a field "
+            f"and {MAX_HEAD} bytes in all.",
+            431,
+            "header-fields-too-large",
+        )
+
+
+def _refuse_repeated(fields: list[Header]) -> None:
+    names = [name for name, _ in fields if name in _ONCE]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedMessage(f"The field {twice.decode()} appears twice; it may appear once.")
+
+
+def _path(target: bytes, by_name: dict[bytes, bytes]) -> bytes:
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise MalformedMessage("The request target is no path; it begins with '/'.")
+    authority, path = match.groups()
+    if authority.lower() != by_name.get(b"host", b"").lower():
+        raise MalformedMessage("The host of the request target is not that of the Host field.")
+    return path if path[:1] == b"/" else b"/" + path
+
+
+def _request_length(by_name: dict[bytes, bytes], minor: bytes) -> int:
+    if b"transfer-encoding" not in by_name:
+        return _length(by_name[b"content-length"])
+    if b"content-length" in by_name:
+        raise MalformedMessage("It has both Content-Length and Transfer-Encoding; it may have one of them.")
+    if minor == b"0":
+        raise MalformedMessage("HTTP/1.0 has no Transfer-Encoding; use Content-Length.")
+    if by_name[b"transfer-encoding"].lower() != b"chunked":
+        raise MalformedMessage("Only the transfer coding chunked is read.", 501, "not-implemented")
+    return CHUNKED
+
+
+def _length(value: bytes) -> int:
+    if not _LENGTH.fullmatch(value):
+        raise MalformedMessage("Its Content-Length is no decimal number of at most 18 digits.")
+    return int(value)
+
+
+def _kept(keep_alive: bool, fields: list[Header]) -> bool:
+    """RFC 9112, section 9.3."""
+    values = b",".join([value for name, value in fields if name == b"connection"]).lower()
+    options = {option.strip() for option in values.split(b",")}
+    return b"close" not in options and (keep_alive or b"keep-alive" in options)
+
+
+def _unreadable(head: bytes) -> MalformedMessage:
+    """Say why a head does not fit its pattern."""
+    if _BARE.search(head):
+        return MalformedMessage("A line does not end with CRLF, or a NUL byte is in the head.")
+    line = head[: head.find(b"\r\n") + 2]
+    if head.startswith(b"HTTP/"):
+        return MalformedMessage("Its status line or one of its fields is malformed.")
+    if (found := _REQUEST_LINE.fullmatch(line)) is None:
+        return MalformedMessage("The request line is not 'METHOD /path HTTP/1.1' in visible ASCII.")
+    if found[3] != b"1" or found[4] not in (b"0", b"1"):
+        text = f"HTTP/{found[3].decode()}.{found[4].decode()} is not served here; use HTTP/1.1."
+        return MalformedMessage(text, 505, "http-version-not-supported")
+    return MalformedMessage("A header field is malformed: 'name: value', no fold, no space before the colon.")
