@@ -9,7 +9,7 @@ Rules
 - 1xx responses are skipped. A switch of protocols was not requested and is a failure.
 - The size of the response head is bounded, so that a target cannot exhaust the memory.
 
-This file only reports `TransportError.RESET`; the pool reports the errors of opening a connection.
+This file reports `TransportError.RESET` and `INVALID`; the pool reports the errors of opening a connection.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._parse_failed(error)
+            self._parse_failed(error, data)
             return
         if self._complete and self._announced is None:
             self._finish()
@@ -168,15 +168,18 @@ class Connection(asyncio.Protocol):
         elif not self._status:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._fail(f"the head of its reply is larger than {MAX_HEAD_BYTES} bytes")
+                why = f"the head of its reply is larger than {MAX_HEAD_BYTES} bytes"
+                self._fail(why, TransportError.INVALID)
 
-    def _parse_failed(self, error: Exception) -> None:
+    def _parse_failed(self, error: Exception, data: bytes) -> None:
         if self._complete:  # a complete response, followed by bytes that a client has to ignore
             self._keep_alive = False
             self._end()
             return
         cause = error.__context__ or error
-        self._fail(f"its reply is not HTTP/1.1 ({cause})")
+        speaks = self._status or self._head_bytes or data.startswith(b"HTTP/1.")
+        kind = TransportError.INVALID if speaks else TransportError.RESET
+        self._fail(f"its reply is not HTTP/1.1 ({cause})", kind)
         if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(cause, ValueError):
             raise cause  # a defect of a handler, not of the target
 
@@ -267,9 +270,9 @@ class Connection(asyncio.Protocol):
         if handler is not None:
             handler.on_end()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, error: TransportError = TransportError.RESET) -> None:
         handler, self._handler = self._handler, None
         self._release(self, False)
         self.close()
         if handler is not None:
-            handler.on_failure(TransportError.RESET, why)
+            handler.on_failure(error, why)

@@ -16,13 +16,15 @@ class TransportError(StrEnum):
     """Why a response handler gets no complete response.
 
     CONNECT: no connection was opened, so nothing was sent. OVERFLOW: the limit of connections to the origin
-    is reached, so nothing was sent. RESET: the connection broke, or the response is not valid HTTP/1.1; the
-    request may have been processed.
+    is reached, so nothing was sent. RESET: the connection broke, or something other than an HTTP/1.1 server
+    answered; the request may have been processed. INVALID: a server answered, and its response is not valid
+    HTTP/1.1: wrong bytes, not missing ones.
     """
 
     CONNECT = "connect"
     OVERFLOW = "overflow"
     RESET = "reset"
+    INVALID = "invalid"
 
 
 class NetError(Exception):

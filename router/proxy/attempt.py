@@ -27,7 +27,7 @@ from router.core.request.classify import (
     is_ordinary,
     stream_blame,
 )
-from router.core.request.failures import AttemptError
+from router.core.request.failures import ERROR_RULES, AttemptError
 from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
 from router.net.fields import request_head, upstream
@@ -43,12 +43,7 @@ _ERRORS: Final = {
     TransportError.CONNECT: AttemptError.CONNECT,
     TransportError.OVERFLOW: AttemptError.OVERFLOW,
     TransportError.RESET: AttemptError.RESET,
-}
-_BLAME: Final = {
-    AttemptError.CONNECT: Outcome.SILENCE,
-    AttemptError.RESET: Outcome.SILENCE,
-    AttemptError.UNRESPONSIVE: Outcome.UNRESPONSIVE,
-    AttemptError.OVERFLOW: Outcome.NEUTRAL,
+    TransportError.INVALID: AttemptError.INVALID,
 }
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENCE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
 _GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
@@ -65,7 +60,7 @@ class AttemptOwner(Protocol):
 
     def on_end(self, attempt: Attempt, /) -> None: ...
 
-    def on_error(self, attempt: Attempt, error: AttemptError, /) -> None: ...
+    def on_error(self, attempt: Attempt, error: AttemptError, why: str, /) -> None: ...
 
     def on_truncated(self, attempt: Attempt, why: str, /) -> None: ...
 
@@ -245,12 +240,16 @@ class Attempt:
         self.stop_probing()
         if not self.status:
             unsent = failure is AttemptError.CONNECT
-            self.record(_BLAME.get(failure, Outcome.FAILURE), why, unsent=unsent)
-            self._owner.on_error(self, failure)
+            self.record(ERROR_RULES[failure].outcome, why, unsent=unsent)
+            self._owner.on_error(self, failure, why)
             return
         self._truncated = why
-        self.record(Outcome.FAILURE, why)
-        self._owner.on_truncated(self, why)
+        invalid = failure is AttemptError.INVALID
+        self.record(Outcome.AGENT_ERROR if invalid else Outcome.FAILURE, why)
+        if invalid and self.awaited and not self.flowing:
+            self._owner.on_error(self, failure, why)
+        else:
+            self._owner.on_truncated(self, why)
 
     # The owner calls these.
 
@@ -278,7 +277,7 @@ class Attempt:
 
     def cancel(self, error: AttemptError, why: str) -> None:
         """Close it as failed."""
-        self.record(_BLAME.get(error, Outcome.FAILURE), why)
+        self.record(ERROR_RULES[error].outcome, why)
         self.close()
 
     def censored(self) -> bool:

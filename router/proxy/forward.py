@@ -196,10 +196,11 @@ class Forwarder:
         self._context.deadlines.discard(self)  # all other attempts are closed
         self._downstream.end()
 
-    def on_error(self, attempt: Attempt, error: AttemptError) -> None:
-        """It ended without a reply."""
+    def on_error(self, attempt: Attempt, error: AttemptError, why: str) -> None:
+        """It ended without a reply that can be forwarded."""
+        self._report_head()
         now = self._context.ticks()
-        self._do(self._machine.on_error(attempt.number, error, now), now)
+        self._do(self._machine.on_error(attempt.number, error, now, why), now)
 
     def on_truncated(self, attempt: Attempt, why: str) -> None:
         """Its reply broke off."""

@@ -23,7 +23,15 @@ from router.core.request.actions import (
 )
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind
-from router.core.request.failures import UNSENT, AttemptError, Fail, may_have_run, no_reply, too_late
+from router.core.request.failures import (
+    ERROR_RULES,
+    AttemptError,
+    Fail,
+    invalid_response,
+    may_have_run,
+    no_reply,
+    too_late,
+)
 from router.core.request.limits import RequestLimits
 from router.core.request.stream import ResumableStream
 from router.core.targets import Choice
@@ -32,7 +40,6 @@ from router.core.targets import Choice
 _MOST_NOT_CHARGED: Final = 5
 # While targets come and go, each round of a queued request may be refused again.
 _MOST_ATTEMPTS: Final = 20
-_BROKEN: Final = frozenset({AttemptError.RESET, AttemptError.TRUNCATED})
 NOT_RUNNING: Final = "Attempt {} is not running; report events of running attempts only."
 _QUEUE: Final = (Queue(),)
 _FORWARD_FIRST: Final = (Forward(0),)
@@ -226,13 +233,23 @@ class RequestState:
 
     def _ended(self, one: ActiveAttempt, error: AttemptError, now: float) -> Fail | None:
         """An attempt failed; what the client is told if nothing may be sent for it."""
-        sent, slow, key = error not in UNSENT, error is AttemptError.UNRESPONSIVE, one.choice.key
-        one.excluded, one.reset = sent, one.repeatable and error in _BROKEN
+        rule, slow, key = ERROR_RULES[error], error is AttemptError.UNRESPONSIVE, one.choice.key
+        sent = one.excluded = rule.sent
+        one.reset = one.repeatable and rule.returns
         self._remove(one, f"{key}: {error}", now, executed=sent)
         if not sent:
             self.charged -= 1
         self._slow = self._slow or slow
         return may_have_run(key, error, slow=slow) if sent and not one.repeatable else None
+
+    def _invalid(self, one: ActiveAttempt, why: str, now: float) -> Actions:
+        """Its reply is not valid HTTP/1.1: nothing is sent for it, and what runs beside it goes on."""
+        self._ended(one, AttemptError.INVALID, now)
+        if self.active:
+            return self._armed()
+        if self._kept and one.repeatable:
+            return self._exhausted(now)
+        return self._failed(invalid_response(one.choice.key, why), now)
 
     def _remove(self, one: ActiveAttempt, cause: str, now: float, *, executed: bool) -> None:
         self.active.remove(one)

@@ -9,14 +9,21 @@ Rules
   repeated, and where a repeat gets the same; `true`, with Retry-After, where a repeat is harmless. What the
   agent says itself is kept.
 - Each reply names its target, the number of attempts, the request id and where the time went.
+- Missing bytes are a broken connection, and another target may do better (`RESET`, `TRUNCATED`). Wrong bytes
+  are the agent's bug (`INVALID`): another target would send the same, so one attempt is enough, and only the
+  comparison of targets tells whether it counts. nginx has the same two kinds, and repeats a request for the
+  first only (`proxy_next_upstream error timeout`, its default, without `invalid_header`). HAProxy's manual
+  calls a retry after junk "usually a bad idea", since the request may be what harms the server
+  (`retry-on junk-response`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from router.core.outcomes import Outcome
 from router.core.targets import Choice
 from skyfleet.asgi import Header, error_json
 from skyfleet.cors import READABLE
@@ -31,13 +38,34 @@ class AttemptError(StrEnum):
     RESET = "reset"
     TRUNCATED = "truncated"  # within a reply of which nothing was forwarded
     UNRESPONSIVE = "unresponsive"  # neither a reply nor an answer to /health
+    INVALID = "invalid-response"  # whole so far, and not HTTP/1.1
 
 
+@frozen
+class ErrorRule:
+    """What follows from an error of an attempt. sent: the agent may have executed. elsewhere: another target
+    may do better. returns: the target may be tried again after a failed probe. outcome: what it says of the
+    target."""
+
+    sent: bool
+    elsewhere: bool
+    returns: bool
+    outcome: Outcome
+
+
+ERROR_RULES: Final[Mapping[AttemptError, ErrorRule]] = {
+    AttemptError.CONNECT: ErrorRule(False, True, False, Outcome.SILENCE),
+    AttemptError.OVERFLOW: ErrorRule(False, True, False, Outcome.NEUTRAL),
+    AttemptError.RESET: ErrorRule(True, True, True, Outcome.SILENCE),
+    AttemptError.TRUNCATED: ErrorRule(True, True, True, Outcome.FAILURE),
+    AttemptError.UNRESPONSIVE: ErrorRule(True, True, False, Outcome.UNRESPONSIVE),
+    AttemptError.INVALID: ErrorRule(True, False, False, Outcome.AGENT_ERROR),
+}
 _SHOULD_RETRY: Final = b"x-should-retry"
 # What SDKs repeat below 500.
 _REPEATED: Final = frozenset({408, 409, 429})
 # The request was not sent.
-UNSENT: Final = frozenset({AttemptError.CONNECT, AttemptError.OVERFLOW})
+UNSENT: Final = frozenset(error for error, rule in ERROR_RULES.items() if not rule.sent)
 
 
 @frozen
@@ -75,6 +103,15 @@ def may_have_run(key: str, how: str, *, slow: bool = False) -> Fail:
         "that may be repeated."
     )
     return Fail(504 if slow else 502, "may-have-run", reason)
+
+
+def invalid_response(key: str, why: str) -> Fail:
+    """The reply is not valid HTTP/1.1. why: what is wrong with it."""
+    reason = (
+        f"The agent at {key} sent a reply that is not valid HTTP/1.1: {why}. It may have run there and "
+        "was not sent again, since the same agent in another cloud would most likely reply in the same way."
+    )
+    return Fail(502, "invalid-response", reason)
 
 
 def response_headers(

@@ -21,6 +21,8 @@ Rules
 - A small reply is forwarded when it is complete. If the request may be repeated, an event stream is forwarded
   from its first event. A reply that is truncated before that is retried if that is harmless. Otherwise the
   client gets `may-have-run`: a broken connection would make its SDK repeat the request.
+- A reply that is not valid HTTP/1.1 is the agent's bug: nothing is sent for it, whether a repeat is harmless
+  or not, and the client gets 502 with the code `invalid-response`.
 - An attempt without a reply for `probe_after_s` leads to a probe of the target's /health. If the probe
   succeeds the attempt goes on, and the next probe follows after a growing pause. If it fails, the attempt has
   failed and may have executed. A target that may be starting cold gets the cold timeout if the request cannot
@@ -44,7 +46,7 @@ from router.core.request.actions import Abandon, Abandoned, Action, Actions, Can
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind, is_not_charged
 from router.core.request.decisions import NOT_RUNNING, RequestState
-from router.core.request.failures import AttemptError, may_have_run
+from router.core.request.failures import ERROR_RULES, AttemptError, may_have_run
 from router.core.targets import Choice
 
 # What is forwarded at once if the request must not be repeated.
@@ -130,9 +132,11 @@ class RequestMachine(RequestState):
         """The held reply is complete, or its first event is here."""
         return self._forward(self._running(number), now)
 
-    def on_error(self, number: int, error: AttemptError, now: float) -> Actions:
-        """It ended without a reply that can be forwarded."""
+    def on_error(self, number: int, error: AttemptError, now: float, why: str = "") -> Actions:
+        """It ended without a reply that can be forwarded. why: what is wrong with an invalid one."""
         one = self._running(number)
+        if not ERROR_RULES[error].elsewhere:
+            return self._invalid(one, why, now)
         fail = self._ended(one, error, now)
         return self._retry(now) if fail is None else self._failed(fail, now)
 

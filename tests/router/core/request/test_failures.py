@@ -6,9 +6,14 @@ import json
 
 import pytest
 
+from router.core.outcomes import Outcome
 from router.core.request.failures import (
+    ERROR_RULES,
+    AttemptError,
+    ErrorRule,
     Fail,
     error_reply,
+    invalid_response,
     may_have_run,
     no_reply,
     response_headers,
@@ -31,6 +36,7 @@ pytestmark = pytest.mark.pure
         (too_late([], ["b"], safe=False), 504, "deadline", False),
         (may_have_run("a", "reset"), 502, "may-have-run", False),
         (may_have_run("a", "unresponsive", slow=True), 504, "may-have-run", False),
+        (invalid_response("a", "a status of 600"), 502, "invalid-response", False),
     ],
 )
 def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: str, retry: bool) -> None:
@@ -46,6 +52,25 @@ def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: s
     assert (b"content-length", str(len(body)).encode()) in headers
     assert ((b"retry-after", b"5") in headers) is retry
     assert (b"x-should-retry", b"true" if retry else b"false") in headers
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "elsewhere", "returns", "outcome"),
+    [
+        (AttemptError.CONNECT, False, True, False, Outcome.SILENCE),
+        (AttemptError.OVERFLOW, False, True, False, Outcome.NEUTRAL),
+        (AttemptError.RESET, True, True, True, Outcome.SILENCE),
+        (AttemptError.TRUNCATED, True, True, True, Outcome.FAILURE),
+        (AttemptError.UNRESPONSIVE, True, True, False, Outcome.UNRESPONSIVE),
+        (AttemptError.INVALID, True, False, False, Outcome.AGENT_ERROR),
+    ],
+)
+def test_each_error_of_an_attempt_has_one_rule(
+    error: AttemptError, sent: bool, elsewhere: bool, returns: bool, outcome: Outcome
+) -> None:
+    """Missing bytes lead to another target; wrong bytes are the agent's, and are compared like its errors."""
+    assert ERROR_RULES[error] == ErrorRule(sent, elsewhere, returns, outcome)
+    assert set(ERROR_RULES) == set(AttemptError)
 
 
 TRUE, FALSE = b"true", b"false"

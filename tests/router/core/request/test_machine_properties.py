@@ -250,7 +250,10 @@ class Lives(RuleBasedStateMachine):
         self._obey(self.machine.on_head(number, BAD[kind], reply, self.now))
 
     @precondition(waiting)
-    @rule(at=st.integers(0, 2), error=st.sampled_from([*sorted(UNSENT), AttemptError.RESET]))
+    @rule(
+        at=st.integers(0, 2),
+        error=st.sampled_from([*sorted(UNSENT), AttemptError.RESET, AttemptError.INVALID]),
+    )
     def an_attempt_fails(self, at: int, error: AttemptError) -> None:
         number = self._of(at, self._waiting())
         one = self.sent[number]
