@@ -33,6 +33,8 @@ INVALID: Final = {
     "negative length": OK + b"content-length: -2\r\n\r\nhi",
     "another transfer coding": OK + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "unasked switch of protocols": b"HTTP/1.1 101 Go\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    "head without an end": OK + b"x-a: " + b"a" * 70_000,
+    "CR in a value": OK + b"x-a: 1\r2\r\n" + END,
     "bad chunk size": CHUNKED + b"zz\r\nhi\r\n0\r\n\r\n",
     "chunk without its end": CHUNKED + b"2\r\nhi0\r\n\r\n",
 }
