@@ -110,6 +110,7 @@ POLICY_NUMBERS: Final[Mapping[str, Range]] = {
     "extraUsdPerHour": (0, 1_000_000),
     "latencyGoalMs": (1, 3_600_000),
     "queueTimeoutS": (0, MAX_DEADLINE_S),
+    "heartbeatS": (0, MAX_DEADLINE_S),
     "attempts": (1, 10),
 }
 HEDGES: Final = ("auto", "on", "off")

@@ -24,6 +24,8 @@ HEADERS: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+# A comment, which no client shows ("Authoring notes" of the standard, on proxies that drop silent streams).
+PING: Final = b": ping\n\n"
 # Far above any delta or step of an agent; it bounds the memory of one stream.
 LONGEST_EVENT: Final = 65_536
 # The part of the last event that is kept: its type is at the beginning, `[DONE]` at the end.

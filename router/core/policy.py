@@ -59,6 +59,10 @@ class Policy:
     # When nothing can be sent to any target, a request waits this long for one to come back: most callers
     # are more patient than a restart takes, and less than a cold start.
     queue_timeout_s: float = 10.0
+    # A silent event stream gets a comment. The HTML standard advises one "every 15 seconds or so" (section
+    # "Authoring notes" of server-sent events), and the shortest idle timeout on the way is often 60 s: that
+    # of nginx (`proxy_read_timeout`) and of AWS's load balancers (`idle_timeout.timeout_seconds`).
+    heartbeat_s: float = 15.0
 
     # Fixed.
 

@@ -82,7 +82,13 @@ _PLATFORM_PREFIXES: Final = (
 )
 # Options for this router (router.core.request.options). Each attempt gets the remaining time of its own.
 _OPTIONS: Final = frozenset(
-    {b"grpc-timeout", b"x-skyfleet-redundant", b"x-skyfleet-strategy", b"x-skyfleet-timeout-ms"}
+    {
+        b"grpc-timeout",
+        b"x-skyfleet-heartbeat",
+        b"x-skyfleet-redundant",
+        b"x-skyfleet-strategy",
+        b"x-skyfleet-timeout-ms",
+    }
 )
 _NOT_UPSTREAM: Final = _HOP_BY_HOP | _SET_BY_ROUTER | _SIGNATURE | _OF_CLIENTS_URL | _PLATFORM | _OPTIONS
 # `date` and `server`: the server in front of the router sets its own. `alt-svc` and

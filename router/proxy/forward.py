@@ -29,7 +29,7 @@ from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
 from skyfleet.asgi import Header
 from skyfleet.cors import ALLOW_ORIGIN
-from skyfleet.sse import error_event
+from skyfleet.sse import PING, error_event
 
 # The downstream listens for a leaving client after so long: above most replies that no model makes, and far
 # below what an agent would work on for nothing.
@@ -259,6 +259,8 @@ class Forwarder:
             case a.Queue():
                 self._queued = True
                 self._context.request_queue.wait(self)
+            case a.Ping():
+                self._downstream.body(PING)
             case a.Abort():
                 self._abort(action)
             case Fail():

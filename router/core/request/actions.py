@@ -87,6 +87,12 @@ class Queue:
     __slots__ = ()
 
 
+class Ping:
+    """Give the client of a silent event stream a comment (`skyfleet.sse.PING`)."""
+
+    __slots__ = ()
+
+
 @frozen
 class Abort:
     """End a reply that has begun with an error. as_event: in an event of its stream; otherwise by closing."""
@@ -96,5 +102,5 @@ class Abort:
     as_event: bool
 
 
-Action = Pick | Charge | MarkSlow | Send | Probe | Cancel | Abandon | Forward | Queue | Abort | Fail
+Action = Pick | Charge | MarkSlow | Send | Probe | Cancel | Abandon | Forward | Queue | Ping | Abort | Fail
 Actions = tuple[Action, ...]

@@ -33,7 +33,7 @@ from router.core.request.failures import (
     too_late,
 )
 from router.core.request.limits import RequestLimits
-from router.core.request.stream import ResumableStream
+from router.core.request.stream import ResumableStream, ping_at
 from router.core.targets import Choice
 
 # Refused connections are not charged, but each costs the client a round trip.
@@ -103,8 +103,10 @@ class RequestState:
         "_maybe_executed",
         "_paused",
         "_pending",
+        "_ping_at",
         "_queued",
         "_reason",
+        "_sent_at",
         "_slow",
         "active",
         "attempts",
@@ -133,6 +135,8 @@ class RequestState:
         self._pending: Choice | None = None
         self._queued: Fail | None = None
         self._lost = ""
+        # When a comment for a silent stream is due; when its client got something last.
+        self._ping_at = self._sent_at = math.inf
         self.data_at = self.wake_at = self._hedge_at = math.inf
 
     def _needs_repeatable(self) -> bool:
@@ -212,7 +216,7 @@ class RequestState:
 
     def _armed(self) -> Actions:
         """Set `wake_at`; no action."""
-        at = min(self._limits.deadline, self._hedge_at)
+        at = min(self._limits.deadline, self._hedge_at, self._ping_at)
         for one in self.active:
             at = min(at, one.wake_at)
         self.wake_at = at
@@ -280,6 +284,7 @@ class RequestState:
         others = self._close_others(one) if self.attempts[-1].number else ()
         if events and self.stream is None:
             self.stream = ResumableStream(may_resume=running and one.repeatable)
+            self._silent_since(now)
         if not running:
             self.active = []
         self.forwarded, self.data_at = one, now
@@ -287,7 +292,9 @@ class RequestState:
             self._await_body()
         else:
             quiet_at, limit = now + self._limits.policy.deadline_s, self._limits.client_deadline
-            self.wake_at = quiet_at if quiet_at < limit else limit
+            self.wake_at = at = quiet_at if quiet_at < limit else limit
+            if self._ping_at < at:
+                self.wake_at = self._ping_at
         if not one.number and not others:
             return _FORWARD_FIRST
         return (*others, Forward(one.number, bool(self._lost)))
@@ -335,7 +342,13 @@ class RequestState:
     def _await_body(self) -> None:
         limits = self._limits
         quiet_at = math.inf if self._paused else self.data_at + limits.policy.deadline_s
-        self.wake_at = quiet_at if quiet_at < limits.client_deadline else limits.client_deadline
+        self.wake_at = min(quiet_at, limits.client_deadline, self._ping_at)
+
+    def _silent_since(self, at: float) -> None:
+        """The client of the stream got something at this time: set when a comment is due."""
+        self._sent_at = at
+        if not self._paused:
+            self._ping_at = ping_at(at, self._limits.heartbeat_s)
 
     def _exhausted(self, now: float) -> Actions:
         if self._kept:

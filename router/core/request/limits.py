@@ -22,7 +22,8 @@ class RequestLimits:
     the begin of a reply. client_deadline: absolute, for its end; infinite: the client set none. repeatable:
     the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a lone attempt
     is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no hedge.
-    affinity_key: requests with the same one meet at one target; empty: none.
+    affinity_key: requests with the same one meet at one target; empty: none. heartbeat_s: after so long a
+    silent event stream gets a comment; infinite: never.
     """
 
     policy: Policy
@@ -35,6 +36,7 @@ class RequestLimits:
     retries_only: bool = False
     client_deadline: float = math.inf
     affinity_key: bytes = b""
+    heartbeat_s: float = math.inf
 
 
 def is_repeatable(method: str, options: RequestOptions) -> bool:
@@ -62,4 +64,5 @@ def request_limits(
         client_deadline,
         # Agents ignore a key on safe methods.
         b"" if options.key is None or method in SAFE else options.key,
+        (options.heartbeat and policy.heartbeat_s) or math.inf,
     )

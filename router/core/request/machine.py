@@ -33,6 +33,10 @@ Rules
 - If nothing could be sent, the request is queued until a target is back, `queue_timeout_s` has passed or the
   deadline comes. It is then resent only where it cannot have executed, unless the connection was reset, a
   repeat is harmless and the target has failed a probe since.
+- The client of a forwarded event stream gets a comment when it has got nothing for `heartbeat_s`: between
+  whole events, not while it reads slowly, and also while the stream is resumed. A comment is no sign of the
+  agent, so all times of silence go on. A held stream whose head is here for `heartbeat_s` is forwarded when a
+  probe succeeds, so that its client gets comments too.
 - An event stream that is truncated after a part was forwarded is resumed from another target, if that sends
   the same bytes (`router.core.request.stream`). Any other forwarded reply that is truncated is aborted.
 """
@@ -42,7 +46,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from router.core.request.actions import Abandon, Abandoned, Action, Actions, Cancel, Charge, Pick, Probe
+from router.core.request.actions import Abandon, Abandoned, Action, Actions, Cancel, Charge, Pick, Ping, Probe
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind, is_not_charged
 from router.core.request.decisions import NOT_RUNNING, RequestState
@@ -57,6 +61,7 @@ _FIRST_PICK: Final = (Pick(()),)
 # Pauses between probes of one attempt double from `probe_after_s` up to this.
 _PROBE_PAUSE_CAP_S: Final = 30.0
 _UNRESPONSIVE: Final = "gave neither a reply nor an answer to /health"
+_PING: Final = (Ping(),)
 _STOPPED: Final = "stopped in the middle of a small reply"
 
 
@@ -159,6 +164,8 @@ class RequestMachine(RequestState):
         if self.stream is None:
             return data
         ready = self.stream.feed(data)
+        if ready:
+            self._sent_at = now
         return self._mismatch(number, "another") if ready is None else ready
 
     def on_end(self, number: int) -> bytes | Actions:
@@ -178,12 +185,14 @@ class RequestMachine(RequestState):
         self._armed()
 
     def on_probe_ok(self, number: int, now: float, *, heartbeat: bool = False) -> Actions:
-        """Its target answered /health. heartbeat: its stream has sent comments, but no event."""
+        """Its target answered /health. heartbeat: its stream has sent comments, but no event yet."""
         one = self._running(number)
         policy, reply = self._limits.policy, one.reply
         sized = reply is not None and reply.kind is ResponseKind.BUFFER and reply.sized
         if sized and one.repeatable and now - one.headed_at >= policy.probe_after_s:
             return self._given_up(one, AttemptError.TRUNCATED, _STOPPED, now)
+        if reply is not None and reply.kind is ResponseKind.STREAM:
+            heartbeat = heartbeat or now - one.headed_at >= self._limits.heartbeat_s
         if heartbeat and len(self.active) == 1:
             return self._forward(one, now)
         one.probing = False
@@ -200,11 +209,13 @@ class RequestMachine(RequestState):
         """`wake_at` has passed: a deadline, a probe that failed, a stall, a hedge, or a silent body."""
         if self._queued is not None:
             return self._finally(self._queued)
+        actions: list[Action] = []
+        if now >= self._ping_at:
+            actions += self._pings(now)
         if self.forwarded is not None:
-            return self._body_time(self.forwarded, now)
+            return (*actions, *self._body_time(self.forwarded, now))
         if now >= self._limits.deadline:
             return self._failed(self._too_late(), now)
-        actions: list[Action] = []
         lost = False
         for one in list(self.active):
             if one.wake_at > now:
@@ -226,18 +237,30 @@ class RequestMachine(RequestState):
         self._armed()
         return tuple(actions)
 
+    def _pings(self, now: float) -> Actions:
+        """`_ping_at` has passed: a comment, unless the client got an event meanwhile or a part of one."""
+        self._silent_since(self._sent_at)
+        if now < self._ping_at or self.stream is None:
+            return ()
+        self._silent_since(now)
+        return _PING if self.stream.ping() else ()
+
     def on_pause(self) -> None:
         """The client reads slowly: only its own deadline counts meanwhile."""
-        self._paused = True
+        self._paused, self._ping_at = True, math.inf
         if self.forwarded is not None:
             self.wake_at = self._limits.client_deadline
 
     def on_resume(self, now: float) -> None:
         """The client reads on."""
         self._paused = False
+        if self.stream is not None:
+            self._silent_since(now)
         if self.forwarded is not None:
             self.data_at = now
             self._await_body()
+        elif self.stream is not None:
+            self._armed()
 
     def on_client_gone(self) -> Actions:
         """The client left before the end."""

@@ -4,6 +4,7 @@
     x-skyfleet-redundant: 2           so many attempts at once; the first good reply wins
     x-skyfleet-timeout-ms: 1500       the reply must be complete by then, counted from the request's arrival
     grpc-timeout: 1500m               the same in gRPC's form (H M S m u n)
+    x-skyfleet-heartbeat: off         no comments in a silent event stream
 
 and Idempotency-Key, which the agent reads too.
 
@@ -29,7 +30,8 @@ REDUNDANT: Final = b"x-skyfleet-redundant"
 TIMEOUT: Final = b"x-skyfleet-timeout-ms"
 GRPC_TIMEOUT: Final = b"grpc-timeout"
 KEY: Final = b"idempotency-key"
-_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY})
+HEARTBEAT: Final = b"x-skyfleet-heartbeat"
+_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY, HEARTBEAT})
 # One for each of the three clouds; the budgets of attempts and of money hold as well.
 _PARALLEL: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
@@ -41,12 +43,14 @@ _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, 
 @frozen
 class RequestOptions:
     """strategy: None means the router's own. parallel: attempts at once. timeout_s: None means the router's
-    own. key: the Idempotency-Key, which agents check; None: there is none."""
+    own. key: the Idempotency-Key, which agents check; None: there is none. heartbeat: whether a silent event
+    stream may get comments."""
 
     strategy: Strategy | None = None
     parallel: int = 1
     timeout_s: float | None = None
     key: bytes | None = None
+    heartbeat: bool = True
 
 
 NONE: Final = RequestOptions()
@@ -71,6 +75,7 @@ def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
         _parallel(found[REDUNDANT], policy) if REDUNDANT in found else 1,
         min(timeouts, default=None),
         _key(found[KEY]) if KEY in found else None,
+        _heartbeat(found[HEARTBEAT]) if HEARTBEAT in found else True,
     )
 
 
@@ -95,6 +100,12 @@ def _parallel(value: bytes, policy: Policy) -> int:
     if value not in _PARALLEL:
         raise _bad(REDUNDANT, value, "1, 2 or 3")
     return int(value)
+
+
+def _heartbeat(value: bytes) -> bool:
+    if value not in (b"on", b"off"):
+        raise _bad(HEARTBEAT, value, "on or off")
+    return value == b"on"
 
 
 def _milliseconds(value: bytes) -> float:

@@ -44,6 +44,7 @@ class Changes(TypedDict, total=False):
     parallel: int
     hedge_after_s: float
     retries_only: bool
+    heartbeat_s: float
 
 
 def limits(

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.pure
         ("grpc-timeout", "2H", RequestOptions(timeout_s=7200.0)),
         ("grpc-timeout", "1500m", RequestOptions(timeout_s=1.5)),
         ("grpc-timeout", "12345678m", RequestOptions(timeout_s=12345.678)),
+        ("x-skyfleet-heartbeat", "off", RequestOptions(heartbeat=False)),
+        ("x-skyfleet-heartbeat", "on", NONE),
         ("x-other", "1", NONE),
     ],
 )
@@ -42,6 +44,7 @@ def test_of_two_timeouts_the_shorter_counts() -> None:
         ("x-skyfleet-strategy", "best", "one of weighted"),
         ("x-skyfleet-redundant", "4", "1, 2 or 3"),
         ("x-skyfleet-redundant", "", "1, 2 or 3"),
+        ("x-skyfleet-heartbeat", "30", "on or off"),
         ("x-skyfleet-timeout-ms", "0", "e.g. 1500"),
         ("x-skyfleet-timeout-ms", "-1", "e.g. 1500"),
         ("x-skyfleet-timeout-ms", "1.5", "e.g. 1500"),
@@ -69,6 +72,7 @@ def test_a_wish_that_is_not_understood_is_a_400(field: str, value: str, expected
         ("grpc-timeout", "1S", "1M"),
         ("x-skyfleet-strategy", "latency", "cost"),
         ("x-skyfleet-redundant", "2", "3"),
+        ("x-skyfleet-heartbeat", "off", "on"),
     ],
 )
 def test_a_wish_that_is_repeated_with_another_value_is_a_400(field: str, one: str, other: str) -> None:
