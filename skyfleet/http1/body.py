@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from skyfleet.asgi import Header
 from skyfleet.http1.errors import MalformedMessage
-from skyfleet.http1.head import CHUNKED, MAX_LINE, parse_trailers
+from skyfleet.http1.head import BARE, CHUNKED, MAX_LINE, parse_trailers
 
 # A size line is rarely more than 10 bytes; signed chunks of AWS's SigV4 have extensions of 85.
 _MAX_SIZE_LINE: Final = 256
@@ -140,6 +140,8 @@ class ChunkedDecoder:
             self.done, self.rest = True, data[2:]
             return
         end = data.find(b"\r\n\r\n")
+        if end < 0 and BARE.search(data):
+            raise MalformedMessage("A field behind the body is malformed.")
         if end > MAX_LINE or (end < 0 and len(data) > MAX_LINE + 3):
             raise MalformedMessage("The fields behind the body are too large.")
         if end < 0:

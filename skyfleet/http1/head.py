@@ -42,10 +42,11 @@ _FIELD_LINES: Final = re.compile(_FIELDS)
 _FIELD: Final = re.compile(rb"([^:\r]+):[ \t]*([^\r]*)\r\n")
 # RFC 9112, section 3: the start line alone, for what is said of a head that does not fit.
 _REQUEST_LINE: Final = re.compile(rb"(%b) (%b) HTTP/([0-9])\.([0-9])\r\n" % (_TOKEN, _TARGET))
-_BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
-# RFC 3986, section 3.2, without user information.
-_AUTHORITY: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
+# A line that does not end with CRLF, or a NUL. A CR at the end may be followed by its LF.
+BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
+# RFC 3986, section 3.2, without user information and without a comma, which joins two values of one field.
+_AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+;=]+)(?::[0-9]{0,5})?")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]+)(.*)")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
@@ -145,7 +146,7 @@ def check_beginning(data: bytes) -> None:
     """Refuse the beginning of a request's head, whose end is not here yet, as soon as it cannot become one.
 
     Raises MalformedMessage."""
-    if _BARE.search(data):
+    if BARE.search(data):
         raise _unreadable(data)
     if (end := data.find(b"\r\n")) >= 0 and not _REQUEST.fullmatch(data, 0, end + 2):
         raise _unreadable(data)
@@ -219,7 +220,7 @@ def _kept(keep_alive: bool, fields: list[Header]) -> bool:
 
 def _unreadable(head: bytes) -> MalformedMessage:
     """Say why a head does not fit its pattern."""
-    if _BARE.search(head):
+    if BARE.search(head):
         return MalformedMessage("A line does not end with CRLF, or a NUL byte is in the head.")
     line = head[: head.find(b"\r\n") + 2]
     if head.startswith(b"HTTP/"):
