@@ -4,6 +4,9 @@ Rules
 - Hop-by-hop fields are never forwarded: those of RFC 9110, section 7.6.1, and the fields that `Connection`
   names.
 - The field with the caller's API key is not forwarded, and signature fields are never taken from a caller.
+- No field `x-skyfleet-…` of a caller reaches an agent. A name with an underscore counts as its spelling with
+  a hyphen, since CGI and WSGI make the same variable of both (RFC 3875, section 4.1.18). For that reason
+  nginx drops all names with underscores (`underscores_in_headers`); here the others pass.
 - Credentials that a platform's front end added stay on that platform, and so does what it or a client says of
   the client's URL and address.
 - A name is a token and a value has no control character, so a line break cannot inject a field or a request.
@@ -61,10 +64,7 @@ _OF_CLIENTS_URL: Final = frozenset(
 )
 _PLATFORM: Final = frozenset(
     {
-        b"disguised-host",
         b"x-amz-security-token",
-        b"x-amzn-lambda-context",
-        b"x-amzn-request-context",
         b"x-functions-clientid",
         b"x-functions-key",
         b"x-ms-invocation-id",
@@ -73,9 +73,11 @@ _PLATFORM: Final = frozenset(
     }
 )
 # One search over all names of a request: these fields are rare, and a check of each name costs as much.
-_PLATFORM_NAMES: Final = re.compile(rb"(?:^|\n)x-(?:amzn-oidc-|arr-|goog-|ms-)")
-# The identity and tokens that the front ends of Azure, Google and AWS add, and what Azure's adds for workers.
-_PLATFORM_PREFIXES: Final = (
+_RARE_NAMES: Final = re.compile(rb"(?:^|\n)x-(?:amzn-oidc-|arr-|goog-|ms-|skyfleet-)|_")
+# The router's own, the identity and tokens that the front ends of Azure, Google and AWS add, and what Azure's
+# adds for workers.
+_BANNED_PREFIXES: Final = (
+    b"x-skyfleet-",
     b"x-amzn-oidc-",
     b"x-arr-",
     b"x-goog-authenticated-user-",
@@ -134,9 +136,13 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     if b"connection" in names:
         banned |= _named([value for name, value in headers if name == b"connection"])
     passed = [header for header in headers if header[0] not in banned]
-    if b"x-" in names and _PLATFORM_NAMES.search(names):
-        return [header for header in passed if not header[0].startswith(_PLATFORM_PREFIXES)]
+    if (b"x-" in names or b"_" in names) and _RARE_NAMES.search(names):
+        return [header for header in passed if not _is_banned(header[0].replace(b"_", b"-"), banned)]
     return passed
+
+
+def _is_banned(name: bytes, banned: frozenset[bytes]) -> bool:
+    return name in banned or name.startswith(_BANNED_PREFIXES)
 
 
 @lru_cache(maxsize=8)
