@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check`, `coverage` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router format permissions docs-reference counts lock
+.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http format permissions docs-reference counts lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -77,6 +77,9 @@ permissions: setup ## write docs/permissions: what the deploying identity must b
 
 bench-router: setup ## the router's speed beside its peers', 10 minutes; writes docs/benchmarks/router.md (QUICK=1: two)
 	$(BIN)/python -m bench.router $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+bench-http: setup ## HTTP/1.1 and hostile input beside nginx and HAProxy, minutes; writes docs/benchmarks/http.md
+	$(BIN)/python -m bench.http $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,6 @@
 """Lambda's formats: the function URL event (payload 2.0), its request context, and a buffered result as HTTP.
 
-Pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument. A function URL leaves
-the path as it was sent, where an HTTP API decodes it (events recorded in github.com/hotsock/voker/pull/8).
+Pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def url_event(call: Call, now: float) -> bytes:
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": path,
+        "rawPath": unquote(path),
         "rawQueryString": query,
         "headers": headers,
         "requestContext": request_context(call, now),

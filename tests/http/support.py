@@ -1,0 +1,62 @@
+"""A router on the server of its AWS form, in a thread, in front of an upstream that records bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+
+from bench.http.wire import Recorder, recording
+from functions.runtimes.http_protocol import SERVER_OPTIONS
+from router.app import App
+from skyfleet.asgi import ASGIApp
+from tests.functions.support import until
+from tests.router.support import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A running router. port: its own."""
+
+    port: int
+    upstream: Recorder
+    app: App
+
+
+@contextlib.contextmanager
+def serving(app: ASGIApp | App) -> Generator[int]:
+    """The server with the options of functions/runtimes/aws.py on a free port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=3600,
+            **SERVER_OPTIONS,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            until(lambda: server.started, "the server")
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def running(targets: int = 1) -> Generator[Setup]:
+    """A router whose targets are one upstream; requests may be repeated."""
+    with recording() as upstream:
+        urls: Sequence[str] = [f"http://127.0.0.1:{upstream.port}"] * targets
+        app = App(settings(urls))
+        with serving(app) as port:
+            yield Setup(port, upstream, app)

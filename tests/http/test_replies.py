@@ -1,0 +1,49 @@
+"""Each hostile reply of the corpus to the router on its own server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.http import judge
+from bench.http.cases import Fails, HostileReply, message
+from bench.http.corpus import REPLIES
+from bench.http.wire import Script, converse
+from tests.http import pending
+from tests.http.support import running
+
+_PATIENCE_S = 5.0
+
+
+_PARAMS = [
+    pytest.param(case, id=case.name, marks=[pytest.mark.xfail] if case.name in pending.REPLIES else [])
+    for case in REPLIES
+]
+
+
+@pytest.mark.parametrize("case", _PARAMS)
+def test_a_hostile_reply_reaches_the_client_as_a_strict_reading_gives_or_not_at_all(
+    case: HostileReply,
+) -> None:
+    """Wrong bytes are the agent's bug, told after one attempt; missing ones lead to another target."""
+    asked = message(case.method.encode() + b" /reply HTTP/1.1", b"Host: agent.example")
+    with running(targets=3) as setup:
+        setup.upstream.script = Script(case.writes, case.close)
+        talk = converse(setup.port, (asked,), patience_s=_PATIENCE_S, methods=[case.method])
+        found = judge.result(talk, setup.upstream.take())
+    assert judge.reply_faults(case, found) == []
+    if not isinstance(case.expected, Fails):
+        assert len(found.requests) == 1
+    elif case.expected.agents_fault:
+        assert json.loads(found.replies()[0].body)["error"]["code"] == "invalid-response"
+        assert len(found.requests) == 1
+    else:
+        assert len(found.requests) == 3
+
+
+def test_the_corpus_is_large_and_its_names_are_unique() -> None:
+    """The table and the failing tests name a case."""
+    assert len(REPLIES) >= 25
+    assert len({case.name for case in REPLIES}) == len(REPLIES)
+    assert all(case.rests_on for case in REPLIES)
