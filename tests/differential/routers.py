@@ -39,11 +39,23 @@ class Running:
     def address(self) -> tuple[str, int]:
         return "127.0.0.1", self.port
 
-    def memory_kb(self, name: str = "VmHWM") -> int:
-        """Of the process that serves: gunicorn's worker is a child. name: a line of /proc/PID/status."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        pid = int(children[0]) if children else self.process.pid
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    def memory_kb(self) -> int:
+        """Of the process that serves, now. Its peak counts from here (proc(5), clear_refs)."""
+        (self._proc / "clear_refs").write_text("5")
+        return self._line("VmRSS")
+
+    def peak_kb(self) -> int:
+        """The most memory since `memory_kb`."""
+        return self._line("VmHWM")
+
+    @property
+    def _proc(self) -> Path:
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return Path(f"/proc/{children[0] if children else own}")  # gunicorn's worker is a child
+
+    def _line(self, name: str) -> int:
+        lines = (self._proc / "status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
