@@ -15,35 +15,35 @@ Rules
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
 from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
-from router.core.errors import CallerError, SnapshotRejected
-from router.core.health import snapshots
+from router.core.errors import CallerError
 from router.core.request.classify import agent_traits
 from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
-from router.net.fields import first, request_id
+from router.net.fields import request_id
 from router.net.pool import Pool
+from router.own_paths import OWN_PATHS, OwnPaths
 from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.public_url import CHAIN, OF_ADDRESSES, PublicUrls, client_address
-from router.status import status
-from router.sync.control import MOST_BYTES, ControlDocument
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
 from router.sync.snapshots import SnapshotStore
-from skyfleet import keys, signing
+from skyfleet import signing
 from skyfleet.asgi import (
+    BODY_LIMIT,
+    JSON_TYPE,
     BodyTooLarge,
     ClientDisconnected,
     Header,
@@ -52,18 +52,18 @@ from skyfleet.asgi import (
     Scope,
     Send,
     error_json,
-    json_bytes,
     lifespan,
     read_body,
     send_json,
 )
 from skyfleet.cors import READABLE
+from skyfleet.http1.direct import Begin, ClientResponse, Refusal
+from skyfleet.http1.head import decoded_path
 from skyfleet.objects import Bucket, CloudBucket
 
 if TYPE_CHECKING:
     from router.cors import CorsFields
-
-_OWN: Final = frozenset({"/health", "/api/status", "/api/control", "/_skyfleet/health"})
+    from skyfleet.http1.head import RequestHead
 
 
 def create(environ: Mapping[str, str]) -> App:
@@ -107,63 +107,96 @@ class App:
             agents=agents,
         )
         self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots, settings.checkers)
-        self._control_document = ControlDocument(bucket, balancer, self._store)
+        self._own_paths = OwnPaths(settings, self._context, self._store, bucket, clock)
         self._cors = _cors(settings.cors_origins)
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now
         self._urls = PublicUrls(settings.public_url)
-        self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
+    # Called by a server that takes the router directly.
+
+    def accept(self, head: RequestHead, peer: str, response: ClientResponse) -> Begin | None:
+        """Take a request to forward, whose head is here; None for all others. Raises Refusal."""
+        fields, headers = head.by_name, head.fields
+        path = head.target.partition(b"?")[0]
+        if path in OWN_PATHS or (
+            head.method == "OPTIONS" and self._checks_preflights and is_preflight(fields)
+        ):
+            return None
+        arrival = self._arrive(headers, fields, peer)
+        try:
+            arrival.drop = self._admit(headers, fields)
+            if head.length > BODY_LIMIT:
+                raise BodyTooLarge(BODY_LIMIT, head.length)
+        except (BodyTooLarge, CallerError) as error:
+            raise _refused(error, arrival.id) from None
+        return partial(self._begin, head, arrival, response)
+
+    def _begin(
+        self, head: RequestHead, arrival: _Arrival, response: ClientResponse, body: bytes
+    ) -> Forwarder:
+        """Forward a request whose body is here. Raises Refusal."""
+        try:
+            if len(body) > BODY_LIMIT:
+                raise BodyTooLarge(BODY_LIMIT)
+            target = head.target
+            path, _, query = target.partition(b"?")
+            request = arrival.request(head.method, target, decoded_path(path), query, head.fields, body)
+            forwarder = Forwarder(self._context, request, response)
+        except (InvalidRequest, BodyTooLarge, CallerError) as error:
+            raise _refused(error, arrival.id) from None
+        forwarder.start()
+        return forwarder
+
+    def _arrive(self, headers: list[Header], fields: Mapping[bytes, bytes], peer: str) -> _Arrival:
+        """What this router knows of a request before it is admitted. fields: the last one of each name."""
+        # All that this request needs, in one call of the system; none is kept for the next, since a
+        # sandbox may be copied between two, and a nonce must be used once.
+        random_hex = self._entropy(32).hex()
+        ident = (b"x-request-id" in fields and request_id(headers)) or random_hex[:32].encode()
+        client = fields[CHAIN] if CHAIN in fields else b""  # noqa: SIM401 - `get` would be a call
+        if not client or client.translate(None, OF_ADDRESSES):
+            client = client_address(client, peer)
+        host = fields[b"host"] if b"host" in fields else b""  # noqa: SIM401
+        forwarded = b'for="%b";%b' % (client, self._urls[host])
+        cors = () if self._cors is None else self._cors[fields.get(b"origin", b"")]
+        return _Arrival(ident, random_hex[32:], forwarded, cors, self._context.ticks())
+
+    def _admit(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
+        """The names of the fields with the API key. Raises CallerError."""
+        if signing.SIGNATURE in fields and signing.KEY_ID in fields:
+            raise _misdirected(self._settings.place)
+        drop = admit(headers, self._settings.api_key_sha256)
+        self._store.refresh_soon()
+        return drop
+
+    # Called by a server of ASGI applications.
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers: list[Header] = list(scope["headers"])
-            fields = dict(headers)  # one lookup shows that a field is absent
-            # All that this request needs, in one call of the system; none is kept for the next, since a
-            # sandbox may be copied between two, and a nonce must be used once.
-            random_hex = self._entropy(32).hex()
-            ident = (b"x-request-id" in fields and request_id(headers)) or random_hex[:32].encode()
-            client = fields[CHAIN] if CHAIN in fields else b""  # noqa: SIM401 - `get` would be a call
-            if not client or client.translate(None, OF_ADDRESSES):
-                client = client_address(client, scope)
-            host = fields[b"host"] if b"host" in fields else b""  # noqa: SIM401
-            forwarded = b'for="%b";%b' % (client, self._urls[host])
-            try:
-                if scope["path"] in _OWN:
-                    await self._own_path(scope, headers, ident, receive, send)
-                elif scope["method"] == "OPTIONS" and self._checks_preflights and is_preflight(fields):
-                    await self._preflight(scope, headers, ident, forwarded, receive, send)
-                else:
-                    arrived = self._context.ticks()
-                    if signing.SIGNATURE in fields and signing.KEY_ID in fields:
-                        raise _misdirected(self._settings.place)
-                    drop = admit(headers, self._settings.api_key_sha256)
-                    self._store.refresh_soon()
-                    body = await read_body(fields.get(b"content-length"), receive)
-                    target, query = server.request_target(scope)
-                    request = Request(
-                        scope["method"],
-                        target,
-                        scope["path"],
-                        query,
-                        headers,
-                        body,
-                        ident,
-                        drop,
-                        arrived,
-                        random_hex[32:],
-                        False,
-                        forwarded,
-                        () if self._cors is None else self._cors[fields.get(b"origin", b"")],
-                    )
-                    outbox = server.Outbox(ident)
-                    await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
-            except ClientDisconnected:
-                pass
-            except (InvalidRequest, BodyTooLarge, CallerError) as error:
-                await _refuse(send, ident, _refusal(error))
-        else:
+        if scope["type"] != "http":
             await self._no_http(scope, receive, send)
+            return
+        headers: list[Header] = list(scope["headers"])
+        fields = dict(headers)  # one lookup shows that a field is absent
+        client = scope.get("client")
+        arrival = self._arrive(headers, fields, client[0] if client else "")
+        target, query = server.request_target(scope)
+        try:
+            if target.partition(b"?")[0] in OWN_PATHS:
+                await self._own_paths(scope, headers, arrival.id, receive, send)
+            elif scope["method"] == "OPTIONS" and self._checks_preflights and is_preflight(fields):
+                await self._preflight(scope, headers, arrival, receive, send)
+            else:
+                arrival.drop = self._admit(headers, fields)
+                body = await read_body(fields.get(b"content-length"), receive)
+                request = arrival.request(scope["method"], target, scope["path"], query, headers, body)
+                outbox = server.Outbox()
+                await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
+        except ClientDisconnected:
+            pass
+        except (InvalidRequest, BodyTooLarge, CallerError) as error:
+            await _refuse(send, arrival.id, _refusal(error))
 
     async def _no_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -180,20 +213,14 @@ class App:
         await self._store.close()
 
     async def _preflight(
-        self,
-        scope: Scope,
-        headers: list[Header],
-        ident: bytes,
-        forwarded: bytes,
-        receive: Receive,
-        send: Send,
+        self, scope: Scope, headers: list[Header], arrival: _Arrival, receive: Receive, send: Send
     ) -> None:
         """Answer a preflight, or forward it without a key: only so many at once. It has no body."""
         if self._cors is not None:
             answer = self._cors.preflight(dict(headers))
             await read_body(None, receive, 0)
             start: Message = {"type": "http.response.start", "status": 204}
-            await send({**start, "headers": [(b"x-request-id", ident), *answer]})
+            await send({**start, "headers": [(b"x-request-id", arrival.id), *answer]})
             await send({"type": "http.response.body"})
             return
         if self._preflights >= MOST_PREFLIGHTS:
@@ -207,97 +234,13 @@ class App:
         try:
             await read_body(None, receive, 0)
             target, query = server.request_target(scope)
+            arrival.keyless = True
             passed = preflight_fields(headers)
-            request = Request(
-                "OPTIONS",
-                target,
-                scope["path"],
-                query,
-                passed,
-                b"",
-                ident,
-                keyless=True,
-                forwarded=forwarded,
-            )
-            outbox = server.Outbox(ident)
+            request = arrival.request("OPTIONS", target, scope["path"], query, passed, b"")
+            outbox = server.Outbox()
             await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
         finally:
             self._preflights -= 1
-
-    async def _own_path(
-        self,
-        scope: Scope,
-        headers: list[Header],
-        ident: bytes,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """One of the router's own paths."""
-
-        async def reply(status: int, value: Mapping[str, object]) -> None:
-            await _reply(send, ident, status, json_bytes(value))
-
-        match scope["path"]:
-            case "/health":
-                _only(scope, "GET", "HEAD")
-                await reply(200, self._health())
-            case "/api/status":
-                admit(headers, self._settings.api_key_sha256)
-                _only(scope, "GET", "HEAD")
-                self._store.refresh_soon()
-                await reply(
-                    200,
-                    status(
-                        self._context.balancer, self._settings.place, self._store, self._settings.checkers
-                    ),
-                )
-            case "/api/control":
-                admit(headers, self._settings.api_key_sha256)
-                _only(scope, "GET", "HEAD", "PUT")
-                await reply(200, await self._control(scope, headers, receive))
-            case _:
-                _only(scope, "POST")
-                await reply(200, await self._snapshot(scope, headers, receive))
-
-    async def _snapshot(self, scope: Scope, headers: list[Header], receive: Receive) -> dict[str, object]:
-        body = await read_body(first(headers, b"content-length"), receive, MOST_STORED)
-        try:
-            path, query = scope["path"], scope["query_string"]
-            signed_by = self._verifier.check(headers, scope["method"], path, query, body, now=self._clock())
-        except signing.Unauthorized as error:
-            raise CallerError(error.status, error.code, error.message, error.fields) from None
-        balancer, checker = self._context.balancer, keys.place_of(signed_by)
-        try:
-            snapshot = snapshots.parse(_decoded(body), balancer.targets, self._clock(), self._store.checkers)
-            if snapshot.checker != checker:
-                raise SnapshotRejected(
-                    f"It speaks for {snapshot.checker}, but the key of {checker} signed it; a checker speaks "
-                    "for itself only."
-                )
-        except SnapshotRejected as rejected:
-            self._store.rejected.note(checker, rejected.message)
-            raise
-        await self._context.prober.apply_snapshots([snapshot])
-        self._store.rejected.forget(checker)
-        return {"accepted": True, "stored": await self._store.save(snapshot)}
-
-    async def _control(self, scope: Scope, headers: list[Header], receive: Receive) -> Mapping[str, object]:
-        if scope["method"] != "PUT":
-            self._store.refresh_soon()
-            return await self._control_document.read()
-        length = first(headers, b"content-length")
-        return await self._control_document.update(await read_body(length, receive, MOST_BYTES))
-
-    def _health(self) -> dict[str, object]:
-        place = self._settings.place
-        return {
-            "status": "ok",
-            "cloud": place.cloud,
-            "region": place.region,
-            "build": place.build,
-            "fleet": place.fleet,
-            "role": "router",
-        }
 
     def _sign(self, target: str, request: Request, nonce: str) -> list[Header]:
         nonce = nonce or self._entropy(16).hex()
@@ -308,22 +251,45 @@ class App:
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
 
 
+class _Arrival:
+    """A request before its body is here. nonce: for the signature of its first attempt."""
+
+    __slots__ = ("at", "cors", "drop", "forwarded", "id", "keyless", "nonce")
+
+    def __init__(
+        self, ident: bytes, nonce: str, forwarded: bytes, cors: tuple[Header, ...], at: float
+    ) -> None:
+        self.id, self.nonce, self.forwarded, self.cors, self.at = ident, nonce, forwarded, cors, at
+        self.drop = frozenset[bytes]()
+        self.keyless = False
+
+    def request(
+        self, method: str, target: bytes, path: str, query: bytes, headers: list[Header], body: bytes
+    ) -> Request:
+        """The complete request."""
+        return Request(
+            method,
+            target,
+            path,
+            query,
+            headers,
+            body,
+            self.id,
+            self.drop,
+            self.at,
+            self.nonce,
+            self.keyless,
+            self.forwarded,
+            self.cors,
+        )
+
+
 def _cors(origins: Sequence[str]) -> CorsFields | None:
     if not origins:
         return None
     from router.cors import CorsFields  # most routers have no origins, and it is a part of a cold start
 
     return CorsFields(origins)
-
-
-def _only(scope: Scope, *methods: str) -> None:
-    if scope["method"] not in methods:
-        raise CallerError(
-            405,
-            "method-not-allowed",
-            f"{scope['path']} is the router's own and takes {' or '.join(methods)}; use one of them.",
-            [(b"allow", ", ".join(methods).encode())],  # RFC 9110, section 15.5.6
-        )
 
 
 def _misdirected(place: Place) -> CallerError:
@@ -335,15 +301,14 @@ def _misdirected(place: Place) -> CallerError:
     )
 
 
-def _decoded(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise SnapshotRejected("The snapshot is not JSON; send the document that a checker makes.") from None
-
-
 async def _reply(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
     await send_json(send, status, body, [(b"x-request-id", ident), *fields])
+
+
+def _refused(error: InvalidRequest | BodyTooLarge | CallerError, ident: bytes) -> Refusal:
+    refusal = _refusal(error)
+    headers = [JSON_TYPE, (b"x-request-id", ident), *READABLE, *refusal.fields]
+    return Refusal(refusal.status, headers, error_json(refusal.code, refusal.message, refusal.status))
 
 
 def _refusal(error: InvalidRequest | BodyTooLarge | CallerError) -> CallerError:

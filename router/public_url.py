@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from skyfleet.asgi import Scope
 from skyfleet.forwarded import PublicUrl, parse_authority
 
 CHAIN: Final = b"x-forwarded-for"
@@ -59,12 +58,11 @@ def _url(host: str) -> PublicUrl | None:
     return PublicUrl(origin) if origin else None
 
 
-def client_address(chain: bytes, scope: Scope) -> bytes:
+def client_address(chain: bytes, peer: str) -> bytes:
     """The client's address, with its port where that is known; empty where nothing is. chain: the value of
-    `x-forwarded-for`, empty without it."""
+    `x-forwarded-for`, empty without it. peer: the address of the connection, or empty."""
     if not chain:
-        client = scope["client"] if "client" in scope else None  # noqa: SIM401 - it would be one more call
-        return client[0].encode() if client else b""
+        return peer.encode()
     elements = [element.strip() for element in chain.split(b",")]
     found = [element for element in elements if element and not element.translate(None, OF_ADDRESSES)]
     if not found:

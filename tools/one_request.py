@@ -15,10 +15,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, cast
 
-from bench.router.calls import Channel, scope, serve
+from bench.router.calls import one, serve
 from bench.router.shapes import router_environ
 from router.app import create
-from skyfleet.asgi import ASGIApp
+from skyfleet.http1.direct import Accept
 
 ROUTER: Final = f"{Path(__file__).parents[1] / 'router'}/"
 WARM: Final = 300
@@ -54,19 +54,18 @@ class Trace:
         return name
 
 
-async def traced(app: ASGIApp) -> Trace:
+async def traced(accept: Accept) -> Trace:
     """The shortest of several requests."""
-    await serve(app, WARM)
+    await serve(accept, WARM)
     traces: list[Trace] = []
     for _ in range(REQUESTS):
-        trace, channel = Trace(), Channel()
+        trace = Trace()
         sys.setprofile(cast("Callable[[FrameType, str, Any], None]", trace))
         try:
-            await app(scope(), channel.receive, channel.send)
+            await one(accept)
         finally:
             sys.setprofile(None)
         traces.append(trace)
-        await asyncio.sleep(0)
     return min(traces, key=lambda trace: len(trace.hops))
 
 
@@ -74,7 +73,7 @@ async def counted(port: int) -> dict[str, object]:
     """Files, hops, and crossings between attempt and forward."""
     app = create(router_environ([port]))
     try:
-        trace = await traced(cast("ASGIApp", app))
+        trace = await traced(app.accept)
     finally:
         await app.close()
     pair = {("attempt", "forward"), ("forward", "attempt")}

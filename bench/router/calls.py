@@ -3,7 +3,8 @@
     python -m bench.router.calls UPSTREAM_PORT [--list]
 
 Rules
-- The application is called as a server calls it, in process; the upstream is another process. So what is
+- The application is called in process, as the server on AWS and Google calls it; the upstream is another
+  process. So what is
   counted is the router with its upstream client and the event loop's part of it, without any server.
 - Every call that cProfile sees counts: Python functions, and those of C that Python code calls. What the same
   loop takes for an application that answers at once is subtracted.
@@ -18,77 +19,96 @@ import cProfile
 import json
 import pstats
 import sys
-from typing import Final, cast
+from collections.abc import Iterable
+from typing import Final
 
 from bench.router.shapes import BODY, HEADERS, router_environ
 from router.app import create
-from skyfleet.asgi import ASGIApp, Message, Receive, Send
+from skyfleet.asgi import Header
+from skyfleet.http1.direct import Accept, Begin, ClientResponse
+from skyfleet.http1.head import RequestHead
 
 _WARM: Final = 300
 _COUNTED: Final = 1_000
 _LISTED: Final = 120
 
 
-def scope() -> Message:
-    """A request as uvicorn tells of it."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/invoke",
-        "raw_path": b"/invoke",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"127.0.0.1:8080"), *HEADERS, (b"content-length", b"%d" % len(BODY))],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8080),
-        "state": {},
-    }
+def head() -> RequestHead:
+    """The head of a request; each request has one of its own, since the router takes its fields along."""
+    fields = [(b"host", b"127.0.0.1:8080"), *HEADERS, (b"content-length", b"%d" % len(BODY))]
+    return RequestHead("POST", b"/invoke", 1, fields, dict(fields), len(BODY), keep_alive=True)
 
 
-class Channel:
-    """A server's side of one request: the body is there, the reply is taken at once, the caller stays."""
+class Client:
+    """A server's side of one response, which is taken at once."""
 
     def __init__(self) -> None:
-        self._asked = False
         self.status = 0
+        self.over = asyncio.get_running_loop().create_future()
 
-    async def receive(self) -> Message:
-        if not self._asked:
-            self._asked = True
-            return {"type": "http.request", "body": BODY, "more_body": False}
-        return await asyncio.get_running_loop().create_future()
+    def head(self, status: int, _headers: list[Header], _reason: bytes = b"", /) -> None:
+        self.status = status
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+    def body(self, _data: bytes, /) -> None: ...
+
+    def end(self, _trailers: Iterable[Header] = (), /) -> None:
+        self.over.set_result(None)
+
+    def abort(self, _why: str, /) -> None:
+        self.end()
+
+    def flush(self) -> None: ...
+
+    def listen(self) -> None: ...
+
+    def informational(self, _status: int, _headers: Iterable[Header], /) -> None: ...
 
 
-async def at_once(scope: Message, receive: Receive, send: Send) -> None:
+class AtOnce:
     """The least that an application can do."""
-    await receive()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
+
+    def __init__(self, client: ClientResponse) -> None:
+        client.head(200, [])
+        client.body(b"")
+        client.end()
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def gone(self) -> None: ...
 
 
-async def serve(app: ASGIApp, times: int) -> None:
+def at_once(_head: RequestHead, _peer: str, client: ClientResponse) -> Begin:
+    """Answer at once."""
+    return lambda _: AtOnce(client)
+
+
+async def serve(accept: Accept, times: int) -> None:
     """One request after another."""
     for _ in range(times):
-        channel = Channel()
-        await app(scope(), channel.receive, channel.send)
-        if channel.status != 200:
-            raise SystemExit(f"the application answered {channel.status}, so nothing is counted")
-        await asyncio.sleep(0)
+        await one(accept)
 
 
-async def count(app: ASGIApp) -> tuple[float, cProfile.Profile]:
+async def one(accept: Accept) -> None:
+    """One request."""
+    client = Client()
+    begin = accept(head(), "127.0.0.1", client)
+    if begin is None:
+        raise SystemExit("the application does not forward the request, so nothing is counted")
+    handler = begin(BODY)
+    await client.over
+    handler.gone()
+    if client.status != 200:
+        raise SystemExit(f"the application answered {client.status}, so nothing is counted")
+
+
+async def count(accept: Accept) -> tuple[float, cProfile.Profile]:
     """Calls of one request, and their profile."""
-    await serve(app, _WARM)
+    await serve(accept, _WARM)
     profile = cProfile.Profile()
     profile.enable()
-    await serve(app, _COUNTED)
+    await serve(accept, _COUNTED)
     profile.disable()
     return sum(entry.callcount for entry in profile.getstats()) / _COUNTED, profile
 
@@ -97,7 +117,7 @@ async def net(port: int) -> tuple[float, cProfile.Profile]:
     """Calls of one request, without what the count itself takes."""
     app = create(router_environ([port]))
     try:
-        calls, profile = await count(cast("ASGIApp", app))
+        calls, profile = await count(app.accept)
         return calls - (await count(at_once))[0], profile
     finally:
         await app.close()

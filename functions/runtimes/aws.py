@@ -16,8 +16,8 @@ import uvicorn
 
 from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.errors import SecretNotRead
-from functions.runtimes.http_protocol import SERVER_OPTIONS
 from functions.runtimes.secrets_manager import read_secret
+from functions.runtimes.server.options import SERVER_OPTIONS
 from skyfleet import contract
 
 

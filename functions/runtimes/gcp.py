@@ -8,7 +8,7 @@ Rules
 - So the paths and methods that the framework answers itself (`/robots.txt`, `/favicon.ico`, PROPFIND) reach
   the application, as in the other clouds, and the worker sends it the events of the lifespan protocol, which
   the framework's application ignores. gunicorn forks later: the events arrive in its worker.
-- uvicorn has the same options as on AWS (`functions.runtimes.http_protocol`). gunicorn's worker reads them
+- uvicorn has the same options as on AWS (`functions.runtimes.server.options`). gunicorn's worker reads them
   from a class attribute (uvicorn_worker/_workers.py, `UvicornWorker.CONFIG_KWARGS`, 0.4).
 """
 
@@ -23,7 +23,7 @@ from starlette.responses import Response
 from uvicorn_worker import UvicornWorker
 
 from functions.runtimes.app_loader import load_or_exit
-from functions.runtimes.http_protocol import SERVER_OPTIONS
+from functions.runtimes.server.options import SERVER_OPTIONS
 from skyfleet.asgi import ASGIApp
 
 APP: Final[ASGIApp] = load_or_exit(os.environ)

@@ -70,14 +70,12 @@ class Outbox:
         "_parts",
         "_paused",
         "_receive",
-        "_request_id",
         "_size",
         "_wake",
         "upstream",
     )
 
-    def __init__(self, request_id: bytes) -> None:
-        self._request_id = request_id
+    def __init__(self) -> None:
         self._receive: Receive | None = None
         self._listener: asyncio.Task[None] | None = None
         self.upstream: Upstream | None = None
@@ -113,6 +111,9 @@ class Outbox:
         self._cut = why
         self._notify()
 
+    def flush(self) -> None:
+        """`serve` sends all that is here."""
+
     def leave(self) -> None:
         """The client has left."""
         self._left = True
@@ -133,7 +134,7 @@ class Outbox:
                     if ended:
                         break
                 elif self._cut is not None:
-                    log_truncated(self._request_id, self._cut)
+                    log_truncated(self._cut)
                     break
                 else:
                     self._wake = asyncio.Future()
@@ -165,9 +166,9 @@ class Outbox:
             wake.set_result(None)
 
 
-def log_truncated(request_id: bytes, why: str) -> None:
-    """Log a truncated reply in one line."""
-    LOG.warning("%s %s The client sees it truncated.", request_id.decode("latin-1"), " ".join(why.split()))
+def log_truncated(why: str) -> None:
+    """Log a truncated reply in one line. why: with the id of its request."""
+    LOG.warning("%s The client sees it truncated.", " ".join(why.split()))
     _logged.set(True)
 
 

@@ -65,6 +65,8 @@ class Downstream(Protocol):
 
     def listen(self) -> None: ...
 
+    def flush(self) -> None: ...
+
 
 Sign = Callable[[str, Request, str], Iterable[Header]]
 

@@ -313,6 +313,7 @@ class Forwarder:
                 headers += self._request.cors
             self._downstream.head(status, headers + self._own_headers(attempt, now))
         attempt.flow()
+        self._downstream.flush()  # a head without a body, so far
         if resumed and self._paused:
             self.pause()
 
@@ -333,7 +334,7 @@ class Forwarder:
             self._downstream.body(error_event(action.code, action.text))
             self._downstream.end()
         else:
-            self._downstream.abort(action.text)
+            self._downstream.abort(f"{self._request.id.decode('latin-1')} {action.text}")
 
     def _fail(self, fail: Fail) -> None:
         balancer = self._context.balancer

@@ -104,6 +104,16 @@ def parse_request(head: bytes) -> RequestHead:
     return RequestHead(method.decode(), target, minor[0] - 0x30, fields, by_name, length, keep_alive)
 
 
+def decoded_path(raw: bytes) -> str:
+    """The path of a request target with its percent-encoding decoded, as ASGI's `path`."""
+    path = raw.decode("ascii")
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote  # 3 ms of a cold start, for few paths
+
+    return unquote(path)
+
+
 def parse_response(head: bytes) -> ResponseHead:
     """Read the head of a response, whose framing depends on its request. head: as for `parse_request`.
 

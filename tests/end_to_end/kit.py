@@ -63,7 +63,7 @@ async def app(scope, receive, send):
         server.quieten_uvicorn()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        server.log_truncated(b"id-7", "The reply of aws/r0 broke off.")
+        server.log_truncated("id-7 The reply of aws/r0 broke off.")
     elif path == "/later":
         async def later():
             await asyncio.sleep(0.05)

@@ -17,6 +17,7 @@ import httpx
 import uvicorn
 
 from functions.middleware import AgentMiddleware
+from functions.runtimes.server.options import SERVER_OPTIONS
 from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
@@ -228,9 +229,15 @@ async def served(app: App | Checker | AgentMiddleware | ASGIApp) -> AsyncGenerat
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        # Idle connections stay open, as on AWS: uvicorn's 5 s would reset one that a client just uses again.
+        # As on AWS and Google. Idle connections stay open: uvicorn's 5 s would reset one that a client just
+        # uses again.
         config = uvicorn.Config(
-            app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, timeout_keep_alive=3600
+            app,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=3600,
+            **SERVER_OPTIONS,
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

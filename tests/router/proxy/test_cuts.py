@@ -52,7 +52,7 @@ def test_only_what_was_told_already_is_left_out_of_the_servers_log() -> None:
     assert uvicorn.filter(record)
 
     def told() -> None:
-        server.log_truncated(b"id-7", "It broke off.")
+        server.log_truncated("id-7 It broke off.")
         assert not uvicorn.filter(record)
         other = uvicorn.makeRecord(uvicorn.name, logging.ERROR, __file__, 1, "Another mistake.", (), None)
         assert uvicorn.filter(other)

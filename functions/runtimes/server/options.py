@@ -1,0 +1,17 @@
+"""What uvicorn is told in each cloud in which it serves a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from functions.runtimes.server.connection import HttpConnection
+
+SERVER_OPTIONS: Final[Mapping[str, Any]] = {
+    "http": HttpConnection,
+    "ws": "none",
+    "access_log": False,
+    "server_header": False,
+    # uvicorn would take the client's address from a front end's field, which names the router at best.
+    "proxy_headers": False,
+}
