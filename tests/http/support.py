@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from bench.http.wire import Recorder, recording
-from functions.runtimes.http_protocol import SERVER_OPTIONS
+from functions.runtimes.server.options import SERVER_OPTIONS
 from router.app import App
 from skyfleet.asgi import ASGIApp
 from tests.functions.support import until
