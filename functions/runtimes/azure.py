@@ -7,23 +7,25 @@ to the application in process. Annotations are not postponed, since the worker r
 handlers' parameters.
 
 The extension runs the handler in a FastAPI application with documents at /docs, /redoc and /openapi.json,
-which would hide those of an agent. It is made without them.
+which would hide those of an agent, and with a route for eight methods. A plain Starlette application with a
+route for every method takes its place. The function itself names no methods, so the host passes on all
+(learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger, `methods`).
 """
 
 import os
-from collections.abc import MutableMapping
-from typing import Final
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
 
 import azure.functions as func
 
 from functions.runtimes.app_loader import load_app
 from functions.runtimes.events import dispatch_event
 from skyfleet import contract
-from skyfleet.asgi import Receive, Scope, Send
+from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Six fields, the first is seconds. One minute is the shortest period of the other clouds' schedulers.
 EVERY_MINUTE: Final = "0 * * * * *"
+Handler = Callable[[Any], Awaitable[ASGIApp]]
 
 
 def register(environ: MutableMapping[str, str]) -> func.FunctionApp:
@@ -45,13 +47,9 @@ def _timer(environ: MutableMapping[str, str]) -> func.FunctionApp:
 def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
     # A local import: the import of the extension starts its HTTP server in the worker.
     from azurefunctions.extensions.http.fastapi import Request, Response, WebApp
-    from fastapi import FastAPI
-
-    def without_documents(self: WebApp) -> None:
-        self.web_app = FastAPI(openapi_url=None)
 
     # The worker makes the one instance after this module is loaded (azure_functions_runtime/http_v2.py).
-    WebApp.__init__ = without_documents
+    WebApp.__init__, WebApp.route = _without_routes, _route_every_method
     functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     app = load_app(environ)
 
@@ -61,11 +59,33 @@ def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope, receive, send)
 
-    @functions.route(route="{*path}", methods=METHODS)
+    @functions.route(route="{*path}")
     async def main(req: Request) -> Response:
         return ASGIResponse()
 
     return functions
+
+
+def _without_routes(self: Any) -> None:  # noqa: ANN401 - a class of an untyped library
+    from starlette.applications import Starlette
+
+    self.web_app = Starlette()
+
+
+def _route_every_method(self: Any, handler: Handler) -> Handler:  # noqa: ANN401
+    """What the worker decorates its handler with."""
+    from fastapi import Request
+    from starlette.routing import Route
+
+    class Endpoint:
+        """An endpoint that is not a function takes all methods."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            response = await handler(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+    self.web_app.router.routes.append(Route("/{path:path}", Endpoint()))
+    return handler
 
 
 app: Final = register(os.environ)

@@ -64,7 +64,10 @@ _OF_CLIENTS_URL: Final = frozenset(
 )
 _PLATFORM: Final = frozenset(
     {
+        b"disguised-host",
         b"x-amz-security-token",
+        b"x-amzn-lambda-context",
+        b"x-amzn-request-context",
         b"x-functions-clientid",
         b"x-functions-key",
         b"x-ms-invocation-id",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
@@ -22,6 +23,7 @@ from router.core.request.failures import AttemptError, Fail, error_reply, respon
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
+from router.core.request.rpc import may_repeat
 from router.core.targets import Choice
 from router.net.fields import check_request, downstream, relocated
 from router.proxy.abandoned import abandon
@@ -66,6 +68,8 @@ class Forwarder:
         balancer = context.balancer
         policy = balancer.policy
         options = parse_options(request.headers, policy)
+        if options.rpc and request.method == "POST":
+            options = replace(options, harmless=may_repeat(request.headers, request.body))
         self._context, self._request, self._downstream = context, request, downstream
         self._ready_at = now = context.ticks()
         self._started = started = now if request.arrived is None else request.arrived

@@ -11,7 +11,7 @@ BYTES: Final = bytes(range(256)) * 16
 LONG: Final = b"x" * 8_000
 
 METHODS: Final = (
-    *(b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"),
+    *(b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"),
     *(b"PROPFIND", b"MKCOL", b"PURGE", b"M-SEARCH"),
 )
 TARGETS: Final = (

@@ -1,6 +1,7 @@
 """Lambda's formats: the function URL event (payload 2.0), its request context, and a buffered result as HTTP.
 
-Pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument.
+Pure. Source: AWS `urls-invocation`, `lambda-urls` payload format; time is an argument. A function URL leaves
+the path as it was sent, where an HTTP API decodes it (events recorded in github.com/hotsock/voker/pull/8).
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def url_event(call: Call, now: float) -> bytes:
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": unquote(path),
+        "rawPath": path,
         "rawQueryString": query,
         "headers": headers,
         "requestContext": request_context(call, now),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
 SOCKETS = Path("/proc/net/tcp")
+AIOHTTPS_TYPE = ("Content-Type", "application/octet-stream")  # in capitals, unlike the fields of a function
 LOOK_S = 0.1  # delay after a FIN until a client that ended is noticed
 
 
@@ -31,11 +32,12 @@ class Writer(StreamWriter):
     """Writes one reply."""
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        """The head, without aiohttp's `server` field."""
+        """The head, without aiohttp's `Server`, and without its type for a reply that has none."""
         said = [
             (name, value)
             for name, value in headers.items()
-            if name.lower() != "server" or not value.startswith("Python/")
+            if (name, value) != AIOHTTPS_TYPE
+            and (name.lower() != "server" or not value.startswith("Python/"))
         ]
         text = "\r\n".join((status_line, *(f"{name}: {value}" for name, value in said), "", ""))
         if any(char in name + value for name, value in said for char in "\r\n\0"):

@@ -15,6 +15,8 @@ from emulator.runtime.types import Headers
 # client (observed on function URLs by several public projects, 2026-09). The other three: responses of Lambda
 # and API Gateway that public repositories recorded.
 RENAMED_BY_LAMBDA = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
+# Of a streamed reply without one (github.com/honojs/hono/issues/1672 has a whole head).
+LAMBDAS_TYPE = ("content-type", "application/octet-stream")
 
 # Of every emulated client, in what Azure says of it.
 CLIENT_PORT = 49_152
@@ -54,6 +56,11 @@ def renamed(said: Headers) -> Headers:
     return tuple(
         (f"x-amzn-remapped-{name}" if name in RENAMED_BY_LAMBDA else name, value) for name, value in said
     )
+
+
+def typed(said: Headers) -> Headers:
+    """The fields of a streamed reply of Lambda, with a type."""
+    return said if any(name == "content-type" for name, _ in said) else (*said, LAMBDAS_TYPE)
 
 
 def reply(cloud: Cloud, said: Headers, call_id: str) -> Headers:

@@ -50,6 +50,7 @@ class ResponseSender:
         length = next((int(value) for name, value in said if name == "content-length"), None)
         if cloud == "aws":
             said = headers.renamed(said)
+            said = headers.typed(said) if streams(self._spec) else said
         if cloud == "aws" and not streams(self._spec):
             whole = await _whole(chunks, limits.reply)
             result = lambda_event.returned(reply.status, reply.headers, whole)

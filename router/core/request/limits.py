@@ -41,7 +41,7 @@ class RequestLimits:
 
 def is_repeatable(method: str, options: RequestOptions) -> bool:
     """Whether the request itself says that a repeat does no harm."""
-    return options.key is not None or method in IDEMPOTENT
+    return options.key is not None or options.harmless or method in IDEMPOTENT
 
 
 def request_limits(
@@ -49,7 +49,7 @@ def request_limits(
 ) -> RequestLimits:
     """The limits of one request. started: when it arrived, on the machine's clock. hedge_after_s: infinite
     for a request that is not to be hedged."""
-    idempotent, timeout_s = method in IDEMPOTENT, options.timeout_s
+    idempotent, timeout_s = options.harmless or method in IDEMPOTENT, options.timeout_s
     client_deadline = math.inf if timeout_s is None else started + timeout_s
     deadline = started + policy.deadline_s
     return RequestLimits(

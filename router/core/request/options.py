@@ -6,7 +6,8 @@
     grpc-timeout: 1500m               the same in gRPC's form (H M S m u n)
     x-skyfleet-heartbeat: off         no comments in a silent event stream
 
-and Idempotency-Key, which the agent reads too.
+and Idempotency-Key, which the agent reads too. What a request of MCP or A2A is recognized by is noted in the
+same pass (`router.core.request.rpc`).
 
 Rules: an unknown value is a 400 with an example; an option that the deployment does not allow
 (`allowedOverrides`) is a 403. A field repeated with another value is a 400, since either may be meant; a
@@ -20,6 +21,7 @@ from typing import Final
 
 from router.core.errors import CallerError
 from router.core.policy import Policy
+from router.core.request.rpc import ACCEPT, FIELDS
 from skyfleet.asgi import Header
 from skyfleet.contract import Strategy
 from skyfleet.idempotency_key import InvalidKey, parse_key
@@ -31,7 +33,7 @@ TIMEOUT: Final = b"x-skyfleet-timeout-ms"
 GRPC_TIMEOUT: Final = b"grpc-timeout"
 KEY: Final = b"idempotency-key"
 HEARTBEAT: Final = b"x-skyfleet-heartbeat"
-_FIELDS: Final = frozenset({STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY, HEARTBEAT})
+_FIELDS: Final = FIELDS | {STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY, HEARTBEAT}
 # One for each of the three clouds; the budgets of attempts and of money hold as well.
 _PARALLEL: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
@@ -44,31 +46,41 @@ _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, 
 class RequestOptions:
     """strategy: None means the router's own. parallel: attempts at once. timeout_s: None means the router's
     own. key: the Idempotency-Key, which agents check; None: there is none. heartbeat: whether a silent event
-    stream may get comments."""
+    stream may get comments. rpc: it looks like a request of MCP or A2A. harmless: its method says that a
+    repeat does no harm, which these fields alone do not tell."""
 
     strategy: Strategy | None = None
     parallel: int = 1
     timeout_s: float | None = None
     key: bytes | None = None
     heartbeat: bool = True
+    rpc: bool = False
+    harmless: bool = False
 
 
 NONE: Final = RequestOptions()
+RPC: Final = RequestOptions(rpc=True)
 
 
 def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
     """The options in these header fields. CallerError 400 for a bad value, 403 for one that is not
     allowed."""
     found: dict[bytes, bytes] = {}
+    rpc = False
     for name, value in headers:
         if name not in _FIELDS:
+            continue
+        if name in FIELDS:
+            # MCP's clients accept both; written out, since nearly all requests have this field.
+            both = b"text/event-stream" in value and b"application/json" in value
+            rpc = rpc or both or name != ACCEPT
             continue
         # Clouds join repeated fields or keep the first, so a repeated key would differ between them.
         if name in found and (found[name] != value or name == KEY):
             raise _bad(name, found[name] + b" and " + value, "it once")
         found[name] = value
     if not found:
-        return NONE
+        return RPC if rpc else NONE
     timeouts = [read(found[name]) for name, read in _TIMEOUTS if name in found]
     return RequestOptions(
         _strategy(found[STRATEGY], policy) if STRATEGY in found else None,
@@ -76,6 +88,7 @@ def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
         min(timeouts, default=None),
         _key(found[KEY]) if KEY in found else None,
         _heartbeat(found[HEARTBEAT]) if HEARTBEAT in found else True,
+        rpc,
     )
 
 

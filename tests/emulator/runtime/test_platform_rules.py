@@ -244,7 +244,7 @@ def test_a_key_never_leads_out_of_its_bucket(tmp_path: Path, key: str) -> None:
 
 
 def test_a_function_url_event_has_payload_2() -> None:
-    """Joined headers, cookies apart, decoded path, text and binary bodies."""
+    """Joined headers, cookies apart, the path as sent, text and binary bodies."""
     call = Call(
         "id-1",
         "POST",
@@ -253,7 +253,7 @@ def test_a_function_url_event_has_payload_2() -> None:
         b'{"k":1}',
     )
     event = json.loads(lambda_event.url_event(call, 0.0))
-    assert (event["rawPath"], event["rawQueryString"]) == ("/a b", "x=1&x=2&y=")
+    assert (event["rawPath"], event["rawQueryString"]) == ("/a%20b", "x=1&x=2&y=")
     assert event["headers"]["x"] == "1,2"
     assert event["cookies"] == ["a=1", "b=2"]
     assert event["queryStringParameters"] == {"x": "1,2", "y": ""}

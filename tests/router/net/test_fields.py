@@ -82,6 +82,19 @@ def test_a_location_at_the_agents_url_leads_to_the_router(location: str, expecte
     assert fields.relocated(given, own, b'for="";') == given
 
 
+def test_what_a_platform_adds_to_a_routers_request_stays_there() -> None:
+    """An agent in another cloud would take it for its own: the adapter's context names a function."""
+    own = [
+        (b"disguised-host", b"router.example"),
+        (b"x-amzn-lambda-context", b"{}"),
+        (b"x-amzn-oidc-data", b"token"),
+        (b"x-amzn-request-context", b"{}"),
+        (b"x-arr-log-id", b"1"),
+        (b"x-ms-invocation-id", b"1"),
+    ]
+    assert fields.upstream([*own, (b"x-a", b"1")], frozenset()) == [(b"x-a", b"1")]
+
+
 def test_a_reply_without_a_body_is_forwarded_without_a_length() -> None:
     """For 204 and 304 a server in front of the router would wait for the body."""
     sent = [(b"content-length", b"5"), (b"etag", b"x")]

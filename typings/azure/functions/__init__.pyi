@@ -1,6 +1,6 @@
 """What functions/runtimes/azure.py uses of azure-functions, which is no dependency of the project itself."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TypeVar
 
@@ -15,5 +15,5 @@ class TimerRequest:
 
 class FunctionApp:
     def __init__(self, http_auth_level: AuthLevel = ...) -> None: ...
-    def route(self, route: str, methods: Iterable[str]) -> Callable[[Handler], Handler]: ...
+    def route(self, route: str) -> Callable[[Handler], Handler]: ...
     def timer_trigger(self, arg_name: str, schedule: str) -> Callable[[Handler], Handler]: ...

@@ -1,0 +1,90 @@
+"""What the clouds themselves change, as docs/runtimes.md lists it: left out before exchanges are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from emulator.desired.model import Cloud
+from emulator.runtime.ingress.reserved_paths import passed_on
+from tests.differential.client import Got
+from tests.differential.model import Header
+from tests.differential.recorder import Seen
+
+# What front ends and the agent's middleware say of the client.
+TOLD: Final = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"}
+)
+# Ids of a trace go on: a router is a part of it.
+TRACES: Final = frozenset({b"traceparent", b"x-amzn-trace-id", b"x-cloud-trace-context"})
+ADDED_TO_REQUEST: Final[dict[Cloud, frozenset[bytes]]] = {
+    "aws": frozenset({b"x-amzn-lambda-context", b"x-amzn-request-context"}),
+    "azure": frozenset({b"disguised-host", b"x-arr-log-id", b"x-ms-invocation-id"}),
+    "gcp": frozenset(),
+}
+# Of all clouds: a router forwards those of the agent's cloud, and its own cloud adds its own.
+ADDED_TO_REPLY: Final = frozenset(
+    {b"date", b"server", b"x-amzn-requestid", b"x-amzn-trace-id", b"x-cloud-trace-context"}
+)
+# The middleware of agents adds these to a reply.
+OF_AGENTS: Final = frozenset({b"endpoint-load-metrics", b"x-skyfleet-cold"})
+# What Lambda gives to a streamed reply without a type.
+LAMBDAS_TYPE: Final = (b"content-type", b"application/octet-stream")
+REMAPPED: Final = b"x-amzn-remapped-"
+RESTORED: Final = frozenset({b"content-length", b"www-authenticate"})
+
+
+def request(seen: Seen, router: Cloud, agent: Cloud, sent: frozenset[bytes]) -> Seen:
+    """A request as the agent saw it, without what the clouds of both functions do. sent: names of the
+    client's own fields."""
+    fields = joined(seen.fields) if "aws" in (router, agent) else list(seen.fields)
+    added = ADDED_TO_REQUEST[agent] | TOLD | (TRACES - sent)
+    target = passed_on("gcp", seen.target.decode("latin-1")) if "gcp" in (router, agent) else None
+    return replace(
+        seen,
+        target=seen.target if target is None else target.encode("latin-1"),
+        fields=ordered(field for field in fields if field[0] not in added),
+    )
+
+
+def reply(got: Got, cloud: Cloud, agent: Cloud) -> Got:
+    """A reply as the client got it, without what the clouds do. cloud: of the function that it called. agent:
+    the cloud of the agent."""
+    dropped = ADDED_TO_REPLY | OF_AGENTS
+    fields = [field for field in got.fields if field[0] not in dropped]
+    if "aws" in (cloud, agent):
+        fields = [field for field in fields if field != LAMBDAS_TYPE]
+    framing = got.framing
+    if cloud == "aws":
+        fields = [restored(field) for field in fields]
+        fields = [field for field in fields if not field[0].startswith(REMAPPED)]
+        if framing == "chunked" and any(name == b"content-length" for name, _ in fields):
+            framing = "length"
+    coded = any(name == b"content-encoding" for name, _ in fields)
+    if agent == "aws" and framing == "length" and (coded or not got.body):
+        # A renamed length of 0, or of what Lambda may have decoded, is believed by no router.
+        fields = [field for field in fields if field[0] != b"content-length"]
+        framing = "chunked"
+    return replace(got, fields=ordered(fields), framing=framing)
+
+
+def ordered(fields: Iterable[Header]) -> tuple[Header, ...]:
+    """Fields by name. Only the order of fields of one name has a meaning (RFC 9110, section 5.3), and clouds
+    put those that they replace at the end."""
+    return tuple(sorted(fields, key=lambda field: field[0]))
+
+
+def restored(field: Header) -> Header:
+    """A field that Lambda's front end has renamed, with its own name."""
+    name = field[0].removeprefix(REMAPPED)
+    return (name, field[1]) if name in RESTORED else field
+
+
+def joined(fields: tuple[Header, ...]) -> list[Header]:
+    """Repeated fields as one, as Lambda's event has them."""
+    found: dict[bytes, bytes] = {}
+    for name, value in fields:
+        glue = b"; " if name == b"cookie" else b","
+        found[name] = found[name] + glue + value if name in found else value
+    return list(found.items())
