@@ -21,7 +21,17 @@ from pathlib import Path
 from infra.config.model import Cloud, Place, Settings
 from infra.errors import AgentError, PackageError
 from infra.package import KINDS, AgentInfo, Kind, Package
-from infra.packaging import agent_check, background, dependencies, names, size_limits, sources, tree, zips
+from infra.packaging import (
+    agent_check,
+    background,
+    dependencies,
+    mcp_sessions,
+    names,
+    size_limits,
+    sources,
+    tree,
+    zips,
+)
 from infra.packaging.sources import File
 from infra.packaging.tools import Tools
 from infra.setup.file_lock import exclusive
@@ -35,18 +45,19 @@ Progress = Callable[[str], None]
 class Packages:
     """What was built. build: what `/health` must report, by kind; agent: what its check found; left_out: a
     line about what the agent's packages do not have of its folder, or empty; background: one about its work
-    after a reply, or empty."""
+    after a reply, or empty; mcp_sessions: one about sessions in one instance, or empty."""
 
     built: Mapping[tuple[Kind, Cloud], Package]
     build: Mapping[Kind, str]
     agent: AgentInfo
     left_out: str = ""
     background: str = ""
+    mcp_sessions: str = ""
 
     @property
     def notes(self) -> list[str]:
         """What a deployment tells of the agent."""
-        return [note for note in (self.left_out, self.background) if note]
+        return [note for note in (self.left_out, self.background, self.mcp_sessions) if note]
 
     def of(self, kind: Kind, place: Place) -> Package:
         return self.built[kind, place.cloud]
@@ -107,12 +118,14 @@ def _build_all(settings: Settings, progress: Progress, root: Path, tools: Tools)
         progress(f"building {draft.package.path.name}")
         zips.write(draft.package.path, draft.files, draft.installed, draft.site)
         zips.prune(draft.package.path)
+    shared = [(file.name, file.content) for file in agent.shared]
     return Packages(
         built,
         {kind: inputs.build for kind, inputs in kinds.items()},
         checked,
         tree.summary(agent.left_out),
-        background.told(agent.agent, [(file.name, file.content) for file in agent.shared], settings.clouds),
+        background.told(agent.agent, shared, settings.clouds),
+        mcp_sessions.told(agent.agent, shared),
     )
 
 
