@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 REPEATABLE_MARK = "__skyfleet_repeatable__"
+STATELESS_MARK = "__skyfleet_stateless__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +129,34 @@ def repeatable(agent: Agent) -> Agent:
 
     The router may then retry a request on another cloud even if the first attempt may have run.
     """
-    try:
-        setattr(agent, REPEATABLE_MARK, True)
-    except AttributeError:
-        raise TypeError(
-            f"repeatable() cannot mark a {type(agent).__name__}: it takes no attributes. "
-            "Wrap it in an `async def app(scope, receive, send)` and mark that."
-        ) from None
-    return agent
+    return _marked(agent, REPEATABLE_MARK, "repeatable")
 
 
 def is_repeatable(agent: object) -> bool:
     """Whether the agent was declared free of side effects."""
     return getattr(agent, REPEATABLE_MARK, False) is True
+
+
+def stateless(agent: Agent) -> Agent:
+    """Declare that any instance in any cloud can serve any request of a session of this ASGI application.
+
+    An MCP server's session ids then reach clients: they hold sealed state, or name what a store has that all
+    clouds share. Without the declaration such a session is refused (functions/protocols/sessions.py).
+    """
+    return _marked(agent, STATELESS_MARK, "stateless")
+
+
+def is_stateless(agent: object) -> bool:
+    """Whether the agent's session ids are declared valid in every instance."""
+    return getattr(agent, STATELESS_MARK, False) is True
+
+
+def _marked(agent: Agent, mark: str, by: str) -> Agent:
+    try:
+        setattr(agent, mark, True)
+    except AttributeError:
+        raise TypeError(
+            f"{by}() cannot mark a {type(agent).__name__}: it takes no attributes. "
+            "Wrap it in an `async def app(scope, receive, send)` and mark that."
+        ) from None
+    return agent

@@ -22,6 +22,7 @@ from functions.execution.relay import Relay
 from functions.instance import InstanceStats
 from functions.loading import Kind
 from functions.middleware import AgentMiddleware, IdempotencyHandler
+from functions.protocols.replies import Replies
 from functions.runner import notify_start
 from functions.settings import PACKAGE_ROOT, Settings
 from skyfleet import contract
@@ -37,7 +38,9 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     settings = Settings.from_env(environ)
     agent = agent_files.load(settings.agent, PACKAGE_ROOT)
     loop = agent_loop()
-    lifespan = Lifespan(_notifying(agent.call), time.monotonic) if agent.kind is Kind.ASGI else None
+    lifespan: Lifespan | None = None
+    if agent.kind is Kind.ASGI:
+        lifespan = Lifespan(Replies(_notifying(agent.call), stateless=agent.stateless), time.monotonic)
     return AgentMiddleware(
         inner=Relay(
             lifespan or Endpoints(agent, settings.environ, time.time),

@@ -17,7 +17,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any, NoReturn, cast
 
-from functions.api import is_repeatable
+from functions.api import is_repeatable, is_stateless
 from functions.errors import AgentNotLoaded
 from functions.execution.threads import as_async_generator, as_coroutine
 
@@ -43,6 +43,7 @@ class LoadedAgent:
     kind: Kind
     call: Any = field(repr=False)
     repeatable: bool = False
+    stateless: bool = False
 
 
 def load(reference: str) -> LoadedAgent:
@@ -61,7 +62,7 @@ def load(reference: str) -> LoadedAgent:
             )
         found = getattr(found, name)
     kind, call = _kind(reference, found)
-    return LoadedAgent(reference, kind, call, is_repeatable(found))
+    return LoadedAgent(reference, kind, call, is_repeatable(found), is_stateless(found))
 
 
 def _import(reference: str, module_name: str) -> ModuleType:

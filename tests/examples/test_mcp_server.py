@@ -1,0 +1,53 @@
+"""Tests of the MCP server with the official client through a router, in process."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx2
+import pytest
+
+from tests.examples.clients import MODES, cancelled, counted, mcp_client
+from tests.examples.support import behind_a_router
+from tests.router.support import eventually
+
+AGENT = "examples.mcp_server:app"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_official_client_lists_reads_and_calls(mode: str) -> None:
+    """In the revision without a handshake, and in those with one."""
+    async with behind_a_router(AGENT) as url, mcp_client(url, mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["add", "count"]
+        assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+        read = await client.read_resource("fleet://clouds")
+        assert getattr(read.contents[0], "text", None) == "aws, azure, gcp"
+        prompt = await client.get_prompt("question", {"topic": "tea"})
+        assert getattr(prompt.messages[0].content, "text", None) == "What is new about tea?"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_progress_arrives_while_the_tool_runs(mode: str) -> None:
+    """As events of a stream, each number once."""
+    seen: list[httpx2.Response] = []
+    async with behind_a_router(AGENT) as url, mcp_client(url, mode, seen=seen) as client:
+        assert await counted(client, 3, 0.01) == [1, 2, 3]
+    kinds = {reply.headers.get("content-type", "").partition(";")[0] for reply in seen}
+    assert "text/event-stream" in kinds
+    assert all(reply.headers["x-skyfleet-target"] == "aws/r0" for reply in seen)
+    assert not any("mcp-session-id" in reply.headers for reply in seen)
+
+
+async def test_a_cancelled_call_ends_the_tool(caplog: pytest.LogCaptureFixture) -> None:
+    """The client closes the stream, which is the signal of the newer revision."""
+    caplog.set_level(logging.WARNING)
+    async with behind_a_router(AGENT) as url, mcp_client(url, MODES[0]) as client:
+        await cancelled(client)
+        await eventually(lambda: "counting to 3000 was cancelled" in caplog.text)
+
+
+async def test_a_cancelled_call_of_an_older_revision_frees_its_client() -> None:
+    """The notification reaches another instance, or a server that keeps nothing; the client goes on."""
+    async with behind_a_router(AGENT) as url, mcp_client(url, MODES[1]) as client:
+        await cancelled(client)
+        assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
