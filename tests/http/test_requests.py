@@ -10,7 +10,6 @@ from bench.http import judge
 from bench.http.cases import HostileRequest, Passed
 from bench.http.corpus import REQUESTS
 from bench.http.wire import converse
-from tests.http import pending
 from tests.http.support import Setup, running
 
 CASES = [case for cases in REQUESTS.values() for case in cases]
@@ -25,13 +24,7 @@ def setup() -> Generator[Setup]:
         yield one
 
 
-_PARAMS = [
-    pytest.param(case, id=case.name, marks=[pytest.mark.xfail] if case.name in pending.REQUESTS else [])
-    for case in CASES
-]
-
-
-@pytest.mark.parametrize("case", _PARAMS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_hostile_request_is_refused_or_reaches_the_agent_as_a_strict_reading_gives(
     case: HostileRequest, setup: Setup
 ) -> None:
