@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.reference import commands, config, sources
+from tools.reference import commands, config, openapi, sources
 from tools.reference.text import code, described, section, table
 
 NOTE: Final = "<!-- Made by `make docs-reference` from the code and tools/reference/text.toml. -->"
@@ -25,7 +25,8 @@ def pages(root: Path) -> Mapping[str, str]:
         "cli": commands.page(),
     }
     heads = section("pages")
-    return {f"docs/reference/{name}.md": f"{NOTE}\n{heads[name]}\n{body}\n" for name, body in bodies.items()}
+    made = {f"docs/reference/{name}.md": f"{NOTE}\n{heads[name]}\n{body}\n" for name, body in bodies.items()}
+    return made | {openapi.PATH: openapi.text(root)}
 
 
 def _status(root: Path) -> str:
