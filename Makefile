@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check`, `coverage` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http format permissions docs-reference counts lock
+.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http fuzz format permissions docs-reference counts lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -80,6 +80,9 @@ bench-router: setup ## the router's speed beside its peers', 10 minutes; writes 
 
 bench-http: setup ## HTTP/1.1 and hostile input beside nginx and HAProxy, minutes; writes docs/benchmarks/http.md
 	$(BIN)/python -m bench.http $(BENCH_ARGS)
+
+fuzz: setup ## random bytes against the HTTP parsers for a minute each, guided by coverage (BENCH_ARGS="--seconds 600 reply")
+	$(BIN)/python -m bench.http.fuzz $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

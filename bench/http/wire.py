@@ -157,7 +157,7 @@ def _body(fields: tuple[Field, ...], rest: bytes, *, framed: bool) -> tuple[byte
     if codings:
         if [value.lower() for value in codings] != [b"chunked"]:
             raise Unreadable(f"the codings {codings}")
-        return _chunks(rest)
+        return read_chunks(rest)
     if not lengths:
         return b"", (), rest
     if len(lengths) > 1 or not lengths[0].isdigit():
@@ -168,7 +168,7 @@ def _body(fields: tuple[Field, ...], rest: bytes, *, framed: bool) -> tuple[byte
     return rest[:size], (), rest[size:]
 
 
-def _chunks(rest: bytes) -> tuple[bytes, tuple[Field, ...], bytes]:
+def read_chunks(rest: bytes) -> tuple[bytes, tuple[Field, ...], bytes]:
     parts: list[bytes] = []
     while True:
         line, end, rest = rest.partition(b"\r\n")

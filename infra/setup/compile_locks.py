@@ -53,9 +53,10 @@ def all_locks() -> tuple[Lock, ...]:
     )
     plots = Lock("bench.txt", ("bench/requirements.in",))
     framework = Lock("bench-router.txt", ("bench/router/requirements.in",))
+    fuzz = Lock("bench-fuzz.txt", ("bench/http/fuzz/requirements.in",))
     litellm = Lock("bench-litellm.txt", ("bench/failover/peers/litellm.in",))
     project = Lock("project.txt", ("pyproject.toml",), groups=("dev",))
-    return (*packages, platform, plots, framework, litellm, project)
+    return (*packages, platform, plots, framework, fuzz, litellm, project)
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""Random bytes against the parsers of requests, bodies and replies."""
