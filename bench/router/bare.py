@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from router.core.targets import parse_targets
 from router.net.errors import TransportError
 from router.net.fields import downstream, request_head, upstream
 from router.net.pool import Pool
 from skyfleet.asgi import ASGIApp, Header, Message, Receive, Send
+from skyfleet.http1.head import ResponseHead
 from skyfleet.origin import Origin
 
 
@@ -42,15 +43,17 @@ class _Reply:
         self.failed = ""
         self._wake: asyncio.Future[None] | None = None
 
-    def on_head(self, status: int, headers: list[Header]) -> None:
-        self.status, self.headers = status, headers
+    def on_informational(self, status: int, headers: list[Header]) -> None: ...
+
+    def on_head(self, head: ResponseHead) -> None:
+        self.status, self.headers = head.status, head.fields
         self._notify()
 
     def on_data(self, data: bytes) -> None:
         self.parts.append(data)
         self._notify()
 
-    def on_end(self) -> None:
+    def on_end(self, trailers: Sequence[Header]) -> None:
         self.ended = True
         self._notify()
 

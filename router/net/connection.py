@@ -1,15 +1,19 @@
 """One HTTP/1.1 client connection: request bytes out, response events in.
 
 Rules
-- The parser calls the `ResponseHandler` of the current exchange directly: no future and no task per read.
+- The bytes are read by `skyfleet.http1`, and the events go to the `ResponseHandler` of the current exchange
+  directly: no future and no task per read.
 - One exchange at a time. A connection is reusable only when request and response are both complete.
 - A body that ends before its announced end is a failure. Only a response without any length may end with the
   connection (RFC 9112, section 6.3), and only by an orderly close. A length that a platform renamed
   (`router.net.lambda_fields`) counts as announced, although the body is chunked.
-- 1xx responses are skipped. A switch of protocols was not requested and is a failure.
-- The size of the response head is bounded, so that a target cannot exhaust the memory.
-
-This file reports `TransportError.RESET` and `INVALID`; the pool reports the errors of opening a connection.
+- Interim responses are passed on, except 100, which no request of the router asks for (RFC 9110, section
+  15.2). Their number and size are bounded, as in Go's client (net/http, `max1xxResponses`). A switch of
+  protocols was not requested and is invalid.
+- Fields behind a chunked body are passed on with its end, apart from those of the head.
+- The response head is bounded (`skyfleet.http1.head`), so that a target cannot exhaust the memory.
+- Wrong bytes are `TransportError.INVALID`, missing ones `RESET`. So is the reply of something else than an
+  HTTP/1 server. The pool reports the errors of opening a connection.
 """
 
 from __future__ import annotations
@@ -17,31 +21,47 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
-
-import httptools
 
 from router.net.errors import TransportError
 from router.net.lambda_fields import REMAPPED_PREFIX, restore_fields
 from skyfleet.asgi import Header
+from skyfleet.http1.body import Decoder, decoder
+from skyfleet.http1.errors import MalformedMessage
+from skyfleet.http1.head import (
+    CHUNKED,
+    ResponseHead,
+    check_response_beginning,
+    parse_response,
+)
 
-# nginx and Node accept 8 to 16 kB; large cookies or traces still fit four times over.
-MAX_HEAD_BYTES: Final = 65_536
 # RFC 9110, section 15: there is no class above 5xx, and servers in front of the router know no such code.
 _MAX_STATUS: Final = 599
+# Go's client takes 5 and one that passes them on any number, within its bound of bytes for a head.
+_MAX_INFORMATIONAL: Final = 100
+_MAX_INFORMATIONAL_BYTES: Final = 65_536
+_BODILESS: Final = frozenset({204, 304})
+_CONTINUE: Final = 100
+_OK: Final = 200
+_SWITCHING: Final = 101
 # A path is dead when sent bytes stay unacknowledged for so long. A frozen sandbox does not see it otherwise.
 _USER_TIMEOUT_MS: Final = 10_000
+_START: Final = b"HTTP/1."
 
 
 class ResponseHandler(Protocol):
     """Receives the events of one response. Nothing follows on_end or on_failure."""
 
-    def on_head(self, status: int, headers: list[Header], /) -> None: ...
+    def on_informational(self, status: int, headers: list[Header], /) -> None:
+        """An interim response, before the head."""
+        ...
+
+    def on_head(self, head: ResponseHead, /) -> None: ...
 
     def on_data(self, data: bytes, /) -> None: ...
 
-    def on_end(self) -> None: ...
+    def on_end(self, trailers: Sequence[Header], /) -> None: ...
 
     def on_failure(self, error: TransportError, why: str, /) -> None: ...
 
@@ -51,20 +71,18 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_announced",
-        "_complete",
-        "_fields",
+        "_decoder",
         "_framed",
         "_handler",
-        "_head_bytes",
         "_head_only",
-        "_headers",
+        "_held",
+        "_informational",
+        "_informational_bytes",
         "_keep_alive",
-        "_parser",
         "_paused",
         "_poll",
         "_received",
         "_release",
-        "_status",
         "_transport",
         "closed",
         "idle_since",
@@ -75,8 +93,9 @@ class Connection(asyncio.Protocol):
         self._release = release
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
-        self._parser = httptools.HttpResponseParser(self)
         self._handler: ResponseHandler | None = None
+        self._decoder: Decoder | None = None  # None: the head is to come
+        self._held = b""  # the beginning of a head
         self.closed = self._paused = False
         self.idle_since = 0.0
 
@@ -86,16 +105,12 @@ class Connection(asyncio.Protocol):
         """Send a request. Its response goes to the handler; head_only: a response to HEAD has no body."""
         self._handler = handler
         self._head_only = head_only
-        self._fields: list[bytes] = []  # names and values, alternating
-        self._headers: list[Header] = []
-        self._status = 0
-        self._head_bytes = 0
-        self._framed = False
-        self._keep_alive = False
-        self._complete = False
+        self._decoder = None
+        self._informational = self._informational_bytes = 0
         # The announced length of a chunked body, and how many bytes of it have arrived.
         self._announced: int | None = None
         self._received = 0
+        self._framed = self._keep_alive = False
         transport = self._transport or self._open
         transport.write(request)
 
@@ -156,109 +171,98 @@ class Connection(asyncio.Protocol):
         if self._handler is None:
             self.close()
             return
+        body = self._decoder
+        if body is None and self._held:
+            data, self._held = self._held + data, b""
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._parse_failed(error, data)
-            return
-        if self._complete and self._announced is None:
-            self._finish()
-        elif self._complete or (self._announced is not None and self._received > self._announced):
-            self._end()
-        elif not self._status:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                why = f"the head of its reply is larger than {MAX_HEAD_BYTES} bytes"
-                self._fail(why, TransportError.INVALID)
-
-    def _parse_failed(self, error: Exception, data: bytes) -> None:
-        if self._complete:  # a complete response, followed by bytes that a client has to ignore
-            self._keep_alive = False
-            self._end()
-            return
-        cause = error.__context__ or error
-        speaks = self._status or self._head_bytes or data.startswith(b"HTTP/1.")
-        kind = TransportError.INVALID if speaks else TransportError.RESET
-        self._fail(f"its reply is not HTTP/1.1 ({cause})", kind)
-        if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(cause, ValueError):
-            raise cause  # a defect of a handler, not of the target
+            if body is not None:
+                self._read_body(body, body.feed(data))
+            elif (end := data.find(b"\r\n\r\n")) < 0:
+                check_response_beginning(data)
+                self._held = data
+            else:
+                head = parse_response(data[: end + 2])
+                begin = self._begin if head.status >= _OK else self._read_informational
+                begin(head, data[end + 4 :])
+        except MalformedMessage as error:
+            if body is None and not data.startswith(_START):
+                self._fail("what answers there does not speak HTTP/1.1")
+            else:
+                self._fail(f"its reply is not valid HTTP/1.1 ({error.message})", TransportError.INVALID)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End or fail the exchange."""
         self.closed = True
-        orderly = exc is None
-        if self._handler is not None:
-            if self._status and not self._framed and orderly:
-                self._keep_alive = False
-                self._end()
-            else:
-                where = "in the middle of its reply" if self._status else "before its reply"
-                self._fail(f"it closed the connection {where}")
-        else:
+        body = self._decoder
+        if self._handler is None:
             self._release(self, False)
+        elif body is None:
+            self._fail("it closed the connection before its reply")
+        elif not self._framed and exc is None:
+            self._end(body)
+        else:
+            self._fail("it closed the connection in the middle of its reply")
 
-    # Called by httptools.
+    def _read_informational(self, head: ResponseHead, rest: bytes) -> None:
+        self._informational += 1
+        if head.status < _CONTINUE:
+            raise MalformedMessage(f"a status of {head.status}")
+        if head.status == _SWITCHING:
+            raise MalformedMessage("a switch of protocols that was not asked for")
+        self._informational_bytes += sum(len(name) + len(value) for name, value in head.fields)
+        if self._informational > _MAX_INFORMATIONAL or self._informational_bytes > _MAX_INFORMATIONAL_BYTES:
+            raise MalformedMessage("too many interim responses")
+        if head.status != _CONTINUE and self._handler is not None:
+            self._handler.on_informational(head.status, head.fields)
+        if rest and self._handler is not None:
+            self.data_received(rest)
 
-    def on_message_begin(self) -> None:
-        """A response begins. One after the awaited one answers no request: what follows must not be read."""
-        if self._complete:
-            self._keep_alive = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._status:  # trailers follow later and are dropped
-            self._fields += name, value
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200 or self._handler is None or self._complete:
-            self._fields = []  # the fields of the response that follows
+    def _begin(self, head: ResponseHead, rest: bytes) -> None:
+        """The head is here. rest: what was read behind it."""
+        status, handler = head.status, self._handler
+        if status > _MAX_STATUS or handler is None:
+            raise MalformedMessage(f"a status of {status}")
+        length = head.length
+        if REMAPPED_PREFIX in b"".join(head.by_name):
+            fields, self._announced = restore_fields(head.fields, framed=length not in (None, CHUNKED))
+            head = head._replace(fields=fields, by_name=dict(reversed(fields)))
+        if self._head_only or status in _BODILESS:
+            length, self._announced = 0, None
+        self._framed = length is not None
+        self._keep_alive = self._framed and head.keep_alive
+        handler.on_head(head)
+        if length == len(rest):  # all of it is here, as of most responses
+            if rest and self._handler is not None:
+                handler.on_data(rest)
+            if self._handler is not None:
+                self._finish(())
             return
-        if status > _MAX_STATUS:
-            raise ValueError(f"a status of {status}")
-        self._status = status
-        # One call for all names; none of them has a line break.
-        names = b"\n".join(self._fields[::2]).lower()
-        self._headers = list(zip(names.split(b"\n"), self._fields[1::2], strict=True)) if self._fields else []
-        fields = dict(self._headers)
-        has_length, coded = b"content-length" in fields, b"transfer-encoding" in fields
-        if coded:
-            codings = [value for name, value in self._headers if name == b"transfer-encoding"]
-            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
-                raise ValueError("a transfer coding other than chunked")
-            if has_length:
-                raise ValueError("both a length and a transfer coding")
-        self._framed = coded or has_length or self._head_only or status in (204, 304)
-        if REMAPPED_PREFIX in names:
-            bodiless = self._head_only or status in (204, 304)
-            self._headers, announced = restore_fields(self._headers, framed=has_length)
-            self._announced = None if bodiless else announced
-        self._handler.on_head(status, self._headers)
-        if self._head_only:
-            # httptools cannot be told that no body follows, so the connection is not reused.
-            self._complete = True
+        body = self._decoder = decoder(length)
+        if rest or body.done:
+            self._read_body(body, body.feed(rest))
 
-    def on_body(self, body: bytes) -> None:
-        if self._handler is None or self._complete:
-            return
-        if self._announced is not None:
-            self._received += len(body)
-            if self._received > self._announced:
-                return
-        self._handler.on_data(body)
+    def _read_body(self, body: Decoder, data: bytes) -> None:
+        """Pass on what was decoded, unless the handler has left with the head."""
+        if data and self._handler is not None:
+            if self._announced is not None:
+                self._received += len(data)
+                if self._received > self._announced:
+                    self._end(body)
+                    return
+            self._handler.on_data(data)
+        if body.done and self._handler is not None:
+            self._end(body)
 
-    def on_message_complete(self) -> None:
-        if self._status and not self._complete:
-            self._complete = True
-            self._keep_alive = self._framed and self._parser.should_keep_alive()
-
-    def _end(self) -> None:
+    def _end(self, body: Decoder) -> None:
         """The body has ended, by its framing or by its announced length."""
+        if body.rest:  # a client has to ignore it, and what follows answers no request
+            self._keep_alive = False
         if self._announced in (None, self._received):
-            self._finish()
+            self._finish(body.trailers)
         else:
             self._fail(f"{self._received} bytes of its reply came, and {self._announced} were announced")
 
-    def _finish(self) -> None:
+    def _finish(self, trailers: Sequence[Header]) -> None:
         handler, self._handler = self._handler, None
         if self._paused:
             self.resume()
@@ -268,7 +272,7 @@ class Connection(asyncio.Protocol):
         if not reusable:
             self.close()
         if handler is not None:
-            handler.on_end()
+            handler.on_end(trailers)
 
     def _fail(self, why: str, error: TransportError = TransportError.RESET) -> None:
         handler, self._handler = self._handler, None

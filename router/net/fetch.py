@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from router.net.errors import FetchError, TransportError
 from router.net.fields import request_head
 from router.net.pool import Pool
 from skyfleet.asgi import Header
+from skyfleet.http1.head import ResponseHead
 from skyfleet.origin import Origin
 from skyfleet.values import frozen
 
@@ -42,15 +44,17 @@ class _Collector:
         self._headers: list[Header] = []
         self._body = bytearray()
 
-    def on_head(self, status: int, headers: list[Header]) -> None:
-        self._status, self._headers = status, headers
+    def on_informational(self, status: int, headers: list[Header]) -> None: ...
+
+    def on_head(self, head: ResponseHead) -> None:
+        self._status, self._headers = head.status, head.fields
 
     def on_data(self, data: bytes) -> None:
         if len(self._body) + len(data) > self._limit:
             self._fail(f"its reply is larger than {self._limit} bytes")
         self._body += data[: self._limit]
 
-    def on_end(self) -> None:
+    def on_end(self, trailers: Sequence[Header]) -> None:
         if not self.future.done():
             self.future.set_result(FetchResponse(self._status, self._headers, bytes(self._body)))
 

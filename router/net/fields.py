@@ -99,12 +99,11 @@ _OPTIONS: Final = frozenset(
     }
 )
 _NOT_UPSTREAM: Final = _HOP_BY_HOP | _SET_BY_ROUTER | _SIGNATURE | _OF_CLIENTS_URL | _PLATFORM | _OPTIONS
-# `date` and `server`: the server in front of the router sets its own. `alt-svc` and
-# `strict-transport-security` are about the agent's host, not the router's. The rest is set by the router.
+# `server`: about the agent's server, as in nginx. `alt-svc` and `strict-transport-security` are about the
+# agent's host, not the router's. The rest is set by the router.
 _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
     {
         b"alt-svc",
-        b"date",
         b"server",
         b"strict-transport-security",
         b"x-request-id",
@@ -114,6 +113,27 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | frozenset(
         b"x-skyfleet-panic",
     }
 )
+# What must not follow a body (RFC 9110, section 6.5.1): the list of Go's net/http (httpguts,
+# `ValidTrailerHeader`), and what browsers take from a head only.
+_NOT_TRAILING: Final = _NOT_DOWNSTREAM | frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"location",
+        b"max-forwards",
+        b"pragma",
+        b"range",
+        b"set-cookie",
+        b"www-authenticate",
+    }
+)
+_TRAILERS: Final = ((b"te", b"trailers"), (b"connection", b"te"))
 _TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TOKEN: Final = frozenset(_TOKEN_BYTES)
 _USUAL_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -136,11 +156,17 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
     """The caller's fields for an agent. drop: names of the fields that carried the caller's API key."""
     banned = _not_upstream(drop)
     names = b"\n".join([name for name, _ in headers])
+    own: Sequence[Header] = ()
     if b"connection" in names:
-        banned |= _named([value for name, value in headers if name == b"connection"])
+        options = _named([value for name, value in headers if name == b"connection"])
+        banned |= options
+        if b"te" in options and takes_trailers(headers):
+            own = _TRAILERS
     passed = [header for header in headers if header[0] not in banned]
     if (b"x-" in names or b"_" in names) and _RARE_NAMES.search(names):
-        return [header for header in passed if not _is_banned(header[0].replace(b"_", b"-"), banned)]
+        passed = [header for header in passed if not _is_banned(header[0].replace(b"_", b"-"), banned)]
+    if own:
+        passed += own
     return passed
 
 
@@ -157,13 +183,23 @@ def _not_upstream(drop: frozenset[bytes]) -> frozenset[bytes]:
 def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool = False) -> list[Header]:
     """The agent's fields for the caller.
 
-    status: 204 and 304 have no body, so no length. streamed: an event stream has no length either, since an
-    error event may be added to it."""
+    status: 204 has no length (RFC 9110, section 8.6); that of 304, or of a reply to HEAD, is that of the
+    content which is not sent. streamed: an event stream has none, since an error event may be added to it."""
     options = [value for name, value in headers if name == b"connection" and value != b"keep-alive"]
     banned = _NOT_DOWNSTREAM | _named(options) if options else _NOT_DOWNSTREAM
-    if streamed or status in (204, 304):
+    if streamed or status == 204:
         banned |= {b"content-length"}
     return [header for header in headers if header[0] not in banned]
+
+
+def takes_trailers(headers: Iterable[Header]) -> bool:
+    """Whether a client reads fields behind a body (RFC 9110, section 10.1.4)."""
+    return any(name == b"te" and b"trailers" in value.lower() for name, value in headers)
+
+
+def trailing(trailers: Sequence[Header]) -> list[Header]:
+    """The agent's fields behind its body, for the caller."""
+    return [header for header in trailers if header[0] not in _NOT_TRAILING]
 
 
 def relocated(headers: Sequence[Header], own: Origin, forwarded: bytes) -> list[Header]:

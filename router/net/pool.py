@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from router.net.connection import Connection, ResponseHandler
 from router.net.dns import Resolver
 from router.net.errors import TransportError
 from skyfleet.asgi import Header
+from skyfleet.http1.head import ResponseHead
 from skyfleet.origin import Origin
 
 # Shorter than the 5 s after which uvicorn closes, the shortest of the servers in front of agents.
@@ -52,12 +53,17 @@ class Exchange:
 
     # Called by the connection.
 
-    def on_end(self) -> None:
+    def on_informational(self, status: int, headers: list[Header]) -> None:
+        """Forward an interim response."""
+        if self._handler is not None:
+            self._handler.on_informational(status, headers)
+
+    def on_end(self, trailers: Sequence[Header]) -> None:
         """Forward the end."""
         handler, self._handler, self._connection, self.over = self._handler, None, None, True
         self.on_head, self.on_data = _ignore_head, _ignore_data
         if handler is not None:
-            handler.on_end()
+            handler.on_end(trailers)
 
     def on_failure(self, error: TransportError, why: str) -> None:
         """Forward the failure."""
@@ -105,7 +111,7 @@ class Exchange:
             self._connection.resume()
 
 
-def _ignore_head(status: int, headers: list[Header], /) -> None: ...
+def _ignore_head(head: ResponseHead, /) -> None: ...
 
 
 def _ignore_data(data: bytes, /) -> None: ...

@@ -8,6 +8,9 @@ Rules
 - A client that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
 - A truncated reply is left without its end. uvicorn, the server in every cloud, then closes the connection,
   so that no client takes the reply for complete. An exception would do the same and leave a long traceback.
+- ASGI has no reason phrase, and no server here has its extensions for interim responses and trailers: they
+  are dropped. Such a server adds a `date` of its own, so the agent's is dropped too. It takes a length for
+  that of the body, so a 304 has none.
 - A truncated reply is logged in one line; uvicorn's own line about it, which names nothing, is suppressed.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -23,6 +27,9 @@ from skyfleet.asgi import Header, Message, Receive, Scope, Send
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
 LOG: Final = logging.getLogger("skyfleet.router")
+# What an ASGI server adds itself, or takes for the framing of a body that is not there.
+_SERVERS: Final = frozenset({b"date"})
+_NOT_MODIFIED: Final = _SERVERS | {b"content-length"}
 # uvicorn's line about a reply without its end.
 _UVICORNS: Final = "ASGI callable returned without completing response."
 # Set in the context of one request, which uvicorn's line about it shares.
@@ -88,7 +95,12 @@ class Outbox:
         self._left = False
         self._wake: asyncio.Future[None] | None = None
 
-    def head(self, status: int, headers: list[Header], /) -> None:
+    def informational(self, status: int, headers: Iterable[Header], /) -> None:
+        """Dropped."""
+
+    def head(self, status: int, headers: list[Header], reason: bytes = b"", /) -> None:
+        dropped = _NOT_MODIFIED if status == 304 else _SERVERS
+        headers = [header for header in headers if header[0] not in dropped]
         self._head = {"type": "http.response.start", "status": status, "headers": headers}
         if self._wake is not None:
             self._notify()
@@ -102,7 +114,7 @@ class Outbox:
         if self._wake is not None:
             self._notify()
 
-    def end(self) -> None:
+    def end(self, trailers: Iterable[Header] = (), /) -> None:
         self._ended = True
         if self._wake is not None:
             self._notify()

@@ -12,7 +12,7 @@ Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from router.core.outcomes import Outcome
@@ -35,6 +35,7 @@ from router.net.lambda_errors import BROKE_OFF, LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from skyfleet.asgi import Header
+from skyfleet.http1.head import ResponseHead
 from skyfleet.sse import FirstEvent, LastEvent
 
 # A small reply fits; more of an error reply is read only when it is forwarded.
@@ -51,6 +52,8 @@ _GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
 
 class AttemptOwner(Protocol):
     """What hears of an attempt's events."""
+
+    def on_informational(self, attempt: Attempt, status: int, headers: list[Header], /) -> None: ...
 
     def on_head(self, attempt: Attempt, /) -> None: ...
 
@@ -89,11 +92,13 @@ class Attempt:
         "headers",
         "key",
         "number",
+        "phrase",
         "reason",
         "reply",
         "started",
         "status",
         "stop_probe",
+        "trailers",
     )
 
     call: Exchange
@@ -109,7 +114,9 @@ class Attempt:
         self.started = self.headed_at = now
         context.balancer.start(key, self, retry=sent.reason is AttemptReason.RETRY)
         self.status = 0
+        self.phrase = b""  # of its status line
         self.headers: list[Header] = []
+        self.trailers: Sequence[Header] = ()
         self.reply: Classification | None = None
         # A good head is here, and the reply is held until its first event or its end.
         self.awaited = False
@@ -137,16 +144,21 @@ class Attempt:
 
     # The pool calls these.
 
-    def on_head(self, status: int, headers: list[Header]) -> None:
+    def on_informational(self, status: int, headers: list[Header]) -> None:
+        self._owner.on_informational(self, status, headers)
+
+    def on_head(self, head: ResponseHead) -> None:
         """Classify it, and report what it says of the target."""
         context, request = self._context, self._request
         agents = context.agents
-        self.status, self.headers, self.headed_at = status, headers, context.ticks()
+        status = self.status = head.status
+        self.headers, self.phrase = head.fields, head.reason
+        self.headed_at = context.ticks()
         if self.stop_probe is not None:
             self.stop_probing()
         self.reply = reply = classify(
             status,
-            headers,
+            head.by_name,
             bodiless=request.method == "HEAD",
             identified=agents.identified,
             now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
@@ -197,7 +209,8 @@ class Attempt:
             else:
                 self.call.pause()
 
-    def on_end(self) -> None:
+    def on_end(self, trailers: Sequence[Header]) -> None:
+        self.trailers = trailers
         if self._filter is not None:
             last, self._filter = self._filter.finish(), None
             if last is None:

@@ -25,7 +25,7 @@ from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.request.rpc import may_repeat
 from router.core.targets import Choice
-from router.net.fields import check_request, downstream, relocated
+from router.net.fields import check_request, downstream, relocated, takes_trailers, trailing
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
@@ -153,6 +153,11 @@ class Forwarder:
 
     # An attempt calls these.
 
+    def on_informational(self, attempt: Attempt, status: int, headers: list[Header]) -> None:
+        """An interim response: passed on while it can only belong to the reply that the client gets."""
+        if attempt is self._attempts[0] and len(self._attempts) == 1 and self._forwarded is None:
+            self._downstream.informational(status, downstream(headers))
+
     def on_head(self, attempt: Attempt) -> None:
         """The head of its reply is here and classified."""
         if attempt.reply is None:
@@ -198,7 +203,10 @@ class Forwarder:
         if rest:
             self._downstream.body(rest)
         self._context.deadlines.discard(self)  # all other attempts are closed
-        self._downstream.end()
+        if attempt.trailers and takes_trailers(self._request.headers):
+            self._downstream.end(trailing(attempt.trailers))
+        else:
+            self._downstream.end()
 
     def on_error(self, attempt: Attempt, error: AttemptError, why: str) -> None:
         """It ended without a reply that can be forwarded."""
@@ -315,7 +323,7 @@ class Forwarder:
                 headers = relocated(headers, own, self._request.forwarded)
             if self._request.cors and not any(name == ALLOW_ORIGIN for name, _ in headers):
                 headers += self._request.cors
-            self._downstream.head(status, headers + self._own_headers(attempt, now))
+            self._downstream.head(status, headers + self._own_headers(attempt, now), attempt.phrase)
         attempt.flow()
         self._downstream.flush()  # a head without a body, so far
         if resumed and self._paused:

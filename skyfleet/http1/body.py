@@ -114,21 +114,27 @@ class ChunkedDecoder:
                 if match is None:
                     self._check_size_line(data[at:])
                     break
-                at = match.end()
-                self._begin(match)
+                at = self._begin(match, data, parts)
         if self._last:
             self._end(data[at:])
         elif at < end:
             self._held = data[at:]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _begin(self, match: re.Match[bytes]) -> None:
-        self._left = int(match[1], 16)
-        self._opened, self._last = self._left > 0, not self._left
-        if match[2]:
-            self._extensions += len(match[2])
+    def _begin(self, match: re.Match[bytes], data: bytes, parts: list[bytes]) -> int:
+        """A chunk begins. Returns how far `data` is read: to the chunk's end, if that is here."""
+        size, extension = match.groups()
+        if extension:
+            self._extensions += len(extension)
             if self._extensions > _MAX_EXTENSIONS:
                 raise MalformedMessage("The extensions of the body's chunks are too large.")
+        at, left = match.end(), int(size, 16)
+        stop = at + left
+        if left and data[stop : stop + 2] == b"\r\n":
+            parts.append(data[at:stop])
+            return stop + 2
+        self._left, self._opened, self._last = left, left > 0, not left
+        return at
 
     def _check_size_line(self, line: bytes) -> None:
         if len(line) >= _MAX_SIZE_LINE or not _SIZE_PREFIX.fullmatch(line):

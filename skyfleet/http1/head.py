@@ -39,7 +39,8 @@ _TARGET: Final = rb"[\x21\x22\x24-\x7e]++"
 _REQUEST: Final = re.compile(rb"(%b) (%b) HTTP/1\.([01])\r\n(%b)" % (_TOKEN, _TARGET, _FIELDS))
 _RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: (%b))?\r\n(%b)" % (_TEXT, _FIELDS))
 _FIELD_LINES: Final = re.compile(_FIELDS)
-_FIELD: Final = re.compile(rb"([^:\r]+):[ \t]*([^\r]*)\r\n")
+# Of lines that fit `_FIELDS`: a name, and a value without the space around it.
+_FIELD: Final = re.compile(rb"([^:]+):[ \t]*([^\r]*[^\r\t ]|)[ \t]*\r\n")
 # RFC 9112, section 3: the start line alone, for what is said of a head that does not fit.
 _REQUEST_LINE: Final = re.compile(rb"(%b) (%b) HTTP/([0-9])\.([0-9])\r\n" % (_TOKEN, _TARGET))
 # A line that does not end with CRLF, or a NUL. A CR at the end may be followed by its LF.
@@ -48,6 +49,7 @@ BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 _AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]+)(.*)")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_NO_LENGTH: Final = "Its Content-Length is no decimal number of at most 18 digits."
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
@@ -65,13 +67,16 @@ class RequestHead(NamedTuple):
 
 
 class ResponseHead(NamedTuple):
-    """reason: the reason phrase, which may be empty."""
+    """reason: the reason phrase, which may be empty. by_name: the first field of each name. length: of the
+    body in bytes, `CHUNKED`, or None: it ends with the connection. Replies to HEAD, 204 and 304 have no body,
+    whatever it says (RFC 9112, section 6.3). keep_alive: whether another response may follow."""
 
     status: int
     reason: bytes
-    minor: int
     fields: list[Header]
     by_name: dict[bytes, bytes]
+    length: int | None
+    keep_alive: bool
 
 
 def parse_request(head: bytes) -> RequestHead:
@@ -100,7 +105,7 @@ def parse_request(head: bytes) -> RequestHead:
         length = _request_length(by_name, minor)
     keep_alive = minor == b"1"
     if b"connection" in by_name:
-        keep_alive = _kept(keep_alive, fields)
+        keep_alive = keeps_alive(fields, keep_alive)
     return RequestHead(method.decode(), target, minor[0] - 0x30, fields, by_name, length, keep_alive)
 
 
@@ -115,34 +120,32 @@ def decoded_path(raw: bytes) -> str:
 
 
 def parse_response(head: bytes) -> ResponseHead:
-    """Read the head of a response, whose framing depends on its request. head: as for `parse_request`.
-
-    Raises MalformedMessage."""
+    """Read the head of a response. head: as for `parse_request`. Raises MalformedMessage."""
     match = _RESPONSE.fullmatch(head)
     if match is None:
         raise _unreadable(head)
-    minor, status, reason, lines = match.groups()
-    fields = _fields(head, lines)
+    fields = [(name.lower(), value) for name, value in _FIELD.findall(match[4])]
     by_name = dict(fields)
-    if len(by_name) != len(fields):
+    if head[MAX_LINE:] or fields[MAX_FIELDS:]:
+        _check_limits(head)
+    repeated = len(by_name) != len(fields)
+    if repeated:
         _refuse_repeated(fields)
-    return ResponseHead(int(status), reason or b"", minor[0] - 0x30, fields, by_name)
-
-
-def response_length(head: ResponseHead) -> int | None:
-    """The announced length of a body in bytes, `CHUNKED`, or None: it ends with the connection.
-
-    RFC 9112, section 6.3, without its first two rules, which depend on the request and the status. Raises
-    MalformedMessage."""
-    if b"transfer-encoding" in head.by_name:
-        if head.minor == 0:
-            raise MalformedMessage("a transfer coding in HTTP/1.0")
-        if b"content-length" in head.by_name:
-            raise MalformedMessage("both a length and a transfer coding")
-        if head.by_name[b"transfer-encoding"].lower() != b"chunked":
-            raise MalformedMessage("a transfer coding other than chunked")
-        return CHUNKED
-    return _length(head.by_name[b"content-length"]) if b"content-length" in head.by_name else None
+        by_name = dict(reversed(fields))
+    length = None
+    if b"transfer-encoding" in by_name:
+        length = _chunked(by_name, match[1])
+    elif b"content-length" in by_name:
+        value = by_name[b"content-length"]
+        if not _LENGTH.fullmatch(value):
+            raise MalformedMessage(_NO_LENGTH)
+        length = int(value)
+    keep_alive = match[1] == b"1"
+    if b"connection" in by_name and (repeated or by_name[b"connection"] != b"keep-alive" or not keep_alive):
+        keep_alive = keeps_alive(fields, keep_alive)
+    found = int(match[2]), match[3] or b"", fields, by_name, length, keep_alive
+    # The constructor of the class takes twice as long.
+    return tuple.__new__(ResponseHead, found)  # pyright: ignore[reportUnknownMemberType]
 
 
 def parse_trailers(lines: bytes) -> list[Header]:
@@ -156,9 +159,18 @@ def check_beginning(data: bytes) -> None:
     """Refuse the beginning of a request's head, whose end is not here yet, as soon as it cannot become one.
 
     Raises MalformedMessage."""
+    _check_beginning(data, _REQUEST)
+
+
+def check_response_beginning(data: bytes) -> None:
+    """The same of a response. Raises MalformedMessage."""
+    _check_beginning(data, _RESPONSE)
+
+
+def _check_beginning(data: bytes, head: re.Pattern[bytes]) -> None:
     if BARE.search(data):
         raise _unreadable(data)
-    if (end := data.find(b"\r\n")) >= 0 and not _REQUEST.fullmatch(data, 0, end + 2):
+    if (end := data.find(b"\r\n")) >= 0 and not head.fullmatch(data, 0, end + 2):
         raise _unreadable(data)
     _check_limits(data)
 
@@ -167,8 +179,6 @@ def _fields(head: bytes, lines: bytes) -> list[Header]:
     found: list[Header] = _FIELD.findall(lines)
     if len(head) > MAX_LINE or len(found) > MAX_FIELDS:
         _check_limits(head)
-    if b" \r\n" in lines or b"\t\r\n" in lines:
-        return [(name.lower(), value.rstrip(b" \t")) for name, value in found]
     return [(name.lower(), value) for name, value in found]
 
 
@@ -215,17 +225,28 @@ def _request_length(by_name: dict[bytes, bytes], minor: bytes) -> int:
     return CHUNKED
 
 
+def _chunked(by_name: dict[bytes, bytes], minor: bytes) -> int:
+    """A response with a transfer coding."""
+    if minor == b"0":
+        raise MalformedMessage("a transfer coding in HTTP/1.0")
+    if b"content-length" in by_name:
+        raise MalformedMessage("both a length and a transfer coding")
+    if by_name[b"transfer-encoding"].lower() != b"chunked":
+        raise MalformedMessage("a transfer coding other than chunked")
+    return CHUNKED
+
+
 def _length(value: bytes) -> int:
     if not _LENGTH.fullmatch(value):
-        raise MalformedMessage("Its Content-Length is no decimal number of at most 18 digits.")
+        raise MalformedMessage(_NO_LENGTH)
     return int(value)
 
 
-def _kept(keep_alive: bool, fields: list[Header]) -> bool:
-    """RFC 9112, section 9.3."""
+def keeps_alive(fields: list[Header], default: bool) -> bool:
+    """What the fields `connection` say of the connection (RFC 9112, section 9.3). default: of the version."""
     values = b",".join([value for name, value in fields if name == b"connection"]).lower()
     options = {option.strip() for option in values.split(b",")}
-    return b"close" not in options and (keep_alive or b"keep-alive" in options)
+    return b"close" not in options and (default or b"keep-alive" in options)
 
 
 def _unreadable(head: bytes) -> MalformedMessage:

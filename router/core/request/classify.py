@@ -26,13 +26,12 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from router.core.outcomes import Outcome
-from skyfleet.asgi import Header
 from skyfleet.orca import LOAD_HEADER, parse_load
 from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen
@@ -140,11 +139,10 @@ class Classification:
 
 
 def classify(
-    status: int, headers: Sequence[Header], *, bodiless: bool, identified: bool, now: float
+    status: int, fields: Mapping[bytes, bytes], *, bodiless: bool, identified: bool, now: float
 ) -> Classification:
-    """Classify the head of a reply. bodiless: the reply to HEAD. identified: agents of this fleet send the
-    load header. now: unix seconds."""
-    fields = dict(reversed(headers))  # of repeated fields the first counts
+    """Classify the head of a reply. fields: the first of each name. bodiless: the reply to HEAD. identified:
+    agents of this fleet send the load header. now: unix seconds."""
     found = _classify(status, fields, bodiless=bodiless, identified=identified, now=now)
     if b"idempotency-replayed" in fields and LOAD_HEADER in fields:
         return replace(found, outcome=None, at_end=Outcome.NEUTRAL, backoff_s=None)
@@ -152,7 +150,7 @@ def classify(
 
 
 def _classify(
-    status: int, fields: dict[bytes, bytes], *, bodiless: bool, identified: bool, now: float
+    status: int, fields: Mapping[bytes, bytes], *, bodiless: bool, identified: bool, now: float
 ) -> Classification:
     metrics, load = fields.get(LOAD_HEADER), None
     if metrics is not None:
@@ -185,7 +183,7 @@ def _classify(
 
 
 def _refusal_or_failure(
-    status: int, fields: dict[bytes, bytes], cause: bytes | None, load: float | None, now: float
+    status: int, fields: Mapping[bytes, bytes], cause: bytes | None, load: float | None, now: float
 ) -> Classification:
     """A 429, a 503 or another 5xx. cause: what the agent says caused it."""
     if status in NOT_NOW and cause == b"caller":
@@ -257,7 +255,7 @@ def parse_retry_after(value: bytes | None, now: float) -> float | None:
         return None
 
 
-def _is_readable(fields: dict[bytes, bytes]) -> bool:
+def _is_readable(fields: Mapping[bytes, bytes]) -> bool:
     return is_event_stream(fields.get(b"content-type")) and b"content-encoding" not in fields
 
 

@@ -95,9 +95,37 @@ def test_what_a_platform_adds_to_a_routers_request_stays_there() -> None:
     assert fields.upstream([*own, (b"x-a", b"1")], frozenset()) == [(b"x-a", b"1")]
 
 
-def test_a_reply_without_a_body_is_forwarded_without_a_length() -> None:
-    """For 204 and 304 a server in front of the router would wait for the body."""
-    sent = [(b"content-length", b"5"), (b"etag", b"x")]
-    assert fields.downstream(sent) == sent
-    for status in (204, 304):
-        assert fields.downstream(sent, status) == [(b"etag", b"x")]
+def test_a_reply_keeps_the_length_of_what_it_does_not_send() -> None:
+    """A 304 has the length of the content that the client has (RFC 9110, section 8.6); a 204 never has one,
+    and an event stream may get an event of the router."""
+    sent = [(b"content-length", b"5"), (b"date", b"Fri, 27 Nov 2026 14:00:00 GMT")]
+    assert fields.downstream(sent) == fields.downstream(sent, 304) == sent
+    assert fields.downstream(sent, 204) == fields.downstream(sent, streamed=True) == sent[1:]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([(b"te", b"trailers"), (b"connection", b"TE")], True),
+        ([(b"te", b"gzip, Trailers;q=1"), (b"connection", b"keep-alive, te")], True),
+        ([(b"te", b"trailers")], False),
+        ([(b"te", b"gzip"), (b"connection", b"te")], False),
+        ([(b"connection", b"te")], False),
+    ],
+)
+def test_an_agent_is_told_of_a_client_that_takes_trailers(
+    headers: list[tuple[bytes, bytes]], expected: bool
+) -> None:
+    """TE is for the next hop only, so its sender names it in Connection (RFC 9110, section 10.1.4)."""
+    own = [(b"te", b"trailers"), (b"connection", b"te")]
+    assert fields.upstream([*headers, (b"x", b"y")], frozenset()) == [
+        (b"x", b"y"),
+        *(own if expected else ()),
+    ]
+
+
+def test_no_trailer_acts_as_head() -> None:
+    """Framing, routing, credentials, and the router's own fields do not pass behind a body."""
+    good = [(b"x-checksum", b"1"), (b"server-timing", b"db;dur=1")]
+    bad = (b"content-length", b"transfer-encoding", b"set-cookie", b"host", b"x-skyfleet-target", b"location")
+    assert fields.trailing([*((name, b"1") for name in bad), *good]) == good

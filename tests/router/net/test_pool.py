@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from router.net.errors import FetchError, TransportError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.pool import Pool
 from skyfleet.asgi import Header
+from skyfleet.http1.head import ResponseHead
 from skyfleet.origin import Origin
 from tests.router.support import QUICK, Peer, Received, alive, eventually, ok, router, upstream
 
@@ -251,11 +253,13 @@ class _Ended:
     def __init__(self) -> None:
         self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def on_head(self, status: int, headers: list[Header], /) -> None: ...
+    def on_informational(self, status: int, headers: list[Header], /) -> None: ...
+
+    def on_head(self, head: ResponseHead, /) -> None: ...
 
     def on_data(self, data: bytes, /) -> None: ...
 
-    def on_end(self) -> None:
+    def on_end(self, trailers: Sequence[Header], /) -> None:
         self.end.set_result(None)
 
     def on_failure(self, error: TransportError, why: str, /) -> None:

@@ -13,7 +13,6 @@ from skyfleet.http1.head import (
     check_beginning,
     parse_request,
     parse_response,
-    response_length,
 )
 
 pytestmark = pytest.mark.pure
@@ -168,7 +167,7 @@ def test_the_beginning_of_a_head_is_refused_as_soon_as_it_cannot_become_one() ->
 def test_a_response_keeps_its_reason_and_its_bytes() -> None:
     """A reason may be empty, with or without the space before it."""
     head = parse_response(lines(b"HTTP/1.1 299 Fine, thank you", b"Set-Cookie: a=1", b"Set-Cookie: b=\xe9"))
-    assert (head.status, head.reason, head.minor) == (299, b"Fine, thank you", 1)
+    assert (head.status, head.reason, head.keep_alive) == (299, b"Fine, thank you", True)
     assert head.fields == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=\xe9")]
     assert parse_response(lines(b"HTTP/1.0 200 ")).reason == b""
     assert parse_response(lines(b"HTTP/1.1 200")).reason == b""
@@ -199,7 +198,7 @@ def test_the_framing_of_a_response() -> None:
     """RFC 9112, section 6.3, from its third rule on."""
 
     def length(*fields: bytes, version: bytes = b"1.1") -> int | None:
-        return response_length(parse_response(lines(b"HTTP/%b 200 OK" % version, *fields)))
+        return parse_response(lines(b"HTTP/%b 200 OK" % version, *fields)).length
 
     assert length(b"Content-Length: 5") == 5
     assert length(b"Transfer-Encoding: chunked") == CHUNKED
@@ -212,3 +211,21 @@ def test_the_framing_of_a_response() -> None:
     ):
         with pytest.raises(MalformedMessage):
             length(*fields, version=version)
+
+
+@pytest.mark.parametrize(
+    ("version", "values", "expected"),
+    [
+        (b"1.1", [], True),
+        (b"1.1", [b"keep-alive"], True),
+        (b"1.1", [b"Keep-Alive, x"], True),
+        (b"1.1", [b"Close"], False),
+        (b"1.1", [b"close", b"keep-alive"], False),
+        (b"1.0", [], False),
+        (b"1.0", [b"keep-alive"], True),
+    ],
+)
+def test_whether_another_response_may_follow(version: bytes, values: list[bytes], expected: bool) -> None:
+    """RFC 9112, section 9.3."""
+    fields = (b"Connection: " + value for value in values)
+    assert parse_response(lines(b"HTTP/%b 200 OK" % version, *fields)).keep_alive is expected

@@ -24,7 +24,7 @@ LOAD = (LOAD_HEADER, b"TEXT application_utilization=1")
 
 
 def reading(status: int, *headers: tuple[bytes, bytes]) -> Classification:
-    return classify(status, [LOAD, *headers], bodiless=False, identified=True, now=0.0)
+    return classify(status, dict([LOAD, *headers]), bodiless=False, identified=True, now=0.0)
 
 
 @pytest.mark.parametrize("status", [429, 503])

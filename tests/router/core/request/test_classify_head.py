@@ -28,7 +28,7 @@ NOW = 1_700_000_000.0
 
 
 def of(status: int, *headers: Header, bodiless: bool = False) -> Classification:
-    return classify(status, headers, bodiless=bodiless, identified=True, now=NOW)
+    return classify(status, dict(headers), bodiless=bodiless, identified=True, now=NOW)
 
 
 @pytest.mark.parametrize(

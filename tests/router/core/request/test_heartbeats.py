@@ -101,7 +101,7 @@ def test_another_reply_gets_none(kind: ResponseKind) -> None:
 )
 def test_a_compressed_stream_is_no_readable_one(fields: list[tuple[bytes, bytes]], events: bool) -> None:
     """The router does not know where its events end."""
-    assert classify(200, fields, bodiless=False, identified=False, now=0).events == events
+    assert classify(200, dict(fields), bodiless=False, identified=False, now=0).events == events
 
 
 def test_before_the_head_was_forwarded_nothing_is_sent() -> None:
