@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check`, `coverage` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http fuzz format permissions docs-reference counts lock
+.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http fuzz soak format permissions docs-reference counts lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -83,6 +83,9 @@ bench-http: setup ## HTTP/1.1 and hostile input beside nginx and HAProxy, minute
 
 fuzz: setup ## random bytes against the HTTP parsers for a minute each, guided by coverage (BENCH_ARGS="--seconds 600 reply")
 	$(BIN)/python -m bench.http.fuzz $(BENCH_ARGS)
+
+soak: setup ## the router under half load with a fault each minute, 10 minutes (SECONDS=3600: an hour); writes docs/benchmarks/soak.md
+	$(BIN)/python -m bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(BENCH_ARGS)
 
 format: setup ## put the sources into the project's form
 	$(BIN)/ruff check --fix .

@@ -26,8 +26,9 @@ from bench.failover import report, results
 from bench.failover.choice import chosen, names
 from bench.failover.peers import ROUTERS
 from bench.failover.peers.base import Absent, Bench, Installed, Router
-from bench.failover.run import NotStarted, Workspace, run
+from bench.failover.run import run
 from bench.failover.scenarios import SCENARIOS, Scenario
+from bench.failover.topology import NotStarted, Workspace
 from bench.processes import Processes
 from infra.setup.file_lock import exclusive
 from infra.setup.paths import ROOT, cache_folder

@@ -1,0 +1,1 @@
+"""A long run of one router under load and faults, which finds what grows: `make soak`."""
