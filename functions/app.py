@@ -16,7 +16,7 @@ from functions import IMPORTED_AT, agent_files
 from functions.client_view import client_view
 from functions.endpoints import Endpoints
 from functions.execution.blocked import BlockedWatch
-from functions.execution.lifespan import HostedLifespan, Lifespan
+from functions.execution.lifespan import HostedLifespan, Lifespan, shutdown_s
 from functions.execution.loop import agent_loop
 from functions.execution.relay import Relay
 from functions.instance import InstanceStats
@@ -38,6 +38,7 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     settings = Settings.from_env(environ)
     agent = agent_files.load(settings.agent, PACKAGE_ROOT)
     loop = agent_loop()
+    stats = InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000)
     lifespan: Lifespan | None = None
     if agent.kind is Kind.ASGI:
         lifespan = Lifespan(Replies(_notifying(agent.call), stateless=agent.stateless), time.monotonic)
@@ -47,10 +48,12 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
             loop,
             BlockedWatch(loop, agent_files.of_user(settings.agent, PACKAGE_ROOT)),
         ),
-        lifespan=HostedLifespan(lifespan, loop) if lifespan is not None else None,
+        lifespan=HostedLifespan(lifespan, loop, lambda: shutdown_s(stats.draining_since, time.monotonic()))
+        if lifespan is not None
+        else None,
         settings=settings,
         repeatable=agent.repeatable,
-        stats=InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000),
+        stats=stats,
         verifier=Verifier(settings.keys),
         idempotency=_idempotency(settings.environ.get(contract.BUCKET), time.time),
         now=time.time,

@@ -12,6 +12,7 @@
     ├── AgentFailed            500 agent-failed     the user's agent raised an exception
     ├── ModelFailed            502 model-failed     the model behind the agent did not answer as it should
     ├── StartupFailed      503 startup-failed       the lifespan startup of the user's application failed
+    ├── InstanceDraining   503 draining             this instance of the function ends
     └── SetupError             500 setup            the deployment is wrong; raised before any request
         └── AgentNotLoaded     500 agent-not-loaded skyfleet:agent names nothing that can run
 
@@ -31,6 +32,9 @@ from skyfleet.cors import READABLE
 
 # What caused the reply is shared by all clouds; docs/agent.md has the table of the field's values.
 OUTCOME_DEPENDENCY: Final[Header] = (b"x-skyfleet-outcome", b"dependency")
+OUTCOME_DRAINING: Final[Header] = (b"x-skyfleet-outcome", b"draining")
+# RFC 9112, section 9.6: the sender closes the connection after this message.
+CLOSE: Final[Header] = (b"connection", b"close")
 
 
 class FunctionError(Exception):
@@ -195,6 +199,20 @@ class StartupFailed(FunctionError):
 
     def __init__(self) -> None:
         super().__init__("The agent did not start, so it has not run. The function's log has the reason.")
+
+
+class InstanceDraining(FunctionError):
+    """This instance ends and takes nothing new. The agent has not run."""
+
+    status = 503
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("This instance of the agent ends, so it has not run. Another one takes its place.")
+
+    @property
+    def headers(self) -> list[Header]:
+        return [CLOSE, OUTCOME_DRAINING, (b"retry-after", b"1")]
 
 
 class SetupError(FunctionError, CannotStart):

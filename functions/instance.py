@@ -25,6 +25,8 @@ class InstanceStats:
         self.init_ms = round(init_ms, 1)
         self.cold = True
         self.inflight = 0
+        # Since when the instance ends; None: it serves.
+        self.draining_since: float | None = None
         self._busy = 0.0
         self._rate = 0.0
         self._updated: float | None = None
@@ -39,6 +41,11 @@ class InstanceStats:
         """Its response is complete, or its client has disconnected."""
         self._decay(now)
         self.inflight -= 1
+
+    def drain(self, now: float) -> None:
+        """The instance ends: it finishes what runs and takes nothing new."""
+        if self.draining_since is None:
+            self.draining_since = now
 
     def take_cold_flag(self) -> bool:
         """Whether this is the first response of the instance. The instance is warm afterwards."""

@@ -6,6 +6,8 @@ Rules
 - Every response has a load report, and the first one of an instance `x-skyfleet-cold`. A response to an
   unsigned request has neither: a router takes a response without a load report for one of the platform's
   front end.
+- From SIGTERM on every request is refused with 503 `draining`, so that routers repeat it elsewhere, and
+  /health reports the same. What runs goes on. Each such response closes its connection.
 - An exception of the agent before its response has started becomes an error response. A later one propagates
   to the server, which closes the connection without completing the response.
 """
@@ -18,7 +20,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from functions.errors import AgentFailed, CallerError, FunctionError, TooLarge, WrongMethod, send_error
+from functions.errors import (
+    CLOSE,
+    OUTCOME_DRAINING,
+    AgentFailed,
+    CallerError,
+    FunctionError,
+    InstanceDraining,
+    TooLarge,
+    WrongMethod,
+    send_error,
+)
 from functions.execution.lifespan import HostedLifespan
 from functions.instance import InstanceStats
 from functions.runner import ReplayStored
@@ -85,6 +97,9 @@ class AgentMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = _Response(send, self.stats, self.monotonic)
         try:
+            if self.stats.draining_since is not None and scope["path"] != HEALTH:
+                await send_error(send, InstanceDraining())
+                return
             if scope["path"] == HEALTH:
                 await self._health(scope["method"], response)
                 return
@@ -144,12 +159,13 @@ class AgentMiddleware:
     async def _health(self, method: str, response: _Response) -> None:
         if method not in ("GET", "HEAD"):
             raise WrongMethod(method, HEALTH, ("GET", "HEAD"))
+        draining = self.stats.draining_since is not None
         failed = False
-        if self.lifespan is not None:
+        if self.lifespan is not None and not draining:
             failed = self.lifespan.failed
             self.lifespan.begin()
         health = {
-            "status": "startup-failed" if failed else "ok",
+            "status": "draining" if draining else "startup-failed" if failed else "ok",
             "cloud": self.settings.cloud,
             "region": self.settings.region,
             "build": self.settings.build,
@@ -159,10 +175,16 @@ class AgentMiddleware:
             "inflight": self.stats.inflight,
             "repeatable": self.repeatable,
         }
-        response.authenticated = True
-        await send_json(
-            response.send, 503 if failed else 200, json_bytes(health), [(b"cache-control", b"no-store")]
-        )
+        response.authenticated = not draining
+        fields = [(b"cache-control", b"no-store"), *((CLOSE, OUTCOME_DRAINING) if draining else ())]
+        await send_json(response.send, 503 if failed or draining else 200, json_bytes(health), fields)
+
+    def drain(self) -> None:
+        """SIGTERM has come (`functions.runtimes.graceful`)."""
+        self.stats.drain(self.monotonic())
+
+    def expire(self) -> None:
+        """The time for requests is over: the server cancels those that run, and breaks their connections."""
 
     def _check(self, scope: Scope, body: bytes) -> None:
         path, query = scope["path"], scope["query_string"]

@@ -10,6 +10,9 @@ Rules
   machine.
 - All our own errors are JSON, {"error": {"code", "message", "type", "param"}}, and pages of other origins may
   read them.
+- From SIGTERM on (`drain`) every request is refused with 503 `draining` and /health says the same, so that
+  clients repeat it at another instance or router. What still runs when the host's time is over (`expire`)
+  ends with an error that says so.
 - Nothing depends on the lifespan protocol, since not every host speaks it; it only closes connections tidily.
 """
 
@@ -20,7 +23,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
 from router.config import Place, RouterSettings, build_id, router_settings
@@ -64,6 +67,13 @@ from skyfleet.objects import Bucket, CloudBucket
 if TYPE_CHECKING:
     from router.cors import CorsFields
     from skyfleet.http1.head import RequestHead
+
+
+_ENDS: Final = (
+    "This instance of the router ends and takes no request. The request was not sent; repeat it, here or at "
+    "another router."
+)
+_CLOSE: Final = ((b"connection", b"close"), (b"retry-after", b"1"), (b"x-should-retry", b"true"))
 
 
 def create(environ: Mapping[str, str]) -> App:
@@ -111,6 +121,7 @@ class App:
         self._cors = _cors(settings.cors_origins)
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now
+        self._draining = False
         self._urls = PublicUrls(settings.public_url)
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -165,6 +176,8 @@ class App:
 
     def _admit(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
         """The names of the fields with the API key. Raises CallerError."""
+        if self._draining:
+            raise CallerError(503, "draining", _ENDS, _CLOSE)
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
         drop = admit(headers, self._settings.api_key_sha256)
@@ -203,6 +216,16 @@ class App:
             await lifespan(receive, send, self.close)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "Use HTTP."})
+
+    def drain(self) -> None:
+        """This instance ends: refuse what is new."""
+        self._draining = self._own_paths.draining = True
+
+    def expire(self) -> None:
+        """The time for requests is over: end those that run."""
+        for one in self._context.deadlines.active():
+            if isinstance(one, Forwarder):
+                one.expire()
 
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""

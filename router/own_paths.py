@@ -40,6 +40,7 @@ class OwnPaths:
         clock: Callable[[], float],
     ) -> None:
         self._settings, self._context, self._store, self._clock = settings, context, store, clock
+        self.draining = False  # this instance ends
         self._control_document = ControlDocument(bucket, context.balancer, store)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
 
@@ -49,12 +50,13 @@ class OwnPaths:
         """Answer a request to one of them. Raises CallerError, BodyTooLarge and ClientDisconnected."""
 
         async def reply(status: int, value: Mapping[str, object]) -> None:
-            await send_json(send, status, json_bytes(value), [(b"x-request-id", ident)])
+            close = [(b"connection", b"close")] if self.draining else []
+            await send_json(send, status, json_bytes(value), [(b"x-request-id", ident), *close])
 
         match scope["path"]:
             case "/health":
                 _only(scope, "GET", "HEAD")
-                await reply(200, self._health())
+                await reply(503 if self.draining else 200, self._health())
             case "/api/status":
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD")
@@ -105,7 +107,7 @@ class OwnPaths:
     def _health(self) -> dict[str, object]:
         place = self._settings.place
         return {
-            "status": "ok",
+            "status": "draining" if self.draining else "ok",
             "cloud": place.cloud,
             "region": place.region,
             "build": place.build,

@@ -3,7 +3,11 @@
 A new version serves after it was built (and started, where the cloud does so during a deployment). Until
 then, and
 if it fails, the old one serves. The exception is new settings for the same package on Azure, see
-`takes_unstarted`. Active requests end on the version that they began on.
+`takes_unstarted`. Active requests end on the version that they began on, except on Azure: by default
+("Recreate") an update of a Flex Consumption app terminates running executions (learn.microsoft.com/azure/
+azure-functions/flex-consumption-site-updates; the other strategy, rolling updates, is a preview). For Cloud
+Run see cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration; Lambda ends a sandbox between
+invocations.
 """
 
 from __future__ import annotations
@@ -175,7 +179,8 @@ class FunctionHost:
                     raise
                 self.log.say(f"does not start with its new settings: {error.reason}")
             old, self.version = self.version, following
-            task = asyncio.create_task(old.pool.drain(min(DRAIN_S, old.spec.timeout_s)))
+            within_s = 0.0 if spec.cloud == "azure" else min(DRAIN_S, old.spec.timeout_s)
+            task = asyncio.create_task(old.pool.drain(within_s))
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)
         moved = spec.port != self.spec.port

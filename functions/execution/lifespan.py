@@ -9,6 +9,7 @@ Rules
 - An application that raises or returns before it answers startup does not support the protocol and serves.
 - A startup that answers `lifespan.startup.failed` is logged. Requests get 503 `startup-failed`, and so does
   /health. A later request or probe starts it again.
+- Shutdown comes after the last request, and has the time that the host leaves from SIGTERM on.
 - The host is always answered with `complete`: a server that ends at a failed startup could not say why.
 """
 
@@ -30,8 +31,10 @@ RETRY_S: Final = 5.0
 # The host listens after this time although startup has not ended: Lambda ends an init phase after 10 s
 # (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html), and the requests wait anyway.
 HOST_WAIT_S: Final = 5.0
-# Cloud Run ends an instance 10 s after SIGTERM (cloud.google.com/run/docs/container-contract).
-SHUTDOWN_S: Final = 8.0
+# Cloud Run ends an instance 10 s after SIGTERM (cloud.google.com/run/docs/container-contract). Requests have
+# most of it (`functions.runtimes.graceful`), and the lifespan's shutdown the rest, but a second at least.
+SHUTDOWN_S: Final = 9.5
+LEAST_SHUTDOWN_S: Final = 1.0
 
 
 class Lifespan:
@@ -123,12 +126,22 @@ class Lifespan:
             answering.cancel()
 
 
+def shutdown_s(draining_since: float | None, now: float) -> float:
+    """How long the lifespan's shutdown may take. draining_since: when SIGTERM came; None: just now."""
+    elapsed = 0.0 if draining_since is None else now - draining_since
+    return max(LEAST_SHUTDOWN_S, SHUTDOWN_S - elapsed)
+
+
 @dataclass(frozen=True, slots=True)
 class HostedLifespan:
-    """The same lifespan as the server sees it: called on the server's loop, which it does not block."""
+    """The same lifespan as the server sees it: called on the server's loop, which it does not block.
+
+    left_s: how long the shutdown may take, asked when it begins.
+    """
 
     lifespan: Lifespan
     loop: AgentLoop
+    left_s: Callable[[], float]
 
     @property
     def failed(self) -> bool:
@@ -146,8 +159,8 @@ class HostedLifespan:
             kind: str = (await receive())["type"]
             if kind == "lifespan.startup":
                 await self._within(HOST_WAIT_S, self.lifespan.start())
-            elif not await self._within(SHUTDOWN_S, self.lifespan.stop()):
-                LOG.error("the lifespan shutdown of the agent did not end within %g s", SHUTDOWN_S)
+            elif not await self._within(left_s := self.left_s(), self.lifespan.stop()):
+                LOG.error("the lifespan shutdown of the agent did not end within %.1f s", left_s)
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return

@@ -16,6 +16,7 @@ import uvicorn
 
 from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.errors import SecretNotRead
+from functions.runtimes.graceful import REQUESTS_S, run
 from functions.runtimes.secrets_manager import read_secret
 from functions.runtimes.server.options import SERVER_OPTIONS
 from skyfleet import contract
@@ -23,14 +24,17 @@ from skyfleet import contract
 
 def serve(environ: MutableMapping[str, str]) -> None:
     """Serve SKYFLEET_APP on the adapter's port until the process is stopped."""
-    uvicorn.run(
-        load_or_exit(environ, secrets(environ)),
-        host="127.0.0.1",
-        port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
-        log_level="warning",
-        # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
-        timeout_keep_alive=3600,
-        **SERVER_OPTIONS,
+    run(
+        uvicorn.Config(
+            load_or_exit(environ, secrets(environ)),
+            host="127.0.0.1",
+            port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
+            log_level="warning",
+            # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
+            timeout_keep_alive=3600,
+            timeout_graceful_shutdown=REQUESTS_S,
+            **SERVER_OPTIONS,
+        )
     )
 
 

@@ -9,12 +9,14 @@ Rules
   the application, as in the other clouds, and the worker sends it the events of the lifespan protocol, which
   the framework's application ignores. gunicorn forks later: the events arrive in its worker.
 - uvicorn has the same options as on AWS (`functions.runtimes.server.options`). gunicorn's worker reads them
-  from a class attribute (uvicorn_worker/_workers.py, `UvicornWorker.CONFIG_KWARGS`, 0.4).
+  from a class attribute (uvicorn_worker/_workers.py, `UvicornWorker.CONFIG_KWARGS`, 0.4), and its server is
+  made from a name of that module (`_serve`).
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, Final
 
 import functions_framework.aio
@@ -23,6 +25,7 @@ from starlette.responses import Response
 from uvicorn_worker import UvicornWorker
 
 from functions.runtimes.app_loader import load_or_exit
+from functions.runtimes.graceful import REQUESTS_S, GracefulServer
 from functions.runtimes.server.options import SERVER_OPTIONS
 from skyfleet.asgi import ASGIApp
 
@@ -35,7 +38,13 @@ def _application(**_: object) -> ASGIApp:
 
 _framework: Any = functions_framework.aio
 _framework.Starlette = _application
-UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, **SERVER_OPTIONS}
+_worker: Any = sys.modules[UvicornWorker.__module__]
+_worker.Server = GracefulServer
+UvicornWorker.CONFIG_KWARGS = {
+    **UvicornWorker.CONFIG_KWARGS,
+    **SERVER_OPTIONS,
+    "timeout_graceful_shutdown": REQUESTS_S,
+}
 
 
 @functions_framework.aio.http

@@ -44,6 +44,10 @@ class Deadlines:
         """Stop watching it."""
         self._active.discard(one)
 
+    def active(self) -> list[Timed]:
+        """All that are watched."""
+        return list(self._active)
+
     def close(self) -> None:
         """Stop the timer."""
         if self._timer is not None:

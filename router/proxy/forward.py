@@ -122,6 +122,10 @@ class Forwarder:
             self._finish()
         self._attempts, self._forwarded = [], None  # each holds this
 
+    def expire(self) -> None:
+        """This instance of the router ends."""
+        self._do(self._machine.on_expire(), self._context.ticks())
+
     # Time and the request queue call these.
 
     def overdue(self, now: float) -> None:

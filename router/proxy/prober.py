@@ -31,7 +31,7 @@ from typing import Final
 from router.core.balance.balancer import Balancer
 from router.core.health.snapshots import Snapshot
 from router.core.identity import mismatch
-from router.core.request.classify import AgentTraits
+from router.core.request.classify import DRAINING, OUTCOME, AgentTraits
 from router.net.errors import FetchError
 from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.fields import first
@@ -195,6 +195,9 @@ class Prober:
         cold = False
         try:
             reply = await fetch(self._pool, request, timeout_s=policy.cold_timeout_s, limited=False)
+            if reply.status == 503 and first(reply.headers, OUTCOME) == DRAINING:
+                # An instance that ends; the next connection leads to another one.
+                reply = await fetch(self._pool, request, timeout_s=policy.cold_timeout_s, limited=False)
             alive = reply.status == 429 or (reply.status == 200 and self._is_agents(reply, key))
             cold = first(reply.headers, b"x-skyfleet-cold") == b"true"
         except FetchError:

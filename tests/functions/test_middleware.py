@@ -255,3 +255,30 @@ async def test_a_websocket_is_refused() -> None:
     caller = Caller([])
     await application(f"{HERE}:echo")({"type": "websocket", "path": "/ws"}, caller.receive, caller.send)
     assert caller.messages[0]["type"] == "websocket.close"
+
+
+async def test_from_sigterm_on_requests_are_refused_and_health_is_unready() -> None:
+    """In a way that a router repeats elsewhere without blaming the target; the agent does not run."""
+    app = application(f"{HERE}:echo")
+    assert (await call(app, "GET", "/health")).json["status"] == "ok"
+    app.drain()
+    app.drain()
+    health = await call(app, "GET", "/health")
+    assert (health.status, health.json["status"]) == (503, "draining")
+    refused = await signed(app, "POST", "/invoke", ASK)
+    assert code(refused) == (503, "draining")
+    assert refused.header("retry-after") == "1"
+    for reply in (health, refused):
+        assert reply.header("connection") == "close"
+        assert reply.header("x-skyfleet-outcome") == "draining"
+    app.expire()
+
+
+async def test_what_runs_at_sigterm_goes_on() -> None:
+    """Its response is whole, and only then the instance ends."""
+    app = application(f"{HERE}:blocks_a_while")
+    running = asyncio.create_task(signed(app, "POST", "/invoke", ASK))
+    while not app.stats.inflight:
+        await asyncio.sleep(0)
+    app.drain()
+    assert (await running).status == 200

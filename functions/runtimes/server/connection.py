@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from functions.runtimes.graceful import IDLE_S
 from functions.runtimes.server.asgi_request import AsgiRequest, scope_of
 from functions.runtimes.server.response import Response
 from skyfleet.asgi import BODY_LIMIT, JSON_TYPE, Header, error_json
@@ -143,7 +144,9 @@ class HttpConnection(asyncio.Protocol):
         """Close once the present request is answered."""
         self._ending = True
         if self._response is None:
-            self._transport.close()
+            self._wait(
+                IDLE_S
+            )  # a request may be on its way, and a refusal is better than a broken connection
         else:
             self._response.keep_alive = False
 

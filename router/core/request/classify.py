@@ -18,6 +18,8 @@ Rules
   it does not count either, causes no backoff, and is forwarded, since another cloud would get the same.
 - A 5xx with the field is an agent error: the comparison of targets tells whether it counts against the target
   (`router.core.health.attribution`). One without the field is a failure of the target.
+- `draining` on a 503: the agent did not run, since its instance ends. It counts as a refused connection that
+  is not the target's fault: the request goes elsewhere, or waits for another instance of the same target.
 - A reply stored from an earlier run (`idempotency-replayed`) says nothing about the target's health.
 - 429, and 503 with Retry-After, is a rate-limited target, not a failure.
 - An event stream counts from its first event on; a reply of small announced length, or a JSON document
@@ -41,8 +43,9 @@ MOST_BUFFERED: Final = 65_536
 # Compared first, since nearly all replies have it and parsing a type takes longer.
 _JSON: Final = b"application/json"
 # The field in which an agent says what caused its reply, and one of its values.
-_OUTCOME: Final = b"x-skyfleet-outcome"
+OUTCOME: Final = b"x-skyfleet-outcome"
 _DEPENDENCY: Final = b"dependency"
+DRAINING: Final = b"draining"
 # Kinds of agents that are functions.
 _FUNCTIONS: Final = frozenset({"function", "generator"})
 # The request was not executed.
@@ -159,7 +162,9 @@ def _classify(
         sender = responder(status, identified=identified, later=b"retry-after" in fields)
         if sender is not Responder.AGENT:
             return _not_the_agents(status, sender)
-    cause = fields.get(_OUTCOME)
+    cause = fields.get(OUTCOME)
+    if cause == DRAINING and status == 503:
+        return Classification(ResponseKind.FRONTEND, Outcome.NEUTRAL, Outcome.NEUTRAL, "", load)
     if cause == b"error" and status < 300:
         why = "its agent called its reply an error"
         kind, events = ResponseKind.SERVER_ERROR, _is_readable(fields)

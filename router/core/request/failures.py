@@ -95,6 +95,15 @@ def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> Fa
     return Fail(504, "deadline", reason, safe or not running)
 
 
+def expired(running: Sequence[str], *, safe: bool) -> Fail:
+    """This instance of the router ends. running: targets without a reply. safe: the request may be
+    repeated."""
+    reason = "This instance of the router ended before a reply could be passed on"
+    reason += f" (no reply yet from {', '.join(running)})." if running else "."
+    reason += " It may be repeated." if safe else " It may have run; check before you repeat it."
+    return Fail(503, "draining", reason, safe)
+
+
 def may_have_run(key: str, how: str, *, slow: bool = False) -> Fail:
     """Sent once, without a usable reply. how: the attempt ended. slow: it was unresponsive."""
     reason = (

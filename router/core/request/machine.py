@@ -50,7 +50,7 @@ from router.core.request.actions import Abandon, Abandoned, Action, Actions, Can
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind, is_not_charged
 from router.core.request.decisions import NOT_RUNNING, RequestState
-from router.core.request.failures import ERROR_RULES, AttemptError, may_have_run
+from router.core.request.failures import ERROR_RULES, AttemptError, expired, may_have_run
 from router.core.targets import Choice
 
 # What is forwarded at once if the request must not be repeated.
@@ -261,6 +261,15 @@ class RequestMachine(RequestState):
             self._await_body()
         elif self.stream is not None:
             self._armed()
+
+    def on_expire(self) -> Actions:
+        """This instance of the router ends before the request does."""
+        if self.over:
+            return ()
+        if self.stream is not None or self.forwarded is not None:
+            return self._abort("draining", "This instance of the router ended before the reply did.")
+        keys = [one.choice.key for one in self.active]
+        return self._finally(expired(keys, safe=all(one.repeatable for one in self.active)))
 
     def on_client_gone(self) -> Actions:
         """The client left before the end."""

@@ -10,7 +10,7 @@ import pytest
 
 from functions.errors import StartupFailed
 from functions.execution import lifespan
-from functions.execution.lifespan import RETRY_S, HostedLifespan, Lifespan
+from functions.execution.lifespan import RETRY_S, HostedLifespan, Lifespan, shutdown_s
 from functions.execution.loop import AgentLoop, agent_loop
 from tests.asgi import Message, Receive, Reply, Send, call
 
@@ -56,11 +56,12 @@ class Host:
 
     app: Lifespan
     loop: AgentLoop = field(default_factory=agent_loop)
+    left_s: float = 8.0
     events: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
     answers: asyncio.Queue[Message] = field(default_factory=asyncio.Queue[Message])
 
     async def run(self) -> None:
-        await HostedLifespan(self.app, self.loop)(self.events.get, self.answers.put)
+        await HostedLifespan(self.app, self.loop, lambda: self.left_s)(self.events.get, self.answers.put)
 
     async def event(self, name: str) -> str:
         self.events.put_nowait({"type": f"lifespan.{name}"})
@@ -179,10 +180,9 @@ async def test_an_application_without_lifespan_support_serves(ending: str) -> No
 
 @pytest.mark.parametrize(("answer", "words"), [("failed", "failed: still busy"), ("none", "did not end")])
 async def test_a_shutdown_that_fails_or_hangs_is_logged(
-    answer: str, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    answer: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The host ends the process in any case."""
-    monkeypatch.setattr(lifespan, "SHUTDOWN_S", 0.01)
     ended = threading.Event()
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -194,10 +194,19 @@ async def test_a_shutdown_that_fails_or_hangs_is_logged(
         while answer == "none" and not ended.is_set():
             await asyncio.sleep(0.001)
 
-    host = Host(Lifespan(app, Clock()))
+    host = Host(Lifespan(app, Clock()), left_s=0.01)
     serving = asyncio.create_task(host.run())
     await host.event("startup")
     await host.event("shutdown")
     await serving
     ended.set()
     assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "left_s"), [(None, 9.5), (0.0, 9.5), (3.0, 6.5), (8.2, 1.3), (9.4, 1.0), (60.0, 1.0)]
+)
+def test_shutdown_has_what_requests_leave_of_the_hosts_time(elapsed_s: float | None, left_s: float) -> None:
+    """10 s from SIGTERM on Google, the only host that grants seconds."""
+    since = None if elapsed_s is None else 100.0
+    assert shutdown_s(since, 100.0 + (elapsed_s or 0.0)) == pytest.approx(left_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import uvicorn
 
 from functions.runtimes import aws
 from functions.runtimes.errors import SecretNotRead
@@ -53,7 +54,7 @@ def test_no_function_believes_its_front_end_about_the_client(
     role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In front of an agent the client is a router, which tells of the true one in a signed field."""
-    options_of_run: dict[str, object] = {}
-    monkeypatch.setattr(aws.uvicorn, "run", lambda app, **options: options_of_run.update(options))  # pyright: ignore
+    configs: list[uvicorn.Config] = []
+    monkeypatch.setattr(aws, "run", configs.append)
     aws.serve({"SKYFLEET_APP": "builtins:dict", "SKYFLEET_ROLE": role})
-    assert options_of_run["proxy_headers"] is False
+    assert [config.proxy_headers for config in configs] == [False]

@@ -211,14 +211,25 @@ def test_what_is_pipelined_is_bounded(server: Server) -> None:
     assert not server.wire.reading_paused
 
 
-@pytest.mark.parametrize("busy", [False, True])
-def test_a_server_that_ends_answers_what_runs(server: Server, busy: bool) -> None:
-    """The answer says that the connection closes."""
-    if busy:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_server_that_ends_answers_what_runs(server: Server, late: bool) -> None:
+    """The answer says that the connection closes. A request that was on its way gets one too."""
+    if not late:
         server.read(GET)
     server.connection.shutdown()
-    assert server.wire.closed is not busy
-    if busy:
-        server.direct.answer()
-        assert b"connection: close\r\n" in server.sent()
-        assert server.wire.closed
+    if late:
+        server.read(GET)
+    server.clock.pass_time(1)
+    assert not server.wire.closed
+    server.direct.answer()
+    assert b"connection: close\r\n" in server.sent()
+    assert server.wire.closed
+
+
+def test_a_server_that_ends_closes_idle_connections(server: Server) -> None:
+    """Within the time that uvicorn waits for all of them at least."""
+    server.connection.shutdown()
+    assert not server.wire.closed
+    server.clock.pass_time(0.06)
+    assert server.wire.closed
+    assert server.sent() == b""

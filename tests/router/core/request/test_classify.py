@@ -41,6 +41,16 @@ def test_a_refusal_that_is_about_the_caller_counts_against_no_target(status: int
     assert other.outcome is Outcome.RATE_LIMITED
 
 
+def test_an_instance_that_ends_is_like_a_refused_connection() -> None:
+    """Of any request, with and without a load report; a 503 alone says that."""
+    ending = (b"x-skyfleet-outcome", b"draining")
+    for headers in ([LOAD, ending], [ending, (b"retry-after", b"1")]):
+        one = classify(503, dict(headers), bodiless=False, identified=True, now=0.0)
+        assert (one.kind, one.outcome, one.backoff_s) == (ResponseKind.FRONTEND, Outcome.NEUTRAL, None)
+        assert is_not_charged(one.kind, 503)
+    assert reading(200, ending).outcome is None
+
+
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
 def test_a_kept_reply_says_nothing_of_its_target_now(status: int) -> None:
     """Neither that it failed nor how fast it is; it is worth the same."""

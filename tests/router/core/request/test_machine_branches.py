@@ -11,7 +11,7 @@ from router.core.request import actions as a
 from router.core.request.classify import ResponseKind
 from router.core.request.failures import AttemptError, Fail
 from router.core.request.stream import ResumableStream
-from tests.router.core.request.driving import NOW, Driven, choices, limits, reply
+from tests.router.core.request.driving import ALL, NOW, Driven, choices, limits, reply
 
 pytestmark = pytest.mark.pure
 
@@ -87,3 +87,27 @@ def test_an_unresponsive_target_may_have_executed_the_request() -> None:
     assert isinstance(cancel, a.Cancel)
     assert isinstance(fail, Fail)
     assert (cancel.number, fail.status, fail.code) == (0, 504, "may-have-run")
+
+
+@pytest.mark.parametrize(
+    ("repeatable", "sent", "retry"), [(True, True, True), (False, True, False), (False, False, True)]
+)
+def test_a_request_that_outlives_its_router_is_told_so(repeatable: bool, sent: bool, retry: bool) -> None:
+    """Before its reply began: 503, and whether a repeat is harmless."""
+    one = Driven(limits(repeatable=repeatable), ALL if sent else ())
+    (fail,) = one.machine.on_expire()
+    assert isinstance(fail, Fail)
+    assert (fail.status, fail.code, fail.retry) == (503, "draining", retry)
+    assert one.machine.on_expire() == ()
+
+
+@pytest.mark.parametrize("kind", [ResponseKind.STREAM, ResponseKind.PASS])
+def test_a_reply_that_outlives_its_router_never_looks_complete(kind: ResponseKind) -> None:
+    """A stream ends in an error event, any other reply breaks off."""
+    one = Driven(limits(repeatable=True))
+    one.head(0, 200, kind)
+    if kind is ResponseKind.STREAM:
+        one.ready(0)
+    (abort,) = one.machine.on_expire()
+    assert isinstance(abort, a.Abort)
+    assert (abort.code, abort.as_event) == ("draining", kind is ResponseKind.STREAM)
