@@ -11,6 +11,8 @@ Rules, written for few targets (1 to 5), where percentages mislead
   (`proven`, see `router.core.health.last_seen`); of one that it alone put out, such evidence ends that.
 - Only a result newer than all that its checker reported of a target makes a new verdict, so a replayed or
   late snapshot changes no status.
+- What checkers saw of a target before it returned from an absence does not count against it: they report
+  one after another, and the older reports still say "down".
 - A draining target gets no request while another serves; the control document says which drain.
 - An event that changes nothing returns the very same fleet.
 """
@@ -180,7 +182,7 @@ def fold(
         latest = max((one for one in seen if one is not None), default=None, key=lambda one: one.order)
         if latest is None:
             continue
-        together = merging.merged(snapshots.values(), key, now, policy)
+        together = merging.merged(snapshots.values(), key, now, policy, _counts_since(before, now))
         if together.alone and key in proven:
             health[key] = h.back(before, now) if before.status is Status.DOWN else before
             continue
@@ -208,8 +210,13 @@ def unconfirmed_down(
         if key in suspects
         and (health.status in h.SERVING or (health.status is Status.DOWN and health.ejected_until <= now))
         and key not in proven
-        and merging.merged(snapshots.values(), key, now, policy).alone
+        and merging.merged(snapshots.values(), key, now, policy, _counts_since(health, now)).alone
     )
+
+
+def _counts_since(health: Health, now: float) -> float:
+    """The time from which checkers' results count: of a target that returned from an absence, its return."""
+    return health.back_at if health.status in h.SERVING and health.back_at <= now else 0.0
 
 
 def _together(

@@ -170,13 +170,16 @@ def is_fresh(document: Snapshot, now: float, policy: Policy) -> bool:
     return _fresh(document.at, now, policy)
 
 
-def votes(documents: Iterable[Snapshot], target: str, now: float, policy: Policy) -> Votes:
-    """What each fresh checker that has a verdict says of one target."""
+def votes(
+    documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
+) -> Votes:
+    """What each fresh checker that has a verdict says of one target. since: a checker with older
+    results only has no say."""
     ups, dissents, newest = 0, 0, 0.0
     downs: list[str] = []
     for document in documents:
         results = document.results.get(target, ())
-        if not results or not _fresh(results[-1].at, now, policy):
+        if not results or results[-1].at <= since or not _fresh(results[-1].at, now, policy):
             continue
         up = verdict(results, policy)
         if up is None:
@@ -190,9 +193,12 @@ def votes(documents: Iterable[Snapshot], target: str, now: float, policy: Policy
     return Votes(ups, tuple(downs), newest, dissents)
 
 
-def merged(documents: Iterable[Snapshot], target: str, now: float, policy: Policy) -> Merged:
-    """The majority of the fresh checkers on one target."""
-    given = votes(documents, target, now, policy)
+def merged(
+    documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
+) -> Merged:
+    """The majority of the fresh checkers on one target. since: a checker with older
+    results only has no say."""
+    given = votes(documents, target, now, policy, since)
     downs, voters = len(given.downs), given.voters
     if not voters:
         return Merged(None, given.at, "no fresh checker has a verdict")

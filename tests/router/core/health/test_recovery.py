@@ -165,3 +165,19 @@ def test_this_routers_checks_begin_soon_and_become_rarer() -> None:
         5,
         5,
     ]
+
+
+def test_reports_from_before_a_return_do_not_put_the_target_out_again() -> None:
+    """Checkers report one after another. When the first reports that the target is up, the older reports of
+    the others still say "down", which is the absence that a check of this router has ended."""
+    start = f.start(targets(1, 1), NOW - 9)
+    out = f.record(start, KEY, Outcome.UNRESPONSIVE, NOW, DEFAULT)
+    downs = [seen(one, False, False, False, at=NOW + 4) for one in ("a/a", "b/b", "c/c")]
+    back = f.answered(f.fold(out, downs, NOW + 4, DEFAULT), KEY, NOW + 5, DEFAULT)
+    assert back.health[KEY].status is Status.SLOW_START
+    first = f.fold(back, [seen("a/a", True, True, at=NOW + 7)], NOW + 7, DEFAULT)
+    assert first.health[KEY].status is Status.SLOW_START
+    assert first.health[KEY].flap_count == 1
+    late = [seen(one, False, False, False, at=NOW + 8) for one in ("b/b", "c/c")]
+    assert f.fold(first, late, NOW + 8, DEFAULT).health[KEY].status is Status.DOWN
+    assert f.unconfirmed_down(back, [replace(downs[0], at=NOW + 8)], NOW + 8, DEFAULT) == ()
