@@ -274,6 +274,8 @@ class Forwarder:
                 abandon(self._context, self._attempts[action.number], action.why)
             case a.Queue():
                 self._queued = True
+                if self._key and not self._machine.charged:
+                    self._context.balancer.forget(self._key)
                 self._context.request_queue.wait(self)
             case a.Ping():
                 self._downstream.body(PING)

@@ -4,6 +4,8 @@ Rules
 - A repeat goes to the same target as long as that serves, even if it is slow or derated: only there is it
   known that the first one still runs, and only there is its reply kept.
 - A retry moves a key. A hedge or a duplicate does when its reply was forwarded.
+- A key is forgotten while its request is queued and was sent nowhere: no target has it. Else, when targets
+  return together from an outage, its requests would all go to the one that was tried last.
 - Keys that this instance has not sent follow from a hash (`router.core.balance.strategies.pick_by_key`).
 """
 
@@ -31,6 +33,10 @@ class Affinity:
         targets[number] = target
         if len(targets) > MOST:
             del targets[next(iter(targets))]
+
+    def forget(self, affinity_key: bytes) -> None:
+        """The request with this key was sent nowhere."""
+        self._targets.pop(hash(affinity_key), None)
 
     def get(self, affinity_key: bytes) -> str | None:
         """The target that has it; None: not known."""

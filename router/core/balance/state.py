@@ -98,6 +98,10 @@ class TargetStates:
         """A request with this affinity key went to that target."""
         self._affinity.remember(affinity_key, key)
 
+    def forget(self, affinity_key: bytes) -> None:
+        """The request with this affinity key was sent nowhere."""
+        self._affinity.forget(affinity_key)
+
     def start(self, key: str, token: object, *, retry: bool = False) -> None:
         """An attempt is sent: one more active request. token: hashable, the same for `end`."""
         self._active[key][token] = self.clock()

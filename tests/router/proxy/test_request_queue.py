@@ -55,6 +55,28 @@ def test_each_target_that_comes_back_after_a_total_outage_serves_again_at_once()
     asyncio.run(story())
 
 
+def test_a_key_that_was_sent_nowhere_belongs_to_no_target() -> None:
+    """Though a target refused it last. So targets that return together share the requests of an outage."""
+
+    async def story() -> None:
+        async with (
+            away(3) as targets,
+            router([one.one.url for one in targets], policy=PATIENT) as front,
+        ):
+            context = front.app._context  # pyright: ignore[reportPrivateUsage]
+            known = context.balancer._affinity  # pyright: ignore[reportPrivateUsage]
+            waiting = context.request_queue._waiting  # pyright: ignore[reportPrivateUsage]
+            headers = {"idempotency-key": "key"}
+            call = asyncio.create_task(front.client.post("/invoke", content=b"{}", headers=headers))
+            await eventually(lambda: len(waiting) == 1)
+            assert known.get(b"key") is None
+            await asyncio.gather(*(one.returns() for one in targets))
+            reply = await call
+            assert known.get(b"key") == reply.headers["x-skyfleet-target"]
+
+    asyncio.run(story())
+
+
 def test_when_no_target_comes_back_the_caller_is_told_after_the_queue_timeout() -> None:
     """503 with Retry-After, as before; and no request that has left is kept."""
 

@@ -242,6 +242,9 @@ def test_a_repeat_goes_where_the_one_before_went_though_others_avoid_it() -> Non
     harness.balancer.remember(name, elsewhere)
     harness.balancer.back("aws/r1")
     assert place(harness, name) == elsewhere
+    harness.now += 100
+    harness.balancer.forget(name)
+    assert place(harness, name) == "aws/r1"
 
 
 def test_the_last_thousand_names_are_known() -> None:
@@ -250,4 +253,8 @@ def test_the_last_thousand_names_are_known() -> None:
     for number in range(MOST + 1):
         names.remember(b"%d" % number, "a")
         names.remember(b"0", "b")
+    names.forget(b"2")
+    names.forget(b"2")
+    assert names.get(b"2") is None
+    names.remember(b"2", "a")
     assert [names.get(b"%d" % number) for number in (0, 1, 2, MOST)] == ["b", None, "a", "a"]
