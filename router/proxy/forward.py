@@ -94,7 +94,10 @@ class Forwarder:
 
     def start(self) -> None:
         """Send it."""
-        self._context.balancer.request_began()
+        balancer = self._context.balancer
+        balancer.request_began()
+        if balancer.slow:
+            self._context.prober.watch()
         now = self._ready_at
         self._do(self._machine.on_start(now), now)
 

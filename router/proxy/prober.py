@@ -17,6 +17,8 @@ Rules
 - While requests come, targets that are out are checked at bounded pauses (`router.core.health.recovery`), so
   their return is noticed before a checker's next minute. No request waits for such a check, and an instance
   without requests sends none.
+- Serving targets that have become slow are checked as often (`router.core.health.slowness`), by checks of
+  their own: only the time to an answer counts, and no request avoids the target meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Final
 
@@ -46,6 +48,8 @@ _FROZEN_S: Final = 1.0
 _LOST_S: Final = 1.0
 # Checks of targets that are out at one time; with more of them the rounds take turns.
 _ROUND: Final = 5
+# Checks of one slow target at one time: each may start another sandbox where a platform has one per request.
+_SLOW_CHECKS: Final = 5
 
 
 class _Probe:
@@ -79,10 +83,12 @@ class Prober:
         # When targets that are out were last checked (unix s), by how many requests, and the next look.
         self._checked_at: dict[str, float] = {}
         self._requests = 0
+        # Running checks of slow targets.
+        self._slow_checks: dict[str, int] = {}
         self._watch: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """Check the targets that are out from now on, until each serves again."""
+        """Check the targets that are out or slow from now on, until none is."""
         if self._watch is None:
             self._look()
 
@@ -96,7 +102,10 @@ class Prober:
             self._requests = balancer.requests
             for key in due[:_ROUND]:
                 self._checked_at[key] = balancer.clock()
-                self.verify(key, fresh_s=0.0, lost_s=_LOST_S)
+                if key not in balancer.slow:
+                    self.verify(key, fresh_s=0.0, lost_s=_LOST_S)
+                elif self._slow_checks.get(key, 0) < _SLOW_CHECKS:
+                    self._spawn(self._check_slow(key))
         self._watch = asyncio.get_running_loop().call_later(pause_s, self._look)
 
     def verify(
@@ -122,9 +131,7 @@ class Prober:
             lost = probe
             probe = _Probe(now, lost.listeners if lost else {}, fired=lost is not None and lost.fired)
             self._running[key] = probe
-            task = loop.create_task(self._run(key, probe))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._run(key, probe))
             if lost is not None and lost.timer is not None:
                 probe.timer, lost.timer = lost.timer, None
             else:
@@ -187,6 +194,24 @@ class Prober:
         self._running[key].timer = None
         frozen = asyncio.get_running_loop().time() - due >= _FROZEN_S
         self._balancer.probe_ended(key, alive=None if frozen else False)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _check_slow(self, key: str) -> None:
+        balancer, began = self._balancer, self._ticks()
+        request = FetchRequest(balancer.targets[key].origin, "GET", "/health")
+        self._slow_checks[key] = self._slow_checks.get(key, 0) + 1
+        try:
+            reply = await fetch(self._pool, request, timeout_s=balancer.policy.probe_timeout_s, limited=False)
+            if reply.status == 200 and self._is_agents(reply, key):
+                balancer.slow_target_checked(key, (self._ticks() - began) * 1000)
+        except FetchError:
+            pass  # No answer gives no time; requests decide whether the target is out.
+        finally:
+            self._slow_checks[key] -= 1
 
     async def _run(self, key: str, probe: _Probe) -> None:
         balancer, policy = self._balancer, self._balancer.policy

@@ -27,6 +27,8 @@ from router.core.health import attribution
 from router.core.health import fleet as f
 from router.core.health.fleet import Tier
 from router.core.health.last_seen import NEVER
+from router.core.health.machine import SERVING
+from router.core.health.slowness import Slowness, is_slowed
 from router.core.policy import Policy
 from router.core.targets import Choice, Target
 from skyfleet.contract import Strategy
@@ -145,7 +147,8 @@ class Balancer(TargetStates):
         if not learning or not self.inflight[key]:
             return False
         since = next(iter(self._active[key].values()))
-        return since < now - self._slow_after_s and not self.last_seen[key].replied_since(since, now)
+        stalled = since < now - self._slow_after_s and not self._recovered_at[key] > since
+        return stalled and not self.last_seen[key].replied_since(since, now)
 
     def shares(self) -> dict[str, float]:
         """The share of the slots that the strategy gives each target now. It changes nothing."""
@@ -184,6 +187,11 @@ class Balancer(TargetStates):
         if fleet is not self.fleet:
             self.fleet = fleet
             self._version += 1
+        for key, health in fleet.health.items():
+            if health.status not in SERVING or not is_slowed(self.traffic[key], now):
+                self.slow.pop(key, None)
+            elif key not in self.slow:
+                self.slow[key] = Slowness(now)
 
     def _choice(self, cached: _CachedPicker, key: str, now: float) -> Choice:
         warm = self.last_seen[key].is_warm(now)

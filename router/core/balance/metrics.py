@@ -21,8 +21,9 @@ Rules
   once in 8,000 replies.
 - A recovery shows at once: while a target is over three times as slow as usual, each sample in a row below
   one and a half times the baseline removes three quarters of the excess. After `SWIFT_ROW` of them the
-  average is at the baseline. A slow sample before that restores the average: of a heavy-tailed model that is
-  ten times as slow, one reply in nine is that fast.
+  average is at the baseline. A sample over three times the baseline before that restores the average: of a
+  heavy-tailed model that is ten times as slow, one reply in nine is that fast. What is between counts neither
+  way, since a tenth of healthy replies may be there.
 - The hedge delay is the lower median of the targets' `p95_ms`, so one slow target does not raise it.
 
 Time. If the clock was set back, nothing decays for that one step.
@@ -182,6 +183,11 @@ def restarted(traffic: Traffic, now: float) -> Traffic:
     )
 
 
+def nearly_recovered(traffic: Traffic) -> Traffic:
+    """For a slow target with evidence that this is over: one more fast reply ends the slowness."""
+    return replace(traffic, swift=SWIFT_ROW - 1, slow_streak=0)
+
+
 def failure_share(traffic: Traffic, now: float) -> tuple[float, float]:
     """The share of failed attempts lately, and its evidence: how many outcomes it still stands on."""
     if not traffic.outcomes:
@@ -210,9 +216,11 @@ def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, f
     age = now - traffic.timed_at
     age = age if age > 0 else 0.0
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
-    swift = 0
-    if sample < _LIKE_USUAL * usual and (traffic.swift or latency > _OUTLIER * usual):
-        swift = traffic.swift + 1
+    swift = traffic.swift
+    if sample >= _OUTLIER * usual:
+        swift = 0
+    elif sample < _LIKE_USUAL * usual and (swift or latency > _OUTLIER * usual):
+        swift += 1
     if 2 * sample < latency + usual and latency > usual:
         latency = _faded(latency, usual, age)
     first = 1 / (traffic.samples + 1)

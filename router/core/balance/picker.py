@@ -132,7 +132,7 @@ def _cost(candidates: Sequence[Candidate], basis: Basis, before: Picker | None) 
     factors = quality.meets_goal(candidates, known, now, policy)
     learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
-        learned = quality.settled(before.qualities, learned, now - before.at)
+        learned = quality.settled(before.qualities, learned, now - before.at, known.traffic)
     slow = quality.slowness(candidates, known, now)
     weights = quality.cost_shares(candidates, learned, known.prices, min(slow, key=slow.__getitem__))
     keys = tuple(one.key for one in candidates)
@@ -146,7 +146,7 @@ def _adaptive(candidates: Sequence[Candidate], basis: Basis, before: Picker | No
     factors = quality.qualities(candidates, basis.known, basis.now)
     learned = {key: one.quality for key, one in factors.items()}
     if before is not None:
-        learned = quality.settled(before.qualities, learned, basis.now - before.at)
+        learned = quality.settled(before.qualities, learned, basis.now - before.at, basis.known.traffic)
     keys = tuple(one.key for one in candidates)
     counts = _learned(quality.shares(candidates, learned))
     picker = _cycle(Strategy.ADAPTIVE, s.less_loaded, keys, counts, before)

@@ -12,7 +12,8 @@ counts as 1, since quality has the same evidence. Quality is a product, 1 at bes
   anticipates latency.
 - price: the square root of the ratio to the cheapest price per quality. Price therefore breaks ties between
   comparable targets and has little effect otherwise.
-A quality falls at once and at most doubles every `REGAIN_S`.
+A quality falls at once and at most doubles every `REGAIN_S`. Fast replies in a row of a target that was slow
+allow a part at once (`_AT_ONCE`): at the smallest share the next reply, which shows more, takes seconds.
 
 Rules of `cost`: targets take requests from the cheapest up. Each takes what its share and its latency allow:
 all of it within `latency_goal_ms`, none beyond a fifth more. The fastest takes the remainder.
@@ -56,6 +57,10 @@ _STEEP, _TEN = 3, 10.0
 # than evidence arrives, so the instances together do not overload a target that has just recovered
 # (docs/benchmarks/plots/regain.svg).
 REGAIN_S: Final = 0.5
+# What so many fast replies in a row allow at once. Three are as good as a successful check after an absence,
+# which allows six tenths (`router.core.health.recovery`). With more after the first one, twenty instances
+# swing about what a crowded target can carry (tests/router/core/balance/test_quality.py).
+_AT_ONCE: Final = (0.0, 0.1, 0.3, 0.6)
 _FULL_EVIDENCE: Final = 3
 _LEAST_PART: Final = 1e-9
 # Keeps ratios finite where something is free, in USD per million requests.
@@ -155,13 +160,23 @@ def recent_load(traffic: Traffic, now: float) -> float:
     return traffic.load * 0.5 ** (max(0.0, now - traffic.at) / metrics.MEMORY_S)
 
 
-def settled(before: Mapping[str, float], after: Mapping[str, float], elapsed: float) -> dict[str, float]:
-    """Qualities that fall at once and rise slowly. elapsed: seconds since `before`."""
+def settled(
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    elapsed: float,
+    traffic: Mapping[str, Traffic],
+) -> dict[str, float]:
+    """Qualities that fall at once and rise slowly. elapsed: seconds since `before`. traffic: fast replies
+    in a row allow more."""
     growth = 2.0 ** min(max(0.0, elapsed) / REGAIN_S, 60.0)
-    return {
-        key: min(quality, max(before[key], MIN_SHARE) * growth) if key in before else quality
-        for key, quality in after.items()
-    }
+    found: dict[str, float] = {}
+    for key, quality in after.items():
+        if key in before:
+            at_once = _AT_ONCE[traffic.get(key, NOTHING).swift]
+            found[key] = min(quality, max(max(before[key], MIN_SHARE) * growth, at_once))
+        else:
+            found[key] = quality
+    return found
 
 
 def ranking(candidates: Sequence[Candidate], known: Known, now: float, policy: Policy) -> tuple[str, ...]:

@@ -15,13 +15,22 @@ from dataclasses import replace
 from typing import Final
 
 from router.core.balance.affinity import Affinity
-from router.core.balance.metrics import NOTHING, Traffic, expected_ms, hedge_delay_s, saw, slower
+from router.core.balance.metrics import (
+    NOTHING,
+    Traffic,
+    expected_ms,
+    hedge_delay_s,
+    nearly_recovered,
+    saw,
+    slower,
+)
 from router.core.balance.strategies import LEARNING
-from router.core.health import attribution, recovery
+from router.core.health import attribution, recovery, slowness
 from router.core.health import fleet as f
 from router.core.health.attribution import Evidence
 from router.core.health.last_seen import NEVER, LastSeen, proven
 from router.core.health.machine import OUT, SERVING, Status
+from router.core.health.slowness import Slowness
 from router.core.health.snapshots import Snapshot
 from router.core.outcomes import Outcome
 from router.core.policy import SKEW_S, Policy
@@ -68,6 +77,9 @@ class TargetStates:
         self.last_seen = {key: LastSeen() for key in self.targets}
         # Since when a probe of a target waits for its answer.
         self.probing: dict[str, float] = {}
+        # Targets that serve and have become slow, and when such a slowness ended by a check.
+        self.slow: dict[str, Slowness] = {}
+        self._recovered_at: dict[str, float] = dict.fromkeys(self.targets, NEVER)
         # Counts the changes that pickers depend on.
         self._version: int = 0
         self._hedge: tuple[float, float | None] = (NEVER, None)
@@ -132,11 +144,13 @@ class TargetStates:
         now, failed, timed = self.clock(), _FAILED.get(outcome), first_event_ms >= 0
         before = self.traffic[key]
         if timed or failed is not None:
+            # As in `_is_old`, written out because every reply goes this way.
+            old = now - first_event_ms / 1000 < self._recovered_at[key] <= now
             self.traffic[key] = saw(
                 before,
                 now,
                 failed=failed,
-                latency_ms=-1.0 if cold else first_event_ms,
+                latency_ms=-1.0 if cold or old else first_event_ms,
                 load=-1.0 if load is None else load,
                 in_time=timed and first_event_ms <= self._slow_after_s * 1000,
             )
@@ -184,7 +198,7 @@ class TargetStates:
         """A censored sample: an attempt was abandoned before its first event. Returns whether it counts: it
         does if it took longer than expected, as twice its time."""
         now, before = self.clock(), self.traffic[key]
-        if taken_ms <= expected_ms(before, now):
+        if taken_ms <= expected_ms(before, now) or self._is_old(key, now, taken_ms):
             return False
         ms = -1.0 if cold else 2 * taken_ms
         self.traffic[key] = saw(before, now, failed=None, latency_ms=ms)
@@ -192,7 +206,9 @@ class TargetStates:
 
     def attempt_is_slow(self, key: str) -> None:
         """A hedge was sent for an attempt there."""
-        self.traffic[key] = slower(self.traffic[key], self.clock())
+        now = self.clock()
+        if not self._is_old(key, now, self._slow_after_s * 1000):
+            self.traffic[key] = slower(self.traffic[key], now)
 
     def responded(self, key: str) -> None:
         """Its agent gave a response, good or bad."""
@@ -219,6 +235,18 @@ class TargetStates:
                 replied = self.last_seen[key].replied_since(since, now)
                 outcome = Outcome.NEUTRAL if replied else Outcome.UNRESPONSIVE
                 self.attempt_failed(key, outcome, _UNRESPONSIVE, now - since)
+
+    def slow_target_checked(self, key: str, took_ms: float) -> None:
+        """A health check of a slow target was answered (`router.core.health.slowness`)."""
+        known = self.slow.get(key)
+        if known is None:
+            return
+        self.slow[key], over = slowness.checked(known, took_ms)
+        if over:
+            del self.slow[key]
+            self._recovered_at[key] = self.clock()
+            self.traffic[key] = nearly_recovered(self.traffic[key])
+            self._version += 1
 
     def back(self, key: str) -> None:
         """A target that was out answers: it serves again, in slow start."""
@@ -264,12 +292,15 @@ class TargetStates:
         return [key for key, one in self.fleet.health.items() if one.status in OUT]
 
     def checks_due(self, checked_at: Mapping[str, float]) -> tuple[list[str], float]:
-        """The targets that are out and due for a check by this router, and the pause until the next (s).
+        """The targets that are out or slow and due for a check by this router, and the pause until the next
+        (s).
 
         checked_at: when each was last checked (unix s)."""
         now, due, pause = self.clock(), list[str](), math.inf
-        for key in self.out():
-            each = recovery.pause_s(self.fleet.health[key], now)
+        began = {key: self.fleet.health[key].out_at for key in self.out()}
+        began.update((key, one.since) for key, one in self.slow.items() if key not in began)
+        for key, since in began.items():
+            each = recovery.pause_s(since, now)
             left = checked_at.get(key, NEVER) + each - now
             if not 0 < left <= each:
                 due.append(key)
@@ -304,6 +335,10 @@ class TargetStates:
         if delay is None:
             return self.policy.probe_after_s
         return delay * patience(self.budget, self.requests, self.policy)
+
+    def _is_old(self, key: str, now: float, taken_ms: float) -> bool:
+        """Whether an attempt that has taken so long was sent while its target was slow, which is over."""
+        return now - taken_ms / 1000 < self._recovered_at[key] <= now
 
     def _changed(self, key: str, fleet: f.Fleet) -> None:
         """Take the fleet after an event of one target. What is only counted or noted changes no pick."""

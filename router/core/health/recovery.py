@@ -15,7 +15,7 @@ Rules
 - Flapping is bounded. A check counts once the absence has lasted `hold_s`, which grows with each absence:
   0, 1, 3, 7 s and so on after silence. After errors it is half of the ejection.
 - This router checks a target that is out at once, and then at pauses of a 32nd of its absence. That is
-  four times a second at first, and never less often than each `PAUSE_MOST_S`.
+  ten times a second in the first three seconds, and never less often than each `PAUSE_MOST_S`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from router.core.health import machine as h
 from router.core.health.machine import Event, Health, Status
 from router.core.policy import EJECTION_CAP_S, Policy
 
-PAUSE_LEAST_S: Final = 0.25
+PAUSE_LEAST_S: Final = 0.1
 PAUSE_MOST_S: Final = 5.0
 _PAUSE_PART: Final = 1 / 32
 
@@ -61,6 +61,6 @@ def hold_s(health: Health, policy: Policy) -> float:
     return min(2.0 ** min(health.flap_count - 1, 9) - 1, EJECTION_CAP_S)
 
 
-def pause_s(health: Health, now: float) -> float:
-    """The pause until this router's next check of a target that is out (s)."""
-    return min(max(PAUSE_LEAST_S, (now - health.out_at) * _PAUSE_PART), PAUSE_MOST_S)
+def pause_s(since: float, now: float) -> float:
+    """The pause until this router's next check of a target (s). since: when it went out or became slow."""
+    return min(max(PAUSE_LEAST_S, (now - since) * _PAUSE_PART), PAUSE_MOST_S)

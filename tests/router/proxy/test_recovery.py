@@ -9,6 +9,7 @@ from itertools import count
 
 from router.core.balance.balancer import Balancer
 from router.core.health.machine import Health
+from router.core.health.slowness import Slowness
 from router.core.policy import DEFAULT
 from tests.router.proxy.support import away
 from tests.router.support import Front, Peer, Received, eventually, ok, router, upstream
@@ -104,3 +105,59 @@ async def test_an_instance_without_requests_sends_no_checks() -> None:
         assert not gone.one.received
         await call(front)
         await eventually(lambda: health(front).status == "slow-start")
+
+
+class SlowHealth:
+    """A script whose /health waits for `open`; without patience it breaks off instead."""
+
+    def __init__(self) -> None:
+        self.open, self.breaks = asyncio.Event(), False
+        self.waiting = self.most = 0
+
+    async def __call__(self, request: Received, peer: Peer) -> None:
+        if request.target == "/health" and not self.open.is_set():
+            if self.breaks:
+                peer.reset()
+                return
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            await asyncio.wait([asyncio.create_task(self.open.wait())], timeout=0.2)
+            self.waiting -= 1
+        await ok(request, peer)
+
+
+async def test_health_checks_show_that_a_slow_target_is_fast_again() -> None:
+    """They run beside each other, few at a time, and keep no request away from the target. A broken one only
+    makes room for the next."""
+    script = SlowHealth()
+    async with upstream(script) as one, router([one.url]) as front:
+        known, prober = balancer(front), front.app._context.prober  # pyright: ignore[reportPrivateUsage]
+        await call(front)
+        known.slow["aws/r0"] = Slowness(known.clock())
+        script.breaks = True
+        prober.watch()
+        for _ in range(8):
+            checks = len(one.received)
+            known.request_began()
+            await eventually(lambda before=checks: len(one.received) > before)
+        assert known.slow["aws/r0"].checks == 0
+        script.breaks = False
+        while known.slow["aws/r0"].checks < 4:
+            known.request_began()
+            assert not known.probing
+            await asyncio.sleep(0.01)
+        assert 2 <= script.most <= 5
+        assert known.slow["aws/r0"].least_ms >= 190
+        script.open.set()
+        while known.slow:
+            known.request_began()
+            await asyncio.sleep(0.01)
+
+
+async def test_requests_begin_the_checks_of_a_slow_target() -> None:
+    """No attempt has failed there that would begin them."""
+    async with upstream(ok) as one, upstream(ok) as other, router([one.url, other.url]) as front:
+        await call(front)
+        balancer(front).slow["aws/r0"] = Slowness(balancer(front).clock())
+        while not any(request.target == "/health" for request in one.received):
+            await call(front)

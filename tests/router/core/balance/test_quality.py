@@ -6,6 +6,7 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -315,8 +316,10 @@ def test_a_quality_falls_at_once_and_rises_in_time(
     before: dict[str, float], after: float, elapsed: float
 ) -> None:
     """At most double in each `regain_s`, from the floor at least; a newcomer has its own at once."""
-    found = settled(before, {"a": after}, elapsed)["a"]
+    found = settled(before, {"a": after}, elapsed, {})["a"]
     assert found <= after
+    fast = {"a": replace(NOTHING, swift=3)}
+    assert settled(before, {"a": after}, elapsed, fast)["a"] == max(found, min(after, 0.6))
     if "a" not in before or after <= before["a"]:
         assert found == after
     elif elapsed <= 0:

@@ -135,7 +135,7 @@ def test_flapping_is_bounded(times: int, errors: bool) -> None:
         health = ejected(errors=errors, now=now, before=health)
         began = now
         while health.status is Status.EJECTED:
-            now += recovery.pause_s(health, now)
+            now += recovery.pause_s(health.out_at, now)
             health = recovery.answered(h.settle(health, now, DEFAULT), now, now, DEFAULT)
         absences.append(now - began)
         health = replace(health, failures=h.FAILURES - 1)
@@ -155,16 +155,10 @@ def test_failures_of_one_absence_are_one_ejection() -> None:
 
 
 def test_this_routers_checks_begin_soon_and_become_rarer() -> None:
-    """Four a second at first, then each 32nd of the absence, and never rarer than each five seconds."""
+    """Ten a second at first, then each 32nd of the absence, and never rarer than each five seconds."""
     out = ejected(errors=False)
-    assert [recovery.pause_s(out, NOW + after) for after in (0, 8, 16, 32, 160, 3600)] == [
-        0.25,
-        0.25,
-        0.5,
-        1,
-        5,
-        5,
-    ]
+    pauses = {0: 0.1, 3: 0.1, 8: 0.25, 16: 0.5, 32: 1, 160: 5, 3600: 5}
+    assert {after: recovery.pause_s(out.out_at, NOW + after) for after in pauses} == pauses
 
 
 def test_reports_from_before_a_return_do_not_put_the_target_out_again() -> None:
