@@ -76,13 +76,14 @@ class UntilCloseDecoder:
 class ChunkedDecoder:
     """A body in the chunked coding."""
 
-    __slots__ = ("_extensions", "_held", "_last", "_left", "_opened", "done", "rest", "trailers")
+    __slots__ = ("_extensions", "_held", "_last", "_left", "_opened", "_searched", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._held: bytes = b""  # the beginning of a line
         self._left = 0  # bytes of the current chunk that are to come
         self._opened = False  # the CRLF behind a chunk's bytes is to come
         self._last = False  # only trailers are to come
+        self._searched = 0  # bytes behind the last chunk in which there is no end
         self._extensions = 0
         self.done = False
         self.rest = b""
@@ -145,13 +146,13 @@ class ChunkedDecoder:
         if data.startswith(b"\r\n"):
             self.done, self.rest = True, data[2:]
             return
-        end = data.find(b"\r\n\r\n")
-        if end < 0 and BARE.search(data):
+        end = data.find(b"\r\n\r\n", max(0, self._searched - 2))
+        if end < 0 and BARE.search(data, self._searched):
             raise MalformedMessage("A field behind the body is malformed.")
         if end > MAX_LINE or (end < 0 and len(data) > MAX_LINE + 3):
             raise MalformedMessage("The fields behind the body are too large.")
         if end < 0:
-            self._held = data
+            self._held, self._searched = data, max(0, len(data) - 1)
             return
         self.trailers = parse_trailers(data[: end + 2])
         self.done, self.rest = True, data[end + 4 :]

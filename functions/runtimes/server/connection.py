@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from functions.runtimes.graceful import IDLE_S
+from functions.runtimes.server.address import address
 from functions.runtimes.server.asgi_request import AsgiRequest, scope_of
 from functions.runtimes.server.response import Response
 from skyfleet.asgi import BODY_LIMIT, JSON_TYPE, Header, error_json
@@ -47,6 +48,7 @@ LINGER_S: Final = 30.0
 _HIGH: Final = 262_144
 # Bytes of requests behind the present one.
 _MOST_PIPELINED: Final = 65_536
+_LOOK: Final = 1_024  # bytes of a head
 _CONTINUE: Final = b"100-continue"
 
 
@@ -72,6 +74,7 @@ class HttpConnection(asyncio.Protocol):
         self.server: tuple[str, int | None] | None = None
         self.scheme = "https" if config.ssl else "http"
         self._buffer = b""  # a head that is not complete, or requests behind the present one
+        self._checked = 0  # bytes of that head which were looked at
         self._response: Response | None = None
         self.body: Decoder | None = None  # of the present request, until it is complete
         self._parts: list[bytes] = []  # of a body that is passed on as a whole
@@ -91,8 +94,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_HIGH)
         self._state.connections.add(cast("Any", self))
-        self.client = _address(transport.get_extra_info("peername"))
-        self.server = _address(transport.get_extra_info("sockname"))
+        self.client = address(transport.get_extra_info("peername"))
+        self.server = address(transport.get_extra_info("sockname"))
         self._peer = self.client[0] if self.client else ""
         self._wait(HEAD_S)
 
@@ -206,8 +209,11 @@ class HttpConnection(asyncio.Protocol):
         self._start(head, data[end + 4 :])
 
     def _read_beginning(self, data: bytes) -> None:
-        if data != b"\r":
-            check_beginning(data)
+        # A look costs as much as all that is here, so single bytes wait for a line's end or for a kilobyte.
+        if not self._buffer or b"\n" in data[len(self._buffer) :] or len(data) - self._checked >= _LOOK:
+            self._checked = len(data)
+            if data != b"\r":
+                check_beginning(data)
         if not self._buffer:
             self._wait(HEAD_S)
         self._buffer = data
@@ -388,11 +394,3 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
             if self.body is not None:
                 self._wait(BODY_READ_S)
-
-
-def _address(found: object) -> tuple[str, int] | None:
-    """(host, port) of an internet address; None for others, such as a Unix socket's."""
-    if isinstance(found, tuple) and len(cast("tuple[object, ...]", found)) >= 2:
-        host, port, *_ = cast("tuple[str, int]", found)
-        return str(host), int(port)
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from functions.runtimes.server import connection
 from functions.runtimes.server.connection import (
     BODY_READ_S,
     BODY_S,
@@ -155,6 +156,18 @@ def test_a_slow_head_and_a_slow_body_end_however_steadily_they_come(server: Serv
         other.read(b"x")
         other.clock.pass_time(10)
     assert other.sent()[9:12] == b"408"
+
+
+def test_bytes_that_come_one_by_one_cost_no_look_at_the_whole_head_each(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs as much as the head: with one for each byte a slow client takes a whole core."""
+    looks: list[bytes] = []
+    monkeypatch.setattr(connection, "check_beginning", looks.append)
+    head = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: %b\r\n" % (b"y" * 15_000)
+    for one in head:
+        server.read(bytes([one]))
+    assert len(looks) < 20
 
 
 def test_an_idle_connection_closes_after_its_time_and_a_busy_one_does_not() -> None:
