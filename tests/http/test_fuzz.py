@@ -35,18 +35,13 @@ def _varied(draw: st.DrawFn, name: str) -> bytes:
     return bytes(data)
 
 
-# Of replies: until the router's upstream client reads by `skyfleet.http1`.
-_NAMES: Final = [pytest.param(name, marks=[pytest.mark.xfail] if name == "reply" else []) for name in TARGETS]
-
-
-@pytest.mark.xfail
 @pytest.mark.parametrize("path", _STORED, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_an_input_that_once_broke_a_rule_breaks_none(path: Path) -> None:
     """Found by `make fuzz` or by the variations below."""
     TARGETS[path.parent.name](path.read_bytes())
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", TARGETS)
 def test_the_corpus_breaks_no_rule_of_the_parsers(name: str) -> None:
     """However it is split."""
     for data in seeds(name):
@@ -54,7 +49,7 @@ def test_the_corpus_breaks_no_rule_of_the_parsers(name: str) -> None:
             TARGETS[name](data if name == "request_head" else bytes([first | data[0] & 64]) + data[1:])
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", TARGETS)
 @given(data=st.data())
 def test_varied_bytes_break_no_rule_of_the_parsers(name: str, data: st.DataObject) -> None:
     """A parser accepts what a strict reader accepts, splits change nothing, and no other error gets out."""

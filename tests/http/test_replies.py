@@ -10,19 +10,12 @@ from bench.http import judge
 from bench.http.cases import Fails, HostileReply, message
 from bench.http.corpus import REPLIES
 from bench.http.wire import Script, converse
-from tests.http import pending
 from tests.http.support import running
 
 _PATIENCE_S = 5.0
 
 
-_PARAMS = [
-    pytest.param(case, id=case.name, marks=[pytest.mark.xfail] if case.name in pending.REPLIES else [])
-    for case in REPLIES
-]
-
-
-@pytest.mark.parametrize("case", _PARAMS)
+@pytest.mark.parametrize("case", REPLIES, ids=lambda case: case.name)
 def test_a_hostile_reply_reaches_the_client_as_a_strict_reading_gives_or_not_at_all(
     case: HostileReply,
 ) -> None:

@@ -13,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from bench.http.corpus import REPLIES, REQUESTS
 from bench.http.wire import read_chunks, read_request
 from router.net.connection import Connection
+from router.net.errors import TransportError
+from skyfleet.asgi import Header
 from skyfleet.http1.body import ChunkedDecoder
 from skyfleet.http1.errors import MalformedMessage
-from skyfleet.http1.head import CHUNKED, check_beginning, parse_request
+from skyfleet.http1.head import CHUNKED, ResponseHead, check_beginning, parse_request
 
 _MOST_SEED: Final = 1_000
 _REQUEST: Final = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -79,26 +81,30 @@ class _Handler:
         self.events: list[Any] = []
         self.over = False
 
-    def on_head(self, status: int, headers: Sequence[Any], *_: object) -> None:
+    def on_informational(self, status: int, headers: list[Header], /) -> None:
         assert not self.events
-        assert 200 <= status <= 599 or status == 101
-        for name, value in headers:
-            assert name == name.lower()
-            assert not any(byte in name + value for byte in b"\r\n\x00")
-        self.events.append((status, tuple(headers)))
+        assert 100 < status < 200
+        self._check(headers)
 
-    def on_data(self, data: bytes) -> None:
+    def on_head(self, head: ResponseHead, /) -> None:
+        assert not self.events
+        assert 200 <= head.status <= 599
+        self._check(head.fields)
+        self.events.append((head.status, head.reason, tuple(head.fields)))
+
+    def on_data(self, data: bytes, /) -> None:
         assert self.events
         assert not self.over
         if len(self.events) > 1:
             data = self.events.pop() + data
         self.events.append(data)
 
-    def on_end(self, *_: object) -> None:
+    def on_end(self, trailers: Sequence[Header], /) -> None:
         assert self.events
+        self._check(trailers)
         self._end("end")
 
-    def on_failure(self, error: object, why: str) -> None:
+    def on_failure(self, error: TransportError, why: str, /) -> None:
         self._end(f"failure {error}")
 
     def _end(self, how: str) -> None:
@@ -108,11 +114,10 @@ class _Handler:
             self.events.pop()  # how much of a broken body was reported depends on the reads
         self.events.append(how)
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        """Interim responses, trailers: whatever else it reports."""
-        if not name.startswith("on_"):
-            raise AttributeError(name)
-        return lambda *_: None
+    def _check(self, headers: Sequence[Header]) -> None:
+        for name, value in headers:
+            assert name == name.lower()
+            assert not any(byte in name + value for byte in b"\r\n\x00")
 
 
 class _Socket:
@@ -168,7 +173,7 @@ def _replied(data: bytes, step: int, *, closes: bool) -> list[Any]:
     with near, far:
         connection = Connection(lambda _one, _reusable: None)
         connection.connection_made(_Transport(near))
-        connection.start(cast("Any", handler), _REQUEST, head_only=False)
+        connection.start(handler, _REQUEST, head_only=False)
         for at in range(0, len(data), step):
             if handler.over:
                 break
