@@ -28,6 +28,10 @@ MAX_LINE: Final = 16_384
 MAX_HEAD: Final = 65_536
 # HAProxy's limit is 101, that of hyper, which the Lambda Web Adapter is made of, 100.
 MAX_FIELDS: Final = 100
+# An agent also gets what its router and two front ends add. Without this margin, a request that a router
+# accepts would be refused behind it.
+MARGIN_FIELDS: Final = 50
+MARGIN_BYTES: Final = 16_384
 # `RequestHead.length` of a body in the chunked coding.
 CHUNKED: Final = -1
 
@@ -79,15 +83,16 @@ class ResponseHead(NamedTuple):
     keep_alive: bool
 
 
-def parse_request(head: bytes) -> RequestHead:
+def parse_request(head: bytes, *, routed: bool = False) -> RequestHead:
     """Read the head of a request. head: up to and with the CRLF of its last line, without the empty line.
+    routed: a router may have added fields.
 
     Raises MalformedMessage."""
     match = _REQUEST.fullmatch(head)
     if match is None:
         raise _unreadable(head)
     method, target, minor, lines = match.groups()
-    fields = _fields(head, lines)
+    fields = _fields(head, lines, routed=routed)
     by_name = dict(fields)
     if len(by_name) != len(fields):
         _refuse_repeated(fields)
@@ -127,7 +132,7 @@ def parse_response(head: bytes) -> ResponseHead:
     fields = [(name.lower(), value) for name, value in _FIELD.findall(match[4])]
     by_name = dict(fields)
     if head[MAX_LINE:] or fields[MAX_FIELDS:]:
-        _check_limits(head)
+        _check_limits(head, routed=True)
     repeated = len(by_name) != len(fields)
     if repeated:
         _refuse_repeated(fields)
@@ -155,42 +160,46 @@ def parse_trailers(lines: bytes) -> list[Header]:
     return _fields(lines, lines)
 
 
-def check_beginning(data: bytes) -> None:
+def check_beginning(data: bytes, *, routed: bool = False) -> None:
     """Refuse the beginning of a request's head, whose end is not here yet, as soon as it cannot become one.
+    routed: a router may have added fields.
 
     Raises MalformedMessage."""
-    _check_beginning(data, _REQUEST)
+    _check_beginning(data, _REQUEST, routed=routed)
 
 
 def check_response_beginning(data: bytes) -> None:
     """The same of a response. Raises MalformedMessage."""
-    _check_beginning(data, _RESPONSE)
+    _check_beginning(data, _RESPONSE, routed=True)
 
 
-def _check_beginning(data: bytes, head: re.Pattern[bytes]) -> None:
+def _check_beginning(data: bytes, head: re.Pattern[bytes], *, routed: bool) -> None:
     if BARE.search(data):
         raise _unreadable(data)
     if (end := data.find(b"\r\n")) >= 0 and not head.fullmatch(data, 0, end + 2):
         raise _unreadable(data)
-    _check_limits(data)
+    _check_limits(data, routed=routed)
 
 
-def _fields(head: bytes, lines: bytes) -> list[Header]:
+def _fields(head: bytes, lines: bytes, *, routed: bool = False) -> list[Header]:
     found: list[Header] = _FIELD.findall(lines)
     if len(head) > MAX_LINE or len(found) > MAX_FIELDS:
-        _check_limits(head)
+        _check_limits(head, routed=routed)
     return [(name.lower(), value) for name, value in found]
 
 
-def _check_limits(head: bytes) -> None:
+def _check_limits(head: bytes, *, routed: bool) -> None:
+    most_fields, most = MAX_FIELDS, MAX_HEAD
+    if routed:
+        most_fields, most = most_fields + MARGIN_FIELDS, most + MARGIN_BYTES
     lines = head.split(b"\r\n")
     if len(lines[0]) > MAX_LINE:
         what = f"Its first line is longer than {MAX_LINE} bytes."
         raise MalformedMessage(what, 414, "uri-too-long")
-    if len(lines) - 2 > MAX_FIELDS or len(head) > MAX_HEAD or max(map(len, lines)) > MAX_LINE:
+    if len(lines) - 2 > most_fields or len(head) > most or max(map(len, lines)) > MAX_LINE:
         raise MalformedMessage(
-            f"Its header fields are too large; the limits are {MAX_FIELDS} fields, {MAX_LINE} bytes a field "
-            f"and {MAX_HEAD} bytes in all.",
+            f"Its header fields are too large; the limits are {most_fields} fields, {MAX_LINE} bytes a field "
+            f"and {most} bytes in all.",
             431,
             "header-fields-too-large",
         )

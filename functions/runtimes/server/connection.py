@@ -199,7 +199,7 @@ class HttpConnection(asyncio.Protocol):
             if end < 0:
                 self._read_beginning(data)
                 return
-            head = parse_request(data[: end + 2])
+            head = parse_request(data[: end + 2], routed=self._accept is None)
         except MalformedMessage as malformed:
             self._malformed(malformed)
             return
@@ -213,7 +213,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._buffer or b"\n" in data[len(self._buffer) :] or len(data) - self._checked >= _LOOK:
             self._checked = len(data)
             if data != b"\r":
-                check_beginning(data)
+                check_beginning(data, routed=self._accept is None)
         if not self._buffer:
             self._wait(HEAD_S)
         self._buffer = data

@@ -10,6 +10,7 @@ from skyfleet.http1.head import (
     MAX_FIELDS,
     MAX_HEAD,
     MAX_LINE,
+    MARGIN_FIELDS,
     check_beginning,
     parse_request,
     parse_response,
@@ -144,6 +145,18 @@ def test_a_request_is_refused(status: int, each: tuple[bytes, ...]) -> None:
         parse_request(lines(*each))
     expected = 400 if status == 501 and b"\x0b" in each[-1] else status
     assert refused.value.status == expected
+
+
+def test_what_a_router_accepts_is_accepted_behind_it() -> None:
+    """With the fields that the router and the front ends before router and agent add."""
+    largest = [b"GET / HTTP/1.1", b"Host: a", *[b"X: a"] * (MAX_FIELDS - 1)]
+    assert parse_request(lines(*largest))
+    longer = [*largest, *[b"Y: b"] * MARGIN_FIELDS]
+    assert len(parse_request(lines(*longer), routed=True).fields) == MAX_FIELDS + MARGIN_FIELDS
+    check_beginning(lines(*longer), routed=True)
+    for refused, routed in ((longer, False), ([*longer, b"Z: c"], True)):
+        with pytest.raises(MalformedMessage):
+            parse_request(lines(*refused), routed=routed)
 
 
 def test_the_beginning_of_a_head_is_refused_as_soon_as_it_cannot_become_one() -> None:
