@@ -6,6 +6,7 @@ Each router has one target, an agent in another cloud: what one cloud adds and a
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -29,10 +30,28 @@ from tests.router.support import ROOTS
 PAIRS: Final[tuple[tuple[Cloud, Cloud], ...]] = (("aws", "azure"), ("azure", "gcp"), ("gcp", "aws"))
 
 
-def agent(lab: Lab, cloud: Cloud, records: Path) -> Function:
-    """The recording agent in a cloud."""
+# httpbin and what it needs.
+HTTPBIN: Final = frozenset(
+    {
+        *("a2wsgi", "blinker", "brotlicffi", "cffi", "click", "decorator", "flask", "greenlet", "httpbin"),
+        *("itsdangerous", "jinja2", "markupsafe", "pycparser", "six", "typing-extensions", "werkzeug"),
+    }
+)
+
+
+def httpbin_lock() -> bytes:
+    """The entries of the project's lock for httpbin."""
+    entries = re.split(r"\n(?=\S)", (CHECKOUT / "locks/project.txt").read_text())
+    chosen = [entry for entry in entries if entry.partition("==")[0] in HTTPBIN]
+    assert {entry.partition("==")[0] for entry in chosen} == HTTPBIN  # some by version of Python
+    return "\n".join(chosen).encode()
+
+
+def agent(lab: Lab, cloud: Cloud, records: Path, httpbin: Path) -> Function:
+    """The recording agent in a cloud. httpbin: the folder of its packages."""
     source = Path(recording_agent.__file__).read_text()
-    return real_agent.function(lab, cloud, source, "my_agent:app", RECORDS=str(records))
+    paths = {"RECORDS": str(records), "HTTPBIN": str(httpbin)}
+    return real_agent.function(lab, cloud, source, "my_agent:app", **paths)
 
 
 def router(lab: Lab, cloud: Cloud, target: Function) -> Function:

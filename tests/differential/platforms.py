@@ -31,6 +31,8 @@ ADDED_TO_REPLY: Final = frozenset(
 OF_AGENTS: Final = frozenset({b"endpoint-load-metrics", b"x-skyfleet-cold"})
 # What Lambda gives to a streamed reply without a type.
 LAMBDAS_TYPE: Final = (b"content-type", b"application/octet-stream")
+# All of these, as names that an agent may tell.
+ADDED: Final = frozenset(name.decode() for name in TOLD.union(TRACES, *ADDED_TO_REQUEST.values()))
 REMAPPED: Final = b"x-amzn-remapped-"
 RESTORED: Final = frozenset({b"content-length", b"www-authenticate"})
 
@@ -48,12 +50,12 @@ def request(seen: Seen, router: Cloud, agent: Cloud, sent: frozenset[bytes]) -> 
     )
 
 
-def reply(got: Got, cloud: Cloud, agent: Cloud) -> Got:
-    """A reply as the client got it, without what the clouds do. cloud: of the function that it called. agent:
-    the cloud of the agent."""
+def reply(got: Got, cloud: Cloud, pair: tuple[Cloud, Cloud]) -> Got:
+    """A reply as the client got it, without what the clouds do. cloud: of the function that it called. pair:
+    the clouds of router and agent."""
     dropped = ADDED_TO_REPLY | OF_AGENTS
     fields = [field for field in got.fields if field[0] not in dropped]
-    if "aws" in (cloud, agent):
+    if "aws" in pair:
         fields = [field for field in fields if field != LAMBDAS_TYPE]
     framing = got.framing
     if cloud == "aws":
@@ -62,7 +64,7 @@ def reply(got: Got, cloud: Cloud, agent: Cloud) -> Got:
         if framing == "chunked" and any(name == b"content-length" for name, _ in fields):
             framing = "length"
     coded = any(name == b"content-encoding" for name, _ in fields)
-    if agent == "aws" and framing == "length" and (coded or not got.body):
+    if pair[1] == "aws" and framing == "length" and (coded or not got.body):
         # A renamed length of 0, or of what Lambda may have decoded, is believed by no router.
         fields = [field for field in fields if field[0] != b"content-length"]
         framing = "chunked"

@@ -1,5 +1,7 @@
-"""The recording agent as an ASGI application, for packages: it stands alone.
+"""The agent of the emulated clouds, an ASGI application for packages: it stands alone.
 
+A request with the field `x-agent` goes to httpbin, whose packages are in the folder `HTTPBIN`. All others are
+recorded:
 `RECORDS` names a folder. Each request is written to a file there, and the reply is read from `reply.json`.
 Octets are latin-1 text in both, since JSON has no bytes.
 """
@@ -8,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,9 @@ async def app(
     """Record a request, then reply as the case says."""
     if scope["type"] != "http":
         return
+    if any(name == b"x-agent" for name, _ in scope["headers"]):
+        await httpbin()(scope, receive, send)
+        return
     folder, body, more = Path(os.environ["RECORDS"]), b"", True
     while more:
         message = await receive()
@@ -32,6 +39,16 @@ async def app(
     parts: list[bytes] = [part.encode("latin-1") for part in reply["parts"]]
     for number, part in enumerate(parts, 1):
         await send({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
+
+
+@cache
+def httpbin() -> Any:  # noqa: ANN401 - an untyped library
+    """httpbin as an ASGI application."""
+    sys.path.append(os.environ["HTTPBIN"])
+    from a2wsgi import WSGIMiddleware
+    from httpbin import app as wsgi
+
+    return WSGIMiddleware(wsgi)  # pyright: ignore[reportArgumentType] - the libraries' types of WSGI differ
 
 
 def record(folder: Path, scope: Message, body: bytes) -> None:

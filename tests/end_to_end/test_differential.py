@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
 
 from emulator.desired.model import CLOUDS, Cloud, Function
-from tests.differential import compare, emulated, platforms, reply_cases, request_cases
-from tests.differential.client import Got
+from emulator.runtime.instances.wheels import Wheels, cache_folder
+from tests.differential import compare, emulated, httpbin_cases, platforms, reply_cases, request_cases
+from tests.differential.client import Got, exchange
 from tests.differential.emulated import PAIRS
+from tests.differential.httpbin_view import plain
 from tests.differential.model import Case
 from tests.differential.recorder import Seen
-from tests.end_to_end.kit import lab
+from tests.end_to_end.kit import UV, lab, target
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("differential-clouds")]
 
+# With a field that leads to httpbin.
+OF_HTTPBIN = tuple(
+    replace(case, request=replace(case.request, fields=((b"x-agent", b"httpbin"), *case.request.fields)))
+    for case in httpbin_cases.CASES
+)
 CASES = tuple(case for case in (*request_cases.CASES, *reply_cases.CASES) if not case.wire)
-PLACED = [pytest.param(case, cloud, to, id=f"{case}-{cloud}-{to}") for case in CASES for cloud, to in PAIRS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,11 @@ async def clouds(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Clo
     folder = tmp_path_factory.mktemp("clouds")
     records = tmp_path_factory.mktemp("records")
     async with lab(folder) as running:
-        agents: dict[Cloud, Function] = {cloud: emulated.agent(running, cloud, records) for cloud in CLOUDS}
+        wheels = Wheels(cache_folder(os.environ), UV, os.environ)
+        httpbin = await wheels.install(emulated.httpbin_lock(), target())
+        agents: dict[Cloud, Function] = {
+            cloud: emulated.agent(running, cloud, records, httpbin) for cloud in CLOUDS
+        }
         routers: dict[Cloud, Function] = {
             cloud: emulated.router(running, cloud, agents[to]) for cloud, to in PAIRS
         }
@@ -45,12 +56,14 @@ async def clouds(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Clo
         yield Clouds(agents, routers, records)
 
 
-@pytest.mark.parametrize(("case", "cloud", "to"), PLACED)
+@pytest.mark.parametrize(("cloud", "to"), PAIRS)
+@pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_router_changes_only_what_is_documented(
     case: Case, cloud: Cloud, to: Cloud, clouds: Clouds
 ) -> None:
     """The agent sees the same request as directly, and the client gets the same reply."""
     agent, router = clouds.agents[to], clouds.routers[cloud]
+    pair: tuple[Cloud, Cloud] = (cloud, to)
 
     def both() -> tuple[Seen, Got, Seen, Got]:
         signed = emulated.signature(agent, case.request)
@@ -60,9 +73,28 @@ async def test_a_router_changes_only_what_is_documented(
     direct_seen, direct, seen, got = await to_thread.run_sync(both)
     sent = frozenset(name.lower() for name, _ in case.request.fields)
     differences = [
-        *compare.replies(platforms.reply(direct, to, to), platforms.reply(got, cloud, to)),
+        *compare.replies(platforms.reply(direct, to, pair), platforms.reply(got, cloud, pair)),
         *compare.requests(
             platforms.request(direct_seen, cloud, to, sent), platforms.request(seen, cloud, to, sent)
         ),
     ]
+    assert not differences, "\n".join(differences)
+
+
+@pytest.mark.parametrize(("cloud", "to"), PAIRS)
+@pytest.mark.parametrize("case", OF_HTTPBIN, ids=str)
+async def test_httpbin_tells_no_difference(case: Case, cloud: Cloud, to: Cloud, clouds: Clouds) -> None:
+    """Its replies are equal, and what it says of the request too, but for what routers and clouds add."""
+    agent, router = clouds.agents[to], clouds.routers[cloud]
+    pair: tuple[Cloud, Cloud] = (cloud, to)
+
+    def both() -> tuple[Got, Got]:
+        authorities = [b"127.0.0.1:%d" % (spec.port or 0) for spec in (agent, router)]
+        signed = emulated.signature(agent, case.request)
+        direct = exchange(("127.0.0.1", agent.port or 0), case.request, authorities[0], signed)
+        got = exchange(("127.0.0.1", router.port or 0), case.request, authorities[1])
+        direct, got = platforms.reply(direct, to, pair), platforms.reply(got, cloud, pair)
+        return plain(direct, authorities[0], platforms.ADDED), plain(got, authorities[1], platforms.ADDED)
+
+    differences = list(compare.replies(*await to_thread.run_sync(both)))
     assert not differences, "\n".join(differences)

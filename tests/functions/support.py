@@ -56,7 +56,8 @@ def request(text: str, *earlier: str, **more: Any) -> AgentRequest:  # noqa: ANN
 
 def free_socket() -> socket.socket:
     """A bound loopback socket, which reserves its port until it is closed."""
-    bound = socket.socket()
+    # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))
     return bound

@@ -7,10 +7,10 @@ import pytest
 from skyfleet.http1.errors import MalformedMessage
 from skyfleet.http1.head import (
     CHUNKED,
+    MARGIN_FIELDS,
     MAX_FIELDS,
     MAX_HEAD,
     MAX_LINE,
-    MARGIN_FIELDS,
     check_beginning,
     parse_request,
     parse_response,
