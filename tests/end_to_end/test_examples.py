@@ -1,18 +1,18 @@
-"""Every example on three clouds: deployed by one `skyfleet up`, called through the router."""
+"""The examples on three clouds: deployed by one `skyfleet up`, called through the router.
+
+test_protocols.py has those of MCP and A2A.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import openai
 import pytest
 import requests
 
-from infra.setup.compile_locks import all_locks, arguments
 from tests.end_to_end.fleet import Fleet
+from tests.end_to_end.other_agent import deployed
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(600)]
 
@@ -39,37 +39,11 @@ async def app(scope, receive, send):
 """
 
 
-def lock(root: Path) -> None:
-    """Compile the agent's locks, as `make lock` does."""
-    uv = Path(sys.executable).with_name("uv")
-    for one in all_locks():
-        if one.name.startswith("agent-"):
-            subprocess.run([uv, *arguments(one, root / "locks" / one.name), "--quiet"], cwd=root, check=True)
-
-
 @pytest.fixture(scope="module")
 def examples(fleet: Fleet) -> Iterator[Fleet]:
     """The fleet with all examples as its agent; the former agent afterwards."""
-    changed = ["Pulumi.local.yaml", "functions/requirements.in"]
-    changed += [f"locks/agent-{cloud}.txt" for cloud in sorted(CLOUDS)]
-    before = {name: (fleet.root / name).read_bytes() for name in changed}
-    gallery = fleet.root / "examples" / "gallery.py"
-    try:
-        gallery.write_text(GALLERY)
-        config = before["Pulumi.local.yaml"].decode()
-        (fleet.root / "Pulumi.local.yaml").write_text(
-            config.replace("functions.agent:agent", "examples.gallery:app")
-        )
-        with (fleet.root / "functions/requirements.in").open("a") as file:
-            file.write(PACKAGES)
-        lock(fleet.root)
-        fleet.run("up", seconds=550)
+    with deployed(fleet, "gallery", GALLERY, PACKAGES):
         yield fleet
-    finally:
-        gallery.unlink(missing_ok=True)
-        for name, content in before.items():
-            (fleet.root / name).write_bytes(content)
-        fleet.run("up", seconds=550)
 
 
 def on_each_cloud(call: Callable[[], requests.Response]) -> dict[str, requests.Response]:

@@ -52,15 +52,15 @@ async def counted(client: Client, to: int, pause_s: float) -> list[float]:
     return heard
 
 
-async def cancelled(client: Client) -> None:
-    """Call the tool `count`, which would take minutes, and cancel the call at its first progress."""
+async def cancelled(client: Client, to: int) -> None:
+    """Call the tool `count`, ten numbers a second, and cancel the call at its first progress."""
     began = anyio.Event()
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         began.set()
 
     async def call() -> None:
-        await client.call_tool("count", {"to": 3000, "pause_s": 0.1}, progress_callback=hear)
+        await client.call_tool("count", {"to": to, "pause_s": 0.1}, progress_callback=hear)
 
     async with anyio.create_task_group() as group:
         group.start_soon(call)

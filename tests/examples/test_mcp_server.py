@@ -42,12 +42,12 @@ async def test_a_cancelled_call_ends_the_tool(caplog: pytest.LogCaptureFixture) 
     """The client closes the stream, which is the signal of the newer revision."""
     caplog.set_level(logging.WARNING)
     async with behind_a_router(AGENT) as url, mcp_client(url, MODES[0]) as client:
-        await cancelled(client)
+        await cancelled(client, 3000)
         await eventually(lambda: "counting to 3000 was cancelled" in caplog.text)
 
 
 async def test_a_cancelled_call_of_an_older_revision_frees_its_client() -> None:
     """The notification reaches another instance, or a server that keeps nothing; the client goes on."""
     async with behind_a_router(AGENT) as url, mcp_client(url, MODES[1]) as client:
-        await cancelled(client)
+        await cancelled(client, 3000)
         assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
