@@ -23,7 +23,7 @@ from router.core.request.failures import AttemptError, Fail, error_reply, respon
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
-from router.core.request.rpc import may_repeat
+from router.core.request.rpc import is_rpc, may_repeat
 from router.core.targets import Choice
 from router.net.fields import check_request, downstream, relocated, takes_trailers, trailing
 from router.proxy.abandoned import abandon
@@ -360,7 +360,9 @@ class Forwarder:
     def _fail(self, fail: Fail) -> None:
         balancer = self._context.balancer
         balancer.request_failed()
-        headers, body = error_reply(fail, balancer.retry_after_s())
+        request = self._request
+        rpc = is_rpc(request.method, request.headers, request.body)
+        headers, body = error_reply(fail, balancer.retry_after_s(), rpc=rpc)
         headers += self._own_headers(self._attempts[-1] if self._attempts else None, self._context.ticks())
         self._finish()
         self._downstream.head(fail.status, headers)

@@ -6,10 +6,12 @@ import logging
 
 import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from tests.examples.clients import MODES, cancelled, counted, mcp_client
 from tests.examples.support import behind_a_router
-from tests.router.support import eventually
+from tests.router.proxy.support import breaks
+from tests.router.support import eventually, router, upstream
 
 AGENT = "examples.mcp_server:app"
 
@@ -51,3 +53,15 @@ async def test_a_cancelled_call_of_an_older_revision_frees_its_client() -> None:
     async with behind_a_router(AGENT) as url, mcp_client(url, MODES[1]) as client:
         await cancelled(client, 3000)
         assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+
+
+async def test_a_client_shows_why_a_call_was_not_repeated() -> None:
+    """Its tool may have run in the cloud that broke off."""
+    async with (
+        upstream(breaks) as up,
+        router([up.url], repeatable=False) as front,
+        mcp_client(f"http://127.0.0.1:{front.port}", MODES[0]) as client,
+    ):
+        with pytest.raises(MCPError, match="it may have run there, so it was not sent again"):
+            await client.call_tool("add", {"a": 2, "b": 3})
+        assert len(up.asked) == 1

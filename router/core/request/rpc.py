@@ -32,8 +32,11 @@ A2A_VERSION: Final = b"a2a-version"
 ACCEPT: Final = b"accept"
 # The fields by which a request is recognized. `accept` must have both types.
 FIELDS: Final = frozenset({MCP_VERSION, MCP_METHOD, A2A_VERSION, ACCEPT})
+_VERSIONS: Final = frozenset({MCP_VERSION, A2A_VERSION})
 # Larger than any read; 64 KiB of JSON are parsed in less than a millisecond.
 MOST_PARSED: Final = 65_536
+# -32000 to -32019 are left to implementations (2026-07-28/basic/index, "Error Codes").
+_ERROR: Final = -32000
 # The first revision in which a server must compare `Mcp-Method` with the body.
 _CHECKED: Final = b"2026-07-28"
 
@@ -98,6 +101,19 @@ def may_repeat(headers: Iterable[Header], body: bytes) -> bool:
         return methods[0].decode("latin-1") in HARMLESS
     kinds = [kind.split(b";", 1)[0].strip().lower() for kind in named[b"content-type"]]
     return kinds == [b"application/json"] and len(body) <= MOST_PARSED and _is_harmless(body)
+
+
+def is_rpc(method: str, headers: Iterable[Header], body: bytes) -> bool:
+    """Whether a request is one of MCP or A2A: a POST that names their version, or whose body does."""
+    if method != "POST":
+        return False
+    return any(name in _VERSIONS for name, _ in headers) or b'"jsonrpc"' in body[:MOST_PARSED]
+
+
+def error_body(code: str, message: str) -> bytes:
+    """An error of the router in JSON-RPC's shape. code: one of the router's."""
+    error = {"code": _ERROR, "message": message, "data": {"code": code}}
+    return json.dumps({"jsonrpc": "2.0", "id": None, "error": error}, separators=(",", ":")).encode()
 
 
 def _checks(revision: bytes) -> bool:

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from router.core.policy import DEFAULT
+from router.core.request.failures import error_reply, may_have_run
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.options import NONE, RequestOptions, parse_options
-from router.core.request.rpc import HARMLESS, MOST_PARSED, may_repeat
+from router.core.request.rpc import HARMLESS, MOST_PARSED, is_rpc, may_repeat
 from skyfleet.asgi import Header
 
 pytestmark = pytest.mark.pure
@@ -202,3 +203,37 @@ def test_no_method_that_runs_something_is_in_the_table() -> None:
     running = {"call", "send", "stream", "create", "set", "update", "Send", "Create"}
     named = {part for method in HARMLESS for part in method.replace("Message", "").split("/")}
     assert not {part for part in named if part in running}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "body", "expected"),
+    [
+        ("POST", [OLD], b"", True),
+        ("POST", [NEW], CALLS, True),
+        ("POST", [A2A], b"{}", True),
+        ("POST", [BOTH], CALLS, True),
+        # Another API may have the same Accept, and has errors of its own shape.
+        ("POST", [BOTH], b'{"messages": []}', False),
+        ("POST", [BOTH], b" " * MOST_PARSED + CALLS, False),
+        ("GET", [OLD], b"", False),
+        ("DELETE", [OLD], b"", False),
+    ],
+)
+def test_errors_have_the_shape_of_the_protocol(
+    method: str, fields: list[Header], body: bytes, expected: bool
+) -> None:
+    """A client of JSON-RPC shows the text of an error in JSON-RPC's shape only."""
+    assert is_rpc(method, fields, body) is expected
+
+
+def test_an_error_in_json_rpc_has_the_routers_words_and_code() -> None:
+    """And the same header fields as any other."""
+    fail = may_have_run("aws/r0", "reset")
+    headers, body = error_reply(fail, 5, rpc=True)
+    assert json.loads(body) == {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": -32000, "message": fail.reason, "data": {"code": "may-have-run"}},
+    }
+    plain = [one for one in error_reply(fail, 5, rpc=False)[0] if one[0] != b"content-length"]
+    assert [one for one in headers if one[0] != b"content-length"] == plain
