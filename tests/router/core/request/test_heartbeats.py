@@ -147,6 +147,21 @@ def test_a_slow_client_gets_no_comments() -> None:
     assert pings(one.time(40 + EVERY_S)) == 1
 
 
+def test_a_client_that_reads_slowly_from_the_begin_gets_no_comments() -> None:
+    """Nor while its stream is resumed; once it reads on, its silence begins."""
+    one = Driven(asked())
+    one.machine.on_pause()
+    one.head(0, 200, ResponseKind.STREAM)
+    one.ready(0)
+    assert one.due_s == math.inf
+    one.truncated(0, at=1)
+    assert pings(one.time(EVERY_S + 1)) == 0
+    one.probe_ok(1, at=EVERY_S + 1)
+    one.machine.on_resume(NOW + 20)
+    assert one.due_s <= 20 + EVERY_S
+    assert pings(one.time(20 + EVERY_S)) == 1
+
+
 def test_a_stream_that_is_resumed_gets_comments_meanwhile() -> None:
     """Its client has the head, and the next target may think for a minute."""
     one = streaming()
