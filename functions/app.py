@@ -22,7 +22,6 @@ from functions.execution.relay import Relay
 from functions.instance import InstanceStats
 from functions.loading import Kind
 from functions.middleware import AgentMiddleware, IdempotencyHandler
-from functions.protocols.replies import Replies
 from functions.runner import notify_start
 from functions.settings import PACKAGE_ROOT, Settings
 from skyfleet import contract
@@ -41,6 +40,8 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     stats = InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000)
     lifespan: Lifespan | None = None
     if agent.kind is Kind.ASGI:
+        from functions.protocols.replies import Replies  # an agent function starts without it
+
         lifespan = Lifespan(Replies(_notifying(agent.call), stateless=agent.stateless), time.monotonic)
     return AgentMiddleware(
         inner=Relay(
