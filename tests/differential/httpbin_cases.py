@@ -74,6 +74,7 @@ CONDITIONS: Final = (
     Request(target=b"/etag/x", fields=((b"if-match", b'"y"'),)),
     Request(target=b"/range/100", fields=((b"range", b"bytes=10-19"),)),
     Request(target=b"/range/100", fields=((b"range", b"bytes=-5"),)),
+    Request(target=b"/range/100", fields=((b"range", b"bytes=200-"),)),
     Request(target=b"/image", fields=((b"accept", b"image/webp"),)),
     Request(target=b"/image", fields=((b"accept", b"text/plain"),)),
     Request(target=b"/brotli", fields=(ZIP,)),

@@ -8,22 +8,39 @@ from tests.differential.model import JSON, TEXT, Case, Headers, Reply, Request
 
 BYTES: Final = bytes(range(256)) * 16
 HEAD: Final = Request(b"HEAD")
+# A client that reads fields behind a body says so (RFC 9110, section 10.1.4).
+TRAILERS: Final = Request(fields=((b"te", b"trailers"), (b"connection", b"te")))
+HINTS: Final = ((b"link", b"</a.css>; rel=preload"), (b"x-a", b"1"))
 GZIP: Final = bytes.fromhex("1f8b08000000000000ff4bcbcc4b05005a6a0bf804000000")
 
 # Statuses with a reply that passes a router with one target.
 STATUSES: Final = (
     *((200, b"OK"), (201, b"Created"), (202, b"Accepted"), (203, b"Non-Authoritative Information")),
-    *((206, b"Partial Content"), (207, b"Multi-Status"), (226, b"IM Used")),
+    *((206, b"Partial Content"), (207, b"Multi-Status"), (226, b"IM Used"), (299, b"Odd")),
     *((300, b"Multiple Choices"), (301, b"Moved Permanently"), (302, b"Found"), (303, b"See Other")),
-    *((307, b"Temporary Redirect"), (308, b"Permanent Redirect")),
+    *((307, b"Temporary Redirect"), (308, b"Permanent Redirect"), (399, b"Odd")),
     *((400, b"Bad Request"), (401, b"Unauthorized"), (402, b"Payment Required"), (403, b"Forbidden")),
-    *((404, b"Not Found"), (405, b"Method Not Allowed"), (406, b"Not Acceptable")),
-    *((409, b"Conflict"), (410, b"Gone"), (411, b"Length Required"), (412, b"Precondition Failed")),
-    *((415, b"Unsupported Media Type"), (428, b"Precondition Required")),
-    *((431, b"Request Header Fields Too Large"), (451, b"Unavailable For Legal Reasons")),
+    *((404, b"Not Found"), (405, b"Method Not Allowed"), (406, b"Not Acceptable"), (407, b"Proxy")),
+    *(
+        (409, b"Conflict"),
+        (410, b"Gone"),
+        (411, b"Length Required"),
+        (412, b"Precondition Failed"),
+        (413, b"Content Too Large"),
+    ),
+    *(
+        (415, b"Unsupported Media Type"),
+        (416, b"Range Not Satisfiable"),
+        (418, b"I'm a teapot"),
+        (422, b"Unprocessable Content"),
+        (428, b"Precondition Required"),
+    ),
+    *((431, b"Request Header Fields Too Large"), (451, b"Unavailable For Legal Reasons"), (499, b"Odd")),
     *((500, b"Internal Server Error"), (501, b"Not Implemented"), (505, b"HTTP Version Not Supported")),
-    *((507, b"Insufficient Storage"), (511, b"Network Authentication Required")),
+    *((507, b"Insufficient Storage"), (511, b"Network Authentication Required"), (599, b"Odd")),
 )
+# An empty one is left out: a server writes the usual phrase then.
+REASONS: Final = (b"Fine By Me", b"caf\xe9", b"OK  spaced\tout")
 FIELDS: Final[dict[str, Headers]] = {
     "cookies": (
         (b"set-cookie", b"a=1; Path=/; HttpOnly"),
@@ -49,6 +66,7 @@ FIELDS: Final[dict[str, Headers]] = {
         (b"age", b"7"),
         (b"vary", b"Accept, Cookie"),
     ),
+    "a date of the agent": ((b"date", b"Sat, 29 Oct 1994 19:43:31 GMT"),),
     "a page's policy": (
         (b"content-security-policy", b"default-src 'self'"),
         (b"access-control-allow-origin", b"*"),
@@ -71,11 +89,17 @@ CASES: Final = (
         Case(f"status {status}", reply=Reply(status, reason, body=b"%d" % status))
         for status, reason in STATUSES
     ),
+    *(Case(f"reason {reason!r}", reply=Reply(200, reason), wire=True) for reason in REASONS),
     *(Case(f"reply: {name}", reply=Reply(fields=fields)) for name, fields in FIELDS.items()),
     Case("204", reply=Reply(204, b"No Content", (), b"", "none")),
     Case("204 to a POST", Request(b"POST", framing="length"), Reply(204, b"No Content", (), b"", "none")),
     Case("205", reply=Reply(205, b"Reset Content", (), b"", "length")),
     Case("304", reply=Reply(304, b"Not Modified", ((b"etag", b'"x"'),), b"", "none")),
+    Case(
+        "304 with a length",
+        reply=Reply(304, b"Not Modified", ((b"etag", b'"x"'),), b"", length=1234),
+        wire=True,  # the emulated front ends leave the length out
+    ),
     Case("a HEAD", HEAD, Reply(body=b"", length=1234)),
     Case("a HEAD of a small document", HEAD, Reply(fields=(JSON,), body=b"", length=12)),
     Case("a HEAD without a length", HEAD, Reply(body=b"", framing="none")),
@@ -107,6 +131,40 @@ CASES: Final = (
             ((b"content-type", b"multipart/byteranges; boundary=x"),),
             b"--x\r\n\r\nab\r\n--x--",
         ),
+    ),
+    Case(
+        "no part",
+        Request(fields=((b"range", b"bytes=99-"),)),
+        Reply(416, b"Range Not Satisfiable", (TEXT, (b"content-range", b"bytes */9")), b""),
+    ),
+    Case(
+        "trailers",
+        TRAILERS,
+        Reply(body=b"abc", framing="chunked", trailers=((b"x-check", b"900150"), (b"x-a", b"\xe9"))),
+        wire=True,
+    ),
+    Case(
+        "announced trailers",
+        TRAILERS,
+        Reply(
+            fields=(TEXT, (b"trailer", b"x-check")),
+            body=b"abc",
+            framing="chunked",
+            trailers=((b"x-check", b"900150"),),
+        ),
+        wire=True,
+    ),
+    Case("early hints", reply=Reply(interim=((103, b"Early Hints", HINTS[:1]),)), wire=True),
+    Case(
+        "several interim replies",
+        reply=Reply(
+            interim=(
+                (102, b"Processing", ()),
+                (103, b"Early Hints", HINTS[:1]),
+                (103, b"Early Hints", HINTS),
+            )
+        ),
+        wire=True,
     ),
     Case(
         "events",

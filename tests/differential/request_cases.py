@@ -11,11 +11,23 @@ BYTES: Final = bytes(range(256)) * 16
 LONG: Final = b"x" * 8_000
 
 METHODS: Final = (
-    *(b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"),
-    *(b"PROPFIND", b"MKCOL", b"PURGE", b"M-SEARCH"),
+    *(b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"PROPFIND", b"MKCOL", b"PURGE", b"M-SEARCH"),
+    b"QUERY",
 )
+# Methods are any token, and not one in another case. The emulated front ends know the registered ones only.
+TOKENS: Final = (b"get", b"x!#$%&'*+-.^_`|~9")
 TARGETS: Final = (
-    *(b"/", b"/e?a=1&a=2&b", b"/e?a=%20b&c=%2F&d=+", b"/e?x=a?b", b"/e?q=%FF%00", b"/e?a=[1]&b={2}"),
+    *(
+        b"/",
+        b"/e?",
+        b"/?",
+        b"/e??",
+        b"/e?a=1&a=2&b",
+        b"/e?a=%20b&c=%2F&d=+",
+        b"/e?x=a?b",
+        b"/e?q=%FF%00",
+        b"/e?a=[1]&b={2}",
+    ),
     *(b"/a%20b/%2F%2f", b"/caf%C3%A9", b"/%7Euser/%41", b"/a//b///c"),
     *(b"/a/./b/../c", b"/a/%2e%2e/b", b"/..", b"/a;b=c,d@e:f!$&'()*+", b"/a|b^c`d", b'/a"b<c>'),
     b"/" + LONG,
@@ -64,6 +76,7 @@ VALUES: Final[dict[str, Headers]] = {
 
 CASES: Final = (
     *(Case(f"method {method.decode()}", Request(method)) for method in METHODS),
+    *(Case(f"method {method.decode()}", Request(method), wire=True) for method in TOKENS),
     *(Case(f"target {target[:30].decode('latin-1')}", Request(target=target)) for target in TARGETS),
     Case("a whole URL as the target", Request(target=b"http://" + HOST + b"/e?a=1"), wire=True),
     *(Case(name, Request(fields=fields)) for name, fields in VALUES.items()),
@@ -98,6 +111,10 @@ CASES: Final = (
     Case(
         "a chunked body that waits for 100",
         Request(b"POST", fields=((b"expect", b"100-continue"),), body=b"waits", framing="chunked"),
+    ),
+    Case(
+        "fields behind the body of a request",
+        Request(b"POST", body=b"abc", framing="chunked", trailers=((b"x-check", b"900150"), (b"x-a", b"1"))),
     ),
     Case("HTTP/1.0", Request(version=b"HTTP/1.0"), wire=True),
     Case(

@@ -126,6 +126,27 @@ def test_a_client_that_leaves_ends_the_agents_connection(
     assert left.wait(PATIENCE_S)
 
 
+def test_an_interim_reply_is_passed_on_while_the_agent_works(recorder: Recorder, router: Running) -> None:
+    """A hint is of use before the reply only."""
+    hinted = threading.Event()
+
+    def work(stream: Stream, _: Seen) -> bool:
+        stream.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
+        assert hinted.wait(PATIENCE_S)
+        stream.send(Reply().head() + Reply().content())
+        return True
+
+    recorder.script = work
+    with sent(router.address, Request()) as stream:
+        hint = stream.head()
+        assert (hint.start, hint.values(b"link")) == (
+            b"HTTP/1.1 103 Early Hints",
+            [b"</a.css>; rel=preload"],
+        )
+        hinted.set()
+        assert stream.head().start == b"HTTP/1.1 200 OK"
+
+
 BROKEN = {
     "of known length": Reply(length=1000, body=b"x" * 300),
     "in chunks": Reply(framing="none", fields=((b"transfer-encoding", b"chunked"),), body=b"5\r\nbegun\r\n"),
