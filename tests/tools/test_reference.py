@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 
+from router.net import fields
+from tests.differential import compare
 from tools.reference import commands, config, pages, sources
 from tools.reference.text import IncompleteText, described
 
@@ -24,6 +26,26 @@ def test_a_key_without_a_sentence_and_a_sentence_without_its_key_are_named() -> 
     """A renamed key is both."""
     with pytest.raises(IncompleteText, match=r"new\.key: has no description\n  name: is in no source"):
         described("config", [*(key for key in config.known() if key != "name"), *policy(), "new.key"])
+
+
+def test_every_set_of_fields_that_routers_leave_out_is_on_the_page() -> None:
+    """A new set in `router.net.fields` has to be described."""
+    sets: dict[str, frozenset[bytes]] = {
+        name: frozenset(cast("frozenset[bytes]", value))
+        for name, value in vars(fields).items()
+        if isinstance(value, frozenset | tuple) and all(isinstance(one, bytes) for one in cast("Any", value))
+    }
+    listed = {name: sets.pop(name) for name in sources.GROUPS}
+    assert all(left <= frozenset().union(*listed.values()) for left in sets.values()), sets.keys()
+    page = PAGES["docs/reference/http.md"]
+    assert all(f"`{name.decode()}" in page for names in listed.values() for name in names)
+
+
+def test_the_differential_suite_allows_no_difference_that_is_not_on_the_page() -> None:
+    """What it leaves out of a comparison is documented."""
+    page = PAGES["docs/reference/http.md"]
+    allowed = compare.OF_REQUEST | compare.OF_REPLY
+    assert [name for name in sorted(allowed) if f"`{name.decode()}`" not in page] == []
 
 
 def policy() -> list[str]:

@@ -39,7 +39,7 @@ def _http(root: Path) -> str:
     headers = described("headers", sources.matches(sources.HEADER, (router, agent, root / "skyfleet")))
     in_router = sources.error_codes([router])
     in_agent = {**sources.class_codes([agent]), "unauthorized": {401}}
-    parts = ["## Header fields", "", *_rows("field", headers), ""]
+    parts = ["## Header fields", "", *_rows("field", headers), "", *_changes(), ""]
     for title, name, found in (
         ("Errors of a router", "router errors", in_router),
         ("Errors of an agent", "agent errors", in_agent),
@@ -50,6 +50,23 @@ def _http(root: Path) -> str:
         )
         parts += [f"## {title}", "", table(["status", "code", "meaning"], rows), ""]
     return "\n".join(parts).rstrip()
+
+
+def _changes() -> list[str]:
+    """What a router leaves out of requests and replies, as `router.net.fields` has it."""
+    groups = sources.field_groups()
+    sentences = described("left out", groups)
+    rows = [[sentences[key], ", ".join(map(code, names))] for key, names in groups.items()]
+    texts = section("changes")
+    return [
+        "## What a router changes",
+        "",
+        texts["intro"].strip(),
+        "",
+        table(["left out", "fields"], rows),
+        "",
+        texts["rest"].strip(),
+    ]
 
 
 def _environment(root: Path) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+from router.net import fields
 
 CODE: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 HEADER: Final = re.compile(
@@ -20,6 +22,34 @@ READ: Final = re.compile(
 VARIABLE: Final = re.compile(
     r"(?:[\"']|\$\{?)(SKYFLEET_[A-Z0-9_]*[A-Z0-9]|(?:MODEL|AGENT)_[A-Z_]*[A-Z])(?=[\"'}: =])"
 )
+
+
+# Sets of fields in `router.net.fields`, in the order of the page. Each is listed without the named one.
+GROUPS: Final[Mapping[str, str]] = {
+    "_HOP_BY_HOP": "",
+    "_SET_BY_ROUTER": "",
+    "_SIGNATURE": "",
+    "_OF_CLIENTS_URL": "",
+    "_PLATFORM": "",
+    "_BANNED_PREFIXES": "",
+    "_OPTIONS": "",
+    "_NOT_DOWNSTREAM": "_HOP_BY_HOP",
+    "_NOT_TRAILING": "_NOT_DOWNSTREAM",
+}
+
+
+def field_groups() -> dict[str, list[str]]:
+    """The header fields that routers leave out, by the name of their set. A prefix ends with three dots."""
+    found: dict[str, list[str]] = {}
+    for name, without in GROUPS.items():
+        values = frozenset(_constant(name)) - frozenset(_constant(without) if without else ())
+        dots = "..." if isinstance(_constant(name), tuple) else ""
+        found[name.strip("_").lower().replace("_", "-")] = sorted(value.decode() + dots for value in values)
+    return found
+
+
+def _constant(name: str) -> frozenset[bytes] | tuple[bytes, ...]:
+    return cast("frozenset[bytes] | tuple[bytes, ...]", vars(fields)[name])
 
 
 def status_fields(path: Path) -> list[str]:
