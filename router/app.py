@@ -66,6 +66,7 @@ from skyfleet.objects import Bucket, CloudBucket
 
 if TYPE_CHECKING:
     from router.cors import CorsFields
+    from router.websocket.endpoint import Endpoint
     from skyfleet.http1.head import RequestHead
 
 
@@ -122,6 +123,7 @@ class App:
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now
         self._draining = False
+        self._websockets: Endpoint | None = None
         self._urls = PublicUrls(settings.public_url)
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -214,8 +216,13 @@ class App:
     async def _no_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send, self.close)
-        else:
-            await send({"type": "websocket.close", "code": 1008, "reason": "Use HTTP."})
+            return
+        if self._websockets is None:
+            from router.websocket.endpoint import Endpoint  # most instances never meet a handshake
+
+            refresh, settings = self._store.refresh_soon, self._settings
+            self._websockets = Endpoint(self._context, settings, self._arrive, refresh, self._entropy)
+        await self._websockets(scope, receive, send)
 
     def drain(self) -> None:
         """This instance ends: refuse what is new."""
@@ -229,6 +236,8 @@ class App:
 
     async def close(self) -> None:
         """Close every connection and stop everything that runs beside requests."""
+        if self._websockets is not None:
+            self._websockets.close()
         self._context.request_queue.close()
         self._context.prober.close()
         self._context.pool.close()

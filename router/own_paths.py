@@ -2,6 +2,7 @@
 
 Rules
 - They are matched as they were sent, so that a rule in front of this router reads the same.
+- A WebSocket handshake never comes here. What comes for `/ws` is plain HTTP, which is refused.
 - `/health` is for all; a checker's snapshot has its signature; the other paths need the API key.
 """
 
@@ -25,7 +26,9 @@ from skyfleet import keys, signing
 from skyfleet.asgi import Header, Receive, Scope, Send, json_bytes, read_body, send_json
 from skyfleet.objects import Bucket
 
-OWN_PATHS: Final = frozenset({b"/health", b"/api/status", b"/api/control", b"/_skyfleet/health"})
+OWN_PATHS: Final = frozenset({b"/health", b"/api/status", b"/api/control", b"/_skyfleet/health", b"/ws"})
+# Whose platform carries WebSockets to a function (docs/websocket.md has the sources).
+_CARRIES_WEBSOCKETS: Final = "gcp"
 
 
 class OwnPaths:
@@ -71,6 +74,9 @@ class OwnPaths:
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD", "PUT")
                 await reply(200, await self._control(scope, headers, receive))
+            case "/ws":
+                _only(scope, "GET")
+                raise _no_handshake(self._settings.place.cloud)
             case _:
                 _only(scope, "POST")
                 await reply(200, await self._snapshot(scope, headers, receive))
@@ -114,6 +120,18 @@ class OwnPaths:
             "fleet": place.fleet,
             "role": "router",
         }
+
+
+def _no_handshake(cloud: str) -> CallerError:
+    """A platform that carries no WebSocket passes the handshake on as plain HTTP."""
+    if cloud == _CARRIES_WEBSOCKETS:
+        reason = "This path takes WebSocket handshakes only. Connect with a WebSocket client, or use HTTP."
+        return CallerError(400, "websocket-expected", reason)
+    reason = (
+        f"This router runs on {cloud}, which carries no WebSocket to a function. Use the router of "
+        f"{_CARRIES_WEBSOCKETS} (the stack's output routerUrls), or HTTP with an event stream."
+    )
+    return CallerError(501, "no-websocket", reason, [(b"x-should-retry", b"false")])
 
 
 def _only(scope: Scope, *methods: str) -> None:

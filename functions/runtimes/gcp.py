@@ -26,10 +26,13 @@ from uvicorn_worker import UvicornWorker
 
 from functions.runtimes.app_loader import load_or_exit
 from functions.runtimes.graceful import REQUESTS_S, GracefulServer
-from functions.runtimes.server.options import SERVER_OPTIONS
+from functions.runtimes.server.options import SERVER_OPTIONS, WEBSOCKET_OPTIONS
+from skyfleet import contract
 from skyfleet.asgi import ASGIApp
 
 APP: Final[ASGIApp] = load_or_exit(os.environ)
+# Cloud Run carries WebSockets (cloud.google.com/run/docs/triggering/websockets). They end at a router.
+_OPTIONS: Final = WEBSOCKET_OPTIONS if os.environ.get(contract.ROLE) == "router" else SERVER_OPTIONS
 
 
 def _application(**_: object) -> ASGIApp:
@@ -42,7 +45,7 @@ _worker: Any = sys.modules[UvicornWorker.__module__]
 _worker.Server = GracefulServer
 UvicornWorker.CONFIG_KWARGS = {
     **UvicornWorker.CONFIG_KWARGS,
-    **SERVER_OPTIONS,
+    **_OPTIONS,
     "timeout_graceful_shutdown": REQUESTS_S,
 }
 

@@ -26,7 +26,7 @@ ENTRY_FOLDER = Path("functions", "runtimes", "entry")
 # Of `functions/`, what the router's package takes; the agent's takes all of it.
 SHARED_FUNCTIONS = ("functions/__init__.py", "functions/runtimes/")
 # Of which the locks are made.
-REQUIREMENTS = ("functions/requirements.in", "functions/runtimes/*.in", "router/requirements.in")
+REQUIREMENTS = ("functions/requirements.in", "functions/runtimes/*.in", "router/*.in")
 # Scripts and Linux binaries. A mode comes from the content, not from what a file system keeps of it.
 EXECUTABLE = (b"#!", b"\x7fELF")
 # Where a cloud's runtime looks for dependencies; Google installs them itself out of requirements.txt.
@@ -120,10 +120,7 @@ def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
         tuple(sorted(shared, key=lambda file: file.name)),
         {cloud: tuple(_tree(root / ENTRY_FOLDER / cloud, Path())) for cloud in CLOUDS},
         {cloud: _read(root / "locks" / f"{kind}-{cloud}.txt", "run `make lock`") for cloud in CLOUDS},
-        {
-            cloud: asked_for(root, (f"{package}/requirements.in", f"functions/runtimes/{cloud}.in"))
-            for cloud in CLOUDS
-        },
+        {cloud: asked_for(root, _requirements(root, package, cloud)) for cloud in CLOUDS},
         tuple(left_out),
     )
 
@@ -154,6 +151,13 @@ def agent_modules(root: Path, agent: str) -> Path | None:
         f"skyfleet:agent is {agent!r}, but there is neither {top}.py nor a package {top}/ in {root}. "
         "Put the module there, or name one that is, e.g. functions.agent:agent."
     )
+
+
+def _requirements(root: Path, package: str, cloud: Cloud) -> list[str]:
+    """The files of which the lock of a package is made; few need one for a cloud alone."""
+    of_cloud = f"{package}/{cloud}.in"
+    found = [f"{package}/requirements.in", f"functions/runtimes/{cloud}.in"]
+    return [*found, of_cloud] if (root / of_cloud).is_file() else found
 
 
 def asked_for(root: Path, files: Sequence[str]) -> dict[str, str]:

@@ -41,8 +41,14 @@ class Lock:
 def all_locks() -> tuple[Lock, ...]:
     """Every lock of the repository."""
     kinds = (("agent", "functions/requirements.in"), ("router", "router/requirements.in"))
+    # WebSockets end at routers, and only Google's platform carries them.
+    further = {("router", "gcp"): ("router/gcp.in",)}
     packages = tuple(
-        Lock(f"{kind}-{cloud}.txt", (requirements, f"functions/runtimes/{cloud}.in"), deployed=True)
+        Lock(
+            f"{kind}-{cloud}.txt",
+            (requirements, f"functions/runtimes/{cloud}.in", *further.get((kind, cloud), ())),
+            deployed=True,
+        )
         for kind, requirements in kinds
         for cloud in CLOUDS
     )

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -226,6 +226,15 @@ class Front:
 @contextlib.asynccontextmanager
 async def served(app: App | Checker | AgentMiddleware | ASGIApp) -> AsyncGenerator[int, None]:
     """Any ASGI app behind uvicorn on a free port."""
+    async with serving(app, SERVER_OPTIONS) as (_, port):
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: App | Checker | AgentMiddleware | ASGIApp, options: Mapping[str, Any]
+) -> AsyncGenerator[tuple[uvicorn.Server, int], None]:
+    """The server too. options: of uvicorn."""
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -237,14 +246,14 @@ async def served(app: App | Checker | AgentMiddleware | ASGIApp) -> AsyncGenerat
             lifespan="on",
             timeout_graceful_shutdown=1,
             timeout_keep_alive=3600,
-            **SERVER_OPTIONS,
+            **options,
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
                 await asyncio.sleep(0.005)
-            yield listener.getsockname()[1]
+            yield server, listener.getsockname()[1]
         finally:
             server.should_exit = True
             await task

@@ -71,6 +71,7 @@ def document(root: Path) -> dict[str, Any]:
             "/api/status": _read("The router's view of its targets and checkers.", "Status"),
             "/api/control": {**_read("What operators have changed.", "Control"), "put": _control_put()},
             "/_skyfleet/health": {"post": _snapshot_post()},
+            "/ws": {"get": _websocket_get()},
         },
         "components": {
             "schemas": {"Status": _status(root), **_SCHEMAS},
@@ -176,6 +177,24 @@ def _snapshot_post() -> dict[str, Any]:
     )
     schema = {"$ref": "#/components/schemas/Snapshot"}
     return {**operation, "requestBody": {"required": True, "content": {_JSON: {"schema": schema}}}}
+
+
+def _websocket_get() -> dict[str, Any]:
+    operation = _operation(
+        "A WebSocket for many requests (docs/websocket.md), where the router's cloud carries one.",
+        {},
+        {
+            "400": "`websocket-expected`: the request is no handshake.",
+            "401": _NO_KEY,
+            "403": "`origin-not-allowed`: pages of this origin may not call.",
+            "405": _OTHER_METHOD,
+            "501": "`no-websocket`: the router's cloud carries no WebSocket.",
+            "503": "`too-many-websockets`: connect again in a second.",
+        },
+    )
+    opened = {"101": {"description": "The connection is a WebSocket."}}
+    others = {status: one for status, one in operation["responses"].items() if status != "200"}
+    return {**operation, "responses": opened | others}
 
 
 def _closed(required: list[str], **properties: Mapping[str, Any]) -> dict[str, Any]:

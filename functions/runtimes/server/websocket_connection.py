@@ -1,0 +1,105 @@
+"""One WebSocket of a client, as uvicorn's protocol class on the library `websockets`, and what it lacks.
+
+uvicorn's class for the library's core without I/O does the protocol
+(uvicorn/protocols/websockets/websockets_sansio_impl.py, 0.54).
+
+Rules, beyond uvicorn's
+- A client that takes nothing for `STALLED_S` is told so with close code 1008 behind what it has not read, and
+  its connection is reset if that does not help. uvicorn would wait without end.
+- While a client does not read, nothing is read from it: each ping would add a pong to what waits for it.
+- A message has at most `MOST_FRAGMENTS` fragments, since empty ones count for no limit of bytes.
+- At the end of the process the application is told, closes when its answers are sent, and uvicorn waits for
+  it as for a response. uvicorn's class would close at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MOST_FRAGMENTS: Final = 4_096
+# Half of nginx's send_timeout: an agent waits too.
+STALLED_S: Final = 30.0
+GRACE_S: Final = 5.0
+POLICY: Final = 1008
+TOO_LARGE: Final = 1009
+SHUTDOWN: Final = "skyfleet.shutdown"
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """A client's WebSocket."""
+
+    _stall_timer: asyncio.TimerHandle | None = None
+    _unsent = 0
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - an event of ASGI
+        """As uvicorn's, which would log a refused handshake as one that was left without an answer."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        super().pause_writing()
+        self.transport.pause_reading()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._watch(STALLED_S)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._stop_watching()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
+        super().data_received(data)
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left, or this side has closed."""
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def handle_cont(self, event: Any) -> None:  # noqa: ANN401 - a frame of an optional library
+        """Another fragment of a message."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self.conn.fail(TOO_LARGE, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def shutdown(self) -> None:
+        """The process ends."""
+        if self.handshake_complete and not self.close_sent and not self.disconnected:
+            cast("Any", self.queue).put_nowait({"type": SHUTDOWN})
+        else:
+            super().shutdown()
+
+    def _watch(self, seconds: float) -> None:
+        self._stop_watching()
+        self._stall_timer = self.loop.call_later(seconds, self._stalled)
+
+    def _stop_watching(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _stalled(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._watch(STALLED_S)
+        elif self.close_sent:
+            self.transport.abort()
+        else:
+            self.conn.fail(POLICY, "slow consumer")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self._unsent = self.transport.get_write_buffer_size()
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY})
+            self._watch(GRACE_S)

@@ -1,0 +1,1 @@
+"""`/ws`: a WebSocket that ends at the router. Imported at the first handshake only."""

@@ -1,0 +1,30 @@
+"""The bounds of WebSockets, in one value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from skyfleet.asgi import BODY_LIMIT
+from skyfleet.values import frozen
+
+
+@frozen
+class Limits:
+    """sockets: open ones of one instance. in_flight: requests of one session without a complete answer.
+
+    answer_bytes: unsent messages of one answer, above which its target is paused; also the sent ones that
+    are kept of it. body_bytes: a reply that is no stream, which is one message. held_answers: complete ones
+    that a session keeps. held_bytes: messages of all sessions. hold_s: for how long answers are kept without
+    a connection.
+    """
+
+    sockets: int = 1_000
+    in_flight: int = 64
+    answer_bytes: int = 262_144
+    body_bytes: int = BODY_LIMIT
+    held_answers: int = 64
+    held_bytes: int = 64 * 1024 * 1024
+    hold_s: float = 60.0
+
+
+LIMITS: Final = Limits()
