@@ -297,10 +297,11 @@ class TargetStates:
 
         checked_at: when each was last checked (unix s)."""
         now, due, pause = self.clock(), list[str](), math.inf
-        began = {key: self.fleet.health[key].out_at for key in self.out()}
-        began.update((key, one.since) for key, one in self.slow.items() if key not in began)
-        for key, since in began.items():
-            each = recovery.pause_s(since, now)
+        pauses = {key: recovery.pause_s(one.since, now) for key, one in self.slow.items()}
+        for key in self.out():
+            health, answered_at = self.fleet.health[key], self.last_seen[key].probe
+            pauses[key] = recovery.absence_pause_s(health, answered_at, now, self.policy)
+        for key, each in pauses.items():
             left = checked_at.get(key, NEVER) + each - now
             if not 0 < left <= each:
                 due.append(key)

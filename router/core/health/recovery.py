@@ -15,7 +15,8 @@ Rules
 - Flapping is bounded. A check counts once the absence has lasted `hold_s`, which grows with each absence:
   0, 1, 3, 7 s and so on after silence. After errors it is half of the ejection.
 - This router checks a target that is out at once, and then at pauses of a 32nd of its absence. That is
-  ten times a second in the first three seconds, and never less often than each `PAUSE_MOST_S`.
+  ten times a second in the first three seconds, and never less often than each `PAUSE_MOST_S`. After errors,
+  once a check has succeeded, it is once a second until a check counts.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from router.core.policy import EJECTION_CAP_S, Policy
 
 PAUSE_LEAST_S: Final = 0.1
 PAUSE_MOST_S: Final = 5.0
+PAUSE_FINE_S: Final = 1.0
 _PAUSE_PART: Final = 1 / 32
 
 
@@ -64,3 +66,11 @@ def hold_s(health: Health, policy: Policy) -> float:
 def pause_s(since: float, now: float) -> float:
     """The pause until this router's next check of a target (s). since: when it went out or became slow."""
     return min(max(PAUSE_LEAST_S, (now - since) * _PAUSE_PART), PAUSE_MOST_S)
+
+
+def absence_pause_s(health: Health, answered_at: float, now: float, policy: Policy) -> float:
+    """The same for a target that is out. answered_at: its last answer to this router's checks (unix s)."""
+    pause = pause_s(health.out_at, now)
+    if health.status is Status.EJECTED and health.errors and answered_at >= health.out_at:
+        return max(pause, min(health.out_at + hold_s(health, policy) - now, PAUSE_FINE_S))
+    return pause

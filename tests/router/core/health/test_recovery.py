@@ -161,6 +161,17 @@ def test_this_routers_checks_begin_soon_and_become_rarer() -> None:
     assert {after: recovery.pause_s(out.out_at, NOW + after) for after in pauses} == pauses
 
 
+def test_after_errors_checks_are_rarer_where_health_is_fine() -> None:
+    """Until a check counts they show little: a failed one, that it is silence after all."""
+    out = ejected(errors=True)
+    counts = DEFAULT.ejection_s / 2
+    pauses = {0.0: 0.1, 1.0: 1.0, counts - 0.5: 0.5, counts: 5 / 32}
+    for after, pause in pauses.items():
+        answered = NOW - 1 if not after else NOW
+        assert recovery.absence_pause_s(out, answered, NOW + after, DEFAULT) == pytest.approx(pause)
+    assert recovery.absence_pause_s(ejected(errors=False), NOW, NOW + 1, DEFAULT) == 0.1
+
+
 def test_reports_from_before_a_return_do_not_put_the_target_out_again() -> None:
     """Checkers report one after another. When the first reports that the target is up, the older reports of
     the others still say "down", which is the absence that a check of this router has ended."""
