@@ -100,14 +100,18 @@ class Skyfleet:
         self._loop.after(timeout_s, lambda: self._probe_timed_out(key))
 
     def _check_those_out(self) -> None:
-        """Check targets that are out, as `Prober.watch` does; here with each request."""
+        """Check targets that are out or slow, as `Prober.watch` does; here with each request."""
         balancer, loop = self.balancer, self._loop
-        if not balancer.out():
+        if not balancer.slow and not balancer.out():
             return
         for key in balancer.checks_due(self._checked_at)[0]:
             self._checked_at[key] = loop.now
             took_s, cold = self._check(key)
             alive = took_s < math.inf
+            if key in balancer.slow:
+                if alive:
+                    loop.after(took_s, partial(balancer.slow_target_checked, key, took_s * 1000))
+                continue
             wait_s = took_s if alive else balancer.policy.probe_timeout_s
             loop.after(wait_s, partial(self._checked, key, alive=alive, cold=cold))
 
