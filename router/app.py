@@ -26,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
+from router.arrival import Arrival, Beginning, refusal_of, refused
 from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError
@@ -38,6 +39,7 @@ from router.net.pool import Pool
 from router.own_paths import OWN_PATHS, OwnPaths
 from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
+from router.proxy.held import UNCOUNTED, HeldBodies
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.public_url import CHAIN, OF_ADDRESSES, PublicUrls, client_address
@@ -46,7 +48,6 @@ from router.sync.snapshots import SnapshotStore
 from skyfleet import signing
 from skyfleet.asgi import (
     BODY_LIMIT,
-    JSON_TYPE,
     BodyTooLarge,
     ClientDisconnected,
     Header,
@@ -60,8 +61,7 @@ from skyfleet.asgi import (
     send_json,
 )
 from skyfleet.cors import READABLE
-from skyfleet.http1.direct import Begin, ClientResponse, Refusal
-from skyfleet.http1.head import decoded_path
+from skyfleet.http1.direct import Begin, ClientResponse
 from skyfleet.objects import Bucket, CloudBucket
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class App:
         self._preflights = 0  # forwarded now
         self._draining = False
         self._websockets: Endpoint | None = None
+        self.bodies = HeldBodies()
         self._urls = PublicUrls(settings.public_url)
         self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
 
@@ -142,27 +143,13 @@ class App:
             arrival.drop = self._admit(headers, fields)
             if head.length > BODY_LIMIT:
                 raise BodyTooLarge(BODY_LIMIT, head.length)
+            if head.length > UNCOUNTED:
+                arrival.grow(self.bodies, head.length)
         except (BodyTooLarge, CallerError) as error:
-            raise _refused(error, arrival.id) from None
-        return partial(self._begin, head, arrival, response)
+            raise refused(error, arrival.id) from None
+        return Beginning(self.bodies, self._context, head, arrival, response)
 
-    def _begin(
-        self, head: RequestHead, arrival: _Arrival, response: ClientResponse, body: bytes
-    ) -> Forwarder:
-        """Forward a request whose body is here. Raises Refusal."""
-        try:
-            if len(body) > BODY_LIMIT:
-                raise BodyTooLarge(BODY_LIMIT)
-            target = head.target
-            path, _, query = target.partition(b"?")
-            request = arrival.request(head.method, target, decoded_path(path), query, head.fields, body)
-            forwarder = Forwarder(self._context, request, response)
-        except (InvalidRequest, BodyTooLarge, CallerError) as error:
-            raise _refused(error, arrival.id) from None
-        forwarder.start()
-        return forwarder
-
-    def _arrive(self, headers: list[Header], fields: Mapping[bytes, bytes], peer: str) -> _Arrival:
+    def _arrive(self, headers: list[Header], fields: Mapping[bytes, bytes], peer: str) -> Arrival:
         """What this router knows of a request before it is admitted. fields: the last one of each name."""
         # All that this request needs, in one call of the system; none is kept for the next, since a
         # sandbox may be copied between two, and a nonce must be used once.
@@ -174,7 +161,7 @@ class App:
         host = fields[b"host"] if b"host" in fields else b""  # noqa: SIM401
         forwarded = b'for="%b";%b' % (client, self._urls[host])
         cors = () if self._cors is None else self._cors[fields.get(b"origin", b"")]
-        return _Arrival(ident, random_hex[32:], forwarded, cors, self._context.ticks())
+        return Arrival(ident, random_hex[32:], forwarded, cors, self._context.ticks())
 
     def _admit(self, headers: list[Header], fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
         """The names of the fields with the API key. Raises CallerError."""
@@ -204,14 +191,20 @@ class App:
                 await self._preflight(scope, headers, arrival, receive, send)
             else:
                 arrival.drop = self._admit(headers, fields)
-                body = await read_body(fields.get(b"content-length"), receive)
+                outbox, grow = server.Outbox(), partial(arrival.grow, self.bodies)
+                body = await read_body(fields.get(b"content-length"), receive, grow=grow)
+                if len(body) > UNCOUNTED:
+                    grow(len(body))
                 request = arrival.request(scope["method"], target, scope["path"], query, headers, body)
-                outbox = server.Outbox()
-                await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
+                forwarder = Forwarder(self._context, request, outbox)
+                del body, request  # the forwarder lets the body go
+                await outbox.serve(forwarder, receive, send)
         except ClientDisconnected:
             pass
         except (InvalidRequest, BodyTooLarge, CallerError) as error:
-            await _refuse(send, arrival.id, _refusal(error))
+            await _refuse(send, arrival.id, refusal_of(error))
+        finally:
+            arrival.gone()
 
     async def _no_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -245,7 +238,7 @@ class App:
         await self._store.close()
 
     async def _preflight(
-        self, scope: Scope, headers: list[Header], arrival: _Arrival, receive: Receive, send: Send
+        self, scope: Scope, headers: list[Header], arrival: Arrival, receive: Receive, send: Send
     ) -> None:
         """Answer a preflight, or forward it without a key: only so many at once. It has no body."""
         if self._cors is not None:
@@ -283,39 +276,6 @@ class App:
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
 
 
-class _Arrival:
-    """A request before its body is here. nonce: for the signature of its first attempt."""
-
-    __slots__ = ("at", "cors", "drop", "forwarded", "id", "keyless", "nonce")
-
-    def __init__(
-        self, ident: bytes, nonce: str, forwarded: bytes, cors: tuple[Header, ...], at: float
-    ) -> None:
-        self.id, self.nonce, self.forwarded, self.cors, self.at = ident, nonce, forwarded, cors, at
-        self.drop = frozenset[bytes]()
-        self.keyless = False
-
-    def request(
-        self, method: str, target: bytes, path: str, query: bytes, headers: list[Header], body: bytes
-    ) -> Request:
-        """The complete request."""
-        return Request(
-            method,
-            target,
-            path,
-            query,
-            headers,
-            body,
-            self.id,
-            self.drop,
-            self.at,
-            self.nonce,
-            self.keyless,
-            self.forwarded,
-            self.cors,
-        )
-
-
 def _cors(origins: Sequence[str]) -> CorsFields | None:
     if not origins:
         return None
@@ -335,20 +295,6 @@ def _misdirected(place: Place) -> CallerError:
 
 async def _reply(send: Send, ident: bytes, status: int, body: bytes, fields: Sequence[Header] = ()) -> None:
     await send_json(send, status, body, [(b"x-request-id", ident), *fields])
-
-
-def _refused(error: InvalidRequest | BodyTooLarge | CallerError, ident: bytes) -> Refusal:
-    refusal = _refusal(error)
-    headers = [JSON_TYPE, (b"x-request-id", ident), *READABLE, *refusal.fields]
-    return Refusal(refusal.status, headers, error_json(refusal.code, refusal.message, refusal.status))
-
-
-def _refusal(error: InvalidRequest | BodyTooLarge | CallerError) -> CallerError:
-    if isinstance(error, InvalidRequest):
-        return CallerError(400, "bad-request", str(error))
-    if isinstance(error, BodyTooLarge):
-        return CallerError(413, "body-too-large", f"{error} Send less, or a link to it.")
-    return error
 
 
 async def _refuse(send: Send, ident: bytes, error: CallerError) -> None:

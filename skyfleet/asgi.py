@@ -47,11 +47,17 @@ def header_text(scope: Scope, name: bytes) -> str:
     return (header(scope, name) or b"").decode("latin-1")
 
 
-async def read_body(declared: bytes | None, receive: Receive, limit: int = BODY_LIMIT) -> bytes:
+async def read_body(
+    declared: bytes | None,
+    receive: Receive,
+    limit: int = BODY_LIMIT,
+    grow: Callable[[int], None] | None = None,
+) -> bytes:
     """Read the whole request body.
 
-    declared: the value of content-length. limit: bytes. Raises BodyTooLarge as soon as the declared or the
-    received length exceeds the limit, ClientDisconnected if the client leaves before the end.
+    declared: the value of content-length. limit: bytes. grow: called with the bytes that are here while more
+    are to come. Raises BodyTooLarge as soon as the declared or the received length exceeds the limit,
+    ClientDisconnected if the client leaves before the end, and what `grow` raises.
     """
     if declared is not None and declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(limit, int(declared[:20]))
@@ -68,6 +74,8 @@ async def read_body(declared: bytes | None, receive: Receive, limit: int = BODY_
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)
+        if grow is not None:
+            grow(size)
 
 
 def json_bytes(value: object) -> bytes:

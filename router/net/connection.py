@@ -101,8 +101,9 @@ class Connection(asyncio.Protocol):
 
     # Called by the pool and by the exchange.
 
-    def start(self, handler: ResponseHandler, request: bytes, *, head_only: bool) -> None:
-        """Send a request. Its response goes to the handler; head_only: a response to HEAD has no body."""
+    def start(self, handler: ResponseHandler, request: bytes, *, head_only: bool, body: bytes = b"") -> None:
+        """Send a request. Its response goes to the handler; head_only: a response to HEAD has no body. body:
+        what follows the request."""
         self._handler = handler
         self._head_only = head_only
         self._decoder = None
@@ -113,6 +114,8 @@ class Connection(asyncio.Protocol):
         self._framed = self._keep_alive = False
         transport = self._transport or self._open
         transport.write(request)
+        if body:
+            transport.write(body)
 
     def usable(self) -> bool:
         """Whether an idle connection is open and silent, by the kernel's state.

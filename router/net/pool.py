@@ -161,10 +161,12 @@ class Pool:
         *,
         head_only: bool = False,
         limited: bool = True,
+        body: bytes = b"",
     ) -> Exchange:
         """Start an exchange. The handler is never called before this returns.
 
-        head_only: the request is a HEAD. limited: the limit of connections applies.
+        head_only: the request is a HEAD. limited: the limit of connections applies. body: a large body, which
+        is not copied; a small one belongs to `request`.
         """
         pooled = self._origins.get(origin)
         if pooled is None:
@@ -174,7 +176,7 @@ class Pool:
             connection = pooled.idle.pop()  # the most recently used one, so that the others can expire
             if 0 <= now - connection.idle_since < IDLE_S and connection.usable():
                 exchange = Exchange(handler, connection)
-                connection.start(exchange, request, head_only=head_only)
+                connection.start(exchange, request, head_only=head_only, body=body)
                 return exchange
             connection.close()
         exchange = Exchange(handler)
@@ -183,7 +185,7 @@ class Pool:
             why = f"{self._max} connections to {origin.authority} are in use"
             loop.call_soon(_refuse, exchange, why, TransportError.OVERFLOW)
             return exchange
-        start = partial(Connection.start, handler=exchange, request=request, head_only=head_only)
+        start = partial(Connection.start, handler=exchange, request=request, head_only=head_only, body=body)
         task = loop.create_task(self._connect(origin, pooled, exchange, start))
         exchange.opening(task)
         self._tasks.add(task)

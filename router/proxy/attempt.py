@@ -34,6 +34,7 @@ from router.net.fields import request_head, upstream
 from router.net.lambda_errors import BROKE_OFF, LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
+from router.proxy.held import UNCOUNTED
 from skyfleet.asgi import Header
 from skyfleet.http1.head import ResponseHead
 from skyfleet.sse import FirstEvent, LastEvent
@@ -80,7 +81,6 @@ class Attempt:
         "_owner",
         "_recorded",
         "_reported",
-        "_request",
         "_size",
         "_truncated",
         "awaited",
@@ -95,6 +95,7 @@ class Attempt:
         "phrase",
         "reason",
         "reply",
+        "request",
         "started",
         "status",
         "stop_probe",
@@ -107,7 +108,7 @@ class Attempt:
         self, owner: AttemptOwner, context: Context, request: Request, sent: Send, now: float
     ) -> None:
         """now: in ticks. It is not sent yet; see `send`."""
-        self._owner, self._context, self._request = owner, context, request
+        self._owner, self._context, self.request = owner, context, request
         self.number, self.choice, self.reason = sent.number, sent.choice, sent.reason
         self.key = key = sent.choice.key
         # In ticks, as `headed_at`, when its head came.
@@ -132,15 +133,18 @@ class Attempt:
 
     def send(self, arrived: float, deadline: float) -> None:
         """Send the request. arrived: of the request, in unix seconds. deadline: the client's, in ticks."""
-        context, request = self._context, self._request
+        context, request = self._context, self.request
         target, method, body = context.balancer.targets[self.key], request.method, request.body
         own = (b"x-request-id", request.id), (b"x-request-start", b"t=%.3f" % arrived)
         headers = [*upstream(request.headers, request.drop), *own]
         if deadline < math.inf:
             headers.append((TIMEOUT, b"%d" % max(1, round((deadline - self.started) * 1000))))
         headers += context.sign(self.key, request, "" if self.number else request.nonce)
-        head = request_head(method, request.target, target.origin, headers, len(body))
-        self.call = context.pool.send(target.origin, head + body, self, head_only=method == "HEAD")
+        size, origin = len(body), target.origin
+        head = request_head(method, request.target, origin, headers, size)
+        if size <= UNCOUNTED:
+            head, body = head + body, b""
+        self.call = context.pool.send(origin, head, self, head_only=method == "HEAD", body=body)
 
     # The pool calls these.
 
@@ -149,7 +153,7 @@ class Attempt:
 
     def on_head(self, head: ResponseHead) -> None:
         """Classify it, and report what it says of the target."""
-        context, request = self._context, self._request
+        context, request = self._context, self.request
         agents = context.agents
         status = self.status = head.status
         self.headers, self.phrase = head.fields, head.reason
@@ -226,7 +230,7 @@ class Attempt:
         else:
             if reply.at_end is not Outcome.NEUTRAL:
                 if self._last is not None and (
-                    why := self._context.agents.stream_fault(self._last, self._request.path)
+                    why := self._context.agents.stream_fault(self._last, self.request.path)
                 ):
                     self.record(stream_blame(self._last), why)
                 if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
@@ -308,7 +312,7 @@ class Attempt:
         """Report how it ended, once. unsent: the request cannot be the cause of the failure."""
         if not self._recorded:
             self._recorded = True
-            if self._request.keyless or (self.choice.panic and outcome in _BAD):
+            if self.request.keyless or (self.choice.panic and outcome in _BAD):
                 # In panic the target was out already: this is no news, and must not delay its return.
                 outcome = Outcome.NEUTRAL
             balancer = self._context.balancer
@@ -323,16 +327,16 @@ class Attempt:
         context = self._context
         age_s = context.ticks() - self.started
         if outcome is Outcome.AGENT_ERROR:
-            context.balancer.agent_failed(self.key, self._request.request_class, why, age_s)
+            context.balancer.agent_failed(self.key, self.request.request_class, why, age_s)
         elif outcome is Outcome.UNRESPONSIVE or unsent or not self._breaks_everywhere():
             context.balancer.attempt_failed(self.key, outcome, why, age_s)
         context.prober.watch()
 
     def _breaks_everywhere(self) -> bool:
-        return self._context.balancer.breaks_everywhere(self.key, self._request.request_class)
+        return self._context.balancer.breaks_everywhere(self.key, self.request.request_class)
 
     def _succeeded(self) -> None:
-        self._context.balancer.agent_succeeded(self.key, self._request.request_class)
+        self._context.balancer.agent_succeeded(self.key, self.request.request_class)
 
     def stop_probing(self) -> None:
         """Its target's probe is no longer awaited."""

@@ -12,6 +12,7 @@ from router.core.request.classify import AgentTraits
 from router.core.request.options import STRATEGY
 from router.net.deadlines import Deadlines
 from router.net.pool import Pool
+from router.proxy.held import HeldBody
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from skyfleet.asgi import Header
@@ -28,6 +29,7 @@ class Request:
     head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
     digits; empty: the signer draws one, as for all later attempts. keyless: a preflight without the API key.
     forwarded: what agents are told of the client's URL and address. cors: fields for a reply that has none.
+    held: the body's part of what the instance holds; None: it is small.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Request:
     keyless: bool = False
     forwarded: bytes = b""
     cors: tuple[Header, ...] = ()
+    held: HeldBody | None = None
 
     @property
     def request_class(self) -> int:

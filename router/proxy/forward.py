@@ -29,6 +29,7 @@ from router.net.fields import check_request, downstream, relocated, takes_traile
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Downstream, Request
+from router.proxy.held import HeldBody
 from skyfleet.asgi import Header
 from skyfleet.cors import ALLOW_ORIGIN
 from skyfleet.sse import PING, error_event
@@ -124,6 +125,8 @@ class Forwarder:
             self._do(self._machine.on_client_gone(), self._context.ticks())
             self._finish()
         self._attempts, self._forwarded = [], None  # each holds this
+        if self._request.held is not None:
+            self._request.held.release()
 
     def expire(self) -> None:
         """This instance of the router ends."""
@@ -333,10 +336,19 @@ class Forwarder:
             if self._request.cors and not any(name == ALLOW_ORIGIN for name, _ in headers):
                 headers += self._request.cors
             self._downstream.head(status, headers + self._own_headers(attempt, now), attempt.phrase)
+            if self._request.held is not None and not self._machine.may_resume:
+                self._let_go(self._request.held)
         attempt.flow()
         self._downstream.flush()  # a head without a body, so far
         if resumed and self._paused:
             self.pause()
+
+    def _let_go(self, held: HeldBody) -> None:
+        """No other attempt can follow: the body is not needed any more."""
+        held.release()
+        self._request = replace(self._request, body=b"", held=None)
+        for attempt in self._attempts:
+            attempt.request = self._request
 
     def _advice(self, status: int, headers: list[Header]) -> Sequence[Header]:
         """Of a forwarded error: what its client is told about a repeat."""

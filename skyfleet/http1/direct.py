@@ -72,7 +72,23 @@ class Handler(Protocol):
         ...
 
 
-# Called with the whole body, or with more than `BODY_LIMIT` bytes of a larger one. Raises Refusal.
-Begin = Callable[[bytes], Handler]
+class Begin(Protocol):
+    """A request whose body is to come."""
+
+    def __call__(self, body: bytes, /) -> Handler:
+        """Begin it with the whole body, or with more than `BODY_LIMIT` bytes of a larger one.
+
+        Raises Refusal."""
+        ...
+
+    def reading(self, size: int, /) -> None:
+        """So many bytes of the body are here, and more are to come. Raises Refusal."""
+        ...
+
+    def gone(self) -> None:
+        """It will not begin."""
+        ...
+
+
 # Called with the head, the address of the client and the response. Raises Refusal.
 Accept = Callable[[RequestHead, str, ClientResponse], Begin | None]

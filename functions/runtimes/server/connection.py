@@ -169,7 +169,7 @@ class HttpConnection(asyncio.Protocol):
         body_pending, self.body = self.body is not None, None
         self._leave()
         if complete and not body_pending and not self._ending:
-            self._response, self._parts = None, []
+            self._response = None
             self._wait(self._config.timeout_keep_alive)
             if self._buffer:
                 self.loop.call_soon(self._next)
@@ -285,18 +285,19 @@ class HttpConnection(asyncio.Protocol):
             return
         self._parts.append(part)
         self._size += len(part)
-        if body.done or self._size > BODY_LIMIT:
-            self._begin_whole()
+        try:
+            if body.done or self._size > BODY_LIMIT:
+                self._begin_whole()
+            elif self._begin is not None:
+                self._begin.reading(self._size)
+        except Refusal as refusal:
+            self._refuse(refusal)
 
     def _begin_whole(self) -> None:
         begin, parts = self._begin, self._parts
         self._begin, self._parts, self._size = None, [], 0
-        if begin is None:
-            return
-        try:
+        if begin is not None:
             self._handle(begin(parts[0] if len(parts) == 1 else b"".join(parts)))
-        except Refusal as refusal:
-            self._refuse(refusal)
 
     def _upgraded(self, head: RequestHead, data: bytes) -> bool:
         """Hand the connection over to uvicorn's WebSocket protocol, if it has one and the client asks for it.
@@ -320,8 +321,11 @@ class HttpConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """The request is over."""
-        handler, asgi = self._handler, self._asgi
+        handler, asgi, begin = self._handler, self._asgi, self._begin
         self._handler = self._asgi = self._begin = None
+        self._parts = []
+        if begin is not None:
+            begin.gone()
         if handler is not None:
             handler.gone()
         if asgi is not None:

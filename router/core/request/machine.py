@@ -176,6 +176,11 @@ class RequestMachine(RequestState):
         self.over = True
         return rest
 
+    @property
+    def may_resume(self) -> bool:
+        """Whether another target may have to continue the forwarded reply."""
+        return self.stream is not None and self.stream.may_resume
+
     # Events of probes.
 
     def on_probe_joined(self, number: int, seconds: float, now: float) -> None:

@@ -105,6 +105,23 @@ class Wire:
         self.reading_paused = False
 
 
+class Beginning:
+    """A request to `Direct` whose body is to come."""
+
+    def __init__(self, direct: Direct) -> None:
+        self._direct = direct
+
+    def __call__(self, body: bytes) -> Direct:
+        self._direct.bodies.append(body)
+        return self._direct
+
+    def reading(self, size: int) -> None:
+        self._direct.sizes.append(size)
+
+    def gone(self) -> None:
+        self._direct.said.append("never begun")
+
+
 class Direct:
     """An application that a server takes directly. It keeps what it was given; the test answers."""
 
@@ -113,16 +130,12 @@ class Direct:
         self.bodies: list[bytes] = []
         self.responses: list[ClientResponse] = []
         self.said: list[str] = []
+        self.sizes: list[int] = []  # of bodies that were not here yet
 
     def accept(self, head: RequestHead, _peer: str, response: ClientResponse) -> Begin | None:
         self.heads.append(head)
         self.responses.append(response)
-
-        def begin(body: bytes) -> Direct:
-            self.bodies.append(body)
-            return self
-
-        return begin
+        return Beginning(self)
 
     def pause(self) -> None:
         self.said.append("pause")
