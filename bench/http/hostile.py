@@ -19,6 +19,7 @@ from bench.http.wire import Script, converse
 # A contestant that answers nothing within this time waits for more. An incomplete request is waited for less.
 _PATIENCE_S: Final = 1.5
 _SHORT_S: Final = 0.3
+_LARGE: Final = 1_000_000
 _ASKED: Final = {
     "GET": get(target=b"/reply"),
     "HEAD": message(b"HEAD /reply HTTP/1.1", b"Host: agent.example"),
@@ -44,7 +45,8 @@ def ask(one: Running, case: HostileRequest) -> judge.Result:
     patience_s = _PATIENCE_S if case.expected else _SHORT_S
     talk = converse(one.port, case.writes, patience_s=patience_s, methods=methods)
     if not talk.closed:
-        time.sleep(_SHORT_S)  # what the connection's end sets free belongs to this case
+        # What the connection's end sets free belongs to this case.
+        time.sleep(_SHORT_S if len(case.sent) < _LARGE else _PATIENCE_S)
     return judge.result(talk, one.upstream.take())
 
 

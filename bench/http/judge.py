@@ -136,9 +136,10 @@ def findings(case: HostileRequest, results: Mapping[str, Result], own: str) -> l
     for name, found in results.items():
         if name == own:
             continue
-        if len(found.requests) < len(results[own].requests):
+        passed = len(results[own].requests)
+        if len(found.requests) < passed:
             said.append(f"{name} refuses it")
-        elif found.meaning != results[own].meaning:
+        elif found.meaning[:passed] != results[own].meaning:
             said.append(f"{name} passes on {_short(found.reading)}")
     return said
 

@@ -53,10 +53,14 @@ def serving(app: ASGIApp | App) -> Generator[int]:
 
 
 @contextlib.contextmanager
-def running(targets: int = 1, *, keyed: bool = False) -> Generator[Setup]:
-    """A router whose targets are one upstream; requests may be repeated. keyed: it wants its API key."""
+def running(
+    targets: int = 1, *, keyed: bool = False, hosts: Sequence[str] = ("127.0.0.1",)
+) -> Generator[Setup]:
+    """A router whose targets are one upstream; requests may be repeated.
+
+    targets: for each name of `hosts`. keyed: it wants its API key."""
     with recording() as upstream:
-        urls: Sequence[str] = [f"http://127.0.0.1:{upstream.port}"] * targets
+        urls = [f"http://{host}:{upstream.port}" for host in hosts] * targets
         app = App(settings(urls, SKYFLEET_OPEN="0" if keyed else "1"))
         with serving(app) as port:
             yield Setup(port, upstream, app)

@@ -110,11 +110,17 @@ _HEAD_LIKE: Final = (
 )
 
 
+_DROPPED: Final = (
+    "HAProxy refuses it. Fields behind a body are kept apart here: the head has decided the framing."
+)
+
+
 def _trailer(line: bytes) -> HostileRequest:
     name = line.partition(b":")[0].decode()
     sent = chunked(_ABC + b"0\r\n" + line + b"\r\n\r\n", b"X-Kept: yes")
     expected = Passed("POST", b"/x", b"abc", ((b"x-kept", b"yes"),), absent=(b"authorization",))
-    return request(f"trailer field {name}", sent, "RFC 9110, section 6.5.1", expected)
+    although = _DROPPED if name == "Transfer-Encoding" else ""
+    return request(f"trailer field {name}", sent, "RFC 9110, section 6.5.1", expected, although=although)
 
 
 TRAILERS: Final = (
