@@ -23,7 +23,7 @@ from router.core.request.failures import AttemptError, Fail, error_reply, respon
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
-from router.core.request.rpc import is_rpc, may_repeat
+from router.core.request.rpc import is_rpc, may_repeat, rpc_error
 from router.core.targets import Choice
 from router.net.fields import check_request, downstream, relocated, takes_trailers, trailing
 from router.proxy.abandoned import abandon
@@ -32,7 +32,7 @@ from router.proxy.context import Context, Downstream, Request
 from router.proxy.held import HeldBody
 from skyfleet.asgi import Header
 from skyfleet.cors import ALLOW_ORIGIN
-from skyfleet.sse import PING, error_event
+from skyfleet.sse import PING, error_event, raw_frame
 
 # The downstream listens for a leaving client after so long: above most replies that no model makes, and far
 # below what an agent would work on for nothing.
@@ -364,17 +364,21 @@ class Forwarder:
         self._context.balancer.request_failed()
         self._finish()
         if action.as_event:
-            self._downstream.body(error_event(action.code, action.text))
+            rpc = self._rpc_error(action.code, action.text)
+            self._downstream.body(raw_frame(rpc, "message") if rpc else error_event(action.code, action.text))
             self._downstream.end()
         else:
             self._downstream.abort(f"{self._request.id.decode('latin-1')} {action.text}")
 
+    def _rpc_error(self, code: str, text: str) -> bytes:
+        """The error for a client of MCP or A2A; empty for any other."""
+        one = self._request
+        return rpc_error(one.body, code, text) if is_rpc(one.method, one.headers, one.body) else b""
+
     def _fail(self, fail: Fail) -> None:
         balancer = self._context.balancer
         balancer.request_failed()
-        request = self._request
-        rpc = is_rpc(request.method, request.headers, request.body)
-        headers, body = error_reply(fail, balancer.retry_after_s(), rpc=rpc)
+        headers, body = error_reply(fail, balancer.retry_after_s(), self._rpc_error(fail.code, fail.reason))
         headers += self._own_headers(self._attempts[-1] if self._attempts else None, self._context.ticks())
         self._finish()
         self._downstream.head(fail.status, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 import anyio
 import httpx
@@ -26,14 +26,18 @@ async def mcp_client(
     *,
     headers: Mapping[str, str] | None = None,
     seen: list[httpx2.Response] | None = None,
+    sent: Callable[[httpx2.Request], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Client, None]:
-    """An MCP client. headers: of each request. seen: gets the heads of the replies."""
+    """An MCP client. headers: of each request. seen: gets the heads of the replies. sent: is called
+    with each request."""
 
     async def note(response: httpx2.Response) -> None:
         if seen is not None:
             seen.append(response)
 
-    hooks = {"response": [note]}
+    hooks: dict[str, list[Callable[..., Awaitable[None]]]] = {"response": [note]}
+    if sent is not None:
+        hooks["request"] = [sent]
     http = httpx2.AsyncClient(headers=headers, event_hooks=hooks, timeout=60, trust_env=False)
     async with http, Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client:
         yield client

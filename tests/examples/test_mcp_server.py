@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 
 from tests.examples.clients import MODES, cancelled, counted, mcp_client
 from tests.examples.support import behind_a_router
-from tests.router.proxy.support import breaks
+from tests.router.proxy.support import CHUNKED, EVENTS, breaks, chunk, sends
 from tests.router.support import eventually, router, upstream
 
 AGENT = "examples.mcp_server:app"
@@ -64,4 +64,31 @@ async def test_a_client_shows_why_a_call_was_not_repeated() -> None:
     ):
         with pytest.raises(MCPError, match="it may have run there, so it was not sent again"):
             await client.call_tool("add", {"a": 2, "b": 3})
+        assert len(up.asked) == 1
+
+
+PROGRESS = (
+    b'event: message\ndata: {"jsonrpc": "2.0", "method": "notifications/progress", '
+    b'"params": {"progressToken": 1, "progress": 1}}\n\n'
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_shows_that_a_stream_broke_off(mode: str) -> None:
+    """The tool may have run to its end. A client of the older revisions begins at another agent."""
+    cut = sends(CHUNKED % EVENTS, chunk(PROGRESS), reset=True)
+    async with (
+        behind_a_router(AGENT) as url,
+        upstream(cut) as up,
+        router([up.url], repeatable=False) as front,
+    ):
+        broken = f"http://127.0.0.1:{front.port}/mcp"
+
+        async def call_breaks(request: httpx2.Request) -> None:
+            if b"tools/call" in request.content:
+                request.url = httpx2.URL(broken)
+
+        async with mcp_client(url, mode, sent=call_breaks) as client:
+            with pytest.raises(MCPError, match=r"The reply of aws/r0 broke off: .* is incomplete"):
+                await client.call_tool("add", {"a": 2, "b": 3})
         assert len(up.asked) == 1

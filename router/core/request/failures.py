@@ -24,7 +24,6 @@ from enum import StrEnum
 from typing import Final
 
 from router.core.outcomes import Outcome
-from router.core.request.rpc import error_body
 from router.core.targets import Choice
 from skyfleet.asgi import Header, error_json
 from skyfleet.cors import READABLE
@@ -145,11 +144,10 @@ def response_headers(
     return headers
 
 
-def error_reply(fail: Fail, retry_after_s: int, *, rpc: bool) -> tuple[list[Header], bytes]:
+def error_reply(fail: Fail, retry_after_s: int, rpc: bytes = b"") -> tuple[list[Header], bytes]:
     """Header fields and body of the router's own error. retry_after_s: told only if a repeat may help.
-    rpc: the request is one of MCP or A2A."""
-    code, reason = fail.code, fail.reason
-    body = error_body(code, reason) if rpc else error_json(code, reason, fail.status)
+    rpc: the error in JSON-RPC's shape, for a request that has it."""
+    body = rpc or error_json(fail.code, fail.reason, fail.status)
     headers: list[Header] = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

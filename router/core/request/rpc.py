@@ -11,6 +11,8 @@ Rules
 - Otherwise the body is parsed if it is JSON of at most `MOST_PARSED` bytes, as reads are. It must be a
   request or a notification of JSON-RPC 2.0, or a batch of them that may all be repeated. An object with two
   members of one name is read differently by different parsers, so it may not be repeated.
+- The router's own error for a request of MCP or A2A is an error of JSON-RPC, as a body and as the last event
+  of a stream that broke off, so clients show its text. It has the id of the request, or null.
 
 Sources: modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http, sections "Request
 Metadata" and "Server Validation" (the note on intermediaries), and 2025-11-25/basic/transports (Accept; no
@@ -110,10 +112,22 @@ def is_rpc(method: str, headers: Iterable[Header], body: bytes) -> bool:
     return any(name in _VERSIONS for name, _ in headers) or b'"jsonrpc"' in body[:MOST_PARSED]
 
 
-def error_body(code: str, message: str) -> bytes:
-    """An error of the router in JSON-RPC's shape. code: one of the router's."""
+def rpc_error(body: bytes, code: str, message: str) -> bytes:
+    """An error of the router in JSON-RPC's shape. body: of the request. code: one of the router's."""
     error = {"code": _ERROR, "message": message, "data": {"code": code}}
-    return json.dumps({"jsonrpc": "2.0", "id": None, "error": error}, separators=(",", ":")).encode()
+    reply = {"jsonrpc": "2.0", "id": _id(body), "error": error}
+    return json.dumps(reply, separators=(",", ":")).encode()
+
+
+def _id(body: bytes) -> str | int | None:
+    """The id of a request; None if it has none, is a batch, or is longer than what is parsed."""
+    try:
+        found: object = json.loads(body) if len(body) <= MOST_PARSED else None
+    except (ValueError, RecursionError):
+        return None
+    members = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    ident = members.get("id")
+    return ident if isinstance(ident, str) or type(ident) is int else None
 
 
 def _checks(revision: bytes) -> bool:

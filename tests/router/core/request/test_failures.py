@@ -42,7 +42,7 @@ pytestmark = pytest.mark.pure
 def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: str, retry: bool) -> None:
     """Only a request that may be repeated gets a Retry-After; SDKs are told not to repeat any other."""
     assert (fail.status, fail.code, fail.retry) == (status, code, retry)
-    headers, body = error_reply(fail, 5, rpc=False)
+    headers, body = error_reply(fail, 5)
     assert json.loads(body)["error"] == {
         "code": code,
         "message": fail.reason,

@@ -10,7 +10,7 @@ from router.core.policy import DEFAULT
 from router.core.request.failures import error_reply, may_have_run
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.options import NONE, RequestOptions, parse_options
-from router.core.request.rpc import HARMLESS, MOST_PARSED, is_rpc, may_repeat
+from router.core.request.rpc import HARMLESS, MOST_PARSED, is_rpc, may_repeat, rpc_error
 from skyfleet.asgi import Header
 
 pytestmark = pytest.mark.pure
@@ -226,14 +226,35 @@ def test_errors_have_the_shape_of_the_protocol(
     assert is_rpc(method, fields, body) is expected
 
 
-def test_an_error_in_json_rpc_has_the_routers_words_and_code() -> None:
-    """And the same header fields as any other."""
-    fail = may_have_run("aws/r0", "reset")
-    headers, body = error_reply(fail, 5, rpc=True)
-    assert json.loads(body) == {
+@pytest.mark.parametrize(
+    ("body", "ident"),
+    [
+        (CALLS, 1),
+        (b'{"jsonrpc": "2.0", "id": "a1", "method": "x"}', "a1"),
+        (b'{"jsonrpc": "2.0", "method": "x"}', None),
+        (b'{"jsonrpc": "2.0", "id": true}', None),
+        (b'{"jsonrpc": "2.0", "id": 1.5}', None),
+        (b'{"jsonrpc": "2.0", "id": [1]}', None),
+        (b"[" + CALLS + b"]", None),
+        (CALLS + b" " * MOST_PARSED, None),
+        (b"{", None),
+        (b"[" * 20_000, None),
+        (b"\xff", None),
+    ],
+)
+def test_an_error_in_json_rpc_has_the_id_of_its_request(body: bytes, ident: object) -> None:
+    """And the router's words and code."""
+    assert json.loads(rpc_error(body, "may-have-run", "Check it.")) == {
         "jsonrpc": "2.0",
-        "id": None,
-        "error": {"code": -32000, "message": fail.reason, "data": {"code": "may-have-run"}},
+        "id": ident,
+        "error": {"code": -32000, "message": "Check it.", "data": {"code": "may-have-run"}},
     }
-    plain = [one for one in error_reply(fail, 5, rpc=False)[0] if one[0] != b"content-length"]
+
+
+def test_an_error_in_json_rpc_has_the_fields_of_any_other() -> None:
+    """Status, advice on repeats and type are the same; the length is its own."""
+    fail = may_have_run("aws/r0", "reset")
+    headers, body = error_reply(fail, 5, b"{}")
+    assert (body, dict(headers)[b"content-length"]) == (b"{}", b"2")
+    plain = [one for one in error_reply(fail, 5)[0] if one[0] != b"content-length"]
     assert [one for one in headers if one[0] != b"content-length"] == plain
