@@ -36,7 +36,7 @@ Rules
 - The client of a forwarded event stream gets a comment when it has got nothing for `heartbeat_s`: between
   whole events, not while it reads slowly, and also while the stream is resumed. A comment is no sign of the
   agent, so all times of silence go on. A held stream whose head is here for `heartbeat_s` is forwarded when a
-  probe succeeds, so that its client gets comments too.
+  probe succeeds, so that its client gets comments too; of several, when all are so silent.
 - An event stream that is truncated after a part was forwarded is resumed from another target, if that sends
   the same bytes (`router.core.request.stream`). Any other forwarded reply that is truncated is aborted.
 """
@@ -49,7 +49,7 @@ from typing import Final
 from router.core.request.actions import Abandon, Abandoned, Action, Actions, Cancel, Charge, Pick, Ping, Probe
 from router.core.request.budget import AttemptReason
 from router.core.request.classify import Classification, ResponseKind, is_not_charged
-from router.core.request.decisions import NOT_RUNNING, RequestState
+from router.core.request.decisions import NOT_RUNNING, ActiveAttempt, RequestState
 from router.core.request.failures import ERROR_RULES, AttemptError, expired, may_have_run
 from router.core.targets import Choice
 
@@ -196,13 +196,17 @@ class RequestMachine(RequestState):
         sized = reply is not None and reply.kind is ResponseKind.BUFFER and reply.sized
         if sized and one.repeatable and now - one.headed_at >= policy.probe_after_s:
             return self._given_up(one, AttemptError.TRUNCATED, _STOPPED, now)
-        if reply is not None and reply.kind is ResponseKind.STREAM:
-            heartbeat = heartbeat or now - one.headed_at >= self._limits.heartbeat_s
-        if heartbeat and len(self.active) == 1:
+        if (heartbeat and len(self.active) == 1) or all(self._is_silent(each, now) for each in self.active):
             return self._forward(one, now)
         one.probing = False
         one.wake_at = now + min(policy.probe_after_s * 2**one.probes, _PROBE_PAUSE_CAP_S)
         return self._armed()
+
+    def _is_silent(self, one: ActiveAttempt, now: float) -> bool:
+        """Whether the head of its stream is here for so long that its client should get comments."""
+        if one.reply is None or one.reply.kind is not ResponseKind.STREAM:
+            return False
+        return now - one.headed_at >= self._limits.heartbeat_s
 
     def on_probe_failed(self, number: int, now: float) -> Actions:
         """Its target gave neither a reply nor an answer to /health."""

@@ -127,6 +127,20 @@ def test_a_held_stream_is_forwarded_for_its_heartbeats() -> None:
         assert got == ((a.Forward(0),) if forwarded else ())
 
 
+@pytest.mark.parametrize("second_at", [None, 5.0, 20.0])
+def test_of_a_hedged_stream_one_is_forwarded_when_both_are_silent(second_at: float | None) -> None:
+    """The request itself is slow then. As long as the hedge may still be quicker, nothing is forwarded."""
+    one = Driven(limits(repeatable=True, heartbeat_s=EVERY_S, hedge_after_s=3.0))
+    one.head(0, 200, ResponseKind.STREAM, at=1)
+    one.time(3)
+    one.probe_ok(0, at=3.5)
+    if second_at is not None:
+        one.head(1, 200, ResponseKind.STREAM, at=second_at)
+    one.time(30)
+    got = one.probe_ok(0, at=30)
+    assert [type(action) for action in got] == ([a.Abandon, a.Forward] if second_at == 5.0 else [])
+
+
 def test_a_comment_is_no_sign_of_the_agent() -> None:
     """A silent agent is given up after `deadlineS` of its silence, whatever the client got meanwhile."""
     one = streaming(asked(repeatable=False))
