@@ -180,7 +180,7 @@ class AgentMiddleware:
         await send_json(response.send, 503 if failed or draining else 200, json_bytes(health), fields)
 
     def drain(self) -> None:
-        """SIGTERM has come (`functions.runtimes.graceful`)."""
+        """SIGTERM has come (`functions.runtimes.draining`)."""
         self.stats.drain(self.monotonic())
 
     def expire(self) -> None:

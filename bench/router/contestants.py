@@ -4,7 +4,7 @@ Rules
 - Every one gets the same three targets, keeps its connections to them, passes streams as they come and
   writes no access log.
 - This router runs on Python 3.13, as in the clouds, with what its package carries (locks/router-*.txt): on
-  uvicorn as functions/runtimes/aws.py starts it, and in functions-framework as Google starts it. Without a
+  the server that functions/runtimes/aws.py starts, and in functions-framework as Google starts it. Without a
   3.13 on this machine the project's own Python stands in, and the document says so.
 - A contestant that cannot be had here is left out, with the reason.
 """
@@ -137,7 +137,7 @@ def _aws(bench: Bench, *, tls: bool, app: str = "router.app:create") -> Installe
             told["SSL_CERT_FILE"] = str(site.certificate)
         return Start((str(interpreter), "-P", "-m", "functions.runtimes.aws"), told)
 
-    return Installed(f"uvicorn, Python {python(bench)}".split(" (")[0], start)
+    return Installed(f"the project's server, Python {python(bench)}".split(" (")[0], start)
 
 
 def _google(bench: Bench) -> Installed:

@@ -32,7 +32,7 @@ RETRY_S: Final = 5.0
 # (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html), and the requests wait anyway.
 HOST_WAIT_S: Final = 5.0
 # Cloud Run ends an instance 10 s after SIGTERM (cloud.google.com/run/docs/container-contract). Requests have
-# most of it (`functions.runtimes.graceful`), and the lifespan's shutdown the rest, but a second at least.
+# most of it (`functions.runtimes.draining`), and the lifespan's shutdown the rest, but a second at least.
 SHUTDOWN_S: Final = 9.5
 LEAST_SHUTDOWN_S: Final = 1.0
 

@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import cast
-
-import uvicorn
+from typing import Final, cast
 
 from functions.runtimes.app_loader import load_or_exit
-from functions.runtimes.errors import SecretNotRead
-from functions.runtimes.graceful import REQUESTS_S, run
+from functions.runtimes.errors import CannotStart, SecretNotRead
 from functions.runtimes.secrets_manager import read_secret
-from functions.runtimes.server.options import SERVER_OPTIONS
+from functions.runtimes.server.runner import run
 from skyfleet import contract
+
+# The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
+KEEP_ALIVE_S: Final = 3600.0
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
     """Serve SKYFLEET_APP on the adapter's port until the process is stopped."""
-    run(
-        uvicorn.Config(
-            load_or_exit(environ, secrets(environ)),
-            host="127.0.0.1",
-            port=int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080),
-            log_level="warning",
-            # The adapter's idle connection must stay open while the sandbox is frozen, for minutes.
-            timeout_keep_alive=3600,
-            timeout_graceful_shutdown=REQUESTS_S,
-            **SERVER_OPTIONS,
-        )
-    )
+    app = load_or_exit(environ, secrets(environ))
+    port = int(environ.get("AWS_LWA_PORT") or environ.get("PORT") or 8080)
+    try:
+        run(app, port, keep_alive_s=KEEP_ALIVE_S)
+    except CannotStart as error:
+        sys.exit(f"{contract.CANNOT_START}{error}")
 
 
 def secrets(environ: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
     RuntimeFault            base
     ├── CannotStart         the message is complete: it is printed without a traceback, and the process ends
     │   ├── AppNotLoaded    SKYFLEET_APP names no factory of an ASGI application
+    │   ├── PortUnusable    the port that the platform named cannot be opened
     │   └── SecretNotRead   the function's secrets could not be read from Secrets Manager
     └── EventFailed         the application answered a scheduled event with an error
 
@@ -22,6 +23,15 @@ class CannotStart(RuntimeFault):
 
 class AppNotLoaded(CannotStart):
     """SKYFLEET_APP names no factory of an ASGI application."""
+
+
+class PortUnusable(CannotStart):
+    """The port cannot be opened. reason: the system's words."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(
+            f"Port {port} of 127.0.0.1 cannot be opened: {reason}. Set PORT, or AWS_LWA_PORT, to a free one."
+        )
 
 
 class SecretNotRead(CannotStart):

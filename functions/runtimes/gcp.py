@@ -25,8 +25,9 @@ from starlette.responses import Response
 from uvicorn_worker import UvicornWorker
 
 from functions.runtimes.app_loader import load_or_exit
-from functions.runtimes.graceful import REQUESTS_S, GracefulServer
+from functions.runtimes.draining import REQUESTS_S
 from functions.runtimes.server.options import SERVER_OPTIONS, WEBSOCKET_OPTIONS
+from functions.runtimes.uvicorn_server import GracefulServer
 from skyfleet import contract
 from skyfleet.asgi import ASGIApp
 

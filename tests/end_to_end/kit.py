@@ -87,10 +87,12 @@ async def app(scope, receive, send):
 """
 
 RUN_SH = '#!/bin/sh\nexec "${SKYFLEET_PYTHON:-python3}" serve.py\n'
-SERVE = """
-import os, uvicorn
+SERVE = f"""
+import os, sys
+sys.path.append({str(CHECKOUT)!r})
+from functions.runtimes.server.runner import run
 from app import app
-uvicorn.run(app, host="127.0.0.1", port=int(os.environ["AWS_LWA_PORT"]), log_level="warning")
+run(app, int(os.environ["AWS_LWA_PORT"]), keep_alive_s=3600)
 """
 
 AZURE_HTTP = """

@@ -1,1 +1,1 @@
-"""The HTTP/1.1 server of functions on AWS and Google: uvicorn's protocol class, as its option `http`."""
+"""The HTTP/1.1 server of functions: on AWS all of it, on Google the connections of uvicorn's."""

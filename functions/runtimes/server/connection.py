@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection of a client, as uvicorn's protocol class: `Config(http=HttpConnection)`.
+"""One HTTP/1.1 connection of a client: everything between its bytes and the application.
 
-uvicorn keeps the process, the sockets, the lifespan protocol and the end on a signal (uvicorn/server.py,
-0.54). Everything between the bytes and the application is here and in `skyfleet.http1`.
+The process, the sockets, the lifespan protocol and the end on a signal are the server's: uvicorn's on Google,
+with this as its protocol class (`Config(http=HttpConnection)`, 0.54), `runner` on AWS.
 
 Rules
 - One request after another: what is pipelined behind a request stays unread until its response is over. So a
@@ -18,21 +18,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-from functions.runtimes.graceful import IDLE_S
+from functions.runtimes.draining import IDLE_S
 from functions.runtimes.server.address import address
 from functions.runtimes.server.asgi_request import AsgiRequest, scope_of
+from functions.runtimes.server.host import Config, ServerState
 from functions.runtimes.server.response import Response
 from skyfleet.asgi import BODY_LIMIT, JSON_TYPE, Header, error_json
 from skyfleet.http1.body import Decoder, decoder
 from skyfleet.http1.direct import Accept, Begin, Handler, Refusal
 from skyfleet.http1.errors import MalformedMessage
 from skyfleet.http1.head import RequestHead, check_beginning, parse_request
-
-if TYPE_CHECKING:
-    from uvicorn.config import Config
-    from uvicorn.server import ServerState
 
 # Seconds for a whole head, from its first byte: HAProxy's documentation advises 10, nginx waits 60.
 HEAD_S: Final = 20.0
@@ -53,7 +50,7 @@ _CONTINUE: Final = b"100-continue"
 
 
 class HttpConnection(asyncio.Protocol):
-    """A client's connection. config, server_state, app_state: uvicorn's."""
+    """A client's connection. The arguments are those of uvicorn's protocol classes."""
 
     def __init__(
         self,
@@ -93,7 +90,7 @@ class HttpConnection(asyncio.Protocol):
         """A client has connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_HIGH)
-        self._state.connections.add(cast("Any", self))
+        self._state.connections.add(self)
         self.client = address(transport.get_extra_info("peername"))
         self.server = address(transport.get_extra_info("sockname"))
         self._peer = self.client[0] if self.client else ""
@@ -101,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or this side has closed."""
-        self._state.connections.discard(cast("Any", self))
+        self._state.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._response is not None:
@@ -141,15 +138,14 @@ class HttpConnection(asyncio.Protocol):
         if self._asgi is not None:
             self._asgi.wake()
 
-    # Called by uvicorn.
+    # Called by the server.
 
     def shutdown(self) -> None:
         """Close once the present request is answered."""
         self._ending = True
         if self._response is None:
-            self._wait(
-                IDLE_S
-            )  # a request may be on its way, and a refusal is better than a broken connection
+            # A request may be on its way, and a refusal is better than a broken connection.
+            self._wait(IDLE_S)
         else:
             self._response.keep_alive = False
 
@@ -157,7 +153,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def default_fields(self) -> Sequence[Header]:
-        """The `date` field, which uvicorn renews once a second."""
+        """The `date` field."""
         return self._state.default_headers
 
     def write(self, data: bytes, /) -> None:
@@ -304,14 +300,14 @@ class HttpConnection(asyncio.Protocol):
 
         That is what uvicorn's own class does (uvicorn/protocols/http/httptools_impl.py,
         `handle_websocket_upgrade`, 0.54)."""
-        websocket = self._config.ws_protocol_class
+        websocket: Any = cast("Any", self._config).ws_protocol_class
         options = head.by_name.get(b"connection", b"").lower()
         if websocket is None or b"upgrade" not in options or head.by_name[b"upgrade"].lower() != b"websocket":
             return False
         if self._timer is not None:
             self._timer.cancel()
-        self._state.connections.discard(cast("Any", self))
-        protocol: Any = websocket(config=self._config, server_state=self._state, app_state=self.app_state)  # type: ignore[call-arg]
+        self._state.connections.discard(self)
+        protocol: Any = websocket(config=self._config, server_state=self._state, app_state=self.app_state)
         protocol.connection_made(self._transport)
         protocol.data_received(data)
         self._transport.set_protocol(protocol)

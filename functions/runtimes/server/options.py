@@ -1,4 +1,4 @@
-"""What uvicorn is told in each cloud in which it serves a function."""
+"""What uvicorn is told where it serves a function: on Google."""
 
 from __future__ import annotations
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-import uvicorn
 
 from functions.runtimes import aws
 from functions.runtimes.errors import SecretNotRead
 from skyfleet.signing import Keys
 from tests.functions.runtimes.support import ARN, Vault
-from tests.functions.support import KEYS_JSON, serving
+from tests.functions.support import KEYS_JSON, free_socket, serving
 
 
 def fetch(answer: object) -> dict[str, str]:
@@ -49,12 +48,10 @@ def test_without_a_secret_no_request_is_made() -> None:
     assert aws.secrets({}) == {}
 
 
-@pytest.mark.parametrize("role", ["agent", "router", "checker"])
-def test_no_function_believes_its_front_end_about_the_client(
-    role: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In front of an agent the client is a router, which tells of the true one in a signed field."""
-    configs: list[uvicorn.Config] = []
-    monkeypatch.setattr(aws, "run", configs.append)
-    aws.serve({"SKYFLEET_APP": "builtins:dict", "SKYFLEET_ROLE": role})
-    assert [config.proxy_headers for config in configs] == [False]
+def test_a_port_that_is_taken_ends_the_process_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback of an event loop."""
+    with free_socket() as taken:
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit, match=f"Port {port} of 127.0.0.1 cannot be opened: .*AWS_LWA_PORT"):
+            aws.serve({"SKYFLEET_APP": "builtins:dict", "AWS_LWA_PORT": port})

@@ -3,13 +3,11 @@
 Rules
 - At the signal the application is told (`drain`): from then on it answers /health with 503 and refuses every
   request with a 503 that says so, and both close their connection. What runs goes on.
-- uvicorn notices the signal within 0.1 s (`Server.main_loop`, uvicorn 0.54), closes its listener, tells its
-  connections and waits for them: idle ones close after `IDLE_S`, others after their response. gunicorn's
-  arbiter passes the signal on to its worker, whose server is uvicorn's (gunicorn/arbiter.py, `stop`;
-  uvicorn_worker/_workers.py, `_serve`, 0.4).
+- The server closes its listener and tells its connections: idle ones close after `IDLE_S`, others after their
+  response (`server.runner` on AWS, `uvicorn_server` on Google).
 - What still runs after `EXPIRE_S` is told to end (`expire`): a router ends its streams with an error event.
-  After `REQUESTS_S` uvicorn cancels the rest, so its connections break, which no client takes for an end. The
-  lifespan's shutdown gets the time that is left (`functions.execution.lifespan`).
+  After `REQUESTS_S` the server cancels the rest, so its connections break, which no client takes for an end.
+  The lifespan's shutdown gets the time that is left (`functions.execution.lifespan`).
 - Google Cloud Run: SIGKILL follows 10 s after SIGTERM (cloud.google.com/run/docs/container-contract). With a
   new revision, requests that run go on to completion on the old one (cloud.google.com/run/docs/
   rollouts-rollbacks-traffic-migration), so few are left at the signal.
@@ -23,20 +21,13 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import sys
-from types import FrameType
 from typing import Final, Protocol, cast
-
-import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 
 # Together with the lifespan's shutdown and uvicorn's own two pauses of 0.1 s below the 10 s of Cloud Run.
 EXPIRE_S: Final = 7.5
 REQUESTS_S: Final = 8
 # How long an idle connection stays open, for a request that was sent before its client knew. Less than the
-# 0.1 s that uvicorn waits after it has told its connections, so it costs no time of Lambda's 300 ms.
+# 0.1 s that uvicorn waits after it has told its connections, so it costs little of Lambda's 300 ms.
 IDLE_S: Final = 0.05
 
 
@@ -49,33 +40,6 @@ class Draining(Protocol):
     def expire(self) -> None: ...
 
 
-class GracefulServer(uvicorn.Server):
-    """uvicorn's server, which tells its application that the instance ends."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT has come."""
-        super().handle_exit(sig, frame)
-        _of(self).drain()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End: finish what runs."""
-        app = _of(self)
-        app.drain()  # a server may also end without a signal
-        timer = asyncio.get_running_loop().call_later(EXPIRE_S, app.expire)
-        try:
-            await super().shutdown(sockets)
-        finally:
-            timer.cancel()
-
-
-def run(config: uvicorn.Config) -> None:
-    """Serve until the process is stopped; as `uvicorn.run` does it for one process."""
-    server = GracefulServer(config)
-    server.run()
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
-
-
 class _Deaf:
     """What is told in place of an application that does not drain."""
 
@@ -84,6 +48,6 @@ class _Deaf:
     def expire(self) -> None: ...
 
 
-def _of(server: uvicorn.Server) -> Draining:
-    app = cast("object", server.config.app)
+def draining(app: object) -> Draining:
+    """The application, if it drains; otherwise what does nothing."""
     return cast("Draining", app) if hasattr(app, "drain") else _Deaf()
