@@ -21,7 +21,7 @@ from typing import Final
 
 from bench.failover.choice import names
 from bench.failover.peers.base import Bench
-from bench.http import hostile
+from bench.http import differential, hostile
 from infra.setup.file_lock import exclusive
 from infra.setup.paths import ROOT, cache_folder
 from infra.setup.progress import Console
@@ -30,6 +30,7 @@ from infra.setup.progress import Console
 # the second level.
 SECTIONS: Final[Mapping[str, Callable[[Bench, Path], str]]] = {
     "hostile": hostile.section,
+    "differential": differential.section,
 }
 _PAGE: Final = """\
 # HTTP/1.1, byte by byte

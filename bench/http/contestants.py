@@ -43,23 +43,32 @@ def _start(installed: c.Installed, site: c.Site, name: str) -> c.Start:
 
 
 @contextlib.contextmanager
+def started(bench: Bench, folder: Path, name: str, upstream: int) -> Generator[tuple[int, str]]:
+    """Start one contestant before the upstream at a port; its own port and its version. Raises Absent."""
+    installed = next(one for one in c.CONTESTANTS if one.name == name).install(bench)
+    certificate = bench.root / "tests" / "router" / "net" / "tls" / "cert.pem"
+    own, port = folder / name, free_port()
+    own.mkdir()
+    start = _start(installed, c.Site(own, port, (upstream,), (), certificate), name)
+    group = Group(name, start, (), folder / f"{name}.log", os.environ.get("PATH", ""))
+    try:
+        group.ready(f"http://127.0.0.1:{port}/health")
+        yield port, installed.version
+    finally:
+        group.stop()
+
+
+@contextlib.contextmanager
 def running(bench: Bench, folder: Path, names: Sequence[str] = NAMES) -> Generator[dict[str, Running]]:
     """Start the contestants that this machine can have; the bench needs this router among them."""
-    every = {one.name: one for one in c.CONTESTANTS}
-    certificate = bench.root / "tests" / "router" / "net" / "tls" / "cert.pem"
     with contextlib.ExitStack() as stack:
         found: dict[str, Running] = {}
         for name in names:
+            recorder = stack.enter_context(recording())
             try:
-                installed = every[name].install(bench)
+                port, version = stack.enter_context(started(bench, folder, name, recorder.port))
             except Absent as reason:
                 bench.console.line(f"absent: {name}: {reason}")
                 continue
-            recorder, own, port = stack.enter_context(recording()), folder / name, free_port()
-            own.mkdir()
-            start = _start(installed, c.Site(own, port, (recorder.port,), (), certificate), name)
-            group = Group(name, start, (), folder / f"{name}.log", os.environ.get("PATH", ""))
-            stack.callback(group.stop)
-            group.ready(f"http://127.0.0.1:{port}/health")
-            found[name] = Running(port, recorder, installed.version)
+            found[name] = Running(port, recorder, version)
         yield found
