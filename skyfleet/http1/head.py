@@ -99,7 +99,7 @@ def parse_request(head: bytes, *, routed: bool = False) -> RequestHead:
     if target[:1] != b"/":
         target = _path(target, by_name)
     if method in (b"CONNECT", b"TRACE"):
-        raise MalformedMessage(f"The method {method.decode()} is not served here.", 405, "method-not-allowed")
+        raise MalformedMessage(f"The method {method.decode()} is not served here.", 501, "not-implemented")
     if b"host" not in by_name:
         if minor == b"1":
             raise MalformedMessage("A request in HTTP/1.1 has exactly one Host field; this one has none.")

@@ -26,9 +26,14 @@ with warnings.catch_warnings():
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final[dict[str, Any]] = json.loads((ROOT / "docs/reference/openapi.json").read_text("utf-8"))
-# 413 refuses a body as well as 400 does.
 _CONFIG: Final[Any] = {
-    "checks": {"negative_data_rejection": {"expected-statuses": ["400", "401", "405", "409", "413", "431"]}}
+    "checks": {
+        "negative_data_rejection": {
+            "expected-statuses": ["400", "401", "405", "408", "409", "413", "431", "501"]
+        },
+        # A method or a path that is not served at all.
+        "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "501"]},
+    }
 }
 _schemathesis: Final[Any] = schemathesis  # its types are incomplete
 SCHEMA: Final[Any] = _schemathesis.openapi.from_dict(

@@ -45,6 +45,7 @@ _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
 # What the server refuses before the router sees it (skyfleet/http1).
 _REFUSALS: Final = {
     "400": "The request is not valid HTTP/1.1.",
+    "408": "The request did not arrive in time.",
     "413": "The body is too large.",
     "414": "The request line is too long.",
     "431": "The header fields are too large.",
@@ -65,9 +66,7 @@ def document(root: Path) -> dict[str, Any]:
             "description": "The router's own paths, as they are sent. Every other path goes to an agent.",
         },
         "paths": {
-            "/health": {
-                **_read("The router is there; costs nothing and needs no key.", "Health", health=True),
-            },
+            "/health": _read("The router is there; costs nothing and needs no key.", "Health", health=True),
             "/api/status": _read("The router's view of its targets and checkers.", "Status"),
             "/api/control": {**_read("What operators have changed.", "Control"), "put": _control_put()},
             "/_skyfleet/health": {"post": _snapshot_post()},
@@ -142,6 +141,8 @@ def _read(sentence: str, schema: str, *, health: bool = False) -> dict[str, Any]
     """GET, and HEAD, whose responses have no body."""
     errors = {"405": _OTHER_METHOD} if health else {"401": _NO_KEY, "405": _OTHER_METHOD}
     get = _operation(sentence, _response("The document.", schema), errors, key=not health)
+    if health:
+        get["responses"]["503"] = _response("The same: this instance ends.", schema)
     bare = {status: {"description": one["description"]} for status, one in get["responses"].items()}
     return {"get": get, "head": {**get, "responses": bare}}
 
@@ -216,7 +217,7 @@ _PROBE: Final = _closed(
 _SCHEMAS: Final[Mapping[str, Any]] = {
     "Health": _closed(
         ["status", "cloud", "region", "build", "fleet", "role"],
-        status={"const": "ok"},
+        status={"enum": ["ok", "draining"]},
         cloud=_TEXT,
         region=_TEXT,
         build=_TEXT,

@@ -40,7 +40,9 @@ def _http(root: Path) -> str:
     in_router = sources.error_codes([router])
     in_agent = {**sources.class_codes([agent]), "unauthorized": {401}}
     parts = ["## Header fields", "", *_rows("field", headers), "", *_changes(), ""]
+    in_server = sources.refusal_codes([agent, root / "skyfleet"])
     for title, name, found in (
+        ("Refused by the server of routers and agents on AWS and Google", "server errors", in_server),
         ("Errors of a router", "router errors", in_router),
         ("Errors of an agent", "agent errors", in_agent),
     ):

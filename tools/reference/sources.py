@@ -79,6 +79,17 @@ def error_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
     return found
 
 
+def refusal_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
+    """The same of `MalformedMessage(message, 431, "code")`, whose defaults are 400 and bad-request."""
+    found = {"bad-request": {400}}
+    for tree in _trees(folders):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "MalformedMessage" and node.args[1:]:
+                status, code = node.args[1], _text(node.args[2])
+                found.setdefault(code, set()).update(_numbers(status))
+    return found
+
+
 def class_codes(folders: Iterable[Path]) -> dict[str, set[int]]:
     """The same of classes with `status` and `code`, each with the status that it inherits."""
     classes = {
