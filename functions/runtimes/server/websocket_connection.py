@@ -19,12 +19,13 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-MOST_FRAGMENTS: Final = 4_096
+MOST_FRAGMENTS: Final = 100_000
 # Half of nginx's send_timeout: an agent waits too.
 STALLED_S: Final = 30.0
 GRACE_S: Final = 5.0
 POLICY: Final = 1008
 TOO_LARGE: Final = 1009
+NOT_UTF8: Final = 1007
 SHUTDOWN: Final = "skyfleet.shutdown"
 
 
@@ -72,6 +73,17 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return
         super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete. uvicorn's logs a traceback for each one that is not UTF-8."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.fail(NOT_UTF8, "not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def shutdown(self) -> None:
         """The process ends."""
