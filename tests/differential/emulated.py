@@ -75,6 +75,7 @@ def router(lab: Lab, cloud: Cloud, target: Function) -> Function:
     }
     own = {
         contract.APP: "router.app:create",
+        contract.ROLE: "router",
         contract.CLOUD: cloud,
         contract.REGION: "r0",
         contract.TARGETS: json.dumps([one]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -22,11 +22,12 @@ from emulator.runtime import faults
 from emulator.runtime.active_faults import ActiveFaults
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.errors import InstanceError
-from emulator.runtime.ingress import headers, platform_replies, reserved_paths, routing
+from emulator.runtime.ingress import headers, platform_replies, reserved_paths, routing, upgrade
 from emulator.runtime.ingress.connections import invite_body, refuse_body
 from emulator.runtime.ingress.listener import Listener, reset
 from emulator.runtime.ingress.response_limits import ConnectionDropped, ResponseSender
 from emulator.runtime.instances.http_client import HOP_BY_HOP
+from emulator.runtime.instances.http_instance import HttpInstance
 from emulator.runtime.instances.processes import Log
 from emulator.runtime.limits import LIMITS
 from emulator.runtime.types import Call, Headers, Instance
@@ -125,6 +126,8 @@ class Ingress:
             if upload.too_large:
                 raise InstanceError("request-too-large")
             call = await self._call(request, aim, upload, spec, request_id)
+            if spec.cloud in upgrade.CARRIED and upgrade.wanted(request):
+                return await self._carry(request, call, spec)
             return await self._exchange(request, call, spec, cut=verdict.cut)
         except InstanceError as failure:
             found = InstanceError("request-too-large") if upload.too_large else failure
@@ -148,10 +151,28 @@ class Ingress:
             raise InstanceError("request-too-large")
         return call
 
+    async def _carry(self, request: web.BaseRequest, call: Call, spec: Function) -> web.StreamResponse:
+        """A WebSocket, which ends with the request's time limit."""
+        async with self._backend.lease() as instance:
+            if not isinstance(instance, HttpInstance):
+                raise InstanceError("failed", "an instance without an HTTP server")
+            try:
+                async with asyncio.timeout(spec.timeout_s):
+                    return await upgrade.relay(request, call, instance.base, spec.cloud, self._healed(spec))
+            except TimeoutError:
+                self._backend.log.say(f"{call.id} connection closed after {spec.timeout_s:.2f} seconds")
+                raise ConnectionDropped from None
+            except InstanceError:
+                await _see_off(instance, spec)
+                raise
+
+    def _healed(self, spec: Function) -> Callable[[], Awaitable[bool]]:
+        return lambda: self._backend.active_faults.healed(spec)
+
     async def _exchange(
         self, request: web.BaseRequest, call: Call, spec: Function, *, cut: bool
     ) -> web.StreamResponse:
-        sender = ResponseSender(request, spec, lambda: self._backend.active_faults.healed(spec), cut=cut)
+        sender = ResponseSender(request, spec, self._healed(spec), cut=cut)
         async with self._backend.lease() as instance:
             try:
                 async with (

@@ -208,7 +208,8 @@ def _chunked(call: Call) -> bool:
     return not isinstance(call.body, bytes) and not call.header("content-length")
 
 
-def _head(call: Call, added: Headers, host: str, *, chunked: bool) -> bytes:
+def request_head(call: Call, added: Headers, host: str, *, chunked: bool) -> bytes:
+    """The head of a request. added: fields that replace those of the call."""
     replaced = {name for name, _ in added} | HOP_BY_HOP
     fields = [pair for pair in call.headers if pair[0] not in replaced]
     if isinstance(call.body, bytes):
@@ -226,7 +227,7 @@ def _head(call: Call, added: Headers, host: str, *, chunked: bool) -> bytes:
 async def _send(call: Call, added: Headers, host: str, found: _Exchange) -> None:
     """Write the request. An instance may reply and close before it has read all of it."""
     chunked = _chunked(call)
-    if not await found.write(_head(call, added, host, chunked=chunked)):
+    if not await found.write(request_head(call, added, host, chunked=chunked)):
         return
     if isinstance(call.body, bytes):
         await found.write(call.body)

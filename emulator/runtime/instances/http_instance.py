@@ -29,6 +29,11 @@ class HttpInstance:
         """Whether the process still runs."""
         return self._child.alive
 
+    @property
+    def base(self) -> str:
+        """The URL of its server."""
+        return self._base
+
     def exchange(self, call: Call) -> AbstractAsyncContextManager[Reply]:
         """One request, as it is. Raises InstanceError."""
         return self._send(call)

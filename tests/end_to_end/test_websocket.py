@@ -1,0 +1,107 @@
+"""WebSockets in the emulated clouds, under the vendors' own runtimes: on Google they end at the router, and
+elsewhere they are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from emulator.desired.model import CLOUDS, Cloud, Function
+from skyfleet import contract
+from tests.differential import emulated
+from tests.end_to_end import real_agent
+from tests.end_to_end.kit import Lab, lab
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("websocket-clouds"), pytest.mark.timeout(300)]
+
+AGENT = """
+import asyncio
+
+async def agent(request):
+    for word in ("a", "b", "c"):
+        await asyncio.sleep(0.1)
+        yield word
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The emulator, its agents, a router in each cloud over all of them."""
+
+    lab: Lab
+    agents: dict[Cloud, Function]
+    routers: dict[Cloud, Function]
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
+    async with lab(tmp_path_factory.mktemp("clouds")) as running:
+        agents: dict[Cloud, Function] = {
+            cloud: real_agent.function(running, cloud, AGENT, "my_agent:agent") for cloud in CLOUDS
+        }
+        targets = json.dumps(
+            [
+                {
+                    "cloud": cloud,
+                    "region": real_agent.place(cloud).partition("/")[2],
+                    "url": f"http://127.0.0.1:{spec.port}",
+                    "weight": 1,
+                    "repeatable": True,
+                }
+                for cloud, spec in agents.items()
+            ]
+        )
+        routers: dict[Cloud, Function] = {}
+        for cloud in CLOUDS:
+            spec = emulated.router(running, cloud, agents[cloud])
+            environ = {**spec.environment, contract.TARGETS: targets, contract.STRATEGY: "round-robin"}
+            routers[cloud] = replace(
+                spec, environment=environ, concurrency=contract.INSTANCE_CONCURRENCY, max_instances=8
+            )
+        agents = {
+            cloud: replace(spec, concurrency=1 if cloud == "aws" else 16) for cloud, spec in agents.items()
+        }
+        await running.deploy(*agents.values(), *routers.values())
+        yield World(running, agents, routers)
+
+
+def dial(spec: Function) -> connect:
+    return connect(f"ws://127.0.0.1:{spec.port}/ws", proxy=None, open_timeout=60, compression=None)
+
+
+async def test_it_ends_at_the_router_where_the_cloud_carries_it(world: World) -> None:
+    """On Google: events of a stream, through the front end and the framework's server."""
+    async with dial(world.routers["gcp"]) as ws:
+        assert json.loads(await ws.recv())["type"] == "session"
+        await ws.send(json.dumps({"type": "request", "id": "1", "path": "/invoke", "body": {"input": "x"}}))
+        found = [json.loads(await ws.recv())]
+        while found[-1]["type"] not in ("complete", "error"):
+            found.append(json.loads(await ws.recv()))
+        assert [one["seq"] for one in found] == list(range(1, len(found) + 1))
+        assert (found[0]["status"], found[-1]["type"]) == (200, "complete")
+        assert found[-2]["event"] == "done"
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+async def test_it_is_refused_where_the_cloud_does_not(cloud: Cloud, world: World) -> None:
+    """Over HTTP, with words that name what to use."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with dial(world.routers[cloud]):
+            pass
+    reply = caught.value.response
+    error = json.loads(reply.body)["error"]
+    assert (reply.status_code, error["code"]) == (501, "no-websocket")
+    assert "router of gcp" in error["message"]
+
+
+async def test_agents_get_no_websocket(world: World) -> None:
+    """The handshake is plain HTTP to them, and lacks a router's signature."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with dial(world.agents["gcp"]):
+            pass
+    assert caught.value.response.status_code == 401
