@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
 from bench.http.wire import Recorder, recording
-from functions.runtimes.server.options import SERVER_OPTIONS
+from functions.runtimes.server.options import SERVER_OPTIONS, WEBSOCKET_OPTIONS
 from router.app import App
 from skyfleet.asgi import ASGIApp
 from tests.functions.support import until
@@ -28,8 +29,8 @@ class Setup:
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp | App) -> Generator[int]:
-    """The server with the options of functions/runtimes/aws.py on a free port."""
+def serving(app: ASGIApp | App, options: Mapping[str, Any]) -> Generator[int]:
+    """The server with these options of functions/runtimes on a free port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -38,7 +39,7 @@ def serving(app: ASGIApp | App) -> Generator[int]:
             lifespan="on",
             timeout_graceful_shutdown=1,
             timeout_keep_alive=3600,
-            **SERVER_OPTIONS,
+            **options,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -54,13 +55,17 @@ def serving(app: ASGIApp | App) -> Generator[int]:
 
 @contextlib.contextmanager
 def running(
-    targets: int = 1, *, keyed: bool = False, hosts: Sequence[str] = ("127.0.0.1",)
+    targets: int = 1,
+    *,
+    keyed: bool = False,
+    hosts: Sequence[str] = ("127.0.0.1",),
+    websockets: bool = False,
 ) -> Generator[Setup]:
     """A router whose targets are one upstream; requests may be repeated.
 
-    targets: for each name of `hosts`. keyed: it wants its API key."""
+    targets: for each name of `hosts`. keyed: it wants its API key. websockets: as on Google."""
     with recording() as upstream:
         urls = [f"http://{host}:{upstream.port}" for host in hosts] * targets
         app = App(settings(urls, SKYFLEET_OPEN="0" if keyed else "1"))
-        with serving(app) as port:
+        with serving(app, WEBSOCKET_OPTIONS if websockets else SERVER_OPTIONS) as port:
             yield Setup(port, upstream, app)

@@ -17,10 +17,21 @@ CASES = [case for cases in REQUESTS.values() for case in cases]
 _PATIENCE_S, _SHORT_S = 5.0, 0.1
 
 
+# On Google's router it is for /ws, and all other paths answer 404.
+WEBSOCKET = "upgrade to a WebSocket on an agent's path"
+
+
 @pytest.fixture(scope="module")
 def setup() -> Generator[Setup]:
     """One router for all cases: a case must not change what happens to the next one."""
     with running() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def setup_with_websockets() -> Generator[Setup]:
+    """The same as on Google."""
+    with running(websockets=True) as one:
         yield one
 
 
@@ -29,11 +40,24 @@ def test_a_hostile_request_is_refused_or_reaches_the_agent_as_a_strict_reading_g
     case: HostileRequest, setup: Setup
 ) -> None:
     """What is ambiguous is refused with words; all else arrives with its method, target, body and fields."""
+    assert _faults(case, setup) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", [one for one in CASES if one.name != WEBSOCKET], ids=lambda case: case.name)
+def test_a_server_that_takes_websockets_reads_requests_alike(
+    case: HostileRequest, setup_with_websockets: Setup
+) -> None:
+    """As the test above."""
+    assert _faults(case, setup_with_websockets) == []
+
+
+def _faults(case: HostileRequest, setup: Setup) -> list[str]:
     setup.upstream.take()
     methods = [one.method if isinstance(one, Passed) else "GET" for one in case.expected]
     patience_s = _PATIENCE_S if case.expected else _SHORT_S
     talk = converse(setup.port, case.writes, patience_s=patience_s, methods=methods)
-    assert judge.faults(case, judge.result(talk, setup.upstream.take())) == []
+    return judge.faults(case, judge.result(talk, setup.upstream.take()))
 
 
 def test_the_corpus_is_large_and_its_names_are_unique() -> None:

@@ -25,6 +25,7 @@ from functions.runtimes.server.address import address
 from functions.runtimes.server.asgi_request import AsgiRequest, scope_of
 from functions.runtimes.server.host import Config, ServerState
 from functions.runtimes.server.response import Response
+from functions.runtimes.server.websocket import is_handshake
 from skyfleet.asgi import BODY_LIMIT, JSON_TYPE, Header, error_json
 from skyfleet.http1.body import Decoder, decoder
 from skyfleet.http1.direct import Accept, Begin, Handler, Refusal
@@ -200,9 +201,10 @@ class HttpConnection(asyncio.Protocol):
             self._malformed(malformed)
             return
         self._buffer = b""
-        if b"upgrade" in head.by_name and self._upgraded(head, data):
+        rest = data[end + 4 :]
+        if b"upgrade" in head.by_name and not rest and self._upgraded(head, data):
             return
-        self._start(head, data[end + 4 :])
+        self._start(head, rest)
 
     def _read_beginning(self, data: bytes) -> None:
         # A look costs as much as all that is here, so single bytes wait for a line's end or for a kilobyte.
@@ -299,18 +301,17 @@ class HttpConnection(asyncio.Protocol):
         """Hand the connection over to uvicorn's WebSocket protocol, if it has one and the client asks for it.
 
         That is what uvicorn's own class does (uvicorn/protocols/http/httptools_impl.py,
-        `handle_websocket_upgrade`, 0.54)."""
+        `handle_websocket_upgrade`, 0.54). data: the head alone."""
         websocket: Any = cast("Any", self._config).ws_protocol_class
-        options = head.by_name.get(b"connection", b"").lower()
-        if websocket is None or b"upgrade" not in options or head.by_name[b"upgrade"].lower() != b"websocket":
+        if websocket is None or not is_handshake(head):
             return False
         if self._timer is not None:
             self._timer.cancel()
         self._state.connections.discard(self)
         protocol: Any = websocket(config=self._config, server_state=self._state, app_state=self.app_state)
         protocol.connection_made(self._transport)
-        protocol.data_received(data)
         self._transport.set_protocol(protocol)
+        protocol.data_received(data)
         return True
 
     # Ends.

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from skyfleet.asgi import BODY_LIMIT
+from skyfleet.http1.head import RequestHead
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -27,6 +28,17 @@ OPTIONS: Final[dict[str, Any]] = {
     # A context of zlib takes tens of kB for each connection, and small messages gain little.
     "ws_per_message_deflate": False,
 }
+
+
+def is_handshake(head: RequestHead) -> bool:
+    """Whether a request is the handshake of a WebSocket (RFC 6455, section 4.1). Any other that asks for an
+    upgrade is a plain request (RFC 9110, section 7.8)."""
+    values = b",".join([value for name, value in head.fields if name == b"connection"])
+    return (
+        (head.method, head.minor, head.length) == ("GET", 1, 0)
+        and head.by_name[b"upgrade"].lower() == b"websocket"
+        and b"upgrade" in {option.strip() for option in values.lower().split(b",")}
+    )
 
 
 def websocket_protocol(

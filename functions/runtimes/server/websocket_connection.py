@@ -8,6 +8,8 @@ Rules, beyond uvicorn's
   its connection is reset if that does not help. uvicorn would wait without end.
 - While a client does not read, nothing is read from it: each ping would add a pong to what waits for it.
 - A message has at most `MOST_FRAGMENTS` fragments, since empty ones count for no limit of bytes.
+- A client that writes behind its handshake before that is answered is disconnected: RFC 6455, section 4.1,
+  forbids it, and uvicorn's class fails. So it does for a handshake that the library refuses by itself.
 - At the end of the process the application is told, closes when its answers are sent, and uvicorn waits for
   it as for a response. uvicorn's class would close at once.
 """
@@ -57,7 +59,14 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self.transport.abort()
+            return
         super().data_received(data)
+        if not self.handshake_initiated:
+            # The library's own limits are narrower, and uvicorn's class does not send its refusal.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
         if not self.writable.is_set():
             self.transport.pause_reading()
 
@@ -87,6 +96,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """The process ends."""
+        if self.transport.is_closing():
+            return
         if self.handshake_complete and not self.close_sent and not self.disconnected:
             cast("Any", self.queue).put_nowait({"type": SHUTDOWN})
         else:
