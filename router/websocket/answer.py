@@ -154,7 +154,7 @@ class Answer:
         message = self._messages[place]
         self.next += 1
         self._unsent -= len(message)
-        self._drop_sent(self._limits.answer_bytes)
+        self._drop_sent(self._limits.kept_bytes)
         self._go_on()
         return message
 

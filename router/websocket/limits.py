@@ -12,15 +12,16 @@ from skyfleet.values import frozen
 class Limits:
     """sockets: open ones of one instance. in_flight: requests of one session without a complete answer.
 
-    answer_bytes: unsent messages of one answer, above which its target is paused; also the sent ones that
-    are kept of it. body_bytes: a reply that is no stream, which is one message. held_answers: complete ones
-    that a session keeps. held_bytes: messages of all sessions. hold_s: for how long answers are kept without
-    a connection.
+    answer_bytes: unsent messages of one answer, above which its target is paused. kept_bytes: messages of one
+    answer that are kept once they were sent. body_bytes: a reply that is no stream, which is one message.
+    held_answers: complete ones that a session keeps. held_bytes: messages of all sessions. hold_s: for how
+    long answers are kept without a connection.
     """
 
     sockets: int = 1_000
     in_flight: int = 64
     answer_bytes: int = 262_144
+    kept_bytes: int = 1_048_576
     body_bytes: int = BODY_LIMIT
     held_answers: int = 64
     held_bytes: int = 64 * 1024 * 1024

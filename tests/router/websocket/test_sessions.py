@@ -221,7 +221,7 @@ def test_a_complete_answer_is_held_too() -> None:
 
 def test_what_is_not_held_is_told() -> None:
     """Unknown ids, numbers that were never sent, messages beyond the bound, requests that were not named."""
-    sessions = store(answer_bytes=500)
+    sessions = store(kept_bytes=500)
     session = sessions.begin(Client())
     long, forwarding = begun(session, "long")
     stream(long, *(f'"{"x" * 100}"' for _ in range(12)))

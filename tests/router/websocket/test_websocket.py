@@ -6,10 +6,13 @@ import asyncio
 import base64
 import contextlib
 import json
+import subprocess
+import sys
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from functions.runtimes.server import websocket_connection
 from tests.router.support import (
     API_KEY,
     QUICK,
@@ -335,3 +338,50 @@ async def test_the_end_of_the_process_loses_no_answer() -> None:
         script.go_on.set()
         assert (await ws.answer("a"))[-1]["type"] == "complete"
         assert (await ws.closed())[0] == 1012
+
+
+async def test_a_client_that_takes_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection does not stay; what it lacks is held for a while, and it goes on where it was."""
+    monkeypatch.setattr(websocket_connection, "STALLED_S", 0.3)
+    monkeypatch.setattr(websocket_connection, "GRACE_S", 0.1)
+    total = 1_500
+
+    async def long(request: Received, peer: Peer) -> None:
+        await peer.send(b"HTTP/1.1 200 OK\r\n" + STREAM.encode())
+        for number in range(total):
+            await peer.send(chunk(f'data: {{"n": {number}, "pad": "{"x" * 10_000}"}}\n\n'))
+        await peer.send(b"0\r\n\r\n")
+
+    async with upstream(long) as up, router([up.url]) as front:
+        async with socket(front, max_queue=1) as ws:
+            session = (await ws.hear())["session"]
+            await ws.ask("a")
+            seen = (await ws.hear())["seq"]
+            ws.raw.transport.pause_reading()
+            await eventually(lambda: not front.server.server_state.connections)
+            ws.raw.transport.abort()
+        async with socket(front) as ws:
+            await ws.hear()
+            await ws.say(type="resume", session=session, answers={"a": seen})
+            assert (await ws.hear())["resumed"] is True
+            first = await ws.hear()
+            # More was sent than is kept of one answer, so the client is told that it cannot have all of it.
+            assert (first["type"], first["error"]["code"]) == ("error", "not-held")
+
+
+async def test_fragments_without_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count for no limit of bytes, so their number is limited."""
+    monkeypatch.setattr(websocket_connection, "MOST_FRAGMENTS", 100)
+    async with upstream(ok) as up, router([up.url]) as front, socket(front) as ws:
+        with contextlib.suppress(ConnectionClosed):
+            await ws.raw.send(iter([""] * 200))
+        assert (await ws.closed())[0] == 1009
+
+
+def test_nothing_of_it_is_imported_at_the_start() -> None:
+    """Neither the library nor our part, until there is a handshake."""
+    code = (
+        "import sys, router.app, functions.runtimes.server.options as o; o.WEBSOCKET_OPTIONS\n"
+        "print([name for name in sys.modules if name.startswith(('websockets', 'router.websocket'))])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
