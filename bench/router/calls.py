@@ -68,9 +68,15 @@ class AtOnce:
     """The least that an application can do."""
 
     def __init__(self, client: ClientResponse) -> None:
-        client.head(200, [])
-        client.body(b"")
-        client.end()
+        self._client = client
+
+    def __call__(self, _body: bytes, /) -> AtOnce:
+        self._client.head(200, [])
+        self._client.body(b"")
+        self._client.end()
+        return self
+
+    def reading(self, _size: int, /) -> None: ...
 
     def pause(self) -> None: ...
 
@@ -81,7 +87,7 @@ class AtOnce:
 
 def at_once(_head: RequestHead, _peer: str, client: ClientResponse) -> Begin:
     """Answer at once."""
-    return lambda _: AtOnce(client)
+    return AtOnce(client)
 
 
 async def serve(accept: Accept, times: int) -> None:
