@@ -19,7 +19,7 @@ from bench.http.wire import Script, converse
 # A contestant that answers nothing within this time waits for more. An incomplete request is waited for less.
 _PATIENCE_S: Final = 1.5
 _SHORT_S: Final = 0.3
-_LARGE: Final = 1_000_000
+_SETTLE_S: Final = 15.0
 _ASKED: Final = {
     "GET": get(target=b"/reply"),
     "HEAD": message(b"HEAD /reply HTTP/1.1", b"Host: agent.example"),
@@ -45,9 +45,17 @@ def ask(one: Running, case: HostileRequest) -> judge.Result:
     patience_s = _PATIENCE_S if case.expected else _SHORT_S
     talk = converse(one.port, case.writes, patience_s=patience_s, methods=methods)
     if not talk.closed:
-        # What the connection's end sets free belongs to this case.
-        time.sleep(_SHORT_S if len(case.sent) < _LARGE else _PATIENCE_S)
+        _settle(one)
     return judge.result(talk, one.upstream.take())
+
+
+def _settle(one: Running) -> None:
+    """Wait for what the connection's end has set free: it belongs to this case."""
+    until = time.monotonic() + _SETTLE_S
+    while time.monotonic() < until:
+        time.sleep(_SHORT_S)
+        if not one.upstream.pending:
+            return
 
 
 def answer(one: Running, case: HostileReply) -> judge.Result:

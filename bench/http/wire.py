@@ -262,6 +262,7 @@ class Recorder:
 
     script: Script = field(default_factory=Script)
     port: int = 0
+    pending: int = 0  # connections with a part of a request
     _kept: list[Seen | Unreadable] = field(default_factory=list["Seen | Unreadable"])
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
@@ -278,19 +279,22 @@ class Recorder:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        data = b""
+        data, partial = b"", False
         try:
-            while more := await reader.read(65_536):
+            while more := await reader.read(262_144):
                 data += more
                 with contextlib.suppress(Incomplete):
                     while data:
                         seen, data = read_request(data)
                         await self._answer(seen, writer)
+                self.pending += bool(data) - partial
+                partial = bool(data)
         except Unreadable as error:
             self._keep(error)
         except (ConnectionError, asyncio.CancelledError, _Closed):
             pass
         finally:
+            self.pending -= partial
             writer.close()
 
     async def stop(self) -> None:

@@ -151,4 +151,4 @@ PIPELINES: Final = (
     ),
 )
 
-CASES: Final[tuple[HostileRequest, ...]] = (*HEADS, *BODIES, *PIPELINES)
+CASES: Final[tuple[HostileRequest, ...]] = (*HEADS, *PIPELINES, *BODIES)
