@@ -1,5 +1,5 @@
 """WebSockets in the emulated clouds, under the vendors' own runtimes: on Google they end at the router, and
-elsewhere they are refused."""
+elsewhere they are refused; a cloud that is killed under 200 of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from skyfleet import contract
 from tests.differential import emulated
 from tests.end_to_end import real_agent
 from tests.end_to_end.kit import Lab, lab
+from tests.end_to_end.test_emulator_faults import inject
+from tests.router.websocket.load import load
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("websocket-clouds"), pytest.mark.timeout(300)]
 
@@ -105,3 +107,15 @@ async def test_agents_get_no_websocket(world: World) -> None:
         async with dial(world.agents["gcp"]):
             pass
     assert caught.value.response.status_code == 401
+
+
+async def test_a_lost_cloud_under_200_sockets_loses_no_answer(world: World) -> None:
+    """20 messages a second, and the agents of a cloud are killed: every answer is complete, since the agent
+    may run twice. The sockets are in several instances of the router."""
+    url = f"ws://127.0.0.1:{world.routers['gcp'].port}/ws"
+    try:
+        found = await load([url] * 200, 200, 0.05, lambda: inject(world.lab, "aws", "kill"))
+    finally:
+        await world.lab.emulator.set_faults(())
+    assert found.ends == {"complete": 200}
+    assert found.targets.keys() == {"aws/r0", "azure/r1", "gcp/r2"}
