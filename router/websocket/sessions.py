@@ -1,8 +1,8 @@
 """The sessions of one instance: which answers belong to which client, and for how long they are kept.
 
 Rules
-- A session begins with a connection and outlives it by `hold_s`. Its id has 128 random bits and is all that a
-  client needs to come back, beside the API key.
+- A session begins with a connection and outlives it by `hold_s`, if it has an answer. Its id has 128 random
+  bits and is all that a client needs to come back, beside the API key.
 - While a connection is gone, its requests run on and their messages wait, within the bounds of `Limits`.
 - Another connection that resumes a session takes it over. What it does not name is dropped: the client has it
   or wants it no more.
@@ -62,6 +62,11 @@ class Session:
     def busy(self) -> bool:
         """Whether an answer is not complete or not sent."""
         return bool(self.answers)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no answer."""
+        return not self.answers and not self._sent
 
     def new(self, ident: str) -> Answer:
         """An answer for a request that is not begun."""
@@ -179,6 +184,9 @@ class Sessions:
         if session.connection is not connection:
             return
         session.connection = None
+        if session.empty:
+            self.end(session)
+            return
         self._all.move_to_end(session.id)
         session.timer = self._later(self._limits.hold_s, lambda: self.end(session))
 

@@ -270,6 +270,17 @@ def test_a_session_ends_some_time_after_its_connection() -> None:
     assert sessions.held == 0
 
 
+def test_a_session_without_an_answer_ends_with_its_connection() -> None:
+    """So connections that come and go leave nothing."""
+    timers = Timers()
+    sessions = store(timers)
+    client = Client()
+    session = sessions.begin(client)
+    sessions.leave(session, client)
+    assert timers.waiting == []
+    assert sessions.resume(session.id, client) is None
+
+
 def test_answers_of_all_sessions_are_bounded() -> None:
     """First goes what was sent, then sessions without a connection; a client's unsent messages stay."""
     sessions = store(held_bytes=3_000)

@@ -197,6 +197,32 @@ async def test_a_stream_that_breaks_off_says_so() -> None:
         assert last["error"]["code"]
 
 
+async def test_a_reply_that_no_message_can_carry_is_an_error() -> None:
+    """A reply or an event beyond its limit, and one that is no text; the connection stays."""
+
+    async def large(request: Received, peer: Peer) -> None:
+        if request.target == "/binary":
+            await peer.reply(200, b"\xff\xfe", headers="content-type: application/octet-stream\r\n")
+        elif request.target == "/reply":
+            await peer.reply(200, b"x" * 7_000_000)
+        elif request.target == "/event":
+            await peer.send(b"HTTP/1.1 200 OK\r\n" + STREAM.encode())
+            await peer.send(chunk("data: 1\n\n"))
+            await peer.send(chunk("data: " + "x" * 2_000_000 + "\n\n"))
+        else:
+            await ok(request, peer)
+
+    codes = {"/reply": "reply-too-large", "/event": "event-too-large", "/binary": "reply-not-text"}
+    async with upstream(large) as up, router([up.url]) as front, socket(front) as ws:
+        await ws.hear()
+        for path, code in codes.items():
+            await ws.ask(path, path=path)
+            assert (await ws.answer(path))[-1]["error"]["code"] == code
+        await ws.ask("more")
+        assert (await ws.answer("more"))[-1]["type"] == "complete"
+        assert all(one["inflight"] == 0 for one in (await front.status())["targets"])
+
+
 async def test_a_client_that_comes_back_resumes() -> None:
     """What arrived while it was gone, and what still runs; another session's answers are not held."""
     script = Streams()
