@@ -22,7 +22,7 @@ from router.app import App
 from router.checker import Checker
 from router.config import RouterSettings, router_settings
 from router.core.policy import Policy
-from skyfleet.asgi import ASGIApp
+from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 from skyfleet.contract import Checks
 from skyfleet.keys import Role, derived
 from skyfleet.objects import Bucket
@@ -266,15 +266,25 @@ async def router(
     policy: Policy = CALM,
     repeatable: bool = True,
     bucket: Bucket | None = None,
+    asgi: bool = False,
     **environ: str,
 ) -> AsyncGenerator[Front, None]:
-    """A running router over these targets."""
+    """A running router over these targets. asgi: its server calls it by ASGI only, as on Azure."""
     app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket, entropy=from_the_top())
     async with (
-        served(app) as port,
+        served(by_asgi(app) if asgi else app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
     ):
         yield Front(app, client, port)
+
+
+def by_asgi(app: App) -> ASGIApp:
+    """The router without its direct way."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return call
 
 
 def from_the_top() -> Callable[[int], bytes]:

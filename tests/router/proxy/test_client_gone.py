@@ -59,6 +59,12 @@ async def idle(front: Front) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture(params=[False, True], ids=["direct", "asgi"])
+def asgi(request: pytest.FixtureRequest) -> bool:
+    """How the server calls the router."""
+    return bool(request.param)
+
+
 SEND_EVENTS: Final = CHUNKED % EVENTS
 BYTES: Final = CHUNKED % b"application/octet-stream"
 
@@ -76,14 +82,14 @@ BYTES: Final = CHUNKED % b"application/octet-stream"
 )
 @pytest.mark.parametrize("repeatable", [True, False])
 async def test_a_reply_that_no_client_waits_for_is_cancelled(
-    beginning: bytes, shown: bytes, repeatable: bool
+    beginning: bytes, shown: bytes, repeatable: bool, asgi: bool
 ) -> None:
     """The agent's connection is closed, no other target is asked, and no request stays active."""
     agent, other = Agent(beginning), Agent()
     async with (
         upstream(agent) as a,
         upstream(other) as b,
-        router([a.url, b.url], repeatable=repeatable, policy=replace(CALM, hedge="off")) as front,
+        router([a.url, b.url], repeatable=repeatable, policy=replace(CALM, hedge="off"), asgi=asgi) as front,
     ):
         async with client(front, WHOLE) as reader:
             await eventually(lambda: agent.working == 1)
@@ -94,10 +100,10 @@ async def test_a_reply_that_no_client_waits_for_is_cancelled(
         assert (len(a.asked), len(b.asked)) == (1, 0)
 
 
-async def test_a_client_that_stops_reading_and_leaves_is_noticed() -> None:
+async def test_a_client_that_stops_reading_and_leaves_is_noticed(asgi: bool) -> None:
     """The upstream connection is paused then, and closed all the same."""
     agent = Agent(BYTES, endless=True)
-    async with upstream(agent) as up, router([up.url]) as front:
+    async with upstream(agent) as up, router([up.url], asgi=asgi) as front:
         async with client(front, WHOLE) as reader:
             await reader.readuntil(b"\r\n\r\n")
             await eventually(lambda: agent.stuck)
@@ -105,19 +111,23 @@ async def test_a_client_that_stops_reading_and_leaves_is_noticed() -> None:
         await idle(front)
 
 
-async def test_every_attempt_of_a_request_is_cancelled() -> None:
+async def test_every_attempt_of_a_request_is_cancelled(asgi: bool) -> None:
     """Redundant sends: each agent notices."""
     one, two = Agent(), Agent()
     asked = HEAD + b"x-skyfleet-redundant: 2\r\n\r\nhi"
     policy = replace(CALM, allowed_overrides=frozenset({"redundant"}))
-    async with upstream(one) as a, upstream(two) as b, router([a.url, b.url], policy=policy) as front:
+    async with (
+        upstream(one) as a,
+        upstream(two) as b,
+        router([a.url, b.url], policy=policy, asgi=asgi) as front,
+    ):
         async with client(front, asked):
             await eventually(lambda: one.working == two.working == 1)
         await asyncio.wait_for(asyncio.gather(one.gone.wait(), two.gone.wait()), 5)
         await idle(front)
 
 
-async def test_a_connection_that_is_being_opened_is_given_up() -> None:
+async def test_a_connection_that_is_being_opened_is_given_up(asgi: bool) -> None:
     """A target that accepts and never answers the TLS handshake: its socket is closed at once."""
     opened, closed = asyncio.Event(), asyncio.Event()
 
@@ -132,17 +142,17 @@ async def test_a_connection_that_is_being_opened_is_given_up() -> None:
     server = await asyncio.start_server(accepts, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     policy = replace(CALM, connect_timeout_s=60.0)
-    async with server, router([f"https://127.0.0.1:{port}"], policy=policy) as front:
+    async with server, router([f"https://127.0.0.1:{port}"], policy=policy, asgi=asgi) as front:
         async with client(front, WHOLE):
             await asyncio.wait_for(opened.wait(), 5)
         await asyncio.wait_for(closed.wait(), 5)
         await idle(front)
 
 
-async def test_a_client_that_leaves_within_its_body_reaches_no_agent() -> None:
+async def test_a_client_that_leaves_within_its_body_reaches_no_agent(asgi: bool) -> None:
     """The body is read before anything is sent, so there is nothing to cancel."""
     agent = Agent()
-    async with upstream(agent) as up, router([up.url]) as front:
+    async with upstream(agent) as up, router([up.url], asgi=asgi) as front:
         async with client(front, HEAD + b"\r\nh"):
             await asyncio.sleep(0.1)
         assert (await front.client.get("/health")).status_code == 200
@@ -150,10 +160,10 @@ async def test_a_client_that_leaves_within_its_body_reaches_no_agent() -> None:
         await idle(front)
 
 
-async def test_a_queued_request_of_a_client_that_left_is_never_sent() -> None:
+async def test_a_queued_request_of_a_client_that_left_is_never_sent(asgi: bool) -> None:
     """No target can be reached and the client leaves; when the target returns, only another client's request
     is sent."""
-    async with away(1) as (target,), router([target.one.url], policy=PATIENT) as front:
+    async with away(1) as (target,), router([target.one.url], policy=PATIENT, asgi=asgi) as front:
         queue = front.app._context.request_queue._waiting  # pyright: ignore
         async with client(front, WHOLE):
             await eventually(lambda: len(queue) == 1)
