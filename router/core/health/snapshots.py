@@ -173,13 +173,14 @@ def is_fresh(document: Snapshot, now: float, policy: Policy) -> bool:
 def votes(
     documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
 ) -> Votes:
-    """What each fresh checker that has a verdict says of one target. since: a checker with older
-    results only has no say."""
+    """What each fresh checker that has a verdict says of one target. since: older results do not count."""
     ups, dissents, newest = 0, 0, 0.0
     downs: list[str] = []
     for document in documents:
         results = document.results.get(target, ())
-        if not results or results[-1].at <= since or not _fresh(results[-1].at, now, policy):
+        if since:
+            results = tuple(one for one in results if one.at > since)
+        if not results or not _fresh(results[-1].at, now, policy):
             continue
         up = verdict(results, policy)
         if up is None:
@@ -196,8 +197,7 @@ def votes(
 def merged(
     documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
 ) -> Merged:
-    """The majority of the fresh checkers on one target. since: a checker with older
-    results only has no say."""
+    """The majority of the fresh checkers on one target. since: older results do not count."""
     given = votes(documents, target, now, policy, since)
     downs, voters = len(given.downs), given.voters
     if not voters:

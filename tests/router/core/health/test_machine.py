@@ -141,7 +141,8 @@ def test_probes_decide_down_by_majority_of_the_fresh() -> None:
 
 
 def test_probe_results_that_are_sent_again_make_no_second_verdict() -> None:
-    """Also under a later date, or beside news of another target: what has come back since stays."""
+    """Also under a later date, or beside news of another target: what has come back since stays, until there
+    are as many new failures as make a verdict."""
     looks = seen("a/a", False, False, False)
     fleet = f.fold(f.start(targets(1, 1), NOW), [looks], NOW, DEFAULT)
     fleet = f.back(fleet, "aws/r0", NOW + 1)
@@ -149,6 +150,8 @@ def test_probe_results_that_are_sent_again_make_no_second_verdict() -> None:
         fleet = f.fold(fleet, [later], NOW + 4, DEFAULT)
         assert fleet.health["aws/r0"].status is Status.SLOW_START
     fleet = f.fold(fleet, [seen("a/a", False, at=NOW + 5)], NOW + 5, DEFAULT)
+    assert fleet.health["aws/r0"].status is Status.SLOW_START
+    fleet = f.fold(fleet, [seen("a/a", False, False, at=NOW + 7)], NOW + 7, DEFAULT)
     assert fleet.health["aws/r0"].status is Status.DOWN
 
 
