@@ -111,3 +111,23 @@ def test_a_reply_that_outlives_its_router_never_looks_complete(kind: ResponseKin
     (abort,) = one.machine.on_expire()
     assert isinstance(abort, a.Abort)
     assert (abort.code, abort.as_event) == ("draining", kind is ResponseKind.STREAM)
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeatable", "expected"),
+    [
+        (ResponseKind.STREAM, True, True),
+        (ResponseKind.STREAM, False, False),
+        (ResponseKind.PASS, True, False),
+    ],
+)
+def test_only_a_stream_of_a_repeatable_request_may_be_resumed(
+    kind: ResponseKind, repeatable: bool, expected: bool
+) -> None:
+    """Any other body is not needed once its reply is forwarded."""
+    one = Driven(limits(repeatable=repeatable))
+    assert not one.machine.may_resume
+    one.head(0, 200, kind)
+    if one.machine.forwarded is None:
+        one.ready(0)
+    assert one.machine.may_resume is expected
