@@ -8,6 +8,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from typing import Any, cast
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -27,6 +28,11 @@ from tests.router.support import router as plain_router
 from tests.router.websocket.support import router, socket
 
 STREAM = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+PING = b"\x89\xfd" + bytes(4 + 125)
 
 
 def chunk(text: str) -> bytes:
@@ -393,6 +399,30 @@ async def test_a_client_that_takes_nothing_is_disconnected(monkeypatch: pytest.M
             first = await ws.hear()
             # More was sent than is kept of one answer, so the client is told that it cannot have all of it.
             assert (first["type"], first["error"]["code"]) == ("error", "not-held")
+
+
+async def test_pings_without_a_reader_fill_no_memory() -> None:
+    """While a client takes no pongs, its pings are not read."""
+    async with upstream(ok) as up, router([up.url]) as front:
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        cast("Any", writer.transport).pause_reading()
+        (connection,) = cast("set[Any]", front.server.server_state.connections)
+
+        async def flood() -> None:
+            for _ in range(500):
+                writer.write(PING * 1_000)
+                await writer.drain()
+
+        flooding = asyncio.create_task(flood())
+        await eventually(lambda: not connection.writable.is_set())
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert connection.transport.get_write_buffer_size() < 2_000_000
+        assert not flooding.done()
+        flooding.cancel()
+        writer.transport.abort()
 
 
 async def test_fragments_without_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
