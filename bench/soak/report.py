@@ -39,6 +39,8 @@ code 1 when a bound below is broken.
 - Descriptors, sockets, tasks and active requests are compared in idle: the least of 12 s before the load
   with that of 12 s after it. Four descriptors more (a probe of each target and a checker) and one task
   more are allowed.
+- Under load nearly all sockets are connections of the client. Its pool (aiohttp) takes the one that was idle
+  for the longest time, so the connections that a slow moment opened stay in use until the load ends.
 """
 
 
