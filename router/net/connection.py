@@ -174,14 +174,15 @@ class Connection(asyncio.Protocol):
         if self._handler is None:
             self.close()
             return
-        body = self._decoder
+        body, held = self._decoder, 0
         if body is None and self._held:
+            held = len(self._held)
             data, self._held = self._held + data, b""
         try:
             if body is not None:
                 self._read_body(body, body.feed(data))
-            elif (end := data.find(b"\r\n\r\n")) < 0:
-                check_response_beginning(data)
+            elif (end := data.find(b"\r\n\r\n", max(0, held - 3))) < 0:
+                check_response_beginning(data, held)
                 self._held = data
             else:
                 head = parse_response(data[: end + 2])

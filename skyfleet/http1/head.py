@@ -168,17 +168,21 @@ def check_beginning(data: bytes, *, routed: bool = False) -> None:
     _check_beginning(data, _REQUEST, routed=routed)
 
 
-def check_response_beginning(data: bytes) -> None:
-    """The same of a response. Raises MalformedMessage."""
-    _check_beginning(data, _RESPONSE, routed=True)
+def check_response_beginning(data: bytes, start: int = 0) -> None:
+    """The same of a response. start: the bytes before it were checked. Raises MalformedMessage."""
+    _check_beginning(data, _RESPONSE, routed=True, start=start)
 
 
-def _check_beginning(data: bytes, head: re.Pattern[bytes], *, routed: bool) -> None:
-    if BARE.search(data):
+def _check_beginning(data: bytes, head: re.Pattern[bytes], *, routed: bool, start: int = 0) -> None:
+    """What is new costs a look at what is new, so single bytes are no burden."""
+    if BARE.search(data, max(0, start - 1)):
         raise _unreadable(data)
-    if (end := data.find(b"\r\n")) >= 0 and not head.fullmatch(data, 0, end + 2):
+    end = data.find(b"\r\n")
+    if end >= 0 and end + 1 >= start and not head.fullmatch(data, 0, end + 2):
         raise _unreadable(data)
-    _check_limits(data, routed=routed)
+    line = len(data) - data.rfind(b"\n") - 1
+    if line > MAX_LINE or len(data) > MAX_HEAD or b"\n" in data[start:]:
+        _check_limits(data, routed=routed)
 
 
 def _fields(head: bytes, lines: bytes, *, routed: bool = False) -> list[Header]:

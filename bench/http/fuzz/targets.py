@@ -162,12 +162,13 @@ class _Transport(asyncio.Transport):
 def reply(data: bytes) -> None:
     """A reply to the router's upstream client; the first byte says how it is split, and whether it ends."""
     first, data = data[0] if data else 0, data[1:]
-    whole = _replied(data, max(1, len(data)), closes=first & 64 == 0)
-    parts = _replied(data, (first % 7) + 1, closes=first & 64 == 0)
+    whole = replied(data, max(1, len(data)), closes=first & 64 == 0)
+    parts = replied(data, (first % 7) + 1, closes=first & 64 == 0)
     assert whole == parts, (whole, parts)
 
 
-def _replied(data: bytes, step: int, *, closes: bool) -> list[Any]:
+def replied(data: bytes, step: int, *, closes: bool) -> list[Any]:
+    """What the upstream client reports of a reply in reads of `step` bytes. closes: its connection ends."""
     handler = _Handler()
     near, far = socket.socketpair()
     with near, far:
