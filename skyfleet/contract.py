@@ -85,12 +85,15 @@ DEFAULT_STRATEGY: Final = Strategy.ADAPTIVE
 # The time that each cloud gives a function for one request, in seconds. Azure's load balancer ends a request
 # after 230 s of silence, whatever `functionTimeout` says (learn.microsoft.com/azure/azure-functions/
 # functions-scale, note on time-outs). Lambda and Cloud Run end it at the time-out of the function, which the
-# deployment sets to the same (docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html,
-# cloud.google.com/run/docs/configuring/request-timeout).
+# deployment sets to the same, but for routers on Google (docs.aws.amazon.com/lambda/latest/dg/
+# configuration-timeout.html, cloud.google.com/run/docs/configuring/request-timeout).
 REQUEST_S: Final = 230
 # A router answers before its platform does so in its place with a bare text. The difference covers its own
 # cold start, which Azure and Google count.
 MAX_DEADLINE_S: Final = REQUEST_S - 10
+# On Google a WebSocket is a request (cloud.google.com/run/docs/triggering/websockets). So a router gets the
+# most that Cloud Run gives, and takes no new message in the last minutes of a connection.
+WEBSOCKET_S: Final = 3600
 
 # The policy's numbers. Below the minimum a timer of the event loop or one round trip is the limit; above the
 # maximum the unit is probably wrong, or another limit applies first. Where 0 is allowed, it switches the

@@ -5,8 +5,8 @@ Rules
   closes the connection with a code of 44xx. Answers stay, so that the client can resume.
 - Each `request` is one request through the same `Forwarder` as over HTTP.
 - Messages that belong to no answer are few: reading stops until the client has taken them.
-- On the end of the process new requests are refused, and the connection closes with 1012 once all answers are
-  sent (RFC 6455's registry: "Service Restart").
+- At the end of the process, and before the platform ends the connection, new requests are refused, and the
+  connection closes with 1012 once all answers are sent (IANA's registry of close codes: "Service Restart").
 """
 
 from __future__ import annotations
@@ -68,10 +68,12 @@ class SocketConnection:
         """Serve it until it is closed."""
         self._say_session(resumed=False)
         writer = asyncio.create_task(self._write(send))
+        timer = asyncio.get_running_loop().call_later(self._limits.connection_s, self._end)
         try:
             await self._read(receive)
         finally:
             self._sessions.leave(self._session, self)
+            timer.cancel()
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
@@ -81,8 +83,7 @@ class SocketConnection:
     async def _read(self, receive: Receive) -> None:
         while (event := await receive())["type"] != "websocket.disconnect":
             if event["type"] == SHUTDOWN:
-                self._ending = True
-                self._woken.set()
+                self._end()
                 continue
             if self._closing is not None:
                 continue
@@ -97,6 +98,10 @@ class SocketConnection:
             while len(self._direct) > _MOST_DIRECT:
                 self._taken.clear()
                 await self._taken.wait()
+
+    def _end(self) -> None:
+        self._ending = True
+        self._woken.set()
 
     def _take_in(self, message: messages.ClientMessage) -> None:
         match message:
@@ -128,7 +133,7 @@ class SocketConnection:
 
     def _check_capacity(self) -> None:
         if self._ending:
-            raise CallerError(503, "draining", "This router ends. Send it over a new connection.")
+            raise CallerError(503, "draining", "This connection ends. Send it over a new one.")
         if self._session.full:
             most = self._limits.in_flight
             raise CallerError(429, "too-many-requests", f"{most} requests are under way; wait for one.")
@@ -189,7 +194,7 @@ class SocketConnection:
                 if message is not None:
                     await send({"type": "websocket.send", "text": message.decode()})
                 elif self._ending and not self._session.busy:
-                    self._closing = RESTART, "This router ends."
+                    self._closing = RESTART, "Connect again."
                 else:
                     self._woken.clear()
                     await self._woken.wait()

@@ -153,7 +153,7 @@ class Function(pulumi.ComponentResource):
                 service_account_email=account.email,
                 available_memory=f"{self.spec.memory_mb}Mi",
                 available_cpu=CHECKER_CPU if self.spec.schedule else CPU,
-                timeout_seconds=self.spec.timeout_s,
+                timeout_seconds=contract.WEBSOCKET_S if self.spec.role == "router" else self.spec.timeout_s,
                 max_instance_request_concurrency=self.spec.concurrency,
                 min_instance_count=0,
                 max_instance_count=CHECKER_INSTANCES if self.spec.schedule else self.google.max_instances,

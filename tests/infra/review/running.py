@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from skyfleet import contract
 from tests.infra.recorded import of_type
 from tests.infra.review.facts import FUNCTIONS, GCS, NO, S3, SITE, YES, Fleet, at, unless
 
@@ -81,13 +82,14 @@ def instances_are_bounded(fleet: Fleet) -> list[str]:
     stack's setting. The duration of a run is limited on all clouds."""
     counts = range(1, MOST_INSTANCES + 1)
     seconds = range(1, MOST_SECONDS + 1)
+    on_google = {*seconds, contract.WEBSOCKET_S}  # a WebSocket, which clients pay for and close
     return [
         *unless(fleet, FUNCTIONS["gcp"], "serviceConfig.maxInstanceCount", counts, "is unbounded"),
         *unless(
             fleet, SITE, "functionAppConfig.scaleAndConcurrency.maximumInstanceCount", counts, "is unbounded"
         ),
         *unless(fleet, FUNCTIONS["gcp"], "serviceConfig.minInstanceCount", (None, 0), "never sleeps"),
-        *unless(fleet, FUNCTIONS["gcp"], "serviceConfig.timeoutSeconds", seconds, "runs for too long"),
+        *unless(fleet, FUNCTIONS["gcp"], "serviceConfig.timeoutSeconds", on_google, "runs for too long"),
         *unless(fleet, FUNCTIONS["aws"], "timeout", seconds, "runs for too long"),
     ]
 
