@@ -53,6 +53,8 @@ _CONTINUE: Final = b"100-continue"
 class HttpConnection(asyncio.Protocol):
     """A client's connection. The arguments are those of uvicorn's protocol classes."""
 
+    joins_fields = False
+
     def __init__(
         self,
         config: Config,

@@ -6,6 +6,8 @@ Rules
   the application says of hop-by-hop fields is not written, but for `connection: close`.
 - The head waits for the first part of the body or for `flush`, so that most responses are one write.
 - A response that is shorter than its length, or left without its end, closes the connection.
+- Where the platform takes one value for each name, repeated fields are joined with a comma, which has the
+  same meaning (RFC 9110, section 5.3). `set-cookie` stays repeated.
 - A missing `date` is added (RFC 9110, section 6.6.1); a name or value that does not belong in a head is an
   error of the application.
 """
@@ -32,9 +34,11 @@ _DATE: Final = b"date"
 
 
 class Connection(Protocol):
-    """What a response needs of its connection. body: the decoder of a request's body that is to come."""
+    """What a response needs of its connection. body: the decoder of a request's body that is to come.
+    joins_fields: the platform takes one value for each name."""
 
     body: Decoder | None
+    joins_fields: bool
 
     @property
     def default_fields(self) -> Sequence[Header]: ...
@@ -83,6 +87,8 @@ class Response:
             return
         names = dict(headers)
         fields = list(headers)
+        if len(names) != len(fields) and self._connection.joins_fields:
+            fields = joined(fields)
         if not _HOP_BY_HOP.isdisjoint(names):
             fields = self._end_to_end(fields)
         bodiless = self._no_body or status in (204, 304)
@@ -173,6 +179,18 @@ class Response:
             if name == b"connection" and b"close" in [part.strip() for part in value.lower().split(b",")]:
                 self.keep_alive = False
         return [field for field in fields if field[0] not in _HOP_BY_HOP]
+
+
+def joined(fields: Iterable[Header]) -> list[Header]:
+    """One field for each name, at the place of the first; `set-cookie` stays repeated."""
+    values: dict[bytes, bytes] = {}
+    cookies: list[Header] = []
+    for name, value in fields:
+        if name == b"set-cookie":
+            cookies.append((name, value))
+        else:
+            values[name] = values[name] + b", " + value if name in values else value
+    return [*values.items(), *cookies]
 
 
 def _head(status: int, reason: bytes, fields: Iterable[Header]) -> bytes:

@@ -83,6 +83,13 @@ class State:
         return self._fields
 
 
+class LambdaConnection(HttpConnection):
+    """The connection of Lambda's adapter. A function URL takes one value of each field, cookies apart
+    (github.com/aws/aws-lambda-rust-runtime/pull/692); the adapter would write the others as a list."""
+
+    joins_fields = True
+
+
 class HostLifespan:
     """The lifespan protocol of an application. One that ends or fails at startup does not speak it."""
 
@@ -135,7 +142,7 @@ async def _serve(app: ASGIApp, port: int, keep_alive_s: float) -> None:
     await lifespan.event("startup")
     try:
         server = await loop.create_server(
-            lambda: HttpConnection(settings, state, {}, loop), "127.0.0.1", port, backlog=_BACKLOG
+            lambda: LambdaConnection(settings, state, {}, loop), "127.0.0.1", port, backlog=_BACKLOG
         )
     except OSError as error:
         raise PortUnusable(port, error.strerror or str(error)) from None

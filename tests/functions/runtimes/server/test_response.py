@@ -17,7 +17,8 @@ class Wire:
 
     default_fields: tuple[Header, ...] = ((b"date", b"D"),)
 
-    def __init__(self) -> None:
+    def __init__(self, *, joins_fields: bool = False) -> None:
+        self.joins_fields = joins_fields
         self.body: Decoder | None = None
         self.writes: list[bytes] = []
         self.complete: bool | None = None
@@ -54,6 +55,24 @@ def test_a_length_is_kept_and_other_bodies_are_chunked() -> None:
         b"a\r\nkkkkkkkkkk\r\n",
         b"0\r\ndigest: d\r\n\r\n",
     ]
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_repeated_fields_are_joined_for_a_platform_that_takes_one(*, joins: bool) -> None:
+    """All but `set-cookie`, whose values have commas of their own."""
+    wire = Wire(joins_fields=joins)
+    own = [(b"link", b"a"), (b"set-cookie", b"x"), (b"vary", b"v"), (b"link", b"b"), (b"set-cookie", b"y")]
+    one = response(wire)
+    one.head(200, [*own, (b"content-length", b"0"), (b"date", b"D")])
+    one.end()
+    lines = wire.writes[0].split(b"\r\n")[1:-2]
+    if joins:
+        assert lines == [
+            *(b"link: a, b", b"vary: v", b"content-length: 0", b"date: D"),
+            *(b"set-cookie: x", b"set-cookie: y"),
+        ]
+    else:
+        assert lines == [*(b"%b: %b" % field for field in own), b"content-length: 0", b"date: D"]
 
 
 def test_a_head_goes_alone_if_nothing_follows_at_once() -> None:
