@@ -56,7 +56,7 @@ def reply(got: Got, cloud: Cloud, pair: tuple[Cloud, Cloud]) -> Got:
     dropped = ADDED_TO_REPLY | OF_AGENTS
     fields = [field for field in got.fields if field[0] not in dropped]
     if "aws" in pair:
-        fields = [field for field in fields if field != LAMBDAS_TYPE]
+        fields = as_on_lambda(field for field in fields if field != LAMBDAS_TYPE)
     framing = got.framing
     if cloud == "aws":
         fields = [restored(field) for field in fields]
@@ -77,6 +77,17 @@ def ordered(fields: Iterable[Header]) -> tuple[Header, ...]:
     return tuple(sorted(fields, key=lambda field: field[0]))
 
 
+def as_on_lambda(fields: Iterable[Header]) -> list[Header]:
+    """Repeated fields of a reply as one, but for cookies."""
+    found = list(fields)
+    once = {
+        name: b", ".join(value for other, value in found if other == name)
+        for name, _ in found
+        if name != b"set-cookie"
+    }
+    return [*once.items(), *(field for field in found if field[0] == b"set-cookie")]
+
+
 def restored(field: Header) -> Header:
     """A field that Lambda's front end has renamed, with its own name."""
     name = field[0].removeprefix(REMAPPED)
@@ -84,9 +95,11 @@ def restored(field: Header) -> Header:
 
 
 def joined(fields: tuple[Header, ...]) -> list[Header]:
-    """Repeated fields as one, as Lambda's event has them."""
+    """Repeated fields as one, as Lambda's event and its adapter have them."""
     found: dict[bytes, bytes] = {}
     for name, value in fields:
-        glue = b"; " if name == b"cookie" else b","
+        glue = b";" if name == b"cookie" else b","
         found[name] = found[name] + glue + value if name in found else value
+    if b"cookie" in found:
+        found[b"cookie"] = found[b"cookie"].replace(b"; ", b";")
     return list(found.items())

@@ -185,6 +185,21 @@ def _object(raw: bytes) -> Mapping[str, object]:
     return cast("Mapping[str, object]", found)
 
 
+def _listed(value: object) -> str:
+    """A value that is no text. The adapter writes octets beyond ASCII as a list of numbers and repeated fields as
+    a list of texts, which a function URL does not support (aws-lambda-rust-runtime, pull request 692)."""
+    if isinstance(value, list) and all(isinstance(one, int) for one in cast("list[object]", value)):
+        return bytes(cast("list[int]", value)).decode("latin-1")
+    raise ValueError("a field of the reply has several values, and a function URL takes one")
+
+
+def only_once(headers: Headers) -> None:
+    """Raises ValueError for a repeated field, which a function URL does not support; cookies are apart."""
+    names = [name for name, _ in headers if name != "set-cookie"]
+    if len(set(names)) != len(names):
+        raise ValueError("a field of the reply has several values, and a function URL takes one")
+
+
 def _octets(text: str) -> str:
     """The inverse: octets as latin-1, as front ends write fields."""
     return text.encode().decode("latin-1")
@@ -193,7 +208,7 @@ def _octets(text: str) -> str:
 def _result(found: Mapping[str, object]) -> Result:
     headers: list[tuple[str, str]] = []
     for name, value in cast("Mapping[str, object]", found.get("headers") or {}).items():
-        headers.append((name.lower(), _octets(str(value))))
+        headers.append((name.lower(), _octets(str(value)) if isinstance(value, str) else _listed(value)))
     for name, values in cast("Mapping[str, list[object]]", found.get("multiValueHeaders") or {}).items():
         headers = [pair for pair in headers if pair[0] != name.lower()]
         headers += [(name.lower(), _octets(str(value))) for value in values]

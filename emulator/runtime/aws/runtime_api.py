@@ -170,10 +170,10 @@ class RuntimeApi:
             return web.Response(status=202)
         try:
             head, first = await _head(request)
+            result = lambda_event.prelude(head)
         except ValueError as error:
             self._settle(invocation, InstanceError("crashed", str(error)))
             return web.Response(status=400)
-        result = lambda_event.prelude(head)
         answer = Answer(Result(result.status, result.headers, first), request)
         self._settle(invocation, answer)
         await answer.read.wait()

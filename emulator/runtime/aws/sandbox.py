@@ -125,9 +125,17 @@ class Sandbox(HttpInstance):
             not call.body
         ):  # the adapter's client sends a length for a request without a body, whatever its method
             added += (("content-length", "0"),)
-        headers = tuple(lambda_event.joined(call.headers).items())
+        # The adapter joins an event's cookies without the space.
+        headers = tuple(
+            (name, value.replace("; ", ";") if name == "cookie" else value)
+            for name, value in lambda_event.joined(call.headers).items()
+        )
         sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
         async with self._awake(), self._send(sent, added) as reply:
+            try:
+                lambda_event.only_once(reply.headers)
+            except ValueError as error:
+                raise InstanceError("failed", str(error)) from error
             yield StreamedReply(reply, self._child) if streams(self._spec) else reply
 
     async def event(self, name: str, payload: bytes) -> Outcome:

@@ -243,6 +243,18 @@ def test_a_key_never_leads_out_of_its_bucket(tmp_path: Path, key: str) -> None:
         Objects(tmp_path).put(key, b"x")
 
 
+def test_a_function_url_takes_one_value_of_each_field_but_cookies() -> None:
+    """As the adapter writes them: texts, and octets beyond ASCII as numbers."""
+    head = {"statusCode": 200, "headers": {"x": "1", "y": [99, 233]}, "cookies": ["a=1", "b=2"]}
+    found = lambda_event.prelude(json.dumps(head).encode())
+    assert found.headers == (("x", "1"), ("y", "c\xe9"), ("set-cookie", "a=1"), ("set-cookie", "b=2"))
+    with pytest.raises(ValueError, match="several values"):
+        lambda_event.prelude(json.dumps({**head, "headers": {"x": ["1", "2"]}}).encode())
+    lambda_event.only_once(found.headers)
+    with pytest.raises(ValueError, match="several values"):
+        lambda_event.only_once((*found.headers, ("x", "2")))
+
+
 def test_a_function_url_event_has_payload_2() -> None:
     """Joined headers, cookies apart, the path as sent, text and binary bodies."""
     call = Call(
