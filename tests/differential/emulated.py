@@ -16,6 +16,7 @@ from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 
 from emulator.desired.model import Cloud, Function
+from router.net.lambda_paths import without_dot_segments
 from skyfleet import contract
 from skyfleet.signing import Keys, sign
 from tests.differential import recording_agent
@@ -93,6 +94,8 @@ def signature(spec: Function, request: Request) -> Headers:
     """The fields with which a router signs a request for this agent."""
     keys = Keys.parse(spec.environment[contract.SIGNING_KEYS])
     path, _, query = request.target.partition(b"?")
+    if spec.cloud == "aws":
+        path = without_dot_segments(path)
     decoded = unquote_to_bytes(path).decode("utf-8", "surrogateescape")
     return tuple(
         sign(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from emulator.desired.model import Cloud
+from emulator.runtime.aws.event import as_adapter
 from emulator.runtime.ingress.reserved_paths import passed_on
 from tests.differential.client import Got
 from tests.differential.model import Header
@@ -42,10 +43,12 @@ def request(seen: Seen, router: Cloud, agent: Cloud, sent: frozenset[bytes]) -> 
     client's own fields."""
     fields = joined(seen.fields) if "aws" in (router, agent) else list(seen.fields)
     added = ADDED_TO_REQUEST[agent] | TOLD | (TRACES - sent)
-    target = passed_on("gcp", seen.target.decode("latin-1")) if "gcp" in (router, agent) else None
+    target = seen.target.decode("latin-1")
+    target = passed_on("gcp", target) if "gcp" in (router, agent) else target
+    target = as_adapter(target) if "aws" in (router, agent) else target
     return replace(
         seen,
-        target=seen.target if target is None else target.encode("latin-1"),
+        target=target.encode("latin-1"),
         fields=ordered(field for field in fields if field[0] not in added),
     )
 

@@ -18,6 +18,7 @@ from emulator.desired.model import Function
 from emulator.runtime.limits import LIMITS, MIB
 from emulator.runtime.types import Call, Headers
 
+ENCODED = frozenset(' "#<>?`{}')  # in a path, by the adapter
 TEXT = ("text/", "application/json", "application/xml", "application/javascript")
 EVENT_BYTES = LIMITS["aws"].request
 # Of a result: the quota and 100 bytes, as the error for a larger one says ("maximum allowed payload size").
@@ -186,11 +187,30 @@ def _object(raw: bytes) -> Mapping[str, object]:
 
 
 def _listed(value: object) -> str:
-    """A value that is no text. The adapter writes octets beyond ASCII as a list of numbers and repeated fields as
-    a list of texts, which a function URL does not support (aws-lambda-rust-runtime, pull request 692)."""
+    """A value that is no text: octets beyond ASCII as a list of numbers, or repeated fields as a list of
+    texts, which a function URL does not support (aws-lambda-rust-runtime, pull request 692)."""
     if isinstance(value, list) and all(isinstance(one, int) for one in cast("list[object]", value)):
         return bytes(cast("list[int]", value)).decode("latin-1")
     raise ValueError("a field of the reply has several values, and a function URL takes one")
+
+
+def as_adapter(target: str) -> str:
+    """The target that the adapter sends: it makes a URL of the event, which removes dot segments, encoded
+    ones too, and encodes some characters of the path (url.spec.whatwg.org, "path state"; seen with its
+    binary)."""
+    path, mark, query = target.partition("?")
+    kept: list[str] = []
+    segments = path.removeprefix("/").split("/")
+    for number, segment in enumerate(segments, 1):
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append("".join(f"%{ord(char):02X}" if char in ENCODED else char for char in segment))
+            continue
+        if number == len(segments):
+            kept.append("")
+    return f"/{'/'.join(kept)}{mark}{query}"
 
 
 def only_once(headers: Headers) -> None:

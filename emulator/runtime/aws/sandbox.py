@@ -130,7 +130,8 @@ class Sandbox(HttpInstance):
             (name, value.replace("; ", ";") if name == "cookie" else value)
             for name, value in lambda_event.joined(call.headers).items()
         )
-        sent = Call(call.id, call.method, call.target, headers, call.body, call.peer, call.host)
+        target = lambda_event.as_adapter(call.target)
+        sent = Call(call.id, call.method, target, headers, call.body, call.peer, call.host)
         async with self._awake(), self._send(sent, added) as reply:
             try:
                 lambda_event.only_once(reply.headers)

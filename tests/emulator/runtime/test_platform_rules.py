@@ -243,6 +243,24 @@ def test_a_key_never_leads_out_of_its_bucket(tmp_path: Path, key: str) -> None:
         Objects(tmp_path).put(key, b"x")
 
 
+@pytest.mark.parametrize(
+    ("sent", "passed_on"),
+    [
+        ("/a/./b/../c?x=../y", "/a/c?x=../y"),
+        ("/a/%2e%2E/b", "/b"),
+        ("/..", "/"),
+        ("/a/b/..", "/a/"),
+        ("/a//../b", "/a/b"),
+        ('/a|b^c`d"<e>', "/a|b^c%60d%22%3Ce%3E"),
+        ("/a%20b//c", "/a%20b//c"),
+        ("/", "/"),
+    ],
+)
+def test_lambdas_adapter_makes_a_url_of_a_path(sent: str, passed_on: str) -> None:
+    """As its binary does."""
+    assert lambda_event.as_adapter(sent) == passed_on
+
+
 def test_a_function_url_takes_one_value_of_each_field_but_cookies() -> None:
     """As the adapter writes them: texts, and octets beyond ASCII as numbers."""
     head = {"statusCode": 200, "headers": {"x": "1", "y": [99, 233]}, "cookies": ["a=1", "b=2"]}
