@@ -258,3 +258,9 @@ def test_an_error_in_json_rpc_has_the_fields_of_any_other() -> None:
     assert (body, dict(headers)[b"content-length"]) == (b"{}", b"2")
     plain = [one for one in error_reply(fail, 5)[0] if one[0] != b"content-length"]
     assert [one for one in headers if one[0] != b"content-length"] == plain
+
+
+def test_other_fields_say_nothing_of_a_repeat() -> None:
+    """A client sends many."""
+    assert may_repeat([BOTH, JSON, OLD], message("tools/list"))
+    assert not may_repeat([BOTH, JSON, OLD], message("tools/call"))
