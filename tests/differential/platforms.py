@@ -80,6 +80,11 @@ def ordered(fields: Iterable[Header]) -> tuple[Header, ...]:
     return tuple(sorted(fields, key=lambda field: field[0]))
 
 
+def once(got: Got) -> Got:
+    """A reply with its fields as a server on AWS writes them: for its platform, each name once."""
+    return replace(got, fields=ordered(as_on_lambda(got.fields)))
+
+
 def as_on_lambda(fields: Iterable[Header]) -> list[Header]:
     """Repeated fields of a reply as one, but for cookies."""
     found = list(fields)

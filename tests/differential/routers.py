@@ -32,8 +32,8 @@ START_S: Final = 60.0
 class Running:
     """A running router."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process, self.port = process, port
+    def __init__(self, form: Form, process: subprocess.Popen[bytes], port: int) -> None:
+        self.form, self.process, self.port = form, process, port
 
     @property
     def address(self) -> tuple[str, int]:
@@ -88,7 +88,7 @@ def started(form: Form, folder: Path, url: str, **more: str) -> Generator[Runnin
         process = subprocess.Popen(program, cwd=folder, env=environ, stdout=log, stderr=log)
         try:
             _wait(process, port, folder / "log")
-            yield Running(process, port)
+            yield Running(form, process, port)
         finally:
             process.terminate()
             process.wait(20)
