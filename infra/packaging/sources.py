@@ -105,7 +105,8 @@ def package_inputs(root: Path, kind: Kind, agent: str) -> PackageInputs:
     """Reads the checkout. agent: entry "module:attribute" of the agent, whose modules an agent's package
     carries."""
     functions = _tree(root, Path("functions"))
-    shared = _tree(root, Path("skyfleet"))
+    # No function is a client of the fleet.
+    shared = [file for file in _tree(root, Path("skyfleet")) if not file.name.startswith("skyfleet/client/")]
     left_out: list[str] = []
     if kind == "agent":
         own, left_out = _agent_files(root, agent)

@@ -132,7 +132,8 @@ def test_each_cloud_finds_its_entry_at_the_root(checkout: Checkout) -> None:
 
 
 def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
-    """An agent's package has no router, a router's has no agent, and no package has caches."""
+    """An agent's package has no router, a router's has no agent, and no package has caches or the client of a
+    fleet."""
     checkout.write("functions/__pycache__/agent.cpython-311.pyc", "")
     checkout.write("functions/.agent.py.swp", "")
     packages = checkout.build()
@@ -142,7 +143,7 @@ def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
     assert {"functions/__init__.py", "skyfleet/keys.py", "skyfleet/signing.py", "router/app.py"} <= router
     for found in (agent, router):
         assert not [n for n in found if any(p in n for p in (".swp", "cpython-311", "runtimes/entry"))]
-        assert not [name for name in found if name.endswith(".in")]
+        assert not [name for name in found if name.endswith(".in") or name.startswith("skyfleet/client/")]
 
 
 def test_members_have_fixed_dates_and_modes(on_aws: Checkout) -> None:

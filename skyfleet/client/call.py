@@ -1,0 +1,133 @@
+"""One request on its way through the routers, without the sending itself: both transports share it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from skyfleet.client.routers import Routers
+from skyfleet.client.rules import Verdict, after_failure, after_reply, failure_of, is_repeatable
+
+if TYPE_CHECKING:
+    import httpx
+
+# A connection to a far region takes a third of it; after it the next router still replies within a second.
+CONNECT_S: Final = 0.8
+# A request without a reply for so long lets the client ask `/health` beside it, which has PROBE_S.
+SILENCE_S: Final = 0.4
+PROBE_S: Final = 0.5
+# A router that replied to such a question is asked again after so long.
+AGAIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One attempt. index: of the router. request: for it. ask: its `/health` first. last: there is no other
+    router. abandon: the request may be given up here and repeated."""
+
+    index: int
+    request: httpx.Request
+    ask: bool
+    last: bool
+    abandon: bool
+
+
+class Fleet:
+    """The routers of one transport, for all its requests and threads."""
+
+    def __init__(
+        self, urls: Sequence[str], library: ModuleType, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        """urls: of the routers, without a path below theirs. library: httpx or httpx2. ticks: seconds of a
+        clock that never goes back. Raises ValueError for an empty list and what is no URL."""
+        self.library = cast("Any", library)
+        self.urls: list[httpx.URL] = [self.library.URL(url.rstrip("/")) for url in urls]
+        wrong = [str(url) for url in self.urls if url.scheme not in ("http", "https") or not url.host]
+        if wrong or not self.urls:
+            raise ValueError(
+                f"Found {wrong or 'no URL'}, expected URLs of routers, e.g. https://router.example.net"
+            )
+        self._ticks, self._lock = ticks, threading.Lock()
+        self._routers = Routers(len(self.urls))
+
+    def call(self, request: httpx.Request) -> Call | None:
+        """None: the request is for none of the routers."""
+        for url in self.urls:
+            if _origin(url) == _origin(request.url) and request.url.path.startswith(url.path.rstrip("/")):
+                return Call(self, request, request.url.raw_path[len(url.raw_path.rstrip(b"/")) :])
+        return None
+
+    def choose(self, tried: set[int]) -> tuple[int, bool, bool] | None:
+        """Index, ask, last."""
+        with self._lock:
+            self._routers, choice = self._routers.choose(tried, self._ticks())
+        return None if choice is None else (choice.index, choice.ask, choice.last)
+
+    def note(self, index: int, *, lost: bool) -> None:
+        """What a router has shown."""
+        with self._lock:
+            known = self._routers
+            self._routers = known.lost(index, self._ticks()) if lost else known.replied(index)
+
+    def health(self, index: int) -> httpx.Request:
+        """The question whether a router is there."""
+        url = self.urls[index]
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), PROBE_S)
+        target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/health")
+        return self.library.Request("GET", target, extensions={"timeout": timeout})
+
+
+class Call:
+    """One request of the caller."""
+
+    def __init__(self, fleet: Fleet, request: httpx.Request, target: bytes) -> None:
+        """target: path and query below the router's URL."""
+        self._fleet, self._request, self._target = fleet, request, target
+        self._tried = set[int]()
+        self._fresh = isinstance(request.stream, fleet.library.ByteStream)
+        self._repeatable = self._fresh and is_repeatable(request.method, request.headers)
+
+    def next(self) -> Step | None:
+        """The next attempt, unless all routers had one."""
+        chosen = self._fleet.choose(self._tried)
+        if chosen is None:
+            return None
+        index, ask, last = chosen
+        self._tried.add(index)
+        return Step(index, self._copy(index, last=last), ask, last, self._repeatable and not last)
+
+    def judge(self, step: Step, result: httpx.Response | Exception) -> bool:
+        """Take in what an attempt brought; whether the request goes on to the next router."""
+        verdict = self._verdict(result)
+        self._fleet.note(step.index, lost=verdict.lost)
+        return verdict.go_on and not step.last
+
+    def _verdict(self, result: httpx.Response | Exception) -> Verdict:
+        if isinstance(result, Exception):
+            return after_failure(failure_of(result), repeatable=self._repeatable)
+        found = after_reply(result.status_code, result.headers, repeatable=self._repeatable)
+        return Verdict(found.lost, found.go_on and self._fresh)
+
+    def _copy(self, index: int, *, last: bool) -> httpx.Request:
+        url, sent = self._fleet.urls[index], self._request
+        target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + (self._target or b"/"))
+        headers = sent.headers.copy()
+        headers["host"] = target.netloc.decode("ascii")
+        extensions = dict(sent.extensions)
+        if not last:
+            timeout = dict(extensions.get("timeout", {}))
+            given = timeout.get("connect")
+            timeout["connect"] = CONNECT_S if given is None else min(given, CONNECT_S)
+            extensions["timeout"] = timeout
+        return self._fleet.library.Request(
+            sent.method, target, headers=headers, stream=sent.stream, extensions=extensions
+        )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, port

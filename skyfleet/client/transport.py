@@ -1,0 +1,216 @@
+"""Transports of httpx that send each request through the first router that is there.
+
+Rules
+- `routers`, `rules` and `call` decide; what is here sends, waits and closes.
+- A request that has no reply for `SILENCE_S` lets the transport ask the router's `/health` beside it. If that
+  fails, a request that may be repeated goes to the next router; any other waits on, for its own timeout.
+- Once a reply has begun it is the caller's: what breaks then is the caller's error.
+- An attempt that was given up is closed, and a router ends its agent's work then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import anyio
+
+from skyfleet.client.call import AGAIN_S, SILENCE_S, Fleet, Step
+
+if TYPE_CHECKING:
+    import httpx
+
+    Base, AsyncBase = httpx.BaseTransport, httpx.AsyncBaseTransport
+else:  # either library takes an object with these methods
+    Base = AsyncBase = object
+
+
+class Transport(Base):
+    """For `httpx.Client`; safe in several threads, as `httpx.HTTPTransport` is."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        library: ModuleType,
+        inner: httpx.BaseTransport | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """urls: of the routers, the preferred one first. library: httpx or httpx2. inner: what sends; None:
+        the library's own. Raises ValueError for what is no URL."""
+        self._fleet = Fleet(urls, library, ticks)
+        self._inner: httpx.BaseTransport = inner or self._fleet.library.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The reply of the first router that is there. Raises the library's errors."""
+        call = self._fleet.call(request)
+        if call is None:
+            return self._inner.handle_request(request)
+        while (step := call.next()) is not None:
+            if step.ask and not self._is_alive(step.index):
+                continue
+            result = self._attempt(step)
+            if not call.judge(step, result):
+                if isinstance(result, Exception):
+                    raise result
+                return result
+            if not isinstance(result, Exception):
+                result.close()
+        raise AssertionError("the last router's result is the caller's")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._inner.close()
+
+    def __enter__(self) -> Transport:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._inner.__exit__()
+
+    def _attempt(self, step: Step) -> httpx.Response | Exception:
+        if step.last:
+            return _sent(self._inner, step.request)
+        attempt = _Attempt(self._inner, step.request)
+        wait_s = SILENCE_S
+        while not attempt.wait(wait_s):
+            wait_s = AGAIN_S
+            if not self._is_alive(step.index):
+                if step.abandon:
+                    attempt.abandon()
+                    return self._fleet.library.ConnectTimeout("The router does not answer.")
+                self._fleet.note(step.index, lost=True)
+        return attempt.result()
+
+    def _is_alive(self, index: int) -> bool:
+        result = _sent(self._inner, self._fleet.health(index))
+        if isinstance(result, Exception):
+            return False
+        result.close()
+        return result.status_code == 200
+
+
+class _Attempt:
+    """One request in a thread of its own, so that a silent router can be given up."""
+
+    def __init__(self, inner: httpx.BaseTransport, request: httpx.Request) -> None:
+        self._inner, self._request = inner, request
+        self._done, self._lock = threading.Event(), threading.Lock()
+        self._result: httpx.Response | Exception | None = None
+        self._abandoned = False
+        # A daemon: a thread that waits for a lost router must not delay the end of the process.
+        threading.Thread(target=self._run, name="skyfleet-client", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(seconds)
+
+    def result(self) -> httpx.Response | Exception:
+        assert self._result is not None  # noqa: S101 - only after `wait`
+        return self._result
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._abandoned, result = True, self._result
+        _close(result)
+
+    def _run(self) -> None:
+        result = _sent(self._inner, self._request)
+        with self._lock:
+            self._result, abandoned = result, self._abandoned
+        self._done.set()
+        if abandoned:
+            _close(result)
+
+
+def _close(result: httpx.Response | Exception | None) -> None:
+    if result is not None and not isinstance(result, Exception):
+        result.close()
+
+
+def _sent(inner: httpx.BaseTransport, request: httpx.Request) -> httpx.Response | Exception:
+    try:
+        return inner.handle_request(request)
+    except Exception as error:
+        return error
+
+
+class AsyncTransport(AsyncBase):
+    """For `httpx.AsyncClient`, on asyncio and trio."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        library: ModuleType,
+        inner: httpx.AsyncBaseTransport | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """As `Transport`."""
+        self._fleet = Fleet(urls, library, ticks)
+        self._inner: httpx.AsyncBaseTransport = inner or self._fleet.library.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The reply of the first router that is there. Raises the library's errors."""
+        call = self._fleet.call(request)
+        if call is None:
+            return await self._inner.handle_async_request(request)
+        while (step := call.next()) is not None:
+            if step.ask and not await self._is_alive(step.index):
+                continue
+            result = await self._attempt(step)
+            if not call.judge(step, result):
+                if isinstance(result, Exception):
+                    raise result
+                return result
+            if not isinstance(result, Exception):
+                await result.aclose()
+        raise AssertionError("the last router's result is the caller's")
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> AsyncTransport:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._inner.__aexit__()
+
+    async def _attempt(self, step: Step) -> httpx.Response | Exception:
+        if step.last:
+            return await self._sent(step.request)
+        results: list[httpx.Response | Exception] = []
+        async with anyio.create_task_group() as group:
+
+            async def run() -> None:
+                results.append(await self._sent(step.request))
+                group.cancel_scope.cancel()
+
+            group.start_soon(run)
+            wait_s = SILENCE_S
+            while True:
+                await anyio.sleep(wait_s)
+                wait_s = AGAIN_S
+                if await self._is_alive(step.index):
+                    continue
+                if step.abandon:
+                    break
+                self._fleet.note(step.index, lost=True)
+            group.cancel_scope.cancel()
+        return results[0] if results else self._fleet.library.ConnectTimeout("The router does not answer.")
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response | Exception:
+        try:
+            return await self._inner.handle_async_request(request)
+        except Exception as error:
+            return error
+
+    async def _is_alive(self, index: int) -> bool:
+        result = await self._sent(self._fleet.health(index))
+        if isinstance(result, Exception):
+            return False
+        await result.aclose()
+        return result.status_code == 200

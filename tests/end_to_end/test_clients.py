@@ -1,0 +1,69 @@
+"""The official OpenAI client through each router, and `skyfleet.client` while a router's cloud is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from openai import APIStatusError, AsyncOpenAI, BadRequestError, OpenAI
+
+import skyfleet.client
+from tests.end_to_end.fleet import Fleet
+
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(300)]
+
+QUESTION: Any = {"model": "skyfleet", "messages": [{"role": "user", "content": "what is 12 * (3 + 4)?"}]}
+RATE, SECONDS, LOST_AT_S = 20, 6, 2.0
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_official_client_works_through_each_router(healed: Fleet, number: int) -> None:
+    """Whole, streamed with its usage, refused in OpenAI's shape, and ended by a deadline."""
+    url = str(healed.facts("outputs")["routerUrls"][number]).rstrip("/")
+    with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        create: Any = client.chat.completions.create
+        assert "84" in create(**QUESTION).choices[0].message.content
+        chunks = list(create(**QUESTION, stream=True, stream_options={"include_usage": True}))
+        assert "84" in "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert (chunks[-1].choices, chunks[-1].usage.total_tokens > 0) == ([], True)
+        with pytest.raises(BadRequestError) as refused:
+            create(**QUESTION, n=0)
+        assert (refused.value.param, refused.value.type) == ("n", "invalid_request_error")
+        slow = {"model": "skyfleet", "messages": [{"role": "user", "content": "wait 5 seconds"}]}
+        began = time.monotonic()
+        with pytest.raises(APIStatusError) as late:
+            create(**slow, extra_headers={"x-skyfleet-timeout-ms": "700"})
+        assert late.value.status_code == 504
+        assert time.monotonic() - began < 5
+
+
+async def test_a_lost_router_loses_no_request_that_may_be_repeated(healed: Fleet) -> None:
+    """20 requests a second, and the first router's cloud is killed: each one is answered."""
+    urls = [str(url) for url in healed.facts("outputs")["routerUrls"]]
+    first = healed.facts("outputs")["routers"][0]["cloud"]
+    http = skyfleet.client.async_openai(urls)
+    answered: list[int] = []
+
+    async def ask(client: AsyncOpenAI, at: float, number: int) -> None:
+        await asyncio.sleep(at)
+        key = {"idempotency-key": f"lost-{number}"}
+        create: Any = client.chat.completions.create
+        done = await create(**QUESTION, extra_headers=key)
+        assert "84" in done.choices[0].message.content
+        answered.append(number)
+
+    def lose() -> None:
+        fault = {"cloud": first, "fault": "kill", "scope": "all"}
+        assert healed.admin("POST", "/v1/faults", fault).ok
+
+    async with AsyncOpenAI(
+        base_url=f"{urls[0]}/v1", api_key="unused", http_client=http, max_retries=0
+    ) as client:
+        loop = asyncio.get_running_loop()
+        loop.call_later(LOST_AT_S, loop.run_in_executor, None, lose)
+        async with asyncio.TaskGroup() as group:
+            for number in range(RATE * SECONDS):
+                group.create_task(ask(client, number / RATE, number))
+    assert sorted(answered) == list(range(RATE * SECONDS))
