@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is marked `long` without `--long`, and put the longest groups first."""
+    """Deselect what is marked `long` without `--long`, and put the longest groups first.
+
+    Two tests with one id are an error: pytest-xdist runs one of them only."""
+    twice = [nodeid for nodeid, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"several tests share an id, of which one would run: {twice[:5]}")
     items.sort(key=lambda item: _rank(item.path.stem, item.get_closest_marker("emulator") is not None))
     if config.getoption("--long"):
         return

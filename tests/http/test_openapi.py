@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 import requests
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from router.own_paths import OWN_PATHS
 from skyfleet import signing
@@ -22,6 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import schemathesis
     from schemathesis import checks
+    from schemathesis.generation import GenerationMode
     from schemathesis.specs.openapi import checks as of_openapi
 
 ROOT: Final = Path(__file__).parents[2]
@@ -39,6 +41,16 @@ _schemathesis: Final[Any] = schemathesis  # its types are incomplete
 SCHEMA: Final[Any] = _schemathesis.openapi.from_dict(
     DOCUMENT, config=_schemathesis.config.SchemathesisConfig.from_dict(_CONFIG)
 )
+OPERATIONS: Final[dict[str, Any]] = {
+    one.label: one for one in (found.ok() for found in SCHEMA.get_all_operations())
+}
+# /health takes nothing that could be wrong.
+SENT: Final = [
+    pytest.param(label, mode, id=f"{label}, {mode.value}")
+    for label in OPERATIONS
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or not label.endswith(" /health")
+]
 OWN: Final = {path.decode() for path in OWN_PATHS}
 METHODS: Final = ("get", "head", "post", "put", "delete", "patch", "options")
 _general: Final[Any] = checks
@@ -69,13 +81,19 @@ def _headers(path: str, body: bytes) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in signed}
 
 
-@SCHEMA.parametrize()
+@pytest.mark.parametrize(("label", "mode"), SENT)
 @settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     deadline=None,
 )
-def test_an_own_path_answers_as_its_document_says(case: Any, setup: Setup) -> None:  # noqa: ANN401
-    """Whatever is sent: a documented status, type and shape, and no accepted nonsense."""
+@given(data=st.data())
+def test_an_own_path_answers_as_its_document_says(
+    setup: Setup, label: str, mode: GenerationMode, data: st.DataObject
+) -> None:
+    """Whatever is sent: a documented status, type and shape, and no accepted nonsense.
+
+    schemathesis' own `parametrize` gives all operations one node id, of which pytest-xdist runs one test."""
+    case: Any = data.draw(OPERATIONS[label].as_strategy(generation_mode=mode))
     with requests.Session() as session:
         session.trust_env = False
         request = session.prepare_request(
