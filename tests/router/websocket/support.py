@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -15,9 +16,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from functions.runtimes.server.options import WEBSOCKET_OPTIONS
 from router.app import App
 from router.core.policy import Policy
-from tests.router.support import CALM, Front, from_the_top, serving, settings
+from tests.router.support import CALM, Front, Peer, Received, from_the_top, ok, serving, settings
 
 Message = dict[str, Any]
+STREAM = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -82,3 +84,35 @@ async def socket(
     options = {"proxy": None, "compression": None, **options}
     async with connect(url, additional_headers=headers, **options) as connection:
         yield Socket(connection)
+
+
+def chunk(text: str) -> bytes:
+    return f"{len(text):x}\r\n{text}\r\n".encode()
+
+
+class Streams:
+    """A script: each stream of events goes on when it may, and may be cut."""
+
+    def __init__(self) -> None:
+        self.go_on, self.cut = asyncio.Event(), False
+        self.left = 0
+
+    async def __call__(self, request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await ok(request, peer)
+            return
+        await peer.send(b"HTTP/1.1 200 OK\r\n" + STREAM.encode())
+        await peer.send(chunk('event: delta\ndata: {"text": "a"}\n\n'))
+        gone, told = asyncio.create_task(peer.until_closed()), asyncio.create_task(self.go_on.wait())
+        await asyncio.wait([gone, told], return_when="FIRST_COMPLETED")
+        left = gone.done()
+        gone.cancel()
+        told.cancel()
+        await asyncio.wait([gone, told])
+        if left:
+            self.left += 1
+            return
+        if self.cut:
+            peer.reset()
+            return
+        await peer.send(chunk('event: done\ndata: {"output": "ab"}\n\n') + b"0\r\n\r\n")
