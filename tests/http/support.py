@@ -9,14 +9,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
-
 from bench.http.wire import Recorder, recording
 from functions.runtimes.server.options import SERVER_OPTIONS, WEBSOCKET_OPTIONS
 from router.app import App
 from skyfleet.asgi import ASGIApp
 from tests.functions.support import until
-from tests.router.support import settings
+from tests.router.support import server_of, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,7 @@ def serving(app: ASGIApp | App, options: Mapping[str, Any]) -> Generator[int]:
     """The server with these options of functions/runtimes on a free port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            lifespan="on",
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=3600,
-            **options,
-        )
-        server = uvicorn.Server(config)
+        server = server_of(app, options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

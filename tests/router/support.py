@@ -230,6 +230,21 @@ async def served(app: App | Checker | AgentMiddleware | ASGIApp) -> AsyncGenerat
         yield port
 
 
+def server_of(app: App | Checker | AgentMiddleware | ASGIApp, options: Mapping[str, Any]) -> uvicorn.Server:
+    """uvicorn with these options of functions/runtimes.
+
+    Idle connections stay open: uvicorn's 5 s would reset one that a client just uses again."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=3600,
+        **options,
+    )
+    return uvicorn.Server(config)
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: App | Checker | AgentMiddleware | ASGIApp, options: Mapping[str, Any]
@@ -238,17 +253,7 @@ async def serving(
     # asyncio turns Nagle's delay off only on sockets that were made as TCP by number.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        # As on AWS and Google. Idle connections stay open: uvicorn's 5 s would reset one that a client just
-        # uses again.
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            lifespan="on",
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=3600,
-            **options,
-        )
-        server = uvicorn.Server(config)
+        server = server_of(app, options)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
