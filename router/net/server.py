@@ -1,16 +1,19 @@
 """The server's side of one request, as ASGI: read the body, send what comes, notice the client leaving.
 
+Azure and preflights need it; the server on AWS and Google takes all other requests of a router directly.
+
 Rules
 - One future per wait: everything that arrived by then is sent in one message.
 - One task beside a request notices that the client leaves. It begins when the upstream calls `listen`: a task
   costs more than most replies take.
 - More than `HIGH` bytes that the server has not taken pause the target; below it, the target goes on.
 - A client that leaves (a disconnect, a failed send, a cancelled task) cancels everything upstream.
-- A truncated reply is left without its end. uvicorn, the server in every cloud, then closes the connection,
-  so that no client takes the reply for complete. An exception would do the same and leave a long traceback.
-- ASGI has no reason phrase, and no server here has its extensions for interim responses and trailers: they
-  are dropped. Such a server adds a `date` of its own, so the agent's is dropped too. It takes a length for
-  that of the body, so a 304 has none.
+- A truncated reply is left without its end. uvicorn, which Azure's extension runs, then closes the
+  connection, so that no client takes the reply for complete. An exception would do the same and leave a long
+  traceback.
+- ASGI has no reason phrase and no interim responses, and uvicorn has not its extension for trailers: they are
+  dropped. It adds a `date` of its own, so the agent's is dropped too. It takes a length for that of the body,
+  so a 304 has none.
 - A truncated reply is logged in one line; uvicorn's own line about it, which names nothing, is suppressed.
 """
 
@@ -23,6 +26,7 @@ from contextvars import ContextVar
 from typing import Final, Protocol
 
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
+from skyfleet.http1.direct import Handler
 
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
@@ -36,16 +40,10 @@ _UVICORNS: Final = "ASGI callable returned without completing response."
 _logged: Final = ContextVar("logged", default=False)
 
 
-class Upstream(Protocol):
+class Upstream(Handler, Protocol):
     """What serves one request. It may call the outbox from `start` on."""
 
     def start(self) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def gone(self) -> None: ...
 
 
 def request_target(scope: Scope) -> tuple[bytes, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import field
-from typing import Final, Protocol
+from typing import Final
 
 from router.core.balance.balancer import Balancer
 from router.core.health.attribution import class_of
@@ -53,26 +53,6 @@ class Request:
         asks for. A client's address changes and can be another client's, so it is not among them."""
         told = (value for name, value in self.headers if name in _CLASS_FIELDS)
         return class_of(self.method, self.path, *told)
-
-
-class Downstream(Protocol):
-    """The client's side. It calls the forwarder's `pause`, `resume` and `gone`."""
-
-    def informational(self, status: int, headers: Iterable[Header], /) -> None:
-        """An interim response, before the head."""
-        ...
-
-    def head(self, status: int, headers: list[Header], reason: bytes = b"", /) -> None: ...
-
-    def body(self, data: bytes, /) -> None: ...
-
-    def end(self, trailers: Iterable[Header] = (), /) -> None: ...
-
-    def abort(self, why: str, /) -> None: ...
-
-    def listen(self) -> None: ...
-
-    def flush(self) -> None: ...
 
 
 Sign = Callable[[str, Request, str], Iterable[Header]]

@@ -1,7 +1,7 @@
 """The driver of `RequestMachine`: reports events to it and carries out its actions. It decides nothing.
 
 Rules
-- `Downstream` is all that this file knows of the server in front.
+- `ClientResponse` is all that this file knows of the server in front.
 - The head of a small reply to the only attempt decides nothing, and often all of it is in the same read.
   So it is reported with the next event, and is no event of its own.
 - The attempt whose reply the machine forwards owns the downstream; all others are closed, so that their
@@ -28,14 +28,14 @@ from router.core.targets import Choice
 from router.net.fields import check_request, downstream, relocated, takes_trailers, trailing
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
-from router.proxy.context import Context, Downstream, Request
+from router.proxy.context import Context, Request
 from router.proxy.held import HeldBody
 from skyfleet.asgi import Header
 from skyfleet.cors import ALLOW_ORIGIN
+from skyfleet.http1.direct import ClientResponse
 from skyfleet.sse import PING, error_event, raw_frame
 
-# The downstream listens for a leaving client after so long: above most replies that no model makes, and far
-# below what an agent would work on for nothing.
+# From then on a leaving client is noticed: above most replies that no model makes, far below a wasted minute.
 LISTEN_AFTER_S: Final = 0.05
 
 
@@ -63,7 +63,7 @@ class Forwarder:
         "due",
     )
 
-    def __init__(self, context: Context, request: Request, downstream: Downstream) -> None:
+    def __init__(self, context: Context, request: Request, downstream: ClientResponse) -> None:
         """CallerError for a request that cannot be sent on, or that asks for more than is allowed."""
         check_request(request.method, request.target, request.headers)
         balancer = context.balancer

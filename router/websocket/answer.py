@@ -39,7 +39,7 @@ class Upstream(Protocol):
 
 
 class Answer:
-    """The client's side of one request. It is a `Downstream` of the router.
+    """The client's side of one request. It is a `ClientResponse` (`skyfleet.http1.direct`).
 
     changed: called with the answer when it has a message to send. grew: called with the bytes that the held
     messages grew by."""

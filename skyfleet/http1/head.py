@@ -42,7 +42,8 @@ _FIELDS: Final = rb"(?:%b:%b\r\n)*+" % (_TOKEN, _TEXT)
 _TARGET: Final = rb"[\x21\x22\x24-\x7e]++"
 _REQUEST: Final = re.compile(rb"(%b) (%b) HTTP/1\.([01])\r\n(%b)" % (_TOKEN, _TARGET, _FIELDS))
 _RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: (%b))?\r\n(%b)" % (_TEXT, _FIELDS))
-_FIELD_LINES: Final = re.compile(_FIELDS)
+# Lines of fields, each with its CRLF; no value has a line end.
+FIELD_LINES: Final = re.compile(_FIELDS)
 # Of lines that fit `_FIELDS`: a name, and a value without the space around it.
 _FIELD: Final = re.compile(rb"([^:]+):[ \t]*([^\r]*[^\r\t ]|)[ \t]*\r\n")
 # RFC 9112, section 3: the start line alone, for what is said of a head that does not fit.
@@ -155,7 +156,7 @@ def parse_response(head: bytes) -> ResponseHead:
 
 def parse_trailers(lines: bytes) -> list[Header]:
     """Read the fields behind a chunked body, each line with its CRLF. Raises MalformedMessage."""
-    if not _FIELD_LINES.fullmatch(lines):
+    if not FIELD_LINES.fullmatch(lines):
         raise MalformedMessage("A field behind the body is malformed.")
     return _fields(lines, lines)
 

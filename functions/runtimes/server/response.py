@@ -15,20 +15,18 @@ Rules
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
 from skyfleet.asgi import Header
 from skyfleet.http1.body import Decoder
-from skyfleet.http1.head import CHUNKED, RequestHead
+from skyfleet.http1.head import CHUNKED, FIELD_LINES, RequestHead
 
 LOG: Final = logging.getLogger("skyfleet.server")
 # Of a body whose end is the connection's.
 _UNKNOWN: Final = -2
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-_FIELDS: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++: [\t\x20-\x7e\x80-\xff]*+\r\n)*+")
 _HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
 _DATE: Final = b"date"
 
@@ -201,7 +199,7 @@ def _fields(fields: Iterable[Header]) -> bytes:
     each = [b"%b: %b\r\n" % field for field in fields]
     lines = b"".join(each)
     # A value with a line end can look like two fields, so the lines are counted.
-    if not _FIELDS.fullmatch(lines) or lines.count(b"\n") != len(each):
+    if not FIELD_LINES.fullmatch(lines) or lines.count(b"\n") != len(each):
         raise InvalidResponse("A header field has bytes that may not be in it.")
     return lines
 

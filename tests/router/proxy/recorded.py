@@ -17,7 +17,7 @@ from tests.router.support import CALM, settings
 
 @dataclass
 class Recorded:
-    """A `Downstream`. over: the reply has ended, in whatever way."""
+    """A `ClientResponse`. over: the reply has ended, in whatever way."""
 
     interim: list[tuple[int, list[Header]]] = field(default_factory=list[tuple[int, list[Header]]])
     status: int = 0
