@@ -1,13 +1,11 @@
 """The operator's command line, `skyfleet`.
 
     commands/   one command a file
-    emulator/   the emulated clouds of this checkout
     output/     what is printed
-    routers/    the routers of a stack over HTTP
-    stack/      Pulumi: config, process, state, outputs
 
 Rules
 - A decision or a text is a pure function outside of `commands/`, so its test needs no process.
+- What the manager needs too is in `infra/operations`.
 - Heavy modules are imported where they are used: `--help` must be quick.
 - The order of the packages is a contract in pyproject.toml; a package imports only those below it.
 """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from infra.cli.suggest import suggestion
+from infra.operations.suggest import suggestion
 
 COMMANDS: Mapping[str, str] = {
     "up": "Deploy to the emulated clouds on this machine.",

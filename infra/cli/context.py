@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 
-from infra.cli.emulator.admin import EmulatorInfo
-from infra.cli.emulator.daemon import running
-from infra.cli.errors import EmulatorFailed, NotDeployed, SetupFailed
-from infra.cli.paths import Layout
-from infra.cli.stack.environment import pulumi_variables
-from infra.cli.stack.option import is_real
-from infra.cli.stack.outputs import Outputs, read_outputs
-from infra.cli.stack.real import real_outputs
-from infra.cli.stack.recovery import check_state
-from infra.cli.stack.runner import PulumiRunner
+from infra.operations.emulator.admin import EmulatorInfo
+from infra.operations.emulator.daemon import running
+from infra.operations.errors import EmulatorFailed, NotDeployed, SetupFailed
+from infra.operations.paths import Layout
+from infra.operations.stack.environment import pulumi_variables
+from infra.operations.stack.option import is_real
+from infra.operations.stack.outputs import Outputs, read_outputs
+from infra.operations.stack.real import real_outputs
+from infra.operations.stack.recovery import check_state
+from infra.operations.stack.runner import PulumiRunner
 from infra.setup.errors import SetupError
 from infra.setup.paths import ROOT
 from infra.setup.pip_settings import read_configs, uv_environment

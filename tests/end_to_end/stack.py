@@ -17,7 +17,7 @@ from emulator.providers.server import Providers
 from emulator.providers.storage.resource_store import ResourceStore
 from emulator.runtime.json_document import Document
 from emulator.runtime.ports import Ports
-from infra.cli.stack.environment import backend_url
+from infra.operations.stack.environment import backend_url
 from tests.end_to_end.plugin_list import quick_pip
 
 PATIENCE_S = 240.0

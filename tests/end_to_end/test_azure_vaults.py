@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emulator.providers.azure import common as azure
-from infra.cli.stack.process_cleanup import end_session
+from infra.operations.stack.process_cleanup import end_session
 from tests.end_to_end.stack import Gate, Stack
 
 pytestmark = pytest.mark.emulator

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from infra.cli.stack.environment import LOCAL_PASSPHRASE, backend_url
+from infra.operations.stack.environment import LOCAL_PASSPHRASE, backend_url
 from tests.end_to_end.fleet import Fleet
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1")]

@@ -12,7 +12,7 @@ import pytest
 from emulator.desired.model import DesiredState
 from emulator.errors import ApplyError
 from emulator.providers import leftovers
-from infra.cli.stack.process_cleanup import end_session
+from infra.operations.stack.process_cleanup import end_session
 from tests.end_to_end.stack import Gate, Stack, memory
 
 pytestmark = pytest.mark.emulator

@@ -6,10 +6,11 @@ import json
 
 import click
 
-from infra.cli import json_access
 from infra.cli.context import current_layout, json_option, require_emulator
-from infra.cli.emulator.admin import call
-from infra.cli.emulator.faults import (
+from infra.cli.output.status_view import emulator_summary
+from infra.operations import json_access
+from infra.operations.emulator.admin import call
+from infra.operations.emulator.faults import (
     API,
     API_S,
     GRAMMAR,
@@ -22,8 +23,7 @@ from infra.cli.emulator.faults import (
     check_order,
     manual_change,
 )
-from infra.cli.output.status_view import emulator_summary
-from infra.cli.stack.option import emulator_only
+from infra.operations.stack.option import emulator_only
 
 
 @click.command("chaos", epilog=f"FAULT: {GRAMMAR}. {NOTES}")

@@ -8,17 +8,17 @@ import sys
 import click
 
 from infra.cli.context import current_layout, pulumi_cli, pulumi_runner
-from infra.cli.emulator import daemon
-from infra.cli.emulator.lifecycle import child_environment, ensure_running
-from infra.cli.errors import CommandFailed, PulumiFailed, StackLocked
-from infra.cli.output.progress import Progress, make_progress, step
-from infra.cli.paths import STACK, Layout
-from infra.cli.remove_tree import remove
-from infra.cli.stack.option import emulator_only
-from infra.cli.stack.pulumi_lines import diagnostics
-from infra.cli.stack.recovery import release_stale_lock
-from infra.cli.stack.runner import PulumiRunner
-from infra.cli.stack.state import has_resources
+from infra.operations.emulator import daemon
+from infra.operations.emulator.lifecycle import child_environment, ensure_running
+from infra.operations.errors import CommandFailed, PulumiFailed, StackLocked
+from infra.operations.paths import STACK, Layout
+from infra.operations.progress import Progress, make_progress, step
+from infra.operations.remove_tree import remove
+from infra.operations.stack.option import emulator_only
+from infra.operations.stack.pulumi_lines import diagnostics
+from infra.operations.stack.recovery import release_stale_lock
+from infra.operations.stack.runner import PulumiRunner
+from infra.operations.stack.state import has_resources
 from infra.setup.file_lock import exclusive
 
 

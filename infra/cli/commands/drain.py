@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
-from infra.cli.errors import CommandFailed
 from infra.cli.output.control_answers import print_answers
-from infra.cli.routers.control import ControlAnswer, read_all, set_draining
-from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
-from infra.cli.stack.option import stack_option
-from infra.cli.stack.outputs import Outputs
+from infra.operations.errors import CommandFailed
+from infra.operations.routers.control import ControlAnswer, read_all, set_draining
+from infra.operations.routers.draining import desired, differences, drains_last, select, sentence
+from infra.operations.stack.option import stack_option
+from infra.operations.stack.outputs import Outputs
 
 
 @click.command("drain", epilog="TARGET: a cloud, such as aws, or one region of it, such as aws/eu-west-1")

@@ -7,8 +7,8 @@ import json
 import click
 
 from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_environment, require_emulator
-from infra.cli.stack.environment import exports
-from infra.cli.stack.option import emulator_only
+from infra.operations.stack.environment import exports
+from infra.operations.stack.option import emulator_only
 
 
 @click.command("env")

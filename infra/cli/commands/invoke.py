@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import json_access
 from infra.cli.context import current_layout, json_option, require_outputs
-from infra.cli.errors import CommandFailed
 from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
-from infra.cli.routers.client import auth_header, call_first
-from infra.cli.routers.sse import Event, events
-from infra.cli.stack.option import deploy_command, stack_option
+from infra.operations import json_access
+from infra.operations.errors import CommandFailed
+from infra.operations.routers.client import auth_header, call_first
+from infra.operations.routers.sse import Event, events
+from infra.operations.stack.option import deploy_command, stack_option
 
 if TYPE_CHECKING:
     import requests

@@ -10,7 +10,9 @@ import time
 import click
 
 from infra.cli.context import current_layout
-from infra.cli.emulator.log_files import (
+from infra.cli.output.cloud_logs import log_locations
+from infra.config.model import CLOUDS
+from infra.operations.emulator.log_files import (
     ROLES,
     Follower,
     LogFile,
@@ -19,13 +21,11 @@ from infra.cli.emulator.log_files import (
     is_news,
     tail,
 )
-from infra.cli.errors import CommandFailed, NotDeployed
-from infra.cli.output.cloud_logs import log_locations
-from infra.cli.paths import Layout
-from infra.cli.stack.option import is_real, stack_option
-from infra.cli.stack.preflight import read_settings
-from infra.cli.suggest import suggestion
-from infra.config.model import CLOUDS
+from infra.operations.errors import CommandFailed, NotDeployed
+from infra.operations.paths import Layout
+from infra.operations.stack.option import is_real, stack_option
+from infra.operations.stack.preflight import read_settings
+from infra.operations.suggest import suggestion
 
 EMULATOR = "emulator"
 POLL_S = 0.25

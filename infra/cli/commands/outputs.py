@@ -7,7 +7,7 @@ import json
 import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
-from infra.cli.stack.option import stack_option
+from infra.operations.stack.option import stack_option
 
 
 @click.command("outputs")

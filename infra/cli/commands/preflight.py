@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import json_access
 from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_runner, require_emulator
-from infra.cli.errors import CommandFailed, PulumiFailed
-from infra.cli.json_access import JsonObject
-from infra.cli.output.progress import make_progress, step
-from infra.cli.paths import STACK, Layout
-from infra.cli.stack import real
-from infra.cli.stack.option import is_real, stack_option
-from infra.cli.stack.preflight import read_config, read_settings
-from infra.cli.stack.runner import PulumiRunner
+from infra.operations import json_access
+from infra.operations.errors import CommandFailed, PulumiFailed
+from infra.operations.json_access import JsonObject
+from infra.operations.paths import STACK, Layout
+from infra.operations.progress import make_progress, step
+from infra.operations.stack import real
+from infra.operations.stack.option import is_real, stack_option
+from infra.operations.stack.preflight import read_config, read_settings
+from infra.operations.stack.runner import PulumiRunner
 
 if TYPE_CHECKING:
     from infra.config.model import Cloud, Settings

@@ -7,13 +7,13 @@ import json
 import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
-from infra.cli.emulator.admin import EmulatorInfo, call
-from infra.cli.emulator.daemon import running
-from infra.cli.errors import EmulatorFailed
-from infra.cli.json_access import JsonObject
 from infra.cli.output.status_view import assemble, render
-from infra.cli.routers.client import get_builds, get_statuses
-from infra.cli.stack.option import deploy_command, is_real, stack_option
+from infra.operations.emulator.admin import EmulatorInfo, call
+from infra.operations.emulator.daemon import running
+from infra.operations.errors import EmulatorFailed
+from infra.operations.json_access import JsonObject
+from infra.operations.routers.client import get_builds, get_statuses
+from infra.operations.stack.option import deploy_command, is_real, stack_option
 
 
 @click.command("status")

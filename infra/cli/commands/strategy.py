@@ -6,9 +6,9 @@ import click
 
 from infra.cli.context import current_layout, json_option, require_outputs
 from infra.cli.output.control_answers import print_answers
-from infra.cli.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
-from infra.cli.stack.option import stack_option
-from infra.cli.suggest import suggestion
+from infra.operations.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
+from infra.operations.stack.option import stack_option
+from infra.operations.suggest import suggestion
 from skyfleet.contract import Strategy
 
 NAMES = (*Strategy, CONFIGURED)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli import json_access
 from infra.cli.context import (
     current_layout,
     json_option,
@@ -25,23 +24,24 @@ from infra.cli.context import (
     require_emulator,
     require_outputs,
 )
-from infra.cli.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
-from infra.cli.emulator.lifecycle import child_environment, ensure_running
-from infra.cli.emulator.start_failures import log_sizes, start_failures
-from infra.cli.errors import CommandFailed, PulumiFailed
 from infra.cli.output import summary
 from infra.cli.output.halfway import now_running
-from infra.cli.output.progress import Progress, make_progress, step
-from infra.cli.paths import STACK, Layout
-from infra.cli.routers.client import get_builds
-from infra.cli.stack.option import emulator_only
-from infra.cli.stack.outputs import Outputs
-from infra.cli.stack.preflight import build_packages, check_disk_space, read_settings
-from infra.cli.stack.pulumi_lines import counts, diagnostics, outages, waiting
-from infra.cli.stack.pulumi_lines import step as parse_step
-from infra.cli.stack.recovery import check_state, release_stale_lock, unfinished_operations
-from infra.cli.stack.runner import PulumiRunner
-from infra.cli.stack.state import has_deployed
+from infra.operations import json_access
+from infra.operations.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
+from infra.operations.emulator.lifecycle import child_environment, ensure_running
+from infra.operations.emulator.start_failures import log_sizes, start_failures
+from infra.operations.errors import CommandFailed, PulumiFailed
+from infra.operations.paths import STACK, Layout
+from infra.operations.progress import Progress, make_progress, step
+from infra.operations.routers.client import get_builds
+from infra.operations.stack.option import emulator_only
+from infra.operations.stack.outputs import Outputs
+from infra.operations.stack.preflight import build_packages, check_disk_space, read_settings
+from infra.operations.stack.pulumi_lines import counts, diagnostics, outages, waiting
+from infra.operations.stack.pulumi_lines import step as parse_step
+from infra.operations.stack.recovery import check_state, release_stale_lock, unfinished_operations
+from infra.operations.stack.runner import PulumiRunner
+from infra.operations.stack.state import has_deployed
 from infra.setup.file_lock import exclusive
 
 if TYPE_CHECKING:

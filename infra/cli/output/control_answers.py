@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from infra.cli.errors import CommandFailed
-from infra.cli.routers.control import ControlAnswer
+from infra.operations.errors import CommandFailed
+from infra.operations.routers.control import ControlAnswer
 
 
 def print_answers(

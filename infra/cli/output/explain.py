@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
 
 # The reason that a target keeps after it was found up, while the number of checkers changes.
 _SEEN_UP = re.compile(r"\d+ of \d+ checkers see it up")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
 
 
 def now_running(places: Sequence[str], agents: Sequence[JsonObject], former: str, new: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
-from infra.cli.routers.sse import Event
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
+from infra.operations.routers.sse import Event
 
 
 def body_for(path: str, text: str, *, stream: bool) -> JsonObject:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
 from infra.cli.output.explain import outage, why
 from infra.cli.output.tables import ResponsiveTable
-from infra.cli.routers.client import RouterAnswer
-from infra.cli.routers.control import strategy_differences
-from infra.cli.routers.draining import draining_differences
 from infra.loopback import plain_all
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
+from infra.operations.routers.client import RouterAnswer
+from infra.operations.routers.control import strategy_differences
+from infra.operations.routers.draining import draining_differences
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

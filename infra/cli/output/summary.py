@@ -8,9 +8,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
-from infra.cli.paths import Layout
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
+from infra.operations.paths import Layout
 
 QUESTION = "what is 12 * (3 + 4)?"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.paths import Layout
+from infra.operations.paths import Layout
 
 
 @pytest.fixture

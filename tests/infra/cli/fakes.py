@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from infra.cli.json_access import JsonObject
-from infra.cli.paths import Layout
+from infra.operations.json_access import JsonObject
+from infra.operations.paths import Layout
 
 
 def script(path: Path, body: str) -> Path:

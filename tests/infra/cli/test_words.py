@@ -11,11 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.app import COMMANDS, cli
-from infra.cli.emulator.faults import active_faults, check_cloud, check_fault, check_order, manual_change
-from infra.cli.json_access import JsonObject
 from infra.cli.output.summary import as_json, changes, closing_text
-from infra.cli.paths import Layout
-from infra.cli.stack.environment import exports, pulumi_variables
+from infra.operations.emulator.faults import (
+    active_faults,
+    check_cloud,
+    check_fault,
+    check_order,
+    manual_change,
+)
+from infra.operations.json_access import JsonObject
+from infra.operations.paths import Layout
+from infra.operations.stack.environment import exports, pulumi_variables
 from tests.infra.cli.fakes import script
 
 

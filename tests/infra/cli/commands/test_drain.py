@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.cli.app import cli
-from infra.cli.paths import Layout
-from infra.cli.routers.control import ControlAnswer
-from infra.cli.routers.draining import desired, differences, drains_last, select, sentence
+from infra.operations.paths import Layout
+from infra.operations.routers.control import ControlAnswer
+from infra.operations.routers.draining import desired, differences, drains_last, select, sentence
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
 
 KNOWN = ("aws/eu-west-1", "aws/us-east-1", "azure/westeurope", "gcp/europe-west1")

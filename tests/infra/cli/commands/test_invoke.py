@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.cli.app import cli
-from infra.cli.json_access import JsonObject
 from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
-from infra.cli.paths import Layout
-from infra.cli.routers.sse import Event, events
+from infra.operations.json_access import JsonObject
+from infra.operations.paths import Layout
+from infra.operations.routers.sse import Event, events
 from tests.infra.cli.fakes import Reply, Request, json_reply, routers, serving
 
 ROUTER = {"status": "ok", "cloud": "gcp", "region": "europe-west1", "build": "b"}

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.cli.commands import logs
-from infra.cli.emulator.log_files import Follower, LogFile, is_check, is_news
-from infra.cli.paths import Layout
+from infra.operations.emulator.log_files import Follower, LogFile, is_check, is_news
+from infra.operations.paths import Layout
 
 AGENT = "azure/westeurope-skyfleet-local-agent.log"
 PROBE = 'INFO:     127.0.0.1:0 - "GET /health HTTP/1.1" 200 OK'

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.commands import outputs
-from infra.cli.stack.outputs import Outputs
+from infra.operations.stack.outputs import Outputs
 
 FOUND = Outputs(
     {"routerUrl": "http://127.0.0.1:1", "routerUrls": ["a", "b"], "apiKey": "k"}, frozenset({"apiKey"})

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from infra.cli.app import cli
 from infra.cli.commands.preflight import sentence
-from infra.cli.paths import Layout
+from infra.operations.paths import Layout
 from infra.setup.pulumi.cli import FILES
 from tests.infra.cli.fakes import script
 

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.cli.app import cli
-from infra.cli.paths import Layout
-from infra.cli.routers.client import get_health
-from infra.cli.routers.control import ControlAnswer, sentence
+from infra.operations.paths import Layout
+from infra.operations.routers.client import get_health
+from infra.operations.routers.control import ControlAnswer, sentence
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, routers, serving
 
 
@@ -112,7 +112,7 @@ def test_a_black_holed_router_costs_one_health_timeout(
 ) -> None:
     """The command sends it no change, which the router might otherwise apply much later."""
     asked: list[str] = []
-    monkeypatch.setattr("infra.cli.routers.control.get_health", partial(get_health, seconds=0.2))
+    monkeypatch.setattr("infra.operations.routers.control.get_health", partial(get_health, seconds=0.2))
 
     def missing_checkers(request: Request) -> Reply:
         asked.append(request.path)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from infra.cli.commands.up import PulumiOutput, worth_deploying
-from infra.cli.errors import PulumiFailed
-from infra.cli.output.progress import PlainProgress
-from infra.cli.paths import Layout
 from infra.config.model import Cloud, Place
+from infra.operations.errors import PulumiFailed
+from infra.operations.paths import Layout
+from infra.operations.progress import PlainProgress
 
 
 @pytest.mark.parametrize(

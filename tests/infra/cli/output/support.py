@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from infra.cli.emulator.faults import CLOUDS
-from infra.cli.json_access import JsonObject
 from infra.cli.output.status_view import RouterAnswer, assemble, render
+from infra.operations.emulator.faults import CLOUDS
+from infra.operations.json_access import JsonObject
 
 HEALTH: JsonObject = {
     "status": "ok",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cli import json_access
-from infra.cli.json_access import JsonObject
 from infra.cli.output.status_view import RouterAnswer, assemble, differences, percent
+from infra.operations import json_access
+from infra.operations.json_access import JsonObject
 from router.sync import control
 from router.sync.snapshots import object_name
 from tests.infra.cli.output.support import HEALTH, STATUS, router, shown, targets

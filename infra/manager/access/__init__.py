@@ -1,0 +1,1 @@
+"""Access: tokens, roles, origins, rate limits, audit log."""

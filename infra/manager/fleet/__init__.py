@@ -1,0 +1,1 @@
+"""The picture: what routers report, folded into one frozen value."""

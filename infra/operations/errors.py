@@ -1,0 +1,47 @@
+"""Errors of the operator's programs. A message says what happened, what was found and what to do.
+
+click.ClickException (exit code 1)
+└── CommandFailed
+    ├── NotDeployed       no deployment and no emulator in this checkout
+    ├── EmulatorFailed    the daemon of the emulator does not start, answer or stop
+    ├── SetupFailed       a step before the deployment failed: Pulumi CLI, config, packages
+    ├── PulumiFailed      Pulumi ended with an error
+    ├── StackLocked       another deployment of the stack runs
+    └── NoRouterAnswered  no router answered
+click.UsageError (exit code 2): an argument is wrong
+"""
+
+from __future__ import annotations
+
+import click
+
+
+class CommandFailed(click.ClickException):
+    """Base of all errors; `message` is printed as it is."""
+
+
+class NotDeployed(CommandFailed):
+    """The command needs a deployment, and there is none."""
+
+    def __init__(self, detail: str = "nothing is up: run `make up`") -> None:
+        super().__init__(detail)
+
+
+class EmulatorFailed(CommandFailed):
+    """The daemon of the emulator does not start, answer or stop."""
+
+
+class SetupFailed(CommandFailed):
+    """A step before the deployment failed."""
+
+
+class PulumiFailed(CommandFailed):
+    """Pulumi ended with an error."""
+
+
+class StackLocked(CommandFailed):
+    """Another deployment of the stack runs."""
+
+
+class NoRouterAnswered(CommandFailed):
+    """No router answered."""

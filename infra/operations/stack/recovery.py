@@ -1,0 +1,85 @@
+"""Recover a stack after a killed Pulumi, so that `up` works.
+
+A killed Pulumi leaves a lock and pending operations. The lock is removed only when it is certain that no
+process works on the stack.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.operations import json_access
+from infra.operations.errors import PulumiFailed, StackLocked
+from infra.operations.paths import STACK, Layout
+from infra.operations.stack.process_cleanup import end_session
+from infra.operations.stack.runner import PulumiRunner
+from infra.operations.stack.state import LockStatus, pending_operations, strongest_lock
+
+PROC = Path("/proc")
+
+
+def is_pulumi(pid: int, proc: Path = PROC) -> bool:
+    """Whether the process `pid` is Pulumi; the kernel may have given the number to another process."""
+    try:
+        return (proc / str(pid) / "comm").read_text().strip() == "pulumi"
+    except OSError:
+        return False
+
+
+def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[str], None]) -> None:
+    """Remove the lock of a Pulumi that no longer runs. Raises StackLocked when it runs or cannot be seen."""
+    paths = sorted(layout.stack_locks.glob("*.json")) if layout.stack_locks.is_dir() else []
+    verdict = strongest_lock(
+        (path.read_text(errors="replace") for path in paths), socket.gethostname(), is_pulumi
+    )
+    lock = verdict.lock
+    match verdict.status:
+        case LockStatus.FREE:
+            return
+        case LockStatus.HELD if lock:
+            raise StackLocked(
+                f"another Pulumi (pid {lock.pid}, since {lock.since}) is working on this stack: wait for it "
+                f"to end, or stop it with `kill -INT {lock.pid}`, then run this again"
+            )
+        case LockStatus.FOREIGN if lock:
+            raise StackLocked(
+                f"the stack is locked by {lock.user}@{lock.host} (pid {lock.pid}, since {lock.since}), "
+                "a machine whose processes cannot be seen from here. If that Pulumi is gone: "
+                f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
+            )
+        case _:
+            holder = f"pid {lock.pid}, since {lock.since}" if lock else "its lock file is incomplete"
+            message(f"an earlier Pulumi was killed ({holder}): removing its lock")
+            if lock:
+                end_session(lock.pid)
+            pulumi.capture("cancel", "--yes", "--stack", STACK)
+            for path in paths:
+                path.unlink(missing_ok=True)  # `cancel` leaves incomplete lock files
+
+
+def check_state(layout: Layout) -> None:
+    """Raise PulumiFailed, with what to do, when the state of the stack is damaged."""
+
+    def is_object(path: Path) -> bool:
+        return bool(json_access.as_object(json_access.parse(path.read_text(errors="replace"))))
+
+    path = layout.checkpoint
+    if path.exists() and not is_object(path):
+        backup = path.with_name(f"{path.name}.bak")
+        restore = ""
+        if backup.exists() and is_object(backup):
+            restore = f"`cp {layout.shown(backup)} {layout.shown(path)}` restores the one before it; "
+        raise PulumiFailed(
+            f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {restore}"
+            "`make down` and `make up` deploy again"
+        )
+
+
+def unfinished_operations(layout: Layout) -> list[str]:
+    """The pending operations in the state of the stack."""
+    try:
+        return pending_operations(layout.checkpoint.read_text(errors="replace"))
+    except OSError:
+        return []
