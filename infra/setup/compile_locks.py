@@ -29,13 +29,17 @@ CLOUDS = ("aws", "azure", "gcp")
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One file of locks/ and the requirements that uv compiles into it. deployed: a package's."""
+    """One file of locks/ and the requirements that uv compiles into it.
+
+    deployed: a package's. alone: without the dependencies of what is required.
+    """
 
     name: str
     sources: tuple[str, ...]
     python: str = MIN_PYTHON
     groups: tuple[str, ...] = ()
     deployed: bool = False
+    alone: bool = False
 
 
 def all_locks() -> tuple[Lock, ...]:
@@ -61,8 +65,10 @@ def all_locks() -> tuple[Lock, ...]:
     framework = Lock("bench-router.txt", ("bench/router/requirements.in",))
     fuzz = Lock("bench-fuzz.txt", ("bench/http/fuzz/requirements.in",))
     litellm = Lock("bench-litellm.txt", ("bench/failover/peers/litellm.in",))
+    # htmx comes in the wheel of django-htmx, of which nothing else is used: Django is left out.
+    page = Lock("page.txt", ("infra/manager/page/requirements.in",), alone=True)
     project = Lock("project.txt", ("pyproject.toml",), groups=("dev",))
-    return (*packages, platform, plots, framework, fuzz, litellm, project)
+    return (*packages, platform, plots, framework, fuzz, litellm, page, project)
 
 
 def arguments(lock: Lock, output: Path) -> list[str]:
@@ -77,6 +83,7 @@ def arguments(lock: Lock, output: Path) -> list[str]:
         "--python-version",
         lock.python,
         *pinned,
+        *(["--no-deps"] if lock.alone else []),
         "-o",
         str(output),
     ]

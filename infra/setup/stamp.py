@@ -20,8 +20,10 @@ def stamp_path(root: Path) -> Path:
 
 def expected(root: Path, python: str) -> str:
     """The stamp of a complete environment. python: its version, such as `3.11`."""
-    inputs = (root / "locks" / "project.txt").read_bytes() + (root / "pyproject.toml").read_bytes()
-    return f"{root}\n{python}\n{hashlib.sha256(inputs).hexdigest()}\n"
+    inputs = hashlib.sha256()
+    for name in ("locks/project.txt", "locks/page.txt", "pyproject.toml"):
+        inputs.update((root / name).read_bytes())
+    return f"{root}\n{python}\n{inputs.hexdigest()}\n"
 
 
 def is_complete(root: Path, python: str) -> bool:

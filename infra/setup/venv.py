@@ -1,9 +1,11 @@
-"""The checkout's virtual environment: `python -m venv`, uv, the packages of locks/project.txt, the project.
+"""The checkout's virtual environment: `python -m venv`, uv, the packages of locks/project.txt, htmx, the
+project.
 
 Each step is that tool's own command. uv comes with pip, hash-checked against the lock; the project itself is
-an editable install, which uv builds without network (`uv_build` is part of uv). The stamp is written last
-(infra/setup/stamp.py): an environment without one, or of another folder, is created again; one
-whose lock has changed is synchronised.
+an editable install, which uv builds without network (`uv_build` is part of uv). htmx, of the manager's page,
+is in the wheel of django-htmx (locks/page.txt), installed without that package's dependency Django. The stamp
+is written last (infra/setup/stamp.py): an environment without one, or of another folder, is created
+again; one whose lock has changed is synchronised.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ def ensure(root: Path, environ: Mapping[str, str], console: Console, base: str |
         pip = [uv, "pip"]
         for title, command in (
             ("set-up: packages of locks/project.txt", ["sync", "--require-hashes", lock]),
+            ("set-up: htmx", ["install", "--no-deps", "--require-hashes", "-r", root / "locks" / "page.txt"]),
             ("set-up: the project", ["install", "--offline", "--no-deps", "--editable", root]),
         ):
             argv = [*pip, *command, "--quiet", "--python", python]

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from infra.setup.errors import SetupError
 from infra.setup.extras.adapter import ADAPTER
 from infra.setup.extras.azurite import AZURITE
+from infra.setup.extras.chromium import CHROMIUM
 from infra.setup.extras.fake_gcs import FAKE_GCS
 from infra.setup.extras.tool import Tool
 from infra.setup.progress import Console
 
-TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS)
+TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS, CHROMIUM)
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:

@@ -50,6 +50,7 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "a checkout"
     (root / "locks").mkdir(parents=True)
     (root / "locks" / "project.txt").write_text(LOCK)
+    (root / "locks" / "page.txt").write_text("htmx==1\n")
     (root / "pyproject.toml").write_text("[project]")
     (root / "infra" / "setup").mkdir(parents=True)
     shutil.copy(ROOT / "infra" / "setup" / "stamp.py", root / "infra" / "setup")
@@ -76,8 +77,9 @@ def test_a_fresh_checkout_gets_the_packages_of_the_lock_and_the_project(checkout
     """pip installs uv with its hashes, uv the rest and the project itself; the stamp is written last."""
     assert run(checkout)
     assert (checkout / "asked-pip.txt").read_text() == entry(LOCK, "uv")
-    sync, install = (checkout.parent / "uv.log").read_text().splitlines()
+    sync, htmx, install = (checkout.parent / "uv.log").read_text().splitlines()
     assert sync.startswith("pip sync --require-hashes")
+    assert htmx.startswith(f"pip install --no-deps --require-hashes -r {checkout}/locks/page.txt")
     assert install.startswith(f"pip install --offline --no-deps --editable {checkout}")
     assert is_complete(checkout, PYTHON)
 
@@ -89,7 +91,7 @@ def test_a_complete_environment_is_left_alone(checkout: Path) -> None:
     assert (checkout.parent / "made").read_text() == "made\n"
 
 
-@pytest.mark.parametrize("name", ["locks/project.txt", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["locks/project.txt", "locks/page.txt", "pyproject.toml"])
 def test_a_changed_lock_or_project_is_synchronised_without_a_new_environment(
     checkout: Path, name: str
 ) -> None:
