@@ -10,6 +10,8 @@ same tools.
 It is declared `@repeatable`: none of its tools changes anything, so the router may repeat a request in
 another cloud even if the first attempt may have run. That holds with a model, too; each repeat is paid, at
 most as often as the router has attempts. Without the decorator such a request fails.
+
+`@supports` says that it reads images and gives `n` answers. Without it such requests are refused with words.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from functions.api import AgentRequest, Event, repeatable
+from functions.api import CHOICES, IMAGES, AgentRequest, Event, repeatable, supports
+from functions.demo.choices import choices
 from functions.demo.loop import answer
 from functions.demo.pacing import paced, seconds_per_word
 from functions.demo.parameters import without_a_model
-from functions.demo.text_limits import limited
 from functions.demo.tools.base import Context
 from skyfleet import contract
 
 
 @repeatable
+@supports(IMAGES, CHOICES)
 async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
     """Plan, call tools, and answer from their results."""
     context = Context(messages=request.messages, now=time.time, wait=asyncio.sleep)
@@ -39,9 +42,9 @@ async def agent(request: AgentRequest) -> AsyncGenerator[Event, None]:
 
         events = Model.from_env(request.environ).answer(request, context)
     else:
-        options = without_a_model(request.body)
+        options = without_a_model(request.body, request.n)
         pace = seconds_per_word(request.environ) if request.stream else 0.0
-        events = limited(paced(answer(request, context), pace, asyncio.sleep), options)
+        events = paced(choices(answer(request, context), request.n, options), pace, asyncio.sleep)
     async with aclosing(events):
         async for event in events:
             yield event

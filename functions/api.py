@@ -11,20 +11,36 @@ Rule: plain values without behaviour of the server. An agent needs no other modu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 REPEATABLE_MARK = "__skyfleet_repeatable__"
 STATELESS_MARK = "__skyfleet_stateless__"
+SUPPORTS_MARK = "__skyfleet_supports__"
+# What an agent may declare with `supports`.
+IMAGES = "images"
+CHOICES = "choices"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a message. url: https, or a data URL in base64. detail: auto, low, high or original."""
+
+    url: str = field(repr=False)
+    detail: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; `role` is system, developer, user, assistant, tool or function."""
+    """One message of a conversation; `role` is system, developer, user, assistant, tool or function.
+
+    content: its text. images: those of a user's message; only agents that support images get any.
+    """
 
     role: str
     content: str
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,7 @@ class AgentRequest:
     request_id: from the router if it sent one; the same in all attempts of a request.
     stream: whether the client asked for a stream.
     environ: the function's environment without the signing keys.
+    n: how many answers the client asks for; 1 unless the agent supports choices.
     """
 
     messages: tuple[Message, ...]
@@ -45,6 +62,7 @@ class AgentRequest:
     request_id: str
     stream: bool = False
     environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,17 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A part of a further answer, for requests with `n`. All other events are of the first one.
+
+    index: from 0 to n - 1; 0 is the first answer.
+    """
+
+    index: int
+    event: str | Delta | End
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """An answer that the agent declares as failed: `return Failed("sold out")`, or a generator's first event.
 
@@ -119,7 +148,7 @@ class Failed:
 
 
 # A `str` is a piece of the answer's text.
-Event = str | Step | Usage | Failed | Head | Delta | End
+Event = str | Step | Usage | Failed | Head | Delta | End | Choice
 
 Agent = TypeVar("Agent")
 
@@ -151,9 +180,27 @@ def is_stateless(agent: object) -> bool:
     return getattr(agent, STATELESS_MARK, False) is True
 
 
-def _marked(agent: Agent, mark: str, by: str) -> Agent:
+def supports(*features: str) -> Callable[[Agent], Agent]:
+    """Decorate an agent function that reads images (`IMAGES`) or gives `n` answers (`CHOICES`).
+
+    Requests that need what the agent does not declare are refused, since it would ignore a part of them.
+    Raises ValueError for other features.
+    """
+    unknown = set(features) - {IMAGES, CHOICES}
+    if unknown:
+        raise ValueError(f"there is no feature {sorted(unknown)}; there is {IMAGES!r} and {CHOICES!r}")
+    return lambda agent: _marked(agent, SUPPORTS_MARK, "supports", frozenset(features))
+
+
+def supported(agent: object) -> frozenset[str]:
+    """What the agent was declared to support."""
+    found: object = getattr(agent, SUPPORTS_MARK, None)
+    return cast("frozenset[str]", found) if isinstance(found, frozenset) else frozenset()
+
+
+def _marked(agent: Agent, mark: str, by: str, value: object = True) -> Agent:
     try:
-        setattr(agent, mark, True)
+        setattr(agent, mark, value)
     except AttributeError:
         raise TypeError(
             f"{by}() cannot mark a {type(agent).__name__}: it takes no attributes. "

@@ -14,10 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from functions.api import AgentRequest, Delta, Failed, Head, Step
+from functions.api import AgentRequest, Choice, Delta, Failed, Head, Step
 from functions.errors import FunctionError, UnknownModel, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
-from functions.openai_format import MODEL, Completion, model_json
+from functions.openai_format import MODEL, Chunks, Completion, model_json
 from functions.parsing import RequestContext, chat_request, invoke_request
 from functions.runner import Finished, notify_start, run
 from skyfleet import sse
@@ -136,37 +136,22 @@ class Endpoints:
                         yield sse.frame(event.to_json(), "step")
                     case Delta() if event.text:
                         yield sse.frame({"text": event.text}, "delta")
-                    case Head() | Delta():
-                        pass  # `done` has the fields of the message
+                    case Head() | Delta() | Choice():
+                        pass  # `done` has the fields of the message; only chat completions have choices
                     case Finished():
                         yield sse.raw_frame(event.body, "done")
 
     async def _chat_frames(
         self, request: AgentRequest, completion: Completion, headers: list[Header]
     ) -> Frames:
-        opened = False
+        chunks = Chunks(completion)
         async with aclosing(run(self.agent, request)) as output:
             async for event in output:
                 if isinstance(event, Failed):
                     headers.append(OUTCOME_ERROR)
-                elif isinstance(event, Head):
-                    completion = completion.of(event)
-                    continue  # until something is said, a failure can still be a status
-                if not opened:
-                    opened = True
-                    yield sse.frame(completion.first())
-                match event:
-                    case str() | Delta():
-                        yield sse.frame(completion.delta(event))
-                    case Failed(reply=text):
-                        yield sse.frame(completion.delta(str(text)))
-                    case Step():
-                        pass  # OpenAI's format has no event for it
-                    case Finished():
-                        yield sse.frame(completion.last(event.finish_reason))
-                        if completion.with_usage:
-                            yield sse.frame(completion.usage(event.usage))
-                        yield sse.raw_frame(b"[DONE]")
+                for chunk in chunks.of(event):
+                    yield sse.frame(chunk)
+        yield sse.raw_frame(b"[DONE]")
 
     def _context(self, scope: Scope, *, may_accept: bool = True) -> RequestContext:
         given = header_text(scope, b"x-request-id")
@@ -175,6 +160,7 @@ class Endpoints:
             request_id=given if usable else secrets.token_hex(16),
             accepts_events=may_accept and sse.CONTENT_TYPE in header_text(scope, b"accept"),
             environ=self.environ,
+            supports=self.agent.supports,
         )
 
 

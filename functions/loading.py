@@ -17,7 +17,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any, NoReturn, cast
 
-from functions.api import is_repeatable, is_stateless
+from functions.api import is_repeatable, is_stateless, supported
 from functions.errors import AgentNotLoaded
 from functions.execution.threads import as_async_generator, as_coroutine
 
@@ -44,6 +44,7 @@ class LoadedAgent:
     call: Any = field(repr=False)
     repeatable: bool = False
     stateless: bool = False
+    supports: frozenset[str] = frozenset()
 
 
 def load(reference: str) -> LoadedAgent:
@@ -62,7 +63,7 @@ def load(reference: str) -> LoadedAgent:
             )
         found = getattr(found, name)
     kind, call = _kind(reference, found)
-    return LoadedAgent(reference, kind, call, is_repeatable(found), is_stateless(found))
+    return LoadedAgent(reference, kind, call, is_repeatable(found), is_stateless(found), supported(found))
 
 
 def _import(reference: str, module_name: str) -> ModuleType:

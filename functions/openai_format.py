@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from functions.api import Delta, Head, Usage
-from functions.runner import Finished
+from functions.api import Choice, Delta, Failed, Head, Step, Usage
+from functions.runner import Answer, Finished
 
 # The model in /v1/models and in every answer. The `model` of a request is ignored.
 MODEL: Final = "skyfleet"
@@ -48,33 +48,24 @@ class Completion:
 
     def whole(self, finished: Finished) -> dict[str, object]:
         """The reply to a request without `stream`."""
-        fields = {name: _numbered(value, numbered=False) for name, value in finished.fields.items()}
-        instead = finished.fields.keys() & {"refusal", "tool_calls", "function_call"}
-        content = None if instead and not finished.text else finished.text
-        message = {"role": "assistant", "content": content, "refusal": None, **fields}
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": finished.logprobs,
-            "finish_reason": finished.finish_reason,
-        }
+        choices = [_choice(index, answer) for index, answer in finished.answers.items()]
         usage = usage_json(finished.usage)
-        return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
+        return {**self._head("chat.completion"), "choices": choices, "usage": usage}
 
-    def first(self) -> dict[str, object]:
-        """The first chunk of a stream."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def first(self, index: int = 0) -> dict[str, object]:
+        """The first chunk of an answer in a stream."""
+        return self._chunk(index, {"role": "assistant", "content": ""})
 
-    def delta(self, part: str | Delta) -> dict[str, object]:
-        """A chunk with a piece of the answer."""
+    def delta(self, part: str | Delta, index: int = 0) -> dict[str, object]:
+        """A chunk with a piece of an answer."""
         if isinstance(part, str):
-            return self._chunk({"content": part})
+            return self._chunk(index, {"content": part})
         fields = {name: _numbered(value, numbered=True) for name, value in part.fields.items()}
-        return self._chunk(fields, logprobs=part.logprobs)
+        return self._chunk(index, fields, logprobs=part.logprobs)
 
-    def last(self, finish_reason: str = "stop") -> dict[str, object]:
-        """The chunk with the finish reason."""
-        return self._chunk({}, finish_reason)
+    def last(self, finish_reason: str = "stop", index: int = 0) -> dict[str, object]:
+        """The chunk with the finish reason of an answer."""
+        return self._chunk(index, {}, finish_reason)
 
     def usage(self, usage: Usage) -> dict[str, object]:
         """The chunk after the last one, for requests with stream_options.include_usage."""
@@ -82,11 +73,12 @@ class Completion:
 
     def _chunk(
         self,
+        index: int,
         delta: Mapping[str, object],
         finish_reason: str | None = None,
         logprobs: Mapping[str, object] | None = None,
     ) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         # With include_usage all chunks but the last have the field, with null.
         none = {"usage": None} if self.with_usage else {}
         return {**self._head("chat.completion.chunk"), "choices": [choice], **none}
@@ -94,6 +86,56 @@ class Completion:
     def _head(self, kind: str) -> dict[str, object]:
         own = {"id": self.id, "object": kind, "created": self.created, "model": MODEL}
         return {**own, **self.head}
+
+
+@dataclass(slots=True)
+class Chunks:
+    """The chunks of one stream. Each answer begins with a chunk that has its role, as in OpenAI's API."""
+
+    completion: Completion
+    _opened: set[int] = field(default_factory=set[int])
+
+    def of(self, event: str | Failed | Step | Head | Delta | Choice | Finished) -> list[dict[str, object]]:
+        """The chunks to send for an event of the agent."""
+        match event:
+            case Head():
+                # Until something is said, a failure can still be a status.
+                self.completion = self.completion.of(event)
+                return []
+            case Choice(index=index, event=str() | Delta() as part):
+                return [*self._first(index), self.completion.delta(part, index)]
+            case str() | Delta():
+                return [*self._first(0), self.completion.delta(event)]
+            case Failed(reply=reply):
+                return [*self._first(0), self.completion.delta(str(reply))]
+            case Finished():
+                return self._end(event)
+            case _:
+                return self._first(0)  # OpenAI's format has no event for a step
+
+    def _end(self, finished: Finished) -> list[dict[str, object]]:
+        chunks: list[dict[str, object]] = []
+        for index, answer in finished.answers.items():
+            chunks += [*self._first(index), self.completion.last(answer.finish_reason, index)]
+        return [*chunks, self.completion.usage(finished.usage)] if self.completion.with_usage else chunks
+
+    def _first(self, index: int) -> list[dict[str, object]]:
+        if index in self._opened:
+            return []
+        self._opened.add(index)
+        return [self.completion.first(index)]
+
+
+def _choice(index: int, answer: Answer) -> dict[str, object]:
+    fields = {name: _numbered(value, numbered=False) for name, value in answer.fields.items()}
+    instead = answer.fields.keys() & {"refusal", "tool_calls", "function_call"}
+    content = None if instead and not answer.text else answer.text
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": content, "refusal": None, **fields},
+        "logprobs": answer.logprobs,
+        "finish_reason": answer.finish_reason,
+    }
 
 
 def _numbered(value: object, *, numbered: bool) -> object:

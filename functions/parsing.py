@@ -5,6 +5,7 @@ Rules
 - A conversation is accepted as clients replay it: all roles of OpenAI's API, also the deprecated `function`
   (openai-python, types/chat/chat_completion_message_param.py), and refusals in place of texts.
 - Text parts are joined with a line break: each is a text of its own, and often ends without one.
+- What the agent does not support is refused here: it would ignore images, and all but one of `n` answers.
 """
 
 from __future__ import annotations
@@ -14,20 +15,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
 
-from functions.api import AgentRequest, Message
+from functions.api import CHOICES, IMAGES, AgentRequest, Image, Message
 from functions.errors import BadJson, BadRequest
+from functions.image_parts import image_of
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
+# OpenAI's limit: "Invalid 'n': integer above maximum value. Expected a value <= 128"
+# (github.com/thisisartium/continuous-alignment-testing issue 25).
+MOST_CHOICES: Final = 128
+_IMAGE_FORM: Final = '{"type": "image_url", "image_url": {"url": "..."}}'
 EXAMPLE: Final = 'Send {"input": "what is 6 * 7?"} or {"messages": [{"role": "user", "content": "..."}]}.'
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The parts of a request besides its body. accepts_events: whether `Accept` asks for an event stream."""
+    """The parts of a request besides its body.
+
+    accepts_events: whether `Accept` asks for an event stream. supports: what the agent declares.
+    """
 
     request_id: str
     accepts_events: bool
     environ: Mapping[str, str]
+    supports: frozenset[str] = frozenset()
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -63,7 +73,7 @@ def invoke_request(body: bytes, origin: RequestContext) -> AgentRequest:
             raise BadRequest(f"input is {_kind(text)}, expected text. {EXAMPLE}")
         messages = (Message("user", text),)
     elif "messages" in parsed:
-        messages = _messages(parsed["messages"])
+        messages = _messages(parsed["messages"], origin.supports)
     else:
         found = ", ".join(sorted(parsed)) or "no field"
         raise BadRequest(f"The body has neither input nor messages; found {found[:200]}. {EXAMPLE}")
@@ -75,12 +85,25 @@ def chat_request(body: bytes, origin: RequestContext) -> AgentRequest:
     parsed = parse_json(body)
     if "messages" not in parsed:
         raise BadRequest("messages is missing; expected a list of {role, content}.", "messages")
-    if parsed.get("n") not in (None, 1):
+    n = _choices(parsed.get("n"), origin.supports)
+    return _request(parsed, _messages(parsed["messages"], origin.supports), origin, n)
+
+
+def _choices(value: object, supports: frozenset[str]) -> int:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value is None or (is_number and value == 1):
+        return 1
+    if CHOICES not in supports:
         raise BadRequest("n is not 1; this agent gives one answer. Leave n out.", "n")
-    return _request(parsed, _messages(parsed["messages"]), origin)
+    if not is_number or not 1 <= cast("int", value) <= MOST_CHOICES:
+        found = str(value)[:20] if isinstance(value, int | float) else _kind(value)
+        raise BadRequest(f"n is {found}, expected a whole number from 1 to {MOST_CHOICES}.", "n")
+    return cast("int", value)
 
 
-def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: RequestContext) -> AgentRequest:
+def _request(
+    parsed: dict[str, Any], messages: tuple[Message, ...], origin: RequestContext, n: int = 1
+) -> AgentRequest:
     stream = parsed.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest(f"stream is {_kind(stream)}, expected true or false.", "stream")
@@ -95,17 +118,18 @@ def _request(parsed: dict[str, Any], messages: tuple[Message, ...], origin: Requ
         request_id=origin.request_id,
         stream=origin.accepts_events if stream is None else stream,
         environ=origin.environ,
+        n=n,
     )
 
 
-def _messages(value: object) -> tuple[Message, ...]:
+def _messages(value: object, supports: frozenset[str]) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
         found = _kind(cast("object", value))
         raise BadRequest(f"messages is {found}, expected a list with a message in it.", "messages")
-    return tuple(_message(i, item) for i, item in enumerate(cast("list[object]", value)))
+    return tuple(_message(i, item, supports) for i, item in enumerate(cast("list[object]", value)))
 
 
-def _message(index: int, value: object) -> Message:
+def _message(index: int, value: object, supports: frozenset[str]) -> Message:
     where = f"messages[{index}]"
     if not isinstance(value, dict):
         raise BadRequest(f"{where} is {_kind(value)}, expected an object with role and content.", where)
@@ -115,30 +139,37 @@ def _message(index: int, value: object) -> Message:
         found = repr(role[:40]) if isinstance(role, str) else _kind(role)
         expected = ", ".join(ROLES)
         raise BadRequest(f"{where}.role is {found}, expected one of {expected}.", f"{where}.role")
-    return Message(role, _content(f"{where}.content", fields.get("content"), role))
+    where, content = f"{where}.content", fields.get("content")
+    if not isinstance(content, list):
+        return Message(role, _text(where, content, role))
+    # OpenAI's API takes images from users only (types/chat/chat_completion_user_message_param.py).
+    reads = _IMAGE_FORM if role == "user" and IMAGES in supports else None
+    parts = [_part(f"{where}[{i}]", part, reads) for i, part in enumerate(cast("list[object]", content))]
+    texts = [part for part in parts if isinstance(part, str)]
+    return Message(role, "\n".join(texts), tuple(part for part in parts if isinstance(part, Image)))
 
 
-def _content(where: str, value: object, role: str) -> str:
+def _text(where: str, value: object, role: str) -> str:
     if isinstance(value, str):
         return value
     # OpenAI's form of a message with only tool calls, and of a function without a result.
     if value is None and role in ("assistant", "function"):
         return ""
-    if isinstance(value, list):
-        parts = enumerate(cast("list[object]", value))
-        return "\n".join(_part(f"{where}[{i}]", part) for i, part in parts)
     raise BadRequest(f"{where} is {_kind(value)}, expected text or a list of text parts.", where)
 
 
-def _part(where: str, value: object) -> str:
+def _part(where: str, value: object, image_form: str | None) -> str | Image:
+    """image_form: the form of an image; None where only text is read."""
     if isinstance(value, dict):
         part = cast("dict[str, object]", value)
         kind = part.get("type")
+        if kind == "image_url" and image_form:
+            return image_of(where, part)
         text = part.get(kind) if isinstance(kind, str) and kind in ("text", "refusal") else None
         if isinstance(text, str):
             return text
-    message = f'{where} is not {{"type": "text", "text": "..."}}; this agent reads text only.'
-    raise BadRequest(message, where)
+    expected = "; only text is read here" if not image_form else f" or {image_form}"
+    raise BadRequest(f'{where} is not {{"type": "text", "text": "..."}}{expected}.', where)
 
 
 def _kind(value: object) -> str:

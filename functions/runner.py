@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from functions.api import AgentRequest, Delta, End, Failed, Head, Step, Usage
+from functions.api import AgentRequest, Choice, Delta, End, Failed, Head, Step, Usage
 from functions.errors import AgentFailed, FunctionError
 from functions.loading import Kind, LoadedAgent
 from skyfleet.asgi import Scope, json_bytes
@@ -41,23 +41,33 @@ async def notify_start(scope: Scope) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """The end of a run.
+class Answer:
+    """One complete answer.
 
-    body: the whole reply of /invoke as JSON. text: the answer alone. finish_reason, fields, logprobs: what a
-    model told of the end, of its message besides the content, and of its tokens, with OpenAI's names.
+    finish_reason, fields, logprobs: what a model told of the end, of its message besides the content, and of
+    its tokens, with OpenAI's names.
     """
 
-    body: bytes
     text: str
-    usage: Usage
     finish_reason: str = "stop"
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     logprobs: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a run.
+
+    body: the whole reply of /invoke as JSON. answers: by their index; several for requests with `n`.
+    """
+
+    body: bytes
+    answers: Mapping[int, Answer]
+    usage: Usage
+
+
 # The reply of `Failed` is text here, also where the agent returned a mapping.
-Output = AsyncGenerator[str | Failed | Step | Head | Delta | Finished, None]
+Output = AsyncGenerator[str | Failed | Step | Head | Delta | Choice | Finished, None]
 
 
 def run(agent: LoadedAgent, request: AgentRequest) -> Output:
@@ -78,7 +88,7 @@ async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
             case _:
                 raise TypeError(f"the agent returned a {type(reply).__name__}; expected text or a mapping")
     yield Failed(text) if isinstance(returned, Failed) else text
-    yield Finished(body, text, _estimate(request, text))
+    yield Finished(body, {0: Answer(text)}, _estimate(request, [text]))
 
 
 async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
@@ -91,12 +101,17 @@ async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
                     case str() | Step() | Head() | Delta() | Failed(reply=str()):
                         collected.add(event)
                         yield event
+                    case Choice(event=str() | Delta()):
+                        collected.add_choice(event, request.n)
+                        yield event
+                    case Choice(event=End()):
+                        collected.add_choice(event, request.n)
                     case Usage() | End():
                         collected.note(event)
                     case _:
                         raise TypeError(
-                            f"the agent yielded a {type(event).__name__}; "
-                            "expected text, Step, Usage, Head, Delta, End or Failed with a text"
+                            f"the agent yielded a {type(event).__name__}; expected text, Step, Usage, Head, "
+                            "Delta, End, Failed with a text, or Choice with a text, a Delta or an End"
                         )
         finished = collected.finished(request)
     yield finished
@@ -106,43 +121,66 @@ class _Collected:
     """What a generator has yielded."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self._answers: dict[int, _Parts] = {0: _Parts()}
         self._steps: list[dict[str, object]] = []
-        self._fields: dict[str, Any] = {}
-        self._logprobs: dict[str, Any] = {}
         self._usage: Usage | None = None
-        self._finish_reason = "stop"
 
     def add(self, event: str | Step | Head | Delta | Failed) -> None:
         match event:
-            case str():
-                self._texts.append(event)
+            case str() | Delta():
+                self._answers[0].add(event)
             case Failed(reply=text):
-                self._texts.append(str(text))
+                self._answers[0].add(str(text))
             case Step():
                 json_bytes(event.to_json())  # a value that is not JSON is an error of the agent
                 self._steps.append(event.to_json())
-            case Delta():
-                self._texts.append(event.text)
-                _merge(self._fields, event.fields)
-                _merge(self._logprobs, event.logprobs or {})
             case Head():
                 json_bytes(dict(event.fields))
+
+    def add_choice(self, choice: Choice, n: int) -> None:
+        if not 0 <= choice.index < n:
+            raise ValueError(f"the agent gave a choice with index {choice.index}; the request has n={n}")
+        self._answers.setdefault(choice.index, _Parts()).add(choice.event)
 
     def note(self, event: Usage | End) -> None:
         if isinstance(event, Usage):
             self._usage = event
         else:
-            self._finish_reason = event.finish_reason
+            self._answers[0].add(event)
 
     def finished(self, request: AgentRequest) -> Finished:
-        """The end of the run, with the reply of /invoke."""
-        output = "".join(self._texts)
+        """The end of the run, with the reply of /invoke, which has the first answer."""
+        answers = {index: parts.answer() for index, parts in sorted(self._answers.items())}
+        first = answers[0]
+        end = {} if first.finish_reason == "stop" else {"finish_reason": first.finish_reason}
+        body = json_bytes({"output": first.text, "steps": self._steps, **end, **first.fields})
+        usage = self._usage or _estimate(request, [answer.text for answer in answers.values()])
+        return Finished(body, answers, usage)
+
+
+class _Parts:
+    """What belongs to one answer."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._fields: dict[str, Any] = {}
+        self._logprobs: dict[str, Any] = {}
+        self._finish_reason = "stop"
+
+    def add(self, event: str | Delta | End) -> None:
+        match event:
+            case str():
+                self._texts.append(event)
+            case Delta():
+                self._texts.append(event.text)
+                _merge(self._fields, event.fields)
+                _merge(self._logprobs, event.logprobs or {})
+            case End():
+                self._finish_reason = event.finish_reason
+
+    def answer(self) -> Answer:
         fields = {name: value for name, value in self._fields.items() if name not in ("content", "role")}
-        end = {} if self._finish_reason == "stop" else {"finish_reason": self._finish_reason}
-        body = json_bytes({"output": output, "steps": self._steps, **end, **fields})
-        usage = self._usage or _estimate(request, output)
-        return Finished(body, output, usage, self._finish_reason, fields, self._logprobs or None)
+        return Answer("".join(self._texts), self._finish_reason, fields, self._logprobs or None)
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -172,6 +210,8 @@ def _text_of(reply: Mapping[str, object]) -> str:
     return output if isinstance(output, str) else json_bytes(reply).decode()
 
 
-def _estimate(request: AgentRequest, output: str) -> Usage:
+def _estimate(request: AgentRequest, outputs: Sequence[str]) -> Usage:
+    """The prompt counts once, as in OpenAI's API; the images in it do not."""
     prompt = sum(len(message.content) for message in request.messages)
-    return Usage(math.ceil(prompt / CHARACTERS_PER_TOKEN), math.ceil(len(output) / CHARACTERS_PER_TOKEN))
+    tokens = sum(math.ceil(len(output) / CHARACTERS_PER_TOKEN) for output in outputs)
+    return Usage(math.ceil(prompt / CHARACTERS_PER_TOKEN), tokens)

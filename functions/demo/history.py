@@ -2,6 +2,7 @@
 
 Rules
 - Text parts are joined as in `Message.content`, since some endpoints take texts only. A refusal is text too.
+- A message with images is sent with its parts as they are.
 - `developer` is sent as `system`, which all endpoints know.
 - Tool calls and their results are sent as the client replays them. A result whose call is not in the
   conversation is sent as text of the role `system`, since endpoints refuse it otherwise.
@@ -34,7 +35,8 @@ def conversation(request: AgentRequest, instructions: Iterable[str]) -> list[dic
         kept = {name: fields[name] for name in _KEPT if fields.get(name) is not None}
         called |= _calls(kept)
         role = "system" if message.role == "developer" else message.role
-        content = message.content or (None if "tool_calls" in kept or "function_call" in kept else "")
+        content: object = fields["content"] if message.images else message.content
+        content = content or (None if "tool_calls" in kept or "function_call" in kept else "")
         messages.append({"role": role, "content": content, **kept})
     return messages
 

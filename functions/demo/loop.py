@@ -1,6 +1,7 @@
 """The agent loop without a model: plan, call the tools in order, answer.
 
-Rule: the answer contains only results of tools, and names what was not understood or failed.
+Rule: the answer contains only results of tools, and names what was not understood or failed. Of images it
+says what was given, since no rule sees what they show.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from functions.api import AgentRequest, Step
+from functions.demo.images import about_images, described
 from functions.demo.planner import Call, Greet, Help, Intent, NotUnderstood, plan
 from functions.demo.rules import PREVIOUS
 from functions.demo.tools.base import Context
@@ -31,6 +33,10 @@ async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str 
     intents = plan(request.input)
     yield Step("plan", request.input[:SHOWN], [_describe(intent) for intent in intents])
     sentences: list[str] = []
+    images = next((said.images for said in reversed(request.messages) if said.role == "user"), ())
+    if images:
+        intents = tuple(intent for intent in intents if not _is_about_images(intent))
+        sentences.append(described(images))
     previous: str | None = None
     for intent in intents:
         match intent:
@@ -50,10 +56,15 @@ async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str 
             case NotUnderstood():
                 previous = None
                 sentences.append(f'I did not understand "{intent.clause[:SHOWN]}".')
-    if not intents or any(isinstance(intent, NotUnderstood) for intent in intents):
+    if not (intents or images) or any(isinstance(intent, NotUnderstood) for intent in intents):
         sentences.append(ABILITIES)
     for index, sentence in enumerate(sentences):
         yield sentence if index == 0 else f"\n{sentence}"
+
+
+def _is_about_images(intent: Intent) -> bool:
+    """Whether the description of the images is all that can be said to a clause."""
+    return isinstance(intent, NotUnderstood) and about_images(intent.clause)
 
 
 def _filled(intent: Call, previous: str) -> Call:

@@ -5,20 +5,21 @@ Rules
 - A request with `tools` of its own is one turn with these: the client calls them and sends the results.
 - What the model says of its answer is passed on: head, refusal, log probabilities, finish reason. The usage
   is that of all turns.
+- With `n` the first turn asks the model for n answers. One that calls tools goes on in turns of its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from functions.api import AgentRequest, Delta, End, Event, Step, Usage
+from functions.api import AgentRequest, Choice, Delta, End, Event, Head, Step, Usage
 from functions.demo.history import conversation
 from functions.demo.model_errors import ModelFailed, ModelMisused
-from functions.demo.openai_client import ChatApi, Output, ToolCall, Turn
+from functions.demo.openai_client import ChatApi, Output, Reply, ToolCall, Turn
 from functions.demo.parameters import for_the_model
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS, call
@@ -30,6 +31,14 @@ MAX_CALLS: Final = 8
 INSTRUCTIONS: Final = (
     "You are a helpful agent. Use the tools for arithmetic, time, text and waiting. Be brief."
 )
+
+_TOOLS: Final = [
+    {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
+    for tool in TOOLS.values()
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +67,86 @@ class Model:
 
         Raises an error of functions/demo/model_errors.py.
         """
-        chosen = for_the_model(request.body)
+        chosen = for_the_model(request.body, request.n)
         theirs = not chosen.keys().isdisjoint({"tools", "functions"})
         messages = conversation(request, () if theirs else (INSTRUCTIONS,))
-        total: Usage | None = None
-        for round_number in range(1, MAX_ROUNDS + 1):
-            body = self._body(messages, chosen, theirs=theirs, last=round_number == MAX_ROUNDS)
-            turn: Turn | None = None
-            turns = self._turn(body, stream=request.stream)
-            async with aclosing(turns):
-                async for piece in turns:
-                    if isinstance(piece, Turn):
-                        turn = piece
+        loop = _Loop(self, chosen, theirs, request.stream, context)
+        reply: Reply | None = None
+        async with aclosing(loop.ask(messages, n=request.n)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    reply = piece
+                else:
+                    yield piece
+        total = reply.usage if reply else None
+        for turn in reply.turns if reply else ():
+            async with aclosing(loop.rest(turn, messages)) as events:
+                async for event in events:
+                    if isinstance(event, Usage):
+                        total = _sum(total, event)
+                    elif turn.index and isinstance(event, str | Delta | End):
+                        yield Choice(turn.index, event)
                     else:
-                        yield piece
-            if turn is None or not (turn.calls or turn.spoke or turn.finish_reason):
+                        yield event
+        if total is not None:
+            yield total
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """The turns of one request.
+
+    chosen: the parameters to pass on. theirs: the tools are the client's, which calls them.
+    """
+
+    model: Model
+    chosen: Mapping[str, object]
+    theirs: bool
+    stream: bool
+    context: Context
+
+    def ask(self, messages: Sequence[Mapping[str, object]], *, n: int = 1, last: bool = False) -> Output:
+        """One turn."""
+        body: dict[str, object] = {"model": self.model.name, "messages": [*messages], **self.chosen}
+        if n > 1:
+            body["n"] = n
+        if not self.theirs and body.pop("tool_choice", "auto") != "none":
+            body |= {"tools": _TOOLS, **({"tool_choice": "none"} if last else {})}
+        if self.stream:
+            streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+            return self.model.api.streamed(streamed)
+        return self.model.api.plain(body)
+
+    async def rest(
+        self, turn: Turn, before: Sequence[Mapping[str, object]]
+    ) -> AsyncGenerator[Head | str | Delta | Step | Usage | End, None]:
+        """What follows the first turn of an answer. before: the messages of that turn."""
+        messages = [*before]
+        for round_number in range(2, MAX_ROUNDS + 2):
+            if not (turn.calls or turn.spoke or turn.finish_reason):
                 raise ModelFailed("The model answered with nothing.")
-            total = _sum(total, turn.usage)
-            if theirs or not turn.calls:
+            if self.theirs or not turn.calls:
                 if turn.calls:
                     yield Delta({"tool_calls": [call.to_json() for call in turn.calls]})
-                if total is not None:
-                    yield total
                 yield End(turn.finish_reason or "stop")
                 return
+            if round_number > MAX_ROUNDS:
+                break
             messages.append(_assistant(turn))
             for wanted in turn.calls[:MAX_CALLS]:
-                step = await _act(wanted, context)
+                step = await _act(wanted, self.context)
                 yield step
                 messages.append({"role": "tool", "tool_call_id": wanted.id, "content": str(step.output)})
             messages.extend(_refused(wanted) for wanted in turn.calls[MAX_CALLS:])
+            async with aclosing(self.ask(messages, last=round_number == MAX_ROUNDS)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Reply):
+                        turn = piece.turns[0]
+                        if piece.usage is not None:
+                            yield piece.usage
+                    elif not isinstance(piece, Choice):
+                        yield piece
         raise ModelFailed(f"The model asked for tools {MAX_ROUNDS} times and gave no answer.")
-
-    def _turn(self, body: dict[str, object], *, stream: bool) -> Output:
-        if stream:
-            return self.api.streamed({**body, "stream": True, "stream_options": {"include_usage": True}})
-        return self.api.plain(body)
-
-    def _body(
-        self, messages: list[dict[str, object]], chosen: dict[str, object], *, theirs: bool, last: bool
-    ) -> dict[str, object]:
-        request: dict[str, object] = {"model": self.name, "messages": messages, **chosen}
-        if theirs:
-            return request
-        if request.pop("tool_choice", "auto") == "none":
-            return request
-        request["tools"] = [
-            {
-                "type": "function",
-                "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
-            }
-            for t in TOOLS.values()
-        ]
-        return {**request, "tool_choice": "none"} if last else request
 
 
 async def _act(wanted: ToolCall, context: Context) -> Step:

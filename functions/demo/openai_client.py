@@ -3,7 +3,8 @@
 Rules
 - Every failure of a model is one of functions/demo/model_errors.py; only a failed connection is the cloud's.
 - One request is sent once: the SDKs of clients repeat, and so does the router where another cloud may help.
-- A stream without `finish_reason` or `[DONE]` is a failure and never a short answer.
+- A stream without `finish_reason` of each answer or `[DONE]` is a failure and never a short answer.
+- With `n` a model gives several answers in one reply. One that gives fewer is passed on as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final, cast
 
 import httpx
 
-from functions.api import Delta, Head, Usage
+from functions.api import Choice, Delta, Head, Usage
 from functions.demo import model_errors
 from functions.demo.model_errors import ModelFailed, ModelMisused, ModelSilent, ModelUnreachable
 from functions.errors import FunctionError
@@ -58,16 +59,25 @@ class ToolCall:
 class Turn:
     """One turn of a model at its end.
 
-    spoke: it has said something besides tool calls. finish_reason: None if it gave none."""
+    spoke: it has said something besides tool calls. finish_reason: None if it gave none. index: of the
+    answer that it belongs to."""
 
     spoke: bool
     text: str
     calls: tuple[ToolCall, ...]
-    usage: Usage | None
     finish_reason: str | None
+    index: int = 0
 
 
-Output = AsyncGenerator[Head | str | Delta | Turn, None]
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of a model's reply: a turn for each answer, and the usage of all."""
+
+    turns: tuple[Turn, ...]
+    usage: Usage | None
+
+
+Output = AsyncGenerator[Head | str | Delta | Choice | Reply, None]
 
 
 @dataclass(slots=True)
@@ -76,16 +86,34 @@ class _Parts:
 
     texts: list[str] = field(default_factory=list[str])
     calls: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
-    usage: Usage | None = None
     finish_reason: str | None = None
-    ended: bool = False
-    done: bool = False
-    headed: bool = False
     spoke: bool = False
 
-    def turn(self) -> Turn:
+    def turn(self, index: int) -> Turn:
         calls = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for _, c in sorted(self.calls.items()))
-        return Turn(self.spoke, "".join(self.texts), calls, self.usage, self.finish_reason)
+        return Turn(self.spoke, "".join(self.texts), calls, self.finish_reason, index)
+
+
+@dataclass(slots=True)
+class _Streamed:
+    """What has arrived of a streamed reply. n: the answers that were asked for."""
+
+    n: int
+    choices: dict[int, _Parts] = field(default_factory=dict[int, _Parts])
+    usage: Usage | None = None
+    done: bool = False
+    headed: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of the answers is missing."""
+        ended = [parts for parts in self.choices.values() if parts.finish_reason is not None]
+        return self.done or len(ended) >= self.n
+
+    def reply(self) -> Reply:
+        # One without any choice: the agent says what is wrong with it.
+        choices = self.choices or {0: _Parts()}
+        return Reply(tuple(parts.turn(index) for index, parts in sorted(choices.items())), self.usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +125,7 @@ class ChatApi:
     timeout_s: float = READ_TIMEOUT_S
 
     async def plain(self, body: Mapping[str, object]) -> Output:
-        """Yield the head, the message and the turn. Raises an error of functions/demo/model_errors.py."""
+        """Yield the head, the messages and the reply. Raises an error of functions/demo/model_errors.py."""
         try:
             async with self._client() as client:
                 response = await client.post(self._url, json=body, headers=self._headers())
@@ -109,29 +137,24 @@ class ChatApi:
         if "choices" not in reply and reply.get("error"):
             raise model_errors.in_stream(self._host, model_errors.said(reply), self.api_key)
         try:
-            choice: dict[str, Any] = reply["choices"][0]
-            message: dict[str, Any] = choice["message"]
-            calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
-            part = _part(message, choice)
-            turn = Turn(
-                part is not None,
-                _text(message),
-                calls,
-                _usage(reply.get("usage")),
-                _reason(choice),
-            )
+            usage = _usage(reply.get("usage"))
+            found = _indexed(reply["choices"], _wanted(body))
+            choices = [_whole_choice(index, choice) for index, choice in found]
+            if not choices:
+                raise LookupError("choices")
         except (LookupError, TypeError, ValueError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} answered in no shape of chat completions."
             ) from None
         yield _head(reply)
-        if part is not None:
-            yield part
-        yield turn
+        for turn, part in choices:
+            if part is not None:
+                yield of_choice(turn.index, part)
+        yield Reply(tuple(turn for turn, _ in choices), usage)
 
     async def streamed(self, body: Mapping[str, object]) -> Output:
-        """Yield the head, pieces of the message as they arrive, then the turn. Raises the same errors."""
-        parts = _Parts()
+        """Yield the head, pieces of the messages as they arrive, then the reply. Raises the same errors."""
+        parts = _Streamed(_wanted(body))
         try:
             async with (
                 self._client() as client,
@@ -147,33 +170,33 @@ class ChatApi:
                         if parts.done:
                             break  # whatever the server does with the connection now
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if parts.finish_reason is None:
+            if not parts.ended:
                 raise self._unreachable(error) from error
         if not parts.ended:
             raise ModelFailed(f"The model at {self._host} broke off in the middle of its answer.")
-        yield parts.turn()
+        yield parts.reply()
 
-    def _line(self, line: str, parts: _Parts) -> Sequence[Head | str | Delta]:
+    def _line(self, line: str, parts: _Streamed) -> Sequence[Head | str | Delta | Choice]:
         """Add one line of the event stream to the parts; returns what it says."""
         if not line.startswith("data:"):
             return []
         data = line.removeprefix("data:").strip()
         if data == "[DONE]":
-            parts.ended = parts.done = True
+            parts.done = True
             return []
         chunk = self._json(data.encode())
         if chunk.get("error"):
             raise model_errors.in_stream(self._host, model_errors.said(chunk), self.api_key)
         try:
             parts.usage = _usage(chunk.get("usage")) or parts.usage
-            part = _read_choice(chunk.get("choices") or [], parts)
+            pieces = _read_choices(chunk.get("choices") or [], parts)
         except (LookupError, TypeError, ValueError, AttributeError):
             raise ModelFailed(
                 f"The model at {self._host} streamed in no shape of chat completions."
             ) from None
         head = [] if parts.headed else [_head(chunk)]
         parts.headed = True
-        return head if part is None else [*head, part]
+        return [*head, *pieces]
 
     def _client(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
@@ -222,12 +245,44 @@ class ChatApi:
                 )
 
 
-def _read_choice(choices: list[dict[str, Any]], parts: _Parts) -> str | Delta | None:
-    if not choices:
-        return None
-    choice = choices[0]
+def of_choice(index: int, part: str | Delta) -> str | Delta | Choice:
+    """A piece of the answer with this index; the first answer's is itself."""
+    return Choice(index, part) if index else part
+
+
+def _wanted(body: Mapping[str, object]) -> int:
+    """How many answers a request asks for."""
+    n = body.get("n")
+    return n if isinstance(n, int) else 1
+
+
+def _indexed(choices: Sequence[dict[str, Any]], n: int) -> list[tuple[int, dict[str, Any]]]:
+    """The choices with their indexes; more than n are left out, as is the index of a single one."""
+    if n == 1:
+        return [(0, choice) for choice in choices[:1]]
+    # Some servers send no index.
+    found = [(int(choice.get("index", position)), choice) for position, choice in enumerate(choices)]
+    return [(index, choice) for index, choice in found if 0 <= index < n]
+
+
+def _whole_choice(index: int, choice: Mapping[str, Any]) -> tuple[Turn, str | Delta | None]:
+    message: dict[str, Any] = choice["message"]
+    calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
+    part = _part(message, choice)
+    return Turn(part is not None, _text(message), calls, _reason(choice), index), part
+
+
+def _read_choices(choices: Sequence[dict[str, Any]], streamed: _Streamed) -> list[str | Delta | Choice]:
+    pieces: list[str | Delta | Choice] = []
+    for index, choice in _indexed(choices, streamed.n):
+        part = _read_choice(choice, streamed.choices.setdefault(index, _Parts()))
+        if part is not None:
+            pieces.append(of_choice(index, part))
+    return pieces
+
+
+def _read_choice(choice: dict[str, Any], parts: _Parts) -> str | Delta | None:
     parts.finish_reason = _reason(choice) or parts.finish_reason
-    parts.ended = parts.ended or parts.finish_reason is not None
     delta: dict[str, Any] = choice.get("delta") or {}
     for position, piece in enumerate(delta.get("tool_calls") or ()):
         call = parts.calls.setdefault(piece.get("index", position), {"id": "", "name": "", "arguments": ""})

@@ -1,6 +1,7 @@
 """Stream the answer of the offline agent word by word, at the pace of a model.
 
-AGENT_PACE_MS sets the milliseconds between two words. A reply that is no stream is not delayed.
+AGENT_PACE_MS sets the milliseconds between two words. A reply that is no stream is not delayed, nor are the
+further answers of a request with `n`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
-from functions.api import Step
+from functions.api import Event
 from functions.errors import SetupError
 from skyfleet import contract
 
@@ -39,12 +40,12 @@ def seconds_per_word(environ: Mapping[str, str]) -> float:
 
 
 async def paced(
-    events: AsyncGenerator[str | Step, None], pace: float, wait: Callable[[float], Awaitable[None]]
-) -> AsyncGenerator[str | Step, None]:
+    events: AsyncGenerator[Event, None], pace: float, wait: Callable[[float], Awaitable[None]]
+) -> AsyncGenerator[Event, None]:
     """The same events, with each text split into its words. pace: seconds between two words; 0: not split."""
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Step) or not pace:
+            if not (pace and isinstance(event, str)):
                 yield event
                 continue
             for word in WORD.findall(event):

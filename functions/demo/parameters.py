@@ -68,9 +68,12 @@ class TextOptions:
     as_json: bool = False
 
 
-def for_the_model(body: Mapping[str, object]) -> dict[str, object]:
-    """The parameters to pass on. Raises UnsupportedParameter or BadRequest."""
-    given = _given(body)
+def for_the_model(body: Mapping[str, object], n: int = 1) -> dict[str, object]:
+    """The parameters to pass on. n: the answers that the endpoint gives.
+
+    Raises UnsupportedParameter or BadRequest.
+    """
+    given = _given(body, n)
     chosen = {name: value for name, value in given.items() if name in _FOR_THE_MODEL}
     for name in given.keys() - chosen.keys():
         if given[name] not in _DEFAULTS.get(name, ()):
@@ -82,9 +85,12 @@ def for_the_model(body: Mapping[str, object]) -> dict[str, object]:
     return chosen
 
 
-def without_a_model(body: Mapping[str, object]) -> TextOptions:
-    """The options of the answer. Raises UnsupportedParameter or BadRequest."""
-    given = _given(body)
+def without_a_model(body: Mapping[str, object], n: int = 1) -> TextOptions:
+    """The options of the answer. n: the answers that the endpoint gives.
+
+    Raises UnsupportedParameter or BadRequest.
+    """
+    given = _given(body, n)
     limits = [_count(given[name], name) for name in ("max_tokens", "max_completion_tokens") if name in given]
     stops, as_json = _stops(given.get("stop")), False
     for name, value in given.items():
@@ -97,8 +103,10 @@ def without_a_model(body: Mapping[str, object]) -> TextOptions:
     return TextOptions(min(limits, default=None), stops, as_json)
 
 
-def _given(body: Mapping[str, object]) -> dict[str, object]:
+def _given(body: Mapping[str, object], n: int) -> dict[str, object]:
     """The parameters with a value that the endpoints do not read."""
+    if body.get("n") not in (None, n):  # only chat completions read it
+        raise BadRequest("n is for /v1/chat/completions; /invoke gives one answer.", "n")
     options = body.get("stream_options")
     if options is not None:
         if not isinstance(options, Mapping):

@@ -8,7 +8,19 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
-from functions.api import AgentRequest, Event, Failed, Step, Usage, repeatable
+from functions.api import (
+    CHOICES,
+    AgentRequest,
+    Choice,
+    Delta,
+    End,
+    Event,
+    Failed,
+    Step,
+    Usage,
+    repeatable,
+    supports,
+)
 from functions.demo.model_errors import ModelFailed
 from tests.asgi import Message, Receive, Send
 
@@ -46,6 +58,14 @@ async def streams(request: AgentRequest) -> AsyncGenerator[Event, None]:
     yield "one "
     yield Usage(11, 22)
     yield "two"
+
+
+@supports(CHOICES)
+async def two_answers(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    yield Choice(1, "b")
+    yield "a"
+    yield Choice(1, Delta({"content": "c", "refusal": "no"}))
+    yield Choice(1, End("length"))
 
 
 async def unhappy(request: AgentRequest) -> Failed:

@@ -1,4 +1,4 @@
-"""Tests of the declarations `repeatable` and `stateless`."""
+"""Tests of the declarations `repeatable`, `stateless` and `supports`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.api import is_repeatable, is_stateless, repeatable, stateless
+from functions.api import (
+    CHOICES,
+    IMAGES,
+    is_repeatable,
+    is_stateless,
+    repeatable,
+    stateless,
+    supported,
+    supports,
+)
 
 DECLARATIONS = [(repeatable, is_repeatable), (stateless, is_stateless)]
 
@@ -30,3 +39,15 @@ def test_the_two_declarations_are_independent() -> None:
     assert not is_stateless(agent)
     assert is_stateless(stateless(agent))
     assert is_repeatable(agent)
+
+
+def test_an_agent_declares_what_it_supports() -> None:
+    """Nothing else can be declared."""
+
+    @supports(IMAGES, CHOICES)
+    def agent() -> None: ...
+
+    assert supported(agent) == {IMAGES, CHOICES}
+    assert supported(object()) == set()
+    with pytest.raises(ValueError, match="sound"):
+        supports("sound")

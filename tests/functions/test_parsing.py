@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.api import CHOICES, IMAGES, Image
 from functions.errors import BadJson, BadRequest, CallerError
-from functions.parsing import RequestContext, chat_request, invoke_request
+from functions.parsing import MOST_CHOICES, RequestContext, chat_request, invoke_request
 from skyfleet.asgi import json_bytes
 
 pytestmark = pytest.mark.pure
 
 CONTEXT = RequestContext(request_id="r1", accepts_events=False, environ={})
+SUPPORTING = RequestContext("r1", accepts_events=False, environ={}, supports=frozenset({IMAGES, CHOICES}))
 
 
 def test_an_input_is_one_user_message() -> None:
@@ -122,9 +124,57 @@ def test_mistakes_are_named(body: bytes, error: type[CallerError], words: str) -
 
 
 def test_more_than_one_answer_is_refused() -> None:
-    """A client would not notice an ignored `n`."""
+    """A client would not notice an ignored `n`, unless the agent declares that it gives as many."""
+    body = b'{"messages": [{"role": "user", "content": "x"}], "n": 2}'
     with pytest.raises(BadRequest, match="n is not 1"):
-        chat_request(b'{"messages": [{"role": "user", "content": "x"}], "n": 2}', CONTEXT)
+        chat_request(body, CONTEXT)
+    assert chat_request(body, SUPPORTING).n == 2
+
+
+@pytest.mark.parametrize(("n", "expected"), [(None, 1), (1, 1), (2, 2), (MOST_CHOICES, MOST_CHOICES)])
+def test_as_many_answers_as_openais_api_gives_may_be_asked_for(n: object, expected: int) -> None:
+    """The limit is OpenAI's."""
+    body = json_bytes({"messages": [{"role": "user", "content": "x"}], "n": n})
+    assert chat_request(body, SUPPORTING).n == expected
+
+
+@pytest.mark.parametrize("n", [0, -1, MOST_CHOICES + 1, 10**30, 1.5, 1.0, "2", True, [2]])
+def test_another_number_of_answers_is_refused(n: object) -> None:
+    """The limits are in the message."""
+    body = json_bytes({"messages": [{"role": "user", "content": "x"}], "n": n})
+    with pytest.raises(
+        BadRequest, match=f"n is .*, expected a whole number from 1 to {MOST_CHOICES}"
+    ) as raised:
+        chat_request(body, SUPPORTING)
+    assert (raised.value.code, raised.value.param) == ("bad-request", "n")
+
+
+def test_images_are_parts_of_a_message() -> None:
+    """The text parts are its content; an image has its URL and its level of detail."""
+    content = [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png?x=1", "detail": "low"}},
+        {"type": "text", "text": "b"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    body = json_bytes({"messages": [{"role": "user", "content": content}]})
+    (message,) = chat_request(body, SUPPORTING).messages
+    assert message.content == "a\nb"
+    assert message.images == (
+        Image("https://example.com/a.png?x=1", "low"),
+        Image("data:image/png;base64,AAAA", "auto"),
+    )
+    assert invoke_request(body, SUPPORTING).messages == (message,)
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant", "tool", "function"])
+def test_images_of_other_roles_are_refused(role: str) -> None:
+    """As in OpenAI's API."""
+    content = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+    body = json_bytes({"messages": [{"role": role, "content": content}, {"role": "user", "content": "x"}]})
+    with pytest.raises(BadRequest, match="only text is read here") as raised:
+        chat_request(body, SUPPORTING)
+    assert raised.value.param == "messages[0].content[0]"
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -132,4 +182,4 @@ def test_any_bytes_are_a_request_or_a_client_error(body: bytes) -> None:
     """No body causes another exception."""
     for parse in (invoke_request, chat_request):
         with contextlib.suppress(BadJson, BadRequest):
-            parse(body, CONTEXT)
+            parse(body, SUPPORTING)

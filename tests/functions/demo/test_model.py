@@ -43,7 +43,7 @@ def test_the_model_calls_our_tools_and_answers() -> None:
     fake = FakeModel(calls(("arithmetic", '{"expression": "6*7"}')), says("It is 42."))
     events = ask(fake)
     step = Step("arithmetic", {"expression": "6*7"}, "42")
-    assert without_heads(events) == [step, "It is 42.", Usage(17, 8), End("stop")]
+    assert without_heads(events) == [step, "It is 42.", End("stop"), Usage(17, 8)]
     first, second = fake.asked
     assert first["path"] == "/v1/chat/completions"
     assert first["model"] == "tiny"
@@ -73,7 +73,7 @@ def test_the_text_of_a_streaming_model_is_forwarded_in_pieces() -> None:
     fake = FakeModel(fragments, pieces)
     events = ask(fake, stream=True)
     step = Step("arithmetic", {"expression": "6*7"}, "42")
-    assert without_heads(events) == [step, "It ", "is 42.", Usage(1, 2), End("stop")]
+    assert without_heads(events) == [step, "It ", "is 42.", End("stop"), Usage(1, 2)]
     assert all(asked["stream"] for asked in fake.asked)
 
 

@@ -106,6 +106,18 @@ def test_a_parameter_is_honoured_without_a_model_or_refused(name: str) -> None:
 
 
 @pytest.mark.pure
+def test_n_is_refused_where_the_endpoint_gives_one_answer() -> None:
+    """/invoke does; chat completions have parsed it before."""
+    body = {"messages": MESSAGES, "n": 3}
+    for parse in (for_the_model, without_a_model):
+        with pytest.raises(BadRequest, match="/invoke gives one answer") as raised:
+            parse(body)
+        assert raised.value.param == "n"
+    assert for_the_model(body, 3) == {}
+    assert without_a_model(body, 3) == TextOptions()
+
+
+@pytest.mark.pure
 @pytest.mark.parametrize(
     ("field", "value"),
     [
