@@ -1,0 +1,246 @@
+"""The last hour as charts (SVG by pygal) and as a table. Pure.
+
+A chart is an image with an address of its own that has the hash of its numbers: a browser loads it again
+when they change, once a minute. As an image it runs no script, and its style sheet is its own, so that the
+page's Content-Security-Policy needs no exception. pygal's own script is taken out all the same. The running
+minute is left out, since its numbers are too small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from typing import Protocol, cast
+from xml.etree import ElementTree
+
+from htpy import (
+    Node,
+    caption,
+    details,
+    div,
+    figcaption,
+    figure,
+    img,
+    p,
+    summary,
+    table,
+    tbody,
+    td,
+    th,
+    thead,
+    time,
+    tr,
+)
+
+from infra.manager.fleet.picture import Minute, Picture
+from infra.manager.page import words
+
+WIDTH, HEIGHT = 480, 220
+# Colours that differ in lightness too, on the page's light and on its dark background.
+LIGHT = ("#1d4ed8", "#c2410c", "#0f766e", "#7e22ce")
+DARK = ("#93c5fd", "#fdba74", "#5eead4", "#d8b4fe")
+DASHES = ("none", "6 3", "2 3", "9 3 2 3")
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or one kind of bar."""
+
+    name: str
+    value: Callable[[Minute], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart. name: in its address. kind: lines, or bars on top of each other. unit: of its numbers."""
+
+    name: str
+    title: str
+    kind: str
+    unit: str
+    series: tuple[Series, ...]
+
+
+CHARTS: tuple[Chart, ...] = (
+    Chart(
+        "latency",
+        "Latency",
+        "lines",
+        "ms",
+        (Series("p50", lambda minute: minute.p50_ms), Series("p99", lambda minute: minute.p99_ms)),
+    ),
+    Chart("requests", "Requests", "bars", "a minute", (Series("requests", lambda minute: minute.requests),)),
+    Chart(
+        "trouble",
+        "Errors, retries, hedges, ejections",
+        "bars",
+        "a minute",
+        (
+            Series("errors", lambda minute: minute.errors),
+            Series("retries", lambda minute: minute.retries),
+            Series("hedges", lambda minute: minute.hedges),
+            Series("ejections", lambda minute: minute.ejections),
+        ),
+    ),
+)
+BY_NAME: Mapping[str, Chart] = {chart.name: chart for chart in CHARTS}
+
+
+class _Pygal(Protocol):
+    """What is used of a pygal chart; the library has no types."""
+
+    x_labels: Sequence[str]
+    x_labels_major: Sequence[str]
+
+    def add(self, title: str, values: Values) -> None: ...
+    def add_xml_filter(self, callback: Callable[[ElementTree.Element], ElementTree.Element]) -> None: ...
+    def render(self) -> bytes: ...
+
+
+def section(picture: Picture | None) -> Node:
+    """The charts and the table of the same numbers."""
+    minutes = words.complete(picture.minutes, picture.at) if picture is not None else ()
+    if not any(each.requests for each in minutes):
+        return p(".quiet")["No request in the last hour. Charts appear with the first complete minute."]
+    version = digest(minutes)
+    return [
+        div(".charts")[
+            [
+                figure[
+                    figcaption[chart.title, " ", _unit(chart)],
+                    img(
+                        src=f"/charts/{chart.name}.{version}.svg",
+                        alt=description(chart, minutes),
+                        width=str(WIDTH),
+                        height=str(HEIGHT),
+                    ),
+                ]
+                for chart in CHARTS
+            ]
+        ],
+        details[summary["The last hour as a table"], _table(minutes)],
+    ]
+
+
+def digest(minutes: Sequence[Minute]) -> str:
+    """A hash of the numbers."""
+    return hashlib.sha256(repr([astuple(each) for each in minutes]).encode()).hexdigest()[:12]
+
+
+def description(chart: Chart, minutes: Sequence[Minute]) -> str:
+    """A chart in words: the last value and the highest one of each series."""
+    said: list[str] = []
+    for series in chart.series:
+        known = [(value, each.at) for each in minutes if (value := series.value(each)) is not None]
+        if known:
+            top, at = max(known)
+            said.append(
+                f"{series.name} {words.number(round(known[-1][0]))} in the last minute, "
+                f"at most {words.number(round(top))} at {words.clock(at)[:5]}"
+            )
+    return f"{chart.title}: {'; '.join(said) or 'nothing known'}."
+
+
+@lru_cache(maxsize=16)
+def render(name: str, minutes: tuple[Minute, ...]) -> bytes:
+    """The SVG of a chart. name: of one in CHARTS."""
+    chart = BY_NAME[name]
+    drawn = _pygal(chart)
+    drawn.x_labels = [words.clock(each.at)[:5] for each in minutes]
+    drawn.x_labels_major = [words.clock(each.at)[:5] for each in minutes if each.at % 900 == 0]
+    for series in chart.series:
+        drawn.add(series.name, [series.value(each) for each in minutes])
+    drawn.add_xml_filter(_without_script)
+    return drawn.render()
+
+
+def _pygal(chart: Chart) -> _Pygal:
+    import pygal  # 50 ms that only a page with charts pays for
+
+    kind = pygal.Line if chart.kind == "lines" else pygal.StackedBar
+    made = kind(
+        width=WIDTH,
+        height=HEIGHT,
+        css=(f"inline:{_style()}",),
+        js=(),
+        no_prefix=True,
+        show_dots=False,
+        show_legend=len(chart.series) > 1,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=len(chart.series),
+        legend_box_size=10,
+        show_minor_x_labels=False,
+        truncate_legend=-1,
+        truncate_label=-1,
+        margin=6,
+        spacing=8,
+        include_x_axis=True,
+        max_scale=5,
+        value_formatter=_short,
+        allow_interruptions=True,
+    )
+    return cast("_Pygal", made)
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
+
+
+def _without_script(root: ElementTree.Element) -> ElementTree.Element:
+    """The drawing without pygal's script and tooltips, which nothing could use."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if str(child.tag).endswith("script"):
+                parent.remove(child)
+    return root
+
+
+def _style() -> str:
+    """The style sheet of a chart, for a light and a dark page."""
+    return (
+        "text{font:11px system-ui,sans-serif;fill:#334155;stroke:none}"
+        ".axis text.major{font-weight:400}"
+        ".guide.line{stroke:#94a3b8;stroke-width:.5;fill:none}.axis .line{stroke:#94a3b8;fill:none}"
+        ".background{fill:none}.nofill{fill:none}.axis.x text{text-anchor:middle}"
+        ".axis.y text{text-anchor:end}"
+        ".axis.x .guide.line{opacity:0}.text-overlay,.tooltip{display:none}path.line{stroke-width:2}"
+        + _colours(LIGHT)
+        + "@media(prefers-color-scheme:dark){text{fill:#cbd5e1}.guide.line,.axis .line{stroke:#475569}"
+        + _colours(DARK)
+        + "}"
+    )
+
+
+def _colours(colours: Sequence[str]) -> str:
+    return "".join(
+        f".color-{number}{{stroke:{colour};fill:{colour}}}"
+        f".color-{number} path.line{{fill:none;stroke-dasharray:{DASHES[number]}}}"
+        for number, colour in enumerate(colours)
+    )
+
+
+def _unit(chart: Chart) -> Node:
+    return f"({chart.unit})"
+
+
+def _table(minutes: Sequence[Minute]) -> Node:
+    heads = ("Minute (UTC)", "Requests", "Errors", "Retries", "Hedges", "Ejections", "p50 ms", "p99 ms")
+    return div(".scroll", tabindex="0", role="region", aria_label="The last hour as a table")[
+        table[
+            caption["Newest first"],
+            thead[tr[[th(scope="col")[each] for each in heads]]],
+            tbody[[_row(each) for each in reversed(minutes)]],
+        ]
+    ]
+
+
+def _row(minute: Minute) -> Node:
+    counts = (minute.requests, minute.errors, minute.retries, minute.hedges, minute.ejections)
+    times = [None if value is None else round(value) for value in (minute.p50_ms, minute.p99_ms)]
+    return tr[
+        th(scope="row")[time(datetime=words.iso(minute.at))[words.clock(minute.at)[:5]]],
+        [td(".number")[words.number(each)] for each in (*counts, *times)],
+    ]

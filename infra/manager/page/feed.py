@@ -1,0 +1,113 @@
+"""One stream of changed fragments for each viewer, rendered once for all of them.
+
+One task renders while there is a viewer: at each newer picture, and when a job has changed, which is looked
+at twice a second. A viewer's stream takes what has changed since its last message, so that a slow one skips
+what is in between and holds no queue. The number of streams is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+
+from infra.manager.errors import ManagerError, TooMany
+from infra.manager.fleet.picture import Picture
+from infra.manager.page import assets, fragments
+from infra.manager.services import Fleet, Jobs
+
+LOOK_S = 0.5
+# The page takes a stream for broken after three of these (static/page.js).
+BEAT_S = 2.0
+RECENT = 20
+VIEWERS = 50
+
+
+@dataclass(slots=True)
+class Feed:
+    """The page's fragments, kept new while a page is open. wall: Unix seconds."""
+
+    fleet: Fleet
+    jobs: Jobs
+    wall: Callable[[], float]
+    _current: Mapping[str, str] = field(default_factory=dict[str, str])
+    _viewers: int = 0
+    _task: asyncio.Task[None] | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def picture(self) -> Picture | None:
+        """The newest picture; None before the first."""
+        try:
+            return self.fleet.picture()
+        except ManagerError:
+            return None
+
+    def render(self) -> Mapping[str, str]:
+        """All fragments as of now."""
+        return fragments.render(self.picture(), self.jobs.recent(RECENT), self.wall())
+
+    def admit(self) -> None:
+        """Raises TooMany when as many viewers have a stream as may have one."""
+        if self._viewers >= VIEWERS:
+            raise TooMany(f"{VIEWERS} pages are open already. Close one, then reload this one.")
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Server-sent events: first all fragments, then those that have changed, and a beat in between."""
+        self._viewers += 1
+        try:
+            task = self._task = self._task or asyncio.create_task(self._follow())
+            self._current = self.render()
+            sent: dict[str, str] = {}
+            yield beat()
+            while not task.done():
+                signal = self._changed
+                changed = {name: html for name, html in self._current.items() if sent.get(name) != html}
+                if changed:
+                    sent.update(changed)
+                    yield event(fragments.message(changed))
+                try:
+                    async with asyncio.timeout(BEAT_S):
+                        await signal.wait()
+                except TimeoutError:
+                    yield beat()
+            task.result()  # its error, if it has one: the stream ends, and the page says so
+        finally:
+            self._viewers -= 1
+            if self._task is not None and (not self._viewers or self._task.done()):
+                self._task.cancel()
+                self._task = None
+
+    async def _follow(self) -> None:
+        newer = asyncio.Event()
+        follower = asyncio.create_task(self._wait_for_pictures(newer))
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await newer.wait()
+                newer.clear()
+                if (rendered := self.render()) != self._current:
+                    self._current = rendered
+                    self._changed.set()
+                    self._changed = asyncio.Event()
+        finally:
+            follower.cancel()
+
+    async def _wait_for_pictures(self, newer: asyncio.Event) -> None:
+        while True:
+            with contextlib.suppress(ManagerError):
+                async for _ in self.fleet.pictures():
+                    newer.set()
+            await asyncio.sleep(LOOK_S)
+
+
+def event(data: str, name: str = "") -> bytes:
+    """One server-sent event."""
+    head = f"event: {name}\n" if name else ""
+    return (head + "".join(f"data: {line}\n" for line in data.splitlines()) + "\n").encode()
+
+
+def beat() -> bytes:
+    """Says that the connection lives, and which build of the page the manager has."""
+    return event(assets.build(), "beat")

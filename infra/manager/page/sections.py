@@ -1,0 +1,233 @@
+"""The parts of the page about the fleet: verdict, problems, figures, targets, routers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from htpy import (
+    Element,
+    Node,
+    article,
+    button,
+    dd,
+    div,
+    dl,
+    dt,
+    h2,
+    h3,
+    li,
+    p,
+    span,
+    strong,
+    table,
+    tbody,
+    td,
+    th,
+    thead,
+    time,
+    tr,
+    ul,
+)
+
+from infra.manager.fleet.picture import CheckerView, Picture, RouterView, TargetView
+from infra.manager.page import diagram, words
+
+# A picture that is older was not renewed: no router answers the manager.
+OLD_S = 15.0
+
+
+def verdict(picture: Picture | None) -> Node:
+    """The fleet in one sentence. A screen reader reads it when it changes."""
+    found = words.verdict(picture)
+    return p(class_=f"verdict tone-{found.tone}", role="status")[found.sentence]
+
+
+def problems(picture: Picture | None, now: float) -> Node:
+    """What is wrong with the fleet as a whole; nothing where nothing is."""
+    if picture is None:
+        return None
+    said = list(picture.problems)
+    if now - picture.at > OLD_S:
+        said.insert(
+            0, f"What is below is from {words.clock(picture.at)}: the manager has read no router since."
+        )
+    if not said:
+        return None
+    return div(".problems", role="alert")[
+        h2[words.plural(len(said), "problem"), " of the fleet"],
+        ul[[li[each] for each in said]],
+    ]
+
+
+def figures(picture: Picture | None) -> Node:
+    """The last complete minute in numbers."""
+    if picture is None:
+        return None
+    minutes = words.complete(picture.minutes, picture.at)
+    last = minutes[-1] if minutes else None
+    failed = last.errors / last.requests if last and last.requests else None
+    shown: list[tuple[str, str]] = [
+        ("Requests a minute", words.number(last.requests) if last else words.DASH),
+        ("Errors", words.percent(failed)),
+        ("p50", words.milliseconds(last.p50_ms if last else None)),
+        ("p99", words.milliseconds(last.p99_ms if last else None)),
+        ("Retries", words.number(last.retries) if last else words.DASH),
+        ("Hedges", words.number(last.hedges) if last else words.DASH),
+    ]
+    return dl(".figures")[[div[dt[name], dd[value]] for name, value in shown]]
+
+
+def live(picture: Picture | None) -> Node:
+    """The drawing, in two sizes of which the style sheet shows one."""
+    if picture is None:
+        return p(".quiet")["The picture appears when the first router has answered."]
+    return [
+        diagram.drawing(picture, diagram.WIDE),
+        diagram.drawing(picture, diagram.NARROW),
+        p(".quiet")[
+            "As of ",
+            time(datetime=words.iso(picture.at))[words.clock(picture.at)],
+            " UTC. The width of a line is its share of the requests.",
+        ],
+    ]
+
+
+def targets(picture: Picture | None, now: float) -> Node:
+    """A card for each target."""
+    if picture is None:
+        return None
+    return [target(each, now) for each in picture.targets]
+
+
+def target(view: TargetView, now: float) -> Element:
+    """One card: what it is, its state, why, numbers, what can be done."""
+    look = words.look(view.state)
+    name = f"target-{view.cloud}-{view.region}"
+    return article(class_=f"card tone-{look.tone}", id=name, aria_labelledby=f"{name}-name")[
+        div(".card-head")[
+            h3(id=f"{name}-name")[view.cloud, " ", span(".region")[view.region]],
+            strong(class_=f"state tone-{look.tone}")[f"{look.mark} {view.state}"],
+        ],
+        p(".why")[view.sentence or f"{look.meaning[0].upper()}{look.meaning[1:]}.", _since(view, now)],
+        view.planned and p(".planned")[view.planned],
+        dl(".numbers")[[div[dt[label], dd[value]] for label, value in numbers(view)]],
+        div(".actions")[_actions(view)],
+    ]
+
+
+def numbers(view: TargetView) -> list[tuple[str, str]]:
+    """The labelled numbers of a card."""
+    found = [
+        ("Share", words.percent(view.share)),
+        ("Weight", words.number(view.weight)),
+        ("Latency", words.milliseconds(view.latency_ms)),
+        ("Errors", words.percent(view.errors)),
+        ("In flight", words.number(view.inflight)),
+    ]
+    bounds = [each for each in (view.min_instances, view.max_instances) if each is not None]
+    if view.instances is not None or bounds:
+        low, high = words.number(view.min_instances), words.number(view.max_instances)
+        count = words.number(view.instances)
+        found.append(("Instances", f"{count} ({low} to {high})" if bounds else count))
+    return found
+
+
+def routers(picture: Picture | None) -> Node:
+    """Routers and checkers, and the strategy that routers use."""
+    if picture is None:
+        return None
+    strategies = sorted({each.strategy for each in picture.routers if each.strategy})
+    return [
+        p(".strategy")[
+            "Strategy: ",
+            strong[words.names(strategies) or words.DASH],
+            " ",
+            _button("Change strategy…", "strategy", "the strategy of the routers"),
+        ],
+        _router_table(picture.routers),
+        _checker_table(picture.checkers),
+    ]
+
+
+def _router_table(views: Sequence[RouterView]) -> Node:
+    heads = ("Router", "State", "Requests in the last minute", "Failed")
+    return div(".scroll", tabindex="0", role="region", aria_label="Routers")[
+        table[
+            thead[tr[[th(scope="col")[each] for each in heads]]],
+            tbody[
+                [
+                    tr[
+                        th(scope="row")[words.router_name(each)],
+                        td(class_=f"tone-{'bad' if each.problem else 'good'}")[
+                            f"✕ {each.problem}" if each.problem else "✓ answers"
+                        ],
+                        td(".number")[words.number(each.requests)],
+                        td(".number")[words.number(each.failed)],
+                    ]
+                    for each in views
+                ]
+            ],
+        ]
+    ]
+
+
+def _checker_table(views: Sequence[CheckerView]) -> Node:
+    if not views:
+        return None
+    return div(".scroll", tabindex="0", role="region", aria_label="Checkers")[
+        table[
+            thead[tr[[th(scope="col")[each] for each in ("Checker", "Last snapshot")]]],
+            tbody[
+                [
+                    tr[
+                        th(scope="row")[each.checker],
+                        td(class_=f"tone-{'good' if each.fresh else 'warn'}")[_snapshot(each)],
+                    ]
+                    for each in views
+                ]
+            ],
+        ]
+    ]
+
+
+def _snapshot(view: CheckerView) -> str:
+    if view.age_s is None:
+        return "! none yet"
+    return "✓ fresh" if view.fresh else f"! {words.duration(view.age_s)} old, not used any more"
+
+
+def _since(view: TargetView, now: float) -> Node:
+    if view.since is None or view.state == "healthy":
+        return None
+    return [
+        " Since ",
+        time(datetime=words.iso(view.since))[words.day_and_clock(view.since, now)],
+        f" ({words.duration(now - view.since)}).",
+    ]
+
+
+def _actions(view: TargetView) -> Node:
+    drain = "End drain…" if view.draining else "Drain…"
+    return [
+        _button("Weight…", "weight", f"the weight of {view.key}", target=view.key),
+        _button(drain, "drain", f"{view.key}", target=view.key),
+        _button("Remove…", "remove", f"{view.key}", target=view.key),
+    ]
+
+
+def _button(label: str, dialog: str, what: str, **query: str) -> Element:
+    """A button that opens a dialog. what: of the action, for a screen reader's list of buttons."""
+    address = f"/dialog/{dialog}" + (f"?{urlencode(query)}" if query else "")
+    return button(
+        ".action",
+        type="button",
+        aria_label=f"{label.rstrip('…')}: {what}",
+        hx_get=address,
+        hx_target="#dialog-body",
+    )[label]
+
+
+def add_button() -> Element:
+    """Opens the dialog that adds a region."""
+    return _button("Add a region…", "add", "a new target")

@@ -1,0 +1,189 @@
+"""Tests of the page's HTML: each state's colour and word, escaped text, nothing that the policy forbids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from infra.manager.fleet.picture import Picture
+from infra.manager.jobs.model import Change, Job, State
+from infra.manager.page import charts, document, fragments, jobs, words
+from tests.infra.manager.page.fakes import NOW, ScriptedJobs, change, degraded, healthy, killed
+from tests.infra.manager.page.markup import Tag, against_policy, parse
+
+pytestmark = pytest.mark.pure
+HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(2)>"'&</p><hx-partial hx-target="body">"""
+STATES = tuple(words.LOOKS)
+
+
+def part(name: str, picture: Picture | None, *recent: Job, now: float = NOW) -> Tag:
+    return parse(fragments.render(picture, recent, now)[name])
+
+
+def whole(picture: Picture | None, *recent: Job) -> str:
+    return document.page("local", fragments.render(picture, recent, NOW), operator=True)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_a_colour_and_a_word_on_card_and_drawing(state: str) -> None:
+    """Colour alone would be lost on operators who cannot tell red from green."""
+    seen = change(healthy(), "aws/eu-west-1", state=state)
+    look = words.look(state)
+    (card,) = part("targets", seen).find("article", id="target-aws-eu-west-1")
+    assert f"tone-{look.tone}" in card.attributes["class"]
+    (badge,) = card.find("strong", class_="state")
+    assert badge.words == f"{look.mark} {state}"
+    for size in ("picture-wide", "picture-narrow"):
+        (drawing,) = part("picture", seen).find("svg", class_=size)
+        coloured = drawing.find("tspan", class_=f"tone-{look.tone}")
+        assert f"{look.mark} {state}" in [each.text.strip() for each in coloured]
+
+
+def test_a_card_says_why_and_since_when() -> None:
+    """A healthy target needs no reason."""
+    (down,) = part("targets", killed()).find(id="target-aws-eu-west-1")
+    (why,) = down.find("p", class_="why")
+    assert why.words == "3 of 3 checkers report: connection refused. Since 14:10:10 (3 min)."
+    (well,) = part("targets", killed()).find(id="target-gcp-europe-west1")
+    assert [each.words for each in well.find("p", class_="why")] == ["Serves its full share."]
+
+
+def test_a_card_has_the_numbers_of_its_target() -> None:
+    """Instances only where the cloud tells them or the config bounds them."""
+    card = part("targets", killed()).find(id="target-gcp-europe-west1")[0]
+    labels = {each.find("dt")[0].words: each.find("dd")[0].words for each in card.find("dl")[0].inside}
+    assert labels == {
+        "Share": "52 %",
+        "Weight": "1",
+        "Latency": "123 ms",
+        "Errors": "0 %",
+        "In flight": "4",
+        "Instances": "2 (0 to 20)",
+    }
+    bare = change(healthy(), "aws/eu-west-1", instances=None, min_instances=None, max_instances=None)
+    assert "Instances" not in part("targets", bare).find(id="target-aws-eu-west-1")[0].words
+
+
+def test_problems_are_told_and_their_absence_is_not() -> None:
+    """A banner that is always there is not read."""
+    assert part("problems", healthy()).inside == []
+    (banner,) = part("problems", degraded()).find("div", role="alert")
+    assert banner.words.startswith("2 problems of the fleet The config has changed and is not deployed")
+    (old,) = part("problems", healthy(), now=NOW + 16).find("div", role="alert")
+    assert "What is below is from 14:13:20" in old.words
+
+
+@pytest.mark.parametrize("picture", [None, healthy(), killed(), degraded()])
+def test_no_part_has_inline_style_script_or_foreign_address(picture: Picture | None) -> None:
+    """The page works under default-src 'none' and 'self' alone."""
+    running = ScriptedJobs()
+    running.jobs = [Job("1", Change("create", "aws", "us-east-1"), "local", NOW)]
+    running.start("1")
+    running.step("1", "creates", 10)
+    assert against_policy(whole(picture, *running.jobs)) == []
+
+
+def test_hostile_text_is_shown_as_text() -> None:
+    """Names, reasons, problems and progress come from other machines and from people."""
+    seen = change(healthy(), "aws/eu-west-1", sentence=HOSTILE, planned=HOSTILE, region=HOSTILE)
+    seen = replace(
+        seen,
+        problems=(HOSTILE,),
+        routers=(replace(seen.routers[0], problem=HOSTILE, region=HOSTILE, strategy=HOSTILE),),
+        checkers=(replace(seen.checkers[0], checker=HOSTILE),),
+    )
+    recent = ScriptedJobs([Job(HOSTILE, Change("create", HOSTILE, HOSTILE), HOSTILE, NOW)])
+    recent.start(HOSTILE)
+    recent.step(HOSTILE, HOSTILE)
+    html = document.page(HOSTILE, fragments.render(seen, recent.jobs, NOW), operator=True)
+    assert "<script>alert" not in html
+    assert "<hx-partial" not in html
+    assert parse(html).find("img", src="x") == []
+    reasons = "".join(each.text for each in parse(html).find("p", class_="why"))
+    assert HOSTILE.partition("<hx")[0] in reasons
+    assert [each for each in against_policy(html) if each.startswith("<")] == []
+
+
+def test_parts_that_nothing_is_known_of_are_not_empty_panels() -> None:
+    """Before the first picture, and without jobs and requests."""
+    assert part("picture", None).words == "The picture appears when the first router has answered."
+    assert part("verdict", None).words == "No router has answered yet."
+    assert part("jobs", healthy()).words.startswith("No job yet.")
+    assert part("charts", replace(healthy(), minutes=())).words.startswith("No request in the last hour.")
+    assert part("targets", None).inside == []
+
+
+def test_charts_have_a_text_and_a_table() -> None:
+    """A screen reader gets the last and the highest value, and all numbers."""
+    section = part("charts", healthy())
+    images = section.find("img")
+    assert [each.attributes["alt"].partition(":")[0] for each in images] == [
+        each.title for each in charts.CHARTS
+    ]
+    assert "p99 567 in the last minute, at most 639 at" in images[0].attributes["alt"]
+    assert len(section.find("tr")) == 61
+    assert all(each.attributes["src"].startswith("/charts/") for each in images)
+
+
+def test_a_charts_address_changes_with_its_numbers() -> None:
+    """A browser keeps the image of an address for ever."""
+    before = part("charts", healthy()).find("img")[0].attributes["src"]
+    newer = replace(healthy(), minutes=healthy().minutes[1:])
+    assert part("charts", newer).find("img")[0].attributes["src"] != before
+    assert part("charts", replace(healthy(), at=NOW + 1)).find("img")[0].attributes["src"] == before
+
+
+@pytest.mark.parametrize("chart", charts.CHARTS)
+def test_a_chart_is_svg_without_script(chart: charts.Chart) -> None:
+    """Each series has its values; pygal's configuration script is left out."""
+    svg = charts.render(chart.name, healthy().minutes).decode()
+    assert "<script" not in svg
+    assert "<style" in svg
+    assert all(series.name in svg for series in chart.series if len(chart.series) > 1)
+
+
+def test_a_job_has_its_state_progress_and_result() -> None:
+    """The last line of a running job, the result of one that has ended."""
+    play = ScriptedJobs([Job("7", Change("create", "aws", "us-east-1", {"weight": 1}), "eve", NOW)])
+    (queued,) = part("jobs", healthy(), *play.jobs).find("article")
+    assert "Add or change aws/us-east-1, weight 1" in queued.words
+    assert "… queued" in queued.words
+    play.start("7")
+    play.step("7", "Creates aws:lambda:Function", 40)
+    (running,) = part("jobs", healthy(), *play.jobs).find("article")
+    assert running.find("progress")[0].attributes["value"] == "40"
+    assert running.find("p", class_="step")[0].words == "Creates aws:lambda:Function"
+    assert running.find("button")[0].attributes["hx-get"] == "/dialog/cancel?job=7"
+    play.end("7", State.FAILED, "AWS: quota of 5 functions is used up.")
+    (ended,) = part("jobs", healthy(), *play.jobs).find("article")
+    assert "✕ failed" in ended.words
+    assert "AWS: quota of 5 functions is used up." in ended.words
+    assert ended.find("progress") == ended.find("button") == []
+
+
+def test_of_a_long_job_the_last_lines_are_shown() -> None:
+    """The page stays small."""
+    play = ScriptedJobs([Job("7", Change("delete", "aws", "us-east-1"), "eve", NOW)])
+    for number in range(100):
+        play.step("7", f"line {number}")
+    (shown,) = part("jobs", healthy(), *play.jobs).find("article")
+    assert len(shown.find("li")) == jobs.LINES
+    assert "line 99" in shown.words
+    assert "line 5 " not in shown.words
+
+
+def test_a_finished_plan_is_not_part_of_the_history() -> None:
+    """It has changed nothing."""
+    play = ScriptedJobs([Job("7", Change("create", "aws", "us-east-1", preview=True), "eve", NOW)])
+    assert "Plan: Add or change aws/us-east-1" in part("jobs", healthy(), *play.jobs).words
+    play.end("7")
+    assert part("jobs", healthy(), *play.jobs).words.startswith("No job yet.")
+
+
+def test_a_viewer_and_an_operator_get_pages_that_differ_in_one_attribute() -> None:
+    """The style sheet hides actions from a viewer; the server refuses them anyway."""
+    shown = fragments.render(healthy(), [], NOW)
+    operator = document.page("local", shown, operator=True)
+    viewer = document.page("local", shown, operator=False)
+    assert viewer.encode() == operator.encode().replace(b'data-role="operator"', b'data-role="viewer"')
