@@ -5,8 +5,10 @@ ManagerError
 ├── Unauthenticated   401  no token, an unknown or an expired one
 ├── Forbidden         403  a role, a Host or an Origin that may not do this
 ├── NotFound          404  no such target, job or path
+├── SlowRequest       408  a body that does not arrive in time
 ├── Conflict          409  the fleet has changed, or another operation holds the stack
 ├── TooLarge          413  a body beyond the limit
+├── Unsupported       415  a body that is not JSON
 ├── TooMany           429  beyond the rate limit, or too many listeners
 └── Unavailable       503  the stack or its routers cannot be read
 
@@ -58,6 +60,13 @@ class NotFound(ManagerError):
     title = "Not found"
 
 
+class SlowRequest(ManagerError):
+    """A body that does not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
+
+
 class Conflict(ManagerError):
     """The fleet has changed, or another operation holds the stack."""
 
@@ -70,6 +79,13 @@ class TooLarge(ManagerError):
 
     status = 413
     title = "Content too large"
+
+
+class Unsupported(ManagerError):
+    """A body that is not JSON."""
+
+    status = 415
+    title = "Unsupported media type"
 
 
 class TooMany(ManagerError):

@@ -1,0 +1,93 @@
+"""The login of a browser: a form that takes a token, and the cookie of a session.
+
+The cookie is HttpOnly and SameSite=Strict, so no script reads it and no other site has it sent (OWASP,
+Session Management Cheat Sheet). It is not Secure: on loopback there is no TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import parse_qs
+
+import htpy as h
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from infra.manager.access import audit
+from infra.manager.access.gate import Access
+from infra.manager.access.sessions import COOKIE, LONGEST_S
+from infra.manager.access.tokens import find
+from infra.manager.bodies import content
+from infra.manager.errors import Unsupported
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+def page(style: str, problem: str = "") -> str:
+    """The form. style: address of the style sheet, empty for none. problem: why the last try failed."""
+    return str(
+        h.html(lang="en")[
+            h.head[
+                h.meta(charset="utf-8"),
+                h.meta(name="viewport", content="width=device-width, initial-scale=1"),
+                h.title["Log in - Skyfleet"],
+                h.link(rel="stylesheet", href=style) if style else None,
+            ],
+            h.body[
+                h.main[
+                    h.h1["Skyfleet manager"],
+                    h.p(role="alert")[problem] if problem else None,
+                    h.form(method="post", action="/login")[
+                        h.label(for_="token")["Operator token"],
+                        h.input(id="token", name="token", type="password", autocomplete="off", required=True),
+                        h.button(type="submit")["Log in"],
+                    ],
+                    h.p["`skyfleet manager token create NAME` makes a token."],
+                ]
+            ],
+        ]
+    )
+
+
+def routes(access: Access, style: str = "") -> Sequence[BaseRoute]:
+    """The routes of login and logout."""
+
+    async def show(_request: Request) -> Response:
+        return HTMLResponse(page(style))
+
+    async def login(request: Request) -> Response:
+        if request.method in ("GET", "HEAD"):
+            return await show(request)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != FORM:
+            raise Unsupported(f"The Content-Type is {media_type[:60] or 'none'}; expected {FORM}.")
+        fields = parse_qs((await content(request)).decode("utf-8", "replace"), max_num_fields=10)
+        token = find(access.tokens.all(), fields.get("token", [""])[0].strip())
+        now = access.wall()
+        audit.note(action="login", target=token.name if token else "")
+        if token is None or token.is_expired(now):
+            access.check_rate("", "failed")
+            reason = "This token has expired." if token else "This token is unknown or was revoked."
+            return HTMLResponse(page(style, reason), 401)
+        reply = RedirectResponse("/", 303)
+        reply.set_cookie(
+            COOKIE,
+            access.sessions.begin(token, now),
+            max_age=int(LONGEST_S),
+            httponly=True,
+            samesite="strict",
+        )
+        return reply
+
+    async def logout(request: Request) -> Response:
+        access.sessions.end(request.cookies.get(COOKIE, ""))
+        reply = RedirectResponse("/login", 303)
+        reply.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return reply
+
+    return [
+        Route("/login", login, methods=["GET", "POST"]),
+        Route("/logout", logout, methods=["POST"]),
+    ]
