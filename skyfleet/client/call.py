@@ -9,31 +9,30 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from skyfleet.client.routers import Routers
-from skyfleet.client.rules import Verdict, after_failure, after_reply, failure_of, is_repeatable
+from skyfleet.client.routers import PROBE_S, Routers, Watch
+from skyfleet.client.rules import Failure, Verdict, after_failure, after_reply, failure_of, is_repeatable
 
 if TYPE_CHECKING:
     import httpx
 
 # A connection to a far region takes a third of it; after it the next router still replies within a second.
 CONNECT_S: Final = 0.8
-# A request without a reply for so long lets the client ask `/health` beside it, which has PROBE_S.
-SILENCE_S: Final = 0.4
-PROBE_S: Final = 0.5
-# A router that replied to such a question is asked again after so long.
-AGAIN_S: Final = 5.0
+# As many as the OpenAI library has (httpx itself: 100). Each request that waits for a lost router holds one,
+# and a question for its `/health` needs one more.
+_CONNECTIONS: Final = 1000
+_IDLE_CONNECTIONS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One attempt. index: of the router. request: for it. ask: its `/health` first. last: there is no other
-    router. abandon: the request may be given up here and repeated."""
+    router. began: when, of the client's clock."""
 
     index: int
     request: httpx.Request
     ask: bool
     last: bool
-    abandon: bool
+    began: float
 
 
 class Fleet:
@@ -70,8 +69,24 @@ class Fleet:
     def note(self, index: int, *, lost: bool) -> None:
         """What a router has shown."""
         with self._lock:
-            known = self._routers
-            self._routers = known.lost(index, self._ticks()) if lost else known.replied(index)
+            known, now = self._routers, self._ticks()
+            self._routers = known.lost(index, now) if lost else known.replied(index, now)
+
+    def watch(self, step: Step, tried: set[int], *, may_leave: bool) -> Watch:
+        """What a request does now that waits for a reply."""
+        with self._lock:
+            self._routers, found = self._routers.watch(
+                step.index, step.began, self._ticks(), tried=tried, may_leave=may_leave
+            )
+        return found
+
+    def now(self) -> float:
+        """Of the client's clock."""
+        return self._ticks()
+
+    def limits(self) -> httpx.Limits:
+        """Of the transport that sends."""
+        return self.library.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_IDLE_CONNECTIONS)
 
     def health(self, index: int) -> httpx.Request:
         """The question whether a router is there."""
@@ -79,6 +94,17 @@ class Fleet:
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), PROBE_S)
         target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/health")
         return self.library.Request("GET", target, extensions={"timeout": timeout})
+
+    def answered(self, index: int, result: httpx.Response | Exception) -> bool:
+        """Take in what came of that question; whether the router is there. A full pool of this client says
+        nothing about a router, and a platform at its limit (429) nothing about the requests that run."""
+        own = isinstance(result, Exception) and failure_of(result) is Failure.OWN
+        status = 0 if isinstance(result, Exception) else result.status_code
+        if not own:
+            with self._lock:
+                known, now = self._routers, self._ticks()
+                self._routers = known.answered(index, now, good=status == 200, full=status == 429)
+        return own or status == 200
 
 
 class Call:
@@ -98,7 +124,11 @@ class Call:
             return None
         index, ask, last = chosen
         self._tried.add(index)
-        return Step(index, self._copy(index, last=last), ask, last, self._repeatable and not last)
+        return Step(index, self._copy(index, last=last), ask, last, self._fleet.now())
+
+    def watch(self, step: Step) -> Watch:
+        """What to do while there is no reply."""
+        return self._fleet.watch(step, self._tried, may_leave=self._repeatable)
 
     def judge(self, step: Step, result: httpx.Response | Exception) -> bool:
         """Take in what an attempt brought; whether the request goes on to the next router."""

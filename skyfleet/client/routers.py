@@ -1,4 +1,4 @@
-"""Which router a client uses next: a pure decision over what it has seen of each.
+"""Which router a client uses next, and when it leaves a silent one: pure decisions over what it has seen.
 
 Rules
 - Routers are used in the order of their list. One that failed rests: 1 s, then twice as long at each further
@@ -7,6 +7,11 @@ Rules
   meanwhile, as after a further failure.
 - Resting routers come last, the one whose rest ends first before the others: none is left out for good. The
   last one that a request can use is used without a question.
+- A router is asked for its `/health` when nothing came from it for `SILENCE_S`, neither to a request that
+  waits nor to any other: a reply to one request shows that the router is there for all. One question at a
+  time is enough for all requests. Its pauses grow with the time that the request takes anyway.
+- A request leaves a silent router only for one that does not rest. Where each other router failed too, its
+  own may be busy rather than lost, and it waits.
 """
 
 from __future__ import annotations
@@ -17,6 +22,15 @@ from typing import Final
 
 REST_S: Final = 1.0
 MOST_REST_S: Final = 30.0
+# A question follows a silence of so long, and has so long. Together they are less than a second.
+SILENCE_S: Final = 0.4
+PROBE_S: Final = 0.5
+# A time-out shows a little late; requests that wait for the same answer do not ask again meanwhile.
+_LATE_S: Final = 0.05
+# Later the silence may be an eighth of what the request has taken so far, up to a limit: in a request of a
+# minute a second more is not noticed, and each question is an invocation of the router's function.
+_PART: Final = 8.0
+MOST_SILENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +51,25 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """What a request does while its router is silent: look again after wait_s, or at once ask for `/health`,
+    or leave for the next router."""
+
+    wait_s: float = 0.0
+    ask: bool = False
+    leave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Routers:
-    """What a client knows of `count` routers. failed: by index; the others are in use."""
+    """What a client knows of `count` routers. failed: by index; the others are in use. heard: when the newest
+    reply came. asked: until when an answer of `/health` may come. silent: when that question failed last."""
 
     count: int
     failed: Mapping[int, Failed] = field(default_factory=dict[int, Failed])
+    heard: Mapping[int, float] = field(default_factory=dict[int, float])
+    asked: Mapping[int, float] = field(default_factory=dict[int, float])
+    silent: Mapping[int, float] = field(default_factory=dict[int, float])
 
     def choose(self, tried: Collection[int], now: float) -> tuple[Routers, Choice | None]:
         """The next router for a request, and what is known then; None: it has tried all of them."""
@@ -52,26 +80,57 @@ class Routers:
         last, mark = len(left) == 1, self.failed.get(index)
         if mark is None or last or now < mark.until:
             return self, Choice(index, ask=False, last=last)
-        return self._rests(index, mark.failures + 1, now), Choice(index, ask=True, last=False)
+        return self._fail(index, mark.failures + 1, now), Choice(index, ask=True, last=False)
+
+    def watch(
+        self, index: int, since: float, now: float, *, tried: Collection[int], may_leave: bool
+    ) -> tuple[Routers, Watch]:
+        """For a request that waits for router `index` since `since`. tried: the routers that it has used.
+        may_leave: a second execution does no harm."""
+        heard = max(since, self.heard.get(index, since))
+        if index in self.silent and self.silent[index] >= heard:
+            others = (one for one in range(self.count) if one not in tried)
+            leave = may_leave and any(not self._rests(one, now) for one in others)
+            return self, Watch(leave=True) if leave else Watch(REST_S)
+        due = max(heard + silence_s(heard - since), self.asked.get(index, heard))
+        if now < due:
+            return self, Watch(due - now)
+        return replace(self, asked={**self.asked, index: now + PROBE_S + _LATE_S}), Watch(ask=True)
 
     def lost(self, index: int, now: float) -> Routers:
         """A router failed. What fails while it rests already is the same failure."""
         mark = self.failed.get(index)
         if mark is not None and now < mark.until:
             return self
-        return self._rests(index, 1 if mark is None else mark.failures + 1, now)
+        return self._fail(index, 1 if mark is None else mark.failures + 1, now)
 
-    def replied(self, index: int) -> Routers:
+    def replied(self, index: int, now: float) -> Routers:
         """A router replied."""
-        if index not in self.failed:
-            return self
-        return replace(self, failed={one: mark for one, mark in self.failed.items() if one != index})
+        failed = self.failed
+        if index in failed:
+            failed = {one: mark for one, mark in failed.items() if one != index}
+        return replace(self, failed=failed, heard={**self.heard, index: now})
+
+    def answered(self, index: int, now: float, *, good: bool, full: bool) -> Routers:
+        """What came of a question for `/health`. full: the platform is at its limit."""
+        if good:
+            return self.replied(index, now)
+        found = self.lost(index, now)
+        return found if full else replace(found, silent={**self.silent, index: now})
 
     def _rank(self, index: int, now: float) -> tuple[bool, float, int]:
-        mark = self.failed.get(index)
-        resting = mark is not None and now < mark.until
-        return resting, mark.until if mark is not None and resting else 0.0, index
+        resting = self._rests(index, now)
+        return resting, self.failed[index].until if resting else 0.0, index
 
-    def _rests(self, index: int, failures: int, now: float) -> Routers:
+    def _rests(self, index: int, now: float) -> bool:
+        mark = self.failed.get(index)
+        return mark is not None and now < mark.until
+
+    def _fail(self, index: int, failures: int, now: float) -> Routers:
         rest_s = min(REST_S * 2.0 ** min(failures - 1, 10), MOST_REST_S)
         return replace(self, failed={**self.failed, index: Failed(failures, now + rest_s)})
+
+
+def silence_s(age_s: float) -> float:
+    """How long a router may be silent before it is asked. age_s: of the request, when something was heard."""
+    return min(max(SILENCE_S, age_s / _PART), MOST_SILENCE_S)

@@ -2,8 +2,8 @@
 
 Rules
 - `routers`, `rules` and `call` decide; what is here sends, waits and closes.
-- A request that has no reply for `SILENCE_S` lets the transport ask the router's `/health` beside it. If that
-  fails, a request that may be repeated goes to the next router; any other waits on, for its own timeout.
+- While a request has no reply, the transport asks a router that is silent for its `/health`. If that fails, a
+  request that may be repeated goes to the next router; any other waits on, for its own timeout.
 - Once a reply has begun it is the caller's: what breaks then is the caller's error.
 - An attempt that was given up is closed, and a router ends its agent's work then.
 """
@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from skyfleet.client.call import AGAIN_S, SILENCE_S, Fleet, Step
+from skyfleet.client.call import Call, Fleet, Step
 
 if TYPE_CHECKING:
     import httpx
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     Base, AsyncBase = httpx.BaseTransport, httpx.AsyncBaseTransport
 else:  # either library takes an object with these methods
     Base = AsyncBase = object
+
+_SILENT: Final = "The router does not answer."
 
 
 class Transport(Base):
@@ -41,7 +43,9 @@ class Transport(Base):
         """urls: of the routers, the preferred one first. library: httpx or httpx2. inner: what sends; None:
         the library's own. Raises ValueError for what is no URL."""
         self._fleet = Fleet(urls, library, ticks)
-        self._inner: httpx.BaseTransport = inner or self._fleet.library.HTTPTransport()
+        self._inner: httpx.BaseTransport = inner or self._fleet.library.HTTPTransport(
+            limits=self._fleet.limits()
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The reply of the first router that is there. Raises the library's errors."""
@@ -49,9 +53,9 @@ class Transport(Base):
         if call is None:
             return self._inner.handle_request(request)
         while (step := call.next()) is not None:
-            if step.ask and not self._is_alive(step.index):
+            if step.ask and not self._is_there(step.index):
                 continue
-            result = self._attempt(step)
+            result = self._attempt(call, step)
             if not call.judge(step, result):
                 if isinstance(result, Exception):
                     raise result
@@ -71,26 +75,22 @@ class Transport(Base):
     def __exit__(self, *error: object) -> None:
         self._inner.__exit__()
 
-    def _attempt(self, step: Step) -> httpx.Response | Exception:
+    def _attempt(self, call: Call, step: Step) -> httpx.Response | Exception:
         if step.last:
             return _sent(self._inner, step.request)
         attempt = _Attempt(self._inner, step.request)
-        wait_s = SILENCE_S
-        while not attempt.wait(wait_s):
-            wait_s = AGAIN_S
-            if not self._is_alive(step.index):
-                if step.abandon:
-                    attempt.abandon()
-                    return self._fleet.library.ConnectTimeout("The router does not answer.")
-                self._fleet.note(step.index, lost=True)
+        while not attempt.wait((found := call.watch(step)).wait_s):
+            if found.leave:
+                attempt.abandon()
+                return self._fleet.library.ConnectTimeout(_SILENT)
+            if found.ask:
+                self._is_there(step.index)
         return attempt.result()
 
-    def _is_alive(self, index: int) -> bool:
+    def _is_there(self, index: int) -> bool:
         result = _sent(self._inner, self._fleet.health(index))
-        if isinstance(result, Exception):
-            return False
-        result.close()
-        return result.status_code == 200
+        _close(result)
+        return self._fleet.answered(index, result)
 
 
 class _Attempt:
@@ -149,7 +149,9 @@ class AsyncTransport(AsyncBase):
     ) -> None:
         """As `Transport`."""
         self._fleet = Fleet(urls, library, ticks)
-        self._inner: httpx.AsyncBaseTransport = inner or self._fleet.library.AsyncHTTPTransport()
+        self._inner: httpx.AsyncBaseTransport = inner or self._fleet.library.AsyncHTTPTransport(
+            limits=self._fleet.limits()
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The reply of the first router that is there. Raises the library's errors."""
@@ -157,9 +159,9 @@ class AsyncTransport(AsyncBase):
         if call is None:
             return await self._inner.handle_async_request(request)
         while (step := call.next()) is not None:
-            if step.ask and not await self._is_alive(step.index):
+            if step.ask and not await self._is_there(step.index):
                 continue
-            result = await self._attempt(step)
+            result = await self._attempt(call, step)
             if not call.judge(step, result):
                 if isinstance(result, Exception):
                     raise result
@@ -179,7 +181,7 @@ class AsyncTransport(AsyncBase):
     async def __aexit__(self, *error: object) -> None:
         await self._inner.__aexit__()
 
-    async def _attempt(self, step: Step) -> httpx.Response | Exception:
+    async def _attempt(self, call: Call, step: Step) -> httpx.Response | Exception:
         if step.last:
             return await self._sent(step.request)
         results: list[httpx.Response | Exception] = []
@@ -190,17 +192,13 @@ class AsyncTransport(AsyncBase):
                 group.cancel_scope.cancel()
 
             group.start_soon(run)
-            wait_s = SILENCE_S
-            while True:
-                await anyio.sleep(wait_s)
-                wait_s = AGAIN_S
-                if await self._is_alive(step.index):
-                    continue
-                if step.abandon:
-                    break
-                self._fleet.note(step.index, lost=True)
+            while not (found := call.watch(step)).leave:
+                if found.ask:
+                    await self._is_there(step.index)
+                else:
+                    await anyio.sleep(found.wait_s)
             group.cancel_scope.cancel()
-        return results[0] if results else self._fleet.library.ConnectTimeout("The router does not answer.")
+        return results[0] if results else self._fleet.library.ConnectTimeout(_SILENT)
 
     async def _sent(self, request: httpx.Request) -> httpx.Response | Exception:
         try:
@@ -208,9 +206,8 @@ class AsyncTransport(AsyncBase):
         except Exception as error:
             return error
 
-    async def _is_alive(self, index: int) -> bool:
+    async def _is_there(self, index: int) -> bool:
         result = await self._sent(self._fleet.health(index))
-        if isinstance(result, Exception):
-            return False
-        await result.aclose()
-        return result.status_code == 200
+        if not isinstance(result, Exception):
+            await result.aclose()
+        return self._fleet.answered(index, result)

@@ -255,6 +255,33 @@ async def test_a_keyed_request_leaves_a_silent_router_and_a_plain_one_waits() ->
                     await http.post(f"{urls[0]}/v1/x", json={})
 
 
+async def test_requests_that_wait_for_one_router_share_its_question() -> None:
+    """And move on together. A pool without a free connection is no silence of a router."""
+    asked, alive = list[str](), list[str]()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/health":
+            asked.append(request.url.host)
+            if len(asked) == 1:
+                raise httpx.PoolTimeout("x")
+            raise httpx.ReadTimeout("x")
+        if request.url.host == "a.example":
+            await asyncio.Event().wait()
+        alive.append(request.url.host)
+        return httpx.Response(200, headers=ROUTER)
+
+    made = AsyncTransport(URLS, httpx, httpx.MockTransport(handle))
+    async with httpx.AsyncClient(transport=made) as client:
+        posts = [
+            client.post("https://a.example/x", content=b"{}", headers=key(f"k{number}"))
+            for number in range(20)
+        ]
+        replies = await asyncio.gather(*posts)
+    assert {reply.status_code for reply in replies} == {200}
+    assert alive == ["b.example"] * 20
+    assert asked == ["a.example", "a.example"]
+
+
 def test_a_router_that_refuses_connections_costs_no_request() -> None:
     """Over a real socket, by the library of the OpenAI client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
