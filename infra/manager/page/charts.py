@@ -9,6 +9,7 @@ minute is left out, since its numbers are too small.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
@@ -160,6 +161,8 @@ def render(name: str, minutes: tuple[Minute, ...]) -> bytes:
 def _pygal(chart: Chart) -> _Pygal:
     import pygal  # 50 ms that only a page with charts pays for
 
+    # Its hook for plugins is of a form that Python 3.12 no longer calls, and 3.11 warns of at each import.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
     kind = pygal.Line if chart.kind == "lines" else pygal.StackedBar
     made = kind(
         width=WIDTH,
