@@ -11,23 +11,22 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import cast
 
 from infra.config.cloud_options import (
     AWS_EXAMPLE,
     AZURE_EXAMPLE,
     EMULATOR_EXAMPLE,
-    GCP_KEYS,
     parse_aws,
     parse_azure,
     parse_emulator,
     parse_gcp,
 )
 from infra.config.lambda_limits import check_environment_size
-from infra.config.model import CLOUDS, Cloud, Model, Place, Settings, Target
+from infra.config.model import CLOUDS, Model, Place, Settings, Target
 from infra.config.namespace import own_values
 from infra.config.policy import read_policy
-from infra.config.regions import REGIONS, UNFIT
+from infra.config.targets import EXAMPLE as CLOUDS_EXAMPLE
+from infra.config.targets import parse_targets
 from infra.config.validation import Validator, one_of, present_name, suggestion
 from infra.errors import ConfigError
 from skyfleet.contract import (
@@ -37,20 +36,17 @@ from skyfleet.contract import (
     EVERY_ORIGIN,
     MAX_CHECK_S,
     PACES_MS,
-    PRICES,
-    WEIGHTS,
     WHOLE_NUMBERS,
     Checks,
     Strategy,
     is_origin,
-    is_within,
     snake_case,
 )
 from skyfleet.forwarded import parse_public_url
 
 # The keys under `skyfleet:` with an example each, shown in error messages.
 EXAMPLES: Mapping[str, str] = {
-    "clouds": "{aws: {regions: [eu-west-1], weight: 3}}",
+    "clouds": CLOUDS_EXAMPLE,
     "router": "{clouds: [gcp, aws], strategy: weighted}",
     "agent": "functions.agent:agent",
     "name": "skyfleet",
@@ -80,7 +76,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
     validator = Validator()
     values = {name: _decoded(name, value) for name, value in own_values(validator, config, EXAMPLES).items()}
     validator.known_keys("skyfleet:", values, EXAMPLES, f"skyfleet:agent: {EXAMPLES['agent']}")
-    targets, meant = _targets(validator, values)
+    targets, meant = parse_targets(validator, values.get("clouds"), misspelt=_misspells_clouds(values))
     router = validator.mapping("skyfleet:router", values.get("router"), EXAMPLES["router"])
     validator.known_keys(
         "skyfleet:router",
@@ -134,60 +130,8 @@ def _decoded(name: str, value: object) -> object:
         return value
 
 
-def _targets(validator: Validator, values: Mapping[str, object]) -> tuple[tuple[Target, ...], set[str]]:
-    """The targets, and the clouds that the config names or, misspelt, probably means."""
-    key, example = "skyfleet:clouds", EXAMPLES["clouds"]
-    before = len(validator.errors)
-    clouds = validator.mapping(key, values.get("clouds"), example)
-    misspelt = any(suggestion(name, EXAMPLES) == "clouds" for name in values if name not in EXAMPLES)
-    if not clouds and not misspelt and len(validator.errors) == before:
-        validator.error(key, values.get("clouds"), "at least one cloud with its regions", example)
-    targets: list[Target] = []
-    meant: set[str] = set()
-    for name, given in clouds.items():
-        meant.add(name if name in CLOUDS else suggestion(name, CLOUDS) or name)
-        if name not in CLOUDS:
-            validator.error(f"{key}.{name}", "an unknown cloud", one_of(CLOUDS, name), example)
-        targets += _cloud_targets(validator, f"{key}.{name}", cast("Cloud", name), given)
-    if targets and len(validator.errors) == before and not any(target.weight for target in targets):
-        validator.error(key, "weight 0 for every cloud", "at least one weight above 0", example)
-    return tuple(targets), meant
-
-
-def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) -> list[Target]:
-    """One target per region; the regions share the cloud's weight evenly."""
-    known = REGIONS.get(cloud, ())
-    first = known[0] if known else "eu-west-1"
-    example = f"{{regions: [{first}], weight: 1}}"
-    entry = validator.mapping(key, given, example)
-    allowed = ("regions", "weight", "price")
-    validator.known_keys(key, entry, (*allowed, *GCP_KEYS) if cloud == "gcp" else allowed, example)
-    weight = validator.number(f"{key}.weight", entry.get("weight"), 1, (0, math.inf), example="3")
-    price = None
-    if entry.get("price") is not None:
-        price = validator.number(f"{key}.price", entry["price"], 0, PRICES, example="0.2")
-    regions = validator.strings(f"{key}.regions", entry.get("regions"), f"[{first}]")
-    for region in regions:
-        if reason := UNFIT.get(cloud, {}).get(region):
-            validator.error(f"{key}.regions", region, f"another region: {reason}", f"[{first}]")
-        elif known and region not in known:
-            meant = suggestion(region, known) or first
-            validator.error(f"{key}.regions", region, one_of(known, region), f"[{meant}]")
-    share = _share(validator, f"{key}.weight", weight, len(regions))
-    whole = int(share) if share == int(share) else share
-    return [Target(Place(cloud, region), whole, price) for region in regions]
-
-
-def _share(validator: Validator, key: str, weight: float, regions: int) -> float:
-    """Weight of each region."""
-    if not regions or not weight:
-        return 0
-    share = weight / regions
-    if not is_within(share, WEIGHTS):
-        least, most = WEIGHTS
-        validator.error(key, weight, f"0, or from {least:f} to {most} for each region", "3")
-        return 1
-    return share
+def _misspells_clouds(values: Mapping[str, object]) -> bool:
+    return any(suggestion(name, EXAMPLES) == "clouds" for name in values if name not in EXAMPLES)
 
 
 def _routers(
