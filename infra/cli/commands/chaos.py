@@ -6,9 +6,10 @@ import json
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_emulator
+from infra.cli.context import current_layout, json_option
 from infra.cli.output.status_view import emulator_summary
 from infra.operations import json_access
+from infra.operations.context import require_emulator
 from infra.operations.emulator.admin import call
 from infra.operations.emulator.faults import (
     API,

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from infra.cli.context import current_layout, pulumi_cli, pulumi_runner
+from infra.cli.context import current_layout
+from infra.operations.context import pulumi_cli, pulumi_runner
 from infra.operations.emulator import daemon
 from infra.operations.emulator.lifecycle import child_environment, ensure_running
 from infra.operations.errors import CommandFailed, PulumiFailed, StackLocked

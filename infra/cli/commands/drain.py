@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_outputs
+from infra.cli.context import current_layout, json_option
 from infra.cli.output.control_answers import print_answers
+from infra.operations.context import require_outputs
 from infra.operations.errors import CommandFailed
 from infra.operations.routers.control import ControlAnswer, read_all, set_draining
 from infra.operations.routers.draining import desired, differences, drains_last, select, sentence

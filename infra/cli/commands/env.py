@@ -6,7 +6,8 @@ import json
 
 import click
 
-from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_environment, require_emulator
+from infra.cli.context import current_layout, json_option
+from infra.operations.context import pulumi_cli, pulumi_environment, require_emulator
 from infra.operations.stack.environment import exports
 from infra.operations.stack.option import emulator_only
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_outputs
+from infra.cli.context import current_layout, json_option
 from infra.cli.output.invoke_format import answer_text, body_for, event_text, reply_line, stream_problem
 from infra.operations import json_access
+from infra.operations.context import require_outputs
 from infra.operations.errors import CommandFailed
 from infra.operations.routers.client import auth_header, call_first
 from infra.operations.routers.sse import Event, events

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_outputs
+from infra.cli.context import current_layout, json_option
+from infra.operations.context import require_outputs
 from infra.operations.stack.option import stack_option
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.context import current_layout, json_option, pulumi_cli, pulumi_runner, require_emulator
+from infra.cli.context import current_layout, json_option
 from infra.operations import json_access
+from infra.operations.context import pulumi_cli, pulumi_runner, require_emulator
 from infra.operations.errors import CommandFailed, PulumiFailed
 from infra.operations.json_access import JsonObject
 from infra.operations.paths import STACK, Layout

@@ -6,8 +6,9 @@ import json
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_outputs
+from infra.cli.context import current_layout, json_option
 from infra.cli.output.status_view import assemble, render
+from infra.operations.context import require_outputs
 from infra.operations.emulator.admin import EmulatorInfo, call
 from infra.operations.emulator.daemon import running
 from infra.operations.errors import EmulatorFailed

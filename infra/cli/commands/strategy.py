@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from infra.cli.context import current_layout, json_option, require_outputs
+from infra.cli.context import current_layout, json_option
 from infra.cli.output.control_answers import print_answers
+from infra.operations.context import require_outputs
 from infra.operations.routers.control import CONFIGURED, differences, read_all, sentence, set_strategy
 from infra.operations.stack.option import stack_option
 from infra.operations.suggest import suggestion

@@ -1,4 +1,4 @@
-"""Tests of `skyfleet up`: a cloud whose management API does not answer, and the words of a failure."""
+"""A deployment: a cloud whose management API does not answer, and the words of a failure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.commands.up import PulumiOutput, worth_deploying
 from infra.config.model import Cloud, Place
+from infra.operations.deployment import PulumiOutput, worth_deploying
 from infra.operations.errors import PulumiFailed
 from infra.operations.paths import Layout
 from infra.operations.progress import PlainProgress

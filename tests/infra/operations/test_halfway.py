@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cli.output.halfway import now_running
+from infra.operations.halfway import now_running
 from infra.operations.json_access import JsonObject
 
 PLACES = ["aws/eu-west-1", "azure/westeurope", "gcp/europe-west1"]
