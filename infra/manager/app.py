@@ -7,7 +7,8 @@ Built from services and values alone, so that a test passes fakes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -28,7 +29,10 @@ from infra.manager.stream import Listeners
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an application is made of. page: the routes of the page. style: its style sheet's address."""
+    """What an application is made of. page: the routes of the page. style: its style sheet's address.
+
+    running: entered while the application serves; what the services do in the background.
+    """
 
     stack: str
     fleet: Fleet
@@ -37,6 +41,7 @@ class Parts:
     listeners: Listeners
     page: Sequence[BaseRoute] = ()
     style: str = ""
+    running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -57,6 +62,7 @@ def create_app(parts: Parts) -> ASGIApp:
     ]
     app = Starlette(
         routes=routes,
+        lifespan=lambda _app: parts.running(),
         exception_handlers={
             ManagerError: problem.on_manager_error,
             HTTPException: problem.on_http_error,

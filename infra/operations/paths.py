@@ -1,4 +1,7 @@
-"""The files of the emulator's stack in one checkout. All are under `.skyfleet/`, which `down` removes."""
+"""The files of one checkout. Those of the emulator's stack are under `.skyfleet/`, which `down` removes.
+
+The manager of a stack on real accounts keeps its tokens and history under `.skyfleet-stacks/`, which stays.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,21 @@ class Layout:
     def daemon_log(self) -> Path:
         """What the daemon prints, such as a traceback at its start."""
         return self.logs / "daemon.log"
+
+    @property
+    def manager_log(self) -> Path:
+        """What the manager prints that `up` has started."""
+        return self.logs / "manager.log"
+
+    def manager(self, stack: str = STACK) -> Path:
+        """The folder of a stack's manager: tokens, audit log, jobs. stack: with or without owner."""
+        if stack == STACK:
+            return self.home / "manager"
+        return self.root / ".skyfleet-stacks" / stack.replace("/", "+") / "manager"
+
+    def manager_file(self, stack: str = STACK) -> Path:
+        """Written by a manager that runs: its URL and pid."""
+        return self.manager(stack).with_name("manager.json")
 
     def shown(self, path: Path) -> str:
         """`path` relative to the checkout, if it is inside."""

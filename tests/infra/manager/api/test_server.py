@@ -1,0 +1,209 @@
+"""The manager's server: slow and silent clients, its one lock, its port, how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from infra.manager.jobs.model import Change
+from infra.manager.server import Protocol, listening, single
+from infra.manager.stream import Listeners
+from infra.operations.errors import CommandFailed
+from infra.operations.http import session
+from infra.operations.manager import process
+from infra.operations.paths import STACK, Layout
+from tests.infra.manager.fakes import Setup
+from tests.infra.manager.serving import Running, running, wait_until
+
+CHANGE = Change("create", "aws", "us-east-1")
+EVENTS = b"GET /api/jobs/j1/events HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+
+class Impatient(Protocol):
+    """Aborts what is not read at once."""
+
+    unread_s = 0.05
+
+
+class Hasty(Protocol):
+    """Gives a head little time."""
+
+    head_s = 0.05
+
+
+def submit(one: Running) -> None:
+    """Have a job that runs."""
+    with session(one.url) as http:
+        body = {"cloud": "aws", "region": "us-east-1"}
+        assert http.post(f"{one.url}/api/create-resource", json=body, timeout=20).status_code == 202
+
+
+def test_listeners_are_bounded_and_block_no_one(tmp_path: Path) -> None:
+    """Of 100 listeners that never read, as many as may get a stream, and the others 429 with a reason.
+
+    Meanwhile each other request is answered, and the places are free when they leave."""
+    setup = Setup(tmp_path, listeners=Listeners(most=20))
+    with running(tmp_path, setup) as one:
+        submit(one)
+        silent = [one.connect(receive_buffer=4096) for _ in range(100)]
+        for connection in silent:
+            connection.sendall(EVENTS)
+        heads = [connection.recv(15) for connection in silent]
+        with session(one.url) as http:
+            status = http.get(f"{one.url}/api/status", timeout=20)
+            refused = http.get(f"{one.url}/api/jobs/j1/events", timeout=20)
+        assert sorted(heads) == [b"HTTP/1.1 200 OK"] * 20 + [b"HTTP/1.1 429 To"] * 80
+        assert status.status_code == 200
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        for connection in silent:
+            connection.close()
+        wait_until(lambda: one.in_loop(lambda: setup.listeners.open) == 0)
+
+
+def test_a_listener_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    """What it has not read is bounded by the buffers; others go on."""
+    setup = Setup(tmp_path)
+    with running(tmp_path, setup, Impatient) as one:
+        submit(one)
+        silent = one.connect(receive_buffer=4096)
+        silent.sendall(EVENTS)
+        assert silent.recv(15) == b"HTTP/1.1 200 OK"
+        text = "x" * 100_000
+
+        def say_more() -> bool:
+            one.in_loop(lambda: setup.jobs.say("j1", text))
+            return one.in_loop(lambda: setup.listeners.open) == 0
+
+        wait_until(say_more)
+        assert len(setup.jobs.known["j1"].events) < 200
+        silent.close()
+
+
+def test_a_client_without_a_head_is_cut_off(tmp_path: Path) -> None:
+    """A connection that sends half a head is closed."""
+    with running(tmp_path, Setup(tmp_path), Hasty) as one, one.connect() as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nhos")
+        with contextlib.suppress(ConnectionResetError):
+            assert slow.recv(100) == b""
+
+
+def test_streams_end_when_the_manager_stops(tmp_path: Path) -> None:
+    """It does not wait for listeners."""
+    with running(tmp_path, Setup(tmp_path)) as one:
+        submit(one)
+        with (
+            session(one.url) as http,
+            http.get(f"{one.url}/api/jobs/j1/events", stream=True, timeout=20) as reply,
+        ):
+            one.server.should_exit = True
+            assert b"".join(reply.iter_content(None)).endswith(b": heartbeat\n\n")
+
+
+def test_heartbeats_keep_a_silent_stream_open(tmp_path: Path) -> None:
+    """A comment is sent when nothing else is."""
+    setup = Setup(tmp_path, listeners=Listeners(heartbeat_s=0.02))
+    with running(tmp_path, setup) as one:
+        submit(one)
+        with (
+            session(one.url) as http,
+            http.get(f"{one.url}/api/jobs/j1/events", stream=True, timeout=20) as reply,
+        ):
+            lines = reply.iter_lines()
+            assert [next(lines) for _ in range(6)] == [b": heartbeat", b""] * 3
+
+
+def test_the_port_of_the_last_run_is_taken_again(tmp_path: Path) -> None:
+    """Unless another program has it, or the file says nothing useful."""
+    memory = tmp_path / "port"
+    with listening(memory, None) as first:
+        port = first.getsockname()[1]
+        with listening(memory, None) as second:
+            assert second.getsockname()[1] != port
+    memory.write_text(f"{port}\n")
+    with listening(memory, None) as again:
+        assert again.getsockname()[1] == port
+    for damaged in ("x", "0", "99999", "\N{ARABIC-INDIC DIGIT ONE}"):
+        memory.write_text(damaged)
+        with listening(memory, None) as other:
+            assert other.getsockname()[1] > 0
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """`--port` of another program ends with a reason."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(CommandFailed, match=f"port {port} cannot be used"),
+            listening(tmp_path / "p", port),
+        ):
+            pytest.fail("the port was bound twice")
+
+
+def test_a_second_manager_is_refused_with_the_first(tmp_path: Path) -> None:
+    """The message has URL and pid."""
+    layout = Layout(tmp_path)
+    with single(layout, STACK):
+        ticks = process.start_ticks(os.getpid())
+        assert ticks is not None
+        process.write(layout, STACK, process.ManagerInfo("http://127.0.0.1:1", os.getpid(), 1.0, ticks, "c"))
+        said = rf"runs already at http://127.0.0.1:1 \(pid {os.getpid()}\)"
+        with pytest.raises(CommandFailed, match=said), single(layout, STACK):
+            pytest.fail("two managers")
+    with single(layout, STACK):
+        assert layout.manager(STACK).stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [("{}", False), ("not JSON", False), ("", False), ("same", True), ("other process", False)],
+)
+def test_only_the_process_that_wrote_the_file_is_the_manager(
+    tmp_path: Path, stored: str, found: bool
+) -> None:
+    """A pid counts with the start time of its process."""
+    layout = Layout(tmp_path)
+    layout.home.mkdir()
+    ticks = process.start_ticks(os.getpid()) or 0
+    info = process.ManagerInfo("http://x", os.getpid(), 1.0, ticks + (stored != "same"), "c")
+    process.write(layout, STACK, info)
+    if stored not in ("same", "other process"):
+        layout.manager_file().write_text(stored)
+    assert (process.running(layout) == info) is found
+
+
+def test_a_process_that_has_ended_has_no_start_time() -> None:
+    """Also as a zombie."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        wait_until(lambda: process.start_ticks(child.pid) is None)
+    finally:
+        child.wait()
+    assert process.start_ticks(child.pid) is None
+
+
+def test_ctrl_c_stops_and_a_second_one_at_once(tmp_path: Path) -> None:
+    """The first lets requests end."""
+    with running(tmp_path, Setup(tmp_path)) as one:
+        one.server.handle_exit(signal.SIGINT, None)
+        assert (one.server.should_exit, one.server.force_exit) == (True, False)
+        one.server.handle_exit(signal.SIGINT, None)
+        assert one.server.force_exit
+
+
+def test_a_request_of_a_browser_has_no_server_header(tmp_path: Path) -> None:
+    """Nothing says which server it is, and every reply has the headers of security."""
+    with running(tmp_path, Setup(tmp_path)) as one, requests.Session() as http:
+        http.trust_env = False
+        reply = http.get(f"{one.url}/health", timeout=20)
+    assert "server" not in reply.headers
+    assert reply.headers["x-frame-options"] == "DENY"
