@@ -15,33 +15,46 @@ import pytest
 from infra.config.model import CLOUDS
 from infra.errors import AgentError, PackageError
 from infra.package import KINDS, Package
-from infra.packaging import size_limits, sources, zips
+from infra.packaging import Packages, size_limits, sources, zips
 from infra.packaging.sources import File, asked_for, locked_names
 from tests.infra.checkout import Checkout
 
+# One worker builds what the tests share.
+pytestmark = pytest.mark.xdist_group("packages")
+
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout whose agent was checked."""
-    checked = Checkout(tmp_path_factory.mktemp("checked"))
-    checked.build()
-    return checked
+def first(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose packages were built; tests change nothing in it."""
+    return Checkout(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="module")
+def built(first: Checkout) -> Packages:
+    """The packages of `first`."""
+    return first.build()
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, checked: Checkout) -> Checkout:
-    """A checkout for one test. As long as its agent is the default one, the result of its check is known."""
+def checkout(tmp_path: Path, first: Checkout, built: Packages) -> Checkout:
+    """A checkout for one test, with copies of the packages and of the result of the agent's check."""
+    assert built.built
     checkout = Checkout(tmp_path)
-    checkout.packages.mkdir(parents=True)
-    for result in checked.packages.glob("agent-*.json"):
-        shutil.copy2(result, checkout.packages)
+    shutil.copytree(first.packages, checkout.packages)
+    shutil.copytree(first.cache, checkout.cache)
     return checkout
 
 
 @pytest.fixture
-def on_aws(tmp_path: Path) -> Checkout:
-    """A checkout of a stack on AWS alone."""
-    return Checkout(tmp_path, ("aws",))
+def on_aws(tmp_path: Path, first: Checkout, built: Packages) -> Checkout:
+    """A checkout of a stack on AWS alone, without packages. The result of its agent's check is known."""
+    assert built.built
+    checkout = Checkout(tmp_path, ("aws",))
+    checkout.packages.mkdir(parents=True)
+    for result in first.packages.glob("agent-*.json"):
+        shutil.copy2(result, checkout.packages)
+    shutil.copytree(first.cache, checkout.cache)
+    return checkout
 
 
 def names(package: Package) -> set[str]:
@@ -54,12 +67,11 @@ def read(package: Package, name: str) -> bytes:
         return archive.read(name)
 
 
-def test_one_input_makes_one_package(tmp_path: Path) -> None:
+def test_one_input_makes_one_package(tmp_path: Path, built: Packages) -> None:
     """Two checkouts of the same sources build packages with equal names, build ids and bytes."""
-    first, second = Checkout(tmp_path / "one"), Checkout(tmp_path / "two")
-    one, two = first.build(), second.build()
-    assert one.build == two.build
-    for key, package in one.built.items():
+    two = Checkout(tmp_path).build()
+    assert built.build == two.build
+    for key, package in built.built.items():
         other = two.built[key]
         assert package.path.name == other.path.name
         assert package.path.read_bytes() == other.path.read_bytes()
@@ -74,20 +86,19 @@ def test_a_second_build_reuses_the_packages(on_aws: Checkout) -> None:
     assert not [said for said in on_aws.said if said.startswith("building")]
 
 
-def test_the_build_id_is_the_same_for_all_clouds_and_is_in_the_package(checkout: Checkout) -> None:
+def test_the_build_id_is_the_same_for_all_clouds_and_is_in_the_package(built: Packages) -> None:
     """build.json has the build id that `/health` reports and whether the agent is repeatable; in an
     agent's package it also names the agent."""
-    packages = checkout.build()
-    for (kind, cloud), package in packages.built.items():
+    for (kind, cloud), package in built.built.items():
         assert json.loads(read(package, "build.json")) == {
-            "build": packages.build[kind],
+            "build": built.build[kind],
             "kind": kind,
-            "repeatable": packages.agent.repeatable,
+            "repeatable": built.agent.repeatable,
             **({"agent": "functions.agent:agent"} if kind == "agent" else {}),
         }
         assert package.path.name == f"{kind}-{cloud}-{package.inputs}.zip"
-    assert packages.build["agent"] != packages.build["router"]
-    assert all(len(build) == 16 for build in packages.build.values())
+    assert built.build["agent"] != built.build["router"]
+    assert all(len(build) == 16 for build in built.build.values())
 
 
 def test_a_changed_source_changes_the_builds_that_contain_it(checkout: Checkout) -> None:
@@ -114,29 +125,30 @@ def test_another_entry_is_another_build_without_a_changed_file(checkout: Checkou
         assert json.loads(read(other.built["agent", cloud], "build.json"))["agent"] == "functions.two:other"
 
 
-def test_a_changed_lock_of_one_cloud_changes_the_build_on_all_clouds(checkout: Checkout) -> None:
+def test_a_changed_lock_of_one_cloud_changes_the_build_on_all_clouds(
+    on_aws: Checkout, built: Packages
+) -> None:
     """The build id covers the dependencies of all clouds."""
-    before = checkout.build()
-    checkout.write("locks/agent-gcp.txt", "# another\n")
-    assert checkout.build().build["agent"] != before.build["agent"]
+    assert on_aws.build().build["agent"] == built.build["agent"]
+    on_aws.write("locks/agent-gcp.txt", "# another\n")
+    assert on_aws.build().build["agent"] != built.build["agent"]
 
 
-def test_each_cloud_finds_its_entry_at_the_root(checkout: Checkout) -> None:
+def test_each_cloud_finds_its_entry_at_the_root(built: Packages) -> None:
     """Each vendor requires files with certain names; the files of the other clouds are left out."""
-    packages = checkout.build()
     wanted = {"aws": {"run.sh"}, "azure": {"host.json", "function_app.py"}, "gcp": {"main.py"}}
-    for (_, cloud), package in packages.built.items():
+    for (_, cloud), package in built.built.items():
         found = names(package) & {"run.sh", "host.json", "function_app.py", "main.py"}
         assert found == wanted[cloud]
         assert "requirements.txt" in names(package)
 
 
-def test_a_package_contains_only_its_own_modules(checkout: Checkout) -> None:
+def test_a_package_contains_only_its_own_modules(on_aws: Checkout) -> None:
     """An agent's package has no router, a router's has no agent, and no package has caches or the client of a
     fleet."""
-    checkout.write("functions/__pycache__/agent.cpython-311.pyc", "")
-    checkout.write("functions/.agent.py.swp", "")
-    packages = checkout.build()
+    on_aws.write("functions/__pycache__/agent.cpython-311.pyc", "")
+    on_aws.write("functions/.agent.py.swp", "")
+    packages = on_aws.build()
     agent, router = names(packages.built["agent", "aws"]), names(packages.built["router", "aws"])
     assert not [name for name in agent if name.startswith("router/")]
     assert "functions/agent.py" in agent - router
@@ -270,7 +282,7 @@ def test_an_interrupted_build_leaves_no_package(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_reported(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(on_aws: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the disk, no partial file is left, and the next build with free space succeeds."""
 
     def full(path: Path, *_: object) -> None:
@@ -279,9 +291,9 @@ def test_a_full_disk_is_reported(checkout: Checkout, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as broken:
         broken.setattr(zips, "write", full)
         with pytest.raises(PackageError, match=r"No space left on device .*no half-built package is left"):
-            checkout.build()
-    assert list(checkout.packages.glob("*.zip")) == []
-    assert len(checkout.build().built) == len(CLOUDS) * len(KINDS)
+            on_aws.build()
+    assert list(on_aws.packages.glob("*.zip")) == []
+    assert len(on_aws.build().built) == len(KINDS)
 
 
 def test_a_requirement_without_a_lock_is_named(checkout: Checkout) -> None:
@@ -312,8 +324,9 @@ def test_a_missing_lock_is_named(checkout: Checkout) -> None:
         checkout.build()
 
 
-def test_a_failed_install_is_reported_with_the_output_of_uv(checkout: Checkout) -> None:
+def test_a_failed_install_is_reported_with_the_output_of_uv(tmp_path: Path) -> None:
     """The error has its last lines, and the cache stays empty. uv gets `--require-hashes`."""
+    checkout = Checkout(tmp_path)
     checkout.write("locks/agent-aws.txt", "no-such-package==1 \\\n    --hash=sha256:zz\n")
     with pytest.raises(PackageError, match="uv could not install") as caught:
         checkout.build()
@@ -324,12 +337,14 @@ def test_a_failed_install_is_reported_with_the_output_of_uv(checkout: Checkout) 
 def test_old_packages_are_deleted(on_aws: Checkout) -> None:
     """The newest few of each kind and cloud are kept."""
     for number in range(zips.KEPT + 2):
-        on_aws.write("functions/note.py", f"NUMBER = {number}\n")
-        on_aws.build()
+        old = on_aws.packages / f"agent-aws-{number}.zip"
+        zips.write(old, [File("a.py", b"1")], None, "")
+        os.utime(old, (number, number))
     packages = on_aws.build()
-    kept = list(on_aws.packages.glob("agent-aws-*.zip"))
-    assert len(kept) == zips.KEPT
-    assert packages.built["agent", "aws"].path in kept
+    kept = {path.name for path in on_aws.packages.glob("agent-aws-*.zip")}
+    newest = {f"agent-aws-{number}.zip" for number in range(3, zips.KEPT + 2)}
+    assert kept == newest | {packages.built["agent", "aws"].path.name}
+    assert len(list(on_aws.packages.glob("agent-aws-*.sha256"))) == zips.KEPT
 
 
 def test_distribution_names_are_normalised(tmp_path: Path) -> None:
