@@ -100,13 +100,17 @@ def thrice(url: str, key: str) -> tuple[str, list[requests.Response]]:
 
 
 def test_a_repeat_meets_the_cloud_that_kept_its_reply(healed: Fleet) -> None:
-    """Of three equal calls one runs; keys are shared by the clouds."""
+    """Of three equal calls one runs; keys are shared by the clouds.
+
+    How many keys that takes is chance, and a cloud may be at the begin of its slow start."""
     clouds: set[str] = set()
-    for _ in range(8):
+    for _ in range(60):
         cloud, replies = thrice(healed.url, secrets.token_hex(16))
         assert [reply.headers.get("idempotency-replayed") for reply in replies] == [None, "true", "true"]
         assert len({reply.content for reply in replies}) == 1
         clouds.add(cloud)
+        if len(clouds) > 1:
+            break
     assert len(clouds) > 1
 
 
