@@ -27,7 +27,8 @@ __all__ = ["pytest_xdist_make_scheduler"]
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
-# Files of minutes or half a minute. Those that share a deployed fleet are one xdist_group.
+# Files of minutes or half a minute. Those that share a deployed fleet are one xdist_group, in which the files
+# that deploy another agent come last.
 LONGEST_FIRST: Final = (
     "test_bad_input",
     "test_main_job",
@@ -36,10 +37,13 @@ LONGEST_FIRST: Final = (
     "test_providers",
     "test_keys",
     "test_operators",
-    "test_examples",
     "test_idempotency",
-    "test_preflight",
     "test_contract",
+    "test_clients",
+    "test_examples",
+    "test_protocols",
+    "test_redeploy",
+    "test_preflight",
     "test_lifecycle",
     "test_emulator",
 )

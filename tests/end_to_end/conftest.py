@@ -12,8 +12,8 @@ from tests.end_to_end.plugin_list import quick_pip
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A fleet on three clouds, deployed by `skyfleet up`."""
+def any_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet on three clouds, deployed by `skyfleet up`; a former file may have left its agent there."""
     fleet = Fleet.copy(tmp_path_factory.mktemp("fleet"))
     fleet.variables["PYTHONPATH"] = os.pathsep.join((str(fleet.root), quick_pip(fleet.root)))
     try:
@@ -21,6 +21,14 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield fleet
     finally:
         fleet.stop()
+
+
+@pytest.fixture(scope="module")
+def fleet(any_fleet: Fleet) -> Fleet:
+    """The fleet with the agent of its folder."""
+    if any_fleet.behind:
+        any_fleet.run("up", seconds=550)
+    return any_fleet
 
 
 @pytest.fixture

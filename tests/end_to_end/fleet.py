@@ -48,10 +48,14 @@ class Call:
 
 @dataclass(slots=True)
 class Fleet:
-    """One deployed stack in `root`; `variables` are added to the environment of every command."""
+    """One deployed stack in `root`; `variables` are added to the environment of every command.
+
+    behind: whether files were put back after a deployment, which the next `up` deploys.
+    """
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    behind: bool = field(default=False, init=False)
     _url: str = field(default="", init=False)
 
     @classmethod
@@ -107,6 +111,8 @@ class Fleet:
             process.kill()
             printed, _ = process.communicate()
             raise AssertionError(f"skyfleet {' '.join(arguments)} hung; it printed:\n{printed}") from None
+        if arguments[0] == "up" and process.returncode == 0:
+            self.behind = False
         if code is not None:
             assert process.returncode == code, f"exit {process.returncode}, not {code}; printed:\n{printed}"
         return printed

@@ -1,4 +1,8 @@
-"""Another agent in the fleet of a test process, and the former one afterwards."""
+"""Another agent in the fleet of a test process.
+
+Rule: the former files are put back afterwards. They are deployed only for a test that wants the agent of the
+folder (the fixture `fleet`), for a deployment takes longer than most tests.
+"""
 
 from __future__ import annotations
 
@@ -44,4 +48,4 @@ def deployed(fleet: Fleet, module: str, source: str, packages: str) -> Generator
         file.unlink(missing_ok=True)
         for name, content in before.items():
             (fleet.root / name).write_bytes(content)
-        fleet.run("up", seconds=550)
+        fleet.behind = True

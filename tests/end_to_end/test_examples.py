@@ -40,10 +40,10 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(scope="module")
-def examples(fleet: Fleet) -> Iterator[Fleet]:
-    """The fleet with all examples as its agent; the former agent afterwards."""
-    with deployed(fleet, "gallery", GALLERY, PACKAGES):
-        yield fleet
+def examples(any_fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet with all examples as its agent."""
+    with deployed(any_fleet, "gallery", GALLERY, PACKAGES):
+        yield any_fleet
 
 
 def on_each_cloud(call: Callable[[], requests.Response]) -> dict[str, requests.Response]:

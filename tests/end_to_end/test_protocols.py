@@ -45,6 +45,7 @@ app = Starlette(routes=routes, lifespan=lifespan)
 """
 IN_TURN = {"x-skyfleet-strategy": "round-robin"}
 ROUTERS = ("gcp", "aws", "azure")
+CALLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +55,11 @@ def said_at_deployment() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def servers(fleet: Fleet, said_at_deployment: list[str]) -> Iterator[Fleet]:
-    """The fleet with an MCP server and an A2A agent; the former agent afterwards."""
-    with deployed(fleet, "servers", SERVERS, PACKAGES) as printed:
+def servers(any_fleet: Fleet, said_at_deployment: list[str]) -> Iterator[Fleet]:
+    """The fleet with an MCP server and an A2A agent."""
+    with deployed(any_fleet, "servers", SERVERS, PACKAGES) as printed:
         said_at_deployment.append(printed)
-        yield fleet
+        yield any_fleet
 
 
 def router_of(fleet: Fleet, cloud: str) -> str:
@@ -91,12 +92,19 @@ async def test_an_mcp_client_reaches_each_cloud_through_each_router(
 
 @pytest.mark.parametrize("router", ROUTERS)
 async def test_progress_streams_and_a_call_can_be_cancelled(servers: Fleet, router: str) -> None:
-    """The first event is here long before the tool's end, from each cloud."""
+    """The first event is here long before the tool's end, from each cloud: three tools take 90 s.
+
+    The router on AWS is not told of a client that left, so each call keeps one of its ten instances busy to
+    the end of the tool: there are a few calls only."""
     seen: list[httpx2.Response] = []
-    with anyio.fail_after(120):
+    with anyio.fail_after(75):
         async with mcp_client(router_of(servers, router), MODES[0], headers=IN_TURN, seen=seen) as client:
-            while clouds_of(seen) != set(CLOUDS):
-                await cancelled(client, 600)
+            for _ in range(CALLS):
+                await cancelled(client, 300)
+                if clouds_of(seen) == set(CLOUDS):
+                    return
+                await anyio.to_thread.run_sync(servers.wait_until_healthy)
+    pytest.fail(f"{CALLS} calls reached {sorted(clouds_of(seen))}")
 
 
 async def test_a_cancelled_tool_ends_where_its_cloud_tells(servers: Fleet) -> None:
@@ -104,8 +112,8 @@ async def test_a_cancelled_tool_ends_where_its_cloud_tells(servers: Fleet) -> No
     seen: list[httpx2.Response] = []
     async with mcp_client(router_of(servers, "gcp"), MODES[0], headers=IN_TURN, seen=seen) as client:
         while clouds_of(seen) != set(CLOUDS):
-            await cancelled(client, 601)
-    text, until = "counting to 601 was cancelled", time.monotonic() + 60
+            await cancelled(client, 301)
+    text, until = "counting to 301 was cancelled", time.monotonic() + 60
     told: set[str] = set()
     while not told >= {"azure", "gcp"}:
         assert time.monotonic() < until, f"only {told} cancelled the tool"
