@@ -14,7 +14,8 @@ from pathlib import Path
 
 from infra.setup import cloud_wheels
 from infra.setup.errors import Unavailable
-from infra.setup.extras import azurite
+from infra.setup.extras import azurite, openai_node
+from infra.setup.extras.npm import NpmPackage
 from infra.setup.pip_settings import read_configs, uv_environment
 from infra.setup.progress import Console
 from infra.setup.subprocess_step import run_step
@@ -120,18 +121,22 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
                 changed.append(lock.name)
         finally:
             fresh.unlink(missing_ok=True)
-    return changed + _npm_lock(root, environ, console, upgrade=upgrade)
+    for package in (azurite.PACKAGE, openai_node.PACKAGE):
+        changed += _npm_lock(package, root, environ, console, upgrade=upgrade)
+    return changed
 
 
-def _npm_lock(root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
-    """The lock of Azurite, which npm installs for tests; unchanged if there is no npm."""
-    final = root / "locks" / azurite.LOCK.name
+def _npm_lock(
+    package: NpmPackage, root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool
+) -> list[str]:
+    """The lock of a package that npm installs for tests; unchanged if there is no npm."""
+    final = root / "locks" / package.lock.name
     before = final.read_text() if final.exists() else ""
     with tempfile.TemporaryDirectory() as folder:
         if before and not upgrade:  # npm keeps the versions it finds
             (Path(folder) / "package-lock.json").write_text(before)
         try:
-            fresh = azurite.write_lock(Path(folder), environ, console)
+            fresh = package.write_lock(Path(folder), environ, console)
         except Unavailable as missing:
             console.line(f"lock: {final.name} is unchanged: {missing}")
             return []

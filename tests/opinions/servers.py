@@ -30,7 +30,8 @@ from emulator.desired.model import Bucket, Cloud, DesiredState, Grant
 from emulator.runtime.service_port import ServicePort
 from emulator.services.identity import Identities
 from emulator.services.services import Services
-from infra.setup.extras.azurite import AZURITE, node
+from infra.setup.extras import azurite
+from infra.setup.extras.azurite import AZURITE
 from infra.setup.extras.fake_gcs import FAKE_GCS
 from tests.extras import program
 
@@ -142,7 +143,11 @@ def azurite_store() -> Generator[Store]:
     address = ("--blobHost", "127.0.0.1", "--blobPort", str(port))
     quiet = ("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck")
     main = program(AZURITE)
-    with _process([node(os.environ), str(main), *address, *quiet], f"http://127.0.0.1:{port}", main.parent):
+    with _process(
+        [azurite.PACKAGE.node(os.environ), str(main), *address, *quiet],
+        f"http://127.0.0.1:{port}",
+        main.parent,
+    ):
         base = f"http://127.0.0.1:{port}/{ACCOUNT}"
         variables = {"AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY, "AZURE_STORAGE_ENDPOINT": base}
         store = Store("azure", base, {**variables, "AZURE_ALLOW_HTTP": "true"})

@@ -9,10 +9,11 @@ from infra.setup.extras.adapter import ADAPTER
 from infra.setup.extras.azurite import AZURITE
 from infra.setup.extras.chromium import CHROMIUM
 from infra.setup.extras.fake_gcs import FAKE_GCS
+from infra.setup.extras.openai_node import OPENAI_NODE
 from infra.setup.extras.tool import Tool
 from infra.setup.progress import Console
 
-TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS, CHROMIUM)
+TOOLS: Sequence[Tool] = (ADAPTER, AZURITE, FAKE_GCS, OPENAI_NODE, CHROMIUM)
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:

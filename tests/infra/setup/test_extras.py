@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from infra.setup.errors import StepFailed, Unavailable
-from infra.setup.extras import adapter, azurite
+from infra.setup.extras import adapter, azurite, openai_node
 from infra.setup.extras.adapter import ADAPTER
 from infra.setup.extras.all import TOOLS, ensure_all, in_ci
 from infra.setup.extras.azurite import AZURITE
 from infra.setup.extras.fake_gcs import FAKE_GCS
+from infra.setup.extras.npm import NpmPackage, stripped
+from infra.setup.extras.openai_node import OPENAI_NODE
 from infra.setup.extras.tool import UNFINISHED, Tool
 from infra.setup.progress import Console
 from tests.extras import program
 from tests.infra.setup.fakes import script
+
+PACKAGES = [azurite.PACKAGE, openai_node.PACKAGE]
 
 
 @pytest.fixture
@@ -88,13 +92,15 @@ def test_each_missing_requirement_is_one_line_and_not_an_error(tmp_path: Path) -
     assert [in_ci({"CI": value}) for value in ("true", "1", "", "false")] == [True, True, False, False]
 
 
-@pytest.mark.parametrize(("tool", "named"), [(ADAPTER, "cargo"), (AZURITE, "node"), (FAKE_GCS, "go")])
+@pytest.mark.parametrize(
+    ("tool", "named"), [(ADAPTER, "cargo"), (AZURITE, "node"), (FAKE_GCS, "go"), (OPENAI_NODE, "node")]
+)
 def test_a_missing_program_is_named(
     tool: Tool, named: str, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says what to install."""
     monkeypatch.setattr("infra.setup.pulumi.gobuild.USUAL_GO", tmp_path / "none")
-    monkeypatch.setattr("infra.setup.extras.azurite.USUAL", tmp_path)
+    monkeypatch.setattr("infra.setup.extras.npm.USUAL", tmp_path)
     with pytest.raises(Unavailable, match=f"no {named} on PATH.*install"):
         tool.ensure(lonely(tmp_path), console)
 
@@ -139,33 +145,38 @@ def test_the_adapter_is_the_pinned_crate(
     assert f"install --quiet --locked --version {adapter.VERSION}" in asked
 
 
-def test_azurite_is_installed_from_its_lock(tmp_path: Path, console: Console) -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.title)
+def test_a_package_of_npm_is_installed_from_its_lock(
+    package: NpmPackage, tmp_path: Path, console: Console
+) -> None:
     """npm uses the lock of the repository and runs no scripts of packages."""
     script(tmp_path / "bin" / "node", "echo v20.1.0")
     script(
         tmp_path / "bin" / "npm",
-        f'echo "$@" > "$HOME/asked"; cp package-lock.json "$HOME"; mkdir -p {Path(azurite.MAIN).parent}; '
-        f"echo x > {azurite.MAIN}",
+        f'echo "$@" > "$HOME/asked"; cp package-lock.json "$HOME"; mkdir -p {Path(package.main).parent}; '
+        f"echo x > {package.main}",
     )
-    assert AZURITE.ensure(environment(tmp_path), console).is_file()
+    assert package.tool.ensure(environment(tmp_path), console).is_file()
     assert (tmp_path / "asked").read_text().startswith("ci --ignore-scripts")
-    assert (tmp_path / "package-lock.json").read_text() == azurite.LOCK.read_text()
+    assert (tmp_path / "package-lock.json").read_text() == package.lock.read_text()
 
 
-def test_an_old_node_is_named(tmp_path: Path, console: Console) -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.title)
+def test_an_old_node_is_named(package: NpmPackage, tmp_path: Path, console: Console) -> None:
     """The message has the version."""
     script(tmp_path / "bin" / "node", "echo v16.20.2")
-    with pytest.raises(Unavailable, match=r"v16\.20\.2.*18 or newer"):
-        AZURITE.ensure(environment(tmp_path), console)
+    with pytest.raises(Unavailable, match=rf"v16\.20\.2.*{package.least_node} or newer"):
+        package.tool.ensure(environment(tmp_path), console)
 
 
-def test_the_lock_of_azurite_has_hashes_and_no_urls() -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.title)
+def test_the_lock_of_a_package_of_npm_has_hashes_and_no_urls(package: NpmPackage) -> None:
     """The locks of Python packages have the same property."""
-    text = azurite.LOCK.read_text()
+    text = package.lock.read_text()
     assert "://" not in text
     packages = json.loads(text)["packages"]
-    assert packages.pop("")["dependencies"] == azurite.MANIFEST["dependencies"]
-    assert packages[f"node_modules/{azurite.NAME}"]["version"] == azurite.VERSION
+    assert packages.pop("")["dependencies"] == package.manifest["dependencies"]
+    assert packages[f"node_modules/{package.name}"]["version"] == package.version
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
 
 
@@ -173,7 +184,7 @@ def test_urls_are_removed_from_npms_lock() -> None:
     """`make lock` writes this form."""
     entry = {"version": "1.0.0", "integrity": "sha512-x", "resolved": "an address", "funding": {"url": "y"}}
     lock = json.dumps({"lockfileVersion": 3, "name": "x", "packages": {"node_modules/a": entry}})
-    kept = json.loads(azurite.stripped(lock))["packages"]
+    kept = json.loads(stripped(lock))["packages"]
     assert kept == {"node_modules/a": {"version": "1.0.0", "integrity": "sha512-x"}}
 
 
