@@ -20,7 +20,7 @@ RATE, SECONDS, LOST_AT_S = 20, 6, 2.0
 
 @pytest.mark.parametrize("number", range(3))
 def test_the_official_client_works_through_each_router(healed: Fleet, number: int) -> None:
-    """Whole, streamed with its usage, refused in OpenAI's shape, and ended by a deadline."""
+    """Whole, streamed, twice, with an image, refused in OpenAI's shape, ended by a deadline."""
     url = str(healed.facts("outputs")["routerUrls"][number]).rstrip("/")
     with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
         create: Any = client.chat.completions.create
@@ -28,6 +28,11 @@ def test_the_official_client_works_through_each_router(healed: Fleet, number: in
         chunks = list(create(**QUESTION, stream=True, stream_options={"include_usage": True}))
         assert "84" in "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
         assert (chunks[-1].choices, chunks[-1].usage.total_tokens > 0) == ([], True)
+        both = create(**QUESTION, n=2).choices
+        assert [(one.index, "84" in one.message.content) for one in both] == [(0, True), (1, True)]
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}}
+        seen = create(model="skyfleet", messages=[{"role": "user", "content": [image]}])
+        assert "image/png of 3 bytes" in seen.choices[0].message.content
         with pytest.raises(BadRequestError) as refused:
             create(**QUESTION, n=0)
         assert (refused.value.param, refused.value.type) == ("n", "invalid_request_error")

@@ -5,18 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from emulator.desired.model import CLOUDS, Cloud, Function
-from skyfleet import contract
-from tests.differential import emulated
-from tests.end_to_end import real_agent
-from tests.end_to_end.kit import Lab, lab
+from emulator.desired.model import Cloud, Function
 from tests.end_to_end.test_emulator_faults import inject
+from tests.end_to_end.three_clouds import World, three_clouds
 from tests.router.websocket.load import load
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("websocket-clouds"), pytest.mark.timeout(300)]
@@ -31,45 +27,10 @@ async def agent(request):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """The emulator, its agents, a router in each cloud over all of them."""
-
-    lab: Lab
-    agents: dict[Cloud, Function]
-    routers: dict[Cloud, Function]
-
-
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
-    async with lab(tmp_path_factory.mktemp("clouds")) as running:
-        agents: dict[Cloud, Function] = {
-            cloud: real_agent.function(running, cloud, AGENT, "my_agent:agent") for cloud in CLOUDS
-        }
-        targets = json.dumps(
-            [
-                {
-                    "cloud": cloud,
-                    "region": real_agent.place(cloud).partition("/")[2],
-                    "url": f"http://127.0.0.1:{spec.port}",
-                    "weight": 1,
-                    "repeatable": True,
-                }
-                for cloud, spec in agents.items()
-            ]
-        )
-        routers: dict[Cloud, Function] = {}
-        for cloud in CLOUDS:
-            spec = emulated.router(running, cloud, agents[cloud])
-            environ = {**spec.environment, contract.TARGETS: targets, contract.STRATEGY: "round-robin"}
-            routers[cloud] = replace(
-                spec, environment=environ, concurrency=contract.INSTANCE_CONCURRENCY, max_instances=8
-            )
-        agents = {
-            cloud: replace(spec, concurrency=1 if cloud == "aws" else 16) for cloud, spec in agents.items()
-        }
-        await running.deploy(*agents.values(), *routers.values())
-        yield World(running, agents, routers)
+    async with three_clouds(tmp_path_factory.mktemp("clouds"), AGENT, "my_agent:agent") as running:
+        yield running
 
 
 def dial(spec: Function) -> connect:
