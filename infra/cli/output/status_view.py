@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infra.cli.output.explain import outage, why
 from infra.cli.output.tables import ResponsiveTable
 from infra.loopback import plain_all
 from infra.operations import json_access
@@ -19,6 +18,7 @@ from infra.operations.json_access import JsonObject
 from infra.operations.routers.client import RouterAnswer
 from infra.operations.routers.control import strategy_differences
 from infra.operations.routers.draining import draining_differences
+from infra.operations.routers.explain import outage, router_warnings, why
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,34 +63,6 @@ def emulator_summary(world: JsonObject, python: str) -> JsonObject:
         "functions": len(functions),
         "instances": sum(len(each) for each in instances),
     }
-
-
-def router_warnings(router: JsonObject) -> list[str]:
-    """What this router cannot read of what is kept in its cloud's bucket, and what that means."""
-    name, store = _name(router), json_access.as_object(router.get("store"))
-    views = json_access.strings(router.get("views"))
-    lines = [
-        f"{name} refuses {source}: {json_access.string(reason)} {_fallback(source, views)}"
-        for source, reason in json_access.as_object(router.get("rejected")).items()
-    ]
-    if store.get("state") == "down":
-        lines.append(
-            f"{name} does not reach its bucket, so it decides by what it sees: {store.get('reason')}"
-        )
-    elif store.get("state") == "unwritten":
-        lines.append(
-            f"{name} reads its bucket but cannot write to it, so new instances learn nothing from what its "
-            f"checker saw: {store.get('reason')}"
-        )
-    return lines
-
-
-def _fallback(source: str, views: Iterable[str]) -> str:
-    """What a router goes on with instead of what it refuses. views: the checkers that it has heard of."""
-    if source == "control.json":
-        return "Its strategy and its draining targets stay."
-    known = {name for view in views for name in (view, f"health/{view.replace('/', '-')}.json")}
-    return "Its last good view of it stays." if source in known else "It has no good view of it."
 
 
 def render(status: JsonObject, repair: str = "make up") -> list[RenderableType]:

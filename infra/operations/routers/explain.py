@@ -1,4 +1,4 @@
-"""The reason of a target's health in one line.
+"""The reason of a target's health in one line, and what a router cannot read.
 
 The rule of this file: pure. The `reason` of a router is that of the last change of state and may be hours
 old. So present causes come first, and the count of checkers is the present one.
@@ -7,7 +7,7 @@ old. So present causes come first, and the count of checkers is the present one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from infra.operations import json_access
 from infra.operations.json_access import JsonObject
@@ -69,3 +69,35 @@ def _health(target: JsonObject) -> list[str]:
     # Probes may pass for a target that traffic ejected, and fail for one that serves: show both.
     differs = downs if target.get("state") not in ("down", "ejected") else ups
     return [one for one in (reason, seen if differs else "") if one]
+
+
+def router_warnings(router: JsonObject) -> list[str]:
+    """What this router cannot read of what is kept in its cloud's bucket, and what that means."""
+    name, store = _name(router), json_access.as_object(router.get("store"))
+    views = json_access.strings(router.get("views"))
+    lines = [
+        f"{name} refuses {source}: {json_access.string(reason)} {_fallback(source, views)}"
+        for source, reason in json_access.as_object(router.get("rejected")).items()
+    ]
+    if store.get("state") == "down":
+        lines.append(
+            f"{name} does not reach its bucket, so it decides by what it sees: {store.get('reason')}"
+        )
+    elif store.get("state") == "unwritten":
+        lines.append(
+            f"{name} reads its bucket but cannot write to it, so new instances learn nothing from what its "
+            f"checker saw: {store.get('reason')}"
+        )
+    return lines
+
+
+def _fallback(source: str, views: Iterable[str]) -> str:
+    """What a router goes on with instead of what it refuses. views: the checkers that it has heard of."""
+    if source == "control.json":
+        return "Its strategy and its draining targets stay."
+    known = {name for view in views for name in (view, f"health/{view.replace('/', '-')}.json")}
+    return "Its last good view of it stays." if source in known else "It has no good view of it."
+
+
+def _name(router: JsonObject) -> str:
+    return json_access.place(router) or json_access.string(router.get("url"), "?")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cli.output.explain import why
 from infra.operations import json_access
 from infra.operations.json_access import JsonObject
+from infra.operations.routers.explain import why
 from router.core.health.machine import BACKOFF_CAP_S
 from tests.infra.cli.output.support import shown, targets
 
