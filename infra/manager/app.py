@@ -44,8 +44,8 @@ class Parts:
     running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
-def create_app(parts: Parts) -> ASGIApp:
-    """The ASGI application."""
+def all_routes(parts: Parts) -> Sequence[BaseRoute]:
+    """The routes of API, login and page."""
 
     async def health(_request: Request) -> Response:
         return Json({"status": "ok", "stack": parts.stack})
@@ -53,15 +53,19 @@ def create_app(parts: Parts) -> ASGIApp:
     async def document(_request: Request) -> Response:
         return Json(openapi.document())
 
-    routes = [
+    return [
         Route("/health", health),
         Route("/api/openapi.json", document),
         *api.routes(parts.fleet, parts.jobs, parts.listeners),
         *login.routes(parts.access, parts.style),
         *parts.page,
     ]
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """The ASGI application."""
     app = Starlette(
-        routes=routes,
+        routes=all_routes(parts),
         lifespan=lambda _app: parts.running(),
         exception_handlers={
             ManagerError: problem.on_manager_error,

@@ -2,7 +2,8 @@
 
 - pydantic checks the types and makes the schemas of the OpenAPI document from the same classes.
 - A number is a JSON number and a flag a JSON boolean; nothing is converted. A key may stand once (RFC 8259,
-  section 4, leaves open what two mean), and NaN and Infinity are no JSON.
+  section 4, leaves open what two mean), NaN and Infinity are no JSON, and one half of a surrogate pair is no
+  text (section 8.2).
 - What a cloud permits is decided by the stack config's own rules, when the job is submitted.
 """
 
@@ -13,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
@@ -44,6 +45,17 @@ Version = Annotated[
 ]
 
 
+def _whole(value: object) -> object:
+    """276.0 is an integer in JSON Schema (2020-12, validation, section 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Bounds stand beside the type, so that they get into the schema.
+Instances = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_whole)]
+AtLeastOne = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
+Megabytes = Annotated[int, Field(ge=128, le=32768), BeforeValidator(_whole)]
+
+
 class Body(BaseModel):
     """Base of all bodies."""
 
@@ -56,10 +68,10 @@ class CreateResource(Body):
     cloud: CloudName
     region: Region
     weight: float | None = Field(None, ge=0, description="Share of requests relative to the other targets.")
-    min_instances: int | None = Field(None, ge=0, le=1000, alias="minInstances")
-    max_instances: int | None = Field(None, ge=1, le=1000, alias="maxInstances")
-    memory_mb: int | None = Field(None, ge=128, le=32768, alias="memoryMb")
-    concurrency: int | None = Field(None, ge=1, le=1000, description="Requests at once in one instance.")
+    min_instances: Instances | None = Field(None, alias="minInstances")
+    max_instances: AtLeastOne | None = Field(None, alias="maxInstances")
+    memory_mb: Megabytes | None = Field(None, alias="memoryMb")
+    concurrency: AtLeastOne | None = Field(None, description="Requests at once in one instance.")
     version: Version = ""
 
     def change(self, *, preview: bool) -> Change:
@@ -171,7 +183,11 @@ def _sentence(error: ErrorDetails, name: str, known: Sequence[str]) -> str:
 
 def _json(content: bytes) -> object:
     try:
-        return cast("object", json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_refuse))
+        value = cast("object", json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_refuse))
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise BadRequest("The body has one half of a surrogate pair, which is no character.") from None
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
     except json.JSONDecodeError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic.json_schema import models_json_schema
 
@@ -19,7 +19,7 @@ from infra.manager.problem import MEDIA_TYPE
 
 Schema = Mapping[str, Any]
 REF: Final = "#/components/schemas/{model}"
-_PROBLEMS: Final = {
+PROBLEMS: Final = {
     "400": "A field is missing, unknown or out of range; `errors` has each one, `known` what there is.",
     "401": "No token, an unknown one or an expired one.",
     "403": "The role, the Host or the origin of the request may not do this.",
@@ -41,6 +41,16 @@ _PREVIEW: Final[Schema] = {
     "in": "query",
     "schema": {"type": "boolean", "default": False},
     "description": "Only plan: the job ends with `plan`, and nothing changes.",
+}
+# One event: OpenAPI 3.1 has no schema of a stream.
+_SENT_EVENT: Final[Schema] = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"enum": ["step", "resource", "message", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
 }
 _JOB: Final[Schema] = {
     "name": "job",
@@ -170,7 +180,7 @@ def _events() -> dict[str, Any]:
     stream = {
         "description": "Server-sent events `step`, `resource` and `message`, each an Event, past ones first; "
         "at last `end` with the Job, without its events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _SENT_EVENT}},
     }
     replies = {"200": stream, "204": {"description": "The job has ended and all was sent: do not reconnect."}}
     return _operation("Progress of a job.", replies, ("400", "404"), parameters=[_JOB, after])
@@ -201,7 +211,7 @@ def _json(description: str, schema: Schema, status: str = "200") -> dict[str, An
 def _problems(statuses: tuple[str, ...]) -> dict[str, Any]:
     schema = {MEDIA_TYPE: {"schema": _ref("Problem")}}
     return {
-        status: {"description": _PROBLEMS[status], "content": schema}
+        status: {"description": PROBLEMS[status], "content": schema}
         for status in sorted({*statuses, "405", "500"})
     }
 
@@ -220,7 +230,18 @@ def _schemas() -> dict[str, Any]:
         ],
         ref_template=REF,
     )
-    return {**made["$defs"], **api.schemas(REF), **_OWN}
+    generated: dict[str, Any] = {**made["$defs"], **api.schemas(REF)}
+    return {**{name: _without_titles(schema) for name, schema in generated.items()}, **_OWN}
+
+
+def _without_titles(schema: Any) -> Any:  # noqa: ANN401 (any JSON)
+    """A schema without pydantic's titles, which repeat the names."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    members = cast("dict[str, Any]", schema).items()
+    return {key: _without_titles(value) for key, value in members if key != "title"}
 
 
 _TEXT: Final[Schema] = {"type": "string"}

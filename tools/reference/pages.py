@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.reference import commands, config, openapi, sources
+from tools.reference import commands, config, manager, openapi, sources
 from tools.reference.text import code, described, section, table
 
 NOTE: Final = "<!-- Made by `make docs-reference` from the code and tools/reference/text.toml. -->"
@@ -23,10 +23,11 @@ def pages(root: Path) -> Mapping[str, str]:
         "http": _http(root),
         "environment": _environment(root),
         "cli": commands.page(),
+        "manager": manager.page(),
     }
     heads = section("pages")
     made = {f"docs/reference/{name}.md": f"{NOTE}\n{heads[name]}\n{body}\n" for name, body in bodies.items()}
-    return made | {openapi.PATH: openapi.text(root)}
+    return made | {openapi.PATH: openapi.text(root), manager.PATH: manager.text()}
 
 
 def _status(root: Path) -> str:

@@ -164,6 +164,7 @@ class Setup:
     hosts: tuple[str, ...] = ()
     limits: bool = False
     access: Access = field(init=False)
+    parts: Parts = field(init=False)
     app: ASGIApp = field(init=False)
 
     def __post_init__(self) -> None:
@@ -178,7 +179,8 @@ class Setup:
             wall=self.clock,
             monotonic=self.clock,
         )
-        self.app = create_app(Parts("local", self.fleet, self.jobs, self.access, self.listeners))
+        self.parts = Parts("local", self.fleet, self.jobs, self.access, self.listeners)
+        self.app = create_app(self.parts)
 
     def client(self, **headers: str) -> httpx.AsyncClient:
         """A client of the application, without a socket."""

@@ -1,0 +1,99 @@
+"""The login of browsers: a token becomes a session's cookie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.manager.access.sessions import LONGEST_S, MOST, Sessions
+from infra.manager.access.tokens import Role, Token, digest
+from tests.infra.manager.fakes import NOW, Setup
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """The manager of a real stack."""
+    return Setup(tmp_path, is_local=False)
+
+
+async def test_a_browser_logs_in_works_and_logs_out(setup: Setup) -> None:
+    """The cookie is out of reach for scripts and other sites, and is not the token."""
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW, None)
+    async with setup.client() as client:
+        reply = await client.post("/login", data={"token": f" {secret} "})
+        cookie = reply.headers["set-cookie"]
+        status = await client.get("/api/status")
+        change = await client.post("/api/strategy", json={"name": "cost"})
+        kept = client.cookies["skyfleet-manager"]
+        await client.post("/logout")
+        after = await client.get("/api/status", headers={"cookie": f"skyfleet-manager={kept}"})
+    assert (reply.status_code, reply.headers["location"]) == (303, "/")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert secret not in cookie
+    assert (status.status_code, change.status_code, after.status_code) == (200, 200, 401)
+    assert '"action": "login"' in setup.audited()
+    assert secret not in setup.audited()
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "skyfleet_" + "x" * 43, "\x00", "a" * 5000])
+async def test_a_wrong_token_shows_the_form_again(token: str, setup: Setup) -> None:
+    """401 with the reason, no cookie."""
+    async with setup.client() as client:
+        reply = await client.post("/login", data={"token": token})
+    assert reply.status_code == 401
+    assert "unknown or was revoked" in reply.text
+    assert "set-cookie" not in reply.headers
+
+
+async def test_an_expired_token_is_named_as_such(setup: Setup) -> None:
+    """The form says that it has expired."""
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW - 86_400 * 2, 1)
+    async with setup.client() as client:
+        reply = await client.post("/login", data={"token": secret})
+    assert (reply.status_code, "has expired" in reply.text) == (401, True)
+
+
+async def test_a_login_in_another_form_is_refused(setup: Setup) -> None:
+    """415 for JSON, 413 for too much."""
+    async with setup.client() as client:
+        as_json = await client.post("/login", json={"token": "x"})
+        large = await client.post("/login", content=b"token=" + b"x" * 20_000, headers=FORM)
+    assert (as_json.status_code, large.status_code) == (415, 413)
+
+
+async def test_a_page_without_a_session_leads_to_the_login(setup: Setup) -> None:
+    """A browser is redirected, a program gets 401."""
+    async with setup.client() as client:
+        browser = await client.get("/", headers={"accept": "text/html,*/*"})
+        program = await client.get("/", headers={"accept": "*/*"})
+        api = await client.get("/api/status", headers={"accept": "text/html"})
+        form = await client.get("/login")
+    assert (browser.status_code, browser.headers["location"]) == (303, "/login")
+    assert (program.status_code, api.status_code) == (401, 401)
+    assert 'type="password"' in form.text
+
+
+async def test_guesses_of_the_login_are_limited(tmp_path: Path) -> None:
+    """429 after ten, with Retry-After."""
+    setup = Setup(tmp_path, is_local=False, limits=True)
+    async with setup.client() as client:
+        statuses = [(await client.post("/login", data={"token": str(n)})).status_code for n in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+
+
+def test_a_session_ends_with_its_time_or_its_token() -> None:
+    """And with the oldest when there are too many."""
+    token = Token("ole", Role.OPERATOR, digest("secret"), NOW)
+    sessions = Sessions()
+    first = sessions.begin(token, NOW)
+    assert sessions.find(first, [token], NOW + LONGEST_S - 1) == token
+    assert sessions.find(first, [], NOW) is None
+    assert sessions.find("other", [token], NOW) is None
+    for _ in range(MOST):
+        sessions.begin(token, NOW)
+    assert sessions.find(first, [token], NOW) is None
+    last = sessions.begin(token, NOW)
+    assert sessions.find(last, [token], NOW + LONGEST_S) is None
