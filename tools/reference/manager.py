@@ -28,7 +28,7 @@ def page() -> str:
     schemas = [
         "\n".join(_schema(name, schema))
         for name, schema in document["components"]["schemas"].items()
-        if schema.get("properties")
+        if schema.get("properties") or schema.get("enum")
     ]
     problems = table(["status", "meaning"], openapi.PROBLEMS.items())
     parts = ["## Operations", *operations, "## Problems", problems, "## Bodies and replies", *schemas]
@@ -75,6 +75,9 @@ def _schema(name: str, schema: dict[str, Any]) -> Iterator[str]:
     if described := " ".join(schema.get("description", "").split()):
         yield described
         yield ""
+    if "enum" in schema:
+        yield _type(schema)
+        return
     required = schema.get("required", [])
     rows = [
         [code(field), _type(value), "required" if field in required else _default(value), _told(value)]
