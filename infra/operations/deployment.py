@@ -6,20 +6,29 @@ other clouds are deployed.
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from infra.operations import json_access
-from infra.operations.context import require_outputs
+from infra.operations.context import pulumi_cli, pulumi_runner, require_outputs
+from infra.operations.emulator.lifecycle import child_environment, ensure_running
 from infra.operations.emulator.start_failures import log_sizes, start_failures
-from infra.operations.errors import CommandFailed, PulumiFailed
+from infra.operations.errors import (
+    CommandFailed,
+    DeploymentStopped,
+    PartlyDeployed,
+    PulumiFailed,
+    PulumiKilled,
+)
 from infra.operations.halfway import now_running
 from infra.operations.paths import STACK, Layout
-from infra.operations.progress import Progress
+from infra.operations.progress import Progress, step
 from infra.operations.routers.client import get_builds
 from infra.operations.stack.outputs import Outputs
+from infra.operations.stack.preflight import build_packages, check_disk_space, read_settings
 from infra.operations.stack.pulumi_lines import diagnostics, outages, waiting
 from infra.operations.stack.pulumi_lines import step as parse_step
 from infra.operations.stack.recovery import check_state, release_stale_lock, unfinished_operations
@@ -33,6 +42,45 @@ if TYPE_CHECKING:
 BEFORE = "What ran before and is not named above still runs."
 FIRST = "Nothing ran before; `make up` goes on with what was created, and `make down` removes it."
 DISK_FULL = "no space left on device"  # as Pulumi prints it
+
+
+Watch = Callable[[PulumiRunner], PulumiRunner]
+
+
+def ready(
+    layout: Layout, progress: Progress, environ: Mapping[str, str], watch: Watch
+) -> tuple[PulumiRunner, Settings, str]:
+    """Make everything ready for Pulumi; its runner, the settings, and the build of the agent.
+
+    watch: given the runner, returns the one to use. Raises CommandFailed.
+    """
+    layout.home.mkdir(mode=0o700, exist_ok=True)
+    layout.home.chmod(0o700)  # also if it exists: it has keys and state
+    check_disk_space(layout, lambda folder: shutil.disk_usage(folder).free)
+    cli = pulumi_cli(layout)
+    settings = read_settings(layout)
+    child = child_environment(layout, environ)
+    with step(progress, "packages"):
+        packages = build_packages(layout, settings, child, progress.update)
+    for note in packages.notes:
+        progress.message(note)
+    with step(progress, "emulated clouds"):
+        info = ensure_running(layout, child, progress, asdict(settings.emulator))
+    return watch(pulumi_runner(layout, cli, info.providers)), settings, packages.build["agent"]
+
+
+def bring_up(
+    layout: Layout, progress: Progress, environ: Mapping[str, str], watch: Watch = lambda pulumi: pulumi
+) -> tuple[list[str], Settings]:
+    """Deploy what the stack config says; the lines that Pulumi printed, and the settings.
+
+    The caller holds the lock of the checkout. watch: see `ready`. Raises CommandFailed.
+    """
+    pulumi, settings, build = ready(layout, progress, environ, watch)
+    with step(progress, "deployment"):
+        prepare_stack(layout, pulumi, progress)
+        printed = deploy(layout, settings, pulumi, progress, build)
+    return printed, settings
 
 
 def prepare_stack(layout: Layout, pulumi: PulumiRunner, progress: Progress) -> None:
@@ -79,15 +127,16 @@ def deploy(
     try:
         output.conclude(code, layout, "the deployment failed")
     except PulumiFailed as failed:
-        if output.stopped:
+        if isinstance(failed, DeploymentStopped | PulumiKilled):
             raise
         first = start_failures(layout.logs, logged)
         raise PulumiFailed("\n".join([*first, failed.message + _now_running(before, build)])) from None
     if down:
-        raise PulumiFailed(
+        raise PartlyDeployed(
             f"not deployed: {_describe(down)}.\n"
             "The other clouds are deployed, and the router runs with them: "
-            f"{require_outputs(layout).router_urls[0]}\nOnce the API answers, `make up` deploys the rest."
+            f"{require_outputs(layout).router_urls[0]}\nOnce the API answers, `make up` deploys the rest.",
+            down,
         )
     return output.lines
 
@@ -127,9 +176,11 @@ class PulumiOutput:
 
     def conclude(self, code: int, layout: Layout, what: str) -> None:
         if self.stopped:
-            raise PulumiFailed("stopped by you in the middle of the deployment; `make up` goes on from here")
+            raise DeploymentStopped(
+                "stopped by you in the middle of the deployment; `make up` goes on from here"
+            )
         if code < 0:
-            raise PulumiFailed(
+            raise PulumiKilled(
                 f"{what}: Pulumi was ended by signal {-code}; `make up` again recovers and goes on"
             )
         if code != 0:

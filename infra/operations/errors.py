@@ -6,12 +6,17 @@ click.ClickException (exit code 1)
     ├── EmulatorFailed    the daemon of the emulator does not start, answer or stop
     ├── SetupFailed       a step before the deployment failed: Pulumi CLI, config, packages
     ├── PulumiFailed      Pulumi ended with an error
+    │   ├── PartlyDeployed     clouds whose management API is down were left out
+    │   ├── DeploymentStopped  it was interrupted
+    │   └── PulumiKilled       a signal ended Pulumi in the middle
     ├── StackLocked       another deployment of the stack runs
     └── NoRouterAnswered  no router answered
 click.UsageError (exit code 2): an argument is wrong
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import click
 
@@ -39,8 +44,28 @@ class PulumiFailed(CommandFailed):
     """Pulumi ended with an error."""
 
 
+class PartlyDeployed(PulumiFailed):
+    """Clouds whose management API is down were left out. clouds: why, by cloud."""
+
+    def __init__(self, message: str, clouds: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.clouds = clouds
+
+
+class DeploymentStopped(PulumiFailed):
+    """The deployment was interrupted."""
+
+
+class PulumiKilled(PulumiFailed):
+    """A signal ended Pulumi in the middle."""
+
+
 class StackLocked(CommandFailed):
-    """Another deployment of the stack runs."""
+    """Another deployment of the stack runs. pid, since: of the process that holds the lock."""
+
+    def __init__(self, message: str, pid: int, since: str) -> None:
+        super().__init__(message)
+        self.pid, self.since = pid, since
 
 
 class NoRouterAnswered(CommandFailed):

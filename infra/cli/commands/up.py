@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from infra.cli.context import current_layout, json_option
 from infra.cli.output import summary
-from infra.operations.context import pulumi_cli, pulumi_runner, require_emulator, require_outputs
-from infra.operations.deployment import deploy, prepare_stack
+from infra.operations.context import require_emulator, require_outputs
+from infra.operations.deployment import bring_up
 from infra.operations.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
-from infra.operations.emulator.lifecycle import child_environment, ensure_running
 from infra.operations.errors import CommandFailed
 from infra.operations.paths import Layout
 from infra.operations.progress import Progress, make_progress, step
 from infra.operations.stack.option import emulator_only
 from infra.operations.stack.outputs import Outputs
-from infra.operations.stack.preflight import build_packages, check_disk_space, read_settings
 from infra.operations.stack.pulumi_lines import counts
 from infra.setup.file_lock import exclusive
 
@@ -45,7 +41,7 @@ def command(as_json: bool) -> None:
             layout.root / "infra",
             lambda: progress.message("another up or down is running here: waiting for it"),
         ):
-            printed, settings = _up(layout, progress)
+            printed, settings = bring_up(layout, progress, os.environ)
     except OSError as error:
         where = error.filename or "the disk"
         raise CommandFailed(
@@ -59,27 +55,6 @@ def command(as_json: bool) -> None:
         if as_json
         else summary.closing_text(facts, layout, keyed=not settings.open)
     )
-
-
-def _up(layout: Layout, progress: Progress) -> tuple[list[str], Settings]:
-    """Deploy, and return the lines that Pulumi printed and the settings."""
-    layout.home.mkdir(mode=0o700, exist_ok=True)
-    layout.home.chmod(0o700)  # also if it exists: it has keys and state
-    check_disk_space(layout, lambda folder: shutil.disk_usage(folder).free)
-    cli = pulumi_cli(layout)
-    settings = read_settings(layout)
-    environ = child_environment(layout, os.environ)
-    with step(progress, "packages"):
-        packages = build_packages(layout, settings, environ, progress.update)
-    for note in packages.notes:
-        progress.message(note)
-    with step(progress, "emulated clouds"):
-        info = ensure_running(layout, environ, progress, asdict(settings.emulator))
-    pulumi = pulumi_runner(layout, cli, info.providers)
-    with step(progress, "deployment"):
-        prepare_stack(layout, pulumi, progress)
-        printed = deploy(layout, settings, pulumi, progress, packages.build["agent"])
-    return printed, settings
 
 
 def _wait_for_checks(layout: Layout, outputs: Outputs, settings: Settings, progress: Progress) -> None:

@@ -19,6 +19,7 @@ _STEP = re.compile(
 _ENDS = re.compile(
     r"^(created|updated|deleted|replaced|read|refreshed|imported|created replacement|deleted original)"
 )
+_PLANS = re.compile(r"^(create|update|delete|replace|create replacement|delete original|import|read)\b")
 _FAILED = re.compile(r"^\*\*(.*failed)\*\*")
 _SECTION = re.compile(r"^(Diagnostics|Outputs|Resources|Policies|Duration)\b")
 _COUNT = re.compile(r"^\s+([-+~]*)\s*(\d+) (created|updated|deleted|replaced|unchanged|imported|errored)$")
@@ -60,6 +61,14 @@ def step(line: str) -> Step | None:
         return None
     what = failed[1] if failed else found["what"].strip()
     return Step(found["mark"].strip(), found["type"], found["name"], what, failed is not None)
+
+
+def planned(line: str) -> Step | None:
+    """The operation that a line of a preview announces, None for any other line."""
+    found = _STEP.match(line)
+    if found is None or found["type"].startswith("pulumi:") or not _PLANS.match(found["what"]):
+        return None
+    return Step(found["mark"].strip(), found["type"], found["name"], found["what"].strip(), failed=False)
 
 
 def waiting(line: str) -> str:

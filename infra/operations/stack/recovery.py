@@ -15,7 +15,14 @@ from infra.operations.errors import PulumiFailed, StackLocked
 from infra.operations.paths import STACK, Layout
 from infra.operations.stack.process_cleanup import end_session
 from infra.operations.stack.runner import PulumiRunner
-from infra.operations.stack.state import LockStatus, pending_operations, strongest_lock
+from infra.operations.stack.state import (
+    NEWEST_STATE,
+    LockStatus,
+    LockVerdict,
+    pending_operations,
+    strongest_lock,
+    version,
+)
 
 PROC = Path("/proc")
 
@@ -28,39 +35,53 @@ def is_pulumi(pid: int, proc: Path = PROC) -> bool:
         return False
 
 
-def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[str], None]) -> None:
-    """Remove the lock of a Pulumi that no longer runs. Raises StackLocked when it runs or cannot be seen."""
-    paths = sorted(layout.stack_locks.glob("*.json")) if layout.stack_locks.is_dir() else []
+def check_lock(layout: Layout) -> LockVerdict:
+    """The status of the stack's lock. Raises StackLocked when Pulumi runs or cannot be seen."""
     verdict = strongest_lock(
-        (path.read_text(errors="replace") for path in paths), socket.gethostname(), is_pulumi
+        (path.read_text(errors="replace") for path in _locks(layout)), socket.gethostname(), is_pulumi
     )
     lock = verdict.lock
     match verdict.status:
-        case LockStatus.FREE:
-            return
         case LockStatus.HELD if lock:
             raise StackLocked(
                 f"another Pulumi (pid {lock.pid}, since {lock.since}) is working on this stack: wait for it "
-                f"to end, or stop it with `kill -INT {lock.pid}`, then run this again"
+                f"to end, or stop it with `kill -INT {lock.pid}`, then run this again",
+                lock.pid,
+                lock.since,
             )
         case LockStatus.FOREIGN if lock:
             raise StackLocked(
                 f"the stack is locked by {lock.user}@{lock.host} (pid {lock.pid}, since {lock.since}), "
                 "a machine whose processes cannot be seen from here. If that Pulumi is gone: "
-                f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
+                f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}',
+                lock.pid,
+                lock.since,
             )
         case _:
-            holder = f"pid {lock.pid}, since {lock.since}" if lock else "its lock file is incomplete"
-            message(f"an earlier Pulumi was killed ({holder}): removing its lock")
-            if lock:
-                end_session(lock.pid)
-            pulumi.capture("cancel", "--yes", "--stack", STACK)
-            for path in paths:
-                path.unlink(missing_ok=True)  # `cancel` leaves incomplete lock files
+            return verdict
+
+
+def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[str], None]) -> None:
+    """Remove the lock of a Pulumi that no longer runs. Raises StackLocked when it runs or cannot be seen."""
+    verdict = check_lock(layout)
+    if verdict.status is LockStatus.FREE:
+        return
+    lock = verdict.lock
+    holder = f"pid {lock.pid}, since {lock.since}" if lock else "its lock file is incomplete"
+    message(f"an earlier Pulumi was killed ({holder}): removing its lock")
+    if lock:
+        end_session(lock.pid)
+    pulumi.capture("cancel", "--yes", "--stack", STACK)
+    for path in _locks(layout):
+        path.unlink(missing_ok=True)  # `cancel` leaves incomplete lock files
+
+
+def _locks(layout: Layout) -> list[Path]:
+    return sorted(layout.stack_locks.glob("*.json")) if layout.stack_locks.is_dir() else []
 
 
 def check_state(layout: Layout) -> None:
-    """Raise PulumiFailed, with what to do, when the state of the stack is damaged."""
+    """Raise PulumiFailed, with what to do, when the state of the stack is damaged or of a newer Pulumi."""
 
     def is_object(path: Path) -> bool:
         return bool(json_access.as_object(json_access.parse(path.read_text(errors="replace"))))
@@ -74,6 +95,11 @@ def check_state(layout: Layout) -> None:
         raise PulumiFailed(
             f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {restore}"
             "`make down` and `make up` deploy again"
+        )
+    if path.exists() and (found := version(path.read_text(errors="replace"))) > NEWEST_STATE:
+        raise PulumiFailed(
+            f"the stack's state {layout.shown(path)} has version {found} and was written by a newer Pulumi; "
+            f"this one reads up to {NEWEST_STATE}. Use the checkout and the Pulumi that wrote it"
         )
 
 

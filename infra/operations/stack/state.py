@@ -22,6 +22,9 @@ FUNCTION_TYPES = (
 # The mark of a secret in a state file, and its value (Pulumi, sdk/go/common/resource/sig/sig.go).
 SIGNATURE_KEY, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 
+# DeploymentSchemaVersionLatest (pulumi v3.250.0, sdk/go/common/apitype/core.go).
+NEWEST_STATE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -79,6 +82,23 @@ def strongest_lock(texts: Iterable[str], host: str, is_running: Callable[[int], 
     return min(verdicts, key=lambda verdict: order.index(verdict.status))
 
 
+def version(checkpoint: str) -> int:
+    """The version of the format of a state; 0 if it has none."""
+    found = json_access.as_object(json_access.parse(checkpoint)).get("version")
+    return found if isinstance(found, int) else 0
+
+
+def resources_of(checkpoint: str, cloud: str, region: str) -> list[str]:
+    """`type name` of each resource in a region of a cloud; components of this project are left out."""
+    own = f"{cloud}-{region}"
+    return [
+        f"{kind} {name}"
+        for resource in json_access.objects(_latest(checkpoint).get("resources"))
+        if (name := _last(json_access.string(resource.get("urn")))) == own or name.startswith(f"{own}-")
+        if not (kind := json_access.string(resource.get("type"))).startswith("skyfleet:")
+    ]
+
+
 def pending_operations(checkpoint: str) -> list[str]:
     """`creating <name>` for each pending operation."""
     return [
@@ -128,9 +148,13 @@ def has_deployed(checkpoint: Path) -> bool:
 
 
 def _name(operation: json_access.JsonObject) -> str:
-    urn = json_access.string(
-        json_access.as_object(operation.get("resource")).get("urn"), "an unknown resource"
+    return _last(
+        json_access.string(json_access.as_object(operation.get("resource")).get("urn"), "an unknown resource")
     )
+
+
+def _last(urn: str) -> str:
+    """The name in a URN."""
     return urn.rpartition("::")[2]
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from infra.operations.stack.pulumi_lines import SHOWN_LINES, counts, diagnostics, outages, step, waiting
+from infra.operations.stack.pulumi_lines import (
+    SHOWN_LINES,
+    counts,
+    diagnostics,
+    outages,
+    planned,
+    step,
+    waiting,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -35,6 +43,24 @@ Resources:
 
 Duration: 4s
 """.splitlines()
+
+
+def test_a_preview_announces_operations() -> None:
+    """Components of Pulumi itself are not in the plan."""
+    lines = [
+        "Previewing update (local):",
+        " +  aws:iam:Role agent-role create",
+        " ~  aws:lambda:Function router update [diff: ~environment]",
+        "    pulumi:pulumi:Stack skyfleet-local",
+        " ~  pulumi:pulumi:Stack skyfleet-local update",
+        " -  aws:iam:Role old delete",
+    ]
+    found = [one for line in lines if (one := planned(line))]
+    assert [(one.what, one.name) for one in found] == [
+        ("create", "agent-role"),
+        ("update", "router"),
+        ("delete", "old"),
+    ]
 
 
 def test_only_finished_operations_are_shown() -> None:

@@ -16,6 +16,7 @@ from infra.operations.stack.state import (
     LockStatus,
     has_resources,
     pending_operations,
+    resources_of,
     still_running,
     strongest_lock,
 )
@@ -102,6 +103,33 @@ def test_a_damaged_state_is_reported_with_its_backup(tmp_path: Path) -> None:
     older.write_text(checkpoint())
     with pytest.raises(PulumiFailed, match=r"`cp \S+local\.json\.bak \S+local\.json`"):
         check_state(layout)
+
+
+def test_a_state_of_a_newer_pulumi_is_refused_by_its_version(tmp_path: Path) -> None:
+    """This one would read it wrongly, or not at all."""
+    layout = Layout(tmp_path)
+    layout.checkpoint.parent.mkdir(parents=True)
+    layout.checkpoint.write_text(json.dumps({"version": 4, "checkpoint": {}}))
+    check_state(layout)
+    layout.checkpoint.write_text(json.dumps({"version": 5, "checkpoint": {}}))
+    with pytest.raises(PulumiFailed, match=r"has version 5 .* newer Pulumi; this one reads up to 4"):
+        check_state(layout)
+
+
+def test_the_resources_of_a_region_are_told_by_their_names() -> None:
+    """Components of the project are no resources of a cloud."""
+    urns = {
+        "aws:iam/role:Role": "aws-us-east-1-agent",
+        "aws:s3/bucket:Bucket": "aws-us-east-1",
+        "skyfleet:aws:Function": "aws-us-east-1-agent",
+        "aws:sqs/queue:Queue": "aws-us-east-12-agent",
+    }
+    resources = [{"type": kind, "urn": f"urn:pulumi:x::y::{kind}::{name}"} for kind, name in urns.items()]
+    state = json.dumps({"checkpoint": {"latest": {"resources": resources}}})
+    assert resources_of(state, "aws", "us-east-1") == [
+        "aws:iam/role:Role aws-us-east-1-agent",
+        "aws:s3/bucket:Bucket aws-us-east-1",
+    ]
 
 
 @pytest.fixture
