@@ -1,0 +1,212 @@
+"""Ask the routers again and again, and hand the newest picture to every listener.
+
+Rules
+- Each router has a task and a timeout of its own: one that hangs delays no other.
+- Routers are asked often while a picture is watched, and rarely otherwise: each question to a function costs.
+- A listener gets the newest picture and skips the ones in between; nothing is queued for it.
+- What blocks (HTTP by `requests`, Pulumi, files) runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from infra.manager.errors import Conflict, NotFound, Unavailable
+from infra.manager.fleet.fold import Answer, Deployed, Desired, fold
+from infra.manager.fleet.picture import Picture
+from infra.operations.errors import CommandFailed
+from infra.operations.routers import control, draining
+from infra.operations.stack.outputs import Outputs
+from infra.operations.suggest import suggestion
+
+WATCHED_S: Final = 0.5
+ALONE_S: Final = 5.0
+# The stack config and the outputs are files, but the outputs of a real stack are a call of Pulumi.
+STATE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the facts come from; each is called in a thread.
+
+    outputs: of the stack; raises CommandFailed. desired: the stack config. deployed: the outputs as the
+    picture needs them. ask: one router, with the answer before and the API key. clock: Unix seconds.
+    """
+
+    stack: str
+    outputs: Callable[[], Outputs]
+    desired: Callable[[], Desired]
+    deployed: Callable[[Outputs], Deployed]
+    ask: Callable[[Answer, str], Answer]
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class RouterFleet:
+    """The `Fleet` of infra/manager/services.py over the routers of a stack. Started by `running`."""
+
+    sources: Sources
+    _answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    _outputs: Outputs | None = None
+    _desired: Desired = field(default_factory=Desired)
+    _deployed: Deployed = field(default_factory=Deployed)
+    _picture: Picture | None = None
+    _watchers: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Ask the routers while the context is open."""
+        state = asyncio.create_task(self._follow_state())
+        folding = asyncio.create_task(self._follow_answers())
+        try:
+            yield
+        finally:
+            tasks = [state, folding, *self._tasks.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def picture(self) -> Picture:
+        """The newest picture. Raises Unavailable before the first."""
+        if self._picture is None:
+            raise Unavailable("no router has been asked yet; the first answers take a second")
+        return self._picture
+
+    async def pictures(self) -> AsyncIterator[Picture]:
+        """The newest picture now, and each newer one."""
+        with self._watching():
+            shown: Picture | None = None
+            while True:
+                changed = self._changed
+                if self._picture is not None and self._picture is not shown:
+                    shown = self._picture
+                    yield shown
+                else:
+                    await changed.wait()
+
+    async def set_strategy(self, name: str) -> Sequence[str]:
+        """Have each router pick by a strategy; a sentence for each router."""
+        answers = await asyncio.to_thread(control.set_strategy, self._stack(), name)
+        self._woken.set()
+        return _told(answers, control.sentence)
+
+    async def drain(self, target: str, *, undo: bool, force: bool) -> Sequence[str]:
+        """Drain a target at each router, or end that; a sentence for each router."""
+        outputs = self._stack()
+        known = outputs.target_keys
+        if target not in known:
+            hint = suggestion(target, known)
+            raise NotFound(f"no target {target!r}.{hint} Known: {', '.join(known)}.", known=known)
+        answers = await asyncio.to_thread(_drain, outputs, target, undo=undo, force=force)
+        self._woken.set()
+        return _told(answers, draining.sentence)
+
+    def _stack(self) -> Outputs:
+        if self._outputs is None:
+            raise Unavailable(self._deployed.problem or "the outputs of the stack are not read yet")
+        return self._outputs
+
+    @contextmanager
+    def _watching(self) -> Generator[None]:
+        self._watchers += 1
+        self._woken.set()
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+
+    async def _follow_state(self) -> None:
+        """Read the stack config and the outputs again and again, and keep a task for each router."""
+        while True:
+            self._desired = await asyncio.to_thread(self.sources.desired)
+            try:
+                self._outputs = await asyncio.to_thread(self.sources.outputs)
+            except CommandFailed as failed:
+                self._outputs, self._deployed = None, Deployed(problem=failed.message)
+            else:
+                self._deployed = await asyncio.to_thread(self.sources.deployed, self._outputs)
+            self._keep_tasks(self._outputs)
+            if self._outputs is None:
+                self._publish()
+            await asyncio.sleep(STATE_S)
+
+    def _keep_tasks(self, outputs: Outputs | None) -> None:
+        urls = outputs.router_urls if outputs else []
+        for url in [url for url in self._tasks if url not in urls]:
+            self._tasks.pop(url).cancel()
+            self._answers.pop(url, None)
+        for url in urls:
+            if url not in self._tasks:
+                self._tasks[url] = asyncio.create_task(self._follow_router(url))
+        self._answers = {url: self._answers[url] for url in urls if url in self._answers}
+
+    async def _follow_router(self, url: str) -> None:
+        """Ask one router again and again."""
+        while outputs := self._outputs:
+            before = self._answers.get(url) or Answer(url, outputs.router_places.get(url, ""))
+            answer = await asyncio.to_thread(self.sources.ask, before, outputs.api_key)
+            if not answer.problem:
+                answer = replace(answer, answered=self.sources.clock())
+            self._answers[url] = answer
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next question; a new watcher or a change ends a long pause at once."""
+        if self._watchers:
+            await asyncio.sleep(WATCHED_S)
+            return
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), ALONE_S)
+
+    async def _follow_answers(self) -> None:
+        """Fold the newest answers twice a second once every router was asked."""
+        while True:
+            if self._tasks and len(self._answers) == len(self._tasks):
+                self._publish()
+            await asyncio.sleep(WATCHED_S)
+
+    def _publish(self) -> None:
+        order = self._outputs.router_urls if self._outputs else []
+        answers = [self._answers[url] for url in order if url in self._answers]
+        self._picture = fold(self.sources.stack, answers, self._desired, self._deployed, self.sources.clock())
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _drain(outputs: Outputs, target: str, *, undo: bool, force: bool) -> Sequence[control.ControlAnswer]:
+    """Change what drains at each router. Raises Conflict for the last target, unless forced."""
+    known, before = outputs.target_keys, control.read_all(outputs)
+    wanted = {
+        one.url: draining.desired(one.draining, [target], known, undo=undo)
+        for one in before
+        if not one.problem
+    }
+    if not force and any(
+        draining.drains_last(one.draining, wanted[one.url], known) for one in before if one.url in wanted
+    ):
+        raise Conflict(
+            f"{target} is the last target that does not drain. Routers send to draining targets when all "
+            "drain, so nothing would be spared. Force drains it all the same.",
+            target=target,
+        )
+    return control.set_draining(outputs, before, lambda one: wanted.get(one.url))
+
+
+def _told(
+    answers: Sequence[control.ControlAnswer], sentence: Callable[[control.ControlAnswer], str]
+) -> Sequence[str]:
+    """A sentence for each router. Raises Unavailable when none took the change."""
+    said = [sentence(answer) for answer in answers]
+    if not any(not answer.problem for answer in answers):
+        raise Unavailable(f"no router took the change: {'; '.join(said) or 'the stack has none'}")
+    return said

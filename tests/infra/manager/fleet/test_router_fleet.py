@@ -1,0 +1,150 @@
+"""The collector: each router on its own, the newest picture for every listener."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from infra.manager.errors import NotFound, Unavailable
+from infra.manager.fleet.fold import Answer, Deployed, Desired
+from infra.manager.fleet.picture import Picture
+from infra.manager.fleet.router_fleet import RouterFleet, Sources
+from infra.operations.errors import NotDeployed
+from infra.operations.stack.outputs import Outputs
+
+pytestmark = pytest.mark.timeout(60)
+URLS = ("http://a.example", "http://b.example")
+
+
+@dataclass(slots=True)
+class World:
+    """Routers that answer at once, or hang until `release` is set."""
+
+    urls: tuple[str, ...] = URLS
+    hanging: set[str] = field(default_factory=set[str])
+    deployed: bool = True
+    release: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+
+    def outputs(self) -> Outputs:
+        if not self.deployed:
+            raise NotDeployed
+        routers = [{"cloud": "aws", "region": f"r{n}", "url": url} for n, url in enumerate(self.urls)]
+        agents = [{"cloud": "aws", "region": "r0", "url": "http://agent.example", "weight": 1}]
+        first = {"routerUrl": self.urls[0], "routerUrls": list(self.urls)}
+        return Outputs({**first, "routers": routers, "agents": agents}, frozenset())
+
+    def ask(self, before: Answer, _key: str) -> Answer:
+        self.asked += 1
+        if before.url in self.hanging:
+            self.release.wait(30)
+        target = {"cloud": "aws", "region": "r0", "state": "healthy", "inflight": self.asked}
+        return replace(before, status={"router": {}, "targets": [target]}, problem="")
+
+    def sources(self) -> Sources:
+        return Sources(
+            "dev", self.outputs, lambda: Desired("v"), lambda _outputs: Deployed(), self.ask, lambda: 1000.0
+        )
+
+
+@contextlib.asynccontextmanager
+async def started(world: World) -> AsyncGenerator[RouterFleet]:
+    """A fleet that asks; hanging routers are released at the end."""
+    fleet = RouterFleet(world.sources())
+    try:
+        async with fleet.running():
+            yield fleet
+    finally:
+        world.release.set()
+
+
+async def until(fleet: RouterFleet, routers: int) -> Picture:
+    """The first picture with this many routers."""
+    async for picture in fleet.pictures():
+        if len(picture.routers) == routers:
+            return picture
+    raise AssertionError
+
+
+async def test_each_listener_gets_the_newest_picture_and_later_ones() -> None:
+    """A listener that comes later begins with the newest."""
+    async with started(World()) as fleet:
+        first = await until(fleet, 2)
+        assert [one.problem for one in first.routers] == ["", ""]
+        late = [picture.targets[0].inflight async for picture in limited(fleet, 3)]
+        assert late == sorted(set(late))
+
+
+async def limited(fleet: RouterFleet, count: int) -> AsyncGenerator[Picture]:
+    """The next pictures."""
+    async for picture in fleet.pictures():
+        yield picture
+        count -= 1
+        if not count:
+            return
+
+
+async def test_a_router_that_hangs_later_delays_no_picture() -> None:
+    """Its last answer stays until its own timeout."""
+    world = World()
+    async with started(world) as fleet:
+        await until(fleet, 2)
+        world.hanging.add(URLS[1])
+        before = world.asked
+        async for picture in fleet.pictures():
+            if picture.targets[0].inflight > before + 3:
+                break
+        assert len(fleet.picture().routers) == 2
+
+
+async def test_before_the_first_answer_there_is_no_picture() -> None:
+    """An empty picture would look like a fleet without targets."""
+    world = World(hanging=set(URLS))
+    async with started(world) as fleet:
+        with pytest.raises(Unavailable):
+            fleet.picture()
+        world.release.set()
+        assert await until(fleet, 2)
+
+
+async def test_a_stack_that_is_not_deployed_is_a_problem_of_the_picture() -> None:
+    """Once it is deployed, its routers are asked."""
+    world = World(deployed=False)
+    async with started(world) as fleet:
+        empty = await until(fleet, 0)
+        assert "nothing is up" in empty.problems[0]
+        with pytest.raises(Unavailable, match="nothing is up"):
+            await fleet.set_strategy("adaptive")
+        world.deployed = True
+        assert await until(fleet, 2)
+
+
+async def test_a_removed_router_is_asked_no_more() -> None:
+    """The outputs say which there are."""
+    world = World()
+    async with started(world) as fleet:
+        await until(fleet, 2)
+        world.urls = URLS[:1]
+        assert [one.url for one in (await until(fleet, 1)).routers] == [URLS[0]]
+
+
+async def test_an_unknown_target_cannot_drain() -> None:
+    """The error names those that can."""
+    async with started(World()) as fleet:
+        await until(fleet, 2)
+        with pytest.raises(NotFound, match="Known: aws/r0") as refused:
+            await fleet.drain("aws/r1", undo=False, force=False)
+        assert refused.value.extra["known"] == ["aws/r0"]
+
+
+async def test_nothing_runs_on_after_the_end() -> None:
+    """Every task of the collector ends with it."""
+    before = asyncio.all_tasks()
+    async with started(World()) as fleet:
+        await until(fleet, 2)
+    assert asyncio.all_tasks() == before
