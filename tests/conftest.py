@@ -54,8 +54,11 @@ settings.register_profile("long", max_examples=300, stateful_step_count=30, dead
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--long`."""
+    """Add `--long` and `--screenshots`."""
     parser.addoption("--long", action="store_true", help="run further examples of the same claims")
+    parser.addoption(
+        "--screenshots", action="store_true", help="tests/browser writes docs/images/manager-*.png"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -29,7 +29,7 @@ from infra.manager.stream import Listeners
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an application is made of. page: the routes of the page. style: its style sheet's address.
+    """What an application is made of. page: the routes of the page. looks: of the login.
 
     running: entered while the application serves; what the services do in the background.
     """
@@ -40,7 +40,7 @@ class Parts:
     access: Access
     listeners: Listeners
     page: Sequence[BaseRoute] = ()
-    style: str = ""
+    looks: login.Looks | None = None
     running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
@@ -57,7 +57,7 @@ def all_routes(parts: Parts) -> Sequence[BaseRoute]:
         Route("/health", health),
         Route("/api/openapi.json", document),
         *api.routes(parts.fleet, parts.jobs, parts.listeners),
-        *login.routes(parts.access, parts.style),
+        *login.routes(parts.access, parts.looks),
         *parts.page,
     ]
 

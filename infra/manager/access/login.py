@@ -7,6 +7,7 @@ Session Management Cheat Sheet). It is not Secure: on loopback there is no TLS.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -25,15 +26,24 @@ from infra.manager.errors import Unsupported
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-def page(style: str, problem: str = "") -> str:
-    """The form. style: address of the style sheet, empty for none. problem: why the last try failed."""
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Addresses of the page's style sheet and icon; empty for none. A browser asks for an icon by itself."""
+
+    style: str = ""
+    icon: str = ""
+
+
+def page(looks: Looks, problem: str = "") -> str:
+    """The form. problem: why the last try failed."""
     return str(
         h.html(lang="en")[
             h.head[
                 h.meta(charset="utf-8"),
                 h.meta(name="viewport", content="width=device-width, initial-scale=1"),
                 h.title["Log in - Skyfleet"],
-                h.link(rel="stylesheet", href=style) if style else None,
+                h.link(rel="icon", type="image/svg+xml", href=looks.icon) if looks.icon else None,
+                h.link(rel="stylesheet", href=looks.style) if looks.style else None,
             ],
             h.body[
                 h.main[
@@ -51,11 +61,12 @@ def page(style: str, problem: str = "") -> str:
     )
 
 
-def routes(access: Access, style: str = "") -> Sequence[BaseRoute]:
+def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
     """The routes of login and logout."""
+    shown = looks or Looks()
 
     async def show(_request: Request) -> Response:
-        return HTMLResponse(page(style))
+        return HTMLResponse(page(shown))
 
     async def login(request: Request) -> Response:
         if request.method in ("GET", "HEAD"):
@@ -70,7 +81,7 @@ def routes(access: Access, style: str = "") -> Sequence[BaseRoute]:
         if token is None or token.is_expired(now):
             access.check_rate("", "failed")
             reason = "This token has expired." if token else "This token is unknown or was revoked."
-            return HTMLResponse(page(style, reason), 401)
+            return HTMLResponse(page(shown, reason), 401)
         reply = RedirectResponse("/", 303)
         reply.set_cookie(
             COOKIE,

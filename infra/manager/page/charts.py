@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import Protocol, cast
 from xml.etree import ElementTree
 
@@ -158,11 +159,19 @@ def render(name: str, minutes: tuple[Minute, ...]) -> bytes:
     return drawn.render()
 
 
-def _pygal(chart: Chart) -> _Pygal:
-    import pygal  # 50 ms that only a page with charts pays for
+def _library() -> ModuleType:
+    """pygal, imported at the first chart (50 ms).
 
-    # Its hook for plugins is of a form that Python 3.12 no longer calls, and 3.11 warns of at each import.
+    Its import hook for maps is of a form that Python 3.12 no longer calls, and 3.11 warns of at each import.
+    """
+    import pygal
+
     sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+    return pygal
+
+
+def _pygal(chart: Chart) -> _Pygal:
+    pygal = _library()
     kind = pygal.Line if chart.kind == "lines" else pygal.StackedBar
     made = kind(
         width=WIDTH,
@@ -234,7 +243,14 @@ def _table(minutes: Sequence[Minute]) -> Node:
     return div(".scroll", tabindex="0", role="region", aria_label="The last hour as a table")[
         table[
             caption["Newest first"],
-            thead[tr[[th(scope="col")[each] for each in heads]]],
+            thead[
+                tr[
+                    [
+                        th(scope="col", class_="number" if column else None)[each]
+                        for column, each in enumerate(heads)
+                    ]
+                ]
+            ],
             tbody[[_row(each) for each in reversed(minutes)]],
         ]
     ]

@@ -15,7 +15,7 @@ from htpy import Element, Node, g, line, path, rect, svg, text, tspan
 from infra.manager.fleet.picture import Picture, RouterView, TargetView
 from infra.manager.page import words
 
-MARGIN = 12.0
+MARGIN = 5.0
 HEADING = 22.0
 THINNEST = 1.5
 
@@ -24,8 +24,8 @@ THINNEST = 1.5
 class Size:
     """Where things are, in units of the drawing. columns: left edge and width of clients, routers, targets.
 
-    row: height of a row. box: of a box in it. band: width of the line that has all the traffic. is_narrow:
-    for a phone, with a line more in each box.
+    row: height of a row. box: of a box in it. band: width of the line that has all the traffic. letter: width
+    of a bold letter, at most. is_narrow: for a phone, with a line more in each box.
     """
 
     name: str
@@ -34,11 +34,12 @@ class Size:
     row: float
     box: float
     band: float
+    letter: float
     is_narrow: bool
 
 
-WIDE = Size("wide", 960, ((8, 110), (340, 190), (690, 262)), 62, 50, 40, is_narrow=False)
-NARROW = Size("narrow", 344, ((2, 52), (98, 92), (226, 116)), 74, 62, 34, is_narrow=True)
+WIDE = Size("wide", 960, ((8, 126), (340, 216), (690, 262)), 62, 50, 40, 8.3, is_narrow=False)
+NARROW = Size("narrow", 344, ((2, 50), (82, 108), (222, 120)), 74, 62, 34, 6.9, is_narrow=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,12 @@ def _lines(size: Size, column: int, middle: float, lines: Sequence[tuple[str, No
     ]
 
 
+def _fit(size: Size, column: int, name: str) -> str:
+    """A name that is too long for its box, cut; the card below has all of it."""
+    letters = int((size.columns[column][1] - (12 if size.is_narrow else 20)) / size.letter)
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
 def _clients(picture: Picture, size: Size, middle: float) -> Element:
     counts = [each.requests for each in picture.routers if each.requests is not None]
     rate = words.number(sum(counts)) if counts else words.DASH
@@ -198,9 +205,9 @@ def _router(router: RouterView, size: Size, middle: float) -> Element:
     state = "✕ no answer" if router.problem else "✓ answers"
     lines: list[tuple[str, Node]]
     if size.is_narrow:
-        lines = [("strong", router.cloud), ("", router.region), (f"tone-{tone}", state)]
+        lines = [("strong", router.cloud), ("", _fit(size, 1, router.region)), (f"tone-{tone}", state)]
     else:
-        lines = [("strong", f"{router.cloud} {router.region}"), (f"tone-{tone}", state)]
+        lines = [("strong", _fit(size, 1, f"{router.cloud} {router.region}")), (f"tone-{tone}", state)]
     return g[_box(size, 1, middle, tone), _lines(size, 1, middle, lines)]
 
 
@@ -211,12 +218,12 @@ def _target(target: TargetView, size: Size, middle: float) -> Element:
     if size.is_narrow:
         lines = [
             ("strong", f"{target.cloud} {share}"),
-            ("", target.region),
+            ("", _fit(size, 2, target.region)),
             (f"tone-{look.tone}", state),
         ]
     else:
         lines = [
-            ("strong", f"{target.cloud} {target.region}"),
+            ("strong", _fit(size, 2, f"{target.cloud} {target.region}")),
             (f"tone-{look.tone}", [state, tspan(".plain")[f"  {share} of requests"]]),
         ]
     return g[_box(size, 2, middle, look.tone), _lines(size, 2, middle, lines)]

@@ -9,6 +9,7 @@ import htpy as h
 from htpy import Element, Node
 from markupsafe import Markup
 
+from infra.manager.access.tokens import LOCAL
 from infra.manager.page import assets, sections
 
 # No evaluated attributes, no styles that htmx would add; what a viewer has opened stays open in a morph.
@@ -23,11 +24,11 @@ HTMX_CONFIG = json.dumps(
 )
 
 
-def page(stack: str, fragments: Mapping[str, str], *, operator: bool) -> str:
-    """The page. fragments: of fragments.render. operator: whether the viewer may change the fleet."""
+def page(stack: str, fragments: Mapping[str, str], *, by: str, operator: bool) -> str:
+    """The page. fragments: of fragments.render. by: name of the token. operator: may change the fleet."""
     return str(
         h.html(lang="en", data_build=assets.build(), data_role="operator" if operator else "viewer")[
-            _head(stack), _body(stack, fragments)
+            _head(stack), _body(stack, fragments, by)
         ]
     )
 
@@ -41,11 +42,10 @@ def _head(stack: str) -> Element:
         h.meta(name="htmx-config", content=HTMX_CONFIG),
         h.link(rel="icon", type="image/svg+xml", href=assets.address("icon.svg")),
         h.link(rel="stylesheet", href=assets.address("page.css")),
-        [h.script(src=assets.address(name), defer=True) for name in ("htmx.js", "sse.js", "page.js")],
     ]
 
 
-def _body(stack: str, fragments: Mapping[str, str]) -> Element:
+def _body(stack: str, fragments: Mapping[str, str], by: str) -> Element:
     def part(name: str) -> Element:
         return h.div(id=name)[Markup(fragments[name])]  # noqa: S704  rendered by htpy, which escapes
 
@@ -55,6 +55,7 @@ def _body(stack: str, fragments: Mapping[str, str]) -> Element:
             h.p(".brand")["Skyfleet ", h.span(".stack")[stack]],
             h.h1(".hidden")[f"Fleet {stack}"],
             part("verdict"),
+            part("activity"),
         ],
         h.div("#lost", hidden=True)[
             h.p("#lost-text", role="alert"),
@@ -65,13 +66,21 @@ def _body(stack: str, fragments: Mapping[str, str]) -> Element:
             _stream(),
             part("problems"),
             _section("picture-title", "Traffic", part("picture"), part("figures")),
-            _section("targets-title", "Targets", part("targets"), h.div(".actions")[sections.add_button()]),
+            h.section(aria_labelledby="targets-title")[
+                h.div(".section-head")[h.h2("#targets-title")["Targets"], sections.add_button()],
+                part("targets"),
+            ],
             _section("jobs-title", "Jobs", part("jobs")),
             _section("charts-title", "The last hour", part("charts")),
             _section("routers-title", "Routers and checkers", part("routers")),
         ],
-        h.footer[h.p["All times are UTC. What the states mean and what to do: docs/how-to/dashboard.md."]],
+        h.footer[
+            h.p["All times are UTC. What the states mean and what to do: docs/how-to/dashboard.md."],
+            None if by == LOCAL else _logout(by),
+        ],
         _dialog(),
+        # Here, and not deferred: htmx looks at the page once all of them are there.
+        [h.script(src=assets.address(name)) for name in ("htmx.js", "sse.js", "page.js")],
     ]
 
 
@@ -86,6 +95,12 @@ def _stream() -> Element:
 
 def _section(name: str, title: str, *content: Node) -> Element:
     return h.section(aria_labelledby=name)[h.h2(id=name)[title], content]
+
+
+def _logout(by: str) -> Element:
+    return h.form(".buttons", method="post", action="/logout")[
+        h.span[f"Logged in with the token {by}."], h.button["Log out"]
+    ]
 
 
 def _dialog() -> Element:

@@ -12,6 +12,9 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
 from infra.manager.errors import ManagerError, TooMany
 from infra.manager.fleet.picture import Picture
 from infra.manager.page import assets, fragments
@@ -21,16 +24,19 @@ LOOK_S = 0.5
 # The page takes a stream for broken after three of these (static/page.js).
 BEAT_S = 2.0
 RECENT = 20
+# An event has to arrive when it is sent: no proxy may hold or change it.
+UNBUFFERED = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 VIEWERS = 50
 
 
 @dataclass(slots=True)
 class Feed:
-    """The page's fragments, kept new while a page is open. wall: Unix seconds."""
+    """The page's fragments, kept new while a page is open. wall: Unix seconds. stopping: ends all streams."""
 
     fleet: Fleet
     jobs: Jobs
     wall: Callable[[], float]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _current: Mapping[str, str] = field(default_factory=dict[str, str])
     _viewers: int = 0
     _task: asyncio.Task[None] | None = None
@@ -47,10 +53,13 @@ class Feed:
         """All fragments as of now."""
         return fragments.render(self.picture(), self.jobs.recent(RECENT), self.wall())
 
-    def admit(self) -> None:
-        """Raises TooMany when as many viewers have a stream as may have one."""
+    def response(self) -> Response:
+        """The reply with a stream. Raises TooMany when as many viewers have one as may have one."""
         if self._viewers >= VIEWERS:
-            raise TooMany(f"{VIEWERS} pages are open already. Close one, then reload this one.")
+            raise TooMany(
+                f"{VIEWERS} pages are open already. Close one, then reload this one.", retry_after=10
+            )
+        return _Stream(self.stream())
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Server-sent events: first all fragments, then those that have changed, and a beat in between."""
@@ -71,6 +80,8 @@ class Feed:
                         await signal.wait()
                 except TimeoutError:
                     yield beat()
+                if self.stopping.is_set():
+                    return
             task.result()  # its error, if it has one: the stream ends, and the page says so
         finally:
             self._viewers -= 1
@@ -87,6 +98,9 @@ class Feed:
                     async with asyncio.timeout(LOOK_S):
                         await newer.wait()
                 newer.clear()
+                if self.stopping.is_set():
+                    self._changed.set()
+                    return
                 if (rendered := self.render()) != self._current:
                     self._current = rendered
                     self._changed.set()
@@ -100,6 +114,20 @@ class Feed:
                 async for _ in self.fleet.pictures():
                     newer.set()
             await asyncio.sleep(LOOK_S)
+
+
+class _Stream(StreamingResponse):
+    """Ends its stream when the reply has ended, in whatever way."""
+
+    def __init__(self, content: AsyncGenerator[bytes]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=UNBUFFERED)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._content.aclose()
 
 
 def event(data: str, name: str = "") -> bytes:

@@ -10,13 +10,14 @@ from infra.manager.fleet.picture import Picture
 from infra.manager.jobs.model import Job
 from infra.manager.page import charts, jobs, sections
 
-IDS = ("verdict", "problems", "figures", "picture", "targets", "routers", "charts", "jobs")
+IDS = ("verdict", "activity", "problems", "figures", "picture", "targets", "routers", "charts", "jobs")
 
 
 def render(picture: Picture | None, recent: Sequence[Job], now: float) -> Mapping[str, str]:
     """The HTML inside of each element, by its id. picture: None before the first. now: Unix seconds."""
     nodes: dict[str, Node] = {
         "verdict": sections.verdict(picture),
+        "activity": sections.activity(recent),
         "problems": sections.problems(picture, now),
         "figures": sections.figures(picture),
         "picture": sections.live(picture),

@@ -1,30 +1,26 @@
 """The page as Starlette routes: the document, its stream, charts and static files, dialogs and actions.
 
-`routes` is what the manager's app includes. Headers that all replies have (Content-Security-Policy and its
-like) are the app's; SECURITY here is what the page works under.
+`routes` is what the manager's app includes. Headers that all replies have are the app's.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from infra.manager.access.login import Looks
+from infra.manager.access.tokens import Role
 from infra.manager.page import assets, charts, document, words
+from infra.manager.page.actions import NO_STORE, Actions, principal
 from infra.manager.page.feed import Feed
 from infra.manager.services import Fleet, Jobs
 
 FOR_EVER = "public, max-age=31536000, immutable"
-NO_STORE = {"cache-control": "no-store"}
-# No buffering by a proxy: an event has to arrive when it is sent.
-STREAM = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
-SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 # A chart is an image: no script, and a style sheet of its own.
 CHART_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
@@ -34,17 +30,20 @@ def routes(
     jobs: Jobs,
     *,
     stack: str,
+    stopping: asyncio.Event | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Sequence[BaseRoute]:
-    """The routes of the page."""
-    feed = Feed(fleet, jobs, wall)
+    """The routes of the page. stopping: set when the manager stops: streams end then. wall: Unix seconds."""
+    feed = Feed(fleet, jobs, wall, stopping or asyncio.Event())
 
-    async def page(_request: Request) -> Response:
-        return HTMLResponse(document.page(stack, feed.render(), operator=False), headers=NO_STORE)
+    async def page(request: Request) -> Response:
+        person = principal(request)
+        is_operator = person.role is Role.OPERATOR
+        shown = document.page(stack, feed.render(), by=person.name, operator=is_operator)
+        return HTMLResponse(shown, headers=NO_STORE)
 
     async def events(_request: Request) -> Response:
-        feed.admit()
-        return StreamingResponse(feed.stream(), media_type="text/event-stream", headers=STREAM)
+        return feed.response()
 
     async def chart(request: Request) -> Response:
         name, version = request.path_params["name"], request.path_params["version"]
@@ -64,7 +63,13 @@ def routes(
         Route("/events", events),
         Route("/charts/{name}.{version}.svg", chart),
         Route("/static/{name}", static),
+        *Actions(fleet, jobs).routes(),
     ]
+
+
+def looks() -> Looks:
+    """What the login takes of the page."""
+    return Looks(assets.address("page.css"), assets.address("icon.svg"))
 
 
 async def static(request: Request) -> Response:

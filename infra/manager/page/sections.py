@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from htpy import (
     Element,
     Node,
+    a,
     article,
     button,
+    code,
     dd,
     div,
     dl,
@@ -31,16 +33,41 @@ from htpy import (
 )
 
 from infra.manager.fleet.picture import CheckerView, Picture, RouterView, TargetView
-from infra.manager.page import diagram, words
+from infra.manager.jobs.model import Job, State
+from infra.manager.page import diagram, jobs, words
 
 # A picture that is older was not renewed: no router answers the manager.
 OLD_S = 15.0
+# Of more targets that are not well the cards say why.
+REASONS = 3
 
 
 def verdict(picture: Picture | None) -> Node:
-    """The fleet in one sentence. A screen reader reads it when it changes."""
+    """The fleet in one sentence, then why of each target that is not well. A screen reader reads changes."""
     found = words.verdict(picture)
-    return p(class_=f"verdict tone-{found.tone}", role="status")[found.sentence]
+    reasons = [each for each in picture.targets if each.sentence][:REASONS] if picture is not None else []
+    return div(role="status")[
+        p(class_=f"verdict tone-{found.tone}")[found.sentence],
+        [p(".reason")[strong[each.key], ": ", prose(each.sentence)] for each in reasons],
+    ]
+
+
+def prose(sentence: str) -> Node:
+    """A sentence in which `a command` is shown as code."""
+    return [code[part] if number % 2 else part for number, part in enumerate(sentence.split("`"))]
+
+
+def activity(recent: Sequence[Job]) -> Node:
+    """The job that runs, so that it is seen without scrolling; nothing where none does."""
+    running = next((each for each in recent if each.state is State.RUNNING), None)
+    if running is None:
+        return None
+    done = jobs.percent(running)
+    return p(".activity")[
+        "Running: ",
+        a(href=f"#job-{quote(running.id, safe='')}")[jobs.title(running.change)],
+        f", {done} %" if done is not None else None,
+    ]
 
 
 def problems(picture: Picture | None, now: float) -> Node:
@@ -56,7 +83,7 @@ def problems(picture: Picture | None, now: float) -> Node:
         return None
     return div(".problems", role="alert")[
         h2[words.plural(len(said), "problem"), " of the fleet"],
-        ul[[li[each] for each in said]],
+        ul[[li[prose(each)] for each in said]],
     ]
 
 
@@ -68,14 +95,15 @@ def figures(picture: Picture | None) -> Node:
     last = minutes[-1] if minutes else None
     failed = last.errors / last.requests if last and last.requests else None
     shown: list[tuple[str, str]] = [
-        ("Requests a minute", words.number(last.requests) if last else words.DASH),
+        ("Requests", words.number(last.requests) if last else words.DASH),
         ("Errors", words.percent(failed)),
         ("p50", words.milliseconds(last.p50_ms if last else None)),
         ("p99", words.milliseconds(last.p99_ms if last else None)),
         ("Retries", words.number(last.retries) if last else words.DASH),
         ("Hedges", words.number(last.hedges) if last else words.DASH),
     ]
-    return dl(".figures")[[div[dt[name], dd[value]] for name, value in shown]]
+    when = f"The minute from {words.clock(last.at)[:5]} UTC, of all routers." if last else ""
+    return [dl(".figures")[[div[dt[name], dd[value]] for name, value in shown]], when and p(".quiet")[when]]
 
 
 def live(picture: Picture | None) -> Node:
@@ -109,8 +137,11 @@ def target(view: TargetView, now: float) -> Element:
             h3(id=f"{name}-name")[view.cloud, " ", span(".region")[view.region]],
             strong(class_=f"state tone-{look.tone}")[f"{look.mark} {view.state}"],
         ],
-        p(".why")[view.sentence or f"{look.meaning[0].upper()}{look.meaning[1:]}.", _since(view, now)],
-        view.planned and p(".planned")[view.planned],
+        p(".why")[
+            prose(view.sentence) if view.sentence else f"{look.meaning[0].upper()}{look.meaning[1:]}.",
+            _since(view, now),
+        ],
+        view.planned and p(".planned")[prose(view.planned)],
         dl(".numbers")[[div[dt[label], dd[value]] for label, value in numbers(view)]],
         div(".actions")[_actions(view)],
     ]
@@ -151,10 +182,10 @@ def routers(picture: Picture | None) -> Node:
 
 
 def _router_table(views: Sequence[RouterView]) -> Node:
-    heads = ("Router", "State", "Requests in the last minute", "Failed")
+    heads = (("Router", ""), ("State", ""), ("Requests in the last minute", "number"), ("Failed", "number"))
     return div(".scroll", tabindex="0", role="region", aria_label="Routers")[
         table[
-            thead[tr[[th(scope="col")[each] for each in heads]]],
+            thead[tr[[th(scope="col", class_=style or None)[name] for name, style in heads]]],
             tbody[
                 [
                     tr[

@@ -4,8 +4,9 @@
   const QUIET_MS = 6000; // three beats of infra/manager/page/feed.py
   const root = document.documentElement;
   const by = (id) => document.getElementById(id);
+  const say = (text) => { by("notice").textContent = text; };
   const stream = by("stream"), dialog = by("dialog");
-  let heard = Date.now(), connection = null;
+  let heard = Date.now(), shown = heard, connection = null;
 
   const show = (lost) => {
     if (by("lost").hidden !== lost) return;
@@ -14,10 +15,12 @@
     const at = new Date(heard).toISOString().slice(11, 19);
     by("lost-text").textContent = lost
       ? `Disconnected from the manager. What you see is from ${at} UTC. Trying to reconnect.` : "";
-    if (!lost) by("notice").textContent = "Connected again.";
+    if (!lost) say("Connected again.");
   };
-  const alive = () => { heard = Date.now(); show(false); };
+  const alive = () => { heard = Date.now(); root.dataset.live = "yes"; show(false); };
 
+  const accept = (event) => { event.detail.ctx.request.headers.Accept = "text/event-stream"; };
+  stream.addEventListener("htmx:config:request", accept); // else a session that has ended leads to the login
   stream.addEventListener("beat", (event) => {
     alive();
     if (event.detail.data !== root.dataset.build && !dialog.open) location.reload();
@@ -29,23 +32,35 @@
     if (event.detail.status === 401) location.reload(); // the token has expired
     show(true);
   });
-  document.addEventListener("visibilitychange", () => { heard = Math.max(heard, Date.now() - QUIET_MS / 2); });
+  document.addEventListener("visibilitychange", () => { shown = Date.now(); }); // htmx pauses a hidden page
   setInterval(() => {
     if (document.hidden) return;
-    const age = Date.now() - heard;
-    by("lost-age").textContent = `${Math.round(age / 1000)} s old`;
-    if (age < QUIET_MS) return;
+    const now = Date.now(), quiet = now - Math.max(heard, shown);
+    by("lost-age").textContent = `${Math.round((now - heard) / 1000)} s old`;
+    if (quiet < QUIET_MS) return;
     show(true);
-    if (!connection) htmx.trigger(stream, "connect");
-    else if (age % QUIET_MS < 1000) connection.reader?.cancel(); // open, and silent
+    if (quiet % QUIET_MS >= 1000) return;
+    if (connection) connection.reader?.cancel(); // open, and silent
+    else htmx.trigger(stream, "connect");
   }, 1000);
 
   document.addEventListener("htmx:after:swap", (event) => {
-    if (event.detail.ctx.target === by("dialog-body") && !dialog.open) dialog.showModal();
+    if (event.detail.ctx.sourceElement.matches("main .action")) dialog.showModal();
   });
-  document.addEventListener("htmx:error", () => { by("notice").textContent = "The manager did not answer."; });
-  document.addEventListener("done", (event) => {
+  document.addEventListener("htmx:after:request", (event) => {
+    const ctx = event.detail.ctx, problem = ctx.response.status >= 400;
+    if (ctx.response.raw.redirected || ctx.response.status === 401) return location.reload(); // to the login
+    if (!problem || ctx.response.headers.get("content-type").startsWith("text/html")) return;
+    event.preventDefault(); // a problem document of the API: expired token, rate limit
     dialog.close();
-    by("notice").textContent = event.detail.text;
+    say(JSON.parse(ctx.text).detail);
   });
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail.ctx?.sourceElement === stream) return;
+    dialog.close();
+    say("The manager did not answer. Nothing is known of what you asked for; look at the jobs.");
+  });
+  document.addEventListener("done", (event) => { dialog.close(); say(event.detail.text); });
+  dialog.addEventListener("click", (event) => { if (event.target.closest(".close")) dialog.close(); });
+  dialog.addEventListener("close", () => by("dialog-body").replaceChildren());
 })();

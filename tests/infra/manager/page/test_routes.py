@@ -114,15 +114,15 @@ async def test_viewers_share_one_task_which_ends_with_the_last(monkeypatch: pyte
     before = asyncio.all_tasks()
     first, second = shared.stream(), shared.stream()
     await read(first, "hx-partial")
-    shared.admit()
+    shared.response()
     await read(second, "hx-partial")
     for _ in range(5):
         await asyncio.sleep(0)
     assert len(asyncio.all_tasks() - before) == 2  # one renders, one waits for pictures
     with pytest.raises(TooMany, match="2 pages are open"):
-        shared.admit()
+        shared.response()
     await first.aclose()
-    shared.admit()
+    shared.response()
     await second.aclose()
     while asyncio.all_tasks() - before:
         await asyncio.sleep(0)
@@ -148,6 +148,15 @@ async def test_a_stream_ends_when_rendering_has_failed(monkeypatch: pytest.Monke
         jobs.broken = True
         with pytest.raises(RuntimeError, match="the disk is gone"):
             await read(stream, "never")
+
+
+async def test_streams_end_when_the_manager_stops() -> None:
+    """So that it need not wait for its viewers."""
+    shared = Feed(ScriptedFleet(), ScriptedJobs(), lambda: NOW)
+    stream = shared.stream()
+    await read(stream, "hx-partial")
+    shared.stopping.set()
+    assert await read(stream, "never") == []
 
 
 def test_text_of_several_lines_is_one_event() -> None:

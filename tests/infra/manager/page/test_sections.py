@@ -22,7 +22,7 @@ def part(name: str, picture: Picture | None, *recent: Job, now: float = NOW) -> 
 
 
 def whole(picture: Picture | None, *recent: Job) -> str:
-    return document.page("local", fragments.render(picture, recent, NOW), operator=True)
+    return document.page("local", fragments.render(picture, recent, NOW), by="local", operator=True)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -96,7 +96,7 @@ def test_hostile_text_is_shown_as_text() -> None:
     recent = ScriptedJobs([Job(HOSTILE, Change("create", HOSTILE, HOSTILE), HOSTILE, NOW)])
     recent.start(HOSTILE)
     recent.step(HOSTILE, HOSTILE)
-    html = document.page(HOSTILE, fragments.render(seen, recent.jobs, NOW), operator=True)
+    html = document.page(HOSTILE, fragments.render(seen, recent.jobs, NOW), by="local", operator=True)
     assert "<script>alert" not in html
     assert "<hx-partial" not in html
     assert parse(html).find("img", src="x") == []
@@ -184,6 +184,6 @@ def test_a_finished_plan_is_not_part_of_the_history() -> None:
 def test_a_viewer_and_an_operator_get_pages_that_differ_in_one_attribute() -> None:
     """The style sheet hides actions from a viewer; the server refuses them anyway."""
     shown = fragments.render(healthy(), [], NOW)
-    operator = document.page("local", shown, operator=True)
-    viewer = document.page("local", shown, operator=False)
+    operator = document.page("local", shown, by="local", operator=True)
+    viewer = document.page("local", shown, by="local", operator=False)
     assert viewer.encode() == operator.encode().replace(b'data-role="operator"', b'data-role="viewer"')

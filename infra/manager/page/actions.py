@@ -1,0 +1,203 @@
+"""Dialogs and what a confirmed one does, as Starlette routes.
+
+A form is answered with another content of the dialog, or with 204 and the event `done`, at which the page
+closes it. An error is a sentence in the dialog. Reading a dialog needs no more than a viewer; an action needs
+an operator. Jobs and the fleet check what they are asked for; here only the form is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from htpy import Node, fragment
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from infra.manager.access import audit
+from infra.manager.access.gate import Principal
+from infra.manager.access.tokens import LOCAL, Role
+from infra.manager.errors import BadRequest, Forbidden, ManagerError, NotFound, TooLarge
+from infra.manager.fleet.picture import Picture, TargetView
+from infra.manager.jobs.model import Change, Job
+from infra.manager.page import dialogs, jobs
+from infra.manager.services import Fleet, Jobs
+
+MAX_FORM = 16 * 1024
+MAX_FIELDS = 30
+NO_STORE = {"cache-control": "no-store"}
+NUMBERS = ("weight", "minInstances", "maxInstances", "memoryMb", "concurrency")
+
+
+Fields = Mapping[str, str]
+
+
+def principal(request: Request) -> Principal:
+    """The operator of a request, as the gate has found it out; "local" where there is no gate."""
+    return getattr(request.state, "principal", None) or Principal(LOCAL, Role.OPERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Handlers of dialogs and forms."""
+
+    fleet: Fleet
+    jobs: Jobs
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes of all dialogs and actions."""
+        return [
+            Route("/dialog/{name}", self.dialog),
+            Route("/action/{name}", self.action, methods=["POST"]),
+        ]
+
+    async def dialog(self, request: Request) -> Response:
+        """The content of a dialog for the present picture."""
+        name, asked = request.path_params["name"], dict(request.query_params)
+        try:
+            if name == "plan":
+                return self._plan(asked)
+            return _html(self._dialog(name, asked))
+        except ManagerError as error:
+            return _html(dialogs.refused("That is not possible", error.detail))
+
+    def _dialog(self, name: str, asked: Fields) -> Node:
+        if name == "cancel":
+            return dialogs.cancel(self.jobs.get(asked.get("job", "")))
+        picture = self.fleet.picture()
+        if name == "add":
+            return dialogs.add(picture)
+        if name == "strategy":
+            return dialogs.strategy(picture)
+        of_target = {"weight": dialogs.weight, "drain": dialogs.drain, "remove": dialogs.remove}
+        if name not in of_target:
+            raise NotFound(f"There is no dialog {name!r}.")
+        return of_target[name](_target(picture, asked.get("target", "")), picture)
+
+    def _plan(self, asked: Fields) -> Response:
+        job = self.jobs.get(asked.get("job", ""))
+        fields = {name: value for name, value in asked.items() if name != "job"}
+        if not job.is_final:
+            return _html(dialogs.poll(job, fields))
+        # The element that asked is a part of the dialog; the answer replaces all of it.
+        return _html(dialogs.planned(job, fields), {"hx-retarget": "#dialog-body", "hx-reswap": "innerHTML"})
+
+    async def action(self, request: Request) -> Response:
+        """Do what a confirmed dialog says."""
+        handlers: Mapping[str, Callable[[Fields, str], Awaitable[Response]]] = {
+            "weight": self._weight,
+            "drain": self._drain,
+            "strategy": self._strategy,
+            "plan": self._preview,
+            "change": self._change,
+            "cancel": self._cancel,
+        }
+        try:
+            operator = principal(request)
+            if operator.role is not Role.OPERATOR:
+                raise Forbidden("Your token has the role viewer. A change needs the role operator.")
+            if (handler := handlers.get(request.path_params["name"])) is None:
+                raise NotFound(f"There is no action {request.path_params['name']!r}.")
+            return await handler(await _form(request), operator.name)
+        except ManagerError as error:
+            return _html(dialogs.refused(f"{error.title}: nothing was changed", error.detail))
+
+    async def _weight(self, form: Fields, by: str) -> Response:
+        return _queued(await self._submit(_change("weight", form), by))
+
+    async def _change(self, form: Fields, by: str) -> Response:
+        return _queued(await self._submit(_change(_action(form), form), by))
+
+    async def _preview(self, form: Fields, by: str) -> Response:
+        job = await self._submit(_change(_action(form), form, preview=True), by)
+        return _html(dialogs.waiting(job, form))
+
+    async def _submit(self, change: Change, by: str) -> Job:
+        audit.note(action=("preview of " if change.preview else "") + change.action, target=change.target)
+        job = await self.jobs.submit(change, by)
+        audit.note(job=job.id)
+        return job
+
+    async def _drain(self, form: Fields, _by: str) -> Response:
+        target, undo = form.get("target", ""), bool(form.get("undo"))
+        audit.note(action="undo of drain" if undo else "drain", target=target)
+        said = await self.fleet.drain(target, undo=undo, force=bool(form.get("force")))
+        return _done(" ".join(said))
+
+    async def _strategy(self, form: Fields, _by: str) -> Response:
+        audit.note(action="strategy", target=form.get("name", ""))
+        return _done(" ".join(await self.fleet.set_strategy(form.get("name", ""))))
+
+    async def _cancel(self, form: Fields, by: str) -> Response:
+        audit.note(action="cancel", job=form.get("job", ""))
+        job = await self.jobs.cancel(form.get("job", ""), by)
+        return _done(f"Cancelled: {jobs.title(job.change)}.")
+
+
+async def _form(request: Request) -> Fields:
+    """The fields of a form that are not empty. Raises TooLarge, BadRequest."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            raise TooLarge(f"A form has at most {MAX_FORM} bytes.")
+    try:
+        return dict(parse_qsl(body.decode(), strict_parsing=bool(body), max_num_fields=MAX_FIELDS))
+    except ValueError as error:
+        raise BadRequest(f"The form cannot be read: {error}.") from None
+
+
+def _change(action: Literal["create", "delete", "weight"], form: Fields, *, preview: bool = False) -> Change:
+    cloud, _, region = form.get("target", "").partition("/")
+    if not cloud or not region:
+        raise BadRequest("Choose a region: `cloud/region`.")
+    return Change(
+        action=action,
+        cloud=cloud,
+        region=region,
+        options={}
+        if action == "delete"
+        else {name: _number(name, form[name]) for name in NUMBERS if name in form},
+        force=bool(form.get("force")),
+        version=form.get("version", ""),
+        preview=preview,
+    )
+
+
+def _action(form: Fields) -> Literal["create", "delete"]:
+    if form.get("action") == "create":
+        return "create"
+    if form.get("action") == "delete":
+        return "delete"
+    raise BadRequest("The form does not say whether to create or to delete.")
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadRequest(f"{name} has to be a number, not {text[:40]!r}.") from None
+
+
+def _target(picture: Picture, key: str) -> TargetView:
+    found = next((each for each in picture.targets if each.key == key), None)
+    if found is None:
+        raise NotFound(f"There is no target {key!r} any more.")
+    return found
+
+
+def _queued(job: Job) -> Response:
+    return _done(f"Queued: {jobs.title(job.change)}. Progress is under Jobs.")
+
+
+def _done(text: str) -> Response:
+    """Nothing to swap; the page closes the dialog and says `text`."""
+    return Response(status_code=204, headers={**NO_STORE, "hx-trigger": json.dumps({"done": {"text": text}})})
+
+
+def _html(content: Node, headers: Mapping[str, str] | None = None) -> Response:
+    return HTMLResponse(str(fragment[content]), headers={**NO_STORE, **(headers or {})})

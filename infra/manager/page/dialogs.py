@@ -1,0 +1,272 @@
+"""What an action will do, to be confirmed: the content of the page's one dialog. Pure.
+
+A dialog names the target, what happens to requests, and how to undo it. Adding and removing a region shows
+the plan of a preview first. `version` of the desired state goes along, so that a change that another operator
+made in the meantime is found when this one is confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from htpy import (
+    Element,
+    Node,
+    button,
+    div,
+    form,
+    h2,
+    input,
+    label,
+    optgroup,
+    option,
+    p,
+    progress,
+    select,
+    span,
+)
+
+from infra.config.regions import REGIONS
+from infra.manager.fleet.picture import Picture, TargetView
+from infra.manager.jobs.model import Job
+from infra.manager.page import jobs, words
+from skyfleet.contract import Strategy
+
+CONFIGURED = "configured"
+STRATEGIES: Mapping[str, str] = {
+    Strategy.ADAPTIVE: "learns from latency, errors, load and price",
+    Strategy.WEIGHTED: "by weight alone",
+    Strategy.ROUND_ROBIN: "each target in turn",
+    Strategy.RANDOM: "at random, by weight",
+    Strategy.LEAST_LOAD: "the target with the fewest requests in flight",
+    Strategy.LATENCY: "the target that answers first",
+    Strategy.COST: "the cheapest target that serves",
+    CONFIGURED: "what the stack config says",
+}
+# Optional numbers of a target: name in the config, label, unit.
+OPTIONS: Sequence[tuple[str, str, str]] = (
+    ("minInstances", "Min. instances", "1"),
+    ("maxInstances", "Max. instances", "1"),
+    ("memoryMb", "Memory, MB", "1"),
+)
+Fields = Mapping[str, str]
+
+
+def weight(view: TargetView, picture: Picture) -> Node:
+    """Another weight for one target."""
+    total = sum(each.weight for each in picture.targets)
+    now = f"{words.number(view.weight)} of {words.number(total)} in all"
+    return _dialog(
+        f"Weight of {view.key}",
+        p[f"The weight is {now}. It is changed in the stack config, and a job deploys that."],
+        p[f"Requests go on while it runs. A weight of 0 sends {view.key} nothing."],
+        _form(
+            "weight",
+            {"target": view.key, "version": picture.version},
+            "Set the weight",
+            label["New weight", _number("weight", words.number(view.weight), step="any", is_first=True)],
+        ),
+    )
+
+
+def drain(view: TargetView, picture: Picture) -> Node:
+    """Drain a target, or end that."""
+    hidden = {"target": view.key, "undo": "yes" if view.draining else ""}
+    if view.draining:
+        return _dialog(
+            f"End the drain of {view.key}?",
+            p["It gets new requests again, beginning with a small share. Routers do so within seconds."],
+            _form("drain", hidden, "End the drain"),
+        )
+    others = _serving(picture, view)
+    flight = f"{words.plural(view.inflight, 'request')} in flight there may end." if view.inflight else ""
+    where = f"go to {words.names(others)}" if others else "have no other target"
+    return _dialog(
+        f"Drain {view.key}?",
+        p[f"New requests {where}. {flight}"],
+        p["Routers do so within seconds. Nothing is removed, and the drain can be ended at any time."],
+        None if others else p(".error", role="alert")["No other target serves: clients would get errors."],
+        _form(
+            "drain",
+            hidden,
+            f"Drain {view.key}",
+            None if others else _check("force", "Drain it although no other target serves"),
+            danger=not others,
+        ),
+    )
+
+
+def strategy(picture: Picture) -> Node:
+    """Another strategy for all routers."""
+    now = {each.strategy for each in picture.routers if each.strategy}
+    return _dialog(
+        "Strategy of the routers",
+        p["Each router picks targets by it within seconds. Nothing is deployed, and the stack config stays."],
+        _form(
+            "strategy",
+            {},
+            "Change the strategy",
+            label[
+                "Strategy",
+                select(name="name", autofocus=True)[
+                    [
+                        option(value=name, selected=name in now)[f"{name}: {meaning}"]
+                        for name, meaning in STRATEGIES.items()
+                    ]
+                ],
+            ],
+        ),
+    )
+
+
+def add(picture: Picture) -> Node:
+    """A new target: cloud and region, weight, and numbers that may stay empty."""
+    known = {each.key for each in picture.targets}
+    return _dialog(
+        "Add a region",
+        p["First you see the plan: what would be created. Nothing changes until you confirm it."],
+        _form(
+            "plan",
+            {"action": "create", "version": picture.version},
+            "Show the plan",
+            label[
+                "Region",
+                select(name="target", autofocus=True, required=True)[
+                    option(value="")["Choose a region"], [_regions(cloud, known) for cloud in REGIONS]
+                ],
+            ],
+            div(".fields")[
+                label["Weight", _number("weight", "1", step="any")],
+                [label[text, _number(name, "", step=step)] for name, text, step in OPTIONS],
+            ],
+            p(".quiet")["An empty field leaves the cloud's own or the stack's default."],
+        ),
+    )
+
+
+def remove(view: TargetView, picture: Picture) -> Node:
+    """Remove a target, with the plan first."""
+    others = _serving(picture, view)
+    where = f"to {words.names(others)}" if others else "nowhere: no other target serves"
+    return _dialog(
+        f"Remove {view.key}",
+        p[
+            f"A job drains it, waits for its requests in flight, then removes its resources. Its share of "
+            f"{words.percent(view.share)} goes {where}."
+        ],
+        p["First you see the plan. Nothing changes until you confirm it."],
+        _form(
+            "plan",
+            {"action": "delete", "target": view.key, "version": picture.version},
+            "Show the plan",
+            _check("force", "Also if it is the last target, or a router cannot be reached"),
+        ),
+    )
+
+
+def waiting(job: Job, fields: Fields) -> Node:
+    """While the plan is made."""
+    return _dialog(
+        f"Planning: {_what(fields)}",
+        p(role="status")["The plan takes a few seconds."],
+        poll(job, fields),
+        closes=True,
+    )
+
+
+def poll(job: Job, fields: Fields) -> Element:
+    """Asks for the plan again, and shows the last line of progress."""
+    last = job.events[-1].text if job.events else "Waits for its turn."
+    return div(
+        {"hx-get": f"/dialog/plan?{urlencode({**fields, 'job': job.id})}", "hx-trigger": "load delay:500ms"},
+        hx_swap="outerHTML",
+    )[progress(aria_label="Planning"), p(".step")[last]]
+
+
+def planned(job: Job, fields: Fields) -> Node:
+    """The plan, and the question whether it should be carried out."""
+    if job.result and not job.plan:
+        return _dialog(f"No plan for {_what(fields)}", p(".error", role="alert")[job.result], closes=True)
+    is_removal = fields.get("action") == "delete"
+    hidden = {name: value for name, value in fields.items() if name != "job"}
+    return _dialog(
+        f"{'Remove' if is_removal else 'Add'} {fields.get('target', '')}?",
+        p(role="status")["This is what the job will do:"],
+        jobs.plan(job.plan),
+        p[
+            "Requests that it has may end first; then its resources are gone."
+            if is_removal
+            else "Routers send it requests as soon as it has passed its checks."
+        ],
+        _form(
+            "change",
+            hidden,
+            f"{'Remove' if is_removal else 'Add'} {fields.get('target', '')}",
+            danger=is_removal,
+        ),
+    )
+
+
+def cancel(job: Job) -> Node:
+    """End a job that waits or runs."""
+    return _dialog(
+        "Cancel this job?",
+        p[jobs.title(job.change), "."],
+        p["The operation under way ends first. The job then says what has been done and what is left."],
+        _form("cancel", {"job": job.id}, "Cancel the job", danger=True, keep="Let it run"),
+    )
+
+
+def refused(title: str, reason: str) -> Node:
+    """Why nothing was done."""
+    return _dialog(title, p(".error", role="alert")[reason], closes=True)
+
+
+def _serving(picture: Picture, but: TargetView) -> list[str]:
+    """The other targets that take requests."""
+    out = ("down", "ejected", "draining")
+    return [each.key for each in picture.targets if each.key != but.key and each.state not in out]
+
+
+def _what(fields: Fields) -> str:
+    return f"{'remove' if fields.get('action') == 'delete' else 'add'} {fields.get('target', '')}"
+
+
+def _regions(cloud: str, known: set[str]) -> Element:
+    keys = [f"{cloud}/{region}" for region in sorted(REGIONS[cloud])]  # pyright: ignore[reportArgumentType]
+    return optgroup(label=cloud)[[option(value=key)[key] for key in keys if key not in known]]
+
+
+def _dialog(title: str, *content: Node, closes: bool = False) -> Node:
+    return [
+        h2("#dialog-title")[title],
+        content,
+        form(".buttons", method="dialog")[button(autofocus=True)["Close"]] if closes else None,
+    ]
+
+
+def _form(
+    action: str, hidden: Fields, confirm: str, *fields: Node, danger: bool = False, keep: str = "Cancel"
+) -> Element:
+    """A form whose button names what it does. keep: the other button."""
+    style = "confirm danger" if danger else "confirm"
+    is_bare = not any(fields)
+    return form({"hx-post": f"/action/{action}", "hx-target": "#dialog-body", "hx-disable": "find .confirm"})[
+        [input(type="hidden", name=name, value=value) for name, value in hidden.items()],
+        fields,
+        div(".buttons")[
+            button(type="button", class_="close", autofocus=is_bare)[keep],
+            button(type="submit", class_=style)[confirm],
+        ],
+    ]
+
+
+def _number(name: str, value: str, *, step: str, is_first: bool = False) -> Node:
+    return input(
+        type="number", name=name, value=value, min="0", step=step, inputmode="decimal", autofocus=is_first
+    )
+
+
+def _check(name: str, text: str) -> Element:
+    return label(".check")[input(type="checkbox", name=name, value="yes"), span[text]]

@@ -1,0 +1,120 @@
+"""One headless Chromium for all tests of the page, and what each test looks at in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from infra.manager.page import feed
+from infra.setup.extras.chromium import CHROMIUM
+from tests.browser.site import Site, serving
+from tests.extras import program
+from tests.infra.manager.page.fakes import NOW
+
+# Chromium has no sandbox as root, which CI is. Nothing asks the network.
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+)
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Generator[Browser]:
+    """The browser of the whole group."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program(CHROMIUM), args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Site]:
+    """The page of a healthy fleet, which looks for changed jobs ten times as often as usual."""
+    monkeypatch.setattr(feed, "LOOK_S", 0.05)
+    with serving(tmp_path) as made:
+        yield made
+
+
+class Seen:
+    """What a browser complained of. A test that expects complaints clears the list."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """The complaints of the console, blocked content among them."""
+    return Seen()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Site, seen: Seen) -> Generator[Open]:
+    """Opens the page and waits until it is live. After the test the console has no complaint."""
+    contexts: list[BrowserContext] = []
+
+    def opened(width: int = 1280, height: int = 900, scheme: str = "light", *, wait: bool = True) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", seen.hear)
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.clock.set_system_time(NOW)
+        page.goto(site.url)
+        if wait:
+            page.wait_for_selector("html[data-live]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert seen.complaints == []
+
+
+@pytest.fixture
+def page(open_page: Open) -> Page:
+    """The page on a screen."""
+    return open_page()
+
+
+@pytest.fixture
+def keep_screenshot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Writes docs/images/manager-NAME.png, with `--screenshots` only, so that a test run changes no file."""
+    wanted = bool(request.config.getoption("--screenshots"))
+
+    def keep(page: Page, name: str) -> None:
+        if wanted:
+            IMAGES.mkdir(exist_ok=True)
+            page.screenshot(path=IMAGES / f"manager-{name}.png", animations="disabled")
+
+    return keep
+
+
+def accessibility(page: Page) -> list[str]:
+    """What axe finds, one line for each rule and element."""
+    axe = cast("Any", Axe())  # the package has no types
+    found: list[dict[str, Any]] = axe.run(page).response["violations"]
+    return [f"{rule['id']}: {rule['help']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
