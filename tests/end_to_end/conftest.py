@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.fleet import Fleet
+from tests.end_to_end.gallery import deploy
 from tests.end_to_end.plugin_list import quick_pip
 
 
@@ -28,6 +29,14 @@ def fleet(any_fleet: Fleet) -> Fleet:
     """The fleet with the agent of its folder."""
     if any_fleet.behind:
         any_fleet.run("up", seconds=550)
+    return any_fleet
+
+
+@pytest.fixture(scope="module")
+def examples(any_fleet: Fleet) -> Fleet:
+    """The fleet with all examples as its agent."""
+    if not any_fleet.gallery:
+        deploy(any_fleet)
     return any_fleet
 
 

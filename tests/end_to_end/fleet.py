@@ -50,12 +50,14 @@ class Call:
 class Fleet:
     """One deployed stack in `root`; `variables` are added to the environment of every command.
 
-    behind: whether files were put back after a deployment, which the next `up` deploys.
+    behind: whether files were put back after a deployment, which the next `up` deploys. gallery: what `up`
+    printed when it deployed the examples, up to the next deployment.
     """
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict[str, str])
     behind: bool = field(default=False, init=False)
+    gallery: str = field(default="", init=False)
     _url: str = field(default="", init=False)
 
     @classmethod
@@ -112,7 +114,7 @@ class Fleet:
             printed, _ = process.communicate()
             raise AssertionError(f"skyfleet {' '.join(arguments)} hung; it printed:\n{printed}") from None
         if arguments[0] == "up" and process.returncode == 0:
-            self.behind = False
+            self.behind, self.gallery = False, ""
         if code is not None:
             assert process.returncode == code, f"exit {process.returncode}, not {code}; printed:\n{printed}"
         return printed

@@ -5,45 +5,17 @@ test_protocols.py has those of MCP and A2A.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import openai
 import pytest
 import requests
 
 from tests.end_to_end.fleet import Fleet
-from tests.end_to_end.other_agent import deployed
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(600)]
 
 CLOUDS = {"aws", "azure", "gcp"}
-PACKAGES = "\nfastapi\nnumpy\n"
-# One agent for all, so that one deployment suffices: each function under its name, FastAPI everywhere else.
-GALLERY = """
-import os, time
-from examples.fastapi_app import app as fastapi
-from functions.api import repeatable
-from functions.endpoints import Endpoints
-from functions.loading import load
-
-NAMES = ("sync_function", "async_function", "openai_stream", "chain", "numpy_agent")
-AGENTS = {name: Endpoints(load(f"examples.{name}:agent"), os.environ, time.time) for name in NAMES}
-
-@repeatable
-async def app(scope, receive, send):
-    first, _, rest = scope.get("path", "/")[1:].partition("/")
-    if first in AGENTS:
-        await AGENTS[first]({**scope, "path": f"/{rest}"}, receive, send)
-    else:
-        await fastapi(scope, receive, send)
-"""
-
-
-@pytest.fixture(scope="module")
-def examples(any_fleet: Fleet) -> Iterator[Fleet]:
-    """The fleet with all examples as its agent."""
-    with deployed(any_fleet, "gallery", GALLERY, PACKAGES):
-        yield any_fleet
 
 
 def on_each_cloud(call: Callable[[], requests.Response]) -> dict[str, requests.Response]:

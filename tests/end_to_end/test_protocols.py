@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import anyio
 import httpx2
@@ -12,54 +11,14 @@ import requests
 from mcp.shared.exceptions import MCPError
 
 from tests.end_to_end.fleet import Fleet
-from tests.end_to_end.other_agent import CLOUDS, deployed
+from tests.end_to_end.gallery import CLOUDS, KEPT
 from tests.examples.clients import MODES, a2a_client, cancelled, counted, mcp_client, said, words
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-1"), pytest.mark.timeout(600)]
 
-PACKAGES = "\nmcp\na2a-sdk[http-server]\n"
-# Both at the root of one application that is not repeatable, so that one deployment suffices. The third has
-# an MCP server that keeps sessions, and the metadata of the SDK for a server with OAuth.
-SERVERS = """
-from contextlib import asynccontextmanager
-from mcp.server.auth.routes import create_protected_resource_routes
-from pydantic import AnyHttpUrl
-from starlette.applications import Starlette
-from examples import a2a_agent, mcp_server
-
-kept = mcp_server.MCPServer("kept").streamable_http_app(
-    streamable_http_path="/kept/mcp",
-    transport_security=mcp_server.TransportSecuritySettings(enable_dns_rebinding_protection=False),
-)
-metadata = create_protected_resource_routes(
-    AnyHttpUrl("http://localhost:8000/mcp"), [AnyHttpUrl("https://login.example.com")]
-)
-
-@asynccontextmanager
-async def lifespan(app):
-    async with mcp_server.app.router.lifespan_context(app), kept.router.lifespan_context(app):
-        yield
-
-routes = [*mcp_server.app.routes, *a2a_agent.app.routes, *kept.routes, *metadata]
-app = Starlette(routes=routes, lifespan=lifespan)
-"""
 IN_TURN = {"x-skyfleet-strategy": "round-robin"}
 ROUTERS = ("gcp", "aws", "azure")
 CALLS = 6
-
-
-@pytest.fixture(scope="module")
-def said_at_deployment() -> list[str]:
-    """What `skyfleet up` printed."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def servers(any_fleet: Fleet, said_at_deployment: list[str]) -> Iterator[Fleet]:
-    """The fleet with an MCP server and an A2A agent."""
-    with deployed(any_fleet, "servers", SERVERS, PACKAGES) as printed:
-        said_at_deployment.append(printed)
-        yield any_fleet
 
 
 def router_of(fleet: Fleet, cloud: str) -> str:
@@ -76,11 +35,11 @@ def clouds_of(seen: list[httpx2.Response]) -> set[str]:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("router", ROUTERS)
 async def test_an_mcp_client_reaches_each_cloud_through_each_router(
-    servers: Fleet, router: str, mode: str
+    examples: Fleet, router: str, mode: str
 ) -> None:
     """It lists, reads and calls; the requests of one client go to all clouds, without a session."""
     seen: list[httpx2.Response] = []
-    async with mcp_client(router_of(servers, router), mode, headers=IN_TURN, seen=seen) as client:
+    async with mcp_client(router_of(examples, router), mode, headers=IN_TURN, seen=seen) as client:
         for _ in range(3):
             assert len((await client.list_tools(cache_mode="bypass")).tools) == 2
             assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
@@ -91,43 +50,43 @@ async def test_an_mcp_client_reaches_each_cloud_through_each_router(
 
 
 @pytest.mark.parametrize("router", ROUTERS)
-async def test_progress_streams_and_a_call_can_be_cancelled(servers: Fleet, router: str) -> None:
+async def test_progress_streams_and_a_call_can_be_cancelled(examples: Fleet, router: str) -> None:
     """The first event is here long before the tool's end, from each cloud: three tools take 90 s.
 
     The router on AWS is not told of a client that left, so each call keeps one of its ten instances busy to
     the end of the tool: there are a few calls only."""
     seen: list[httpx2.Response] = []
     with anyio.fail_after(75):
-        async with mcp_client(router_of(servers, router), MODES[0], headers=IN_TURN, seen=seen) as client:
+        async with mcp_client(router_of(examples, router), MODES[0], headers=IN_TURN, seen=seen) as client:
             for _ in range(CALLS):
                 await cancelled(client, 300)
                 if clouds_of(seen) == set(CLOUDS):
                     return
-                await anyio.to_thread.run_sync(servers.wait_until_healthy)
+                await anyio.to_thread.run_sync(examples.wait_until_healthy)
     pytest.fail(f"{CALLS} calls reached {sorted(clouds_of(seen))}")
 
 
-async def test_a_cancelled_tool_ends_where_its_cloud_tells(servers: Fleet) -> None:
+async def test_a_cancelled_tool_ends_where_its_cloud_tells(examples: Fleet) -> None:
     """AWS tells a function nothing of a client that left."""
     seen: list[httpx2.Response] = []
-    async with mcp_client(router_of(servers, "gcp"), MODES[0], headers=IN_TURN, seen=seen) as client:
+    async with mcp_client(router_of(examples, "gcp"), MODES[0], headers=IN_TURN, seen=seen) as client:
         while clouds_of(seen) != set(CLOUDS):
             await cancelled(client, 301)
     text, until = "counting to 301 was cancelled", time.monotonic() + 60
     told: set[str] = set()
     while not told >= {"azure", "gcp"}:
         assert time.monotonic() < until, f"only {told} cancelled the tool"
-        lines = servers.run("logs", "--role", "agent").splitlines()
+        lines = examples.run("logs", "--role", "agent").splitlines()
         told = {line.partition("/")[0] for line in lines if text in line}
     assert told == {"azure", "gcp"}
 
 
 @pytest.mark.parametrize("router", ROUTERS)
 def test_the_card_of_each_clouds_agent_leads_to_the_router_that_was_asked(
-    servers: Fleet, router: str
+    examples: Fleet, router: str
 ) -> None:
     """The SDK made it with a URL of a development machine."""
-    url = router_of(servers, router)
+    url = router_of(examples, router)
     cards: dict[str, str] = {}
     for _ in range(6):
         reply = requests.get(f"{url}/.well-known/agent-card.json", headers=IN_TURN, timeout=60)
@@ -138,40 +97,38 @@ def test_the_card_of_each_clouds_agent_leads_to_the_router_that_was_asked(
 
 @pytest.mark.parametrize("router", ROUTERS)
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_a2a_client_talks_to_each_cloud(servers: Fleet, router: str, streaming: bool) -> None:
+async def test_an_a2a_client_talks_to_each_cloud(examples: Fleet, router: str, streaming: bool) -> None:
     """From the card on; streamed, each word is an event."""
-    async with a2a_client(router_of(servers, router), streaming=streaming, headers=IN_TURN) as client:
+    async with a2a_client(router_of(examples, router), streaming=streaming, headers=IN_TURN) as client:
         for _ in range(3):
             assert words(await said(client, "one two three")) == ["three", "two", "one"]
 
 
 @pytest.mark.parametrize("router", ROUTERS)
-def test_the_metadata_name_the_resource_as_the_client_does(servers: Fleet, router: str) -> None:
+def test_the_metadata_name_the_resource_as_the_client_does(examples: Fleet, router: str) -> None:
     """The SDK made them with a URL of a development machine."""
-    url = router_of(servers, router)
+    url = router_of(examples, router)
     found = requests.get(f"{url}/.well-known/oauth-protected-resource/mcp", timeout=60).json()
     assert found["resource"] == f"{url}/mcp"
     assert found["authorization_servers"] == ["https://login.example.com/"]
 
 
-async def test_a_session_in_one_instance_is_told_at_deployment_and_at_its_beginning(
-    servers: Fleet, said_at_deployment: list[str]
-) -> None:
+async def test_a_session_in_one_instance_is_told_at_deployment_and_at_its_beginning(examples: Fleet) -> None:
     """The line of the agent, then the words of the error."""
-    assert "MCP sessions that live in one instance (examples/servers.py:8)" in said_at_deployment[0]
+    assert f"MCP sessions that live in one instance ({KEPT})" in examples.gallery
     with pytest.RaisesGroup(pytest.RaisesExc(MCPError, match="stateless_http=True"), flatten_subgroups=True):
-        async with mcp_client(f"{servers.url}/kept", "legacy"):
+        async with mcp_client(f"{examples.url}/kept", "legacy"):
             pass
 
 
-async def test_a_lost_cloud_fails_no_read(servers: Fleet) -> None:
+async def test_a_lost_cloud_fails_no_read(examples: Fleet) -> None:
     """A function dies with its requests; lists are sent elsewhere, and their client sees nothing of it."""
-    async with mcp_client(router_of(servers, "gcp"), MODES[0], headers=IN_TURN) as client:
+    async with mcp_client(router_of(examples, "gcp"), MODES[0], headers=IN_TURN) as client:
         await client.list_tools(cache_mode="bypass")
-        servers.inject("aws", "kill")
+        examples.inject("aws", "kill")
         try:
             for _ in range(12):
                 assert len((await client.list_tools(cache_mode="bypass")).tools) == 2
         finally:
-            servers.heal()
-            servers.wait_until_healthy()
+            examples.heal()
+            examples.wait_until_healthy()
