@@ -33,7 +33,7 @@ UV = Path(sys.executable).with_name("uv")
 
 APP = """
 import asyncio, json, os
-PAUSES = {}
+LATER = set()
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive(); await send({"type": "lifespan.startup.complete"})
@@ -41,7 +41,6 @@ async def app(scope, receive, send):
     body, more = b"", True
     path = scope["path"]
     if path == "/crash": os._exit(3)
-    if path == "/go": PAUSES.setdefault("stream", asyncio.Event()).set()
     while more and path != "/early":
         message = await receive(); body += message.get("body", b""); more = message.get("more_body", False)
     async def reply(status, data, kind=b"application/json", more=()):
@@ -49,13 +48,10 @@ async def app(scope, receive, send):
                     "headers": [(b"content-type", kind), (b"x-own", b"1"), *more]})
         await send({"type": "http.response.body", "body": data})
     if path == "/stream":
-        gate = PAUSES["stream"] = asyncio.Event()
         await send({"type": "http.response.start", "status": 200,
                     "headers": [(b"content-type", b"text/event-stream")]})
         await send({"type": "http.response.body", "body": b"data: first\\n\\n", "more_body": True})
-        path_ = os.environ.get("GATE_FILE")
-        while path_ and not os.path.exists(path_): await asyncio.sleep(0.01)
-        if not path_: await gate.wait()
+        while not os.path.exists(os.environ["GATE_FILE"]): await asyncio.sleep(0.01)
         await send({"type": "http.response.body", "body": b"data: last\\n\\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     elif path == "/half":
@@ -68,7 +64,7 @@ async def app(scope, receive, send):
         async def later():
             await asyncio.sleep(0.05)
             with open(os.environ["EVENTS_FILE"] + "-later", "w") as f: f.write("done")
-        PAUSES["later"] = asyncio.create_task(later())
+        LATER.add(asyncio.create_task(later()))
         await reply(200, b"{}")
     elif path == "/hang": await asyncio.sleep(600)
     elif path == "/big":
@@ -277,3 +273,24 @@ async def until(holds: object, within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def idle(here: Lab, spec: Function, held: int = 0) -> None:
+    """Wait until no instance has a request but for `held` streams.
+
+    A sandbox of Lambda is busy until its runtime asks for the next event, which is after the reply's end. A
+    request before that starts another one."""
+    pool = here.emulator.hosts[spec.key].version.pool
+    await until(lambda: sum(member.inflight for member in pool.members) == held)
+
+
+async def pid_of(here: Lab, spec: Function) -> int:
+    """The process that answers a request."""
+    async with here.session.get(here.url(spec, "/x")) as reply:
+        return int((await reply.json())["pid"])
+
+
+async def last_used(here: Lab, spec: Function) -> int:
+    """The process that answers while no other request runs."""
+    await idle(here, spec)
+    return await pid_of(here, spec)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,8 +16,7 @@ import pytest
 
 from emulator.desired.model import CLOUDS, Cloud, Function
 from emulator.errors import ApplyError
-from emulator.runtime.instances.interpreter import Interpreter
-from tests.end_to_end.kit import Lab, files_of, lab, pack, until
+from tests.end_to_end.kit import Lab, files_of, idle, lab, last_used, pack, pid_of, until
 
 pytestmark = pytest.mark.emulator
 
@@ -45,11 +43,6 @@ async def deployed(folder: Path) -> AsyncGenerator[Lab]:
 
 def agent(here: Lab, cloud: Cloud) -> Function:
     return here.functions[f"{cloud}/here/mini-agent"]
-
-
-async def pid_of(here: Lab, spec: Function) -> int:
-    async with here.session.get(here.url(spec, "/x")) as reply:
-        return int((await reply.json())["pid"])
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -118,10 +111,11 @@ async def test_a_stream_arrives_while_it_is_made(here: Lab, cloud: Cloud) -> Non
 async def test_a_crash_is_502_and_the_next_call_runs_again(here: Lab, cloud: Cloud) -> None:
     """An app that kills its process costs one answer; a new instance takes the next call."""
     spec = agent(here, cloud)
-    before = await pid_of(here, spec)
+    before = await last_used(here, spec)
+    await idle(here, spec)
     async with here.session.get(here.url(spec, "/crash")) as reply:
         assert reply.status == 502
-    assert await pid_of(here, spec) != before
+    assert await last_used(here, spec) != before
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -144,10 +138,13 @@ async def test_a_sandbox_takes_one_request_at_a_time(here: Lab) -> None:
     spec = agent(here, "aws")
     gate = here.folder / "aws-gate"
     gate.unlink(missing_ok=True)
+    await idle(here, spec)
     async with here.session.get(here.url(spec, "/stream")) as held:
         await held.content.readuntil(b"\n\n")
         first = await pid_of(here, spec)
+        await idle(here, spec, held=1)
         assert await pid_of(here, spec) == first
+        await idle(here, spec, held=1)
         pool = here.emulator.hosts[spec.key].version.pool
         assert {member.inflight for member in pool.members} == {0, 1}
         gate.touch()
@@ -158,6 +155,7 @@ async def test_beyond_its_sandboxes_lambda_throttles(here: Lab) -> None:
     """With all sandboxes busy the next request is 429 at once, with Retry-After."""
     spec = replace(agent(here, "aws"), max_instances=1)
     await here.deploy(spec)
+    await idle(here, spec)
     gate = here.folder / "aws-gate"
     gate.unlink(missing_ok=True)
     async with here.session.get(here.url(spec, "/stream")) as held:
@@ -205,8 +203,9 @@ def state_of(pid: int) -> str:
 async def test_lambda_freezes_a_sandbox_between_invocations(here: Lab) -> None:
     """What a function left running goes on with the next invocation, and not before."""
     spec = agent(here, "aws")
-    pid = await pid_of(here, spec)
+    pid = await last_used(here, spec)
     await until(lambda: state_of(pid) == "T")
+    await idle(here, spec)
     written = here.folder / "aws-events-later"
     async with here.session.get(here.url(spec, "/later")) as reply:
         assert reply.status == 200
@@ -214,7 +213,7 @@ async def test_lambda_freezes_a_sandbox_between_invocations(here: Lab) -> None:
     assert not written.exists()
     async with asyncio.timeout(20):
         while not written.exists():
-            assert await pid_of(here, spec) == pid
+            assert await last_used(here, spec) == pid
 
 
 @pytest.mark.parametrize("cloud", ["azure", "gcp"])
@@ -269,12 +268,12 @@ async def test_a_closed_url_is_403(here: Lab) -> None:
     """A missing permission shows as the cloud's refusal; giving it opens the door without a restart."""
     for cloud in CLOUDS:
         spec = agent(here, cloud)
-        before = await pid_of(here, spec)
+        before = await last_used(here, spec)
         await here.deploy(replace(spec, closed="no permission"))
         async with here.session.get(here.url(spec, "/x")) as reply:
             assert reply.status == 403
         await here.deploy(spec)
-        assert await pid_of(here, spec) == before
+        assert await last_used(here, spec) == before
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -311,7 +310,7 @@ async def test_a_package_that_does_not_come_up_changes_nothing(here: Lab, cloud:
         case "azure" | "gcp":
             files["app.py"] = b"\n\nimport nothing_like_this\n"
     package, digest = pack(here.folder / "zips", files)
-    before = await pid_of(here, spec)
+    before = await last_used(here, spec)
     with pytest.raises(ApplyError) as failed:
         await here.deploy(replace(spec, package=package, package_hash=digest))
     assert failed.value.key == spec.key
@@ -319,7 +318,7 @@ async def test_a_package_that_does_not_come_up_changes_nothing(here: Lab, cloud:
     if cloud != "aws":
         assert "app.py" in failed.value.reason
         assert "line 3" in failed.value.reason
-    assert await pid_of(here, spec) == before
+    assert await last_used(here, spec) == before
     await here.deploy(spec)
 
 
@@ -347,50 +346,9 @@ async def test_azure_takes_settings_that_its_code_cannot_start_with(here: Lab) -
 
 async def test_an_unchanged_function_is_not_touched(here: Lab) -> None:
     """Applying the same world again keeps every process."""
-    before = [await pid_of(here, agent(here, cloud)) for cloud in CLOUDS]
+    before = [await last_used(here, agent(here, cloud)) for cloud in CLOUDS]
     await here.deploy()
-    assert [await pid_of(here, agent(here, cloud)) for cloud in CLOUDS] == before
-
-
-async def test_a_removed_function_leaves_nothing(tmp_path: Path) -> None:
-    """Its port is free again and its processes are gone."""
-    async with lab(tmp_path) as here:
-        spec = here.spec("gcp")
-        await here.deploy(spec)
-        pid = await pid_of(here, spec)
-        here.functions.clear()
-        await here.deploy()
-        assert not Path(f"/proc/{pid}").exists()
-        with pytest.raises(aiohttp.ClientConnectorError):
-            await here.session.get(here.url(spec))
-
-
-async def test_idle_instances_are_dropped(tmp_path: Path) -> None:
-    """Scale to zero: an instance without requests ends, the next request starts one."""
-    async with lab(tmp_path, idle_s=0.2) as here:
-        spec = here.spec("gcp")
-        await here.deploy(spec)
-        await pid_of(here, spec)
-        pool = here.emulator.hosts[spec.key].version.pool
-        await until(lambda: not pool.members)
-        assert await pid_of(here, spec)
-        assert pool.starts == 2
-
-
-async def test_without_a_3_13_the_projects_own_interpreter_serves(tmp_path: Path) -> None:
-    """The package's requirements are installed for it, before the vendored ones, in all three hosts."""
-    major, minor, patch = sys.version_info[:3]
-    own = Interpreter(Path(sys.executable), (major, minor, patch))
-    async with lab(tmp_path, python=own) as here:
-        for cloud in CLOUDS:
-            spec = here.spec(cloud)
-            await here.deploy(spec)
-            assert await pid_of(here, spec)
-            async with here.session.get(here.url(spec, "/env")) as reply:
-                seen = await reply.json()
-            if cloud == "aws" and not own.is_target:
-                assert seen["PYTHONPATH"].endswith(str(seen["LAMBDA_TASK_ROOT"]))
-                assert f"py{own.minor}-" in seen["PYTHONPATH"]
+    assert [await last_used(here, agent(here, cloud)) for cloud in CLOUDS] == before
 
 
 async def test_concurrent_requests_share_an_instance_of_cloud_run(here: Lab) -> None:
