@@ -47,6 +47,21 @@ LONGEST_FIRST: Final = (
     "test_lifecycle",
     "test_emulator",
 )
+# Of the others, those of ten seconds and more, so that no worker ends with one.
+LONG_FILES: Final = (
+    "test_packaging",
+    "test_review",
+    "test_agent_check",
+    "test_lost_cloud",
+    "test_page",
+    "test_abandoned",
+    "test_checker",
+    "test_replies",
+    "test_openapi",
+    "test_quality",
+    "test_stalls",
+    "test_model_errors",
+)
 
 # No deadline for one example: the machine may be busy.
 settings.register_profile("default", max_examples=20, stateful_step_count=30, deadline=None)
@@ -112,9 +127,10 @@ async def _cancel_all() -> None:
 
 def _rank(stem: str, emulated: bool) -> int:
     """Place of a test in the run: workers take groups in this order, so that none ends with a long one."""
-    if emulated and stem in LONGEST_FIRST:
-        return LONGEST_FIRST.index(stem)
-    return len(LONGEST_FIRST) + (not emulated)
+    if emulated:
+        return LONGEST_FIRST.index(stem) if stem in LONGEST_FIRST else len(LONGEST_FIRST)
+    after = len(LONGEST_FIRST) + 1
+    return after + (LONG_FILES.index(stem) if stem in LONG_FILES else len(LONG_FILES))
 
 
 @pytest.fixture

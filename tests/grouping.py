@@ -1,4 +1,7 @@
-"""Files whose tests run in one worker, in order: those with a module's mark `xdist_group`.
+"""Which tests run in one worker, in order.
+
+- Those of files with the same module's mark `xdist_group`: they share a fleet, or what takes long to make.
+- Those of any other file, which share the fixtures of their module.
 
 pytest-xdist 3.8 adds a group's name to an attribute of test items that pytest 9.2 no longer has. So it runs
 such tests anywhere and says nothing: each worker then deploys the fleets of all groups.
@@ -25,10 +28,11 @@ def group(path: Path) -> str | None:
 
 
 class GroupScheduling(LoadScopeScheduling):
-    """Sends the tests of a group to one worker, and any other test on its own."""
+    """Sends the tests of a group, or of a file, to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+        file = nodeid.partition("::")[0]
+        return group(self.config.rootpath / file) or file
 
 
 @pytest.hookimpl(optionalhook=True)

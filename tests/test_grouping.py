@@ -22,10 +22,12 @@ def test_a(number):
 """
 
 
-def test_the_tests_of_a_group_run_in_one_worker(tmp_path: Path) -> None:
+def test_the_tests_of_a_group_and_of_a_file_run_in_one_worker(tmp_path: Path) -> None:
     """With the pinned pytest and pytest-xdist, whatever these agree on."""
     for number in range(3):
         (tmp_path / f"test_{number}.py").write_text(FILE)
+    alone = FILE.replace("pytestmark", "other").replace('"workers"', '"of-a-file"')
+    (tmp_path / "test_alone.py").write_text(alone)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "tests.grouping"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -41,6 +43,9 @@ def test_the_tests_of_a_group_run_in_one_worker(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     workers = (tmp_path / "workers").read_text().split()
     assert len(workers) == 36
+    assert len(set(workers)) == 1
+    workers = (tmp_path / "of-a-file").read_text().split()
+    assert len(workers) == 12
     assert len(set(workers)) == 1
 
 

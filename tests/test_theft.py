@@ -28,6 +28,9 @@ from tests.infra.recorded import of_type, recorded, settings_for
 from tests.infra.stored_secrets import place, stored
 from tests.thief import claims, forgeries, loot, snapshot
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 PLACES = {cloud: place(cloud) for cloud in CLOUDS}
 HOLDERS = [(role, cloud) for role in ("agent", "checker", "router") for cloud in CLOUDS]
 ASK = b'{"input": "reverse abc"}'

@@ -10,6 +10,9 @@ import pytest
 from tests.infra.fleet import FUNCTIONS, environment, functions
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:

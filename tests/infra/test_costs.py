@@ -18,6 +18,9 @@ from router.core.policy import Policy
 from skyfleet.contract import DEFAULT_FALL, Checks
 from tests.infra.recorded import of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 
 @pytest.mark.parametrize(
     ("cloud", "usd"),

@@ -16,6 +16,9 @@ from infra.roles import target_list
 from tests.infra.fleet import FUNCTIONS, environment
 from tests.infra.recorded import Resource, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 FORMER = {"gcp": "https://former.run.app"}
 
 

@@ -19,6 +19,9 @@ from infra.permissions.documents import documents
 from infra.preflight import provider_calls
 from tests.infra.recorded import recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 BY_CLOUD: Mapping[str, Mapping[str, Sequence[object]]] = {
     "aws": aws.TYPES,

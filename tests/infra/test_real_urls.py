@@ -20,6 +20,9 @@ from tests.emulator.resources import desired, only, resource
 from tests.infra.fleet import FUNCTIONS, environment, role
 from tests.infra.recorded import Resource, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 SHAPES = (
     r"[a-z0-9]{32}\.lambda-url\.eu-west-1\.on\.aws",
     r"[a-z0-9-]+\.azurewebsites\.net",

@@ -14,6 +14,9 @@ from tests.infra.recorded import Resource, recorded, settings_for
 from tests.infra.review import access, keeping, running
 from tests.infra.review.facts import FUNCTIONS, GCS, S3, SITE, STORAGE, VAULT, Fleet, Rule
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 RULES: tuple[Rule, ...] = (
     access.no_wildcard_is_allowed,
     access.roles_are_assumed_by_one_service,

@@ -16,6 +16,9 @@ from tests.infra.fleet import FUNCTIONS, environment, functions, role, shown
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 from tests.infra.stored_secrets import ROLES, STORES, owner, place, stored
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 # The recorder's random passwords.
 ROOTS = {key_id: f"made-up-root-key-{key_id}" for key_id in ("k1", "k2")}
 SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"

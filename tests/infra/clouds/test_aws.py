@@ -16,6 +16,9 @@ from infra.config.regions import REGIONS, UNFIT
 from infra.errors import ConfigError
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 FUNCTION = "aws:lambda/function:Function"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 SECRET = "aws:secretsmanager/secret:Secret"

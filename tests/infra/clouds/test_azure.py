@@ -16,6 +16,9 @@ from infra.config.regions import REGIONS
 from infra.names import fit, stack_prefix, unique_name
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOB = "azure-native:storage:Blob"
 CONTAINER = "azure-native:storage:BlobContainer"

@@ -19,6 +19,9 @@ from skyfleet import contract
 from tests.infra.fleet import FUNCTIONS, environment, functions, role
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 # Types without labels, or parts of a labelled resource.
 UNLABELLED = {
     "aws:iam/rolePolicy:RolePolicy",

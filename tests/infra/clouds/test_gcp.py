@@ -13,6 +13,9 @@ from infra.config.regions import REGIONS, SCHEDULER_REGIONS, scheduler_region
 from router.config import checker_settings, router_settings
 from tests.infra.recorded import Resource, of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 BUCKET = "gcp:storage/bucket:Bucket"
 MEMBERS = (
     "gcp:projects/iAMMember:IAMMember",

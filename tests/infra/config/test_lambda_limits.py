@@ -18,6 +18,9 @@ from infra.errors import ConfigError
 from tests.infra import recorded as program
 from tests.infra.recorded import of_type, recorded
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 GOOGLE_BYTES = 32 * 1024  # of one variable, cloud.google.com/run/quotas
 LONGEST_STACK = "a-stack-of-a-long-name"
 LONGEST_ARN = "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:{}/{}-0a1b2c3d-AbCdEf"

@@ -13,16 +13,22 @@ from infra.packaging import agent_check
 from tests.infra.checkout import Checkout
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of installed dependencies, which no test changes."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path, cache: Path) -> Checkout:
     """A checkout for one test, of a stack on one cloud."""
-    return Checkout(tmp_path, ("gcp",))
+    return Checkout(tmp_path, ("gcp",), cache)
 
 
 @pytest.fixture
-def everywhere(tmp_path: Path) -> Checkout:
+def everywhere(tmp_path: Path, cache: Path) -> Checkout:
     """A checkout for a test of what differs between clouds."""
-    return Checkout(tmp_path)
+    return Checkout(tmp_path, cache=cache)
 
 
 BROKEN = {

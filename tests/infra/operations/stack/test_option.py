@@ -22,6 +22,9 @@ from infra.setup.pulumi.cli import FILES, Cli
 from tests.infra.cli.fakes import Reply, Request, json_reply, script, serving
 from tests.infra.recorded import of_type, recorded, settings_for
 
+# In one worker with the other tests of the program: equal settings are recorded once.
+pytestmark = pytest.mark.xdist_group("program")
+
 PULUMI = """
 [ "$1" = version ] && { echo v3.250.0; exit; }
 echo "$* | $PULUMI_BACKEND_URL | $PULUMI_HOME" >>"$(dirname "$0")/asked"
