@@ -358,7 +358,8 @@ class RequestState:
 
     def _too_late(self) -> Fail:
         safe = all(one.repeatable for one in self.active)
-        return too_late(self._causes, [one.choice.key for one in self.active], safe=safe)
+        running = [one.choice.key for one in self.active]
+        return too_late(self._causes, running, self._limits.deadline - self._limits.started, safe=safe)
 
     def _failed(self, fail: Fail, now: float) -> Actions:
         """End with an error, unless a stream was begun or the request may be queued."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from math import ceil
 from typing import Final
 
 from router.core.outcomes import Outcome
@@ -61,6 +62,7 @@ ERROR_RULES: Final[Mapping[AttemptError, ErrorRule]] = {
     AttemptError.UNRESPONSIVE: ErrorRule(True, True, False, Outcome.UNRESPONSIVE),
     AttemptError.INVALID: ErrorRule(True, False, False, Outcome.AGENT_ERROR),
 }
+_DAY_S: Final = 86_400.0
 _SHOULD_RETRY: Final = b"x-should-retry"
 # What SDKs repeat below 500.
 _REPEATED: Final = frozenset({408, 409, 429})
@@ -70,12 +72,13 @@ UNSENT: Final = frozenset(error for error, rule in ERROR_RULES.items() if not ru
 
 @frozen
 class Fail:
-    """Give the client this error. retry: a repeat is harmless and may help."""
+    """Give the client this error. retry: a repeat is harmless and may help. longest_wait_s: before it."""
 
     status: int
     code: str
     reason: str
     retry: bool = False
+    longest_wait_s: float = _DAY_S
 
 
 def no_reply(causes: Sequence[str], *, slow: bool, sent: bool) -> Fail:
@@ -86,13 +89,17 @@ def no_reply(causes: Sequence[str], *, slow: bool, sent: bool) -> Fail:
     return Fail(504, "no-answer", reason, True) if slow else Fail(503, "no-target", reason, True)
 
 
-def too_late(causes: Sequence[str], running: Sequence[str], *, safe: bool) -> Fail:
-    """The deadline passed. running: targets without a reply. safe: the request may be repeated."""
+def too_late(causes: Sequence[str], running: Sequence[str], given_s: float, *, safe: bool) -> Fail:
+    """The deadline passed. running: targets without a reply. given_s: the time that the request had. safe: it
+    may be repeated.
+
+    SDKs wait for Retry-After before they repeat, so it is no longer than `given_s`: an error after 0.5 s
+    would otherwise reach the client's program after 20 s."""
     found = "; ".join([*causes, *(f"{key}: no reply yet" for key in running)]) or "nothing was sent"
     reason = f"The deadline passed before a reply could be passed on ({found})."
     if running:
         reason += " It may be repeated." if safe else " It may have run; check before you repeat it."
-    return Fail(504, "deadline", reason, safe or not running)
+    return Fail(504, "deadline", reason, safe or not running, given_s)
 
 
 def expired(running: Sequence[str], *, safe: bool) -> Fail:
@@ -145,7 +152,8 @@ def response_headers(
 
 
 def error_reply(fail: Fail, retry_after_s: int, rpc: bytes = b"") -> tuple[list[Header], bytes]:
-    """Header fields and body of the router's own error. retry_after_s: told only if a repeat may help.
+    """Header fields and body of the router's own error. retry_after_s: until a target may serve again;
+    told only if a repeat may help.
     rpc: the error in JSON-RPC's shape, for a request that has it."""
     body = rpc or error_json(fail.code, fail.reason, fail.status)
     headers: list[Header] = [
@@ -154,7 +162,7 @@ def error_reply(fail: Fail, retry_after_s: int, rpc: bytes = b"") -> tuple[list[
         *READABLE,
     ]
     if fail.retry:
-        headers.append((b"retry-after", b"%d" % retry_after_s))
+        headers.append((b"retry-after", b"%d" % max(1, min(retry_after_s, ceil(fail.longest_wait_s)))))
     headers.append((_SHOULD_RETRY, b"true" if fail.retry else b"false"))
     return headers, body
 

@@ -57,6 +57,7 @@ async def test_a_callers_deadline_ends_its_request_and_blames_no_target(field: d
         reply = await front.client.get("/", headers=field)
         assert 0.19 <= time.monotonic() - began < 2
         assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
+        assert reply.headers["retry-after"] == "1"
         target = await front.target("aws/r0")
         assert (target["state"], target["inflight"]) == ("unknown", 0)
 

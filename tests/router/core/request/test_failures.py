@@ -31,9 +31,9 @@ pytestmark = pytest.mark.pure
     [
         (no_reply(["a: reset"], slow=False, sent=True), 503, "no-target", True),
         (no_reply([], slow=True, sent=False), 504, "no-answer", True),
-        (too_late([], [], safe=False), 504, "deadline", True),
-        (too_late(["a: reset"], ["b"], safe=True), 504, "deadline", True),
-        (too_late([], ["b"], safe=False), 504, "deadline", False),
+        (too_late([], [], 60, safe=False), 504, "deadline", True),
+        (too_late(["a: reset"], ["b"], 60, safe=True), 504, "deadline", True),
+        (too_late([], ["b"], 60, safe=False), 504, "deadline", False),
         (may_have_run("a", "reset"), 502, "may-have-run", False),
         (may_have_run("a", "unresponsive", slow=True), 504, "may-have-run", False),
         (invalid_response("a", "a status of 600"), 502, "invalid-response", False),
@@ -52,6 +52,23 @@ def test_each_end_without_a_reply_has_one_error(fail: Fail, status: int, code: s
     assert (b"content-length", str(len(body)).encode()) in headers
     assert ((b"retry-after", b"5") in headers) is retry
     assert (b"x-should-retry", b"true" if retry else b"false") in headers
+
+
+@pytest.mark.parametrize(
+    ("fail", "expected"),
+    [
+        (too_late([], [], -0.5, safe=True), b"1"),
+        (too_late([], ["b"], 0.3, safe=True), b"1"),
+        (too_late([], ["b"], 4.4, safe=True), b"5"),
+        (too_late([], ["b"], 60.0, safe=True), b"10"),
+        (no_reply([], slow=False, sent=True), b"10"),
+        (no_reply([], slow=True, sent=True), b"10"),
+    ],
+)
+def test_a_client_waits_for_no_longer_than_its_own_deadline(fail: Fail, expected: bytes) -> None:
+    """The targets were too slow for it, but may well serve. Where none does, it waits until one may."""
+    headers, _ = error_reply(fail, 10)
+    assert dict(headers)[b"retry-after"] == expected
 
 
 @pytest.mark.parametrize(
@@ -110,9 +127,9 @@ def test_sdks_are_told_of_each_error_whether_to_repeat_it(
 
 def test_an_error_tells_whether_the_request_may_have_run() -> None:
     """The message names every target and each cause."""
-    assert "may be repeated" in too_late(["a: reset"], ["b"], safe=True).reason
-    assert "may have run" in too_late([], ["b"], safe=False).reason
-    assert "nothing was sent" in too_late([], [], safe=True).reason
+    assert "may be repeated" in too_late(["a: reset"], ["b"], 60, safe=True).reason
+    assert "may have run" in too_late([], ["b"], 60, safe=False).reason
+    assert "nothing was sent" in too_late([], [], 60, safe=True).reason
     assert "no target may be tried" in no_reply([], slow=False, sent=False).reason
     assert "a: reset; b: reset" in no_reply(["a: reset", "b: reset"], slow=False, sent=True).reason
 
