@@ -167,8 +167,7 @@ class PulumiOutput:
         if reason := waiting(text):
             self.progress.message(reason)
         if (done := parse_step(text)) is not None:
-            self.progress.message(str(done))
-            self.progress.update(f"{done.type} {done.name}")
+            self.progress.operation(str(done), f"{done.what} {done.type} {done.name}")
 
     def stop(self) -> None:
         self.stopped = True

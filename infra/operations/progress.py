@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Shows the steps of a command. `message` prints a line that stays, `update` the present activity."""
+    """Shows the steps of a command. `message` prints a line that stays, `update` the present activity.
+
+    `operation` is a finished operation on a resource, as a line and as `what type name`.
+    """
 
     def step(self, title: str) -> Generator[None]: ...
     def message(self, text: str) -> None: ...
     def update(self, text: str) -> None: ...
+    def operation(self, line: str, words: str) -> None: ...
 
 
 class PlainProgress:
@@ -39,6 +43,9 @@ class PlainProgress:
 
     def update(self, text: str) -> None:
         """Prints nothing: plain lines show no passing activity."""
+
+    def operation(self, line: str, words: str) -> None:
+        self.message(line)
 
 
 class RichProgress:
@@ -71,6 +78,10 @@ class RichProgress:
             from rich.markup import escape
 
             self._status.update(f"{self._title} [dim]{escape(text)}[/dim]")
+
+    def operation(self, line: str, words: str) -> None:
+        self.message(line)
+        self.update(words.partition(" ")[2])
 
 
 def make_progress() -> Progress:
