@@ -9,7 +9,7 @@ Rules
   If that fails, the next probes have `timeout_s` again. A cold answer is a good answer.
 - Each router gets a snapshot as soon as a target's verdict changes, and at the end. It has the last ten
   results of each target, so a later snapshot makes up for a lost one. A router that cannot be reached does
-  not delay the others.
+  not delay the others. The snapshot lists all routers, since no router knows the others' URLs.
 - One invocation runs at a time. A second one returns at once and reports that it did nothing.
 """
 
@@ -33,6 +33,7 @@ from router.net.fetch import FetchRequest, FetchResponse, fetch
 from router.net.pool import Pool
 from skyfleet import signing
 from skyfleet.asgi import Header, Receive, Scope, Send, json_bytes, lifespan, send_json
+from skyfleet.forwarded import PublicUrl
 from skyfleet.origin import Origin
 
 _SNAPSHOT_PATH: Final = "/_skyfleet/health"
@@ -116,7 +117,8 @@ class Checker:
 
     async def send_snapshot(self, router: Origin) -> None:
         """Send the snapshot to one router; FetchError when it does not take it."""
-        snapshot = Snapshot(self._settings.place.key, self._clock(), self._results)
+        routers = tuple(PublicUrl(one).text for one in self._settings.routers)
+        snapshot = Snapshot(self._settings.place.key, self._clock(), self._results, routers)
         body = json.dumps(snapshots.dump(snapshot)).encode()
         signed = signing.sign(
             self._settings.keys,

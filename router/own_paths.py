@@ -1,4 +1,4 @@
-"""The router's own paths: its health, its status, the control document and the checkers' snapshots.
+"""The router's own paths: health, status, control document, checkers' snapshots, and the list of routers.
 
 Rules
 - They are matched as they were sent, so that a rule in front of this router reads the same.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from router.access import admit
 from router.config import RouterSettings
@@ -26,7 +26,19 @@ from skyfleet import keys, signing
 from skyfleet.asgi import Header, Receive, Scope, Send, json_bytes, read_body, send_json
 from skyfleet.objects import Bucket
 
-OWN_PATHS: Final = frozenset({b"/health", b"/api/status", b"/api/control", b"/_skyfleet/health", b"/ws"})
+if TYPE_CHECKING:
+    from router.well_known import WellKnown
+
+OWN_PATHS: Final = frozenset(
+    {
+        b"/health",
+        b"/api/status",
+        b"/api/control",
+        b"/_skyfleet/health",
+        b"/.well-known/skyfleet.json",
+        b"/ws",
+    }
+)
 # Whose platform carries WebSockets to a function (docs/websocket.md has the sources).
 _CARRIES_WEBSOCKETS: Final = "gcp"
 
@@ -46,6 +58,7 @@ class OwnPaths:
         self.draining = False  # this instance ends
         self._control_document = ControlDocument(bucket, context.balancer, store)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
+        self._well_known: WellKnown | None = None
 
     async def __call__(
         self, scope: Scope, headers: list[Header], ident: bytes, receive: Receive, send: Send
@@ -53,8 +66,7 @@ class OwnPaths:
         """Answer a request to one of them. Raises CallerError, BodyTooLarge and ClientDisconnected."""
 
         async def reply(status: int, value: Mapping[str, object]) -> None:
-            close = [(b"connection", b"close")] if self.draining else []
-            await send_json(send, status, json_bytes(value), [(b"x-request-id", ident), *close])
+            await send_json(send, status, json_bytes(value), self._fields(ident))
 
         match scope["path"]:
             case "/health":
@@ -74,6 +86,9 @@ class OwnPaths:
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD", "PUT")
                 await reply(200, await self._control(scope, headers, receive))
+            case "/.well-known/skyfleet.json":
+                _only(scope, "GET", "HEAD")
+                await self._routers(dict(headers), ident, send)
             case "/ws":
                 _only(scope, "GET")
                 raise _no_handshake(self._settings.place.cloud)
@@ -109,6 +124,18 @@ class OwnPaths:
             return await self._control_document.read()
         length = first(headers, b"content-length")
         return await self._control_document.update(await read_body(length, receive, MOST_BYTES))
+
+    async def _routers(self, fields: Mapping[bytes, bytes], ident: bytes, send: Send) -> None:
+        if self._well_known is None:
+            from router.well_known import WellKnown  # few instances are asked, and it is no part of a start
+
+            balancer = self._context.balancer
+            self._well_known = WellKnown(self._settings, balancer, self._store, self._clock)
+        await self._well_known(fields, self._fields(ident), send)
+
+    def _fields(self, ident: bytes) -> list[Header]:
+        """Of each reply."""
+        return [(b"x-request-id", ident), *([(b"connection", b"close")] if self.draining else [])]
 
     def _health(self) -> dict[str, object]:
         place = self._settings.place

@@ -46,12 +46,13 @@ class PublicUrls(dict[bytes, bytes]):
     def __missing__(self, host: bytes) -> bytes:
         if len(self) >= _MOST_NAMES:
             self.clear()
-        url = self._fixed or _url(host.decode("latin-1"))
+        url = self._fixed or own_url(host.decode("latin-1"))
         self[host] = found = url.parameters if url else b""
         return found
 
 
-def _url(host: str) -> PublicUrl | None:
+def own_url(host: str) -> PublicUrl | None:
+    """The router's URL by the value of Host; None if that names no host."""
     origin = parse_authority(host, tls=True)
     if origin is not None and origin.loopback:
         origin = parse_authority(host, tls=False)

@@ -69,6 +69,7 @@ def test_the_core_imports_plain_data_modules_and_itself_only() -> None:
                 "skyfleet.asgi.Header",
                 "skyfleet.asgi.error_json",
                 "skyfleet.cors",
+                "skyfleet.forwarded",
                 "skyfleet.idempotency_key",
                 "skyfleet.orca",
                 "skyfleet.origin",

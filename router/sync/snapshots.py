@@ -87,6 +87,12 @@ class SnapshotStore:
         self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
         self._task.add_done_callback(self._refreshed)
 
+    async def refreshed(self) -> None:
+        """As `refresh_soon`, and wait for it, up to `SAVE_S`."""
+        self.refresh_soon()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=SAVE_S)
+
     async def save(self, snapshot: Snapshot) -> bool:
         """Fold a snapshot into the stored one. False if the bucket is slow or has a newer version."""
         if self._bucket is None:

@@ -1,5 +1,6 @@
 """What a client of a fleet imports: one HTTP client for all its routers (docs/client.md).
 
+    urls = skyfleet.client.discover("https://router.example.net", key)
     client = OpenAI(base_url=f"{urls[0]}/v1", api_key=key, http_client=skyfleet.client.openai(urls))
 
 No function imports it, and no package of a function has it. It needs httpx or httpx2, which the OpenAI
@@ -13,12 +14,44 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from skyfleet.client import discovery
+from skyfleet.client.discovery import DiscoveryError
 from skyfleet.client.transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["AsyncTransport", "Transport", "async_openai", "async_transport", "openai", "transport"]
+__all__ = [
+    "AsyncTransport",
+    "DiscoveryError",
+    "Transport",
+    "async_discover",
+    "async_openai",
+    "async_transport",
+    "discover",
+    "openai",
+    "transport",
+]
+
+
+def discover(
+    urls: str | Sequence[str], api_key: str | None = None, library: ModuleType | None = None
+) -> list[str]:
+    """The URLs of all routers of a fleet, in the order in which to use them, from the first that answers.
+
+    urls: one router or several. api_key: of the fleet; it is not sent. None: of an open fleet on this
+    machine. library: httpx (also None) or httpx2. Raises ValueError for what is no URL, and DiscoveryError if
+    no router answers, or if its list is malformed, expired or not signed with this key. Warns if the router
+    knows no other one yet, and returns `urls`."""
+    return discovery.discover(urls, api_key, library=library or importlib.import_module("httpx"))
+
+
+async def async_discover(
+    urls: str | Sequence[str], api_key: str | None = None, library: ModuleType | None = None
+) -> list[str]:
+    """As `discover`, for a program whose event loop runs."""
+    library = library or importlib.import_module("httpx")
+    return await discovery.async_discover(urls, api_key, library=library)
 
 
 def transport(urls: Sequence[str], library: ModuleType | None = None) -> Transport:

@@ -74,6 +74,16 @@ async def test_a_target_that_dies_without_traffic_is_found_by_the_schedule_alone
             assert (await first.target("aws/r0"))["state"] == "slow-start"
 
 
+async def test_a_checker_tells_each_router_of_all_of_them() -> None:
+    """In the order of its configuration, which is that of the stack's output."""
+    async with upstream(ok) as up, router([up.url]) as first, router([up.url]) as second:
+        routers = [f"http://127.0.0.1:{front.port}" for front in (second, first)]
+        await checker([up.url], routers, Checks(probes=1, apart_s=0)).run()
+        for front in (first, second):
+            found = (await front.client.get("/.well-known/skyfleet.json")).json()
+            assert (found["routers"], found["complete"]) == (routers, True)
+
+
 async def test_both_schedulers_paths_run_an_invocation_and_others_do_not() -> None:
     """What was done is in the reply."""
     async with upstream(ok) as up:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router.core.health.machine import Status
+from router.core.health.snapshots import MOST_ROUTERS
 from router.core.targets import MOST_TARGETS
 from skyfleet.contract import Strategy
 from tools.reference import sources
@@ -70,6 +71,7 @@ def document(root: Path) -> dict[str, Any]:
             "/api/status": _read("The router's view of its targets and checkers.", "Status"),
             "/api/control": {**_read("What operators have changed.", "Control"), "put": _control_put()},
             "/_skyfleet/health": {"post": _snapshot_post()},
+            "/.well-known/skyfleet.json": _routers(),
             "/ws": {"get": _websocket_get()},
         },
         "components": {
@@ -145,6 +147,17 @@ def _read(sentence: str, schema: str, *, health: bool = False) -> dict[str, Any]
         get["responses"]["503"] = _response("The same: this instance ends.", schema)
     bare = {status: {"description": one["description"]} for status, one in get["responses"].items()}
     return {"get": get, "head": {**get, "responses": bare}}
+
+
+def _routers() -> dict[str, Any]:
+    """GET and HEAD, which a client repeats with the entity tag that it has."""
+    read = _read("The routers of the fleet, in the order in which clients use them.", "Routers")
+    changed = {"304": {"description": "The document has the entity tag of `if-none-match`."}}
+    tag = {"name": "if-none-match", "in": "header", "required": False, "schema": _TEXT}
+    return {
+        method: {**one, "parameters": [tag], "responses": {**one["responses"], **changed}}
+        for method, one in read.items()
+    }
 
 
 def _control_put() -> dict[str, Any]:
@@ -252,6 +265,22 @@ _SCHEMAS: Final[Mapping[str, Any]] = {
         checker=_TEXT,
         at=_NUMBER,
         results={"type": "array", "maxItems": 3_000, "items": _PROBE},
+        routers={"type": "array", "maxItems": MOST_ROUTERS, "items": {"type": "string", "format": "uri"}},
+    ),
+    "Routers": _closed(
+        ["version", "routers", "complete", "iat", "exp"],
+        version={"const": 1},
+        routers={"type": "array", "items": {"type": "string", "format": "uri"}},
+        complete={
+            "type": "boolean",
+            "description": "`false`: the router knows only itself, and its URL is that of the request.",
+        },
+        iat={**_COUNT, "description": "When the list was issued, in unix seconds."},
+        exp={**_COUNT, "description": "When it expires."},
+        signed={
+            "type": "string",
+            "description": "The same as a JSON Web Signature (docs/client.md); an open router has none.",
+        },
     ),
     "Accepted": _closed(["accepted", "stored"], accepted={"const": True}, stored=_FLAG),
     "Error": _closed(

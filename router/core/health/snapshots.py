@@ -17,6 +17,8 @@ Rules
   not one of the configured targets, times in the future, wrong types. Results of targets that are not
   configured here are left out; a snapshot with no others is rejected.
 
+A snapshot also lists the routers that its checker knows (`router.core.health.router_list`).
+
 The wire form and the stored form are one: `parse` reads both, `dump` writes both. Times are unix seconds.
 """
 
@@ -28,6 +30,7 @@ from typing import Final, cast
 
 from router.core.errors import SnapshotRejected
 from router.core.policy import SKEW_S, Policy
+from skyfleet.forwarded import parse_public_url
 from skyfleet.values import frozen
 
 VERSION: Final = 1
@@ -37,6 +40,9 @@ _MOST_RESULTS: Final = 3_000
 # It keeps every number below exact as a float, and is in no unit of ours a sensible value.
 MOST_NUMBER: Final = 1e15
 _LONGEST_TEXT: Final = 200
+_LONGEST_URL: Final = 300
+# One in each region of three clouds.
+MOST_ROUTERS: Final = 100
 # How many checkers a reason names; a person reads it.
 _MOST_TOLD: Final = 5
 
@@ -66,11 +72,13 @@ class ProbeResult:
 
 @frozen
 class Snapshot:
-    """The results of one checker: per target, oldest first, at most KEEP."""
+    """The results of one checker: per target, oldest first, at most KEEP. routers: the URLs of those that it
+    knows, in the order in which clients use them; empty: its release lists none."""
 
     checker: str
     at: float
     results: Mapping[str, tuple[ProbeResult, ...]]
+    routers: tuple[str, ...] = ()
 
 
 @frozen
@@ -132,10 +140,11 @@ def fold(known: Snapshot | None, new: Snapshot) -> Snapshot:
     merged = dict(known.results)
     for key, seen in new.results.items():
         merged[key] = _joined(merged.get(key, ()), seen)
+    newest = max(known, new, key=lambda one: (one.at, one.routers))
     return (
         known
-        if merged == known.results and new.at <= known.at
-        else Snapshot(known.checker, max(known.at, new.at), merged)
+        if merged == known.results and newest is known
+        else Snapshot(known.checker, newest.at, merged, newest.routers)
     )
 
 
@@ -162,7 +171,7 @@ def believable(document: Snapshot, now: float) -> Snapshot | None:
         target: tuple(one for one in seen if one.at <= now + SKEW_S)
         for target, seen in document.results.items()
     }
-    return Snapshot(document.checker, document.at, left)
+    return Snapshot(document.checker, document.at, left, document.routers)
 
 
 def is_fresh(document: Snapshot, now: float, policy: Policy) -> bool:
@@ -242,7 +251,8 @@ def parse(value: object, known: Collection[str], now: float, checkers: Collectio
             unknown += 1
     if unknown and not found:
         raise SnapshotRejected(f"None of its targets is configured here ({', '.join(sorted(known))}).")
-    return Snapshot(checker, at, {target: keep(seen) for target, seen in found.items()})
+    results = {target: keep(seen) for target, seen in found.items()}
+    return Snapshot(checker, at, results, _routers(fields.get("routers", [])))
 
 
 def dump(document: Snapshot) -> dict[str, object]:
@@ -251,6 +261,7 @@ def dump(document: Snapshot) -> dict[str, object]:
         "version": VERSION,
         "checker": document.checker,
         "at": document.at,
+        **({"routers": list(document.routers)} if document.routers else {}),
         "results": [
             {
                 "target": target,
@@ -266,6 +277,19 @@ def dump(document: Snapshot) -> dict[str, object]:
             for one in seen
         ],
     }
+
+
+def _routers(value: object) -> tuple[str, ...]:
+    urls = cast("list[object]", value) if isinstance(value, list) else [None]
+    if len(urls) > MOST_ROUTERS:
+        raise SnapshotRejected(f"It lists {len(urls)} routers, more than {MOST_ROUTERS}.")
+    found: dict[str, None] = {}
+    for url in urls:
+        known = parse_public_url(url) if isinstance(url, str) and len(url) <= _LONGEST_URL else None
+        if known is None:
+            raise SnapshotRejected(f"Its routers have {_short(url)}; expected URLs without user and query.")
+        found[known.text] = None
+    return tuple(found)
 
 
 def _probe_result(item: Mapping[str, object], now: float) -> ProbeResult:

@@ -31,11 +31,16 @@ results = st.builds(
 )
 
 
-def document(age: int, seen: list[ProbeResult]) -> Snapshot:
-    return Snapshot("aws/a", NOW - age, {"gcp/b": snapshots.keep(seen)})
+ROUTERS: list[tuple[str, ...]] = [(), ("https://a.example",), ("https://a.example", "http://127.0.0.1:9")]
 
 
-documents = st.builds(document, st.integers(0, 30), st.lists(results, min_size=1, max_size=12))
+def document(age: int, seen: list[ProbeResult], routers: tuple[str, ...]) -> Snapshot:
+    return Snapshot("aws/a", NOW - age, {"gcp/b": snapshots.keep(seen)}, routers)
+
+
+documents = st.builds(
+    document, st.integers(0, 30), st.lists(results, min_size=1, max_size=12), st.sampled_from(ROUTERS)
+)
 
 
 def looks(*oks: bool) -> list[ProbeResult]:
@@ -213,6 +218,40 @@ def test_a_number_that_is_none_is_refused(field: str, number: float) -> None:
     wrong = {"target": "gcp/b", "at": NOW, "ok": True, field: number}
     with pytest.raises(SnapshotRejected):
         snapshots.parse({"version": 1, "checker": "aws/a", "at": NOW, "results": [wrong]}, KNOWN, NOW)
+
+
+def test_the_newer_document_says_which_routers_there_are() -> None:
+    """A list is replaced and not folded, so a router can be removed."""
+    old, new = Snapshot("aws/a", NOW - 9, {}, ROUTERS[2]), Snapshot("aws/a", NOW, {}, ROUTERS[1])
+    for order in ((old, new), (new, old)):
+        assert snapshots.fold(*order).routers == ROUTERS[1]
+
+
+@pytest.mark.parametrize(
+    "routers",
+    ["https://a.example", [1], ["a.example"], ["https://a@b.example"], ["https://a.example/" + "x" * 300]],
+)
+def test_a_list_of_routers_that_are_no_urls_is_refused(routers: object) -> None:
+    """As every field of the wrong type."""
+    value: dict[str, object] = {
+        "version": 1,
+        "checker": "aws/a",
+        "at": NOW,
+        "results": [],
+        "routers": routers,
+    }
+    with pytest.raises(SnapshotRejected, match="Its routers have"):
+        snapshots.parse(value, KNOWN, NOW)
+
+
+def test_a_list_of_routers_has_a_limit_and_no_url_twice() -> None:
+    """A slash at the end makes no other URL."""
+    value: dict[str, object] = {"version": 1, "checker": "aws/a", "at": NOW, "results": []}
+    twice = snapshots.parse({**value, "routers": ["https://a.example", "https://A.example/"]}, KNOWN, NOW)
+    assert twice.routers == ("https://a.example",)
+    many = [f"https://r{number}.example" for number in range(101)]
+    with pytest.raises(SnapshotRejected, match="101 routers"):
+        snapshots.parse({**value, "routers": many}, KNOWN, NOW)
 
 
 def test_sizes_have_limits() -> None:
