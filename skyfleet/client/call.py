@@ -80,6 +80,11 @@ class Fleet:
             )
         return found
 
+    def has_other(self, tried: set[int]) -> bool:
+        """Whether a request can use a further router that is not silent."""
+        with self._lock:
+            return self._routers.has_other(tried)
+
     def now(self) -> float:
         """Of the client's clock."""
         return self._ticks()
@@ -134,7 +139,9 @@ class Call:
         """Take in what an attempt brought; whether the request goes on to the next router."""
         verdict = self._verdict(result)
         self._fleet.note(step.index, lost=verdict.lost)
-        return verdict.go_on and not step.last
+        if isinstance(result, Exception):
+            return verdict.go_on and not step.last
+        return verdict.go_on and self._fleet.has_other(self._tried)
 
     def _verdict(self, result: httpx.Response | Exception) -> Verdict:
         if isinstance(result, Exception):

@@ -5,13 +5,14 @@ Rules
   failure, 30 s at most. A reply ends that.
 - After its rest a router is half-open: one request asks its `/health` first. For the others it rests
   meanwhile, as after a further failure.
-- Resting routers come last, the one whose rest ends first before the others: none is left out for good. The
-  last one that a request can use is used without a question.
+- Resting routers come last, silent ones behind the others, then by the end of their rest: none is left out
+  for good. The last one that a request can use is used without a question.
 - A router is asked for its `/health` when nothing came from it for `SILENCE_S`, neither to a request that
   waits nor to any other: a reply to one request shows that the router is there for all. One question at a
   time is enough for all requests. Its pauses grow with the time that the request takes anyway.
-- A request leaves a silent router only for one that does not rest. Where each other router failed too, its
-  own may be busy rather than lost, and it waits.
+- A router that did not answer is silent until something comes from it. A request that has a reply does not
+  go on to it, to wait there for its own timeout: a refusal for now is better. Nor does it leave one silent
+  router for another, since its own may be busy rather than lost.
 """
 
 from __future__ import annotations
@@ -89,13 +90,16 @@ class Routers:
         may_leave: a second execution does no harm."""
         heard = max(since, self.heard.get(index, since))
         if index in self.silent and self.silent[index] >= heard:
-            others = (one for one in range(self.count) if one not in tried)
-            leave = may_leave and any(not self._rests(one, now) for one in others)
+            leave = may_leave and self.has_other(tried)
             return self, Watch(leave=True) if leave else Watch(REST_S)
         due = max(heard + silence_s(heard - since), self.asked.get(index, heard))
         if now < due:
             return self, Watch(due - now)
         return replace(self, asked={**self.asked, index: now + PROBE_S + _LATE_S}), Watch(ask=True)
+
+    def has_other(self, tried: Collection[int]) -> bool:
+        """Whether a request can use a further router that is not silent."""
+        return any(not self._is_silent(one) for one in range(self.count) if one not in tried)
 
     def lost(self, index: int, now: float) -> Routers:
         """A router failed. What fails while it rests already is the same failure."""
@@ -118,9 +122,13 @@ class Routers:
         found = self.lost(index, now)
         return found if full else replace(found, silent={**self.silent, index: now})
 
-    def _rank(self, index: int, now: float) -> tuple[bool, float, int]:
-        resting = self._rests(index, now)
-        return resting, self.failed[index].until if resting else 0.0, index
+    def _rank(self, index: int, now: float) -> tuple[bool, bool, float, int]:
+        if self._rests(index, now):
+            return True, self._is_silent(index), self.failed[index].until, index
+        return False, False, 0.0, index
+
+    def _is_silent(self, index: int) -> bool:
+        return index in self.silent and self.silent[index] > self.heard.get(index, float("-inf"))
 
     def _rests(self, index: int, now: float) -> bool:
         mark = self.failed.get(index)

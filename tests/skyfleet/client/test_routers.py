@@ -51,6 +51,13 @@ def test_the_first_router_that_does_not_rest_is_next(
     assert Routers(3, failed).choose(tried, now)[1] == choice
 
 
+def test_a_silent_router_is_the_last_of_those_that_rest() -> None:
+    """Whenever its rest ends; and first again when it is asked after it."""
+    known = Routers(2).answered(0, 0.0, good=False, full=False).lost(1, 0.5)
+    assert known.choose(set(), 0.6)[1] == Choice(1, ask=False, last=False)
+    assert known.choose(set(), 1.0)[1] == Choice(0, ask=True, last=False)
+
+
 def test_one_request_asks_a_router_after_its_rest() -> None:
     """The next request leaves it out until the answer is known."""
     known = Routers(2).lost(0, 0.0)
@@ -96,13 +103,10 @@ WATCHES: list[Watching] = [
     ("silent before this request", Routers(3, {0: RESTS}, silent={0: 9.5}), 10.25, Watch(0.15)),
     ("back since", Routers(3, heard={0: 11.0}, silent={0: 10.5}), 11.0, Watch(SILENCE_S)),
     ("rests for another reason", Routers(3, {0: RESTS}), 10.25, Watch(0.15)),
-    ("one other rests", Routers(3, {0: RESTS, 1: RESTS}, silent={0: 10.5}), 10.5, LEAVE),
-    (
-        "all others rest",
-        Routers(3, {0: RESTS, 1: RESTS, 2: RESTS}, silent={0: 10.5}),
-        10.5,
-        Watch(REST_S),
-    ),
+    ("the others rest", Routers(3, {0: RESTS, 1: RESTS, 2: RESTS}, silent={0: 10.5}), 10.5, LEAVE),
+    ("one other is silent too", Routers(3, silent={0: 10.5, 1: 9.0}), 10.5, LEAVE),
+    ("all others are silent too", Routers(3, silent={0: 10.5, 1: 9.0, 2: 9.5}), 10.5, Watch(REST_S)),
+    ("another one is back", Routers(3, heard={2: 9.6}, silent={0: 10.5, 1: 9.0, 2: 9.5}), 10.5, LEAVE),
 ]
 
 

@@ -153,6 +153,20 @@ async def test_a_lost_router_is_left_out_and_asked_after_its_rest(client: Client
     assert client.world.hosts == "abbba/ba/a"
 
 
+async def test_a_refusal_for_now_is_better_than_a_silent_router(client: Client) -> None:
+    """A request does not go on to one that does not answer, to wait there for its own timeout."""
+    client.world.does = {"a.example": "ConnectError", "b.example": (429, {}), "c.example": (429, {})}
+    assert (await client.send("GET")).status_code == 429
+    client.world.does["a.example"] = "ReadTimeout"
+    client.world.now = 2.0  # its rest is over: it is asked, and is silent
+    client.world.seen.clear()
+    assert (await client.send("GET")).status_code == 429
+    assert client.world.hosts == "a/b/c"
+    client.world.seen.clear()
+    assert (await client.send("GET")).status_code == 429
+    assert client.world.hosts == "bc"
+
+
 async def test_a_path_below_a_routers_url_is_kept(client: Client) -> None:
     """With its query, byte by byte."""
     client.world.does = {"a.example": "ConnectError", "b.example": "ConnectError"}
