@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from infra.manager.page import feed
 from infra.setup.extras.chromium import CHROMIUM
@@ -28,6 +28,8 @@ FLAGS = (
     "--disable-dev-shm-usage",
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
 )
+# Of a machine that is busy with other tests.
+PATIENCE_MS = 20_000
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 Open = Callable[..., Page]
 
@@ -35,6 +37,7 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="session")
 def browser() -> Generator[Browser]:
     """The browser of the whole group."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program(CHROMIUM), args=FLAGS)
         yield started
@@ -77,7 +80,7 @@ def open_page(browser: Browser, site: Site, seen: Seen) -> Generator[Open]:
             color_scheme="dark" if scheme == "dark" else "light",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("console", seen.hear)
@@ -113,8 +116,8 @@ def keep_screenshot(request: pytest.FixtureRequest) -> Callable[[Page, str], Non
     return keep
 
 
-def accessibility(page: Page) -> list[str]:
-    """What axe finds, one line for each rule and element."""
+def accessibility(page: Page, part: str = "html") -> list[str]:
+    """What axe finds in a part of the page, one line for each rule and element."""
     axe = cast("Any", Axe())  # the package has no types
-    found: list[dict[str, Any]] = axe.run(page).response["violations"]
+    found: list[dict[str, Any]] = axe.run(page, context=part).response["violations"]
     return [f"{rule['id']}: {rule['help']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]

@@ -24,6 +24,7 @@ from htpy import (
     div,
     figcaption,
     figure,
+    fragment,
     img,
     p,
     summary,
@@ -35,6 +36,7 @@ from htpy import (
     time,
     tr,
 )
+from markupsafe import Markup
 
 from infra.manager.fleet.picture import Minute, Picture
 from infra.manager.page import words
@@ -104,26 +106,34 @@ class _Pygal(Protocol):
 
 def section(picture: Picture | None) -> Node:
     """The charts and the table of the same numbers."""
-    minutes = words.complete(picture.minutes, picture.at) if picture is not None else ()
+    minutes = tuple(words.complete(picture.minutes, picture.at)) if picture is not None else ()
+    return _section(minutes)
+
+
+@lru_cache(maxsize=4)
+def _section(minutes: tuple[Minute, ...]) -> Node:
+    """Rendered once a minute, and not with each picture: the table is most of the page."""
     if not any(each.requests for each in minutes):
         return p(".quiet")["No request in the last hour. Charts appear with the first complete minute."]
     version = digest(minutes)
-    return [
-        div(".charts")[
-            [
-                figure[
-                    figcaption[chart.title, " ", _unit(chart)],
-                    img(
-                        src=f"/charts/{chart.name}.{version}.svg",
-                        alt=description(chart, minutes),
-                        width=str(WIDTH),
-                        height=str(HEIGHT),
-                    ),
-                ]
-                for chart in CHARTS
+    table_of_all = details[summary["The last hour as a table"], _table(minutes)]
+    return Markup(fragment[_charts(minutes, version), table_of_all])  # noqa: S704  htpy has escaped it
+
+
+def _charts(minutes: Sequence[Minute], version: str) -> Node:
+    return div(".charts")[
+        [
+            figure[
+                figcaption[chart.title, " ", _unit(chart)],
+                img(
+                    src=f"/charts/{chart.name}.{version}.svg",
+                    alt=description(chart, minutes),
+                    width=str(WIDTH),
+                    height=str(HEIGHT),
+                ),
             ]
-        ],
-        details[summary["The last hour as a table"], _table(minutes)],
+            for chart in CHARTS
+        ]
     ]
 
 

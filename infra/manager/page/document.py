@@ -65,7 +65,7 @@ def _body(stack: str, fragments: Mapping[str, str], by: str) -> Element:
         h.main[
             _stream(),
             part("problems"),
-            _section("picture-title", "Traffic", part("picture"), part("figures")),
+            _section("picture-title", "Traffic", part("picture"), part("age"), part("figures")),
             h.section(aria_labelledby="targets-title")[
                 h.div(".section-head")[h.h2("#targets-title")["Targets"], sections.add_button()],
                 part("targets"),

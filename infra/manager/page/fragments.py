@@ -10,7 +10,7 @@ from infra.manager.fleet.picture import Picture
 from infra.manager.jobs.model import Job
 from infra.manager.page import charts, jobs, sections
 
-IDS = ("verdict", "activity", "problems", "figures", "picture", "targets", "routers", "charts", "jobs")
+IDS = ("verdict", "activity", "problems", "figures", "picture", "age", "targets", "routers", "charts", "jobs")
 
 
 def render(picture: Picture | None, recent: Sequence[Job], now: float) -> Mapping[str, str]:
@@ -21,6 +21,7 @@ def render(picture: Picture | None, recent: Sequence[Job], now: float) -> Mappin
         "problems": sections.problems(picture, now),
         "figures": sections.figures(picture),
         "picture": sections.live(picture),
+        "age": sections.age(picture),
         "targets": sections.targets(picture, now),
         "routers": sections.routers(picture),
         "charts": charts.section(picture),

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -53,7 +54,7 @@ def routes(
         minutes = tuple(words.complete(picture.minutes, picture.at))
         kept = FOR_EVER if charts.digest(minutes) == version else "no-store"
         return Response(
-            charts.render(name, minutes),
+            await run_in_threadpool(charts.render, name, minutes),
             media_type="image/svg+xml",
             headers={"cache-control": kept, "content-security-policy": CHART_SECURITY},
         )

@@ -81,8 +81,9 @@ def problems(picture: Picture | None, now: float) -> Node:
         )
     if not said:
         return None
-    return div(".problems", role="alert")[
-        h2[words.plural(len(said), "problem"), " of the fleet"],
+    # A sentence may count seconds, so only the heading is told when it changes.
+    return div(".problems")[
+        h2[span(role="status")[words.plural(len(said), "problem"), " of the fleet"]],
         ul[[li[prose(each)] for each in said]],
     ]
 
@@ -113,12 +114,15 @@ def live(picture: Picture | None) -> Node:
     return [
         diagram.drawing(picture, diagram.WIDE),
         diagram.drawing(picture, diagram.NARROW),
-        p(".quiet")[
-            "As of ",
-            time(datetime=words.iso(picture.at))[words.clock(picture.at)],
-            " UTC. The width of a line is its share of the requests.",
-        ],
     ]
+
+
+def age(picture: Picture | None) -> Node:
+    """When the routers answered: a part of its own, since it changes each second and the drawing does not."""
+    if picture is None:
+        return None
+    at = time(datetime=words.iso(picture.at))[words.clock(picture.at)]
+    return p(".quiet")["As of ", at, " UTC. The width of a line is its share of the requests."]
 
 
 def targets(picture: Picture | None, now: float) -> Node:

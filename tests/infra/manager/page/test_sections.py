@@ -68,9 +68,9 @@ def test_a_card_has_the_numbers_of_its_target() -> None:
 def test_problems_are_told_and_their_absence_is_not() -> None:
     """A banner that is always there is not read."""
     assert part("problems", healthy()).inside == []
-    (banner,) = part("problems", degraded()).find("div", role="alert")
+    (banner,) = part("problems", degraded()).find("div", class_="problems")
     assert banner.words.startswith("2 problems of the fleet The config has changed and is not deployed")
-    (old,) = part("problems", healthy(), now=NOW + 16).find("div", role="alert")
+    (old,) = part("problems", healthy(), now=NOW + 16).find("div", class_="problems")
     assert "What is below is from 14:13:20" in old.words
 
 
