@@ -1,9 +1,9 @@
 """The router as an ASGI app: its own few paths, the check of API keys, and everything else to an agent.
 
 Rules
-- `GET /health` is open and costs nothing; `GET /api/status` and `GET` or `PUT /api/control` need the caller's
-  key; `POST /_skyfleet/health` takes snapshots, each from the checker whose key signed it. Every other path
-  goes to an agent.
+- `GET /health` is open and costs nothing; `GET /api/status`, `GET /api/minutes` and `GET` or `PUT
+  /api/control` need the caller's key; `POST /_skyfleet/health` takes snapshots, each from the checker whose
+  key signed it. Every other path goes to an agent.
 - A request that is signed as for an agent is refused with 421: its sender is a router whose target's port or
   host name is this router's now, or a router that was listed as a target.
 - Keys and preflights: `router.access`. Without a key only when SKYFLEET_OPEN=1 and every target is on this
@@ -44,6 +44,7 @@ from router.proxy.held import UNCOUNTED, HeldBodies
 from router.proxy.prober import Prober
 from router.proxy.request_queue import RequestQueue
 from router.public_url import CHAIN, OF_ADDRESSES, PublicUrls, client_address
+from router.sync.minutes import MinuteStore
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
 from router.sync.snapshots import SnapshotStore
 from skyfleet import signing
@@ -119,8 +120,11 @@ class App:
             any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
-        self._store = SnapshotStore(bucket, balancer, clock, prober.apply_snapshots, settings.checkers)
-        self._own_paths = OwnPaths(settings, self._context, self._store, bucket, clock)
+        counts = MinuteStore(bucket, balancer, clock)
+        self._store = SnapshotStore(
+            bucket, balancer, clock, prober.apply_snapshots, settings.checkers, counts.add
+        )
+        self._own_paths = OwnPaths(settings, self._context, self._store, bucket, counts, clock)
         self._cors = _cors(settings.cors_origins)
         self._checks_preflights = settings.api_key_sha256 is not None or self._cors is not None
         self._preflights = 0  # forwarded now

@@ -1,4 +1,4 @@
-"""The router's own paths: health, status, control document, checkers' snapshots, and the list of routers.
+"""The router's own paths: health, status, minutes, control document, snapshots, and the list of routers.
 
 Rules
 - They are matched as they were sent, so that a rule in front of this router reads the same.
@@ -20,6 +20,7 @@ from router.net.fields import first
 from router.proxy.context import Context
 from router.status import status
 from router.sync.control import MOST_BYTES, ControlDocument
+from router.sync.minutes import MinuteStore
 from router.sync.snapshots import MOST_BYTES as MOST_STORED
 from router.sync.snapshots import SnapshotStore
 from skyfleet import keys, signing
@@ -34,6 +35,7 @@ OWN_PATHS: Final = frozenset(
         b"/health",
         b"/api/status",
         b"/api/control",
+        b"/api/minutes",
         b"/_skyfleet/health",
         b"/.well-known/skyfleet.json",
         b"/ws",
@@ -52,9 +54,11 @@ class OwnPaths:
         context: Context,
         store: SnapshotStore,
         bucket: Bucket | None,
+        minutes: MinuteStore,
         clock: Callable[[], float],
     ) -> None:
         self._settings, self._context, self._store, self._clock = settings, context, store, clock
+        self._minutes = minutes
         self.draining = False  # this instance ends
         self._control_document = ControlDocument(bucket, context.balancer, store)
         self._verifier = signing.Verifier(keys.CheckerKeys(settings.roots))
@@ -86,6 +90,10 @@ class OwnPaths:
                 admit(headers, self._settings.api_key_sha256)
                 _only(scope, "GET", "HEAD", "PUT")
                 await reply(200, await self._control(scope, headers, receive))
+            case "/api/minutes":
+                admit(headers, self._settings.api_key_sha256)
+                _only(scope, "GET", "HEAD")
+                await reply(200, await self._minutes.read())
             case "/.well-known/skyfleet.json":
                 _only(scope, "GET", "HEAD")
                 await self._routers(dict(headers), ident, send)

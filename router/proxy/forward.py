@@ -386,9 +386,9 @@ class Forwarder:
         self._downstream.end()
 
     def _own_headers(self, attempt: Attempt | None, now: float) -> list[Header]:
-        total_ms = (now - self._started) * 1000
-        spent_ms = (now - attempt.started) * 1000 if attempt is not None else 0.0
-        choice, times = None if attempt is None else attempt.choice, (total_ms, spent_ms)
+        times = (now - self._started) * 1000, 0.0 if attempt is None else (now - attempt.started) * 1000
+        self._context.balancer.request_took(times[0])
+        choice = None if attempt is None else attempt.choice
         return response_headers(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
 
     def _finish(self) -> None:

@@ -61,11 +61,13 @@ class SnapshotStore:
         clock: Callable[[], float],
         apply: Apply | None = None,
         checkers: Collection[str] = (),
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """apply: applies snapshots; without it the balancer does so at once. checkers: their places; empty:
-        each target's place may have one."""
+        each target's place may have one. beside: called after each refresh."""
         self.checkers = tuple(checkers) or tuple(balancer.targets)
         self._bucket, self._balancer, self._clock, self._apply = bucket, balancer, clock, apply
+        self._beside = beside
         self.rejected = Rejected(balancer.targets, clock)
         self._tags: dict[str, str] = {}
         self._watched: dict[str, Callable[[bytes], None]] = {}
@@ -84,7 +86,7 @@ class SnapshotStore:
         if 0 <= now - self._refreshed_at < REFRESH_S:
             return
         self._refreshed_at = now
-        self._task = asyncio.get_running_loop().create_task(self._refresh(self._bucket))
+        self._task = asyncio.get_running_loop().create_task(self._refresh_all(self._bucket))
         self._task.add_done_callback(self._refreshed)
 
     async def refreshed(self) -> None:
@@ -136,6 +138,11 @@ class SnapshotStore:
     def reread(self, name: str) -> None:
         """Have the next refresh read an object even if it has not changed since."""
         self._tags.pop(name, None)
+
+    async def _refresh_all(self, bucket: Bucket) -> None:
+        await self._refresh(bucket)
+        if self._beside is not None:
+            await self._beside()
 
     async def _refresh(self, bucket: Bucket) -> None:
         began = self._clock()

@@ -118,7 +118,7 @@ async def test_what_is_no_preflight_needs_the_key() -> None:
         ):
             reply = await front.client.request("OPTIONS", "/invoke", headers=headers, content=body)
             assert reply.status_code == 401, headers
-        for path in ("/api/status", "/api/control"):
+        for path in ("/api/status", "/api/control", "/api/minutes"):
             assert (await front.client.options(path, headers=PREFLIGHT)).status_code == 401
         assert up.received == []
         assert (await front.client.options("/invoke", headers=KEY)).status_code == 200

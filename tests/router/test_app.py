@@ -256,6 +256,21 @@ async def test_status_has_what_the_command_line_needs() -> None:
         assert status["store"]["state"] == "off"
 
 
+async def test_requests_of_the_last_minutes_are_counted_with_their_latency() -> None:
+    """An agent's 5xx counts as an error, and each reply has a time."""
+
+    async def fails(request: Received, peer: Peer) -> None:
+        await (peer.reply(500, b"{}") if request.target == "/broken" else ok(request, peer))
+
+    async with upstream(fails) as up, router([up.url]) as front:
+        for path in ("/x", "/broken"):
+            await front.client.post(path)
+        minutes = (await front.client.get("/api/minutes")).json()["minutes"]
+        told = [sum(minute[name] for minute in minutes) for name in ("requests", "errors")]
+        assert told == [2, 1]
+        assert sum(sum(minute["latency"]) for minute in minutes) == 2
+
+
 async def test_the_strategy_is_looked_at_and_changed_while_the_router_runs() -> None:
     """With the key only; an order that is none is a 400, another method a 405."""
     key = {"x-api-key": API_KEY}

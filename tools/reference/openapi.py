@@ -70,6 +70,7 @@ def document(root: Path) -> dict[str, Any]:
             "/health": _read("The router is there; costs nothing and needs no key.", "Health", health=True),
             "/api/status": _read("The router's view of its targets and checkers.", "Status"),
             "/api/control": {**_read("What operators have changed.", "Control"), "put": _control_put()},
+            "/api/minutes": _read("Counts of the last hour, of all instances of this router.", "Minutes"),
             "/_skyfleet/health": {"post": _snapshot_post()},
             "/.well-known/skyfleet.json": _routers(),
             "/ws": {"get": _websocket_get()},

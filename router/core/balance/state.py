@@ -10,6 +10,7 @@ Rules
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -32,6 +33,7 @@ from router.core.health.last_seen import NEVER, LastSeen, proven
 from router.core.health.machine import OUT, SERVING, Status
 from router.core.health.slowness import Slowness
 from router.core.health.snapshots import Snapshot
+from router.core.minutes import BOUNDS_MS
 from router.core.outcomes import Outcome
 from router.core.policy import SKEW_S, Policy
 from router.core.request.budget import AttemptReason, full, patience, pay
@@ -86,7 +88,8 @@ class TargetStates:
         # After which time an attempt is slow: the hedge delay, once it is known.
         self._slow_after_s: float = policy.probe_after_s
         self._affinity = Affinity()
-        self.requests = self.retried = self.failed = 0
+        self.requests = self.retried = self.failed = self._hedged = self._ejected = 0
+        self._latency = [0] * (len(BOUNDS_MS) + 1)
         # The outcomes since the first failure lately; None: there was none.
         self.evidence: Evidence | None = None
 
@@ -100,10 +103,19 @@ class TargetStates:
         """Count a request whose client got an error."""
         self.failed += 1
 
+    def request_took(self, ms: float) -> None:
+        """Count the time until the head of a request's reply."""
+        self._latency[bisect_left(BOUNDS_MS, ms)] += 1
+
+    def counts(self) -> tuple[int, ...]:
+        """What was counted since the start, in the order of `router.core.minutes`."""
+        return (self.requests, self.failed, self.retried, self._hedged, self._ejected, *self._latency)
+
     def afford(self, key: str, reason: AttemptReason) -> bool:
         """Pay for one more attempt there, if the budget has as much."""
         usd = self.targets[key].price / 1e6
         self.budget, paid = pay(self.budget, reason, usd, self.requests, self.ticks(), self.policy)
+        self._hedged += paid and reason is AttemptReason.HEDGE
         return paid
 
     def remember(self, affinity_key: bytes, key: str) -> None:
@@ -352,3 +364,4 @@ class TargetStates:
         )
         if noted != after:
             self._version += 1
+            self._ejected += after.status is Status.EJECTED and before.status is not Status.EJECTED
