@@ -49,11 +49,12 @@ class Stack(Protocol):
         """`type name` of each resource of a region in the state; empty where that cannot be read."""
         ...
 
-    def drain(self, target: str, *, undo: bool) -> tuple[bool, Sequence[str]]:
-        """Drain a target at all routers, or end that.
+    def is_draining(self, target: str) -> bool:
+        """Whether a target drains at any router."""
+        ...
 
-        Whether it was draining at any router before, and a sentence for each router that did not take it.
-        """
+    def drain(self, target: str, *, undo: bool) -> Sequence[str]:
+        """Drain a target at all routers, or end that; a sentence for each router that did not take it."""
         ...
 
     def in_flight(self, target: str) -> int:

@@ -87,12 +87,14 @@ class DeployedStack:
         except NotDeployed:
             return []
 
-    def drain(self, target: str, *, undo: bool) -> tuple[bool, Sequence[str]]:
+    def is_draining(self, target: str) -> bool:
+        return any(target in answer.draining for answer in control.read_all(self.outputs()))
+
+    def drain(self, target: str, *, undo: bool) -> Sequence[str]:
         outputs = self.outputs()
         before = control.read_all(outputs)
         known = outputs.target_keys
         chosen = [target] if target in known else []
-        was = any(target in answer.draining for answer in before)
 
         def wanted(answer: control.ControlAnswer) -> tuple[str, ...] | None:
             kept = tuple(key for key in answer.draining if key != target)
@@ -100,7 +102,7 @@ class DeployedStack:
             return None if keys == answer.draining else keys
 
         after = control.set_draining(outputs, before, wanted)
-        return was, [f"{answer.name}: {answer.problem}" for answer in after if answer.problem]
+        return [f"{answer.name}: {answer.problem}" for answer in after if answer.problem]
 
     def in_flight(self, target: str) -> int:
         outputs = self.outputs()

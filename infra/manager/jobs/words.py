@@ -19,6 +19,8 @@ LISTED: Final = 5
 # `  aws:lambda:Function (aws-us-east-1-agent):` and `    error: ...` of Pulumi's diagnostics.
 _RESOURCE = re.compile(r"^\s+(\S+:\S+) \((\S+)\):$")
 _ERROR = re.compile(r"^\s*error: (.*)$")
+# The end of a Python traceback, which Pulumi prints before an error that says nothing.
+_RAISED = re.compile(r"^\s+(\w*(?:Error|Exception): .*)$")
 
 
 def short(failure: Exception) -> str:
@@ -31,6 +33,9 @@ def short(failure: Exception) -> str:
     for line in lines[1:]:
         if found := _RESOURCE.match(line):
             resource = "" if found[1].startswith("pulumi:") else f"{found[1]} {found[2]}: "
+        elif raised := _RAISED.match(line):
+            parts.append(raised[1])
+            break
         elif (error := _ERROR.match(line)) and (resource or "update failed" not in error[1]):
             parts.append(resource + error[1])
             break

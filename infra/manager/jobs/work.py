@@ -142,9 +142,9 @@ class Work:
         if change.target not in self.stack.targets():
             return self.journal.say(f"{change.target} is not deployed, so no router sends to it")
         self.journal.say(f"draining {change.target} at all routers", "step", 2)
-        was, problems = self.stack.drain(change.target, undo=False)
         if self.journal.text(DRAINED) is None:
-            self.journal.write(DRAINED, json.dumps({"before": was}))
+            self.journal.write(DRAINED, json.dumps({"before": self.stack.is_draining(change.target)}))
+        problems = self.stack.drain(change.target, undo=False)
         for problem in problems:
             self.journal.say(problem)
         if problems and not change.force:
@@ -263,7 +263,7 @@ class Work:
         if not noted or (noted.get("before") and not drop):
             return
         try:
-            _, problems = self.stack.drain(self.request.change.target, undo=True)
+            problems = self.stack.drain(self.request.change.target, undo=True)
         except CommandFailed as failure:
             problems = [failure.message]
         for problem in problems:
