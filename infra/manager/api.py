@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.manager import bodies
-from infra.manager.access import audit
 from infra.manager.access.gate import Principal
 from infra.manager.errors import BadRequest
 from infra.manager.fleet.picture import Picture
@@ -60,9 +59,7 @@ class _Api:
         return await self._submit(request, body.change(preview=preview))
 
     async def _submit(self, request: Request, change: Change) -> Response:
-        audit.note(action=("preview of " if change.preview else "") + change.action, target=change.target)
         job = await self._jobs.submit(change, operator(request))
-        audit.note(job=job.id)
         return Json({"job": job.id}, 202, {"location": f"/api/jobs/{job.id}"})
 
     async def status(self, _request: Request) -> Response:
@@ -91,9 +88,7 @@ class _Api:
         yield ServerEvent("end", job_json(replace(final, events=())), max(number, len(final.events)) + 1)
 
     async def cancel(self, request: Request) -> Response:
-        audit.note(action="cancel", job=request.path_params["job"])
         job = await self._jobs.cancel(request.path_params["job"], operator(request))
-        audit.note(target=job.change.target)
         return Json(job_json(job), 202)
 
     async def strategy(self, request: Request) -> Response:
@@ -104,12 +99,10 @@ class _Api:
                 f"name: unknown strategy {body.name[:60]!r}.{hint} Known: {', '.join(STRATEGIES)}.",
                 known=list(STRATEGIES),
             )
-        audit.note(action="strategy", target=body.name)
         return Json({"routers": list(await self._fleet.set_strategy(body.name))})
 
     async def drain(self, request: Request) -> Response:
         body = await bodies.read(request, bodies.DrainTarget)
-        audit.note(action="undo of drain" if body.undo else "drain", target=body.target)
         said = await self._fleet.drain(body.target, undo=body.undo, force=body.force)
         return Json({"routers": list(said)})
 

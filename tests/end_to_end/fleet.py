@@ -92,6 +92,9 @@ class Fleet:
         return kept | {"PYTHONPATH": str(self.root)} | self.variables
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start one `skyfleet` command; `up` leaves the manager out unless `--manager` asks for it."""
+        if arguments[0] == "up" and "--manager" not in arguments:
+            arguments = (*arguments, "--no-manager")
         return subprocess.Popen(
             [sys.executable, "-m", "infra.cli", *arguments],
             cwd=self.root,

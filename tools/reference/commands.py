@@ -18,12 +18,28 @@ def page() -> str:
 
 def helps() -> Iterator[tuple[str, str]]:
     """Name and help of each command, the group first."""
-    top = click.Context(cli, info_name="skyfleet", max_content_width=WIDTH, terminal_width=WIDTH)
+    # click keeps the first help option that it has made, so it has to be made as the command line makes it.
+    top = click.Context(
+        cli,
+        info_name="skyfleet",
+        max_content_width=WIDTH,
+        terminal_width=WIDTH,
+        help_option_names=cli.context_settings["help_option_names"],
+    )
     yield "skyfleet", cli.get_help(top)
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
         if command is not None:
-            inner = click.Context(
-                command, parent=top, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
-            )
-            yield f"skyfleet {name}", command.get_help(inner)
+            yield from _with_subcommands(f"skyfleet {name}", command, top)
+
+
+def _with_subcommands(title: str, command: click.Command, parent: click.Context) -> Iterator[tuple[str, str]]:
+    name = title.rpartition(" ")[2]
+    inner = click.Context(
+        command, parent=parent, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
+    )
+    yield title, command.get_help(inner)
+    if isinstance(command, click.Group):
+        for below in command.list_commands(inner):
+            if (found := command.get_command(inner, below)) is not None:
+                yield from _with_subcommands(f"{title} {below}", found, inner)

@@ -12,6 +12,7 @@ from infra.operations.context import pulumi_cli, pulumi_runner
 from infra.operations.emulator import daemon
 from infra.operations.emulator.lifecycle import child_environment, ensure_running
 from infra.operations.errors import CommandFailed, PulumiFailed, StackLocked
+from infra.operations.manager import process as manager
 from infra.operations.paths import STACK, Layout
 from infra.operations.progress import Progress, make_progress, step
 from infra.operations.remove_tree import remove
@@ -32,6 +33,8 @@ def command() -> None:
     with exclusive(
         layout.root / "infra", lambda: progress.message("another up or down is running here: waiting for it")
     ):
+        if (info := manager.running(layout)) is not None and not manager.stop(layout, info):
+            progress.message(f"the manager (pid {info.pid}) did not stop when asked and was killed")
         if not layout.home.exists() and daemon.daemon_pid(layout) is None:
             click.echo("Nothing is up.")
             return

@@ -13,6 +13,7 @@ from infra.operations.emulator.admin import EmulatorInfo, call
 from infra.operations.emulator.daemon import running
 from infra.operations.errors import EmulatorFailed
 from infra.operations.json_access import JsonObject
+from infra.operations.manager import process
 from infra.operations.routers.client import get_builds, get_statuses
 from infra.operations.stack.option import deploy_command, is_real, stack_option
 
@@ -28,6 +29,8 @@ def command(stack: str | None, as_json: bool) -> None:
     answers = get_statuses(outputs.router_urls, outputs.api_key)
     facts = assemble(answers, outputs.router_places, _emulator_status(info), info.python if info else "")
     facts["agents"] = get_builds(outputs.agent_urls)
+    manager = process.running(layout, stack) if stack else process.running(layout)
+    facts["manager"] = {"url": manager.url} if manager else None
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -36,6 +39,8 @@ def command(stack: str | None, as_json: bool) -> None:
     console = Console(highlight=False)
     for part in render(facts, deploy_command(stack)):
         console.print(part)
+    if manager:
+        console.print(f"manager: {manager.url}")
     if info is None and not is_real(stack):
         console.print(
             "[yellow]The emulated clouds are not running: `make up` starts them as they were.[/yellow]"

@@ -17,7 +17,9 @@ from infra.cli.output import summary
 from infra.operations.context import require_emulator, require_outputs
 from infra.operations.deployment import bring_up
 from infra.operations.emulator.first_checks import GRACE_S, sentence, wait_for_checkers
+from infra.operations.emulator.lifecycle import child_environment
 from infra.operations.errors import CommandFailed
+from infra.operations.manager.process import ensure_running
 from infra.operations.paths import Layout
 from infra.operations.progress import Progress, make_progress, step
 from infra.operations.stack.option import emulator_only
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 @click.command("up")
 @emulator_only("`pulumi up --stack {stack}` in a shell of its own deploys that.")
+@click.option("--manager/--no-manager", "with_manager", default=True, help="Start the manager too, or not.")
 @json_option
-def command(as_json: bool) -> None:
+def command(with_manager: bool, as_json: bool) -> None:
     """Deploy to the emulated clouds and print how to call the router."""
     layout = current_layout()
     progress = make_progress()
@@ -49,12 +52,23 @@ def command(as_json: bool) -> None:
         ) from None
     outputs = require_outputs(layout)
     _wait_for_checks(layout, outputs, settings, progress)
-    facts = summary.as_json(outputs.router_urls, counts(printed), layout)
+    manager = _start_manager(layout, progress) if with_manager else ""
+    facts = summary.as_json(outputs.router_urls, counts(printed), layout, manager)
     click.echo(
         json.dumps(facts, indent=2)
         if as_json
         else summary.closing_text(facts, layout, keyed=not settings.open)
     )
+
+
+def _start_manager(layout: Layout, progress: Progress) -> str:
+    """The URL of the manager, which runs in the background; empty if it does not start: the fleet serves."""
+    with step(progress, "manager"):
+        try:
+            return ensure_running(layout, child_environment(layout, os.environ)).url
+        except CommandFailed as failed:
+            progress.message(failed.message)
+            return ""
 
 
 def _wait_for_checks(layout: Layout, outputs: Outputs, settings: Settings, progress: Progress) -> None:

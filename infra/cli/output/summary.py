@@ -29,12 +29,13 @@ def changes(counts: str) -> str:
     return ", ".join(parts) or "no changes"
 
 
-def as_json(urls: Sequence[str], counts: str, layout: Layout) -> JsonObject:
-    """The output of `up --json`."""
+def as_json(urls: Sequence[str], counts: str, layout: Layout, manager: str = "") -> JsonObject:
+    """The output of `up --json`. manager: its URL, empty when none runs."""
     return {
         "routerUrl": urls[0],
         "routerUrls": list(urls),
         "changes": changes(counts),
+        "manager": {"url": manager} if manager else None,
         "logs": str(layout.logs),
     }
 
@@ -43,12 +44,14 @@ def closing_text(values: JsonObject, layout: Layout, *, keyed: bool) -> str:
     """The output of `up`."""
     urls = json_access.strings(values.get("routerUrls"))
     key = "\n  key      .venv/bin/skyfleet outputs apiKey --show-secrets" if keyed else ""
+    page = json_access.string(json_access.as_object(values.get("manager")).get("url"))
+    manager = f"\n  manager  {page}" if page else ""
     others = "".join(f"\n           {url}" for url in urls[1:])
     return (
         f"Skyfleet is up ({json_access.string(values.get('changes'))}).\n"
         f"  router   {urls[0]}{others}\n"
         f"  try      {example_call(urls[0], keyed=keyed)}{key}\n"
-        f"  watch    .venv/bin/skyfleet status\n"
+        f"  watch    .venv/bin/skyfleet status{manager}\n"
         f"  logs     {layout.shown(layout.logs)}/ (.venv/bin/skyfleet logs)\n"
         f"  end      make down"
     )

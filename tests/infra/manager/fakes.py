@@ -13,6 +13,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from infra.manager.access.audit import AuditLog
+from infra.manager.access.audited import AuditedFleet, AuditedJobs
 from infra.manager.access.gate import Access
 from infra.manager.access.limits import Limiter, Rate
 from infra.manager.access.tokens import TokenStore
@@ -179,7 +180,8 @@ class Setup:
             wall=self.clock,
             monotonic=self.clock,
         )
-        self.parts = Parts("local", self.fleet, self.jobs, self.access, self.listeners)
+        fleet, jobs = AuditedFleet(self.fleet), AuditedJobs(self.jobs)
+        self.parts = Parts("local", fleet, jobs, self.access, self.listeners)
         self.app = create_app(self.parts)
 
     def client(self, **headers: str) -> httpx.AsyncClient:

@@ -46,7 +46,7 @@ def submit(one: Running) -> None:
         assert http.post(f"{one.url}/api/create-resource", json=body, timeout=20).status_code == 202
 
 
-def test_listeners_are_bounded_and_block_no_one(tmp_path: Path) -> None:
+def test_listeners_are_bounded_and_block_no_other_request(tmp_path: Path) -> None:
     """Of 100 listeners that never read, as many as may get a stream, and the others 429 with a reason.
 
     Meanwhile each other request is answered, and the places are free when they leave."""

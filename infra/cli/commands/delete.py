@@ -1,0 +1,25 @@
+"""`skyfleet delete`: have the manager drain a target and remove it from the fleet."""
+
+from __future__ import annotations
+
+import click
+
+from infra.cli.change import run
+from infra.cli.context import json_option
+from infra.operations.stack.option import stack_option
+
+
+@click.command("delete", epilog="Example: skyfleet delete aws us-east-1")
+@click.argument("cloud")
+@click.argument("region")
+@click.option("--force", is_flag=True, help="Remove also the last target; do not wait for a silent router.")
+@click.option("--preview", is_flag=True, help="Only show what would be removed.")
+@stack_option
+@json_option
+def command(cloud: str, region: str, force: bool, preview: bool, stack: str | None, as_json: bool) -> None:
+    """Drain the target CLOUD REGION at all routers, remove it, and follow the deployment.
+
+    Requests that it has are answered first. Ctrl-C cancels the deployment.
+    """
+    body = {"cloud": cloud, "region": region, "force": force}
+    run("DELETE", "/api/delete-resource", body, stack=stack, preview=preview, as_json=as_json)
