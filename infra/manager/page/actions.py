@@ -24,7 +24,7 @@ from infra.manager.access.tokens import LOCAL, Role
 from infra.manager.errors import BadRequest, Forbidden, ManagerError, NotFound, TooLarge
 from infra.manager.fleet.picture import Picture, TargetView
 from infra.manager.jobs.model import Change, Job
-from infra.manager.page import dialogs, jobs
+from infra.manager.page import dialogs, jobs, words
 from infra.manager.services import Fleet, Jobs
 
 MAX_FORM = 16 * 1024
@@ -126,11 +126,12 @@ class Actions:
         target, undo = form.get("target", ""), bool(form.get("undo"))
         audit.note(action="undo of drain" if undo else "drain", target=target)
         said = await self.fleet.drain(target, undo=undo, force=bool(form.get("force")))
-        return _done(" ".join(said))
+        return _done(" ".join(words.sentence(each) for each in said))
 
     async def _strategy(self, form: Fields, _by: str) -> Response:
         audit.note(action="strategy", target=form.get("name", ""))
-        return _done(" ".join(await self.fleet.set_strategy(form.get("name", ""))))
+        said = await self.fleet.set_strategy(form.get("name", ""))
+        return _done(" ".join(words.sentence(each) for each in said))
 
     async def _cancel(self, form: Fields, by: str) -> Response:
         audit.note(action="cancel", job=form.get("job", ""))
@@ -180,7 +181,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadRequest(f"{name} has to be a number, not {text[:40]!r}.") from None
+        raise BadRequest(f"The value of {name} has to be a number, not {text[:40]!r}.") from None
 
 
 def _target(picture: Picture, key: str) -> TargetView:

@@ -29,7 +29,7 @@ from htpy import (
 
 from infra.config.regions import REGIONS
 from infra.manager.fleet.picture import Picture, TargetView
-from infra.manager.jobs.model import Job
+from infra.manager.jobs.model import Job, State
 from infra.manager.page import jobs, words
 from skyfleet.contract import Strategy
 
@@ -186,13 +186,13 @@ def poll(job: Job, fields: Fields) -> Element:
 
 def planned(job: Job, fields: Fields) -> Node:
     """The plan, and the question whether it should be carried out."""
-    if job.result and not job.plan:
-        return _dialog(f"No plan for {_what(fields)}", p(".error", role="alert")[job.result], closes=True)
+    if job.state is not State.DONE:
+        return refused(f"No plan: {_what(fields)}", job.result or "The plan was cancelled.")
     is_removal = fields.get("action") == "delete"
     hidden = {name: value for name, value in fields.items() if name != "job"}
     return _dialog(
         f"{'Remove' if is_removal else 'Add'} {fields.get('target', '')}?",
-        p(role="status")["This is what the job will do:"],
+        p(role="status")["This is what the job will do. ", words.sentence(job.result)],
         jobs.plan(job.plan),
         p[
             "Requests that it has may end first; then its resources are gone."
@@ -220,7 +220,7 @@ def cancel(job: Job) -> Node:
 
 def refused(title: str, reason: str) -> Node:
     """Why nothing was done."""
-    return _dialog(title, p(".error", role="alert")[reason], closes=True)
+    return _dialog(title, p(".error", role="alert")[words.sentence(reason)], closes=True)
 
 
 def _serving(picture: Picture, but: TargetView) -> list[str]:

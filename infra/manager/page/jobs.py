@@ -73,7 +73,7 @@ def job(view: Job, now: float) -> Element:
             strong(class_=f"state tone-{tone}", role="status")[mark],
         ],
         p(".quiet")[_when(view, now)],
-        view.result and p(".result")[view.result],
+        view.result and p(".result")[words.sentence(view.result)],
         None if view.is_final else _progress(view),
         _lines(view),
     ]

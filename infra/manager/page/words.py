@@ -64,6 +64,14 @@ def number(value: float | None) -> str:
     return DASH if value is None else f"{value:,.6g}"
 
 
+def sentence(text: str) -> str:
+    """With a capital and a full stop; a name such as `aws/us-east-1` in front stays as it is."""
+    said = text.strip()
+    if said.partition(" ")[0].isalpha():
+        said = said[0].upper() + said[1:]
+    return said if not said or said[-1] in ".!?…" else f"{said}."
+
+
 def plural(count: int, word: str) -> str:
     """`1 target`, `2 targets`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

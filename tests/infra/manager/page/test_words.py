@@ -57,6 +57,24 @@ def test_numbers_and_times_have_their_unit() -> None:
     ]
 
 
+def test_a_reason_is_a_sentence() -> None:
+    """Other parts give reasons without capital and full stop; a target's name is not one to change."""
+    said = (
+        "the job 7 has ended (done)",
+        "aws/us-east-1 is removed",
+        "Why?",
+        " 3 operations are planned ",
+        "",
+    )
+    assert [words.sentence(text) for text in said] == [
+        "The job 7 has ended (done).",
+        "aws/us-east-1 is removed.",
+        "Why?",
+        "3 operations are planned.",
+        "",
+    ]
+
+
 def test_the_verdict_says_what_serves_and_what_does_not() -> None:
     """The first thing that is read: one sentence, and the colour of the worst."""
     assert words.verdict(None) == words.Verdict("idle", "No router has answered yet.")
