@@ -51,6 +51,11 @@ def response(error: ManagerError, headers: Mapping[str, str] | None = None) -> R
     return _document(error.status, error.title, error.detail, error.extra, more)
 
 
+def body(status: int, title: str, detail: str) -> bytes:
+    """A problem document as bytes."""
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
+
+
 def _document(
     status: int, title: str, detail: str, extra: Mapping[str, object], headers: Mapping[str, str]
 ) -> Response:

@@ -24,12 +24,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from infra.manager import problem
 from infra.operations.errors import CommandFailed
 from infra.operations.manager import process
 from infra.operations.paths import Layout
@@ -77,6 +79,19 @@ class Protocol(H11Protocol):
     def on_response_complete(self) -> None:
         self._end_head()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP/1.1 with a problem document, as everything else."""
+        detail = f"{msg} A request is read as RFC 9112 has it."
+        body = problem.body(400, "Bad request", detail)
+        fields = {**problem.HEADERS, "content-type": problem.MEDIA_TYPE, "content-length": str(len(body))}
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        head = h11.Response(
+            status_code=400, headers=[*headers, (b"connection", b"close")], reason=b"Bad Request"
+        )
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -42,6 +42,8 @@ def command() -> None:
             if _deployed(layout):
                 _destroy(layout, progress)
         except StackLocked:
+            if info is not None:
+                progress.message("the manager is stopped; `make up` starts it again")
             raise
         except CommandFailed as failure:
             progress.message(f"the deployment could not be destroyed: {failure.message}")

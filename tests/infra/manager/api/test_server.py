@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -198,6 +199,30 @@ def test_ctrl_c_stops_and_a_second_one_at_once(tmp_path: Path) -> None:
         assert (one.server.should_exit, one.server.force_exit) == (True, False)
         one.server.handle_exit(signal.SIGINT, None)
         assert one.server.force_exit
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /health\r\n\r\n",
+        b"NOT HTTP AT ALL\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n",
+        b"POST /api/drain HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}",
+    ],
+)
+def test_what_is_no_request_is_a_problem_too(sent: bytes, tmp_path: Path) -> None:
+    """400 with a document and the headers of security, and the connection ends."""
+    with running(tmp_path, Setup(tmp_path)) as one, one.connect() as raw:
+        raw.sendall(sent)
+        reply = b""
+        while part := raw.recv(65_536):
+            reply += part
+    head, _, content = reply.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert b"x-frame-options: DENY" in head
+    assert json.loads(content)["status"] == 400
 
 
 def test_a_request_of_a_browser_has_no_server_header(tmp_path: Path) -> None:
