@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, str] = {
     "preflight": "Show the accounts of a stack and what would make its deployment fail.",
     "down": "Destroy the deployment and remove .skyfleet/.",
     "status": "Show routers, targets and their health, faults.",
+    "top": "Show the fleet live, as the manager sees it.",
     "outputs": "Print the outputs of the stack.",
     "invoke": "Call the agent through the router.",
     "strategy": "Show or change the strategy of the routers.",

@@ -52,6 +52,14 @@ class Client:
         """One job. Raises CommandFailed."""
         return self._call("GET", f"/api/jobs/{job}")
 
+    def status(self) -> JsonObject:
+        """The picture of the fleet. Raises CommandFailed."""
+        return self._call("GET", "/api/status")
+
+    def jobs(self, limit: int) -> list[JsonObject]:
+        """The newest jobs, newest first. Raises CommandFailed."""
+        return json_access.objects(self._call("GET", f"/api/jobs?limit={limit}").get("jobs"))
+
     def cancel(self, job: str) -> str:
         """Cancel a job; what came of it, in words."""
         try:

@@ -147,6 +147,7 @@ def test_the_names_of_the_commands_do_not_change() -> None:
         "preflight",
         "down",
         "status",
+        "top",
         "outputs",
         "invoke",
         "strategy",
