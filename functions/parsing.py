@@ -17,7 +17,6 @@ from typing import Any, Final, NoReturn, cast
 
 from functions.api import CHOICES, IMAGES, AgentRequest, Image, Message
 from functions.errors import BadJson, BadRequest
-from functions.image_parts import image_of
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 # OpenAI's limit: "Invalid 'n': integer above maximum value. Expected a value <= 128"
@@ -164,6 +163,8 @@ def _part(where: str, value: object, image_form: str | None) -> str | Image:
         part = cast("dict[str, object]", value)
         kind = part.get("type")
         if kind == "image_url" and image_form:
+            from functions.image_parts import image_of  # no cold start pays for its patterns
+
             return image_of(where, part)
         text = part.get(kind) if isinstance(kind, str) and kind in ("text", "refusal") else None
         if isinstance(text, str):

@@ -45,6 +45,7 @@ LONGEST_FIRST: Final = (
     "test_redeploy",
     "test_preflight",
     "test_lifecycle",
+    "test_openai_sdks",
     "test_emulator",
 )
 # Of the others, those of ten seconds and more, so that no worker ends with one.

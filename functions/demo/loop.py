@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Final
 
 from functions.api import AgentRequest, Step
-from functions.demo.images import about_images, described
 from functions.demo.planner import Call, Greet, Help, Intent, NotUnderstood, plan
 from functions.demo.rules import PREVIOUS
 from functions.demo.tools.base import Context
@@ -35,7 +34,12 @@ async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str 
     sentences: list[str] = []
     images = next((said.images for said in reversed(request.messages) if said.role == "user"), ())
     if images:
-        intents = tuple(intent for intent in intents if not _is_about_images(intent))
+        from functions.demo.images import about_images, described  # not at a cold start
+
+        def is_answered(intent: Intent) -> bool:
+            return isinstance(intent, NotUnderstood) and about_images(intent.clause)
+
+        intents = tuple(intent for intent in intents if not is_answered(intent))
         sentences.append(described(images))
     previous: str | None = None
     for intent in intents:
@@ -60,11 +64,6 @@ async def answer(request: AgentRequest, context: Context) -> AsyncGenerator[str 
         sentences.append(ABILITIES)
     for index, sentence in enumerate(sentences):
         yield sentence if index == 0 else f"\n{sentence}"
-
-
-def _is_about_images(intent: Intent) -> bool:
-    """Whether the description of the images is all that can be said to a clause."""
-    return isinstance(intent, NotUnderstood) and about_images(intent.clause)
 
 
 def _filled(intent: Call, previous: str) -> Call:

@@ -121,10 +121,12 @@ async def test_answers_are_whole_and_streamed_with_their_usage(client: AsyncOpen
 async def test_the_agent_of_each_cloud_answers(client: AsyncOpenAI) -> None:
     """In turn, so that the other tests reach all of them too."""
     seen: set[str] = set()
-    for _ in range(12):
+    for _ in range(40):  # a cloud that was slow for a moment gets fewer of them
         raw = await chat(client).with_raw_response.create(**says("hello there"))
         seen.add(raw.headers["x-skyfleet-target"].partition("/")[0])
-    assert seen == set(CLOUDS)
+        if seen == set(CLOUDS):
+            return
+    raise AssertionError(f"40 requests reached only {sorted(seen)}")
 
 
 async def test_tools_are_called_at_once_and_their_results_are_replayed(client: AsyncOpenAI) -> None:
