@@ -70,16 +70,21 @@ def ready(
 
 
 def bring_up(
-    layout: Layout, progress: Progress, environ: Mapping[str, str], watch: Watch = lambda pulumi: pulumi
+    layout: Layout,
+    progress: Progress,
+    environ: Mapping[str, str],
+    watch: Watch = lambda pulumi: pulumi,
+    required: Collection[str] = (),
 ) -> tuple[list[str], Settings]:
     """Deploy what the stack config says; the lines that Pulumi printed, and the settings.
 
-    The caller holds the lock of the checkout. watch: see `ready`. Raises CommandFailed.
+    The caller holds the lock of the checkout. watch: see `ready`. required: see `deploy`. Raises
+    CommandFailed.
     """
     pulumi, settings, build = ready(layout, progress, environ, watch)
     with step(progress, "deployment"):
         prepare_stack(layout, pulumi, progress)
-        printed = deploy(layout, settings, pulumi, progress, build)
+        printed = deploy(layout, settings, pulumi, progress, build, required)
     return printed, settings
 
 
@@ -105,9 +110,15 @@ def prepare_stack(layout: Layout, pulumi: PulumiRunner, progress: Progress) -> N
 
 
 def deploy(
-    layout: Layout, settings: Settings, pulumi: PulumiRunner, progress: Progress, build: str
+    layout: Layout,
+    settings: Settings,
+    pulumi: PulumiRunner,
+    progress: Progress,
+    build: str,
+    required: Collection[str] = (),
 ) -> list[str]:
-    """Deploy all clouds, or those whose management API answers. build: of the agent.
+    """Deploy all clouds, or those whose management API answers. build: of the agent. required: clouds that
+    are not left out.
 
     The failed ones show up one after the other, since each provider retries for a time of its own.
     """
@@ -120,7 +131,11 @@ def deploy(
         up = ("up", "--yes", "--skip-preview", *without, "--stack", STACK)
         code = pulumi.stream(*up, log=layout.up_log, on_line=output.line, on_stop=output.stop)
         more = {} if code <= 0 or output.stopped else outages(output.lines)
-        if not more or not worth_deploying(settings.routers, down | more):
+        if (
+            not more
+            or not worth_deploying(settings.routers, down | more)
+            or not more.keys().isdisjoint(required)
+        ):
             break
         down |= more
         progress.message(f"{_describe(more)}. Deploying to the other clouds")

@@ -30,8 +30,9 @@ class Stack(Protocol):
         """Keep other deployments of this checkout away. waiting, pause: see infra.setup.file_lock."""
         ...
 
-    def deploy(self, progress: Progress, on_line: Callable[[], None]) -> None:
-        """Deploy what the file says. on_line: called with each line of Pulumi.
+    def deploy(self, progress: Progress, on_line: Callable[[], None], required: Sequence[str] = ()) -> None:
+        """Deploy what the file says. on_line: called with each line of Pulumi. required: clouds without
+        which it fails as a whole, if their management API is down.
 
         Raises PartlyDeployed, DeploymentStopped, PulumiKilled, StackLocked, or another CommandFailed.
         """

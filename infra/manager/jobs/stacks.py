@@ -119,9 +119,9 @@ class DeployedStack:
 class LocalStack(DeployedStack):
     """The stack of the emulated clouds."""
 
-    def deploy(self, progress: Progress, on_line: Callable[[], None]) -> None:
+    def deploy(self, progress: Progress, on_line: Callable[[], None], required: Sequence[str] = ()) -> None:
         try:
-            bring_up(self.layout, progress, self.environ, watching(on_line))
+            bring_up(self.layout, progress, self.environ, watching(on_line), required)
         except OSError as error:
             where = error.filename or "the disk"
             raise CommandFailed(f"{where}: {error.strerror}. Free the disk or make it writable") from None
@@ -151,7 +151,7 @@ class RealStack(DeployedStack):
         """What Pulumi printed."""
         return self.layout.manager(self.stack) / "pulumi.log"
 
-    def deploy(self, progress: Progress, on_line: Callable[[], None]) -> None:
+    def deploy(self, progress: Progress, on_line: Callable[[], None], required: Sequence[str] = ()) -> None:
         pulumi = self._runner(on_line)
         progress.message(f"deploying {self.stack}")
         output = PulumiOutput(progress, before=True)

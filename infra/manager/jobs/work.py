@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,7 +80,7 @@ class Work:
                 self._begin()
             try:
                 self._write_config()
-                note = self._deploy(self.on_line)
+                note = self._deploy(self.on_line, (self.request.change.cloud,))
                 self._check()
             except (CommandFailed, ManagerError, Cancelled) as failure:
                 self._fail(failure)
@@ -181,7 +181,7 @@ class Work:
         new = version(config_of(after, self.stack.file.path.name))
         self.journal.say(f"the stack config has version {new}", "step", 12)
 
-    def _deploy(self, on_line: Callable[[], None]) -> str:
+    def _deploy(self, on_line: Callable[[], None], required: Sequence[str] = ()) -> str:
         """Deploy; a note about other clouds that were left out. Raises CommandFailed."""
 
         def line() -> None:
@@ -191,7 +191,7 @@ class Work:
         for last in (False, True):
             expected = words.expected(self.stack, self.request.change)
             try:
-                self.stack.deploy(JobProgress(self.journal, expected), line)
+                self.stack.deploy(JobProgress(self.journal, expected), line, required)
             except PulumiKilled as killed:
                 if last:
                     raise

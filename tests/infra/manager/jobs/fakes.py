@@ -120,7 +120,7 @@ class FakeStack:
     ) -> AbstractContextManager[object, bool | None]:
         return nullcontext()
 
-    def deploy(self, progress: Progress, on_line: Callable[[], None]) -> None:
+    def deploy(self, progress: Progress, on_line: Callable[[], None], required: Sequence[str] = ()) -> None:
         self.deployments += 1
         self.steps.step()
         on_line()

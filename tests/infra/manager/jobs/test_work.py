@@ -168,7 +168,7 @@ def test_what_fails_before_pulumi_needs_no_second_deployment(tmp_path: Path) -> 
             (tmp_path / "job" / name).unlink(missing_ok=True)
         before, bench.attempts = bench.stack.deployments, 0
 
-        def refuse(_progress: object, _on_line: object, failure: Exception = failure) -> None:
+        def refuse(*_: object, failure: Exception = failure) -> None:
             bench.stack.deployments += 1
             raise failure
 
@@ -214,7 +214,7 @@ def test_a_deployment_without_its_target_is_not_called_done(tmp_path: Path) -> N
     """The outputs of the stack decide."""
     bench = Bench(tmp_path, CREATE)
 
-    def nothing(_progress: object, _on_line: object) -> None: ...
+    def nothing(*_: object) -> None: ...
 
     bench.stack.deploy = nothing  # pyright: ignore[reportAttributeAccessIssue]
     bench.work()
