@@ -189,13 +189,15 @@ class Work:
             on_line()
 
         for last in (False, True):
-            expected = words.expected(self.stack, self.request.change)
+            expected = words.expected(self.stack, self.request.change) if required else 0
             try:
                 self.stack.deploy(JobProgress(self.journal, expected), line, required)
             except PulumiKilled as killed:
                 if last:
                     raise
-                self.journal.say(f"{words.short(killed)}; the deployment is repeated", "step")
+                self.journal.say(
+                    f"{words.short(killed).partition(';')[0]}; the deployment is repeated", "step"
+                )
             except PartlyDeployed as partly:
                 if self.request.change.cloud in partly.clouds:
                     raise
