@@ -53,8 +53,14 @@ def all_routes(parts: Parts) -> Sequence[BaseRoute]:
     async def document(_request: Request) -> Response:
         return Json(openapi.document())
 
+    async def scrape(_request: Request) -> Response:
+        from infra.manager import metrics  # 30 ms that only a scraper pays for
+
+        return Response(metrics.exposition(parts.fleet.picture()), media_type=metrics.CONTENT_TYPE)
+
     return [
         Route("/health", health),
+        Route("/metrics", scrape),
         Route("/api/openapi.json", document),
         *api.routes(parts.fleet, parts.jobs, parts.listeners),
         *login.routes(parts.access, parts.looks),

@@ -52,6 +52,11 @@ _SENT_EVENT: Final[Schema] = {
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
+_METRICS: Final[Schema] = {
+    "description": "Gauges `skyfleet_target_*`, `skyfleet_router_up`, `skyfleet_checker_fresh`, "
+    "`skyfleet_problems`, and `skyfleet_minute_*` of the newest complete minute.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 _JOB: Final[Schema] = {
     "name": "job",
     "in": "path",
@@ -128,6 +133,7 @@ def _paths() -> dict[str, Any]:
                 body=DrainTarget,
             )
         },
+        "/metrics": {"get": _operation("The picture as metrics for Prometheus.", {"200": _METRICS}, ())},
         **_open_paths(),
     }
 

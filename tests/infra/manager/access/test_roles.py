@@ -12,7 +12,7 @@ from infra.manager.access.tokens import Role
 from tests.infra.manager.fakes import NOW, Setup
 
 CREATE = {"cloud": "aws", "region": "us-east-1"}
-READS = ("/api/status", "/api/jobs", "/api/jobs/j1")
+READS = ("/metrics", "/api/status", "/api/jobs", "/api/jobs/j1")
 WRITES: dict[tuple[str, str], dict[str, str] | None] = {
     ("POST", "/api/create-resource"): CREATE,
     ("DELETE", "/api/delete-resource"): {"cloud": "aws", "region": "eu-west-1"},

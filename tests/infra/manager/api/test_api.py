@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.manager.errors import Conflict
 from infra.manager.jobs.model import Change, State
-from tests.infra.manager.fakes import VERSION, Setup, unavailable
+from infra.manager.metrics import exposition
+from tests.infra.manager.fakes import NOW, VERSION, Setup, picture, unavailable
 
 CREATE = {"cloud": "aws", "region": "us-east-1", "weight": 1}
 
@@ -82,6 +85,28 @@ async def test_the_status_is_the_picture(setup: Setup) -> None:
     assert [one["state"] for one in reply.json()["targets"]] == ["healthy", "down"]
     assert reply.json()["version"] == VERSION
     assert (without.status_code, without.json()["title"]) == (503, "Unavailable")
+
+
+async def test_metrics_are_the_picture_for_prometheus(setup: Setup) -> None:
+    """Prometheus' own parser reads them; what is not known is absent."""
+    async with setup.client() as client:
+        reply = await client.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    found = {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(reply.text)
+        for sample in family.samples
+    }
+    assert found["skyfleet_target_state", ("gcp", "europe-west1", "down")] == 1
+    assert found["skyfleet_target_latency_seconds", ("aws", "eu-west-1")] == 0.12
+    assert found["skyfleet_router_up", ("aws", "eu-west-1")] == 0
+    assert found["skyfleet_problems", ()] == 1
+    assert not [name for name, _ in found if name.startswith("skyfleet_minute")]  # it is not complete
+
+    complete = replace(picture(), at=NOW + 60)
+    after = {one.name: one.samples for one in text_string_to_metric_families(exposition(complete).decode())}
+    assert after["skyfleet_minute_requests"][0].value == 600
+    assert after["skyfleet_minute_p99_seconds"][0].value == 0.48
 
 
 async def test_history_is_newest_first_and_without_events(setup: Setup) -> None:

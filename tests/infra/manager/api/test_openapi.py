@@ -47,6 +47,7 @@ PLAIN: Final = (
     "GET /health",
     "GET /api/openapi.json",
     "GET /api/status",
+    "GET /metrics",
     "GET /api/jobs/{job}",
     "POST /api/jobs/{job}/cancel",
 )
@@ -104,6 +105,6 @@ def test_every_path_of_the_api_is_in_the_document(tmp_path: Path) -> None:
     served = {
         path
         for route in all_routes(Setup(tmp_path).parts)
-        if (path := str(getattr(route, "path", ""))).startswith("/api/") or path == "/health"
+        if (path := str(getattr(route, "path", ""))).startswith("/api/") or path in ("/health", "/metrics")
     }
     assert set(DOCUMENT["paths"]) == served
