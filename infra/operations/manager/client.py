@@ -91,6 +91,8 @@ class Client:
             self.sleep(RETRY_S)
 
     def _stream(self, job: str, after: int) -> Generator[tuple[str, JsonObject]]:
+        import requests
+
         with session(self.url) as http:
             headers = {**self._headers(), "accept": "text/event-stream", "last-event-id": str(after)}
             path = f"{self.url}/api/jobs/{job}/events"
@@ -98,6 +100,8 @@ class Client:
                 if reply.status_code == 204:
                     yield "end", {}
                     return
+                if reply.status_code in (429, 503):  # too many listeners, or it is about to stop
+                    raise requests.exceptions.RetryError(f"HTTP {reply.status_code}")
                 _check(reply)
                 lines = reply.iter_lines(chunk_size=None, decode_unicode=True)
                 for event in events(lines):

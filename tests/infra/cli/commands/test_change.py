@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Generator
@@ -14,8 +15,10 @@ from click.testing import CliRunner, Result
 from infra.cli.app import cli
 from infra.cli.change import follow
 from infra.cli.commands.create import options
+from infra.cli.output.job_progress import closing, showing
 from infra.manager.access.tokens import Role
 from infra.manager.jobs.model import Change, Job, State
+from infra.manager.stream import Listeners
 from infra.operations.errors import CommandFailed
 from infra.operations.json_access import JsonObject
 from infra.operations.manager import client as clients
@@ -219,6 +222,55 @@ def test_a_manager_that_comes_back_is_followed_on(tmp_path: Path) -> None:
         assert [event["number"] for event in client.follow("j1", 1)] == [2]
         assert list(client.follow("j1", 3)) == []
         assert client.cancel("j1") == "The job j1 has ended (done)."
+
+
+def test_a_stream_that_is_refused_for_now_is_tried_again(tmp_path: Path) -> None:
+    """As many listeners as there may be are no reason to lose sight of a job."""
+    setup = Setup(tmp_path, jobs=QuickJobs(), listeners=Listeners(most=0))
+    with running(tmp_path, setup) as served:
+
+        def sleep(_seconds: float) -> None:
+            setup.listeners.most = 1
+
+        client = Client(served.url, sleep=sleep)
+        client.change("POST", "/api/create-resource", {"cloud": "aws", "region": "us-east-1"}, preview=False)
+        assert [event["number"] for event in client.follow("j1")] == [1, 2]
+
+
+class Terminal(io.StringIO):
+    """A stderr that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events above it, without markup or control characters, and the percent."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with showing("create [aws]/x") as shown:
+        shown.event({"kind": "step", "text": "deploys [bold]\x1b[2J", "percent": 40})
+        shown.event({"kind": "message", "text": "waits"})
+        shown.say("cancelling")
+    printed = terminal.getvalue()
+    for text in ("create [aws]/x", "deploys [bold]\ufffd[2J", "waits", "cancelling", "40 %"):
+        assert text in printed
+
+
+def test_a_reader_that_has_gone_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed pipe loses lines only."""
+
+    class Closed(io.StringIO):
+        """A pipe without a reader."""
+
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    with showing("create") as shown:
+        shown.say("lost")
+        shown.event({"text": "lost too"})
+    assert closing({"state": "done", "result": "", "plan": ["create x"]}) == "  create x\ndone"
 
 
 def test_names_of_numbers_are_the_apis() -> None:
