@@ -93,10 +93,10 @@ class Fleet:
         """Of the transport that sends."""
         return self.library.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_IDLE_CONNECTIONS)
 
-    def health(self, index: int) -> httpx.Request:
-        """The question whether a router is there."""
+    def health(self, index: int, seconds: float = PROBE_S) -> httpx.Request:
+        """The question whether a router is there. seconds: for its answer."""
         url = self.urls[index]
-        timeout = dict.fromkeys(("connect", "read", "write", "pool"), PROBE_S)
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
         target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/health")
         return self.library.Request("GET", target, extensions={"timeout": timeout})
 

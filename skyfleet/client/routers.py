@@ -26,6 +26,10 @@ MOST_REST_S: Final = 30.0
 # A question follows a silence of so long, and has so long. Together they are less than a second.
 SILENCE_S: Final = 0.4
 PROBE_S: Final = 0.5
+# A router that was not heard for a while may start cold, which is not down: its question has so long. It is
+# taken for warm as long as a router takes a target for warm (`router.core.policy.WARM_S`).
+COLD_PROBE_S: Final = 3.0
+WARM_S: Final = 120.0
 # A time-out shows a little late; requests that wait for the same answer do not ask again meanwhile.
 _LATE_S: Final = 0.05
 # Later the silence may be an eighth of what the request has taken so far, up to a limit: in a request of a
@@ -53,11 +57,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a request does while its router is silent: look again after wait_s, or at once ask for `/health`,
-    or leave for the next router."""
+    """What a request does while its router is silent: look again after wait_s, or at once ask for `/health`
+    with ask_s for its answer, or leave for the next router."""
 
     wait_s: float = 0.0
-    ask: bool = False
+    ask_s: float = 0.0
     leave: bool = False
 
 
@@ -95,7 +99,9 @@ class Routers:
         due = max(heard + silence_s(heard - since), self.asked.get(index, heard))
         if now < due:
             return self, Watch(due - now)
-        return replace(self, asked={**self.asked, index: now + PROBE_S + _LATE_S}), Watch(ask=True)
+        warm = index in self.heard and now - self.heard[index] < WARM_S
+        ask_s = PROBE_S if warm else COLD_PROBE_S
+        return replace(self, asked={**self.asked, index: now + ask_s + _LATE_S}), Watch(ask_s=ask_s)
 
     def has_other(self, tried: Collection[int]) -> bool:
         """Whether a request can use a further router that is not silent."""

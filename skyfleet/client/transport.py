@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from skyfleet.client.call import Call, Fleet, Step
+from skyfleet.client.routers import PROBE_S
 
 if TYPE_CHECKING:
     import httpx
@@ -83,12 +84,12 @@ class Transport(Base):
             if found.leave:
                 attempt.abandon()
                 return self._fleet.library.ConnectTimeout(_SILENT)
-            if found.ask:
-                self._is_there(step.index)
+            if found.ask_s:
+                self._is_there(step.index, found.ask_s)
         return attempt.result()
 
-    def _is_there(self, index: int) -> bool:
-        result = _sent(self._inner, self._fleet.health(index))
+    def _is_there(self, index: int, seconds: float = PROBE_S) -> bool:
+        result = _sent(self._inner, self._fleet.health(index, seconds))
         _close(result)
         return self._fleet.answered(index, result)
 
@@ -193,8 +194,8 @@ class AsyncTransport(AsyncBase):
 
             group.start_soon(run)
             while not (found := call.watch(step)).leave:
-                if found.ask:
-                    await self._is_there(step.index)
+                if found.ask_s:
+                    await self._is_there(step.index, found.ask_s)
                 else:
                     await anyio.sleep(found.wait_s)
             group.cancel_scope.cancel()
@@ -206,8 +207,8 @@ class AsyncTransport(AsyncBase):
         except Exception as error:
             return error
 
-    async def _is_there(self, index: int) -> bool:
-        result = await self._sent(self._fleet.health(index))
+    async def _is_there(self, index: int, seconds: float = PROBE_S) -> bool:
+        result = await self._sent(self._fleet.health(index, seconds))
         if not isinstance(result, Exception):
             await result.aclose()
         return self._fleet.answered(index, result)

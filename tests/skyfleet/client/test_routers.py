@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyfleet.client.routers import (
+    COLD_PROBE_S,
     MOST_REST_S,
     PROBE_S,
     REST_S,
@@ -87,18 +88,19 @@ def test_the_rest_doubles_up_to_its_limit() -> None:
     assert rests == [1, 2, 4, 8, 16, MOST_REST_S, MOST_REST_S]
 
 
-ASK, LEAVE = Watch(ask=True), Watch(leave=True)
+ASK, ASK_COLD, LEAVE = Watch(ask_s=PROBE_S), Watch(ask_s=COLD_PROBE_S), Watch(leave=True)
 RESTS = Failed(1, 100.0)
 Watching = tuple[str, Routers, float, Watch]
 # A request waits for the first of three routers since second 10, and has used no other.
 WATCHES: list[Watching] = [
     ("at first", Routers(3), 10.0, Watch(SILENCE_S)),
-    ("silent", Routers(3), 10.5, ASK),
+    ("silent from the beginning", Routers(3), 10.5, ASK_COLD),
+    ("silent for minutes", Routers(3, heard={0: -200.0}), 10.5, ASK_COLD),
     ("replied before", Routers(3, heard={0: 9.9}), 10.5, ASK),
     ("replied to another request", Routers(3, heard={0: 10.2}), 10.5, Watch(10.2 + SILENCE_S - 10.5)),
-    ("another one replied", Routers(3, heard={1: 10.2}), 10.5, ASK),
+    ("another one replied", Routers(3, heard={0: 9.9, 1: 10.2}), 10.5, ASK),
     ("asked by another request", Routers(3, asked={0: 10.75}), 10.5, Watch(0.25)),
-    ("asked without an answer to tell", Routers(3, asked={0: 10.4}), 10.5, ASK),
+    ("asked without an answer to tell", Routers(3, heard={0: 9.9}, asked={0: 10.4}), 10.5, ASK),
     ("silent to the question", Routers(3, {0: RESTS}, silent={0: 10.5}), 10.5, LEAVE),
     ("silent before this request", Routers(3, {0: RESTS}, silent={0: 9.5}), 10.25, Watch(0.15)),
     ("back since", Routers(3, heard={0: 11.0}, silent={0: 10.5}), 11.0, Watch(SILENCE_S)),
@@ -114,7 +116,7 @@ WATCHES: list[Watching] = [
 def test_what_a_request_does_while_its_router_is_silent(known: Routers, now: float, found: Watch) -> None:
     """It asks, waits or leaves."""
     after = known.watch(0, 10.0, now, tried={0}, may_leave=True)[1]
-    assert (after.ask, after.leave) == (found.ask, found.leave)
+    assert (after.ask_s, after.leave) == (found.ask_s, found.leave)
     assert after.wait_s == pytest.approx(found.wait_s)
 
 
@@ -127,7 +129,7 @@ def test_a_request_that_may_run_once_stays() -> None:
 
 def test_one_question_is_enough_for_all_requests() -> None:
     """The others wait a little longer than its answer may take, and then know what it brought."""
-    known, first = Routers(2).watch(0, 0.0, SILENCE_S, tried={0}, may_leave=True)
+    known, first = Routers(2, heard={0: 0.0}).watch(0, 0.0, SILENCE_S, tried={0}, may_leave=True)
     known, second = known.watch(0, 0.1, SILENCE_S + 0.1, tried={0}, may_leave=True)
     assert first == ASK
     assert PROBE_S - 0.1 < second.wait_s < PROBE_S
@@ -140,7 +142,7 @@ def test_one_question_is_enough_for_all_requests() -> None:
 def test_a_platform_at_its_limit_says_nothing_of_the_requests_that_run() -> None:
     """New requests go elsewhere."""
     known = Routers(2).answered(0, 0.5, good=False, full=True)
-    assert known.watch(0, 0.0, 0.5, tried={0}, may_leave=True)[1] == ASK
+    assert known.watch(0, 0.0, 0.5, tried={0}, may_leave=True)[1] == ASK_COLD
     assert known.choose(set(), 0.5)[1] == Choice(1, ask=False, last=False)
 
 
