@@ -120,7 +120,7 @@ class App:
             any_repeatable=any(target.repeatable for target in settings.targets),
             agents=agents,
         )
-        counts = MinuteStore(bucket, balancer, clock)
+        self._minutes = counts = MinuteStore(bucket, balancer, clock)
         self._store = SnapshotStore(
             bucket, balancer, clock, prober.apply_snapshots, settings.checkers, counts.add
         )
@@ -242,6 +242,7 @@ class App:
         self._context.pool.close()
         self._context.deadlines.close()
         await self._store.close()
+        await self._minutes.add(last=True)
 
     async def _preflight(
         self, scope: Scope, headers: list[Header], arrival: Arrival, receive: Receive, send: Send

@@ -3,7 +3,8 @@
 Rules
 - An instance adds what it has counted since it last did, at most once a minute and beside a refresh of
   snapshots. The object is written by compare-and-set, so instances add up and overwrite nothing.
-- What could not be added is kept and added later. An instance that ends before loses a minute of its counts.
+- What could not be added is kept and added later. An instance adds once more when it is told to end; one
+  that is killed, or frozen for ever, loses a minute of its counts.
 - Counts are read from the balancer beside each refresh, every few seconds under traffic, and go to the
   minute of that moment.
 - Without a bucket an instance tells its own counts.
@@ -43,11 +44,13 @@ class MinuteStore:
             new = {minutes.start_of(now): minutes.since(self._before, counts)}
             self._mine, self._before = minutes.merge([self._mine, new], now), counts
 
-    async def add(self) -> None:
-        """Add the counts of this instance to the object, if the last time is a minute ago."""
+    async def add(self, *, last: bool = False) -> None:
+        """Add the counts of this instance to the object, if the last time is a minute ago. last: it ends, and
+        does not wait for the minute."""
         self.sample()
         now = self._clock()
-        if self._bucket is None or not self._mine or 0 <= now - self._added_at < minutes.MINUTE_S:
+        waits = not last and 0 <= now - self._added_at < minutes.MINUTE_S
+        if self._bucket is None or not self._mine or waits:
             return
         self._added_at = now
         try:

@@ -82,6 +82,19 @@ async def test_the_bucket_is_written_once_a_minute_at_most() -> None:
     assert bucket.objects[NAME] == written
 
 
+async def test_an_instance_that_ends_adds_what_it_has() -> None:
+    """A deployment replaces all instances at once."""
+    bucket, clock = MemoryBucket(), Clock()
+    one = balancer(clock)
+    store = MinuteStore(bucket, one, clock)
+    serve(one, 3)
+    await store.add(last=True)
+    assert json.loads(bucket.objects[NAME])["minutes"][0]["requests"] == 3
+    written = bucket.objects.pop(NAME)
+    await store.add(last=True)
+    assert (NAME in bucket.objects, bool(written)) == (False, True)
+
+
 @pytest.mark.parametrize("kind", ["broken", "read_only"])
 async def test_counts_that_could_not_be_written_are_written_later(kind: str) -> None:
     """A bucket that is down loses none."""
