@@ -34,9 +34,10 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
-    """The browser of the whole group."""
+    """The browser of a file. Playwright's event loop counts as running in this thread until it ends: with a
+    browser for the session no test after it could run a loop of its own."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program(CHROMIUM), args=FLAGS)
