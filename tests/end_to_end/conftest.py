@@ -11,6 +11,9 @@ from tests.end_to_end.fleet import Fleet
 from tests.end_to_end.gallery import deploy
 from tests.end_to_end.plugin_list import quick_pip
 
+MINUTE_S = 3.0
+RESTING_S = 3600.0
+
 
 @pytest.fixture(scope="session")
 def any_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
@@ -25,19 +28,28 @@ def any_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
-def fleet(any_fleet: Fleet) -> Fleet:
-    """The fleet with the agent of its folder."""
-    if any_fleet.behind:
-        any_fleet.run("up", seconds=550)
-    return any_fleet
+def awake(any_fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet while a file needs it. After that its schedules rest: its checkers would probe to the end of
+    the session, which takes a twentieth of a CPU."""
+    any_fleet.set_minute(MINUTE_S)
+    yield any_fleet
+    any_fleet.set_minute(RESTING_S)
 
 
 @pytest.fixture(scope="module")
-def examples(any_fleet: Fleet) -> Fleet:
+def fleet(awake: Fleet) -> Fleet:
+    """The fleet with the agent of its folder."""
+    if awake.behind:
+        awake.run("up", seconds=550)
+    return awake
+
+
+@pytest.fixture(scope="module")
+def examples(awake: Fleet) -> Fleet:
     """The fleet with all examples as its agent."""
-    if not any_fleet.gallery:
-        deploy(any_fleet)
-    return any_fleet
+    if not awake.gallery:
+        deploy(awake)
+    return awake
 
 
 @pytest.fixture

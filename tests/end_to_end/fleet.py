@@ -158,6 +158,10 @@ class Fleet:
         headers = {"authorization": f"Bearer {note['token']}"}
         return requests.request(method, f"{note['admin']}{path}", json=body, headers=headers, timeout=30)
 
+    def set_minute(self, seconds: float) -> None:
+        """Change how long an emulated minute lasts, up to the next deployment."""
+        assert self.admin("PUT", "/v1/settings", {"minute_s": seconds}).ok
+
     def inject(self, cloud: str, fault: str) -> None:
         """Begin a fault at once: `skyfleet chaos` starts a process first."""
         assert self.admin("POST", "/v1/faults", {"cloud": cloud, "fault": fault}).ok
