@@ -41,6 +41,7 @@ check: setup ## format, lint, types and words: what CI checks before the tests
 test: setup ## all tests: pure, in-process and the emulated clouds with the real Pulumi engine
 	@$(SETUP) pulumi >/dev/null
 	@$(SETUP) extras
+	@$(BIN)/python -m tools.compile_tests
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup ## the tests without the emulated clouds
