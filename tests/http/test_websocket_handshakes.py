@@ -33,7 +33,7 @@ def setup() -> Generator[Setup]:
 
 
 def _said(setup: Setup, *writes: bytes) -> Conversation:
-    return converse(setup.port, writes, patience_s=5)
+    return converse(setup.port, writes, patience_s=20)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_client_that_does_not_wait_for_its_handshake_is_left() -> None:
         told.set()
 
     with serving(app, WEBSOCKET_OPTIONS) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.sendall(_GOOD)
             assert asked.wait(5)
             client.sendall(_NEXT)

@@ -299,8 +299,8 @@ def from_the_top() -> Callable[[int], bytes]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; fails after five seconds."""
-    async with asyncio.timeout(5):
+    """Wait until it is so; fails after twenty seconds."""
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 

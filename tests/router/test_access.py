@@ -195,7 +195,7 @@ async def test_preflights_without_a_key_are_bounded() -> None:
             asyncio.create_task(front.client.options("/invoke", headers=PREFLIGHT))
             for _ in range(MOST_PREFLIGHTS)
         ]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(up.asked) < MOST_PREFLIGHTS:
                 await asyncio.sleep(0.005)
         refused = await front.client.options("/invoke", headers=PREFLIGHT)

@@ -194,7 +194,7 @@ async def test_a_shutdown_that_fails_or_hangs_is_logged(
         while answer == "none" and not ended.is_set():
             await asyncio.sleep(0.001)
 
-    host = Host(Lifespan(app, Clock()), left_s=0.01)
+    host = Host(Lifespan(app, Clock()), left_s=60.0 if answer == "failed" else 0.01)
     serving = asyncio.create_task(host.run())
     await host.event("startup")
     await host.event("shutdown")

@@ -54,7 +54,7 @@ async def test_an_exception_in_a_thread_is_a_failure_of_the_agent(
 
 async def test_a_stop_iteration_in_a_thread_is_a_failure_of_the_agent() -> None:
     """`next(...)` without a default is a common mistake, and asyncio's futures refuse its exception."""
-    reply = await asyncio.wait_for(invoke("synchronous_stop"), 5)
+    reply = await asyncio.wait_for(invoke("synchronous_stop"), 20)
     assert json.loads(reply)["error"]["code"] == "agent-failed"
 
 

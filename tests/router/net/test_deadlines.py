@@ -55,7 +55,7 @@ async def test_a_callers_deadline_ends_its_request_and_blames_no_target(field: d
     async with upstream(never) as up, router([up.url], policy=patient) as front:
         began = time.monotonic()
         reply = await front.client.get("/", headers=field)
-        assert 0.19 <= time.monotonic() - began < 2
+        assert 0.19 <= time.monotonic() - began < 8
         assert (reply.status_code, reply.json()["error"]["code"]) == (504, "deadline")
         assert reply.headers["retry-after"] == "1"
         target = await front.target("aws/r0")
@@ -144,7 +144,7 @@ async def test_the_timer_fires_for_the_earliest_deadline_first() -> None:
     gone = _Due(now + 0.05, seen)
     deadlines.add(gone)
     deadlines.discard(gone)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(seen) < 3:
             await asyncio.sleep(0.005)
     deadlines.close()

@@ -139,8 +139,8 @@ async def test_a_fetch_has_one_timeout_and_closes_what_it_opened() -> None:
         began = time.monotonic()
         with pytest.raises(FetchError, match="no answer within"):
             await get(pool, up.port, timeout_s=0.1)
-        assert time.monotonic() - began < 2
-        await asyncio.wait_for(closed.wait(), 5)
+        assert time.monotonic() - began < 20
+        await asyncio.wait_for(closed.wait(), 20)
         pool.close()
 
 
@@ -283,7 +283,7 @@ async def test_an_exchange_that_is_paused_before_its_connection_is_open_can_go_o
             await replied.wait()
             assert not handler.end.done()
             exchange.resume()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await handler.end
         finally:
             pool.close()

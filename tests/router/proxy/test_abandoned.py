@@ -173,7 +173,7 @@ async def test_a_target_ejected_as_unresponsive_is_back_when_its_health_answers_
             assert (await front.client.post("/invoke")).status_code == 200
         assert (await front.target("aws/r0"))["state"] == "ejected"
         warm.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await front.target("aws/r0"))["state"] != "slow-start":
                 await asyncio.sleep(0.01)
 
@@ -182,9 +182,10 @@ async def test_a_target_ejected_as_unresponsive_is_back_when_its_health_answers_
 @pytest.mark.parametrize("warm", [True, False])
 async def test_a_response_meanwhile_counts_as_an_answer(*, responds: bool, warm: bool) -> None:
     """It is unresponsive otherwise: a warm one after `probe_timeout_s`, a cold one after `cold_timeout_s`."""
+    limit_s = 1.0 if responds else 0.05  # the response must come before it
     async with upstream(swallows) as one:
         targets = settings([one.url, "http://127.0.0.1:9"]).targets
-        policy = replace(QUICK, probe_timeout_s=0.05, cold_timeout_s=0.05 if not warm else 30.0)
+        policy = replace(QUICK, probe_timeout_s=limit_s, cold_timeout_s=30.0 if warm else limit_s)
         balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
         key, pool = targets[0].key, Pool(connect_timeout_s=2)
         if warm:

@@ -54,7 +54,7 @@ async def client(front: Front, request: bytes) -> AsyncGenerator[asyncio.StreamR
 
 async def idle(front: Front) -> None:
     """Wait until no request is active at any target."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while any(target["inflight"] for target in (await front.status())["targets"]):
             await asyncio.sleep(0.01)
 
@@ -95,7 +95,7 @@ async def test_a_reply_that_no_client_waits_for_is_cancelled(
             await eventually(lambda: agent.working == 1)
             if shown:
                 await reader.readuntil(shown)
-        await asyncio.wait_for(agent.gone.wait(), 5)
+        await asyncio.wait_for(agent.gone.wait(), 20)
         await idle(front)
         assert (len(a.asked), len(b.asked)) == (1, 0)
 
@@ -107,7 +107,7 @@ async def test_a_client_that_stops_reading_and_leaves_is_noticed(asgi: bool) -> 
         async with client(front, WHOLE) as reader:
             await reader.readuntil(b"\r\n\r\n")
             await eventually(lambda: agent.stuck)
-        await asyncio.wait_for(agent.gone.wait(), 5)
+        await asyncio.wait_for(agent.gone.wait(), 20)
         await idle(front)
 
 
@@ -123,7 +123,7 @@ async def test_every_attempt_of_a_request_is_cancelled(asgi: bool) -> None:
     ):
         async with client(front, asked):
             await eventually(lambda: one.working == two.working == 1)
-        await asyncio.wait_for(asyncio.gather(one.gone.wait(), two.gone.wait()), 5)
+        await asyncio.wait_for(asyncio.gather(one.gone.wait(), two.gone.wait()), 20)
         await idle(front)
 
 
@@ -144,8 +144,8 @@ async def test_a_connection_that_is_being_opened_is_given_up(asgi: bool) -> None
     policy = replace(CALM, connect_timeout_s=60.0)
     async with server, router([f"https://127.0.0.1:{port}"], policy=policy, asgi=asgi) as front:
         async with client(front, WHOLE):
-            await asyncio.wait_for(opened.wait(), 5)
-        await asyncio.wait_for(closed.wait(), 5)
+            await asyncio.wait_for(opened.wait(), 20)
+        await asyncio.wait_for(closed.wait(), 20)
         await idle(front)
 
 

@@ -23,7 +23,7 @@ async def test_no_request_waits_for_a_target_to_which_nothing_can_be_sent() -> N
         upstream(ok) as good,
         router([bad.url, good.url], policy=policy) as front,
     ):
-        reply = await asyncio.wait_for(front.client.get("/invoke"), 5)
+        reply = await asyncio.wait_for(front.client.get("/invoke"), 20)
         assert (reply.status_code, len(good.asked)) == (503, 0)
 
 
@@ -85,7 +85,7 @@ async def test_a_return_is_noticed_by_the_next_round_not_when_the_last_answer_is
         await eventually(lambda: len(front.app._context.request_queue._waiting) == 1)  # pyright: ignore
         await asyncio.sleep(0.1)
         await them[1].returns()
-        assert (await asyncio.wait_for(call, 5)).status_code == 200
+        assert (await asyncio.wait_for(call, 20)).status_code == 200
 
 
 @pytest.mark.parametrize("queue_timeout_s", [0.0, 4.0])

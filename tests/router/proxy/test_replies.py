@@ -26,7 +26,7 @@ async def answer(
     """What the client gets of this reply."""
     async with upstream(sends(raw, close=close)) as up, forwarding([up.url]) as ask:
         found = ask(request(method, *headers))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await found.over.wait()
         return found, up
 
@@ -63,7 +63,7 @@ async def test_interim_responses_of_rivals_are_not_passed_on() -> None:
         forwarding([one.url, two.url], policy=policy) as ask,
     ):
         found = ask(request("GET", (b"x-skyfleet-redundant", b"2")))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await found.over.wait()
         assert (found.status, found.interim) == (200, [])
 
@@ -129,6 +129,6 @@ async def test_an_agent_that_answers_before_it_has_read_the_body_is_heard() -> N
     async with server, forwarding([f"http://127.0.0.1:{port}"], repeatable=False) as ask:
         for _ in range(5):
             found = ask(request("POST", body=b"x" * 6_000_000))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await found.over.wait()
             assert (found.status, found.data) == (422, b"no")

@@ -43,7 +43,7 @@ class Instance:
         """As after the next request that comes late enough."""
         self.now += 10
         at = self.keeper.at
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.keeper.at == at:
                 self.keeper.refresh_soon()
                 await asyncio.sleep(0)

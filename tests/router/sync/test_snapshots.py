@@ -24,7 +24,7 @@ from tests.router.sync.support import MemoryBucket
 
 
 async def until_read(front: Front) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (status := await front.status())["store"]["state"] == "unread":
             await asyncio.sleep(0.005)
     return status

@@ -233,8 +233,8 @@ async def test_a_client_that_leaves_meanwhile_stops_the_other_target_too() -> No
         async with front.client.stream("POST", "/invoke") as reply:
             parts = reply.aiter_raw()
             await anext(parts)
-            await asyncio.wait_for(there.wait(), 5)
-        await asyncio.wait_for(left.wait(), 5)
+            await asyncio.wait_for(there.wait(), 20)
+        await asyncio.wait_for(left.wait(), 20)
 
 
 @pytest.mark.parametrize("fields", [{}, {"x-skyfleet-redundant": "2"}])
