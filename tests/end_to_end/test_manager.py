@@ -108,15 +108,15 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def manager(fleet: Fleet) -> Iterator[Manager]:
-    """The manager of a healthy fleet; the config is as before afterwards."""
+    """The manager of a healthy fleet; the config is as before afterwards, which means the same then."""
     config = fleet.root / "Pulumi.local.yaml"
-    before = config.read_text()
+    before, deployed = config.read_text(), targets(fleet)
     found = Manager(fleet)
     found.start()
     yield found
     found.stop()
-    if config.read_text() != before:
-        config.write_text(before)
+    config.write_text(before)
+    if targets(fleet) != deployed:
         fleet.run("up")
 
 

@@ -20,7 +20,7 @@ from infra.config.parse import parse_settings
 from infra.config.regions import REGIONS
 from infra.config.validation import one_of
 from infra.errors import ConfigError
-from infra.manager.errors import BadRequest, Conflict, NotFound
+from infra.manager.errors import BadRequest, Conflict, NotFound, Unavailable
 from infra.manager.jobs.model import Change
 
 CLOUDS_KEY = "skyfleet:clouds"
@@ -32,9 +32,10 @@ Config = Mapping[str, object]
 def apply(config: Config, change: Change, stack: str) -> dict[str, object]:
     """The config after a change; the values of `skyfleet:clouds` and `skyfleet:router` may be new.
 
-    config: by full key, as in the file of the stack. Raises BadRequest, NotFound, Conflict.
+    config: by full key, as in the file of the stack. Raises BadRequest, NotFound, Conflict, and Unavailable
+    when the config is not valid before the change, as that of a newer version of this project.
     """
-    settings = parsed(config, stack)
+    settings = _present(config, stack)
     place = _place(change)
     if change.action == "delete":
         _check_removal(settings, place, force=change.force)
@@ -54,6 +55,18 @@ def parsed(config: Config, stack: str) -> Settings:
     except ConfigError as error:
         raise BadRequest(
             "the stack config would not be valid: " + "; ".join(error.mistakes), mistakes=list(error.mistakes)
+        ) from None
+
+
+def _present(config: Config, stack: str) -> Settings:
+    try:
+        return parse_settings(config, stack)
+    except ConfigError as error:
+        raise Unavailable(
+            "the stack config cannot be changed, since it is not valid as it is: "
+            f"{'; '.join(error.mistakes)}. Correct the file, or use the version of this "
+            "project that wrote it",
+            mistakes=list(error.mistakes),
         ) from None
 
 
@@ -168,4 +181,4 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _plain(value: float) -> float:
-    return int(value) if value == int(value) else value
+    return int(value) if abs(value) < 2**53 and value == int(value) else value

@@ -92,16 +92,12 @@ class DeployedStack:
 
     def drain(self, target: str, *, undo: bool) -> Sequence[str]:
         outputs = self.outputs()
-        before = control.read_all(outputs)
-        known = outputs.target_keys
-        chosen = [target] if target in known else []
 
         def wanted(answer: control.ControlAnswer) -> tuple[str, ...] | None:
-            kept = tuple(key for key in answer.draining if key != target)
-            keys = desired(kept if undo else answer.draining, chosen, known, undo=undo)
+            keys = draining_after(answer.draining, target, outputs.target_keys, undo=undo)
             return None if keys == answer.draining else keys
 
-        after = control.set_draining(outputs, before, wanted)
+        after = control.set_draining(outputs, control.read_all(outputs), wanted)
         return [f"{answer.name}: {answer.problem}" for answer in after if answer.problem]
 
     def in_flight(self, target: str) -> int:
@@ -172,6 +168,14 @@ class RealStack(DeployedStack):
     def _runner(self, on_each: Callable[[], None]) -> PulumiRunner:
         cli = pulumi_cli(self.layout)
         return WatchedRunner(cli.program, self.layout.root, environment(cli, self.environ), on_each)
+
+
+def draining_after(
+    before: Sequence[str], target: str, known: Sequence[str], *, undo: bool
+) -> tuple[str, ...]:
+    """The keys that drain at a router after a job has drained a target, or ended that. known: all keys."""
+    kept = [key for key in before if key != target] if undo else before
+    return desired(kept, [target] if target in known else [], known, undo=undo)
 
 
 def _preview(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.manager.desired.change import apply, parsed
-from infra.manager.errors import BadRequest, Conflict, ManagerError, NotFound
+from infra.manager.errors import BadRequest, Conflict, ManagerError, NotFound, Unavailable
 from infra.manager.jobs.model import Change
 
 CONFIG: dict[str, object] = {
@@ -119,7 +119,14 @@ def test_the_only_router_stays_even_by_force() -> None:
 def test_a_config_with_mistakes_is_refused_with_all_of_them() -> None:
     """Nothing is changed in a file that could not be deployed before."""
     broken = {**CONFIG, "skyfleet:agent": "functions.agent", "skyfleet:checks": {"probes": 0}}
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(Unavailable) as refused:
         apply(broken, Change("create", "aws", "us-west-2"), "dev")
     assert refused.value.detail.count("; expected ") == 2
     assert "mistakes" in refused.value.extra
+
+
+def test_a_key_of_a_newer_version_is_named() -> None:
+    """It would be lost in a change by this one."""
+    newer = {**CONFIG, "skyfleet:orbit": 3}
+    with pytest.raises(Unavailable, match=r"skyfleet:orbit: got an unknown key.*version of this project"):
+        apply(newer, Change("create", "aws", "us-west-2"), "dev")
