@@ -31,12 +31,16 @@ VIEWERS = 50
 
 @dataclass(slots=True)
 class Feed:
-    """The page's fragments, kept new while a page is open. wall: Unix seconds. stopping: ends all streams."""
+    """The page's fragments, kept new while a page is open. wall: Unix seconds. stopping: ends all streams.
+
+    admitted: replies with a stream that have not ended.
+    """
 
     fleet: Fleet
     jobs: Jobs
     wall: Callable[[], float]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    admitted: int = 0
     _current: Mapping[str, str] = field(default_factory=dict[str, str])
     _viewers: int = 0
     _task: asyncio.Task[None] | None = None
@@ -55,11 +59,12 @@ class Feed:
 
     def response(self) -> Response:
         """The reply with a stream. Raises TooMany when as many viewers have one as may have one."""
-        if self._viewers >= VIEWERS:
+        if max(self._viewers, self.admitted) >= VIEWERS:
             raise TooMany(
                 f"{VIEWERS} pages are open already. Close one, then reload this one.", retry_after=10
             )
-        return _Stream(self.stream())
+        self.admitted += 1  # at once: many requests are here before the first of their streams begins
+        return _Stream(self, self.stream())
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Server-sent events: first all fragments, then those that have changed, and a beat in between."""
@@ -119,14 +124,15 @@ class Feed:
 class _Stream(StreamingResponse):
     """Ends its stream when the reply has ended, in whatever way."""
 
-    def __init__(self, content: AsyncGenerator[bytes]) -> None:
+    def __init__(self, feed: Feed, content: AsyncGenerator[bytes]) -> None:
         super().__init__(content, media_type="text/event-stream", headers=UNBUFFERED)
-        self._content = content
+        self._feed, self._content = feed, content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self._feed.admitted -= 1
             await self._content.aclose()
 
 

@@ -107,6 +107,16 @@ async def test_a_viewer_without_news_gets_beats(monkeypatch: pytest.MonkeyPatch)
         assert (await anext(stream)).startswith(b"event: beat\n")
 
 
+async def test_viewers_that_come_at_once_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request counts when it is admitted, not when its stream begins."""
+    monkeypatch.setattr(feed, "VIEWERS", 2)
+    shared = Feed(ScriptedFleet(), ScriptedJobs(), lambda: NOW)
+    shared.response()
+    shared.response()
+    with pytest.raises(TooMany):
+        shared.response()
+
+
 async def test_viewers_share_one_task_which_ends_with_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their number is bounded."""
     monkeypatch.setattr(feed, "VIEWERS", 2)
