@@ -50,7 +50,7 @@ def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site
     dialog = opened(page, "Weight: the weight of aws/eu-west-1")
     dialog.get_by_role("button", name="Set the weight").click()
     expect(dialog.get_by_role("alert")).to_have_text(
-        "eve changed the fleet at 14:12: look at it and decide again."
+        "Eve changed the fleet at 14:12: look at it and decide again."
     )
     expect(dialog).to_contain_text("Conflict: nothing was changed")
     dialog.get_by_role("button", name="Close").click()
