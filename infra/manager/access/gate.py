@@ -2,8 +2,8 @@
 
 Rules
 - GET and HEAD need a viewer, every other method an operator. Paths of OPEN need no token.
-- The local stack is open to its own machine: a request without a token is the operator `local`. A token that
-  is presented counts all the same, so a wrong one is refused.
+- The local stack is open to its own machine: a request without a token is the operator `local`, unless it
+  came through a proxy. A token that is presented counts all the same, so a wrong one is refused.
 - A token comes in `Authorization: Bearer` (RFC 6750), a session in a cookie.
 - Refused tokens are limited by themselves: a flood of them delays no valid one.
 """
@@ -62,7 +62,8 @@ class Access:
         """The operator of a request; None without a token. Raises Unauthenticated, Unavailable."""
         token = self._presented(headers, cookies)
         if token is None:
-            return Principal(LOCAL, Role.OPERATOR) if self.is_local else None
+            is_open = self.is_local and origins.is_of_this_machine(headers)
+            return Principal(LOCAL, Role.OPERATOR) if is_open else None
         if token.is_expired(self.wall()):
             raise Unauthenticated(
                 f"The token {token.name!r} has expired. `skyfleet manager token create` makes a new one.",

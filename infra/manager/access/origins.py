@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+# What proxies add.
+FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _OWN: Final = ("same-origin", "none")
 # https: a proxy of the operator's in front.
 _SCHEMES: Final = ("http", "https")
@@ -36,6 +38,15 @@ def host_name(authority: str) -> str | None:
         return None
     valid = parsed.netloc == authority and not parsed.username and "@" not in authority
     return (parsed.hostname or "").rstrip(".") or None if valid else None
+
+
+def is_of_this_machine(headers: Mapping[str, str]) -> bool:
+    """Whether a request names this machine as its host and no proxy says that it passed it on.
+
+    headers: names in lower case. A proxy that neither keeps Host nor says so cannot be told from a local
+    program (RFC 7239; RFC 9110, section 7.6.3).
+    """
+    return host_name(headers.get("host", "")) in LOOPBACK and not any(name in headers for name in FORWARDED)
 
 
 def refuse_host(hosts: list[str], allowed: Collection[str]) -> str | None:

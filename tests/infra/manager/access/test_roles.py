@@ -146,6 +146,28 @@ async def test_the_local_stack_needs_no_token_but_counts_one(tmp_path: Path) -> 
     assert (as_viewer.status_code, wrong.status_code) == (403, 401)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "fleet.example"},
+        {"x-forwarded-for": "203.0.113.9"},
+        {"forwarded": "for=203.0.113.9"},
+        {"via": "1.1 proxy"},
+        {"x-real-ip": "203.0.113.9"},
+    ],
+)
+async def test_what_comes_through_a_proxy_needs_a_token_for_the_local_stack_too(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    """The machine of the sender is another one."""
+    setup = Setup(tmp_path, hosts=("fleet.example",))
+    token = {"authorization": f"Bearer {setup.access.tokens.create('eva', Role.VIEWER, NOW, None)}"}
+    async with setup.client(**headers) as client:
+        without = await client.get("/api/status")
+        with_token = await client.get("/api/status", headers=token)
+    assert (without.status_code, with_token.status_code) == (401, 200)
+
+
 async def test_each_change_and_each_refusal_is_logged_without_secrets(tokens: Tokens) -> None:
     """Name, action, target, status, job: and no token, body or header."""
     await tokens.send("POST", "/api/drain", "viewer", {"target": "aws/eu-west-1"})

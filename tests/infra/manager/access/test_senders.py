@@ -49,7 +49,7 @@ async def test_a_hostile_host_is_refused(host: str, tmp_path: Path) -> None:
 async def test_hosts_of_this_machine_and_named_ones_are_served(host: str, tmp_path: Path) -> None:
     """With any port: a tunnel has its own."""
     async with Setup(tmp_path, hosts=("fleet.example",)).client(host=host) as client:
-        assert (await client.get("/api/status")).status_code == 200
+        assert (await client.get("/health")).status_code == 200
 
 
 def test_no_host_and_two_hosts_are_refused() -> None:
