@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.operations import json_access
 from infra.operations.errors import PulumiFailed, StackLocked
-from infra.operations.paths import STACK, Layout
+from infra.operations.paths import PROJECT, STACK, Layout
 from infra.operations.stack.process_cleanup import end_session
 from infra.operations.stack.runner import PulumiRunner
 from infra.operations.stack.state import (
@@ -88,9 +88,8 @@ def check_state(layout: Layout) -> None:
 
     path = layout.checkpoint
     if path.exists() and not is_object(path):
-        backup = path.with_name(f"{path.name}.bak")
         restore = ""
-        if backup.exists() and is_object(backup):
+        if backup := next(filter(is_object, _backups(layout)), None):
             restore = f"`cp {layout.shown(backup)} {layout.shown(path)}` restores the one before it; "
         raise PulumiFailed(
             f"the stack's state {layout.shown(path)} is damaged (not a JSON object): {restore}"
@@ -101,6 +100,13 @@ def check_state(layout: Layout) -> None:
             f"the stack's state {layout.shown(path)} has version {found} and was written by a newer Pulumi; "
             f"this one reads up to {NEWEST_STATE}. Use the checkout and the Pulumi that wrote it"
         )
+
+
+def _backups(layout: Layout) -> list[Path]:
+    """The former states of the stack, newest first: that of the last write, and one for each deployment."""
+    last = layout.checkpoint.with_name(f"{layout.checkpoint.name}.bak")
+    folder = layout.state / ".pulumi" / "backups" / PROJECT / STACK
+    return [*([last] if last.exists() else []), *sorted(folder.glob("*.json"), reverse=True)]
 
 
 def unfinished_operations(layout: Layout) -> list[str]:

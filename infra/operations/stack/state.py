@@ -159,5 +159,7 @@ def _last(urn: str) -> str:
 
 
 def _latest(checkpoint: str) -> json_access.JsonObject:
+    """The resources of a state file, or of what `pulumi stack export` prints."""
     state = json_access.as_object(json_access.parse(checkpoint))
-    return json_access.as_object(json_access.as_object(state.get("checkpoint")).get("latest"))
+    stored = json_access.as_object(json_access.as_object(state.get("checkpoint")).get("latest"))
+    return stored or json_access.as_object(state.get("deployment"))

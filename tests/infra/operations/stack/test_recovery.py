@@ -100,6 +100,12 @@ def test_a_damaged_state_is_reported_with_its_backup(tmp_path: Path) -> None:
     older.write_text("{")
     with pytest.raises(PulumiFailed, match=r"object\): `make down`"):
         check_state(layout)
+    backups = layout.state / ".pulumi" / "backups" / "skyfleet" / "local"
+    backups.mkdir(parents=True)
+    (backups / "local.1.json").write_text(checkpoint())
+    (backups / "local.2.json").write_text("{")
+    with pytest.raises(PulumiFailed, match=r"`cp \S+backups/skyfleet/local/local\.1\.json \S+local\.json`"):
+        check_state(layout)
     older.write_text(checkpoint())
     with pytest.raises(PulumiFailed, match=r"`cp \S+local\.json\.bak \S+local\.json`"):
         check_state(layout)
@@ -130,6 +136,8 @@ def test_the_resources_of_a_region_are_told_by_their_names() -> None:
         "aws:iam/role:Role aws-us-east-1-agent",
         "aws:s3/bucket:Bucket aws-us-east-1",
     ]
+    exported = json.dumps({"version": 3, "deployment": {"resources": resources}})
+    assert resources_of(exported, "aws", "us-east-1") == resources_of(state, "aws", "us-east-1")
 
 
 @pytest.fixture
