@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -46,11 +48,11 @@ def test_a_weight_is_set_by_a_job(page: Page, site: Site) -> None:
 
 def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site) -> None:
     """Nothing is changed; the reason stays in the dialog until it is closed."""
-    site.jobs.refuses = Conflict("eve changed the fleet at 14:12: look at it and decide again.")
+    site.jobs.refuses = Conflict("the fleet was changed by eve at 14:12: look at it and decide again")
     dialog = opened(page, "Weight: the weight of aws/eu-west-1")
     dialog.get_by_role("button", name="Set the weight").click()
     expect(dialog.get_by_role("alert")).to_have_text(
-        "Eve changed the fleet at 14:12: look at it and decide again."
+        "The fleet was changed by eve at 14:12: look at it and decide again."
     )
     expect(dialog).to_contain_text("Conflict: nothing was changed")
     dialog.get_by_role("button", name="Close").click()
@@ -94,12 +96,14 @@ def test_the_strategy_is_changed(page: Page, site: Site) -> None:
     expect(choice).to_have_value("adaptive")
     choice.select_option("latency")
     dialog.get_by_role("button", name="Change the strategy").click()
-    notice(page, "aws/eu-west-1: set.")
+    notice(page, "Routers: aws/eu-west-1: set.")
     expect(page.locator("#routers .strategy strong")).to_have_text("latency")
     assert site.fleet.calls == [("strategy", "latency")]
 
 
-def test_a_region_is_added_after_its_plan_was_seen(page: Page, site: Site) -> None:
+def test_a_region_is_added_after_its_plan_was_seen(
+    page: Page, site: Site, keep_screenshot: Callable[[Page, str], None]
+) -> None:
     """The plan is a job of its own that changes nothing; the confirmed change has the same values."""
     dialog = opened(page, "Add a region: a new target")
     dialog.get_by_label("Region").select_option("aws/us-east-1")
@@ -113,6 +117,7 @@ def test_a_region_is_added_after_its_plan_was_seen(page: Page, site: Site) -> No
     site.do(lambda: site.jobs.end("job-1"))
     expect(dialog.get_by_label("Plan")).to_contain_text("+ aws:lambda:Function agent-aws-us-east-1")
     assert accessibility(page, "#dialog") == []
+    keep_screenshot(page, "plan")
     dialog.get_by_role("button", name="Add aws/us-east-1").click()
     notice(page, "Queued: Add or change aws/us-east-1, weight 2, maxInstances 10.")
     (plan, _), (asked, by) = site.jobs.submitted

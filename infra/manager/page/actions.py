@@ -126,12 +126,12 @@ class Actions:
         target, undo = form.get("target", ""), bool(form.get("undo"))
         audit.note(action="undo of drain" if undo else "drain", target=target)
         said = await self.fleet.drain(target, undo=undo, force=bool(form.get("force")))
-        return _done(" ".join(words.sentence(each) for each in said))
+        return _done(_of_routers(said))
 
     async def _strategy(self, form: Fields, _by: str) -> Response:
         audit.note(action="strategy", target=form.get("name", ""))
         said = await self.fleet.set_strategy(form.get("name", ""))
-        return _done(" ".join(words.sentence(each) for each in said))
+        return _done(_of_routers(said))
 
     async def _cancel(self, form: Fields, by: str) -> Response:
         audit.note(action="cancel", job=form.get("job", ""))
@@ -189,6 +189,10 @@ def _target(picture: Picture, key: str) -> TargetView:
     if found is None:
         raise NotFound(f"There is no target {key!r} any more.")
     return found
+
+
+def _of_routers(said: Sequence[str]) -> str:
+    return f"Routers: {' '.join(words.sentence(each) for each in said)}"
 
 
 def _queued(job: Job) -> Response:

@@ -18,6 +18,7 @@ from infra.manager.page import words
 MARGIN = 5.0
 HEADING = 22.0
 THINNEST = 1.5
+VARYING = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ NARROW = Size("narrow", 344, ((2, 50), (82, 108), (222, 120)), 74, 62, 34, 6.9, 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One line from the right edge of a box to the left edge of another. tone: of its end."""
+    """One line from the right edge of a box to the left edge of another.
+
+    width: 0 without traffic. tone: of its end. varies: it carries a part that is not known beforehand.
+    """
 
     x1: float
     y1: float
@@ -52,6 +56,7 @@ class Link:
     y2: float
     width: float
     tone: str
+    varies: bool = False
 
 
 def drawing(picture: Picture, size: Size) -> Element:
@@ -118,6 +123,7 @@ def links(picture: Picture, size: Size, height: float) -> list[Link]:
                 arriving[number] + part / 2,
                 part,
                 words.look(target.state).tone,
+                varies=target.share is None and width > 0 and target.state != "unknown",
             )
             if not router.problem:
                 found.append(here)
@@ -151,11 +157,11 @@ def _link(link: Link) -> Element:
         f"M{link.x1:.1f} {link.y1:.1f}C{link.x1 + bend:.1f} {link.y1:.1f} "
         f"{link.x2 - bend:.1f} {link.y2:.1f} {link.x2:.1f} {link.y2:.1f}"
     )
-    carries = link.width > 0
+    carries = link.width > 0 or link.varies
     return path(
         class_=f"link {f'tone-{link.tone}' if carries else 'link-empty'}",
         d=curve,
-        stroke_width=f"{max(link.width, THINNEST) if carries else 1:.1f}",
+        stroke_width=f"{(VARYING if link.varies else max(link.width, THINNEST)) if carries else 1:.1f}",
     )
 
 
@@ -224,6 +230,6 @@ def _target(target: TargetView, size: Size, middle: float) -> Element:
     else:
         lines = [
             ("strong", _fit(size, 2, f"{target.cloud} {target.region}")),
-            (f"tone-{look.tone}", [state, tspan(".plain")[f"  {share} of requests"]]),
+            (f"tone-{look.tone}", [state, tspan(".plain")[f"  {words.share(target)}"]]),
         ]
     return g[_box(size, 2, middle, look.tone), _lines(size, 2, middle, lines)]

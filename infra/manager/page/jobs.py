@@ -21,7 +21,13 @@ from htpy import (
     span,
     strong,
     summary,
+    table,
+    tbody,
+    td,
+    th,
+    thead,
     time,
+    tr,
 )
 
 from infra.manager.jobs.model import Change, Job, State
@@ -30,6 +36,8 @@ from infra.manager.page.words import Tone
 
 # A job has a line for each operation on a resource: the end of them tells where it is.
 LINES = 12
+# Ended jobs that are shown whole; of earlier ones a table has the result.
+WHOLE = 3
 MARKS: dict[State, tuple[str, Tone]] = {
     State.QUEUED: ("… queued", "idle"),
     State.RUNNING: ("▶ running", "warn"),
@@ -55,7 +63,9 @@ def sections(jobs: Sequence[Job], now: float) -> Node:
     shown = [each for each in jobs if not (each.change.preview and each.is_final)]
     if not shown:
         return p(".quiet")["No job yet. A change of the fleet is a job, and is listed here."]
-    return [job(each, now) for each in shown]
+    ended = [each for each in shown if each.is_final]
+    whole = [each for each in shown if not each.is_final or each in ended[:WHOLE]]
+    return [[job(each, now) for each in whole], _earlier(ended[WHOLE:], now)]
 
 
 def percent(job: Job) -> int | None:
@@ -82,6 +92,31 @@ def job(view: Job, now: float) -> Element:
 def plan(lines: Sequence[str]) -> Node:
     """The plan of a preview."""
     return pre(".plan", tabindex="0", aria_label="Plan")["\n".join(lines) or "Nothing would change."]
+
+
+def _earlier(ended: Sequence[Job], now: float) -> Node:
+    if not ended:
+        return None
+    return details[
+        summary[words.plural(len(ended), "earlier job")],
+        div(".scroll", tabindex="0", role="region", aria_label="Earlier jobs")[
+            table[
+                thead[tr[[th(scope="col")[each] for each in ("When (UTC)", "Job", "State", "By", "Result")]]],
+                tbody[[_row(each, now) for each in ended]],
+            ]
+        ],
+    ]
+
+
+def _row(view: Job, now: float) -> Node:
+    mark, tone = MARKS[view.state]
+    return tr[
+        td[time(datetime=words.iso(view.created))[words.day_and_clock(view.created, now)]],
+        th(scope="row")[title(view.change)],
+        td(class_=f"tone-{tone}")[mark],
+        td[view.by],
+        td[words.sentence(view.result)],
+    ]
 
 
 def _when(view: Job, now: float) -> Node:

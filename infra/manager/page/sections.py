@@ -145,7 +145,7 @@ def target(view: TargetView, now: float) -> Element:
             prose(view.sentence) if view.sentence else f"{look.meaning[0].upper()}{look.meaning[1:]}.",
             _since(view, now),
         ],
-        view.planned and p(".planned")[prose(view.planned)],
+        view.planned and p(".planned")[prose(words.sentence(view.planned))],
         dl(".numbers")[[div[dt[label], dd[value]] for label, value in numbers(view)]],
         div(".actions")[_actions(view)],
     ]

@@ -134,7 +134,29 @@ def verdict(picture: Picture | None) -> Verdict:
     return _of_targets(picture.targets, has_problems=bool(picture.problems))
 
 
-def _of_targets(targets: Sequence[TargetView], *, has_problems: bool) -> Verdict:
+def is_undeployed(target: TargetView) -> bool:
+    """Whether a target is in the config and does not exist yet; that is no fault of the fleet."""
+    return bool(target.planned) and target.state == "unknown"
+
+
+def share(target: TargetView) -> str:
+    """`48 % of requests`; where the strategy decides for each request, there is no fixed share."""
+    if target.share is not None:
+        return f"{percent(target.share)} of requests"
+    return "share varies" if target.state != "unknown" else "no share yet"
+
+
+def _of_targets(all_targets: Sequence[TargetView], *, has_problems: bool) -> Verdict:
+    targets = [each for each in all_targets if not is_undeployed(each)]
+    coming = [each.key for each in all_targets if is_undeployed(each)]
+    found = _of_deployed(targets, has_problems=has_problems) if targets else Verdict("idle", "")
+    if not coming:
+        return found
+    news = f"{names(coming)} {'is' if len(coming) == 1 else 'are'} not deployed yet."
+    return Verdict(found.tone, f"{found.sentence} {news}".strip())
+
+
+def _of_deployed(targets: Sequence[TargetView], *, has_problems: bool) -> Verdict:
     total = len(targets)
     out = [each for each in targets if look(each.state).tone == "bad"]
     drained = [each for each in targets if each.state == "draining"]

@@ -4,7 +4,12 @@
   const QUIET_MS = 6000; // three beats of infra/manager/page/feed.py
   const root = document.documentElement;
   const by = (id) => document.getElementById(id);
-  const say = (text) => { by("notice").textContent = text; };
+  let fading = 0;
+  const say = (text) => { // long enough to read; jobs and states say the rest
+    by("notice").textContent = text;
+    clearTimeout(fading);
+    fading = setTimeout(() => { by("notice").textContent = ""; }, 30000);
+  };
   const stream = by("stream"), dialog = by("dialog");
   let heard = Date.now(), shown = heard, connection = null;
 

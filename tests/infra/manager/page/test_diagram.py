@@ -69,8 +69,13 @@ def test_without_requests_routers_have_equal_parts() -> None:
     assert diagram.router_shares(shared([1], [0, 0]).routers) == [0.5, 0.5]
 
 
-def test_an_unknown_share_is_a_thin_line() -> None:
-    """Some strategies decide for each request."""
+def test_a_share_that_varies_is_a_line_of_its_own_width() -> None:
+    """Some strategies decide for each request. A target that nothing is known of has no traffic."""
     seen = shared([1, 1], [1])
-    seen = replace(seen, targets=tuple(replace(each, share=None) for each in seen.targets))
-    assert "link-empty" in str(diagram.drawing(seen, diagram.WIDE))
+    varying = replace(seen, targets=tuple(replace(each, share=None) for each in seen.targets))
+    drawn = str(diagram.drawing(varying, diagram.WIDE))
+    assert drawn.count(f'stroke-width="{diagram.VARYING}"') == 2
+    assert "share varies" in drawn
+    assert "link-empty" not in drawn
+    unknown = replace(varying, targets=tuple(replace(each, state="unknown") for each in varying.targets))
+    assert str(diagram.drawing(unknown, diagram.WIDE)).count("link-empty") == 2

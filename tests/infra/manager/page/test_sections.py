@@ -173,6 +173,27 @@ def test_of_a_long_job_the_last_lines_are_shown() -> None:
     assert "line 5 " not in shown.words
 
 
+def test_of_many_jobs_the_newest_are_shown_whole() -> None:
+    """Earlier ones are rows of a table; one that runs is shown whole, however old it is."""
+    play = ScriptedJobs()
+    for number in range(6):
+        play.jobs.insert(0, Job(f"j{number}", Change("weight", "aws", f"r{number}"), "eve", NOW))
+    play.start("j0")
+    for number in range(1, 6):
+        play.end(f"j{number}", result=f"aws/r{number} is changed")
+    section = part("jobs", healthy(), *play.jobs)
+    assert [each.attributes["id"] for each in section.find("article")] == [
+        "job-j5",
+        "job-j4",
+        "job-j3",
+        "job-j0",
+    ]
+    assert [row.find("th")[0].words for row in section.find("tbody")[0].find("tr")] == [
+        "Set the weight of aws/r2",
+        "Set the weight of aws/r1",
+    ]
+
+
 def test_a_finished_plan_is_not_part_of_the_history() -> None:
     """It has changed nothing."""
     play = ScriptedJobs([Job("7", Change("create", "aws", "us-east-1", preview=True), "eve", NOW)])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from infra.manager.page import words
-from tests.infra.manager.page.fakes import NOW, change, degraded, healthy, killed, minutes
+from tests.infra.manager.page.fakes import NOW, change, degraded, healthy, killed, minutes, target
 
 pytestmark = pytest.mark.pure
 STATES = ("healthy", "slow-start", "degraded", "ejected", "down", "cold", "draining", "unknown")
@@ -108,6 +108,16 @@ def test_problems_of_the_fleet_and_cold_targets_are_not_hidden_by_healthy_ones()
     assert cold == words.Verdict("idle", "aws/eu-west-1 is cold.")
     started = words.verdict(change(healthy(), "aws/eu-west-1", state="slow-start"))
     assert started == words.Verdict("warn", "aws/eu-west-1 is in slow start.")
+
+
+def test_a_target_that_is_not_deployed_yet_is_no_fault() -> None:
+    """While a job adds it, the others are what the verdict is about."""
+    coming = replace(target("aws", "us-east-1"), state="unknown", planned="in the stack config, not deployed")
+    seen = replace(healthy(), targets=(*healthy().targets, coming))
+    assert words.verdict(seen) == words.Verdict(
+        "good", "All 3 targets are healthy. aws/us-east-1 is not deployed yet."
+    )
+    assert words.verdict(replace(seen, targets=(coming,))).sentence == "aws/us-east-1 is not deployed yet."
 
 
 def test_the_running_minute_is_left_out() -> None:
