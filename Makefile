@@ -2,7 +2,7 @@
 # `make` alone lists the targets. CI calls .ci/run, which calls `check`, `coverage` and `test`, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http fuzz soak format permissions docs-reference counts lock
+.PHONY: help setup up down status check test test-fast test-pure test-long coverage bench bench-simulate bench-failover bench-router bench-http bench-manager fuzz soak format permissions docs-reference counts lock
 
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
@@ -75,6 +75,9 @@ docs-reference: setup ## write docs/reference from the code (config keys, status
 
 permissions: setup ## write docs/permissions: what the deploying identity must be allowed
 	$(BIN)/python -m infra.permissions
+
+bench-manager: setup ## the manager: first paint, updates, memory, a new region; writes docs/benchmarks/manager.md (MINUTES=60)
+	$(BIN)/python -m bench.manager $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH_ARGS)
 
 bench-router: setup ## the router's speed beside its peers', 10 minutes; writes docs/benchmarks/router.md (QUICK=1: two)
 	$(BIN)/python -m bench.router $(if $(QUICK),--quick) $(BENCH_ARGS)

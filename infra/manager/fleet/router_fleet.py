@@ -27,6 +27,8 @@ from infra.operations.suggest import suggestion
 
 WATCHED_S: Final = 0.5
 ALONE_S: Final = 5.0
+# Routers that are asked together answer nearly together, and are one picture.
+TOGETHER_S: Final = 0.05
 # The stack config and the outputs are files, but the outputs of a real stack are a call of Pulumi.
 STATE_S: Final = 2.0
 
@@ -61,6 +63,7 @@ class RouterFleet:
     _watchers: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -157,23 +160,23 @@ class RouterFleet:
             if not answer.problem:
                 answer = replace(answer, answered=self.sources.clock())
             self._answers[url] = answer
+            self._answered.set()
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next question; a new watcher or a change ends a long pause at once."""
-        if self._watchers:
-            await asyncio.sleep(WATCHED_S)
-            return
+        """Until the next question; a new watcher or a change by this manager ends it at once."""
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), ALONE_S)
+            await asyncio.wait_for(self._woken.wait(), WATCHED_S if self._watchers else ALONE_S)
 
     async def _follow_answers(self) -> None:
-        """Fold the newest answers twice a second once every router was asked."""
+        """Fold the newest answers once every router was asked, and a moment after each answer."""
         while True:
+            await self._answered.wait()
+            await asyncio.sleep(TOGETHER_S)
+            self._answered.clear()
             if self._tasks and len(self._answers) == len(self._tasks):
                 self._publish()
-            await asyncio.sleep(WATCHED_S)
 
     def _publish(self) -> None:
         order = self._outputs.router_urls if self._outputs else []

@@ -1,0 +1,249 @@
+"""Measure the manager and write docs/benchmarks/manager.md: `make bench-manager`.
+
+    python -m bench.manager [--minutes 60] [--note TEXT]
+
+The fleet is a copy of the checkout with emulated clouds of its own, and the pages are in a real Chromium.
+Figures are min / median / max of one call. It takes four minutes, and `--minutes` for the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+import requests
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from infra.setup.extras import chromium
+from infra.setup.paths import ROOT
+from tests.browser.conftest import FLAGS
+from tests.end_to_end.fleet import Fleet, Json
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "manager.md"
+PAINTS, UPDATES, REGIONS = 7, 10, 3
+PAGES: Final = 5
+TARGET: Final = "aws/eu-west-1"
+NEW: Final = {"cloud": "aws", "region": "us-east-1"}
+# Updates of the picture come twice a second; traffic changes their numbers.
+LOAD_PER_S: Final = 5.0
+SAMPLE_S: Final = 10.0
+# What the manager builds once: charts, templates, the pages' streams.
+SETTLE_S: Final = 60.0
+ENOUGH_S: Final = 120.0
+# Whether the card of a target says that it drains, or does not say so.
+SHOWS: Final = """([name, drains]) => [...document.querySelectorAll("article, li, section")].some(card => {
+  const text = card.innerText.replace(/\\s+/g, " ");
+  return text.startsWith(name) && /draining/.test(text) === drains;
+})"""
+
+
+@dataclass(slots=True)
+class Figures:
+    """Samples by name: ms, ms, s; and the manager's resident memory in MB over time."""
+
+    paint_ms: list[float] = field(default_factory=list[float])
+    update_ms: list[float] = field(default_factory=list[float])
+    serves_s: list[float] = field(default_factory=list[float])
+    memory_mb: list[float] = field(default_factory=list[float])
+
+
+def measure(folder: Path, minutes: float) -> Figures:
+    """Deploy a fleet with its manager, measure, and destroy it."""
+    fleet, figures = Fleet.copy(folder), Figures()
+    fleet.run("up", "--manager")
+    try:
+        info = cast("Json", json.loads((folder / ".skyfleet" / "manager.json").read_text()))
+        url, pid = str(info["url"]), int(info["pid"])
+        with sync_playwright() as playwright:
+            program = chromium.find(os.environ)
+            browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+            with contextlib.closing(browser):
+                figures.paint_ms = [first_paint(browser, url) for _ in range(PAINTS)]
+                figures.update_ms = updates(browser, url)
+                with load(fleet.url):
+                    figures.memory_mb = memory(browser, url, pid, minutes)
+        figures.serves_s = [new_region(fleet, url) for _ in range(REGIONS)]
+    finally:
+        fleet.run("down", code=None)
+    return figures
+
+
+def first_paint(browser: Browser, url: str) -> float:
+    """Milliseconds from the navigation to the first content, with an empty cache."""
+    page = browser.new_context().new_page()
+    page.goto(url)
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    found = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    page.context.close()
+    return float(found)
+
+
+def updates(browser: Browser, url: str) -> list[float]:
+    """Milliseconds from an operator's request to the page that shows its effect: drain, and its end."""
+    page = live_page(browser, url)
+    found: list[float] = []
+    for number in range(UPDATES):
+        undo = number % 2 == 1
+        began = time.perf_counter()
+        asked = requests.post(f"{url}/api/drain", json={"target": TARGET, "undo": undo}, timeout=30)
+        asked.raise_for_status()
+        cloud, region = TARGET.split("/")
+        page.wait_for_function(
+            SHOWS,
+            arg=[f"{cloud} {region}", not undo],
+            polling=10,
+        )
+        found.append((time.perf_counter() - began) * 1000)
+    page.context.close()
+    return found
+
+
+def live_page(browser: Browser, url: str) -> Page:
+    """A page whose stream is open."""
+    page = browser.new_context().new_page()
+    page.goto(url)
+    page.wait_for_function("document.documentElement.dataset.live === 'yes'")
+    return page
+
+
+def memory(browser: Browser, url: str, pid: int, minutes: float) -> list[float]:
+    """The manager's resident memory in MB, every SAMPLE_S, with PAGES open pages."""
+    pages = [live_page(browser, url) for _ in range(PAGES)]
+    pages[0].wait_for_timeout(SETTLE_S * 1000)
+    found: list[float] = []
+    ends = time.monotonic() + minutes * 60
+    while time.monotonic() < ends:
+        found.append(resident_mb(pid))
+        pages[0].wait_for_timeout(SAMPLE_S * 1000)
+    for page in pages:
+        page.context.close()
+    return found
+
+
+def resident_mb(pid: int) -> float:
+    """VmRSS of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@contextlib.contextmanager
+def load(url: str) -> Generator[None]:
+    """A few requests a second to the first router."""
+    stop = threading.Event()
+
+    def send() -> None:
+        with requests.Session() as session:
+            while not stop.wait(1 / LOAD_PER_S):
+                with contextlib.suppress(requests.RequestException):
+                    session.post(f"{url}/invoke", json={"input": "2+2"}, timeout=10)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def new_region(fleet: Fleet, url: str) -> float:
+    """Seconds from the POST to the first reply from the new region, which is removed afterwards."""
+    began = time.perf_counter()
+    asked = requests.post(f"{url}/api/create-resource", json={**NEW, "weight": 3}, timeout=30)
+    asked.raise_for_status()
+    key = f"{NEW['cloud']}/{NEW['region']}"
+    ends = time.monotonic() + ENOUGH_S
+    while time.monotonic() < ends:
+        reply = requests.post(f"{fleet.url}/invoke", json={"input": "2+2"}, timeout=30)
+        if reply.headers.get("x-skyfleet-target") == key:
+            break
+    else:
+        raise SystemExit(f"no request was served by {key} within {ENOUGH_S:.0f} s")
+    took = time.perf_counter() - began
+    finish(url, asked)
+    finish(url, requests.delete(f"{url}/api/delete-resource", json=NEW, timeout=30))
+    return took
+
+
+def finish(url: str, asked: requests.Response) -> None:
+    """Follow a job to its end."""
+    asked.raise_for_status()
+    job, ends = asked.json()["job"], time.monotonic() + ENOUGH_S
+    while time.monotonic() < ends:
+        found = requests.get(f"{url}/api/jobs/{job}", timeout=30).json()
+        if found["state"] == "done":
+            return
+        if found["state"] in ("failed", "cancelled"):
+            raise SystemExit(f"the job {job} ended: {found['result']}")
+        time.sleep(0.2)
+    raise SystemExit(f"the job {job} did not end within {ENOUGH_S:.0f} s")
+
+
+def cells(samples: Sequence[float], unit: str) -> str:
+    """Min / median / max."""
+    low, middle, high = min(samples), statistics.median(samples), max(samples)
+    digits = 0 if middle >= 100 else 1
+    return f"{low:.{digits}f} / **{middle:.{digits}f}** / {high:.{digits}f} {unit}"
+
+
+def text(figures: Figures, minutes: float, note: str, loads: tuple[float, float]) -> str:
+    """The page."""
+    quarter = max(len(figures.memory_mb) // 4, 1)
+    first = statistics.median(figures.memory_mb[:quarter])
+    last = statistics.median(figures.memory_mb[-quarter:])
+    found = {
+        f"first paint of the page, empty cache, {PAINTS} times": cells(figures.paint_ms, "ms"),
+        f"from `POST /api/drain` to the page that shows it, {UPDATES} times": cells(figures.update_ms, "ms"),
+        f"from `POST /api/create-resource` to the first reply from the new region, {REGIONS} times": cells(
+            figures.serves_s, "s"
+        ),
+        f"memory of the manager, {PAGES} pages open for {minutes:g} minutes": cells(figures.memory_mb, "MB"),
+        "... median of the first and of the last quarter of that time": f"{first:.1f} and {last:.1f} MB",
+    }
+    rows = [f"| {name} | {value} |" for name, value in found.items()]
+    system = f"{platform.system()} {platform.machine()}"
+    machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+    remark = f" {note}" if note else ""
+    return (
+        "# The manager\n\n"
+        "Written by `make bench-manager` (`bench/manager.py`); nothing here is typed by hand. "
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}. Load average before and after: {loads[0]:.1f} and "
+        f"{loads[1]:.1f}.{remark}\n\n"
+        "The fleet runs on emulated clouds, whose deployments take seconds where real ones take minutes. "
+        "Figures are min / **median** / max.\n\n"
+        "| figure | |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.manager", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10, help="of memory with open pages (default: 10)")
+    parser.add_argument("--note", default="", help="a remark for the page, such as what else ran")
+    options = parser.parse_args(arguments)
+    before = os.getloadavg()[0]
+    folder = Path(tempfile.mkdtemp(prefix="skyfleet-manager-"))
+    try:
+        figures = measure(folder, options.minutes)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    PAGE.write_text(text(figures, options.minutes, options.note, (before, os.getloadavg()[0])))
+    print(PAGE.read_text())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
