@@ -39,6 +39,7 @@ class FunctionSpec:
     listed under `health/` (and `control.json`), "replies" is read and written under `replies/`.
     memory_mb, timeout_s: limits of one instance and of one request.
     concurrency: active requests of one instance (on Lambda always one).
+    min_instances: kept warm. max_instances: None for what the stack sets for all functions of that cloud.
     """
 
     role: Role
@@ -50,6 +51,8 @@ class FunctionSpec:
     memory_mb: int
     timeout_s: int
     concurrency: int
+    min_instances: int = 0
+    max_instances: int | None = None
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]], repr=False)
 
 

@@ -104,7 +104,7 @@ def detection_s(checks: Checks, fall: int = DEFAULT_FALL, minute_s: float = 60) 
 
 
 def idle(settings: Settings) -> list[Cost]:
-    """A month of a stack without a request."""
+    """A month of a stack without a request, and without warm instances (`minInstances`)."""
     return [cost for cloud in settings.clouds for cost in _idle(settings, cloud)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -40,7 +40,15 @@ class Roles:
         secrets = {contract.SIGNING_KEYS: self.keys.signing_keys("agent", place)}
         if self.model_api_key is not None:
             secrets[contract.MODEL_API_KEY] = self.model_api_key
-        return self._spec("agent", "functions.app:create", place, package, environment, secrets)
+        spec = self._spec("agent", "functions.app:create", place, package, environment, secrets)
+        sizes = self.settings.target(place).instances
+        return replace(
+            spec,
+            memory_mb=sizes.memory_mb or spec.memory_mb,
+            concurrency=sizes.concurrency or spec.concurrency,
+            min_instances=sizes.min_instances or 0,
+            max_instances=sizes.max_instances,
+        )
 
     def router(
         self,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
+from infra.config.instances import MAX_CONCURRENCY, parse_instances
 from infra.config.model import EMULATOR_DELAYS, GCP_MAX_INSTANCES, AwsSettings, EmulatorSettings, GcpSettings
 from infra.config.validation import Validator
 from skyfleet.contract import Range
@@ -18,10 +19,7 @@ AWS_EXAMPLE = "{concurrency: 50}"
 AZURE_EXAMPLE = "{purgeProtection: true}"
 EMULATOR_EXAMPLE = "{minuteS: 5, delays: 0.02}"
 # Keys of `skyfleet:clouds.gcp` besides those of every cloud.
-GCP_KEYS = ("project", "maxInstances", "public")
-# Above any account's quota. This finds typing errors; Lambda itself checks the quota.
-MAX_CONCURRENCY = 100_000
-MAX_INSTANCES = 1000
+GCP_KEYS = ("project", "public")
 # A longer "minute" of the emulator would hide every check from its user.
 MINUTES_S: Range = (0.5, 3600)
 
@@ -69,16 +67,10 @@ def parse_gcp(validator: Validator, config: Mapping[str, object], clouds: object
     entry = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else empty
     project = _project(validator, entry.get("project"), config.get("gcp:project"))
     key = "skyfleet:clouds.gcp"
-    instances = validator.number(
-        f"{key}.maxInstances",
-        entry.get("maxInstances"),
-        GCP_MAX_INSTANCES,
-        (1, MAX_INSTANCES),
-        example=str(GCP_MAX_INSTANCES),
-        integer=True,
-    )
+    # Its mistakes are found with the targets (infra/config/instances.py).
+    instances = parse_instances(Validator(), key, "gcp", entry).max_instances or GCP_MAX_INSTANCES
     public = validator.flag(f"{key}.public", entry.get("public"), default=True)
-    return GcpSettings(project, int(instances), public) if project else None
+    return GcpSettings(project, instances, public) if project else None
 
 
 def parse_emulator(validator: Validator, value: object) -> EmulatorSettings:

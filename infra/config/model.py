@@ -21,6 +21,8 @@ PULUMI_PACKAGES: Mapping[Cloud, str] = {"aws": "aws", "azure": "azure-native", "
 # github.com/googlecodelabs/feedback/issues/1856, firebase-tools issue 11001. Ten instances of one vCPU each
 # serve 400 requests at once, and the quota holds an agent and a router of ten.
 GCP_MAX_INSTANCES = 10
+# A bound on the bill when something calls in a loop; Flex Consumption takes 40 to 1000.
+AZURE_MAX_INSTANCES = 100
 # The emulator's delays are a sixtieth of a cloud's: a minute becomes a second.
 EMULATOR_DELAYS = 1 / 60
 
@@ -37,6 +39,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Instances:
+    """Size and number of an agent's instances in one region; None: the default.
+
+    min_instances: kept warm without requests. concurrency: requests at once in one instance.
+    """
+
+    min_instances: int | None = None
+    max_instances: int | None = None
+    memory_mb: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One agent to deploy.
 
@@ -47,6 +62,7 @@ class Target:
     place: Place
     weight: float
     price: float | None = None
+    instances: Instances = Instances()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +75,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class AwsSettings:
-    """concurrency: reserved concurrent executions of each agent and each router; None: no reservation, each
-    function can use the region's whole quota.
+    """concurrency: reserved concurrent executions of each router, and of each agent whose region has no
+    `maxInstances`; None: no reservation, each function can use the region's whole quota.
     """
 
     concurrency: int | None = None
@@ -68,8 +84,9 @@ class AwsSettings:
 
 @dataclass(frozen=True, slots=True)
 class GcpSettings:
-    """max_instances: of each agent and each router. public: grant `allUsers` the right to call them; without
-    it the operator disables Google's check by hand, as a domain-restricted organisation requires.
+    """max_instances: of each router, and of each agent whose region has no number of its own. public: grant
+    `allUsers` the right to call them; without it the operator disables Google's check by hand, as a
+    domain-restricted organisation requires.
     """
 
     project: str
@@ -147,6 +164,22 @@ class Settings:
     def checkers(self) -> tuple[Place, ...]:
         """One checker per cloud, in its first region."""
         return tuple(self.first_place(cloud) for cloud in self.clouds)
+
+    def target(self, place: Place) -> Target:
+        return next(target for target in self.targets if target.place == place)
+
+    def max_instances(self, target: Target) -> int | None:
+        """The most instances of an agent; None: what the account's quota permits."""
+        own = target.instances.max_instances
+        match target.place.cloud:
+            case _ if own is not None:
+                return own
+            case "aws":
+                return self.aws.concurrency
+            case "azure":
+                return AZURE_MAX_INSTANCES
+            case "gcp":
+                return self.gcp.max_instances if self.gcp else GCP_MAX_INSTANCES
 
     def first_place(self, cloud: Cloud) -> Place:
         return next(place for place in self.places if place.cloud == cloud)

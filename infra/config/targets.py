@@ -2,7 +2,8 @@
 
 Pure. An item of `regions` is a name, or a mapping of one name to the settings of that region. The list keeps
 the order: the first region of a cloud has its router, and Pulumi passes the keys of a mapping sorted (Go's
-encoding/json). Regions without a weight of their own share the cloud's weight evenly.
+encoding/json). Regions without a weight of their own share the cloud's weight evenly. Other settings of a
+cloud are the defaults of its regions.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from infra.config.cloud_options import GCP_KEYS
+from infra.config.instances import INSTANCE_KEYS, parse_instances
 from infra.config.model import CLOUDS, Cloud, Place, Target
 from infra.config.regions import REGIONS, UNFIT
 from infra.config.validation import Validator, one_of, suggestion
@@ -20,7 +22,7 @@ from skyfleet.contract import PRICES, WEIGHTS, is_within
 EXAMPLE = "{aws: {regions: [eu-west-1], weight: 3}}"
 KEY = "skyfleet:clouds"
 # Settings of one region.
-REGION_KEYS = ("weight",)
+REGION_KEYS = ("weight", *INSTANCE_KEYS)
 
 
 def parse_targets(
@@ -52,7 +54,7 @@ def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) 
     first = known[0] if known else "eu-west-1"
     example = f"{{regions: [{first}], weight: 1}}"
     entry = validator.mapping(key, given, example)
-    allowed = ("regions", "weight", "price")
+    allowed = ("regions", "weight", "price", *INSTANCE_KEYS)
     validator.known_keys(key, entry, (*allowed, *GCP_KEYS) if cloud == "gcp" else allowed, example)
     weight = validator.number(f"{key}.weight", entry.get("weight"), 1, (0, math.inf), example="3")
     price = None
@@ -70,8 +72,14 @@ def _cloud_targets(validator: Validator, key: str, cloud: Cloud, given: object) 
             f"{key}.weight", entry["weight"], "no weight of the cloud where each region has its own", example
         )
     share = _plain(_share(validator, f"{key}.weight", weight, sharing))
+    common = parse_instances(validator, key, cloud, entry)
+    sizes = {
+        region: parse_instances(validator, f"{key}.regions.{region}", cloud, own, common)
+        for region, own in regions.items()
+    }
     return [
-        Target(Place(cloud, region), share if own is None else own, price) for region, own in weights.items()
+        Target(Place(cloud, region), share if own is None else own, price, sizes[region])
+        for region, own in weights.items()
     ]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from infra.config.model import Settings
+from infra.config.model import Place, Settings
 from infra.preflight.findings import CloudError, Finding, Report, unavailable
 
 SERVICE, QUOTA = "lambda", "L-B99A9384"  # concurrent executions
@@ -71,8 +71,9 @@ def _findings(settings: Settings, account: Account, number: str) -> Iterator[Fin
 
 def reserved(settings: Settings, region: str) -> int:
     """What the agent and the router of a region reserve."""
-    routed = any(place.cloud == "aws" and place.region == region for place in settings.routers)
-    return (settings.aws.concurrency or 0) * (2 if routed else 1)
+    place = Place("aws", region)
+    routers = (settings.aws.concurrency or 0) if place in settings.routers else 0
+    return (settings.max_instances(settings.target(place)) or 0) + routers
 
 
 def _quota(account: Account, region: str, wanted: int) -> Iterator[Finding]:
@@ -89,9 +90,9 @@ def _quota(account: Account, region: str, wanted: int) -> Iterator[Finding]:
     if wanted and most - wanted < UNRESERVED:
         yield Finding(
             "aws",
-            f"skyfleet:aws.concurrency reserves {wanted} of the {most:g} requests that Lambda runs at once "
+            f"the stack reserves {wanted} of the {most:g} requests that Lambda runs at once "
             f"in {region}, and {UNRESERVED} must stay unreserved",
-            f"Lower or remove it, or run {_increase(region)}",
+            f"Lower or remove maxInstances there and skyfleet:aws.concurrency, or run {_increase(region)}",
         )
     elif most < FEW:
         yield Finding(

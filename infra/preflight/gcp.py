@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from infra.config.model import Settings
+from infra.config.instances import google_cpus
+from infra.config.model import Place, Settings
 from infra.preflight.findings import CloudError, Finding, Report, unavailable
 
 BOOTSTRAP = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
@@ -68,8 +69,8 @@ def _refusal(name: str, said: str) -> Finding:
 
 
 def _quotas(settings: Settings, project: Project, name: str) -> Iterator[Finding]:
-    needed = (settings.gcp.max_instances if settings.gcp else 0) * MILLI
-    for region in dict.fromkeys(place.region for place in settings.places if place.cloud == "gcp"):
+    for place in (place for place in settings.places if place.cloud == "gcp"):
+        region, (needed, cpus) = place.region, _needed(settings, place)
         try:
             quota = project.milli_cpu(name, region)
         except CloudError as refused:
@@ -93,6 +94,17 @@ def _quotas(settings: Settings, project: Project, name: str) -> Iterator[Finding
                 "gcp",
                 f"Cloud Run may use {quota / MILLI:g} vCPU in {region}, and one function asks for up to "
                 f"{needed / MILLI:g}",
-                f"Set maxInstances in skyfleet:clouds.gcp to {quota // MILLI:g} or fewer, or ask for more: "
-                f"https://console.cloud.google.com/iam-admin/quotas?project={name} ({QUOTA})",
+                f"Set maxInstances in skyfleet:clouds.gcp to {quota // (MILLI * cpus):g} or fewer, or ask "
+                f"for more: https://console.cloud.google.com/iam-admin/quotas?project={name} ({QUOTA})",
             )
+
+
+def _needed(settings: Settings, place: Place) -> tuple[int, int]:
+    """The thousandths of a vCPU that the larger of agent and router may use there, and the vCPU of one of its
+    instances."""
+    target = settings.target(place)
+    cpus = google_cpus(target.instances.memory_mb or 0)
+    agent = ((settings.max_instances(target) or 0) * cpus * MILLI, cpus)
+    if settings.gcp is None or place not in settings.routers:
+        return agent
+    return max(agent, (settings.gcp.max_instances * MILLI, 1))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.costs import DOCUMENT, example, tables, written
-from infra.clouds.gcp.function import CHECKER_CPU, CPU
+from infra.clouds.gcp.function import CHECKER_CPU
+from infra.config.instances import google_cpus
 from infra.config.model import CLOUDS, Cloud
 from infra.costs import AGENT_CPU, MEMORY_GB, RATES, detection_s, idle, run_s, total
 from infra.costs import CHECKER_CPU as PRICED_CPU
@@ -60,7 +61,7 @@ def test_the_default_costs_a_fraction_and_detects_a_dead_target_in_about_a_minut
 def test_the_priced_resources_are_the_deployed_resources(tmp_path: Path) -> None:
     """This covers sizes and the numbers of secrets, alarms and jobs."""
     assert (MEMORY_MB, Policy().fall) == (MEMORY_GB * 1024, DEFAULT_FALL)
-    assert (f"{AGENT_CPU:g}", f"{PRICED_CPU:g}") == (CPU, CHECKER_CPU)
+    assert (f"{AGENT_CPU:g}", f"{PRICED_CPU:g}") == (str(google_cpus(MEMORY_MB)), CHECKER_CPU)
     settings = settings_for(*CLOUDS)
     made = recorded(settings, tmp_path)
     tokens = {

@@ -247,6 +247,10 @@ def test_a_reservation_that_lambda_would_refuse_stops_the_deployment() -> None:
     assert checked(Aws(), aws={"concurrency": 450}).stops == ()
     (line,) = checked(Aws(), aws={"concurrency": 451}).stops
     assert "reserves 902 of the 1000 requests" in line
+    own: dict[str, object] = {"clouds": {"aws": {"regions": [{"eu-west-1": {"maxInstances": 900}}]}}}
+    assert checked(Aws(), **own).stops == ()
+    (line,) = checked(Aws(), **own, aws={"concurrency": 1}).stops
+    assert "reserves 901 of the 1000 requests" in line
     (line,) = checked(Aws(quota=10.0), aws={"concurrency": 1}).stops
     assert "aws service-quotas request-service-quota-increase" in line
 

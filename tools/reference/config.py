@@ -13,10 +13,12 @@ from dataclasses import fields
 from typing import Any, Final, cast
 
 from infra.config import parse as stack
-from infra.config.model import Settings
+from infra.config.instances import INSTANCE_KEYS, accepted
+from infra.config.model import AZURE_MAX_INSTANCES, GCP_MAX_INSTANCES, Settings
 from infra.errors import ConfigError
+from infra.roles import MEMORY_MB
 from router.core import policy as policies
-from skyfleet.contract import DEFAULT_PACE_MS, PRICES
+from skyfleet.contract import DEFAULT_PACE_MS, INSTANCE_CONCURRENCY, PRICES
 from tools.reference.text import code, described, table
 
 MINIMAL: Final[Mapping[str, object]] = {
@@ -28,7 +30,12 @@ POLICY: Final = "router.policy."
 # Only the keys that have one; all others are required within what they stand in, or nothing is the default.
 DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
     "clouds.CLOUD.weight": lambda read: read.targets[0].weight,
-    "clouds.gcp.maxInstances": lambda read: read.gcp and read.gcp.max_instances,
+    "clouds.CLOUD.minInstances": lambda read: 0,
+    "clouds.CLOUD.maxInstances": lambda read: (
+        f"AWS: the account's quota; Azure: `{AZURE_MAX_INSTANCES}`; Google: `{GCP_MAX_INSTANCES}`"
+    ),
+    "clouds.CLOUD.memoryMb": lambda read: MEMORY_MB,
+    "clouds.CLOUD.concurrency": lambda read: f"AWS: `1`; Azure, Google: `{INSTANCE_CONCURRENCY}`",
     "clouds.gcp.public": lambda read: read.gcp and read.gcp.public,
     "router.clouds": lambda read: "every cloud, in the order of `clouds`",
     "router.strategy": lambda read: read.strategy,
@@ -51,6 +58,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "clouds.CLOUD.price": f"a number from {PRICES[0]} to {PRICES[1]}",
     "router.clouds": "a list of clouds that are under `clouds`",
     "router.corsOrigins": "a list of origins as browsers send them, or `[*]`",
+    **{f"clouds.CLOUD.{name}": accepted(name) for name in INSTANCE_KEYS},
     "clouds.gcp.project": "the id of a Google Cloud project",
     "router.policy.allowedOverrides": "a list of `strategy` and `redundant`, may be empty",
     "modelApiKey": "a secret: `pulumi config set --secret skyfleet:modelApiKey ...`",

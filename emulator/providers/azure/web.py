@@ -52,6 +52,7 @@ from emulator.providers.values import (
     has_unknown,
     is_unknown,
     items,
+    number,
     text,
 )
 
@@ -66,6 +67,7 @@ FLEX_REGIONS = """
     polandcentral southafricanorth southcentralus southeastasia southindia spaincentral swedencentral
     switzerlandnorth uaenorth uksouth ukwest westcentralus westeurope westus westus2 westus3
 """
+MOST_INSTANCES = 1000
 # Flex reads these from functionAppConfig and fails a deployment that sets them.
 FORBIDDEN_SETTINGS = ("FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE", "FUNCTIONS_EXTENSION_VERSION")
 
@@ -93,6 +95,22 @@ def _config_rules(inputs: Properties) -> Iterator[Failure]:
 
 
 _SCALE = "functionAppConfig.scaleAndConcurrency"
+# Groups of functions that scale together; other names are `function:NAME`
+# (learn.microsoft.com/azure/azure-functions/flex-consumption-how-to, "Set always ready instances").
+ALWAYS_READY_GROUPS = ("http", "blob", "durable")
+
+
+def _always_ready_rules(inputs: Properties) -> Iterator[Failure]:
+    path = f"{_SCALE}.alwaysReady"
+    for each in items(inputs, *path.split(".")):
+        name, count = text(each, "name"), number(each, "instanceCount", default=0)
+        if name not in ALWAYS_READY_GROUPS and not name.startswith("function:"):
+            groups = ", ".join(ALWAYS_READY_GROUPS)
+            yield Failure(path, f"name must be one of {groups} or function:NAME, got {name!r}")
+        if not 0 <= count <= MOST_INSTANCES:
+            yield Failure(path, f"instanceCount must be 0 to {MOST_INSTANCES}, got {count!r}")
+
+
 _AUTHENTICATION = "functionAppConfig.deployment.storage.authentication.type"
 _SITE_RULES: Rule = rules(
     pattern("name", r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]", "must be 2 to 60 letters, digits, hyphens"),
@@ -100,8 +118,9 @@ _SITE_RULES: Rule = rules(
     one_of(_AUTHENTICATION, "UserAssignedIdentity", "SystemAssignedIdentity"),
     one_of("functionAppConfig.runtime.version", *PYTHONS),
     one_of(f"{_SCALE}.instanceMemoryMB", 512, 2048, 4096),
-    between(f"{_SCALE}.maximumInstanceCount", 40, 1000),
+    between(f"{_SCALE}.maximumInstanceCount", 40, MOST_INSTANCES),
     between(f"{_SCALE}.triggers.http.perInstanceConcurrency", 1, 1000),
+    _always_ready_rules,
     _settings_rules,
     _config_rules,
 )

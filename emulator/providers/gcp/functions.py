@@ -67,12 +67,20 @@ def _cpu_rules(inputs: Properties) -> Iterator[Failure]:
     elif requests > 1 and cpus(inputs) < 1:
         path = "serviceConfig.maxInstanceRequestConcurrency"
         yield Failure(path, "total cpu < 1 is not supported with concurrency > 1")
+    size = memory_mb(text(inputs, "serviceConfig", "availableMemory")) or 256
+    least = next((least for above, least in _CPUS_BY_MEMORY if size > above), 0)
+    if 0 < cpus(inputs) < least:
+        path = "serviceConfig.availableCpu"
+        yield Failure(path, f"must be at least {least} for {size} MiB of memory, got {cpus(inputs):g}")
     low, high = (number(inputs, "serviceConfig", f"{m}InstanceCount", default=d) for m, d in _BOUNDS)
     if low > high:
         yield Failure("serviceConfig.minInstanceCount", f"is above maxInstanceCount ({low} > {high})")
 
 
 _BOUNDS = (("min", 0), ("max", 100))
+# Memory in MiB above which an instance needs so many CPUs: the tables of services/memory-limits and, for less
+# than one CPU, of services/cpu below cloud.google.com/run/docs/configuring.
+_CPUS_BY_MEMORY = ((24_576, 8), (16_384, 6), (8192, 4), (4096, 2), (1024, 1), (512, 0.5))
 
 
 def _environment_rules(inputs: Properties) -> Iterator[Failure]:

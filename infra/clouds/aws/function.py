@@ -181,8 +181,7 @@ class Function(pulumi.ComponentResource):
             s3_key=package.key,
             memory_size=self.spec.memory_mb,
             timeout=self.spec.timeout_s,
-            # What a flood of requests, signed or not, may take of the account's quota; a checker has no URL.
-            reserved_concurrent_executions=self.amazon.concurrency if self.spec.public else None,
+            reserved_concurrent_executions=self._reserved(),
             environment=aws.lambda_.FunctionEnvironmentArgs(variables={**self.spec.environment, **own}),
             logging_config=aws.lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON", log_group=f"/aws/lambda/{self.name}"
@@ -191,6 +190,16 @@ class Function(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
+
+    def _reserved(self) -> int | None:
+        """What a flood of requests, signed or not, may take of the account's quota; a checker has no URL.
+
+        An instance runs one request at a time, so this is also the most instances.
+        """
+        if not self.spec.public:
+            return None
+        own = self.spec.max_instances
+        return self.amazon.concurrency if own is None else own
 
     def _public_url(self, function: aws.lambda_.Function) -> pulumi.Output[str]:
         """The URL is public: agents check the HMAC signature of a request, routers its API key.

@@ -22,14 +22,13 @@ from pulumi_azure_native import (
 
 from infra.clouds.azure.region import RegionBase, storage_account
 from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
+from infra.config.instances import AZURE_MEMORY_MB
+from infra.config.model import AZURE_MAX_INSTANCES
 from infra.names import fit
 from infra.waits import wait
 from skyfleet import contract
 
 RUNTIME = ("python", "3.13")
-# A bound on the bill when something calls in a loop; Flex takes 40 to 1000.
-MAX_INSTANCES = 100
-MEMORY_SIZES_MB = (512, 2048, 4096)  # what Flex offers
 SITE_NAME_LIMIT = 60
 # Ids of built-in roles, the same in every tenant.
 ROLES: Mapping[str, str] = {
@@ -261,8 +260,9 @@ class Function(pulumi.ComponentResource):
             ),
             runtime=web.FunctionsRuntimeArgs(name=RUNTIME[0], version=RUNTIME[1]),
             scale_and_concurrency=web.FunctionsScaleAndConcurrencyArgs(
-                instance_memory_mb=next(size for size in MEMORY_SIZES_MB if size >= self.spec.memory_mb),
-                maximum_instance_count=MAX_INSTANCES,
+                instance_memory_mb=next(size for size in AZURE_MEMORY_MB if size >= self.spec.memory_mb),
+                maximum_instance_count=self.spec.max_instances or AZURE_MAX_INSTANCES,
+                always_ready=self._always_ready(),
                 triggers=web.FunctionsScaleAndConcurrencyTriggersArgs(
                     http=web.FunctionsScaleAndConcurrencyTriggersHttpArgs(
                         per_instance_concurrency=self.spec.concurrency
@@ -270,6 +270,13 @@ class Function(pulumi.ComponentResource):
                 ),
             ),
         )
+
+    def _always_ready(self) -> list[web.FunctionsAlwaysReadyConfigArgs] | None:
+        """Warm instances; `http` is the group of all HTTP functions of an app
+        (learn.microsoft.com/azure/azure-functions/flex-consumption-how-to, "Set always ready instances")."""
+        if not self.spec.min_instances:
+            return None
+        return [web.FunctionsAlwaysReadyConfigArgs(name="http", instance_count=self.spec.min_instances)]
 
     def _app_settings(self, identity: managedidentity.UserAssignedIdentity) -> dict[str, pulumi.Input[str]]:
         shared = self.shared

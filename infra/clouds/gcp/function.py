@@ -12,6 +12,7 @@ import pulumi_gcp as gcp
 
 from infra.clouds.gcp.region import ACCOUNT_ID_LIMIT, REPLIES_PREFIX, ROLES_WAIT_S, RegionBase, member
 from infra.component import FunctionEndpoint, FunctionSpec, made_of, ready
+from infra.config.instances import google_cpus
 from infra.config.model import GcpSettings
 from infra.config.regions import scheduler_region
 from infra.names import fit, regional_name
@@ -20,8 +21,6 @@ from skyfleet import contract
 
 RUNTIME = "python313"
 ENTRY_POINT = "main"
-# Cloud Run lets an instance take several requests at once only when it has a whole CPU.
-CPU = "1"
 # A checker takes one request at a time and mostly waits, but it is paid for most of every minute.
 CHECKER_CPU = "0.5"
 # The next minute's run may begin before the one before it has ended.
@@ -152,11 +151,11 @@ class Function(pulumi.ComponentResource):
             service_config=gcp.cloudfunctionsv2.FunctionServiceConfigArgs(
                 service_account_email=account.email,
                 available_memory=f"{self.spec.memory_mb}Mi",
-                available_cpu=CHECKER_CPU if self.spec.schedule else CPU,
+                available_cpu=CHECKER_CPU if self.spec.schedule else str(google_cpus(self.spec.memory_mb)),
                 timeout_seconds=contract.WEBSOCKET_S if self.spec.role == "router" else self.spec.timeout_s,
                 max_instance_request_concurrency=self.spec.concurrency,
-                min_instance_count=0,
-                max_instance_count=CHECKER_INSTANCES if self.spec.schedule else self.google.max_instances,
+                min_instance_count=self.spec.min_instances,
+                max_instance_count=self._max_instances(),
                 # Cloud Scheduler of the same project counts as internal at the run.app URL:
                 # cloud.google.com/run/docs/securing/ingress
                 ingress_settings="ALLOW_ALL" if self.spec.public else "ALLOW_INTERNAL_ONLY",
@@ -169,6 +168,12 @@ class Function(pulumi.ComponentResource):
                 parent=self, depends_on=[*grants, self.shared.may_build, *self.shared.services]
             ),
         )
+
+    def _max_instances(self) -> int:
+        if self.spec.schedule:
+            return CHECKER_INSTANCES
+        own = self.spec.max_instances
+        return self.google.max_instances if own is None else own
 
     def _public_url(self, function: gcp.cloudfunctionsv2.Function) -> pulumi.Output[str]:
         """The URL is public: agents check the HMAC signature of a request, routers its API key.

@@ -78,7 +78,11 @@ def read_desired(file: StackFile, stack: str) -> Desired:
         settings = parse_settings(config, stack.rpartition("/")[2])
     except ConfigError as error:
         return Desired(found, problem=f"The stack config has mistakes: {'; '.join(error.mistakes)}.")
-    return Desired(found, {str(target.place): target.weight for target in settings.targets})
+    limits = {
+        str(target.place): (target.instances.min_instances or 0, settings.max_instances(target))
+        for target in settings.targets
+    }
+    return Desired(found, {str(target.place): target.weight for target in settings.targets}, limits)
 
 
 def read_deployed(layout: Layout, stack: str, outputs: Outputs) -> Deployed:

@@ -123,6 +123,11 @@ def test_a_template_can_deploy_only_packages(account: Azure) -> None:
         account.checked(azure.DEPLOYMENT, "d", inputs, {})
 
 
+def scale(**given: object) -> dict[str, Any]:
+    """The inputs of a site with these numbers of instances."""
+    return {"functionAppConfig": {"scaleAndConcurrency": given}}
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -136,6 +141,11 @@ def test_a_template_can_deploy_only_packages(account: Azure) -> None:
             {"siteConfig": {"appSettings": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
             "A is given twice",
         ),
+        (scale(instanceMemoryMB=1024), "instanceMemoryMB: must be one of 512, 2048, 4096"),
+        (scale(maximumInstanceCount=39), "maximumInstanceCount: must be 40 to 1000"),
+        (scale(alwaysReady=[{"name": "https", "instanceCount": 1}]), "name must be one of http, blob"),
+        (scale(alwaysReady=[{"name": "http", "instanceCount": 1001}]), "instanceCount must be 0 to 1000"),
+        (scale(triggers={"http": {"perInstanceConcurrency": 0}}), "perInstanceConcurrency: must be 1 to"),
     ],
 )
 def test_flex_consumption_has_its_own_rules(account: Azure, more: dict[str, Any], said: str) -> None:

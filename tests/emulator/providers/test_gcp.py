@@ -183,6 +183,9 @@ def test_versions_of_a_secret_are_never_counted_twice(account: Google) -> None:
     [
         ({"availableMemory": "64Mi"}, "availableMemory: must be 128M to 32Gi"),
         ({"availableCpu": "0.5", "maxInstanceRequestConcurrency": 8}, "total cpu < 1 is not supported"),
+        ({"maxInstanceRequestConcurrency": 1001}, "maxInstanceRequestConcurrency: must be 1 to 1000"),
+        ({"availableMemory": "8Gi", "availableCpu": "1"}, "must be at least 2 for 8192 MiB"),
+        ({"availableMemory": "2Gi", "availableCpu": "0.5"}, "must be at least 1 for 2048 MiB"),
         ({"timeoutSeconds": 3601}, "timeoutSeconds: must be 1 to 3600"),
         ({"environmentVariables": {"PORT": "1"}}, "PORT is reserved"),
         ({"environmentVariables": {"KEYS": "1"}, **keys()}, "KEYS is also a secret"),

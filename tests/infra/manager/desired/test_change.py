@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from infra.config.model import Instances, Place
 from infra.manager.desired.change import apply, parsed
 from infra.manager.errors import BadRequest, Conflict, ManagerError, NotFound, Unavailable
 from infra.manager.jobs.model import Change
@@ -47,6 +48,34 @@ def test_a_present_target_gets_the_options_that_are_named(action: str) -> None:
     assert weights(apply(CONFIG, change, "dev")) == {**weights(CONFIG), "azure/westeurope": 5}
     same = Change("create", "azure", "westeurope")
     assert weights(apply(CONFIG, same, "dev")) == weights(CONFIG)
+
+
+def test_the_instances_of_a_target_are_its_own() -> None:
+    """What is not named stays as it is, and other regions of the cloud keep theirs."""
+    limited = apply(
+        CONFIG, Change("create", "aws", "us-east-1", {"maxInstances": 20, "memoryMb": 1024}), "dev"
+    )
+    more = parsed(apply(limited, Change("create", "aws", "us-east-1", {"maxInstances": 30.0}), "dev"), "dev")
+    sizes = {str(target.place): target.instances for target in more.targets}
+    assert sizes["aws/us-east-1"] == Instances(max_instances=30, memory_mb=1024)
+    assert sizes["aws/eu-west-1"] == Instances()
+
+
+def test_all_options_of_a_new_target_reach_the_config() -> None:
+    """Under the names that the API has."""
+    options = {"weight": 1, "minInstances": 1, "maxInstances": 50, "memoryMb": 2048, "concurrency": 8}
+    changed = apply(CONFIG, Change("create", "azure", "northeurope", options), "dev")
+    target = parsed(changed, "dev").target(Place("azure", "northeurope"))
+    assert target.instances == Instances(1, 50, 2048, 8)
+
+
+def test_numbers_that_a_cloud_does_not_have_are_refused_together() -> None:
+    """The reason names each key."""
+    options = {"minInstances": 1, "concurrency": 4, "memoryMb": 64}
+    with pytest.raises(BadRequest) as refused:
+        apply(CONFIG, Change("create", "aws", "us-east-1", options), "dev")
+    for told in ("minInstances: got 1; expected 0, because", "concurrency: got 4", "memoryMb: got 64"):
+        assert f"skyfleet:clouds.aws.regions.us-east-1.{told}" in str(refused.value)
 
 
 def test_a_removed_region_leaves_the_others_as_they_are() -> None:
