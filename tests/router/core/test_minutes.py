@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.core import minutes
@@ -36,6 +36,7 @@ def test_minutes_add_up_in_any_order_and_grouping(
 
 
 @given(hours)
+@example({LAST: (3, *[0] * (minutes.LENGTH - 1))})
 def test_a_document_is_read_as_it_was_written(one: dict[int, minutes.Counts]) -> None:
     """Zeros at the end of a histogram are left out and come back."""
     hour = minutes.merge([one], NOW)
