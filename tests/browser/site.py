@@ -13,6 +13,7 @@ from typing import TypeVar
 import uvicorn
 
 from infra.manager.access.audit import AuditLog
+from infra.manager.access.audited import AuditedFleet, AuditedJobs
 from infra.manager.access.gate import Access
 from infra.manager.access.tokens import TokenStore
 from infra.manager.app import Parts, create_app
@@ -43,8 +44,9 @@ class Site:
 
     def start(self) -> None:
         """Serve, and return when the first request would be answered."""
-        page = routes(self.fleet, self.jobs, stack="local", wall=lambda: NOW)
-        app = create_app(Parts("local", self.fleet, self.jobs, self.access, Listeners(), page, looks()))
+        fleet, jobs = AuditedFleet(self.fleet), AuditedJobs(self.jobs)
+        page = routes(fleet, jobs, stack="local", wall=lambda: NOW)
+        app = create_app(Parts("local", fleet, jobs, self.access, Listeners(), page, looks()))
         config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none")
         server = self._server = uvicorn.Server(config)
         bound = self._socket or _bound(self._address)

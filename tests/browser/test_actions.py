@@ -46,7 +46,7 @@ def test_a_weight_is_set_by_a_job(page: Page, site: Site) -> None:
     expect(page.locator("#job-job-1")).to_contain_text("… queued")
 
 
-def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site) -> None:
+def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site, seen: Seen) -> None:
     """Nothing is changed; the reason stays in the dialog until it is closed."""
     site.jobs.refuses = Conflict("the fleet was changed by eve at 14:12: look at it and decide again")
     dialog = opened(page, "Weight: the weight of aws/eu-west-1")
@@ -57,6 +57,8 @@ def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site
     expect(dialog).to_contain_text("Conflict: nothing was changed")
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+    assert [each for each in seen.complaints if "409" not in each] == []
+    seen.complaints.clear()
 
 
 def test_a_target_is_drained_and_the_drain_is_ended(page: Page, site: Site) -> None:

@@ -1,8 +1,9 @@
 """Dialogs and what a confirmed one does, as Starlette routes.
 
 A form is answered with another content of the dialog, or with 204 and the event `done`, at which the page
-closes it. An error is a sentence in the dialog. Reading a dialog needs no more than a viewer; an action needs
-an operator. Jobs and the fleet check what they are asked for; here only the form is read.
+closes it. An error is a sentence in the dialog, with its HTTP status. Reading a dialog needs no more than a
+viewer; an action needs an operator. Jobs and the fleet check what they are asked for; here only the form is
+read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from infra.manager.access import audit
 from infra.manager.access.gate import Principal
 from infra.manager.access.tokens import LOCAL, Role
 from infra.manager.errors import BadRequest, Forbidden, ManagerError, NotFound, TooLarge
@@ -63,7 +63,7 @@ class Actions:
                 return self._plan(asked)
             return _html(self._dialog(name, asked))
         except ManagerError as error:
-            return _html(dialogs.refused("That is not possible", error.detail))
+            return _html(dialogs.refused("That is not possible", error.detail), status=error.status)
 
     def _dialog(self, name: str, asked: Fields) -> Node:
         if name == "cancel":
@@ -104,37 +104,29 @@ class Actions:
                 raise NotFound(f"There is no action {request.path_params['name']!r}.")
             return await handler(await _form(request), operator.name)
         except ManagerError as error:
-            return _html(dialogs.refused(f"{error.title}: nothing was changed", error.detail))
+            refused = dialogs.refused(f"{error.title}: nothing was changed", error.detail)
+            return _html(refused, status=error.status)
 
     async def _weight(self, form: Fields, by: str) -> Response:
-        return _queued(await self._submit(_change("weight", form), by))
+        return _queued(await self.jobs.submit(_change("weight", form), by))
 
     async def _change(self, form: Fields, by: str) -> Response:
-        return _queued(await self._submit(_change(_action(form), form), by))
+        return _queued(await self.jobs.submit(_change(_action(form), form), by))
 
     async def _preview(self, form: Fields, by: str) -> Response:
-        job = await self._submit(_change(_action(form), form, preview=True), by)
+        job = await self.jobs.submit(_change(_action(form), form, preview=True), by)
         return _html(dialogs.waiting(job, form))
-
-    async def _submit(self, change: Change, by: str) -> Job:
-        audit.note(action=("preview of " if change.preview else "") + change.action, target=change.target)
-        job = await self.jobs.submit(change, by)
-        audit.note(job=job.id)
-        return job
 
     async def _drain(self, form: Fields, _by: str) -> Response:
         target, undo = form.get("target", ""), bool(form.get("undo"))
-        audit.note(action="undo of drain" if undo else "drain", target=target)
         said = await self.fleet.drain(target, undo=undo, force=bool(form.get("force")))
         return _done(_of_routers(said))
 
     async def _strategy(self, form: Fields, _by: str) -> Response:
-        audit.note(action="strategy", target=form.get("name", ""))
         said = await self.fleet.set_strategy(form.get("name", ""))
         return _done(_of_routers(said))
 
     async def _cancel(self, form: Fields, by: str) -> Response:
-        audit.note(action="cancel", job=form.get("job", ""))
         job = await self.jobs.cancel(form.get("job", ""), by)
         return _done(f"Cancelled: {jobs.title(job.change)}.")
 
@@ -204,5 +196,6 @@ def _done(text: str) -> Response:
     return Response(status_code=204, headers={**NO_STORE, "hx-trigger": json.dumps({"done": {"text": text}})})
 
 
-def _html(content: Node, headers: Mapping[str, str] | None = None) -> Response:
-    return HTMLResponse(str(fragment[content]), headers={**NO_STORE, **(headers or {})})
+def _html(content: Node, headers: Mapping[str, str] | None = None, *, status: int = 200) -> Response:
+    """A content of the dialog; htmx shows that of an error too, and the audit log has its status."""
+    return HTMLResponse(str(fragment[content]), status, {**NO_STORE, **(headers or {})})

@@ -153,6 +153,7 @@ def test_a_refusal_is_told_with_its_reason(page: Page, error: ManagerError) -> N
         page.send("drain", target="aws/eu-west-1"),
     ]
     for answer in answers:
+        assert answer.status == error.status
         assert f"{error.title}: nothing was changed" in said(answer)
         assert words.sentence(error.detail) in said(answer)
 
