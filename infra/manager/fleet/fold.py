@@ -121,6 +121,7 @@ def _target(
         min_instances=least,
         max_instances=most,
         planned=_planned(key, outputs, desired),
+        price=json_access.number(worst.get("price")),
     )
 
 

@@ -28,8 +28,8 @@ class TargetView:
     state: as in `skyfleet status` (healthy, slow-start, degraded, ejected, down, cold, draining, unknown).
     sentence: why it is not healthy, in one sentence; empty when it is. since: Unix seconds. share: fraction
     of the requests, over the routers that answer. latency_ms: expected time to the first event. errors:
-    fraction. instances: as the cloud tells them. planned: that it is in the config and not deployed, or the
-    other way round.
+    fraction. instances: as the cloud tells them. price: USD per million requests. planned: that it is in the
+    config and not deployed, or the other way round.
     """
 
     cloud: str
@@ -48,6 +48,7 @@ class TargetView:
     min_instances: int | None = None
     max_instances: int | None = None
     planned: str = ""
+    price: float | None = None
 
     @property
     def key(self) -> str:

@@ -159,6 +159,12 @@ def test_checkers_are_told_by_the_router_that_heard_last() -> None:
         ]
 
 
+def test_a_price_is_the_routers_own() -> None:
+    """USD per million requests, by which `cost` and `adaptive` tell targets apart."""
+    found = picture(answer(AWS, target(AWS, price=0.2), target(GCP)))
+    assert [one.price for one in found.targets] == [0.2, None]
+
+
 def test_numbers_of_instances_come_from_the_cloud_that_tells_them() -> None:
     """Elsewhere they stay unknown."""
     found = picture(answer(AWS, target(AWS)), deployed=Deployed(AGENTS, {AWS: 2}))
