@@ -86,7 +86,7 @@ def first_paint(browser: Browser, url: str) -> float:
     """Milliseconds from the navigation to the first content, with an empty cache."""
     page = browser.new_context().new_page()
     page.goto(url)
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length > 0")
     found = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     page.context.close()
     return float(found)
@@ -116,7 +116,7 @@ def live_page(browser: Browser, url: str) -> Page:
     """A page whose stream is open."""
     page = browser.new_context().new_page()
     page.goto(url)
-    page.wait_for_function("document.documentElement.dataset.live === 'yes'")
+    page.wait_for_function("() => document.documentElement.dataset.live === 'yes'")
     return page
 
 
