@@ -19,6 +19,7 @@ from typing import cast
 import pytest
 import requests
 
+from infra.manager.desired.stack_file import StackFile
 from tests.end_to_end.fleet import Call, Fleet, Json, failures, steady, wait_for_descendant
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-2"), pytest.mark.timeout(600)]
@@ -93,9 +94,10 @@ class Manager:
 
     @property
     def version(self) -> str:
-        """The version of the desired state, when the routers have answered."""
-        until(lambda: self.ask("GET", "/api/status").ok)
-        return str(self.ask("GET", "/api/status").json()["version"])
+        """The version of the desired state, when the picture has that of the file."""
+        file = StackFile(self.fleet.root / "Pulumi.local.yaml")
+        until(lambda: self.ask("GET", "/api/status").json().get("version") == file.version())
+        return file.version()
 
 
 def until(condition: Callable[[], bool]) -> None:
