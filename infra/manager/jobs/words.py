@@ -30,7 +30,7 @@ def short(failure: Exception) -> str:
     message = failure.message if isinstance(failure, CommandFailed) else str(failure)
     lines = message.splitlines() or [type(failure).__name__]
     resource, parts = "", [lines[0]]
-    for line in lines[1:]:
+    for number, line in enumerate(lines[1:], 1):
         if found := _RESOURCE.match(line):
             resource = "" if found[1].startswith("pulumi:") else f"{found[1]} {found[2]}: "
         elif raised := _RAISED.match(line):
@@ -38,9 +38,16 @@ def short(failure: Exception) -> str:
             break
         elif (error := _ERROR.match(line)) and (resource or "update failed" not in error[1]):
             parts.append(resource + error[1])
+            parts += _first_item(lines[number + 1 :]) if error[1].endswith(":") else []
             break
     text = " ".join(parts).rstrip(". ")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _first_item(lines: Sequence[str]) -> list[str]:
+    """The first item of a list after an error that announces one, such as the preflight's."""
+    items = (line.strip().removeprefix("- ") for line in lines if line.strip().startswith("- "))
+    return [item for item in items if item][:1]
 
 
 def done(change: Change, before: str, stack: Stack) -> str:

@@ -36,6 +36,16 @@ FAILED = "the deployment failed (pulumi ended with 255):\n"
             ),
             "the deployment failed (pulumi ended with 255): ImportError: no module x",
         ),
+        (
+            PulumiFailed(
+                f"{FAILED}  pulumi:pulumi:Stack (s):\n    error: Preflight failed; nothing was deployed:\n"
+                "      - aws: too few. Raise the quota\n      - gcp: no"
+            ),
+            (
+                "the deployment failed (pulumi ended with 255): Preflight failed; nothing was deployed: "
+                "aws: too few. Raise the quota"
+            ),
+        ),
         (PulumiFailed("Pulumi was ended by signal 9."), "Pulumi was ended by signal 9"),
         (Conflict("the config was changed"), "the config was changed"),
         (PulumiFailed("x" * 900), "x" * 497 + "..."),
