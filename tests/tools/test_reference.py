@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
+from click.testing import CliRunner
 
+from infra.cli.commands import outputs
 from router.net import fields
 from tests.differential import compare
 from tools.reference import commands, config, pages, sources
@@ -32,6 +34,13 @@ def test_each_page_is_there(made: Mapping[str, str]) -> None:
 def test_a_page_is_up_to_date(name: str, made: Mapping[str, str]) -> None:
     """`make docs-reference` would change nothing."""
     assert (ROOT / name).read_text("utf-8") == made[name]
+
+
+def test_the_help_of_a_command_does_not_depend_on_how_it_was_called_before() -> None:
+    """click keeps the help option of the first call."""
+    vars(outputs.command)["_help_option"] = None
+    CliRunner().invoke(outputs.command, ["--help"])
+    assert (ROOT / "docs/reference/cli.md").read_text("utf-8").endswith(f"{commands.page()}\n")
 
 
 def test_a_key_without_a_sentence_and_a_sentence_without_its_key_are_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import click
@@ -18,23 +19,33 @@ def page() -> str:
 
 def helps() -> Iterator[tuple[str, str]]:
     """Name and help of each command, the group first."""
-    # click keeps the first help option that it has made, so it has to be made as the command line makes it.
+    group = _unused(cli)
     top = click.Context(
-        cli,
+        group,
         info_name="skyfleet",
         max_content_width=WIDTH,
         terminal_width=WIDTH,
         help_option_names=cli.context_settings["help_option_names"],
     )
-    yield "skyfleet", cli.get_help(top)
+    yield "skyfleet", group.get_help(top)
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
         if command is not None:
             yield from _with_subcommands(f"skyfleet {name}", command, top)
 
 
+def _unused(command: click.Command) -> click.Command:
+    """A copy without the help option, which click keeps as the first call made it (8.1.8, `get_help_option`).
+
+    A command that was called without its group has `--help` alone, and not the group's `-h`.
+    """
+    fresh = copy.copy(command)
+    vars(fresh)["_help_option"] = None
+    return fresh
+
+
 def _with_subcommands(title: str, command: click.Command, parent: click.Context) -> Iterator[tuple[str, str]]:
-    name = title.rpartition(" ")[2]
+    name, command = title.rpartition(" ")[2], _unused(command)
     inner = click.Context(
         command, parent=parent, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH
     )
