@@ -6,13 +6,15 @@ import json
 from typing import cast
 
 JsonObject = dict[str, object]
+# Python's parser takes NaN, Infinity and integers that no float holds; no figure here is as large.
+LARGEST = 1e300
 
 
 def parse(text: str) -> object:
-    """The parsed JSON, None when `text` is not JSON."""
+    """The parsed JSON, None when `text` is not JSON or is nested too deeply."""
     try:
         return cast("object", json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -49,8 +51,10 @@ def string(value: object, default: str = "") -> str:
 
 
 def number(value: object) -> float | None:
-    """A number, None for any other value, bool included."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number, None for any other value, bool included."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < LARGEST else None
 
 
 def place(value: JsonObject) -> str:

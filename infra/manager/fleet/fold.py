@@ -178,16 +178,25 @@ def _planned(key: str, outputs: Mapping[str, JsonObject], desired: Desired) -> s
 
 def _router(answer: Answer, now: float) -> RouterView:
     cloud, _, region = answer.place.partition("/")
-    last = [minute for minute in answer.minutes if minute.at > now - 2 * MINUTE_S]
+    requests, failed = _last_minute(answer, now)
     return RouterView(
         cloud=cloud,
         region=region,
         url=answer.url,
         problem=answer.problem,
         strategy=_strategy(answer),
-        requests=sum(minute.requests for minute in last) if answer.minutes else None,
-        failed=sum(minute.errors for minute in last) if answer.minutes else None,
+        requests=requests if answer.minutes else None,
+        failed=failed if answer.minutes else None,
     )
+
+
+def _last_minute(answer: Answer, now: float) -> tuple[int, int]:
+    """Requests and errors of the last 60 s, by the present minute and a part of the one before."""
+    start = int(now // MINUTE_S) * MINUTE_S
+    parts = {start: 1.0, start - MINUTE_S: 1 - (now - start) / MINUTE_S}
+    weighed = [(minute, parts[minute.at]) for minute in answer.minutes if minute.at in parts]
+    requests = sum(minute.requests * part for minute, part in weighed)
+    return round(requests), round(sum(minute.errors * part for minute, part in weighed))
 
 
 def _strategy(answer: Answer) -> str:

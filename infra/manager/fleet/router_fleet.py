@@ -1,7 +1,9 @@
 """Ask the routers again and again, and hand the newest picture to every listener.
 
 Rules
-- Each router has a task and a timeout of its own: one that hangs delays no other.
+- Each router has a task and a timeout of its own: one that hangs delays no other. The timeout is of the whole
+  answer, and a router whose answer is late is not asked again before it ended.
+- Whatever goes wrong becomes a problem of the picture, and the loops go on.
 - Routers are asked often while a picture is watched, and rarely otherwise: each question to a function costs.
 - A listener gets the newest picture and skips the ones in between; nothing is queued for it.
 - What blocks (HTTP by `requests`, Pulumi, files) runs in threads.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -25,10 +28,18 @@ from infra.operations.routers import control, draining
 from infra.operations.stack.outputs import Outputs
 from infra.operations.suggest import suggestion
 
+_log: Final = logging.getLogger(__name__)
 WATCHED_S: Final = 0.5
 ALONE_S: Final = 5.0
 # Routers that are asked together answer nearly together, and are one picture.
 TOGETHER_S: Final = 0.05
+# A reply may come slowly, byte by byte, so the timeout of its reads does not bound it.
+WHOLE_S: Final = 4.0
+# A picture waits so long for the first answer of each router.
+FIRST_S: Final = 1.0
+# `skyfleet top` and scripts ask for the picture again and again.
+POLLED_S: Final = 3.0
+NO_ANSWER_YET: Final = "no answer yet"
 # The stack config and the outputs are files, but the outputs of a real stack are a call of Pulumi.
 STATE_S: Final = 2.0
 
@@ -61,6 +72,8 @@ class RouterFleet:
     _deployed: Deployed = field(default_factory=Deployed)
     _picture: Picture | None = None
     _watchers: int = 0
+    _polled_at: float = -POLLED_S
+    _since: dict[str, float] = field(default_factory=dict[str, float])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +93,9 @@ class RouterFleet:
 
     def picture(self) -> Picture:
         """The newest picture. Raises Unavailable before the first."""
+        if not self._is_watched:
+            self._woken.set()
+        self._polled_at = time.monotonic()
         if self._picture is None:
             raise Unavailable("no router has been asked yet; the first answers take a second")
         return self._picture
@@ -113,6 +129,10 @@ class RouterFleet:
         self._woken.set()
         return _told(answers, draining.sentence)
 
+    @property
+    def _is_watched(self) -> bool:
+        return self._watchers > 0 or time.monotonic() - self._polled_at < POLLED_S
+
     def _stack(self) -> Outputs:
         if self._outputs is None:
             raise Unavailable(self._deployed.problem or "the outputs of the stack are not read yet")
@@ -130,25 +150,30 @@ class RouterFleet:
     async def _follow_state(self) -> None:
         """Read the stack config and the outputs again and again, and keep a task for each router."""
         while True:
-            self._desired = await asyncio.to_thread(self.sources.desired)
             try:
-                self._outputs = await asyncio.to_thread(self.sources.outputs)
+                await self._read_state()
             except CommandFailed as failed:
                 self._outputs, self._deployed = None, Deployed(problem=failed.message)
-            else:
-                self._deployed = await asyncio.to_thread(self.sources.deployed, self._outputs)
+            except Exception as error:
+                _log.exception("the state of the stack")
+                self._outputs, self._deployed = None, Deployed(problem=_unexpected("the stack", error))
             self._keep_tasks(self._outputs)
             if self._outputs is None:
                 self._publish()
             await asyncio.sleep(STATE_S)
 
+    async def _read_state(self) -> None:
+        self._desired = await asyncio.to_thread(self.sources.desired)
+        self._outputs = await asyncio.to_thread(self.sources.outputs)
+        self._deployed = await asyncio.to_thread(self.sources.deployed, self._outputs)
+
     def _keep_tasks(self, outputs: Outputs | None) -> None:
         urls = outputs.router_urls if outputs else []
         for url in [url for url in self._tasks if url not in urls]:
             self._tasks.pop(url).cancel()
-            self._answers.pop(url, None)
         for url in urls:
             if url not in self._tasks:
+                self._since[url] = time.monotonic()
                 self._tasks[url] = asyncio.create_task(self._follow_router(url))
         self._answers = {url: self._answers[url] for url in urls if url in self._answers}
 
@@ -156,34 +181,60 @@ class RouterFleet:
         """Ask one router again and again."""
         while outputs := self._outputs:
             before = self._answers.get(url) or Answer(url, outputs.router_places.get(url, ""))
-            answer = await asyncio.to_thread(self.sources.ask, before, outputs.api_key)
-            if not answer.problem:
-                answer = replace(answer, answered=self.sources.clock())
-            self._answers[url] = answer
-            self._answered.set()
+            asking = asyncio.create_task(asyncio.to_thread(self.sources.ask, before, outputs.api_key))
+            await asyncio.wait({asking}, timeout=WHOLE_S)
+            if not asking.done():
+                self._take(url, replace(before, status={}, problem=f"no whole answer within {WHOLE_S:g} s"))
+                await asyncio.wait({asking})
+            if error := asking.exception():
+                _log.error("the router %s", url, exc_info=error)
+                answer = replace(before, status={}, problem=_unexpected("its answer", error))
+            else:
+                answer = asking.result()
+            self._take(url, answer)
             await self._pause()
+
+    def _take(self, url: str, answer: Answer) -> None:
+        self._answers[url] = answer if answer.problem else replace(answer, answered=self.sources.clock())
+        self._answered.set()
 
     async def _pause(self) -> None:
         """Until the next question; a new watcher or a change by this manager ends it at once."""
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), WATCHED_S if self._watchers else ALONE_S)
+            await asyncio.wait_for(self._woken.wait(), WATCHED_S if self._is_watched else ALONE_S)
 
     async def _follow_answers(self) -> None:
-        """Fold the newest answers once every router was asked, and a moment after each answer."""
+        """Fold the newest answers a moment after each, and once a second."""
         while True:
-            await self._answered.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), FIRST_S)
             await asyncio.sleep(TOGETHER_S)
             self._answered.clear()
-            if self._tasks and len(self._answers) == len(self._tasks):
+            waited = time.monotonic() - FIRST_S
+            if self._tasks and all(url in self._answers or self._since[url] < waited for url in self._tasks):
                 self._publish()
 
     def _publish(self) -> None:
-        order = self._outputs.router_urls if self._outputs else []
-        answers = [self._answers[url] for url in order if url in self._answers]
-        self._picture = fold(self.sources.stack, answers, self._desired, self._deployed, self.sources.clock())
+        places = self._outputs.router_places if self._outputs else {}
+        answers = [
+            self._answers.get(url) or Answer(url, places.get(url, ""), problem=NO_ANSWER_YET)
+            for url in (self._outputs.router_urls if self._outputs else [])
+        ]
+        now = self.sources.clock()
+        try:
+            self._picture = fold(self.sources.stack, answers, self._desired, self._deployed, now)
+        except Exception as error:
+            _log.exception("the picture")
+            problems = (_unexpected("the picture", error),)
+            self._picture = Picture(now, self.sources.stack, self._desired.version, (), (), (), (), problems)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _unexpected(what: str, error: BaseException) -> str:
+    """A problem for an operator; the log has the rest."""
+    return f"{what} cannot be read ({type(error).__name__}); the manager's log says more."
 
 
 def _drain(outputs: Outputs, target: str, *, undo: bool, force: bool) -> Sequence[control.ControlAnswer]:

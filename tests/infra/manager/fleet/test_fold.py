@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from infra.manager.fleet.fold import Answer, Deployed, Desired, fold
@@ -157,6 +159,29 @@ def test_checkers_are_told_by_the_router_that_heard_last() -> None:
         assert [(one.checker, one.age_s, one.fresh) for one in picture(*answers).checkers] == [
             (AWS, 5.0, True)
         ]
+
+
+def test_requests_of_the_last_minute_are_those_of_sixty_seconds() -> None:
+    """The present minute, and of the one before the part that is not over yet."""
+    start = int(NOW // 60) * 60
+    minutes = tuple(RouterMinute(at, 60, 6, 0, 0, 0, {}) for at in (start - 120, start - 60, start))
+    for since, requests, failed in ((0, 120, 12), (30, 90, 9), (59, 61, 6)):
+        found = fold(
+            "dev",
+            [replace(answer(AWS, target(AWS)), minutes=minutes)],
+            Desired("abc", {AWS: 3}),
+            Deployed(AGENTS),
+            start + since,
+        ).routers[0]
+        assert (found.requests, found.failed) == (requests, failed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "3", True])
+def test_what_is_no_number_is_unknown(value: object) -> None:
+    """A router of another release, or a broken one, does not stop the picture."""
+    odd = target(AWS, share=value, inflight=value, latency_ms=value, weight=value, since=value)
+    found = picture(answer(AWS, odd)).targets[0]
+    assert (found.share, found.inflight, found.latency_ms, found.since) == (None, 0, None, None)
 
 
 def test_a_price_is_the_routers_own() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from infra.manager.errors import NotFound, Unavailable
+from infra.manager.fleet import router_fleet
 from infra.manager.fleet.fold import Answer, Deployed, Desired
 from infra.manager.fleet.picture import Picture
 from infra.manager.fleet.router_fleet import RouterFleet, Sources
@@ -100,6 +101,73 @@ async def test_a_router_that_hangs_later_delays_no_picture() -> None:
             if picture.targets[0].inflight > before + 3:
                 break
         assert len(fleet.picture().routers) == 2
+
+
+async def test_a_router_whose_answer_is_late_as_a_whole_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply of one byte a second never meets the timeout of a read."""
+    monkeypatch.setattr(router_fleet, "WHOLE_S", 0.05)
+    world = World()
+    async with started(world) as fleet:
+        await until(fleet, 2)
+        world.hanging.add(URLS[1])
+        async for picture in fleet.pictures():
+            if picture.routers[1].problem:
+                assert picture.routers[1].problem == "no whole answer within 0.05 s"
+                assert picture.routers[0].problem == ""
+                break
+        world.hanging.clear()
+        world.release.set()
+        async for picture in fleet.pictures():
+            if not picture.routers[1].problem:
+                break
+
+
+async def test_a_router_that_hangs_from_the_start_holds_no_picture_back() -> None:
+    """It is shown as one that has not answered."""
+    async with started(World(hanging={URLS[1]})) as fleet:
+        first = await until(fleet, 2)
+        assert [one.problem for one in first.routers] == ["", router_fleet.NO_ANSWER_YET]
+
+
+@dataclass(slots=True)
+class Broken(World):
+    """A world whose parts fail as no error of ours does, until `broken` is empty."""
+
+    broken: set[str] = field(default_factory=set[str])
+
+    def ask(self, before: Answer, key: str) -> Answer:
+        if "ask" in self.broken:
+            raise RecursionError
+        return World.ask(self, before, key)
+
+    def outputs(self) -> Outputs:
+        if "outputs" in self.broken:
+            raise OSError(5, "Input/output error")
+        return World.outputs(self)
+
+    def sources(self) -> Sources:
+        return replace(World.sources(self), deployed=self.found)
+
+    def found(self, _outputs: Outputs) -> Deployed:
+        # A value that no fold expects.
+        return Deployed(instances=None) if "fold" in self.broken else Deployed()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("part", ["ask", "outputs", "fold"])
+async def test_an_unexpected_error_is_a_problem_and_ends_with_its_cause(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No loop of the collector ends."""
+    monkeypatch.setattr(router_fleet, "STATE_S", 0.05)
+    world = Broken(broken={part})
+    async with started(world) as fleet:
+        async for picture in fleet.pictures():
+            if any("the manager's log says more" in problem for problem in picture.problems):
+                break
+        world.broken.clear()
+        async for picture in fleet.pictures():
+            if len(picture.routers) == 2 and not picture.problems:
+                break
 
 
 async def test_before_the_first_answer_there_is_no_picture() -> None:
