@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -229,12 +230,18 @@ def text(figures: Figures, minutes: float, note: str, loads: tuple[float, float]
     )
 
 
+def _stop(_number: int, _frame: object) -> None:
+    """The handler of SIGTERM: the fleet is destroyed on the way out."""
+    sys.exit("bench.manager: stopped; nothing was written.")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.manager", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="of memory with open pages (default: 10)")
     parser.add_argument("--note", default="", help="a remark for the page, such as what else ran")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
     before = os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(prefix="skyfleet-manager-"))
     try:
