@@ -17,7 +17,7 @@ from typing import Any, Final
 from functions.api import AgentRequest, Choice, Delta, Failed, Head, Step
 from functions.errors import FunctionError, UnknownModel, UnknownPath, WrongMethod
 from functions.loading import LoadedAgent
-from functions.openai_format import MODEL, Chunks, Completion, model_json
+from functions.openai.completions import MODEL, Chunks, Completion, model_json
 from functions.parsing import RequestContext, chat_request, invoke_request
 from functions.runner import Finished, notify_start, run
 from skyfleet import sse

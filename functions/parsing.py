@@ -163,7 +163,7 @@ def _part(where: str, value: object, image_form: str | None) -> str | Image:
         part = cast("dict[str, object]", value)
         kind = part.get("type")
         if kind == "image_url" and image_form:
-            from functions.image_parts import image_of  # no cold start pays for its patterns
+            from functions.openai.image_parts import image_of  # no cold start pays for its patterns
 
             return image_of(where, part)
         text = part.get(kind) if isinstance(kind, str) and kind in ("text", "refusal") else None

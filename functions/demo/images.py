@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from functions.api import Image
-from functions.image_parts import host, media_type, size
+from functions.openai.image_parts import host, media_type, size
 
 # More are counted.
 MOST: Final = 10

@@ -9,7 +9,7 @@ from openai.types.chat.chat_completion_content_part_image_param import ImageURL
 
 from functions.api import Image
 from functions.errors import BadRequest
-from functions.image_parts import DETAILS, host, image_of, media_type, size
+from functions.openai.image_parts import DETAILS, host, image_of, media_type, size
 
 pytestmark = pytest.mark.pure
 
