@@ -3,7 +3,8 @@
 Rules
 - Every mistake is a CallerError with its place, a position in the JSON or a field.
 - A conversation is accepted as clients replay it: all roles of OpenAI's API, also the deprecated `function`
-  (openai-python, types/chat/chat_completion_message_param.py), and refusals in place of texts.
+  (openai-python, types/chat/chat_completion_message_param.py), and refusals in place of texts, as a part
+  or as the field `refusal` of a message without content.
 - Text parts are joined with a line break: each is a text of its own, and often ends without one.
 - What the agent does not support is refused here: it would ignore images, and all but one of `n` answers.
 """
@@ -140,6 +141,9 @@ def _message(index: int, value: object, supports: frozenset[str]) -> Message:
         raise BadRequest(f"{where}.role is {found}, expected one of {expected}.", f"{where}.role")
     where, content = f"{where}.content", fields.get("content")
     if not isinstance(content, list):
+        refusal = fields.get("refusal")
+        if content is None and role == "assistant" and isinstance(refusal, str):
+            content = refusal
         return Message(role, _text(where, content, role))
     # OpenAI's API takes images from users only (types/chat/chat_completion_user_message_param.py).
     reads = _IMAGE_FORM if role == "user" and IMAGES in supports else None

@@ -184,9 +184,14 @@ class _Parts:
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Append texts and lists to those of the same name; other values replace them."""
+    """Append texts and lists to those of the same name, also within objects; other values replace them."""
     for name, value in more.items():
         before = into.get(name)
+        if isinstance(value, Mapping):
+            inside: dict[str, Any] = {**before} if isinstance(before, dict) else {}
+            _merge(inside, cast("Mapping[str, Any]", value))
+            into[name] = inside
+            continue
         joined = isinstance(value, (str, list)) and type(before) is type(cast("object", value))
         into[name] = cast("Any", before) + value if joined else value
 

@@ -19,7 +19,8 @@ from typing import Any, Final, cast
 from functions.api import AgentRequest, Choice, Delta, End, Event, Head, Step, Usage
 from functions.demo.history import conversation
 from functions.demo.model_errors import ModelFailed, ModelMisused
-from functions.demo.openai_client import ChatApi, Output, Reply, ToolCall, Turn
+from functions.demo.model_replies import Reply, ToolCall, Turn
+from functions.demo.openai_client import ChatApi, Output
 from functions.demo.parameters import for_the_model
 from functions.demo.tools.base import Context
 from functions.demo.tools.catalog import TOOLS, call

@@ -16,17 +16,24 @@ Rules
 - The endpoint's text is passed on only where it concerns the request, without the key: the text of a 401 or
   429 may name the operator's key or organisation.
 - A 401 of the model is no 401 of the client: its key is right. Repeating such a request does not help.
+- An error within an answer of status 200, plain or in a stream, is classified by its status, else its code,
+  else its type: what concerns the request is 400 there too.
+- `x-should-retry` of the endpoint is passed on, which OpenAI's SDKs obey (openai-python, _base_client.py).
+- A Retry-After that is no form of RFC 9110, section 10.2.3, such as a fraction, is written as one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formatdate, mktime_tz, parsedate_tz
 from typing import Final, cast
 
 from functions.errors import DependencyFailed, FunctionError
+from skyfleet.asgi import Header
 
 # The request itself is refused; all other 3xx and 4xx concern the deployment.
 _OF_THE_REQUEST: Final = frozenset({400, 413, 422, 451})
@@ -40,11 +47,27 @@ _OF_THE_DEPLOYMENT: Final = frozenset(
 # OpenAI's 429 for a used-up quota, which no waiting changes.
 _NO_QUOTA: Final = "insufficient_quota"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-# RFC 9110, section 10.2.3: whole seconds or a date. The second field is what the official SDKs read first.
-_WAITS: Final = {
-    "retry-after": re.compile(r"\d{1,9}|[A-Z][a-z]{2}, [\w :]{20} GMT", re.ASCII),
-    "retry-after-ms": re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII),
+# The SDKs of OpenAI repeat after these, as after a 5xx (openai-python, _base_client.py); 425: RFC 8470.
+_PASSING: Final = frozenset({409, 425})
+# The statuses that OpenAI's and Anthropic's APIs have for codes and types of errors
+# (https://platform.openai.com/docs/guides/error-codes, https://docs.anthropic.com/en/api/errors), and vLLM.
+_STATUSES: Final[Mapping[str, int]] = {
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "invalid_request_error": 400,
+    "BadRequestError": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 529,
 }
+_SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+# What the official SDKs read first.
+_MILLISECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _LONGEST_TEXT: Final = 1_000
 _HINTS: Final = {
     401: "Check MODEL_API_KEY.",
@@ -140,6 +163,11 @@ def said(body: object) -> Said:
     )
 
 
+def is_error(value: Mapping[str, object]) -> bool:
+    """Whether a JSON object in place of an answer or a chunk is an error; vLLM's has no `error` member."""
+    return bool(value.get("error")) or value.get("object") == "error"
+
+
 def decoded(body: bytes) -> object:
     """The JSON value of a body; None if it is none."""
     try:
@@ -155,27 +183,57 @@ def of_status(
 
     host: of the model, for the message. headers: of the answer, by lower-case names. key: removed from the
     text."""
-    found = f"The model at {host} answered with status {status}"
+    failure = _failure(f"The model at {host} answered with status {status}", status, error, key)
+    if not isinstance(failure, ModelRefused | ModelMisused):
+        failure.fields = _waits(headers)
+        repeat = headers.get("x-should-retry")
+        if failure.may_repeat is None and repeat in ("true", "false"):
+            failure.may_repeat = repeat == "true"
+    return failure
+
+
+def within_answer(host: str, error: Said, key: str | None) -> DependencyFailed:
+    """The failure that an error within an answer of status 200 means."""
+    found = f"The model at {host} reported an error in its answer"
+    status = error.status
+    if error.code in _OF_THE_DEPLOYMENT:
+        status = 401
+    status = status or _STATUSES.get(error.code or "") or _STATUSES.get(error.type or "")
+    if status is not None:
+        return _failure(found, status, error, key)
+    return ModelFailed(f"{found}.", type=error.type, code=error.code, param=error.param)
+
+
+def _failure(found: str, status: int, error: Said, key: str | None) -> DependencyFailed:
     if status in _OF_THE_REQUEST and error.code not in _OF_THE_DEPLOYMENT:
         return _refused(found, status, error, key)
-    failure: DependencyFailed
     if status == 429:
-        failure = _limited(found, error)
-    elif status in _SILENT:
-        failure = ModelSilent(f"{found}: it took too long.")
-    elif status in _BUSY:
-        failure = ModelBusy(f"{found}: it is overloaded.", type=error.type)
-    elif status >= 500 or status < 300:
-        failure = ModelFailed(f"{found}.", type=error.type)
+        return _limited(found, error)
+    if status in _SILENT:
+        return ModelSilent(f"{found}: it took too long.")
+    if status in _BUSY:
+        return ModelBusy(f"{found}: it is overloaded.", type=error.type)
+    if status >= 500 or status < 300 or status in _PASSING:
+        return ModelFailed(f"{found}.", type=error.type)
+    hint = _HINTS.get(status, "Check that MODEL_BASE_URL serves the chat completions API.")
+    return ModelMisused(f"{found}. {hint}")
+
+
+def _waits(headers: Mapping[str, str]) -> list[Header]:
+    """The fields that say when a repeat may succeed."""
+    after, in_ms = headers.get("retry-after", ""), headers.get("retry-after-ms", "")
+    if _SECONDS.fullmatch(after):
+        after = str(math.ceil(float(after)))
     else:
-        hint = _HINTS.get(status, "Check that MODEL_BASE_URL serves the chat completions API.")
-        return ModelMisused(f"{found}. {hint}")
-    failure.fields = [
-        (name.encode(), headers[name].encode())
-        for name, form in _WAITS.items()
-        if form.fullmatch(headers.get(name, ""))
-    ]
-    return failure
+        try:
+            date = parsedate_tz(after)
+            after = "" if date is None else formatdate(mktime_tz(date), usegmt=True)
+        except (ValueError, OverflowError, OSError):  # a year that no calendar has
+            after = ""
+    fields = [(b"retry-after", after.encode())] if after else []
+    if _MILLISECONDS.fullmatch(in_ms):
+        fields.append((b"retry-after-ms", in_ms.encode()))
+    return fields
 
 
 def _refused(found: str, status: int, error: Said, key: str | None) -> ModelRefused:
@@ -189,14 +247,6 @@ def _limited(found: str, error: Said) -> ModelLimited:
     hint = "The quota of its key is used up." if quota else "It is over its rate limit; try again later."
     may_repeat = False if quota else None
     return ModelLimited(f"{found}. {hint}", code=error.code, type=error.type, may_repeat=may_repeat)
-
-
-def in_stream(host: str, error: Said, key: str | None) -> DependencyFailed:
-    """The failure that an error within a stream means."""
-    if error.status is not None:
-        return of_status(host, error.status, {}, error, key)
-    found = f"The model at {host} reported an error in the middle of its answer."
-    return ModelFailed(found, type=error.type, code=error.code, param=error.param)
 
 
 def _identifier(value: object) -> str | None:

@@ -143,7 +143,7 @@ def _numbered(value: object, *, numbered: bool) -> object:
     if not isinstance(value, list):
         return value
     items = cast("list[Any]", value)
-    if not all(isinstance(item, Mapping) and "function" in item for item in items):
+    if not all(isinstance(item, Mapping) and ("function" in item or "custom" in item) for item in items):
         return items
     if numbered:
         return [{"index": index, **item} for index, item in enumerate(items)]

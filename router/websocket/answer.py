@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, cast
 
 from router.websocket import messages
-from router.websocket.events import Event, EventReader, EventTooLarge
 from router.websocket.limits import Limits
 from skyfleet.asgi import Header
+from skyfleet.event_reader import Event, EventReader, EventTooLarge
 from skyfleet.sse import is_event_stream
 
 # A page of memory: what a message costs beside its bytes is counted with it.

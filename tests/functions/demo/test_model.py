@@ -108,7 +108,7 @@ def test_a_model_that_never_answers_is_stopped() -> None:
         ({"choices": [{"message": {"content": ""}}]}, False, "nothing"),
         ([b"data: no json\n\n"], True, "no JSON object"),
         ([{"choices": ["x"]}], True, "no shape"),
-        ([{"error": {"message": KEY}}], True, "error in the middle"),
+        ([{"error": {"message": KEY}}], True, "reported an error"),
         ([delta(content="half")], True, "broke off"),
     ],
 )

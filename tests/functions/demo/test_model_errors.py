@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from functions.demo.model_errors import Said, in_stream, of_status, said
+from functions.demo.model_errors import Said, of_status, said, within_answer
 from functions.errors import DependencyFailed
 from tests.asgi import Reply
 from tests.functions.fake_model import KEY, Chunks, FakeModel, delta, says
@@ -216,15 +216,21 @@ def test_errors_of_other_servers_are_read(body: object, expected: Said) -> None:
 @pytest.mark.pure
 def test_only_a_retry_after_that_clients_can_read_is_passed_on() -> None:
     """Whole seconds or a date; milliseconds may have a fraction."""
-    for value in ("später", "7" * 65, "", "-1", "1.5", "soon", "\u0667"):
+    for value in ("später", "7" * 65, "", "-1", "soon", "1e3", "Infinity", "Fri, 99 Foo 1999", "\u0667"):
         assert of_status("h", 429, {"retry-after": value}, Said(), None).fields == []
-    for name, value in (
-        ("retry-after", "120"),
-        ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"),
-        ("retry-after-ms", "12.5"),
+    y2k = "Fri, 31 Dec 1999 23:59:59 GMT"
+    for name, value, passed in (
+        ("retry-after", "120", "120"),
+        ("retry-after", "0", "0"),
+        ("retry-after", "1.5", "2"),
+        ("retry-after", y2k, y2k),
+        ("retry-after", "Friday, 31-Dec-99 23:59:59 GMT", y2k),
+        ("retry-after", "Fri Dec 31 23:59:59 1999", y2k),
+        ("retry-after", "Sat, 01 Jan 2000 00:59:59 +0100", y2k),
+        ("retry-after-ms", "12.5", "12.5"),
     ):
         found = of_status("h", 429, {name: value}, Said(), None).fields
-        assert found == [(name.encode(), value.encode())]
+        assert found == [(name.encode(), passed.encode())]
 
 
 @pytest.mark.pure
@@ -239,4 +245,4 @@ def test_an_agent_may_raise_what_its_dependency_said() -> None:
         (b"retry-after", b"7"),
         (b"x-should-retry", b"true"),
     ]
-    assert in_stream("h", Said(status=503), None).code == "model-busy"
+    assert within_answer("h", Said(status=503), None).code == "model-busy"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.websocket.events import MOST_BYTES, EventReader, EventTooLarge
+from skyfleet.event_reader import MOST_BYTES, EventReader, EventTooLarge
 
 # Examples of the standard ("Interpreting an event stream"), and what surrounds them.
 STREAMS: list[tuple[bytes, list[tuple[str, bytes, str]]]] = [

@@ -1,7 +1,8 @@
 """Reading a stream of server-sent events (html.spec.whatwg.org, "Interpreting an event stream"). Pure.
 
-The router forwards whole events (`skyfleet.sse`), so a line is seldom in two parts, but it may be. A line
-ends with \\n, \\r or \\r\\n. An event without data, such as a comment, is dropped. One larger than
+A line ends with \\n, \\r or \\r\\n and with no other character: U+2028 and U+0085, at which `str.splitlines`
+and httpx's `aiter_lines` split, may be in a JSON text (github.com/florimondmanca/httpx-sse issue 34). A line
+and its end may come in two parts. An event without data, such as a comment, is dropped. One larger than
 `MOST_BYTES` is an error, since it would be held as a whole.
 """
 
