@@ -30,7 +30,7 @@ def syntax_problem(package: Path) -> str | None:
         try:
             compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
         except SyntaxError as error:
-            return f"{path}:{error.lineno}: SyntaxError: {error.msg}"
+            return f"{path}:{error.lineno or 1}: SyntaxError: {error.msg}"
         except ValueError as error:
             return f"{path}:1: {error}"
     return None

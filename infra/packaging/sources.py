@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -190,12 +190,25 @@ def _agent_files(root: Path, agent: str) -> tuple[list[File], list[str]]:
     if path.is_file():
         return [_file(f"{contract.AGENT_FOLDER}/{path.name}", path)], []
     found = tree.walk(root, path.relative_to(root))
+    _require_entry(root, agent, {name for name, _ in found.files})
     for _, each in found.files:
         _check_name(each, root)
     own = [(f"{contract.AGENT_FOLDER}/{name}", each) for name, each in found.files]
     if told := size_limits.unreadable([(name, each.stat().st_size) for name, each in own]):
         raise AgentError(told)
     return [_file(name, each) for name, each in own], found.left_out
+
+
+def _require_entry(root: Path, agent: str, shipped: Collection[str]) -> None:
+    """AgentError for an agent whose own module is left out of its package. shipped: names in it."""
+    module = agent.partition(":")[0].replace(".", "/")
+    files = [name for name in (f"{module}.py", f"{module}/__init__.py") if (root / name).is_file()]
+    if files and not any(name in shipped for name in files):
+        top, _, inside = files[0].partition("/")
+        raise AgentError(
+            f"The agent {agent} cannot be deployed; nothing was changed: {files[0]} is left out of its "
+            f"package. Look at {top}/{tree.IGNORE_FILE}, where a line such as `!{inside}` ships it."
+        )
 
 
 def _tree(root: Path, folder: Path) -> list[File]:

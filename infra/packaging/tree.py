@@ -2,7 +2,7 @@
 
 Rules:
 - All files are shipped, those in linked folders too, except what belongs to the machine and not to the agent:
-  version control, caches, environments, installed packages, `.env` files.
+  version control, caches, environments, installed packages, `.env` files, links to these included.
 - `.skyfleetignore` in the folder says otherwise, in the language of .gitignore: the last line that matches
   decides, `!.env` ships what is left out by default, and a folder that is left out is not searched.
 - Whatever has content and is left out is told with its reason. Caches and version control are not: a tool
@@ -12,6 +12,7 @@ The order is that of names, on every machine.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def _fill(
         elif reason is None:
             _fill(tree, path, f"{shown}{name}", f"{inside}{name}", ignored, (*above, path.resolve()))
         elif reason:
-            tree.left_out.append(f"{shown}{name} ({reason})")
+            tree.left_out.append(f"{_printable(f'{shown}{name}')} ({reason})")
 
 
 def _reason(path: Path, inside: str, ignored: Ignored, above: tuple[Path, ...]) -> str | None:
@@ -84,12 +85,13 @@ def _reason(path: Path, inside: str, ignored: Ignored, above: tuple[Path, ...]) 
         return None if any(path.iterdir()) else "an empty folder"
     if path.is_file():
         return None
-    return "a link to nothing" if path.is_symlink() else f"{_kind(path)}, not a file"
+    return f"{_kind(path)}, not a file" if path.exists() else "a link to nothing"
 
 
 def _default(path: Path) -> str | None:
+    linked = path.resolve().name if path.is_symlink() and path.exists() else path.name
     for pattern, reason in DEFAULTS:
-        if fnmatchcase(path.name, pattern):
+        if fnmatchcase(path.name, pattern) or (reason and fnmatchcase(linked, pattern)):
             return reason
     return "a virtual environment" if (path / ENVIRONMENT_MARK).is_file() else None
 
@@ -102,9 +104,11 @@ def _kind(path: Path) -> str:
 def ignored_by(file: Path) -> Ignored:
     """What an ignore file says of a path; nothing if there is none."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # git reads over the mark of editors, too
     except FileNotFoundError:
         return lambda _: None
+    except OSError as error:
+        raise AgentError(f"{file} cannot be read: {error.strerror}; nothing was changed.") from None
     except UnicodeDecodeError as error:
         raise AgentError(f"{file} is not text in UTF-8 (byte {error.start}); nothing was changed.") from None
     import pathspec
@@ -114,6 +118,12 @@ def ignored_by(file: Path) -> Ignored:
     except ValueError as error:
         raise AgentError(f"{file}: {error}; nothing was changed.") from None
     return lambda path: spec.check_file(path).include
+
+
+def _printable(name: str) -> str:
+    """A name for a line of text: no terminal obeys it, and bytes that are not UTF-8 can be printed."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def summary(left_out: Sequence[str], shown: int = 8) -> str:

@@ -224,6 +224,18 @@ def test_python_and_the_package_mean_the_same_module(on_aws: Checkout) -> None:
     assert "agent_files/mine.py" not in found
 
 
+@pytest.mark.parametrize(("agent", "line"), [("mine:agent", "__init__.py"), ("mine.inner.app:agent", "*.py")])
+def test_an_agent_that_its_ignore_file_leaves_out_is_told_the_file(
+    on_aws: Checkout, agent: str, line: str
+) -> None:
+    """And not that there is no such module."""
+    on_aws.write("mine/__init__.py", "async def agent(request): return 'x'\n")
+    on_aws.write("mine/inner/app.py", "async def agent(request): return 'x'\n")
+    on_aws.write("mine/.skyfleetignore", f"{line}\n")
+    with pytest.raises(AgentError, match=r"is left out of its package\. Look at mine/\.skyfleetignore"):
+        on_aws.build(agent=agent)
+
+
 def test_a_file_name_that_is_not_utf8_is_one_line(on_aws: Checkout) -> None:
     """It is told with the name as it is on the disk, and what to do."""
     folder = on_aws.write("mine/__init__.py", "async def app(scope, receive, send):\n    pass\n").parent

@@ -107,6 +107,47 @@ def test_an_ignore_file_that_is_not_text_is_named(tmp_path: Path) -> None:
         tree.walk(tmp_path, Path("mine"))
 
 
+def test_an_ignore_file_that_is_no_file_is_named(tmp_path: Path) -> None:
+    """Instead of a traceback."""
+    with pytest.raises(AgentError, match=r"mine/\.skyfleetignore cannot be read: Is a directory"):
+        make(tmp_path, "a.py", f"{tree.IGNORE_FILE}/")
+
+
+def test_an_ignore_file_is_read_as_editors_write_it(tmp_path: Path) -> None:
+    """With a byte order mark and line ends of Windows, as git reads it."""
+    make(tmp_path, "a.py", "data/x")
+    (tmp_path / "mine" / tree.IGNORE_FILE).write_bytes(b"\xef\xbb\xbfdata/\r\n")
+    assert shipped(tree.walk(tmp_path, Path("mine"))) == ["a.py"]
+
+
+def test_a_link_to_a_secret_is_left_out_whatever_its_name_is(tmp_path: Path) -> None:
+    """A line of the ignore file ships it, as it ships the file itself."""
+    make(tmp_path, "a.py")
+    (tmp_path / ".env").write_text("KEY=x")
+    (tmp_path / "mine" / "settings").symlink_to("../.env")
+    found = tree.walk(tmp_path, Path("mine"))
+    assert (shipped(found), found.left_out) == (["a.py"], ["mine/settings (may hold secrets)"])
+    assert shipped(make(tmp_path, ignore="!settings\n")) == ["a.py", "settings"]
+
+
+def test_a_link_to_a_device_is_none_to_nothing(tmp_path: Path) -> None:
+    """It would have no end."""
+    make(tmp_path, "a.py")
+    (tmp_path / "mine" / "zero").symlink_to("/dev/zero")
+    assert tree.walk(tmp_path, Path("mine")).left_out == ["mine/zero (a device, not a file)"]
+
+
+def test_a_hostile_name_is_told_in_one_line_that_can_be_printed(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, line breaks and sequences of a terminal."""
+    make(tmp_path, "a.py", "ü/")
+    for name in (b"\xff", b"a\nb", b"\x1b[31m"):
+        (tmp_path / "mine" / os.fsdecode(name)).mkdir()
+    found = tree.walk(tmp_path, Path("mine")).left_out
+    names = ["\\x1b[31m", "a\\nb", "ü", "\\xff"]
+    assert found == [f"mine/{name}/ (an empty folder)" for name in names]
+    assert tree.summary(found).encode()
+
+
 def test_the_summary_is_one_line() -> None:
     """However much is left out."""
     told = tree.summary([f"mine/{number}.env (x)" for number in range(10)], shown=2)
