@@ -39,19 +39,20 @@ def create(environ: Mapping[str, str]) -> AgentMiddleware:
     loop = agent_loop()
     stats = InstanceStats(init_ms=(time.perf_counter() - IMPORTED_AT) * 1000)
     lifespan: Lifespan | None = None
+    hosted: HostedLifespan | None = None
     if agent.kind is Kind.ASGI:
         from functions.protocols.replies import Replies  # an agent function starts without it
 
         lifespan = Lifespan(Replies(_notifying(agent.call), stateless=agent.stateless), time.monotonic)
+        hosted = HostedLifespan(lifespan, loop, lambda: shutdown_s(stats.draining_since, time.monotonic()))
     return AgentMiddleware(
         inner=Relay(
             lifespan or Endpoints(agent, settings.environ, time.time),
             loop,
             BlockedWatch(loop, agent_files.of_user(settings.agent, PACKAGE_ROOT)),
+            hosted.ready if hosted is not None else None,
         ),
-        lifespan=HostedLifespan(lifespan, loop, lambda: shutdown_s(stats.draining_since, time.monotonic()))
-        if lifespan is not None
-        else None,
+        lifespan=hosted,
         settings=settings,
         repeatable=agent.repeatable,
         stats=stats,

@@ -7,6 +7,9 @@ Rules
   them; otherwise the first request or probe does.
 - Each request gets a shallow copy of the state that startup has filled, as `scope["state"]`.
 - An application that raises or returns before it answers startup does not support the protocol and serves.
+  `sys.exit` during startup has failed, and does not end the process: no reply could say why.
+- A request waits `REQUEST_WAIT_S` for a startup, also for one that blocks the agent's loop. Then it gets 503
+  `startup-failed`: it has not run, so another cloud may serve it. The startup goes on.
 - A startup that answers `lifespan.startup.failed` is logged. Requests get 503 `startup-failed`, and so does
   /health. A later request or probe starts it again.
 - Shutdown comes after the last request, and has the time that the host leaves from SIGTERM on.
@@ -31,6 +34,9 @@ RETRY_S: Final = 5.0
 # The host listens after this time although startup has not ended: Lambda ends an init phase after 10 s
 # (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html), and the requests wait anyway.
 HOST_WAIT_S: Final = 5.0
+# Long enough for most startups that load a model. Each request waits by itself: Lambda and Cloud Run give an
+# instance CPU only while it has a request, so a longer startup needs several to end.
+REQUEST_WAIT_S: Final = 30.0
 # Cloud Run ends an instance 10 s after SIGTERM (cloud.google.com/run/docs/container-contract). Requests have
 # most of it (`functions.runtimes.draining`), and the lifespan's shutdown the rest, but a second at least.
 SHUTDOWN_S: Final = 9.5
@@ -115,6 +121,10 @@ class Lifespan:
             await self._app(scope, self._events.get, self._answers.put)
         except Exception as error:  # also how an application says that it does not know the protocol
             LOG.info("the lifespan of the agent ended with %s: %s", type(error).__name__, error)
+        except (SystemExit, KeyboardInterrupt) as error:  # it would end the agent's loop, and the process
+            message = f"it raised {type(error).__name__}: {error}"
+            LOG.exception("the lifespan of the agent ended: %s", message)
+            self._answers.put_nowait({"type": "lifespan.startup.failed", "message": message})
 
     async def _answer(self, running: asyncio.Task[None]) -> Message | None:
         """The application's next message; None if it has ended without one."""
@@ -152,6 +162,15 @@ class HostedLifespan:
         """Begin startup unless it has ended well, is running, or has failed just now."""
         if not self.lifespan.up:
             self.loop.get().call_soon_threadsafe(self.lifespan.begin)
+
+    async def ready(self) -> None:
+        """Wait for startup, on the server's loop. Raises StartupFailed if it fails or takes too long."""
+        if self.lifespan.up:
+            return
+        if not await self._within(REQUEST_WAIT_S, self.lifespan.start()):
+            LOG.error("a request was refused: the lifespan startup takes more than %.0f s", REQUEST_WAIT_S)
+        if not self.lifespan.up:
+            raise StartupFailed
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Answer the host's lifespan events."""

@@ -29,15 +29,18 @@ AHEAD_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """An ASGI application that runs another one on the agent's loop."""
+    """An ASGI application that runs another one on the agent's loop. ready: awaited before; it may raise."""
 
     app: ASGIApp
     loop: AgentLoop
     watch: BlockedWatch
+    ready: Callable[[], Awaitable[None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.watch.begin()
         try:
+            if self.ready is not None:
+                await self.ready()
             await _Exchange(self.app, self.loop.get(), scope).run(receive, send)
         finally:
             self.watch.end()

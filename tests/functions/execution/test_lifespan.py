@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import threading
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import pytest
+from starlette.applications import Starlette
 
 from functions.errors import StartupFailed
 from functions.execution import lifespan
@@ -159,6 +163,50 @@ async def test_a_slow_startup_does_not_keep_the_host_from_listening(monkeypatch:
     assert (await request).status == 200
     await host.event("shutdown")
     await serving
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+async def test_a_request_waits_for_a_startup_for_a_limited_time(
+    blocks: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has not run, so another cloud may serve it. The startup goes on, and the instance serves then."""
+    monkeypatch.setattr(lifespan, "REQUEST_WAIT_S", 0.01)
+    gate, blocked = asyncio.Event(), threading.Event()
+    app = App(blocks=blocked) if blocks else App(gate=gate)
+    host = Host(Lifespan(app, Clock()))
+    hosted = HostedLifespan(host.app, host.loop, lambda: 1.0)
+    for _ in range(2):
+        with pytest.raises(StartupFailed):
+            await hosted.ready()
+    assert "startup takes more than" in caplog.text
+    blocked.set()
+    host.loop.get().call_soon_threadsafe(gate.set)
+    monkeypatch.setattr(lifespan, "REQUEST_WAIT_S", 20.0)
+    await hosted.ready()
+    assert (await get_there(host)).status == 200
+    assert app.seen == ["startup", "request"]
+    await host.loop.run(host.app.stop())
+
+
+async def test_an_exit_in_startup_is_a_failed_startup(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends neither the loop nor the process, and the log has its text. Starlette says before that startup
+    has failed; another application just raises it."""
+
+    async def leaves(scope: Message, receive: Receive, send: Send) -> None:
+        sys.exit("DATABASE_URL is missing")
+
+    @contextlib.asynccontextmanager
+    async def starts(app: Starlette) -> AsyncGenerator[None]:
+        sys.exit("DATABASE_URL is missing")
+        yield
+
+    for app in (leaves, Starlette(lifespan=starts)):
+        caplog.clear()
+        host = Host(Lifespan(app, Clock()))
+        with pytest.raises(StartupFailed):
+            await HostedLifespan(host.app, host.loop, lambda: 1.0).ready()
+        assert host.app.failed
+        assert "SystemExit: DATABASE_URL is missing" in caplog.text
 
 
 @pytest.mark.parametrize("ending", ["raises", "returns"])
