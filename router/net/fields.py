@@ -207,17 +207,26 @@ def relocated(headers: Sequence[Header], own: Origin, forwarded: bytes) -> list[
     router. own: the agent's origin. forwarded: what the agent was told of the client's URL."""
     if (told := parse(forwarded)) is None:
         return list(headers)
-    # An agent behind TLS may take its scheme for http.
-    starts = tuple(f"{scheme}://{own.authority}".encode() for scheme in ("https", "http"))
-    fields: list[Header] = []
-    for name, value in headers:
-        start = next((one for one in starts if name == b"location" and value.lower().startswith(one)), None)
-        rest = value[len(start) :] if start else b""
-        if start and rest[:1] in (b"", b"/", b"?", b"#"):
-            fields.append((name, told.url.text.encode() + rest))
-        else:
-            fields.append((name, value))
-    return fields
+    return [
+        (name, _relocated(value, own, told.url.text) if name == b"location" else value)
+        for name, value in headers
+    ]
+
+
+def _relocated(value: bytes, own: Origin, url: str) -> bytes:
+    """A `location` with `url` in place of the agent's origin."""
+    lower, authority = value.lower(), own.authority
+    # A default port may be written (RFC 3986, section 6.2.3).
+    hosts = (
+        (authority,)
+        if authority.endswith(f":{own.port}")
+        else (authority, f"{authority}:443", f"{authority}:80")
+    )
+    # An agent behind TLS may take its scheme for http, or leave it out (RFC 3986, section 4.2).
+    for start in (f"{scheme}//{host}".encode() for scheme in ("https:", "http:", "") for host in hosts):
+        if lower.startswith(start) and lower[len(start) : len(start) + 1] in (b"", b"/", b"?", b"#"):
+            return url.encode() + value[len(start) :]
+    return value
 
 
 def check_request(method: str, target: bytes, headers: Sequence[Header]) -> None:
