@@ -223,16 +223,17 @@ class HttpConnection(asyncio.Protocol):
         if self._ending:
             response.keep_alive = False
         self._state.total_requests += 1
-        if head.length:
-            self.body = decoder(head.length)
-        else:
+        whole = head.length == len(rest)  # of most requests all is here
+        if not head.length:
             self._buffer = rest
+        elif not whole:
+            self.body = decoder(head.length)
         try:
             begin = None if self._accept is None else self._accept(head, self._peer, response)
             if begin is None:
-                self._start_asgi(head, response)
+                self._start_asgi(head, response, rest if whole else b"")
             elif self.body is None:
-                self._handle(begin(b""))
+                self._handle(begin(rest if whole else b""))
             else:
                 self._begin = begin
         except Refusal as refusal:
@@ -247,10 +248,10 @@ class HttpConnection(asyncio.Protocol):
         elif self._begin is not None and head.by_name.get(b"expect", b"").lower() == _CONTINUE:
             response.informational(100)
 
-    def _start_asgi(self, head: RequestHead, response: Response) -> None:
+    def _start_asgi(self, head: RequestHead, response: Response, body: bytes) -> None:
         request = self._asgi = AsgiRequest(self, head, response)
         if self.body is None:
-            request.body(b"", more=False)
+            request.body(body, more=False)
         task = self.loop.create_task(request.run(self._app, scope_of(head, self)))
         tasks = self._state.tasks
         task.add_done_callback(tasks.discard)
