@@ -132,7 +132,10 @@ class App:
         self._websockets: Endpoint | None = None
         self.bodies = HeldBodies()
         self._urls = PublicUrls(settings.public_url)
-        self._keys = {target.key: settings.roots.keys("agent", target.key) for target in settings.targets}
+        self._signers = {
+            target.key: signing.Signer(settings.roots.keys("agent", target.key))
+            for target in settings.targets
+        }
 
     # Called by a server that takes the router directly.
 
@@ -274,12 +277,12 @@ class App:
         finally:
             self._preflights -= 1
 
-    def _sign(self, target: str, request: Request, nonce: str) -> list[Header]:
-        nonce = nonce or self._entropy(16).hex()
+    def _sign(self, target: str, request: Request, nonce: str) -> bytes:
         sent = request.target
         if (b"/." in sent or b"%2e" in sent or b"%2E" in sent) and target.startswith("aws/"):
             request = on_lambda(request)
-        return signing.sign_request(self._keys[target], request, now=self._clock(), nonce=nonce)
+        nonce = nonce or self._entropy(16).hex()
+        return self._signers[target].lines(request, now=self._clock(), nonce=nonce)
 
     def _uniform(self) -> float:
         # 53 bits are what a float below 1 can hold.

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from binascii import hexlify
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Final, Literal, Protocol, cast
@@ -45,6 +44,7 @@ TIMESTAMP: Final = b"x-skyfleet-timestamp"
 NONCE: Final = b"x-skyfleet-nonce"
 SIGNATURE: Final = b"x-skyfleet-signature"
 HEADERS: Final = (KEY_ID, TIMESTAMP, NONCE, SIGNATURE)
+_LINES: Final = b"%b: %%b\r\n%b: %%d\r\n%b: %%b\r\n%b: %%b\r\n" % HEADERS
 
 Cause = Literal[
     "missing-header",
@@ -211,16 +211,31 @@ def sign_request(keys: Keys, request: Signable, *, now: float, nonce: str) -> li
 
     now: unix seconds. nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    second, key_id, told = int(now), keys.signing_id, request.forwarded
-    text = _canonical(request.method, request.path, request.query, f"{second}", nonce, request.body)
-    signature = hexlify(hmac.digest(keys.secrets[key_id], text + b"\n" + told, "sha256"))
-    return [
-        (KEY_ID, key_id.encode()),
-        (TIMESTAMP, b"%d" % second),
-        (NONCE, nonce.encode()),
-        (SIGNATURE, signature),
-        *(((FORWARDED, told),) if told else ()),
-    ]
+    lines = Signer(keys).lines(request, now=now, nonce=nonce).split(b"\r\n")
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines[:-1])]
+
+
+class Signer:
+    """Signs with the first of the keys. The state of the hash after the key is kept (RFC 2104, section 4),
+    which halves the time of a signature."""
+
+    __slots__ = ("_key_id", "_keyed")
+
+    def __init__(self, keys: Keys) -> None:
+        self._key_id = keys.signing_id.encode()
+        self._keyed = hmac.new(keys.secrets[keys.signing_id], digestmod="sha256")
+
+    def lines(self, request: Signable, *, now: float, nonce: str) -> bytes:
+        """The headers of `sign_request` as lines of a head in HTTP/1.1, each with its CRLF."""
+        second, told = int(now), request.forwarded
+        signed = self._keyed.copy()
+        signed.update(
+            _canonical(request.method, request.path, request.query, second, nonce, request.body)
+            + b"\n"
+            + told
+        )
+        lines = _LINES % (self._key_id, second, nonce.encode(), signed.hexdigest().encode())
+        return b"%b%b: %b\r\n" % (lines, FORWARDED, told) if told else lines
 
 
 @frozen
@@ -258,7 +273,7 @@ class Verifier:
         return found[KEY_ID]
 
 
-def _canonical(method: str, path: str, query: bytes, timestamp: str, nonce: str, body: bytes) -> bytes:
+def _canonical(method: str, path: str, query: bytes, timestamp: int | str, nonce: str, body: bytes) -> bytes:
     # A "?" inside the decoded path must not be read as the start of the query.
     if "%" in path or "?" in path:
         path = path.replace("%", "%25").replace("?", "%3F")

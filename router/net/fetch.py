@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from router.net.errors import FetchError, TransportError
-from router.net.fields import request_head
+from router.net.fields import lines, request_head
 from router.net.pool import Pool
 from skyfleet.asgi import Header
 from skyfleet.http1.head import ResponseHead
@@ -46,6 +46,11 @@ class _Collector:
 
     def on_informational(self, status: int, headers: list[Header]) -> None: ...
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        self.on_head(head)
+        self.on_data(data)
+        self.on_end(())
+
     def on_head(self, head: ResponseHead) -> None:
         self._status, self._headers = head.status, head.fields
 
@@ -76,7 +81,7 @@ async def fetch(
     """
     collector = _Collector(limit)
     length = len(request.body)
-    head = request_head(request.method, request.path.encode(), request.origin, request.headers, length)
+    head = request_head(request.method, request.path.encode(), request.origin, lines(request.headers), length)
     exchange = pool.send(request.origin, head + request.body, collector, limited=limited)
     try:
         async with asyncio.timeout(timeout_s):

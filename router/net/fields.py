@@ -152,8 +152,9 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
     return None
 
 
-def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
-    """The caller's fields for an agent. drop: names of the fields that carried the caller's API key."""
+def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> bytes:
+    """The caller's fields for an agent, as lines. drop: names of the fields that carried the caller's API
+    key."""
     banned = _not_upstream(drop)
     names = b"\n".join([name for name, _ in headers])
     own: Sequence[Header] = ()
@@ -162,12 +163,15 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> list[Header]:
         banned |= options
         if b"te" in options and takes_trailers(headers):
             own = _TRAILERS
-    passed = [header for header in headers if header[0] not in banned]
     if (b"x-" in names or b"_" in names) and _RARE_NAMES.search(names):
-        passed = [header for header in passed if not _is_banned(header[0].replace(b"_", b"-"), banned)]
-    if own:
-        passed += own
-    return passed
+        headers = [header for header in headers if not _is_banned(header[0].replace(b"_", b"-"), banned)]
+    passed = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] not in banned])
+    return passed + lines(own) if own else passed
+
+
+def lines(headers: Iterable[Header]) -> bytes:
+    """Valid fields (`check_request`) as lines of a head in HTTP/1.1, each with its CRLF."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _is_banned(name: bytes, banned: frozenset[bytes]) -> bool:
@@ -255,9 +259,8 @@ def request_id(headers: Iterable[Header]) -> bytes | None:
     return None
 
 
-def request_head(method: str, target: bytes, origin: Origin, headers: Iterable[Header], length: int) -> bytes:
-    """The head of a request in HTTP/1.1, of valid fields (`check_request`). length: bytes of the body."""
-    fields = b"".join([b"%b: %b\r\n" % header for header in headers])
+def request_head(method: str, target: bytes, origin: Origin, fields: bytes, length: int) -> bytes:
+    """The head of a request in HTTP/1.1. fields: as lines. length: bytes of the body."""
     start = (method.encode(), target, _host(origin), fields)
     if length or method in ("POST", "PUT", "PATCH"):
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%bcontent-length: %d\r\n\r\n" % (*start, length)

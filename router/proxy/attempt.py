@@ -135,11 +135,14 @@ class Attempt:
         """Send the request. arrived: of the request, in unix seconds. deadline: the client's, in ticks."""
         context, request = self._context, self.request
         target, method, body = context.balancer.targets[self.key], request.method, request.body
-        own = (b"x-request-id", request.id), (b"x-request-start", b"t=%.3f" % arrived)
-        headers = [*upstream(request.headers, request.drop), *own]
+        fields = b"%bx-request-id: %b\r\nx-request-start: t=%.3f\r\n%b" % (
+            upstream(request.headers, request.drop),
+            request.id,
+            arrived,
+            context.sign(self.key, request, "" if self.number else request.nonce),
+        )
         if deadline < math.inf:
-            headers.append((TIMEOUT, b"%d" % max(1, round((deadline - self.started) * 1000))))
-        headers += context.sign(self.key, request, "" if self.number else request.nonce)
+            fields += b"%b: %d\r\n" % (TIMEOUT, max(1, round((deadline - self.started) * 1000)))
         size, origin = len(body), target.origin
         head = request_head(method, request.target, origin, headers, size)
         if size <= UNCOUNTED:

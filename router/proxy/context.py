@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import field
 from typing import Final
 
@@ -55,14 +55,14 @@ class Request:
         return class_of(self.method, self.path, *told)
 
 
-Sign = Callable[[str, Request, str], Iterable[Header]]
+Sign = Callable[[str, Request, str], bytes]
 
 
 @frozen
 class Context:
-    """What all requests of one instance share. sign: header fields for (target key, request, nonce or "").
-    ticks: seconds of a monotonic clock. any_repeatable: an agent declares itself repeatable. agents: what is
-    known of the fleet's agents.
+    """What all requests of one instance share. sign: lines with a signature, for (target key, request, nonce
+    or ""). ticks: seconds of a monotonic clock. any_repeatable: an agent declares itself repeatable. agents:
+    what is known of the fleet's agents.
     """
 
     balancer: Balancer
