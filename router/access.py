@@ -60,13 +60,7 @@ def admit(headers: Iterable[Header], expected: bytes | None) -> frozenset[bytes]
     Raises CallerError (401) without a valid key."""
     if expected is None:
         return frozenset()
-    carried = frozenset[bytes]()
-    for name, value in headers:
-        if name in KEY_FIELDS:
-            bearer = value[:7] == b"Bearer " or value[:7].lower() == b"bearer "
-            key = value[7:].strip() if bearer else value.strip()
-            if hmac.compare_digest(hashlib.sha256(key).digest(), expected):
-                carried |= {name}
+    carried = [name for name, value in headers if name in KEY_FIELDS and _is_key(value, expected)]
     if not carried:
         raise CallerError(
             401,
@@ -75,7 +69,13 @@ def admit(headers: Iterable[Header], expected: bytes | None) -> frozenset[bytes]
             "the stack's output apiKey has it.",
             [(b"www-authenticate", _challenge(headers))],
         )
-    return carried
+    return frozenset(carried)
+
+
+def _is_key(value: bytes, expected: bytes) -> bool:
+    bearer = value[:7] == b"Bearer " or value[:7].lower() == b"bearer "
+    key = value[7:].strip() if bearer else value.strip()
+    return hmac.compare_digest(hashlib.sha256(key).digest(), expected)
 
 
 def _challenge(headers: Iterable[Header]) -> bytes:

@@ -34,7 +34,7 @@ from router.core.request.classify import agent_traits
 from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
-from router.net.fields import request_id
+from router.net.fields import check_request, request_id
 from router.net.lambda_paths import without_dot_segments
 from router.net.pool import Pool
 from router.own_paths import OWN_PATHS, OwnPaths
@@ -200,6 +200,7 @@ class App:
                 await self._preflight(scope, headers, arrival, receive, send)
             else:
                 arrival.drop = self._admit(headers, fields)
+                check_request(scope["method"], target, headers)
                 outbox, grow = server.Outbox(), partial(arrival.grow, self.bodies)
                 body = await read_body(fields.get(b"content-length"), receive, grow=grow)
                 if len(body) > UNCOUNTED:
@@ -271,6 +272,7 @@ class App:
             target, query = server.request_target(scope)
             arrival.keyless = True
             passed = preflight_fields(headers)
+            check_request("OPTIONS", target, passed)
             request = arrival.request("OPTIONS", target, scope["path"], query, passed, b"")
             outbox = server.Outbox()
             await outbox.serve(Forwarder(self._context, request, outbox), receive, send)

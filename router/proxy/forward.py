@@ -25,7 +25,7 @@ from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.request.rpc import is_rpc, may_repeat, rpc_error
 from router.core.targets import Choice
-from router.net.fields import check_request, downstream, relocated, takes_trailers, trailing
+from router.net.fields import downstream, relocated, takes_trailers, trailing
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Request
@@ -64,8 +64,8 @@ class Forwarder:
     )
 
     def __init__(self, context: Context, request: Request, downstream: ClientResponse) -> None:
-        """CallerError for a request that cannot be sent on, or that asks for more than is allowed."""
-        check_request(request.method, request.target, request.headers)
+        """CallerError for a request that asks for more than is allowed. request: its head can be sent on, by
+        `skyfleet.http1.head` or by `router.net.fields.check_request`."""
         balancer = context.balancer
         policy = balancer.policy
         options = parse_options(request.headers, policy)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from router.access import KEY_FIELDS, admit
 from router.config import RouterSettings
 from router.core.errors import CallerError
+from router.net.fields import check_request
 from router.proxy.context import Context, Request
 from router.proxy.forward import Forwarder
 from router.public_url import CHAIN
@@ -140,6 +141,7 @@ class _Begin:
         headers = asked.headers + [field for field in self._passed if field[0] not in own]
         arrival = self._arrive(headers, {**own, **self._of_url}, self._peer)
         arrival.drop = self._carried(asked.headers)
+        check_request(asked.method, asked.target, headers)
         path, _, query = asked.target.partition(b"?")
         request = arrival.request(asked.method, asked.target, decoded_path(path), query, headers, asked.body)
         forwarder = Forwarder(self._context, request, answer)

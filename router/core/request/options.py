@@ -65,11 +65,12 @@ RPC: Final = RequestOptions(rpc=True)
 def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
     """The options in these header fields. CallerError 400 for a bad value, 403 for one that is not
     allowed."""
+    asked = [header for header in headers if header[0] in _FIELDS]
+    if not asked:
+        return NONE
     found: dict[bytes, bytes] = {}
     rpc = False
-    for name, value in headers:
-        if name not in _FIELDS:
-            continue
+    for name, value in asked:
         if name in FIELDS:
             # MCP's clients accept both; written out, since nearly all requests have this field.
             both = b"text/event-stream" in value and b"application/json" in value
