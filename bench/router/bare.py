@@ -45,6 +45,12 @@ class _Reply:
 
     def on_informational(self, status: int, headers: list[Header]) -> None: ...
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        self.status, self.headers = head.status, head.fields
+        self.parts.append(data)
+        self.ended = True
+        self._notify()
+
     def on_head(self, head: ResponseHead) -> None:
         self.status, self.headers = head.status, head.fields
         self._notify()

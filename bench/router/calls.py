@@ -46,6 +46,10 @@ class Client:
         self.status = 0
         self.over = asyncio.get_running_loop().create_future()
 
+    def whole(self, status: int, _headers: list[Header], _body: bytes, _reason: bytes = b"", /) -> None:
+        self.status = status
+        self.end()
+
     def head(self, status: int, _headers: list[Header], _reason: bytes = b"", /) -> None:
         self.status = status
 
@@ -71,9 +75,7 @@ class AtOnce:
         self._client = client
 
     def __call__(self, _body: bytes, /) -> AtOnce:
-        self._client.head(200, [])
-        self._client.body(b"")
-        self._client.end()
+        self._client.whole(200, [], b"")
         return self
 
     def reading(self, _size: int, /) -> None: ...

@@ -51,7 +51,11 @@ _START: Final = b"HTTP/1."
 
 
 class ResponseHandler(Protocol):
-    """Receives the events of one response. Nothing follows on_end or on_failure."""
+    """Receives the events of one response. Nothing follows on_whole, on_end or on_failure."""
+
+    def on_whole(self, head: ResponseHead, data: bytes, /) -> None:
+        """All of it is here: on_head, on_data unless it is empty, and on_end in one."""
+        ...
 
     def on_informational(self, status: int, headers: list[Header], /) -> None:
         """An interim response, before the head."""
@@ -234,13 +238,12 @@ class Connection(asyncio.Protocol):
             length, self._announced = 0, None
         self._framed = length is not None
         self._keep_alive = self._framed and head.keep_alive
-        handler.on_head(head)
-        if length == len(rest):  # all of it is here, as of most responses
-            if rest and self._handler is not None:
-                handler.on_data(rest)
-            if self._handler is not None:
-                self._finish(())
+        if length == len(rest):  # as of most responses
+            self._handler = None
+            self._released()
+            handler.on_whole(head, rest)
             return
+        handler.on_head(head)
         body = self._decoder = decoder(length)
         if rest or body.done:
             self._read_body(body, body.feed(rest))
@@ -268,6 +271,12 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         handler, self._handler = self._handler, None
+        self._released()
+        if handler is not None:
+            handler.on_end(trailers)
+
+    def _released(self) -> None:
+        """The exchange is over."""
         if self._paused:
             self.resume()
         transport = self._transport or self._open
@@ -275,8 +284,6 @@ class Connection(asyncio.Protocol):
         self._release(self, reusable)
         if not reusable:
             self.close()
-        if handler is not None:
-            handler.on_end(trailers)
 
     def _fail(self, why: str, error: TransportError = TransportError.RESET) -> None:
         handler, self._handler = self._handler, None

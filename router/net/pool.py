@@ -58,10 +58,15 @@ class Exchange:
         if self._handler is not None:
             self._handler.on_informational(status, headers)
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Forward a response that is here as a whole."""
+        handler = self._detach()
+        if handler is not None:
+            handler.on_whole(head, data)
+
     def on_end(self, trailers: Sequence[Header]) -> None:
         """Forward the end."""
-        handler, self._handler, self._connection, self.over = self._handler, None, None, True
-        self.on_head, self.on_data = _ignore_head, _ignore_data
+        handler = self._detach()
         if handler is not None:
             handler.on_end(trailers)
 

@@ -96,6 +96,11 @@ class Outbox:
     def informational(self, status: int, headers: Iterable[Header], /) -> None:
         """Dropped."""
 
+    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
+        self.head(status, headers, reason)
+        self.body(body)
+        self.end()
+
     def head(self, status: int, headers: list[Header], reason: bytes = b"", /) -> None:
         dropped = _NOT_MODIFIED if status == 304 else _SERVERS
         headers = [header for header in headers if header[0] not in dropped]

@@ -56,6 +56,8 @@ class AttemptOwner(Protocol):
 
     def on_informational(self, attempt: Attempt, status: int, headers: list[Header], /) -> None: ...
 
+    def on_whole(self, attempt: Attempt, now: float, /) -> None: ...
+
     def on_head(self, attempt: Attempt, /) -> None: ...
 
     def on_ready(self, attempt: Attempt, now: float, /) -> None: ...
@@ -73,6 +75,7 @@ class Attempt:
     """The response handler of one target's reply."""
 
     __slots__ = (
+        "_closed",
         "_context",
         "_filter",
         "_first",
@@ -127,7 +130,7 @@ class Attempt:
         self._first: FirstEvent | None = None
         self._last: LastEvent | None = None
         self._held: list[bytes] = []
-        self.flowing = self.ended = self._recorded = False
+        self.flowing = self.ended = self._recorded = self._closed = False
         self._reported = request.keyless
         self._truncated: str | None = None
 
@@ -144,7 +147,7 @@ class Attempt:
         if deadline < math.inf:
             fields += b"%b: %d\r\n" % (TIMEOUT, max(1, round((deadline - self.started) * 1000)))
         size, origin = len(body), target.origin
-        head = request_head(method, request.target, origin, headers, size)
+        head = request_head(method, request.target, origin, fields, size)
         if size <= UNCOUNTED:
             head, body = head + body, b""
         self.call = context.pool.send(origin, head, self, head_only=method == "HEAD", body=body)
@@ -154,7 +157,27 @@ class Attempt:
     def on_informational(self, status: int, headers: list[Header]) -> None:
         self._owner.on_informational(self, status, headers)
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """All of it is here. A small reply is one event for the owner."""
+        reply = self._classify(head)
+        if reply.kind is not ResponseKind.BUFFER or self._filter is not None:
+            self._owner.on_head(self)
+            if data and not self._closed:
+                self.on_data(data)
+            if not self._closed:
+                self.on_end(())
+            return
+        self._held = [data]
+        self.ended = True
+        self._settle(reply, self.headed_at)
+        self._owner.on_whole(self, self.headed_at)
+
     def on_head(self, head: ResponseHead) -> None:
+        """Its head is here."""
+        self._classify(head)
+        self._owner.on_head(self)
+
+    def _classify(self, head: ResponseHead) -> Classification:
         """Classify it, and report what it says of the target."""
         context, request = self._context, self.request
         agents = context.agents
@@ -185,7 +208,7 @@ class Attempt:
         elif kind is not ResponseKind.BUFFER and reply.at_end is not Outcome.NEUTRAL:
             self._report(self.headed_at)
         self.awaited = kind is ResponseKind.BUFFER or kind is ResponseKind.STREAM
-        self._owner.on_head(self)
+        return reply
 
     def on_data(self, data: bytes) -> None:
         if self._filter is not None:
@@ -226,33 +249,35 @@ class Attempt:
             if last:
                 self.on_data(last)
         self.ended = True
-        self._context.balancer.end(self.key, self)
-        reply, now = self.reply, self._context.ticks()
-        if reply is None:
-            self.record(Outcome.NEUTRAL)
-        else:
-            if reply.at_end is not Outcome.NEUTRAL:
-                if self._last is not None and (
-                    why := self._context.agents.stream_fault(self._last, self.request.path)
-                ):
-                    self.record(stream_blame(self._last), why)
-                if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
-                    self._reported = self._recorded = True
-                    self._context.balancer.report(
-                        self.key,
-                        reply.at_end,
-                        first_event_ms=(now - self.started) * 1000,
-                        load=reply.load,
-                        cold=reply.at_end is Outcome.COLD,
-                    )
-                    if self._context.balancer.evidence:
-                        self._succeeded()
-            if not self._recorded:
-                self.record(reply.at_end)
+        now = self._context.ticks()
+        self._settle(self.reply, now)
         if self.flowing:
             self._owner.on_end(self)
         elif self.awaited:
             self._owner.on_ready(self, now)
+
+    def _settle(self, reply: Classification | None, now: float) -> None:
+        """It has ended in order: report what that says of the target."""
+        balancer = self._context.balancer
+        balancer.end(self.key, self)
+        if reply is None:
+            self.record(Outcome.NEUTRAL)
+            return
+        outcome = reply.at_end
+        if outcome is not Outcome.NEUTRAL:
+            if self._last is not None and (
+                why := self._context.agents.stream_fault(self._last, self.request.path)
+            ):
+                self.record(stream_blame(self._last), why)
+            if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
+                self._reported = self._recorded = True
+                milliseconds = (now - self.started) * 1000
+                cold = outcome is Outcome.COLD
+                balancer.report(self.key, outcome, first_event_ms=milliseconds, load=reply.load, cold=cold)
+                if balancer.evidence:
+                    self._succeeded()
+        if not self._recorded:
+            self.record(outcome)
 
     def on_failure(self, error: TransportError, why: str) -> None:
         failure = _ERRORS[error]
@@ -272,6 +297,11 @@ class Attempt:
             self._owner.on_truncated(self, why)
 
     # The owner calls these.
+
+    def take(self) -> bytes:
+        """What is held of its reply."""
+        held, self._held = self._held, []
+        return held[0] if len(held) == 1 else b"".join(held)
 
     @property
     def heartbeat(self) -> bool:
@@ -350,7 +380,7 @@ class Attempt:
     def close(self) -> None:
         """The rest of its reply is not needed."""
         self.flowing = self.awaited = False
-        self._recorded = True
+        self._recorded = self._closed = True
         self._context.balancer.end(self.key, self)
         if not self.call.over:
             self.call.cancel()

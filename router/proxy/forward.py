@@ -168,6 +168,11 @@ class Forwarder:
         if attempt is self._attempts[0] and len(self._attempts) == 1 and self._forwarded is None:
             self._downstream.informational(status, downstream(headers))
 
+    def on_whole(self, attempt: Attempt, now: float) -> None:
+        """Its small reply is here as a whole."""
+        if attempt.reply is not None:
+            self._do(self._machine.on_whole(attempt.number, attempt.status, attempt.reply, now), now)
+
     def on_head(self, attempt: Attempt) -> None:
         """The head of its reply is here and classified."""
         if attempt.reply is None:
@@ -238,21 +243,21 @@ class Forwarder:
         while actions:
             more: a.Actions = ()
             for action in actions:
-                match action:
-                    case a.Pick():
-                        choice = context.balancer.choose(action.excluded, self._strategy, self._key)
-                        if context.balancer.evidence and not (action.excluded or self._key):
-                            choice = self._compared(choice)
-                        more = machine.on_pick(choice, now)
-                    case a.Send():
-                        self._send(action, now)
-                    case a.Forward():
-                        self._forward(self._attempts[action.number], now, resumed=action.resumed)
-                    case a.Charge():
-                        paid = context.balancer.afford(action.choice.key, action.reason)
-                        more = machine.on_charge(now, affordable=paid)
-                    case _:
-                        self._other(action)
+                # By class, the usual ones first: `match` takes twice as long.
+                if type(action) is a.Pick:
+                    choice = context.balancer.choose(action.excluded, self._strategy, self._key)
+                    if context.balancer.evidence and not (action.excluded or self._key):
+                        choice = self._compared(choice)
+                    more = machine.on_pick(choice, now)
+                elif type(action) is a.Send:
+                    self._send(action, now)
+                elif type(action) is a.Forward:
+                    self._forward(self._attempts[action.number], now, resumed=action.resumed)
+                elif type(action) is a.Charge:
+                    paid = context.balancer.afford(action.choice.key, action.reason)
+                    more = machine.on_charge(now, affordable=paid)
+                else:
+                    self._other(action)
             actions = more
         due = machine.wake_at if machine.wake_at < self._listen_at else self._listen_at
         if due < self.due and not machine.over:
@@ -335,7 +340,13 @@ class Forwarder:
                 headers = relocated(headers, own, self._request.forwarded)
             if self._request.cors and not any(name == ALLOW_ORIGIN for name, _ in headers):
                 headers += self._request.cors
-            self._downstream.head(status, headers + self._own_headers(attempt, now), attempt.phrase)
+            headers += self._own_headers(attempt, now)
+            if attempt.ended and not (events or attempt.trailers):
+                self._machine.on_end(attempt.number)
+                self._context.deadlines.discard(self)  # all other attempts are closed
+                self._downstream.whole(status, headers, attempt.take(), attempt.phrase)
+                return
+            self._downstream.head(status, headers, attempt.phrase)
             if self._request.held is not None and not self._machine.may_resume:
                 self._let_go(self._request.held)
         attempt.flow()

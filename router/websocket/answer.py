@@ -86,6 +86,12 @@ class Answer:
     def informational(self, status: int, headers: Iterable[Header], /) -> None:
         """An interim response: a message has no place for it."""
 
+    def whole(self, status: int, headers: list[Header], body: bytes, _reason: bytes = b"", /) -> None:
+        """A reply that is here as a whole."""
+        self.head(status, headers)
+        self.body(body)
+        self.end()
+
     def head(self, status: int, headers: list[Header], _reason: bytes = b"", /) -> None:
         """The head of the reply."""
         if self.over:

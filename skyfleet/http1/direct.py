@@ -27,6 +27,10 @@ class Refusal(Exception):
 class ClientResponse(Protocol):
     """The response to one request, as the server writes it."""
 
+    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
+        """Head, body and end of a response that is here as a whole."""
+        ...
+
     def head(self, status: int, headers: list[Header], reason: bytes = b"", /) -> None:
         """The head, which may wait for the next call."""
         ...

@@ -86,6 +86,12 @@ class _Handler:
         assert 100 < status < 200
         self._check(headers)
 
+    def on_whole(self, head: ResponseHead, data: bytes, /) -> None:
+        self.on_head(head)
+        if data:
+            self.on_data(data)
+        self.on_end(())
+
     def on_head(self, head: ResponseHead, /) -> None:
         assert not self.events
         assert 200 <= head.status <= 599

@@ -79,6 +79,17 @@ class Response:
         if not self.started and self._minor:
             self._connection.write(_head(status, _REASONS.get(status, b""), headers))
 
+    def whole(self, status: int, headers: Sequence[Header], body: bytes, reason: bytes = b"", /) -> None:
+        """Write a response that is here as a whole. Raises InvalidResponse."""
+        self.head(status, headers, reason)
+        if self._left == len(body) and not self.over:
+            held, self._held = self._held, b""
+            self._connection.write(held + body)
+            self._finish(complete=self.keep_alive)
+        else:
+            self.body(body)
+            self.end()
+
     def head(self, status: int, headers: Sequence[Header], reason: bytes = b"", /) -> None:
         """Take the head. Raises InvalidResponse."""
         if self.over:

@@ -255,6 +255,9 @@ class _Ended:
 
     def on_informational(self, status: int, headers: list[Header], /) -> None: ...
 
+    def on_whole(self, head: ResponseHead, data: bytes, /) -> None:
+        self.on_end(())
+
     def on_head(self, head: ResponseHead, /) -> None: ...
 
     def on_data(self, data: bytes, /) -> None: ...

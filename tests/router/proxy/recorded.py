@@ -49,6 +49,11 @@ class Recorded:
         self.aborted = why
         self.over.set()
 
+    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
+        self.head(status, headers, reason)
+        self.body(body)
+        self.end()
+
     def listen(self) -> None: ...
 
     def flush(self) -> None: ...
