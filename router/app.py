@@ -205,7 +205,9 @@ class App:
                 body = await read_body(fields.get(b"content-length"), receive, grow=grow)
                 if len(body) > UNCOUNTED:
                     grow(len(body))
-                request = arrival.request(scope["method"], target, scope["path"], query, headers, body)
+                request = arrival.request(
+                    scope["method"], target, scope["path"], query, headers, fields, body
+                )
                 forwarder = Forwarder(self._context, request, outbox)
                 del body, request  # the forwarder lets the body go
                 await outbox.serve(forwarder, receive, send)
@@ -273,7 +275,7 @@ class App:
             arrival.keyless = True
             passed = preflight_fields(headers)
             check_request("OPTIONS", target, passed)
-            request = arrival.request("OPTIONS", target, scope["path"], query, passed, b"")
+            request = arrival.request("OPTIONS", target, scope["path"], query, passed, dict(passed), b"")
             outbox = server.Outbox()
             await outbox.serve(Forwarder(self._context, request, outbox), receive, send)
         finally:
@@ -300,6 +302,7 @@ def on_lambda(request: Request) -> Request:
         path,
         request.query,
         request.headers,
+        request.by_name,
         request.body,
         request.id,
         forwarded=request.forwarded,

@@ -5,6 +5,7 @@ Rule: each body that is counted is given back once, by the request that begins o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from router.core.errors import CallerError
@@ -47,7 +48,14 @@ class Arrival:
             self.held.release()
 
     def request(
-        self, method: str, target: bytes, path: str, query: bytes, headers: list[Header], body: bytes
+        self,
+        method: str,
+        target: bytes,
+        path: str,
+        query: bytes,
+        headers: list[Header],
+        by_name: Mapping[bytes, bytes],
+        body: bytes,
     ) -> Request:
         """The complete request."""
         return Request(
@@ -56,6 +64,7 @@ class Arrival:
             path,
             query,
             headers,
+            by_name,
             body,
             self.id,
             self.drop,
@@ -92,7 +101,9 @@ class Beginning:
         try:
             if len(body) > UNCOUNTED:
                 arrival.grow(self._bodies, len(body))
-            request = arrival.request(head.method, target, decoded_path(path), query, head.fields, body)
+            request = arrival.request(
+                head.method, target, decoded_path(path), query, head.fields, head.by_name, body
+            )
             forwarder = Forwarder(self._context, request, self._response)
         except (InvalidRequest, BodyTooLarge, CallerError) as error:
             arrival.gone()

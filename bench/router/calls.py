@@ -46,7 +46,7 @@ class Client:
         self.status = 0
         self.over = asyncio.get_running_loop().create_future()
 
-    def whole(self, status: int, _headers: list[Header], _body: bytes, _reason: bytes = b"", /) -> None:
+    def whole(self, status: int, _fields: bytes, _body: bytes, _reason: bytes, /, *, dated: bool) -> None:
         self.status = status
         self.end()
 
@@ -75,7 +75,7 @@ class AtOnce:
         self._client = client
 
     def __call__(self, _body: bytes, /) -> AtOnce:
-        self._client.whole(200, [], b"")
+        self._client.whole(200, b"", b"", b"", dated=False)
         return self
 
     def reading(self, _size: int, /) -> None: ...

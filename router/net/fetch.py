@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from router.net.errors import FetchError, TransportError
-from router.net.fields import lines, request_head
+from router.net.fields import request_head
 from router.net.pool import Pool
 from skyfleet.asgi import Header
-from skyfleet.http1.head import ResponseHead
+from skyfleet.http1.head import ResponseHead, lines_of
 from skyfleet.origin import Origin
 from skyfleet.values import frozen
 
@@ -81,7 +81,9 @@ async def fetch(
     """
     collector = _Collector(limit)
     length = len(request.body)
-    head = request_head(request.method, request.path.encode(), request.origin, lines(request.headers), length)
+    head = request_head(
+        request.method, request.path.encode(), request.origin, lines_of(request.headers), length
+    )
     exchange = pool.send(request.origin, head + request.body, collector, limited=limited)
     try:
         async with asyncio.timeout(timeout_s):

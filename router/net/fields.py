@@ -18,7 +18,7 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -26,6 +26,7 @@ from router.net.errors import InvalidRequest
 from skyfleet.asgi import Header
 from skyfleet.forwarded import FIELD as FORWARDED
 from skyfleet.forwarded import parse
+from skyfleet.http1.head import lines_of
 from skyfleet.origin import Origin
 
 _HOP_BY_HOP: Final = frozenset(
@@ -152,11 +153,13 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
     return None
 
 
-def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> bytes:
+def upstream(
+    headers: Sequence[Header], drop: frozenset[bytes], known: Mapping[bytes, bytes] | None = None
+) -> bytes:
     """The caller's fields for an agent, as lines. drop: names of the fields that carried the caller's API
-    key."""
+    key. known: the fields by name."""
     banned = _not_upstream(drop)
-    names = b"\n".join([name for name, _ in headers])
+    names = b"\n".join(known or dict(headers))
     own: Sequence[Header] = ()
     if b"connection" in names:
         options = _named([value for name, value in headers if name == b"connection"])
@@ -166,12 +169,7 @@ def upstream(headers: Sequence[Header], drop: frozenset[bytes]) -> bytes:
     if (b"x-" in names or b"_" in names) and _RARE_NAMES.search(names):
         headers = [header for header in headers if not _is_banned(header[0].replace(b"_", b"-"), banned)]
     passed = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] not in banned])
-    return passed + lines(own) if own else passed
-
-
-def lines(headers: Iterable[Header]) -> bytes:
-    """Valid fields (`check_request`) as lines of a head in HTTP/1.1, each with its CRLF."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+    return passed + lines_of(own) if own else passed
 
 
 def _is_banned(name: bytes, banned: frozenset[bytes]) -> bool:
@@ -194,6 +192,14 @@ def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool =
     if streamed or status == 204:
         banned |= {b"content-length"}
     return [header for header in headers if header[0] not in banned]
+
+
+def whole_reply(fields: Mapping[bytes, bytes]) -> bytes:
+    """As `downstream`, in lines, of a reply that has each name once, a status of 200 and a length."""
+    banned, options = _NOT_DOWNSTREAM, fields.get(b"connection", b"keep-alive")
+    if options != b"keep-alive":
+        banned |= _named([options])
+    return b"".join([b"%b: %b\r\n" % field for field in fields.items() if field[0] not in banned])
 
 
 def takes_trailers(headers: Iterable[Header]) -> bool:

@@ -27,6 +27,7 @@ from typing import Final, Protocol
 
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
 from skyfleet.http1.direct import Handler
+from skyfleet.http1.head import fields_of
 
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144
@@ -96,8 +97,8 @@ class Outbox:
     def informational(self, status: int, headers: Iterable[Header], /) -> None:
         """Dropped."""
 
-    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
-        self.head(status, headers, reason)
+    def whole(self, status: int, fields: bytes, body: bytes, reason: bytes, /, *, dated: bool) -> None:
+        self.head(status, fields_of(fields))
         self.body(body)
         self.end()
 

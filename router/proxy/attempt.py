@@ -12,8 +12,8 @@ Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from router.core.outcomes import Outcome
 from router.core.request.actions import Send
@@ -35,6 +35,8 @@ from router.net.lambda_errors import BROKE_OFF, LambdaErrorFilter
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from router.proxy.held import UNCOUNTED
+from router.proxy.owner import AttemptOwner
+from router.proxy.reply import is_plain
 from skyfleet.asgi import Header
 from skyfleet.http1.head import ResponseHead
 from skyfleet.sse import FirstEvent, LastEvent
@@ -49,26 +51,6 @@ _ERRORS: Final = {
 }
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENCE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
 _GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
-
-
-class AttemptOwner(Protocol):
-    """What hears of an attempt's events."""
-
-    def on_informational(self, attempt: Attempt, status: int, headers: list[Header], /) -> None: ...
-
-    def on_whole(self, attempt: Attempt, now: float, /) -> None: ...
-
-    def on_head(self, attempt: Attempt, /) -> None: ...
-
-    def on_ready(self, attempt: Attempt, now: float, /) -> None: ...
-
-    def on_data(self, attempt: Attempt, data: bytes, /) -> None: ...
-
-    def on_end(self, attempt: Attempt, /) -> None: ...
-
-    def on_error(self, attempt: Attempt, error: AttemptError, why: str, /) -> None: ...
-
-    def on_truncated(self, attempt: Attempt, why: str, /) -> None: ...
 
 
 class Attempt:
@@ -87,6 +69,7 @@ class Attempt:
         "_size",
         "_truncated",
         "awaited",
+        "by_name",
         "call",
         "choice",
         "ended",
@@ -96,6 +79,7 @@ class Attempt:
         "key",
         "number",
         "phrase",
+        "plain",
         "reason",
         "reply",
         "request",
@@ -120,6 +104,9 @@ class Attempt:
         self.status = 0
         self.phrase = b""  # of its status line
         self.headers: list[Header] = []
+        self.by_name: Mapping[bytes, bytes] = {}
+        # A small reply that is here as a whole (`router.proxy.reply.is_plain`).
+        self.plain = False
         self.trailers: Sequence[Header] = ()
         self.reply: Classification | None = None
         # A good head is here, and the reply is held until its first event or its end.
@@ -139,7 +126,7 @@ class Attempt:
         context, request = self._context, self.request
         target, method, body = context.balancer.targets[self.key], request.method, request.body
         fields = b"%bx-request-id: %b\r\nx-request-start: t=%.3f\r\n%b" % (
-            upstream(request.headers, request.drop),
+            upstream(request.headers, request.drop, request.by_name),
             request.id,
             arrived,
             context.sign(self.key, request, "" if self.number else request.nonce),
@@ -169,6 +156,8 @@ class Attempt:
             return
         self._held = [data]
         self.ended = True
+        self.by_name = head.by_name
+        self.plain = is_plain(head, self.request.method)
         self._settle(reply, self.headed_at)
         self._owner.on_whole(self, self.headed_at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Final
 
@@ -23,7 +23,8 @@ _CLASS_FIELDS: Final = frozenset({b"authorization", b"x-api-key", STRATEGY})
 
 @frozen
 class Request:
-    """A complete request of a client. target: as sent (path and query). path: percent-decoded.
+    """A complete request of a client. target: as sent (path and query). path: percent-decoded. by_name: the
+    last field of each name.
 
     id: the client's, or made for it. drop: header fields that carried the client's API key. arrived: when its
     head came, in ticks; None: just now. nonce: for the signature of the first attempt, 32 random hexadecimal
@@ -37,6 +38,7 @@ class Request:
     path: str
     query: bytes
     headers: list[Header]
+    by_name: Mapping[bytes, bytes]
     body: bytes
     id: bytes
     drop: frozenset[bytes] = frozenset()

@@ -2,8 +2,7 @@
 
 Rules
 - `ClientResponse` is all that this file knows of the server in front.
-- The head of a small reply to the only attempt decides nothing, and often all of it is in the same read.
-  So it is reported with the next event, and is no event of its own.
+- A small reply that is here as a whole, as most are, is one event.
 - The attempt whose reply the machine forwards owns the downstream; all others are closed, so that their
   agents notice it. Replies that are not forwarded yet are held, paused and bounded (`router.proxy.attempt`).
 """
@@ -11,28 +10,27 @@ Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
 from router.core.request import actions as a
 from router.core.request.budget import AttemptReason
-from router.core.request.classify import ResponseKind
-from router.core.request.failures import AttemptError, Fail, error_reply, response_headers, retry_advice
+from router.core.request.failures import AttemptError, Fail, error_reply, response_lines
 from router.core.request.limits import is_repeatable, request_limits
 from router.core.request.machine import RequestMachine
 from router.core.request.options import parse_options
 from router.core.request.rpc import is_rpc, may_repeat, rpc_error
 from router.core.targets import Choice
-from router.net.fields import downstream, relocated, takes_trailers, trailing
+from router.net.fields import downstream, takes_trailers, trailing, whole_reply
 from router.proxy.abandoned import abandon
 from router.proxy.attempt import Attempt
 from router.proxy.context import Context, Request
 from router.proxy.held import HeldBody
+from router.proxy.reply import advice, reply_headers
 from skyfleet.asgi import Header
-from skyfleet.cors import ALLOW_ORIGIN
 from skyfleet.http1.direct import ClientResponse
+from skyfleet.http1.head import fields_of
 from skyfleet.sse import PING, error_event, raw_frame
 
 # From then on a leaving client is noticed: above most replies that no model makes, far below a wasted minute.
@@ -48,7 +46,6 @@ class Forwarder:
         "_context",
         "_downstream",
         "_forwarded",
-        "_headed",
         "_hedged",
         "_key",
         "_limit",
@@ -68,7 +65,7 @@ class Forwarder:
         `skyfleet.http1.head` or by `router.net.fields.check_request`."""
         balancer = context.balancer
         policy = balancer.policy
-        options = parse_options(request.headers, policy)
+        options = parse_options(request.headers, policy, request.by_name)
         if options.rpc and request.method == "POST":
             options = replace(options, harmless=may_repeat(request.headers, request.body))
         self._context, self._request, self._downstream = context, request, downstream
@@ -86,7 +83,6 @@ class Forwarder:
         self._machine = RequestMachine(limits)
         self._attempts: list[Attempt] = []
         self._forwarded: Attempt | None = None
-        self._headed: Attempt | None = None  # its head is here and not reported yet
         self._paused = self._queued = self._hedged = False
         self._listen_at = started + LISTEN_AFTER_S
         self.due = math.inf
@@ -139,7 +135,6 @@ class Forwarder:
         if now >= self._listen_at:
             self._listen_at = math.inf
             self._downstream.listen()
-        self._report_head()
         self._do(self._machine.on_time(now) if now >= self._machine.wake_at else (), now)
 
     def can_retry_on(self, key: str) -> bool:
@@ -175,28 +170,13 @@ class Forwarder:
 
     def on_head(self, attempt: Attempt) -> None:
         """The head of its reply is here and classified."""
-        if attempt.reply is None:
-            return
-        if attempt.reply.kind is ResponseKind.BUFFER and attempt is self._attempts[-1] and not attempt.number:
-            self._headed = attempt
-            return
-        now = attempt.headed_at
-        self._do(self._machine.on_head(attempt.number, attempt.status, attempt.reply, now), now)
-
-    def _report_head(self) -> None:
-        """Report the head that is here, before another event."""
-        attempt, self._headed = self._headed, None
-        if attempt is not None and attempt.reply is not None:
+        if attempt.reply is not None:
             now = attempt.headed_at
             self._do(self._machine.on_head(attempt.number, attempt.status, attempt.reply, now), now)
 
     def on_ready(self, attempt: Attempt, now: float) -> None:
         """Its held reply is complete, or has its first event."""
-        if self._headed is None or attempt.reply is None:
-            self._do(self._machine.on_ready(attempt.number, now), now)
-            return
-        self._headed = None
-        self._do(self._machine.on_whole(attempt.number, attempt.status, attempt.reply, now), now)
+        self._do(self._machine.on_ready(attempt.number, now), now)
 
     def on_data(self, attempt: Attempt, data: bytes) -> None:
         """A part of the forwarded body."""
@@ -225,13 +205,11 @@ class Forwarder:
 
     def on_error(self, attempt: Attempt, error: AttemptError, why: str) -> None:
         """It ended without a reply that can be forwarded."""
-        self._report_head()
         now = self._context.ticks()
         self._do(self._machine.on_error(attempt.number, error, now, why), now)
 
     def on_truncated(self, attempt: Attempt, why: str) -> None:
         """Its reply broke off."""
-        self._report_head()
         now = self._context.ticks()
         self._do(self._machine.on_truncated(attempt.number, why, now), now)
 
@@ -316,7 +294,6 @@ class Forwarder:
 
     def _on_probe(self, attempt: Attempt, alive: bool) -> None:
         attempt.stop_probing()
-        self._report_head()
         machine, number, now = self._machine, attempt.number, self._context.ticks()
         if alive:
             self._do(machine.on_probe_ok(number, now, heartbeat=attempt.heartbeat), now)
@@ -330,22 +307,24 @@ class Forwarder:
             balancer.remember(self._key, attempt.key)
         if attempt.stop_probe is not None:
             attempt.stop_probing()
+        if attempt.plain and not self._request.cors:
+            self._machine.on_end(attempt.number)
+            self._context.deadlines.discard(self)  # all other attempts are closed
+            lines, dated = whole_reply(attempt.by_name), b"date" in attempt.by_name
+            lines += self._own_lines(attempt, now)
+            self._downstream.whole(attempt.status, lines, attempt.take(), attempt.phrase, dated=dated)
+            return
         if not resumed:
-            status, events = attempt.status, self._machine.stream is not None
-            headers = downstream(attempt.headers, status, streamed=events)
+            status, own = attempt.status, balancer.targets[attempt.key].origin
+            streamed = self._machine.stream is not None
+            headers = reply_headers(status, attempt.headers, self._request, own, streamed=streamed)
             if status >= 400:
-                headers += self._advice(status, headers)
-            elif status >= 300 or status == 201:
-                own = balancer.targets[attempt.key].origin
-                headers = relocated(headers, own, self._request.forwarded)
-            if self._request.cors and not any(name == ALLOW_ORIGIN for name, _ in headers):
-                headers += self._request.cors
-            headers += self._own_headers(attempt, now)
-            if attempt.ended and not (events or attempt.trailers):
-                self._machine.on_end(attempt.number)
-                self._context.deadlines.discard(self)  # all other attempts are closed
-                self._downstream.whole(status, headers, attempt.take(), attempt.phrase)
-                return
+                one, every = self._machine.forwarded, [each.status for each in self._attempts]
+                repeatable = one is not None and one.repeatable
+                headers += advice(status, headers, every, repeatable=repeatable, keyed=bool(self._key))
+            if status >= 500:
+                balancer.request_failed()
+            headers += fields_of(self._own_lines(attempt, now))
             self._downstream.head(status, headers, attempt.phrase)
             if self._request.held is not None and not self._machine.may_resume:
                 self._let_go(self._request.held)
@@ -360,16 +339,6 @@ class Forwarder:
         self._request = replace(self._request, body=b"", held=None)
         for attempt in self._attempts:
             attempt.request = self._request
-
-    def _advice(self, status: int, headers: list[Header]) -> Sequence[Header]:
-        """Of a forwarded error: what its client is told about a repeat."""
-        if status >= 500:
-            self._context.balancer.request_failed()
-        one = self._machine.forwarded
-        # Several targets gave the same answer already: one more request would get it too.
-        alike = len([other for other in self._attempts if other.status == status]) > 1
-        repeatable = one is not None and one.repeatable and not alike
-        return retry_advice(status, headers, repeatable=repeatable, keyed=bool(self._key))
 
     def _abort(self, action: a.Abort) -> None:
         self._context.balancer.request_failed()
@@ -390,17 +359,19 @@ class Forwarder:
         balancer = self._context.balancer
         balancer.request_failed()
         headers, body = error_reply(fail, balancer.retry_after_s(), self._rpc_error(fail.code, fail.reason))
-        headers += self._own_headers(self._attempts[-1] if self._attempts else None, self._context.ticks())
+        lines = self._own_lines(self._attempts[-1] if self._attempts else None, self._context.ticks())
+        headers += fields_of(lines)
         self._finish()
         self._downstream.head(fail.status, headers)
         self._downstream.body(body)
         self._downstream.end()
 
-    def _own_headers(self, attempt: Attempt | None, now: float) -> list[Header]:
-        times = (now - self._started) * 1000, 0.0 if attempt is None else (now - attempt.started) * 1000
-        self._context.balancer.request_took(times[0])
+    def _own_lines(self, attempt: Attempt | None, now: float) -> bytes:
+        took_ms = (now - self._started) * 1000
+        self._context.balancer.request_took(took_ms)
+        times = took_ms, 0.0 if attempt is None else (now - attempt.started) * 1000
         choice = None if attempt is None else attempt.choice
-        return response_headers(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
+        return response_lines(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
 
     def _finish(self) -> None:
         self._context.deadlines.discard(self)

@@ -21,6 +21,7 @@ from router.websocket import messages
 from router.websocket.limits import Limits
 from skyfleet.asgi import Header
 from skyfleet.event_reader import Event, EventReader, EventTooLarge
+from skyfleet.http1.head import fields_of
 from skyfleet.sse import is_event_stream
 
 # A page of memory: what a message costs beside its bytes is counted with it.
@@ -86,9 +87,9 @@ class Answer:
     def informational(self, status: int, headers: Iterable[Header], /) -> None:
         """An interim response: a message has no place for it."""
 
-    def whole(self, status: int, headers: list[Header], body: bytes, _reason: bytes = b"", /) -> None:
+    def whole(self, status: int, fields: bytes, body: bytes, _reason: bytes, /, *, dated: bool) -> None:
         """A reply that is here as a whole."""
-        self.head(status, headers)
+        self.head(status, fields_of(fields))
         self.body(body)
         self.end()
 

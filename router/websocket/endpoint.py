@@ -45,7 +45,14 @@ class Arrival(Protocol):
     def id(self) -> bytes: ...
 
     def request(
-        self, method: str, target: bytes, path: str, query: bytes, headers: list[Header], body: bytes
+        self,
+        method: str,
+        target: bytes,
+        path: str,
+        query: bytes,
+        headers: list[Header],
+        by_name: Mapping[bytes, bytes],
+        body: bytes,
     ) -> Request: ...
 
 
@@ -143,7 +150,9 @@ class _Begin:
         arrival.drop = self._carried(asked.headers)
         check_request(asked.method, asked.target, headers)
         path, _, query = asked.target.partition(b"?")
-        request = arrival.request(asked.method, asked.target, decoded_path(path), query, headers, asked.body)
+        request = arrival.request(
+            asked.method, asked.target, decoded_path(path), query, headers, dict(headers), asked.body
+        )
         forwarder = Forwarder(self._context, request, answer)
         answer.upstream = forwarder
         add(answer)

@@ -27,8 +27,9 @@ class Refusal(Exception):
 class ClientResponse(Protocol):
     """The response to one request, as the server writes it."""
 
-    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
-        """Head, body and end of a response that is here as a whole."""
+    def whole(self, status: int, fields: bytes, body: bytes, reason: bytes, /, *, dated: bool) -> None:
+        """A response that is here as a whole, to a request other than HEAD. fields: as lines, all valid and
+        end-to-end, each name once, `content-length` among them. dated: `date` is among them."""
         ...
 
     def head(self, status: int, headers: list[Header], reason: bytes = b"", /) -> None:

@@ -73,7 +73,7 @@ def test_a_request_that_tells_nothing_is_left_as_it_is() -> None:
 async def test_the_field_counts_only_if_the_signature_covers_it() -> None:
     """A request that got the field, or another value of it, after the router is refused."""
     app = application("tests.fastapi_agent:app")
-    request = Request("GET", b"/item", "/item", b"", [], b"", b"r1", forwarded=TOLD)
+    request = Request("GET", b"/item", "/item", b"", [], {}, b"", b"r1", forwarded=TOLD)
     signed = sign_request(KEYS, request, now=time.time(), nonce="ab" * 16)
     forged = [(name, value.replace(b"a.example", b"evil.example")) for name, value in signed]
     refused = await call(app, "GET", "/item", headers=forged)

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 from skyfleet.asgi import Header
 from skyfleet.http1.body import Decoder
-from skyfleet.http1.head import CHUNKED, FIELD_LINES, RequestHead
+from skyfleet.http1.head import CHUNKED, FIELD_LINES, RequestHead, lines_of
 
 LOG: Final = logging.getLogger("skyfleet.server")
 # Of a body whose end is the connection's.
@@ -79,16 +79,22 @@ class Response:
         if not self.started and self._minor:
             self._connection.write(_head(status, _REASONS.get(status, b""), headers))
 
-    def whole(self, status: int, headers: Sequence[Header], body: bytes, reason: bytes = b"", /) -> None:
-        """Write a response that is here as a whole. Raises InvalidResponse."""
-        self.head(status, headers, reason)
-        if self._left == len(body) and not self.over:
-            held, self._held = self._held, b""
-            self._connection.write(held + body)
-            self._finish(complete=self.keep_alive)
-        else:
-            self.body(body)
-            self.end()
+    def whole(self, status: int, fields: bytes, body: bytes, reason: bytes, /, *, dated: bool) -> None:
+        """Write a response that is here as a whole (`skyfleet.http1.direct.ClientResponse`)."""
+        if self.over:
+            return
+        connection = self._connection
+        if not dated:
+            fields += lines_of(connection.default_fields)
+        if not self.keep_alive or connection.body is not None:
+            self.keep_alive = False
+            fields += b"connection: close\r\n"
+        elif not self._minor:
+            fields += b"connection: keep-alive\r\n"
+        self.started = True
+        reason = reason or _REASONS.get(status, b"")
+        connection.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, reason, fields, body))
+        self._finish(complete=self.keep_alive)
 
     def head(self, status: int, headers: Sequence[Header], reason: bytes = b"", /) -> None:
         """Take the head. Raises InvalidResponse."""

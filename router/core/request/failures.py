@@ -30,6 +30,10 @@ from skyfleet.asgi import Header, error_json
 from skyfleet.cors import READABLE
 from skyfleet.values import frozen
 
+_OWN_LINES: Final = (
+    b"x-request-id: %b\r\nx-skyfleet-attempts: %d\r\nserver-timing: upstream;dur=%.1f, router;dur=%.1f\r\n"
+)
+
 
 class AttemptError(StrEnum):
     """How an attempt ended without a reply that can be forwarded."""
@@ -130,25 +134,21 @@ def invalid_response(key: str, why: str) -> Fail:
     return Fail(502, "invalid-response", reason)
 
 
-def response_headers(
+def response_lines(
     request_id: bytes, attempts: int, took_ms: tuple[float, float], choice: Choice | None, *, hedged: bool
-) -> list[Header]:
-    """The router's own fields of a reply. attempts: all of the request. took_ms: since its arrival, and since
-    the attempt began that replied. choice: of that attempt; None: there is none. hedged: a hedge was sent."""
+) -> bytes:
+    """The router's own fields of a reply, as lines. attempts: all of the request. took_ms: since its arrival,
+    and since the attempt began that replied. choice: of that attempt; None: there is none. hedged: a hedge
+    was sent."""
     total_ms, upstream_ms = took_ms
     router_ms = total_ms - upstream_ms if total_ms > upstream_ms else 0.0
-    headers: list[Header] = [
-        (b"x-request-id", request_id),
-        (b"x-skyfleet-attempts", b"%d" % attempts),
-        (b"server-timing", b"upstream;dur=%.1f, router;dur=%.1f" % (upstream_ms, router_ms)),
-    ]
+    lines = _OWN_LINES % (request_id, attempts, upstream_ms, router_ms)
     if hedged:
-        headers.append((b"x-skyfleet-hedged", b"true"))
-    if choice is not None:
-        headers.append((b"x-skyfleet-target", choice.key.encode()))
-        if choice.panic:
-            headers.append((b"x-skyfleet-panic", b"true"))
-    return headers
+        lines += b"x-skyfleet-hedged: true\r\n"
+    if choice is None:
+        return lines
+    panic = b"x-skyfleet-panic: true\r\n" if choice.panic else b""
+    return b"%bx-skyfleet-target: %b\r\n%b" % (lines, choice.key.encode(), panic)
 
 
 def error_reply(fail: Fail, retry_after_s: int, rpc: bytes = b"") -> tuple[list[Header], bytes]:

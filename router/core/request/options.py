@@ -16,7 +16,7 @@ repeated Idempotency-Key always is. Of two timeouts the shorter one counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from router.core.errors import CallerError
@@ -62,12 +62,16 @@ NONE: Final = RequestOptions()
 RPC: Final = RequestOptions(rpc=True)
 
 
-def parse_options(headers: Iterable[Header], policy: Policy) -> RequestOptions:
-    """The options in these header fields. CallerError 400 for a bad value, 403 for one that is not
-    allowed."""
-    asked = [header for header in headers if header[0] in _FIELDS]
-    if not asked:
-        return NONE
+def parse_options(
+    headers: Sequence[Header], policy: Policy, by_name: Mapping[bytes, bytes] | None = None
+) -> RequestOptions:
+    """The options in these header fields. by_name: the last one of each name, if that is known.
+
+    CallerError 400 for a bad value, 403 for one that is not allowed."""
+    if by_name is not None and len(by_name) == len(headers):
+        asked = [(name, by_name[name]) for name in _FIELDS.intersection(by_name)]
+    else:
+        asked = [header for header in headers if header[0] in _FIELDS]
     found: dict[bytes, bytes] = {}
     rpc = False
     for name, value in asked:

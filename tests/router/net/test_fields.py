@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from router.net import fields
 from router.net.errors import InvalidRequest
+from skyfleet.http1.head import lines_of
 from skyfleet.origin import Origin
 
 pytestmark = pytest.mark.pure
@@ -38,7 +39,7 @@ def test_a_field_that_must_not_reach_an_agent_does_so_in_no_spelling(name: bytes
     }
     sent = [(spelling, b"forged") for spelling in sorted(spellings)]
     kept = [(b"accept", b"*/*"), (b"x_own", b"1"), (b"x-own_field", b"2")]
-    assert fields.upstream([*kept, *sent], frozenset()) == fields.lines(kept)
+    assert fields.upstream([*kept, *sent], frozenset()) == lines_of(kept)
 
 
 def test_a_field_that_connection_names_stops_in_each_spelling() -> None:
@@ -54,7 +55,7 @@ def test_no_header_field_can_add_a_line(name: bytes, value: bytes) -> None:
         fields.check_request("GET", b"/", [(name, value)])
     except InvalidRequest:
         return
-    head = fields.request_head("GET", b"/", Origin(False, "h", 80), fields.lines([(name, value)]), 0)
+    head = fields.request_head("GET", b"/", Origin(False, "h", 80), lines_of([(name, value)]), 0)
     assert head.count(b"\n") == 4
     assert head.count(b"\r") == 4
 

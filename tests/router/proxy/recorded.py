@@ -12,6 +12,7 @@ from router.core.policy import Policy
 from router.proxy.context import Request
 from router.proxy.forward import Forwarder
 from skyfleet.asgi import Header
+from skyfleet.http1.head import fields_of
 from tests.router.support import CALM, settings
 
 
@@ -49,7 +50,10 @@ class Recorded:
         self.aborted = why
         self.over.set()
 
-    def whole(self, status: int, headers: list[Header], body: bytes, reason: bytes = b"", /) -> None:
+    def whole(self, status: int, fields: bytes, body: bytes, reason: bytes, /, *, dated: bool) -> None:
+        headers = fields_of(fields)
+        assert dated == (b"date" in dict(headers))
+        assert dict(headers)[b"content-length"] == b"%d" % len(body)
         self.head(status, headers, reason)
         self.body(body)
         self.end()
@@ -84,4 +88,4 @@ async def forwarding(
 
 
 def request(method: str = "GET", *headers: Header, body: bytes = b"") -> Request:
-    return Request(method, b"/e", "/e", b"", [*headers], body, b"id")
+    return Request(method, b"/e", "/e", b"", [*headers], dict(headers), body, b"id")

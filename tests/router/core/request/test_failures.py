@@ -16,12 +16,13 @@ from router.core.request.failures import (
     invalid_response,
     may_have_run,
     no_reply,
-    response_headers,
+    response_lines,
     retry_advice,
     too_late,
 )
 from router.core.targets import Choice
 from skyfleet.asgi import Header
+from skyfleet.http1.head import fields_of
 
 pytestmark = pytest.mark.pure
 
@@ -154,7 +155,7 @@ def test_a_reply_names_its_target_its_attempts_and_its_times(
     choice: Choice | None, hedged: bool, expected: list[Header]
 ) -> None:
     """Fields that say nothing are left out."""
-    found = response_headers(b"id", 2, (12.0, 10.0), choice, hedged=hedged)
+    found = fields_of(response_lines(b"id", 2, (12.0, 10.0), choice, hedged=hedged))
     assert found[:3] == [
         (b"x-request-id", b"id"),
         (b"x-skyfleet-attempts", b"2"),
@@ -165,5 +166,5 @@ def test_a_reply_names_its_target_its_attempts_and_its_times(
 
 def test_the_routers_share_of_the_time_is_never_negative() -> None:
     """The attempt's clock may have been read later."""
-    found = dict(response_headers(b"id", 1, (9.0, 10.0), None, hedged=False))
+    found = dict(fields_of(response_lines(b"id", 1, (9.0, 10.0), None, hedged=False)))
     assert found[b"server-timing"] == b"upstream;dur=10.0, router;dur=0.0"
