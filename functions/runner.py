@@ -2,7 +2,7 @@
 
 Rules
 - The stream ends with exactly one `Finished`, or it raises. An exception of the agent that is not a
-  FunctionError becomes AgentFailed; its stack trace is logged and never sent.
+  FunctionError becomes AgentFailed, SystemExit too; its stack trace is logged and never sent.
 - The agent's generator is always closed, also when the client has disconnected.
 - `notify_start` is called before the agent starts, after the request was found valid. The hook of the scope
   may raise to prevent the start.
@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
@@ -204,7 +205,11 @@ def _agent_errors(request: AgentRequest) -> Generator[None]:
         if error.status >= 429:  # below, the request is at fault
             LOG.warning("request %s: %s: %s", request.request_id, error.code, error)
         raise
-    except Exception as error:  # the outermost handler around the user's code
+    except (asyncio.CancelledError, GeneratorExit):  # the client has left
+        raise
+    except (
+        BaseException
+    ) as error:  # `sys.exit` of a tool too: out of its task it would end the whole instance
         LOG.exception("request %s: the agent failed", request.request_id)
         raise AgentFailed(request.request_id) from error
 

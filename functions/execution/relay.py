@@ -160,11 +160,11 @@ class _Exchange:
         except asyncio.CancelledError:
             if not self._failed:
                 self._error = RuntimeError("the agent cancelled the task of its own request")
-        except (SystemExit, KeyboardInterrupt) as error:
+        except Exception as error:
+            self._error = error
+        except BaseException as error:  # SystemExit, and what a server would not take for an agent's error
             self._error = RuntimeError(f"the agent raised {type(error).__name__}: {error}")
             self._error.__cause__ = error
-        except BaseException as error:
-            self._error = error
         self._ended = True
         self._tell()
 

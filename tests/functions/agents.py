@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -47,6 +48,23 @@ async def wrong_type(request: AgentRequest) -> int:
 
 async def raises(request: AgentRequest) -> str:
     raise RuntimeError(SECRET)
+
+
+async def exits(request: AgentRequest) -> str:
+    sys.exit(SECRET)
+
+
+def exits_in_a_thread(request: AgentRequest) -> str:
+    sys.exit(SECRET)
+
+
+async def exits_in_a_stream(request: AgentRequest) -> AsyncGenerator[Event, None]:
+    sys.exit(SECRET)
+    yield ""
+
+
+async def raises_a_base(request: AgentRequest) -> str:
+    raise BaseException(SECRET)
 
 
 async def model_down(request: AgentRequest) -> str:

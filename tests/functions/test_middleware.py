@@ -114,6 +114,11 @@ async def test_all_refusals_are_equal_and_the_log_has_the_cause(caplog: pytest.L
     ("agent", "status", "said"),
     [
         ("raises", 500, "agent-failed"),
+        # They would end the agent's loop, the process, and the other requests in it.
+        ("exits", 500, "agent-failed"),
+        ("exits_in_a_thread", 500, "agent-failed"),
+        ("exits_in_a_stream", 500, "agent-failed"),
+        ("raises_a_base", 500, "agent-failed"),
         ("no_json", 500, "agent-failed"),
         ("wrong_type", 500, "agent-failed"),
         ("model_down", 502, "model-failed"),

@@ -166,6 +166,7 @@ async def _raises(error: BaseException) -> None:
     [
         (ValueError("no"), ValueError, "no"),
         (SystemExit(3), RuntimeError, "SystemExit: 3"),
+        (BaseException("no"), RuntimeError, "BaseException: no"),
         (asyncio.CancelledError(), RuntimeError, "cancelled the task"),
     ],
 )
