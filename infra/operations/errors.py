@@ -10,7 +10,8 @@ click.ClickException (exit code 1)
     │   ├── DeploymentStopped  it was interrupted
     │   └── PulumiKilled       a signal ended Pulumi in the middle
     ├── StackLocked       another deployment of the stack runs
-    └── NoRouterAnswered  no router answered
+    ├── NoRouterAnswered  no router answered
+    └── ManagerSilent     the manager of the stack does not answer
 click.UsageError (exit code 2): an argument is wrong
 """
 
@@ -70,3 +71,7 @@ class StackLocked(CommandFailed):
 
 class NoRouterAnswered(CommandFailed):
     """No router answered."""
+
+
+class ManagerSilent(CommandFailed):
+    """The manager of the stack does not answer."""

@@ -1,15 +1,29 @@
-"""`skyfleet drain`: show or change which targets get no new requests."""
+"""`skyfleet drain`: show or change which targets get no new requests.
+
+Rules
+- A change goes through the manager, as `skyfleet create` does: it is in the audit log, and the page shows it
+  at once. On a terminal the command then shows how the requests of the targets end.
+- Without a manager that answers, the routers are asked directly. An operator must be able to drain a cloud
+  when the manager is gone.
+- What drains afterwards is read from the routers in both cases.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 import click
 
 from infra.cli.context import current_layout, json_option
 from infra.cli.output.control_answers import print_answers
+from infra.cli.output.job_progress import showing
+from infra.cli.requests_left import follow
 from infra.operations.context import require_outputs
-from infra.operations.errors import CommandFailed
+from infra.operations.errors import CommandFailed, ManagerSilent
+from infra.operations.manager.client import Client, find_running
+from infra.operations.paths import Layout
 from infra.operations.routers.control import ControlAnswer, read_all, set_draining
 from infra.operations.routers.draining import desired, differences, drains_last, select, sentence
 from infra.operations.stack.option import stack_option
@@ -20,28 +34,41 @@ from infra.operations.stack.outputs import Outputs
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--undo", is_flag=True, help="Bring the targets back.")
 @click.option("--force", is_flag=True, help="Drain also the last target that is left.")
+@click.option("--direct", is_flag=True, help="Ask the routers and not the manager.")
 @stack_option
 @json_option
-def command(targets: tuple[str, ...], undo: bool, force: bool, stack: str | None, as_json: bool) -> None:
+def command(
+    targets: tuple[str, ...], undo: bool, force: bool, direct: bool, stack: str | None, as_json: bool
+) -> None:
     """Have all routers drain each TARGET, or show what drains.
 
     A draining target ends the requests that it has and gets no new one while another target serves.
     """
     if undo and not targets:
         raise click.UsageError("--undo needs a target, such as aws or aws/eu-west-1.")
-    outputs = require_outputs(current_layout(), stack)
+    layout = current_layout()
+    outputs = require_outputs(layout, stack)
     chosen = select(targets, outputs.target_keys)
     answers = read_all(outputs)
     if chosen:
-        answers = _change(outputs, answers, chosen, undo=undo, force=force)
+        wanted = _wanted(outputs, answers, chosen, undo=undo, force=force)
+        manager = None if direct else _by_manager(layout, stack, chosen, undo=undo, force=force)
+        if manager is None:
+            answers = _directly(outputs, answers, wanted)
+        else:
+            if not undo and sys.stderr.isatty():
+                with showing(f"drain {', '.join(chosen)}") as shown:
+                    follow(manager, chosen, shown)
+            answers = read_all(outputs)
     goal = "apply the change" if chosen else "report what drains"
     print_answers(answers, sentence, differences(answers), as_json=as_json, goal=goal)
 
 
-def _change(
+def _wanted(
     outputs: Outputs, before: Sequence[ControlAnswer], chosen: Sequence[str], *, undo: bool, force: bool
-) -> list[ControlAnswer]:
-    """Change what drains at each router that was read, unless one of them would drain its last target."""
+) -> dict[str, tuple[str, ...]]:
+    """What is to drain at each router that was read, by its URL. Raises CommandFailed if one of them would
+    drain its last target."""
     known = outputs.target_keys
     wanted = {one.url: desired(one.draining, chosen, known, undo=undo) for one in before if not one.problem}
     last = [
@@ -53,6 +80,29 @@ def _change(
             "send to draining targets all the same, so none would be spared. Leave a target out, bring one "
             "back with --undo, or use --force."
         )
+    return wanted
+
+
+def _by_manager(
+    layout: Layout, stack: str | None, chosen: Sequence[str], *, undo: bool, force: bool
+) -> Client | None:
+    """Change it by the manager. None: no manager answers. Raises CommandFailed with the manager's reason."""
+    manager = find_running(layout, stack, os.environ)
+    if manager is None:
+        return None
+    try:
+        for target in chosen:
+            manager.drain(target, undo=undo, force=force)
+    except ManagerSilent as silent:
+        click.echo(f"{silent.message}. The routers are asked directly.", err=True)
+        return None
+    return manager
+
+
+def _directly(
+    outputs: Outputs, before: Sequence[ControlAnswer], wanted: dict[str, tuple[str, ...]]
+) -> list[ControlAnswer]:
+    """Change it at each router that was read."""
 
     def changed(answer: ControlAnswer) -> tuple[str, ...] | None:
         same = wanted[answer.url] == answer.draining and not answer.control.get("unread")

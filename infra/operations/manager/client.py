@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from infra.operations import json_access
-from infra.operations.errors import CommandFailed
+from infra.operations.errors import CommandFailed, ManagerSilent
 from infra.operations.http import session
 from infra.operations.json_access import JsonObject
 from infra.operations.manager.process import running
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     import requests
 
 TOKEN: Final = "SKYFLEET_MANAGER_TOKEN"  # noqa: S105 (a name)
+# A change may ask each router first.
 ANSWER_S: Final = 15.0
+# What the manager has at hand.
+READ_S: Final = 3.0
 # The manager sends a heartbeat every 10 s.
 SILENT_S: Final = 35.0
 # A manager that was killed is started again by hand or by `make up`.
@@ -48,17 +51,22 @@ class Client:
         query = "?preview=true" if preview else ""
         return json_access.string(self._call(method, f"{path}{query}", body).get("job"))
 
+    def drain(self, target: str, *, undo: bool, force: bool) -> None:
+        """Have all routers drain a target, or end that. Raises CommandFailed with the manager's reason."""
+        self._call("POST", "/api/drain", {"target": target, "undo": undo, "force": force})
+
     def job(self, job: str) -> JsonObject:
         """One job. Raises CommandFailed."""
         return self._call("GET", f"/api/jobs/{job}")
 
     def status(self) -> JsonObject:
         """The picture of the fleet. Raises CommandFailed."""
-        return self._call("GET", "/api/status")
+        return self._call("GET", "/api/status", timeout_s=READ_S)
 
     def jobs(self, limit: int) -> list[JsonObject]:
         """The newest jobs, newest first. Raises CommandFailed."""
-        return json_access.objects(self._call("GET", f"/api/jobs?limit={limit}").get("jobs"))
+        reply = self._call("GET", f"/api/jobs?limit={limit}", timeout_s=READ_S)
+        return json_access.objects(reply.get("jobs"))
 
     def cancel(self, job: str) -> str:
         """Cancel a job; what came of it, in words."""
@@ -107,16 +115,18 @@ class Client:
                 for event in events(lines):
                     yield event.name, json_access.as_object(json_access.parse(event.data))
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, timeout_s: float = ANSWER_S
+    ) -> JsonObject:
         import requests
 
         with session(self.url) as http:
             try:
                 reply = http.request(
-                    method, f"{self.url}{path}", json=body, headers=self._headers(), timeout=ANSWER_S
+                    method, f"{self.url}{path}", json=body, headers=self._headers(), timeout=timeout_s
                 )
             except requests.RequestException as error:
-                raise CommandFailed(
+                raise ManagerSilent(
                     f"the manager at {self.url} does not answer ({type(error).__name__}): `make up` or "
                     "`skyfleet manager` starts it"
                 ) from None
@@ -127,14 +137,20 @@ class Client:
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
 
+def find_running(layout: Layout, stack: str | None, environ: Mapping[str, str]) -> Client | None:
+    """The client of a stack's manager, None when none runs. stack: None means the emulator's."""
+    info = running(layout, stack) if stack else running(layout)
+    return None if info is None else Client(info.url, environ.get(TOKEN, "").strip())
+
+
 def find(layout: Layout, stack: str | None, environ: Mapping[str, str]) -> Client:
     """The client of a stack's manager. stack: None means the emulator's. Raises CommandFailed."""
-    info = running(layout, stack) if stack else running(layout)
-    if info is None:
+    client = find_running(layout, stack, environ)
+    if client is None:
         named = f" --stack {stack}" if is_real(stack) else ""
         starts = f"`skyfleet manager{named}`" + ("" if named else " or `make up`")
         raise CommandFailed(f"no manager of this stack runs: {starts} starts it")
-    return Client(info.url, environ.get(TOKEN, "").strip())
+    return client
 
 
 def _check(reply: requests.Response) -> None:

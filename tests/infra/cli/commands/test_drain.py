@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -10,7 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.cli.app import cli
-from infra.operations.paths import Layout
+from infra.cli.requests_left import LONGEST_S, follow
+from infra.operations.json_access import JsonObject
+from infra.operations.manager import process
+from infra.operations.manager.client import Client
+from infra.operations.paths import STACK, Layout
 from infra.operations.routers.control import ControlAnswer
 from infra.operations.routers.draining import desired, differences, drains_last, select, sentence
 from tests.infra.cli.fakes import Answer, Reply, Request, json_reply, serving
@@ -212,3 +219,120 @@ def test_without_a_deployment_it_says_what_to_do(tmp_path: Path) -> None:
     result = run(Layout(tmp_path), "aws")
     assert result.exit_code == 1
     assert "make up" in result.output
+
+
+class Manager:
+    """The manager of the stack: notes what is asked of it, and answers /api/drain with `status`."""
+
+    def __init__(self, status: int = 200, **problem: str) -> None:
+        self.status, self.problem = status, problem
+        self.asked: list[dict[str, object]] = []
+
+    def __call__(self, request: Request) -> Reply:
+        assert (request.method, request.path) == ("POST", "/api/drain")
+        self.asked.append(json.loads(request.body))
+        return json_reply(self.problem or {"routers": []}, self.status)
+
+
+def note(layout: Layout, url: str) -> None:
+    """Have a manager at `url`: this process."""
+    ticks = process.start_ticks(os.getpid())
+    assert ticks is not None
+    layout.manager().mkdir(parents=True, exist_ok=True)
+    process.write(layout, STACK, process.ManagerInfo(url, os.getpid(), 1.0, ticks, ""))
+
+
+def test_a_change_goes_through_the_manager(deployed: Layout) -> None:
+    """Target by target; the routers are only read, before and after."""
+    router, manager = Router("r1"), Manager()
+    with serving(manager) as url:
+        note(deployed, url)
+        result = serve(deployed, [router], "aws", "--undo")
+    assert result.exit_code == 0
+    assert manager.asked == [{"target": key, "undo": True, "force": False} for key in AWS]
+    assert result.stdout == "aws/r1: no target is draining\n"
+    assert router.puts == []
+
+
+def test_what_the_manager_refuses_is_not_done_behind_its_back(deployed: Layout) -> None:
+    """Such as the change of an operator without a token."""
+    router, manager = Router("r1"), Manager(401, detail="There is no token.")
+    with serving(manager) as url:
+        note(deployed, url)
+        result = serve(deployed, [router], "aws")
+    assert result.exit_code == 1
+    assert "There is no token. SKYFLEET_MANAGER_TOKEN" in result.output
+    assert router.puts == []
+
+
+def test_a_manager_that_does_not_answer_stops_no_drain(deployed: Layout, no_listener: str) -> None:
+    """The command says so and asks the routers."""
+    router = Router("r1")
+    note(deployed, no_listener)
+    result = serve(deployed, [router], "gcp")
+    assert result.exit_code == 0
+    assert "does not answer (ConnectionError)" in result.stderr
+    assert "The routers are asked directly." in result.stderr
+    assert router.draining == ["gcp/europe-west1"]
+
+
+def test_the_manager_can_be_left_out(deployed: Layout) -> None:
+    """And looking needs none either."""
+    router, manager = Router("r1"), Manager()
+    with serving(manager) as url:
+        note(deployed, url)
+        assert serve(deployed, [router], "gcp", "--direct").exit_code == 0
+        assert serve(deployed, [router]).exit_code == 0
+    assert router.draining == ["gcp/europe-west1"]
+    assert not manager.asked
+
+
+@dataclass
+class Shown:
+    """A display that keeps what it is told. The clock moves with each sleep."""
+
+    lines: list[str] = field(default_factory=list[str])
+    percents: list[object] = field(default_factory=list[object])
+    now: float = 0.0
+
+    def event(self, event: JsonObject) -> None:
+        self.say(str(event["text"]))
+        self.percents.append(event["percent"])
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def shown(requests: Sequence[int]) -> Shown:
+    """What is shown of a target with so many requests, one number a look; the last one stays."""
+    left, display = [*requests], Shown()
+
+    def status(request: Request) -> Reply:
+        assert request.path == "/api/status"
+        count = left.pop(0) if len(left) > 1 else left[0]
+        other = {"cloud": "gcp", "region": "europe-west1", "inflight": 9}
+        return json_reply({"targets": [{"cloud": "aws", "region": "eu-west-1", "inflight": count}, other]})
+
+    with serving(status) as url:
+        client = Client(url, sleep=display.sleep, clock=lambda: display.now)
+        follow(client, ("aws/eu-west-1",), display)
+    return display
+
+
+def test_the_requests_of_a_draining_target_are_shown_until_none_is_left() -> None:
+    """Each change once, with what has ended of the most that there were."""
+    found = shown([4, 4, 1, 0])
+    assert found.lines == [f"{count} in flight there" for count in ("4 requests", "1 request", "0 requests")]
+    assert found.percents == [0.0, 75.0, 100.0]
+    assert shown([0]).percents == [100.0]
+
+
+def test_requests_that_do_not_end_are_left_to_themselves() -> None:
+    """After a while the command ends, and says that they go on."""
+    found = shown([1])
+    assert found.lines[0] == "1 request in flight there"
+    assert "they go on draining" in found.lines[-1]
+    assert found.now >= LONGEST_S
