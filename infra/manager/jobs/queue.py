@@ -191,9 +191,11 @@ class JobQueue:
         return config, pending[-1] if pending else None
 
     def _changed_meanwhile(self, change: Change, found: str, last: Entry | None) -> Conflict:
-        ended = [e for e in self._entries.values() if e.outcome == found and e.job.state is State.DONE]
+        ended = [e for e in self._entries.values() if _explains(e, change.version, found)]
         entry = last or (ended[-1] if ended else None)
         how = f"by the job {entry.job.id} of {entry.job.by}" if entry else "by hand"
+        if entry is not None and entry.job.state in (State.FAILED, State.CANCELLED):
+            how += ", which was rolled back,"
         extra = {"job": entry.job.id, "by": entry.job.by} if entry else {}
         return Conflict(
             f"the config was changed {how}: it has version {found}, and this change was made for "
@@ -300,6 +302,13 @@ class JobQueue:
     def _wake(self) -> None:
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
+
+
+def _explains(entry: Entry, seen: str, found: str) -> bool:
+    """Whether a job that has ended led to the version `found`, or away from `seen` by its rollback."""
+    if entry.job.state is State.DONE:
+        return entry.outcome == found
+    return entry.job.is_final and entry.outcome == seen
 
 
 def _id(at: float) -> str:

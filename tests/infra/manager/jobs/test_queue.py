@@ -280,6 +280,19 @@ async def test_a_version_that_was_changed_by_hand_is_refused(jobs: Jobs) -> None
         await manager.submit(Change("create", "aws", "us-east-1", version=seen), "ann")
 
 
+async def test_an_operator_with_the_version_of_a_job_that_was_rolled_back_is_told_of_it(jobs: Jobs) -> None:
+    """The config is the former one again, and no hand has changed it."""
+    manager, seen = jobs.queue(), jobs.file.version()
+    job = await manager.submit(Change("create", "aws", "us-east-1", version=seen), "ann")
+    with pytest.raises(Conflict) as refused:
+        await manager.submit(Change("create", "aws", "us-west-2", version=seen), "bob")
+    during = str(refused.value.extra["version"])
+    await manager.cancel(job.id, "ann")
+    with pytest.raises(Conflict, match=rf"by the job {job.id} of ann, which was rolled back,") as refused:
+        await manager.submit(Change("create", "aws", "us-west-2", version=during), "bob")
+    assert refused.value.extra["version"] == seen
+
+
 async def test_a_change_is_checked_against_the_jobs_that_wait(jobs: Jobs) -> None:
     """A target that a queued job adds can be removed by the next one."""
     manager = jobs.queue()
