@@ -54,8 +54,21 @@ def done(change: Change, before: str, stack: Stack) -> str:
     """What a job has done."""
     if change.action == "delete":
         return f"{change.target} is removed"
-    had = change.target in targets(before, stack.file.path.name, stack.name)
-    return f"{change.target} is changed" if had else f"{change.target} is added and serves"
+    return f"{change.target} is {'changed' if had(change, before, stack) else 'added and serves'}"
+
+
+def had(change: Change, before: str, stack: Stack) -> bool:
+    """Whether the target was there before. before: the text of the stack's file."""
+    return change.target in targets(before, stack.file.path.name, stack.name)
+
+
+def still_draining(target: str, problems: Sequence[str]) -> str:
+    """What is left of a drain that could not be ended everywhere; empty without problems."""
+    if not problems:
+        return ""
+    return (
+        f"; {target} still drains at some routers ({problems[0]}): `skyfleet drain {target} --undo` ends that"
+    )
 
 
 def not_rolled_back(change: Change, reason: str, left: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ Rules
 - The config is replaced by a rename, and only if it is as the job has seen it. A change by hand stays.
 - A target is called added when the stack's outputs have it, after Pulumi's program has seen it serve.
 - A failed or cancelled job puts the former config back and deploys it. What cannot be removed is named.
+- A target that is added serves, although a router may still list the drain of a former one of its name.
 - A Pulumi that a signal has ended is recovered, and the deployment is repeated once.
 """
 
@@ -63,12 +64,11 @@ class Work:
             with self.stack.lock(self._waiting, self._pause):
                 self._run()
         except Cancelled:
-            self._undo_drain()
-            by = self.journal.cancelled_by()
-            self.journal.end(State.CANCELLED, f"cancelled by {by}; nothing was changed")
+            left, by = self._undo_drain(), self.journal.cancelled_by()
+            self.journal.end(State.CANCELLED, f"cancelled by {by}; nothing was changed{left}")
         except (CommandFailed, ManagerError) as failure:
-            self._undo_drain()
-            self.journal.end(State.FAILED, f"{words.short(failure)}. Nothing was changed")
+            left = self._undo_drain()
+            self.journal.end(State.FAILED, f"{words.short(failure)}. Nothing was changed{left}")
 
     def _run(self) -> None:
         if self.journal.text(ROLLBACK) is not None:
@@ -214,11 +214,13 @@ class Work:
             raise CommandFailed(f"the deployment ended, and the stack {found} {change.target}")
 
     def _finish(self, note: str) -> None:
-        change = self.request.change
+        change, before = self.request.change, self.journal.text(BEFORE) or ""
         if change.action == "delete":
             self._undo_drain(drop=True)
+        elif not words.had(change, before, self.stack) and self.stack.is_draining(change.target):
+            note += self._end_drain()
         self.journal.say("done", "step", 100)
-        self.journal.end(State.DONE, words.done(change, self.journal.text(BEFORE) or "", self.stack) + note)
+        self.journal.end(State.DONE, words.done(change, before, self.stack) + note)
 
     def _fail(self, failure: Exception) -> None:
         """Note why the job is rolled back, before anything is."""
@@ -236,16 +238,15 @@ class Work:
         self.journal.say(f"rolling back: {reason}", "step")
         before, after, found = self.journal.text(BEFORE), self.journal.text(AFTER), self.stack.file.text()
         if before is None or found not in (before, after):
-            self._undo_drain()
             kept = f"{self.stack.file.path.name} was changed by hand meanwhile, so it was left as it is"
-            return self.journal.end(State.FAILED, f"{reason}. {kept}")
+            return self.journal.end(State.FAILED, f"{reason}. {kept}{self._undo_drain()}")
         if found != before:
             self.stack.file.write(before)
         told = ["The former config is back"]
         if noted.get("deploy"):
             told.append(self._deploy_former())
-        self._undo_drain()
-        return self.journal.end(state, f"{reason}. {' '.join(told)}")
+        left = self._undo_drain()
+        return self.journal.end(state, f"{reason}. {' '.join(told)}{left}")
 
     def _deploy_former(self) -> str:
         """Deploy the former config; how that ended, in a sentence."""
@@ -259,14 +260,19 @@ class Work:
             return words.not_rolled_back(change, words.short(failure), [] if there else left)
         return f"and deployed again{note}"
 
-    def _undo_drain(self, *, drop: bool = False) -> None:
-        """End the drain of this job. drop: also one that was there before, since its target is gone."""
+    def _undo_drain(self, *, drop: bool = False) -> str:
+        """End the drain of this job; what is left, for its result. drop: also one that was there before,
+        since its target is gone."""
         noted = json_access.as_object(json_access.parse(self.journal.text(DRAINED) or ""))
-        if not noted or (noted.get("before") and not drop):
-            return
+        return "" if not noted or (noted.get("before") and not drop) else self._end_drain()
+
+    def _end_drain(self) -> str:
+        """End the drain of the target; what is left, for the result."""
+        target = self.request.change.target
         try:
-            problems = self.stack.drain(self.request.change.target, undo=True)
+            problems = self.stack.drain(target, undo=True)
         except CommandFailed as failure:
             problems = [failure.message]
         for problem in problems:
             self.journal.say(f"the drain could not be ended: {problem}")
+        return words.still_draining(target, problems)

@@ -312,6 +312,35 @@ def test_a_target_that_was_draining_goes_on_after_a_failure(tmp_path: Path) -> N
     assert bench.stack.draining == [DELETE.target]
 
 
+def test_an_added_target_serves_although_its_former_drain_was_left(tmp_path: Path) -> None:
+    """A router that was out of reach at the removal still lists it."""
+    bench = Bench(tmp_path, CREATE)
+    bench.stack.drain(CREATE.target, undo=False)
+    bench.work()
+    assert result(bench) == (State.DONE, "aws/us-east-1 is added and serves")
+    assert bench.stack.draining == []
+
+
+def test_a_drain_of_an_operator_outlives_a_change_of_its_target(tmp_path: Path) -> None:
+    """Only a target that was not there before cannot have been drained for a reason."""
+    bench = Bench(tmp_path, WEIGHT)
+    bench.stack.drain(WEIGHT.target, undo=False)
+    bench.work()
+    assert bench.stack.draining == [WEIGHT.target]
+
+
+def test_a_drain_that_cannot_be_ended_is_part_of_the_result(tmp_path: Path) -> None:
+    """With the command that ends it."""
+    bench = Bench(tmp_path, Change("delete", "aws", "eu-west-1", force=True))
+    bench.stack.drain_problems = ["gcp/europe-west1: no answer"]
+    bench.stack.at_deploy = _once(bench, DENIED)
+    bench.work()
+    state, text = result(bench)
+    assert state is State.FAILED
+    assert "aws/eu-west-1 still drains at some routers (gcp/europe-west1: no answer)" in text
+    assert text.endswith("`skyfleet drain aws/eu-west-1 --undo` ends that")
+
+
 def test_a_preview_changes_nothing(tmp_path: Path) -> None:
     """Its plan begins with what changes in the config."""
     bench = Bench(tmp_path, Change("create", "aws", "us-east-1", {"weight": 2}, preview=True))
