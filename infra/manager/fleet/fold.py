@@ -10,8 +10,8 @@ Pure. Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from infra.manager.fleet.minutes import MINUTE_S, RouterMinute, last_hour
 from infra.manager.fleet.picture import CheckerView, Picture, RouterView, TargetView
@@ -82,6 +82,13 @@ def fold(stack: str, answers: Sequence[Answer], desired: Desired, deployed: Depl
         minutes=last_hour([answer.minutes for answer in answers], now),
         problems=_problems(answers, desired, deployed, now),
     )
+
+
+def told_to_drain(answer: Answer, targets: Collection[str]) -> Answer:
+    """The answer of a router that has been told meanwhile to drain these targets (`cloud/region`)."""
+    seen = json_access.objects(answer.status.get("targets"))
+    told = [{**one, "state": "draining"} if json_access.place(one) in targets else one for one in seen]
+    return replace(answer, status={**answer.status, "targets": told}) if told != seen else answer
 
 
 def _targets(

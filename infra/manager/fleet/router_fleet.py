@@ -5,6 +5,8 @@ Rules
   answer, and a router whose answer is late is not asked again before it ended.
 - Whatever goes wrong becomes a problem of the picture, and the loops go on.
 - Routers are asked often while a picture is watched, and rarely otherwise: each question to a function costs.
+- What a router has been told to drain is shown at once. Another instance of it may answer, which follows with
+  its next request.
 - A listener gets the newest picture and skips the ones in between; nothing is queued for it.
 - What blocks (HTTP by `requests`, Pulumi, files) runs in threads.
 """
@@ -21,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from infra.manager.errors import Conflict, NotFound, Unavailable
-from infra.manager.fleet.fold import Answer, Deployed, Desired, fold
+from infra.manager.fleet.fold import Answer, Deployed, Desired, fold, told_to_drain
 from infra.manager.fleet.picture import Picture
 from infra.operations.errors import CommandFailed
 from infra.operations.routers import control, draining
@@ -31,6 +33,8 @@ from infra.operations.suggest import suggestion
 _log: Final = logging.getLogger(__name__)
 WATCHED_S: Final = 0.5
 ALONE_S: Final = 5.0
+# Until then the other instances of a router have read what it was told.
+FOLLOWED_S: Final = 3.0
 # Routers that are asked together answer nearly together, and are one picture.
 TOGETHER_S: Final = 0.05
 # A reply may come slowly, byte by byte, so the timeout of its reads does not bound it.
@@ -74,7 +78,10 @@ class RouterFleet:
     _watchers: int = 0
     _polled_at: float = -POLLED_S
     _since: dict[str, float] = field(default_factory=dict[str, float])
+    # By router, until when (monotonic) a target counts as draining, whatever an instance says.
+    _draining: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _wakes: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,7 +101,7 @@ class RouterFleet:
     def picture(self) -> Picture:
         """The newest picture. Raises Unavailable before the first."""
         if not self._is_watched:
-            self._woken.set()
+            self._wake()
         self._polled_at = time.monotonic()
         if self._picture is None:
             raise Unavailable("no router has been asked yet; the first answers take a second")
@@ -115,7 +122,7 @@ class RouterFleet:
     async def set_strategy(self, name: str) -> Sequence[str]:
         """Have each router pick by a strategy; a sentence for each router."""
         answers = await asyncio.to_thread(control.set_strategy, self._stack(), name)
-        self._woken.set()
+        self._wake()
         return _told(answers, control.sentence)
 
     async def drain(self, target: str, *, undo: bool, force: bool) -> Sequence[str]:
@@ -126,7 +133,13 @@ class RouterFleet:
             hint = suggestion(target, known)
             raise NotFound(f"no target {target!r}.{hint} Known: {', '.join(known)}.", known=known)
         answers = await asyncio.to_thread(_drain, outputs, target, undo=undo, force=force)
-        self._woken.set()
+        until = time.monotonic() + FOLLOWED_S
+        for one in answers:
+            self._draining[one.url] = dict.fromkeys(one.draining, until)
+            if one.url in self._answers:
+                self._answers[one.url] = self._followed(one.url, self._answers[one.url])
+        self._answered.set()
+        self._wake()
         return _told(answers, draining.sentence)
 
     @property
@@ -141,7 +154,7 @@ class RouterFleet:
     @contextmanager
     def _watching(self) -> Generator[None]:
         self._watchers += 1
-        self._woken.set()
+        self._wake()
         try:
             yield
         finally:
@@ -180,7 +193,10 @@ class RouterFleet:
     async def _follow_router(self, url: str) -> None:
         """Ask one router again and again."""
         while outputs := self._outputs:
-            before = self._answers.get(url) or Answer(url, outputs.router_places.get(url, ""))
+            before, wakes = (
+                self._answers.get(url) or Answer(url, outputs.router_places.get(url, "")),
+                self._wakes,
+            )
             asking = asyncio.create_task(asyncio.to_thread(self.sources.ask, before, outputs.api_key))
             await asyncio.wait({asking}, timeout=WHOLE_S)
             if not asking.done():
@@ -192,15 +208,30 @@ class RouterFleet:
             else:
                 answer = asking.result()
             self._take(url, answer)
-            await self._pause()
+            if wakes == self._wakes:
+                await self._pause()
 
     def _take(self, url: str, answer: Answer) -> None:
-        self._answers[url] = answer if answer.problem else replace(answer, answered=self.sources.clock())
+        if not answer.problem:
+            answer = self._followed(url, replace(answer, answered=self.sources.clock()))
+        self._answers[url] = answer
         self._answered.set()
+
+    def _followed(self, url: str, answer: Answer) -> Answer:
+        """The answer of an instance, with what its router has been told lately."""
+        now = time.monotonic()
+        return told_to_drain(
+            answer, [key for key, until in self._draining.get(url, {}).items() if now < until]
+        )
+
+    def _wake(self) -> None:
+        """Have each router asked now, also one that is just being asked: its answer may be older."""
+        self._wakes += 1
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
 
     async def _pause(self) -> None:
         """Until the next question; a new watcher or a change by this manager ends it at once."""
-        self._woken.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), WATCHED_S if self._is_watched else ALONE_S)
 

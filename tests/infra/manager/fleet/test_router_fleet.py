@@ -16,6 +16,7 @@ from infra.manager.fleet.fold import Answer, Deployed, Desired
 from infra.manager.fleet.picture import Picture
 from infra.manager.fleet.router_fleet import RouterFleet, Sources
 from infra.operations.errors import NotDeployed
+from infra.operations.routers.control import ControlAnswer
 from infra.operations.stack.outputs import Outputs
 
 pytestmark = pytest.mark.timeout(60)
@@ -208,6 +209,54 @@ async def test_an_unknown_target_cannot_drain() -> None:
         with pytest.raises(NotFound, match="Known: aws/r0") as refused:
             await fleet.drain("aws/r1", undo=False, force=False)
         assert refused.value.extra["known"] == ["aws/r0"]
+
+
+def drained(outputs: Outputs, target: str, *, undo: bool, force: bool) -> list[ControlAnswer]:
+    """The first router takes the change, and the second does not answer."""
+    first, second = outputs.router_urls
+    control: dict[str, object] = {"draining": [] if undo else [target]}
+    return [ControlAnswer(first, control, place="aws/r0"), ControlAnswer(second, {}, "no answer")]
+
+
+async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here they go on saying that the target is healthy. An end of the drain is believed when they say so."""
+    monkeypatch.setattr(router_fleet, "_drain", drained)
+    async with started(World()) as fleet:
+        before = await until(fleet, 2)
+        assert [one.state for one in before.targets] == ["healthy"]
+        said = await fleet.drain("aws/r0", undo=False, force=False)
+        assert said == ["aws/r0: draining aws/r0", "http://b.example: no answer"]
+        pictures = fleet.pictures()
+        shown = [await anext(pictures) for _ in range(3)][1:]
+        assert [one.targets[0].draining for one in shown] == [True, True]
+        assert "(aws/r1: healthy)" in shown[0].targets[0].sentence
+        await fleet.drain("aws/r0", undo=True, force=False)
+        async for picture in pictures:
+            if not picture.targets[0].draining:
+                break
+
+
+async def test_a_router_that_is_being_asked_during_a_change_is_asked_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answer may be from before the change, and the next regular question comes too late."""
+    monkeypatch.setattr(router_fleet, "_drain", drained)
+    monkeypatch.setattr(router_fleet, "WATCHED_S", 1e6)
+    world = World()
+    async with started(world) as fleet:
+        pictures = fleet.pictures()
+        await anext(pictures)
+        world.hanging = {*URLS}
+        await fleet.drain("aws/r0", undo=False, force=False)  # has both asked, and they hang
+        while world.asked < 4:
+            await asyncio.sleep(0.01)
+        await fleet.drain("aws/r0", undo=True, force=False)
+        world.release.set()
+        async for picture in pictures:
+            if world.asked >= 6 and not picture.targets[0].draining:
+                break
 
 
 async def test_nothing_runs_on_after_the_end() -> None:
