@@ -81,8 +81,9 @@ def command(
 def _check(cloud: str | None) -> None:
     """Raise UsageError for a word that is no cloud; a role gets the command that it is for."""
     known = (*CLOUDS, EMULATOR)
-    if cloud in ROLES:
-        raise click.UsageError(f"{cloud} is a role, not a cloud: skyfleet logs --role {cloud}")
+    role = "" if cloud is None else cloud.removesuffix("s")  # `skyfleet chaos --scope` has the plural
+    if role in ROLES:
+        raise click.UsageError(f"{cloud} is a role, not a cloud: skyfleet logs --role {role}")
     if cloud is not None and cloud not in known:
         raise click.UsageError(
             f"unknown cloud {cloud!r}.{suggestion(cloud, known)} Known: {', '.join(known)}."

@@ -85,7 +85,8 @@ def test_following_leaves_the_checks_out_too(layout: Layout) -> None:
 
 @pytest.mark.parametrize("role", ["agent", "router", "checker"])
 def test_a_role_in_the_place_of_a_cloud_is_answered_with_its_option(layout: Layout, role: str) -> None:
-    """The message is the command to type."""
-    done = run(layout, role)
-    assert done.exit_code == click.UsageError.exit_code
-    assert f"skyfleet logs --role {role}" in done.output
+    """The message is the command to type, also for the plural."""
+    for word in (role, f"{role}s"):
+        done = run(layout, word)
+        assert done.exit_code == click.UsageError.exit_code
+        assert f"skyfleet logs --role {role}" in done.output
