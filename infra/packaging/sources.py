@@ -39,6 +39,12 @@ SITE_FOLDER: Mapping[Cloud, str | None] = {
 LAYOUT = 2
 
 
+# `name @ URL`, a URL, a path, an editable one.
+_WITHOUT_VERSION = re.compile(
+    r"[A-Za-z0-9][\w.-]*\s*(\[[^]]*\])?\s*@|(git|hg|svn|bzr)\+|\w+://|\.{0,2}/|file:|-e\b|--editable\b"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """One file of a package, by its path inside."""
@@ -162,12 +168,23 @@ def _requirements(root: Path, package: str, cloud: Cloud) -> list[str]:
 
 
 def asked_for(root: Path, files: Sequence[str]) -> dict[str, str]:
-    """Normalised names of the requirements in `files`, each with the file that asks for it."""
+    """Normalised names of the requirements in `files`, each with the file that asks for it.
+
+    One with a marker (`tomli; python_version < "3.11"`) is left out: it may be none for the clouds, and then
+    no lock has it. Raises PackageError for one that has no version: a URL or a path (PEP 508; uv, *pip
+    compatibility*).
+    """
     names: dict[str, str] = {}
     for file in files:
         for line in _text(root / file).splitlines():
-            requirement = line.partition("#")[0].strip()
-            if match := re.match(r"[A-Za-z0-9][\w.-]*", requirement):
+            requirement = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+            if _WITHOUT_VERSION.match(requirement):
+                raise PackageError(
+                    f"{file} asks for {requirement[:200]!r}, but a package has only dependencies that locks/ "
+                    "pins by version and hash. Put that code into the agent's folder, or ask for a published "
+                    "version."
+                )
+            if ";" not in requirement and (match := re.match(r"[A-Za-z0-9][\w.-]*", requirement)):
                 names.setdefault(normalised(match[0]), file)
     return names
 

@@ -322,6 +322,40 @@ def test_a_requirement_without_a_lock_is_named(checkout: Checkout) -> None:
     assert "agent-aws.txt" not in str(caught.value)
 
 
+def test_a_requirement_with_a_marker_may_be_none_for_the_clouds(tmp_path: Path) -> None:
+    """No lock has it then, and `make lock` would change nothing. Options and comments ask for nothing."""
+    lines = (
+        'tomli; python_version < "3.11"',
+        "-r more.in",
+        "--index-url https://x.test/",
+        "# why",
+        "idna#1 # x",
+    )
+    (tmp_path / "a.in").write_text("\n".join(lines))
+    assert set(asked_for(tmp_path, ["a.in"])) == {"idna"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mine @ https://x.test/mine.whl#sha256=0",
+        "mine[extra]@git+https://x.test/mine",
+        "git+ssh://git@x.test/mine",
+        "https://x.test/mine.whl",
+        "./mine",
+        "../mine",
+        "/home/mine",
+        "file:mine",
+        "-e .",
+    ],
+)
+def test_a_requirement_without_a_version_is_named(tmp_path: Path, line: str) -> None:
+    """Its lock would have no hash. The advice is not `make lock`, which changes nothing."""
+    (tmp_path / "a.in").write_text(f"idna\n{line}  # mine\n")
+    with pytest.raises(PackageError, match=r"a\.in asks for .*agent's folder"):
+        asked_for(tmp_path, ["a.in"])
+
+
 def test_requirements_that_are_not_utf8_are_named(checkout: Checkout) -> None:
     """An editor may have saved them in another encoding."""
     (checkout.root / "functions" / "requirements.in").write_bytes(b"httpx  # caf\xe9\n")
@@ -360,8 +394,8 @@ def test_old_packages_are_deleted(on_aws: Checkout) -> None:
 
 
 def test_distribution_names_are_normalised(tmp_path: Path) -> None:
-    """Case, dots, dashes and underscores are equal; extras, markers and comments are not part of a name."""
-    (tmp_path / "a.in").write_text('# only\nA.b_C[x]>=1 ; python_version < "4"\n\n-r other.in\n')
+    """Case, dots, dashes and underscores are equal; extras and comments are not part of a name."""
+    (tmp_path / "a.in").write_text("# only\nA.b_C[x]>=1 # why\n\n-r other.in\n")
     assert set(asked_for(tmp_path, ["a.in"])) == {"a-b-c"}
     assert locked_names("a_B.c==1 \\\n    --hash=sha256:x\nd[e]==2\n# f==3\n") == {"a-b-c", "d"}
 
