@@ -1,6 +1,6 @@
 """Show how the requests of draining targets end.
 
-Ctrl-C ends the display; the targets go on draining.
+Ctrl-C ends the display, and so does a manager that is lost; the targets go on draining.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from infra.cli.output.job_progress import Shown
 from infra.operations import json_access
+from infra.operations.errors import CommandFailed
 from infra.operations.json_access import JsonObject
 from infra.operations.manager.client import Client
 
@@ -20,9 +21,9 @@ EVERY_S: Final = 0.5
 
 
 def follow(client: Client, targets: Collection[str], shown: Shown) -> None:
-    """Show the number of requests at these targets until there is none. Raises CommandFailed."""
+    """Show the number of requests at these targets until there is none."""
     most, before, began = 0, -1, client.clock()
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, CommandFailed):
         while client.clock() - began < LONGEST_S:
             left = in_flight(client.status(), targets)
             most = max(most, left)

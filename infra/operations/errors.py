@@ -11,7 +11,7 @@ click.ClickException (exit code 1)
     │   └── PulumiKilled       a signal ended Pulumi in the middle
     ├── StackLocked       another deployment of the stack runs
     ├── NoRouterAnswered  no router answered
-    └── ManagerSilent     the manager of the stack does not answer
+    └── ManagerSilent     the manager of the stack does not run, does not answer or has an error of its own
 click.UsageError (exit code 2): an argument is wrong
 """
 
@@ -74,4 +74,4 @@ class NoRouterAnswered(CommandFailed):
 
 
 class ManagerSilent(CommandFailed):
-    """The manager of the stack does not answer."""
+    """The manager of the stack does not run, does not answer or has an error of its own."""

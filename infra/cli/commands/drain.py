@@ -3,9 +3,10 @@
 Rules
 - A change goes through the manager, as `skyfleet create` does: it is in the audit log, and the page shows it
   at once. On a terminal the command then shows how the requests of the targets end.
-- Without a manager that answers, the routers are asked directly. An operator must be able to drain a cloud
-  when the manager is gone.
-- What drains afterwards is read from the routers in both cases.
+- Without a manager that answers, the routers are asked directly, and one line says so. An operator must be
+  able to drain a cloud when the manager is gone.
+- What drains afterwards is read from the routers. A router that has not taken the change from the manager is
+  asked directly too, so that output and exit code are the same in both cases.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from infra.cli.output.job_progress import showing
 from infra.cli.requests_left import follow
 from infra.operations.context import require_outputs
 from infra.operations.errors import CommandFailed, ManagerSilent
-from infra.operations.manager.client import Client, find_running
+from infra.operations.manager.client import find
 from infra.operations.paths import Layout
 from infra.operations.routers.control import ControlAnswer, read_all, set_draining
 from infra.operations.routers.draining import desired, differences, drains_last, select, sentence
@@ -52,14 +53,11 @@ def command(
     answers = read_all(outputs)
     if chosen:
         wanted = _wanted(outputs, answers, chosen, undo=undo, force=force)
-        manager = None if direct else _by_manager(layout, stack, chosen, undo=undo, force=force)
-        if manager is None:
-            answers = _directly(outputs, answers, wanted)
-        else:
-            if not undo and sys.stderr.isatty():
-                with showing(f"drain {', '.join(chosen)}") as shown:
-                    follow(manager, chosen, shown)
+        if not direct:
+            _by_manager(layout, stack, chosen, undo=undo, force=force)
             answers = read_all(outputs)
+            wanted = _wanted(outputs, answers, chosen, undo=undo, force=force)
+        answers = _directly(outputs, answers, wanted)
     goal = "apply the change" if chosen else "report what drains"
     print_answers(answers, sentence, differences(answers), as_json=as_json, goal=goal)
 
@@ -83,20 +81,18 @@ def _wanted(
     return wanted
 
 
-def _by_manager(
-    layout: Layout, stack: str | None, chosen: Sequence[str], *, undo: bool, force: bool
-) -> Client | None:
-    """Change it by the manager. None: no manager answers. Raises CommandFailed with the manager's reason."""
-    manager = find_running(layout, stack, os.environ)
-    if manager is None:
-        return None
+def _by_manager(layout: Layout, stack: str | None, chosen: Sequence[str], *, undo: bool, force: bool) -> None:
+    """Change it by the manager, if one answers. Raises CommandFailed with the reason of a refusal."""
     try:
+        manager = find(layout, stack, os.environ)
         for target in chosen:
             manager.drain(target, undo=undo, force=force)
     except ManagerSilent as silent:
-        click.echo(f"{silent.message}. The routers are asked directly.", err=True)
-        return None
-    return manager
+        click.echo(f"{silent.message.rstrip('.')}. The routers are asked directly.", err=True)
+        return
+    if not undo and sys.stderr.isatty():
+        with showing(f"drain {', '.join(chosen)}") as shown:
+            follow(manager, chosen, shown)
 
 
 def _directly(

@@ -55,6 +55,10 @@ class Client:
         """Have all routers drain a target, or end that. Raises CommandFailed with the manager's reason."""
         self._call("POST", "/api/drain", {"target": target, "undo": undo, "force": force})
 
+    def require_answer(self) -> None:
+        """Ask whether it is there. Raises ManagerSilent."""
+        self._call("GET", "/health", timeout_s=READ_S)
+
     def job(self, job: str) -> JsonObject:
         """One job. Raises CommandFailed."""
         return self._call("GET", f"/api/jobs/{job}")
@@ -125,6 +129,11 @@ class Client:
                 reply = http.request(
                     method, f"{self.url}{path}", json=body, headers=self._headers(), timeout=timeout_s
                 )
+            except requests.Timeout:
+                raise ManagerSilent(
+                    f"the manager at {self.url} has not answered within {timeout_s:.0f} s: its log may say "
+                    "why"
+                ) from None
             except requests.RequestException as error:
                 raise ManagerSilent(
                     f"the manager at {self.url} does not answer ({type(error).__name__}): `make up` or "
@@ -137,24 +146,29 @@ class Client:
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-def find_running(layout: Layout, stack: str | None, environ: Mapping[str, str]) -> Client | None:
-    """The client of a stack's manager, None when none runs. stack: None means the emulator's."""
-    info = running(layout, stack) if stack else running(layout)
-    return None if info is None else Client(info.url, environ.get(TOKEN, "").strip())
-
-
 def find(layout: Layout, stack: str | None, environ: Mapping[str, str]) -> Client:
-    """The client of a stack's manager. stack: None means the emulator's. Raises CommandFailed."""
-    client = find_running(layout, stack, environ)
-    if client is None:
+    """The client of a stack's manager, which answers. stack: None means the emulator's.
+
+    Raises ManagerSilent, or CommandFailed when the token in the environment cannot be sent.
+    """
+    info = running(layout, stack) if stack else running(layout)
+    if info is None:
         named = f" --stack {stack}" if is_real(stack) else ""
         starts = f"`skyfleet manager{named}`" + ("" if named else " or `make up`")
-        raise CommandFailed(f"no manager of this stack runs: {starts} starts it")
+        raise ManagerSilent(f"no manager of this stack runs: {starts} starts it")
+    token = environ.get(TOKEN, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise CommandFailed(f"{TOKEN} is no token: one has letters, digits and _ only")
+    client = Client(info.url, token)
+    client.require_answer()
     return client
 
 
 def _check(reply: requests.Response) -> None:
-    """Raise CommandFailed with what the manager's problem document says."""
+    """Raise CommandFailed with what the manager's problem document says.
+
+    ManagerSilent when the manager itself is at fault (RFC 9110, section 15.6).
+    """
     if reply.status_code < 400:
         return
     problem = json_access.as_object(json_access.parse(reply.text))
@@ -164,4 +178,5 @@ def _check(reply: requests.Response) -> None:
     known = json_access.strings(problem.get("known"))
     if known and not all(name in detail for name in known):
         detail += f" Known: {', '.join(known)}."
-    raise CommandFailed(str(json_access.printable(detail)))
+    failure = ManagerSilent if reply.status_code >= 500 else CommandFailed
+    raise failure(str(json_access.printable(detail)))

@@ -169,7 +169,7 @@ def test_undo_brings_targets_back(deployed: Layout) -> None:
     """A router that does not drain them gets no update."""
     one, two = Router("r1", *AWS, "gcp/europe-west1"), Router("r2")
     result = serve(deployed, [one, two], "aws", "--undo", "--json")
-    assert [each["draining"] for each in json.loads(result.output)] == [["gcp/europe-west1"], []]
+    assert [each["draining"] for each in json.loads(result.stdout)] == [["gcp/europe-west1"], []]
     assert two.puts == []
 
 
@@ -222,16 +222,26 @@ def test_without_a_deployment_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 class Manager:
-    """The manager of the stack: notes what is asked of it, and answers /api/drain with `status`."""
+    """The manager of the stack: notes what is asked of it, and answers each /api/drain with the next status.
 
-    def __init__(self, status: int = 200, **problem: str) -> None:
-        self.status, self.problem = status, problem
+    routers: those that take the changes that it answers with 200.
+    """
+
+    def __init__(self, *statuses: int, routers: Sequence[Router] = (), **problem: str) -> None:
+        self.statuses, self.routers, self.problem = [*statuses], routers, problem
         self.asked: list[dict[str, object]] = []
 
     def __call__(self, request: Request) -> Reply:
+        if request.path == "/health":
+            return json_reply({"status": "ok", "stack": STACK})
         assert (request.method, request.path) == ("POST", "/api/drain")
-        self.asked.append(json.loads(request.body))
-        return json_reply(self.problem or {"routers": []}, self.status)
+        asked = json.loads(request.body)
+        self.asked.append(asked)
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 200:
+            for one in self.routers:
+                one.draining, one.revision = [*one.draining, asked["target"]], one.revision + 1
+        return json_reply(self.problem or {"routers": []}, status)
 
 
 def note(layout: Layout, url: str) -> None:
@@ -254,6 +264,36 @@ def test_a_change_goes_through_the_manager(deployed: Layout) -> None:
     assert router.puts == []
 
 
+def test_a_router_that_has_not_taken_the_change_is_asked_directly(deployed: Layout) -> None:
+    """The manager answers 200 when one router has taken it; the exit code tells whether all have."""
+    took, missed = Router("r1"), Router("r2")
+    with serving(Manager(routers=[took])) as url:
+        note(deployed, url)
+        result = serve(deployed, [took, missed], "gcp")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [f"aws/{name}: draining gcp/europe-west1" for name in ("r1", "r2")]
+    assert took.puts == []
+    assert missed.puts == [{"draining": ["gcp/europe-west1"], "revision": 4}]
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_both_ways_print_the_same(deployed: Layout, as_json: tuple[str, ...]) -> None:
+    """And end with the same exit code, here that of a router which refuses."""
+    results: list[tuple[int, str]] = []
+    for direct in ((), ("--direct",)):
+        router, other = Router("r1"), Router("r2")
+        router.moved = 1
+        with serving(Manager(routers=[other] if not direct else ())) as manager, serving(router) as one:
+            note(deployed, manager)
+            with serving(other) as two:
+                outputs(deployed, one, two)
+                result = run(deployed, "gcp", *direct, *as_json)
+        text = result.stdout.replace(one, "ONE").replace(two, "TWO")
+        results.append((result.exit_code, text))
+    assert results[0] == results[1]
+    assert results[0][0] == 1
+
+
 def test_what_the_manager_refuses_is_not_done_behind_its_back(deployed: Layout) -> None:
     """Such as the change of an operator without a token."""
     router, manager = Router("r1"), Manager(401, detail="There is no token.")
@@ -274,6 +314,41 @@ def test_a_manager_that_does_not_answer_stops_no_drain(deployed: Layout, no_list
     assert "does not answer (ConnectionError)" in result.stderr
     assert "The routers are asked directly." in result.stderr
     assert router.draining == ["gcp/europe-west1"]
+
+
+def test_a_manager_that_ends_half_way_leaves_the_rest_to_the_routers(deployed: Layout) -> None:
+    """The routers are read again: what the manager has changed already has another revision."""
+    router = Router("r1")
+    manager = Manager(200, 500, routers=[router], detail="An error in the manager.")
+    with serving(manager) as url:
+        note(deployed, url)
+        result = serve(deployed, [router], "aws")
+    assert result.exit_code == 0
+    assert result.stderr == "An error in the manager. The routers are asked directly.\n"
+    assert router.puts == [{"draining": list(AWS), "revision": 5}]
+
+
+def test_without_a_manager_one_line_says_that_the_routers_are_asked(deployed: Layout) -> None:
+    """The change is then in no audit log."""
+    router = Router("r1")
+    result = serve(deployed, [router], "gcp")
+    assert result.exit_code == 0
+    assert result.stderr.count("\n") == 1
+    assert "no manager of this stack runs" in result.stderr
+    assert router.draining == ["gcp/europe-west1"]
+
+
+def test_a_token_that_cannot_be_sent_is_an_error(
+    deployed: Layout, monkeypatch: pytest.MonkeyPatch, no_listener: str
+) -> None:
+    """It is no reason to do without the manager."""
+    monkeypatch.setenv("SKYFLEET_MANAGER_TOKEN", "skyfleet_\u2013")
+    router = Router("r1")
+    note(deployed, no_listener)
+    result = serve(deployed, [router], "gcp")
+    assert result.exit_code == 1
+    assert "SKYFLEET_MANAGER_TOKEN is no token" in result.output
+    assert router.puts == []
 
 
 def test_the_manager_can_be_left_out(deployed: Layout) -> None:
@@ -336,3 +411,10 @@ def test_requests_that_do_not_end_are_left_to_themselves() -> None:
     assert found.lines[0] == "1 request in flight there"
     assert "they go on draining" in found.lines[-1]
     assert found.now >= LONGEST_S
+
+
+def test_a_manager_that_is_lost_ends_the_display(no_listener: str) -> None:
+    """The change is made by then, so it is no failure of the command."""
+    display = Shown()
+    follow(Client(no_listener), ("aws/eu-west-1",), display)
+    assert ["they go on draining" in line for line in display.lines] == [True]
