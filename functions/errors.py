@@ -23,6 +23,7 @@ A message has the cause, what was found and what to do. It never contains a secr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -167,16 +168,19 @@ class DependencyFailed(FunctionError):
         code: str | None = None,
         type: str | None = None,
         param: str | None = None,
-        retry_after_s: int | None = None,
+        retry_after_s: float | None = None,
         may_repeat: bool | None = None,
     ) -> None:
         """status, code: others than those of the class. type, param: as OpenAI's errors have them.
-        retry_after_s: when a repeat may succeed. may_repeat: by the client; None: the router decides."""
+        retry_after_s: when a repeat may succeed, told in whole seconds and not too early. may_repeat: by the
+        client; None: the router decides. Raises ValueError for a status that is none of an error."""
+        if status is not None and not 400 <= status <= 599:
+            raise ValueError(f"the status of a failed dependency is {status}, expected 400 to 599")
         self.status, self.code = status or self.status, code or self.code
         self.type, self.param = type, param
         self.may_repeat = self.may_repeat if may_repeat is None else may_repeat
         if retry_after_s is not None:
-            self.fields = [(b"retry-after", b"%d" % retry_after_s)]
+            self.fields = [(b"retry-after", b"%d" % max(0, math.ceil(retry_after_s)))]
         super().__init__(message)
 
     @property

@@ -245,4 +245,9 @@ def test_an_agent_may_raise_what_its_dependency_said() -> None:
         (b"retry-after", b"7"),
         (b"x-should-retry", b"true"),
     ]
+    for seconds, told in ((1.5, b"2"), (0.2, b"1"), (0, b"0"), (-3, b"0")):
+        assert (b"retry-after", told) in DependencyFailed("x", retry_after_s=seconds).headers
+    for status in (200, 302, 600):
+        with pytest.raises(ValueError, match=f"is {status}, expected 400 to 599"):
+            DependencyFailed("x", status=status)
     assert within_answer("h", Said(status=503), None).code == "model-busy"
