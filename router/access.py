@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from router.core.errors import CallerError
@@ -54,13 +54,19 @@ _OF_PREFLIGHT: Final = frozenset(
 _REALM: Final = b'Bearer realm="skyfleet"'
 
 
-def admit(headers: Iterable[Header], expected: bytes | None) -> frozenset[bytes]:
-    """Names of the fields that carried the key. expected: its SHA-256; None: no key is needed.
+def admit(
+    headers: Collection[Header], expected: bytes | None, by_name: Mapping[bytes, bytes] | None = None
+) -> frozenset[bytes]:
+    """Names of the fields that carried the key. expected: its SHA-256; None: no key is needed. by_name: the
+    last field of each name, if that is known.
 
     Raises CallerError (401) without a valid key."""
     if expected is None:
         return frozenset()
-    carried = [name for name, value in headers if name in KEY_FIELDS and _is_key(value, expected)]
+    if by_name is not None and len(by_name) == len(headers):
+        carried = [name for name in KEY_FIELDS if name in by_name and _is_key(by_name[name], expected)]
+    else:
+        carried = [name for name, value in headers if name in KEY_FIELDS and _is_key(value, expected)]
     if not carried:
         raise CallerError(
             401,

@@ -178,7 +178,7 @@ class App:
             raise CallerError(503, "draining", _ENDS, _CLOSE)
         if signing.SIGNATURE in fields and signing.KEY_ID in fields:
             raise _misdirected(self._settings.place)
-        drop = admit(headers, self._settings.api_key_sha256)
+        drop = admit(headers, self._settings.api_key_sha256, fields)
         self._store.refresh_soon()
         return drop
 

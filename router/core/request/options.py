@@ -34,6 +34,8 @@ GRPC_TIMEOUT: Final = b"grpc-timeout"
 KEY: Final = b"idempotency-key"
 HEARTBEAT: Final = b"x-skyfleet-heartbeat"
 _FIELDS: Final = FIELDS | {STRATEGY, REDUNDANT, TIMEOUT, GRPC_TIMEOUT, KEY, HEARTBEAT}
+# Nearly all requests have an Accept.
+_RARE: Final = _FIELDS - {ACCEPT}
 # One for each of the three clouds; the budgets of attempts and of money hold as well.
 _PARALLEL: Final = (b"1", b"2", b"3")
 # With 10 digits even milliseconds reach 115 days; gRPC's own specification allows 8.
@@ -68,17 +70,14 @@ def parse_options(
     """The options in these header fields. by_name: the last one of each name, if that is known.
 
     CallerError 400 for a bad value, 403 for one that is not allowed."""
-    if by_name is not None and len(by_name) == len(headers):
-        asked = [(name, by_name[name]) for name in _FIELDS.intersection(by_name)]
-    else:
-        asked = [header for header in headers if header[0] in _FIELDS]
+    if by_name is not None and len(by_name) == len(headers) and _RARE.isdisjoint(by_name):
+        return RPC if ACCEPT in by_name and _accepts_both(by_name[ACCEPT]) else NONE
+    asked = [header for header in headers if header[0] in _FIELDS]
     found: dict[bytes, bytes] = {}
     rpc = False
     for name, value in asked:
         if name in FIELDS:
-            # MCP's clients accept both; written out, since nearly all requests have this field.
-            both = b"text/event-stream" in value and b"application/json" in value
-            rpc = rpc or both or name != ACCEPT
+            rpc = rpc or name != ACCEPT or _accepts_both(value)
             continue
         # Clouds join repeated fields or keep the first, so a repeated key would differ between them.
         if name in found and (found[name] != value or name == KEY):
@@ -95,6 +94,11 @@ def parse_options(
         _heartbeat(found[HEARTBEAT]) if HEARTBEAT in found else True,
         rpc,
     )
+
+
+def _accepts_both(value: bytes) -> bool:
+    """Whether it is the Accept of MCP's clients."""
+    return b"text/event-stream" in value and b"application/json" in value
 
 
 def _key(value: bytes) -> bytes:
