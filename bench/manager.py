@@ -1,9 +1,10 @@
 """Measure the manager and write docs/benchmarks/manager.md: `make bench-manager`.
 
-    python -m bench.manager [--minutes 60] [--note TEXT]
+    python -m bench.manager [--minutes 60] [--only paint,updates,memory,regions] [--note TEXT]
 
 The fleet is a copy of the checkout with emulated clouds of its own, and the pages are in a real Chromium.
-Figures are min / median / max of one call. It takes four minutes, and `--minutes` for the memory.
+Figures are min / median / max of one call. It takes four minutes, and `--minutes` for the memory. What is not
+measured in a call keeps its rows of the page, with their date and load.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,14 @@ from tests.browser.conftest import FLAGS
 from tests.end_to_end.fleet import Fleet, Json
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "manager.md"
+PARTS: Final = ("paint", "updates", "memory", "regions")
+# How the rows of each begin on the page.
+STARTS: Final[Mapping[str, str | tuple[str, ...]]] = {
+    "paint": "| first paint",
+    "updates": "| from `POST /api/drain`",
+    "memory": ("| memory of the manager", "| ... median"),
+    "regions": "| from `POST /api/create-resource`",
+}
 PAINTS, UPDATES, REGIONS = 7, 10, 3
 PAGES: Final = 5
 TARGET: Final = "aws/eu-west-1"
@@ -62,8 +71,8 @@ class Figures:
     memory_mb: list[float] = field(default_factory=list[float])
 
 
-def measure(folder: Path, minutes: float) -> Figures:
-    """Deploy a fleet with its manager, measure, and destroy it."""
+def measure(folder: Path, minutes: float, parts: Collection[str]) -> Figures:
+    """Deploy a fleet with its manager, measure some of PARTS, and destroy it."""
     fleet, figures = Fleet.copy(folder), Figures()
     fleet.run("up", "--manager")
     try:
@@ -73,11 +82,15 @@ def measure(folder: Path, minutes: float) -> Figures:
             program = chromium.find(os.environ)
             browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
             with contextlib.closing(browser):
-                figures.paint_ms = [first_paint(browser, url) for _ in range(PAINTS)]
-                figures.update_ms = updates(browser, url)
-                with load(fleet.url):
-                    figures.memory_mb = memory(browser, url, pid, minutes)
-        figures.serves_s = [new_region(fleet, url) for _ in range(REGIONS)]
+                if "paint" in parts:
+                    figures.paint_ms = [first_paint(browser, url) for _ in range(PAINTS)]
+                if "updates" in parts:
+                    figures.update_ms = updates(browser, url)
+                if "memory" in parts:
+                    with load(fleet.url):
+                        figures.memory_mb = memory(browser, url, pid, minutes)
+        if "regions" in parts:
+            figures.serves_s = [new_region(fleet, url) for _ in range(REGIONS)]
     finally:
         fleet.run("down", code=None)
     return figures
@@ -201,32 +214,51 @@ def cells(samples: Sequence[float], unit: str) -> str:
     return f"{low:.{digits}f} / **{middle:.{digits}f}** / {high:.{digits}f} {unit}"
 
 
-def text(figures: Figures, minutes: float, note: str, loads: tuple[float, float]) -> str:
-    """The page."""
-    quarter = max(len(figures.memory_mb) // 4, 1)
-    first = statistics.median(figures.memory_mb[:quarter])
-    last = statistics.median(figures.memory_mb[-quarter:])
-    found = {
-        f"first paint of the page, empty cache, {PAINTS} times": cells(figures.paint_ms, "ms"),
-        f"from `POST /api/drain` to the page that shows it, {UPDATES} times": cells(figures.update_ms, "ms"),
-        f"from `POST /api/create-resource` to the first reply from the new region, {REGIONS} times": cells(
-            figures.serves_s, "s"
-        ),
-        f"memory of the manager, {PAGES} pages open for {minutes:g} minutes": cells(figures.memory_mb, "MB"),
-        "... median of the first and of the last quarter of that time": f"{first:.1f} and {last:.1f} MB",
-    }
-    rows = [f"| {name} | {value} |" for name, value in found.items()]
+def rows(figures: Figures, minutes: float) -> dict[str, dict[str, str]]:
+    """What was measured: figures by the name of their row, by part."""
+    found: dict[str, dict[str, str]] = {}
+    if figures.paint_ms:
+        name = f"first paint of the page, empty cache, {PAINTS} times"
+        found["paint"] = {name: cells(figures.paint_ms, "ms")}
+    if figures.update_ms:
+        name = f"from `POST /api/drain` to the page that shows it, {UPDATES} times"
+        found["updates"] = {name: cells(figures.update_ms, "ms")}
+    if figures.memory_mb:
+        quarter = max(len(figures.memory_mb) // 4, 1)
+        first = statistics.median(figures.memory_mb[:quarter])
+        last = statistics.median(figures.memory_mb[-quarter:])
+        name = f"memory of the manager, {PAGES} pages open for {minutes:g} minutes"
+        quarters = "... median of the first and of the last quarter of that time"
+        found["memory"] = {
+            name: cells(figures.memory_mb, "MB"),
+            quarters: f"{first:.1f} and {last:.1f} MB",
+        }
+    if figures.serves_s:
+        name = f"from `POST /api/create-resource` to the first reply from the new region, {REGIONS} times"
+        found["regions"] = {name: cells(figures.serves_s, "s")}
+    return found
+
+
+def text(former: str, figures: Figures, minutes: float, note: str, loads: tuple[float, float]) -> str:
+    """The page. former: its text, of which rows stay that were not measured. loads: before and after."""
+    measured = rows(figures, minutes)
+    when = f"{datetime.now(UTC):%Y-%m-%d}, load {loads[0]:.1f} to {loads[1]:.1f}"
+    remark = f"; {note}" if note else ""
+    shown: list[str] = []
+    for part in PARTS:
+        if part in measured:
+            shown += [f"| {name} | {value} | {when}{remark} |" for name, value in measured[part].items()]
+        else:
+            shown += [line for line in former.splitlines() if line.startswith(STARTS[part])]
     system = f"{platform.system()} {platform.machine()}"
     machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
-    remark = f" {note}" if note else ""
     return (
         "# The manager\n\n"
         "Written by `make bench-manager` (`bench/manager.py`); nothing here is typed by hand. "
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}. Load average before and after: {loads[0]:.1f} and "
-        f"{loads[1]:.1f}.{remark}\n\n"
+        f"{machine}.\n\n"
         "The fleet runs on emulated clouds, whose deployments take seconds where real ones take minutes. "
         "Figures are min / **median** / max.\n\n"
-        "| figure | |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+        "| figure | | measured |\n| --- | --- | --- |\n" + "\n".join(shown) + "\n"
     )
 
 
@@ -239,16 +271,21 @@ def main(arguments: Sequence[str]) -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.manager", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="of memory with open pages (default: 10)")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas (default: all)")
     parser.add_argument("--note", default="", help="a remark for the page, such as what else ran")
     options = parser.parse_args(arguments)
+    parts = options.only.split(",")
+    if unknown := set(parts) - {*PARTS}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}. Parts: {', '.join(PARTS)}.")
     signal.signal(signal.SIGTERM, _stop)
     before = os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(prefix="skyfleet-manager-"))
     try:
-        figures = measure(folder, options.minutes)
+        figures = measure(folder, options.minutes, parts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    PAGE.write_text(text(figures, options.minutes, options.note, (before, os.getloadavg()[0])))
+    loads = before, os.getloadavg()[0]
+    PAGE.write_text(text(PAGE.read_text(), figures, options.minutes, options.note, loads))
     print(PAGE.read_text())
 
 
