@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from infra.cli.change import run
@@ -32,10 +34,15 @@ def command(
 
 
 def options(numbers: dict[str, float | None]) -> dict[str, float]:
-    """The numbers that were given, by the API's names: `min_instances` is `minInstances`."""
+    """The numbers that were given, by the API's names: `min_instances` is `minInstances`.
+
+    Raises BadParameter for NaN and infinity, which JSON cannot say (RFC 8259, section 6).
+    """
     found: dict[str, float] = {}
     for name, value in numbers.items():
         if value is not None:
+            if not math.isfinite(value):
+                raise click.BadParameter(f"{value} is no number of JSON.", param_hint=f"--{name}")
             first, *others = name.split("_")
             found[first + "".join(word.capitalize() for word in others)] = value
     return found

@@ -281,6 +281,14 @@ def test_names_of_numbers_are_the_apis() -> None:
     }
 
 
+@pytest.mark.parametrize("weight", ["nan", "inf", "-inf"])
+def test_a_weight_that_json_cannot_say_is_refused_at_once(weight: str, tmp_path: Path, setup: Setup) -> None:
+    """It is not blamed on the manager, which is not asked."""
+    said = run(tmp_path, "create", "aws", "us-east-1", "--weight", weight)
+    assert (said.exit_code, "--weight" in said.output) == (2, True)
+    assert "create" not in setup.audited()
+
+
 def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     """The secret is printed once and is on stdout alone."""
     made = run(tmp_path, "manager", "token", "create", "ole", "--role", "operator", "--days", "7")
