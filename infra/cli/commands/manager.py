@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -42,12 +44,15 @@ def command(context: click.Context, port: int | None, hosts: tuple[str, ...], st
     from infra.manager.server import serve
 
     layout, name = current_layout(), stack or STACK
-    if is_real(stack) and not _store(stack).all():
-        raise CommandFailed(
-            f"the stack {stack} is on real accounts, so its manager needs tokens, and there is none: "
-            f"`skyfleet manager token create NAME --role operator --stack {stack}` makes one"
-        )
-    serve(layout, name, port, lambda: build(layout, name, frozenset(host.lower() for host in hosts)))
+    names = _host_names(hosts)
+    if is_real(stack):
+        with _store(stack) as tokens:
+            if not tokens.all():
+                raise CommandFailed(
+                    f"the stack {stack} is on real accounts, so its manager needs tokens, and there is none: "
+                    f"`skyfleet manager token create NAME --role operator --stack {stack}` makes one"
+                )
+    serve(layout, name, port, lambda: build(layout, name, names))
 
 
 @command.group("token")
@@ -69,12 +74,10 @@ def token() -> None:
 @stack_option
 def create(name: str, role: str, days: float | None, stack: str | None) -> None:
     """Make a token for the operator NAME and print it once; only its hash is stored."""
-    from infra.manager.access.tokens import InvalidToken, Role
+    from infra.manager.access.tokens import Role
 
-    try:
-        secret = _store(stack).create(name, Role(role), time.time(), days)
-    except InvalidToken as error:
-        raise CommandFailed(str(error)) from None
+    with _store(stack) as tokens:
+        secret = tokens.create(name, Role(role), time.time(), days)
     click.echo(secret)
     click.echo(
         "It is shown this once. Scripts: SKYFLEET_MANAGER_TOKEN; browsers: the login of the page.", err=True
@@ -86,7 +89,8 @@ def create(name: str, role: str, days: float | None, stack: str | None) -> None:
 @json_option
 def list_tokens(stack: str | None, as_json: bool) -> None:
     """List tokens: name, role, when made, until when."""
-    tokens = _store(stack).all()
+    with _store(stack) as store:
+        tokens = store.all()
     if as_json:
         shown = [
             {"name": one.name, "role": str(one.role), "created": one.created, "expires": one.expires}
@@ -107,16 +111,41 @@ def list_tokens(stack: str | None, as_json: bool) -> None:
 @stack_option
 def revoke(name: str, stack: str | None) -> None:
     """Revoke the token NAME; a running manager refuses it from its next request on."""
-    if not _store(stack).revoke(name):
-        known = ", ".join(one.name for one in _store(stack).all()) or "none"
-        raise CommandFailed(f"there is no token {name!r}. Known: {known}.")
+    with _store(stack) as tokens:
+        if not tokens.revoke(name):
+            known = ", ".join(one.name for one in tokens.all()) or "none"
+            raise CommandFailed(f"there is no token {name!r}. Known: {known}.")
     click.echo(f"{name} is revoked.")
 
 
-def _store(stack: str | None) -> TokenStore:
-    from infra.manager.access.tokens import TokenStore
+def _host_names(hosts: tuple[str, ...]) -> frozenset[str]:
+    """Host names as the gate compares them. Raises BadParameter for what is more or less than a name."""
+    from infra.manager.access.origins import host_name
 
-    return TokenStore(current_layout().manager(stack or STACK) / "tokens.json")
+    for host in hosts:
+        if host_name(host) != host.lower() or not host.isascii() or not host.isprintable() or " " in host:
+            raise click.BadParameter(
+                f"{host!r} is no host name: write it as fleet.example, without scheme, port and path.",
+                param_hint="--allow-host",
+            )
+    return frozenset(host.lower() for host in hosts)
+
+
+@contextmanager
+def _store(stack: str | None) -> Generator[TokenStore]:
+    """The tokens of a stack. Raises CommandFailed for what they cannot do, with the reason."""
+    from infra.manager.access.tokens import InvalidToken, TokenStore
+    from infra.manager.errors import Unavailable
+
+    path = current_layout().manager(stack or STACK) / "tokens.json"
+    try:
+        yield TokenStore(path)
+    except InvalidToken as error:
+        raise CommandFailed(str(error)) from None
+    except Unavailable as error:
+        raise CommandFailed(error.detail) from None
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read or written: {error.strerror}") from None
 
 
 def _day(at: float) -> str:

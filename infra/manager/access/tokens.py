@@ -31,6 +31,8 @@ PREFIX: Final = "skyfleet_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 # What history and audit log call an operator of the local stack without a token.
 LOCAL: Final = "local"
+# A century: its end is a date that every reader of the file can write.
+MOST_DAYS: Final = 36_500
 
 
 class Role(StrEnum):
@@ -55,7 +57,7 @@ class Token:
 
 
 class InvalidToken(ValueError):
-    """A name that cannot be used, with the reason as its message."""
+    """A name or a lifetime that cannot be used, with the reason as its message."""
 
 
 def digest(secret: str) -> str:
@@ -121,11 +123,16 @@ class TokenStore:
         return self._read[1]
 
     def create(self, name: str, role: Role, now: float, days: float | None) -> str:
-        """Store a new token and return its secret, which is stored nowhere. Raises InvalidToken."""
+        """Store a new token and return its secret, which is stored nowhere. days: None for ever.
+
+        Raises InvalidToken, Unavailable.
+        """
         if not NAME.fullmatch(name) or name == LOCAL:
             raise InvalidToken(
                 f"{name!r} is no name for a token: use up to 64 letters, digits and . _ @ -, not {LOCAL!r}"
             )
+        if days is not None and not 0 < days <= MOST_DAYS:  # NaN is not in between, and is no JSON
+            raise InvalidToken(f"a token cannot be valid for {days:g} days: up to {MOST_DAYS}, or for ever")
         secret = PREFIX + secrets.token_urlsafe(32)
         expires = None if days is None else now + days * 86400
         self._change(Token(name, role, digest(secret), now, expires))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def test_a_name_that_cannot_be_used_is_refused(name: str, tmp_path: Path) -> Non
     with pytest.raises(InvalidToken, match="no name for a token"):
         store.create(name, Role.VIEWER, NOW, None)
     assert not store.path.exists()
+
+
+@pytest.mark.parametrize("days", [math.nan, math.inf, 0.0, -1.0, 36_501, 1e308])
+def test_a_lifetime_that_cannot_be_stored_is_refused(days: float, tmp_path: Path) -> None:
+    """NaN in the file would make it unreadable, and then no other token counts either."""
+    store = TokenStore(tmp_path / "tokens.json")
+    store.create("ole", Role.VIEWER, NOW, 36_500)
+    with pytest.raises(InvalidToken, match="days"):
+        store.create("ada", Role.VIEWER, NOW, days)
+    assert [token.name for token in store.all()] == ["ole"]
 
 
 def test_a_name_is_given_once_and_free_after_its_revocation(tmp_path: Path) -> None:
