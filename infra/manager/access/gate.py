@@ -5,7 +5,8 @@ Rules
 - The local stack is open to its own machine: a request without a token is the operator `local`, unless it
   came through a proxy. A token that is presented counts all the same, so a wrong one is refused.
 - A token comes in `Authorization: Bearer` (RFC 6750), a session in a cookie.
-- Refused tokens are limited by themselves: a flood of them delays no valid one.
+- Refused tokens are limited by themselves: a flood of them delays no valid one. The audit log has only some lines
+  of what came without a token, so that a flood cannot push out the others.
 """
 
 from __future__ import annotations
@@ -178,9 +179,13 @@ class Gate:
         access.log.write(audit.line(access.wall(), by, error.status, entry))
 
     def _log(self, scope: Scope, principal: Principal | None, status: int, entry: dict[str, str]) -> None:
+        access = self.access
+        is_let_in = principal is not None or "target" in entry  # a login names its token
+        if not is_let_in and access.limiter.wait_s("log", "failed", access.monotonic()):
+            return
         by = principal.name if principal else ""
-        line = audit.line(self.access.wall(), by, status, {"request": _request(scope), **entry})
-        self.access.log.write(line)
+        line = audit.line(access.wall(), by, status, {"request": _request(scope), **entry})
+        access.log.write(line)
 
 
 def _request(scope: Scope) -> str:

@@ -1,7 +1,8 @@
 """The login of a browser: a form that takes a token, and the cookie of a session.
 
 The cookie is HttpOnly and SameSite=Strict, so no script reads it and no other site has it sent (OWASP,
-Session Management Cheat Sheet). It is not Secure: on loopback there is no TLS.
+Session Management Cheat Sheet). It is Secure when a proxy says that the browser came by
+HTTPS (`x-forwarded-proto`); on loopback there is no TLS.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
             max_age=int(LONGEST_S),
             httponly=True,
             samesite="strict",
+            secure=request.headers.get("x-forwarded-proto", "").lower() == "https",
         )
         return reply
 

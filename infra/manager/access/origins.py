@@ -23,7 +23,14 @@ from urllib.parse import urlsplit
 SAFE: Final = frozenset({"GET", "HEAD"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # What proxies add.
-FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+FORWARDED: Final = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 _OWN: Final = ("same-origin", "none")
 # https: a proxy of the operator's in front.
 _SCHEMES: Final = ("http", "https")

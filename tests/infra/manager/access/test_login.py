@@ -84,6 +84,33 @@ async def test_guesses_of_the_login_are_limited(tmp_path: Path) -> None:
     assert statuses == [401] * 10 + [429] * 2
 
 
+@pytest.mark.parametrize(("path", "form"), [("/login", {"token": "wrong"}), ("/logout", {}), ("/health", {})])
+async def test_a_flood_without_a_token_does_not_fill_the_audit_log(
+    path: str, form: dict[str, str], tmp_path: Path
+) -> None:
+    """The paths that need no token; a login in the middle of it has its line."""
+    setup = Setup(tmp_path, is_local=False, limits=True)
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW, None)
+    async with setup.client() as client:
+        for _ in range(60):
+            await client.post(path, data=form)
+        await client.post("/login", data={"token": secret})
+    lines = setup.audited().splitlines()
+    assert len(lines) == 11
+    assert '"target": "ole"' in lines[-1]
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("HTTPS", True), ("http", False)])
+async def test_the_cookie_is_secure_behind_a_proxy_with_tls(
+    scheme: str, is_secure: bool, setup: Setup
+) -> None:
+    """A browser then sends it by HTTPS only."""
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW, None)
+    async with setup.client(**{"x-forwarded-proto": scheme}) as client:
+        reply = await client.post("/login", data={"token": secret})
+    assert ("Secure" in reply.headers["set-cookie"].split("; ")) is is_secure
+
+
 def test_a_session_ends_with_its_time_or_its_token() -> None:
     """And with the oldest when there are too many."""
     token = Token("ole", Role.OPERATOR, digest("secret"), NOW)

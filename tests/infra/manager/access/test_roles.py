@@ -153,6 +153,7 @@ async def test_the_local_stack_needs_no_token_but_counts_one(tmp_path: Path) -> 
         {"x-forwarded-for": "203.0.113.9"},
         {"forwarded": "for=203.0.113.9"},
         {"via": "1.1 proxy"},
+        {"x-forwarded-proto": "https"},
         {"x-real-ip": "203.0.113.9"},
     ],
 )
