@@ -6,6 +6,7 @@ Last-Event-ID, and 204 tells it to stop.
 Rules
 - A listener that does not read holds one event and the server's write buffer; the server aborts its
   connection (server.py, `Protocol`). There is no queue for each listener.
+- A HEAD has the headers and no stream.
 - When the manager stops, the streams end, so that it need not wait for them.
 """
 
@@ -102,6 +103,10 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await send({"type": "http.response.body"})
+                return
             await super().__call__(scope, receive, send)
         finally:
             self._listeners.open -= 1

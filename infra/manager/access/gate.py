@@ -5,8 +5,8 @@ Rules
 - The local stack is open to its own machine: a request without a token is the operator `local`, unless it
   came through a proxy. A token that is presented counts all the same, so a wrong one is refused.
 - A token comes in `Authorization: Bearer` (RFC 6750), a session in a cookie.
-- Refused tokens are limited by themselves: a flood of them delays no valid one. The audit log has only some lines
-  of what came without a token, so that a flood cannot push out the others.
+- Refused tokens are limited by themselves: a flood of them delays no valid one. The audit log has only some
+  lines of what came without a token, so that a flood cannot push out the others.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ class Gate:
 
     def _check_sender(self, connection: HTTPConnection) -> None:
         reason = origins.refuse_host(connection.headers.getlist("host"), self.access.hosts)
-        reason = reason or origins.refuse_origin(connection.scope["method"], connection.headers)
+        scope = connection.scope
+        reason = reason or origins.refuse_origin(scope["method"], scope["path"], connection.headers)
         if reason:
             raise Forbidden(reason)
 

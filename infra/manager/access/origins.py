@@ -8,7 +8,8 @@ Rules
   `none` for what the user typed, may change or read. Browsers send it to loopback too, since that is a
   potentially trustworthy origin. Without it the Origin decides; no browser leaves out both in a request that
   changes something.
-- A link on another page may open this page: a top-level navigation with GET. Nothing may frame or embed it.
+- A link on another page may open this page: a top-level navigation with GET. Nothing may frame or embed it,
+  and no other page may open a stream, of which there are few.
 - Ports: `localhost:8000` and `localhost:9000` are one site and two origins, so `same-site` is refused.
 
 Pure.
@@ -20,6 +21,8 @@ from collections.abc import Collection, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+# How the paths of streams of events end.
+STREAMS: Final = "/events"
 SAFE: Final = frozenset({"GET", "HEAD"})
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # What proxies add.
@@ -68,7 +71,7 @@ def refuse_host(hosts: list[str], allowed: Collection[str]) -> str | None:
     )
 
 
-def refuse_origin(method: str, headers: Mapping[str, str]) -> str | None:
+def refuse_origin(method: str, path: str, headers: Mapping[str, str]) -> str | None:
     """Why a request is refused for the page that started it; None if it is not.
 
     headers: names in lower case, with `host`.
@@ -84,6 +87,7 @@ def refuse_origin(method: str, headers: Mapping[str, str]) -> str | None:
         return None
     is_navigation = (
         method in SAFE
+        and not path.endswith(STREAMS)
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )

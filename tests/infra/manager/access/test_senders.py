@@ -104,27 +104,30 @@ async def test_the_managers_own_page_and_programs_may(case: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("mode", "destination", "method", "is_refused"),
+    ("mode", "destination", "method", "path", "is_refused"),
     [
-        ("navigate", "document", "GET", False),
-        ("navigate", "iframe", "GET", True),
-        ("navigate", "object", "GET", True),
-        ("no-cors", "image", "GET", True),
-        ("cors", "empty", "GET", True),
-        ("navigate", "document", "POST", True),
+        ("navigate", "document", "GET", "/", False),
+        ("navigate", "document", "GET", "/api/status", False),
+        ("navigate", "document", "GET", "/events", True),
+        ("navigate", "document", "GET", "/api/jobs/j1/events", True),
+        ("navigate", "iframe", "GET", "/", True),
+        ("navigate", "object", "GET", "/", True),
+        ("no-cors", "image", "GET", "/", True),
+        ("cors", "empty", "GET", "/", True),
+        ("navigate", "document", "POST", "/", True),
     ],
 )
 def test_a_link_may_open_the_page_and_nothing_may_embed_it(
-    mode: str, destination: str, method: str, is_refused: bool
+    mode: str, destination: str, method: str, path: str, is_refused: bool
 ) -> None:
-    """From another site only a top-level navigation with GET passes."""
+    """From another site only a top-level navigation with GET passes, and none to a stream."""
     headers = {
         "host": "127.0.0.1:8700",
         "sec-fetch-site": "cross-site",
         "sec-fetch-mode": mode,
         "sec-fetch-dest": destination,
     }
-    assert (refuse_origin(method, headers) is not None) is is_refused
+    assert (refuse_origin(method, path, headers) is not None) is is_refused
 
 
 @pytest.mark.parametrize("path", ["/login", "/api/status", "/nothing", "/health"])

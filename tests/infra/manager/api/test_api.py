@@ -175,3 +175,13 @@ async def test_a_failed_job_ends_its_stream_with_its_state(setup: Setup) -> None
         text = (await client.get("/api/jobs/j1/events")).text
     final = json.loads(text.rpartition("data: ")[2])
     assert (final["state"], final["result"]) == ("failed", "aws refused the region")
+
+
+async def test_a_head_of_a_stream_ends(setup: Setup) -> None:
+    """With the headers of the stream; it takes no listener's place."""
+    async with setup.client() as client:
+        await client.post("/api/create-resource", json=CREATE)
+        reply = await client.head("/api/jobs/j1/events")
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert "content-length" not in reply.headers
+    assert setup.listeners.open == 0

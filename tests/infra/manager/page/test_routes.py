@@ -117,6 +117,13 @@ async def test_viewers_that_come_at_once_are_bounded_too(monkeypatch: pytest.Mon
         shared.response()
 
 
+def test_a_head_of_the_stream_ends() -> None:
+    """With the headers of the stream; a client that asks for them alone waits for nothing."""
+    with client() as http:
+        reply = http.head("/events")
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 async def test_viewers_share_one_task_which_ends_with_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their number is bounded."""
     monkeypatch.setattr(feed, "VIEWERS", 2)
