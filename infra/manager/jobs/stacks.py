@@ -6,6 +6,7 @@ starts the same CLI, and would not let a job interrupt it once, show its log, or
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,9 +26,13 @@ from infra.operations.stack.option import is_real
 from infra.operations.stack.outputs import Outputs
 from infra.operations.stack.pulumi_lines import planned
 from infra.operations.stack.real import environment
+from infra.operations.stack.recovery import named_lock
 from infra.operations.stack.runner import PulumiRunner
-from infra.operations.stack.state import resources_of
+from infra.operations.stack.state import LockStatus, LockVerdict, resources_of
 from infra.setup.file_lock import exclusive
+
+# Enough for a refusal with its locks.
+_LAST_LINES = 50
 
 
 def stack_of(layout: Layout, stack: str, environ: Mapping[str, str]) -> LocalStack | RealStack:
@@ -138,8 +143,8 @@ class LocalStack(DeployedStack):
 class RealStack(DeployedStack):
     """A stack on real accounts, deployed with the backend and the credentials of the manager's shell.
 
-    A lock that is left of a killed Pulumi is named by Pulumi and lifted by its operator: the backend is not
-    this machine's alone.
+    The backend is not this machine's alone. So a lock is lifted only if Pulumi names a process of this
+    machine that has ended, or is no Pulumi any more.
     """
 
     @property
@@ -149,11 +154,22 @@ class RealStack(DeployedStack):
 
     def deploy(self, progress: Progress, on_line: Callable[[], None], required: Sequence[str] = ()) -> None:
         pulumi = self._runner(on_line)
-        progress.message(f"deploying {self.stack}")
-        output = PulumiOutput(progress, before=True)
         up = ("up", "--yes", "--skip-preview", "--stack", self.stack)
-        code = pulumi.stream(*up, log=self.log, on_line=output.line, on_stop=output.stop)
-        output.conclude(code, self.layout, "the deployment failed")
+        progress.message(f"deploying {self.stack}")
+        for last in (False, True):
+            output, said = PulumiOutput(progress, before=True), deque[str](maxlen=_LAST_LINES)
+
+            def line(text: str, output: PulumiOutput = output, said: deque[str] = said) -> None:
+                said.append(text)
+                output.line(text)
+
+            code = pulumi.stream(*up, log=self.log, on_line=line, on_stop=output.stop)
+            named = named_lock("\n".join(said), self.stack) if code else LockVerdict(LockStatus.FREE)
+            if last or named.status is LockStatus.FREE:
+                output.conclude(code, self.layout, "the deployment failed")
+                return
+            progress.message("an earlier Pulumi of this machine was killed: removing its lock")
+            pulumi.capture("cancel", "--yes", "--stack", self.stack)
 
     def preview(self, config: Path, progress: Progress, on_line: Callable[[], None]) -> list[str]:
         return _preview(self._runner(on_line), self.stack, config, self.layout, self.log, progress)

@@ -19,6 +19,8 @@ from infra.operations.stack.state import (
     NEWEST_STATE,
     LockStatus,
     LockVerdict,
+    locks_named,
+    parse_lock,
     pending_operations,
     strongest_lock,
     version,
@@ -37,28 +39,43 @@ def is_pulumi(pid: int, proc: Path = PROC) -> bool:
 
 def check_lock(layout: Layout) -> LockVerdict:
     """The status of the stack's lock. Raises StackLocked when Pulumi runs or cannot be seen."""
-    verdict = strongest_lock(
-        (path.read_text(errors="replace") for path in _locks(layout)), socket.gethostname(), is_pulumi
-    )
+    texts = (path.read_text(errors="replace") for path in _locks(layout))
+    verdict = strongest_lock(map(parse_lock, texts), socket.gethostname(), is_pulumi)
+    cancel = f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
+    if refusal := refused(verdict, cancel):
+        raise refusal
+    return verdict
+
+
+def named_lock(output: str, stack: str) -> LockVerdict:
+    """The status of a stack by what Pulumi said of its lock, whatever the backend. Raises StackLocked when
+    its Pulumi runs or cannot be seen."""
+    verdict = strongest_lock(locks_named(output), socket.gethostname(), is_pulumi)
+    if refusal := refused(verdict, f"pulumi cancel --yes --stack {stack}"):
+        raise refusal
+    return verdict
+
+
+def refused(verdict: LockVerdict, cancel: str) -> StackLocked | None:
+    """Why no deployment may start; None if one may. cancel: the command that lifts a lock by hand."""
     lock = verdict.lock
     match verdict.status:
         case LockStatus.HELD if lock:
-            raise StackLocked(
+            return StackLocked(
                 f"another Pulumi (pid {lock.pid}, since {lock.since}) is working on this stack: wait for it "
                 f"to end, or stop it with `kill -INT {lock.pid}`, then run this again",
                 lock.pid,
                 lock.since,
             )
         case LockStatus.FOREIGN if lock:
-            raise StackLocked(
+            return StackLocked(
                 f"the stack is locked by {lock.user}@{lock.host} (pid {lock.pid}, since {lock.since}), "
-                "a machine whose processes cannot be seen from here. If that Pulumi is gone: "
-                f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}',
+                f"a machine whose processes cannot be seen from here. If that Pulumi is gone: {cancel}",
                 lock.pid,
                 lock.since,
             )
         case _:
-            return verdict
+            return None
 
 
 def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[str], None]) -> None:

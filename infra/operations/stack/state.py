@@ -6,6 +6,7 @@ function argument says whether a process runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +25,8 @@ SIGNATURE_KEY, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30
 
 # DeploymentSchemaVersionLatest (pulumi v3.250.0, sdk/go/common/apitype/core.go).
 NEWEST_STATE = 4
+
+_NAMED = re.compile(r"created by ([^@\s]*)@(\S+) \(pid ([0-9]{1,9})\) at (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,22 @@ def parse_lock(text: str) -> Lock | None:
     )
 
 
-def strongest_lock(texts: Iterable[str], host: str, is_running: Callable[[int], bool]) -> LockVerdict:
+def locks_named(output: str) -> list[Lock]:
+    """The locks that Pulumi names when it refuses to work on a stack (pulumi, pkg/backend/diy/lock.go)."""
+    if "is currently locked by" not in output:
+        return []
+    found = _NAMED.findall(output)
+    return [Lock(int(pid), user, host, since) for user, host, pid, since in found]
+
+
+def strongest_lock(locks: Iterable[Lock | None], host: str, is_running: Callable[[int], bool]) -> LockVerdict:
     """The lock that decides: one of a running process, else of another machine, else a stale one.
 
-    texts: the lock files. host: the name of this machine. is_running: whether a pid is a running Pulumi.
+    locks: None for one that is incomplete. host: the name of this machine. is_running: whether a pid is a
+    running Pulumi.
     """
     verdicts = [LockVerdict(LockStatus.FREE)]
-    for text in texts:
-        lock = parse_lock(text)
+    for lock in locks:
         if lock is None:
             verdicts.append(LockVerdict(LockStatus.STALE))
         elif lock.host != host:

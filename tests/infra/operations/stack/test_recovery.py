@@ -15,6 +15,8 @@ from infra.operations.stack.runner import PulumiRunner
 from infra.operations.stack.state import (
     LockStatus,
     has_resources,
+    locks_named,
+    parse_lock,
     pending_operations,
     resources_of,
     still_running,
@@ -49,7 +51,27 @@ def lives(*pids: int) -> Callable[[int], bool]:
 )
 def test_a_lock_is_stale_only_if_its_process_has_ended(notes: list[str], status: LockStatus) -> None:
     """A running holder comes before an unknown one, and both before an ended one. A partial file is stale."""
-    assert strongest_lock(notes, "here", lives(7)).status is status
+    assert strongest_lock(map(parse_lock, notes), "here", lives(7)).status is status
+
+
+def test_the_locks_are_read_from_what_pulumi_says_of_them() -> None:
+    """The text is that of Pulumi's own backends (pkg/backend/diy/lock.go); other lines name none."""
+    place = "s3://state/.pulumi/locks/organization/skyfleet/prod/22d8693a.json"
+    said = (
+        "error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end or "
+        "delete the lock file with `pulumi cancel`.\n"
+        f"  {place}: created by root@build-7.example (pid 285) at 2026-11-22T10:00:00Z\n"
+        f"  {place}: created by @host (pid 1) at 2026-11-22T10:00:01+01:00\n"
+    )
+    first, second = locks_named(said)
+    assert (first.user, first.host, first.pid, first.since) == (
+        "root",
+        "build-7.example",
+        285,
+        "2026-11-22T10:00:00Z",
+    )
+    assert (second.user, second.host, second.pid) == ("", "host", 1)
+    assert locks_named("created by a@b (pid 1) at noon") == locks_named("") == []
 
 
 def test_a_reused_pid_is_not_pulumi(tmp_path: Path) -> None:
