@@ -4,6 +4,7 @@ Rules
 - One manager for each stack: a lock of its folder is held as long as the process lives.
 - The port of the last run is taken again if it is free, so that an open page finds a restarted manager.
 - At SIGTERM and SIGINT the streams end, requests get a few seconds, and a running job goes on by itself.
+- Beyond MOST_CONNECTIONS a request gets 503 as a problem document; uvicorn's own limit answers in plain text.
 - A client that does not read has its connection aborted; uvicorn would wait for it for ever. A client that
   does not send a head in time, too.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -26,12 +28,13 @@ from typing import Any, Final, cast
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from infra.manager import problem
+from infra.manager.errors import Unavailable
 from infra.operations.errors import CommandFailed
 from infra.operations.manager import process
 from infra.operations.paths import Layout
@@ -52,6 +55,7 @@ class Protocol(H11Protocol):
 
     unread_s = UNREAD_S
     head_s = HEAD_S
+    most = MOST_CONNECTIONS
 
     def __init__(
         self,
@@ -61,8 +65,23 @@ class Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._served = cast("ASGIApp", self.app)
+        self.app = cast("Any", self._bounded)
         self._unread: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or answer 503 when there are more connections than may be."""
+        if len(self.connections) <= self.most:
+            await self._served(scope, receive, send)
+            return
+        busy = Unavailable(
+            f"The manager has {len(self.connections)} connections and serves {self.most}. Those that ask for "
+            f"nothing are closed after {self.head_s:.0f} s.",
+            retry_after=math.ceil(self.head_s),
+        )
+        reply = problem.response(busy, {"connection": "close"})
+        await reply(scope, receive, problem.with_headers(send))
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -161,7 +180,6 @@ def config(app: ASGIApp) -> Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
 

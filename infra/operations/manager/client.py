@@ -56,8 +56,13 @@ class Client:
         self._call("POST", "/api/drain", {"target": target, "undo": undo, "force": force})
 
     def require_answer(self) -> None:
-        """Ask whether it is there. Raises ManagerSilent."""
-        self._call("GET", "/health", timeout_s=READ_S)
+        """Ask whether it is there; a refusal is an answer too. Raises ManagerSilent."""
+        try:
+            self._call("GET", "/health", timeout_s=READ_S)
+        except ManagerSilent:
+            raise
+        except CommandFailed:
+            return
 
     def job(self, job: str) -> JsonObject:
         """One job. Raises CommandFailed."""

@@ -338,6 +338,19 @@ def test_without_a_manager_one_line_says_that_the_routers_are_asked(deployed: La
     assert router.draining == ["gcp/europe-west1"]
 
 
+def test_a_manager_that_refuses_to_tell_its_health_is_there(deployed: Layout) -> None:
+    """Such as one that is asked by too many: the change itself has a limit of its own."""
+    router, manager = Router("r1"), Manager()
+
+    def limited(request: Request) -> Reply:
+        return json_reply({"detail": "Wait."}, 429) if request.path == "/health" else manager(request)
+
+    with serving(limited) as url:
+        note(deployed, url)
+        assert serve(deployed, [router], "gcp", "--undo").exit_code == 0
+    assert len(manager.asked) == 1
+
+
 def test_a_token_that_cannot_be_sent_is_an_error(
     deployed: Layout, monkeypatch: pytest.MonkeyPatch, no_listener: str
 ) -> None:

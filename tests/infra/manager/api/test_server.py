@@ -40,6 +40,12 @@ class Hasty(Protocol):
     head_s = 0.05
 
 
+class Narrow(Protocol):
+    """Serves few connections."""
+
+    most = 3
+
+
 def submit(one: Running) -> None:
     """Have a job that runs."""
     with session(one.url) as http:
@@ -94,6 +100,22 @@ def test_a_client_without_a_head_is_cut_off(tmp_path: Path) -> None:
         slow.sendall(b"GET /health HTTP/1.1\r\nhos")
         with contextlib.suppress(ConnectionResetError):
             assert slow.recv(100) == b""
+
+
+def test_a_request_beyond_the_connections_is_told_so(tmp_path: Path) -> None:
+    """503 as a problem document, when to come again, and the place is free when another one leaves."""
+    with running(tmp_path, Setup(tmp_path), Narrow) as one, contextlib.ExitStack() as held:
+        idle = [held.enter_context(one.connect()) for _ in range(Narrow.most)]
+        wait_until(lambda: len(one.server.server_state.connections) == Narrow.most)
+        with session(one.url) as http:
+            refused = http.get(f"{one.url}/health", timeout=20)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "15")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["x-frame-options"] == "DENY"
+        idle[0].close()
+        wait_until(lambda: len(one.server.server_state.connections) < Narrow.most)
+        with session(one.url) as http:
+            assert http.get(f"{one.url}/health", timeout=20).status_code == 200
 
 
 def test_streams_end_when_the_manager_stops(tmp_path: Path) -> None:
