@@ -1,8 +1,10 @@
 """All targets together: which may serve the next attempt, and what one event changes.
 
 Rules, written for few targets (1 to 5), where percentages mislead
-- Four tiers: serving targets with a weight; serving standbys (weight 0); serving targets in backoff, of
-  which the one whose backoff ends first is offered; panic.
+- Four tiers: serving targets with a weight; serving standbys (weight 0); serving targets in backoff; panic.
+- Of targets in backoff those are offered whose backoff ends first, or within `TOGETHER_S` of that. An agent
+  that limits each of its clients answers one client's request with 429 everywhere, and the ends differ by
+  milliseconds: the requests of all others keep their shares, and do not all go to one target.
 - Panic is a named case, never an empty list: of the remaining targets the least bad comes first (draining,
   then the ejection that ends first, then down), and the reply says so. Only excluded targets are not
   offered.
@@ -20,7 +22,7 @@ Rules, written for few targets (1 to 5), where percentages mislead
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from router.core.balance.metrics import Traffic
@@ -73,6 +75,8 @@ def settle(fleet: Fleet, now: float, policy: Policy) -> Fleet:
     return replace(fleet, health={**fleet.health, **changed}) if changed else fleet
 
 
+# Backoffs whose ends differ by no more are those of one request or one cause: dates have whole seconds.
+TOGETHER_S = 1.0
 _TIMELESS = frozenset({Status.HEALTHY, Status.UNKNOWN, Status.COLD, Status.DEGRADED, Status.DRAINING})
 
 
@@ -261,12 +265,25 @@ def tier(fleet: Fleet, excluded: Collection[str], now: float, policy: Policy) ->
     if serving or standby:
         return Tier(tuple(serving or standby), panic=False)
     if in_backoff:
-        soonest = min(in_backoff, key=lambda target: fleet.health[target.key].backoff_until)
-        return Tier((Candidate(soonest.key, soonest.weight),), panic=False, in_backoff=True)
+        return Tier(_first_back(fleet, in_backoff, now, policy), panic=False, in_backoff=True)
     if not rest:
         return Tier((), panic=True)
     best = min(rest, key=lambda target: _badness(fleet.health[target.key]))
     return Tier((Candidate(best.key, best.weight),), panic=True)
+
+
+def _first_back(
+    fleet: Fleet, in_backoff: Sequence[Target], now: float, policy: Policy
+) -> tuple[Candidate, ...]:
+    """The targets whose backoff ends first; standbys only without another one."""
+    known = [(target, fleet.health[target.key]) for target in in_backoff]
+    first = min(health.backoff_until for _, health in known)
+    soon = [each for each in known if each[1].backoff_until - first <= TOGETHER_S]
+    weighted = [each for each in soon if each[0].weight]
+    return tuple(
+        Candidate(one.key, one.weight, h.share(health, now, policy), health.status is Status.DEGRADED)
+        for one, health in weighted or soon
+    )
 
 
 def serves(fleet: Fleet, key: str, now: float) -> bool:

@@ -101,3 +101,26 @@ async def test_a_request_that_kills_the_agent_in_all_clouds_ejects_none(repeatab
             assert (await front.client.post("/invoke")).status_code == 200
             assert (await front.client.post(("/kill", "/break")[number % 2])).status_code >= 500
         assert await states(front) <= {"unknown", "healthy"}
+
+
+async def test_a_client_that_is_limited_everywhere_moves_no_other_clients_requests() -> None:
+    """Its agent does not say whom its 429 means. Other clients are served with the shares of the weights."""
+
+    async def limits(request: Received, peer: Peer) -> None:
+        if request.headers.get("authorization") == "Bearer eager":
+            await peer.reply(429, headers=f"{MARK}retry-after: 30\r\n")
+        else:
+            await crashes(request, peer)
+
+    async with (
+        upstream(limits) as a,
+        upstream(limits) as b,
+        upstream(limits) as c,
+        router([a.url, b.url, c.url], repeatable=False) as front,
+    ):
+        refused = await front.client.post("/invoke", headers={"authorization": "Bearer eager"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
+        for _ in range(12):
+            assert (await front.client.post("/invoke")).status_code == 200
+        assert [len(one.asked) - 1 for one in (a, b, c)] == [6, 4, 2]
+        assert await states(front) == {"healthy"}

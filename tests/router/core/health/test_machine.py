@@ -251,6 +251,24 @@ def test_a_rate_limited_target_backs_off_and_is_offered_when_no_other_is_left() 
     assert [f.effective_weight(fleet, one, NOW + 6, DEFAULT) for one in fleet.targets] == [0, 1, 0]
 
 
+@pytest.mark.parametrize("size", range(1, 6))
+def test_targets_that_back_off_together_keep_their_shares(size: int) -> None:
+    """An agent that limits its clients one by one answers one with 429 in every cloud. All other requests
+    would go to the target that answered first. A standby is not among them, nor a target that backs off
+    longer."""
+    weights = [3.0, 2.0, 1.0, 4.0, 5.0][:size]
+    fleet = f.start(targets(*weights, 0), NOW)
+    for at, one in enumerate(fleet.targets):
+        fleet = f.record(fleet, one.key, Outcome.RATE_LIMITED, NOW + at / 10, DEFAULT, retry_after_s=30.0)
+    found = f.tier(fleet, (), NOW + 2, DEFAULT)
+    assert found.in_backoff
+    assert [one.weight for one in found.candidates] == weights
+    assert [one.share for one in found.candidates] == [1.0] * size
+    fleet = f.record(fleet, "aws/r0", Outcome.RATE_LIMITED, NOW + 2, DEFAULT, retry_after_s=30.0)
+    rest = [one.weight for one in f.tier(fleet, (), NOW + 2, DEFAULT).candidates]
+    assert rest == (weights[1:] or [0])
+
+
 def test_a_flapping_target_has_a_longer_slow_start_and_is_forgiven() -> None:
     """One, two, at most three slow starts; after five quiet minutes one again."""
     health, now, lasted = Health(), NOW, list[float]()
