@@ -104,7 +104,7 @@ async def test_a_request_that_kills_the_agent_in_all_clouds_ejects_none(repeatab
 
 
 async def test_a_client_that_is_limited_everywhere_moves_no_other_clients_requests() -> None:
-    """Its agent does not say whom its 429 means. Other clients are served with the shares of the weights."""
+    """Its agent does not say that its 429 means one client. The others are served by the weights."""
 
     async def limits(request: Received, peer: Peer) -> None:
         if request.headers.get("authorization") == "Bearer eager":
