@@ -41,24 +41,41 @@ class Fleet:
     def __init__(
         self, urls: Sequence[str], library: ModuleType, ticks: Callable[[], float] = time.monotonic
     ) -> None:
-        """urls: of the routers, without a path below theirs. library: httpx or httpx2. ticks: seconds of a
-        clock that never goes back. Raises ValueError for an empty list and what is no URL."""
+        """urls: of the routers, without a path below theirs; one that is there twice counts once. library:
+        httpx or httpx2. ticks: seconds of a clock that never goes back. Raises ValueError for an empty list
+        and what is no URL of a router."""
         self.library = cast("Any", library)
-        self.urls: list[httpx.URL] = [self.library.URL(url.rstrip("/")) for url in urls]
-        wrong = [str(url) for url in self.urls if url.scheme not in ("http", "https") or not url.host]
-        if wrong or not self.urls:
+        given = [urls] if isinstance(urls, str) else list(dict.fromkeys(urls))
+        found = [self._parsed(url) for url in given]
+        wrong = [url for url, known in zip(given, found, strict=True) if known is None]
+        if wrong or not found:
             raise ValueError(
                 f"Found {wrong or 'no URL'}, expected URLs of routers, e.g. https://router.example.net"
             )
+        self.urls = list({_place(url): url for url in reversed(found) if url is not None}.values())[::-1]
         self._ticks, self._lock = ticks, threading.Lock()
         self._routers = Routers(len(self.urls))
 
     def call(self, request: httpx.Request) -> Call | None:
         """None: the request is for none of the routers."""
         for url in self.urls:
-            if _origin(url) == _origin(request.url) and request.url.path.startswith(url.path.rstrip("/")):
-                return Call(self, request, request.url.raw_path[len(url.raw_path.rstrip(b"/")) :])
+            prefix = url.raw_path.rstrip(b"/")
+            below = request.url.raw_path.removeprefix(prefix)
+            inside = prefix + below == request.url.raw_path and below[:1] in (b"", b"/", b"?")
+            if inside and _origin(url) == _origin(request.url):
+                return Call(self, request, below)
         return None
+
+    def _parsed(self, url: object) -> httpx.URL | None:
+        """None: it is no URL of a router, which has neither user nor query."""
+        try:
+            found: httpx.URL = self.library.URL(url.rstrip("/") if isinstance(url, str) else url)
+        except (self.library.InvalidURL, TypeError):
+            return None
+        plain = found.host and not (found.userinfo or found.query or found.fragment)
+        if (found.port or 0) > 65_535:  # the library leaves that to the first request
+            return None
+        return found if plain and found.scheme in ("http", "https") else None
 
     def choose(self, tried: set[int]) -> tuple[int, bool, bool] | None:
         """Index, ask, last."""
@@ -94,9 +111,10 @@ class Fleet:
         return self.library.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_IDLE_CONNECTIONS)
 
     def health(self, index: int, seconds: float = PROBE_S) -> httpx.Request:
-        """The question whether a router is there. seconds: for its answer."""
+        """The question whether a router is there. seconds: for its answer. A pool that stays full for half of
+        them is this client's limit, and no silence."""
         url = self.urls[index]
-        timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        timeout = {**dict.fromkeys(("connect", "read", "write"), seconds), "pool": seconds / 2}
         target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + b"/health")
         return self.library.Request("GET", target, extensions={"timeout": timeout})
 
@@ -151,7 +169,8 @@ class Call:
 
     def _copy(self, index: int, *, last: bool) -> httpx.Request:
         url, sent = self._fleet.urls[index], self._request
-        target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + (self._target or b"/"))
+        below = self._target if self._target[:1] == b"/" else b"/" + self._target
+        target = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + below)
         headers = sent.headers.copy()
         headers["host"] = target.netloc.decode("ascii")
         extensions = dict(sent.extensions)
@@ -163,6 +182,10 @@ class Call:
         return self._fleet.library.Request(
             sent.method, target, headers=headers, stream=sent.stream, extensions=extensions
         )
+
+
+def _place(url: httpx.URL) -> tuple[object, bytes]:
+    return _origin(url), url.raw_path.rstrip(b"/")
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # A router may start cold first.
 _TIMEOUT_S: Final = 10.0
+# For the document as a whole: one that comes byte by byte never exceeds the time of one read.
+_MOST_S: Final = 30.0
 
 
 class DiscoveryError(RuntimeError):
@@ -82,8 +84,11 @@ class Question:
         """No router answered."""
         return self._error(f"No router answered ({type(error).__name__}: {error}).")
 
-    def too_long(self, size: int) -> bool:
-        """Whether the rest of a body is not worth reading."""
+    def too_long(self, size: int, seconds: float) -> bool:
+        """Whether the rest of a body is not worth reading. seconds: since its head. Raises DiscoveryError if
+        it takes too long."""
+        if seconds > _MOST_S:
+            raise self._error(f"It did not arrive within {_MOST_S:.0f} s.")
         return size > router_list.MOST_BYTES
 
     def _check(self, one: PublicUrl) -> None:
@@ -110,8 +115,10 @@ def discover(
     library: ModuleType,
     inner: httpx.BaseTransport | None = None,
     clock: Callable[[], float] = time.time,
+    ticks: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """As `skyfleet.client.discover`. inner: what sends; None: the library's own. clock: unix seconds."""
+    """As `skyfleet.client.discover`. inner: what sends; None: the library's own. clock: unix seconds. ticks:
+    seconds of a clock that never goes back."""
     asked, found = Question(urls, api_key), cast("Any", library)
     body = bytearray()
     try:
@@ -119,9 +126,10 @@ def discover(
             found.Client(transport=Transport(asked.urls, library, inner), timeout=_TIMEOUT_S) as client,
             client.stream("GET", asked.url, headers=asked.headers) as reply,
         ):
+            began = ticks()
             for part in reply.iter_raw():
                 body += part
-                if asked.too_long(len(body)):
+                if asked.too_long(len(body), ticks() - began):
                     break
     except found.TransportError as error:
         raise asked.failed(error) from None
@@ -135,6 +143,7 @@ async def async_discover(
     library: ModuleType,
     inner: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
+    ticks: Callable[[], float] = time.monotonic,
 ) -> list[str]:
     """As `discover`."""
     asked, found = Question(urls, api_key), cast("Any", library)
@@ -146,9 +155,10 @@ async def async_discover(
             ) as client,
             client.stream("GET", asked.url, headers=asked.headers) as reply,
         ):
+            began = ticks()
             async for part in reply.aiter_raw():
                 body += part
-                if asked.too_long(len(body)):
+                if asked.too_long(len(body), ticks() - began):
                     break
     except found.TransportError as error:
         raise asked.failed(error) from None

@@ -5,7 +5,10 @@ Rules
 - While a request has no reply, the transport asks a router that is silent for its `/health`. If that fails, a
   request that may be repeated goes to the next router; any other waits on, for its own timeout.
 - Once a reply has begun it is the caller's: what breaks then is the caller's error.
-- An attempt that was given up is closed, and a router ends its agent's work then.
+- An attempt that was given up is closed, and a router ends its agent's work then. So is one whose caller was
+  interrupted or cancelled while it waited.
+- A question has its time as a whole. The time limits of httpx are for one read each, which a router that
+  sends byte by byte never exceeds, and none holds for a name lookup of a synchronous client.
 """
 
 from __future__ import annotations
@@ -80,17 +83,22 @@ class Transport(Base):
         if step.last:
             return _sent(self._inner, step.request)
         attempt = _Attempt(self._inner, step.request)
-        while not attempt.wait((found := call.watch(step)).wait_s):
-            if found.leave:
-                attempt.abandon()
-                return self._fleet.library.ConnectTimeout(_SILENT)
-            if found.ask_s:
-                self._is_there(step.index, found.ask_s)
+        try:
+            while not attempt.wait((found := call.watch(step)).wait_s):
+                if found.leave:
+                    attempt.abandon()
+                    return self._fleet.library.ConnectTimeout(_SILENT)
+                if found.ask_s:
+                    self._is_there(step.index, found.ask_s)
+        except BaseException:  # such as KeyboardInterrupt
+            attempt.abandon()
+            raise
         return attempt.result()
 
     def _is_there(self, index: int, seconds: float = PROBE_S) -> bool:
-        result = _sent(self._inner, self._fleet.health(index, seconds))
-        _close(result)
+        asking = _Attempt(self._inner, self._fleet.health(index, seconds))
+        result = asking.result() if asking.wait(seconds) else self._fleet.library.ReadTimeout(_SILENT)
+        asking.abandon()
         return self._fleet.answered(index, result)
 
 
@@ -167,8 +175,7 @@ class AsyncTransport(AsyncBase):
                 if isinstance(result, Exception):
                     raise result
                 return result
-            if not isinstance(result, Exception):
-                await result.aclose()
+            await _aclose(result)
         raise AssertionError("the last router's result is the caller's")
 
     async def aclose(self) -> None:
@@ -186,19 +193,25 @@ class AsyncTransport(AsyncBase):
         if step.last:
             return await self._sent(step.request)
         results: list[httpx.Response | Exception] = []
-        async with anyio.create_task_group() as group:
+        try:
+            async with anyio.create_task_group() as group:
 
-            async def run() -> None:
-                results.append(await self._sent(step.request))
+                async def run() -> None:
+                    results.append(await self._sent(step.request))
+                    group.cancel_scope.cancel()
+
+                group.start_soon(run)
+                while not (found := call.watch(step)).leave:
+                    if found.ask_s:
+                        await self._is_there(step.index, found.ask_s)
+                    else:
+                        await anyio.sleep(found.wait_s)
                 group.cancel_scope.cancel()
-
-            group.start_soon(run)
-            while not (found := call.watch(step)).leave:
-                if found.ask_s:
-                    await self._is_there(step.index, found.ask_s)
-                else:
-                    await anyio.sleep(found.wait_s)
-            group.cancel_scope.cancel()
+        except BaseException:  # the caller was cancelled as the reply came
+            for result in results:
+                with anyio.CancelScope(shield=True):
+                    await _aclose(result)
+            raise
         return results[0] if results else self._fleet.library.ConnectTimeout(_SILENT)
 
     async def _sent(self, request: httpx.Request) -> httpx.Response | Exception:
@@ -208,7 +221,13 @@ class AsyncTransport(AsyncBase):
             return error
 
     async def _is_there(self, index: int, seconds: float = PROBE_S) -> bool:
-        result = await self._sent(self._fleet.health(index, seconds))
-        if not isinstance(result, Exception):
-            await result.aclose()
+        result: httpx.Response | Exception = self._fleet.library.ReadTimeout(_SILENT)
+        with anyio.move_on_after(seconds):
+            result = await self._sent(self._fleet.health(index, seconds))
+            await _aclose(result)
         return self._fleet.answered(index, result)
+
+
+async def _aclose(result: httpx.Response | Exception) -> None:
+    if not isinstance(result, Exception):
+        await result.aclose()

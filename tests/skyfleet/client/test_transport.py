@@ -183,11 +183,47 @@ async def test_a_request_for_another_host_is_none_of_the_fleets(client: Client) 
     assert [host for host, _ in client.world.seen] == ["other.example"]
 
 
-@pytest.mark.parametrize("urls", [[], ["a.example"], ["ftp://a.example"]])
-def test_what_is_no_url_is_refused(urls: list[str]) -> None:
+@pytest.mark.parametrize(
+    "urls",
+    [
+        [],
+        "a.example",
+        ["a.example"],
+        ["ftp://a.example"],
+        ["https://a.example:99999"],
+        ["https://a.example", ""],
+        ["https://a.example", None],
+        ["https://user:word@a.example"],
+        ["https://a.example/?x=1"],
+        ["https://a.example/#x"],
+    ],
+)
+def test_what_is_no_url_is_refused(urls: Any) -> None:  # noqa: ANN401 - what callers may give
     """At once, with what was found."""
     with pytest.raises(ValueError, match="expected URLs of routers"):
         skyfleet.client.transport(urls)
+
+
+def test_a_router_that_is_given_twice_is_used_once() -> None:
+    """In any spelling. One URL needs no list."""
+    world = World(httpx, {"a.example": "ConnectError"})
+    for urls in (["https://a.example", "https://a.example/", "https://A.example:443"], "https://a.example"):
+        made = Transport(urls, httpx, httpx.MockTransport(world.handle))
+        with httpx.Client(transport=made) as client, pytest.raises(httpx.ConnectError):
+            client.get("https://a.example/x")
+    assert world.hosts == "aa"
+
+
+def test_a_path_that_only_begins_like_a_routers_is_none_of_the_fleets() -> None:
+    """A prefix ends at a segment."""
+    world = World(httpx, {"a.example": "ConnectError"})
+    urls = ["https://a.example/team", "https://b.example"]
+    with httpx.Client(transport=Transport(urls, httpx, httpx.MockTransport(world.handle))) as client:
+        with pytest.raises(httpx.ConnectError):
+            client.get("https://a.example/teams/x")
+        assert client.get("https://a.example/team/x").text == "b.example"
+        assert client.get("https://a.example/team?y").text == "b.example"
+    assert [path for host, path in world.seen if host == "b.example"] == ["/x", "/"]
 
 
 def test_an_iterator_is_sent_once() -> None:
