@@ -1,7 +1,8 @@
 """Why a target is not healthy, in one sentence for an operator on call.
 
 Pure. The causes are those of `skyfleet status` (infra/operations/routers/explain.py); this file puts the
-effect on requests before them.
+effect on requests before them. A target that is down or ejected and has a share is tried for want of a
+better one.
 """
 
 from __future__ import annotations
@@ -19,12 +20,8 @@ def sentence(target: JsonObject) -> str:
         case "healthy":
             limited = target.get("learned") or target.get("failing") or _number(target, "backoff_s")
             return _joined("It serves, and not all is well", cause) if limited else ""
-        case "ejected":
-            left = _number(target, "ejected_s")
-            back = f" for another {max(left, 1):.0f} s" if left else ""
-            return _joined(f"It gets no requests{back}, because requests failed there", cause)
-        case "down":
-            return _joined("It gets no requests, because its health checks fail", cause)
+        case "ejected" | "down":
+            return _joined(_out(target, is_ejected=state == "ejected"), cause)
         case "degraded":
             return _joined(f"It gets {_part(target)} of its weight, because it is worse than others", cause)
         case "slow-start":
@@ -35,6 +32,16 @@ def sentence(target: JsonObject) -> str:
             return "It gets no new requests, because an operator drains it."
         case _:
             return _joined("The router has no news of it yet and tries it with requests", cause)
+
+
+def _out(target: JsonObject, *, is_ejected: bool) -> str:
+    """The effect of an ejection or of failed health checks."""
+    because = "requests failed there" if is_ejected else "its health checks fail"
+    if _number(target, "share"):
+        return f"It gets requests all the same, because no target serves; {because}"
+    left = _number(target, "ejected_s") if is_ejected else 0
+    back = f" for another {max(left, 1):.0f} s" if left else ""
+    return f"It gets no requests{back}, because {because}"
 
 
 def _joined(effect: str, cause: str) -> str:

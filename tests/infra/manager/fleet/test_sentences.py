@@ -20,6 +20,10 @@ CASES: list[tuple[JsonObject, str]] = [
         "It gets no requests, because its health checks fail: 2 of 3 checkers see it down: no answer.",
     ),
     (
+        {"state": "down", "share": 0.3, "reason": "no answer"},
+        "It gets requests all the same, because no target serves; its health checks fail: no answer.",
+    ),
+    (
         {"state": "degraded", "health_share": 0.3, "reason": "slower than the others"},
         "It gets 30% of its weight, because it is worse than others: slower than the others.",
     ),
