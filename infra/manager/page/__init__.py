@@ -4,6 +4,7 @@
     diagram     clients, routers and targets as one drawing; the share of traffic is the width of a line
     sections    targets, routers, problems, figures
     charts      the last hour as SVG and as a table
+    runbook     what the states mean and what to do
     jobs        jobs with their progress
     dialogs     what an action will do, to be confirmed
     document    the whole page; `fragments` its parts that change

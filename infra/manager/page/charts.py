@@ -41,10 +41,18 @@ from markupsafe import Markup
 from infra.manager.fleet.picture import Minute, Picture
 from infra.manager.page import words
 
-WIDTH, HEIGHT = 480, 220
+# About as wide as it is shown, so that its text is as large as the page's.
+WIDTH, HEIGHT = 380, 190
+FONT = "system-ui,sans-serif"
+TEXT_PX = 12
 # Colours that differ in lightness too, on the page's light and on its dark background.
-LIGHT = ("#1d4ed8", "#c2410c", "#0f766e", "#7e22ce")
-DARK = ("#93c5fd", "#fdba74", "#5eead4", "#d8b4fe")
+BLUE, ORANGE, TEAL, VIOLET, RED = (
+    ("#1d4ed8", "#93c5fd"),
+    ("#c2410c", "#fdba74"),
+    ("#0f766e", "#5eead4"),
+    ("#7e22ce", "#d8b4fe"),
+    ("#b91c1c", "#fb8585"),
+)
 DASHES = ("none", "6 3", "2 3", "9 3 2 3")
 Values = Sequence[float | None]
 
@@ -59,13 +67,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart. name: in its address. kind: lines, or bars on top of each other. unit: of its numbers."""
+    """One chart. name: in its address. kind: lines, or bars on top of each other. unit: of its numbers.
+
+    colours: of its series, on a light and on a dark page.
+    """
 
     name: str
     title: str
     kind: str
     unit: str
     series: tuple[Series, ...]
+    colours: tuple[tuple[str, str], ...]
 
 
 CHARTS: tuple[Chart, ...] = (
@@ -75,11 +87,19 @@ CHARTS: tuple[Chart, ...] = (
         "lines",
         "ms",
         (Series("p50", lambda minute: minute.p50_ms), Series("p99", lambda minute: minute.p99_ms)),
+        (BLUE, ORANGE),
     ),
-    Chart("requests", "Requests", "bars", "a minute", (Series("requests", lambda minute: minute.requests),)),
+    Chart(
+        "requests",
+        "Requests",
+        "bars",
+        "a minute",
+        (Series("requests", lambda minute: minute.requests),),
+        (BLUE,),
+    ),
     Chart(
         "trouble",
-        "Errors, retries, hedges, ejections",
+        "Errors and retries",
         "bars",
         "a minute",
         (
@@ -88,6 +108,7 @@ CHARTS: tuple[Chart, ...] = (
             Series("hedges", lambda minute: minute.hedges),
             Series("ejections", lambda minute: minute.ejections),
         ),
+        (RED, ORANGE, TEAL, VIOLET),
     ),
 )
 BY_NAME: Mapping[str, Chart] = {chart.name: chart for chart in CHARTS}
@@ -105,9 +126,13 @@ class _Pygal(Protocol):
 
 
 def section(picture: Picture | None) -> Node:
-    """The charts and the table of the same numbers."""
-    minutes = tuple(words.complete(picture.minutes, picture.at)) if picture is not None else ()
-    return _section(minutes)
+    """The charts and the table of the same numbers; which routers are missing in the newest ones."""
+    if picture is None:
+        return _section(())
+    silent = [words.router_name(each) for each in picture.routers if each.problem]
+    missing = f"Without what {words.names(silent)} counts now: it does not answer the manager."
+    minutes = tuple(words.complete(picture.minutes, picture.at))
+    return [silent and p(".quiet")[missing], _section(minutes)]
 
 
 @lru_cache(maxsize=4)
@@ -156,7 +181,7 @@ def description(chart: Chart, minutes: Sequence[Minute]) -> str:
     return f"{chart.title}: {'; '.join(said) or 'nothing known'}."
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=len(CHARTS))
 def render(name: str, minutes: tuple[Minute, ...]) -> bytes:
     """The SVG of a chart. name: of one in CHARTS."""
     chart = BY_NAME[name]
@@ -184,9 +209,15 @@ def _pygal(chart: Chart) -> _Pygal:
     pygal = _library()
     kind = pygal.Line if chart.kind == "lines" else pygal.StackedBar
     made = kind(
+        style=pygal.style.Style(
+            font_family=FONT,
+            label_font_size=TEXT_PX,
+            major_label_font_size=TEXT_PX,
+            legend_font_size=TEXT_PX,
+        ),
         width=WIDTH,
         height=HEIGHT,
-        css=(f"inline:{_style()}",),
+        css=(f"inline:{_style(chart.colours)}",),
         js=(),
         no_prefix=True,
         show_dots=False,
@@ -220,18 +251,18 @@ def _without_script(root: ElementTree.Element) -> ElementTree.Element:
     return root
 
 
-def _style() -> str:
+def _style(colours: Sequence[tuple[str, str]]) -> str:
     """The style sheet of a chart, for a light and a dark page."""
     return (
-        "text{font:11px system-ui,sans-serif;fill:#334155;stroke:none}"
+        f"text{{font:{TEXT_PX}px {FONT};fill:#334155;stroke:none}}"
         ".axis text.major{font-weight:400}"
         ".guide.line{stroke:#94a3b8;stroke-width:.5;fill:none}.axis .line{stroke:#94a3b8;fill:none}"
         ".background{fill:none}.nofill{fill:none}.axis.x text{text-anchor:middle}"
         ".axis.y text{text-anchor:end}"
         ".axis.x .guide.line{opacity:0}.text-overlay,.tooltip{display:none}path.line{stroke-width:2}"
-        + _colours(LIGHT)
+        + _colours([light for light, _ in colours])
         + "@media(prefers-color-scheme:dark){text{fill:#cbd5e1}.guide.line,.axis .line{stroke:#475569}"
-        + _colours(DARK)
+        + _colours([dark for _, dark in colours])
         + "}"
     )
 

@@ -219,7 +219,7 @@ def _router(router: RouterView, size: Size, middle: float) -> Element:
 
 def _target(target: TargetView, size: Size, middle: float) -> Element:
     look = words.look(target.state)
-    share, state = words.percent(target.share), f"{look.mark} {target.state}"
+    share, state = words.percent(target.share), words.marked(target)
     lines: list[tuple[str, Node]]
     if size.is_narrow:
         lines = [

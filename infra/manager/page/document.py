@@ -10,7 +10,7 @@ from htpy import Element, Node
 from markupsafe import Markup
 
 from infra.manager.access.tokens import LOCAL
-from infra.manager.page import assets, sections
+from infra.manager.page import assets, runbook, sections
 
 # No evaluated attributes, no styles that htmx would add; what a viewer has opened stays open in a morph.
 HTMX_CONFIG = json.dumps(
@@ -75,7 +75,8 @@ def _body(stack: str, fragments: Mapping[str, str], by: str) -> Element:
             _section("routers-title", "Routers and checkers", part("routers")),
         ],
         h.footer[
-            h.p["All times are UTC. What the states mean and what to do: docs/how-to/dashboard.md."],
+            runbook.section(),
+            h.p["All times are UTC."],
             None if by == LOCAL else _logout(by),
         ],
         _dialog(),

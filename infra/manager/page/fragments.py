@@ -17,8 +17,8 @@ def render(picture: Picture | None, recent: Sequence[Job], now: float) -> Mappin
     """The HTML inside of each element, by its id. picture: None before the first. now: Unix seconds."""
     nodes: dict[str, Node] = {
         "verdict": sections.verdict(picture),
-        "activity": sections.activity(recent),
-        "problems": sections.problems(picture, now),
+        "activity": sections.activity(recent, now),
+        "problems": sections.problems(picture, recent, now),
         "figures": sections.figures(picture),
         "picture": sections.live(picture),
         "age": sections.age(picture),

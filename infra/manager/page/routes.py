@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from infra.manager.access.login import Looks
 from infra.manager.access.tokens import Role
-from infra.manager.page import assets, charts, document, words
+from infra.manager.page import assets, charts, document, runbook, words
 from infra.manager.page.actions import NO_STORE, Actions, principal
 from infra.manager.page.feed import Feed
 from infra.manager.services import Fleet, Jobs
 
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "how-to"
 FOR_EVER = "public, max-age=31536000, immutable"
 # A chart is an image: no script, and a style sheet of its own.
 CHART_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -61,6 +63,7 @@ def routes(
 
     return [
         Route("/", page),
+        Route("/runbook/{name}", document_of_runbook),
         Route("/events", events),
         Route("/charts/{name}.{version}.svg", chart),
         Route("/static/{name}", static),
@@ -71,6 +74,15 @@ def routes(
 def looks() -> Looks:
     """What the login takes of the page."""
     return Looks(assets.address("page.css"), assets.address("icon.svg"))
+
+
+async def document_of_runbook(request: Request) -> Response:
+    """One of the runbook's documents as plain text; 404 for another name, and without docs."""
+    name = request.path_params["name"]
+    file = DOCS / name
+    if name not in runbook.DOCUMENTS or not file.is_file():
+        return Response(status_code=404)
+    return PlainTextResponse(await run_in_threadpool(file.read_text), headers=NO_STORE)
 
 
 async def static(request: Request) -> Response:

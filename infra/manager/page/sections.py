@@ -34,21 +34,35 @@ from htpy import (
 
 from infra.manager.fleet.picture import CheckerView, Picture, RouterView, TargetView
 from infra.manager.jobs.model import Job, State
-from infra.manager.page import diagram, jobs, words
+from infra.manager.page import diagram, jobs, runbook, words
 
 # A picture that is older was not renewed: no router answers the manager.
 OLD_S = 15.0
 # Of more targets that are not well the cards say why.
 REASONS = 3
+SEVERITY: Sequence[words.Tone] = ("bad", "warn", "idle", "good")
+# So long the page says above everything else that the newest job has failed.
+FAILED_S = 3600.0
 
 
 def verdict(picture: Picture | None) -> Node:
-    """The fleet in one sentence, then why of each target that is not well. A screen reader reads changes."""
+    """The fleet in one sentence, then why of each target that is not well, the worst first.
+
+    A screen reader reads the first sentence when it changes. The reasons may count seconds.
+    """
     found = words.verdict(picture)
-    reasons = [each for each in picture.targets if each.sentence][:REASONS] if picture is not None else []
-    return div(role="status")[
-        p(class_=f"verdict tone-{found.tone}")[found.sentence],
-        [p(".reason")[strong[each.key], ": ", prose(each.sentence)] for each in reasons],
+    said = sorted(
+        (each for each in picture.targets if each.sentence) if picture is not None else (),
+        key=lambda each: SEVERITY.index(words.look(each.state).tone),
+    )
+    left = len(said) - REASONS
+    return [
+        div(role="status")[p(class_=f"verdict tone-{found.tone}")[found.sentence]],
+        [
+            p(".reason")[a(href=f"#{_card_id(each)}")[each.key], ": ", prose(each.sentence)]
+            for each in said[:REASONS]
+        ],
+        left > 0 and p(".reason")[f"The cards below say why of {left} more."],
     ]
 
 
@@ -57,24 +71,29 @@ def prose(sentence: str) -> Node:
     return [code[part] if number % 2 else part for number, part in enumerate(sentence.split("`"))]
 
 
-def activity(recent: Sequence[Job]) -> Node:
-    """The job that runs, so that it is seen without scrolling; nothing where none does."""
+def activity(recent: Sequence[Job], now: float) -> Node:
+    """The job that runs, or the newest one if it has failed lately: it is seen without scrolling."""
+    changes = [each for each in recent if not each.change.preview]
     running = next((each for each in recent if each.state is State.RUNNING), None)
-    if running is None:
+    if running is not None:
+        done = jobs.percent(running)
+        return p(".activity")["Running: ", _job_link(running), f", {done} %" if done is not None else None]
+    if not changes or changes[0].state is not State.FAILED or now - (changes[0].ended or now) > FAILED_S:
         return None
-    done = jobs.percent(running)
-    return p(".activity")[
-        "Running: ",
-        a(href=f"#job-{quote(running.id, safe='')}")[jobs.title(running.change)],
-        f", {done} %" if done is not None else None,
+    return p(".activity.tone-bad")[
+        f"✕ Failed at {words.clock(changes[0].ended or now)[:5]} UTC: ", _job_link(changes[0])
     ]
 
 
-def problems(picture: Picture | None, now: float) -> Node:
+def _job_link(job: Job) -> Element:
+    return a(href=f"#job-{quote(job.id, safe='')}")[jobs.title(job.change)]
+
+
+def problems(picture: Picture | None, recent: Sequence[Job], now: float) -> Node:
     """What is wrong with the fleet as a whole; nothing where nothing is."""
     if picture is None:
         return None
-    said = list(picture.problems)
+    said = [*picture.problems, *_not_deployed(picture, recent)]
     if now - picture.at > OLD_S:
         said.insert(
             0, f"What is below is from {words.clock(picture.at)}: the manager has read no router since."
@@ -86,6 +105,16 @@ def problems(picture: Picture | None, now: float) -> Node:
         h2[span(role="status")[words.plural(len(said), "problem"), " of the fleet"]],
         ul[[li[prose(each)] for each in said]],
     ]
+
+
+def _not_deployed(picture: Picture, recent: Sequence[Job]) -> list[str]:
+    """What a change of the stack config by hand leads to. A job that is under way deploys its own."""
+    waits = any(not each.is_final and not each.change.preview for each in recent)
+    planned = [f"{each.key}: {each.planned.rstrip('.')}" for each in picture.targets if each.planned]
+    if waits or not planned:
+        return []
+    what = f"The stack config has changed and is not deployed ({'; '.join(planned)})."
+    return [f"{what} The next job deploys it too, and so does `pulumi up`."]
 
 
 def figures(picture: Picture | None) -> Node:
@@ -103,7 +132,12 @@ def figures(picture: Picture | None) -> Node:
         ("Retries", words.number(last.retries) if last else words.DASH),
         ("Hedges", words.number(last.hedges) if last else words.DASH),
     ]
-    when = f"The minute from {words.clock(last.at)[:5]} UTC, of all routers." if last else ""
+    when = (
+        f"The minute from {words.clock(last.at)[:5]} UTC, of all routers. Their instances add their counts "
+        "once a minute, so it may still grow."
+        if last
+        else ""
+    )
     return [dl(".figures")[[div[dt[name], dd[value]] for name, value in shown]], when and p(".quiet")[when]]
 
 
@@ -122,6 +156,8 @@ def age(picture: Picture | None) -> Node:
     if picture is None:
         return None
     at = time(datetime=words.iso(picture.at))[words.clock(picture.at)]
+    if words.is_silent(picture):
+        return p(".quiet")["No router answered at ", at, " UTC. Numbers below are older."]
     return p(".quiet")["As of ", at, " UTC. The width of a line is its share of the requests."]
 
 
@@ -129,22 +165,25 @@ def targets(picture: Picture | None, now: float) -> Node:
     """A card for each target."""
     if picture is None:
         return None
-    return [target(each, now) for each in picture.targets]
+    is_silent = words.is_silent(picture)
+    return [target(each, now, is_silent=is_silent) for each in picture.targets]
 
 
-def target(view: TargetView, now: float) -> Element:
-    """One card: what it is, its state, why, numbers, what can be done."""
+def _card_id(view: TargetView) -> str:
+    return f"target-{view.cloud}-{view.region}"
+
+
+def target(view: TargetView, now: float, *, is_silent: bool = False) -> Element:
+    """One card: what it is, its state, why, what to do, numbers, actions. is_silent: no router answers."""
     look = words.look(view.state)
-    name = f"target-{view.cloud}-{view.region}"
+    name = _card_id(view)
     return article(class_=f"card tone-{look.tone}", id=name, aria_labelledby=f"{name}-name")[
         div(".card-head")[
             h3(id=f"{name}-name")[view.cloud, " ", span(".region")[view.region]],
-            strong(class_=f"state tone-{look.tone}")[f"{look.mark} {view.state}"],
+            strong(class_=f"state tone-{look.tone}")[words.marked(view)],
         ],
-        p(".why")[
-            prose(view.sentence) if view.sentence else f"{look.meaning[0].upper()}{look.meaning[1:]}.",
-            _since(view, now),
-        ],
+        p(".why")[prose(view.sentence or words.meaning(view, is_silent=is_silent)), _since(view, now)],
+        look.tone in ("bad", "warn") and p(".todo")[strong["What to do: "], prose(runbook.todo(view.state))],
         view.planned and p(".planned")[prose(words.sentence(view.planned))],
         dl(".numbers")[[div[dt[label], dd[value]] for label, value in numbers(view)]],
         div(".actions")[_actions(view)],
@@ -186,7 +225,7 @@ def routers(picture: Picture | None) -> Node:
 
 
 def _router_table(views: Sequence[RouterView]) -> Node:
-    heads = (("Router", ""), ("State", ""), ("Requests in the last minute", "number"), ("Failed", "number"))
+    heads = (("Router", ""), ("State", ""), ("Requests/min", "number"), ("Failed", "number"))
     return div(".scroll", tabindex="0", role="region", aria_label="Routers")[
         table[
             thead[tr[[th(scope="col", class_=style or None)[name] for name, style in heads]]],
@@ -246,7 +285,7 @@ def _actions(view: TargetView) -> Node:
     drain = "End drain…" if view.draining else "Drain…"
     return [
         _button("Weight…", "weight", f"the weight of {view.key}", target=view.key),
-        _button(drain, "drain", f"{view.key}", target=view.key),
+        not words.is_undeployed(view) and _button(drain, "drain", f"{view.key}", target=view.key),
         _button("Remove…", "remove", f"{view.key}", target=view.key),
     ]
 

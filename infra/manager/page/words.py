@@ -129,21 +129,46 @@ def verdict(picture: Picture | None) -> Verdict:
         return Verdict("idle", "No router has answered yet.")
     if not picture.targets:
         return Verdict("bad", "The fleet has no target, so no request can be served.")
-    if picture.routers and all(router.problem for router in picture.routers):
-        return Verdict("bad", "No router answers, so nothing is known of the targets.")
+    if is_silent(picture):
+        return Verdict(
+            "bad", "No router answers the manager, so nothing is known. Clients may be served all the same."
+        )
     return _of_targets(picture.targets, has_problems=bool(picture.problems))
+
+
+def is_silent(picture: Picture) -> bool:
+    """Whether no router answers the manager."""
+    return bool(picture.routers) and all(router.problem for router in picture.routers)
 
 
 def is_undeployed(target: TargetView) -> bool:
     """Whether a target is in the config and does not exist yet; that is no fault of the fleet."""
-    return bool(target.planned) and target.state == "unknown"
+    return bool(target.planned) and target.state == "unknown" and not target.url
+
+
+def marked(target: TargetView) -> str:
+    """The state with its mark: `✓ healthy`; `… not deployed` for a target that does not exist yet."""
+    return "… not deployed" if is_undeployed(target) else f"{look(target.state).mark} {target.state}"
+
+
+def meaning(target: TargetView, *, is_silent: bool) -> str:
+    """What the state of a target means, where no router gives a reason. is_silent: no router answers."""
+    if is_undeployed(target):
+        return "It does not exist yet, and gets no requests."
+    if is_silent:
+        return "No router answers the manager, so nothing is known of it."
+    if target.state == "healthy" and not target.weight:
+        return "Its weight is 0, so it gets requests only when no target with a weight serves."
+    return sentence(look(target.state).meaning)
 
 
 def share(target: TargetView) -> str:
     """`48 % of requests`; where the strategy decides for each request, there is no fixed share."""
     if target.share is not None:
         return f"{percent(target.share)} of requests"
-    return "share varies" if target.state != "unknown" else "no share yet"
+    if is_undeployed(target):
+        return ""
+    return "share varies" if target.state != "unknown" else "share not known"
 
 
 def _of_targets(all_targets: Sequence[TargetView], *, has_problems: bool) -> Verdict:

@@ -120,7 +120,7 @@ def degraded() -> Picture:
         share=0.0,
         draining=True,
         inflight=3,
-        planned="Weight 2 is in the config and not deployed.",
+        planned="weight 2 in the stack config, 1 deployed",
     )
     seen = change(seen, "aws/eu-west-1", share=0.91, inflight=9)
     router = replace(
@@ -130,10 +130,7 @@ def degraded() -> Picture:
         seen,
         routers=(*seen.routers[:2], router),
         checkers=(*seen.checkers[:2], CheckerView("gcp", 412.0, False)),
-        problems=(
-            "The config has changed and is not deployed: `pulumi up` or a job of the manager deploys it.",
-            "The router gcp/europe-west1 does not answer: no answer within 2 s (connect timeout).",
-        ),
+        problems=("The router gcp/europe-west1 does not answer: no answer within 2 s (connect timeout).",),
     )
 
 

@@ -55,6 +55,21 @@ def test_the_page_names_files_that_are_there_and_may_be_kept() -> None:
     assert browser.get("/static/page.000000000000.css").status_code == 404
 
 
+def test_the_documents_of_the_runbook_are_served_as_text_and_no_other_file() -> None:
+    """The links of the page work where nothing but the manager is at hand."""
+    browser = client()
+    links = [each.attributes["href"] for each in parse(browser.get("/").text).find("a")]
+    named = [each for each in dict.fromkeys(links) if each.startswith("/runbook/")]
+    assert named == ["/runbook/incident.md", "/runbook/dashboard.md"]
+    for address in named:
+        answer = browser.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text.startswith("# ")
+    assert browser.get("/runbook/upgrade.md").status_code == 404
+    assert browser.get("/runbook/..%2F..%2FREADME.md").status_code == 404
+
+
 def test_a_chart_is_kept_as_long_as_its_numbers_are() -> None:
     """An address of older numbers answers with the present ones, which are not kept."""
     fleet = ScriptedFleet()

@@ -9,7 +9,7 @@ import pytest
 from infra.manager.fleet.picture import Picture
 from infra.manager.jobs.model import Change, Job, State
 from infra.manager.page import charts, document, fragments, jobs, words
-from tests.infra.manager.page.fakes import NOW, ScriptedJobs, change, degraded, healthy, killed
+from tests.infra.manager.page.fakes import KEYS, NOW, ScriptedJobs, change, degraded, healthy, killed, target
 from tests.infra.manager.page.markup import Tag, against_policy, parse
 
 pytestmark = pytest.mark.pure
@@ -69,9 +69,85 @@ def test_problems_are_told_and_their_absence_is_not() -> None:
     """A banner that is always there is not read."""
     assert part("problems", healthy()).inside == []
     (banner,) = part("problems", degraded()).find("div", class_="problems")
-    assert banner.words.startswith("2 problems of the fleet The config has changed and is not deployed")
+    assert banner.words.startswith("2 problems of the fleet The router gcp/europe-west1 does not answer")
     (old,) = part("problems", healthy(), now=NOW + 16).find("div", class_="problems")
     assert "What is below is from 14:13:20" in old.words
+
+
+def test_a_config_that_is_not_deployed_is_a_problem_unless_a_job_deploys_it() -> None:
+    """A change by hand is told; that of a job under way is not a problem."""
+    told = "The stack config has changed and is not deployed (gcp/europe-west1: weight 2 in the stack config"
+    assert told in part("problems", degraded()).words
+    play = ScriptedJobs([Job("7", Change("weight", "gcp", "europe-west1", preview=True), "eve", NOW)])
+    assert told in part("problems", degraded(), *play.jobs).words
+    play.jobs = [Job("7", Change("weight", "gcp", "europe-west1"), "eve", NOW)]
+    assert told not in part("problems", degraded(), *play.jobs).words
+    play.end("7", State.FAILED)
+    assert told in part("problems", degraded(), *play.jobs).words
+
+
+def test_the_worst_reasons_come_first_and_lead_to_the_cards() -> None:
+    """They may count seconds, so a screen reader is not told of them again and again."""
+    seen = healthy()
+    for key, state in zip(KEYS, ("degraded", "draining", "ejected"), strict=True):
+        seen = change(seen, "/".join(key), state=state, sentence=f"Why it is {state}.")
+    more = replace(target("aws", "us-east-1"), state="slow-start", sentence="Why it is slow.")
+    verdict = part("verdict", replace(seen, targets=(*seen.targets, more)))
+    reasons = verdict.find("p", class_="reason")
+    assert [each.words.rpartition(": ")[2] for each in reasons] == [
+        "Why it is ejected.",
+        "Why it is degraded.",
+        "Why it is slow.",
+        "The cards below say why of 1 more.",
+    ]
+    assert reasons[0].find("a")[0].attributes["href"] == "#target-gcp-europe-west1"
+    (live,) = verdict.find(role="status")
+    assert live.find("p", class_="reason") == []
+
+
+def test_a_card_does_not_claim_what_is_not_so() -> None:
+    """A healthy target of weight 0 has no share; one that does not exist cannot drain."""
+    (spare,) = part("targets", change(healthy(), "aws/eu-west-1", weight=0)).find(id="target-aws-eu-west-1")
+    assert spare.find("p", class_="why")[0].words == (
+        "Its weight is 0, so it gets requests only when no target with a weight serves."
+    )
+    coming = change(healthy(), "aws/eu-west-1", state="unknown", url="", planned="in the stack config")
+    (card,) = part("targets", coming).find(id="target-aws-eu-west-1")
+    assert card.find("strong", class_="state")[0].words == "… not deployed"
+    assert [each.words for each in card.find("button")] == ["Weight…", "Remove…"]
+    silent = change(healthy(), "aws/eu-west-1", state="unknown")
+    silent = replace(silent, routers=tuple(replace(each, problem="no answer") for each in silent.routers))
+    (dark,) = part("targets", silent).find(id="target-aws-eu-west-1")
+    assert dark.find("p", class_="why")[0].words.startswith("No router answers the manager")
+    assert part("age", silent).words.startswith("No router answered at 14:13:20 UTC.")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_card_says_what_to_do_where_something_is_wrong(state: str) -> None:
+    """In the words of the runbook."""
+    seen = change(healthy(), "aws/eu-west-1", state=state)
+    told = part("targets", seen).find("p", class_="todo")
+    assert bool(told) is (words.look(state).tone in ("bad", "warn"))
+    assert all(each.words.endswith(".") and "[" not in each.words for each in told)
+
+
+def test_a_job_that_has_failed_is_seen_without_scrolling() -> None:
+    """Until another job or an hour has passed."""
+    play = ScriptedJobs([Job("7", Change("create", "aws", "us-east-1"), "eve", NOW)])
+    play.end("7", State.FAILED, "the quota is used up")
+    assert part("activity", healthy(), *play.jobs).words == (
+        "✕ Failed at 14:13 UTC: Add or change aws/us-east-1"
+    )
+    assert part("activity", healthy(), *play.jobs, now=NOW + 3700).inside == []
+    play.jobs.insert(0, Job("8", Change("create", "aws", "us-east-1"), "eve", NOW))
+    play.end("8", State.DONE)
+    assert part("activity", healthy(), *play.jobs).inside == []
+
+
+def test_charts_say_which_router_they_lack() -> None:
+    """Else a router that does not answer would look like a loss of requests."""
+    assert "gcp/europe-west1" in part("charts", degraded()).find("p")[0].words
+    assert part("charts", healthy()).find("p") == []
 
 
 @pytest.mark.parametrize("picture", [None, healthy(), killed(), degraded()])

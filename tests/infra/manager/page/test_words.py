@@ -112,7 +112,8 @@ def test_problems_of_the_fleet_and_cold_targets_are_not_hidden_by_healthy_ones()
 
 def test_a_target_that_is_not_deployed_yet_is_no_fault() -> None:
     """While a job adds it, the others are what the verdict is about."""
-    coming = replace(target("aws", "us-east-1"), state="unknown", planned="in the stack config, not deployed")
+    planned = "in the stack config, not deployed"
+    coming = replace(target("aws", "us-east-1"), state="unknown", url="", planned=planned)
     seen = replace(healthy(), targets=(*healthy().targets, coming))
     assert words.verdict(seen) == words.Verdict(
         "good", "All 3 targets are healthy. aws/us-east-1 is not deployed yet."
