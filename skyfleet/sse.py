@@ -3,7 +3,8 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 Rules
-- `data` of an event that is written here is one line of JSON.
+- `data` of an event that is written here is one line of JSON, without raw U+0085, U+2028 and U+2029: clients
+  that split at all line ends of Unicode, such as httpx's `iter_lines`, would take them for the end of a line.
 - Only whole events are forwarded. The last, incomplete one is held until its empty line arrives, so an error
   event after a truncated stream never completes half a message.
 - An event larger than `LONGEST_EVENT` is forwarded in parts. A stream that is truncated inside of it cannot
@@ -35,6 +36,12 @@ _END: Final = 64
 _COLLECTED: Final = 8_192
 # The empty line after an event, with each line end; \r\n\r\n and \r\n\n end in one of these too.
 _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+# Line ends of Unicode that JSON may have in its texts, and how it writes them else.
+_LINE_ENDS: Final = (
+    ("\u0085".encode(), b"\\u0085"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
 # Bytes that were searched before contain at most the beginning of the longest end.
 _OVERLAP: Final = 2
 _LONGEST_END: Final = 3
@@ -173,7 +180,10 @@ def frame(data: object, event: str | None = None) -> bytes:
 
 
 def raw_frame(data: bytes, event: str | None = None) -> bytes:
-    """One event. data: one line of bytes."""
+    """One event. data: one line of JSON, or text without the line ends of Unicode."""
+    if not data.isascii():
+        for raw, escaped in _LINE_ENDS:
+            data = data.replace(raw, escaped)
     name = b"" if event is None else b"event: %s\n" % event.encode()
     return b"%sdata: %s\n\n" % (name, data)
 

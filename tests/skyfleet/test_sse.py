@@ -50,10 +50,12 @@ def test_only_whole_events_are_forwarded_however_they_arrive(parts: list[bytes])
     st.recursive(st.none() | st.booleans() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 )
 def test_one_event_is_one_line_of_data(value: object) -> None:
-    """Line breaks and lone surrogates in the data do not break the framing."""
+    """Line breaks and lone surrogates in the data do not break the framing, nor do line ends of Unicode for
+    clients that split at these."""
     framed = sse.frame(value, "step").decode()
     head, data, *rest = framed.split("\n")
     assert (head, rest) == ("event: step", ["", ""])
+    assert framed.splitlines() == [head, data, ""]
     assert json.loads(data.removeprefix("data: ")) == value
 
 

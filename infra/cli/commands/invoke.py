@@ -15,6 +15,7 @@ from infra.operations.errors import CommandFailed
 from infra.operations.routers.client import auth_header, call_first
 from infra.operations.routers.sse import Event, events
 from infra.operations.stack.option import deploy_command, stack_option
+from skyfleet.event_reader import EventTooLarge
 
 if TYPE_CHECKING:
     import requests
@@ -65,9 +66,8 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
     import requests
 
     seen: list[Event] = []
-    reply.encoding = "utf-8"
     try:
-        for event in events(reply.iter_lines(chunk_size=None, decode_unicode=True)):
+        for event in events(reply.iter_content(chunk_size=None)):
             seen.append(event)
             if as_json:
                 click.echo(
@@ -75,7 +75,7 @@ def _show_stream(url: str, reply: requests.Response, *, as_json: bool) -> None:
                 )
             else:
                 click.echo(event_text(event), nl=False)
-    except requests.RequestException as error:
+    except (requests.RequestException, EventTooLarge) as error:
         raise CommandFailed(
             f"{reply_line(url, reply.status_code, reply.headers)}\nthe stream broke: {type(error).__name__}"
         ) from None

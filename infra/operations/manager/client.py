@@ -120,8 +120,7 @@ class Client:
                 if reply.status_code in (429, 503):  # too many listeners, or it is about to stop
                     raise requests.exceptions.RetryError(f"HTTP {reply.status_code}")
                 _check(reply)
-                lines = reply.iter_lines(chunk_size=None, decode_unicode=True)
-                for event in events(lines):
+                for event in events(reply.iter_content(chunk_size=None)):
                     yield event.name, json_access.as_object(json_access.parse(event.data))
 
     def _call(

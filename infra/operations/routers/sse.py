@@ -1,4 +1,4 @@
-"""Parse server-sent events: the fields `event` and `data`.
+"""Events of a router's or a manager's stream, as its commands read them.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from skyfleet.event_reader import EventReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +19,13 @@ class Event:
     data: str
 
 
-def events(lines: Iterable[str]) -> Iterator[Event]:
-    """The events in decoded lines; an incomplete event at the end is dropped, as the standard says."""
-    name, data = "message", list[str]()
-    for line in lines:
-        if not line:
-            if data:
-                yield Event(name, "\n".join(data))
-            name, data = "message", []
-            continue
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            data.append(value)
+def events(parts: Iterable[bytes]) -> Iterator[Event]:
+    """The events in the parts of a body; an incomplete event at the end is dropped, as the standard says.
+
+    Raises EventTooLarge."""
+    reader = EventReader()
+    for part in parts:
+        for event in reader.feed(part):
+            yield Event(event.kind or "message", event.data.decode(errors="replace"))
+    for event in reader.finish():
+        yield Event(event.kind or "message", event.data.decode(errors="replace"))

@@ -48,20 +48,12 @@ def test_the_answer_is_printed_without_its_json_envelope(reply: str, shown: str)
 
 
 def test_events_are_parsed_as_the_standard_defines() -> None:
-    """Comments and unknown fields are skipped, data lines are joined, an incomplete event is dropped."""
-    lines = [
-        ": hi",
-        "event: a",
-        "data: 1",
-        "data:2",
-        "id: 7",
-        "",
-        "data: [DONE]",
-        "",
-        "event: b",
-        "data: cut",
-    ]
-    assert list(events(lines)) == [Event("a", "1\n2"), Event("message", "[DONE]")]
+    """Comments and unknown fields are skipped, data lines joined, an incomplete event dropped. A U+2028
+    ends no line."""
+    body = ": hi\nevent: a\ndata: 1\r\ndata:2\u2028\nid: 7\n\ndata: [DONE]\n\nevent: b\ndata: cut\n".encode()
+    expected = [Event("a", "1\n2\u2028"), Event("message", "[DONE]")]
+    assert list(events([body])) == expected
+    assert list(events(body[at : at + 1] for at in range(len(body)))) == expected
 
 
 def test_deltas_of_both_apis_are_text() -> None:
