@@ -7,7 +7,7 @@ import os
 
 import pulumi
 
-from infra import keys, outputs, partial, preflight, rollout
+from infra import engine_log, keys, outputs, partial, preflight, rollout
 from infra.clouds import prepare
 from infra.component import Fleet
 from infra.config.model import Settings
@@ -51,6 +51,8 @@ if __name__ == "__main__":
         stack = pulumi.get_stack()
         config = {**pulumi.runtime.get_config_env(), **given_twice(ROOT / f"Pulumi.{stack}.yaml")}
         stack_settings = parse_settings(config, stack)
+        if stack_settings.emulated:
+            engine_log.leave_out_debug()
         preflight.require_shell(stack_settings, os.environ)
         preflight.require_accounts(stack_settings, config, os.environ)
         packages = build_all(stack_settings, progress=pulumi.log.debug)
