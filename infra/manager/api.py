@@ -49,11 +49,13 @@ class _Api:
         self._fleet, self._jobs, self._listeners = fleet, jobs, listeners
 
     async def create(self, request: Request) -> Response:
+        bodies.only_parameters(request, "preview")
         preview = bodies.flag(request, "preview")
         body = await bodies.read(request, bodies.CreateResource)
         return await self._submit(request, body.change(preview=preview))
 
     async def delete(self, request: Request) -> Response:
+        bodies.only_parameters(request, "preview")
         preview = bodies.flag(request, "preview")
         body = await bodies.read(request, bodies.DeleteResource)
         return await self._submit(request, body.change(preview=preview))
@@ -88,10 +90,12 @@ class _Api:
         yield ServerEvent("end", job_json(replace(final, events=())), max(number, len(final.events)) + 1)
 
     async def cancel(self, request: Request) -> Response:
+        bodies.only_parameters(request)
         job = await self._jobs.cancel(request.path_params["job"], operator(request))
         return Json(job_json(job), 202)
 
     async def strategy(self, request: Request) -> Response:
+        bodies.only_parameters(request)
         body = await bodies.read(request, bodies.SetStrategy)
         if body.name not in STRATEGIES:
             hint = suggestion(body.name[:60], STRATEGIES)
@@ -102,6 +106,7 @@ class _Api:
         return Json({"routers": list(await self._fleet.set_strategy(body.name))})
 
     async def drain(self, request: Request) -> Response:
+        bodies.only_parameters(request)
         body = await bodies.read(request, bodies.DrainTarget)
         said = await self._fleet.drain(body.target, undo=body.undo, force=body.force)
         return Json({"routers": list(said)})
@@ -137,10 +142,7 @@ def schemas(ref: str) -> dict[str, object]:
 
 
 def _limit(request: Request) -> int:
-    for name in request.query_params:
-        if name != "limit":
-            hint = suggestion(name[:60], ["limit"])
-            raise BadRequest(f"{name[:60]}: unknown parameter.{hint} Known: limit.", known=["limit"])
+    bodies.only_parameters(request, "limit")
     values = request.query_params.getlist("limit") or ["50"]
     if len(values) > 1 or not (values[0].isascii() and values[0].isdigit() and len(values[0]) < 5):
         raise BadRequest(

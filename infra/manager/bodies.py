@@ -221,14 +221,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def flag(request: Request, name: str) -> bool:
-    """A query parameter that is `true` or `false`; no other parameter is known. Raises BadRequest."""
+def only_parameters(request: Request, *known: str) -> None:
+    """Refuse any other query parameter: it may be one that the client relies on, such as `preview`.
+
+    Raises BadRequest.
+    """
     for other in request.query_params:
-        if other != name:
-            raise BadRequest(
-                f"{other[:60]}: unknown parameter.{suggestion(other[:60], [name])} Known: {name}.",
-                known=[name],
-            )
+        if other not in known:
+            named = f"{suggestion(other[:60], known)} Known: {', '.join(known) or 'none'}."
+            raise BadRequest(f"{other[:60]}: unknown parameter.{named}", known=list(known))
+
+
+def flag(request: Request, name: str) -> bool:
+    """A query parameter that is `true` or `false`. Raises BadRequest."""
     values = request.query_params.getlist(name)
     if values in ([], ["false"]):
         return False

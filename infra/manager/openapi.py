@@ -113,7 +113,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "Cancel a queued job, or interrupt a running one.",
                 _json("The job; a running one ends soon.", _ref("Job"), "202"),
-                ("404", "409"),
+                ("400", "404", "409"),
                 parameters=[_JOB],
             )
         },

@@ -202,6 +202,26 @@ async def test_a_wrong_parameter_is_named(path: str, setup: Setup) -> None:
     assert not setup.jobs.known
 
 
+CHANGES = {
+    "/api/strategy?preview=true": {"name": "latency"},
+    "/api/drain?preview=true": {"target": "aws/eu-west-1"},
+    "/api/drain?force=true": {"target": "aws/eu-west-1"},
+    "/api/jobs/j1/cancel?preview=true": None,
+}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+async def test_a_change_with_an_unknown_parameter_is_not_made(path: str, setup: Setup) -> None:
+    """400: a client that asks for a preview where there is none must not change the fleet."""
+    async with setup.client() as client:
+        await client.post("/api/create-resource", json=GOOD)
+        reply = await client.post(path, json=CHANGES[path])
+    assert reply.status_code == 400
+    assert problem(reply)["known"] == []
+    assert not setup.fleet.orders
+    assert not setup.jobs.known["j1"].is_final
+
+
 @pytest.mark.parametrize("number", ["-1", "x", "1.5", "99999999999", "²"])
 async def test_a_wrong_last_event_id_is_named(number: str, setup: Setup) -> None:
     """400, not the whole stream again."""
