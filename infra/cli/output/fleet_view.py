@@ -73,7 +73,7 @@ def _routers(routers: Iterable[JsonObject]) -> ResponsiveTable:
         for router in routers
     ]
     figures = ("requests", "errors")
-    return ResponsiveTable(("router", "answers", "strategy", *figures), rows, figures, ("strategy", "errors"))
+    return ResponsiveTable(("router", "answers", "strategy", *figures), rows, figures, ("strategy", *figures))
 
 
 def _targets(targets: Iterable[JsonObject]) -> ResponsiveTable:
@@ -82,6 +82,7 @@ def _targets(targets: Iterable[JsonObject]) -> ResponsiveTable:
             json_access.place(target),
             _state(target),
             _share(target),
+            _bar(target),
             _figure(target.get("latency_ms"), "{:.0f} ms"),
             _errors(target),
             _figure(target.get("inflight"), "{:.0f}"),
@@ -91,7 +92,10 @@ def _targets(targets: Iterable[JsonObject]) -> ResponsiveTable:
     ]
     figures = ("latency", "errors", "in flight", "instances")
     return ResponsiveTable(
-        ("target", "state", "share", *figures), rows, figures, ("instances", "in flight", "errors", "latency")
+        ("target", "state", "share", "", *figures),
+        rows,
+        ("share", *figures),
+        ("instances", "in flight", "errors", "latency", "", "share"),
     )
 
 
@@ -101,12 +105,17 @@ def _state(target: JsonObject) -> str:
 
 
 def _share(target: JsonObject) -> str:
-    """A bar and the share in words."""
+    share = json_access.number(target.get("share"))
+    return "-" if share is None else percent(share)
+
+
+def _bar(target: JsonObject) -> str:
+    """The share as a bar; a terminal that is too narrow for it has the figure."""
     share = json_access.number(target.get("share"))
     if share is None:
-        return "-"
+        return ""
     full = round(share * SHARE_CELLS)
-    return f"{'█' * full}{'·' * (SHARE_CELLS - full)} {percent(share)}"
+    return f"{'█' * full}{'·' * (SHARE_CELLS - full)}"
 
 
 def _errors(target: JsonObject) -> str:

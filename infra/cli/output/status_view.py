@@ -144,7 +144,7 @@ def _routers(routers: Iterable[JsonObject]) -> ResponsiveTable:
         )
         for router in routers
     ]
-    return ResponsiveTable(("router", "url", "strategy", "answers"), rows)
+    return ResponsiveTable(("router", "url", "strategy", "answers"), rows, spare=("strategy", "url"))
 
 
 def _targets(targets: Iterable[JsonObject], *, bad: bool) -> ResponsiveTable:

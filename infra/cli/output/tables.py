@@ -1,7 +1,7 @@
 """Tables for a terminal of any width.
 
-The rule of this file: names and figures stay whole. Sentences fold at their spaces; where that is not enough,
-columns that can be spared are left out.
+The rule of this file: names, words and figures stay whole. Sentences fold at their spaces, a URL anywhere.
+Where that is not enough, columns that can be spared are left out.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 # These fold, the widest first.
 _TEXT_COLUMNS = ("why", "answers", "state", "url")
-# No terminal is as wide.
-_UNLIMITED = 10_000
+URL_CELLS = 20
+# Cells of box.SIMPLE_HEAD without padded edges: at both sides, and between two columns.
+_SIDES, _BETWEEN = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +32,42 @@ class ResponsiveTable:
     spare: tuple[str, ...] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        from rich.measure import Measurement
-
-        endless = options.update(max_width=_UNLIMITED)
-        table = self._without(())
-        for count in range(1, len(self.spare) + 1):
-            if Measurement.get(console, endless, table).minimum <= options.max_width:
+        least = [self._least(number) for number in range(len(self.columns))]
+        kept = list(range(len(self.columns)))
+        for name in self.spare:
+            if (
+                sum(least[number] for number in kept) + _BETWEEN * (len(kept) - 1) + _SIDES
+                <= options.max_width
+            ):
                 break
-            table = self._without(self.spare[:count])
-        yield table
+            kept.remove(self.columns.index(name))
+        yield self._table(kept, least)
 
-    def _without(self, omitted: Sequence[str]) -> Table:
-        from rich import box
-        from rich.table import Table
+    def _least(self, number: int) -> int:
+        """The cells that a column cannot do without."""
         from rich.text import Text
 
+        name = self.columns[number]
+        texts = [name, *(Text.from_markup(row[number]).plain for row in self.rows)]
+        if name in _TEXT_COLUMNS:
+            texts = [word for text in texts for word in text.split()]
+        widest = max(Text(text).cell_len for text in texts)
+        return min(widest, URL_CELLS) if name == "url" else widest
+
+    def _table(self, kept: Sequence[int], least: Sequence[int]) -> Table:
+        from rich import box
+        from rich.table import Table
+
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        kept = [number for number, column in enumerate(self.columns) if column not in omitted]
         for number in kept:
             name = self.columns[number]
-            justify = "right" if name in self.right else "left"
-            if name in _TEXT_COLUMNS:
-                table.add_column(name, justify=justify, overflow="fold")
-            else:
-                widest = max((Text.from_markup(row[number]).cell_len for row in self.rows), default=0)
-                table.add_column(name, justify=justify, no_wrap=True, min_width=max(widest, len(name)))
+            table.add_column(
+                name,
+                justify="right" if name in self.right else "left",
+                min_width=least[number],
+                no_wrap=name not in _TEXT_COLUMNS,
+                overflow="fold" if name in _TEXT_COLUMNS else "ellipsis",
+            )
         for row in self.rows:
             table.add_row(*(row[number] for number in kept))
         return table

@@ -249,7 +249,7 @@ def test_a_narrow_terminal_still_shows_states_in_words() -> None:
     assert sum(" healthy " in line for line in lines) == 2
 
 
-@pytest.mark.parametrize("width", [60, 72, 80])
+@pytest.mark.parametrize("width", [46, 60, 72, 80])
 def test_names_are_not_truncated_on_a_narrow_terminal(width: int) -> None:
     """Sentences are wrapped, and columns of lesser importance are left out."""
     backoff: JsonObject = {
@@ -265,6 +265,7 @@ def test_names_are_not_truncated_on_a_narrow_terminal(width: int) -> None:
     assert sum("aws/eu-west-1" in line for line in lines) == 2
     assert sum("50%" in line for line in lines) == 3
     assert not any("…" in line for line in lines)
+    assert sum(" degraded " in line for line in lines) == 1
     assert max(map(len, lines)) <= width
 
 
