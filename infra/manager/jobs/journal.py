@@ -189,7 +189,8 @@ class Journal:
     def text(self, name: str) -> str | None:
         """The text of one of the files above, None without it."""
         try:
-            return (self.folder / name).read_text()
+            with (self.folder / name).open(newline="") as file:
+                return file.read()
         except (OSError, UnicodeDecodeError):
             return None
 

@@ -141,6 +141,21 @@ def test_a_create_that_fails_half_way_is_rolled_back_and_named(tmp_path: Path) -
     assert_consistent(bench, CREATE)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_of_windows_stays_one(tmp_path: Path, fails: bool) -> None:
+    """A rollback restores it byte for byte, although a job keeps its text in other files."""
+    bench = Bench(tmp_path, CREATE)
+    content = TEXT.replace("\n", "\r\n").encode()
+    (tmp_path / "Pulumi.dev.yaml").write_bytes(content)
+    if fails:
+        bench.stack.fails = {CREATE.target: DENIED}
+    bench.work()
+    after = (tmp_path / "Pulumi.dev.yaml").read_bytes()
+    assert result(bench)[0] is (State.FAILED if fails else State.DONE)
+    assert after.count(b"\n") == after.count(b"\r\n") == content.count(b"\n")
+    assert (after == content) is fails
+
+
 def test_a_rollback_that_fails_says_what_is_left(tmp_path: Path) -> None:
     """The former config is in the file, and the resources that were created are named."""
     bench = Bench(tmp_path, CREATE)
