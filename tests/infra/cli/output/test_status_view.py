@@ -265,7 +265,7 @@ def test_names_are_not_truncated_on_a_narrow_terminal(width: int) -> None:
     assert sum("aws/eu-west-1" in line for line in lines) == 2
     assert sum("50%" in line for line in lines) == 3
     assert not any("…" in line for line in lines)
-    assert sum(" degraded " in line for line in lines) == 1
+    assert sum(" degraded, " in line for line in lines) == 1
     assert max(map(len, lines)) <= width
 
 
