@@ -10,16 +10,15 @@ Rules
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 from functions.api import AgentRequest, Choice, Delta, End, Event, Head, Step, Usage
 from functions.demo.history import conversation
 from functions.demo.model_errors import ModelFailed, ModelMisused
-from functions.demo.model_replies import Reply, ToolCall, Turn
+from functions.demo.model_replies import Reply, ToolCall, Turn, json_object
 from functions.demo.openai_client import ChatApi, Output
 from functions.demo.parameters import for_the_model
 from functions.demo.tools.base import Context
@@ -152,12 +151,9 @@ class _Loop:
 
 async def _act(wanted: ToolCall, context: Context) -> Step:
     try:
-        parsed: object = json.loads(wanted.arguments or "{}")
+        arguments = json_object((wanted.arguments or "{}").encode())
     except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
         return Step(wanted.name, wanted.arguments, "The arguments are no JSON object.")
-    arguments = cast("dict[str, Any]", parsed)
     called = await call(wanted.name, arguments, context)
     return Step(wanted.name, arguments, called.observation.value)
 

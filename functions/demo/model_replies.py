@@ -165,8 +165,11 @@ def _indexed(choices: Sequence[dict[str, Any]], n: int) -> list[tuple[int, dict[
     if n == 1:
         return [(0, choice) for choice in choices[:1]]
     # Some servers send no index.
-    found = [(int(choice.get("index", position)), choice) for position, choice in enumerate(choices)]
-    return [(index, choice) for index, choice in found if 0 <= index < n]
+    given = [choice.get("index") for choice in choices]
+    indexes = [at if index is None else int(index) for at, index in enumerate(given)]
+    if len(set(indexes)) < len(indexes):  # and some the same for all
+        indexes = list(range(len(indexes)))
+    return [(index, choice) for index, choice in zip(indexes, choices, strict=True) if 0 <= index < n]
 
 
 def _whole_choice(index: int, choice: Mapping[str, Any]) -> tuple[Turn, str | Delta | None]:

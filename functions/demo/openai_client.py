@@ -29,6 +29,8 @@ from skyfleet.event_reader import Event, EventReader, EventTooLarge
 CONNECT_TIMEOUT_S: Final = 10.0
 # Between two pieces of an answer: half of the shortest request limit of the clouds (230 s on Azure).
 READ_TIMEOUT_S: Final = 110.0
+_LARGEST_PORT: Final = 65_535
+_LONGEST_LABEL: Final = 63  # RFC 1035, section 2.3.4
 # The kind of the only event of a reply that is one JSON document.
 _DOCUMENT: Final = "{}"
 
@@ -125,6 +127,10 @@ class ChatApi:
 
     @property
     def _url(self) -> str:
+        """Raises httpx.InvalidURL, also for what a socket would refuse with an error of its own."""
+        url = httpx.URL(self.base_url)
+        if (url.port or 0) > _LARGEST_PORT or any(len(part) > _LONGEST_LABEL for part in url.host.split(".")):
+            raise httpx.InvalidURL("port or name too large")
         return f"{self.base_url.rstrip('/')}/chat/completions"
 
     @property

@@ -193,6 +193,28 @@ async def test_what_cannot_be_read_is_the_models_failure(turn: bytes, stream: bo
     assert reply.header("x-skyfleet-outcome") == "dependency"
 
 
+@pytest.mark.parametrize("indexes", [(0, 0), (None, None), (None, 1)])
+async def test_answers_without_an_index_of_their_own_are_told_apart(indexes: tuple[int | None, ...]) -> None:
+    """By their order."""
+    choices = [
+        {"index": index, "message": {"content": text}, "finish_reason": "stop"}
+        for index, text in zip(indexes, "ab", strict=True)
+    ]
+    reply = await asked(FakeModel({"choices": choices}), n=2)
+    assert [choice["message"]["content"] for choice in reply.json["choices"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("arguments", ['{"expression": NaN}', '{"expression": 1e999}', "[" * 100_000])
+async def test_arguments_that_are_no_json_are_told_the_model(arguments: str) -> None:
+    """And are no exception of the agent."""
+    function = {"name": "arithmetic", "arguments": arguments}
+    call = {"id": "a", "type": "function", "function": function}
+    turn = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    fake = FakeModel(turn, says("sorry"))
+    assert message_of(await asked(fake))["content"] == "sorry"
+    assert fake.asked[1]["messages"][-1]["content"] == "The arguments are no JSON object."
+
+
 async def test_a_mixture_of_indexes_is_read() -> None:
     """One piece without and one with an index, and arguments as an object."""
     pieces = [

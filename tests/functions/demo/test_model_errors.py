@@ -163,6 +163,8 @@ async def test_a_wrong_deployment_is_named() -> None:
     """This covers an invalid URL, a missing name, and a key that no header can carry. No repeat helps."""
     for environ, words in (
         ({"MODEL_BASE_URL": "api.test/v1", "MODEL_NAME": "tiny"}, "no address"),
+        ({"MODEL_BASE_URL": "http://127.0.0.1:99999/v1", "MODEL_NAME": "tiny"}, "no address"),
+        ({"MODEL_BASE_URL": f"http://{'a' * 70}.test/v1", "MODEL_NAME": "tiny"}, "no address"),
         ({"MODEL_BASE_URL": "http://api.test/v1"}, "MODEL_NAME"),
         ({"MODEL_BASE_URL": "http://api.test", "MODEL_NAME": "t", "MODEL_API_KEY": "a\nb"}, "MODEL_API_KEY"),
         ({"MODEL_BASE_URL": "http://api.test", "MODEL_NAME": "t", "MODEL_API_KEY": "ä"}, "MODEL_API_KEY"),
