@@ -116,14 +116,17 @@ def test_a_page_of_an_older_build_loads_itself_again(page: Page) -> None:
 def test_axe_finds_nothing(
     open_page: Open, site: Site, screen: str, keep_screenshot: Callable[[Page, str], None]
 ) -> None:
-    """On a light and a dark screen and on a phone; of these pages the screenshots are made."""
+    """On a light and a dark screen and on a phone; of these pages the screenshots are made.
+
+    `degraded` has every colour; the other pictures are looked at on the light screen.
+    """
     site.jobs.jobs.append(_job())
     site.do(lambda: (site.jobs.start("j1"), site.jobs.step("j1", "Creates aws:lambda:Function", 60)))
     page = open_page(*SCREENS[screen])
     for name, picture in PICTURES.items():
         site.do(lambda shown=picture: site.fleet.show(shown()))
         expect(page.locator(VERDICT)).to_have_text(words.verdict(picture()).sentence)
-        assert accessibility(page) == []
+        assert (screen != "light" and name != "degraded") or accessibility(page) == []
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(wider) == 0
         if screen == "light":
