@@ -91,6 +91,14 @@ def told_to_drain(answer: Answer, targets: Collection[str]) -> Answer:
     return replace(answer, status={**answer.status, "targets": told}) if told != seen else answer
 
 
+def told_strategy(answer: Answer, name: str) -> Answer:
+    """The answer of a router that has been told meanwhile to pick by this strategy."""
+    router = json_access.as_object(answer.status.get("router"))
+    if not answer.status or router.get("strategy") == name:
+        return answer
+    return replace(answer, status={**answer.status, "router": {**router, "strategy": name}})
+
+
 def _targets(
     answers: Sequence[Answer], desired: Desired, deployed: Deployed, now: float
 ) -> tuple[TargetView, ...]:

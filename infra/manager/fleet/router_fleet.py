@@ -5,8 +5,8 @@ Rules
   answer, and a router whose answer is late is not asked again before it ended.
 - Whatever goes wrong becomes a problem of the picture, and the loops go on.
 - Routers are asked often while a picture is watched, and rarely otherwise: each question to a function costs.
-- What a router has been told to drain is shown at once. Another instance of it may answer, which follows with
-  its next request.
+- What a router has been told is shown at once: what drains, and its strategy. Another instance of it may
+  answer, which follows with its next request.
 - A listener gets the newest picture and skips the ones in between; nothing is queued for it.
 - What blocks (HTTP by `requests`, Pulumi, files) runs in threads.
 """
@@ -23,8 +23,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from infra.manager.errors import Conflict, NotFound, Unavailable
-from infra.manager.fleet.fold import Answer, Deployed, Desired, fold, told_to_drain
+from infra.manager.fleet.fold import Answer, Deployed, Desired, fold, told_strategy, told_to_drain
 from infra.manager.fleet.picture import Picture
+from infra.operations import json_access
 from infra.operations.errors import CommandFailed
 from infra.operations.routers import control, draining
 from infra.operations.stack.outputs import Outputs
@@ -80,6 +81,8 @@ class RouterFleet:
     _since: dict[str, float] = field(default_factory=dict[str, float])
     # By router, until when (monotonic) a target counts as draining, whatever an instance says.
     _draining: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    # By router, the strategy that was set, and until when (monotonic) it counts.
+    _strategies: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _wakes: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,7 +125,11 @@ class RouterFleet:
     async def set_strategy(self, name: str) -> Sequence[str]:
         """Have each router pick by a strategy; a sentence for each router."""
         answers = await asyncio.to_thread(control.set_strategy, self._stack(), name)
-        self._wake()
+        until = time.monotonic() + FOLLOWED_S
+        for one in answers:
+            # Without one it is the configured strategy, which the router names in its next answer.
+            self._strategies[one.url] = json_access.string(one.control.get("strategy")), until
+        self._show_told(answers)
         return _told(answers, control.sentence)
 
     async def drain(self, target: str, *, undo: bool, force: bool) -> Sequence[str]:
@@ -136,11 +143,16 @@ class RouterFleet:
         until = time.monotonic() + FOLLOWED_S
         for one in answers:
             self._draining[one.url] = dict.fromkeys(one.draining, until)
+        self._show_told(answers)
+        return _told(answers, draining.sentence)
+
+    def _show_told(self, answers: Sequence[control.ControlAnswer]) -> None:
+        """Show at once what the routers have been told, and ask them."""
+        for one in answers:
             if one.url in self._answers:
                 self._answers[one.url] = self._followed(one.url, self._answers[one.url])
         self._answered.set()
         self._wake()
-        return _told(answers, draining.sentence)
 
     @property
     def _is_watched(self) -> bool:
@@ -220,9 +232,10 @@ class RouterFleet:
     def _followed(self, url: str, answer: Answer) -> Answer:
         """The answer of an instance, with what its router has been told lately."""
         now = time.monotonic()
-        return told_to_drain(
-            answer, [key for key, until in self._draining.get(url, {}).items() if now < until]
-        )
+        draining = [key for key, until in self._draining.get(url, {}).items() if now < until]
+        strategy, until = self._strategies.get(url, ("", now))
+        told = told_to_drain(answer, draining)
+        return told_strategy(told, strategy) if strategy and now < until else told
 
     def _wake(self) -> None:
         """Have each router asked now, also one that is just being asked: its answer may be older."""

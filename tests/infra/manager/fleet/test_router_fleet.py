@@ -238,6 +238,31 @@ async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
                 break
 
 
+def picks(outputs: Outputs, name: str) -> list[ControlAnswer]:
+    """The first router takes the strategy, and the second does not answer."""
+    first, second = outputs.router_urls
+    control: dict[str, object] = {"strategy": None if name == "configured" else name}
+    return [ControlAnswer(first, control, place="aws/r0"), ControlAnswer(second, {}, "no answer")]
+
+
+async def test_a_strategy_is_shown_before_all_instances_of_the_router_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The routers here go on naming none. The configured strategy is not known before they say so."""
+    monkeypatch.setattr(router_fleet, "FOLLOWED_S", 1e6)
+    monkeypatch.setattr(router_fleet.control, "set_strategy", picks)
+    async with started(World()) as fleet:
+        await until(fleet, 2)
+        await fleet.set_strategy("latency")
+        pictures = fleet.pictures()
+        shown = [await anext(pictures) for _ in range(3)][1:]
+        assert [[one.strategy for one in picture.routers] for picture in shown] == [["latency", ""]] * 2
+        await fleet.set_strategy("configured")
+        async for picture in pictures:
+            if not picture.routers[0].strategy:
+                break
+
+
 async def test_a_router_that_is_being_asked_during_a_change_is_asked_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
