@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import gc
 import importlib
 import importlib.metadata
 import inspect
@@ -20,7 +21,8 @@ import sys
 import threading
 import typing
 import warnings
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -79,12 +81,25 @@ def resource_class(token: str) -> type[Any]:
     path = top if part == "index" else f"{top}.{part}_" if keyword.iskeyword(part) else f"{top}.{part}"
     # One at a time: the SDKs load their parts lazily, and a second thread would see a part half loaded. Parts
     # warn about deprecated neighbours when they are loaded, whatever is used of them.
-    with _importing, warnings.catch_warnings():
+    with _importing, _uncollected(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             return getattr(importlib.import_module(path), name)
         except (ModuleNotFoundError, AttributeError) as error:
             raise KeyError(token) from error
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """No garbage collection inside: an import of an SDK creates thousands of classes that stay, and each
+    collection would go through all of them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,3 +114,25 @@ def test_provider_configuration_is_checked_too() -> None:
     """A typo in `aws:region` must not mean no region."""
     (failure,) = schema.check_config("aws", {"regoin": "eu-west-1"})
     assert failure.reason == "unknown property 'regoin' (did you mean region?)"
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["found", "not found"])
+def test_no_garbage_is_collected_while_an_sdk_is_imported(
+    monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    """And afterwards it is again, also when the SDK has no such type."""
+    during: list[bool] = []
+
+    def imported(path: str) -> SimpleNamespace:
+        during.append(gc.isenabled())
+        return SimpleNamespace(Part=int) if found else SimpleNamespace()
+
+    monkeypatch.setattr(schema.importlib, "import_module", imported)
+    token = f"aws:test{found}/part:Part"
+    if found:
+        assert schema.resource_class(token) is int
+    else:
+        with pytest.raises(KeyError):
+            schema.resource_class(token)
+    assert during == [False]
+    assert gc.isenabled()
