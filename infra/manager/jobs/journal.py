@@ -120,8 +120,14 @@ class Journal:
         return self._load(CHILD, Child)
 
     def result(self) -> Result | None:
-        """The end, None before it."""
-        return self._load(RESULT, Result)
+        """The end, None before it. A result that cannot be read is one too: its job has ended."""
+        found, path = self._load(RESULT, Result), self.folder / RESULT
+        try:
+            return found or Result(
+                State.FAILED, f"the job has ended, but {path} cannot be read", path.stat().st_mtime
+            )
+        except OSError:
+            return None
 
     def job(self) -> Job | None:
         """The job as it is on the disk; None if the folder is damaged."""
@@ -169,9 +175,9 @@ class Journal:
         self._count = number
 
     def _open(self) -> None:
-        """Count the events, and remove the rest of a line that was cut off."""
+        """Take over the number of the last event, and remove the rest of a line that was cut off."""
         found, end = self.events()
-        self._count = len(found)
+        self._count = found[-1].number if found else 0
         self.percent = next((one.percent for one in reversed(found) if one.percent is not None), None)
         path = self.folder / EVENTS
         with contextlib.suppress(OSError):

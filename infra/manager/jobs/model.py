@@ -55,7 +55,7 @@ class Change:
 class Event:
     """One line of a job's progress.
 
-    number: from 1, without gaps; the id of the server-sent event. at: Unix seconds. kind: "step" for a part
+    number: from 1, in order; the id of the server-sent event. at: Unix seconds. kind: "step" for a part
     of the job, "resource" for an operation on a resource, "message" for anything else. text: a sentence or a
     line for people. percent: of the whole job, if it is known.
     """

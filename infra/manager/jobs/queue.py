@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -89,8 +90,10 @@ class JobQueue:
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
             journal = Journal(path, self.means.clock)
             request, job = journal.request(), journal.job()
-            if request is not None and job is not None:
-                self._entries[job.id] = Entry(journal, job, request.outcome, journal.events()[1])
+            if request is None or job is None or job.id != path.name or not _milliseconds(job.id):
+                sys.stderr.write(f"{path} is no job that can be read: it is left as it is\n")
+                continue
+            self._entries[job.id] = Entry(journal, job, request.outcome, journal.events()[1])
         self._prune()
 
     @asynccontextmanager
@@ -157,13 +160,14 @@ class JobQueue:
     async def events(self, job: str, after: int = 0) -> AsyncIterator[Event]:
         """The events with a number above `after`, past and to come. Raises NotFound."""
         entry = self._entry(job)
-        sent = after
+        read = 0
         while True:
             changed = self._changed
             seen = entry.job
-            for event in seen.events[sent:]:
-                sent = event.number
-                yield event
+            for event in seen.events[read:]:
+                if event.number > after:
+                    yield event
+            read = len(seen.events)
             if seen.is_final:
                 return
             await changed.wait()
@@ -212,10 +216,11 @@ class JobQueue:
 
     def _new_id(self) -> str:
         """An id that sorts after all others, with the time of its start in UTC."""
-        at, last = self.means.clock(), max(self._entries, default="")
-        while (found := _id(at)) <= last or (self.folder / found).exists():
-            at += 0.001
-        return found
+        last = _milliseconds(max(self._entries, default=""))
+        at = max(int(self.means.clock() * 1000), last + 1)  # the clock may have been set back
+        while (self.folder / _id(at)).exists():
+            at += 1
+        return _id(at)
 
     async def _serve(self) -> None:
         while True:
@@ -311,5 +316,15 @@ def _explains(entry: Entry, seen: str, found: str) -> bool:
     return entry.job.is_final and entry.outcome == seen
 
 
-def _id(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%S-") + f"{int(at * 1000) % 1000:03d}"
+def _id(at: int) -> str:
+    """The id of a job that was asked for at this time, in Unix milliseconds."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y%m%dT%H%M%S-") + f"{at % 1000:03d}"
+
+
+def _milliseconds(job: str) -> int:
+    """The time in an id; 0 for what is none."""
+    try:
+        at = datetime.strptime(job, "%Y%m%dT%H%M%S-%f").replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return int(at.timestamp()) * 1000 + at.microsecond // 1000

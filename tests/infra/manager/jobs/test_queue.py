@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from infra.manager.jobs.model import Change, Job, State
 from infra.manager.jobs.processes import is_alive
 from infra.manager.jobs.queue import ATTEMPTS, JobQueue, Means
 from infra.operations.errors import StackLocked
-from tests.infra.manager.jobs.fakes import CREATE, DELETE, NOW, QUIET, TEXT, FakeStack
+from tests.infra.manager.jobs.fakes import CREATE, DELETE, NOW, QUIET, TEXT, WEIGHT, FakeStack
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +56,7 @@ class Jobs:
     ticks: Iterator[int] = field(default_factory=itertools.count)
     locked: StackLocked | None = None
     spawn: Callable[[Path], queue.Process] | None = None
+    clock: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
         (self.root / "Pulumi.dev.yaml").write_text(TEXT)
@@ -80,7 +82,7 @@ class Jobs:
             self.spawn or self._spawn,
             is_alive,
             self._check_lock,
-            lambda: NOW + next(self.ticks) / 1000,
+            self.clock or (lambda: NOW + next(self.ticks) / 1000),
             0.01,
         )
         return JobQueue(self.root / "jobs", means)
@@ -353,6 +355,77 @@ async def test_the_history_is_bounded(jobs: Jobs, monkeypatch: pytest.MonkeyPatc
         await until(lambda: len(manager.recent(9)) == 2)
     kept = sorted(path.name for path in (jobs.root / "jobs").iterdir())
     assert kept == [job.id for job in made[2:]] == [job.id for job in reversed(jobs.queue().recent(9))]
+
+
+@pytest.mark.parametrize("back_s", [0.0, 0.5, 3600.0, 40 * 365 * 86400.0])
+async def test_jobs_keep_their_order_when_the_clock_goes_back(jobs: Jobs, back_s: float) -> None:
+    """As after a start without a battery for the clock: ids count on from the newest."""
+    times = iter([NOW, NOW, *[NOW - back_s] * 8])
+    jobs.clock = lambda: next(times)
+    manager = jobs.queue()
+    made = [await manager.submit(CREATE, "ann") for _ in range(4)]
+    ids = [job.id for job in made]
+    assert ids == sorted(set(ids))
+    assert ids == [f"20260921T141320-{number:03d}" for number in range(4)]
+    assert [job.id for job in jobs.queue().recent(9)] == ids[::-1]
+
+
+async def test_folders_that_are_no_jobs_are_left_alone(
+    jobs: Jobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files, copies of jobs, jobs that cannot be read: they are named in the manager's log."""
+    job = await jobs.queue().submit(CREATE, "ann")
+    folder = jobs.root / "jobs"
+    shutil.copytree(folder / job.id, folder / f"{job.id}.old")
+    shutil.copytree(folder / job.id, folder / "zzz")
+    (folder / "empty").mkdir()
+    (folder / "file").write_text("")
+    for name, content in (("20200101T000000-000", b""), ("20200101T000000-001", b"\xff{")):
+        (folder / name).mkdir()
+        (folder / name / "request.json").write_bytes(content)
+    manager = jobs.queue()
+    assert [one.id for one in manager.recent(9)] == [job.id]
+    assert (await manager.submit(DELETE, "ann")).id > job.id
+    assert len(list(folder.iterdir())) == 8
+    said = capsys.readouterr().err
+    assert said.count("is no job that can be read") == 6
+    assert "zzz is no job" in said
+
+
+async def test_a_job_whose_result_cannot_be_read_is_not_carried_out_again(jobs: Jobs) -> None:
+    """A result is written as a whole, so its job has ended; its change may have been undone since."""
+    job = await jobs.queue().submit(CREATE, "ann")
+    (jobs.root / "jobs" / job.id / "result.json").write_text("")
+    manager = jobs.queue()
+    assert manager.get(job.id).state is State.FAILED
+    assert "result.json cannot be read" in manager.get(job.id).result
+    async with manager.running():
+        other = await ended(manager, await manager.submit(WEIGHT, "ann"))
+    assert other.state is State.DONE
+    assert FakeStack(jobs.root).deployed == {"aws/eu-west-1": 5, "gcp/europe-west1": 1}
+    assert len(jobs.processes) == 1
+
+
+async def test_events_are_followed_across_a_line_that_cannot_be_read(jobs: Jobs) -> None:
+    """The numbers have a gap then, and each of the others comes once."""
+    job = await jobs.queue().submit(CREATE, "ann")
+    journal = Journal(jobs.root / "jobs" / job.id, lambda: NOW)
+    for text in ("one", "two", "three"):
+        journal.say(text)
+    path = journal.folder / "events.jsonl"
+    first, _, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"garbage\n" + third)
+    after = Journal(journal.folder, lambda: NOW)
+    after.say("four")
+    after.end(State.DONE, "done")
+    manager = jobs.queue()
+    assert [(one.number, one.text) async for one in manager.events(job.id)] == [
+        (1, "one"),
+        (3, "three"),
+        (4, "four"),
+    ]
+    assert [one.number async for one in manager.events(job.id, 3)] == [4]
+    assert [one.number async for one in manager.events(job.id, 99)] == []
 
 
 async def test_an_unknown_job_is_named(jobs: Jobs) -> None:
