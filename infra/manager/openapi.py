@@ -32,7 +32,7 @@ PROBLEMS: Final = {
     "415": "The body is not `application/json`.",
     "429": "Too many requests or listeners; `retry-after` says when to try again.",
     "500": "An error in the manager.",
-    "503": "The stack, its routers or the tokens cannot be read.",
+    "503": "The stack, its routers or the tokens cannot be read, or there are too many connections.",
 }
 _ALWAYS: Final = ("401", "403", "429", "503")
 _WITH_BODY: Final = ("400", "408", "413", "415")
@@ -146,7 +146,7 @@ def _open_paths() -> dict[str, Any]:
                 "security": [],
                 "responses": {
                     **_json("The document.", {"type": "object"}),
-                    **_problems(("403", "429")),
+                    **_problems(("403", "429", "503")),
                 },
             }
         },
@@ -154,7 +154,7 @@ def _open_paths() -> dict[str, Any]:
             "get": {
                 "summary": "The manager is there; needs no token.",
                 "security": [],
-                "responses": {**_json("It is.", _ref("Health")), **_problems(("403", "429"))},
+                "responses": {**_json("It is.", _ref("Health")), **_problems(("403", "429", "503"))},
             }
         },
     }

@@ -108,3 +108,10 @@ def test_every_path_of_the_api_is_in_the_document(tmp_path: Path) -> None:
         if (path := str(getattr(route, "path", ""))).startswith("/api/") or path in ("/health", "/metrics")
     }
     assert set(DOCUMENT["paths"]) == served
+
+
+def test_every_operation_has_the_limits_of_rate_and_connections() -> None:
+    """Both hold on each path, with and without a token."""
+    for path, operations in DOCUMENT["paths"].items():
+        for operation in operations.values():
+            assert {"429", "503"} <= set(operation["responses"]), path
