@@ -21,7 +21,7 @@ from infra.setup.paths import ROOT
 
 def deploy(settings: Settings, packages: Packages) -> None:
     """Declare agents, then routers (which get the agents' URLs), then checkers (which get both)."""
-    secrets = keys.create(settings.key_generation)
+    secrets = keys.create(settings.key_generation, settings.api_key_generation)
     at = prepare(Fleet(settings.stack, settings.prefix, secrets.suffix), settings)
     roles = Roles(settings, secrets, pulumi.Config().get_secret("modelApiKey"))
     previous = partial.PreviousOutputs()

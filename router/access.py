@@ -2,7 +2,7 @@
 
 Rules
 - A key is compared by its SHA-256 in constant time, from `Authorization: Bearer KEY` or `x-api-key`; the
-  field that carried it stops here.
+  field that carried it stops here. During a rotation the former key is valid too.
 - A refusal has a challenge (RFC 9110, section 11.6.1). It names an error only if a key was sent (RFC 6750,
   section 3.1).
 - A preflight needs no key, since a browser never sends credentials with it (fetch.spec.whatwg.org, section
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from router.core.errors import CallerError
@@ -55,10 +55,12 @@ _REALM: Final = b'Bearer realm="skyfleet"'
 
 
 def admit(
-    headers: Collection[Header], expected: bytes | None, by_name: Mapping[bytes, bytes] | None = None
+    headers: Collection[Header],
+    expected: Sequence[bytes] | None,
+    by_name: Mapping[bytes, bytes] | None = None,
 ) -> frozenset[bytes]:
-    """Names of the fields that carried the key. expected: its SHA-256; None: no key is needed. by_name: the
-    last field of each name, if that is known.
+    """Names of the fields that carried a key. expected: SHA-256 of each valid key; None: no key is needed.
+    by_name: the last field of each name, if that is known.
 
     Raises CallerError (401) without a valid key."""
     if expected is None:
@@ -78,10 +80,14 @@ def admit(
     return frozenset(carried)
 
 
-def _is_key(value: bytes, expected: bytes) -> bool:
+def _is_key(value: bytes, expected: Sequence[bytes]) -> bool:
     bearer = value[:7] == b"Bearer " or value[:7].lower() == b"bearer "
     key = value[7:].strip() if bearer else value.strip()
-    return hmac.compare_digest(hashlib.sha256(key).digest(), expected)
+    digest = hashlib.sha256(key).digest()
+    for valid in expected:  # noqa: SIM110 - `any` would make a generator for each request
+        if hmac.compare_digest(digest, valid):
+            return True
+    return False
 
 
 def _challenge(headers: Iterable[Header]) -> bytes:

@@ -43,7 +43,8 @@ class Place:
 
 @frozen
 class RouterSettings:
-    """Settings of a router. api_key_sha256: digest of the clients' key; None when the router is open.
+    """Settings of a router. api_key_sha256: digest of each valid key of clients, the newest first; None when
+    the router is open.
     public_url: the URL that clients use, where it is another one than the router's own. cors_origins: of
     pages that may call; empty: the agent decides. agent_kind: of the fleet's agents, checkers: the places of
     its checkers; empty: unknown."""
@@ -53,7 +54,7 @@ class RouterSettings:
     strategy: Strategy
     policy: Policy
     roots: Roots = field(repr=False)
-    api_key_sha256: bytes | None = field(repr=False)
+    api_key_sha256: tuple[bytes, ...] | None = field(repr=False)
     bucket: str | None = None
     public_url: PublicUrl | None = None
     cors_origins: tuple[str, ...] = ()
@@ -229,18 +230,18 @@ def _checkers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[str, ...
     return places
 
 
-def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> bytes | None:
+def _api_key(environ: Mapping[str, str], mistakes: list[str]) -> tuple[bytes, ...]:
     text = environ.get(contract.API_KEY_SHA256, "")
     try:
-        digest = bytes.fromhex(text)
+        digests = tuple(map(bytes.fromhex, text.split(",")))
     except ValueError:
-        digest = b""
-    if len(digest) != 32:
+        digests = ()
+    if {len(digest) for digest in digests} != {32}:
         ignored = environ.get(contract.OPEN) == "1"
         note = f" ({contract.OPEN}=1 counts only when every target URL is loopback)" if ignored else ""
         found = "missing" if not text else f"{len(text)} characters"
         mistakes.append(f"{contract.API_KEY_SHA256}: {found}, expected 64 hexadecimal digits{note}")
-    return digest
+    return digests
 
 
 def _routers(environ: Mapping[str, str], mistakes: list[str]) -> tuple[Origin, ...]:

@@ -1,7 +1,8 @@
 """`GET /.well-known/skyfleet.json`: the routers of the fleet, for its clients (`skyfleet.router_list`).
 
 Rules
-- It needs the API key, or the token that a client derives from it.
+- It needs the API key, or the token that a client derives from it. During a rotation the key that opened it
+  signs it, so a client with the former key can verify it too.
 - The routers are those that the checkers list. Where none is fresh, an instance that has just started or was
   frozen reads the bucket first. With nothing known the document has this router alone, by the request's Host.
 - `skyfleet:router.publicUrl` is the first in the list: it is what clients use.
@@ -12,6 +13,7 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -43,8 +45,8 @@ class WellKnown:
 
     async def __call__(self, fields: Mapping[bytes, bytes], more: list[Header], send: Send) -> None:
         """Reply. fields: of the request, by lower-case name. more: of the reply. Raises CallerError."""
-        self._admit(fields)
-        body = router_list.dump(await self._list(fields), self._settings.api_key_sha256)
+        digest = self._admit(fields)
+        body = router_list.dump(await self._list(fields), digest)
         tag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
         cache = [
             (b"etag", tag),
@@ -60,14 +62,16 @@ class WellKnown:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _admit(self, fields: Mapping[bytes, bytes]) -> None:
-        digest = self._settings.api_key_sha256
-        if digest is None:
-            return
-        try:
-            admit(fields.items(), hashlib.sha256(router_list.token(digest).encode()).digest())
-        except CallerError:
-            admit(fields.items(), digest)
+    def _admit(self, fields: Mapping[bytes, bytes]) -> bytes | None:
+        """The digest of the key that the request has; None: of an open router. Raises CallerError."""
+        digests = self._settings.api_key_sha256
+        for digest in digests or ():
+            derived = hashlib.sha256(router_list.token(digest).encode()).digest()
+            with contextlib.suppress(CallerError):
+                admit(fields.items(), (digest, derived))
+                return digest
+        admit(fields.items(), digests)
+        return None
 
     async def _list(self, fields: Mapping[bytes, bytes]) -> router_list.RouterList:
         found = self._agreed()

@@ -28,6 +28,7 @@ PROJECT_NUMBER_DIGITS = 13  # of a Google project; 12 in most
 # All other variables on AWS: the Web Adapter's, the place, the fleet, the role and the secret's ARN; for a
 # router also the bucket, the strategy and the key hash. With the longest names; a test measures it.
 FIXED_BYTES: Mapping[ListedRole, int] = {"router": 785, "checker": 640}
+FORMER_KEY_BYTES = 65  # a comma and the hash of the former API key
 
 
 def check_environment_size(validator: Validator, settings: Settings) -> None:
@@ -101,6 +102,7 @@ def _base_bytes(settings: Settings, role: ListedRole) -> int:
             contract.CORS_ORIGINS: compact(settings.cors_origins) if settings.cors_origins else None,
         }
         more = sum(len(f'"{name}":"",') + _json_bytes(value) for name, value in optional.items() if value)
+        more += FORMER_KEY_BYTES if settings.api_key_generation > 1 else 0
         return FIXED_BYTES[role] + _json_bytes(compact(settings.policy)) + more
     urls = [longest_url(settings, place, "router") for place in settings.routers]
     return FIXED_BYTES[role] + _json_bytes(compact(urls)) + _json_bytes(check_value(settings.checks))

@@ -137,6 +137,7 @@ class Settings:
     replaces: str | None = None
     public_url: str | None = None
     cors_origins: tuple[str, ...] = ()
+    api_key_generation: int = 1
     prefix: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

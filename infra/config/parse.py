@@ -55,6 +55,7 @@ EXAMPLES: Mapping[str, str] = {
     "model": "{baseUrl: https://api.example.com/v1, name: small}",
     "modelApiKey": "pulumi config set --secret modelApiKey ...",
     "keyGeneration": "1",
+    "apiKeyGeneration": "1",
     "agentPaceMs": f"{DEFAULT_PACE_MS}",
     "aws": AWS_EXAMPLE,
     "azure": AZURE_EXAMPLE,
@@ -85,9 +86,6 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         EXAMPLES["router"],
     )
     emulated = any(present_name(f"skyfleet:{name}") == "skyfleet:emulator" for name in values)
-    generation = validator.number(
-        "skyfleet:keyGeneration", values.get("keyGeneration"), 1, (1, math.inf), integer=True
-    )
     settings = Settings(
         stack=stack,
         name=_name(validator, values.get("name")),
@@ -102,7 +100,7 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         policy=read_policy(validator, router.get("policy")),
         agent=_agent(validator, values.get("agent")),
         checks=_checks(validator, values.get("checks")),
-        key_generation=int(generation),
+        key_generation=_generation(validator, values, "keyGeneration"),
         model=_model(validator, values.get("model"), has_key="modelApiKey" in values),
         gcp=parse_gcp(validator, config, values.get("clouds")),
         emulated=emulated,
@@ -113,11 +111,16 @@ def parse_settings(config: Mapping[str, object], stack: str) -> Settings:
         replaces=_replaces(validator, values.get("replaces")),
         public_url=_public_url(validator, router.get("publicUrl"), emulated=emulated),
         cors_origins=_cors_origins(validator, router.get("corsOrigins")),
+        api_key_generation=_generation(validator, values, "apiKeyGeneration"),
     )
     check_environment_size(validator, settings)
     if validator.errors:
         raise ConfigError(validator.errors)
     return settings
+
+
+def _generation(validator: Validator, values: Mapping[str, object], name: str) -> int:
+    return int(validator.number(f"skyfleet:{name}", values.get(name), 1, (1, math.inf), integer=True))
 
 
 def _decoded(name: str, value: object) -> object:

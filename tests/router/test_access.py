@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from functions.app import create
 from router.access import MOST_PREFLIGHTS, is_preflight
+from router.core.errors import SettingsError
+from skyfleet import router_list
 from tests.fastapi_agent import PAGE
 from tests.router.support import (
     API_KEY,
@@ -23,6 +27,7 @@ from tests.router.support import (
     ok,
     router,
     served,
+    settings,
     upstream,
 )
 
@@ -220,3 +225,35 @@ async def test_an_agent_function_refuses_a_preflight_without_running() -> None:
     async with behind_a_router("tests.functions.agents:echo") as front:
         reply = await front.client.options("/invoke", headers=PREFLIGHT)
         assert (reply.status_code, json.loads(reply.content)["error"]["code"]) == (405, "method-not-allowed")
+
+
+OTHER_KEY = "sf-the-newer-key"
+ROTATED = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in (OTHER_KEY, API_KEY))
+
+
+@pytest.mark.parametrize("key", [API_KEY, OTHER_KEY])
+async def test_during_a_rotation_both_keys_are_valid(key: str) -> None:
+    """On each path. Neither reaches an agent, and the list of routers is signed with the key that asked."""
+    async with (
+        upstream(ok) as up,
+        router([up.url], SKYFLEET_OPEN="0", SKYFLEET_API_KEY_SHA256=ROTATED) as front,
+    ):
+        for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}):
+            assert (await front.client.post("/invoke", json={}, headers=headers)).status_code == 200
+            assert key not in str(up.received[-1].headers)
+            for path in ("/api/status", "/api/control"):
+                assert (await front.client.get(path, headers=headers)).status_code == 200
+        derived = router_list.token(router_list.digest_of(key))
+        for value in (key, derived):
+            reply = await front.client.get(router_list.PATH, headers={"x-api-key": value})
+            assert router_list.load(reply.content, key, time.time()).routers
+        for other in ("sf-no", ROTATED, ROTATED[:64], f"{API_KEY},{OTHER_KEY}"):
+            assert (await front.client.post("/invoke", headers={"x-api-key": other})).status_code == 401
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("text", ["", ",", ROTATED + ",", ROTATED[:-1], ROTATED.replace(",", ""), "x" * 64])
+def test_what_is_no_list_of_hashes_starts_no_router(text: str) -> None:
+    """An empty one would be the hash of no key."""
+    with pytest.raises(SettingsError, match="SKYFLEET_API_KEY_SHA256"):
+        settings(["https://agent.example.net"], SKYFLEET_API_KEY_SHA256=text)

@@ -47,6 +47,7 @@ DEFAULTS: Final[Mapping[str, Callable[[Settings], object]]] = {
     "checks.timeoutS": lambda read: read.checks.timeout_s,
     "checks.coldTimeoutS": lambda read: read.checks.cold_timeout_s,
     "keyGeneration": lambda read: read.key_generation,
+    "apiKeyGeneration": lambda read: read.api_key_generation,
     "agentPaceMs": lambda read: DEFAULT_PACE_MS,
     "azure.purgeProtection": lambda read: read.purge_protection,
     "emulator.minuteS": lambda read: read.emulator.minute_s,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from infra.config.model import CLOUDS
 from infra.errors import ConfigError
 from router.core.policy import Policy
 from skyfleet import contract
@@ -265,9 +267,27 @@ def test_routers_require_an_api_key_by_default(fleet: list[Resource], tmp_path: 
     variables = environment(functions(fleet, "aws")["router"])
     assert len(bytes.fromhex(variables["SKYFLEET_API_KEY_SHA256"])) == 32
     assert "SKYFLEET_OPEN" not in variables
+    assert variables["SKYFLEET_API_KEY_SHA256"] == _key_digest("api-key")
     local = settings_for("aws", router={"open": True, "policy": {"probeAfterS": 2}}, emulator={"minuteS": 5})
     opened = environment(functions(recorded(local, tmp_path), "aws")["router"])
     assert (opened["SKYFLEET_OPEN"], json.loads(opened["SKYFLEET_POLICY"])) == ("1", {"probeAfterS": 2})
+
+
+@pytest.mark.parametrize(
+    ("generation", "names"), [(2, ["api-key-2", "api-key"]), (3, ["api-key-3", "api-key-2"])]
+)
+def test_a_rotation_keeps_the_former_api_key_valid(generation: int, names: list[str], tmp_path: Path) -> None:
+    """The resource of the former key is the same as before, so its value is too; older ones are gone."""
+    found = recorded(settings_for(*CLOUDS, apiKeyGeneration=generation), tmp_path)
+    for cloud in CLOUDS:
+        text = environment(functions(found, cloud)["router"])["SKYFLEET_API_KEY_SHA256"]
+        assert text == ",".join(map(_key_digest, names))
+    passwords = of_type(found, "random:index/randomPassword:RandomPassword")
+    assert {one.name for one in passwords if one.name.startswith("api-key")} == set(names)
+
+
+def _key_digest(name: str) -> str:
+    return hashlib.sha256(f"sf-made-up-{name}".encode()).hexdigest()
 
 
 def test_a_router_gives_up_before_its_platform_ends_the_request(fleet: list[Resource]) -> None:

@@ -279,6 +279,7 @@ ONE_MISTAKE: Mapping[str, tuple[object, Mapping[str, object], str]] = {
     "model-key-alone": (CLOUDS, {"modelApiKey": "k"}, "skyfleet:model: got nothing"),
     "model-name": (CLOUDS, {"model": {"baseUrl": "https://example.com"}}, "model.name: got nothing"),
     "key-generation": (CLOUDS, {"keyGeneration": 0}, "keyGeneration: got 0"),
+    "api-key-generation": (CLOUDS, {"apiKeyGeneration": 1.5}, "apiKeyGeneration: got 1.5"),
     "emulator-unknown": (CLOUDS, {"emulator": {"minutes": 5}}, "did you mean minuteS"),
     "emulator-too-fast": (CLOUDS, {"emulator": {"minuteS": 0.01}}, "emulator.minuteS"),
     "emulator-too-slow": (CLOUDS, {"emulator": {"minuteS": 99999}}, "a number from 0.5 to 3600"),
