@@ -6,7 +6,8 @@ Pure; the replies of the manager are arguments. Figures stand in tables, sentenc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.cli.output.status_view import COLOURS, percent
@@ -15,7 +16,7 @@ from infra.operations import json_access
 from infra.operations.json_access import JsonObject
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 # Eight heights of a bar, as sparklines have them.
 BARS = "▁▂▃▄▅▆▇█"
@@ -138,8 +139,21 @@ def _minutes(minutes: list[JsonObject], at: float) -> list[RenderableType]:
     ):
         values = [json_access.number(one.get(key)) for one in whole]
         last = values[-1]
-        lines.append(f"{name:13}{sparkline(values)} {'-' if last is None else form.format(last)}")
+        lines.append(Sparkline(f"{name:13}", values, f" {'-' if last is None else form.format(last)}"))
     return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """A line with as many of the newest values as fit into the terminal."""
+
+    name: str
+    values: Sequence[float | None]
+    last: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[str]:
+        cells = options.max_width - len(self.name) - len(self.last)
+        yield f"{self.name}{sparkline(self.values[-cells:] if cells > 0 else ())}{self.last}"
 
 
 def sparkline(values: Iterable[float | None]) -> str:

@@ -107,6 +107,16 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         assert word in shown.split()
 
 
+def test_a_narrow_terminal_has_fewer_minutes() -> None:
+    """The newest ones, each series on one line."""
+    minutes = [{"at": AT - 60 * n, "requests": n, "errors": 0} for n in range(30, 0, -1)]
+    out = io.StringIO()
+    console = Console(file=out, width=42, highlight=False)
+    console.print(Group(*render({**PICTURE, "minutes": minutes}, [])))
+    found = next(line for line in out.getvalue().splitlines() if line.startswith("requests/min"))
+    assert (len(found), found.endswith(" 1")) == (42, True)
+
+
 def test_a_text_of_a_fleet_moves_no_cursor_and_makes_no_style() -> None:
     """Reasons are texts of agents."""
     hostile = {**PICTURE, "problems": ["\x1b[2J[red]x[/red]"]}
