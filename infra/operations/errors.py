@@ -62,9 +62,10 @@ class PulumiKilled(PulumiFailed):
 
 
 class StackLocked(CommandFailed):
-    """Another deployment of the stack runs. pid, since: of the process that holds the lock."""
+    """Another deployment of the stack runs. pid, since: of the process that holds the lock; 0 and empty
+    if it is not known."""
 
-    def __init__(self, message: str, pid: int, since: str) -> None:
+    def __init__(self, message: str, pid: int = 0, since: str = "") -> None:
         super().__init__(message)
         self.pid, self.since = pid, since
 

@@ -212,7 +212,8 @@ class JobQueue:
         try:
             self.means.check_lock()
         except StackLocked as locked:
-            raise Conflict(locked.message, pid=locked.pid, since=locked.since) from None
+            holder = {"pid": locked.pid, "since": locked.since} if locked.pid else {}
+            raise Conflict(locked.message, **holder) from None
 
     def _new_id(self) -> str:
         """An id that sorts after all others, with the time of its start in UTC."""

@@ -39,7 +39,7 @@ def is_pulumi(pid: int, proc: Path = PROC) -> bool:
 
 def check_lock(layout: Layout) -> LockVerdict:
     """The status of the stack's lock. Raises StackLocked when Pulumi runs or cannot be seen."""
-    texts = (path.read_text(errors="replace") for path in _locks(layout))
+    texts = [text for path in _locks(layout) if (text := _lock_text(path, layout)) is not None]
     verdict = strongest_lock(map(parse_lock, texts), socket.gethostname(), is_pulumi)
     cancel = f'eval "$(.venv/bin/skyfleet env)"; pulumi cancel --yes {STACK}'
     if refusal := refused(verdict, cancel):
@@ -80,6 +80,7 @@ def refused(verdict: LockVerdict, cancel: str) -> StackLocked | None:
 
 def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[str], None]) -> None:
     """Remove the lock of a Pulumi that no longer runs. Raises StackLocked when it runs or cannot be seen."""
+    seen = _locks(layout)  # a lock that comes later is that of another Pulumi
     verdict = check_lock(layout)
     if verdict.status is LockStatus.FREE:
         return
@@ -89,12 +90,26 @@ def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[
     if lock:
         end_session(lock.pid)
     pulumi.capture("cancel", "--yes", "--stack", STACK)
-    for path in _locks(layout):
+    for path in seen:
         path.unlink(missing_ok=True)  # `cancel` leaves incomplete lock files
 
 
 def _locks(layout: Layout) -> list[Path]:
     return sorted(layout.stack_locks.glob("*.json")) if layout.stack_locks.is_dir() else []
+
+
+def _lock_text(path: Path, layout: Layout) -> str | None:
+    """The content of a lock file; None if its Pulumi has removed it meanwhile. Raises StackLocked when it
+    cannot be read: its process is not known then."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StackLocked(
+            f"the stack's lock {layout.shown(path)} cannot be read ({error.strerror}), so its process is not "
+            "known. Make it readable, or remove it if no Pulumi works on the stack"
+        ) from None
 
 
 def check_state(layout: Layout) -> None:

@@ -314,7 +314,11 @@ async def test_another_pulumi_on_the_stack_is_a_conflict(jobs: Jobs) -> None:
     jobs.locked = StackLocked("another Pulumi (pid 7, since 10:00) is working on this stack", 7, "10:00")
     with pytest.raises(Conflict) as refused:
         await jobs.queue().submit(CREATE, "ann")
-    assert (refused.value.extra["pid"], refused.value.extra["since"]) == (7, "10:00")
+    assert refused.value.extra == {"pid": 7, "since": "10:00"}
+    jobs.locked = StackLocked("the stack's lock cannot be read")
+    with pytest.raises(Conflict) as refused:
+        await jobs.queue().submit(CREATE, "ann")
+    assert refused.value.extra == {}
 
 
 async def test_a_job_that_cannot_be_stored_is_refused(jobs: Jobs) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from infra.operations.errors import PulumiFailed, StackLocked
 from infra.operations.paths import Layout
-from infra.operations.stack.recovery import check_state, is_pulumi, release_stale_lock, unfinished_operations
+from infra.operations.stack.recovery import (
+    check_lock,
+    check_state,
+    is_pulumi,
+    release_stale_lock,
+    unfinished_operations,
+)
 from infra.operations.stack.runner import PulumiRunner
 from infra.operations.stack.state import (
     LockStatus,
@@ -193,6 +199,36 @@ def test_a_lock_of_another_machine_is_kept(locked: Layout) -> None:
     with pytest.raises(StackLocked, match=r"me@elsewhere.*pulumi cancel"):
         release_stale_lock(locked, engine, lambda text: None)
     assert len(list(locked.stack_locks.iterdir())) == 2
+
+
+def test_a_lock_that_cannot_be_read_is_not_called_stale(locked: Layout) -> None:
+    """A folder stands for a file of another user: root may read any."""
+    (locked.stack_locks / "2.json").mkdir()
+    engine = PulumiRunner(locked.root / "never-run", locked.root, {})
+    with pytest.raises(StackLocked, match=r"2\.json cannot be read \(Is a directory\)") as refused:
+        release_stale_lock(locked, engine, lambda text: None)
+    assert (refused.value.pid, refused.value.since) == (0, "")
+    assert len(list(locked.stack_locks.iterdir())) == 2
+
+
+def test_a_lock_that_is_removed_while_it_is_read_is_none(tmp_path: Path) -> None:
+    """Its Pulumi has ended. A link to nothing stands for the moment between listing and reading."""
+    layout = Layout(tmp_path)
+    layout.stack_locks.mkdir(parents=True)
+    (layout.stack_locks / "1.json").symlink_to(tmp_path / "gone")
+    assert check_lock(layout).status is LockStatus.FREE
+
+
+def test_a_pulumi_that_begins_during_the_recovery_keeps_its_lock(locked: Layout) -> None:
+    """Only the locks that were found stale are removed."""
+    new = locked.stack_locks / "2.json"
+    engine = PulumiRunner(
+        script(locked.root / "pulumi", f"rm {locked.stack_locks}/1.json; echo '{lock(1)}' > {new}"),
+        locked.root,
+        {"PATH": "/usr/bin:/bin"},
+    )
+    release_stale_lock(locked, engine, lambda text: None)
+    assert list(locked.stack_locks.iterdir()) == [new]
 
 
 def test_an_unlocked_stack_needs_no_recovery(tmp_path: Path) -> None:
