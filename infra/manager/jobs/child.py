@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from infra.manager.jobs.journal import Child, Journal
+from infra.manager.jobs.journal import ROLLBACK, Child, Journal
 from infra.manager.jobs.stack import Stack
 from infra.manager.jobs.work import Work
 from infra.operations.manager.process import start_ticks
@@ -91,6 +91,8 @@ class Interrupt:
 
     def _watch(self) -> None:
         while not self._ended.wait(CANCEL_POLL_S):
+            if self.journal.text(ROLLBACK) is not None:
+                return  # a cancel that came too late must not interrupt it
             if self._armed.is_set() and self.journal.cancelled_by():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return

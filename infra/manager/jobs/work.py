@@ -171,10 +171,12 @@ class Work:
         """Write the changed config if the file is as the job has seen it."""
         before, after, found = self.journal.text(BEFORE), self.journal.text(AFTER), self.stack.file.text()
         if before is None or after is None or found not in (before, after):
-            raise Conflict(
-                f"{self.stack.file.path.name} was changed by hand while the job ran: it stays as it is, and "
-                "nothing was deployed"
+            what = (
+                "in the middle: part of its change may be deployed"
+                if self._began
+                else "before its deployment"
             )
+            raise Conflict(f"the job stopped {what}")
         self._check_cancelled()
         if found != after:
             self.stack.file.write(after)

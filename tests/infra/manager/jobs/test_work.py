@@ -274,9 +274,51 @@ def test_a_config_that_is_changed_by_hand_meanwhile_stays(tmp_path: Path) -> Non
     bench.work()
     state, text = result(bench)
     assert state is State.FAILED
-    assert "was changed by hand" in text
+    hand = "Pulumi.dev.yaml was changed by hand meanwhile, so it was left as it is"
+    assert text == f"the job stopped before its deployment. {hand}"
     assert bench.text == by_hand
     assert bench.stack.deployments == 0
+
+
+def test_a_change_by_hand_after_a_kill_does_not_hide_what_was_deployed(tmp_path: Path) -> None:
+    """The job's deployment had begun when its process was killed."""
+    bench = Bench(tmp_path, CREATE)
+
+    def die() -> None:
+        raise Killed
+
+    bench.stack.at_deploy = die
+    with pytest.raises(Killed):
+        bench.work()
+    by_hand = bench.text.replace("weight: 3", "weight: 4")
+    assert by_hand != bench.text
+    (tmp_path / "Pulumi.dev.yaml").write_text(by_hand)
+    bench.work()
+    state, text = result(bench)
+    assert state is State.FAILED
+    assert "the job stopped in the middle: part of its change may be deployed." in text
+    assert bench.text == by_hand
+    assert bench.stack.deployments == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_change_by_hand_during_the_deployment_stays(tmp_path: Path, fails: bool) -> None:
+    """A rollback would overwrite it; a job that is done has its target, and the hand's change waits."""
+    bench = Bench(tmp_path, CREATE)
+    by_hand: list[str] = []
+
+    def edit() -> None:
+        by_hand.append(bench.text.replace("# The team's", "# Our"))
+        (tmp_path / "Pulumi.dev.yaml").write_text(by_hand[0])
+        if fails:
+            raise DENIED
+
+    bench.stack.at_deploy = edit
+    bench.work()
+    assert result(bench)[0] is (State.FAILED if fails else State.DONE)
+    assert bench.text == by_hand[0]
+    assert bench.stack.deployments == 1
+    assert fails is ("changed by hand meanwhile, so it was left as it is" in result(bench)[1])
 
 
 def test_a_change_for_another_version_is_refused(tmp_path: Path) -> None:
