@@ -7,6 +7,7 @@ import time
 import httpx
 
 from tests.asgi import Headers, Reply
+from tests.trust import NO_CERTIFICATES
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
@@ -18,7 +19,7 @@ def send(
     chunks: list[tuple[float, bytes]] = []
     began = time.monotonic()
     with (
-        httpx.Client(timeout=timeout_s, trust_env=False) as client,
+        httpx.Client(timeout=timeout_s, trust_env=False, verify=NO_CERTIFICATES) as client,
         client.stream(method, url.rstrip("/") + target, headers=list(headers), content=body) as response,
     ):
         complete = True

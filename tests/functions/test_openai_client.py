@@ -9,6 +9,7 @@ import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
 
 from tests.functions.support import application, serving, signature
+from tests.trust import NO_CERTIFICATES
 
 
 class Signing(httpx.Auth):
@@ -26,7 +27,7 @@ class Signing(httpx.Auth):
 def client() -> Generator[OpenAI]:
     with (
         serving(application()) as url,
-        httpx.Client(auth=Signing(), trust_env=False) as http,
+        httpx.Client(auth=Signing(), trust_env=False, verify=NO_CERTIFICATES) as http,
         OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0, http_client=http) as openai,
     ):
         yield openai
@@ -80,6 +81,9 @@ def test_errors_are_raised_as_the_clients_exceptions(client: OpenAI) -> None:
 
 def test_without_a_signature_the_client_is_refused(client: OpenAI) -> None:
     """An agent accepts only signatures; API keys are for the router."""
-    with httpx.Client(trust_env=False) as http, pytest.raises(APIStatusError) as raised:
+    with (
+        httpx.Client(trust_env=False, verify=NO_CERTIFICATES) as http,
+        pytest.raises(APIStatusError) as raised,
+    ):
         client.with_options(http_client=http).models.list()
     assert raised.value.status_code == 401

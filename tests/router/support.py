@@ -26,6 +26,7 @@ from skyfleet.asgi import ASGIApp, Receive, Scope, Send
 from skyfleet.contract import Checks
 from skyfleet.keys import Role, derived
 from skyfleet.objects import Bucket
+from tests.trust import NO_CERTIFICATES
 
 ROOTS = '{"k1": "a made-up secret"}'
 API_KEY = "a made-up key"
@@ -278,7 +279,9 @@ async def router(
     app = App(settings(urls, policy=policy, repeatable=repeatable, **environ), bucket, entropy=from_the_top())
     async with (
         served(by_asgi(app) if asgi else app) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_CERTIFICATES, timeout=10
+        ) as client,
     ):
         yield Front(app, client, port)
 

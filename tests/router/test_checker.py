@@ -26,6 +26,7 @@ from tests.router.support import (
     served,
     upstream,
 )
+from tests.trust import NO_CERTIFICATES
 
 
 def checker(targets: list[str], routers: list[str], check: Checks = QUICK_CHECK) -> Checker:
@@ -47,7 +48,10 @@ def checker(targets: list[str], routers: list[str], check: Checks = QUICK_CHECK)
 
 
 async def invoke(one: Checker, path: str = "/events") -> httpx.Response:
-    async with served(one) as port, httpx.AsyncClient(trust_env=False, timeout=20) as client:
+    async with (
+        served(one) as port,
+        httpx.AsyncClient(trust_env=False, verify=NO_CERTIFICATES, timeout=20) as client,
+    ):
         return await client.post(f"http://127.0.0.1:{port}{path}", content=b'{"any": "event"}')
 
 

@@ -22,6 +22,7 @@ from infra.manager.errors import BadRequest, Conflict, ManagerError, NotFound, U
 from infra.manager.fleet.picture import CheckerView, Minute, Picture, RouterView, TargetView
 from infra.manager.jobs.model import Change, Event, Job, State
 from infra.manager.stream import Listeners
+from tests.trust import NO_CERTIFICATES
 
 NOW = 1_790_000_000.0
 VERSION = "0123456789ab"
@@ -187,7 +188,9 @@ class Setup:
     def client(self, **headers: str) -> httpx.AsyncClient:
         """A client of the application, without a socket."""
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8700", headers=headers)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8700", headers=headers, verify=NO_CERTIFICATES
+        )
 
     def audited(self) -> str:
         """The audit log."""

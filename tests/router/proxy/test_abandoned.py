@@ -38,6 +38,7 @@ from tests.router.support import (
     swallows,
     upstream,
 )
+from tests.trust import NO_CERTIFICATES
 
 IMPATIENT = {"x-skyfleet-timeout-ms": "400"}
 
@@ -217,7 +218,9 @@ async def test_a_clock_that_is_set_forth_while_a_probe_runs_drops_no_request() -
             settings([one.url], policy=policy), clock=lambda: time.time() + ahead, entropy=from_the_top()
         )
         port = await stack.enter_async_context(served(app))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=NO_CERTIFICATES)
+        )
         first = asyncio.create_task(client.post("/invoke"))
         await eventually(lambda: any(asked.target == "/health" for asked in one.received))
         ahead = 3600.0

@@ -15,6 +15,7 @@ from openai import APIError, APIStatusError, AsyncOpenAI, InternalServerError
 
 from tests.router.proxy.support import CHUNKED, EVENTS, JSON, MARK, breaks, chunk, sends
 from tests.router.support import Front, Peer, Received, Script, alive, closed_url, router, upstream
+from tests.trust import NO_CERTIFICATES
 
 # The client waits no longer between two attempts.
 SOON: Final = "retry-after-ms: 5\r\n"
@@ -35,7 +36,7 @@ def answers(status: int, fields: str = "") -> Script:
 async def sdk(front: Front) -> AsyncGenerator[AsyncOpenAI, None]:
     """The client as its documentation shows it, with this router's address."""
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=NO_CERTIFICATES) as http,
         AsyncOpenAI(base_url=f"http://127.0.0.1:{front.port}/v1", api_key="k", http_client=http) as client,
     ):
         yield client

@@ -17,6 +17,7 @@ from functions.runtimes.server.options import WEBSOCKET_OPTIONS
 from router.app import App
 from router.core.policy import Policy
 from tests.router.support import CALM, Front, Peer, Received, from_the_top, ok, serving, settings
+from tests.trust import NO_CERTIFICATES
 
 Message = dict[str, Any]
 STREAM = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -31,7 +32,9 @@ async def router(
     app = App(told, entropy=from_the_top())
     async with (
         serving(app, WEBSOCKET_OPTIONS) as (server, port),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_CERTIFICATES, timeout=10
+        ) as client,
     ):
         yield SocketFront(app, client, port, server)
 

@@ -16,6 +16,7 @@ import pytest
 
 from functions.runtimes.server.runner import State
 from tests.functions.support import free_socket, until
+from tests.trust import NO_CERTIFICATES
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 
@@ -72,7 +73,9 @@ class Process:
         return self._output.read_text().split()
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=20)
+        return httpx.get(
+            f"http://127.0.0.1:{self.port}{path}", trust_env=False, verify=NO_CERTIFICATES, timeout=20
+        )
 
     def answers(self) -> bool:
         try:
@@ -112,7 +115,9 @@ def test_an_application_without_lifespan_is_served(process: Process) -> None:
 
 def test_what_runs_is_answered_and_new_connections_are_refused(process: Process) -> None:
     """The answer closes the connection."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{process.port}", trust_env=False, timeout=20) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{process.port}", trust_env=False, verify=NO_CERTIFICATES, timeout=20
+    ) as client:
         before = len(process.said)
         answers: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: answers.append(client.get("/slow")))
@@ -127,7 +132,7 @@ def test_what_runs_is_answered_and_new_connections_are_refused(process: Process)
 
 def test_a_request_that_does_not_end_is_left_after_the_grace(process: Process) -> None:
     """The process ends all the same, and the application is told."""
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, verify=NO_CERTIFICATES, timeout=20) as client:
 
         def ask() -> None:
             with contextlib.suppress(httpx.TransportError):
