@@ -51,7 +51,7 @@ def command(once: bool, stack: str | None, as_json: bool) -> None:
 
 
 class View:
-    """The last picture, and why there is no newer one. The manager is looked for again after a restart."""
+    """The last picture, and why there is no newer one. A restarted manager takes its port again."""
 
     def __init__(self, client: Client, picture: JsonObject, jobs: list[JsonObject]) -> None:
         self._client, self.picture, self.jobs, self.lost = client, picture, jobs, ""
