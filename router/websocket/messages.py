@@ -8,6 +8,8 @@ ours are those of HTTP requests.
 Rules
 - A client's message that is no such object closes the connection with 4400, as there: what it meant is
   unknown. One with an id and a mistake in its request gets an `error` with that id.
+- A request's path and fields have the limits of a head over HTTP (`skyfleet.http1.head`). A larger one would
+  be refused by each agent's server, which would count against all targets.
 - JSON in bodies and events is passed on as it was written: numbers keep their digits.
 """
 
@@ -21,6 +23,7 @@ from typing import Any, Final, NoReturn, cast
 from router.core.errors import CallerError
 from router.own_paths import OWN_PATHS
 from skyfleet.asgi import Header, error_type, json_bytes
+from skyfleet.http1.head import MAX_FIELDS, MAX_HEAD, MAX_LINE
 from skyfleet.values import frozen
 
 BAD_MESSAGE: Final = 4400
@@ -140,7 +143,7 @@ def _resume(members: Mapping[str, Any]) -> Resume:
 
 
 def request_of(members: Mapping[str, Any]) -> Asked:
-    """The HTTP request of a `request` message. Raises CallerError 400."""
+    """The HTTP request of a `request` message. Raises CallerError 400, 414 or 431."""
     if unknown := sorted(set(members) - _MEMBERS):
         raise _bad(f"{unknown[0][:40]!r} is no member of a request; they are {', '.join(sorted(_MEMBERS))}")
     method, path, fields = members.get("method", "POST"), members.get("path"), members.get("headers", {})
@@ -152,6 +155,7 @@ def request_of(members: Mapping[str, Any]) -> Asked:
     if target.partition(b"?")[0] in OWN_PATHS:
         raise _bad(f"{path} is the router's own; request it over HTTP")
     headers = _fields(fields)
+    _check_size(target, headers)
     body = _body(members, headers)
     return Asked(method, target, [*headers.items()], body)
 
@@ -171,6 +175,19 @@ def _fields(found: object) -> dict[bytes, bytes]:
         return {name.encode(): value.encode("latin-1") for name, value in fields.items()}
     except UnicodeEncodeError:
         raise _bad("headers: a value has characters beyond latin-1; encode them") from None
+
+
+def _check_size(target: bytes, headers: Mapping[bytes, bytes]) -> None:
+    if len(target) > MAX_LINE:
+        raise CallerError(414, "uri-too-long", f"The path is longer than {MAX_LINE} bytes.")
+    sizes = [len(name) + len(value) for name, value in headers.items()]
+    if len(sizes) > MAX_FIELDS or max(sizes) > MAX_LINE or len(target) + sum(sizes) > MAX_HEAD:
+        raise CallerError(
+            431,
+            "header-fields-too-large",
+            f"The headers are too large; the limits are {MAX_FIELDS} fields, {MAX_LINE} bytes a field and "
+            f"{MAX_HEAD} bytes in all.",
+        )
 
 
 def _body(members: Mapping[str, Any], headers: dict[bytes, bytes]) -> bytes:

@@ -134,6 +134,35 @@ def test_a_mistake_in_a_request_is_an_error_of_its_id(members: dict[str, Any]) -
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    ("members", "status"),
+    [
+        ({"path": "/" + "x" * 16_384}, 414),
+        ({"path": "/", "headers": {f"x-{number}": "1" for number in range(99)}}, 431),
+        ({"path": "/", "headers": {"x": "y" * 16_384}}, 431),
+        ({"path": "/", "headers": {f"x-{number}": "y" * 16_000 for number in range(5)}}, 431),
+    ],
+)
+def test_a_larger_head_than_over_http_is_refused(members: dict[str, Any], status: int) -> None:
+    """Each agent's server would refuse it, and each would be blamed for that."""
+    with pytest.raises(CallerError) as caught:
+        request_of({"type": "request", "id": "1", **members})
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"path": "/" + "x" * 16_383},
+        {"path": "/", "headers": {f"x-{number}": "1" for number in range(98)}},
+        {"path": "/", "headers": {"x": "y" * 16_383}},
+    ],
+)
+def test_a_head_up_to_the_limits_is_read(members: dict[str, Any]) -> None:
+    """With the two fields that a request has by default."""
+    assert len(request_of({"type": "request", "id": "1", **members}).headers) <= 100
+
+
 def test_json_of_agents_is_passed_on_as_it_was_written() -> None:
     """Digits, order and repeated members stay; other text becomes a string; other bytes are refused."""
     head: list[Header] = [(b"vary", b"a"), (b"vary", b"b"), (b"set-cookie", b"c"), (b"x", b"\xe9")]
