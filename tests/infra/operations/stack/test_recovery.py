@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,8 +175,6 @@ def locked(tmp_path: Path) -> Layout:
     """A stack with the lock of a process that has ended."""
     layout = Layout(tmp_path)
     layout.stack_locks.mkdir(parents=True)
-    import socket
-
     (layout.stack_locks / "1.json").write_text(lock(2**22 + 1, socket.gethostname()))
     return layout
 
@@ -190,6 +190,20 @@ def test_a_stale_lock_is_cancelled_and_reported(locked: Layout) -> None:
     assert log.read_text().startswith("cancel --yes --stack local")
     assert "was killed" in said[0]
     assert list(locked.stack_locks.iterdir()) == []
+
+
+def test_a_program_that_has_the_pid_of_a_stale_lock_lives_on(locked: Layout) -> None:
+    """The kernel gave it the number, and it leads a session: that is not the one of the killed Pulumi."""
+    engine = PulumiRunner(script(locked.root / "pulumi", ""), locked.root, {"PATH": "/usr/bin:/bin"})
+    other = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
+    try:
+        (locked.stack_locks / "1.json").write_text(lock(other.pid, socket.gethostname()))
+        release_stale_lock(locked, engine, lambda text: None)
+        assert list(locked.stack_locks.iterdir()) == []
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_lock_of_another_machine_is_kept(locked: Layout) -> None:
