@@ -145,7 +145,7 @@ class Gate:
                     "A token is needed: `Authorization: Bearer TOKEN`, or log in at /login."
                 )
         except Unauthenticated:
-            access.check_rate("", "failed")
+            access.check_rate("", "read" if _shows_login(connection) else "failed")
             raise
         is_write = method not in origins.SAFE
         access.check_rate(principal.name, "write" if is_write else "read")
@@ -191,6 +191,11 @@ class Gate:
 
 def _request(scope: Scope) -> str:
     return f"{scope['method']} {scope['path']}"[:200]
+
+
+def _shows_login(connection: HTTPConnection) -> bool:
+    """Whether a browser loads a page without Authorization; it is led to the login and guesses no token."""
+    return _is_navigation(connection) and "authorization" not in connection.headers
 
 
 def _is_navigation(connection: HTTPConnection) -> bool:

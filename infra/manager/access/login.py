@@ -1,8 +1,8 @@
 """The login of a browser: a form that takes a token, and the cookie of a session.
 
 The cookie is HttpOnly and SameSite=Strict, so no script reads it and no other site has it sent (OWASP,
-Session Management Cheat Sheet). It is Secure when a proxy says that the browser came by
-HTTPS (`x-forwarded-proto`); on loopback there is no TLS.
+Session Management Cheat Sheet). It is Secure when browser (`origin`) or proxy (`x-forwarded-proto`) say
+that it came by HTTPS; on loopback there is no TLS. A login ends the session that the browser had before.
 """
 
 from __future__ import annotations
@@ -83,14 +83,15 @@ def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
             access.check_rate("", "failed")
             reason = "This token has expired." if token else "This token is unknown or was revoked."
             return HTMLResponse(page(shown, reason), 401)
+        access.sessions.end(request.cookies.get(COOKIE, ""))
         reply = RedirectResponse("/", 303)
         reply.set_cookie(
             COOKIE,
             access.sessions.begin(token, now),
             max_age=int(LONGEST_S),
+            secure=_is_https(request),
             httponly=True,
             samesite="strict",
-            secure=request.headers.get("x-forwarded-proto", "").lower() == "https",
         )
         return reply
 
@@ -104,3 +105,9 @@ def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
         Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", logout, methods=["POST"]),
     ]
+
+
+def _is_https(request: Request) -> bool:
+    """Whether the form came by HTTPS: a browser names its scheme in Origin (RFC 6454), a proxy may too."""
+    origin = request.headers.get("origin", "").lower()
+    return origin.startswith("https://") or request.headers.get("x-forwarded-proto", "").lower() == "https"

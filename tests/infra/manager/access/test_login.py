@@ -38,6 +38,56 @@ async def test_a_browser_logs_in_works_and_logs_out(setup: Setup) -> None:
     assert secret not in setup.audited()
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_secure"),
+    [
+        ({"origin": "https://fleet.example"}, True),
+        ({"x-forwarded-proto": "https"}, True),
+        ({"origin": "http://fleet.example"}, False),
+        ({}, False),
+    ],
+)
+async def test_a_cookie_of_https_is_not_sent_over_http(
+    fields: dict[str, str], is_secure: bool, tmp_path: Path
+) -> None:
+    """The proxy in front has the certificate, so the browser's own words count."""
+    setup = Setup(tmp_path, is_local=False, hosts=("fleet.example",))
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW, None)
+    async with setup.client(host="fleet.example", **fields) as client:
+        reply = await client.post("/login", data={"token": secret})
+    assert reply.status_code == 303
+    assert ("; Secure" in reply.headers["set-cookie"]) is is_secure
+
+
+async def test_a_login_ends_the_session_before_it_and_leads_to_the_page(setup: Setup) -> None:
+    """An id that was known before a login is worth nothing after it, and no parameter leads elsewhere."""
+    secret = setup.access.tokens.create("ole", Role.OPERATOR, NOW, None)
+    async with setup.client() as client:
+        await client.post("/login", data={"token": secret})
+        before = client.cookies["skyfleet-manager"]
+        again = await client.post("/login?next=//evil.example", data={"token": secret})
+        after = client.cookies["skyfleet-manager"]
+        client.cookies.clear()
+        old, new = [
+            await client.get("/api/status", headers={"cookie": f"skyfleet-manager={one}"})
+            for one in (before, after)
+        ]
+    assert again.headers["location"] == "/"
+    assert (old.status_code, new.status_code) == (401, 200)
+
+
+async def test_a_browser_without_a_session_reaches_the_login_in_a_flood(tmp_path: Path) -> None:
+    """It has presented no token, so it has guessed none; an open page that lost its session asks often."""
+    setup = Setup(tmp_path, is_local=False, limits=True)
+    async with setup.client() as client:
+        flood = [(await client.get("/events")).status_code for _ in range(12)]
+        page = await client.get("/", headers={"accept": "text/html"})
+        form = await client.get("/login")
+    assert flood == [401] * 10 + [429] * 2
+    assert (page.status_code, page.headers.get("location")) == (303, "/login")
+    assert form.status_code == 200
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "skyfleet_" + "x" * 43, "\x00", "a" * 5000])
 async def test_a_wrong_token_shows_the_form_again(token: str, setup: Setup) -> None:
     """401 with the reason, no cookie."""
