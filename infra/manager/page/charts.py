@@ -1,4 +1,4 @@
-"""The last hour as charts (SVG by pygal) and as a table. Pure.
+"""The last hour as charts (SVG by pygal) and as a table. Pure, but for a lock.
 
 A chart is an image with an address of its own that has the hash of its numbers: a browser loads it again
 when they change, once a minute. As an image it runs no script, and its style sheet is its own, so that the
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
@@ -54,6 +55,7 @@ BLUE, ORANGE, TEAL, VIOLET, RED = (
     ("#b91c1c", "#fb8585"),
 )
 DASHES = ("none", "6 3", "2 3", "9 3 2 3")
+_DRAWING = threading.Lock()
 Values = Sequence[float | None]
 
 
@@ -181,9 +183,18 @@ def description(chart: Chart, minutes: Sequence[Minute]) -> str:
     return f"{chart.title}: {'; '.join(said) or 'nothing known'}."
 
 
-@lru_cache(maxsize=len(CHARTS))
 def render(name: str, minutes: tuple[Minute, ...]) -> bytes:
-    """The SVG of a chart. name: of one in CHARTS."""
+    """The SVG of a chart. name: of one in CHARTS.
+
+    One is drawn at a time: all open pages ask for the same three at the same moment, each in a thread, and
+    the memory that drawing needs would be needed in each of them.
+    """
+    with _DRAWING:
+        return _render(name, minutes)
+
+
+@lru_cache(maxsize=len(CHARTS))
+def _render(name: str, minutes: tuple[Minute, ...]) -> bytes:
     chart = BY_NAME[name]
     drawn = _pygal(chart)
     drawn.x_labels = [words.clock(each.at)[:5] for each in minutes]

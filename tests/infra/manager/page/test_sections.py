@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -217,6 +218,24 @@ def test_a_chart_is_svg_without_script(chart: charts.Chart) -> None:
     assert "<script" not in svg
     assert "<style" in svg
     assert all(series.name in svg for series in chart.series if len(chart.series) > 1)
+
+
+def test_a_chart_that_all_pages_ask_for_at_once_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page asks in a thread of its own; the memory of a drawing would be needed in each."""
+    drawn: list[str] = []
+    make = charts._pygal  # pyright: ignore[reportPrivateUsage]
+
+    def count(chart: charts.Chart) -> object:
+        drawn.append(chart.name)
+        return make(chart)
+
+    monkeypatch.setattr(charts, "_pygal", count)
+    numbers = tuple(replace(each, requests=each.requests + 1) for each in healthy().minutes)
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(charts.render, "latency", numbers) for _ in range(5)]
+        images = [one.result() for one in asked]
+    assert drawn == ["latency"]
+    assert len(set(images)) == 1
 
 
 def test_a_job_has_its_state_progress_and_result() -> None:
