@@ -34,6 +34,8 @@ from infra.operations.suggest import suggestion
 _log: Final = logging.getLogger(__name__)
 WATCHED_S: Final = 0.5
 ALONE_S: Final = 5.0
+# After a change: each instance of a router follows with its next request, and says so in the one after.
+CHANGED_S: Final = 0.1
 # Until then the other instances of a router have read what it was told.
 FOLLOWED_S: Final = 3.0
 # Routers that are asked together answer nearly together, and are one picture.
@@ -77,6 +79,7 @@ class RouterFleet:
     _deployed: Deployed = field(default_factory=Deployed)
     _picture: Picture | None = None
     _watchers: int = 0
+    _changed_at: float = -FOLLOWED_S
     _polled_at: float = -POLLED_S
     _since: dict[str, float] = field(default_factory=dict[str, float])
     # By router, until when (monotonic) a target counts as draining, whatever an instance says.
@@ -151,6 +154,7 @@ class RouterFleet:
         for one in answers:
             if one.url in self._answers:
                 self._answers[one.url] = self._followed(one.url, self._answers[one.url])
+        self._changed_at = time.monotonic()
         self._answered.set()
         self._wake()
 
@@ -245,8 +249,9 @@ class RouterFleet:
 
     async def _pause(self) -> None:
         """Until the next question; a new watcher or a change by this manager ends it at once."""
+        watched_s = CHANGED_S if time.monotonic() - self._changed_at < FOLLOWED_S else WATCHED_S
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), WATCHED_S if self._is_watched else ALONE_S)
+            await asyncio.wait_for(self._woken.wait(), watched_s if self._is_watched else ALONE_S)
 
     async def _follow_answers(self) -> None:
         """Fold the newest answers a moment after each, and once a second."""

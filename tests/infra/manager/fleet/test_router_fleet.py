@@ -263,6 +263,20 @@ async def test_a_strategy_is_shown_before_all_instances_of_the_router_follow(
                 break
 
 
+async def test_routers_are_asked_more_often_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of their instances follows with a request of its own; the usual pause would add up."""
+    monkeypatch.setattr(router_fleet, "_drain", drained)
+    monkeypatch.setattr(router_fleet, "WATCHED_S", 1e6)
+    monkeypatch.setattr(router_fleet, "FOLLOWED_S", 1e6)
+    world = World()
+    async with started(world) as fleet:
+        pictures = fleet.pictures()
+        await anext(pictures)
+        await fleet.drain("aws/r0", undo=True, force=False)
+        while world.asked < 12:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_router_that_is_being_asked_during_a_change_is_asked_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
