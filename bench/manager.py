@@ -1,6 +1,6 @@
 """Measure the manager and write docs/benchmarks/manager.md: `make bench-manager`.
 
-    python -m bench.manager [--minutes 60] [--only paint,updates,memory,regions] [--note TEXT]
+    python -m bench.manager [--minutes 60] [--only paint,updates,outages,memory,regions] [--note TEXT]
 
 The fleet is a copy of the checkout with emulated clouds of its own, and the pages are in a real Chromium.
 Figures are min / median / max of one call. It takes four minutes, and `--minutes` for the memory. What is not
@@ -36,15 +36,16 @@ from tests.browser.conftest import FLAGS
 from tests.end_to_end.fleet import Fleet, Json
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "manager.md"
-PARTS: Final = ("paint", "updates", "memory", "regions")
+PARTS: Final = ("paint", "updates", "outages", "memory", "regions")
 # How the rows of each begin on the page.
 STARTS: Final[Mapping[str, str | tuple[str, ...]]] = {
     "paint": "| first paint",
-    "updates": "| from `POST /api/drain`",
+    "updates": ("| from `POST /api/drain`", "| ... of it after the reply"),
+    "outages": "| from the first router that knows",
     "memory": ("| memory of the manager", "| ... median"),
     "regions": "| from `POST /api/create-resource`",
 }
-PAINTS, UPDATES, REGIONS = 7, 10, 3
+PAINTS, UPDATES, OUTAGES, REGIONS = 7, 10, 3, 3
 PAGES: Final = 5
 TARGET: Final = "aws/eu-west-1"
 NEW: Final = {"cloud": "aws", "region": "us-east-1"}
@@ -61,12 +62,21 @@ SHOWS: Final = """([name, drains]) => [...document.querySelectorAll("article, li
 })"""
 
 
+OUT: Final = ("down", "ejected")
+IS_OUT: Final = """name => [...document.querySelectorAll("article")].some(card => {
+  const text = card.innerText.replace(/\\s+/g, " ");
+  return text.startsWith(name) && /✕ (down|ejected)/.test(text);
+})"""
+
+
 @dataclass(slots=True)
 class Figures:
     """Samples by name: ms, ms, s; and the manager's resident memory in MB over time."""
 
     paint_ms: list[float] = field(default_factory=list[float])
     update_ms: list[float] = field(default_factory=list[float])
+    after_ms: list[float] = field(default_factory=list[float])
+    outage_ms: list[float] = field(default_factory=list[float])
     serves_s: list[float] = field(default_factory=list[float])
     memory_mb: list[float] = field(default_factory=list[float])
 
@@ -85,7 +95,10 @@ def measure(folder: Path, minutes: float, parts: Collection[str]) -> Figures:
                 if "paint" in parts:
                     figures.paint_ms = [first_paint(browser, url) for _ in range(PAINTS)]
                 if "updates" in parts:
-                    figures.update_ms = updates(browser, url)
+                    figures.update_ms, figures.after_ms = updates(browser, url)
+                if "outages" in parts:
+                    with load(fleet.url):
+                        figures.outage_ms = [outage(browser, url, fleet) for _ in range(OUTAGES)]
                 if "memory" in parts:
                     with load(fleet.url):
                         figures.memory_mb = memory(browser, url, pid, minutes)
@@ -106,24 +119,62 @@ def first_paint(browser: Browser, url: str) -> float:
     return float(found)
 
 
-def updates(browser: Browser, url: str) -> list[float]:
-    """Milliseconds from an operator's request to the page that shows its effect: drain, and its end."""
+def updates(browser: Browser, url: str) -> tuple[list[float], list[float]]:
+    """Milliseconds from an operator's request to the page that shows its effect: drain, and its end.
+
+    Then the same from the reply to that request, which comes when all routers have taken the change.
+    """
     page = live_page(browser, url)
     found: list[float] = []
+    after: list[float] = []
     for number in range(UPDATES):
         undo = number % 2 == 1
         began = time.perf_counter()
         asked = requests.post(f"{url}/api/drain", json={"target": TARGET, "undo": undo}, timeout=30)
         asked.raise_for_status()
+        told = time.perf_counter()
         cloud, region = TARGET.split("/")
         page.wait_for_function(
             SHOWS,
             arg=[f"{cloud} {region}", not undo],
             polling=10,
         )
-        found.append((time.perf_counter() - began) * 1000)
+        shown = time.perf_counter()
+        found.append((shown - began) * 1000)
+        after.append((shown - told) * 1000)
     page.context.close()
-    return found
+    return found, after
+
+
+def outage(browser: Browser, url: str, fleet: Fleet) -> float:
+    """Milliseconds from the first router that knows of a killed cloud to the page that shows it.
+
+    The router is asked every 20 ms, so the time may be that much too short.
+    """
+    page, knew = live_page(browser, url), threading.Event()
+    cloud, region = TARGET.split("/")
+    at: list[float] = []
+
+    def watch() -> None:
+        with requests.Session() as session:
+            while not knew.wait(0.02):
+                status = session.get(f"{fleet.url}/api/status", timeout=10).json()
+                if any(one["cloud"] == cloud and one["state"] in OUT for one in status["targets"]):
+                    at.append(time.perf_counter())
+                    knew.set()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    fleet.inject(cloud, "kill")
+    page.wait_for_function(IS_OUT, arg=f"{cloud} {region}", polling=10, timeout=ENOUGH_S * 1000)
+    shown = time.perf_counter()
+    watcher.join(ENOUGH_S)
+    fleet.heal()
+    page.wait_for_function(
+        "() => /^All /.test(document.querySelector('#verdict').innerText)", timeout=ENOUGH_S * 1000
+    )
+    page.context.close()
+    return max(0.0, (shown - at[0]) * 1000)
 
 
 def live_page(browser: Browser, url: str) -> Page:
@@ -222,7 +273,13 @@ def rows(figures: Figures, minutes: float) -> dict[str, dict[str, str]]:
         found["paint"] = {name: cells(figures.paint_ms, "ms")}
     if figures.update_ms:
         name = f"from `POST /api/drain` to the page that shows it, {UPDATES} times"
-        found["updates"] = {name: cells(figures.update_ms, "ms")}
+        reply = "... of it after the reply, which comes when all routers have taken the change"
+        found["updates"] = {name: cells(figures.update_ms, "ms"), reply: cells(figures.after_ms, "ms")}
+    if figures.outage_ms:
+        name = (
+            f"from the first router that knows of a killed cloud to the page that shows it, {OUTAGES} times"
+        )
+        found["outages"] = {name: cells(figures.outage_ms, "ms")}
     if figures.memory_mb:
         quarter = max(len(figures.memory_mb) // 4, 1)
         first = statistics.median(figures.memory_mb[:quarter])
