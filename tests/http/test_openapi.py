@@ -44,9 +44,15 @@ SCHEMA: Final[Any] = _schemathesis.openapi.from_dict(
 OPERATIONS: Final[dict[str, Any]] = {
     one.label: one for one in (found.ok() for found in SCHEMA.get_all_operations())
 }
-# /health takes nothing that could be wrong.
+# /health takes nothing that could be wrong. A HEAD takes what its GET takes (a test below), so what is wrong
+# is sent to GET, and to both with `--long`.
 SENT: Final = [
-    pytest.param(label, mode, id=f"{label}, {mode.value}")
+    pytest.param(
+        label,
+        mode,
+        id=f"{label}, {mode.value}",
+        marks=pytest.mark.long if mode is GenerationMode.NEGATIVE and label.startswith("HEAD ") else (),
+    )
     for label in OPERATIONS
     for mode in GenerationMode
     if mode is GenerationMode.POSITIVE or not label.endswith(" /health")
@@ -122,3 +128,12 @@ def test_an_own_path_takes_the_methods_of_its_document(path: str, method: str, s
 def test_the_document_has_the_routers_own_paths() -> None:
     """A new one is in the document too."""
     assert set(DOCUMENT["paths"]) == OWN
+
+
+def test_a_head_takes_what_its_get_takes() -> None:
+    """In the document, from which the requests above are drawn."""
+    both = [one for one in DOCUMENT["paths"].values() if "head" in one]
+    assert len(both) == len([label for label in OPERATIONS if label.startswith("HEAD ")])
+    for one in both:
+        for part in ("parameters", "requestBody", "security"):
+            assert one["head"].get(part) == one["get"].get(part)
