@@ -32,6 +32,25 @@ def test_options_are_parsed(field: str, value: str, expected: RequestOptions) ->
     assert parse_options([(field.encode(), value.encode())], DEFAULT) == expected
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [(b"x-other", b"1")],
+        [(b"accept", b"*/*")],
+        [(b"accept", b"application/json, text/event-stream"), (b"x-other", b"1")],
+        [(b"accept", b"application/json, text/event-stream"), (b"accept", b"*/*")],
+        [(b"accept", b"*/*"), (b"mcp-method", b"tools/list")],
+        [(b"accept", b"*/*"), (b"idempotency-key", b"a"), (b"x-skyfleet-timeout-ms", b"900")],
+    ],
+)
+def test_the_options_are_the_same_whether_the_fields_are_known_by_name(
+    fields: list[tuple[bytes, bytes]],
+) -> None:
+    """Nearly all requests are looked at by name, those that repeat a field by their list."""
+    assert parse_options(fields, DEFAULT, dict(fields)) == parse_options(fields, DEFAULT)
+
+
 def test_of_two_timeouts_the_shorter_counts() -> None:
     """The client that set the longer one will have left by the other."""
     both = [(b"x-skyfleet-timeout-ms", b"900"), (b"grpc-timeout", b"1S")]
