@@ -85,9 +85,16 @@ def fold(stack: str, answers: Sequence[Answer], desired: Desired, deployed: Depl
 
 
 def told_to_drain(answer: Answer, targets: Collection[str]) -> Answer:
-    """The answer of a router that has been told meanwhile to drain these targets (`cloud/region`)."""
+    """The answer of a router that has been told meanwhile to drain these targets (`cloud/region`), and no
+    others: of one whose drain has ended its state is not known yet."""
+
+    def told_of(one: JsonObject) -> JsonObject:
+        if json_access.place(one) in targets:
+            return {**one, "state": "draining"}
+        return {**one, "state": "unknown"} if one.get("state") == "draining" else one
+
     seen = json_access.objects(answer.status.get("targets"))
-    told = [{**one, "state": "draining"} if json_access.place(one) in targets else one for one in seen]
+    told = [told_of(one) for one in seen]
     return replace(answer, status={**answer.status, "targets": told}) if told != seen else answer
 
 

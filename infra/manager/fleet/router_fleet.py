@@ -82,8 +82,10 @@ class RouterFleet:
     _changed_at: float = -FOLLOWED_S
     _polled_at: float = -POLLED_S
     _since: dict[str, float] = field(default_factory=dict[str, float])
-    # By router, until when (monotonic) a target counts as draining, whatever an instance says.
-    _draining: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    # By router, the targets that drain, and until when (monotonic) that counts, whatever an instance says.
+    _draining: dict[str, tuple[Sequence[str], float]] = field(
+        default_factory=dict[str, tuple[Sequence[str], float]]
+    )
     # By router, the strategy that was set, and until when (monotonic) it counts.
     _strategies: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -145,7 +147,8 @@ class RouterFleet:
         answers = await asyncio.to_thread(_drain, outputs, target, undo=undo, force=force)
         until = time.monotonic() + FOLLOWED_S
         for one in answers:
-            self._draining[one.url] = dict.fromkeys(one.draining, until)
+            if not one.problem:
+                self._draining[one.url] = one.draining, until
         self._show_told(answers)
         return _told(answers, draining.sentence)
 
@@ -236,10 +239,11 @@ class RouterFleet:
     def _followed(self, url: str, answer: Answer) -> Answer:
         """The answer of an instance, with what its router has been told lately."""
         now = time.monotonic()
-        draining = [key for key, until in self._draining.get(url, {}).items() if now < until]
+        targets, until = self._draining.get(url, ((), now))
+        if now < until:
+            answer = told_to_drain(answer, targets)
         strategy, until = self._strategies.get(url, ("", now))
-        told = told_to_drain(answer, draining)
-        return told_strategy(told, strategy) if strategy and now < until else told
+        return told_strategy(answer, strategy) if strategy and now < until else answer
 
     def _wake(self) -> None:
         """Have each router asked now, also one that is just being asked: its answer may be older."""

@@ -30,6 +30,7 @@ class World:
     urls: tuple[str, ...] = URLS
     hanging: set[str] = field(default_factory=set[str])
     deployed: bool = True
+    state: str = "healthy"
     release: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
 
@@ -45,7 +46,7 @@ class World:
         self.asked += 1
         if before.url in self.hanging:
             self.release.wait(30)
-        target = {"cloud": "aws", "region": "r0", "state": "healthy", "inflight": self.asked}
+        target = {"cloud": "aws", "region": "r0", "state": self.state, "inflight": self.asked}
         return replace(before, status={"router": {}, "targets": [target]}, problem="")
 
     def sources(self) -> Sources:
@@ -213,17 +214,19 @@ async def test_an_unknown_target_cannot_drain() -> None:
 
 def drained(outputs: Outputs, target: str, *, undo: bool, force: bool) -> list[ControlAnswer]:
     """The first router takes the change, and the second does not answer."""
-    first, second = outputs.router_urls
+    first, *others = outputs.router_urls
     control: dict[str, object] = {"draining": [] if undo else [target]}
-    return [ControlAnswer(first, control, place="aws/r0"), ControlAnswer(second, {}, "no answer")]
+    silent = [ControlAnswer(url, {}, "no answer") for url in others]
+    return [ControlAnswer(first, control, place="aws/r0"), *silent]
 
 
 async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Here they go on saying that the target is healthy. An end of the drain is believed when they say so."""
+    """Here they go on saying that the target is healthy, and later that it drains."""
     monkeypatch.setattr(router_fleet, "_drain", drained)
-    async with started(World()) as fleet:
+    world = World()
+    async with started(world) as fleet:
         before = await until(fleet, 2)
         assert [one.state for one in before.targets] == ["healthy"]
         said = await fleet.drain("aws/r0", undo=False, force=False)
@@ -232,10 +235,12 @@ async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
         shown = [await anext(pictures) for _ in range(3)][1:]
         assert [one.targets[0].draining for one in shown] == [True, True]
         assert "(aws/r1: healthy)" in shown[0].targets[0].sentence
+        world.urls, world.state = URLS[:1], "draining"
+        await until(fleet, 1)
         await fleet.drain("aws/r0", undo=True, force=False)
-        async for picture in pictures:
-            if not picture.targets[0].draining:
-                break
+        await anext(pictures)
+        shown = [await anext(pictures) for _ in range(2)]
+        assert [one.targets[0].state for one in shown] == ["unknown", "unknown"]
 
 
 def picks(outputs: Outputs, name: str) -> list[ControlAnswer]:
