@@ -54,7 +54,7 @@ def command(
     if chosen:
         wanted = _wanted(outputs, answers, chosen, undo=undo, force=force)
         if not direct:
-            _by_manager(layout, stack, chosen, undo=undo, force=force)
+            _by_manager(layout, stack, chosen, undo=undo, force=force, quiet=as_json)
             answers = read_all(outputs)
             wanted = _wanted(outputs, answers, chosen, undo=undo, force=force)
         answers = _directly(outputs, answers, wanted)
@@ -81,16 +81,20 @@ def _wanted(
     return wanted
 
 
-def _by_manager(layout: Layout, stack: str | None, chosen: Sequence[str], *, undo: bool, force: bool) -> None:
-    """Change it by the manager, if one answers. Raises CommandFailed with the reason of a refusal."""
+def _by_manager(
+    layout: Layout, stack: str | None, chosen: Sequence[str], *, undo: bool, force: bool, quiet: bool
+) -> None:
+    """Change it by the manager, if one answers. quiet: with JSON alone. Raises CommandFailed with the reason
+    of a refusal."""
     try:
         manager = find(layout, stack, os.environ)
         for target in chosen:
             manager.drain(target, undo=undo, force=force)
     except ManagerSilent as silent:
-        click.echo(f"{silent.message.rstrip('.')}. The routers are asked directly.", err=True)
+        if not quiet:
+            click.echo(f"{silent.message.rstrip('.')}. The routers are asked directly.", err=True)
         return
-    if not undo and sys.stderr.isatty():
+    if not undo and not quiet and sys.stderr.isatty():
         with showing(f"drain {', '.join(chosen)}") as shown:
             follow(manager, chosen, shown)
 
