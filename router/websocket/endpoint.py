@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from router.access import KEY_FIELDS, admit
+from router.arrival import Arrival
 from router.config import RouterSettings
 from router.core.errors import CallerError
 from router.net.fields import check_request
-from router.proxy.context import Context, Request
+from router.proxy.context import Context
 from router.proxy.forward import Forwarder
 from router.public_url import CHAIN
 from router.websocket import handshake
@@ -34,26 +35,6 @@ from skyfleet.http1.head import decoded_path
 
 # Of the handshake, for each request whose message does not have them.
 _PASSED: Final = frozenset({b"accept-language", b"user-agent"}) | KEY_FIELDS
-
-
-class Arrival(Protocol):
-    """A request before its body is here (`router.app`)."""
-
-    drop: frozenset[bytes]
-
-    @property
-    def id(self) -> bytes: ...
-
-    def request(
-        self,
-        method: str,
-        target: bytes,
-        path: str,
-        query: bytes,
-        headers: list[Header],
-        by_name: Mapping[bytes, bytes],
-        body: bytes,
-    ) -> Request: ...
 
 
 Arrive = Callable[[list[Header], Mapping[bytes, bytes], str], Arrival]
