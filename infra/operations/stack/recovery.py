@@ -87,9 +87,8 @@ def release_stale_lock(layout: Layout, pulumi: PulumiRunner, message: Callable[[
     lock = verdict.lock
     holder = f"pid {lock.pid}, since {lock.since}" if lock else "its lock file is incomplete"
     message(f"an earlier Pulumi was killed ({holder}): removing its lock")
-    if (
-        lock and not (PROC / str(lock.pid)).exists()
-    ):  # else it is another program's, with a session of its own
+    # A process with its pid is another program's, which has a session of its own.
+    if lock and not (PROC / str(lock.pid)).exists():
         end_session(lock.pid)
     pulumi.capture("cancel", "--yes", "--stack", STACK)
     for path in seen:
