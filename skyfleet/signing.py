@@ -27,6 +27,7 @@ from typing import Final, Literal, Protocol, cast
 
 from skyfleet.asgi import Header
 from skyfleet.forwarded import FIELD as FORWARDED
+from skyfleet.http1.lines import fields_of
 from skyfleet.values import frozen
 
 VERSION: Final = "v1"
@@ -211,8 +212,7 @@ def sign_request(keys: Keys, request: Signable, *, now: float, nonce: str) -> li
 
     now: unix seconds. nonce: 32 hexadecimal digits, never used before (`secrets.token_hex(16)`).
     """
-    lines = Signer(keys).lines(request, now=now, nonce=nonce).split(b"\r\n")
-    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines[:-1])]
+    return fields_of(Signer(keys).lines(request, now=now, nonce=nonce))
 
 
 class Signer:

@@ -9,7 +9,8 @@ from router.net.errors import FetchError, TransportError
 from router.net.fields import request_head
 from router.net.pool import Pool
 from skyfleet.asgi import Header
-from skyfleet.http1.head import ResponseHead, lines_of
+from skyfleet.http1.head import ResponseHead
+from skyfleet.http1.lines import lines_of
 from skyfleet.origin import Origin
 from skyfleet.values import frozen
 

@@ -26,7 +26,7 @@ from router.net.errors import InvalidRequest
 from skyfleet.asgi import Header
 from skyfleet.forwarded import FIELD as FORWARDED
 from skyfleet.forwarded import parse
-from skyfleet.http1.head import lines_of
+from skyfleet.http1.lines import lines_of
 from skyfleet.origin import Origin
 
 _HOP_BY_HOP: Final = frozenset(

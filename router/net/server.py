@@ -27,7 +27,7 @@ from typing import Final, Protocol
 
 from skyfleet.asgi import Header, Message, Receive, Scope, Send
 from skyfleet.http1.direct import Handler
-from skyfleet.http1.head import fields_of
+from skyfleet.http1.lines import fields_of
 
 # Two TCP windows of a fast path: enough to keep it busy, little to hold per request.
 HIGH: Final = 262_144

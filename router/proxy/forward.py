@@ -30,7 +30,7 @@ from router.proxy.held import HeldBody
 from router.proxy.reply import advice, reply_headers
 from skyfleet.asgi import Header
 from skyfleet.http1.direct import ClientResponse
-from skyfleet.http1.head import fields_of
+from skyfleet.http1.lines import fields_of
 from skyfleet.sse import PING, error_event, raw_frame
 
 # From then on a leaving client is noticed: above most replies that no model makes, far below a wasted minute.

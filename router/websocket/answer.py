@@ -21,7 +21,7 @@ from router.websocket import messages
 from router.websocket.limits import Limits
 from skyfleet.asgi import Header
 from skyfleet.event_reader import Event, EventReader, EventTooLarge
-from skyfleet.http1.head import fields_of
+from skyfleet.http1.lines import fields_of
 from skyfleet.sse import is_event_stream
 
 # A page of memory: what a message costs beside its bytes is counted with it.

@@ -18,7 +18,6 @@ Values keep their bytes, names are in lower case, the order of the fields stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from skyfleet.asgi import Header
@@ -158,17 +157,6 @@ def parse_trailers(lines: bytes) -> list[Header]:
     if not FIELD_LINES.fullmatch(lines):
         raise MalformedMessage("A field behind the body is malformed.")
     return _fields(lines, lines)
-
-
-def lines_of(fields: Iterable[Header]) -> bytes:
-    """Valid fields as lines of a head, each with its CRLF."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
-
-
-def fields_of(lines: bytes) -> list[Header]:
-    """The fields of such lines."""
-    pairs = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
-    return [(name, value) for name, _, value in pairs]
 
 
 def check_beginning(data: bytes, *, routed: bool = False) -> None:

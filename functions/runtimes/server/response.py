@@ -21,7 +21,8 @@ from typing import Final, Protocol
 
 from skyfleet.asgi import Header
 from skyfleet.http1.body import Decoder
-from skyfleet.http1.head import CHUNKED, FIELD_LINES, RequestHead, lines_of
+from skyfleet.http1.head import CHUNKED, FIELD_LINES, RequestHead
+from skyfleet.http1.lines import lines_of
 
 LOG: Final = logging.getLogger("skyfleet.server")
 # Of a body whose end is the connection's.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from router.net import fields
 from router.net.errors import InvalidRequest
-from skyfleet.http1.head import lines_of
+from skyfleet.http1.lines import lines_of
 from skyfleet.origin import Origin
 
 pytestmark = pytest.mark.pure

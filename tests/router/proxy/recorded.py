@@ -12,7 +12,7 @@ from router.core.policy import Policy
 from router.proxy.context import Request
 from router.proxy.forward import Forwarder
 from skyfleet.asgi import Header
-from skyfleet.http1.head import fields_of
+from skyfleet.http1.lines import fields_of
 from tests.router.support import CALM, settings
 
 

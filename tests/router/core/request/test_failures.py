@@ -22,7 +22,7 @@ from router.core.request.failures import (
 )
 from router.core.targets import Choice
 from skyfleet.asgi import Header
-from skyfleet.http1.head import fields_of
+from skyfleet.http1.lines import fields_of
 
 pytestmark = pytest.mark.pure
 
