@@ -21,7 +21,8 @@ import httpx
 import pytest
 
 from tests.asgi import Reply, call
-from tests.contract_cases import CASES, Case, check
+from tests.contract_cases import CASES, Case
+from tests.contract_check import TRIES, check, check_over_http
 from tests.functions.runtimes.support import ARN, Vault
 from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, free_socket, serving, until
 from tests.over_http import send
@@ -61,6 +62,37 @@ async def test_in_process(case: Case) -> None:
     check(case, reply)
 
 
+@pytest.mark.parametrize("apart_s", [(0.4,), (0.0, 0.4)], ids=["in pieces", "read late once"])
+def test_a_stream_in_pieces_passes_though_the_client_was_stalled_once(apart_s: tuple[float, ...]) -> None:
+    """Chunks that a client reads at once say nothing about the server, so the client asks again."""
+    case, replies = stream_case(), iter(apart_s)
+    check_over_http(case, lambda: streamed(case, next(replies)))
+
+
+def test_a_stream_that_is_held_back_until_its_end_fails() -> None:
+    """A server that buffers gives its chunks together at every attempt."""
+    case, asked = stream_case(), list[float]()
+
+    def ask() -> Reply:
+        asked.append(0.0)
+        return streamed(case, asked[-1])
+
+    with pytest.raises(AssertionError):
+        check_over_http(case, ask)
+    assert len(asked) == TRIES
+
+
+def stream_case() -> Case:
+    return next(case for case in CASES if case.first_before_last_s and case.reply)
+
+
+def streamed(case: Case, apart_s: float) -> Reply:
+    """The expected reply of a case, in two chunks."""
+    body = case.reply or b""
+    pairs = (*case.reply_headers.items(), ("endpoint-load-metrics", "TEXT cpu_utilization=0"))
+    return Reply(case.status, pairs, ((0.1, body[:9]), (0.1 + apart_s, body[9:])), complete=True)
+
+
 @pytest.fixture(scope="module")
 def server() -> Generator[str]:
     with serving(application(AGENT_PACE_MS=PACE)) as url:
@@ -70,7 +102,7 @@ def server() -> Generator[str]:
 @cases
 def test_on_a_plain_server(server: str, case: Case) -> None:
     """The bytes are read from a real connection, with the time of each chunk."""
-    check(case, over_http(server, case))
+    check_over_http(case, lambda: over_http(server, case))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +161,7 @@ def test_the_adapters_readiness_check_leaves_the_instance_cold(aws: str) -> None
 @cases
 def test_with_the_start_script_of_aws(aws: str, case: Case) -> None:
     """run.sh starts uvicorn with keys from the secret store."""
-    check(case, over_http(aws, case))
+    check_over_http(case, lambda: over_http(aws, case))
 
 
 def test_a_date_and_no_server_name_are_added_on_aws(aws: str) -> None:
