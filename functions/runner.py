@@ -207,9 +207,7 @@ def _agent_errors(request: AgentRequest) -> Generator[None]:
         raise
     except (asyncio.CancelledError, GeneratorExit):  # the client has left
         raise
-    except (
-        BaseException
-    ) as error:  # `sys.exit` of a tool too: out of its task it would end the whole instance
+    except BaseException as error:  # `sys.exit` of a tool too
         LOG.exception("request %s: the agent failed", request.request_id)
         raise AgentFailed(request.request_id) from error
 

@@ -121,7 +121,9 @@ class Lifespan:
             await self._app(scope, self._events.get, self._answers.put)
         except Exception as error:  # also how an application says that it does not know the protocol
             LOG.info("the lifespan of the agent ended with %s: %s", type(error).__name__, error)
-        except (SystemExit, KeyboardInterrupt) as error:  # it would end the agent's loop, and the process
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # `sys.exit`, also of a task group within it
             message = f"it raised {type(error).__name__}: {error}"
             LOG.exception("the lifespan of the agent ended: %s", message)
             self._answers.put_nowait({"type": "lifespan.startup.failed", "message": message})

@@ -4,8 +4,11 @@ The server's loop (uvicorn, functions-framework, Azure's worker) stays free what
 /health is answered while an agent blocks. Rules:
 - One loop for one process, since a process has one agent. It starts with the first call and not at import:
   gunicorn forks after the import, and a thread does not survive a fork.
-- `sys.exit()` of a background task ends the process, as it does on the main thread, and so does
-  `loop.stop()`: without its loop an instance would answer no request.
+- `sys.exit()` in a task or a callback and `loop.stop()` end neither the loop nor the process, which serves other
+  requests: middleware, task groups and `gather` run parts of a request in tasks of their own. asyncio gives the
+  exception to the task that waits, and raises it out of `run_forever` as well, which is simply called again
+  (CPython, Lib/asyncio/tasks.py, `__step`; Lib/asyncio/events.py, `Handle._run`).
+- A loop that fails itself, such as without its selector, ends the process: it would answer no request.
 """
 
 from __future__ import annotations
@@ -52,12 +55,20 @@ class AgentLoop:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
-            LOG.critical("the agent stopped its event loop, which ends this instance")
+            while True:
+                _run_until_ended(loop)
         except BaseException:
-            LOG.critical("a background task of the agent ended this instance", exc_info=True)
+            LOG.critical("the event loop of the agent failed, which ends this instance", exc_info=True)
         sys.stdout.flush()
         os._exit(1)
+
+
+def _run_until_ended(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        LOG.error("the agent stopped its event loop, which goes on")
+    except (SystemExit, KeyboardInterrupt) as error:
+        LOG.exception("a task of the agent raised %s: %s", type(error).__name__, error)
 
 
 @functools.cache

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import BackgroundTasks, FastAPI, Request
+import pytest
+from fastapi import BackgroundTasks, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 
 from functions.execution.loop import agent_loop
 from tests.functions.support import application, signed
@@ -38,6 +42,66 @@ def synchronous() -> int:
 async def later(tasks: BackgroundTasks) -> str:
     tasks.add_task(DONE.set)
     return "accepted"
+
+
+def behind_middleware() -> FastAPI:
+    """An application with the middleware of most tutorials, whose routes call `sys.exit`."""
+    app = FastAPI()
+
+    # Each runs what is behind it in a task of its own (Starlette's BaseHTTPMiddleware).
+    @app.middleware("http")
+    async def outer(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await go_on(request)
+
+    @app.middleware("http")
+    async def inner(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await go_on(request)
+
+    @app.get("/exits")
+    async def exits() -> None:
+        sys.exit("no more")
+
+    @app.get("/exits-in-a-thread")
+    def exits_in_a_thread() -> None:
+        sys.exit("no more")
+
+    @app.get("/exits-in-a-task")
+    async def exits_in_a_task() -> None:
+        await asyncio.gather(asyncio.sleep(0), exits())
+
+    @app.get("/exits-in-a-stream")
+    async def exits_in_a_stream() -> Response:
+        async def parts() -> AsyncGenerator[str]:
+            yield "half"
+            sys.exit("no more")
+
+        return StreamingResponse(parts())
+
+    @app.get("/works")
+    async def works() -> str:
+        return "fine"
+
+    return app
+
+
+exiting = behind_middleware()
+
+
+@pytest.mark.parametrize("path", ["/exits", "/exits-in-a-thread", "/exits-in-a-task"])
+async def test_an_exit_behind_middleware_fails_its_request_and_nothing_else(path: str) -> None:
+    """The middleware calls the route in a task, out of which `sys.exit` would end the whole loop."""
+    app = application(f"{__name__}:exiting")
+    reply = await signed(app, "GET", path)
+    assert (reply.status, reply.json["error"]["code"]) == (500, "agent-failed")
+    assert (await signed(app, "GET", "/works")).json == "fine"
+
+
+async def test_an_exit_in_a_stream_cuts_this_stream_and_nothing_else() -> None:
+    """A stream that has begun cannot become an error response."""
+    app = application(f"{__name__}:exiting")
+    with pytest.raises(RuntimeError, match="the agent raised"):
+        await signed(app, "GET", "/exits-in-a-stream")
+    assert (await signed(app, "GET", "/works")).json == "fine"
 
 
 async def test_both_states_are_those_of_the_lifespan() -> None:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -66,17 +68,65 @@ async def test_the_calling_loop_is_free_while_the_other_is_blocked() -> None:
     assert await running
 
 
+async def _exits(error: BaseException) -> None:
+    raise error
+
+
+async def _fails_a_task(error: BaseException) -> None:
+    asyncio.get_running_loop().create_task(_exits(error))
+    await asyncio.sleep(0)
+
+
+async def _fails_a_timer(error: BaseException) -> None:
+    def raises() -> None:
+        raise error
+
+    asyncio.get_running_loop().call_soon(raises)
+    await asyncio.sleep(0)
+
+
+async def _stops(_error: BaseException) -> None:
+    asyncio.get_running_loop().stop()
+
+
 @pytest.mark.parametrize(
-    ("ending", "words"),
+    ("ends", "error", "words"),
     [
-        ("sys.exit('no more')", "a background task of the agent ended this instance"),
-        ("asyncio.get_running_loop().stop()", "the agent stopped its event loop"),
+        (_fails_a_task, SystemExit("no more"), "a task of the agent raised SystemExit: no more"),
+        (_fails_a_task, KeyboardInterrupt(), "a task of the agent raised KeyboardInterrupt"),
+        (_fails_a_timer, SystemExit(3), "a task of the agent raised SystemExit: 3"),
+        (_stops, SystemExit(), "the agent stopped its event loop"),
     ],
 )
-def test_an_agent_that_ends_its_loop_ends_the_process(ending: str, words: str) -> None:
+async def test_the_loop_goes_on_whatever_a_task_raises(
+    ends: Callable[[BaseException], Coroutine[Any, Any, None]],
+    error: BaseException,
+    words: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The requests beside it are served, in the same thread, and the log has the cause."""
+    loop = AgentLoop()
+    beside = asyncio.Event()
+
+    async def waits() -> int:
+        await beside.wait()
+        return threading.get_ident()
+
+    async def go_on() -> None:
+        beside.set()
+
+    request = asyncio.create_task(loop.run(waits()))
+    await loop.run(ends(error))
+    await loop.run(go_on())
+    assert await request == loop.thread_id
+    assert words in caplog.text
+
+
+def test_an_agent_whose_loop_cannot_go_on_ends_the_process() -> None:
     """A process without its loop would answer no request; the platform starts another one."""
+    breaks = "import os; loop = asyncio.get_running_loop(); os.close(loop._selector.fileno())"
     done = subprocess.run(
-        [sys.executable, "-c", ENDS.replace("ENDING", ending)],
+        [sys.executable, "-c", ENDS.replace("ENDING", breaks)],
         capture_output=True,
         text=True,
         check=False,
@@ -84,4 +134,4 @@ def test_an_agent_that_ends_its_loop_ends_the_process(ending: str, words: str) -
         env=os.environ,
     )
     assert (done.returncode, done.stdout) == (1, "printed\n")
-    assert words in done.stderr
+    assert "the event loop of the agent failed" in done.stderr
