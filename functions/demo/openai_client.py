@@ -3,16 +3,19 @@
 Rules
 - Every failure of a model is one of functions/demo/model_errors.py; only a failed connection is the cloud's.
 - One request is sent once: the SDKs of clients repeat, and so does the router where another cloud may help.
+- A status other than 200 counts as soon as it is here, whatever becomes of its body: one that is cut, silent,
+  endless or in a coding that cannot be read only lacks its words.
 - A stream without `finish_reason` of each answer or `[DONE]` is a failure and never a short answer.
 - A server that answers a request for a stream with one JSON document is understood too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -29,6 +32,9 @@ from skyfleet.event_reader import Event, EventReader, EventTooLarge
 CONNECT_TIMEOUT_S: Final = 10.0
 # Between two pieces of an answer: half of the shortest request limit of the clouds (230 s on Azure).
 READ_TIMEOUT_S: Final = 110.0
+# What is read of the body of an error, and for how long.
+ERROR_BODY_BYTES: Final = 65_536
+ERROR_BODY_S: Final = 5.0
 _LARGEST_PORT: Final = 65_535
 _LONGEST_LABEL: Final = 63  # RFC 1035, section 2.3.4
 # The kind of the only event of a reply that is one JSON document.
@@ -49,38 +55,27 @@ class ChatApi:
     async def plain(self, body: Mapping[str, object]) -> Output:
         """Yield the head, the messages and the reply. Raises an error of functions/demo/model_errors.py."""
         try:
-            async with self._client() as client:
-                response = await client.post(self._url, content=json_bytes(body), headers=self._headers())
+            async with self._response(body) as response:
+                data = await response.aread()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
-        if response.status_code != 200:
-            raise self._refusal(response)
-        for said in self._whole(response.content, _wanted(body)):
+        for said in self._whole(data, _wanted(body)):
             yield said
 
     async def streamed(self, body: Mapping[str, object]) -> Output:
         """Yield the head, pieces of the messages as they arrive, then the reply. Raises the same errors."""
         streamed = Streamed(_wanted(body))
         try:
-            async with (
-                self._client() as client,
-                client.stream(
-                    "POST", self._url, content=json_bytes(body), headers=self._headers()
-                ) as response,
-            ):
-                if response.status_code != 200:
-                    await response.aread()
-                    raise self._refusal(response)
-                async with aclosing(_events(response)) as events:
-                    async for event in events:
-                        if event.kind == _DOCUMENT:
-                            for said in self._whole(event.data, streamed.n):
-                                yield said
-                            return
-                        for said in self._pieces(event, streamed):
+            async with self._response(body) as response, aclosing(_events(response)) as events:
+                async for event in events:
+                    if event.kind == _DOCUMENT:
+                        for said in self._whole(event.data, streamed.n):
                             yield said
-                        if streamed.done:
-                            break  # whatever the server does with the connection now
+                        return
+                    for said in self._pieces(event, streamed):
+                        yield said
+                    if streamed.done:
+                        break  # whatever the server does with the connection now
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if not streamed.ended:
                 raise self._unreachable(error) from error
@@ -117,6 +112,17 @@ class ChatApi:
                 f"The model at {self._host} answered in no shape of chat completions."
             ) from None
 
+    @asynccontextmanager
+    async def _response(self, body: Mapping[str, object]) -> AsyncGenerator[httpx.Response]:
+        """Send the request. Raises what a status other than 200 means."""
+        async with (
+            self._client() as client,
+            client.stream("POST", self._url, content=json_bytes(body), headers=self._headers()) as response,
+        ):
+            if response.status_code != 200:
+                raise await self._refusal(response)
+            yield response
+
     def _client(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
         return httpx.AsyncClient(timeout=timeout, verify=_tls(), follow_redirects=False)
@@ -138,8 +144,15 @@ class ChatApi:
         # The whole URL may contain a key as user name or query.
         return httpx.URL(self.base_url).host or contract.MODEL_BASE_URL
 
-    def _refusal(self, response: httpx.Response) -> FunctionError:
-        error = model_errors.said(model_errors.decoded(response.content))
+    async def _refusal(self, response: httpx.Response) -> FunctionError:
+        body = bytearray()
+        with suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(ERROR_BODY_S), aclosing(_parts(response)) as parts:
+                async for data in parts:
+                    body += data
+                    if len(body) > ERROR_BODY_BYTES:
+                        break
+        error = model_errors.said(model_errors.decoded(bytes(body)))
         return model_errors.of_status(self._host, response.status_code, response.headers, error, self.api_key)
 
     def _json(self, data: bytes) -> dict[str, Any]:
@@ -172,12 +185,16 @@ def _wanted(body: Mapping[str, object]) -> int:
     return n if isinstance(n, int) else 1
 
 
+def _parts(response: httpx.Response) -> AsyncGenerator[bytes]:
+    return cast("AsyncGenerator[bytes]", response.aiter_bytes())
+
+
 async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
     """The events of a response; the last one may lack its empty line. Of a JSON document: the document."""
     reader = EventReader()
     document: bytearray | None = None
     begun = False
-    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as parts:
+    async with aclosing(_parts(response)) as parts:
         async for data in parts:
             if not begun and data.lstrip().startswith(b"{"):  # no field of an event begins so
                 document = bytearray()

@@ -4,10 +4,10 @@ The server's loop (uvicorn, functions-framework, Azure's worker) stays free what
 /health is answered while an agent blocks. Rules:
 - One loop for one process, since a process has one agent. It starts with the first call and not at import:
   gunicorn forks after the import, and a thread does not survive a fork.
-- `sys.exit()` in a task or a callback and `loop.stop()` end neither the loop nor the process, which serves other
-  requests: middleware, task groups and `gather` run parts of a request in tasks of their own. asyncio gives the
-  exception to the task that waits, and raises it out of `run_forever` as well, which is simply called again
-  (CPython, Lib/asyncio/tasks.py, `__step`; Lib/asyncio/events.py, `Handle._run`).
+- `sys.exit()` in a task or a callback and `loop.stop()` end neither the loop nor the process, which serves
+  other requests: middleware, task groups and `gather` run parts of a request in tasks of their own. asyncio
+  gives the exception to the task that waits, and raises it out of `run_forever` as well, which is then called
+  again (CPython, Lib/asyncio/tasks.py, `__step`; Lib/asyncio/events.py, `Handle._run`).
 - A loop that fails itself, such as without its selector, ends the process: it would answer no request.
 """
 

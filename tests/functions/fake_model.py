@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,14 +17,20 @@ class FakeModel:
     """Answers each turn with the next of `turns`: a reply (plain), a list of chunks (stream) or raw bytes.
 
     After the last answer it is silent until the client disconnects. fields: of each answer. cut: the
-    connection closes before the end of each answer.
+    connection closes before the end of each answer. ending: sent in place of it until the client disconnects;
+    b"": nothing more comes.
     """
 
     def __init__(
-        self, *turns: object, status: int = 200, fields: Mapping[str, str] | None = None, cut: bool = False
+        self,
+        *turns: object,
+        status: int = 200,
+        fields: Mapping[str, str] | None = None,
+        cut: bool = False,
+        ending: bytes | None = None,
     ) -> None:
         self.turns = list(turns)
-        self.status, self.cut = status, cut
+        self.status, self.cut, self.ending = status, cut, ending
         self.fields = [(name.encode(), value.encode()) for name, value in (fields or {}).items()]
         self.asked: list[dict[str, Any]] = []
         self.authorization: list[str] = []
@@ -47,6 +54,13 @@ class FakeModel:
             await send({"type": "http.response.body", "body": data, "more_body": True})
         if self.cut:
             raise ConnectionResetError
+        if self.ending is not None:
+            gone = asyncio.ensure_future(receive())
+            while self.ending and not gone.done():
+                await send({"type": "http.response.body", "body": self.ending, "more_body": True})
+                await asyncio.sleep(0)
+            await gone
+            return
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from functions.demo import openai_client
 from functions.demo.model_errors import Said, of_status, said, within_answer
 from functions.errors import DependencyFailed
 from tests.asgi import Reply
@@ -72,6 +73,10 @@ ANSWERS: Final[tuple[tuple[int, bytes, tuple[int, str, str, str | None], bool], 
     (529, error(None, "overloaded_error"), (503, "model-busy", "overloaded_error", None), False),
     (204, b"", (502, "model-failed", "server_error", None), False),
 )
+
+
+# How the body of an answer goes on in place of its end.
+ENDINGS: Final = {"silent": b"", "endless": b" " * 65_536}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -147,6 +152,27 @@ async def test_a_connection_that_breaks_within_an_answer_is_the_models_failure()
     with serving(FakeModel(b'{"choices":', cut=True)) as url:
         reply = await asked(url, stream=False)
     assert (reply.status, reply.json["error"]["code"]) == (502, "model-failed")
+    assert reply.header("x-skyfleet-outcome") == "dependency"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
+@pytest.mark.parametrize("broken", ["coding", "cut", "silent", "endless"])
+async def test_a_status_counts_whatever_becomes_of_its_body(
+    broken: str, status: int, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head has said what the answer is, and when to repeat. The body only has the words."""
+    fields = {"retry-after": "7"}
+    if broken == "coding":
+        fields |= {"content-encoding": "gzip"}
+    if broken == "silent":
+        monkeypatch.setattr(openai_client, "ERROR_BODY_S", 0.01)
+    fake = FakeModel(b"{", status=status, fields=fields, cut=broken == "cut", ending=ENDINGS.get(broken))
+    with serving(fake) as url:
+        reply = await asked(url, stream=stream)
+    expected = {400: (400, "model-refused"), 401: (502, "model-misused"), 503: (503, "model-busy")}
+    assert (reply.status, reply.json["error"]["code"]) == expected.get(status, (429, "rate_limit_exceeded"))
+    assert reply.header("retry-after") == ("7" if status >= 429 else None)
     assert reply.header("x-skyfleet-outcome") == "dependency"
 
 
