@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
@@ -99,6 +100,15 @@ def test_a_signature_covers_what_is_told_of_the_client() -> None:
     assert PLAIN.cause(headers[:-1]) == "wrong-signature"
     assert PLAIN.cause([*PLAIN.sign(), told]) == "wrong-signature"
     assert PLAIN.cause([*headers, told]) == "repeated-header"
+
+
+@pytest.mark.parametrize("length", [16, 63, 64, 65, 200])
+def test_a_key_of_any_length_signs_as_hmac_does(length: int) -> None:
+    """RFC 2104, section 2: a longer key than a block is hashed first, a shorter one filled up. The receiver
+    computes its signature with `hmac`."""
+    keys = Keys.parse(json.dumps({"k1": "secret-of-letters"[:16] + "x" * (length - 16)}))
+    request = Request("POST", "/invoke", b"", b"{}")
+    request.verify(request.sign(keys), keys=keys, seen=NonceCache())
 
 
 def test_a_question_mark_in_the_path_is_not_a_query() -> None:
