@@ -146,15 +146,10 @@ def classify(
 ) -> Classification:
     """Classify the head of a reply. fields: the first of each name. bodiless: the reply to HEAD. identified:
     agents of this fleet send the load header. now: unix seconds."""
-    found = _classify(status, fields, bodiless=bodiless, identified=identified, now=now)
     if b"idempotency-replayed" in fields and LOAD_HEADER in fields:
+        told = {name: value for name, value in fields.items() if name != b"idempotency-replayed"}
+        found = classify(status, told, bodiless=bodiless, identified=identified, now=now)
         return replace(found, outcome=None, at_end=Outcome.NEUTRAL, backoff_s=None)
-    return found
-
-
-def _classify(
-    status: int, fields: Mapping[bytes, bytes], *, bodiless: bool, identified: bool, now: float
-) -> Classification:
     metrics, load = fields.get(LOAD_HEADER), None
     if metrics is not None:
         load = parse_load(metrics)
