@@ -26,7 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from router.access import MOST_PREFLIGHTS, admit, is_preflight, preflight_fields
-from router.arrival import Arrival, Beginning, refusal_of, refused
+from router.arrival import Arrival, refusal_of, refused
 from router.config import Place, RouterSettings, build_id, router_settings
 from router.core.balance.balancer import Balancer
 from router.core.errors import CallerError
@@ -156,7 +156,8 @@ class App:
                 arrival.grow(self.bodies, head.length)
         except (BodyTooLarge, CallerError) as error:
             raise refused(error, arrival.id) from None
-        return Beginning(self.bodies, self._context, head, arrival, response)
+        arrival.expect(self.bodies, self._context, head, response)
+        return arrival
 
     def _arrive(self, headers: list[Header], fields: Mapping[bytes, bytes], peer: str) -> Arrival:
         """What this router knows of a request before it is admitted. fields: the last one of each name."""

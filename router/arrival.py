@@ -23,9 +23,28 @@ if TYPE_CHECKING:
 
 
 class Arrival:
-    """A request before its body is here. nonce: for the signature of its first attempt."""
+    """A request before its body is here. nonce: for the signature of its first attempt. After `expect` it is
+    what a server calls that takes the router directly (`skyfleet.http1.direct.Begin`)."""
 
-    __slots__ = ("at", "cors", "drop", "forwarded", "held", "id", "keyless", "nonce")
+    __slots__ = (
+        "_bodies",
+        "_context",
+        "_head",
+        "_response",
+        "at",
+        "cors",
+        "drop",
+        "forwarded",
+        "held",
+        "id",
+        "keyless",
+        "nonce",
+    )
+
+    _bodies: HeldBodies
+    _context: Context
+    _head: RequestHead
+    _response: ClientResponse
 
     def __init__(
         self, ident: bytes, nonce: str, forwarded: bytes, cors: tuple[Header, ...], at: float
@@ -43,7 +62,7 @@ class Arrival:
             self.held.grow(size)
 
     def gone(self) -> None:
-        """Its body is not held any more."""
+        """Its body is not held any more, and it will not begin."""
         if self.held is not None:
             self.held.release()
 
@@ -76,51 +95,38 @@ class Arrival:
             self.held,
         )
 
+    # A server that takes the router directly calls these.
 
-class Beginning:
-    """A request to forward, whose body is to come (`skyfleet.http1.direct.Begin`)."""
-
-    __slots__ = ("_arrival", "_bodies", "_context", "_head", "_response")
-
-    def __init__(
-        self,
-        bodies: HeldBodies,
-        context: Context,
-        head: RequestHead,
-        arrival: Arrival,
-        response: ClientResponse,
+    def expect(
+        self, bodies: HeldBodies, context: Context, head: RequestHead, response: ClientResponse
     ) -> None:
-        self._bodies, self._context, self._head = bodies, context, head
-        self._arrival, self._response = arrival, response
+        """Its body is to come, and then it is forwarded."""
+        self._bodies, self._context, self._head, self._response = bodies, context, head, response
 
     def __call__(self, body: bytes) -> Forwarder:
         """Forward it. Raises Refusal."""
-        head, arrival = self._head, self._arrival
+        head = self._head
         target = head.target
         path, _, query = target.partition(b"?")
         try:
             if len(body) > UNCOUNTED:
-                arrival.grow(self._bodies, len(body))
-            request = arrival.request(
+                self.grow(self._bodies, len(body))
+            request = self.request(
                 head.method, target, decoded_path(path), query, head.fields, head.by_name, body
             )
             forwarder = Forwarder(self._context, request, self._response)
         except (InvalidRequest, BodyTooLarge, CallerError) as error:
-            arrival.gone()
-            raise refused(error, arrival.id) from None
+            self.gone()
+            raise refused(error, self.id) from None
         forwarder.start()
         return forwarder
 
     def reading(self, size: int) -> None:
         """Count what is here of the body. Raises Refusal."""
         try:
-            self._arrival.grow(self._bodies, size)
+            self.grow(self._bodies, size)
         except (BodyTooLarge, CallerError) as error:
-            raise refused(error, self._arrival.id) from None
-
-    def gone(self) -> None:
-        """It will not begin."""
-        self._arrival.gone()
+            raise refused(error, self.id) from None
 
 
 def refused(error: InvalidRequest | BodyTooLarge | CallerError, ident: bytes) -> Refusal:
