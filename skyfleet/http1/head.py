@@ -7,7 +7,7 @@ Rules
 - The framing is decided once, with the head: a length or the chunked coding, never both and each only once
   (RFC 9112, section 6). What follows the head never changes it.
 - HTTP/1.1 has exactly one Host (RFC 9112, section 3.2). A request target is a path. An absolute one is
-  reduced to its path if its authority is the Host, as in HAProxy.
+  reduced to its path if its authority is the Host, as in HAProxy; the default port may be in one of them.
 - CONNECT and TRACE are refused, as in nginx: one asks for a tunnel, the other for a copy of the fields,
   which the platform's credentials may be among.
 - The limits are stated below; a head beyond them is refused with 431 (RFC 6585, section 5).
@@ -52,7 +52,7 @@ _REQUEST_LINE: Final = re.compile(rb"(%b) (%b) HTTP/([0-9])\.([0-9])\r\n" % (_TO
 BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 # RFC 3986, section 3.2, without user information and without a comma, which joins two values of one field.
 _AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+;=]+)(?::[0-9]{0,5})?")
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]+)(.*)")
+_ABSOLUTE: Final = re.compile(rb"(?i:(https?))://([^/?]+)(.*)")
 _MOST_DIGITS: Final = 18
 _NO_LENGTH: Final = f"Its Content-Length is no decimal number of at most {_MOST_DIGITS} digits."
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -219,10 +219,16 @@ def _path(target: bytes, by_name: dict[bytes, bytes]) -> bytes:
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         raise MalformedMessage("The request target is no path; it begins with '/'.")
-    authority, path = match.groups()
-    if authority.lower() != by_name.get(b"host", b"").lower():
+    scheme, authority, path = match.groups()
+    if _normal(authority, scheme) != _normal(by_name.get(b"host", b""), scheme):
         raise MalformedMessage("The host of the request target is not that of the Host field.")
     return path if path[:1] == b"/" else b"/" + path
+
+
+def _normal(authority: bytes, scheme: bytes) -> bytes:
+    """Without the scheme's own port, which may be written or left out (RFC 3986, section 6.2.3)."""
+    port = b":443" if len(scheme) == len("https") else b":80"
+    return authority.lower().removesuffix(port).removesuffix(b":")
 
 
 def _request_length(by_name: dict[bytes, bytes], minor: bytes) -> int:

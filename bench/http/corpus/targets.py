@@ -76,6 +76,15 @@ FORMS: Final = (
         _ABSOLUTE,
         Passed("GET", b"/"),
     ),
+    request(
+        "absolute form with the default port",
+        message(b"GET http://agent.example:80/x HTTP/1.1", HOST),
+        "RFC 3986, section 6.2.3",
+        Passed("GET", b"/x"),
+    ),
+    _bad(
+        "absolute form of another port", b"GET http://agent.example:81/x HTTP/1.1", HOST, rests_on=_ABSOLUTE
+    ),
     _bad("absolute form of another Host", b"GET http://other.example/x HTTP/1.1", HOST, rests_on=_ABSOLUTE),
     _bad("absolute form without Host", b"GET http://agent.example/x HTTP/1.1", rests_on=_HOST),
     _bad("absolute form with a user", b"GET http://u:p@agent.example/x HTTP/1.1", HOST, rests_on=_PARSERS),

@@ -80,6 +80,33 @@ def test_an_absolute_target_is_reduced_to_its_path(target: bytes, path: bytes) -
     assert parse_request(lines(b"GET %b HTTP/1.1" % target, b"Host: a:80")).target == path
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "same"),
+    [
+        (b"http://a:80/x", b"a", True),
+        (b"http://a/x", b"a:80", True),
+        (b"http://a:/x", b"A", True),
+        (b"https://a:443/x", b"a", True),
+        (b"http://[::1]:80/x", b"[::1]", True),
+        (b"https://a:80/x", b"a", False),
+        (b"http://a:443/x", b"a", False),
+        (b"http://a:8080/x", b"a", False),
+        (b"http://a:80:80/x", b"a", False),
+        (b"http://a:80/x", b"a:443", False),
+    ],
+)
+def test_a_default_port_may_be_left_out_of_an_absolute_target_or_of_its_host(
+    target: bytes, host: bytes, same: bool
+) -> None:
+    """RFC 3986, section 6.2.3; HAProxy compares them so (src/h1.c, `h1_validate_mismatch_authority`)."""
+    head = lines(b"GET %b HTTP/1.1" % target, b"Host: " + host)
+    if same:
+        assert parse_request(head).target == b"/x"
+        return
+    with pytest.raises(MalformedMessage, match="not that of the Host"):
+        parse_request(head)
+
+
 REFUSED = [
     (400, (b"GET /", b"Host: a")),
     (400, (b"GET  / HTTP/1.1", b"Host: a")),
