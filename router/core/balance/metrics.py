@@ -20,7 +20,7 @@ Rules
   hedge delay between them, make a target slow for `SLOW_S` after the newest. By chance three in a row happen
   once in 8,000 replies.
 - A recovery shows at once: while a target is over three times as slow as usual, each sample in a row below
-  one and a half times the baseline removes three quarters of the excess. After `SWIFT_ROW` of them the
+  one and a half times the baseline removes three quarters of the excess. After `FAST_STREAK` of them the
   average is at the baseline. A sample over three times the baseline before that restores the average: of a
   heavy-tailed model that is ten times as slow, one reply in nine is that fast. What is between counts neither
   way, since a tenth of healthy replies may be there.
@@ -57,8 +57,8 @@ _CAP, _OUTLIER = 4.0, 3.0
 _CAP_RARE: Final = 10.0
 # So many fast ones in a row end a slowness, how many times the baseline is fast, and what each of them leaves
 # of the distance.
-SWIFT_ROW: Final = 4
-_SWIFT: Final = 0.25
+FAST_STREAK: Final = 4
+_REMAINDER: Final = 0.25
 _LIKE_USUAL: Final = 1.5
 # See docs/benchmarks/plots/slow-streak.svg.
 SLOW_STREAK: Final = 3
@@ -83,9 +83,9 @@ class Traffic:
     usual_ms: its baseline over minutes. samples: how many good warm replies were timed, capped. outcomes,
     failures: decayed counts of attempts with a verdict, and of the failed among them. load: the newest
     utilization that the agent reported, in requests at work. p95_ms: what one good warm reply in twenty is
-    slower than. timed_at: of the newest latency, which cold starts and errors do not renew. swift: how many
-    fast ones in a row there were since it was slow. slow_streak: slow attempts in a row. slow_at: when the
-    newest was noticed.
+    slower than. timed_at: of the newest latency, which cold starts and errors do not renew. fast_streak: how
+    many fast ones in a row there were since it was slow. slow_streak: slow attempts in a row. slow_at: when
+    the newest was noticed.
     """
 
     at: float = 0.0
@@ -97,7 +97,7 @@ class Traffic:
     load: float = -1.0
     p95_ms: float = -1.0
     timed_at: float = 0.0
-    swift: int = 0
+    fast_streak: int = 0
     slow_streak: int = 0
     slow_at: float = 0.0
 
@@ -120,10 +120,15 @@ def saw(
     first event came within the hedge delay.
     """
     kept = 0.5 ** ((now - traffic.at) / MEMORY_S) if 0 < traffic.at < now else 1.0
-    latency, usual, p95, swift = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms, traffic.swift
+    latency, usual, p95, fast_streak = (
+        traffic.latency_ms,
+        traffic.usual_ms,
+        traffic.p95_ms,
+        traffic.fast_streak,
+    )
     samples, timed_at = traffic.samples, traffic.timed_at
     if latency_ms >= 0:
-        latency, usual, p95, swift = _timed(traffic, latency_ms, now)
+        latency, usual, p95, fast_streak = _timed(traffic, latency_ms, now)
         samples, timed_at = samples + 1 if samples < MOST_SAMPLES else MOST_SAMPLES, now
     return Traffic(
         now,
@@ -135,7 +140,7 @@ def saw(
         load if load >= 0 else traffic.load,
         p95,
         timed_at,
-        swift,
+        fast_streak,
         0 if in_time else traffic.slow_streak,
         traffic.slow_at,
     )
@@ -178,14 +183,14 @@ def restarted(traffic: Traffic, now: float) -> Traffic:
         failures=0.0,
         load=-1.0,
         timed_at=now,
-        swift=0,
+        fast_streak=0,
         slow_streak=0,
     )
 
 
 def nearly_recovered(traffic: Traffic) -> Traffic:
     """For a slow target with evidence that this is over: one more fast reply ends the slowness."""
-    return replace(traffic, swift=SWIFT_ROW - 1, slow_streak=0)
+    return replace(traffic, fast_streak=FAST_STREAK - 1, slow_streak=0)
 
 
 def failure_share(traffic: Traffic, now: float) -> tuple[float, float]:
@@ -203,8 +208,8 @@ def expected_ms(traffic: Traffic, now: float) -> float:
     if traffic.latency_ms <= traffic.usual_ms:
         return traffic.latency_ms
     latency, usual = traffic.latency_ms, traffic.usual_ms
-    if traffic.swift:
-        latency = _nearer(latency, usual, traffic.swift)
+    if traffic.fast_streak:
+        latency = _nearer(latency, usual, traffic.fast_streak)
     return _faded(latency, usual, max(0.0, now - traffic.timed_at))
 
 
@@ -216,11 +221,11 @@ def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, f
     age = now - traffic.timed_at
     age = age if age > 0 else 0.0
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
-    swift = traffic.swift
+    fast_streak = traffic.fast_streak
     if sample >= _OUTLIER * usual:
-        swift = 0
-    elif sample < _LIKE_USUAL * usual and (swift or latency > _OUTLIER * usual):
-        swift += 1
+        fast_streak = 0
+    elif sample < _LIKE_USUAL * usual and (fast_streak or latency > _OUTLIER * usual):
+        fast_streak += 1
     if 2 * sample < latency + usual and latency > usual:
         latency = _faded(latency, usual, age)
     first = 1 / (traffic.samples + 1)
@@ -248,9 +253,9 @@ def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, f
         p95 *= _UP
     else:
         p95 = p95 * _DOWN if p95 * _DOWN > 1 else 1.0
-    if swift == SWIFT_ROW:
-        return _nearer(latency, usual, swift), usual, p95, 0
-    return latency, usual, p95, swift
+    if fast_streak == FAST_STREAK:
+        return _nearer(latency, usual, fast_streak), usual, p95, 0
+    return latency, usual, p95, fast_streak
 
 
 def _faded(latency_ms: float, usual_ms: float, age_s: float) -> float:
@@ -258,6 +263,6 @@ def _faded(latency_ms: float, usual_ms: float, age_s: float) -> float:
     return usual_ms + (latency_ms - usual_ms) * 0.5 ** (age_s / FADE_S)
 
 
-def _nearer(latency_ms: float, usual_ms: float, swift: int) -> float:
+def _nearer(latency_ms: float, usual_ms: float, fast_streak: int) -> float:
     """The average after so many fast ones in a row."""
-    return usual_ms + (latency_ms - usual_ms) * _SWIFT**swift
+    return usual_ms + (latency_ms - usual_ms) * _REMAINDER**fast_streak

@@ -172,7 +172,7 @@ def settled(
     found: dict[str, float] = {}
     for key, quality in after.items():
         if key in before:
-            at_once = _AT_ONCE[traffic.get(key, NOTHING).swift]
+            at_once = _AT_ONCE[traffic.get(key, NOTHING).fast_streak]
             found[key] = min(quality, max(max(before[key], MIN_SHARE) * growth, at_once))
         else:
             found[key] = quality

@@ -318,7 +318,7 @@ def test_a_quality_falls_at_once_and_rises_in_time(
     """At most double in each `regain_s`, from the floor at least; a newcomer has its own at once."""
     found = settled(before, {"a": after}, elapsed, {})["a"]
     assert found <= after
-    fast = {"a": replace(NOTHING, swift=3)}
+    fast = {"a": replace(NOTHING, fast_streak=3)}
     assert settled(before, {"a": after}, elapsed, fast)["a"] == max(found, min(after, 0.6))
     if "a" not in before or after <= before["a"]:
         assert found == after
