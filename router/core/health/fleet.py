@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
+from typing import Final
 
 from router.core.balance.metrics import Traffic
 from router.core.balance.strategies import Candidate
@@ -37,6 +38,11 @@ from router.core.outcomes import Outcome
 from router.core.policy import Policy
 from router.core.targets import Target
 from skyfleet.values import frozen
+
+# Backoffs whose ends differ by no more are those of one request or one cause: dates have whole seconds.
+TOGETHER_S: Final = 1.0
+# Time alone does not change these.
+_TIMELESS: Final = frozenset({Status.HEALTHY, Status.UNKNOWN, Status.COLD, Status.DEGRADED, Status.DRAINING})
 
 
 @frozen
@@ -73,11 +79,6 @@ def settle(fleet: Fleet, now: float, policy: Policy) -> Fleet:
         and (after := h.settle(before, now, policy)) is not before
     }
     return replace(fleet, health={**fleet.health, **changed}) if changed else fleet
-
-
-# Backoffs whose ends differ by no more are those of one request or one cause: dates have whole seconds.
-TOGETHER_S = 1.0
-_TIMELESS = frozenset({Status.HEALTHY, Status.UNKNOWN, Status.COLD, Status.DEGRADED, Status.DRAINING})
 
 
 def changes_at(fleet: Fleet, now: float, policy: Policy) -> float:
@@ -125,14 +126,14 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
     derated = {
         key: fleet.health[key].derating.steps for key in keys if fleet.health[key].status is Status.DEGRADED
     }
-    tests, verdicts = outlier.look(keys, traffic, fleet.tests, now, derated)
+    tests, verdicts = outlier.after_traffic(keys, traffic, fleet.tests, now, derated)
     full = {one.key for one in fleet.targets if one.weight} & set(keys) - derated.keys()
     moved: dict[str, Health] = {}
     for key, verdict in verdicts.items():
         before = fleet.health[key]
-        if key not in derated and (verdict.verdict is not Conclusion.BAD or not full - {key}):
+        if key not in derated and (verdict.conclusion is not Conclusion.BAD or not full - {key}):
             continue
-        after = h.derated(before, verdict.verdict, now, policy, verdict.why)
+        after = h.derated(before, verdict.conclusion, now, policy, verdict.why)
         if after is before:
             continue
         moved[key] = after
@@ -229,14 +230,14 @@ def _together(
     """Each checker's snapshot as far as it is still believable, without and with the news."""
     known = {one: left for one, old in fleet.snapshots.items() if (left := merging.believable(old, now))}
     snapshots = dict(known)
-    for document in news:
-        snapshots[document.checker] = merging.fold(snapshots.get(document.checker), document)
+    for snapshot in news:
+        snapshots[snapshot.checker] = merging.fold(snapshots.get(snapshot.checker), snapshot)
     return known, snapshots
 
 
-def _news(known: Snapshot | None, document: Snapshot, key: str) -> ProbeResult | None:
+def _news(known: Snapshot | None, snapshot: Snapshot, key: str) -> ProbeResult | None:
     """The newest result of a target, if this snapshot has a newer one than was known."""
-    seen = document.results.get(key, ())
+    seen = snapshot.results.get(key, ())
     if not seen:
         return None
     before = known.results.get(key, ()) if known is not None else ()

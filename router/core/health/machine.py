@@ -302,18 +302,18 @@ def probed(
     return replace(health, reason=reason) if health.status is Status.DOWN else health
 
 
-def derated(health: Health, verdict: Conclusion, now: float, policy: Policy, why: str) -> Health:
-    """Apply the verdict of outlier detection to a serving target; the same object if no step is due."""
+def derated(health: Health, conclusion: Conclusion, now: float, policy: Policy, why: str) -> Health:
+    """Apply what outlier detection concludes of a serving target; the same object if no step is due."""
     if health.status is not Status.DEGRADED:
-        if verdict is not Conclusion.BAD:
+        if conclusion is not Conclusion.BAD:
             return health
         derating = outlier.first_step(health.derating, share(health, now, policy), now)
         return replace(step(health, Event.DERATE, now, why), derating=derating)
-    derating = outlier.next_step(health.derating, verdict, now)
+    derating = outlier.next_step(health.derating, conclusion, now)
     if derating is health.derating:
         return health
     was = _BACK + health.reason.removeprefix(_BACK)
-    health = replace(health, derating=derating, reason=why if verdict is Conclusion.BAD else was)
+    health = replace(health, derating=derating, reason=why if conclusion is Conclusion.BAD else was)
     return health if derating.steps else step(health, Event.RESTORE, now, "as good as the others again")
 
 

@@ -5,25 +5,24 @@ Rules
   one request a second and at a thousand.
 - Errors and slowness are two sequential tests (A. Wald, 1945). Each outcome moves a score between 0 (good)
   and 1 (bad); between them the test is open.
-- Errors: a failure is evidence for the share `ERRORS_BAD` against `ERRORS_FINE`, a success
-  against it. One failure never suffices, and a share below about the middle of both never adds up.
-- Slowness: the average is over `TIMES` the target's usual (`TIMES_FAR` if it is usually
-  slower than the others) and over `PEERS` times the others, by `GAP_MS` or more. For a target
-  that was slow from the start: over `SLOW_TIMES` the others by `SLOW_MS`, which no distance
-  between regions explains. `SLOW_REQUESTS` such requests end the test.
+- Errors: a failure is evidence for the share `ERRORS_BAD` against `ERRORS_FINE`, a success against it. One
+  failure never suffices, and a share below about the middle of both never adds up.
+- Slowness: the average is over `TIMES` the target's usual (`TIMES_FAR` if it is usually slower than the
+  others) and over `PEERS` times the others, by `GAP_MS` or more. For a target that was slow from the start:
+  over `SLOW_TIMES` the others by `SLOW_MS`, which no distance between regions explains. `SLOW_REQUESTS` such
+  requests end the test.
 - A target must be worse than the others, or the cause may be common. The others are the serving targets with
   traffic, represented by their lower median: with two others the better one, so two bad targets of three are
   both found. Without others there is no verdict, so the last target is never derated.
-- Derating halves the share in steps down to `FLOOR`. Each step is a test of its own that begins in
-  the middle (0.5): bad halves again, good doubles. A step up needs less evidence the smaller the share is,
+- Derating halves the share in steps down to `FLOOR`. Each step is a test of its own that begins in the
+  middle (0.5): bad halves again, good doubles. A step up needs less evidence the smaller the share is,
   because an error costs less: two fast replies at the floor, ten for the last step.
-- Ten times `BACK_S` without evidence doubles the share, too: a target without traffic has no
-  evidence.
+- Ten times `BACK_S` without evidence doubles the share, too: a target without traffic has no evidence.
 - A relapse after a step up lengthens the wait before each next step up, at most to the cap of ejections.
 
-Theory. With h = `PROOF`, a target with the true share of errors `ERRORS_FINE` is called bad
-by chance once in about e^h excursions of its score; at 2 % of errors once in e^(1.6 h). Averages of latency
-are capped per sample (`router.core.balance.metrics`), so one slow reply, however slow, never suffices.
+Theory. With h = `PROOF`, a target with the true share of errors `ERRORS_FINE` is called bad by chance once in
+about e^h excursions of its score; at 2 % of errors once in e^(1.6 h). Averages of latency are capped per
+sample (`router.core.balance.metrics`), so one slow reply, however slow, never suffices.
 """
 
 from __future__ import annotations
@@ -71,8 +70,8 @@ SLOW_MS: Final = 1000.0
 # (docs/benchmarks/plots/outlier-slow-requests.svg).
 SAMPLES: Final = 10
 SLOW_REQUESTS: Final = 20
-# How many requests one look may add to the test of slowness, since they share one average.
-_MOST_A_LOOK: Final = 8
+# How many requests one call of `after_traffic` may add to the test of slowness, since they share one average.
+_MOST_A_CALL: Final = 8
 # The decayed count of failures below which no test begins.
 _SOME: Final = 0.5
 _MIDDLE: Final = 0.5
@@ -116,9 +115,9 @@ class Derating:
 
 @frozen
 class Verdict:
-    """A verdict and, when it is bad, why."""
+    """The conclusion from a target's tests and, when it is bad, why."""
 
-    verdict: Conclusion
+    conclusion: Conclusion
     why: str = ""
 
 
@@ -139,17 +138,17 @@ def first_step(last: Derating, current: float, now: float) -> Derating:
     return Derating(steps, now, relapses=last.relapses + 1 if lately and last.moved_at else 0)
 
 
-def next_step(derating: Derating, verdict: Conclusion, now: float) -> Derating:
+def next_step(derating: Derating, conclusion: Conclusion, now: float) -> Derating:
     """One step further down or up when it is due; else the same object."""
     age = now - derating.moved_at if now >= derating.moved_at else math.inf
-    if verdict is Conclusion.BAD:
+    if conclusion is Conclusion.BAD:
         if age < STEP_S:
             return derating
         lowest = 0.5**derating.steps <= FLOOR
         return Derating(
             derating.steps if lowest else derating.steps + 1, now, relapses=derating.relapses + derating.risen
         )
-    patience = BACK_S * (1 + derating.relapses) * (1 if verdict is Conclusion.GOOD else _UNHEARD)
+    patience = BACK_S * (1 + derating.relapses) * (1 if conclusion is Conclusion.GOOD else _UNHEARD)
     if age < min(patience, EJECTION_CAP_S):
         return derating
     return Derating(derating.steps - 1, now, risen=True, relapses=derating.relapses)
@@ -160,7 +159,7 @@ def new_test(seen: Traffic) -> SequentialTest:
     return SequentialTest(seen.at, seen.outcomes, seen.failures, _MIDDLE, _MIDDLE)
 
 
-def look(
+def after_traffic(
     keys: Sequence[str],
     traffic: Mapping[str, Traffic],
     tests: Mapping[str, SequentialTest],
@@ -179,7 +178,7 @@ def look(
         seen, known = traffic.get(key, NOTHING), tests.get(key)
         if known is None and key in derated:
             known = new_test(seen)
-        test = _counted(known, seen, others.pace(key))
+        test = _test_after(known, seen, others.pace(key))
         if test is not None and (key in derated or not _over(test, seen)):
             after[key] = test
     if not after:
@@ -189,7 +188,7 @@ def look(
     return (tests if after == tests else after), verdicts
 
 
-def _counted(known: SequentialTest | None, seen: Traffic, slow: bool | None) -> SequentialTest | None:
+def _test_after(known: SequentialTest | None, seen: Traffic, slow: bool | None) -> SequentialTest | None:
     """The tests of a target after its newest traffic. slow: None between slow and fast."""
     if known is None:
         if seen.failures < _SOME and slow is not True:
@@ -203,7 +202,7 @@ def _counted(known: SequentialTest | None, seen: Traffic, slow: bool | None) -> 
             return known
     against = failures * _FAILED - (outcomes - failures) * _SUCCEEDED
     # A sample without an outcome is the latency of an attempt that was lost to a hedge.
-    votes = 0.0 if slow is None else min(max(outcomes, 1), _MOST_A_LOOK) * (1 if slow else -1)
+    votes = 0.0 if slow is None else min(max(outcomes, 1), _MOST_A_CALL) * (1 if slow else -1)
     return SequentialTest(
         seen.at,
         seen.outcomes,
@@ -232,7 +231,6 @@ class _Others:
         self._parts: dict[str, float] = {}
         self._sorted_parts: list[float] = []
         self._sorted_errors: list[float] = []
-        self._doubts: Mapping[str, SequentialTest] = {}
 
     def pace(self, key: str) -> bool | None:
         """Slow, fast, or neither."""
@@ -259,7 +257,6 @@ class _Others:
             seen = self._traffic.get(key, NOTHING)
             if seen.outcomes:
                 self._parts[key] = seen.failures / seen.outcomes
-        self._doubts = tests
         self._sorted_parts = sorted(self._parts.values())
         self._sorted_errors = sorted(tests[key].errors if key in tests else 0.0 for key in self._parts)
 
@@ -268,9 +265,8 @@ class _Others:
         if test.slow >= 1 and (rest := self._rest(key)) is not None:
             seen = self._traffic[key]
             own, usual = seen.latency_ms, seen.usual_ms
-            return Verdict(
-                Conclusion.BAD, f"slow: {own:.0f} ms, usually {usual:.0f} ms, others {rest:.0f} ms"
-            )
+            why = f"slow: {own:.0f} ms, usually {usual:.0f} ms, others {rest:.0f} ms"
+            return Verdict(Conclusion.BAD, why)
         if test.errors >= 1 and key in self._parts:
             part = self._parts[key]
             rest = _lower_median_without(self._sorted_parts, part)

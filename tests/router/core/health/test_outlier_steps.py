@@ -72,6 +72,6 @@ def test_after_the_clock_was_set_back_the_next_step_need_not_wait_for_it(verdict
 def test_a_derated_target_always_has_an_open_test() -> None:
     """Without one, a new test begins in the middle at its first look."""
     traffic = {key: Traffic(NOW, 10.0, 10.0, 50, 20.0, 0.0) for key in ("a", "b")}
-    tests, verdicts = outlier.look(["a", "b"], traffic, {}, NOW, {"a": 2})
+    tests, verdicts = outlier.after_traffic(["a", "b"], traffic, {}, NOW, {"a": 2})
     assert (tests["a"].errors, tests["a"].slow) == (0.5, 0.5)
-    assert verdicts["a"].verdict is Conclusion.UNSURE
+    assert verdicts["a"].conclusion is Conclusion.UNSURE
