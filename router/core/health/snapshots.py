@@ -119,7 +119,7 @@ def keep(*several: Iterable[ProbeResult]) -> tuple[ProbeResult, ...]:
 
 def _joined(before: tuple[ProbeResult, ...], after: tuple[ProbeResult, ...]) -> tuple[ProbeResult, ...]:
     """As `keep`, of two that are kept already. Most often the second only goes on where the first ends, and
-    nothing needs sorting: at 300 targets that is the most of what a document costs."""
+    nothing needs sorting: at 300 targets that is most of what a snapshot costs."""
     if not before or not after:
         return before or after
     if before[-1].at == after[-1].at and before == after:
@@ -161,32 +161,32 @@ def verdict(results: Sequence[ProbeResult], policy: Policy) -> bool | None:
     return None
 
 
-def believable(document: Snapshot, now: float) -> Snapshot | None:
-    """What is left of a known document without the future, in which this clock may have been."""
-    if document.at > now + SKEW_S:
+def believable(snapshot: Snapshot, now: float) -> Snapshot | None:
+    """What is left of a known snapshot without the future, in which this clock may have been."""
+    if snapshot.at > now + SKEW_S:
         return None
-    if all(not seen or seen[-1].at <= now + SKEW_S for seen in document.results.values()):
-        return document
+    if all(not seen or seen[-1].at <= now + SKEW_S for seen in snapshot.results.values()):
+        return snapshot
     left = {
         target: tuple(one for one in seen if one.at <= now + SKEW_S)
-        for target, seen in document.results.items()
+        for target, seen in snapshot.results.items()
     }
-    return Snapshot(document.checker, document.at, left, document.routers)
+    return Snapshot(snapshot.checker, snapshot.at, left, snapshot.routers)
 
 
-def is_fresh(document: Snapshot, now: float, policy: Policy) -> bool:
+def is_fresh(snapshot: Snapshot, now: float, policy: Policy) -> bool:
     """Whether this checker still has a say."""
-    return _fresh(document.at, now, policy)
+    return _fresh(snapshot.at, now, policy)
 
 
 def votes(
-    documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
+    snapshots: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
 ) -> Votes:
     """What each fresh checker that has a verdict says of one target. since: older results do not count."""
     ups, dissents, newest = 0, 0, 0.0
     downs: list[str] = []
-    for document in documents:
-        results = document.results.get(target, ())
+    for snapshot in snapshots:
+        results = snapshot.results.get(target, ())
         if since:
             results = tuple(one for one in results if one.at > since)
         if not results or not _fresh(results[-1].at, now, policy):
@@ -199,15 +199,15 @@ def votes(
         if up:
             ups += 1
         else:
-            downs.append(f"{document.checker}: {results[-1].reason or 'no answer'}")
+            downs.append(f"{snapshot.checker}: {results[-1].reason or 'no answer'}")
     return Votes(ups, tuple(downs), newest, dissents)
 
 
 def merged(
-    documents: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
+    snapshots: Iterable[Snapshot], target: str, now: float, policy: Policy, since: float = 0.0
 ) -> Merged:
     """The majority of the fresh checkers on one target. since: older results do not count."""
-    given = votes(documents, target, now, policy, since)
+    given = votes(snapshots, target, now, policy, since)
     downs, voters = len(given.downs), given.voters
     if not voters:
         return Merged(None, given.at, "no fresh checker has a verdict")
@@ -255,13 +255,13 @@ def parse(value: object, known: Collection[str], now: float, checkers: Collectio
     return Snapshot(checker, at, results, _routers(fields.get("routers", [])))
 
 
-def dump(document: Snapshot) -> dict[str, object]:
+def dump(snapshot: Snapshot) -> dict[str, object]:
     """The JSON form."""
     return {
         "version": VERSION,
-        "checker": document.checker,
-        "at": document.at,
-        **({"routers": list(document.routers)} if document.routers else {}),
+        "checker": snapshot.checker,
+        "at": snapshot.at,
+        **({"routers": list(snapshot.routers)} if snapshot.routers else {}),
         "results": [
             {
                 "target": target,
@@ -273,7 +273,7 @@ def dump(document: Snapshot) -> dict[str, object]:
                 "build": one.build or None,
                 "inflight": one.inflight if one.inflight >= 0 else None,
             }
-            for target, seen in document.results.items()
+            for target, seen in snapshot.results.items()
             for one in seen
         ],
     }
