@@ -43,11 +43,13 @@ class Place:
 
 @frozen
 class RouterSettings:
-    """Settings of a router. api_key_sha256: digest of each valid key of clients, the newest first; None when
-    the router is open.
+    """Settings of a router.
+
+    api_key_sha256: digest of each valid key of clients, the newest first; None when the router is open.
     public_url: the URL that clients use, where it is another one than the router's own. cors_origins: of
     pages that may call; empty: the agent decides. agent_kind: of the fleet's agents, checkers: the places of
-    its checkers; empty: unknown."""
+    its checkers; empty: unknown.
+    """
 
     place: Place
     targets: tuple[Target, ...]

@@ -84,7 +84,7 @@ def _target(balancer: Balancer, fleet: Fleet, key: str, now: float) -> dict[str,
     target, health = balancer.targets[key], fleet.health[key]
     seen = [one.results[key][-1] for one in fleet.snapshots.values() if one.results.get(key)]
     last = max(seen, default=None, key=lambda one: one.order)
-    out = health.status is Status.EJECTED
+    ejected = health.status is Status.EJECTED
     votes = snapshots.votes(fleet.snapshots.values(), key, now, balancer.policy)
     return {
         "cloud": target.cloud,
@@ -104,7 +104,7 @@ def _target(balancer: Balancer, fleet: Fleet, key: str, now: float) -> dict[str,
         "ejections": health.ejections,
         "health_share": h.share(health, now, balancer.policy) if health.status in h.SERVING else 0.0,
         "backoff_s": round(health.backoff_until - now, 1) if h.in_backoff(health, now) else 0.0,
-        "ejected_s": round(max(0.0, health.ejected_until - now), 1) if out else 0.0,
+        "ejected_s": round(max(0.0, health.ejected_until - now), 1) if ejected else 0.0,
         # Of several that serve it would be out; own traffic never puts out the last one.
         "failing": health.status in h.SERVING and health.failures >= h.FAILURES,
         "checkers_up": votes.ups,

@@ -8,12 +8,12 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """How an attempt ended, as far as health is concerned.
 
-    NEUTRAL: says nothing of the target: the client left, the request itself was bad. FAILURE: a bad reply,
-    or one that broke off. SILENCE: no part of a reply: refused, reset or timed out. RATE_LIMITED: a 429,
-    or a 503 with Retry-After. UNRESPONSIVE: not even /health answered. AGENT_ERROR: the agent's own code
-    answered with an error; only the comparison of targets tells whose fault that is
-    (`router.core.health.attribution`). CLIENT_GAVE_UP: long after the
-    target should have answered; only the comparison with others tells what that means.
+    FAILURE: a bad reply, or one that broke off. SILENCE: no part of a reply: refused, reset or timed out.
+    AGENT_ERROR: the agent's own code answered with an error; only the comparison of targets tells whose
+    fault that is (`router.core.health.attribution`). UNRESPONSIVE: not even /health answered. NEUTRAL: says
+    nothing of the target: the client left, the request itself was bad. RATE_LIMITED: a 429, or a 503 with
+    Retry-After. CLIENT_GAVE_UP: long after the target should have answered; only the comparison with others
+    tells what that means.
     """
 
     SUCCESS = "success"

@@ -15,10 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from router.core.balance.metrics import (
-    is_slow,
-    restarted,
-)
+from router.core.balance.metrics import is_slow, restarted
 from router.core.balance.picker import Basis, due_s, prepare, shares
 from router.core.balance.quality import Known
 from router.core.balance.state import TargetStates

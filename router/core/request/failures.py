@@ -153,8 +153,7 @@ def response_lines(
 
 def error_reply(fail: Fail, retry_after_s: int, rpc: bytes = b"") -> tuple[list[Header], bytes]:
     """Header fields and body of the router's own error. retry_after_s: until a target may serve again;
-    told only if a repeat may help.
-    rpc: the error in JSON-RPC's shape, for a request that has it."""
+    told only if a repeat may help. rpc: the error in JSON-RPC's shape, for a request that has it."""
     body = rpc or error_json(fail.code, fail.reason, fail.status)
     headers: list[Header] = [
         (b"content-type", b"application/json"),

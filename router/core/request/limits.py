@@ -19,11 +19,11 @@ class RequestLimits:
     """What is settled when a request begins. Times are seconds of one monotonic clock.
 
     budget: at most so many attempts that may have executed. started, deadline: absolute; the deadline is for
-    the begin of a reply. client_deadline: absolute, for its end; infinite: the client set none. repeatable:
-    the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a lone attempt
-    is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no hedge.
-    affinity_key: requests with the same one meet at one target; empty: none. heartbeat_s: after so long a
-    silent event stream gets a comment; infinite: never.
+    the beginning of a reply. client_deadline: absolute, for its end; infinite: the client set none.
+    repeatable: the request says that a repeat is harmless. parallel: attempts at once. hedge_after_s: when a
+    lone attempt is hedged; infinite: never. retries_only: repeatable by an Idempotency-Key, which allows no
+    hedge. affinity_key: requests with the same one meet at one target; empty: none. heartbeat_s: after so
+    long a silent event stream gets a comment; infinite: never.
     """
 
     policy: Policy

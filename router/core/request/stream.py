@@ -24,7 +24,7 @@ from skyfleet.sse import EventStream
 
 # A few events of any API.
 _BEGINNING: Final = 4096
-# Allowed at the begin of a stream only (https://html.spec.whatwg.org/multipage/server-sent-events.html,
+# Allowed at the beginning of a stream only (https://html.spec.whatwg.org/multipage/server-sent-events.html,
 # section "Parsing an event stream").
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 # Comments are late by up to this part of their interval, so that many silent streams share a wake-up.
