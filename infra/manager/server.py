@@ -4,7 +4,9 @@ Rules
 - One manager for each stack: a lock of its folder is held as long as the process lives.
 - The port of the last run is taken again if it is free, so that an open page finds a restarted manager.
 - At SIGTERM and SIGINT the streams end, requests get a few seconds, and a running job goes on by itself.
-- Beyond MOST_CONNECTIONS a request gets 503 as a problem document; uvicorn's own limit answers in plain text.
+- Beyond MOST_CONNECTIONS the connection that has been idle longest is aborted, as nginx does it: its client
+  has no request in progress, and connects again. If all are busy, a request gets 503 as a problem document;
+  uvicorn's own limit answers in plain text.
 - A client that does not read has its connection aborted; uvicorn would wait for it for ever. A client that
   does not send a head in time, too.
 """
@@ -14,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import signal
 import socket
@@ -48,10 +49,16 @@ HEAD_S: Final = 15.0
 SEND_BUFFER: Final = 64 * 1024
 GRACE_S: Final = 3
 MOST_CONNECTIONS: Final = 400
+# Most requests end within it; streams have limits of their own, far below MOST_CONNECTIONS.
+BUSY_S: Final = 5
 
 
 class Protocol(H11Protocol):
-    """A connection that is aborted when its client neither reads nor sends."""
+    """A connection that is aborted when its client neither reads nor sends, or when another needs its place.
+
+    The latter is nginx's rule for connections without a request in progress: src/core/ngx_connection.c,
+    ngx_drain_connections, of release 1.31.4.
+    """
 
     unread_s = UNREAD_S
     head_s = HEAD_S
@@ -69,6 +76,7 @@ class Protocol(H11Protocol):
         self.app = cast("Any", self._bounded)
         self._unread: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer 503 when there are more connections than may be."""
@@ -76,9 +84,9 @@ class Protocol(H11Protocol):
             await self._served(scope, receive, send)
             return
         busy = Unavailable(
-            f"The manager has {len(self.connections)} connections and serves {self.most}. Those that ask for "
-            f"nothing are closed after {self.head_s:.0f} s.",
-            retry_after=math.ceil(self.head_s),
+            f"The manager has {len(self.connections)} connections with a request in progress and serves "
+            f"{self.most}.",
+            retry_after=BUSY_S,
         )
         reply = problem.response(busy, {"connection": "close"})
         await reply(scope, receive, problem.with_headers(send))
@@ -86,18 +94,37 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head = self.loop.call_later(self.head_s, transport.abort)
+        if len(self.connections) > self.most:
+            self._make_way()
+        self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:
             self._end_head()
+            self._idle_since = None
         elif self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self.head_s, self.transport.abort)
 
     def on_response_complete(self) -> None:
         self._end_head()
+        self._idle_since = self.loop.time()
         super().on_response_complete()
+        if not self.cycle.response_complete:  # the next request had arrived already
+            self._idle_since = None
+
+    def _make_way(self) -> None:
+        """Abort the connection that has been idle longest, if there is one."""
+        idle = [
+            (one._idle_since, one)
+            for one in self.connections
+            if isinstance(one, Protocol) and one._idle_since is not None
+        ]
+        if idle:
+            _, oldest = min(idle, key=lambda found: found[0])
+            oldest._idle_since = None  # it is counted until the next turn of the event loop
+            oldest.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP/1.1 with a problem document, as everything else."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from infra.manager.jobs.model import Change
 from infra.manager.server import Protocol, listening, single
 from infra.manager.stream import Listeners
 from infra.operations.errors import CommandFailed
@@ -24,7 +23,7 @@ from infra.operations.paths import STACK, Layout
 from tests.infra.manager.fakes import Setup
 from tests.infra.manager.serving import Running, running, wait_until
 
-CHANGE = Change("create", "aws", "us-east-1")
+HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 EVENTS = b"GET /api/jobs/j1/events HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
@@ -51,6 +50,26 @@ def submit(one: Running) -> None:
     with session(one.url) as http:
         body = {"cloud": "aws", "region": "us-east-1"}
         assert http.post(f"{one.url}/api/create-resource", json=body, timeout=20).status_code == 202
+
+
+def stream(one: Running) -> socket.socket:
+    """A connection with an open stream."""
+    made = one.connect()
+    made.sendall(EVENTS)
+    assert made.recv(15) == b"HTTP/1.1 200 OK"
+    return made
+
+
+def read_reply(connection: socket.socket) -> bytes:
+    """One reply with a content-length."""
+    reply = b""
+    while b"\r\n\r\n" not in reply:
+        reply += (got := connection.recv(1))
+        assert got, "the connection ended"
+    size = int(reply.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    while size:
+        size -= len(connection.recv(size))
+    return reply
 
 
 def test_listeners_are_bounded_and_block_no_other_request(tmp_path: Path) -> None:
@@ -103,19 +122,63 @@ def test_a_client_without_a_head_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_request_beyond_the_connections_is_told_so(tmp_path: Path) -> None:
-    """503 as a problem document, when to come again, and the place is free when another one leaves."""
+    """When all of them have a request: 503 as a problem document, and when to come again.
+
+    The place is free when another one leaves."""
     with running(tmp_path, Setup(tmp_path), Narrow) as one, contextlib.ExitStack() as held:
-        idle = [held.enter_context(one.connect()) for _ in range(Narrow.most)]
-        wait_until(lambda: len(one.server.server_state.connections) == Narrow.most)
+        submit(one)
+        streams = [held.enter_context(stream(one)) for _ in range(Narrow.most)]
         with session(one.url) as http:
             refused = http.get(f"{one.url}/health", timeout=20)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "15")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.headers["x-frame-options"] == "DENY"
-        idle[0].close()
+        streams[0].close()
         wait_until(lambda: len(one.server.server_state.connections) < Narrow.most)
         with session(one.url) as http:
             assert http.get(f"{one.url}/health", timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /health HTTP/1.1\r\nhos", HEALTH, HEALTH * 2],
+    ids=["silent", "half a head", "kept alive", "pipelined"],
+)
+def test_the_connection_that_is_idle_longest_makes_way(sent: bytes, tmp_path: Path) -> None:
+    """A stream stays, and so do the newer ones of those that are idle."""
+    with running(tmp_path, Setup(tmp_path), Narrow) as one, contextlib.ExitStack() as held:
+        submit(one)
+        streaming = held.enter_context(stream(one))
+        idle: list[socket.socket] = []
+        for _ in range(Narrow.most - 1):
+            connection = held.enter_context(one.connect())
+            idle.append(connection)
+            connection.sendall(sent)
+            for _ in range(sent.count(HEALTH)):
+                assert read_reply(connection).startswith(b"HTTP/1.1 200 OK")
+            wait_until(lambda: len(one.server.server_state.connections) > len(idle))
+        with session(one.url) as http:
+            assert http.get(f"{one.url}/health", timeout=20).status_code == 200
+        with contextlib.suppress(ConnectionResetError):
+            assert idle[0].recv(100) == b""
+        idle[1].sendall(b"t: x\r\n\r\n" if sent.endswith(b"hos") else HEALTH)
+        assert read_reply(idle[1]).startswith(b"HTTP/1.1 ")
+        one.in_loop(lambda: one.setup.jobs.say("j1", "on"))
+        streamed = b""
+        while b"data: " not in streamed:
+            streamed += (got := streaming.recv(65_536))
+            assert got, "the stream ended"
+
+
+def test_a_crowd_of_idle_connections_locks_no_client_out(tmp_path: Path) -> None:
+    """Each of some hundred connections takes the place of the one before, and requests are answered."""
+    with running(tmp_path, Setup(tmp_path), Narrow) as one, contextlib.ExitStack() as held:
+        for _ in range(10):
+            for _ in range(30):
+                held.enter_context(one.connect()).sendall(b"GET")
+            with session(one.url) as http:
+                assert http.get(f"{one.url}/health", timeout=20).status_code == 200
+        assert len(one.server.server_state.connections) <= Narrow.most
 
 
 def test_streams_end_when_the_manager_stops(tmp_path: Path) -> None:
