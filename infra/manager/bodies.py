@@ -86,7 +86,7 @@ class DeleteResource(Body):
 
     cloud: CloudName
     region: Region
-    force: bool = Field(False, description="Also the last target; do not wait for a silent router.")
+    force: bool = Field(False, description="Also a target with a router; do not wait for a silent one.")
     version: Version = ""
 
     def change(self, *, preview: bool) -> Change:

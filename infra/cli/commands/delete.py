@@ -12,7 +12,9 @@ from infra.operations.stack.option import stack_option
 @click.command("delete", epilog="Example: skyfleet delete aws us-east-1")
 @click.argument("cloud")
 @click.argument("region")
-@click.option("--force", is_flag=True, help="Remove also the last target; do not wait for a silent router.")
+@click.option(
+    "--force", is_flag=True, help="Remove also a target with a router; do not wait for a silent one."
+)
 @click.option("--preview", is_flag=True, help="Only show what would be removed.")
 @stack_option
 @json_option

@@ -32,9 +32,9 @@ class Change:
 
     action: "create" adds a target or changes one, "delete" drains and removes one, "weight" changes a weight.
     options: numbers of the target by their names in the config (`weight`, `minInstances`, `maxInstances`,
-    `memoryMb`, `concurrency`); a name that is absent stays as it is. force: remove the last target too, and
-    do not wait for a router that cannot be reached. version: of the desired state that the operator saw;
-    empty: any. preview: plan only.
+    `memoryMb`, `concurrency`); a name that is absent stays as it is. force: remove also a target whose cloud
+    has a router, and do not wait for a router that cannot be reached. version: of the desired state that the
+    operator saw; empty: any. preview: plan only.
     """
 
     action: Action

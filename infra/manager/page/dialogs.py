@@ -160,7 +160,7 @@ def remove(view: TargetView, picture: Picture) -> Node:
             "plan",
             {"action": "delete", "target": view.key, "version": picture.version},
             "Show the plan",
-            _check("force", "Also if it is the last target, or a router cannot be reached"),
+            _check("force", "Also if a router goes with it, or one cannot be reached"),
         ),
     )
 
