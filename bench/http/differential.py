@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.failover.peers.base import Absent, Bench
+from bench.http.causes import UNEXPLAINED, Cause, cause_of
 from bench.http.contestants import NAMES, TITLES, started
 from tests.differential import compare, platforms, reply_cases, request_cases
 from tests.differential.client import Got, exchange
@@ -39,7 +40,7 @@ def section(bench: Bench, folder: Path) -> str:
                 versions[name] = version
                 address = ("127.0.0.1", port)
                 found[name] = {case.name: _cell(upstream, address, case, direct[case.name]) for case in CASES}
-    return _page(versions, found)
+    return page(versions, found)
 
 
 def _exchange(upstream: Recorder, address: tuple[str, int], case: Case) -> tuple[list[Seen], Got]:
@@ -94,20 +95,34 @@ def _words(
     return words
 
 
-def _page(versions: Mapping[str, str], found: Mapping[str, Mapping[str, str]]) -> str:
-    names = list(found)
+def page(versions: Mapping[str, str], found: Mapping[str, Mapping[str, str]]) -> str:
+    """The section. found: for each contestant, what differs in each case; empty: nothing."""
+    names, causes = list(found), list[Cause]()
     equal = ", ".join(
         f"{TITLES[name]} ({versions[name]}) {sum(not cell for cell in found[name].values())}"
         for name in names
     )
     rows = [
-        [_code(case.name), *(found[name][case.name] or "equal" for name in names)]
+        [_code(case.name), *(_told(name, case.name, found[name][case.name], causes) for name in names)]
         for case in CASES
         if any(found[name][case.name] for name in names)
     ]
     head = ["case", *(TITLES[name] for name in names)]
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *map(_cells, rows))]
-    return _INTRODUCTION.format(cases=len(CASES), equal=equal) + "\n".join(lines) + "\n"
+    notes = [f"({number}) {cause.text}\n" for number, cause in enumerate(causes, 1)]
+    return _INTRODUCTION.format(cases=len(CASES), equal=equal) + "\n".join([*lines, "", *notes])
+
+
+def _told(contestant: str, case: str, difference: str, causes: list[Cause]) -> str:
+    """A cell: what differs, and the number of its cause. causes: those of the cells before it."""
+    if not difference:
+        return "equal"
+    cause = cause_of(contestant, case)
+    if cause is None:
+        return f"{difference} {UNEXPLAINED}"
+    if cause not in causes:
+        causes.append(cause)
+    return f"{difference} ({causes.index(cause) + 1})"
 
 
 def _cells(row: list[str]) -> list[str]:
@@ -127,6 +142,9 @@ contestant. Left out are the fields that this router documents, what a proxy say
 fields with different names, and whether repeated fields of a reply are joined by commas. Equal to the direct
 exchange, octet by octet, are: {equal}.
 
-The table has the cases in which one differs: the field or the part of the exchange that is another one.
+The table has the cases in which one differs: the field or the part of the exchange that is another one, and
+the number of its cause below the table. Fields behind the body of a request are left out of the comparison:
+HAProxy passes them on, nginx and this router do not
+([why](../limits.md#sizes-and-slow-clients)).
 
 """
