@@ -16,8 +16,16 @@ from tests.router.support import Front, Peer, Received, eventually, ok, router, 
 
 # Each request has a key of its own, since requests with one key meet at one target.
 KEYS = count()
-# A request that waits for a silent target asks its /health soon; ejections last as long as in production.
-BRISK = replace(DEFAULT, probe_after_s=0.1, probe_timeout_s=0.2, connect_timeout_s=1.0, queue_timeout_s=0.0)
+# A request that waits for a silent target asks its /health soon. Ejections and slow starts outlast each test.
+BRISK = replace(
+    DEFAULT,
+    probe_after_s=0.1,
+    probe_timeout_s=0.2,
+    connect_timeout_s=1.0,
+    queue_timeout_s=0.0,
+    ejection_s=300.0,
+    slow_start_s=300.0,
+)
 
 
 def balancer(front: Front) -> Balancer:
@@ -44,13 +52,11 @@ async def test_a_target_that_refused_serves_again_long_before_its_ejection_ends(
         while health(front).status != "ejected":
             await call(front)
         await gone.returns()
-        began = time.monotonic()
-        while health(front).status == "ejected":
-            await call(front)
-            await asyncio.sleep(0.01)
-        assert health(front).status == "slow-start"
-        assert time.monotonic() - began < DEFAULT.ejection_s
-        assert health(front).ejections == 1
+        async with asyncio.timeout(60):
+            while health(front).status == "ejected":
+                await call(front)
+                await asyncio.sleep(0.01)
+        assert (health(front).status, health(front).ejections) == ("slow-start", 1)
 
 
 async def test_a_black_hole_under_load_is_one_ejection() -> None:
@@ -78,10 +84,11 @@ async def test_a_black_hole_under_load_is_one_ejection() -> None:
 
         await load(0.4)
         hole.set()
-        await load(1.2)
-        assert health(front).status == "ejected"
-        hole.clear()
-        async with asyncio.timeout(DEFAULT.ejection_s / 2):
+        async with asyncio.timeout(60):
+            while health(front).status != "ejected":
+                await load(0.1)
+            await load(0.6)
+            hole.clear()
             while health(front).status == "ejected":
                 await load(0.1)
         await load(0.6)
@@ -98,7 +105,8 @@ async def test_an_instance_without_requests_sends_no_checks() -> None:
     ):
         while health(front).status != "ejected":
             await call(front)
-        await asyncio.sleep(0.6)
+        prober = front.app._context.prober  # pyright: ignore[reportPrivateUsage]
+        await eventually(lambda: prober._requests == balancer(front).requests and not prober._tasks)  # pyright: ignore
         await gone.returns()
         await asyncio.sleep(0.6)
         assert health(front).status == "ejected"
