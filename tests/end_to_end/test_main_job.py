@@ -122,7 +122,7 @@ def test_with_the_first_router_lost_the_next_one_answers(healed: Fleet) -> None:
 def test_a_stream_arrives_as_it_is_made_from_each_cloud(healed: Fleet, cloud: str) -> None:
     """Through the router the first chunk comes long before the last, whichever cloud answers.
 
-    A client that was stalled reads both at once, so it asks again: a stream that is held back fails each time.
+    A stalled client reads both at once, so it asks again: a stream that is held back fails each time.
     """
     body = {"model": "skyfleet", "stream": True, "messages": [{"role": "user", "content": "wait 1 second"}]}
     url = f"{healed.url}/v1/chat/completions"

@@ -52,7 +52,8 @@ JSON = CHUNKED % b"application/json; charset=utf-8"
 MARK = "endpoint-load-metrics: TEXT application_utilization=0\r\n"
 
 
-PATIENT = replace(QUICK, queue_timeout_s=4.0, queue_pause_s=0.02, probe_fresh_s=0.02)
+# Neither the queue nor the deadline ends a request on a loaded machine.
+PATIENT = replace(QUICK, queue_timeout_s=60.0, deadline_s=60.0, queue_pause_s=0.02, probe_fresh_s=0.02)
 
 
 async def agent(request: Received, peer: Peer) -> None:

@@ -25,7 +25,9 @@ from router.proxy.context import Context
 from router.proxy.prober import Prober
 from skyfleet.contract import Strategy
 from tests.router.support import (
+    GROWING_MS,
     QUICK,
+    Front,
     Peer,
     Received,
     alive,
@@ -43,6 +45,12 @@ from tests.trust import NO_CERTIFICATES
 IMPATIENT = {"x-skyfleet-timeout-ms": "400"}
 
 
+def noticed(front: Front) -> bool:
+    """Whether a target is being asked for its health, or is out already."""
+    balancer = front.app._context.balancer  # pyright: ignore[reportPrivateUsage]
+    return bool(balancer.probing or balancer.out())
+
+
 async def swallows_requests(request: Received, peer: Peer) -> None:
     """Its /health is fine."""
     await (alive(peer) if request.target == "/health" else peer.until_closed())
@@ -52,15 +60,21 @@ async def swallows_requests(request: Received, peer: Peer) -> None:
 async def test_a_dead_target_is_noticed_though_each_client_is_less_patient_than_the_router(
     strategy: str,
 ) -> None:
-    """The first deadline that passes makes the router ask; until the answer others go elsewhere."""
+    """The first deadline that passes there makes the router ask; until the answer others go elsewhere."""
     async with (
         upstream(swallows) as bad,
         upstream(ok) as good,
         router([bad.url, good.url], policy=DEFAULT, repeatable=False, SKYFLEET_STRATEGY=strategy) as front,
     ):
-        codes = [(await front.client.post("/invoke", headers=IMPATIENT)).status_code for _ in range(20)]
-        assert codes.count(504) == 1
-        assert codes.count(200) == 19
+        for deadline_ms in GROWING_MS:
+            headers = {"x-skyfleet-timeout-ms": str(deadline_ms)}
+            assert (await front.client.post("/invoke", headers=headers)).status_code == 504
+            if noticed(front):
+                break
+        assert noticed(front)
+        sent = len(bad.asked)
+        assert {(await front.client.post("/invoke")).status_code for _ in range(19)} == {200}
+        assert len(bad.asked) == sent
 
 
 @pytest.mark.pure
@@ -103,13 +117,19 @@ async def test_a_dead_target_is_noticed_though_callers_hang_up() -> None:
         upstream(ok) as good,
         router([bad.url, good.url], policy=DEFAULT, repeatable=False) as front,
     ):
-        lost = 0
-        for _ in range(12):
-            try:
-                assert (await front.client.post("/invoke", timeout=0.4)).status_code == 200
-            except httpx.ReadTimeout:
-                lost += 1
-        assert lost == 1
+        for timeout_ms in GROWING_MS:
+            with pytest.raises(httpx.TimeoutException):
+                await front.client.post("/invoke", timeout=timeout_ms / 1000)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    while not noticed(front):
+                        await asyncio.sleep(0.005)
+            if noticed(front):
+                break
+        assert noticed(front)
+        sent = len(bad.asked)
+        assert {(await front.client.post("/invoke")).status_code for _ in range(11)} == {200}
+        assert len(bad.asked) == sent
 
 
 async def test_an_impatient_caller_puts_no_living_target_out() -> None:
@@ -123,10 +143,10 @@ async def test_an_impatient_caller_puts_no_living_target_out() -> None:
     async with (
         upstream(slow) as one,
         upstream(slow) as two,
-        router([one.url, two.url], policy=QUICK) as front,
+        router([one.url, two.url], policy=replace(QUICK, probe_timeout_s=20.0, cold_timeout_s=20.0)) as front,
     ):
         for _ in range(10):
-            reply = await front.client.post("/invoke", headers=IMPATIENT)
+            reply = await front.client.post("/invoke", headers={"x-skyfleet-timeout-ms": "150"})
             assert reply.status_code == 504
         states = {target["state"] for target in (await front.status())["targets"]}
         assert not states & {"ejected", "down", "degraded"}
@@ -250,9 +270,12 @@ async def test_a_repeat_meets_the_target_where_the_first_still_runs() -> None:
             first = asyncio.create_task(front.client.post("/invoke", headers=headers, timeout=20))
             await eventually(lambda: bool(ran))
             await asyncio.sleep(2 * QUICK.probe_after_s)
-            for _ in range(2):
-                reply = await front.client.post("/invoke", headers={**headers, **IMPATIENT})
-                assert reply.status_code == 504
+            for repeat in range(2):
+                for deadline_ms in GROWING_MS:
+                    headers["x-skyfleet-timeout-ms"] = str(deadline_ms)
+                    assert (await front.client.post("/invoke", headers=headers)).status_code == 504
+                    if len(ran) > repeat + 1:
+                        break
             first.cancel()
             assert len(ran) == 3
             assert len(set(ran)) == 1

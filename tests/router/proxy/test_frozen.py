@@ -22,7 +22,7 @@ from skyfleet.contract import Strategy
 from tests.router.support import CALM, Peer, Received, eventually, settings, upstream
 from tests.router.sync.support import MemoryBucket
 
-FROZEN_S = 0.5  # a loop that does not run is what freezing looks like from inside
+FROZEN_S = 0.6  # a loop that does not run is what freezing looks like from inside
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +44,9 @@ def shelf_with_news() -> MemoryBucket:
     return shelf
 
 
-async def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
+async def test_a_refresh_that_was_frozen_ends_after_the_thaw(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time in which nothing ran is not the bucket's, so its answer is still waited for."""
+    monkeypatch.setattr(snapshots, "SAVE_S", 0.4)
     shelf = shelf_with_news()
     shelf.hang.clear()
     keeper = SnapshotStore(shelf, balancer(), time.time)
@@ -57,8 +58,9 @@ async def test_a_refresh_that_was_frozen_ends_after_the_thaw() -> None:
     assert (keeper.state, keeper.reason) == ("ok", "")
 
 
-async def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
+async def test_a_bucket_that_hangs_while_the_loop_runs_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """Awake, the time counts."""
+    monkeypatch.setattr(snapshots, "_LATE_S", 60.0)  # a loop that is late on a loaded machine is awake
     shelf = MemoryBucket()
     shelf.hang.clear()
     keeper = SnapshotStore(shelf, balancer(), time.time)
@@ -68,7 +70,9 @@ async def test_a_bucket_that_hangs_while_the_loop_runs_is_down() -> None:
     await keeper.close()
 
 
-async def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request() -> None:
+async def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its connections may have ended meanwhile; nothing is said of the bucket, and nothing waits for it."""
     shelf = shelf_with_news()
     shelf.hang.clear()
@@ -82,13 +86,18 @@ async def test_a_refresh_that_fails_after_a_freeze_is_made_again_by_the_next_req
     await asyncio.sleep(0.01)
     assert keeper.state == "unread"
     shelf.broken = False
+    monkeypatch.setattr(snapshots, "SAVE_S", 30.0)
     keeper.refresh_soon()
     await eventually(lambda: keeper.state == "ok")
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-async def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool) -> None:
+async def test_a_question_that_fails_after_a_freeze_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, *, frozen: bool
+) -> None:
     """Awake, silence for as long as a cold start takes is one: the target is not alive."""
+    if not frozen:
+        monkeypatch.setattr(prober, "_FROZEN_S", 60.0)  # a loop that is late on a loaded machine is awake
 
     async def silent(request: Received, peer: Peer) -> None:
         await asyncio.sleep(60)
@@ -102,13 +111,13 @@ async def test_a_question_that_fails_after_a_freeze_is_no_answer(*, frozen: bool
             asyncio.get_running_loop().time,
         )
         balancer = Balancer(targets, Strategy.WEIGHTED, policy, time.time, lambda: 0.5)
-        prober = Prober(pool, balancer, ticks)
-        prober.verify(targets[0].key, heard.append)
+        probes = Prober(pool, balancer, ticks)
+        probes.verify(targets[0].key, heard.append)
         await eventually(partial(bool, up.received))
         if frozen:
             time.sleep(FROZEN_S)
         await eventually(lambda: not balancer.probing)
         await asyncio.sleep(0)
         assert heard == ([] if frozen else [False])
-        prober.close()
+        probes.close()
         pool.close()

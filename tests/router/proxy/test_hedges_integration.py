@@ -31,6 +31,13 @@ async def learned(front: Front) -> int:
     return sum("x-skyfleet-hedged" in reply.headers for reply in replies)
 
 
+def long_after(front: Front, at_least_s: float) -> float:
+    """A time (s) that is long after the learned delay of hedges, which grows on a loaded machine."""
+    learned_s = front.app._context.balancer.hedge_delay_s()  # pyright: ignore[reportPrivateUsage]
+    assert learned_s is not None
+    return max(at_least_s, 4 * learned_s)
+
+
 def slow(after_s: float) -> Script:
     async def script(request: Received, peer: Peer) -> None:
         if request.target == "/health":
@@ -80,7 +87,7 @@ async def test_a_primary_that_is_faster_after_all_wins_and_the_hedge_is_closed()
         router([a.url, b.url], policy=HEDGED) as front,
     ):
         await learned(front)
-        a.script, b.script = slow(0.4), swallows
+        a.script, b.script = slow(long_after(front, 0.4)), swallows
         reply = await front.client.post("/invoke", content=b"x")
         assert (reply.json(), reply.headers["x-skyfleet-target"]) == ({"output": "late"}, "aws/r0")
         assert reply.headers["x-skyfleet-hedged"] == "true"
@@ -143,7 +150,7 @@ async def test_strategies_that_promise_shares_are_not_hedged_unless_told() -> No
     auto = replace(HEDGED, hedge="auto")
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=auto) as front:
         await learned(front)
-        a.script = b.script = slow(0.3)
+        a.script = b.script = slow(long_after(front, 0.3))
         plain = await front.client.post("/invoke", content=b"x")
         assert plain.headers["x-skyfleet-attempts"] == "1"
         wish = {"x-skyfleet-strategy": "latency"}
@@ -156,7 +163,7 @@ async def test_hedges_are_a_small_share_of_the_requests() -> None:
     few = replace(HEDGED, hedge_burst=2.0)
     async with upstream(ok) as a, upstream(ok) as b, router([a.url, b.url], policy=few) as front:
         hedged = await learned(front)
-        a.script = b.script = slow(0.15)
+        a.script = b.script = slow(long_after(front, 0.15))
         replies = [await front.client.post("/invoke") for _ in range(12)]
         assert {reply.status_code for reply in replies} == {200}
         hedged += sum("x-skyfleet-hedged" in reply.headers for reply in replies)
