@@ -56,6 +56,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="skyfleet", message="%(prog)s %(version)s")
 def cli() -> None:
     """One agent on AWS Lambda, Azure Functions and Google Cloud Functions behind one router.
 

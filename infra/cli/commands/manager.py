@@ -73,7 +73,10 @@ def token() -> None:
 )
 @stack_option
 def create(name: str, role: str, days: float | None, stack: str | None) -> None:
-    """Make a token for the operator NAME and print it once; only its hash is stored."""
+    """Make a token for the operator NAME and print it once.
+
+    Only its hash is stored.
+    """
     from infra.manager.access.tokens import Role
 
     with _store(stack) as tokens:
@@ -110,7 +113,10 @@ def list_tokens(stack: str | None, as_json: bool) -> None:
 @click.argument("name")
 @stack_option
 def revoke(name: str, stack: str | None) -> None:
-    """Revoke the token NAME; a running manager refuses it from its next request on."""
+    """Revoke the token NAME.
+
+    A running manager refuses it from its next request on.
+    """
     with _store(stack) as tokens:
         if not tokens.revoke(name):
             known = ", ".join(one.name for one in tokens.all()) or "none"

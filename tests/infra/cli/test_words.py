@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from infra.operations.emulator.faults import (
 from infra.operations.json_access import JsonObject
 from infra.operations.paths import Layout
 from infra.operations.stack.environment import exports, pulumi_variables
+from infra.setup.paths import ROOT
 from tests.infra.cli.fakes import script
 
 
@@ -162,6 +164,19 @@ def test_the_names_of_the_commands_do_not_change() -> None:
     assert list(COMMANDS) == names
     for name in COMMANDS:
         assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    """As in pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    done = CliRunner().invoke(cli, ["--version"], prog_name="skyfleet")
+    assert done.output == f"skyfleet {project['version']}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["manager", "token", "--help"]])
+def test_no_summary_of_a_command_is_cut(arguments: list[str]) -> None:
+    """On a terminal of 80 columns."""
+    assert "..." not in CliRunner().invoke(cli, arguments).output.partition("Commands:")[2]
 
 
 def test_an_unknown_command_is_a_usage_error_with_a_suggestion() -> None:
