@@ -8,12 +8,12 @@ import click
 
 from infra.cli.change import run
 from infra.cli.context import json_option
+from infra.cli.place import place_argument
 from infra.operations.stack.option import stack_option
 
 
 @click.command("create", epilog="Example: skyfleet create aws us-east-1 --weight 1")
-@click.argument("cloud")
-@click.argument("region")
+@place_argument
 @click.option("--weight", type=float, help="Share of requests relative to the other targets.")
 @click.option("--min-instances", type=int, help="Instances that are always warm.")
 @click.option("--max-instances", type=int, help="Most instances at once.")
@@ -23,13 +23,13 @@ from infra.operations.stack.option import stack_option
 @stack_option
 @json_option
 def command(
-    cloud: str, region: str, preview: bool, stack: str | None, as_json: bool, **numbers: float | None
+    place: tuple[str, str], preview: bool, stack: str | None, as_json: bool, **numbers: float | None
 ) -> None:
     """Add the target CLOUD REGION to the fleet, or change it, and follow the deployment.
 
     The manager writes the stack config and deploys it. Ctrl-C cancels the deployment.
     """
-    body = {"cloud": cloud, "region": region, **options(numbers)}
+    body = {"cloud": place[0], "region": place[1], **options(numbers)}
     run("POST", "/api/create-resource", body, stack=stack, preview=preview, as_json=as_json)
 
 

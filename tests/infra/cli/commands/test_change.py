@@ -94,6 +94,22 @@ def test_a_delete_may_be_forced_previewed_and_printed_as_json(tmp_path: Path, se
     assert "preview of delete aws/eu-west-1" in done.stderr
 
 
+def test_a_target_may_be_named_as_the_status_prints_it(tmp_path: Path, setup: Setup) -> None:
+    """`aws/us-east-1` is `aws us-east-1`."""
+    done = run(tmp_path, "create", "aws/us-east-1")
+    assert done.exit_code == 0, done.output
+    assert setup.jobs.known["j1"].change == Change("create", "aws", "us-east-1")
+
+
+@pytest.mark.parametrize("command", ["create", "delete"])
+@pytest.mark.parametrize("words", [("aws",), ("aws/",), ("aws", "us-east-1", "us-east-2"), ("aws/a/b",)])
+def test_what_is_no_target_is_wrong_usage(command: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    """With the form and an example."""
+    done = run(tmp_path, command, *words)
+    assert done.exit_code == 2
+    assert f"expected CLOUD REGION, such as aws us-east-1, found {' '.join(words)!r}" in done.output
+
+
 def test_a_failed_job_is_exit_code_1(tmp_path: Path, setup: Setup, jobs: QuickJobs) -> None:
     """With the reason."""
     jobs.state, jobs.result = State.FAILED, "aws: quota exceeded; rolled back"
