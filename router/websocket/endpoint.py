@@ -11,6 +11,7 @@ from router.arrival import Arrival
 from router.config import RouterSettings
 from router.core.errors import CallerError
 from router.net.fields import check_request
+from router.net.server import request_target
 from router.proxy.context import Context
 from router.proxy.forward import Forwarder
 from router.public_url import CHAIN
@@ -88,7 +89,7 @@ class Endpoint:
     def _check(self, scope: Scope, headers: list[Header], fields: Mapping[bytes, bytes]) -> list[Header]:
         """The handshake's fields for its requests. Raises CallerError."""
         settings = self._settings
-        handshake.check_path(scope["path"])
+        handshake.check_path(request_target(scope)[0].partition(b"?")[0])
         expected = settings.api_key_sha256
         handshake.check_origin(
             fields.get(b"origin", b""),

@@ -11,6 +11,7 @@ Rules
 - Browsers apply no CORS to WebSockets, but send `Origin` (RFC 6455, section 10.2). Where the config names
   the origins (`router.cors`), all others are refused. Where it names none, the key decides. A router without
   a key accepts pages of its own host only, since any page could reach a router on the same machine.
+- The path is compared as it was sent, as all paths of the router are: a rule in front reads it alike.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from router.core.errors import CallerError
 from skyfleet import contract
 from skyfleet.asgi import Header
 
-PATH: Final = "/ws"
+PATH: Final = b"/ws"
 SUBPROTOCOL: Final = "skyfleet.v1"
 KEY_PREFIX: Final = "base64url.bearer.authorization.skyfleet."
 
 
-def check_path(path: str) -> None:
-    """Raises CallerError (404): agents get no WebSocket."""
+def check_path(path: bytes) -> None:
+    """path: as it was sent. Raises CallerError (404): agents get no WebSocket."""
     if path != PATH:
-        raise CallerError(404, "no-websocket", f"WebSockets are at {PATH} only; agents take HTTP requests.")
+        told = f"WebSockets are at {PATH.decode()} only; agents take HTTP requests."
+        raise CallerError(404, "no-websocket", told)
 
 
 def key_fields(subprotocols: Iterable[str]) -> list[Header]:

@@ -40,10 +40,11 @@ def test_the_router_selects_its_own_subprotocol() -> None:
 
 def test_agents_get_no_websocket() -> None:
     """One path is the router's; any other is told so."""
-    check_path("/ws")
-    with pytest.raises(CallerError) as caught:
-        check_path("/chat")
-    assert caught.value.status == 404
+    check_path(b"/ws")
+    for path in (b"/chat", b"/ws/", b"/%77s", b"//ws"):
+        with pytest.raises(CallerError) as caught:
+            check_path(path)
+        assert caught.value.status == 404
 
 
 ORIGINS: list[tuple[str, str, tuple[str, ...], bool, bool]] = [

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.router.support import (
@@ -84,6 +85,18 @@ async def test_handshakes_that_are_refused_say_why() -> None:
             assert (await ws.hear())["type"] == "session"
         plain = await front.client.get("/ws")
         assert (plain.status_code, plain.json()["error"]["code"]) == (400, "websocket-expected")
+
+
+async def test_the_path_is_compared_as_it_was_sent() -> None:
+    """A query belongs to no path; a path that would be the router's once decoded is none of its own."""
+    async with upstream(ok) as up, router([up.url]) as front:
+        base = f"ws://127.0.0.1:{front.port}"
+        async with connect(f"{base}/ws?token=x", proxy=None) as raw:
+            assert json.loads(await raw.recv())["type"] == "session"
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"{base}/%77s", proxy=None)
+        reply = caught.value.response
+        assert (reply.status_code, json.loads(reply.body)["error"]["code"]) == (404, "no-websocket")
 
 
 async def test_a_cloud_without_websockets_says_so() -> None:
