@@ -200,8 +200,10 @@ def step(health: Health, event: Event, now: float, reason: str) -> Health:
         raise IllegalEvent(f"A target that is {health.status} cannot take the event {event!r}.")
     if status is health.status:
         return health
-    back_at = now if status is Status.SLOW_START else health.back_at
-    return replace(health, status=status, since=now, reason=reason, back_at=back_at)
+    if status is Status.SLOW_START:
+        # The failures before its absence are over, but for one more that ejects it again.
+        health = replace(health, back_at=now, failures=min(health.failures, FAILURES - 1))
+    return replace(health, status=status, since=now, reason=reason)
 
 
 def settle(health: Health, now: float, policy: Policy) -> Health:

@@ -305,6 +305,24 @@ def test_after_an_ejection_one_failure_is_enough_until_the_first_good_reply() ->
     assert fail(proved, NOW + 12, 2).status is Status.SLOW_START
 
 
+def test_a_target_that_returns_is_not_failing_until_it_fails_again() -> None:
+    """The failures before its absence are over, and one more ejects it: however the absence has ended."""
+    ejected = fail(Health(), NOW)
+    down = h.probed(ejected, False, NOW + 1, NOW + 1, "")
+    assert (down.status, down.failures) == (Status.DOWN, h.FAILURES)
+    ends = (
+        h.probed(down, True, NOW + 2, NOW + 2, ""),
+        h.back(down, NOW + 2),
+        h.back(ejected, NOW + 2),
+        h.settle(down, NOW + 1 + DEFAULT.fresh_s, DEFAULT),
+        h.settle(ejected, ejected.ejected_until, DEFAULT),
+    )
+    for back in ends:
+        assert back.status is Status.SLOW_START
+        assert back.failures < h.FAILURES
+    assert fail(ends[0], NOW + 3, 1).status is Status.EJECTED
+
+
 @given(
     st.lists(st.sampled_from(sorted(Status)), min_size=1, max_size=5),
     st.sets(st.integers(0, 4)),
