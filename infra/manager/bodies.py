@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -31,6 +31,15 @@ ARRIVAL_S: Final = 10.0
 STRATEGIES: Final = (*Strategy, "configured")
 
 CloudName = Literal["aws", "azure", "gcp"]
+CLOUDS: Final[tuple[str, ...]] = get_args(CloudName)
+# An example of each field with a pattern, and what is expected by the type of pydantic's error.
+_FORMS: Final = {"region": "us-east-1", "target": "aws/us-east-1", "version": "3f0c9a7be215"}
+_TYPES: Final = {
+    "bool_type": "expected true or false",
+    "float_type": "expected a number",
+    "int_type": "expected a whole number",
+    "string_type": "expected a string",
+}
 Region = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$", description="A region of the cloud.")]
 TargetKey = Annotated[
     str, Field(pattern=r"^(aws|azure|gcp)/[a-z][a-z0-9-]{1,39}$", description="`cloud/region`.")
@@ -174,11 +183,24 @@ def _sentence(error: ErrorDetails, name: str, known: Sequence[str]) -> str:
         return f"{name}: unknown field.{suggestion(name, known)} Known: {', '.join(known)}."
     if error["type"] == "missing":
         return f"{name}: missing."
-    expected, found = error["msg"][:1].lower() + error["msg"][1:], _shown(error["input"])
-    if error["type"] == "literal_error":
-        hint = suggestion(str(error["input"])[:60], CloudName.__args__)
-        return f"{name}: got {found}; {expected}.{hint}"
-    return f"{name}: got {found}; {expected}."
+    hint = suggestion(str(error["input"])[:60], CLOUDS) if error["type"] == "literal_error" else ""
+    return f"{name}: got {_shown(error['input'])}; {_expectation(error, name)}.{hint}"
+
+
+def _expectation(error: ErrorDetails, name: str) -> str:
+    """What a value should be, in the words of the other messages; of a rare kind in pydantic's own."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return f"expected at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"expected at most {limits['le']:g}"
+        case "literal_error":
+            return f"expected one of {', '.join(CLOUDS)}"
+        case "string_pattern_mismatch":
+            return f"expected a form such as {_FORMS[name]}"
+        case kind:
+            return _TYPES.get(kind, error["msg"][:1].lower() + error["msg"][1:])
 
 
 def _json(content: bytes) -> object:

@@ -180,7 +180,8 @@ def _check(reply: requests.Response) -> None:
     if reply.status_code == 401:
         detail += f" {TOKEN} is where the command line looks for one."
     known = json_access.strings(problem.get("known"))
-    if known and not all(name in detail for name in known):
+    # Those of a request's fields are in the sentence of a field that is not known.
+    if known and "errors" not in problem and not all(name in detail for name in known):
         detail += f" Known: {', '.join(known)}."
     failure = ManagerSilent if reply.status_code >= 500 else CommandFailed
     raise failure(str(json_access.printable(detail)))

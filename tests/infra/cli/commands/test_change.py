@@ -134,6 +134,12 @@ def test_a_refusal_is_said_in_the_managers_words(
     assert said in done.output
 
 
+def test_a_wrong_number_is_said_without_the_names_of_the_fields(tmp_path: Path, setup: Setup) -> None:
+    """A value is wrong, and no name."""
+    done = run(tmp_path, "create", "aws", "us-east-1", "--memory-mb", "1")
+    assert done.output == "Error: memoryMb: got 1; expected at least 128.\n"
+
+
 def test_without_a_manager_the_message_says_how_to_start_one(tmp_path: Path) -> None:
     """Also when one has run, or does not answer."""
     none = run(tmp_path, "create", "aws", "us-east-1")

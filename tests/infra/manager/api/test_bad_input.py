@@ -36,24 +36,33 @@ def problem(reply: httpx.Response) -> dict[str, Any]:
 
 
 FIELDS = {
-    "unknown cloud": ({**GOOD, "cloud": "aws2"}, "/cloud", "Did you mean aws?"),
+    "unknown cloud": (
+        {**GOOD, "cloud": "aws2"},
+        "/cloud",
+        "expected one of aws, azure, gcp. Did you mean aws?",
+    ),
     "no cloud": ({"region": "us-east-1"}, "/cloud", "missing"),
-    "cloud of another type": ({**GOOD, "cloud": 7}, "/cloud", "got 7"),
-    "region with capitals": ({**GOOD, "region": "US-EAST-1"}, "/region", "got"),
+    "cloud of another type": ({**GOOD, "cloud": 7}, "/cloud", "got 7; expected one of"),
+    "region with capitals": ({**GOOD, "region": "US-EAST-1"}, "/region", "expected a form such as us-east-1"),
     "region that is a path": ({**GOOD, "region": "../../etc"}, "/region", "got"),
     "empty region": ({**GOOD, "region": ""}, "/region", "got"),
-    "region of another type": ({**GOOD, "region": ["us-east-1"]}, "/region", "got"),
-    "negative weight": ({**GOOD, "weight": -1}, "/weight", "got -1"),
-    "weight as text": ({**GOOD, "weight": "1"}, "/weight", 'got "1"'),
+    "region of another type": ({**GOOD, "region": ["us-east-1"]}, "/region", "expected a string"),
+    "negative weight": ({**GOOD, "weight": -1}, "/weight", "got -1; expected at least 0"),
+    "weight as text": ({**GOOD, "weight": "1"}, "/weight", 'got "1"; expected a number'),
     "weight as flag": ({**GOOD, "weight": True}, "/weight", "got true"),
-    "half an instance": ({**GOOD, "minInstances": 0.5}, "/minInstances", "got 0.5"),
-    "no instance at most": ({**GOOD, "maxInstances": 0}, "/maxInstances", "got 0"),
+    "half an instance": ({**GOOD, "minInstances": 0.5}, "/minInstances", "got 0.5; expected a whole number"),
+    "no instance at most": ({**GOOD, "maxInstances": 0}, "/maxInstances", "expected at least 1."),
+    "too many instances": ({**GOOD, "maxInstances": 5000}, "/maxInstances", "expected at most 1000."),
     "little memory": ({**GOOD, "memoryMb": 1}, "/memoryMb", "got 1"),
     "mistyped field": ({**GOOD, "wieght": 2}, "/wieght", "Did you mean weight?"),
     "field in another spelling": ({**GOOD, "min_instances": 1}, "/min_instances", "minInstances"),
     "field that another request has": ({**GOOD, "force": True}, "/force", "unknown field"),
     "field with a slash": ({**GOOD, "a/b~": 1}, "/a~1b~0", "unknown field"),
-    "version of another form": ({**GOOD, "version": "latest"}, "/version", "got"),
+    "version of another form": (
+        {**GOOD, "version": "latest"},
+        "/version",
+        "expected a form such as 3f0c9a7be215",
+    ),
 }
 
 
