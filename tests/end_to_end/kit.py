@@ -62,7 +62,7 @@ async def app(scope, receive, send):
         server.log_truncated("id-7 The reply of aws/r0 broke off.")
     elif path == "/later":
         async def later():
-            await asyncio.sleep(0.05)
+            while not os.path.exists(os.environ["GATE_FILE"]): await asyncio.sleep(0.01)
             with open(os.environ["EVENTS_FILE"] + "-later", "w") as f: f.write("done")
         LATER.add(asyncio.create_task(later()))
         await reply(200, b"{}")

@@ -150,7 +150,7 @@ def taken(port: int) -> Generator[None]:
     """Another process listens on the port inside the block."""
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        for _ in range(50):  # the killed daemon's children let go of it a moment later
+        for _ in range(300):  # the killed daemon's children let go of it a moment later
             try:
                 squatter.bind(("127.0.0.1", port))
                 break

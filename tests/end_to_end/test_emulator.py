@@ -206,10 +206,13 @@ async def test_lambda_freezes_a_sandbox_between_invocations(here: Lab) -> None:
     pid = await last_used(here, spec)
     await until(lambda: state_of(pid) == "T")
     await idle(here, spec)
-    written = here.folder / "aws-events-later"
+    written, gate = here.folder / "aws-events-later", here.folder / "aws-gate"
+    gate.unlink(missing_ok=True)
     async with here.session.get(here.url(spec, "/later")) as reply:
         assert reply.status == 200
     await until(lambda: state_of(pid) == "T")
+    gate.touch()
+    await asyncio.sleep(0.1)
     assert not written.exists()
     async with asyncio.timeout(20):
         while not written.exists():
@@ -219,6 +222,7 @@ async def test_lambda_freezes_a_sandbox_between_invocations(here: Lab) -> None:
 @pytest.mark.parametrize("cloud", ["azure", "gcp"])
 async def test_the_others_let_it_go_on(here: Lab, cloud: Cloud) -> None:
     """Nothing stops an instance of Azure or of Google after its reply."""
+    (here.folder / f"{cloud}-gate").touch()
     async with here.session.get(here.url(agent(here, cloud), "/later")) as reply:
         assert reply.status == 200
     await until((here.folder / f"{cloud}-events-later").exists)

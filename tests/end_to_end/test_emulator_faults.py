@@ -152,11 +152,21 @@ async def test_throttle_is_429_with_retry_after(here: Lab, cloud: Cloud) -> None
 
 
 async def test_slow_delays_every_request(here: Lab) -> None:
-    """The delay comes before the function sees the request."""
-    await inject(here, "aws", "slow:200ms")
-    began = time.monotonic()
-    assert await status(here, agent(here, "aws")) == 201
-    assert time.monotonic() - began >= 0.2
+    """The delay comes before the function sees the request; `/health` is delayed too."""
+    spec = agent(here, "aws")
+    seen = here.folder / "aws-events"
+    before = seen.read_bytes() if seen.exists() else b""
+    await inject(here, "aws", "slow:600s")
+    for path in ("/events", "/health"):
+        called = asyncio.create_task(status(here, spec, path))
+        done, _ = await asyncio.wait({called}, timeout=0.3)
+        assert not done
+        called.cancel()
+        await asyncio.wait({called})
+    assert (seen.read_bytes() if seen.exists() else b"") == before
+    await here.emulator.set_faults(())
+    assert await status(here, spec, "/events") == 200
+    assert seen.read_bytes() != before
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

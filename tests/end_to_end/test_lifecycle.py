@@ -17,7 +17,7 @@ from httpx import Timeout
 from emulator.desired.model import CLOUDS, Cloud, Function
 from router.core.policy import Policy
 from tests.end_to_end import real_agent
-from tests.end_to_end.kit import CHECKOUT, Lab, lab, target, until
+from tests.end_to_end.kit import CHECKOUT, Lab, idle, lab, target, until
 from tests.router.support import API_KEY, router
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("lifecycle"), pytest.mark.timeout(300)]
@@ -56,7 +56,8 @@ async def state(request: Request):
 @app.post("/later")
 async def later(background: BackgroundTasks):
     async def work():
-        await asyncio.sleep(0.05)
+        while not os.path.exists(os.environ["EVENTS_FILE"] + "-go"):
+            await asyncio.sleep(0.01)
         note("later")
     background.add_task(work)
     return {}
@@ -100,6 +101,7 @@ async def test_the_lifespan_of_an_application_runs_in_each_cloud(here: Lab, clou
     AWS and Google tell the instance of its end. Azure's host ends a Python worker without a word
     (github.com/Azure/azure-functions-python-worker/issues/1521)."""
     for _ in range(2):
+        await idle(here, agent(here, cloud))
         status, body = await real_agent.ask(here, agent(here, cloud), "/state")
         assert (status, json.loads(body)) == (200, {"app": True, "request": "of the lifespan"})
     assert events(here, cloud) == ["startup", "request", "request"]
@@ -113,16 +115,21 @@ async def test_a_background_task_goes_on_as_the_cloud_lets_it(here: Lab, cloud: 
     """Lambda freezes it until the next request; nothing stops it elsewhere.
 
     That Google takes the CPU away is not emulated."""
-    before = events(here, cloud).count("later")
-    assert (await real_agent.ask(here, agent(here, cloud), "/later"))[0] == 200
+    before, spec = events(here, cloud).count("later"), agent(here, cloud)
+    await idle(here, spec)
+    assert (await real_agent.ask(here, spec, "/later"))[0] == 200
     if cloud == "aws":
-        (member,) = here.emulator.hosts[agent(here, cloud).key].version.pool.members
+        (member,) = here.emulator.hosts[spec.key].version.pool.members
         stat = Path(f"/proc/{member.instance.pid}/stat")
         await until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        Path(here.folder, f"{cloud}-events-go").touch()
+        await asyncio.sleep(0.1)
         assert events(here, cloud).count("later") == before
         async with asyncio.timeout(20):
             while events(here, cloud).count("later") == before:
-                await real_agent.ask(here, agent(here, cloud), "/state")
+                await real_agent.ask(here, spec, "/state")
+                await idle(here, spec)
+    Path(here.folder, f"{cloud}-events-go").touch()
     await until(lambda: events(here, cloud).count("later") == before + 1)
 
 
