@@ -84,14 +84,15 @@ def fold(stack: str, answers: Sequence[Answer], desired: Desired, deployed: Depl
     )
 
 
-def told_to_drain(answer: Answer, targets: Collection[str]) -> Answer:
+def told_to_drain(answer: Answer, targets: Collection[str], at: float) -> Answer:
     """The answer of a router that has been told meanwhile to drain these targets (`cloud/region`), and no
-    others: of one whose drain has ended its state is not known yet."""
+    others: of one whose drain has ended its state is not known yet. at: when it was told, Unix seconds."""
 
     def told_of(one: JsonObject) -> JsonObject:
+        drains = one.get("state") == "draining"
         if json_access.place(one) in targets:
-            return {**one, "state": "draining"}
-        return {**one, "state": "unknown"} if one.get("state") == "draining" else one
+            return one if drains else {**one, "state": "draining", "since": at}
+        return {**one, "state": "unknown", "since": at, "reason": "its drain has ended"} if drains else one
 
     seen = json_access.objects(answer.status.get("targets"))
     told = [told_of(one) for one in seen]

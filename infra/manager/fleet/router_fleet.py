@@ -82,9 +82,10 @@ class RouterFleet:
     _changed_at: float = -FOLLOWED_S
     _polled_at: float = -POLLED_S
     _since: dict[str, float] = field(default_factory=dict[str, float])
-    # By router, the targets that drain, and until when (monotonic) that counts, whatever an instance says.
-    _draining: dict[str, tuple[Sequence[str], float]] = field(
-        default_factory=dict[str, tuple[Sequence[str], float]]
+    # By router, the targets that drain, when it was told (Unix seconds), and until when (monotonic) that
+    # counts, whatever an instance says.
+    _draining: dict[str, tuple[Sequence[str], float, float]] = field(
+        default_factory=dict[str, tuple[Sequence[str], float, float]]
     )
     # By router, the strategy that was set, and until when (monotonic) it counts.
     _strategies: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
@@ -145,10 +146,10 @@ class RouterFleet:
             hint = suggestion(target, known)
             raise NotFound(f"no target {target!r}.{hint} Known: {', '.join(known)}.", known=known)
         answers = await asyncio.to_thread(_drain, outputs, target, undo=undo, force=force)
-        until = time.monotonic() + FOLLOWED_S
+        at, until = self.sources.clock(), time.monotonic() + FOLLOWED_S
         for one in answers:
             if not one.problem:
-                self._draining[one.url] = one.draining, until
+                self._draining[one.url] = one.draining, at, until
         self._show_told(answers)
         return _told(answers, draining.sentence)
 
@@ -239,9 +240,9 @@ class RouterFleet:
     def _followed(self, url: str, answer: Answer) -> Answer:
         """The answer of an instance, with what its router has been told lately."""
         now = time.monotonic()
-        targets, until = self._draining.get(url, ((), now))
+        targets, at, until = self._draining.get(url, ((), 0.0, now))
         if now < until:
-            answer = told_to_drain(answer, targets)
+            answer = told_to_drain(answer, targets, at)
         strategy, until = self._strategies.get(url, ("", now))
         return told_strategy(answer, strategy) if strategy and now < until else answer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.manager.fleet.fold import Answer, Deployed, Desired, fold
+from infra.manager.fleet.fold import Answer, Deployed, Desired, fold, told_to_drain
 from infra.manager.fleet.minutes import RouterMinute
 from infra.manager.fleet.picture import Picture
 from infra.operations.json_access import JsonObject
@@ -74,6 +74,30 @@ def test_routers_that_differ_show_the_worst_state_and_name_the_others(
     other, sees = (GCP, second) if worst == first else (AWS, first)
     assert found.state == worst
     assert f"Other routers see it differently ({other}: {sees})." in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("state", "drains", "shown", "since", "sentence"),
+    [
+        ("healthy", True, "draining", NOW, "It gets no new requests, because an operator drains it."),
+        ("draining", True, "draining", NOW - 60, "It gets no new requests, because an operator drains it."),
+        (
+            "draining",
+            False,
+            "unknown",
+            NOW,
+            "The router has no news of it yet and tries it with requests: its drain has ended.",
+        ),
+        ("healthy", False, "healthy", NOW - 60, ""),
+    ],
+)
+def test_a_router_that_has_been_told_is_shown_as_told(
+    state: str, drains: bool, shown: str, since: float, sentence: str
+) -> None:
+    """State, time and sentence agree, whatever the instance said that answered before."""
+    before = answer(AWS, target(AWS, state, since=NOW - 60, reason="draining by order"))
+    view = picture(told_to_drain(before, [AWS] if drains else [], NOW)).targets[0]
+    assert (view.state, view.since, view.sentence) == (shown, since, sentence)
 
 
 def test_the_share_counts_routers_by_their_requests() -> None:

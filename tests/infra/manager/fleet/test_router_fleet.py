@@ -233,7 +233,7 @@ async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
         assert said == ["aws/r0: draining aws/r0", "http://b.example: no answer"]
         pictures = fleet.pictures()
         shown = [await anext(pictures) for _ in range(3)][1:]
-        assert [one.targets[0].draining for one in shown] == [True, True]
+        assert [(one.targets[0].draining, one.targets[0].since) for one in shown] == [(True, 1000.0)] * 2
         assert "(aws/r1: healthy)" in shown[0].targets[0].sentence
         world.urls, world.state = URLS[:1], "draining"
         await until(fleet, 1)
