@@ -71,7 +71,7 @@ class Feed:
         self._viewers += 1
         try:
             task = self._task = self._task or asyncio.create_task(self._follow())
-            self._current = self.render()
+            self._renew()
             sent: dict[str, str] = {}
             yield beat()
             while not task.done():
@@ -94,6 +94,13 @@ class Feed:
                 self._task.cancel()
                 self._task = None
 
+    def _renew(self) -> None:
+        """Render, and wake all viewers if anything has changed."""
+        if (rendered := self.render()) != self._current:
+            self._current = rendered
+            self._changed.set()
+            self._changed = asyncio.Event()
+
     async def _follow(self) -> None:
         newer = asyncio.Event()
         follower = asyncio.create_task(self._wait_for_pictures(newer))
@@ -106,10 +113,7 @@ class Feed:
                 if self.stopping.is_set():
                     self._changed.set()
                     return
-                if (rendered := self.render()) != self._current:
-                    self._current = rendered
-                    self._changed.set()
-                    self._changed = asyncio.Event()
+                self._renew()
         finally:
             follower.cancel()
 

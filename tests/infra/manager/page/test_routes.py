@@ -160,6 +160,22 @@ async def test_viewers_share_one_task_which_ends_with_the_last(monkeypatch: pyte
         await asyncio.sleep(0)
 
 
+async def test_a_viewer_that_comes_takes_no_news_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that a new viewer has from the start is sent to the others at once, and not with the next."""
+    monkeypatch.setattr(feed, "BEAT_S", 1e6)
+    monkeypatch.setattr(feed, "LOOK_S", 1e6)
+    fleet = ScriptedFleet()
+    shared = Feed(fleet, ScriptedJobs(), lambda: NOW)
+    async with aclosing(shared.stream()) as first, aclosing(shared.stream()) as second, asyncio.timeout(20):
+        await read(first, "hx-partial")
+        waiting = asyncio.ensure_future(read(first, "hx-partial"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        fleet.show(killed())
+        await read(second, "is down")
+        assert "is down" in (await waiting)[-1]
+
+
 async def test_a_fleet_that_fails_does_not_end_the_stream() -> None:
     """The page says that nothing is known, and goes on when there is a picture."""
     fleet = ScriptedFleet(current=None)
