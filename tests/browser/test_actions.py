@@ -46,6 +46,17 @@ def test_a_weight_is_set_by_a_job(page: Page, site: Site) -> None:
     expect(page.locator("#job-job-1")).to_contain_text("… queued")
 
 
+def test_a_weight_has_to_be_entered(page: Page, site: Site) -> None:
+    """An emptied field is refused by the browser, and nothing is deployed."""
+    dialog = opened(page, "Weight: the weight of aws/eu-west-1")
+    field = dialog.get_by_label("New weight")
+    field.fill("")
+    dialog.get_by_role("button", name="Set the weight").click()
+    assert field.evaluate("field => field.validity.valueMissing")
+    field.press("Escape")
+    assert site.jobs.submitted == []
+
+
 def test_the_second_of_two_operators_is_told_of_the_first(page: Page, site: Site, seen: Seen) -> None:
     """Nothing is changed; the reason stays in the dialog until it is closed."""
     site.jobs.refuses = Conflict("the fleet was changed by eve at 14:12: look at it and decide again")

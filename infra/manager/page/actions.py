@@ -108,6 +108,8 @@ class Actions:
             return _html(refused, status=error.status)
 
     async def _weight(self, form: Fields, by: str) -> Response:
+        if "weight" not in form:
+            raise BadRequest("Enter the new weight: a number from 0.")
         return _queued(await self.jobs.submit(_change("weight", form), by))
 
     async def _change(self, form: Fields, by: str) -> Response:

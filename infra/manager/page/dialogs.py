@@ -65,7 +65,7 @@ def weight(view: TargetView, picture: Picture) -> Node:
             "weight",
             {"target": view.key, "version": picture.version},
             "Set the weight",
-            label["New weight", _number("weight", words.number(view.weight), step="any", is_first=True)],
+            label["New weight", _number("weight", f"{view.weight:.15g}", step="any", is_needed=True)],
         ),
     )
 
@@ -262,9 +262,17 @@ def _form(
     ]
 
 
-def _number(name: str, value: str, *, step: str, is_first: bool = False) -> Node:
+def _number(name: str, value: str, *, step: str, is_needed: bool = False) -> Node:
+    """A field for a number. is_needed: the only field of its form, which has the focus."""
     return input(
-        type="number", name=name, value=value, min="0", step=step, inputmode="decimal", autofocus=is_first
+        type="number",
+        name=name,
+        value=value,
+        min="0",
+        step=step,
+        inputmode="decimal",
+        autofocus=is_needed,
+        required=is_needed,
     )
 
 

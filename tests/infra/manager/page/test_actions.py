@@ -81,6 +81,14 @@ def test_every_dialog_has_a_title_and_works_under_the_policy(page: Page, path: s
     assert [each for each in tags.find("form") if "hx-post" in each.attributes]
 
 
+@pytest.mark.parametrize(("weight", "value"), [(1.0, "1"), (12_345.5, "12345.5"), (1_234_567.0, "1234567")])
+def test_the_present_weight_is_in_its_field(page: Page, weight: float, value: str) -> None:
+    """As a number that a browser can read."""
+    page.fleet.current = change(healthy(), "aws/eu-west-1", weight=weight)
+    tags = parse(page.dialog("weight?target=aws/eu-west-1").text)
+    assert [one.attributes["value"] for one in tags.find("input", type="number")] == [value]
+
+
 def test_a_dialog_of_what_is_gone_says_so(page: Page) -> None:
     """A picture may be older than the fleet."""
     assert "There is no target 'aws/gone' any more." in said(page.dialog("weight?target=aws/gone"))
@@ -119,6 +127,7 @@ def test_a_removal_has_no_numbers_and_may_be_forced(page: Page) -> None:
             {"target": "aws/eu-west-1", "weight": "much"},
             "The value of weight has to be a number, not 'much'.",
         ),
+        ("weight", {"target": "aws/eu-west-1", "weight": ""}, "Enter the new weight: a number from 0."),
         ("weight", {"target": "aws", "weight": "1"}, "Choose a region"),
         ("plan", {"action": "create", "target": "", "weight": "1"}, "Choose a region"),
         ("change", {"action": "destroy", "target": "aws/a"}, "does not say whether to create or to delete"),
