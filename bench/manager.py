@@ -55,10 +55,11 @@ SAMPLE_S: Final = 10.0
 # What the manager builds once: charts, templates, the pages' streams.
 SETTLE_S: Final = 60.0
 ENOUGH_S: Final = 120.0
-# Whether the card of a target says that it drains, or does not say so.
-SHOWS: Final = """([name, drains]) => [...document.querySelectorAll("article, li, section")].some(card => {
+# Whether the state of a target is that it drains, or another one. The reason beside it may speak of a drain
+# for longer: "back from draining".
+SHOWS: Final = """([name, drains]) => [...document.querySelectorAll("article")].some(card => {
   const text = card.innerText.replace(/\\s+/g, " ");
-  return text.startsWith(name) && /draining/.test(text) === drains;
+  return text.startsWith(name) && /draining/.test(card.querySelector(".state").innerText) === drains;
 })"""
 
 
