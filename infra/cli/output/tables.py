@@ -1,7 +1,7 @@
 """Tables for a terminal of any width.
 
 The rule of this file: names, words and figures stay whole. Sentences fold at their spaces, a URL anywhere.
-Where that is not enough, columns that can be spared are left out.
+Where that is not enough, columns that can be spared are left out. An empty line follows each table.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # These fold, the widest first.
 _TEXT_COLUMNS = ("why", "answers", "state", "url")
 URL_CELLS = 20
-# Cells of box.SIMPLE_HEAD without padded edges: at both sides, and between two columns.
-_SIDES, _BETWEEN = 2, 3
+# Cells of box.SIMPLE_HEAD between two columns.
+_BETWEEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,15 @@ class ResponsiveTable:
     right: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | str]:
         least = [self._least(number) for number in range(len(self.columns))]
         kept = list(range(len(self.columns)))
         for name in self.spare:
-            if (
-                sum(least[number] for number in kept) + _BETWEEN * (len(kept) - 1) + _SIDES
-                <= options.max_width
-            ):
+            if sum(least[number] for number in kept) + _BETWEEN * (len(kept) - 1) <= options.max_width:
                 break
             kept.remove(self.columns.index(name))
         yield self._table(kept, least)
+        yield ""
 
     def _least(self, number: int) -> int:
         """The cells that a column cannot do without."""
@@ -58,7 +56,7 @@ class ResponsiveTable:
         from rich import box
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for number in kept:
             name = self.columns[number]
             table.add_column(
