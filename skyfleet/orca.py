@@ -28,4 +28,4 @@ def parse_load(report: bytes) -> float | None:
         load = float(report[at + _UTILIZATION_LENGTH :].split(b",", 1)[0])
     except ValueError:
         return None
-    return load if 0 <= load < math.inf else None
+    return load if 0.0 <= load < math.inf else None

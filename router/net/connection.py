@@ -22,6 +22,7 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, cast
 
 from router.net.errors import TransportError
@@ -233,7 +234,7 @@ class Connection(asyncio.Protocol):
         length = head.length
         if REMAPPED_PREFIX in b"".join(head.by_name):
             fields, self._announced = restore_fields(head.fields, framed=length not in (None, CHUNKED))
-            head = head._replace(fields=fields, by_name=dict(reversed(fields)))
+            head = replace(head, fields=fields, by_name=dict(reversed(fields)))
         if self._head_only or status in _BODILESS:
             length, self._announced = 0, None
         self._framed = length is not None

@@ -18,10 +18,11 @@ Values keep their bytes, names are in lower case, the order of the fields stays.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from skyfleet.asgi import Header
 from skyfleet.http1.errors import MalformedMessage
+from skyfleet.values import frozen
 
 # nginx takes lines of 8 KiB and Node heads of 16 KiB. Cloud Run takes 64 KiB for all fields.
 MAX_LINE: Final = 16_384
@@ -58,7 +59,8 @@ _NO_LENGTH: Final = f"Its Content-Length is no decimal number of at most {_MOST_
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
-class RequestHead(NamedTuple):
+@frozen
+class RequestHead:
     """target: path and query as they were sent. minor: of HTTP/1. by_name: the last field of each name.
     length: of the body in bytes, or `CHUNKED`. keep_alive: whether another request may follow."""
 
@@ -71,7 +73,8 @@ class RequestHead(NamedTuple):
     keep_alive: bool
 
 
-class ResponseHead(NamedTuple):
+@frozen
+class ResponseHead:
     """reason: the reason phrase, which may be empty. by_name: the first field of each name. length: of the
     body in bytes, `CHUNKED`, or None: it ends with the connection. Replies to HEAD, 204 and 304 have no body,
     whatever it says (RFC 9112, section 6.3). keep_alive: whether another response may follow."""
@@ -112,9 +115,7 @@ def parse_request(head: bytes, *, routed: bool = False) -> RequestHead:
     keep_alive = minor == b"1"
     if b"connection" in by_name:
         keep_alive = keeps_alive(fields, keep_alive)
-    read = method.decode(), target, minor[0] - 0x30, fields, by_name, length, keep_alive
-    # The constructor of the class takes twice as long.
-    return tuple.__new__(RequestHead, read)  # pyright: ignore[reportUnknownMemberType]
+    return RequestHead(method.decode(), target, minor[0] - 0x30, fields, by_name, length, keep_alive)
 
 
 def decoded_path(raw: bytes) -> str:
@@ -148,8 +149,7 @@ def parse_response(head: bytes) -> ResponseHead:
     keep_alive = match[1] == b"1"
     if b"connection" in by_name and (repeated or by_name[b"connection"] != b"keep-alive" or not keep_alive):
         keep_alive = keeps_alive(fields, keep_alive)
-    read = int(match[2]), match[3] or b"", fields, by_name, length, keep_alive
-    return tuple.__new__(ResponseHead, read)  # pyright: ignore[reportUnknownMemberType]
+    return ResponseHead(int(match[2]), match[3] or b"", fields, by_name, length, keep_alive)
 
 
 def parse_trailers(lines: bytes) -> list[Header]:
