@@ -179,7 +179,7 @@ class Pool:
         now = self._clock()
         while pooled.idle:
             connection = pooled.idle.pop()  # the most recently used one, so that the others can expire
-            if 0 <= now - connection.idle_since < IDLE_S and connection.usable():
+            if 0.0 <= now - connection.idle_since < IDLE_S and connection.usable():
                 exchange = Exchange(handler, connection)
                 connection.start(exchange, request, head_only=head_only, body=body)
                 return exchange

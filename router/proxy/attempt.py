@@ -49,6 +49,10 @@ _ERRORS: Final = {
     TransportError.RESET: AttemptError.RESET,
     TransportError.INVALID: AttemptError.INVALID,
 }
+# Read for each reply: a constant takes a third of the time of a member of an Enum.
+_BUFFER, _STREAM = ResponseKind.BUFFER, ResponseKind.STREAM
+_FRONTEND, _UNKNOWN = ResponseKind.FRONTEND, ResponseKind.UNKNOWN
+_NEUTRAL, _COLD = Outcome.NEUTRAL, Outcome.COLD
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.SILENCE, Outcome.UNRESPONSIVE, Outcome.AGENT_ERROR})
 _GOOD: Final = frozenset({Outcome.SUCCESS, Outcome.COLD})
 
@@ -147,7 +151,7 @@ class Attempt:
     def on_whole(self, head: ResponseHead, data: bytes) -> None:
         """All of it is here. A small reply is one event for the owner."""
         reply = self._classify(head)
-        if reply.kind is not ResponseKind.BUFFER or self._filter is not None:
+        if reply.kind is not _BUFFER or self._filter is not None:
             self._owner.on_head(self)
             if data and not self._closed:
                 self.on_data(data)
@@ -185,18 +189,18 @@ class Attempt:
         kind = reply.kind
         if not reply.sized and context.balancer.targets[self.key].cloud == "aws":
             self._filter = LambdaErrorFilter()
-        if kind is ResponseKind.FRONTEND or kind is ResponseKind.UNKNOWN:
+        if kind is _FRONTEND or kind is _UNKNOWN:
             if not is_ordinary(request.method, request.target):
-                self.record(Outcome.NEUTRAL)
+                self.record(_NEUTRAL)
         elif context.balancer.probing:
             context.balancer.responded(self.key)
         if reply.outcome is not None:
             self.record(reply.outcome, reply.why, reply.backoff_s)
         elif reply.events:
             self._first, self._last = FirstEvent(), LastEvent()
-        elif kind is not ResponseKind.BUFFER and reply.at_end is not Outcome.NEUTRAL:
+        elif kind is not _BUFFER and reply.at_end is not _NEUTRAL:
             self._report(self.headed_at)
-        self.awaited = kind is ResponseKind.BUFFER or kind is ResponseKind.STREAM
+        self.awaited = kind is _BUFFER or kind is _STREAM
         return reply
 
     def on_data(self, data: bytes) -> None:
@@ -250,18 +254,18 @@ class Attempt:
         balancer = self._context.balancer
         balancer.end(self.key, self)
         if reply is None:
-            self.record(Outcome.NEUTRAL)
+            self.record(_NEUTRAL)
             return
         outcome = reply.at_end
-        if outcome is not Outcome.NEUTRAL:
+        if outcome is not _NEUTRAL:
             if self._last is not None and (
                 why := self._context.agents.stream_fault(self._last, self.request.path)
             ):
                 self.record(stream_blame(self._last), why)
-            if reply.kind is ResponseKind.BUFFER and not (self._reported or self._recorded):
+            if reply.kind is _BUFFER and not (self._reported or self._recorded):
                 self._reported = self._recorded = True
-                milliseconds = (now - self.started) * 1000
-                cold = outcome is Outcome.COLD
+                milliseconds = (now - self.started) * 1000.0
+                cold = outcome is _COLD
                 balancer.report(self.key, outcome, first_event_ms=milliseconds, load=reply.load, cold=cold)
                 if balancer.evidence:
                     self._succeeded()
@@ -336,7 +340,7 @@ class Attempt:
             self._recorded = True
             if self.request.keyless or (self.choice.panic and outcome in _BAD):
                 # In panic the target was out already: this is no news, and must not delay its return.
-                outcome = Outcome.NEUTRAL
+                outcome = _NEUTRAL
             balancer = self._context.balancer
             if outcome in _BAD:
                 self._failed(outcome, why, unsent=unsent)
@@ -380,8 +384,8 @@ class Attempt:
         """Its latency until now."""
         if not self._reported and self.reply is not None:
             self._reported = True
-            milliseconds = (now - self.started) * 1000
-            cold = self.reply.at_end is Outcome.COLD
+            milliseconds = (now - self.started) * 1000.0
+            cold = self.reply.at_end is _COLD
             self._context.balancer.report(
-                self.key, Outcome.NEUTRAL, first_event_ms=milliseconds, load=self.reply.load, cold=cold
+                self.key, _NEUTRAL, first_event_ms=milliseconds, load=self.reply.load, cold=cold
             )

@@ -367,9 +367,9 @@ class Forwarder:
         self._downstream.end()
 
     def _own_lines(self, attempt: Attempt | None, now: float) -> bytes:
-        took_ms = (now - self._started) * 1000
+        took_ms = (now - self._started) * 1000.0
         self._context.balancer.request_took(took_ms)
-        times = took_ms, 0.0 if attempt is None else (now - attempt.started) * 1000
+        times = took_ms, 0.0 if attempt is None else (now - attempt.started) * 1000.0
         choice = None if attempt is None else attempt.choice
         return response_lines(self._request.id, len(self._attempts), times, choice, hedged=self._hedged)
 

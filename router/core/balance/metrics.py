@@ -119,7 +119,7 @@ def saw(
     latency_ms: of a good warm reply, to its first event; -1: none. load: as reported; -1: none. in_time: its
     first event came within the hedge delay.
     """
-    kept = 0.5 ** ((now - traffic.at) / MEMORY_S) if 0 < traffic.at < now else 1.0
+    kept = 0.5 ** ((now - traffic.at) / MEMORY_S) if 0.0 < traffic.at < now else 1.0
     latency, usual, p95, fast_streak = (
         traffic.latency_ms,
         traffic.usual_ms,
@@ -127,7 +127,7 @@ def saw(
         traffic.fast_streak,
     )
     samples, timed_at = traffic.samples, traffic.timed_at
-    if latency_ms >= 0:
+    if latency_ms >= 0.0:
         latency, usual, p95, fast_streak = _timed(traffic, latency_ms, now)
         samples, timed_at = samples + 1 if samples < MOST_SAMPLES else MOST_SAMPLES, now
     return Traffic(
@@ -137,7 +137,7 @@ def saw(
         samples,
         traffic.outcomes * kept + (failed is not None),
         traffic.failures * kept + (failed is True),
-        load if load >= 0 else traffic.load,
+        load if load >= 0.0 else traffic.load,
         p95,
         timed_at,
         fast_streak,
@@ -213,36 +213,37 @@ def expected_ms(traffic: Traffic, now: float) -> float:
     return _faded(latency, usual, max(0.0, now - traffic.timed_at))
 
 
-# Plain numbers without helper objects: every good reply runs it.
+# Plain numbers without helper objects, since every good reply runs it. A float and an integer take twice as
+# long as two floats.
 def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, float, int]:
     """Average, baseline, quantile and the row of fast ones after a sample."""
     if traffic.samples == 0:
-        return sample, sample, 2 * sample, 0
+        return sample, sample, 2.0 * sample, 0
     age = now - traffic.timed_at
-    age = age if age > 0 else 0.0
+    age = age if age > 0.0 else 0.0
     latency, usual, p95 = traffic.latency_ms, traffic.usual_ms, traffic.p95_ms
     fast_streak = traffic.fast_streak
     if sample >= _OUTLIER * usual:
         fast_streak = 0
     elif sample < _LIKE_USUAL * usual and (fast_streak or latency > _OUTLIER * usual):
         fast_streak += 1
-    if 2 * sample < latency + usual and latency > usual:
+    if 2.0 * sample < latency + usual and latency > usual:
         latency = _faded(latency, usual, age)
-    first = 1 / (traffic.samples + 1)
+    first = 1.0 / (traffic.samples + 1)
     part = _LEAST
     if age > _LEAST * MEMORY_S:  # below that, 1 - exp(-x) < x says that the minimum counts
-        part = 1 - math.exp(-age / MEMORY_S)
+        part = 1.0 - math.exp(-age / MEMORY_S)
         part = _LEAST if part < _LEAST else part if part < _MOST else _MOST
     # Below a millisecond everything is equally fast, and a factor of nothing would stay nothing.
-    most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1 else 1.0)
+    most = (_CAP + _CAP_RARE * (part - _LEAST)) * (latency if latency > 1.0 else 1.0)
     counted = sample if sample < most else most
     if counted > latency:
-        part = 2 * part if 2 * part < _MOST else _MOST
+        part = 2.0 * part if 2.0 * part < _MOST else _MOST
     if part < first:
         part = first if first < _MOST else _MOST
     latency += part * (counted - latency)
-    slowly = 1 - math.exp(-age / BASELINE_S)
-    most = _OUTLIER * (usual if usual > 1 else 1.0)
+    slowly = 1.0 - math.exp(-age / BASELINE_S)
+    most = _OUTLIER * (usual if usual > 1.0 else 1.0)
     counted = sample if sample < most else most
     if traffic.samples < _YOUNG:
         slowly = slowly if slowly > first else first
@@ -252,7 +253,7 @@ def _timed(traffic: Traffic, sample: float, now: float) -> tuple[float, float, f
     if sample > p95:
         p95 *= _UP
     else:
-        p95 = p95 * _DOWN if p95 * _DOWN > 1 else 1.0
+        p95 = p95 * _DOWN if p95 * _DOWN > 1.0 else 1.0
     if fast_streak == FAST_STREAK:
         return _nearer(latency, usual, fast_streak), usual, p95, 0
     return latency, usual, p95, fast_streak
