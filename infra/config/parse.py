@@ -148,17 +148,13 @@ def _routers(
     if value is None:
         return tuple(first.values())
     names = validator.strings(key, value, "[gcp, aws]")
+    there = [cloud for cloud in CLOUDS if cloud in meant]
     for name in names:
         if name not in CLOUDS:
             validator.error(key, name, one_of(CLOUDS, name), "[gcp, aws]")
-        elif name not in meant:
-            there = ", ".join(sorted(meant)) or "none"
-            validator.error(
-                key,
-                name,
-                f"only clouds that are under skyfleet:clouds ({there})",
-                f"[{', '.join(first) or 'aws'}]",
-            )
+        elif there and name not in there:
+            known = ", ".join(there)
+            validator.error(key, name, f"only clouds that are under skyfleet:clouds ({known})", f"[{known}]")
     return tuple(first[name] for name in names if name in first)
 
 

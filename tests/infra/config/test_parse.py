@@ -173,6 +173,19 @@ def test_all_mistakes_are_reported_in_one_error() -> None:
         assert any(word in mistake for mistake in found), word
 
 
+@pytest.mark.parametrize("clouds", [None, {}, "aws"])
+def test_routers_of_a_fleet_without_clouds_are_no_further_mistakes(clouds: object) -> None:
+    """They follow from the first one."""
+    (found,) = mistakes(clouds, router={"clouds": ["gcp", "aws"]})
+    assert found.startswith("skyfleet:clouds: got ")
+
+
+def test_the_example_of_a_routers_cloud_is_a_cloud() -> None:
+    """Also beside a mistyped one."""
+    found = mistakes({"asw": {"regions": ["eu-west-1"]}}, router={"clouds": ["aws", "gcp"]})
+    assert any("got 'gcp'; expected only clouds" in one and one.endswith("e.g. [aws]") for one in found)
+
+
 @pytest.mark.parametrize(
     ("clouds", "expected"),
     [({}, "at least one cloud"), ({"aws": {"regions": ["eu-west-1"], "weight": 0}}, "weight 0 for every")],
