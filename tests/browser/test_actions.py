@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from infra.manager.errors import Conflict
+from infra.manager.errors import BadRequest, Conflict
 from infra.manager.jobs.model import Change, Job, State
 from tests.browser.conftest import Seen, accessibility
 from tests.browser.site import Site
@@ -151,14 +151,40 @@ def test_a_region_is_removed_after_its_plan_was_seen(page: Page, site: Site) -> 
     assert site.jobs.submitted[1][0] == Change("delete", "azure", "westeurope", version=VERSION)
 
 
-def test_a_plan_that_fails_says_why_and_offers_nothing(page: Page, site: Site) -> None:
-    """The cloud's reason is shown in the dialog."""
+def test_a_plan_that_fails_says_why_and_leads_back(page: Page, site: Site) -> None:
+    """The cloud's reason is shown in the dialog, and nothing can be confirmed."""
     dialog = opened(page, "Remove: azure/westeurope")
     dialog.get_by_role("button", name="Show the plan").click()
     expect(dialog).to_contain_text("Planning: remove azure/westeurope")
     site.do(lambda: site.jobs.end("job-1", State.FAILED, "azure/westeurope has the router: not removed."))
     expect(dialog.get_by_role("alert")).to_have_text("azure/westeurope has the router: not removed.")
-    expect(dialog.get_by_role("button")).to_have_count(1)
+    expect(dialog.get_by_role("button")).to_have_text(["Close", "Back to the form"])
+    expect(dialog.get_by_role("button", name="Back to the form")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("First you see the plan.")
+
+
+def test_a_typing_error_is_mended_where_it_was_made(page: Page, site: Site, seen: Seen) -> None:
+    """The form keeps what was entered, with the keyboard alone."""
+    site.jobs.refuses = BadRequest("memoryMb: got 7; expected a number from 128 to 10240")
+    dialog = opened(page, "Add a region: a new target")
+    dialog.get_by_label("Region").select_option("aws/us-east-1")
+    dialog.get_by_label("Memory, MB").fill("7")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("expected a number from 128 to 10240")
+    site.jobs.refuses = None
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_label("Region")).to_have_value("aws/us-east-1")
+    expect(dialog.get_by_label("Memory, MB")).to_have_value("7")
+    dialog.get_by_label("Memory, MB").fill("512")
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("Planning: add aws/us-east-1")
+    change = Change(
+        "create", "aws", "us-east-1", {"weight": 1, "memoryMb": 512}, version=VERSION, preview=True
+    )
+    assert site.jobs.submitted == [(change, "local")]
+    assert any("400" in each for each in seen.complaints)
+    seen.complaints.clear()
 
 
 def test_a_dialog_that_was_closed_while_planning_stays_closed(page: Page, site: Site) -> None:

@@ -21,7 +21,15 @@ from starlette.routing import BaseRoute, Route
 
 from infra.manager.access.gate import Principal
 from infra.manager.access.tokens import LOCAL, Role
-from infra.manager.errors import BadRequest, Forbidden, ManagerError, NotFound, TooLarge
+from infra.manager.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    ManagerError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 from infra.manager.fleet.picture import Picture, TargetView
 from infra.manager.jobs.model import Change, Job
 from infra.manager.page import dialogs, jobs, words
@@ -30,6 +38,8 @@ from infra.manager.services import Fleet, Jobs
 MAX_FORM = 16 * 1024
 MAX_FIELDS = 30
 NO_STORE = {"cache-control": "no-store"}
+# After these another try may help: with other values, or with a look at what has changed.
+AGAIN = (BadRequest, Conflict, Unavailable)
 NUMBERS = ("weight", "minInstances", "maxInstances", "memoryMb", "concurrency")
 
 
@@ -70,13 +80,13 @@ class Actions:
             return dialogs.cancel(self.jobs.get(asked.get("job", "")))
         picture = self.fleet.picture()
         if name == "add":
-            return dialogs.add(picture)
+            return dialogs.add(picture, asked)
         if name == "strategy":
             return dialogs.strategy(picture)
         of_target = {"weight": dialogs.weight, "drain": dialogs.drain, "remove": dialogs.remove}
         if name not in of_target:
             raise NotFound(f"There is no dialog {name!r}.")
-        return of_target[name](_target(picture, asked.get("target", "")), picture)
+        return of_target[name](_target(picture, asked.get("target", "")), picture, asked)
 
     def _plan(self, asked: Fields) -> Response:
         job = self.jobs.get(asked.get("job", ""))
@@ -96,15 +106,18 @@ class Actions:
             "change": self._change,
             "cancel": self._cancel,
         }
+        name, form = request.path_params["name"], dict[str, str]()
         try:
             operator = principal(request)
             if operator.role is not Role.OPERATOR:
                 raise Forbidden("Your token has the role viewer. A change needs the role operator.")
-            if (handler := handlers.get(request.path_params["name"])) is None:
-                raise NotFound(f"There is no action {request.path_params['name']!r}.")
-            return await handler(await _form(request), operator.name)
+            if (handler := handlers.get(name)) is None:
+                raise NotFound(f"There is no action {name!r}.")
+            form.update(await _form(request))
+            return await handler(form, operator.name)
         except ManagerError as error:
-            refused = dialogs.refused(f"{error.title}: nothing was changed", error.detail)
+            back = dialogs.form_of(name, form) if isinstance(error, AGAIN) else ""
+            refused = dialogs.refused(f"{error.title}: nothing was changed", error.detail, back)
             return _html(refused, status=error.status)
 
     async def _weight(self, form: Fields, by: str) -> Response:

@@ -2,7 +2,8 @@
 
 A dialog names the target, what happens to requests, and how to undo it. Adding and removing a region shows
 the plan of a preview first. `version` of the desired state goes along, so that a change that another operator
-made in the meantime is found when this one is confirmed.
+made in the meantime is found when this one is confirmed. What was refused leads back to its form, which has
+what the operator has entered, and the present version.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ OPTIONS: Sequence[tuple[str, str, str]] = (
 Fields = Mapping[str, str]
 
 
-def weight(view: TargetView, picture: Picture) -> Node:
-    """Another weight for one target."""
+def weight(view: TargetView, picture: Picture, entered: Fields) -> Node:
+    """Another weight for one target. entered: what stands in the form from before."""
     total = sum(each.weight for each in picture.targets)
     now = f"{words.number(view.weight)} of {words.number(total)} in all"
+    value = entered.get("weight", f"{view.weight:.15g}")
     return _dialog(
         f"Weight of {view.key}",
         p[f"The weight is {now}. It is changed in the stack config, and a job deploys that."],
@@ -65,12 +67,12 @@ def weight(view: TargetView, picture: Picture) -> Node:
             "weight",
             {"target": view.key, "version": picture.version},
             "Set the weight",
-            label["New weight", _number("weight", f"{view.weight:.15g}", step="any", is_needed=True)],
+            label["New weight", _number("weight", value, step="any", is_needed=True)],
         ),
     )
 
 
-def drain(view: TargetView, picture: Picture) -> Node:
+def drain(view: TargetView, picture: Picture, _entered: Fields) -> Node:
     """Drain a target, or end that."""
     hidden = {"target": view.key, "undo": "yes" if view.draining else ""}
     if view.draining:
@@ -91,7 +93,7 @@ def drain(view: TargetView, picture: Picture) -> Node:
             "drain",
             hidden,
             f"Drain {view.key}",
-            None if others else _check("force", "Drain it although no other target serves"),
+            None if others else _check("force", "Drain it although no other target serves", {}),
             danger=not others,
         ),
     )
@@ -120,8 +122,11 @@ def strategy(picture: Picture) -> Node:
     )
 
 
-def add(picture: Picture) -> Node:
-    """A new target: cloud and region, weight, and numbers that may stay empty."""
+def add(picture: Picture, entered: Fields) -> Node:
+    """A new target: cloud and region, weight, and numbers that may stay empty.
+
+    entered: what stands in the form from before.
+    """
     known = {each.key for each in picture.targets}
     return _dialog(
         "Add a region",
@@ -133,19 +138,23 @@ def add(picture: Picture) -> Node:
             label[
                 "Region",
                 select(name="target", autofocus=True, required=True)[
-                    option(value="")["Choose a region"], [_regions(cloud, known) for cloud in REGIONS]
+                    option(value="")["Choose a region"],
+                    [_regions(cloud, known, entered.get("target", "")) for cloud in REGIONS],
                 ],
             ],
             div(".fields")[
-                label["Weight", _number("weight", "1", step="any")],
-                [label[text, _number(name, "", step=step)] for name, text, step in OPTIONS],
+                label["Weight", _number("weight", entered.get("weight", "1"), step="any")],
+                [
+                    label[text, _number(name, entered.get(name, ""), step=step)]
+                    for name, text, step in OPTIONS
+                ],
             ],
             p(".quiet")["An empty field leaves the cloud's own or the stack's default."],
         ),
     )
 
 
-def remove(view: TargetView, picture: Picture) -> Node:
+def remove(view: TargetView, picture: Picture, entered: Fields) -> Node:
     """Remove a target, with the plan first."""
     others = _serving(picture, view)
     where = f"to {words.names(others)}" if others else "nowhere: no other target serves"
@@ -160,7 +169,7 @@ def remove(view: TargetView, picture: Picture) -> Node:
             "plan",
             {"action": "delete", "target": view.key, "version": picture.version},
             "Show the plan",
-            _check("force", "Also if a router goes with it, or one cannot be reached"),
+            _check("force", "Also if a router goes with it, or one cannot be reached", entered),
         ),
     )
 
@@ -187,7 +196,9 @@ def poll(job: Job, fields: Fields) -> Element:
 def planned(job: Job, fields: Fields) -> Node:
     """The plan, and the question whether it should be carried out."""
     if job.state is not State.DONE:
-        return refused(f"No plan: {_what(fields)}", job.result or "The plan was cancelled.")
+        return refused(
+            f"No plan: {_what(fields)}", job.result or "The plan was cancelled.", form_of("plan", fields)
+        )
     is_removal = fields.get("action") == "delete"
     hidden = {name: value for name, value in fields.items() if name != "job"}
     return _dialog(
@@ -218,9 +229,28 @@ def cancel(job: Job) -> Node:
     )
 
 
-def refused(title: str, reason: str) -> Node:
-    """Why nothing was done."""
-    return _dialog(title, p(".error", role="alert")[words.sentence(reason)], closes=True)
+def refused(title: str, reason: str, back: str = "") -> Node:
+    """Why nothing was done. back: the address of the form, if another try may help."""
+    return _dialog(
+        title,
+        p(".error", role="alert")[words.sentence(reason)],
+        div(".buttons")[
+            button(type="button", class_="close", autofocus=not back)["Close"],
+            back
+            and button(
+                type="button", class_="confirm", autofocus=True, hx_get=back, hx_target="#dialog-body"
+            )["Back to the form"],
+        ],
+    )
+
+
+def form_of(action: str, fields: Fields) -> str:
+    """The address of the form of a weight, an addition or a removal, with its fields; empty for others."""
+    if action not in ("weight", "plan", "change"):
+        return ""
+    of_region = "remove" if fields.get("action") == "delete" else "add"
+    kept = {key: value for key, value in fields.items() if key not in ("action", "version", "job")}
+    return f"/dialog/{'weight' if action == 'weight' else of_region}?{urlencode(kept)}"
 
 
 def _serving(picture: Picture, but: TargetView) -> list[str]:
@@ -233,9 +263,11 @@ def _what(fields: Fields) -> str:
     return f"{'remove' if fields.get('action') == 'delete' else 'add'} {fields.get('target', '')}"
 
 
-def _regions(cloud: str, known: set[str]) -> Element:
+def _regions(cloud: str, known: set[str], chosen: str) -> Element:
     keys = [f"{cloud}/{region}" for region in sorted(REGIONS[cloud])]  # pyright: ignore[reportArgumentType]
-    return optgroup(label=cloud)[[option(value=key)[key] for key in keys if key not in known]]
+    return optgroup(label=cloud)[
+        [option(value=key, selected=key == chosen)[key] for key in keys if key not in known]
+    ]
 
 
 def _dialog(title: str, *content: Node, closes: bool = False) -> Node:
@@ -276,5 +308,7 @@ def _number(name: str, value: str, *, step: str, is_needed: bool = False) -> Nod
     )
 
 
-def _check(name: str, text: str) -> Element:
-    return label(".check")[input(type="checkbox", name=name, value="yes"), span[text]]
+def _check(name: str, text: str, entered: Fields) -> Element:
+    return label(".check")[
+        input(type="checkbox", name=name, value="yes", checked=bool(entered.get(name))), span[text]
+    ]

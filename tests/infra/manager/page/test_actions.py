@@ -12,7 +12,7 @@ from htpy import fragment
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from infra.manager.errors import Conflict, ManagerError, Unavailable
+from infra.manager.errors import Conflict, ManagerError, NotFound, Unavailable
 from infra.manager.jobs.model import Change, Job, State
 from infra.manager.page import dialogs, words
 from infra.manager.page.actions import MAX_FORM
@@ -143,6 +143,41 @@ def test_a_wrong_form_is_told_in_the_dialog(
     assert text in said(answer)
     assert parse(answer.text).find("p", role="alert")
     assert page.jobs.submitted == page.fleet.calls == []
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "stand"),
+    [
+        ("weight", {"target": "gcp/europe-west1", "weight": "1e9"}, {"weight": "1e9"}),
+        (
+            "plan",
+            {"action": "create", "target": "aws/us-east-1", "weight": "2", "memoryMb": "7"},
+            {"weight": "2", "memoryMb": "7", "minInstances": ""},
+        ),
+        ("change", {"action": "delete", "target": "gcp/europe-west1", "force": "yes"}, {"force": "yes"}),
+    ],
+)
+def test_what_was_refused_leads_back_to_its_form(
+    page: Page, action: str, fields: dict[str, str], stand: dict[str, str]
+) -> None:
+    """It has what was entered, and the version of the present picture."""
+    page.jobs.refuses = Conflict("the config was changed by eve")
+    refused = parse(page.send(action, version="old", **fields).text)
+    (back,) = [one.attributes["hx-get"] for one in refused.find("button") if "hx-get" in one.attributes]
+    form = parse(page.browser.get(back).text)
+    values = {one.attributes["name"]: one for one in form.find("input")}
+    assert {name: values[name].attributes.get("value") for name in stand} == stand
+    assert values["version"].attributes["value"] == healthy().version
+    assert ("force" not in stand) or "checked" in values["force"].attributes
+    chosen = [one.attributes["value"] for one in form.find("option") if "selected" in one.attributes]
+    assert chosen == ([fields["target"]] if fields.get("action") == "create" else [])
+
+
+def test_what_another_try_cannot_mend_leads_nowhere(page: Page) -> None:
+    """Such as the cancel of a job that there is not, or a target that is gone."""
+    page.jobs.refuses = NotFound("no target aws/gone")
+    for answer in (page.send("cancel", job="7"), page.send("weight", target="aws/gone", weight="1")):
+        assert [one.words for one in parse(answer.text).find("button")] == ["Close"]
 
 
 def test_a_form_is_bounded(page: Page) -> None:
