@@ -8,8 +8,9 @@ Rules
   front end.
 - From SIGTERM on every request is refused with 503 `draining`, so that routers repeat it elsewhere, and
   /health reports the same. What runs goes on. Each such response closes its connection.
-- An exception of the agent before its response has started becomes an error response. A later one propagates
-  to the server, which closes the connection without completing the response.
+- An exception of the agent before its response has started becomes an error response, and so does a response
+  that breaks HTTP (`functions.response`). A later one propagates to the server, which closes the connection
+  without completing the response.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from functions.errors import (
 )
 from functions.execution.lifespan import HostedLifespan
 from functions.instance import InstanceStats
+from functions.response import CheckedResponse
 from functions.runner import ReplayStored
 from functions.settings import Settings
 from skyfleet.asgi import (
@@ -132,27 +134,22 @@ class AgentMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the agent; send an error response if it raises before its response has started."""
-        started = False
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        response = CheckedResponse(receive, send)
         try:
-            await self.inner(scope, receive, noting)
+            await self.inner(scope, response.receive, response.send)
+            response.check_started()
         except ReplayStored:
             raise
         except ClientDisconnected:
             pass
         except FunctionError as error:
-            if started:
+            if response.started:
                 raise
             await send_error(send, error)
         except Exception:  # the outermost handler around the user's application
             request_id = header_text(scope, b"x-request-id") or secrets.token_hex(16)
             LOG.exception("request %s: the agent failed", request_id)
-            if started:
+            if response.started:
                 raise
             await send_error(send, AgentFailed(request_id))
 

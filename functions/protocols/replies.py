@@ -72,6 +72,7 @@ class _Reply:
 
     async def _start(self, message: Message) -> None:
         status, headers = message["status"], list(message.get("headers", ()))
+        message = {**message, "headers": headers}  # of the agent it may be an iterator
         if not self._stateless and sessions.begins(status, headers):
             self.refused = True
             await self._send(
