@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from emulator.runtime.ports import for_instance
 from functions.api import AgentRequest, Message
 from functions.app import create
 from functions.middleware import AgentMiddleware
@@ -61,6 +62,16 @@ def free_socket() -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))
     return bound
+
+
+@contextlib.contextmanager
+def port_of_a_process() -> Generator[int]:
+    """A port that another process opens later. The kernel gives it to no other socket meanwhile."""
+    port = for_instance()
+    try:
+        yield port.number
+    finally:
+        port.release()
 
 
 def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -25,7 +25,6 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from bench.processes import free_port
 from emulator.desired.model import Bucket, Cloud, DesiredState, Grant
 from emulator.runtime.service_port import ServicePort
 from emulator.services.identity import Identities
@@ -34,6 +33,7 @@ from infra.setup.extras import azurite
 from infra.setup.extras.azurite import AZURITE
 from infra.setup.extras.fake_gcs import FAKE_GCS
 from tests.extras import program
+from tests.functions.support import port_of_a_process
 
 REGION = "eu-west-1"
 BUCKETS: Mapping[Cloud, str] = {"aws": "bkt", "azure": "devstoreaccount1/container", "gcp": "bkt"}
@@ -139,14 +139,12 @@ def moto_store() -> Generator[Store]:
 @contextmanager
 def azurite_store() -> Generator[Store]:
     """Azurite's Blob Storage, in memory."""
-    port = free_port()
-    address = ("--blobHost", "127.0.0.1", "--blobPort", str(port))
     quiet = ("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck")
     main = program(AZURITE)
-    with _process(
-        [azurite.PACKAGE.node(os.environ), str(main), *address, *quiet],
-        f"http://127.0.0.1:{port}",
-        main.parent,
+    argv = [azurite.PACKAGE.node(os.environ), str(main), "--blobHost", "127.0.0.1", *quiet]
+    with (
+        port_of_a_process() as port,
+        _process([*argv, "--blobPort", str(port)], f"http://127.0.0.1:{port}", main.parent),
     ):
         base = f"http://127.0.0.1:{port}/{ACCOUNT}"
         variables = {"AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY, "AZURE_STORAGE_ENDPOINT": base}
@@ -158,12 +156,13 @@ def azurite_store() -> Generator[Store]:
 @contextmanager
 def fake_gcs_store() -> Generator[Store]:
     """fake-gcs-server, in memory. Our client reads from it; it has no writes of the XML API."""
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
     server = program(FAKE_GCS)
-    place = ("-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}")
-    argv = [str(server), *place, "-backend", "memory", "-log-level", "error"]
-    with _process(argv, f"{base}/_internal/healthcheck", server.parent):
+    argv = [str(server), "-scheme", "http", "-host", "127.0.0.1", "-backend", "memory", "-log-level", "error"]
+    with ExitStack() as stack:
+        port = stack.enter_context(port_of_a_process())
+        base = f"http://127.0.0.1:{port}"
+        argv += ["-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+        stack.enter_context(_process(argv, f"{base}/_internal/healthcheck", server.parent))
         made = requests.post(f"{base}/storage/v1/b?project=p", json={"name": "bkt"}, timeout=10)
         assert made.status_code == 200
         account = {"gcs_base_url": base, "disable_oauth": True, "client_email": "", "private_key": ""}
@@ -209,8 +208,10 @@ def emulator_store(cloud: Cloud, folder: Path) -> Generator[Store]:
 @contextmanager
 def emulator_of(cloud: Cloud, desired: DesiredState, identities: Identities) -> Generator[str]:
     """The emulated services of one cloud with that world in it; their address."""
-    port = free_port()
-    with _services(ServicePort(cloud, port, Services(identities, lambda: desired, time.time))):
+    with (
+        port_of_a_process() as port,
+        _services(ServicePort(cloud, port, Services(identities, lambda: desired, time.time))),
+    ):
         yield f"http://127.0.0.1:{port}"
 
 

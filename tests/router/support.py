@@ -175,11 +175,15 @@ def keys_of(role: Role, place: str, roots: str = ROOTS) -> str:
     return json.dumps(derived(json.loads(roots), role, place))
 
 
+_closed: list[socket.socket] = []
+
+
 def closed_url() -> str:
-    """A URL where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    """A URL where nothing listens: its port is held, to the end of the process, so that no server gets it."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    _closed.append(held)
+    return f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 def settings(

@@ -24,7 +24,7 @@ from tests.asgi import Reply, call
 from tests.contract_cases import CASES, Case
 from tests.contract_check import TRIES, check, check_over_http
 from tests.functions.runtimes.support import ARN, Vault
-from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, free_socket, serving, until
+from tests.functions.support import ENVIRON, KEYS, KEYS_JSON, application, port_of_a_process, serving, until
 from tests.over_http import send
 from tests.trust import NO_CERTIFICATES
 
@@ -113,14 +113,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         shutil.copytree(CHECKOUT / carried, package / carried, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CHECKOUT / "functions/runtimes/entry/aws/run.sh", package)
     (package / "build.json").write_text('{"build": "0123456789abcdef", "kind": "agent", "repeatable": true}')
-    with free_socket() as bound:
-        port = bound.getsockname()[1]
     environ = {name: value for name, value in ENVIRON.items() if name != "SKYFLEET_SIGNING_KEYS"}
     environ |= {
         "AGENT_PACE_MS": PACE,
         "PATH": os.environ["PATH"],
         "LAMBDA_TASK_ROOT": str(package),
-        "AWS_LWA_PORT": str(port),
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "made-up",
         "SKYFLEET_APP": "functions.app:create",
@@ -129,9 +126,12 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         "SKYFLEET_SECRET_ARN": ARN,
         "SKYFLEET_PYTHON": sys.executable,
     }
-    url = f"http://127.0.0.1:{port}"
-    with serving(Vault((200, {"SecretString": json.dumps({"SKYFLEET_SIGNING_KEYS": KEYS_JSON})}))) as vault:
-        environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = vault
+    with (
+        port_of_a_process() as port,
+        serving(Vault((200, {"SecretString": json.dumps({"SKYFLEET_SIGNING_KEYS": KEYS_JSON})}))) as vault,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        environ |= {"AWS_ENDPOINT_URL_SECRETS_MANAGER": vault, "AWS_LWA_PORT": str(port)}
         process = subprocess.Popen([package / "run.sh"], env=environ, cwd="/")
         try:
             until(lambda: process.poll() is not None or answers(url), "run.sh")

@@ -18,7 +18,7 @@ import uvicorn
 from functions.runtimes import draining
 from functions.runtimes.uvicorn_server import GracefulServer
 from skyfleet.asgi import Receive, Scope, Send
-from tests.functions.support import free_socket, until
+from tests.functions.support import port_of_a_process, until
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -53,16 +53,20 @@ class Instance:
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
     """A function with `draining_app`, as Lambda starts it."""
-    bound = free_socket()
-    port, log, gate = int(bound.getsockname()[1]), tmp_path / "log", tmp_path / "gate"
-    bound.close()
-    own = {"PORT": str(port), "GATE": str(gate), "PYTHONPATH": str(CHECKOUT)}
+    log, gate = tmp_path / "log", tmp_path / "gate"
     app = {"SKYFLEET_APP": "tests.functions.runtimes.draining_app:create"}
     with (
+        port_of_a_process() as port,
         log.open("wb") as out,
         subprocess.Popen(
             [sys.executable, "-P", "-m", "functions.runtimes.aws"],
-            env={"PATH": os.environ["PATH"], **own, **app},
+            env={
+                "PATH": os.environ["PATH"],
+                "PORT": str(port),
+                "GATE": str(gate),
+                "PYTHONPATH": str(CHECKOUT),
+                **app,
+            },
             cwd=tmp_path,
             stderr=out,
         ) as process,

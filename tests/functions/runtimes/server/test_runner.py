@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from functions.runtimes.server.runner import State
-from tests.functions.support import free_socket, until
+from tests.functions.support import port_of_a_process, until
 from tests.trust import NO_CERTIFICATES
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -42,12 +42,13 @@ async def app(scope, receive, send):
     if scope["path"] == "/slow":
         await asyncio.sleep(0.5)
     if scope["path"] == "/hang":
+        draining.REQUESTS_S = 0.3
         await asyncio.sleep(600)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok"})
 
 say("loaded")
-draining.REQUESTS_S = 1
+draining.REQUESTS_S = 20
 run(app, int(sys.argv[1]), keep_alive_s=60)
 say("ended")
 """
@@ -56,9 +57,8 @@ say("ended")
 class Process:
     """A server, and what it said."""
 
-    def __init__(self, mode: str, output: Path) -> None:
-        with free_socket() as chosen:
-            self.port: int = chosen.getsockname()[1]
+    def __init__(self, mode: str, output: Path, port: int) -> None:
+        self.port = port
         self._output = output
         with output.open("w") as file:
             self.popen = subprocess.Popen(
@@ -91,13 +91,14 @@ class Process:
 @pytest.fixture
 def process(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Process]:
     """A server that answers; nothing of it is left."""
-    one = Process(getattr(request, "param", "lifespan"), tmp_path / "output")
-    try:
-        until(one.answers, "the server")
-        yield one
-    finally:
-        one.popen.kill()
-        one.popen.wait()
+    with port_of_a_process() as port:
+        one = Process(getattr(request, "param", "lifespan"), tmp_path / "output", port)
+        try:
+            until(one.answers, "the server")
+            yield one
+        finally:
+            one.popen.kill()
+            one.popen.wait()
 
 
 def test_the_lifespan_surrounds_all_requests(process: Process) -> None:

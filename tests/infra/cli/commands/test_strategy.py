@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -111,17 +111,24 @@ def test_a_black_holed_router_costs_one_health_timeout(
     deployed: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command sends it no change, which the router might otherwise apply much later."""
-    asked: list[str] = []
-    monkeypatch.setattr("infra.operations.routers.control.get_health", partial(get_health, seconds=0.2))
+    asked, end = list[str](), threading.Event()
 
     def missing_checkers(request: Request) -> Reply:
         asked.append(request.path)
-        time.sleep(0.6)
+        end.wait(60)
         return Reply()
 
     with serving(missing_checkers) as hole, serving(router([])) as one:
+
+        def soon(url: str) -> Any:  # noqa: ANN401 - as get_health
+            return get_health(url, seconds=0.2 if url == hole else 60)
+
+        monkeypatch.setattr("infra.operations.routers.control.get_health", soon)
         routers(deployed, hole, one)
-        result = run(deployed, "cost")
+        try:
+            result = run(deployed, "cost")
+        finally:
+            end.set()
     assert asked == ["/health"]
     assert f"{hole}: no answer within" in result.output
     assert "aws/r1: cost" in result.output
