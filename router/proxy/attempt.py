@@ -80,6 +80,7 @@ class Attempt:
         "flowing",
         "headed_at",
         "headers",
+        "heard_at",
         "key",
         "number",
         "phrase",
@@ -102,8 +103,8 @@ class Attempt:
         self._owner, self._context, self.request = owner, context, request
         self.number, self.choice, self.reason = sent.number, sent.choice, sent.reason
         self.key = key = sent.choice.key
-        # In ticks, as `headed_at`, when its head came.
-        self.started = self.headed_at = now
+        # In ticks, as `headed_at`, when its head came, and `heard_at`, when the last part that is held did.
+        self.started = self.headed_at = self.heard_at = now
         context.balancer.start(key, self, retry=sent.reason is AttemptReason.RETRY)
         self.status = 0
         self.phrase = b""  # of its status line
@@ -218,6 +219,7 @@ class Attempt:
         if self.flowing:
             self._owner.on_data(self, data)
             return
+        self.heard_at = self._context.ticks()
         if self._held:
             self._held.append(data)
         else:

@@ -296,7 +296,8 @@ class Forwarder:
         attempt.stop_probing()
         machine, number, now = self._machine, attempt.number, self._context.ticks()
         if alive:
-            self._do(machine.on_probe_ok(number, now, heartbeat=attempt.heartbeat), now)
+            heartbeat, heard_at = attempt.heartbeat, attempt.heard_at
+            self._do(machine.on_probe_ok(number, now, heartbeat=heartbeat, heard_at=heard_at), now)
         else:
             self._do(machine.on_probe_failed(number, now), now)
 

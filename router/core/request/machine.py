@@ -18,9 +18,10 @@ Rules
   does not allow a hedge, since it prevents a second execution within its own cloud only.
 - A hedge or a redundant send never goes to a target of last resort (out, or in backoff) beside a serving one.
 - Redundant sends: as many attempts run at once as the client asked for; a failed one is replaced.
-- A small reply is forwarded when it is complete. If the request may be repeated, an event stream is forwarded
-  from its first event. A reply that is truncated before that is retried if that is harmless. Otherwise the
-  client gets `may-have-run`: a broken connection would make its SDK repeat the request.
+- A small reply is forwarded when it is complete; one that still arrives is waited for. If the request may be
+  repeated, an event stream is forwarded from its first event. A reply that is truncated before that is
+  retried if that is harmless. Otherwise the client gets `may-have-run`: a broken connection would make its
+  SDK repeat the request.
 - A reply that is not valid HTTP/1.1 is the agent's bug: nothing is sent for it, whether a repeat is harmless
   or not, and the client gets 502 with the code `invalid-response`.
 - An attempt without a reply for `probe_after_s` leads to a probe of the target's /health. If the probe
@@ -189,12 +190,15 @@ class RequestMachine(RequestState):
         one.wake_at = max(now, one.wake_at - seconds)
         self._armed()
 
-    def on_probe_ok(self, number: int, now: float, *, heartbeat: bool = False) -> Actions:
-        """Its target answered /health. heartbeat: its stream has sent comments, but no event yet."""
+    def on_probe_ok(
+        self, number: int, now: float, *, heartbeat: bool = False, heard_at: float = 0.0
+    ) -> Actions:
+        """Its target answered /health. heartbeat: its stream has sent comments, but no event yet. heard_at:
+        when the last part of its reply came."""
         one = self._running(number)
         policy, reply = self._limits.policy, one.reply
         sized = reply is not None and reply.kind is ResponseKind.BUFFER and reply.sized
-        if sized and one.repeatable and now - one.headed_at >= policy.probe_after_s:
+        if sized and one.repeatable and now - max(one.headed_at, heard_at) >= policy.probe_after_s:
             return self._given_up(one, AttemptError.TRUNCATED, _STOPPED, now)
         if (heartbeat and len(self.active) == 1) or all(self._is_silent(each, now) for each in self.active):
             return self._forward(one, now)

@@ -104,6 +104,29 @@ async def test_a_document_that_is_still_being_made_is_waited_for() -> None:
         assert out(front) == []
 
 
+async def test_a_small_reply_that_comes_in_pieces_is_waited_for() -> None:
+    """It lasts longer than a stall, and no pause in it does. Nothing of it is lost, so it runs once."""
+
+    async def drips(request: Received, peer: Peer) -> None:
+        if request.target == "/health":
+            await alive(peer)
+            return
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 150\r\n" + MARK + b"\r\n")
+        for _ in range(150):
+            await asyncio.sleep(0.01)
+            await peer.send(b"x")
+
+    policy = replace(QUICK, probe_after_s=0.8)
+    async with (
+        upstream(drips) as slow,
+        upstream(ok) as other,
+        router([slow.url, other.url], policy=policy) as front,
+    ):
+        reply = await front.client.get("/x")
+        assert (reply.text, reply.headers["x-skyfleet-attempts"]) == ("x" * 150, "1")
+        assert (len(other.asked), out(front)) == (0, [])
+
+
 async def test_a_client_that_reads_slowly_is_not_its_targets_silence() -> None:
     """However much had arrived before it was told to pause; and its reply is not cut for it."""
 

@@ -110,8 +110,10 @@ class Driven:
     def time(self, at: float) -> a.Actions:
         return self.run(self.machine.on_time(NOW + at), NOW + at)
 
-    def probe_ok(self, number: int, at: float, *, heartbeat: bool = False) -> a.Actions:
-        return self.run(self.machine.on_probe_ok(number, NOW + at, heartbeat=heartbeat), NOW + at)
+    def probe_ok(self, number: int, at: float, *, heartbeat: bool = False, heard: float = -NOW) -> a.Actions:
+        """heard: when the last part of its reply came."""
+        now = NOW + at
+        return self.run(self.machine.on_probe_ok(number, now, heartbeat=heartbeat, heard_at=NOW + heard), now)
 
     def probe_failed(self, number: int, at: float) -> a.Actions:
         return self.run(self.machine.on_probe_failed(number, NOW + at), NOW + at)

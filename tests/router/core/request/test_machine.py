@@ -295,15 +295,18 @@ def test_a_stream_that_sends_comments_is_forwarded_when_it_stalls() -> None:
     assert one.probe_ok(0, 2, heartbeat=True) == (a.Forward(0),)
 
 
-@pytest.mark.parametrize(("headed_s", "stopped"), [(0.0, True), (1.0, False)])
+@pytest.mark.parametrize(
+    ("headed_s", "heard_s", "stopped"), [(0.0, 0.0, True), (1.0, 1.0, False), (0.0, 1.0, False)]
+)
 def test_a_small_reply_that_stops_is_retried_although_its_target_lives(
-    headed_s: float, stopped: bool
+    headed_s: float, heard_s: float, stopped: bool
 ) -> None:
-    """An agent that announced a length has made the reply: what is missing after `probe_after_s` is lost."""
+    """An agent that announced a length has made the reply: what is missing after `probe_after_s` is lost. One
+    that still arrives is waited for."""
     one = begun(repeatable=True)
     one.head(0, 200, ResponseKind.BUFFER, headed_s)
     one.time(2)
-    actions = one.probe_ok(0, 2.1)
+    actions = one.probe_ok(0, 2.1, heard=heard_s)
     if stopped:
         assert isinstance(actions[0], a.Cancel)
         assert actions[0].error is TRUNCATED
