@@ -35,7 +35,6 @@ from router.net import server
 from router.net.deadlines import Deadlines
 from router.net.errors import InvalidRequest
 from router.net.fields import check_request, request_id
-from router.net.lambda_paths import without_dot_segments
 from router.net.pool import Pool
 from router.own_paths import OWN_PATHS, OwnPaths
 from router.proxy.context import Context, Request
@@ -64,7 +63,6 @@ from skyfleet.asgi import (
 )
 from skyfleet.cors import READABLE
 from skyfleet.http1.direct import Begin, ClientResponse
-from skyfleet.http1.head import decoded_path
 from skyfleet.objects import Bucket, CloudBucket
 
 if TYPE_CHECKING:
@@ -283,31 +281,12 @@ class App:
             self._preflights -= 1
 
     def _sign(self, target: str, request: Request, nonce: str) -> bytes:
-        sent = request.target
-        if (b"/." in sent or b"%2e" in sent or b"%2E" in sent) and target.startswith("aws/"):
-            request = on_lambda(request)
         nonce = nonce or self._entropy(16).hex()
         return self._signers[target].lines(request, now=self._clock(), nonce=nonce)
 
     def _uniform(self) -> float:
         # 53 bits are what a float below 1 can hold.
         return (int.from_bytes(self._entropy(7), "big") >> 3) / (1 << 53)
-
-
-def on_lambda(request: Request) -> Request:
-    """The request as an agent on AWS Lambda gets it, for its signature."""
-    path = decoded_path(without_dot_segments(request.target.partition(b"?")[0]))
-    return Request(
-        request.method,
-        request.target,
-        path,
-        request.query,
-        request.headers,
-        request.by_name,
-        request.body,
-        request.id,
-        forwarded=request.forwarded,
-    )
 
 
 def _cors(origins: Sequence[str]) -> CorsFields | None:

@@ -3,6 +3,8 @@
 Rules of this file
 - Sender and receiver compute the same canonical text (`_canonical`).
 - `skyfleet.keys` derives the keys.
+- Platforms respell a request target on its way, so path and query are signed in one spelling
+  (`skyfleet.spelling`).
 - Clock and nonce are arguments. Standard library only, since all functions on all clouds import this file.
 - All refusals have the same message; the cause is an attribute for the log.
 
@@ -28,6 +30,7 @@ from typing import Final, Literal, Protocol, cast
 from skyfleet.asgi import Header
 from skyfleet.forwarded import FIELD as FORWARDED
 from skyfleet.http1.lines import fields_of
+from skyfleet.spelling import plain_path, plain_query
 from skyfleet.values import frozen
 
 VERSION: Final = "v1"
@@ -282,10 +285,13 @@ class Verifier:
 
 
 def _canonical(method: str, path: str, query: bytes, timestamp: int | str, nonce: str, body: bytes) -> bytes:
+    if "%" in path or "/." in path or "\\" in path:
+        path = plain_path(path)
     # A "?" inside the decoded path must not be read as the start of the query.
     if "%" in path or "?" in path:
         path = path.replace("%", "%25").replace("?", "%3F")
     if query:
+        query = plain_query(query)
         path = f"{path}?{query.decode('utf-8', 'surrogateescape')}"
     text = f"{VERSION}\n{method}\n{path}\n{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
     return text.encode("utf-8", "surrogateescape")

@@ -39,6 +39,11 @@ CAUSES: Final = (
         "as it came.",
     ),
     Cause(
+        NGINX,
+        ("an encoded NUL", "target /%", "target /%zz"),
+        "nginx decodes the path to choose a location, and refuses what it cannot decode and a NUL.",
+    ),
+    Cause(
         HAPROXY,
         ("a whole URL as the target",),
         "HAProxy passes an absolute target on as it came. RFC 9112, section 3.2.1, asks for the path alone "

@@ -7,9 +7,10 @@ to the application in process. Annotations are not postponed, since the worker r
 handlers' parameters.
 
 The extension runs the handler in a FastAPI application with documents at /docs, /redoc and /openapi.json,
-which would hide those of an agent, and with a route for eight methods. A plain Starlette application with a
-route for every method takes its place. The function itself names no methods, so the host passes on all
-(learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger, `methods`).
+which would hide those of an agent, and with a route for eight methods. A plain Starlette application takes
+its place, whose default takes every method and path. A route's pattern would match no path with an encoded
+line feed (starlette.routing, `PathConvertor`). The function itself names no methods, so the host passes on
+all (learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger, `methods`).
 """
 
 import os
@@ -49,7 +50,7 @@ def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
     from azurefunctions.extensions.http.fastapi import Request, Response, WebApp
 
     # The worker makes the one instance after this module is loaded (azure_functions_runtime/http_v2.py).
-    WebApp.__init__, WebApp.route = _without_routes, _route_every_method
+    WebApp.__init__, WebApp.route = _without_routes, _serve_everything
     functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     app = load_app(environ)
 
@@ -72,19 +73,15 @@ def _without_routes(self: Any) -> None:  # noqa: ANN401 - a class of an untyped 
     self.web_app = Starlette()
 
 
-def _route_every_method(self: Any, handler: Handler) -> Handler:  # noqa: ANN401
+def _serve_everything(self: Any, handler: Handler) -> Handler:  # noqa: ANN401
     """What the worker decorates its handler with."""
     from fastapi import Request
-    from starlette.routing import Route
 
-    class Endpoint:
-        """An endpoint that is not a function takes all methods."""
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
 
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            response = await handler(Request(scope, receive, send))
-            await response(scope, receive, send)
-
-    self.web_app.router.routes.append(Route("/{path:path}", Endpoint()))
+    self.web_app.router.default = endpoint
     return handler
 
 

@@ -32,6 +32,7 @@ from router.core.request.options import TIMEOUT
 from router.net.errors import TransportError
 from router.net.fields import request_head, upstream
 from router.net.lambda_errors import BROKE_OFF, LambdaErrorFilter
+from router.net.lambda_targets import carried
 from router.net.pool import Exchange
 from router.proxy.context import Context, Request
 from router.proxy.held import UNCOUNTED
@@ -139,7 +140,8 @@ class Attempt:
         if deadline < math.inf:
             fields += b"%b: %d\r\n" % (TIMEOUT, max(1, round((deadline - self.started) * 1000)))
         size, origin = len(body), target.origin
-        head = request_head(method, request.target, origin, fields, size)
+        sent = carried(request.target) if target.cloud == "aws" else request.target
+        head = request_head(method, sent, origin, fields, size)
         if size <= UNCOUNTED:
             head, body = head + body, b""
         self.call = context.pool.send(origin, head, self, head_only=method == "HEAD", body=body)

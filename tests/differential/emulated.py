@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import unquote_to_bytes
 
 from emulator.desired.model import Cloud, Function
-from router.net.lambda_paths import without_dot_segments
 from skyfleet import contract
+from skyfleet.http1.head import decoded_path
 from skyfleet.signing import Keys, sign
 from tests.differential import recording_agent
 from tests.differential.client import Got, exchange
@@ -94,14 +93,11 @@ def signature(spec: Function, request: Request) -> Headers:
     """The fields with which a router signs a request for this agent."""
     keys = Keys.parse(spec.environment[contract.SIGNING_KEYS])
     path, _, query = request.target.partition(b"?")
-    if spec.cloud == "aws":
-        path = without_dot_segments(path)
-    decoded = unquote_to_bytes(path).decode("utf-8", "surrogateescape")
     return tuple(
         sign(
             keys,
             request.method.decode(),
-            decoded,
+            decoded_path(path),
             query,
             request.body,
             now=time.time(),

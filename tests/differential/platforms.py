@@ -8,6 +8,7 @@ from typing import Final
 
 from emulator.desired.model import Cloud
 from emulator.runtime.aws.event import as_adapter
+from emulator.runtime.azure import targets
 from emulator.runtime.ingress.reserved_paths import passed_on
 from tests.differential.client import Got
 from tests.differential.model import Header
@@ -46,6 +47,7 @@ def request(seen: Seen, router: Cloud, agent: Cloud, sent: frozenset[bytes]) -> 
     target = seen.target.decode("latin-1")
     target = passed_on("gcp", target) if "gcp" in (router, agent) else target
     target = as_adapter(target) if "aws" in (router, agent) else target
+    target = targets.passed_on(target) if "azure" in (router, agent) else target
     return replace(
         seen,
         target=target.encode("latin-1"),

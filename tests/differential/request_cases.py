@@ -29,6 +29,9 @@ TARGETS: Final = (
         b"/e?a=[1]&b={2}",
     ),
     *(b"/a%20b/%2F%2f", b"/caf%C3%A9", b"/%7Euser/%41", b"/a//b///c"),
+    *(b"/%FF", b"/a%0Ab%0D", b"/%", b"/%zz", b"/a%5Cb", b"/%F0%9F%98%80", b"/%2525"),
+    *(b"/a?q=it's", b"/a?q={x}|^`\\", b"/a%252Fb"),
+    *(b"//x", b"/*", b"/:80", b"/http://x/", b"/e?%", b"/e?a?/../b", b"/e?a/%2e%2e"),
     *(b"/a/./b/../c", b"/a/%2e%2e/b", b"/..", b"/a;b=c,d@e:f!$&'()*+", b"/a|b^c`d", b'/a"b<c>'),
     b"/" + LONG,
 )
@@ -78,6 +81,7 @@ CASES: Final = (
     *(Case(f"method {method.decode()}", Request(method)) for method in METHODS),
     *(Case(f"method {method.decode()}", Request(method), wire=True) for method in TOKENS),
     *(Case(f"target {target[:30].decode('latin-1')}", Request(target=target)) for target in TARGETS),
+    Case("an encoded NUL", Request(target=b"/%00"), wire=True),  # Azure's host refuses it
     Case("a whole URL as the target", Request(target=b"http://" + HOST + b"/e?a=1"), wire=True),
     *(Case(name, Request(fields=fields)) for name, fields in VALUES.items()),
     Case("a body of known length", POST),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from emulator.desired.model import Function
 from emulator.runtime.aws.sandbox import midstream_error
 from infra.setup.extras.adapter import ADAPTER
+from tests.differential.client import exchange
+from tests.differential.model import Request
 from tests.end_to_end.kit import Lab, lab
 from tests.extras import program
 
@@ -75,6 +79,23 @@ async def test_both_ways_add_the_same_fields(labs: dict[str, Lab]) -> None:
             for way, here in labs.items()
         }
         assert names["stand-in"] == names["adapter"], (method, data)
+
+
+@pytest.mark.parametrize(
+    "target", [b"/a\\b", b"/a/%2e%2e/b", b'/"<{`}>|^', b"/a?q='{x}'|\\^`%zz", b'/a?q="', b"/a?<x>"]
+)
+async def test_both_ways_make_the_same_of_a_target(labs: dict[str, Lab], target: bytes) -> None:
+    """Status, and path and query as an agent sees them; what the adapter fails at is a 502."""
+    program(ADAPTER)
+
+    def one(here: Lab) -> tuple[int, str, str]:
+        port = agent(here).port or 0
+        got = exchange(("127.0.0.1", port), Request(target=target), b"127.0.0.1:%d" % port)
+        found = json.loads(got.body) if got.status == 201 else {"path": "", "query": ""}
+        return got.status, found["path"], found["query"]
+
+    found = {way: await to_thread.run_sync(one, here) for way, here in labs.items()}
+    assert found["stand-in"] == found["adapter"]
 
 
 async def test_a_stream_passes_while_it_is_produced(here: Lab) -> None:

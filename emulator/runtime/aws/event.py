@@ -19,6 +19,8 @@ from emulator.runtime.limits import LIMITS, MIB
 from emulator.runtime.types import Call, Headers
 
 ENCODED = frozenset(' "#<>?`{}')  # in a path, by the adapter
+APOSTROPHE = "'"
+UNREADABLE = frozenset('"<>')  # in a query
 TEXT = ("text/", "application/json", "application/xml", "application/javascript")
 EVENT_BYTES = LIMITS["aws"].request
 # Of a result: the quota and 100 bytes, as the error for a larger one says ("maximum allowed payload size").
@@ -195,12 +197,12 @@ def _listed(value: object) -> str:
 
 
 def as_adapter(target: str) -> str:
-    """The target that the adapter sends: it makes a URL of the event, which removes dot segments, encoded
-    ones too, and encodes some characters of the path (url.spec.whatwg.org, "path state"; seen with its
-    binary)."""
+    """The target that the adapter sends: it makes a URL of the event, in which a backslash is a slash, dot
+    segments are removed, encoded ones too, and some characters are encoded (url.spec.whatwg.org, "path state"
+    and "query state"; seen with its binary)."""
     path, mark, query = target.partition("?")
     kept: list[str] = []
-    segments = path.removeprefix("/").split("/")
+    segments = path.replace("\\", "/").removeprefix("/").split("/")
     for number, segment in enumerate(segments, 1):
         dots = segment.lower().replace("%2e", ".")
         if dots == "..":
@@ -210,7 +212,13 @@ def as_adapter(target: str) -> str:
             continue
         if number == len(segments):
             kept.append("")
-    return f"/{'/'.join(kept)}{mark}{query}"
+    return f"/{'/'.join(kept)}{mark}{query.replace(APOSTROPHE, '%27')}"
+
+
+def fails_at(target: str) -> bool:
+    """Whether the adapter's library makes no URI of this target, so that the invocation fails (seen with its
+    binary)."""
+    return not UNREADABLE.isdisjoint(target.partition("?")[2])
 
 
 def only_once(headers: Headers) -> None:

@@ -130,6 +130,8 @@ class Sandbox(HttpInstance):
             (name, value.replace("; ", ";") if name == "cookie" else value)
             for name, value in lambda_event.joined(call.headers).items()
         )
+        if lambda_event.fails_at(call.target):
+            raise InstanceError("failed", "the adapter makes no URI of the event's query")
         target = lambda_event.as_adapter(call.target)
         sent = Call(call.id, call.method, target, headers, call.body, call.peer, call.host)
         async with self._awake(), self._send(sent, added) as reply:

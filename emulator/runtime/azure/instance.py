@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 from emulator.desired.model import Function
 from emulator.runtime.azure import routes as azure_routes
+from emulator.runtime.azure import targets as azure_targets
 from emulator.runtime.azure import worker as azure_worker
 from emulator.runtime.azure.routes import App
 from emulator.runtime.context import HostContext
@@ -86,7 +88,8 @@ class AzureInstance(HttpInstance):
         done = self._invoke(invocation, {"function": route.function, "input": route.input, "http": http})
         try:
             added = (("x-ms-invocation-id", invocation),)
-            async with self._send(call, added) as reply:
+            sent = replace(call, target=azure_targets.passed_on(call.target))
+            async with self._send(sent, added) as reply:
                 yield reply
         finally:
             done.cancel()

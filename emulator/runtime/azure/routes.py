@@ -97,5 +97,10 @@ def _route(binding: Mapping[str, Any], name: str, function_id: str, prefix: str)
     methods = frozenset(str(method).upper() for method in binding.get("methods") or ())
     level = str(binding.get("authLevel") or "function").lower()
     return Route(
-        function_id, str(binding["name"]), re.compile(pattern, re.IGNORECASE), tuple(rank), methods, level
+        function_id,
+        str(binding["name"]),
+        re.compile(pattern, re.IGNORECASE | re.DOTALL),  # a catch-all parameter takes line feeds too
+        tuple(rank),
+        methods,
+        level,
     )

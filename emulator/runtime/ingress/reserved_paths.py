@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from emulator.desired.model import Cloud
+from emulator.runtime.azure.targets import refused
 from emulator.runtime.errors import Cause
 
 AZURES: dict[str, Cause] = {"admin": "unauthorized", "runtime": "no-route"}
@@ -26,7 +27,9 @@ def reserved(cloud: Cloud, target: str) -> Cause | None:
     path = target.partition("?")[0]
     if cloud == "gcp" and _GOOGLES.fullmatch(path):
         return "no-host"
-    return AZURES.get(path.split("/")[1].lower()) if cloud == "azure" else None
+    if cloud != "azure":
+        return None
+    return "bad-request" if refused(path) else AZURES.get(path.split("/")[1].lower())
 
 
 def passed_on(cloud: Cloud, target: str) -> str:

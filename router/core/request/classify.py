@@ -58,6 +58,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 # The host of Azure Functions answers these itself.
 _KEPT: Final = (b"/admin", b"/runtime/")
 _REWRITTEN: Final = (b"%", b"//", b"/.", b"\\")
+# Of a query: what RFC 3986 has in no URL, and the one that URLs of browsers have encoded.
+_ENCODED_IN_QUERIES: Final = frozenset(b"\"'<>\\^`{|}")
 
 
 class ResponseKind(StrEnum):
@@ -233,10 +235,10 @@ def is_not_charged(kind: ResponseKind, status: int) -> bool:
 
 def is_ordinary(method: str, target: bytes) -> bool:
     """Whether a rejection by a front end is the target's fault. target: the request target as sent."""
-    path = target.split(b"?", 1)[0]
+    path, _, query = target.partition(b"?")
     if method not in _METHODS or path.lower().startswith(_KEPT):
         return False
-    return not any(part in path for part in _REWRITTEN)
+    return not any(part in path for part in _REWRITTEN) and _ENCODED_IN_QUERIES.isdisjoint(query)
 
 
 def parse_retry_after(value: bytes | None, now: float) -> float | None:

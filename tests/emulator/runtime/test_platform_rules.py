@@ -14,6 +14,7 @@ from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.aws import sandbox as lambda_sandbox
 from emulator.runtime.azure import ncrontab
 from emulator.runtime.azure import routes as azure_routes
+from emulator.runtime.azure import targets as azure_targets
 from emulator.runtime.errors import RequestError
 from emulator.runtime.faults import Fault, Injected, Verdict
 from emulator.runtime.ingress import platform_replies, reserved_paths
@@ -37,6 +38,8 @@ pytestmark = pytest.mark.pure
         ("azure", "/Runtime/webhooks/x", "no-route"),
         ("azure", "/administer", None),
         ("azure", "/healthz", None),
+        ("azure", "/a%00", "bad-request"),
+        ("azure", "/a?%00", None),
         ("aws", "/admin", None),
     ],
 )
@@ -254,11 +257,46 @@ def test_a_key_never_leads_out_of_its_bucket(tmp_path: Path, key: str) -> None:
         ('/a|b^c`d"<e>', "/a|b^c%60d%22%3Ce%3E"),
         ("/a%20b//c", "/a%20b//c"),
         ("/", "/"),
+        ("/a\\b%5Cc", "/a/b%5Cc"),
+        ("/a?q='{x}'|\\^`%zz", "/a?q=%27{x}%27|\\^`%zz"),
     ],
 )
 def test_lambdas_adapter_makes_a_url_of_a_path(sent: str, passed_on: str) -> None:
     """As its binary does."""
     assert lambda_event.as_adapter(sent) == passed_on
+
+
+@pytest.mark.parametrize(
+    ("target", "fails"), [('/a?"', True), ("/a?<", True), ("/a?>", True), ('/"<>?', False)]
+)
+def test_lambdas_adapter_fails_at_a_query_that_is_no_uris(target: str, fails: bool) -> None:
+    """As its binary does."""
+    assert lambda_event.fails_at(target) is fails
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed_on"),
+    [
+        ("/", "/"),
+        ("/a/./b/../c?x=../y", "/a/c?x=../y"),
+        ("/a/%2e%2E/b/%2e", "/b/"),
+        ("/../..", "/"),
+        ("/a%2Fb%2f..", "/a%252Fb%252f.."),
+        ("/a%252Fb", "/a%252Fb"),
+        ("/%7Euser/%41%20//b", "/~user/A%20//b"),
+        ("/caf%c3%a9/%F0%9F%98%80", "/caf%C3%A9/%F0%9F%98%80"),
+        ("/%FF%C3%41/%zz/%", "/%25FF%25C3A/%25zz/%25"),
+        ('/a\\b"<{[|^`]}>', "/a%5Cb%22%3C%7B%5B%7C%5E%60%5D%7D%3E"),
+        ("/!$&'()*+,;=:@", "/!$&'()*+,;=:@"),
+        ("/a?q='[x]'&%41%2f+;/?", "/a?q='[x]'&%41%2f+;/?"),
+        ('/a?"<{|\\^`}>%zz%', "/a?%22%3C%7B%7C%5C%5E%60%7D%3E%25zz%25"),
+        ("/a%0Ab", "/a%0Ab"),
+    ],
+)
+def test_azures_host_decodes_a_path_and_encodes_it_again(sent: str, passed_on: str) -> None:
+    """As Kestrel, YARP and .NET's Uri do; what it makes stays so behind another such host."""
+    assert azure_targets.passed_on(sent) == passed_on
+    assert azure_targets.passed_on(passed_on) == passed_on
 
 
 def test_a_function_url_takes_one_value_of_each_field_but_cookies() -> None:

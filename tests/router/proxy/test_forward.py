@@ -67,6 +67,16 @@ async def test_a_good_reply_passes_with_headers_that_say_what_happened() -> None
         assert up.asked[0].body == b"in"
 
 
+async def test_a_query_that_the_adapter_of_lambda_fails_at_is_sent_encoded() -> None:
+    """Otherwise such requests would put an agent on AWS out of service. The path stays as it came."""
+    async with upstream(ok) as up, router([up.url]) as front:
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b'GET /a"b?q="<x>\'" HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n')
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        assert [one.target for one in up.asked] == ["/a\"b?q=%22%3Cx%3E'%22"]
+
+
 @pytest.mark.parametrize("script", [ok, answers(500), resets], ids=["good", "failed", "broken"])
 async def test_a_finished_request_leaves_nothing_to_the_collector(script: Script) -> None:
     """What belongs to it is freed at its end: a collector that finds nothing stops no other request."""

@@ -167,6 +167,10 @@ def test_a_client_error_without_the_load_header_says_nothing_about_health() -> N
         ("GET", b"/a//b", False),
         ("GET", b"/a/../b", False),
         ("GET", b"/a\\b", False),
+        ("GET", b"/a?q=%22&b=c+d", True),
+        ("GET", b"/a?q=it's", False),
+        ("GET", b'/a?q="', False),
+        ("GET", b"/a?q={x}", False),
     ],
 )
 def test_only_an_ordinary_request_blames_a_target_for_a_rejection(
